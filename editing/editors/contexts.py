@@ -1,0 +1,38 @@
+"""Context texts: short continuations of common openings, sampled from the base model."""
+
+from __future__ import annotations
+
+import torch
+
+from editing.editors.options import ContextOptions
+from editing.models.editable import EditableModel
+from editing.models.rows import Rows, run
+from editing.models.tokens import encode
+
+OPENINGS = ("The", "Therefore", "Because", "I", "You")
+"""First words of the sampled contexts, in turn (as in the published settings of MEMIT and AlphaEdit)."""
+
+
+@torch.no_grad()
+def sample_contexts(model: EditableModel, options: ContextOptions) -> list[str]:
+    """`options.count` texts, each ending in ". ", ready to stand before a prompt.
+
+    Top-k sampling with a generator of its own: the same model, options and machine give the same texts.
+    """
+    generator = torch.Generator().manual_seed(options.seed)
+    sequences = [encode(model.tokenizer, OPENINGS[i % len(OPENINGS)])[0] for i in range(options.count)]
+    if not sequences:
+        return []
+    for _ in range(options.tokens):
+        rows = Rows.pad(sequences, model.device)
+        hidden = run(model, rows)[torch.arange(len(sequences)), rows.lengths - 1]
+        top = model.logits(hidden).float().cpu().topk(options.top_k)
+        picks = torch.multinomial(top.values.softmax(-1), 1, generator=generator)
+        for sequence, token in zip(sequences, top.indices.gather(1, picks)[:, 0].tolist(), strict=True):
+            sequence.append(token)
+    return [_clean(model.tokenizer.decode(s, skip_special_tokens=True)) for s in sequences]
+
+
+def _clean(text: str) -> str:
+    """One line without braces, so that a context can never be taken for a template."""
+    return " ".join(text.replace("{", " ").replace("}", " ").split()) + ". "

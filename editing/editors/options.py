@@ -1,0 +1,64 @@
+"""The options of an edit, as frozen values validated where they are built. Imports no torch: specs read it too."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from editing.errors import InvalidOption
+
+
+def _require(condition: bool, message: str) -> None:
+    if not condition:
+        raise InvalidOption(message)
+
+
+@dataclass(frozen=True)
+class ContextOptions:
+    """Sampled texts that stand before a prompt, so that a key and a target value hold beyond the bare prompt.
+
+    `count` texts of `tokens` tokens from the base model, sampled with `top_k` under `seed`.
+    """
+
+    count: int = 5
+    tokens: int = 10
+    top_k: int = 5
+    seed: int = 0
+
+    __pydantic_config__ = {"extra": "forbid"}  # noqa: RUF012
+
+    def __post_init__(self) -> None:
+        _require(0 <= self.count <= 50, f"contexts.count = {self.count}: choose 0…50")
+        _require(1 <= self.tokens <= 100, f"contexts.tokens = {self.tokens}: choose 1…100")
+        _require(self.top_k >= 1, f"contexts.top_k = {self.top_k}: choose at least 1")
+
+
+@dataclass(frozen=True)
+class TargetValueOptions:
+    """How z* is optimised (ROME, arXiv 2202.05262, eq. 4; AlphaEdit's published settings differ per model).
+
+    At most `steps` evaluations of the loss with Adam at `learning_rate` between them, fewer once it is under `stop_at`;
+    ‖δ‖ ≤ `clamp`·‖h‖; `weight_decay`·‖δ‖/‖h‖² and `kl`·KL(edited ‖ base) join the mean NLL.
+    `facts_per_pass` facts share one forward pass; it is part of the recipe because it moves the last bits.
+    """
+
+    learning_rate: float = 0.5
+    steps: int = 25
+    stop_at: float = 0.05
+    clamp: float = 0.75
+    weight_decay: float = 0.5
+    kl: float = 0.0625
+    kl_prompt: str = "{} is a"
+    facts_per_pass: int = 8
+
+    __pydantic_config__ = {"extra": "forbid"}  # noqa: RUF012
+
+    def __post_init__(self) -> None:
+        _require(self.learning_rate > 0, f"target_values.learning_rate = {self.learning_rate}: must be above 0")
+        _require(self.steps >= 1, f"target_values.steps = {self.steps}: must be at least 1")
+        _require(self.clamp > 0, f"target_values.clamp = {self.clamp}: must be above 0, or nothing changes")
+        _require(min(self.weight_decay, self.kl) >= 0, "target_values.weight_decay and .kl must not be negative")
+        _require(
+            self.kl_prompt.count("{}") == 1,
+            f"target_values.kl_prompt = {self.kl_prompt!r}: needs exactly one {{}}",
+        )
+        _require(self.facts_per_pass >= 1, f"target_values.facts_per_pass = {self.facts_per_pass}: at least 1")

@@ -1,0 +1,36 @@
+"""What can go wrong inside the science, one line each.
+
+EditingError
+├── InvalidRequest     a record that cannot be edited: its place, what is wrong, the remedy
+├── InvalidOption      an option out of range, or a combination that has no meaning
+├── UnknownModel       no such folder, file or hub id
+├── UnknownFamily      an architecture without a declaration
+└── NonFinite          NaN or infinity in weights, activations or losses
+"""
+
+
+class EditingError(Exception):
+    """Base of the tree; the message is one line for the user."""
+
+
+class InvalidRequest(EditingError):
+    """A record that cannot be edited."""
+
+    def __init__(self, where: str, what: str, remedy: str) -> None:
+        super().__init__(f"{where}: {what}; {remedy}")
+
+
+class InvalidOption(EditingError):
+    """An option out of range, or a combination that has no meaning."""
+
+
+class UnknownModel(EditingError):
+    """No model at the given folder, file or hub id."""
+
+
+class UnknownFamily(EditingError):
+    """An architecture that no family declares."""
+
+
+class NonFinite(EditingError):
+    """NaN or infinity where a finite number is needed."""

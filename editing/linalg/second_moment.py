@@ -1,0 +1,53 @@
+"""The uncentred second moment of a layer's keys, accumulated in float64 and merged in any grouping."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from editing.errors import InvalidOption, NonFinite
+
+
+@dataclass
+class SecondMoment:
+    """Running sum Σ k kᵀ over keys k ∈ R^d (MEMIT, arXiv 2210.07229, eq. 14, before the division by n).
+
+    `total` is d × d float64, `count` the number of keys in it. `add` costs 2·n·d² operations in the keys' own
+    dtype; only its d × d result is widened, so a batch of float32 keys costs a float32 product.
+    """
+
+    total: Tensor
+    count: int = 0
+
+    @classmethod
+    def zeros(cls, d: int, device: torch.device | str = "cpu") -> SecondMoment:
+        """An empty moment of width d."""
+        return cls(torch.zeros(d, d, dtype=torch.float64, device=device))
+
+    @property
+    def d(self) -> int:
+        """Width of the keys."""
+        return self.total.shape[0]
+
+    def add(self, keys: Tensor) -> None:
+        """Add n keys, shape (n, d). Raises NonFinite before anything is changed."""
+        product = keys.T @ keys
+        if not bool(torch.isfinite(product).all()):
+            raise NonFinite("NaN or infinity among the keys of the corpus: check the model's weights and dtype")
+        self.total += product.to(torch.float64)
+        self.count += keys.shape[0]
+
+    def merge(self, other: SecondMoment) -> SecondMoment:
+        """The moment of both samples together. Merge in a fixed order where bits matter."""
+        if other.d != self.d:
+            raise InvalidOption(f"cannot merge second moments of widths {self.d} and {other.d}")
+        return SecondMoment(self.total + other.total, self.count + other.count)
+
+    def mean(self) -> Tensor:
+        """C0 = Σ k kᵀ / n, (d, d) float64, exactly symmetric."""
+        if self.count == 0:
+            raise InvalidOption("the second moment of no keys has no mean: the corpus gave no tokens")
+        mean = self.total / self.count
+        return (mean + mean.T) / 2

@@ -1,0 +1,101 @@
+"""The closed-form update: ridge regression in a subspace, grown batch by batch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from editing.errors import InvalidOption, NonFinite
+from editing.linalg.null_space import NullSpace
+
+
+@dataclass(frozen=True)
+class LowRank:
+    """A weight change Δ = left · rightᵀ: left (d_out, n), right (d_in, n), float64."""
+
+    left: Tensor
+    right: Tensor
+
+    def dense(self) -> Tensor:
+        """Δ as a (d_out, d_in) matrix."""
+        return self.left @ self.right.T
+
+    def norm(self) -> float:
+        """Frobenius norm, from n × n products only: ‖LRᵀ‖² = tr((LᵀL)(RᵀR))."""
+        squared = ((self.left.T @ self.left) * (self.right.T @ self.right)).sum()
+        return float(squared.clamp_min(0).sqrt())
+
+
+class ProjectedRidge:
+    """AlphaEdit's update (arXiv 2410.02355, eq. 14) for one layer over all batches of a run.
+
+    The paper's Δ = R K1ᵀ P (Kp Kpᵀ P + K1 K1ᵀ P + λI)⁻¹ equals R Vᵀ with Q = P [Kp K1] and
+    V = Q (QᵀQ + λI)⁻¹ E1, where E1 picks the columns of K1 (push-through identity, then Woodbury). That system is
+    (N+n) × (N+n), symmetric positive definite, and its Cholesky factor grows by n rows a batch: a batch costs
+    O(d·(N+n)·n + (N+n)²·n) and no d × d matrix is formed. Once N+n exceeds r the same V is cheaper as
+    Û (AAᵀ + λI)⁻¹ A1 with A = Ûᵀ[Kp K1], r × r; from there on only AAᵀ + λI is kept.
+    """
+
+    def __init__(self, null_space: NullSpace, ridge: float) -> None:
+        """`ridge` is λ > 0 (the paper's L2 term: 1; its published code: 10)."""
+        if ridge <= 0:
+            raise InvalidOption(f"ridge {ridge}: λ must be greater than 0, or the system is singular")
+        self.null_space = null_space
+        self.ridge = ridge
+        self._projected = torch.zeros(null_space.d, 0, dtype=torch.float64)
+        self._factor = torch.zeros(0, 0, dtype=torch.float64)
+        self._basis: Tensor | None = None
+        self._inner = torch.zeros(0, 0, dtype=torch.float64)
+
+    def extend(self, keys: Tensor) -> None:
+        """Take keys (d, n) into the system as previous keys."""
+        Q = self.null_space.project(keys)
+        if not bool(torch.isfinite(Q).all()):
+            raise NonFinite("NaN or infinity among the keys of the facts: check the model's weights and dtype")
+        if self._basis is None and self._projected.shape[1] + Q.shape[1] > self.null_space.rank:
+            self._reduce()
+        if self._basis is None:
+            self._factor = _grow_cholesky(self._factor, self._projected, Q, self.ridge)
+            self._projected = torch.cat([self._projected, Q], dim=1)
+        else:
+            A = self._basis.T @ Q
+            self._inner += A @ A.T
+
+    def update(self, residuals: Tensor, keys: Tensor) -> LowRank:
+        """Δ for residuals R (d_out, n) at keys K1 (d_in, n); the keys join the system as previous ones."""
+        self.extend(keys)
+        return LowRank(residuals.to(torch.float64), self._right(keys))
+
+    def _reduce(self) -> None:
+        """Change from the growing (N × N) system to the fixed r × r one."""
+        self._basis = self.null_space.basis()
+        A = self._basis.T @ self._projected
+        self._inner = A @ A.T + self.ridge * torch.eye(self.null_space.rank, dtype=torch.float64)
+        self._factor = self._projected = torch.zeros(0, 0, dtype=torch.float64)
+
+    def _right(self, keys: Tensor) -> Tensor:
+        """V (d_in, n) for the n keys that joined last."""
+        if self._basis is not None:
+            A1 = self._basis.T @ keys.to(torch.float64)
+            return self._basis @ torch.cholesky_solve(A1, torch.linalg.cholesky(self._inner))
+        n = keys.shape[1]
+        selector = torch.zeros(self._projected.shape[1], n, dtype=torch.float64)
+        selector[-n:] = torch.eye(n, dtype=torch.float64)
+        return self._projected @ torch.cholesky_solve(selector, self._factor)
+
+
+def _grow_cholesky(factor: Tensor, old: Tensor, new: Tensor, ridge: float) -> Tensor:
+    """Cholesky factor of [old new]ᵀ[old new] + ridge·I from that of oldᵀold + ridge·I."""
+    n, N = new.shape[1], old.shape[1]
+    corner = new.T @ new + ridge * torch.eye(n, dtype=torch.float64)
+    if N == 0:
+        first: Tensor = torch.linalg.cholesky(corner)
+        return first
+    cross = torch.linalg.solve_triangular(factor, old.T @ new, upper=False)
+    grown = torch.zeros(N + n, N + n, dtype=torch.float64)
+    grown[:N, :N] = factor
+    grown[N:, :N] = cross.T
+    grown[N:, N:] = torch.linalg.cholesky(corner - cross.T @ cross)
+    return grown

@@ -1,0 +1,5 @@
+"""Efficacy: does the edited prompt itself give the new target? (ROME, arXiv 2202.05262, §3.4: efficacy score)"""
+
+from editing.metrics.metric import Metric
+
+EFFICACY = Metric("efficacy", lambda request: (request.filled,), wants_new=True, source="arXiv 2202.05262, §3.4")

@@ -1,0 +1,7 @@
+"""Paraphrase (generalization): do other wordings of the fact give the new target? (arXiv 2202.05262, §3.4)"""
+
+from editing.metrics.metric import Metric
+
+PARAPHRASE = Metric(
+    "paraphrase", lambda request: request.paraphrase_prompts, wants_new=True, source="arXiv 2202.05262, §3.4"
+)

@@ -1,0 +1,40 @@
+"""Perplexity of held-out documents."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+
+import torch
+
+from editing.errors import NonFinite
+from editing.models.editable import EditableModel
+from editing.models.rows import Rows, run
+
+
+@torch.no_grad()
+def window_nll(
+    model: EditableModel,
+    windows: Sequence[list[int]],
+    windows_per_pass: int = 4,
+    progress: Callable[[int], None] = lambda _windows: None,
+) -> list[tuple[int, float]]:
+    """(number of predicted tokens, their summed NLL in nats) of each window; its first token is given."""
+    found = []
+    for start in range(0, len(windows), windows_per_pass):
+        part = windows[start : start + windows_per_pass]
+        hidden = run(model, Rows.pad(part, model.device))
+        for row, window in enumerate(part):
+            wanted = torch.tensor(window[1:], device=model.device)
+            log_probs = model.logits(hidden[row, : len(wanted)]).float().log_softmax(-1)
+            found.append((len(wanted), -float(log_probs.gather(1, wanted[:, None]).double().sum())))
+        progress(len(part))
+    return found
+
+
+def perplexity(rows: Iterable[tuple[int, float]]) -> float:
+    """exp of the mean NLL over all predicted tokens, from (tokens, summed NLL)."""
+    tokens, nll = map(sum, zip(*rows, strict=True))
+    if not math.isfinite(nll):
+        raise NonFinite("the held-out NLL is not finite: the edited model is broken")
+    return math.exp(nll / tokens)

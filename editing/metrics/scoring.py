@@ -1,0 +1,109 @@
+"""Teacher-forced scores of targets after prompts, each prompt run once for all of its targets."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from editing.models.editable import EditableModel
+from editing.models.rows import Prefix, Rows, run
+from editing.models.tokens import continuation
+
+
+@dataclass(frozen=True)
+class Score:
+    """Of one target after one prompt: mean NLL of its tokens (nats), and whether each token was the argmax."""
+
+    nll: float
+    argmax: bool
+
+
+@dataclass(frozen=True)
+class _Question:
+    place: tuple[int, int]
+    prompt: tuple[int, ...]
+    target: list[int]
+
+
+@torch.no_grad()
+def score(
+    model: EditableModel,
+    asked: Sequence[tuple[str, Sequence[str]]],
+    prompts_per_pass: int = 64,
+    progress: Callable[[int], None] = lambda _prompts: None,
+) -> list[list[Score]]:
+    """Scores of every target after its prompt, in the order given.
+
+    Targets are scored as `prompt + " " + target`; a prompt that is asked twice, or with several targets, runs once, and
+    the head is evaluated at the targets' positions only.
+    """
+    groups: dict[tuple[int, ...], list[_Question]] = {}
+    for i, (prompt, targets) in enumerate(asked):
+        for j, target in enumerate(targets):
+            prompt_ids, target_ids = continuation(model.tokenizer, prompt, target, f"prompt {prompt!r}")
+            groups.setdefault(tuple(prompt_ids), []).append(_Question((i, j), tuple(prompt_ids), target_ids))
+    scores: dict[tuple[int, int], Score] = {}
+    ordered = sorted(groups, key=lambda ids: (len(ids), ids))
+    for start in range(0, len(ordered), prompts_per_pass):
+        part = ordered[start : start + prompts_per_pass]
+        scores.update(_score_pass(model, part, [groups[ids] for ids in part]))
+        progress(len(part))
+    return [[scores[i, j] for j in range(len(targets))] for i, (_, targets) in enumerate(asked)]
+
+
+def _score_pass(
+    model: EditableModel, prompts: Sequence[tuple[int, ...]], questions: Sequence[Sequence[_Question]]
+) -> dict[tuple[int, int], Score]:
+    """Prompts once; then, for targets of several tokens, all but their last token on top of the prompts."""
+    from transformers import DynamicCache
+
+    rows = Rows.pad(prompts, model.device)
+    cache = DynamicCache()
+    hidden = run(model, rows, cache=cache)
+    first = hidden[torch.arange(len(prompts)), rows.lengths - 1]
+    flat = [(row, question) for row, group in enumerate(questions) for question in group]
+    longer = [i for i, (_, question) in enumerate(flat) if len(question.target) > 1]
+    # (question, hidden state that predicts it, token) for every token of every target
+    states = [first[[row for row, _ in flat]]]
+    tokens = [question.target[0] for _, question in flat]
+    owners = list(range(len(flat)))
+    if longer:
+        prefix = Prefix.of(cache, rows)
+        chosen = torch.tensor([flat[i][0] for i in longer], device=model.device)
+        rest = run(
+            model,
+            Rows.pad([flat[i][1].target[:-1] for i in longer], model.device),
+            prefix=prefix.select(chosen),
+        )
+        for place, i in enumerate(longer):
+            target = flat[i][1].target
+            states.append(rest[place, : len(target) - 1])
+            tokens += target[1:]
+            owners += [i] * (len(target) - 1)
+    nll, hit = _read_head(model, torch.cat(states), torch.tensor(tokens, device=model.device))
+    return _collect([question.place for _, question in flat], torch.tensor(owners), nll, hit)
+
+
+def _read_head(model: EditableModel, states: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor]:
+    """NLL and argmax hit of each token, (M,), 256 positions at a time so that the vocabulary never fills memory."""
+    nll, hit = [], []
+    for start in range(0, len(tokens), 256):
+        log_probs = model.logits(states[start : start + 256]).float().log_softmax(-1)
+        wanted = tokens[start : start + 256]
+        nll.append(-log_probs.gather(1, wanted[:, None])[:, 0])
+        hit.append(log_probs.argmax(-1) == wanted)
+    return torch.cat(nll).cpu().double(), torch.cat(hit).cpu()
+
+
+def _collect(
+    places: Sequence[tuple[int, int]], owners: Tensor, nll: Tensor, hit: Tensor
+) -> dict[tuple[int, int], Score]:
+    zeros = torch.zeros(len(places), dtype=torch.float64)
+    counts = zeros.index_add(0, owners, torch.ones_like(nll))
+    means = zeros.index_add(0, owners, nll) / counts
+    hits = zeros.index_add(0, owners, hit.double())
+    rows = zip(places, means.tolist(), (hits == counts).tolist(), strict=True)
+    return {place: Score(mean, bool(all_hit)) for place, mean, all_hit in rows}

@@ -1,0 +1,84 @@
+"""A loaded causal language model together with what editing needs to reach inside it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from editing.errors import InvalidOption
+from editing.linalg.solvers import LowRank
+from editing.models.family import Family
+
+
+@dataclass(frozen=True)
+class EditableModel:
+    """`model` is a transformers causal LM in evaluation mode, `tokenizer` its fast tokenizer."""
+
+    model: Any
+    tokenizer: Any
+    family: Family
+
+    @property
+    def base(self) -> nn.Module:
+        """The model below its head: embeddings, layers, final norm."""
+        return self.model.base_model  # type: ignore[no-any-return]
+
+    @property
+    def layers(self) -> nn.ModuleList:
+        """The decoder layers in order."""
+        return self.base.get_submodule(self.family.layers)  # type: ignore[return-value]
+
+    @property
+    def depth(self) -> int:
+        """Number of decoder layers."""
+        return len(self.layers)
+
+    @property
+    def device(self) -> torch.device:
+        """Where inputs must be."""
+        return next(self.model.parameters()).device  # type: ignore[no-any-return]
+
+    def require_layers(self, layers: list[int], what: str) -> None:
+        """Raise InvalidOption unless every layer exists."""
+        wrong = [layer for layer in layers if not 0 <= layer < self.depth]
+        if wrong:
+            raise InvalidOption(f"{what} {wrong} out of range: the model has layers 0…{self.depth - 1}")
+
+    def down_projection(self, layer: int) -> nn.Module:
+        """The linear module whose input is the layer's key and whose output joins the residual stream."""
+        return self.layers[layer].get_submodule(self.family.down_projection)
+
+    def tensor_name(self, layer: int) -> str:
+        """Name of the edited parameter in the model's state dict."""
+        prefix = self.model.base_model_prefix
+        return f"{prefix}.{self.family.layers}.{layer}.{self.family.down_projection}.weight"
+
+    def weight(self, layer: int) -> Tensor:
+        """W (d_out, d_in): the edited parameter's data as a view in canonical orientation."""
+        data: Tensor = self.down_projection(layer).weight.data  # type: ignore[assignment]
+        return data.T if self.family.transposed else data
+
+    def key_width(self, layer: int) -> int:
+        """d_in."""
+        return self.weight(layer).shape[1]
+
+    def add(self, layer: int, change: LowRank) -> None:
+        """W ← W + Δ: product and sum in float64 on the CPU, rounded once to the weight's dtype.
+
+        This is the only way that a change reaches a weight, so a state replayed from the archive has the bits of the
+        model that was edited.
+        """
+        W = self.weight(layer)
+        W.copy_((W.to("cpu", torch.float64) + change.dense()).to(W.dtype))
+
+    def replace(self, layer: int, weight: Tensor) -> None:
+        """W ← weight (d_out, d_in)."""
+        W = self.weight(layer)
+        W.copy_(weight.to(W.dtype))
+
+    def logits(self, hidden: Tensor) -> Tensor:
+        """The head on final hidden states (…, d) → (…, vocabulary)."""
+        return self.model.get_output_embeddings()(hidden)  # type: ignore[no-any-return]

@@ -1,0 +1,52 @@
+"""Prompts as token ids, with the place of the subject found through the tokenizer's own character offsets."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from editing.errors import InvalidRequest
+
+
+@dataclass(frozen=True)
+class Located:
+    """A filled prompt's `ids` and `lookup`, the index of the subject's last token."""
+
+    ids: list[int]
+    lookup: int
+
+
+def encode(tokenizer: Any, text: str) -> tuple[list[int], list[tuple[int, int]]]:
+    """Token ids as the model expects them at the start of a text (BOS included where it has one), and offsets."""
+    encoded = tokenizer(text, return_offsets_mapping=True)
+    return list(encoded["input_ids"]), [tuple(span) for span in encoded["offset_mapping"]]
+
+
+def locate(tokenizer: Any, template: str, subject: str, where: str) -> Located:
+    """Fill `{}` in the template with the subject and find the subject's last token.
+
+    Raises InvalidRequest when no token covers the subject's last character.
+    """
+    start = template.index("{}")
+    end = start + len(subject)
+    ids, spans = encode(tokenizer, template.replace("{}", subject, 1))
+    covering = [i for i, (a, b) in enumerate(spans) if a < end <= b]
+    if not covering:
+        raise InvalidRequest(where, f"no token covers the end of subject {subject!r}", "check the subject's characters")
+    return Located(ids, covering[-1])
+
+
+def continuation(tokenizer: Any, prompt: str, target: str, where: str) -> tuple[list[int], list[int]]:
+    """(prompt ids, target ids) of `prompt + " " + target`, split where the prompt's characters end.
+
+    Raises InvalidRequest when the tokenizer merges the end of the prompt with the target.
+    """
+    prompt_ids, _ = encode(tokenizer, prompt)
+    ids, _ = encode(tokenizer, f"{prompt} {target}")
+    if ids[: len(prompt_ids)] != prompt_ids or len(ids) == len(prompt_ids):
+        raise InvalidRequest(
+            where,
+            f"the tokenizer merges the end of prompt {prompt!r} with target {target!r}",
+            "end the prompt with a whole word and no space",
+        )
+    return prompt_ids, ids[len(prompt_ids) :]

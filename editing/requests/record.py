@@ -1,0 +1,74 @@
+"""An edit request and the rules that every one of them must keep."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from editing.errors import InvalidRequest
+
+
+@dataclass(frozen=True)
+class EditRequest:
+    """Make the model complete `prompt` (a template with one `{}` for `subject`) with `target_new`, not `target_true`.
+
+    Paraphrase prompts ask for the same fact in other words; neighbourhood prompts ask for the same relation of other
+    subjects that share `target_true`, which must stay. Both are complete texts without `{}`.
+    """
+
+    request_id: str
+    prompt: str
+    subject: str
+    target_new: str
+    target_true: str
+    relation: str = ""
+    paraphrase_prompts: tuple[str, ...] = ()
+    neighborhood_prompts: tuple[str, ...] = ()
+
+    @property
+    def filled(self) -> str:
+        """The prompt with the subject in its place."""
+        return self.prompt.replace("{}", self.subject, 1)
+
+
+def check(request: EditRequest, where: str) -> None:
+    """Raise InvalidRequest, naming `where` the record stands, unless the request can be edited."""
+    slots = request.prompt.count("{}")
+    if not request.subject.strip():
+        raise InvalidRequest(where, "the subject is empty", "name what the fact is about")
+    if slots == 0 and request.subject not in request.prompt:
+        what = f"subject {request.subject!r} is absent from its prompt {request.prompt!r}"
+        raise InvalidRequest(where, what, "write `{}` where the subject belongs")
+    if slots != 1:
+        what = f"the prompt has {slots} `{{}}`: {request.prompt!r}"
+        raise InvalidRequest(where, what, "write exactly one `{}`, where the subject belongs")
+    for name, target in (("new", request.target_new), ("true", request.target_true)):
+        if not target.strip():
+            raise InvalidRequest(where, f"the {name} target is empty", "give the answer as text")
+    if request.target_new.strip() == request.target_true.strip():
+        raise InvalidRequest(where, f"the new and the true target are both {request.target_new!r}", "drop the record")
+    for prompt in (request.filled, *request.paraphrase_prompts, *request.neighborhood_prompts):
+        if not prompt.strip() or prompt != prompt.rstrip():
+            raise InvalidRequest(where, f"prompt {prompt!r} is empty or ends with a space", "end it with a word")
+
+
+def check_all(located: Iterable[tuple[str, EditRequest]]) -> list[EditRequest]:
+    """Check each request and that no two of them duplicate or contradict each other."""
+    seen: dict[tuple[str, str], tuple[str, EditRequest]] = {}
+    ids: dict[str, str] = {}
+    requests: list[EditRequest] = []
+    for where, request in located:
+        check(request, where)
+        key = (request.subject.strip().lower(), request.prompt)
+        if key in seen:
+            earlier, other = seen[key]
+            same = other.target_new == request.target_new
+            what = "duplicates" if same else f"contradicts (→ {other.target_new!r}, → {request.target_new!r})"
+            raise InvalidRequest(where, f"{request.filled!r} {what} {earlier}", "keep one of the two")
+        if request.request_id in ids:
+            what = f"id {request.request_id!r} is already used at {ids[request.request_id]}"
+            raise InvalidRequest(where, what, "give each record its own case_id")
+        seen[key] = (where, request)
+        ids[request.request_id] = where
+        requests.append(request)
+    return requests
