@@ -208,7 +208,7 @@ def _optimise_pass(
 
 def _value(fact: Fact, h: Tensor, delta: Tensor, terms: Tensor, steps: int, stopped: str) -> TargetValue:
     delta = delta.detach()
-    nll, kl, decay = (float(term) for term in terms)
+    nll, kl, decay = terms.tolist()
     return TargetValue(
         fact.request.request_id, (h + delta).cpu(), float(h.norm()), float(delta.norm()),
         nll + kl + decay, nll, kl, decay, steps, stopped,

@@ -41,6 +41,7 @@ def load(folder: Path, dtype: str = "float32", device: str = "cpu") -> EditableM
     """
     from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
+    _hush()
     if not (folder / "config.json").is_file():
         raise UnknownModel(f"{folder} holds no config.json: give a model folder, a .gguf file or a hub id")
     try:
@@ -63,6 +64,7 @@ def convert_gguf(gguf: Path, folder: Path) -> None:
     """Dequantise a GGUF file to float32 and save it and its tokenizer in `folder` (about 20 s, once)."""
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
+    _hush()
     try:
         where = {"pretrained_model_name_or_path": str(gguf.parent), "gguf_file": gguf.name}
         model: Any = AutoModelForCausalLM.from_pretrained(**where, dtype=torch.float32)
@@ -100,6 +102,13 @@ def files_digest(folder: Path) -> str:
         if path.name == "config.json" or path.name.startswith(TOKENIZER_FILES):
             digest.update(path.name.encode() + b"\0" + hashlib.sha256(path.read_bytes()).digest())
     return digest.hexdigest()
+
+
+def _hush() -> None:
+    """transformers draws bars of its own for steps that take a second."""
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
 
 
 def _first_line(error: Exception) -> str:

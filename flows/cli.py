@@ -1,0 +1,60 @@
+"""The command line. Start-up is kept light: what a command needs is imported when it runs."""
+
+from __future__ import annotations
+
+import errno
+import sys
+from collections.abc import Sequence
+from importlib.metadata import version
+
+from cyclopts import App, CycloptsError
+
+from editing.errors import EditingError
+from flows.errors import UsageError
+from flows.output import print_line
+from storage.errors import StorageError
+from tasks.errors import TaskError
+
+EXPECTED = (EditingError, StorageError, TaskError, UsageError)
+
+app = App(
+    name="editflow",
+    help="Edit facts inside a language model, batch after batch, as a cached, reproducible pipeline.",
+    version=lambda: version("editflow"),
+    exit_on_error=False,
+    print_error=False,
+)
+for _name, _path, _help in (
+    ("fetch", "flows.commands.fetch:fetch", "Obtain the default model and corpus."),
+    ("run", "flows.commands.run:run", "Run a spec; what the lake has is reused."),
+    ("runs", "flows.commands.read:runs", "List the runs of a lake."),
+    ("show", "flows.commands.read:show", "Show one run, its results and artifacts."),
+    ("lineage", "flows.commands.read:lineage", "Show what an artifact was made from, or what from it."),
+    ("query", "flows.commands.read:query", "Answer a read-only SQL question over a lake."),
+    ("ask", "flows.commands.ask:ask", "Continue a prompt with the base and the edited model."),
+):
+    app.command(_path, name=_name, help=_help)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run a command. What the user can mend is one line on standard error and exit code 2."""
+    from rich.markup import escape
+
+    try:
+        app(arguments)
+    except CycloptsError as error:
+        _fail(escape(" ".join(str(error).split())) + " Try `editflow --help`.")
+    except EXPECTED as error:
+        _fail(escape(str(error)))
+    except OSError as error:
+        if error.errno not in {errno.ENOSPC, errno.EACCES, errno.EROFS, errno.EDQUOT}:
+            raise
+        _fail(escape(f"{error.filename or 'a file'}: {error.strerror}; free space or choose another folder"))
+    except KeyboardInterrupt:
+        print_line("interrupted: everything finished so far is kept; the same command goes on from there")
+        sys.exit(130)
+
+
+def _fail(message: str) -> None:
+    print_line(f"[bold red]error:[/] {message}")
+    sys.exit(2)

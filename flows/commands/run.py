@@ -1,0 +1,89 @@
+"""editflow run"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+from cyclopts import Parameter
+
+from flows.output import default_lake, print_json, print_line, print_table
+
+QUIET = {
+    # Prefect's own server takes longer than its 20 s on a busy laptop, and must not phone home.
+    "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",
+    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+    "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",
+    "PREFECT_LOGGING_LEVEL": "CRITICAL",
+    "DO_NOT_TRACK": "1",
+}
+
+
+def run(
+    spec: Path,
+    /,
+    *,
+    set_: Annotated[list[str] | None, Parameter(name="--set", negative=())] = None,
+    lake: Annotated[str | None, Parameter(env_var="EDITFLOW_LAKE")] = None,
+    json: Annotated[bool, Parameter(negative=())] = False,
+) -> None:
+    """Run a spec: everything that the lake already has is reused, everything else computed and kept.
+
+    Parameters
+    ----------
+    spec
+        A TOML file such as specs/demo.toml.
+    set_
+        Override a key of the spec, such as --set edit.batch_size=50; may be repeated.
+    lake
+        Where artifacts are kept (default: ./lake).
+    json
+        Print the run's record as JSON instead of tables.
+    """
+    from flows.spec import load_spec
+
+    checked = load_spec(spec, set_ or ())
+    for name, value in QUIET.items():
+        os.environ.setdefault(name, value)
+    from storage.store import Lake
+
+    place = Lake.open(lake or default_lake()).uri
+    print_line(f"[bold]{checked.name}[/] in {place}")
+    from flows.edit_model import edit_model
+
+    record = edit_model(str(spec), list(set_ or ()), place)
+    if json:
+        print_json(record)
+        return
+    print_summary(record["summary"])
+    run_id = record["run_id"]
+    print_line(
+        f"\nrun [bold]{run_id}[/]: `editflow show {run_id}` for its artifacts, "
+        f'`editflow ask {run_id} "The capital of France is"` to hear it speak'
+    )
+
+
+def print_summary(summary: Mapping[str, Any]) -> None:
+    """Before and after, and each batch right after it."""
+    before, after = summary["before"], summary["after"]
+    rows = []
+    for metric, scores in before.items():
+        if metric != "perplexity":
+            rows += [{"metric": f"{metric} {c} %", "before": scores[c], "after": after[metric][c]} for c in scores]
+    if "perplexity" in before:
+        rows.append({"metric": "held-out perplexity", "before": before["perplexity"], "after": after["perplexity"]})
+    print_table(
+        rows, title=f"\n{summary['facts']} facts in {len(summary['batches'])} batches, all of them after the last"
+    )
+    batches = [
+        {
+            "batch": batch["batch"],
+            "facts": batch["facts"],
+            **{f"{m} {c} %": v for m, scores in batch.get("metrics", {}).items() for c, v in scores.items()},
+            "state": batch["state"][:12],
+        }
+        for batch in summary["batches"]
+    ]
+    print_table(batches, title="\neach batch's own facts, right after it")

@@ -1,0 +1,222 @@
+"""The flow that edits a model: corpus → moments → null space → batch after batch → evaluation → summary."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from prefect import flow
+
+from editing.requests.record import EditRequest
+from flows.output import default_lake, print_line, report_stage
+from flows.pipeline import Pipeline, Report
+from flows.spec import RunSpec, load_spec
+from storage.catalog import Catalog
+from storage.errors import DamagedPayload, MissingPayload, StorageError
+from storage.runs import Outcome, RunRecord, Runs
+from storage.store import Lake
+from tasks.documents import describe_corpus, documents_stage
+from tasks.edits import CHECKPOINT, CONTEXTS, KEYS, STATE, TARGET_VALUES, WEIGHT_CHANGE, chunk_count
+from tasks.environment import environment
+from tasks.evaluation import EVALUATION, PERPLEXITY, read_perplexity, summarise
+from tasks.models import check_layers, identify
+from tasks.moments import MERGE, NULL_SPACE, SECOND_MOMENT, SPECTRUM, TOKENS
+from tasks.requests import choose, load_requests, requests_stage
+
+
+def edit(spec: RunSpec, pipe: Pipeline) -> dict[str, Any]:
+    """All stages of a run in order; returns its summary. Everything already in the lake is reused."""
+    if spec.threads is not None:
+        torch.set_num_threads(spec.threads)
+    source = spec.requests.source
+    chosen = choose(load_requests(source), spec.requests.count, spec.requests.seed, source)
+    corpus = describe_corpus(spec.corpus.source)
+    ref, known = identify(pipe.lake, spec.model.source, spec.model.dtype, spec.model.device, pipe.record.run_id)
+    check_layers(pipe.lake.manifest(ref.id).about, spec.edit.layers, spec.edit.z_layer)
+    pipe.note("model", ref, reused=known, seconds=0.0)
+    whole = _requests(pipe, chosen, source=str(source), label="requests")
+    documents = _documents(spec, pipe, corpus)
+    held_out = _held_out(spec, pipe, documents, ref.id)
+    before = _evaluate(spec, pipe, ref.id, whole, documents, held_out, "before")
+    spaces = _null_spaces(spec, pipe, documents, ref.id)
+    contexts = pipe.run(CONTEXTS, asdict(spec.contexts), {"model": ref.id})
+    pipe.flush()
+    state, batches = ref.id, []
+    size = spec.edit.batch_size
+    for number, start in enumerate(range(0, len(chosen), size), 1):
+        facts = chosen[start : start + size]
+        batch = _requests(pipe, facts, source=str(source), label=f"requests {number}")
+        state = _batch(spec, pipe, state, batch, contexts, spaces, len(facts), number)
+        batches.append(_after_batch(spec, pipe, state, batch, number, start + len(facts)))
+        pipe.flush()
+    after = _evaluate(spec, pipe, state, whole, documents, held_out, "after")
+    pipe.flush()
+    return {"facts": len(chosen), "state": state, "before": before, "after": after, "batches": batches}
+
+
+def _requests(pipe: Pipeline, requests: Sequence[EditRequest], *, source: str, label: str) -> str:
+    stage, spec = requests_stage(requests, source)
+    return pipe.run(stage, spec, {}, label)
+
+
+def _documents(spec: RunSpec, pipe: Pipeline, corpus: dict[str, str]) -> str:
+    wanted = spec.corpus
+    sampling = {
+        "corpus": corpus,
+        "seed": wanted.seed,
+        "documents": wanted.documents,
+        "held_out_documents": wanted.held_out_documents,
+        "min_characters": wanted.min_characters,
+        "scan": wanted.scan,
+    }
+    return pipe.run(documents_stage(wanted.source), sampling, {})
+
+
+def _held_out(spec: RunSpec, pipe: Pipeline, documents: str, model: str) -> str:
+    cut = {
+        "split": "heldout",
+        "partition": 0,
+        "partitions": 1,
+        "window": spec.corpus.window,
+        "tokens": spec.corpus.held_out_tokens,
+    }
+    return pipe.run(TOKENS, cut, {"documents": documents, "model": model}, "tokens held out")
+
+
+def _null_spaces(spec: RunSpec, pipe: Pipeline, documents: str, model: str) -> list[str]:
+    """Tokens and moments of each partition, merged; then spectrum and null space of each layer."""
+    corpus, partitions = spec.corpus, spec.corpus.partitions
+    parts = []
+    for n in range(partitions):
+        share = corpus.tokens * (n + 1) // partitions - corpus.tokens * n // partitions
+        place = {"partition": n, "partitions": partitions}
+        cut = {"split": "moments", **place, "window": corpus.window, "tokens": share}
+        tokens = pipe.run(TOKENS, cut, {"documents": documents, "model": model}, f"tokens {n + 1}")
+        one_pass = {**place, "layers": spec.edit.layers, "tokens_per_pass": corpus.tokens_per_pass}
+        label = f"second moment {n + 1}"
+        parts.append(pipe.run(SECOND_MOMENT, one_pass, {"tokens": tokens, "model": model}, label))
+    merged = pipe.run(MERGE, {}, {"second_moment": parts}, "second moment")
+    spaces = []
+    for layer in spec.edit.layers:
+        spectrum = pipe.run(SPECTRUM, {"layer": layer}, {"second_moment": merged}, f"spectrum of layer {layer}")
+        label = f"null space of layer {layer}"
+        spaces.append(pipe.run(NULL_SPACE, asdict(spec.null_space), {"spectrum": spectrum}, label))
+    return spaces
+
+
+def _batch(
+    spec: RunSpec,
+    pipe: Pipeline,
+    state: str,
+    batch: str,
+    contexts: str,
+    spaces: list[str],
+    facts: int,
+    number: int,
+) -> str:
+    """Target values chunk by chunk, then the change, its keys and the new state."""
+    parents = {"state": state, "requests": batch, "contexts": contexts}
+    options = asdict(spec.target_values)
+    values = [
+        pipe.run(
+            TARGET_VALUES,
+            {"options": options, "z_layer": spec.edit.z_layer, "chunk": n},
+            parents,
+            f"target values {number}.{n + 1}" if chunk_count(facts) > 1 else f"target values {number}",
+        )
+        for n in range(chunk_count(facts))
+    ]
+    update = {
+        "method": spec.edit.method,
+        "ridge": spec.edit.ridge,
+        "z_layer": spec.edit.z_layer,
+        "kl_prompt": spec.target_values.kl_prompt,
+    }
+    sources = {**parents, "target_values": values, "null_space": spaces}
+    change = pipe.run(WEIGHT_CHANGE, update, sources, f"weight change {number}")
+    keys = pipe.run(KEYS, update, sources, f"keys {number}")
+    link = {"state": state, "requests": batch, "weight_change": change, "keys": keys}
+    if number % spec.edit.checkpoint_every == 0:
+        whole = {"state": state, "weight_change": change}
+        link["checkpoint"] = pipe.run(CHECKPOINT, {"layers": spec.edit.layers}, whole, f"checkpoint {number}")
+    return pipe.run(STATE, {}, link, f"state {number}")
+
+
+def _after_batch(spec: RunSpec, pipe: Pipeline, state: str, batch: str, number: int, edited: int) -> dict[str, Any]:
+    """The batch's own facts, right after it."""
+    report: dict[str, Any] = {"batch": number, "facts": edited, "state": state}
+    if spec.evaluation.after_batch:
+        metrics = {"metrics": spec.evaluation.after_batch}
+        rows = pipe.run(EVALUATION, metrics, {"state": state, "requests": batch}, f"evaluation of batch {number}")
+        report["metrics"] = summarise(pipe.lake, rows)
+    return report
+
+
+def _evaluate(
+    spec: RunSpec, pipe: Pipeline, state: str, requests: str, documents: str, held_out: str, when: str
+) -> dict[str, Any]:
+    """All facts of the run, and the held-out documents, on one state."""
+    metrics = {"metrics": spec.evaluation.metrics}
+    rows = pipe.run(EVALUATION, metrics, {"state": state, "requests": requests}, f"evaluation {when}")
+    found: dict[str, Any] = summarise(pipe.lake, rows)
+    if spec.evaluation.perplexity:
+        parents = {"state": state, "documents": documents, "tokens": held_out}
+        artifact = pipe.run(PERPLEXITY, {}, parents, f"perplexity {when}")
+        found["perplexity"] = round(read_perplexity(pipe.lake, artifact), 3)
+    return found
+
+
+def _repaired(spec: RunSpec, pipe: Pipeline) -> dict[str, Any]:
+    """`edit`, and again from the top for every payload found missing or damaged: all else is reused then."""
+    tried: set[str] = set()
+    while True:
+        try:
+            return edit(spec, pipe)
+        except (MissingPayload, DamagedPayload) as error:
+            if error.id in tried:
+                raise
+            tried.add(error.id)
+            print_line(f"[yellow]{error}[/]: computed again")
+            pipe.lake.discard_payload(error.id)
+            pipe.uses.pop(error.id, None)
+
+
+def record_run(spec: RunSpec, lake: Lake, spec_path: str | None, report: Report) -> RunRecord:
+    """Run a spec in a lake and record how it ended, however it ends; the name of the spec then points to the run."""
+    runs, catalog = Runs(lake.files), Catalog(lake)
+    record = runs.start(spec.name, spec.model_dump(mode="json"), spec_path=spec_path, environment=environment())
+    catalog.record_run(record)
+    pipe = Pipeline(lake, record, spec.model.device, report)
+    outcome: Outcome = "failed"
+    message, summary = "", dict[str, Any]()
+    try:
+        summary = _repaired(spec, pipe)
+        outcome = "completed"
+    except KeyboardInterrupt:
+        outcome, message = "interrupted", "interrupted by the user"
+        raise
+    except Exception as error:
+        message = str(error) or type(error).__name__
+        raise
+    finally:
+        state, uses = summary.get("state"), list(pipe.uses.values())
+        record = runs.finish(record, outcome, message=message, state=state, summary=summary, uses=uses)
+        with suppress(StorageError):
+            pipe.flush()
+            catalog.record_run(record)
+    return record
+
+
+@flow(name="edit-model", flow_run_name="{spec}", validate_parameters=False)
+def edit_model(spec: str, settings: Sequence[str] = (), lake: str | None = None) -> dict[str, Any]:
+    """Edit a model as the spec file says and return the run's record as JSON.
+
+    `settings` are `key.path=value` overrides; `lake` is EDITFLOW_LAKE or ./lake unless given.
+    """
+    path = Path(spec)
+    record = record_run(load_spec(path, settings), Lake.open(lake or default_lake()), str(path), report_stage)
+    return asdict(record)

@@ -1,0 +1,63 @@
+"""How commands speak: tables for people, JSON for programs, one line for errors."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
+
+if TYPE_CHECKING:
+    from storage.runs import Use
+    from storage.store import ArtifactRef
+
+
+def default_lake() -> str:
+    """The lake when no flag names one."""
+    return os.environ.get("EDITFLOW_LAKE") or "lake"
+
+
+def console() -> Console:
+    """Where results go: standard output; colour only on a terminal and never with NO_COLOR."""
+    return Console(highlight=False)
+
+
+def print_line(markup: str) -> None:
+    """One line for the user beside the results, on standard error."""
+    Console(stderr=True, highlight=False, soft_wrap=True).print(markup)
+
+
+def report_stage(use: Use, ref: ArtifactRef) -> None:
+    """One line per artifact of a run."""
+    colour, seconds = ("green", f"{use.seconds:7.1f} s") if use.how == "created" else ("dim", " " * 9)
+    print_line(f"  [{colour}]{use.how:8}[/] {escape(use.stage):26} [dim]{ref.id[:12]}[/] {seconds}")
+
+
+def print_json(value: Any) -> None:
+    """A value as JSON on standard output."""
+    # Straight to the stream: a console would wrap long lines.
+    console().file.write(json.dumps(value, indent=1, ensure_ascii=False, default=str) + "\n")
+
+
+def print_table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str] | None = None, title: str = "") -> None:
+    """Rows as a table; control characters in values are shown, not obeyed."""
+    names = list(columns or (rows[0] if rows else ()))
+    table = Table(title=title or None, title_justify="left", box=None, pad_edge=False, header_style="bold")
+    for name in names:
+        table.add_column(name, overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(show(row.get(name))) for name in names))
+    console().print(table)
+
+
+def show(value: Any) -> str:
+    """A value as safe text for one cell."""
+    if value is None:
+        return ""
+    text = f"{value:.4g}" if isinstance(value, float) else str(value)
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)

@@ -1,0 +1,68 @@
+"""Running stages one after the other in a lake: reuse, recomputation of what is lost, and the record of both."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from prefect import Task
+
+from storage.catalog import Catalog
+from storage.runs import RunRecord, Use
+from storage.store import ArtifactRef, Lake
+from tasks.stage import Parents, Stage, result_folder
+
+Report = Callable[[Use, ArtifactRef], None]
+
+
+@dataclass
+class Pipeline:
+    """The stages of one run. `uses` holds every artifact that it made or met again, in order."""
+
+    lake: Lake
+    record: RunRecord
+    device: str
+    report: Report
+    uses: dict[str, Use] = field(default_factory=dict)
+    _recorded: int = 0
+    _tasks: dict[str, Task[..., Any]] = field(default_factory=dict)
+
+    def run(self, stage: Stage, spec: Mapping[str, Any], parents: Parents, label: str = "") -> str:
+        """The id of the stage's artifact, computed unless the lake has it."""
+        found = self.lake.find(stage.id(spec, parents))
+        started = time.perf_counter()
+        ref = self._call(stage, spec, parents, known=found is not None, label=label or stage.name)
+        # A sibling written by another stage of this very run, such as a batch's keys, is new all the same.
+        reused = found is not None and found.created_by != self.record.run_id
+        self.note(stage.name, ref, reused=reused, seconds=time.perf_counter() - started, label=label)
+        return ref.id
+
+    def note(self, stage: str, ref: ArtifactRef, *, reused: bool, seconds: float, label: str = "") -> None:
+        """Take an artifact into the run's record and tell the user."""
+        if ref.id in self.uses:
+            return
+        use = Use(ref.id, label or stage, "reused" if reused else "created", 0.0 if reused else round(seconds, 3))
+        self.uses[ref.id] = use
+        self.report(use, ref)
+
+    def flush(self) -> None:
+        """Write what is new to the catalog's index, in one commit a table."""
+        new = list(self.uses.values())[self._recorded :]
+        made = [self.lake.manifest(use.artifact) for use in new if use.how == "created"]
+        Catalog(self.lake).record_many(artifacts=made, uses=[(self.record.run_id, use) for use in new])
+        self._recorded += len(new)
+
+    def _call(self, stage: Stage, spec: Mapping[str, Any], parents: Parents, *, known: bool, label: str) -> ArtifactRef:
+        """Run the stage's Prefect task. A payload that the lake has lost makes Prefect's own cached answer void."""
+        if stage.name not in self._tasks:
+            self._tasks[stage.name] = stage.task()
+        task = self._tasks[stage.name].with_options(
+            task_run_name=label,
+            refresh_cache=not known,
+            result_storage=result_folder(self.lake.uri),
+        )
+        how = {"run": self.record.run_id, "device": self.device}
+        result: Any = task(self.lake.uri, dict(spec), dict(parents), how)
+        return ArtifactRef.from_json(result)

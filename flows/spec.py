@@ -1,0 +1,180 @@
+"""A run's spec: a TOML file that pydantic checks. Unknown keys fail and name the near miss."""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError, model_validator
+
+from editing.editors.methods import METHODS
+from editing.editors.options import ContextOptions, TargetValueOptions
+from editing.errors import EditingError
+from editing.linalg.null_space import Threshold
+from editing.metrics.panel import METRICS
+from flows.errors import BadSpec
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ModelSection(_Section):
+    """Which model: the packaged default, a folder, a .gguf file or a hub id."""
+
+    source: str = "smollm2-135m-instruct"
+    dtype: Literal["float32", "float64", "bfloat16", "float16"] = "float32"
+    device: str = "cpu"
+
+
+class CorpusSection(_Section):
+    """Preserved knowledge: a seeded sample of documents, cut to `tokens` tokens in `partitions` that are kept apart."""
+
+    source: str = "wikipedia-sample"
+    seed: int = 0
+    documents: PositiveInt = 90
+    held_out_documents: PositiveInt = 10
+    min_characters: PositiveInt = 1000
+    scan: PositiveInt = 100_000
+    window: PositiveInt = 256
+    tokens: PositiveInt = 120_000
+    partitions: PositiveInt = 4
+    tokens_per_pass: PositiveInt = 2048
+    held_out_tokens: PositiveInt = 4096
+
+
+class RequestsSection(_Section):
+    """Which facts to edit: the first `count` of the file in an order shuffled by `seed`."""
+
+    source: Path
+    count: PositiveInt | None = None
+    seed: int = 0
+
+
+class EditSection(_Section):
+    """How to edit: method, layers, and batches of `batch_size` facts; whole weights every `checkpoint_every`."""
+
+    method: str = "alphaedit"
+    layers: list[int] = Field(default=[4, 5, 6, 7, 8], min_length=1)
+    z_layer: int = 8
+    ridge: float = Field(default=1.0, gt=0)
+    batch_size: PositiveInt = 20
+    checkpoint_every: PositiveInt = 10
+
+    @model_validator(mode="after")
+    def _check(self) -> EditSection:
+        if self.method not in METHODS:
+            raise ValueError(f"unknown method {self.method!r}: choose one of {', '.join(sorted(METHODS))}")
+        if sorted(set(self.layers)) != self.layers:
+            raise ValueError(f"layers {self.layers} must ascend without repeats")
+        if self.layers[0] < 0 or self.z_layer < self.layers[-1]:
+            raise ValueError(f"z_layer {self.z_layer} must not lie below an edited layer {self.layers}")
+        return self
+
+
+class EvaluationSection(_Section):
+    """What is measured: on all facts before and after, and on each batch's own facts right after it."""
+
+    metrics: list[str] = ["efficacy", "paraphrase", "neighbourhood"]
+    after_batch: list[str] = ["efficacy"]
+    perplexity: bool = True
+
+    @model_validator(mode="after")
+    def _check(self) -> EvaluationSection:
+        for name in [*self.metrics, *self.after_batch]:
+            if name not in METRICS:
+                raise ValueError(f"unknown metric {name!r}: choose from {', '.join(METRICS)}")
+        return self
+
+
+class RunSpec(_Section):
+    """A whole run."""
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$")
+    threads: PositiveInt | None = None
+    model: ModelSection = ModelSection()
+    corpus: CorpusSection = CorpusSection()
+    null_space: Threshold = Threshold()
+    requests: RequestsSection
+    contexts: ContextOptions = ContextOptions()
+    target_values: TargetValueOptions = TargetValueOptions()
+    edit: EditSection = EditSection()
+    evaluation: EvaluationSection = EvaluationSection()
+
+
+def load_spec(path: Path, settings: Sequence[str] = ()) -> RunSpec:
+    """Read a spec file and apply `key.path=value` settings. Raises BadSpec with one line that names the key.
+
+    A relative request file is looked for beside the spec first, then from the working folder.
+    """
+    try:
+        raw = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        near = difflib.get_close_matches(path.name, [p.name for p in path.parent.glob("*.toml")], n=1)
+        hint = f"; did you mean {path.parent / near[0]}?" if near else "; the specs to start from are in specs/"
+        raise BadSpec(f"no spec {path}{hint}") from None
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise BadSpec(f"{path} is not a TOML file: {error}") from None
+    for setting in settings:
+        _apply(raw, setting)
+    spec = check_spec(raw, str(path))
+    beside = path.parent / spec.requests.source
+    source = beside if beside.is_file() else spec.requests.source
+    return spec.model_copy(update={"requests": spec.requests.model_copy(update={"source": source})})
+
+
+def check_spec(raw: Mapping[str, Any], where: str) -> RunSpec:
+    """Validate a spec. Raises BadSpec with the first problem, in one line."""
+    try:
+        return RunSpec.model_validate(raw)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise BadSpec(f"{where}: {_explain(first, raw)}") from None
+    except EditingError as error:
+        raise BadSpec(f"{where}: {error}") from None
+
+
+def _explain(problem: Any, raw: Mapping[str, Any]) -> str:
+    path = [str(part) for part in problem["loc"]]
+    key = ".".join(path)
+    if problem["type"] in {"extra_forbidden", "unexpected_keyword_argument"}:
+        near = difflib.get_close_matches(path[-1], _keys_beside(path[:-1]), n=1)
+        hint = f"did you mean {near[0]!r}?" if near else f"known here: {', '.join(_keys_beside(path[:-1]))}"
+        return f"unknown key {key!r}; {hint}"
+    if problem["type"] == "missing":
+        return f"key {key!r} is missing; see specs/demo.toml"
+    message = str(problem["msg"]).removeprefix("Value error, ")
+    return f"{key}: {message}" + (f" (got {problem['input']!r})" if not isinstance(problem["input"], Mapping) else "")
+
+
+def _keys_beside(path: Sequence[str]) -> list[str]:
+    """The keys that the section at `path` knows."""
+    section: Any = RunSpec
+    for part in path:
+        field = getattr(section, "model_fields", {}).get(part)
+        section = field.annotation if field is not None else None
+    if section is None:
+        return []
+    names = getattr(section, "model_fields", None) or getattr(section, "__dataclass_fields__", {})
+    return list(names)
+
+
+def _apply(raw: dict[str, Any], setting: str) -> None:
+    """Put `key.path=value` into the raw spec; the value is TOML, or text where it is not."""
+    key, equals, text = setting.partition("=")
+    if not equals or not key.strip():
+        raise BadSpec(f"--set {setting!r}: write key=value, such as edit.batch_size=50")
+    try:
+        value = tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        value = text
+    *sections, last = key.strip().split(".")
+    here = raw
+    for section in sections:
+        here = here.setdefault(section, {})
+        if not isinstance(here, dict):
+            raise BadSpec(f"--set {setting!r}: {section!r} is a value, not a section")
+    here[last] = value

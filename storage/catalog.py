@@ -1,0 +1,224 @@
+"""The index: three append-only Delta tables that make lineage and run history a query.
+
+    <lake>/catalog/artifacts    one row an artifact, its inputs inside the row: node and edges in one commit
+    <lake>/catalog/uses         which run created or reused which artifact
+    <lake>/catalog/runs         one row when a run starts, one when it ends
+
+Manifests and run records are the truth. A lost or outdated index is rebuilt from them, and every query adds
+what the index lacks. Rows may repeat (a step retried, two processes at once); readers keep one of each.
+"""
+
+import contextlib
+import json
+from collections.abc import Container, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+import pyarrow as pa
+
+from storage.errors import LakeNotWritable
+from storage.identity import parent_pairs
+from storage.runs import How, RunRecord, Runs, Use
+from storage.store import Lake, Manifest
+
+Mode = Literal["append", "overwrite"]
+
+_TEXT, _I64, _F64 = pa.string(), pa.int64(), pa.float64()
+_INPUTS = pa.list_(pa.struct([("role", _TEXT), ("artifact", _TEXT)]))
+
+SCHEMAS: Mapping[str, pa.Schema] = {
+    "artifacts": pa.schema(
+        [
+            ("id", _TEXT), ("kind", _TEXT), ("version", _I64), ("spec", _TEXT), ("inputs", _INPUTS),
+            ("digest", _TEXT), ("rows", _I64), ("bytes", _I64), ("created_at", _TEXT), ("created_by", _TEXT),
+            ("seconds", _F64), ("environment", _TEXT), ("about", _TEXT),
+        ]
+    ),
+    "uses": pa.schema(
+        [("run_id", _TEXT), ("artifact", _TEXT), ("stage", _TEXT), ("how", _TEXT), ("seconds", _F64)]
+    ),
+    "runs": pa.schema(
+        [
+            ("run_id", _TEXT), ("name", _TEXT), ("status", _TEXT), ("started_at", _TEXT),
+            ("finished_at", _TEXT), ("message", _TEXT), ("state", _TEXT), ("spec", _TEXT),
+            ("spec_path", _TEXT), ("summary", _TEXT),
+            ("environment", _TEXT), ("host", _TEXT), ("pid", _I64),
+        ]
+    ),
+}  # fmt: skip
+
+# Every append is a small file; merging them now and then keeps opening the index fast.
+_MERGE_EVERY = 100
+
+
+@dataclass(frozen=True)
+class Missing:
+    """Ids that the lake has and the index lacks."""
+
+    artifacts: tuple[str, ...]
+    runs: tuple[str, ...]
+
+    def __bool__(self) -> bool:
+        return bool(self.artifacts or self.runs)
+
+
+@dataclass(frozen=True)
+class Catalog:
+    """The index of one lake. Appends from several processes are safe."""
+
+    lake: Lake
+
+    def record_artifact(self, manifest: Manifest) -> None:
+        self.record_many(artifacts=[manifest])
+
+    def record_use(self, run_id: str, artifact: str, stage: str, how: How, seconds: float = 0.0) -> None:
+        self._append("uses", [_use_row(run_id, Use(artifact, stage, how, seconds))])
+
+    def record_run(self, record: RunRecord) -> None:
+        self.record_many(runs=[record])
+
+    def record_many(
+        self,
+        *,
+        artifacts: Iterable[Manifest] = (),
+        uses: Iterable[tuple[str, Use]] = (),
+        runs: Iterable[RunRecord] = (),
+    ) -> None:
+        """Append many rows in one commit a table; ``uses`` are (run id, use). Raises LakeNotWritable."""
+        self._append("artifacts", [artifact_row(manifest) for manifest in artifacts])
+        self._append("uses", [_use_row(run_id, use) for run_id, use in uses])
+        self._append("runs", [run_row(record) for record in runs])
+
+    def files(self, table: str) -> list[str]:
+        """The Parquet files that make up an index table now; empty when it does not exist."""
+        from deltalake import DeltaTable
+        from deltalake.exceptions import TableNotFoundError
+
+        try:
+            return [str(uri) for uri in DeltaTable(self._path(table)).file_uris()]
+        except TableNotFoundError:
+            return []
+
+    def missing(self) -> Missing:
+        """What the index lacks; false when it is complete. Cost: a listing of the lake and three columns."""
+        indexed = {row[0] for row in self._select("id", "artifacts")}
+        started = {row[0] for row in self._select("run_id", "runs")}
+        ended = {row[0] for row in self._select("run_id", "runs WHERE finished_at IS NOT NULL")}
+        lake, runs = self.lake, Runs(self.lake.files)
+        return Missing(
+            tuple(id_ for id_ in lake.ids() if id_ not in indexed and lake.is_committed(id_)),
+            tuple(
+                run_id
+                for run_id in runs.ids()
+                if run_id not in ended and (run_id not in started or runs.is_finished(run_id))
+            ),
+        )
+
+    def rebuild(self) -> None:
+        """Write the index anew from manifests and run records. Raises LakeNotWritable.
+
+        The uses of a run without a final record are kept from the old index: only it knows the reused ones.
+        """
+        records = list(Runs(self.lake.files).all())
+        manifests = list(self.lake.manifests())
+        final = {record.run_id for record in records if record.finished_at}
+        uses = [row for row in self._uses() if row["run_id"] not in final]
+        uses += unrecorded_uses(records, manifests, {(row["run_id"], row["artifact"]) for row in uses})
+        self._write("artifacts", [artifact_row(manifest) for manifest in manifests], "overwrite")
+        self._write("uses", uses, "overwrite")
+        self._write("runs", [run_row(record) for record in records], "overwrite")
+
+    def _uses(self) -> list[dict[str, Any]]:
+        names = SCHEMAS["uses"].names
+        rows = self._select(f"DISTINCT {', '.join(names)}", "uses")
+        return [dict(zip(names, row, strict=True)) for row in rows]
+
+    def _select(self, columns: str, source: str) -> list[tuple[Any, ...]]:
+        import duckdb
+
+        table, _, rest = source.partition(" ")
+        files = self.files(table)
+        if not files:
+            return []
+        with duckdb.connect() as connection:
+            sql = f"SELECT {columns} FROM read_parquet(?) {rest}"  # noqa: S608 - all parts are literals above
+            return connection.execute(sql, [files]).fetchall()
+
+    def _append(self, table: str, rows: Sequence[Mapping[str, Any]]) -> None:
+        if rows:
+            self._write(table, rows, "append")
+
+    def _write(self, table: str, rows: Sequence[Mapping[str, Any]], mode: Mode) -> None:
+        from deltalake import CommitProperties, DeltaTable, write_deltalake
+        from deltalake.exceptions import CommitFailedError, DeltaError
+
+        path, data = self._path(table), pa.Table.from_pylist(list(rows), schema=SCHEMAS[table])
+        try:
+            if not DeltaTable.is_deltatable(path):
+                self._create(table)
+            opened = DeltaTable(path)
+            retries = CommitProperties(max_commit_retries=100)
+            write_deltalake(opened, data, mode=mode, commit_properties=retries)
+            if opened.version() % _MERGE_EVERY == 0:
+                with contextlib.suppress(CommitFailedError):  # another process has merged the same files
+                    opened.optimize.compact()
+        except (DeltaError, OSError) as error:
+            raise LakeNotWritable(
+                f"cannot write the index {path}: {str(error).partition(chr(10))[0]}; artifacts and run records are "
+                f"whole: make room or the folder writable, then `editflow verify --rebuild`"
+            ) from error
+
+    def _create(self, table: str) -> None:
+        from deltalake import DeltaTable
+        from deltalake.exceptions import DeltaError
+
+        self.lake.files.make_folder(f"catalog/{table}")
+        try:
+            DeltaTable.create(self._path(table), schema=SCHEMAS[table], mode="ignore")
+        except DeltaError:
+            if not DeltaTable.is_deltatable(self._path(table)):  # else another process created it just now
+                raise
+
+    def _path(self, table: str) -> str:
+        return self.lake.files.path(f"catalog/{table}")
+
+
+def artifact_row(manifest: Manifest) -> dict[str, Any]:
+    """A manifest as a row of the artifacts table."""
+    row = {name: getattr(manifest, name) for name in SCHEMAS["artifacts"].names if name != "inputs"}
+    for name in ("spec", "environment", "about"):
+        row[name] = _text(row[name])
+    inputs = [{"role": role, "artifact": parent} for role, parent in parent_pairs(manifest.parents)]
+    return {**row, "inputs": inputs}
+
+
+def run_row(record: RunRecord) -> dict[str, Any]:
+    """A run record as a row of the runs table; that a run died is for the reader to see."""
+    row = {name: getattr(record, name) for name in SCHEMAS["runs"].names}
+    for name in ("spec", "summary", "environment"):
+        row[name] = _text(row[name])
+    return row
+
+
+def unrecorded_uses(
+    records: Sequence[RunRecord], manifests: Iterable[Manifest], known: Container[tuple[str, str]]
+) -> list[dict[str, Any]]:
+    """Rows of the uses table for what these files tell and ``known`` (run id, artifact) pairs lack.
+
+    A run without a final record is known at least by the artifacts that name it as their maker; their stage
+    is then given as the kind.
+    """
+    found = {(record.run_id, use.artifact): use for record in records for use in record.uses}
+    final = {record.run_id for record in records if record.finished_at}
+    for m in manifests:
+        if m.created_by and m.created_by not in final:
+            found.setdefault((m.created_by, m.id), Use(m.id, m.kind, "created", m.seconds))
+    return [_use_row(key[0], use) for key, use in found.items() if key not in known]
+
+
+def _use_row(run_id: str, use: Use) -> dict[str, Any]:
+    return {"run_id": run_id, **asdict(use)}
+
+
+def _text(value: Mapping[str, Any]) -> str:
+    return json.dumps(value, ensure_ascii=False, sort_keys=True)

@@ -1,0 +1,92 @@
+"""What can go wrong in the archive.
+
+    StorageError
+    ├── LakeNotWritable    the folder refuses writes: permissions, read-only mount, not a folder
+    ├── DiskFull           no room left; nothing half-written remains visible
+    ├── UnknownKind        no such artifact kind
+    ├── WrongSchema        a table does not have the columns of its kind
+    ├── UnknownArtifact    no manifest under this id
+    ├── UnknownRun         no run record under this id
+    ├── MissingPayload     the manifest is there, its payload is not
+    ├── DamagedPayload     the bytes are not those that were written
+    ├── PayloadConflict    one recipe gave two contents
+    ├── RefConflict        somebody else moved the name first
+    └── QueryRefused       the SQL is not one read-only SELECT over the documented views
+
+Every message is one line: what happened, where, and the remedy.
+"""
+
+# ruff: noqa: A002 - `id` is the field's name everywhere; the errors are named for what happened
+
+
+class StorageError(Exception):
+    """Base of everything the archive raises on purpose."""
+
+
+class LakeNotWritable(StorageError):
+    """The lake's folder refuses writes."""
+
+
+class DiskFull(StorageError):
+    """There is no room for the bytes; whatever was half-written has been removed."""
+
+
+class UnknownKind(StorageError):
+    """No artifact kind has this name."""
+
+
+class WrongSchema(StorageError):
+    """A table does not have exactly the columns of its kind."""
+
+
+class UnknownArtifact(StorageError):
+    """No manifest is stored under this id or prefix."""
+
+
+class UnknownRun(StorageError):
+    """No run record is stored under this id."""
+
+
+class MissingPayload(StorageError):
+    """The manifest of ``id`` exists, its payload does not."""
+
+    def __init__(self, id: str) -> None:
+        super().__init__(f"artifact {id[:12]}: its payload is gone; run the pipeline again to recompute it")
+        self.id = id
+
+
+class DamagedPayload(StorageError):
+    """The stored bytes of ``id`` are not those that were written."""
+
+    def __init__(self, id: str, reason: str) -> None:
+        remedy = "discard the payload and run again to recompute it"
+        super().__init__(f"artifact {id[:12]}: its payload is damaged ({reason}); {remedy}")
+        self.id = id
+        self.reason = reason
+
+
+class PayloadConflict(StorageError):
+    """The recipe ``id`` was computed twice with different results; the first one is kept.
+
+    ``distance`` is the largest absolute difference over all float columns, or None when the two tables
+    cannot be compared number by number (other shapes, or an unreadable kept payload).
+    """
+
+    def __init__(self, id: str, kept: str, other: str, distance: float | None) -> None:
+        apart = "not comparable number by number" if distance is None else f"at most {distance:.3g} apart"
+        super().__init__(
+            f"artifact {id[:12]}: computed again with another result ({kept[:12]} kept, {other[:12]} "
+            f"refused, {apart}); raise the stage's version if this is meant, or recompute where it was made"
+        )
+        self.id = id
+        self.kept = kept
+        self.other = other
+        self.distance = distance
+
+
+class RefConflict(StorageError):
+    """The name was moved by somebody else since it was read."""
+
+
+class QueryRefused(StorageError):
+    """The SQL is not one read-only SELECT over the documented views, or DuckDB cannot run it."""

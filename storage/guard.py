@@ -1,0 +1,83 @@
+"""Which SQL a stranger may run: one SELECT over the documented views, decided on DuckDB's own parse tree.
+
+Everything is by allow-list: tables are the views and the query's own common table expressions, table
+functions a short list, other functions those that DuckDB declares free of side effects, less the few that
+tell about the machine. The connection itself is locked as well (storage/query.py): a second fence.
+"""
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import duckdb
+
+from storage.errors import QueryRefused
+
+_ALLOWED = frozenset({"unnest", "range", "generate_series", "random"})
+# Harmless by DuckDB's own declaration, but they tell about the process, its settings or its secrets.
+_TELLING = re.compile(r"getenv|getvariable|.*setting.*|.*secret.*|current_(?!date|localtime).*|pg_.*|duckdb_.*|read_.*")
+_WORD = re.compile(r"[A-Za-z_]\w*")
+
+
+def check(connection: duckdb.DuckDBPyConnection, sql: str, views: frozenset[str]) -> None:
+    """Raise QueryRefused unless ``sql`` is one SELECT over ``views``. Nothing of it is executed."""
+    nodes = list(_nodes(_parse(connection, sql)))
+    ctes = {entry["key"].lower() for node in nodes for entry in _cte_entries(node)}
+    tables = views | {name for name in ctes if _WORD.fullmatch(name)}
+    functions = _functions(connection)
+    for node in nodes:
+        if node.get("type") == "BASE_TABLE":
+            name = ".".join(filter(None, (node["catalog_name"], node["schema_name"], node["table_name"])))
+            if name.lower() not in tables:
+                raise QueryRefused(f"no view {name!r}; the views are {', '.join(sorted(views))}")
+        elif node.get("type") == "SHOW_REF" and not node.get("query"):
+            raise QueryRefused(f"SHOW is not available; the views are {', '.join(sorted(views))}")
+        called = node.get("function_name")
+        if isinstance(called, str) and called.lower() not in functions:
+            raise QueryRefused(f"function {called!r} is not available in queries; use SQL without it")
+
+
+def _parse(connection: duckdb.DuckDBPyConnection, sql: str) -> dict[str, Any]:
+    try:
+        row = connection.execute("SELECT json_serialize_sql(?)", [sql]).fetchone()
+    except duckdb.Error as error:
+        raise QueryRefused(f"the query cannot be parsed: {first_line(error)}") from error
+    tree: dict[str, Any] = json.loads(row[0]) if row else {"error": True, "error_message": "empty"}
+    if tree["error"]:
+        why = str(tree["error_message"]).splitlines()[0]
+        raise QueryRefused(f"only one SELECT statement can be run here: {why}")
+    if len(tree["statements"]) != 1:
+        raise QueryRefused(f"only one SELECT statement can be run here, not {len(tree['statements'])}")
+    return tree
+
+
+def _functions(connection: duckdb.DuckDBPyConnection) -> set[str]:
+    """The names of functions without side effects, and the few others that are allowed."""
+    rows = connection.execute(
+        "SELECT function_name FROM duckdb_functions() "
+        "WHERE function_type IN ('scalar', 'aggregate', 'window', 'macro') "
+        "GROUP BY 1 HAVING NOT coalesce(bool_or(has_side_effects), false)"
+    ).fetchall()
+    return {name for (name,) in rows if not _TELLING.fullmatch(name)} | _ALLOWED
+
+
+def _cte_entries(node: dict[str, Any]) -> list[dict[str, Any]]:
+    entries: list[dict[str, Any]] = node.get("cte_map", {}).get("map", [])
+    return entries
+
+
+def _nodes(tree: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Every object of the tree. A list of things to do instead of recursion: depth is up to the stranger."""
+    waiting: list[Any] = [tree]
+    while waiting:
+        item = waiting.pop()
+        if isinstance(item, dict):
+            yield item
+            waiting.extend(item.values())
+        elif isinstance(item, list):
+            waiting.extend(item)
+
+
+def first_line(error: Exception) -> str:
+    return str(error).partition("\n")[0]

@@ -1,0 +1,204 @@
+"""The lake as SQL: documented views over index and payloads in a locked, in-memory DuckDB.
+
+The index is loaded into memory, what it lacks is added from manifests and run records, and payload views read
+the lake's Parquet files when asked. Nothing is written. The views' text stands in storage/sql/.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.resources import files as package_files
+from itertools import takewhile
+from typing import Any, Literal
+
+import duckdb
+import pyarrow as pa
+
+from storage import guard
+from storage.catalog import SCHEMAS, Catalog, artifact_row, run_row, unrecorded_uses
+from storage.errors import QueryRefused
+from storage.kinds import kind as kind_named
+from storage.manifest import payload_name
+from storage.runs import Runs
+from storage.store import Lake
+
+# In the order of their dependence: a view may read those before it.
+VIEWS = (
+    "artifacts", "edges", "runs", "uses",
+    "requests", "states", "edits", "evaluations", "perplexities", "spectra",
+)  # fmt: skip
+_PAYLOADS = ("requests", "state", "target_values", "evaluation", "perplexity", "spectrum")
+
+
+@dataclass(frozen=True)
+class View:
+    """A view's name, what one row of it is, and its columns as (name, DuckDB type)."""
+
+    name: str
+    about: str
+    columns: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True)
+class Step:
+    """One edge of a lineage walk.
+
+    ``id`` was reached after ``depth`` edges (the shortest way) from ``via``; ``role`` is that of the parent
+    in the edge. The start has depth 0 and neither role nor via.
+    """
+
+    depth: int
+    id: str
+    kind: str
+    role: str | None
+    via: str | None
+
+
+def connect(lake: Lake) -> duckdb.DuckDBPyConnection:
+    """A connection with all views, locked: the only files it can reach are this lake's artifacts.
+
+    For SQL of your own writing. That of others goes through ``query``, which also keeps COPY from the artifacts.
+    """
+    connection = _open()
+    _load_index(connection, lake)
+    _load_payloads(connection, lake)
+    _create_views(connection)
+    return _locked(connection, lake)
+
+
+def query(lake: Lake, sql: str) -> pa.Table:
+    """The result of one SELECT over the views; raises QueryRefused, in one line, for anything else."""
+    with connect(lake) as connection:
+        guard.check(connection, sql, frozenset(VIEWS))
+        try:
+            return connection.sql(sql).to_arrow_table()
+        except duckdb.Error as error:
+            raise QueryRefused(f"the query failed: {guard.first_line(error)}") from error
+
+
+def views() -> tuple[View, ...]:
+    """Every view with its description and columns; needs no lake."""
+    with _open() as connection:
+        for kind in _PAYLOADS:
+            _payload_view(connection, kind, [])
+        _create_views(connection)
+        return tuple(
+            View(
+                name,
+                _about(name),
+                tuple((row[0], row[1]) for row in connection.execute(f"DESCRIBE {name}").fetchall()),
+            )
+            for name in VIEWS
+        )
+
+
+def lineage(lake: Lake, id: str, direction: Literal["up", "down"] = "up") -> list[Step]:  # noqa: A002
+    """What an artifact (id or prefix) was made from, or what was made from it, one step an edge.
+
+    Ordered by depth; the first step is the artifact itself. Raises UnknownArtifact.
+    """
+    start = lake.manifest(id)
+    with _open() as connection:
+        _load_index(connection, lake)
+        for name in ("artifacts", "edges"):
+            connection.execute(_sql(name))
+        rows = connection.execute(_sql("lineage"), {"start": start.id, "up": direction == "up"}).fetchall()
+    return [Step(0, start.id, start.kind, None, None), *(Step(*row) for row in rows)]
+
+
+def _open() -> duckdb.DuckDBPyConnection:
+    """An empty database with the index tables; SQL names no Python variables and nothing spills to disk."""
+    connection = duckdb.connect(config={"python_enable_replacements": "false", "temp_directory": ""})
+    for table, schema in SCHEMAS.items():
+        columns = ", ".join(f"{field.name} {_type(field.type)}" for field in schema)
+        connection.execute(f"CREATE TABLE index_{table} ({columns})")
+    return connection
+
+
+def _locked(connection: duckdb.DuckDBPyConnection, lake: Lake) -> duckdb.DuckDBPyConnection:
+    connection.execute(f"SET allowed_directories = [{_quoted(lake.files.path('artifacts/'))}]")
+    connection.execute("SET enable_external_access = false")
+    connection.execute("SET lock_configuration = true")
+    return connection
+
+
+def _load_index(connection: duckdb.DuckDBPyConnection, lake: Lake) -> None:
+    """The index as it is on disk, then what it lacks, and every run that it does not know to have ended."""
+    catalog = Catalog(lake)
+    for table, schema in SCHEMAS.items():
+        files = catalog.files(table)
+        if files:
+            columns = ", ".join(schema.names)
+            connection.execute(
+                f"INSERT INTO index_{table} SELECT {columns} FROM read_parquet(?)",  # noqa: S608 - our own names
+                [files],
+            )
+    known = {row[0] for row in connection.execute("SELECT id FROM index_artifacts").fetchall()}
+    late = [lake.manifest(id_) for id_ in lake.ids() if id_ not in known and lake.is_committed(id_)]
+    _insert(connection, "artifacts", [artifact_row(manifest) for manifest in late])
+    ended = connection.execute("SELECT run_id FROM index_runs WHERE finished_at IS NOT NULL").fetchall()
+    runs = Runs(lake.files)
+    unsettled = [runs.get(run_id) for run_id in sorted(set(runs.ids()) - {row[0] for row in ended})]
+    _insert(connection, "runs", [run_row(record) for record in unsettled])
+    used = connection.execute("SELECT run_id, artifact FROM index_uses").fetchall()
+    _insert(connection, "uses", unrecorded_uses(unsettled, late, set(used)))
+
+
+def _insert(connection: duckdb.DuckDBPyConnection, table: str, rows: Sequence[Mapping[str, Any]]) -> None:
+    if rows:
+        connection.register("late_rows", pa.Table.from_pylist(list(rows), schema=SCHEMAS[table]))
+        connection.execute(f"INSERT INTO index_{table} SELECT * FROM late_rows")  # noqa: S608 - our own names
+        connection.unregister("late_rows")
+
+
+def _load_payloads(connection: duckdb.DuckDBPyConnection, lake: Lake) -> None:
+    """One view a kind over the payloads that are there."""
+    rows = connection.execute("SELECT DISTINCT kind, id, digest FROM index_artifacts ORDER BY id").fetchall()
+    present: dict[str, list[str]] = {kind: [] for kind in _PAYLOADS}
+    for kind, id_, digest in rows:
+        if kind in present and lake.files.exists(payload_name(id_, digest)):
+            present[kind].append(lake.files.path(payload_name(id_, digest)))
+    for kind, paths in present.items():
+        _payload_view(connection, kind, paths)
+
+
+def _payload_view(connection: duckdb.DuckDBPyConnection, kind: str, paths: Sequence[str]) -> None:
+    schema = kind_named(kind).schema
+    if paths:
+        listed = ", ".join(map(_quoted, paths))
+        columns = ", ".join(f'"{name}"' for name in schema.names)
+        artifact = "regexp_extract(payload_file, '([0-9a-f]{64})/[^/]*$', 1) AS artifact"
+        source = f"read_parquet([{listed}], filename = 'payload_file')"
+    else:
+        columns = ", ".join(f'NULL::{_type(field.type)} AS "{field.name}"' for field in schema)
+        artifact, source = "NULL::VARCHAR AS artifact", "range(0)"
+    connection.execute(f"CREATE VIEW payload_{kind} AS SELECT {artifact}, {columns} FROM {source}")  # noqa: S608
+
+
+def _create_views(connection: duckdb.DuckDBPyConnection) -> None:
+    for name in VIEWS:
+        connection.execute(_sql(name))
+
+
+def _sql(name: str) -> str:
+    return package_files("storage").joinpath("sql", f"{name}.sql").read_text(encoding="utf-8")
+
+
+def _about(name: str) -> str:
+    """The comment at the head of a view's file."""
+    head = takewhile(lambda line: line.startswith("--"), _sql(name).splitlines())
+    return " ".join(line.removeprefix("--").strip() for line in head)
+
+
+def _quoted(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
+
+
+def _type(kind: pa.DataType) -> str:
+    """DuckDB's name of an Arrow type of the archive."""
+    if pa.types.is_list(kind):
+        return f"{_type(kind.value_type)}[]"
+    if pa.types.is_struct(kind):
+        fields = [kind.field(i) for i in range(kind.num_fields)]
+        return f"STRUCT({', '.join(f'{field.name} {_type(field.type)}' for field in fields)})"
+    names = {"string": "VARCHAR", "int32": "INTEGER", "int64": "BIGINT", "float": "FLOAT", "double": "DOUBLE"}
+    return names[str(kind)]

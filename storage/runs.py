@@ -1,0 +1,153 @@
+"""Who ran what: two small files a run, each written once.
+
+    <lake>/runs/<run_id>/started.json      what was asked, when, where, by which process
+    <lake>/runs/<run_id>/finished.json     how it ended, what it made and reused
+
+A run whose process is gone without the second file has died; that is read off, never written.
+"""
+
+import json
+import os
+import platform
+import secrets
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+from storage.errors import UnknownRun
+from storage.files import Files
+
+How = Literal["created", "reused"]
+Outcome = Literal["completed", "failed", "interrupted"]
+
+
+@dataclass(frozen=True)
+class Use:
+    """One artifact that a run made or met again. ``seconds``: wall-clock time of making it, 0 when reused."""
+
+    artifact: str
+    stage: str
+    how: How
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """One run. ``status`` is running, died, completed, failed or interrupted; times are UTC in ISO 8601."""
+
+    run_id: str
+    name: str
+    spec: Mapping[str, Any]
+    spec_path: str | None
+    started_at: str
+    environment: Mapping[str, Any]
+    host: str
+    pid: int
+    process_started: float
+    status: str = "running"
+    finished_at: str | None = None
+    message: str = ""
+    state: str | None = None
+    summary: Mapping[str, Any] = field(default_factory=dict)
+    uses: Sequence[Use] = ()
+
+
+@dataclass(frozen=True)
+class Runs:
+    """The run records of one lake: ``Runs(lake.files)``."""
+
+    files: Files
+
+    def start(
+        self,
+        name: str,
+        spec: Mapping[str, Any],
+        *,
+        spec_path: str | None = None,
+        environment: Mapping[str, Any] | None = None,
+        run_id: str | None = None,
+    ) -> RunRecord:
+        """Record that this process begins a run; FileExistsError when ``run_id`` is taken."""
+        import psutil  # type: ignore[import-untyped]
+
+        record = RunRecord(
+            run_id or new_run_id(), name, dict(spec), spec_path, _now(), dict(environment or {}),
+            platform.node(), os.getpid(), psutil.Process().create_time(),
+        )  # fmt: skip
+        later = ("status", "finished_at", "message", "state", "summary", "uses")
+        started = {key: value for key, value in asdict(record).items() if key not in later}
+        self.files.create(f"runs/{record.run_id}/started.json", _json(started))
+        return record
+
+    def finish(
+        self,
+        record: RunRecord,
+        status: Outcome,
+        *,
+        message: str = "",
+        state: str | None = None,
+        summary: Mapping[str, Any] | None = None,
+        uses: Sequence[Use] = (),
+    ) -> RunRecord:
+        """Record how a run ended; FileExistsError when that is recorded already."""
+        end: dict[str, Any] = {
+            "status": status, "finished_at": _now(), "message": message, "state": state,
+            "summary": dict(summary or {}), "uses": [asdict(use) for use in uses],
+        }  # fmt: skip
+        self.files.create(f"runs/{record.run_id}/finished.json", _json(end))
+        return replace(record, **{**end, "uses": tuple(uses)})
+
+    def get(self, run_id: str) -> RunRecord:
+        """The record of a run; raises UnknownRun."""
+        try:
+            started = json.loads(self.files.read(f"runs/{run_id}/started.json"))
+        except (FileNotFoundError, NotADirectoryError) as error:
+            raise UnknownRun(f"no run {run_id!r} in {self.files.root}; `editflow runs` lists them") from error
+        try:
+            end = json.loads(self.files.read(f"runs/{run_id}/finished.json"))
+        except FileNotFoundError:
+            record = RunRecord(**started)
+            return record if _alive(record) else replace(record, status="died")
+        return RunRecord(**started, **{**end, "uses": tuple(Use(**use) for use in end["uses"])})
+
+    def ids(self) -> list[str]:
+        """All run ids; those made here sort by time."""
+        return [id_ for id_ in self.files.list("runs") if self.files.exists(f"runs/{id_}/started.json")]
+
+    def is_finished(self, run_id: str) -> bool:
+        """Whether the run's end is recorded."""
+        return self.files.exists(f"runs/{run_id}/finished.json")
+
+    def all(self) -> Iterator[RunRecord]:
+        """Every run, oldest first."""
+        return map(self.get, self.ids())
+
+
+def new_run_id() -> str:
+    """A fresh id that sorts by time and differs between processes, such as 20261122T104530-1f0c9a."""
+    return f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(3)}"
+
+
+def _alive(record: RunRecord) -> bool:
+    """Whether the run's process may still exist: on another host nothing can be said, so it may."""
+    import psutil
+
+    if record.host != platform.node():
+        return True
+    try:
+        process = psutil.Process(record.pid)
+        # Process ids are given out again; the start time tells a namesake. It is reckoned from the wall clock,
+        # which may be set while a run goes on, hence the minute.
+        namesake = abs(process.create_time() - record.process_started) > 60
+        return not namesake and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds")
+
+
+def _json(value: Mapping[str, Any]) -> bytes:
+    return (json.dumps(value, ensure_ascii=False, indent=1, sort_keys=True) + "\n").encode()

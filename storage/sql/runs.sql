@@ -1,0 +1,10 @@
+-- One row per run: what was asked and how it ended; status is running, died, completed, failed or interrupted.
+CREATE VIEW runs AS
+SELECT DISTINCT ON (run_id)
+    run_id, name, status, started_at::TIMESTAMP AS started_at, finished_at::TIMESTAMP AS finished_at,
+    date_diff('millisecond', started_at::TIMESTAMP, finished_at::TIMESTAMP) / 1000 AS seconds,
+    message, state, spec::JSON AS spec, spec_path, summary::JSON AS summary,
+    environment::JSON AS environment, host, pid
+FROM index_runs
+-- A run has a row from its start and one from its end; a dead one is known by its records only.
+ORDER BY run_id, finished_at IS NULL, status = 'running';

@@ -1,0 +1,223 @@
+"""The lake: artifacts under their recipe's id, written once, whole or not at all.
+
+    <lake>/artifacts/<id[:2]>/<id>/payload-<digest[:16]>.parquet   the table
+                                  /manifest.json                   its creation is the commit
+    <lake>/conflicts/<id>-<digest[:16]>.json                       a recipe that gave two contents
+
+The payload's name carries the digest of its content, so two processes computing one recipe at the same time
+never overwrite each other's bytes: whoever creates the manifest first has decided which payload counts.
+"""
+
+# ruff: noqa: A002 - `id` is the field's name everywhere in the archive
+
+import contextlib
+import hashlib
+import json
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from storage.errors import DamagedPayload, LakeNotWritable, MissingPayload, PayloadConflict, UnknownArtifact
+from storage.files import Files
+from storage.identity import canonical_json, is_id, recipe_id, table_digest
+from storage.kinds import kind as kind_named
+from storage.manifest import ArtifactRef, Manifest, manifest_name
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+__all__ = ["ArtifactRef", "Lake", "Manifest", "Parents"]
+
+Parents = Mapping[str, str | Sequence[str]]
+
+
+class Lake:
+    """One archive. Cheap to open, safe to share between processes; holds no lock and no state."""
+
+    def __init__(self, files: Files) -> None:
+        self.files = files
+
+    @classmethod
+    def open(cls, uri: str | Path, *, create: bool = True) -> "Lake":
+        """The lake at a folder or URL; LakeNotWritable when it is absent and cannot or may not be made."""
+        files = Files(uri)
+        if create:
+            files.make_folder("artifacts")
+        elif not files.list(""):
+            raise LakeNotWritable(f"no lake at {files.root}; run a pipeline there first, or check the path")
+        return cls(files)
+
+    @property
+    def uri(self) -> str:
+        return self.files.root
+
+    def find(self, id: str) -> Manifest | None:
+        """The manifest when artifact and payload are there, else None. Costs one read and one stat."""
+        manifest = self._load(id)
+        if manifest is None:
+            return None
+        # Another size may still be the right content (see _fault): only then are the bytes read.
+        if self.files.size(manifest.payload) != manifest.bytes and self._fault(manifest) is not None:
+            return None
+        return manifest
+
+    def manifest(self, id: str) -> Manifest:
+        """The manifest of an id or a unique prefix of six digits or more; raises UnknownArtifact."""
+        manifest = self._load(self.resolve(id))
+        if manifest is None:
+            raise UnknownArtifact(f"no artifact {id} in {self.uri}; `editflow runs` lists what there is")
+        return manifest
+
+    def resolve(self, prefix: str) -> str:
+        """The whole id of a unique prefix of at least six digits; raises UnknownArtifact."""
+        if is_id(prefix):
+            return prefix
+        found = []
+        if len(prefix) >= 6 and prefix.isalnum():
+            found = [name for name in self.files.list(f"artifacts/{prefix[:2]}") if name.startswith(prefix)]
+            found = [name for name in found if self._load(name) is not None]
+        if len(found) == 1:
+            return found[0]
+        why = f"{len(found)} artifacts begin so" if found else "none begins so"
+        raise UnknownArtifact(f"artifact {prefix!r} in {self.uri}: {why}; give a unique prefix of 6 or more digits")
+
+    def manifests(self) -> Iterator[Manifest]:
+        """Every committed artifact, by id; payloads are not looked at."""
+        for id_ in self.ids():
+            manifest = self._load(id_)
+            if manifest is not None:
+                yield manifest
+
+    def ids(self) -> Iterator[str]:
+        """The ids that have a folder, sorted; a folder without a manifest is an unfinished write."""
+        for shard in self.files.list("artifacts"):
+            yield from self.files.list(f"artifacts/{shard}")
+
+    def is_committed(self, id: str) -> bool:
+        """Whether a manifest exists under this whole id."""
+        return self.files.exists(manifest_name(id))
+
+    def read(self, id: str, columns: Sequence[str] | None = None) -> "pa.Table":
+        """The table of an artifact (id or prefix), every byte checked on the way.
+
+        Raises UnknownArtifact, MissingPayload and DamagedPayload. Cost: one pass of SHA-256 over the file.
+        """
+        import pyarrow as pa
+        from pyarrow import parquet
+
+        manifest = self.manifest(id)
+        fault = self._fault(manifest)
+        if fault is not None:
+            raise fault
+        source = pa.BufferReader(self.files.buffer(manifest.payload))
+        return parquet.ParquetFile(source).read(columns=columns and list(columns))
+
+    def write(
+        self,
+        kind: str,
+        version: int,
+        spec: Mapping[str, Any],
+        parents: Parents,
+        table: "pa.Table",
+        *,
+        created_by: str | None = None,
+        seconds: float = 0.0,
+        environment: Mapping[str, Any] | None = None,
+        about: Mapping[str, Any] | None = None,
+    ) -> ArtifactRef:
+        """Store ``table`` as the artifact of this recipe and return its reference.
+
+        When the recipe is stored already with the same content, its first reference is returned (a missing or
+        damaged payload restored). Raises PayloadConflict when the content differs, WrongSchema, DiskFull,
+        LakeNotWritable. Killed at any moment, it leaves either the whole artifact or nothing visible.
+        """
+        kind_named(kind).check(table)
+        id_, digest = recipe_id(kind, version, spec, parents), table_digest(table)
+        kept = self._load(id_)
+        if kept is not None:
+            return self._agree(kept, digest, table)
+        recipe = json.loads(canonical_json({"spec": spec, "parents": parents}))
+        draft = Manifest(
+            id_, kind, version, recipe["spec"], recipe["parents"], digest, table.num_rows, 0, "",
+            datetime.now(UTC).isoformat(timespec="milliseconds"), created_by, seconds,
+            dict(environment or {}), dict(about or {}),
+        )  # fmt: skip
+        size, sha256 = self.files.write_parquet(draft.payload, table)
+        manifest = asdict(draft) | {"bytes": size, "sha256": sha256}
+        try:
+            self.files.create(manifest_name(id_), _json(manifest))
+        except FileExistsError:
+            kept = self.manifest(id_)
+            if kept.digest != digest:
+                self.files.remove(draft.payload)
+            return self._agree(kept, digest, table)
+        return Manifest(**manifest).ref
+
+    def discard_payload(self, id: str) -> None:
+        """Move a payload aside so that ``find`` misses and the artifact is recomputed.
+
+        The manifest stays, unless it is itself unreadable: then it is what is moved aside.
+        """
+        try:
+            name = self.manifest(id).payload
+        except DamagedPayload:
+            name = manifest_name(id)
+        if self.files.exists(name):
+            self.files.move(name, f"{name}.discarded-{time.time_ns()}")
+
+    def _agree(self, kept: Manifest, digest: str, table: "pa.Table") -> ArtifactRef:
+        """The kept reference, its payload made good, when the new content equals it; else the conflict."""
+        if kept.digest == digest:
+            if self._fault(kept) is not None:
+                self.files.write_parquet(kept.payload, table)
+            return kept.ref
+        from storage.codec import max_distance
+
+        try:
+            distance = max_distance(self.read(kept.id), table)
+        except (MissingPayload, DamagedPayload):
+            distance = None
+        conflict = {"id": kept.id, "kept": kept.digest, "other": digest, "distance": distance}
+        conflict["at"] = datetime.now(UTC).isoformat(timespec="milliseconds")
+        with contextlib.suppress(FileExistsError):  # the same disagreement has been recorded before
+            self.files.create(f"conflicts/{kept.id}-{digest[:16]}.json", _json(conflict))
+        raise PayloadConflict(kept.id, kept.digest, digest, distance)
+
+    def _fault(self, manifest: Manifest) -> MissingPayload | DamagedPayload | None:
+        """What is wrong with the payload, if anything.
+
+        Other bytes than at first may be the right content still: a payload restored by another writer.
+        """
+        import pyarrow as pa
+        from pyarrow import parquet
+
+        try:
+            buffer = self.files.buffer(manifest.payload)
+        except FileNotFoundError:
+            return MissingPayload(manifest.id)
+        if hashlib.sha256(buffer).hexdigest() == manifest.sha256:
+            return None
+        try:
+            digest = table_digest(parquet.ParquetFile(pa.BufferReader(buffer)).read())
+        except (pa.ArrowException, OSError, ValueError, TypeError) as error:
+            return DamagedPayload(manifest.id, f"not readable as Parquet: {str(error).partition(chr(10))[0]}")
+        if digest == manifest.digest:
+            return None
+        return DamagedPayload(manifest.id, "its content has another digest")
+
+    def _load(self, id: str) -> Manifest | None:
+        try:
+            text = self.files.read(manifest_name(id))
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        try:
+            return Manifest(**json.loads(text))
+        except (ValueError, TypeError) as error:
+            raise DamagedPayload(id, "its manifest.json is not readable") from error
+
+
+def _json(value: Mapping[str, Any]) -> bytes:
+    return (json.dumps(value, ensure_ascii=False, indent=1, sort_keys=True) + "\n").encode()

@@ -1,0 +1,214 @@
+"""One batch of edits: contexts, target values, weight change, keys and the new state."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import torch
+from torch import Tensor
+
+from editing.editors.batch import LayerEdit, edit_batch
+from editing.editors.contexts import sample_contexts
+from editing.editors.facts import Fact, cost_order, prepare
+from editing.editors.methods import method
+from editing.editors.options import ContextOptions, TargetValueOptions
+from editing.editors.target_values import TargetValue, optimise
+from editing.linalg.solvers import LowRank
+from editing.models.editable import EditableModel
+from editing.models.loading import tensor_digest
+from storage.codec import vectors, vectors_column
+from storage.kinds import kind
+from storage.store import Lake
+from tasks.environment import environment
+from tasks.live import links, read_changes
+from tasks.moments import read_null_space
+from tasks.progress import bar
+from tasks.requests import read_requests
+from tasks.stage import Stage, Work
+
+CHUNK = 32
+"""Most facts whose target values can be lost when a run is killed."""
+
+
+def _contexts(work: Work) -> pa.Table:
+    """Sampled context texts of the base model."""
+    options = ContextOptions(**_without(work.spec, "stage"))
+    texts = sample_contexts(work.model("model"), options)
+    rows = [{"i": i, "template": text} for i, text in enumerate(texts)]
+    return pa.Table.from_pylist(rows, schema=kind("contexts").schema)
+
+
+def _target_values(work: Work) -> pa.Table:
+    """z* of one chunk of a batch's facts, on the state before the batch."""
+    options = TargetValueOptions(**work.spec["options"])
+    z_layer, chunk = work.spec["z_layer"], work.spec["chunk"]
+    model = work.model("state")
+    facts = batch_facts(work, model, options.kl_prompt)[chunk * CHUNK : (chunk + 1) * CHUNK]
+    with bar("target values", len(facts), "facts") as advance:
+        values = optimise(model, z_layer, facts, options, advance)
+    rows = [_value_row(value, z_layer) for value in values]
+    return pa.Table.from_pylist(rows, schema=kind("target_values").schema)
+
+
+def batch_facts(work: Work, model: EditableModel, kl_prompt: str) -> list[Fact]:
+    """The facts of the batch in the order that chunks are cut from, whatever order the requests came in."""
+    contexts = work.table("contexts")["template"].to_pylist()
+    requests = read_requests(work.lake, work.one("requests"))
+    return cost_order([prepare(model.tokenizer, r, contexts, kl_prompt) for r in requests])
+
+
+def chunk_count(facts: int) -> int:
+    """Number of target value chunks of a batch."""
+    return -(-facts // CHUNK)
+
+
+def _weight_change(work: Work) -> pa.Table:
+    """The closed-form change of every edited layer; its keys are archived beside it under the same parents."""
+    edits = _edit(work)
+    keys = _keys_table(work, edits)
+    # Same recipe, other kind: the two come from one computation and are each found by their own id.
+    work.lake.write(
+        "keys", KEYS.version, {"stage": KEYS.name, **work.spec}, work.parents, keys,
+        created_by=work.how.get("run"), environment=environment(),
+    )  # fmt: skip
+    return _change_table(work, {layer: edit.change for layer, edit in edits.items()})
+
+
+def _keys(work: Work) -> pa.Table:
+    """The batch's keys alone, for when they were lost."""
+    return _keys_table(work, _edit(work))
+
+
+def _edit(work: Work) -> dict[int, LayerEdit]:
+    """Run the batch on the state before it and put the weights back: the new state is made from the archive."""
+    spec = work.spec
+    model = work.model("state")
+    facts = batch_facts(work, model, spec["kl_prompt"])
+    spaces = dict(read_null_space(work.lake, artifact) for artifact in work.many("null_space"))
+    solvers = {layer: method(spec["method"]).solver(space, spec["ridge"]) for layer, space in sorted(spaces.items())}
+    for keys in _previous_keys(work.lake, work.one("state")):
+        for layer, solver in solvers.items():
+            solver.extend(keys[layer])
+    with work.live("state").lent(solvers) as lent:
+        return edit_batch(lent, facts, _values(work), solvers, spec["z_layer"])
+
+
+def _checkpoint(work: Work) -> pa.Table:
+    """The whole edited weights after a batch, so that a state does not need the chain behind it."""
+    model = _applied(work)
+    rows = [(layer, "weight", model.weight(layer).cpu().double().numpy()) for layer in work.spec["layers"]]
+    return _factor_table(model, rows, "replaced")
+
+
+def _state(work: Work) -> pa.Table:
+    """The new link: per edited tensor the form and norm of its change and the digest of the resulting weight."""
+    model = _applied(work)
+    changes = read_changes(work.lake, work.one("weight_change"))
+    rows = []
+    for layer, change in changes.items():
+        weight = model.weight(layer)
+        rows.append(
+            {
+                "layer": layer,
+                "tensor": model.tensor_name(layer),
+                "form": "low_rank",
+                "weight_digest": tensor_digest(weight),
+                "change_norm": change.norm() if isinstance(change, LowRank) else float(change.norm()),
+                "weight_norm": float(weight.double().norm()),
+            }
+        )
+    return pa.Table.from_pylist(rows, schema=kind("state").schema)
+
+
+def _applied(work: Work) -> EditableModel:
+    """The model after this link's change, put together from the archive."""
+    live = work.live("state")
+    model = live.at(work.lake, work.one("state"))
+    for layer, change in read_changes(work.lake, work.one("weight_change")).items():
+        live.change(layer, change)
+    return model
+
+
+def _previous_keys(lake: Lake, state: str) -> Iterator[dict[int, Tensor]]:
+    """Keys (d_in, n) by layer of every batch behind a state, oldest first."""
+    for link in links(lake, state):
+        if link.kind == "state":
+            parent = link.parents["keys"]
+            table = lake.read(parent if isinstance(parent, str) else parent[0])
+            layers = table["layer"].to_numpy()
+            rows = torch.from_numpy(vectors(table["key"]).copy())
+            yield {int(n): rows[torch.from_numpy(layers == n)].T for n in np.unique(layers)}
+
+
+def _keys_table(work: Work, edits: Mapping[int, LayerEdit]) -> pa.Table:
+    requests = [value.request_id for value in _values(work)]
+    return pa.concat_tables(
+        pa.table(
+            {
+                "layer": pa.array(np.full(len(requests), layer, np.int32)),
+                "request": pa.array(requests),
+                "key": vectors_column(edit.keys.T.contiguous().numpy()),
+            },
+            schema=kind("keys").schema,
+        )
+        for layer, edit in sorted(edits.items())
+    )
+
+
+def _values(work: Work) -> list[TargetValue]:
+    """The batch's target values, in the order of its facts."""
+    return [value for chunk in work.many("target_values") for value in _read_values(work.lake, chunk)]
+
+
+def _change_table(work: Work, changes: Mapping[int, LowRank]) -> pa.Table:
+    model = work.model("state")
+    rows = []
+    for layer, change in sorted(changes.items()):
+        rows += [(layer, "left", change.left.T.numpy()), (layer, "right", change.right.T.numpy())]
+    return _factor_table(model, rows, "low_rank")
+
+
+def _factor_table(model: EditableModel, parts: list[tuple[int, str, Any]], form: str) -> pa.Table:
+    """Matrices as rows: of low-rank factors the columns, one a fact; of a whole weight its rows."""
+    return pa.concat_tables(
+        pa.table(
+            {
+                "layer": pa.array(np.full(len(matrix), layer, np.int32)),
+                "tensor": pa.array([model.tensor_name(layer)] * len(matrix)),
+                "form": pa.array([form] * len(matrix)),
+                "factor": pa.array([factor] * len(matrix)),
+                "i": pa.array(np.arange(len(matrix), dtype=np.int32)),
+                "row": vectors_column(np.ascontiguousarray(matrix)),
+            },
+            schema=kind("weight_change").schema,
+        )
+        for layer, factor, matrix in parts
+    )
+
+
+def _value_row(value: TargetValue, layer: int) -> dict[str, Any]:
+    row = {**vars(value), "request": value.request_id, "layer": layer, "z": value.z.double().tolist()}
+    del row["request_id"]
+    return row
+
+
+def _read_values(lake: Lake, artifact: str) -> Iterator[TargetValue]:
+    for row in lake.read(artifact).to_pylist():
+        row["request_id"], row["z"] = row.pop("request"), torch.tensor(row["z"], dtype=torch.float64)
+        del row["layer"]
+        yield TargetValue(**row)
+
+
+def _without(spec: Mapping[str, Any], *names: str) -> dict[str, Any]:
+    return {key: value for key, value in spec.items() if key not in names}
+
+
+CONTEXTS = Stage("contexts", "contexts", 1, _contexts)
+TARGET_VALUES = Stage("target-values", "target_values", 1, _target_values)
+WEIGHT_CHANGE = Stage("weight-change", "weight_change", 1, _weight_change)
+KEYS = Stage("keys", "keys", 1, _keys)
+CHECKPOINT = Stage("checkpoint", "weight_change", 1, _checkpoint)
+STATE = Stage("state", "state", 1, _state)

@@ -1,0 +1,22 @@
+"""What an artifact was made with: recorded beside it, never part of its identity."""
+
+from __future__ import annotations
+
+import platform
+from importlib.metadata import version
+from typing import Any
+
+PACKAGES = ("editflow", "torch", "transformers", "numpy", "pyarrow", "prefect")
+
+
+def environment() -> dict[str, Any]:
+    """Versions, machine and threads of this process."""
+    import torch
+
+    return {
+        "python": platform.python_version(),
+        "machine": platform.machine(),
+        "system": platform.system(),
+        "threads": torch.get_num_threads(),
+        **{name: version(name) for name in PACKAGES},
+    }

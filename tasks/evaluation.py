@@ -1,0 +1,62 @@
+"""Evaluation of a state: requests prompt by prompt, and the perplexity of held-out documents."""
+
+from __future__ import annotations
+
+import pyarrow as pa
+
+from editing.metrics.panel import case_mean, measure, prompt_count
+from editing.metrics.perplexity import perplexity, window_nll
+from storage.kinds import kind
+from storage.store import Lake
+from tasks.progress import bar
+from tasks.requests import read_requests
+from tasks.stage import Stage, Work
+
+
+def _evaluation(work: Work) -> pa.Table:
+    """One row per request, metric and prompt."""
+    requests = read_requests(work.lake, work.one("requests"))
+    model = work.model("state")
+    names = list(work.spec["metrics"])
+    with bar("evaluation", prompt_count(requests, names), "prompts") as advance:
+        scores = measure(model, requests, names, advance)
+    rows = [{"request" if key == "request_id" else key: v for key, v in vars(score).items()} for score in scores]
+    return pa.Table.from_pylist(rows, schema=kind("evaluation").schema)
+
+
+def _perplexity(work: Work) -> pa.Table:
+    """Summed NLL and number of tokens of each held-out document."""
+    table = work.table("tokens")
+    documents, windows = table["document"].to_pylist(), table["ids"].to_pylist()
+    model = work.model("state")
+    with bar("perplexity", len(windows), "windows") as advance:
+        found = window_nll(model, windows, progress=advance)
+    totals: dict[str, list[float]] = {}
+    for document, (tokens, nll) in zip(documents, found, strict=True):
+        total = totals.setdefault(document, [0, 0.0])
+        total[0] += tokens
+        total[1] += nll
+    rows = [{"document": document, "tokens": int(t), "nll": nll} for document, (t, nll) in totals.items()]
+    return pa.Table.from_pylist(rows, schema=kind("perplexity").schema)
+
+
+def summarise(lake: Lake, evaluation: str) -> dict[str, dict[str, float]]:
+    """{metric: {success, accuracy}} in percent: the mean over requests of each request's mean over its prompts."""
+    rows = lake.read(evaluation, columns=["request", "metric", "success", "accuracy"]).to_pylist()
+    summary: dict[str, dict[str, float]] = {}
+    for name in dict.fromkeys(row["metric"] for row in rows):
+        for column in ("success", "accuracy"):
+            mean = case_mean((row["request"], row[column]) for row in rows if row["metric"] == name)
+            if mean is not None:
+                summary.setdefault(name, {})[column] = round(100 * mean, 2)
+    return summary
+
+
+def read_perplexity(lake: Lake, artifact: str) -> float:
+    """The perplexity over all documents of an artifact."""
+    rows = lake.read(artifact).to_pylist()
+    return perplexity((row["tokens"], row["nll"]) for row in rows)
+
+
+EVALUATION = Stage("evaluation", "evaluation", 1, _evaluation)
+PERPLEXITY = Stage("perplexity", "perplexity", 1, _perplexity)

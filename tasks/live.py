@@ -1,0 +1,150 @@
+"""The one way from an archived state to weights.
+
+A state is a link: its parent, and per edited tensor a change relative to that parent. Editing, resuming, evaluation,
+rollback and export all walk the same chain through here, so their weights have the same bits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from editing.linalg.solvers import LowRank
+from editing.models.editable import EditableModel
+from editing.models.loading import load, tensor_digest
+from storage.codec import vectors
+from storage.store import Lake, Manifest
+from tasks.errors import StateMismatch
+
+
+@dataclass
+class LiveModel:
+    """A loaded model, the state its weights are in now, and the original of every weight that was ever changed."""
+
+    model: EditableModel
+    state: str | None = None
+    originals: dict[int, Tensor] = field(default_factory=dict)
+
+    @classmethod
+    def load(cls, folder: Path, dtype: str, device: str) -> LiveModel:
+        """Read the model from its folder. This is the only place where weights are loaded."""
+        return cls(load(folder, dtype, device))
+
+    def pristine(self) -> EditableModel:
+        """The model as it was loaded."""
+        for layer, weight in self.originals.items():
+            self.model.replace(layer, weight)
+        self.state = None
+        return self.model
+
+    def at(self, lake: Lake, state: str) -> EditableModel:
+        """The model in an archived state (or as loaded, for a model's own id). Raises StateMismatch."""
+        if self.state == state:
+            return self.model
+        chain = links(lake, state)
+        ids = [link.id for link in chain]
+        if self.state in ids:
+            chain = chain[ids.index(self.state) + 1 :]
+        else:
+            chain = chain[_last_checkpoint(chain) :]
+            self.pristine()
+        self.state = None
+        for link in chain:
+            self._apply(lake, link)
+        self._verify(lake, state)
+        self.state = state
+        return self.model
+
+    def change(self, layer: int, change: LowRank | Tensor) -> None:
+        """Change a weight in place. The model then is in no archived state until `at` puts it into one."""
+        self._remember(layer)
+        self.state = None
+        if isinstance(change, LowRank):
+            self.model.add(layer, change)
+        else:
+            self.model.replace(layer, change)
+
+    @contextmanager
+    def lent(self, layers: Iterable[int]) -> Iterator[EditableModel]:
+        """The model for a block that changes the weights of these layers in place; they are put back at its end."""
+        state = self.state
+        for layer in layers:
+            self._remember(layer)
+        before = {layer: self.model.weight(layer).clone() for layer in layers}
+        self.state = None
+        try:
+            yield self.model
+        finally:
+            for layer, weight in before.items():
+                self.model.replace(layer, weight)
+            self.state = state
+
+    def _remember(self, layer: int) -> None:
+        """Keep a weight's original; always called before its first change."""
+        if layer not in self.originals:
+            self.originals[layer] = self.model.weight(layer).clone()
+
+    def _apply(self, lake: Lake, link: Manifest) -> None:
+        if link.kind == "model":
+            return
+        for layer, change in read_changes(lake, change_of(link)).items():
+            self.change(layer, change)
+
+    def _verify(self, lake: Lake, state: str) -> None:
+        manifest = lake.find(state)
+        if manifest is None or manifest.kind == "model":
+            return
+        rows = lake.read(state, columns=["layer", "weight_digest"]).to_pylist()
+        for row in rows:
+            if tensor_digest(self.model.weight(row["layer"])) != row["weight_digest"]:
+                raise StateMismatch(
+                    f"state {state[:12]}: layer {row['layer']} does not give the weight it was archived with; "
+                    f"it was made with {dict(manifest.environment)}: use those versions and threads, or a fresh lake"
+                )
+
+
+def links(lake: Lake, state: str) -> list[Manifest]:
+    """The chain from the model (first) to the state (last)."""
+    chain: list[Manifest] = []
+    here: str | None = state
+    while here is not None:
+        manifest = lake.manifest(here)
+        chain.append(manifest)
+        parent = manifest.parents.get("state") if manifest.kind == "state" else None
+        here = parent if isinstance(parent, str) else None
+    return chain[::-1]
+
+
+def change_of(link: Manifest) -> str:
+    """The id of the change that a link applies: its checkpoint where it has one, else its low-rank change."""
+    parent = link.parents.get("checkpoint", link.parents["weight_change"])
+    return parent if isinstance(parent, str) else parent[0]
+
+
+def read_changes(lake: Lake, change: str) -> dict[int, LowRank | Tensor]:
+    """Per layer the low-rank change, or the whole weight where the form is 'replaced'."""
+    table = lake.read(change)
+    factors: dict[tuple[int, str], Tensor] = {}
+    layers, names = table["layer"].to_pylist(), table["factor"].to_pylist()
+    starts = [n for n, i in enumerate(table["i"].to_pylist()) if i == 0]
+    for start, end in zip(starts, [*starts[1:], len(names)], strict=True):
+        rows = vectors(table["row"].slice(start, end - start))
+        factors[layers[start], names[start]] = torch.from_numpy(rows.copy())
+    changes: dict[int, LowRank | Tensor] = {}
+    for layer in dict.fromkeys(layers):
+        whole = factors.get((layer, "weight"))
+        if whole is not None:
+            changes[layer] = whole
+        else:
+            changes[layer] = LowRank(factors[layer, "left"].T.contiguous(), factors[layer, "right"].T.contiguous())
+    return changes
+
+
+def _last_checkpoint(chain: list[Manifest]) -> int:
+    """Place of the last link that holds whole weights; 0 when none does."""
+    return max((n for n, link in enumerate(chain) if "checkpoint" in link.parents), default=0)

@@ -1,0 +1,176 @@
+"""From what a spec calls a model to a folder, to an artifact that pins it, to live weights."""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from editing.errors import InvalidOption, UnknownModel
+from storage.identity import recipe_id
+from storage.store import ArtifactRef, Lake
+from tasks.environment import environment
+from tasks.errors import UnknownSource
+from tasks.fetch import MODEL, cache, fetch
+
+if TYPE_CHECKING:
+    from tasks.live import LiveModel
+
+VERSION = 1
+
+
+def model_folder(source: str) -> Path:
+    """The local folder of a model: the packaged default, a folder, a .gguf file, or a hub id (`org/name[@revision]`).
+
+    A GGUF file is converted into the cache once. Raises UnknownSource or UnknownModel.
+    """
+    if source == MODEL.name:
+        if not MODEL.path.is_file():
+            raise UnknownSource(
+                f"model {source!r} is not in the cache ({MODEL.path.parent}): run `editflow fetch` first"
+            )
+        return _converted(MODEL.path)
+    path = Path(source).expanduser()
+    if path.suffix == ".gguf" and path.is_file():
+        return _converted(path)
+    if path.is_dir():
+        return path
+    if path.is_absolute() or source.count("/") != 1 or source.startswith("."):
+        near = difflib.get_close_matches(source, [MODEL.name], n=1)
+        hint = f"did you mean {near[0]!r}?" if near else f"give {MODEL.name!r}, a folder, a .gguf file or a hub id"
+        raise UnknownModel(f"no model {source!r}: {hint}")
+    return _from_hub(source)
+
+
+def fetch_default_model() -> tuple[Path, bool]:
+    """Download the default model and convert it, unless both are done: (folder, whether something was done)."""
+    path, fresh = fetch(MODEL)
+    known = _converted_folder(path).is_dir()
+    return _converted(path), fresh or not known
+
+
+def _from_hub(source: str) -> Path:
+    from huggingface_hub import snapshot_download
+
+    name, _, revision = source.partition("@")
+    patterns = ["*.json", "*.safetensors", "*.model", "*.txt", "*.jinja"]
+    try:
+        return Path(snapshot_download(name, revision=revision or None, allow_patterns=patterns))
+    except Exception as error:  # noqa: BLE001  (the hub client raises a different class for every way of failing)
+        first = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise UnknownModel(
+            f"no folder {source!r}, and the hub gave no such model ({first}); check name and network"
+        ) from None
+
+
+def _converted_folder(gguf: Path) -> Path:
+    stat = gguf.stat()
+    mark = hashlib.sha256(f"{gguf.resolve()}\0{stat.st_size}\0{stat.st_mtime_ns}".encode()).hexdigest()
+    return cache() / "converted" / f"{gguf.stem}-{mark[:12]}"
+
+
+def _converted(gguf: Path) -> Path:
+    """The safetensors folder of a GGUF file, made on first use and renamed into place when it is whole."""
+    folder = _converted_folder(gguf)
+    if folder.is_dir():
+        return folder
+    from editing.models.loading import convert_gguf
+
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    draft = Path(tempfile.mkdtemp(dir=folder.parent))
+    try:
+        convert_gguf(gguf, draft)
+        draft.rename(folder)
+    except OSError:
+        if not folder.is_dir():
+            raise
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+    return folder
+
+
+def identify(lake: Lake, source: str, dtype: str, device: str, run: str | None) -> tuple[ArtifactRef, bool]:
+    """The artifact that pins a model, state₀ of every run on it, and whether it was known already.
+
+    Its identity is the digest of the loaded tensors, the configuration and the tokenizer's files. It is remembered by
+    the folder's file names, sizes and times, so a model that did not change is not loaded to be recognised.
+    """
+    folder = model_folder(source).resolve()
+    files = sorted((p.name, p.stat().st_size, p.stat().st_mtime_ns) for p in folder.iterdir() if p.is_file())
+    mark = hashlib.sha256(json.dumps([str(folder), dtype, files]).encode()).hexdigest()
+    memory = Path(lake.uri) / "fingerprints" / f"{mark}.json"
+    if memory.is_file():
+        known = lake.find(json.loads(memory.read_text())["model"])
+        if known is not None:
+            return known.ref, True
+    ref = _pin(lake, folder, dtype, device, run)
+    memory.parent.mkdir(parents=True, exist_ok=True)
+    draft = memory.with_suffix(f".{os.getpid()}")
+    draft.write_text(json.dumps({"model": ref.id, "folder": str(folder)}))
+    draft.replace(memory)
+    return ref, False
+
+
+def _pin(lake: Lake, folder: Path, dtype: str, device: str, run: str | None) -> ArtifactRef:
+    import pyarrow as pa
+
+    from editing.models.loading import files_digest, tensor_digests
+    from storage.kinds import kind
+
+    live = open_model(str(folder), dtype, device)
+    rows = [vars(t) for t in tensor_digests(live.pristine())]
+    listing = hashlib.sha256("".join(f"{r['tensor']}\0{r['digest']}\n" for r in rows).encode()).hexdigest()
+    spec = {"stage": "model", "tensors": listing, "files": files_digest(folder)}
+    model = live.model
+    about = {
+        "folder": str(folder),
+        "dtype": dtype,
+        "model_type": model.model.config.model_type,
+        "depth": model.depth,
+        "key_width": model.key_width(0),
+        "parameters": sum(p.numel() for p in model.model.parameters()),
+    }
+    known = lake.find(recipe_id("model", VERSION, spec, {}))
+    if known is not None and Path(str(known.about["folder"])).is_dir():
+        return known.ref
+    table = pa.Table.from_pylist(rows, schema=kind("model").schema)
+    return lake.write("model", VERSION, spec, {}, table, created_by=run, environment=environment(), about=about)
+
+
+def check_layers(about: Mapping[str, Any], layers: list[int], z_layer: int) -> None:
+    """Raise InvalidOption unless the model has the layers, in what was recorded when it was pinned."""
+    depth = int(about["depth"])
+    wrong = [layer for layer in [*layers, z_layer] if not 0 <= layer < depth]
+    if wrong:
+        raise InvalidOption(
+            f"edit.layers or edit.z_layer {sorted(set(wrong))} out of range: "
+            f"{Path(about['folder']).name} has layers 0…{depth - 1}"
+        )
+
+
+@lru_cache(maxsize=1)
+def open_model(folder: str, dtype: str, device: str) -> LiveModel:
+    """The model of a folder, loaded once a process and moved between states as stages ask for them."""
+    from tasks.live import LiveModel
+
+    return LiveModel.load(Path(folder), dtype, device)
+
+
+def live_model(lake: Lake, state: str, device: str) -> LiveModel:
+    """The loaded model that a state belongs to, from the folder recorded when it was pinned."""
+    from tasks.live import links
+
+    about = links(lake, state)[0].about
+    folder = Path(str(about["folder"]))
+    if not folder.is_dir():
+        raise UnknownSource(
+            f"the model's folder {folder} is gone: put it back, or run `editflow fetch` for the default"
+        )
+    return open_model(str(folder), str(about["dtype"]), device)

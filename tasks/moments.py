@@ -1,0 +1,133 @@
+"""From documents to projectors: tokens, second moments, spectra, null spaces."""
+
+from __future__ import annotations
+
+import warnings
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+import torch
+
+from editing.errors import InvalidOption
+from editing.linalg.null_space import NullSpace, Threshold
+from editing.linalg.second_moment import SecondMoment
+from editing.linalg.spectrum import Spectrum, decompose
+from editing.models.moments import second_moments
+from editing.models.windows import windows
+from storage.codec import matrices, matrix_rows, packed_matrices, packed_rows, vectors, vectors_column
+from storage.kinds import kind
+from tasks.progress import bar
+from tasks.stage import Stage, Work
+
+if TYPE_CHECKING:
+    from storage.store import Lake
+
+
+class SmallCorpus(UserWarning):
+    """The moments rest on fewer tokens than the layer is wide: directions nobody used look like null space."""
+
+
+def _tokens(work: Work) -> pa.Table:
+    """Windows of every n-th document from the partition's own on, up to the partition's share of tokens.
+
+    A partition is a function of the sampled documents and the spec alone, so withdrawing a document touches one of
+    them only.
+    """
+    spec = work.spec
+    table = work.table("documents")
+    chosen = [d for d in table.to_pylist() if d["split"] == spec["split"]][spec["partition"] :: spec["partitions"]]
+    tokenizer = work.model("model").tokenizer
+    cut = windows(tokenizer, (d["text"] for d in chosen), spec["window"], spec["tokens"])
+    rows = [{"document": chosen[number]["document"], "ids": ids} for number, ids in cut]
+    return pa.Table.from_pylist(rows, schema=kind("tokens").schema)
+
+
+def _second_moment(work: Work) -> pa.Table:
+    """Moments of one partition for all layers, in one pass."""
+    ids: list[list[int]] = work.table("tokens")["ids"].to_pylist()
+    model = work.model("model")
+    layers, total = list(work.spec["layers"]), sum(map(len, ids))
+    with bar(f"second moments {work.spec['partition'] + 1}/{work.spec['partitions']}", total, "tokens") as advance:
+        moments = second_moments(model, layers, ids, work.spec["tokens_per_pass"], advance)
+    return _moment_table(moments)
+
+
+def _merge(work: Work) -> pa.Table:
+    """The partitions' moments added in their order."""
+    parts = [read_moments(work.lake, part) for part in work.many("second_moment")]
+    merged = parts[0]
+    for part in parts[1:]:
+        merged = {layer: merged[layer].merge(part[layer]) for layer in merged}
+    for layer, moment in merged.items():
+        if moment.count < moment.d:
+            warnings.warn(
+                f"layer {layer}: the second moment rests on {moment.count} tokens for {moment.d} dimensions, so "
+                f"{moment.d - moment.count} directions or more seem unused; raise corpus.tokens above {10 * moment.d}",
+                SmallCorpus,
+                stacklevel=2,
+            )
+            break
+    return _moment_table(merged)
+
+
+def _spectrum(work: Work) -> pa.Table:
+    """Eigenvalues and eigenvectors of one layer's mean second moment."""
+    layer = work.spec["layer"]
+    spectrum = decompose(read_moments(work.lake, work.one("second_moment"))[layer].mean())
+    d = len(spectrum.eigenvalues)
+    return pa.table(
+        {
+            "layer": pa.array(np.full(d, layer, np.int32)),
+            "i": pa.array(np.arange(d, dtype=np.int32)),
+            "eigenvalue": pa.array(spectrum.eigenvalues.numpy()),
+            "vector": vectors_column(spectrum.eigenvectors.T.numpy()),
+        },
+        schema=kind("spectrum").schema,
+    )
+
+
+def _null_space(work: Work) -> pa.Table:
+    """The directions that may be used, as the thinner of basis and complement."""
+    table = work.table("spectrum")
+    layer = table["layer"][0].as_py()
+    eigenvectors = torch.from_numpy(vectors(table["vector"]).T.copy())
+    spectrum = Spectrum(torch.from_numpy(table["eigenvalue"].to_numpy().copy()), eigenvectors)
+    try:
+        space = NullSpace.from_spectrum(spectrum, Threshold(work.spec["rule"], work.spec["value"]))
+    except InvalidOption as error:
+        raise InvalidOption(f"layer {layer}: {error}") from None
+    work.about.update(rank=space.rank, width=space.d)
+    return matrix_rows([(layer, "basis" if space.is_basis else "complement", space.vectors.numpy())])
+
+
+def _moment_table(moments: dict[int, SecondMoment]) -> pa.Table:
+    entries = []
+    for layer, moment in sorted(moments.items()):
+        total = moment.total.cpu()
+        entries.append((layer, "sum", ((total + total.T) / 2).numpy()))
+        entries.append((layer, "count", np.array([[float(moment.count)]])))
+    return packed_rows(entries)
+
+
+def read_moments(lake: Lake, artifact: str) -> dict[int, SecondMoment]:
+    """The accumulated moments of an artifact by layer."""
+    found = packed_matrices(lake.read(artifact))
+    return {
+        layer: SecondMoment(torch.from_numpy(np.array(total)), int(found[layer, "count"][0, 0]))
+        for (layer, name), total in found.items()
+        if name == "sum"
+    }
+
+
+def read_null_space(lake: Lake, artifact: str) -> tuple[int, NullSpace]:
+    """(layer, null space) of an artifact."""
+    (((layer, name), vectors_),) = matrices(lake.read(artifact)).items()
+    return layer, NullSpace(torch.from_numpy(np.array(vectors_)), name == "basis")
+
+
+TOKENS = Stage("tokens", "tokens", 1, _tokens)
+SECOND_MOMENT = Stage("second-moment", "second_moment", 1, _second_moment)
+MERGE = Stage("merge-moments", "second_moment", 1, _merge)
+SPECTRUM = Stage("spectrum", "spectrum", 1, _spectrum)
+NULL_SPACE = Stage("null-space", "null_space", 1, _null_space)

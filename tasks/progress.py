@@ -1,0 +1,34 @@
+"""Progress bars for stages that take more than a moment."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+
+@contextmanager
+def bar(what: str, total: int, unit: str) -> Iterator[Callable[[int], None]]:
+    """A bar on standard error with count, speed and time left; silent where standard error is not a terminal."""
+    columns = (
+        TextColumn("  {task.description}"),
+        BarColumn(bar_width=28),
+        MofNCompleteColumn(),
+        TextColumn(unit),
+        TextColumn("{task.fields[speed]}"),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+    )
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+        task = progress.add_task(what, total=total, speed="")
+
+        def advance(done: int) -> None:
+            progress.advance(task, done)
+            speed = progress.tasks[0].speed
+            progress.update(task, speed=f"{speed:.3g} {unit}/s" if speed else "")
+
+        yield advance

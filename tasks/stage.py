@@ -1,0 +1,144 @@
+"""A stage: one kind of artifact, how it is computed from its parents, and the Prefect task that caches it.
+
+The artifact's id is the hash of the stage's recipe, and the same id is Prefect's cache key. Tasks take and return JSON
+(ids and specs), never tensors; what a stage computes goes to the lake and from there to the next one.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from prefect import Task
+from prefect.cache_policies import CachePolicy
+
+from storage.identity import recipe_id
+from storage.store import ArtifactRef, Lake
+from tasks.environment import environment
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from prefect.context import TaskRunContext
+
+    from editing.models.editable import EditableModel
+    from tasks.live import LiveModel
+
+Parents = Mapping[str, str | Sequence[str]]
+
+
+@dataclass(frozen=True)
+class Work:
+    """What a stage's function is given: the lake, its spec and the ids of its parents by role.
+
+    `how` holds what may differ between machines without being part of the recipe: the device and the run's id. What
+    the function puts into `about` is recorded beside the artifact.
+    """
+
+    lake: Lake
+    spec: Mapping[str, Any]
+    parents: Parents
+    how: Mapping[str, Any] = field(default_factory=dict)
+    about: dict[str, Any] = field(default_factory=dict)
+
+    def one(self, role: str) -> str:
+        """The id of the only parent in a role."""
+        parent = self.parents[role]
+        return parent if isinstance(parent, str) else parent[0]
+
+    def many(self, role: str) -> list[str]:
+        """The ids of all parents in a role, in order; empty when the role is not filled."""
+        parents = self.parents.get(role, [])
+        return [parents] if isinstance(parents, str) else list(parents)
+
+    def table(self, role: str) -> pa.Table:
+        """The payload of the only parent in a role, checked against its digest."""
+        return self.lake.read(self.one(role))
+
+    def live(self, role: str) -> LiveModel:
+        """The loaded model that the state (or model) in a role belongs to, in whatever state it is now."""
+        from tasks.models import live_model
+
+        return live_model(self.lake, self.one(role), self.how.get("device", "cpu"))
+
+    def model(self, role: str) -> EditableModel:
+        """The model in the state of a role."""
+        return self.live(role).at(self.lake, self.one(role))
+
+
+@dataclass(frozen=True)
+class Stage:
+    """`compute` turns Work into the payload table of an artifact of `kind`.
+
+    Raise `version` whenever the same spec and parents would give other numbers than before; the golden tests on a
+    tiny model fail until that is done.
+    """
+
+    name: str
+    kind: str
+    version: int
+    compute: Callable[[Work], pa.Table]
+
+    def id(self, spec: Mapping[str, Any], parents: Parents) -> str:
+        """The id that the artifact of this recipe has, or will have."""
+        return recipe_id(self.kind, self.version, {"stage": self.name, **spec}, parents)
+
+    def perform(self, lake: str, spec: Mapping[str, Any], parents: Parents, how: Mapping[str, Any]) -> ArtifactRef:
+        """Find the artifact in the lake, or compute and store it."""
+        store = Lake.open(lake)
+        found = store.find(self.id(spec, parents))
+        if found is not None:
+            return found.ref
+        work = Work(store, spec, parents, how)
+        started = time.perf_counter()
+        table = self.compute(work)
+        return store.write(
+            self.kind,
+            self.version,
+            {"stage": self.name, **spec},
+            parents,
+            table,
+            created_by=how.get("run"),
+            seconds=time.perf_counter() - started,
+            environment=environment(),
+            about=work.about,
+        )
+
+    def task(self) -> Task[..., dict[str, Any]]:
+        """The Prefect task of this stage; its results are the artifact's reference as JSON."""
+
+        def stage(lake: str, spec: dict[str, Any], parents: dict[str, Any], how: dict[str, Any]) -> dict[str, Any]:
+            return self.perform(lake, spec, parents, how).to_json()
+
+        return Task(
+            fn=stage,
+            name=self.name,
+            cache_policy=RecipePolicy(stage=self),
+            persist_result=True,
+            result_serializer="json",
+        )
+
+
+@dataclass
+class RecipePolicy(CachePolicy):
+    """Prefect's cache key of a stage is the artifact's id: the recipe, nothing of the run."""
+
+    stage: Stage | None = None
+
+    def compute_key(
+        self,
+        task_ctx: TaskRunContext,
+        inputs: dict[str, Any],
+        flow_parameters: dict[str, Any],
+        **_kwargs: Any,
+    ) -> str | None:
+        """The id for the task's inputs."""
+        del task_ctx, flow_parameters
+        return None if self.stage is None else self.stage.id(inputs["spec"], inputs["parents"])
+
+
+def result_folder(lake: str) -> Path:
+    """Where Prefect keeps the results of tasks: inside the lake they speak of."""
+    return Path(lake) / "prefect"

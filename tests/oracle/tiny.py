@@ -1,0 +1,57 @@
+"""Tiny random models in float64, one for each weight orientation, and where their parts are."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM
+
+from oracle.wide import widen
+
+VOCAB, HIDDEN, INNER = 200, 32, 64
+
+LLAMA = {
+    "vocab_size": VOCAB,
+    "hidden_size": HIDDEN,
+    "intermediate_size": INNER,
+    "num_hidden_layers": 4,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "initializer_range": 0.25,  # the usual 0.02 leaves every prediction uniform at this width
+}
+GPT2 = {
+    "vocab_size": VOCAB,
+    "n_embd": HIDDEN,
+    "n_inner": INNER,
+    "n_layer": 4,
+    "n_head": 4,
+    "n_positions": 64,
+    "initializer_range": 0.25,
+}
+
+
+def llama() -> SimpleNamespace:
+    model = widen(LlamaForCausalLM(LlamaConfig(**LLAMA)))
+    blocks = list(model.model.layers)
+    return SimpleNamespace(
+        model=model,
+        layers=blocks,
+        linears=[block.mlp.down_proj for block in blocks],
+        transposed=False,
+        key_of=lambda mlp, x: mlp.act_fn(mlp.gate_proj(x)) * mlp.up_proj(x),
+    )
+
+
+def gpt2() -> SimpleNamespace:
+    model = widen(GPT2LMHeadModel(GPT2Config(**GPT2)))
+    blocks = list(model.transformer.h)
+    return SimpleNamespace(
+        model=model,
+        layers=blocks,
+        linears=[block.mlp.c_proj for block in blocks],
+        transposed=True,
+        key_of=lambda mlp, x: mlp.act(mlp.c_fc(x)),
+    )
+
+
+FAMILIES = {"llama": llama, "gpt2": gpt2}

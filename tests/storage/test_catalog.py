@@ -1,0 +1,123 @@
+"""The index can be lost, lag behind, or be written by many at once; what is told never changes."""
+
+# ruff: noqa: S608 - the SQL is put together from the test's own words
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from subprocess import Popen
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+from storage.catalog import Catalog
+from storage.errors import LakeNotWritable
+from storage.query import VIEWS, query
+from storage.runs import Runs
+from storage.store import Lake
+
+WRITER = """
+import sys
+from storage.catalog import Catalog
+from storage.runs import Use
+from storage.store import Lake
+catalog = Catalog(Lake.open(sys.argv[1]))
+print("ready", flush=True)
+sys.stdin.readline()
+for n in range(12):
+    catalog.record_many(uses=[(sys.argv[2], Use(f"{n}-{k}", "stage", "created", 1.0)) for k in range(2)])
+"""
+
+
+def everything(lake: Lake) -> dict[str, list[str]]:
+    return {view: sorted(map(repr, query(lake, f"SELECT * FROM {view}").to_pylist())) for view in VIEWS}
+
+
+def test_the_live_index_lacks_nothing(lake: Lake, edited: dict[str, str]) -> None:
+    assert not Catalog(lake).missing()
+    assert query(lake, "SELECT count(*) AS n FROM artifacts").to_pylist() == [{"n": 10}]
+    assert edited["run"]
+
+
+@pytest.mark.usefixtures("edited")
+def test_a_rebuilt_index_tells_what_the_live_one_told(lake: Lake) -> None:
+    live = everything(lake)
+    assert all(live[view] for view in VIEWS if view != "spectra")
+    shutil.rmtree(lake.files.path("catalog"))
+    assert len(Catalog(lake).missing().artifacts) == 10
+    assert everything(lake) == live, "a query adds what the index lacks"
+    Catalog(lake).rebuild()
+    assert not Catalog(lake).missing()
+    assert everything(lake) == live
+    Catalog(lake).rebuild()
+    assert everything(lake) == live
+
+
+def test_what_the_index_lacks_is_named_and_told_all_the_same(
+    lake: Lake, edited: dict[str, str], table: Callable[..., pa.Table]
+) -> None:
+    ref = lake.write("spectrum", 1, {}, {"model": edited["model"]}, table("spectrum"))
+    run = Runs(lake.files).start("late", {})
+    missing = Catalog(lake).missing()
+    assert (missing.artifacts, missing.runs) == ((ref.id,), (run.run_id,))
+    assert query(lake, "SELECT DISTINCT artifact FROM spectra").to_pylist() == [{"artifact": ref.id}]
+    assert query(lake, "SELECT status FROM runs WHERE name = 'late'").to_pylist() == [{"status": "running"}]
+    Catalog(lake).record_artifact(lake.manifest(ref.id))
+    Catalog(lake).record_run(run)
+    assert not Catalog(lake).missing()
+    Runs(lake.files).finish(run, "failed", message="why")
+    assert Catalog(lake).missing().runs == (run.run_id,)
+    assert query(lake, "SELECT status FROM runs WHERE name = 'late'").to_pylist() == [{"status": "failed"}]
+
+
+def test_a_rebuild_keeps_the_uses_of_an_unfinished_run(lake: Lake, table: Callable[..., pa.Table]) -> None:
+    run = Runs(lake.files).start("cut off", {})
+    made = lake.write("model", 1, {}, {}, table("model"), created_by=run.run_id, seconds=2.0)
+    catalog = Catalog(lake)
+    catalog.record_use(run.run_id, made.id, "load model", "created", 2.0)
+    catalog.record_use(run.run_id, "b" * 64, "documents", "reused")
+    before = query(lake, "SELECT * FROM uses ORDER BY artifact").to_pylist()
+    catalog.rebuild()
+    assert query(lake, "SELECT * FROM uses ORDER BY artifact").to_pylist() == before
+    shutil.rmtree(lake.files.path("catalog"))
+    catalog.rebuild()
+    (only,) = query(lake, "SELECT * FROM uses").to_pylist()
+    assert (only["artifact"], only["how"], only["seconds"]) == (made.id, "created", 2.0)
+
+
+def test_a_row_recorded_twice_is_told_once(lake: Lake, edited: dict[str, str]) -> None:
+    before = everything(lake)
+    catalog = Catalog(lake)
+    catalog.record_artifact(lake.manifest(edited["state1"]))
+    catalog.record_use(edited["run"], edited["state1"], "state", "created")
+    catalog.record_run(Runs(lake.files).get(edited["run"]))
+    assert everything(lake) == before
+
+
+def test_four_processes_append_at_once(lake: Lake, script: Callable[..., "Popen[str]"]) -> None:
+    """They also race to create the table: none exists when they start."""
+    processes = [script(WRITER, lake.uri, name) for name in "abcd"]
+    for process in processes:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+    assert [process.communicate("go\n")[1] for process in processes] == [""] * 4
+    counted = query(lake, "SELECT run_id, count(*) AS n FROM uses GROUP BY ALL ORDER BY run_id").to_pylist()
+    assert counted == [{"run_id": name, "n": 24} for name in "abcd"]
+
+
+def test_merging_small_files_loses_nothing(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("storage.catalog._MERGE_EVERY", 10)
+    catalog = Catalog(lake)
+    for n in range(25):
+        catalog.record_use("run", f"{n}", "stage", "created")
+    assert len(catalog.files("uses")) < 10
+    assert query(lake, "SELECT count(*) AS n FROM uses").to_pylist() == [{"n": 25}]
+
+
+def test_an_index_that_cannot_be_written_is_one_clear_line(lake: Lake, edited: dict[str, Any]) -> None:
+    index = Path(lake.files.path("catalog"))
+    shutil.rmtree(index)
+    index.write_text("not a folder")
+    with pytest.raises(LakeNotWritable, match=r"cannot write [^\n]*catalog[^\n]*$"):
+        Catalog(lake).record_artifact(lake.manifest(edited["model"]))

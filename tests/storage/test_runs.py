@@ -1,0 +1,73 @@
+"""A run's two files are written once each; a run whose process is gone has died."""
+
+import os
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from subprocess import Popen
+
+import pytest
+
+from storage.errors import UnknownRun
+from storage.files import Files
+from storage.runs import Runs, Use
+
+START = """
+import sys
+from storage.files import Files
+from storage.runs import Runs
+print(Runs(Files(sys.argv[1])).start("demo", {}).run_id, flush=True)
+sys.stdin.read()
+"""
+
+
+def test_a_run_from_start_to_end(tmp_path: Path) -> None:
+    runs = Runs(Files(tmp_path))
+    record = runs.start("demo", {"seed": 1}, spec_path="demo.toml", environment={"torch": "2"})
+    assert runs.get(record.run_id) == record
+    assert (record.status, record.pid, runs.is_finished(record.run_id)) == ("running", os.getpid(), False)
+    uses = (Use("a" * 64, "spectrum", "created", 1.5), Use("b" * 64, "model", "reused"))
+    end = runs.finish(record, "completed", message="fine", state="a" * 64, summary={"edits": 2}, uses=uses)
+    assert runs.get(record.run_id) == end
+    assert (end.status, end.uses, end.summary) == ("completed", uses, {"edits": 2})
+    assert list(runs.all()) == [end]
+
+
+def test_each_file_is_written_once(tmp_path: Path) -> None:
+    runs = Runs(Files(tmp_path))
+    record = runs.start("demo", {}, run_id="one")
+    with pytest.raises(FileExistsError):
+        runs.start("other", {}, run_id="one")
+    runs.finish(record, "failed", message="first")
+    with pytest.raises(FileExistsError):
+        runs.finish(record, "completed")
+    assert runs.get("one").message == "first"
+
+
+def test_a_run_dies_with_its_process(tmp_path: Path, script: Callable[..., "Popen[str]"]) -> None:
+    process = script(START, tmp_path)
+    assert process.stdout is not None
+    run_id = process.stdout.readline().strip()
+    assert Runs(Files(tmp_path)).get(run_id).status == "running"
+    process.kill()
+    process.communicate()
+    assert Runs(Files(tmp_path)).get(run_id).status == "died"
+
+
+def test_a_namesake_of_the_process_id_does_not_keep_a_run_alive(tmp_path: Path) -> None:
+    runs = Runs(Files(tmp_path))
+    record = runs.start("demo", {}, run_id="one")
+    started = tmp_path / "runs/one/started.json"
+    assert runs.get("one").status == "running"
+    text = started.read_text().replace(str(record.process_started), str(record.process_started - 100))
+    started.write_text(text)
+    assert runs.get("one").status == "died"
+    started.write_text(text.replace(record.host, "elsewhere"))
+    assert runs.get("one") == replace(
+        record, host="elsewhere", process_started=record.process_started - 100, status="running"
+    )
+
+
+def test_an_unknown_run_is_named(tmp_path: Path) -> None:
+    with pytest.raises(UnknownRun, match="no run 'nope'"):
+        Runs(Files(tmp_path)).get("nope")
