@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import sys
+import warnings
 from collections.abc import Sequence
 from importlib.metadata import version
 
@@ -40,6 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run a command. What the user can mend is one line on standard error and exit code 2."""
     from rich.markup import escape
 
+    warnings.showwarning = _warn
     try:
         app(arguments)
     except CycloptsError as error:
@@ -53,6 +55,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except KeyboardInterrupt:
         print_line("interrupted: everything finished so far is kept; the same command goes on from there")
         sys.exit(130)
+
+
+def _warn(message: Warning | str, category: type[Warning], *_where: object, **_more: object) -> None:
+    """Our own warnings as one line; what libraries say to their developers is not for the user."""
+    if category.__module__.partition(".")[0] in {"editing", "flows", "storage", "tasks"}:
+        print_line(f"[yellow]warning:[/] {message}")
 
 
 def _fail(message: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict
@@ -35,9 +36,10 @@ def edit(spec: RunSpec, pipe: Pipeline) -> dict[str, Any]:
     source = spec.requests.source
     chosen = choose(load_requests(source), spec.requests.count, spec.requests.seed, source)
     corpus = describe_corpus(spec.corpus.source)
+    started = time.perf_counter()
     ref, known = identify(pipe.lake, spec.model.source, spec.model.dtype, spec.model.device, pipe.record.run_id)
     check_layers(pipe.lake.manifest(ref.id).about, spec.edit.layers, spec.edit.z_layer)
-    pipe.note("model", ref, reused=known, seconds=0.0)
+    pipe.note("model", ref, reused=known, seconds=time.perf_counter() - started)
     whole = _requests(pipe, chosen, source=str(source), label="requests")
     documents = _documents(spec, pipe, corpus)
     held_out = _held_out(spec, pipe, documents, ref.id)

@@ -27,7 +27,7 @@ class Pipeline:
     report: Report
     uses: dict[str, Use] = field(default_factory=dict)
     _recorded: int = 0
-    _tasks: dict[str, Task[..., Any]] = field(default_factory=dict)
+    _tasks: dict[Stage, Task[..., Any]] = field(default_factory=dict)
 
     def run(self, stage: Stage, spec: Mapping[str, Any], parents: Parents, label: str = "") -> str:
         """The id of the stage's artifact, computed unless the lake has it."""
@@ -56,9 +56,9 @@ class Pipeline:
 
     def _call(self, stage: Stage, spec: Mapping[str, Any], parents: Parents, *, known: bool, label: str) -> ArtifactRef:
         """Run the stage's Prefect task. A payload that the lake has lost makes Prefect's own cached answer void."""
-        if stage.name not in self._tasks:
-            self._tasks[stage.name] = stage.task()
-        task = self._tasks[stage.name].with_options(
+        if stage not in self._tasks:
+            self._tasks[stage] = stage.task()
+        task = self._tasks[stage].with_options(
             task_run_name=label,
             refresh_cache=not known,
             result_storage=result_folder(self.lake.uri),

@@ -134,7 +134,7 @@ def sample(source: str, spec: dict[str, Any]) -> list[tuple[str, Document]]:
     chosen: list[Document] = []
     rng = random.Random(spec["seed"])  # noqa: S311
     wanted = spec["documents"] + spec["held_out_documents"]
-    with bar("documents", spec["scan"], "documents") as advance:
+    with bar("documents", None, "documents") as advance:
         long_enough = (d for d in read_documents(source) if len(d.text) >= spec["min_characters"])
         for seen, document in enumerate(itertools.islice(long_enough, spec["scan"])):
             advance(1)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 class SmallCorpus(UserWarning):
-    """The moments rest on fewer tokens than the layer is wide: directions nobody used look like null space."""
+    """Fewer tokens than asked for, or than a layer is wide: directions that nobody used look like null space."""
 
 
 def _tokens(work: Work) -> pa.Table:
@@ -40,6 +40,13 @@ def _tokens(work: Work) -> pa.Table:
     tokenizer = work.model("model").tokenizer
     cut = windows(tokenizer, (d["text"] for d in chosen), spec["window"], spec["tokens"])
     rows = [{"document": chosen[number]["document"], "ids": ids} for number, ids in cut]
+    found = sum(len(row["ids"]) for row in rows)
+    if found < spec["tokens"]:
+        what = f"partition {spec['partition'] + 1} of {spec['partitions']} ({spec['split']})"
+        text = f"{what}: the sampled documents hold {found} of {spec['tokens']} tokens; raise corpus.documents or lower"
+        warnings.warn(
+            f"{text} corpus.{'held_out_' if spec['split'] == 'heldout' else ''}tokens", SmallCorpus, stacklevel=2
+        )
     return pa.Table.from_pylist(rows, schema=kind("tokens").schema)
 
 

@@ -10,8 +10,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 
 @contextmanager
-def bar(what: str, total: int, unit: str) -> Iterator[Callable[[int], None]]:
-    """A bar on standard error with count, speed and time left; silent where standard error is not a terminal."""
+def bar(what: str, total: int | None, unit: str) -> Iterator[Callable[[int], None]]:
+    """A bar on standard error with count, speed and, where the total is known, time left; only on a terminal."""
     columns = (
         TextColumn("  {task.description}"),
         BarColumn(bar_width=28),

@@ -55,7 +55,7 @@ class KeyWalk:
         return (self._weights @ torch.cat(read).to(self._weights)).T
 
     def outputs(self, z_layer: int) -> Tensor:
-        """The z layer's output (d_out, n) float64 at the subject in each plain prompt, with the weights as they are now."""
+        """The z layer's output (d_out, n) float64 at the plain prompts, with the weights of now."""
         hidden = self._through(self._plain, module_of=z_layer, inputs=False, last=z_layer)
         return _at(hidden, self._plain.places).to("cpu", torch.float64).T
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
@@ -10,15 +9,6 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 
 from flows.output import default_lake, print_json, print_line, print_table
-
-QUIET = {
-    # Prefect's own server takes longer than its 20 s on a busy laptop, and must not phone home.
-    "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",
-    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
-    "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",
-    "PREFECT_LOGGING_LEVEL": "CRITICAL",
-    "DO_NOT_TRACK": "1",
-}
 
 
 def run(
@@ -42,15 +32,18 @@ def run(
     json
         Print the run's record as JSON instead of tables.
     """
+    from flows import server
     from flows.spec import load_spec
-
-    checked = load_spec(spec, set_ or ())
-    for name, value in QUIET.items():
-        os.environ.setdefault(name, value)
     from storage.store import Lake
 
+    checked = load_spec(spec, set_ or ())
     place = Lake.open(lake or default_lake()).uri
     print_line(f"[bold]{checked.name}[/] in {place}")
+    own = server.prepare()
+    if left := server.reap():
+        print_line(f"  ended {left} Prefect server{'s' * (left > 1)} that a killed run had left behind")
+    if own:
+        print_line("  [dim]starting Prefect's temporary server …[/]")
     from flows.edit_model import edit_model
 
     record = edit_model(str(spec), list(set_ or ()), place)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from types import SimpleNamespace
 
-from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM
+from transformers import GPT2Config, GPT2LMHeadModel, GPTJConfig, GPTJForCausalLM, LlamaConfig, LlamaForCausalLM
 
 from oracle.wide import widen
 
@@ -26,6 +26,18 @@ GPT2 = {
     "n_layer": 4,
     "n_head": 4,
     "n_positions": 64,
+    "initializer_range": 0.25,
+}
+
+
+GPTJ = {
+    "vocab_size": VOCAB,
+    "n_embd": HIDDEN,
+    "n_inner": INNER,
+    "n_layer": 4,
+    "n_head": 4,
+    "n_positions": 64,
+    "rotary_dim": 4,
     "initializer_range": 0.25,
 }
 
@@ -54,4 +66,16 @@ def gpt2() -> SimpleNamespace:
     )
 
 
-FAMILIES = {"llama": llama, "gpt2": gpt2}
+def gptj() -> SimpleNamespace:
+    model = widen(GPTJForCausalLM(GPTJConfig(**GPTJ)))
+    blocks = list(model.transformer.h)
+    return SimpleNamespace(
+        model=model,
+        layers=blocks,
+        linears=[block.mlp.fc_out for block in blocks],
+        transposed=False,
+        key_of=lambda mlp, x: mlp.act(mlp.fc_in(x)),
+    )
+
+
+FAMILIES = {"llama": llama, "gpt2": gpt2, "gptj": gptj}

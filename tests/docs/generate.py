@@ -1,0 +1,136 @@
+"""The generated parts of docs/: artifact kinds, views, commands and spec keys, read off the code.
+
+    python tests/docs/generate.py     write every generated part anew
+
+A part stands between `<!-- generated: NAME -->` and `<!-- end: NAME -->`; what is around it is written by hand. It
+lives beside the tests that compare it, because nothing that EditFlow does at run time needs it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+DOCS = Path(__file__).parents[2] / "docs"
+_PART = re.compile(r"(<!-- generated: (?P<name>[\w-]+) -->\n).*?(<!-- end: (?P=name) -->)", re.DOTALL)
+
+
+def refreshed(text: str) -> str:
+    """The text of a document with every generated part written anew; KeyError for a part that nobody generates."""
+    return _PART.sub(lambda part: f"{part[1]}\n{PARTS[part['name']]()}\n\n{part[3]}", text)
+
+
+def part_names(text: str) -> list[str]:
+    """The names of a document's generated parts."""
+    return [part["name"] for part in _PART.finditer(text)]
+
+
+def kinds() -> str:
+    """Every artifact kind with its columns."""
+    from storage.kinds import kinds as registered
+
+    rows = [
+        (f"`{kind.name}`", kind.about, _columns((field.name, _arrow(str(field.type))) for field in kind.schema))
+        for kind in registered()
+    ]
+    return _table(("kind", "what it is", "columns"), rows)
+
+
+def views() -> str:
+    """Every view with its columns."""
+    from storage.query import views as described
+
+    rows = [(f"`{view.name}`", view.about, _columns(view.columns)) for view in described()]
+    return _table(("view", "what a row is", "columns"), rows)
+
+
+def commands() -> str:
+    """Every command's help."""
+    from cyclopts.docs import generate_markdown_docs
+
+    from flows.cli import app
+
+    text = generate_markdown_docs(app, heading_level=2, generate_toc=False, flatten_commands=True, no_root_title=True)
+    return re.sub(r"\n{3,}", "\n\n", text).strip()
+
+
+def spec_keys() -> str:
+    """Every key of a run's spec, section by section."""
+    from flows.spec import RunSpec
+
+    schema = RunSpec.model_json_schema()
+    sections = {name: schema["$defs"][_reference(value)] for name, value in schema["properties"].items() if _reference(value)}
+    top = {name: value for name, value in schema["properties"].items() if name not in sections}
+    parts = [_section("A whole run", schema | {"properties": top}, "")]
+    parts += [_section(f"`[{name}]`", section, f"{name}.") for name, section in sections.items()]
+    return "\n\n".join(parts)
+
+
+PARTS: Mapping[str, Callable[[], str]] = {"kinds": kinds, "views": views, "commands": commands, "spec-keys": spec_keys}
+
+
+def _section(title: str, section: Mapping[str, Any], prefix: str) -> str:
+    required = section.get("required", ())
+    rows = [
+        (f"`{prefix}{name}`", _type(value), "required" if name in required else _default(value))
+        for name, value in section["properties"].items()
+    ]
+    about = section.get("description", "")
+    return f"### {title}\n\n{about}\n\n{_table(('key', 'type', 'default'), rows)}"
+
+
+def _reference(value: Mapping[str, Any]) -> str:
+    """The name of the section that a property refers to; empty for a plain key."""
+    return str(value.get("$ref", "")).rpartition("/")[2]
+
+
+def _type(value: Mapping[str, Any]) -> str:
+    if "anyOf" in value:
+        return _type(next(choice for choice in value["anyOf"] if choice["type"] != "null"))
+    if "enum" in value:
+        return "one of " + ", ".join(f"`{choice}`" for choice in value["enum"])
+    if value.get("format") == "path":
+        return "path"
+    if value["type"] == "array":
+        return f"list of {_type(value['items'])}"
+    limit = f" above {value['exclusiveMinimum']:g}" if "exclusiveMinimum" in value else ""
+    pattern = f" like `{value['pattern']}`" if "pattern" in value else ""
+    return f"{value['type']}{limit}{pattern}"
+
+
+def _default(value: Mapping[str, Any]) -> str:
+    default = value.get("default")
+    if default is None:
+        return "none"
+    return f"`{default}`" if not isinstance(default, bool) else f"`{str(default).lower()}`"
+
+
+def _columns(columns: Iterable[tuple[str, str]]) -> str:
+    return ", ".join(f"`{name}` {kind}" for name, kind in columns)
+
+
+def _arrow(kind: str) -> str:
+    """An Arrow type without the names of list items, which differ between versions."""
+    return re.sub(r"list<\w+: (\w+)>", r"list of \1", kind)
+
+
+def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
+    lines = [head, tuple("---" for _ in head), *rows]
+    return "\n".join("| " + " | ".join(_cell(cell) for cell in line) + " |" for line in lines)
+
+
+def _cell(text: str) -> str:
+    return " ".join(text.split()).replace("|", "\\|")
+
+
+def main() -> None:
+    """Write every generated part of every document anew."""
+    for path in sorted(DOCS.glob("*.md")):
+        text = path.read_text(encoding="utf-8")
+        path.write_text(refreshed(text), encoding="utf-8", newline="\n")
+
+
+if __name__ == "__main__":
+    main()

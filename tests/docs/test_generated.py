@@ -1,0 +1,53 @@
+"""The generated parts of docs/ are what the code says now."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from docs.generate import DOCS, PARTS, part_names, refreshed
+
+DOCUMENTS = sorted(DOCS.glob("*.md"))
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
+def test_a_document_is_current(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    assert text == refreshed(text), f"docs/{path.name} is stale: python tests/docs/generate.py writes it anew"
+
+
+def test_every_part_is_in_one_document() -> None:
+    found = [name for path in DOCUMENTS for name in part_names(path.read_text(encoding="utf-8"))]
+    assert sorted(found) == sorted(PARTS)
+
+
+@pytest.mark.parametrize("name", PARTS)
+def test_a_stale_part_is_noticed(name: str) -> None:
+    """The control: a part with one word less is written anew, and what stands around it stays."""
+    stale = f"before\n<!-- generated: {name} -->\n\nold\n\n<!-- end: {name} -->\nafter\n"
+    fresh = refreshed(stale)
+    assert fresh != stale
+    assert fresh == refreshed(fresh)
+    assert fresh.startswith("before\n")
+    assert fresh.endswith("\nafter\n")
+
+
+def test_a_part_that_nobody_generates_is_refused() -> None:
+    with pytest.raises(KeyError, match="nonsense"):
+        refreshed("<!-- generated: nonsense -->\n<!-- end: nonsense -->")
+
+
+def test_spec_keys_and_kinds_are_all_there() -> None:
+    """The generator reads schemas: a key or column that it cannot express would vanish from the tables."""
+    from flows.spec import RunSpec
+    from storage.kinds import kinds
+
+    keys, columns = PARTS["spec-keys"](), PARTS["kinds"]()
+    for name, field in RunSpec.model_fields.items():
+        section = field.annotation
+        inner = getattr(section, "model_fields", None) or getattr(section, "__dataclass_fields__", {})
+        for key in [f"{name}.{key}" for key in inner] or [name]:
+            assert f"| `{key}` |" in keys
+    for kind in kinds():
+        line = next(line for line in columns.splitlines() if line.startswith(f"| `{kind.name}` |"))
+        assert all(f"`{column}` " in line for column in kind.schema.names)

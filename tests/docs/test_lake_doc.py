@@ -1,0 +1,69 @@
+"""Everything that docs/lake.md shows runs on a lake, and its lists are those of the code."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from pathlib import Path
+
+import pytest
+from docs.conftest import blocks
+from docs.generate import DOCS
+
+from storage.catalog import Catalog
+from storage.query import query
+from storage.store import Lake, Manifest
+from tasks.evaluation import summarise
+
+QUESTIONS = blocks("lake.md", "sql")
+SNIPPETS = blocks("lake.md", "python")
+PATHS = next(text for text in SNIPPETS if "paths = " in text)
+
+
+def test_there_are_questions_and_snippets() -> None:
+    assert len(QUESTIONS) >= 8
+    assert len(SNIPPETS) >= 5
+
+
+@pytest.mark.parametrize("sql", QUESTIONS)
+def test_a_question_has_an_answer(sql: str, lake: Lake) -> None:
+    assert query(lake, sql).num_rows > 0
+
+
+def test_success_is_counted_as_the_summary_counts_it(lake: Lake) -> None:
+    """One fact of two took, with two prompts against one: a mean over prompts would say 66.67."""
+    (sql,) = (text for text in QUESTIONS if "WITH cases" in text)
+    found = {row["stage"]: row["success"] for row in query(lake, sql).to_pylist()}
+    assert found == {"evaluation before": 0.0, "evaluation after": 50.0}
+    uses = query(lake, "SELECT artifact FROM uses WHERE stage = 'evaluation after'").to_pylist()
+    assert summarise(lake, uses[0]["artifact"])["efficacy"]["success"] == found["evaluation after"]
+
+
+def test_lost_facts_are_those_without_success(lake: Lake) -> None:
+    (sql,) = (text for text in QUESTIONS if "e.success = 0" in text)
+    assert [row["subject"] for row in query(lake, sql).to_pylist()] == ["subject b"]
+
+
+@pytest.mark.parametrize("text", SNIPPETS, ids=lambda text: text.split()[1])
+def test_a_snippet_runs_beside_a_lake(text: str, lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in re.findall(r"^import (\w+)", text, re.MULTILINE):
+        pytest.importorskip(module)
+    monkeypatch.chdir(Path(lake.uri).parent)
+    names: dict[str, object] = {}
+    exec(PATHS, names)  # noqa: S102 - the snippets are our own, and later ones build on this one
+    assert names["paths"]
+    exec(text, names)  # noqa: S102
+    assert not Catalog(lake).missing()
+
+
+def test_the_manifests_fields_are_listed() -> None:
+    text = (DOCS / "lake.md").read_text(encoding="utf-8")
+    table = text.partition("## Manifests")[2].partition("## Digests")[0]
+    assert re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE) == [f.name for f in dataclasses.fields(Manifest)]
+
+
+def test_the_folders_are_those_of_a_lake(lake: Lake) -> None:
+    tree = (DOCS / "lake.md").read_text(encoding="utf-8").partition("## Folders")[2].partition("## Manifests")[0]
+    named = set(re.findall(r"(?:^ {6}|  )([a-z]+)/", tree, re.MULTILINE))
+    assert {path.name for path in Path(lake.uri).iterdir()} <= named
+    assert named == {"artifacts", "runs", "catalog", "conflicts", "refs", "fingerprints", "prefect"}

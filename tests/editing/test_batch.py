@@ -1,0 +1,99 @@
+"""A batch on all edited layers equals the literal loop, and the previous keys are those that were used."""
+
+from __future__ import annotations
+
+import copy
+
+import pytest
+import torch
+from conftest import CONTEXTS
+from oracle import literal
+from test_target_values import OPTIONS, facts_of
+
+from editing.editors.batch import edit_batch
+from editing.editors.contexts import sample_contexts
+from editing.editors.methods import METHODS, method
+from editing.editors.options import ContextOptions
+from editing.editors.target_values import optimise
+from editing.errors import InvalidOption
+from editing.linalg.null_space import NullSpace, Threshold
+from editing.linalg.spectrum import decompose
+from editing.models.editable import EditableModel
+from editing.models.moments import second_moments
+from editing.requests.record import EditRequest
+
+LAYERS, Z_LAYER, RIDGE = [0, 1, 2], 2, 1.0
+
+
+def spaces(model: EditableModel) -> dict[int, NullSpace]:
+    windows = [torch.randint(2, 70, (20,), generator=torch.Generator().manual_seed(n)).tolist() for n in range(8)]
+    moments = second_moments(model, LAYERS, windows, 64)
+    return {n: NullSpace.from_spectrum(decompose(m.mean()), Threshold("rank", 0.6)) for n, m in moments.items()}
+
+
+@pytest.mark.parametrize("name", sorted(METHODS))
+def test_two_batches_equal_the_literal_ones(tiny: EditableModel, requests: list[EditRequest], name: str) -> None:
+    P = spaces(tiny)
+    solvers = {layer: method(name).solver(space, RIDGE) for layer, space in P.items()}
+    projectors = {layer: space.matrix() for layer, space in P.items()}
+    twin = copy.deepcopy(tiny.model)
+    blocks = twin.base_model.get_submodule(tiny.family.layers)
+    modules = {n: blocks[n].get_submodule(tiny.family.down_projection) for n in LAYERS}
+    previous: dict[int, torch.Tensor | None] = dict.fromkeys(LAYERS)
+    for part in (requests[:3], requests[3:]):
+        facts = facts_of(tiny, part)
+        values = optimise(tiny, Z_LAYER, facts, OPTIONS)
+        edits = edit_batch(tiny, facts, values, solvers, Z_LAYER)
+        book = [
+            literal.Fact([row.ids for row in fact.rows], [row.lookup for row in fact.rows], value.z)
+            for fact, value in zip(facts, values, strict=True)
+        ]
+        wanted = literal.edit_batch(
+            twin, modules, dict(enumerate(blocks)), book, projectors, previous, Z_LAYER, RIDGE, tiny.family.transposed
+        )
+        for layer, (delta, K1) in wanted.items():
+            assert torch.allclose(edits[layer].keys, K1, atol=1e-9)
+            assert float((edits[layer].change.dense() - delta).norm() / delta.norm()) < 1e-8
+            earlier = previous[layer]
+            previous[layer] = K1 if earlier is None else torch.cat([earlier, K1], dim=1)
+        for name_, tensor in tiny.model.state_dict().items():
+            assert torch.allclose(tensor, twin.state_dict()[name_], atol=1e-8), name_
+    assert not torch.allclose(edits[0].keys, edits[1].keys)
+
+
+def test_order_of_facts_does_not_matter_to_the_weights(llama: EditableModel, requests: list[EditRequest]) -> None:
+    twin = EditableModel(copy.deepcopy(llama.model), llama.tokenizer, llama.family)
+    facts = facts_of(llama, requests)
+    values = optimise(llama, Z_LAYER, facts, OPTIONS)
+    for model, order in ((llama, slice(None)), (twin, slice(None, None, -1))):
+        solvers = {layer: method("alphaedit").solver(space, RIDGE) for layer, space in spaces(model).items()}
+        edit_batch(model, facts[order], values[order], solvers, Z_LAYER)
+    for layer in LAYERS:
+        assert torch.allclose(llama.weight(layer), twin.weight(layer), rtol=1e-6, atol=1e-9)
+
+
+def test_editing_lowers_the_loss_it_was_made_for(llama: EditableModel, requests: list[EditRequest]) -> None:
+    fact = facts_of(llama, requests[:1])
+    solvers = {layer: method("alphaedit").solver(NullSpace.whole(64), 1e-3) for layer in LAYERS}
+    row = fact[0].rows[0]
+    before, _ = literal.score(llama.model, row.ids, row.target)
+    edit_batch(llama, fact, optimise(llama, Z_LAYER, fact, OPTIONS), solvers, Z_LAYER)
+    after, _ = literal.score(llama.model, row.ids, row.target)
+    assert after < before - 1
+
+
+def test_contexts_are_seeded_and_harmless(llama: EditableModel) -> None:
+    texts = sample_contexts(llama, ContextOptions(count=6, tokens=5, seed=1))
+    assert texts == sample_contexts(llama, ContextOptions(count=6, tokens=5, seed=1))
+    assert texts != sample_contexts(llama, ContextOptions(count=6, tokens=5, seed=2))
+    assert len(texts) == 6
+    assert all(text.endswith(". ") and not {"{", "}", "\n"} & set(text) for text in texts)
+    assert sample_contexts(llama, ContextOptions(count=0)) == []
+    assert len(CONTEXTS) == 3
+    with pytest.raises(InvalidOption, match="contexts.count"):
+        ContextOptions(count=-1)
+
+
+def test_unknown_methods_are_named() -> None:
+    with pytest.raises(InvalidOption, match="unknown method 'rome2': choose one of alphaedit"):
+        method("rome2")

@@ -1,0 +1,104 @@
+"""Metrics: equal to the literal scores, and right on models that know everything, nothing, or the wrong thing."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from oracle import literal
+
+from editing.errors import InvalidOption, NonFinite
+from editing.metrics import scoring
+from editing.metrics.metric import PromptScore
+from editing.metrics.panel import METRICS, case_mean, measure, metric, prompt_count
+from editing.metrics.perplexity import perplexity, window_nll
+from editing.models.editable import EditableModel
+from editing.models.generation import continue_text
+from editing.models.tokens import continuation, encode
+from editing.requests.record import EditRequest
+
+NAMES = tuple(METRICS)
+
+
+@pytest.mark.parametrize("prompts_per_pass", [1, 3, 64])
+def test_scores_equal_one_full_pass_a_target(
+    tiny: EditableModel, requests: list[EditRequest], prompts_per_pass: int
+) -> None:
+    asked = [(r.filled, (r.target_new, r.target_true, "Old River North")) for r in requests]
+    asked.append(asked[0])  # a prompt asked twice
+    scores = scoring.score(tiny, asked, prompts_per_pass)
+    for (prompt, targets), found in zip(asked, scores, strict=True):
+        for target, one in zip(targets, found, strict=True):
+            nll, argmax = literal.score(tiny.model, *continuation(tiny.tokenizer, prompt, target, "test"))
+            assert one.nll == pytest.approx(nll, abs=1e-5)
+            assert one.argmax is argmax
+    assert scores[0] == scores[-1]
+    assert scores[0][0].nll != pytest.approx(scores[0][1].nll, abs=1e-5)  # control: targets differ
+
+
+def test_rows_are_measured_per_request_metric_and_prompt(llama: EditableModel, requests: list[EditRequest]) -> None:
+    rows = measure(llama, requests, NAMES)
+    assert len(rows) == len(requests) * (1 + 1 + 2)
+    turned = measure(llama, requests[::-1], NAMES)
+    key = lambda row: (row.request_id, row.metric, row.prompt_index)  # noqa: E731
+    for a, b in zip(sorted(rows, key=key), sorted(turned, key=key), strict=True):
+        assert a.nll_new == pytest.approx(b.nll_new, abs=1e-6)
+    for row in rows:
+        wanted_new = row.metric != "neighbourhood"
+        assert row.success == float((row.nll_new < row.nll_true) == wanted_new)
+    done: list[int] = []
+    measure(llama, requests, NAMES, done.append)
+    assert sum(done) == prompt_count(requests, NAMES)
+
+
+def test_a_perfect_and_a_perfectly_wrong_model(
+    llama: EditableModel, requests: list[EditRequest], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def panel(new: scoring.Score, true: scoring.Score) -> dict[str, tuple[float | None, float | None]]:
+        monkeypatch.setattr("editing.metrics.panel.score", lambda _m, asked, progress: [[new, true] for _ in asked])
+        rows: list[PromptScore] = measure(llama, requests, NAMES)
+        return {
+            name: (
+                case_mean((r.request_id, r.success) for r in rows if r.metric == name),
+                case_mean((r.request_id, r.accuracy) for r in rows if r.metric == name),
+            )
+            for name in NAMES
+        }
+
+    sure, unsure = scoring.Score(0.1, True), scoring.Score(9.0, False)
+    assert panel(sure, unsure) == {"efficacy": (1, 1), "paraphrase": (1, 1), "neighbourhood": (0, 0)}
+    assert panel(unsure, sure) == {"efficacy": (0, 0), "paraphrase": (0, 0), "neighbourhood": (1, 1)}
+    assert panel(unsure, unsure) == dict.fromkeys(NAMES, (0, 0))  # a tie is no success
+
+
+def test_case_mean_weighs_cases_not_prompts() -> None:
+    rows = [("a", 1.0), ("a", 1.0), ("a", 1.0), ("b", 0.0)]
+    assert case_mean(rows) == 0.5 != sum(v for _, v in rows) / 4
+    assert case_mean([]) is None
+
+
+def test_perplexity_equals_full_passes(llama: EditableModel) -> None:
+    windows = [[5, 6, 7, 8], [9, 10], [11, 12, 13, 14, 15]]
+    rows = window_nll(llama, windows, windows_per_pass=2)
+    assert [tokens for tokens, _ in rows] == [3, 1, 4]
+    total = 0.0
+    for window in windows:
+        total += sum(literal.score(llama.model, window[:n], [window[n]])[0] for n in range(1, len(window)))
+    assert perplexity(rows) == pytest.approx(math.exp(total / 8), rel=1e-5)
+    with pytest.raises(NonFinite):
+        perplexity([(3, math.nan)])
+
+
+def test_greedy_continuation_takes_the_argmax(llama: EditableModel) -> None:
+    text = continue_text(llama, "the capital of", 3)
+    ids, _ = encode(llama.tokenizer, "the capital of")
+    for word in text.split():
+        token = int(llama.model(torch.tensor([ids])).logits[0, -1].argmax())
+        assert llama.tokenizer.decode([token]) == word
+        ids.append(token)
+
+
+def test_unknown_metrics_are_named() -> None:
+    with pytest.raises(InvalidOption, match="unknown metric 'fluency': choose from efficacy"):
+        metric("fluency")

@@ -1,0 +1,67 @@
+"""What the projector promises, for every threshold rule and whichever half of the eigenvectors is kept."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from oracle import literal
+from torch import Tensor
+
+from editing.errors import InvalidOption, NonFinite
+from editing.linalg.null_space import NullSpace, Threshold
+from editing.linalg.spectrum import Spectrum, decompose
+
+D = 30
+RULES = [Threshold("absolute", 1e-3), Threshold("absolute", 1.0), Threshold("energy", 1e-4), Threshold("rank", 0.3)]
+
+
+@pytest.fixture
+def C0(random_keys: Callable[..., Tensor]) -> Tensor:
+    keys = random_keys(D, 400)
+    return keys @ keys.T / 400
+
+
+@pytest.mark.parametrize("threshold", RULES, ids=str)
+def test_projector_laws(C0: Tensor, threshold: Threshold) -> None:
+    spectrum = decompose(C0)
+    space = NullSpace.from_spectrum(spectrum, threshold)
+    P = space.matrix()
+    assert torch.allclose(P @ P, P, atol=1e-12)
+    assert torch.allclose(P, P.T, atol=1e-12)
+    assert float(P.trace()) == pytest.approx(space.rank)
+    dropped = spectrum.eigenvalues[: space.rank]
+    inside = P @ C0 @ P
+    assert float(torch.linalg.eigvalsh(inside)[-1]) == pytest.approx(float(dropped[-1]), rel=1e-6)
+    assert float(inside.trace()) == pytest.approx(float(dropped.sum()), rel=1e-6)
+    basis = space.basis()
+    assert torch.allclose(basis @ basis.T, P, atol=1e-12)
+    assert space.vectors.shape[1] <= D - space.vectors.shape[1]  # the thinner half is the one kept
+
+
+def test_absolute_threshold_bounds_the_largest_eigenvalue_and_equals_the_literal_projector(C0: Tensor) -> None:
+    space = NullSpace.from_spectrum(decompose(C0), Threshold("absolute", 1e-2))
+    P = space.matrix()
+    assert float(torch.linalg.eigvalsh(P @ C0 @ P)[-1]) < 1e-2
+    assert torch.allclose(P, literal.projector(C0, 1e-2), atol=1e-9)
+    assert not torch.allclose(P, literal.projector(C0, 1e-1), atol=1e-3)  # control: another threshold
+
+
+def test_spectrum_is_a_decomposition_with_fixed_signs(C0: Tensor) -> None:
+    spectrum = decompose(C0)
+    U, values = spectrum.eigenvectors, spectrum.eigenvalues
+    assert torch.allclose(U * values @ U.T, C0, atol=1e-12)
+    assert bool((values.diff() >= 0).all())
+    assert bool((U.gather(0, U.abs().argmax(0, keepdim=True)) > 0).all())
+
+
+def test_refusals(C0: Tensor) -> None:
+    with pytest.raises(InvalidOption, match="no eigenvalue under the threshold"):
+        NullSpace.from_spectrum(decompose(C0), Threshold("absolute", 0.0))
+    with pytest.raises(InvalidOption, match="a share in 0…1"):
+        Threshold("rank", 3)
+    with pytest.raises(NonFinite):
+        decompose(torch.full((3, 3), torch.inf))
+    everything = Spectrum(torch.ones(4), torch.eye(4, dtype=torch.float64))
+    assert NullSpace.from_spectrum(everything, Threshold("rank", 1.0)).rank == 4

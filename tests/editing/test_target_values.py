@@ -1,0 +1,119 @@
+"""Target values of many facts at once equal the published loop run for one fact at a time."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+from conftest import CONTEXTS
+from oracle import literal
+
+from editing.editors.facts import Fact, cost_order, prepare
+from editing.editors.options import TargetValueOptions
+from editing.editors.target_values import TargetValue, optimise
+from editing.errors import InvalidOption, NonFinite
+from editing.models.editable import EditableModel
+from editing.requests.record import EditRequest
+
+OPTIONS = TargetValueOptions(learning_rate=0.3, steps=12, stop_at=1.2, facts_per_pass=5)
+LAYER = 1
+
+
+def facts_of(model: EditableModel, requests: list[EditRequest], contexts: tuple[str, ...] = CONTEXTS) -> list[Fact]:
+    return cost_order([prepare(model.tokenizer, r, contexts, OPTIONS.kl_prompt) for r in requests])
+
+
+def by_the_book(model: EditableModel, fact: Fact, options: TargetValueOptions) -> literal.TargetValueTrace:
+    return literal.target_value(
+        model.model,
+        model.layers[LAYER],
+        [row.ids for row in fact.rows],
+        [row.lookup for row in fact.rows],
+        fact.rows[0].target,
+        fact.essence.ids,
+        fact.essence.lookup,
+        lr=options.learning_rate,
+        steps=options.steps,
+        clamp=options.clamp,
+        weight_decay=options.weight_decay,
+        kl_factor=options.kl,
+        stop_at=options.stop_at,
+    )
+
+
+def assert_equal(value: TargetValue, trace: literal.TargetValueTrace) -> None:
+    assert torch.allclose(value.z, trace.z, atol=1e-7)
+    assert value.loss == pytest.approx(trace.losses[-1], abs=1e-8)
+    assert value.nll == pytest.approx(trace.nlls[-1], abs=1e-8)
+    assert value.steps == len(trace.losses)
+    assert value.h_norm == pytest.approx(float(trace.h.norm()))
+    assert value.delta_norm == pytest.approx(float(trace.delta.norm()), abs=1e-8)
+
+
+@pytest.mark.parametrize("facts_per_pass", [1, 2, 5])
+def test_trajectories_equal_the_literal_loop(
+    tiny: EditableModel, requests: list[EditRequest], facts_per_pass: int
+) -> None:
+    facts = facts_of(tiny, requests)
+    options = replace(OPTIONS, facts_per_pass=facts_per_pass)
+    values = optimise(tiny, LAYER, facts, options)
+    assert {value.request_id for value in values} == set("abcde")
+    for fact, value in zip(facts, values, strict=True):
+        assert_equal(value, by_the_book(tiny, fact, options))
+    wrong = by_the_book(tiny, facts[0], replace(options, weight_decay=5.0))
+    assert not torch.allclose(values[0].z, wrong.z, atol=1e-4)  # control: another loss, another value
+
+
+def test_facts_that_stop_early_keep_their_value_while_others_go_on(
+    llama: EditableModel, requests: list[EditRequest]
+) -> None:
+    facts = facts_of(llama, requests)
+    loose = replace(OPTIONS, stop_at=2.5, clamp=3.0, learning_rate=0.5)
+    values = optimise(llama, LAYER, facts, loose)
+    steps = {value.steps for value in values}
+    assert len(steps) > 1, "the test needs facts that stop at different steps"
+    for fact, value in zip(facts, values, strict=True):
+        assert_equal(value, by_the_book(llama, fact, loose))
+        assert value.stopped == ("loss" if value.loss < loose.stop_at else "steps")
+
+
+def test_the_clamp_holds_and_one_evaluation_changes_nothing(llama: EditableModel, requests: list[EditRequest]) -> None:
+    facts = facts_of(llama, requests)
+    tight = replace(OPTIONS, clamp=0.05, stop_at=0.0)
+    assert all(v.delta_norm <= 0.05 * v.h_norm * (1 + 1e-9) for v in optimise(llama, LAYER, facts, tight))
+    assert all(v.delta_norm > 0.05 * v.h_norm for v in optimise(llama, LAYER, facts, replace(tight, clamp=5.0)))
+    still = optimise(llama, LAYER, facts, replace(OPTIONS, steps=1))
+    assert all(v.delta_norm == 0 and v.steps == 1 for v in still)
+
+
+def test_order_of_requests_and_of_passes_does_not_matter(llama: EditableModel, requests: list[EditRequest]) -> None:
+    straight = optimise(llama, LAYER, facts_of(llama, requests), OPTIONS)
+    turned = optimise(llama, LAYER, facts_of(llama, requests[::-1]), OPTIONS)
+    for a, b in zip(straight, turned, strict=True):
+        assert a.request_id == b.request_id
+        assert torch.equal(a.z, b.z)
+
+
+def test_the_last_layer_and_a_bare_prompt_work_too(tiny: EditableModel, requests: list[EditRequest]) -> None:
+    values = optimise(tiny, 3, facts_of(tiny, requests, ()), OPTIONS)
+    assert all(value.loss < 10 for value in values)
+
+
+def test_progress_and_non_finite_weights(llama: EditableModel, requests: list[EditRequest]) -> None:
+    done: list[int] = []
+    facts = facts_of(llama, requests)
+    optimise(llama, LAYER, facts, replace(OPTIONS, facts_per_pass=2, steps=2), done.append)
+    assert done == [2, 2, 1]
+    llama.weight(3)[:] = torch.nan
+    with pytest.raises(NonFinite, match=f"request .*{facts[0].request.request_id}"):
+        optimise(llama, LAYER, facts, OPTIONS)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"learning_rate": 0}, {"steps": 0}, {"clamp": 0}, {"kl": -1}, {"kl_prompt": "is a"}, {"facts_per_pass": 0}],
+)
+def test_options_are_checked_where_they_are_built(wrong: dict[str, object]) -> None:
+    with pytest.raises(InvalidOption, match=f"target_values.*{next(iter(wrong))}"):
+        TargetValueOptions(**wrong)  # type: ignore[arg-type]

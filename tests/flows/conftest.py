@@ -1,0 +1,74 @@
+"""A tiny world for whole runs, a Prefect server for the session, and one finished run to read from or copy."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import tiny_world
+from tiny_world import World
+
+from tasks.models import open_model
+
+
+@pytest.fixture(scope="session")
+def world(tmp_path_factory: pytest.TempPathFactory) -> World:
+    """Model, corpus, requests and spec; tests change copies, never these files."""
+    return tiny_world.make(tmp_path_factory.mktemp("world"))
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[str]:
+    """The API of a Prefect server that lives as long as the tests; runs in this process use it by themselves."""
+    from prefect.settings import PREFECT_API_URL
+    from prefect.testing.utilities import prefect_test_harness
+
+    with prefect_test_harness(server_startup_timeout=120):
+        yield str(PREFECT_API_URL.value())
+
+
+@pytest.fixture(scope="session")
+def environment(server: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """The environment of a run in another process: this session's server, and a Prefect home of its own."""
+    home = tmp_path_factory.mktemp("prefect-home")
+    return {**os.environ, "PREFECT_API_URL": server, "PREFECT_HOME": str(home)}
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A lake with one finished run."""
+
+    lake: Path
+    record: dict[str, Any]
+
+
+@pytest.fixture(scope="session")
+def reference(world: World, server: str, tmp_path_factory: pytest.TempPathFactory) -> Finished:
+    """One uninterrupted run of the tiny spec. Read only: tests that change a lake take `copied`."""
+    del server
+    open_model.cache_clear()
+    lake = tmp_path_factory.mktemp("reference") / "lake"
+    return Finished(lake, tiny_world.run(world.spec, lake))
+
+
+@pytest.fixture
+def copied(reference: Finished, tmp_path: Path) -> Path:
+    """A copy of the finished lake, to be changed."""
+    return Path(shutil.copytree(reference.lake, tmp_path / "copy"))
+
+
+@pytest.fixture(autouse=True)
+def new_process() -> None:
+    """No test finds a model that an earlier one loaded."""
+    open_model.cache_clear()
+
+
+@pytest.fixture
+def use_of() -> Callable[[dict[str, Any]], dict[str, str]]:
+    """`use_of(record)`: {stage's label: created or reused}."""
+    return lambda record: {use["stage"]: use["how"] for use in record["uses"]}

@@ -1,0 +1,149 @@
+"""A run killed at any moment loses at most the step it was in, and the next one ends as if nothing had happened."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import tiny_world
+from tiny_world import World
+
+from storage.store import Lake
+
+# Runs `editflow` and kills its whole process group at a chosen moment of the n-th write of an artifact kind.
+KILLER = """
+import os, signal, sys
+from flows.cli import main
+from storage.files import Files
+from storage.store import Lake
+
+moment, kind, wanted = sys.argv[1], sys.argv[2], int(sys.argv[3])
+writes = 0
+
+def die():
+    os.killpg(0, signal.SIGKILL)
+
+def writing(self, name, *args, inner=Lake.write, **kwargs):
+    global writes
+    writes += name == kind
+    ours = name == kind and writes == wanted
+    Lake.ours = ours
+    if ours and moment == "before":
+        die()
+    ref = inner(self, name, *args, **kwargs)
+    if ours and moment == "after":
+        die()
+    return ref
+
+def creating(self, name, data, inner=Files.create):
+    if moment == "between" and getattr(Lake, "ours", False) and name.endswith("manifest.json"):
+        die()
+    return inner(self, name, data)
+
+Lake.write, Files.create = writing, creating
+main(sys.argv[4:])
+"""
+
+EDITFLOW = "import sys; from flows.cli import main; main(sys.argv[1:])"
+
+MOMENTS = [
+    ("after", "second_moment", 1),  # one partition of two is there
+    ("after", "target_values", 2),  # in the middle of the second batch
+    ("between", "weight_change", 2),  # the payload is written, the manifest that commits it is not
+    ("before", "state", 3),  # everything of the last batch but its state
+]
+
+
+def start(command: list[str], folder: Path, environment: dict[str, str]) -> subprocess.Popen[bytes]:
+    """A process in a group of its own whose output goes to a file, so that nobody waits for a pipe."""
+    with (folder / "output.txt").open("wb") as output:
+        return subprocess.Popen(
+            command, stdout=output, stderr=output, stdin=subprocess.DEVNULL, env=environment, start_new_session=True
+        )
+
+
+def continued(world: World, lake: Path, reference: Any) -> dict[str, Any]:
+    """Run again to the end and check all that must hold; returns the second run's record."""
+    store = Lake.open(lake)
+    before = {m.id: m for m in store.manifests()}
+    records = tiny_world.editflow("runs", "--json", "--lake", lake).json
+    assert [record["status"] for record in records] == ["died"]
+    second = tiny_world.run(world.spec, lake)
+    after = {m.id: m for m in store.manifests()}
+    # Nothing made before is made again …
+    assert {id_: after[id_] for id_ in before} == before
+    assert {m.created_by for m in before.values()} == {records[0]["run"]}
+    uses = {use["artifact"]: use["how"] for use in second["uses"]}
+    assert {uses[id_] for id_ in before} <= {"reused"}
+    # … and the end is that of a run that nobody disturbed: states with weight digests, evaluations, all of it.
+    assert second["state"] == reference.record["state"]
+    assert second["summary"] == reference.record["summary"]
+    assert tiny_world.digests(lake) == tiny_world.digests(reference.lake)
+    statuses = [record["status"] for record in tiny_world.editflow("runs", "--json", "--lake", lake).json]
+    assert statuses == ["completed", "died"]
+    return second
+
+
+@pytest.mark.parametrize(("moment", "kind", "number"), MOMENTS)
+def test_killed_at_a_moment(
+    world: World, reference, environment: dict[str, str], tmp_path: Path, moment: str, kind: str, number: int
+) -> None:
+    lake = tmp_path / "lake"
+    arguments = [moment, kind, str(number), "run", str(world.spec), "--lake", str(lake)]
+    process = start([sys.executable, "-c", KILLER, *arguments], tmp_path, environment)
+    code = process.wait(timeout=300)
+    assert code == -signal.SIGKILL, (tmp_path / "output.txt").read_text()
+    there = len(tiny_world.artifacts(lake, kind))
+    if kind != "weight_change":  # checkpoints are of that kind too
+        assert there == (number if moment == "after" else number - 1)
+    continued(world, lake, reference)
+
+
+def test_killed_from_outside(world: World, reference, environment: dict[str, str], tmp_path: Path) -> None:
+    lake = tmp_path / "lake"
+    process = start(
+        [sys.executable, "-c", EDITFLOW, "run", str(world.spec), "--lake", str(lake)], tmp_path, environment
+    )
+    try:
+        wait_for(lambda: bool(tiny_world.artifacts(lake, "target_values")) if lake.is_dir() else False, process)
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+    finished = tiny_world.artifacts(lake, "perplexity")
+    assert len(finished) == 1, "the run was over before it could be killed"
+    continued(world, lake, reference)
+
+
+def wait_for(happened: Callable[[], bool], process: subprocess.Popen[bytes]) -> None:
+    while not happened():
+        assert process.poll() is None, "the run ended before anything could be seen"
+        time.sleep(0.002)
+
+
+def test_what_a_killed_write_leaves_is_never_read(copied: Path) -> None:
+    """A payload without its manifest, and a half-written file, are no artifacts."""
+    store = Lake.open(copied)
+    manifest = tiny_world.artifacts(copied, "keys")[0]
+    folder = tiny_world.payload(copied, manifest).parent
+    (folder / "manifest.json").unlink()
+    (folder / ".tmp-123").write_bytes(b"half")
+    assert store.find(manifest.id) is None
+    assert manifest.id not in {m.id for m in store.manifests()}
+    answer = tiny_world.editflow("query", "--json", "--lake", copied, "SELECT id FROM artifacts")
+    assert answer.code == 0
+    ref = store.write("keys", manifest.version, manifest.spec, manifest.parents, _table(folder))
+    assert replace(ref, bytes=0) == replace(manifest.ref, bytes=0)
+
+
+def _table(folder: Path) -> Any:
+    from pyarrow import parquet
+
+    return parquet.read_table(next(folder.glob("payload-*.parquet")))
