@@ -11,6 +11,10 @@ from importlib.metadata import version
 from cyclopts import App, CycloptsError
 
 from editing.errors import EditingError
+from flows.commands import read
+from flows.commands.ask import ask
+from flows.commands.fetch import fetch
+from flows.commands.run import run
 from flows.errors import UsageError
 from flows.output import print_line
 from storage.errors import StorageError
@@ -25,16 +29,8 @@ app = App(
     exit_on_error=False,
     print_error=False,
 )
-for _name, _path, _help in (
-    ("fetch", "flows.commands.fetch:fetch", "Obtain the default model and corpus."),
-    ("run", "flows.commands.run:run", "Run a spec; what the lake has is reused."),
-    ("runs", "flows.commands.read:runs", "List the runs of a lake."),
-    ("show", "flows.commands.read:show", "Show one run, its results and artifacts."),
-    ("lineage", "flows.commands.read:lineage", "Show what an artifact was made from, or what from it."),
-    ("query", "flows.commands.read:query", "Answer a read-only SQL question over a lake."),
-    ("ask", "flows.commands.ask:ask", "Continue a prompt with the base and the edited model."),
-):
-    app.command(_path, name=_name, help=_help)
+for _command in (fetch, run, read.runs, read.show, read.lineage, read.query, ask):
+    app.command(_command)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -13,11 +13,12 @@ import torch
 from prefect import flow
 
 from editing.requests.record import EditRequest
-from flows.output import default_lake, print_line, report_stage
+from flows.output import default_lake, report_stage
 from flows.pipeline import Pipeline, Report
 from flows.spec import RunSpec, load_spec
 from storage.catalog import Catalog
-from storage.errors import DamagedPayload, MissingPayload, StorageError
+from storage.errors import DamagedPayload, MissingPayload, RefConflict, StorageError
+from storage.refs import Refs
 from storage.runs import Outcome, RunRecord, Runs
 from storage.store import Lake
 from tasks.documents import describe_corpus, documents_stage
@@ -143,8 +144,7 @@ def _batch(
     keys = pipe.run(KEYS, update, sources, f"keys {number}")
     link = {"state": state, "requests": batch, "weight_change": change, "keys": keys}
     if number % spec.edit.checkpoint_every == 0:
-        whole = {"state": state, "weight_change": change}
-        link["checkpoint"] = pipe.run(CHECKPOINT, {"layers": spec.edit.layers}, whole, f"checkpoint {number}")
+        pipe.run(CHECKPOINT, {}, {"state": state, "weight_change": change}, f"checkpoint {number}")
     return pipe.run(STATE, {}, link, f"state {number}")
 
 
@@ -182,13 +182,11 @@ def _repaired(spec: RunSpec, pipe: Pipeline) -> dict[str, Any]:
             if error.id in tried:
                 raise
             tried.add(error.id)
-            print_line(f"[yellow]{error}[/]: computed again")
-            pipe.lake.discard_payload(error.id)
-            pipe.uses.pop(error.id, None)
+            pipe.forget(error.id, error)
 
 
 def record_run(spec: RunSpec, lake: Lake, spec_path: str | None, report: Report) -> RunRecord:
-    """Run a spec in a lake and record how it ended, however it ends; the name of the spec then points to the run."""
+    """Run a spec and record how it ended, however it ends; the spec's name then stands for its final state."""
     runs, catalog = Runs(lake.files), Catalog(lake)
     record = runs.start(spec.name, spec.model_dump(mode="json"), spec_path=spec_path, environment=environment())
     catalog.record_run(record)
@@ -205,12 +203,27 @@ def record_run(spec: RunSpec, lake: Lake, spec_path: str | None, report: Report)
         message = str(error) or type(error).__name__
         raise
     finally:
-        state, uses = summary.get("state"), list(pipe.uses.values())
-        record = runs.finish(record, outcome, message=message, state=state, summary=summary, uses=uses)
-        with suppress(StorageError):
+        # Whatever ended the run is what the user must hear of, not that its end could not be written down as well.
+        with suppress(StorageError) if outcome != "completed" else nullcontext():
+            state, uses = summary.get("state"), list(pipe.uses.values())
+            record = runs.finish(record, outcome, message=message, state=state, summary=summary, uses=uses)
             pipe.flush()
             catalog.record_run(record)
+    _point(Refs(lake.files), spec.name, record.state)
     return record
+
+
+def _point(refs: Refs, name: str, state: str | None) -> None:
+    """Let the spec's name stand for the state that its latest run ended with."""
+    while True:
+        current = refs.get(name)
+        if current is not None and current[0] == state:
+            return
+        try:
+            refs.set(name, state, current[1] if current else 0)
+        except RefConflict:
+            continue
+        return
 
 
 @flow(name="edit-model", flow_run_name="{spec}", validate_parameters=False)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -23,8 +24,8 @@ def default_lake() -> str:
 
 
 def console() -> Console:
-    """Where results go: standard output; colour only on a terminal and never with NO_COLOR."""
-    return Console(highlight=False)
+    """Where results go: standard output; colour only on a terminal and never with NO_COLOR, no folding in a pipe."""
+    return Console(highlight=False, width=None if sys.stdout.isatty() else 160)
 
 
 def print_line(markup: str) -> None:
@@ -48,8 +49,8 @@ def print_table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str] | None
     """Rows as a table; control characters in values are shown, not obeyed."""
     names = list(columns or (rows[0] if rows else ()))
     table = Table(title=title or None, title_justify="left", box=None, pad_edge=False, header_style="bold")
-    for name in names:
-        table.add_column(name, overflow="fold")
+    for place, name in enumerate(names):
+        table.add_column(name, overflow="fold", no_wrap=place == 0)
     for row in rows:
         table.add_row(*(Text(show(row.get(name))) for name in names))
     console().print(table)

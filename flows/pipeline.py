@@ -8,10 +8,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from prefect import Task
+from rich.markup import escape
 
+from flows.output import print_line
 from storage.catalog import Catalog
+from storage.errors import DamagedPayload, StorageError
 from storage.runs import RunRecord, Use
-from storage.store import ArtifactRef, Lake
+from storage.store import ArtifactRef, Lake, Manifest
 from tasks.stage import Parents, Stage, result_folder
 
 Report = Callable[[Use, ArtifactRef], None]
@@ -26,12 +29,12 @@ class Pipeline:
     device: str
     report: Report
     uses: dict[str, Use] = field(default_factory=dict)
-    _recorded: int = 0
+    _flushed: set[str] = field(default_factory=set)
     _tasks: dict[Stage, Task[..., Any]] = field(default_factory=dict)
 
     def run(self, stage: Stage, spec: Mapping[str, Any], parents: Parents, label: str = "") -> str:
         """The id of the stage's artifact, computed unless the lake has it."""
-        found = self.lake.find(stage.id(spec, parents))
+        found = self._sound(stage.id(spec, parents))
         started = time.perf_counter()
         ref = self._call(stage, spec, parents, known=found is not None, label=label or stage.name)
         # A sibling written by another stage of this very run, such as a batch's keys, is new all the same.
@@ -47,12 +50,32 @@ class Pipeline:
         self.uses[ref.id] = use
         self.report(use, ref)
 
+    def _sound(self, id_: str) -> Manifest | None:
+        """The manifest of an artifact that is there, every byte checked once a run; a broken one is set aside."""
+        if id_ in self.uses or not self.lake.is_committed(id_):
+            return self.lake.find(id_)
+        try:
+            fault = self.lake.fault(id_)
+        except DamagedPayload as error:  # the manifest itself
+            fault = error
+        if fault is not None:
+            self.forget(id_, fault)
+            return None
+        return self.lake.manifest(id_)
+
+    def forget(self, id_: str, fault: StorageError) -> None:
+        """Set a broken payload aside and say so; its stage computes it again."""
+        print_line(f"  [yellow]{escape(str(fault))}[/]: computed again")
+        self.lake.discard_payload(id_)
+        self.uses.pop(id_, None)
+        self._flushed.discard(id_)
+
     def flush(self) -> None:
         """Write what is new to the catalog's index, in one commit a table."""
-        new = list(self.uses.values())[self._recorded :]
+        new = [use for id_, use in self.uses.items() if id_ not in self._flushed]
         made = [self.lake.manifest(use.artifact) for use in new if use.how == "created"]
         Catalog(self.lake).record_many(artifacts=made, uses=[(self.record.run_id, use) for use in new])
-        self._recorded += len(new)
+        self._flushed |= {use.artifact for use in new}
 
     def _call(self, stage: Stage, spec: Mapping[str, Any], parents: Parents, *, known: bool, label: str) -> ArtifactRef:
         """Run the stage's Prefect task. A payload that the lake has lost makes Prefect's own cached answer void."""

@@ -165,7 +165,7 @@ class Catalog:
         except (DeltaError, OSError) as error:
             raise LakeNotWritable(
                 f"cannot write the index {path}: {str(error).partition(chr(10))[0]}; artifacts and run records are "
-                f"whole: make room or the folder writable, then `editflow verify --rebuild`"
+                f"whole: make room or the folder writable; queries add what the index lacks"
             ) from error
 
     def _create(self, table: str) -> None:

@@ -83,7 +83,7 @@ _declare("null_space", "projector per layer as the thinner of basis and compleme
 _declare("requests", "the facts to write, in order, with the prompts that evaluate them",
          request=_TEXT, position=_I32, relation=_TEXT, subject=_TEXT, prompt=_TEXT, target_new=_TEXT,
          target_true=_TEXT, paraphrase_prompts=_TEXTS, neighborhood_prompts=_TEXTS)  # fmt: skip
-_declare("contexts", "templates into which prompts are put when keys and values are computed",
+_declare("contexts", "sampled texts that stand before a prompt when keys and target values are computed",
          i=_I32, template=_TEXT)  # fmt: skip
 _declare("target_values", "the optimised z* of each fact, with the course of its optimisation",
          request=_TEXT, layer=_I32, z=_ROW, h_norm=_F64, delta_norm=_F64, loss=_F64, nll=_F64, kl=_F64,

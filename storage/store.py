@@ -115,6 +115,10 @@ class Lake:
         source = pa.BufferReader(self.files.buffer(manifest.payload))
         return parquet.ParquetFile(source).read(columns=columns and list(columns))
 
+    def fault(self, id: str) -> MissingPayload | DamagedPayload | None:
+        """What is wrong with an artifact's payload, every byte read; None when all is well. Raises UnknownArtifact."""
+        return self._fault(self.manifest(id))
+
     def write(
         self,
         kind: str,

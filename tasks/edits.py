@@ -23,7 +23,7 @@ from storage.codec import vectors, vectors_column
 from storage.kinds import kind
 from storage.store import Lake
 from tasks.environment import environment
-from tasks.live import links, read_changes
+from tasks.live import CHECKPOINT_VERSION, links, read_changes
 from tasks.moments import read_null_space
 from tasks.progress import bar
 from tasks.requests import read_requests
@@ -35,7 +35,7 @@ CHUNK = 32
 
 def _contexts(work: Work) -> pa.Table:
     """Sampled context texts of the base model."""
-    options = ContextOptions(**_without(work.spec, "stage"))
+    options = ContextOptions(**work.spec)
     texts = sample_contexts(work.model("model"), options)
     rows = [{"i": i, "template": text} for i, text in enumerate(texts)]
     return pa.Table.from_pylist(rows, schema=kind("contexts").schema)
@@ -72,7 +72,7 @@ def _weight_change(work: Work) -> pa.Table:
     # Same recipe, other kind: the two come from one computation and are each found by their own id.
     work.lake.write(
         "keys", KEYS.version, {"stage": KEYS.name, **work.spec}, work.parents, keys,
-        created_by=work.how.get("run"), environment=environment(),
+        created_by=work.how.get("run"), environment=environment(str(work.how.get("device", "cpu"))),
     )  # fmt: skip
     return _change_table(work, {layer: edit.change for layer, edit in edits.items()})
 
@@ -99,7 +99,8 @@ def _edit(work: Work) -> dict[int, LayerEdit]:
 def _checkpoint(work: Work) -> pa.Table:
     """The whole edited weights after a batch, so that a state does not need the chain behind it."""
     model = _applied(work)
-    rows = [(layer, "weight", model.weight(layer).cpu().double().numpy()) for layer in work.spec["layers"]]
+    layers = read_changes(work.lake, work.one("weight_change"))
+    rows = [(layer, "weight", model.weight(layer).cpu().double().numpy()) for layer in layers]
     return _factor_table(model, rows, "replaced")
 
 
@@ -120,6 +121,8 @@ def _state(work: Work) -> pa.Table:
                 "weight_norm": float(weight.double().norm()),
             }
         )
+    # The weights are the new state's own, put together the one way there is: no need to replay them for the next stage.
+    work.live("state").state = STATE.id(work.spec, work.parents)
     return pa.Table.from_pylist(rows, schema=kind("state").schema)
 
 
@@ -202,13 +205,9 @@ def _read_values(lake: Lake, artifact: str) -> Iterator[TargetValue]:
         yield TargetValue(**row)
 
 
-def _without(spec: Mapping[str, Any], *names: str) -> dict[str, Any]:
-    return {key: value for key, value in spec.items() if key not in names}
-
-
 CONTEXTS = Stage("contexts", "contexts", 1, _contexts)
 TARGET_VALUES = Stage("target-values", "target_values", 1, _target_values)
 WEIGHT_CHANGE = Stage("weight-change", "weight_change", 1, _weight_change)
 KEYS = Stage("keys", "keys", 1, _keys)
-CHECKPOINT = Stage("checkpoint", "weight_change", 1, _checkpoint)
+CHECKPOINT = Stage("checkpoint", "weight_change", CHECKPOINT_VERSION, _checkpoint)
 STATE = Stage("state", "state", 1, _state)

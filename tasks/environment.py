@@ -9,8 +9,8 @@ from typing import Any
 PACKAGES = ("editflow", "torch", "transformers", "numpy", "pyarrow", "prefect")
 
 
-def environment() -> dict[str, Any]:
-    """Versions, machine and threads of this process."""
+def environment(device: str = "cpu") -> dict[str, Any]:
+    """Versions, machine, threads and device of this process."""
     import torch
 
     return {
@@ -18,5 +18,6 @@ def environment() -> dict[str, Any]:
         "machine": platform.machine(),
         "system": platform.system(),
         "threads": torch.get_num_threads(),
+        "device": device,
         **{name: version(name) for name in PACKAGES},
     }

@@ -18,8 +18,11 @@ from editing.linalg.solvers import LowRank
 from editing.models.editable import EditableModel
 from editing.models.loading import load, tensor_digest
 from storage.codec import vectors
+from storage.identity import recipe_id
 from storage.store import Lake, Manifest
 from tasks.errors import StateMismatch
+
+CHECKPOINT_VERSION = 1
 
 
 @dataclass
@@ -51,7 +54,7 @@ class LiveModel:
         if self.state in ids:
             chain = chain[ids.index(self.state) + 1 :]
         else:
-            chain = chain[_last_checkpoint(chain) :]
+            chain = chain[_last_checkpoint(lake, chain) :]
             self.pristine()
         self.state = None
         for link in chain:
@@ -92,7 +95,7 @@ class LiveModel:
     def _apply(self, lake: Lake, link: Manifest) -> None:
         if link.kind == "model":
             return
-        for layer, change in read_changes(lake, change_of(link)).items():
+        for layer, change in read_changes(lake, change_of(lake, link)).items():
             self.change(layer, change)
 
     def _verify(self, lake: Lake, state: str) -> None:
@@ -120,10 +123,22 @@ def links(lake: Lake, state: str) -> list[Manifest]:
     return chain[::-1]
 
 
-def change_of(link: Manifest) -> str:
-    """The id of the change that a link applies: its checkpoint where it has one, else its low-rank change."""
-    parent = link.parents.get("checkpoint", link.parents["weight_change"])
-    return parent if isinstance(parent, str) else parent[0]
+def checkpoint_of(link: Manifest) -> str:
+    """The id that a link's checkpoint has, whether or not one was kept.
+
+    A checkpoint is a copy of what the chain gives anyway. It is no parent of its state, so how often one is kept
+    changes no identity.
+    """
+    parents = {role: link.parents[role] for role in ("state", "weight_change")}
+    return recipe_id("weight_change", CHECKPOINT_VERSION, {"stage": "checkpoint"}, parents)
+
+
+def change_of(lake: Lake, link: Manifest) -> str:
+    """The id of what a link applies: its checkpoint where the lake has one, else its low-rank change."""
+    checkpoint, change = checkpoint_of(link), link.parents["weight_change"]
+    if lake.find(checkpoint) is not None:
+        return checkpoint
+    return change if isinstance(change, str) else change[0]
 
 
 def read_changes(lake: Lake, change: str) -> dict[int, LowRank | Tensor]:
@@ -145,6 +160,7 @@ def read_changes(lake: Lake, change: str) -> dict[int, LowRank | Tensor]:
     return changes
 
 
-def _last_checkpoint(chain: list[Manifest]) -> int:
-    """Place of the last link that holds whole weights; 0 when none does."""
-    return max((n for n, link in enumerate(chain) if "checkpoint" in link.parents), default=0)
+def _last_checkpoint(lake: Lake, chain: list[Manifest]) -> int:
+    """Place of the last link that whole weights were kept of; 0 when there is none."""
+    kept = (n for n in range(len(chain) - 1, 0, -1) if lake.find(checkpoint_of(chain[n])) is not None)
+    return next(kept, 0)

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from editing.errors import InvalidOption, UnknownModel
-from storage.identity import recipe_id
 from storage.store import ArtifactRef, Lake
 from tasks.environment import environment
 from tasks.errors import UnknownSource
@@ -137,11 +136,8 @@ def _pin(lake: Lake, folder: Path, dtype: str, device: str, run: str | None) -> 
         "key_width": model.key_width(0),
         "parameters": sum(p.numel() for p in model.model.parameters()),
     }
-    known = lake.find(recipe_id("model", VERSION, spec, {}))
-    if known is not None and Path(str(known.about["folder"])).is_dir():
-        return known.ref
     table = pa.Table.from_pylist(rows, schema=kind("model").schema)
-    return lake.write("model", VERSION, spec, {}, table, created_by=run, environment=environment(), about=about)
+    return lake.write("model", VERSION, spec, {}, table, created_by=run, environment=environment(device), about=about)
 
 
 def check_layers(about: Mapping[str, Any], layers: list[int], z_layer: int) -> None:

@@ -88,7 +88,7 @@ def _table(requests: Sequence[EditRequest]) -> pa.Table:
 def _records(path: Path) -> Iterator[tuple[str, Any]]:
     """(place, record) of a JSON array or a JSONL file."""
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
     except (FileNotFoundError, IsADirectoryError):
         raise UnknownSource(f"no request file {path}: give a .json or .jsonl file") from None
     except (UnicodeDecodeError, OSError) as error:
@@ -97,7 +97,8 @@ def _records(path: Path) -> Iterator[tuple[str, Any]]:
         for n, record in enumerate(_parse(text, str(path)), 1):
             yield f"{path}, record {n}", record
         return
-    for n, line in enumerate(text.splitlines(), 1):
+    # Not splitlines: it also cuts at U+2028 and others, which may stand inside a JSON string.
+    for n, line in enumerate(text.split("\n"), 1):
         if line.strip():
             where = f"{path}, line {n}"
             yield where, _parse(line, where)

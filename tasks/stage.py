@@ -102,7 +102,7 @@ class Stage:
             table,
             created_by=how.get("run"),
             seconds=time.perf_counter() - started,
-            environment=environment(),
+            environment=environment(str(how.get("device", "cpu"))),
             about=work.about,
         )
 

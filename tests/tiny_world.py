@@ -32,7 +32,7 @@ from tasks.live import LiveModel
 from tasks.stage import Parents, Stage
 
 FILLER = ["".join(parts) for parts in product("bdfgklmnprst", "aeiou", ("l", "n", "ra", "so"))]
-GLUE = "the a of is in was city river speaks born flows through capital and it who says lives The I You Because Therefore"
+GLUE = "the a of is in was city river speaks born flows through and it who says lives The I You Because Therefore"
 WORDS = ["<unk>", *GLUE.split(), ".", *FILLER]
 LLAMA = {
     "vocab_size": len(WORDS),

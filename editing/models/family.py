@@ -15,6 +15,7 @@ class Family:
     `layers` and `down_projection` are dotted paths below the base model and below one layer. `transposed` says that the
     parameter is (d_in, d_out), as in GPT-2's Conv1D, where a Linear holds (d_out, d_in). The residual
     stream after a layer must be the layer's output and the down-projection must write into it unchanged.
+    `returns_tuple` says that a layer hands on (hidden states, attention weights) instead of the hidden states alone.
     """
 
     name: str
@@ -22,12 +23,13 @@ class Family:
     layers: str
     down_projection: str
     transposed: bool = False
+    returns_tuple: bool = False
 
 
 _FAMILIES = (
     Family("llama", ("llama", "mistral", "qwen2"), "layers", "mlp.down_proj"),
     Family("gpt2", ("gpt2",), "h", "mlp.c_proj", transposed=True),
-    Family("gptj", ("gptj",), "h", "mlp.fc_out"),
+    Family("gptj", ("gptj",), "h", "mlp.fc_out", returns_tuple=True),
 )
 
 

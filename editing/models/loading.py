@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from editing.errors import NonFinite, UnknownModel
+from editing.errors import InvalidOption, NonFinite, UnknownModel
 from editing.models.editable import EditableModel
 from editing.models.family import family_of
 
@@ -42,6 +42,7 @@ def load(folder: Path, dtype: str = "float32", device: str = "cpu") -> EditableM
     from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
     _hush()
+    _require_device(device)
     if not (folder / "config.json").is_file():
         raise UnknownModel(f"{folder} holds no config.json: give a model folder, a .gguf file or a hub id")
     try:
@@ -102,6 +103,13 @@ def files_digest(folder: Path) -> str:
         if path.name == "config.json" or path.name.startswith(TOKENIZER_FILES):
             digest.update(path.name.encode() + b"\0" + hashlib.sha256(path.read_bytes()).digest())
     return digest.hexdigest()
+
+
+def _require_device(device: str) -> None:
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:  # torch raises either for a device it was not built for
+        raise InvalidOption(f"model.device = {device!r} is not to be had: {_first_line(error)}") from None
 
 
 def _hush() -> None:

@@ -75,12 +75,14 @@ class Prefix:
 class _Pass(nn.Module):
     """Stands in for a layer that is left out: hands its input, or a given tensor, on."""
 
-    def __init__(self, output: Tensor | None = None) -> None:
+    def __init__(self, output: Tensor | None, returns_tuple: bool) -> None:
         super().__init__()
         self.output = output
+        self.returns_tuple = returns_tuple
 
-    def forward(self, hidden: Tensor, *_args: Any, **_kwargs: Any) -> Tensor:
-        return hidden if self.output is None else self.output
+    def forward(self, hidden: Tensor, *_args: Any, **_kwargs: Any) -> Tensor | tuple[Tensor, None]:
+        output = hidden if self.output is None else self.output
+        return (output, None) if self.returns_tuple else output
 
 
 @contextmanager
@@ -90,7 +92,7 @@ def _only(model: EditableModel, first: int, last: int, entering: Tensor | None) 
     kept = {i: layers[i] for i in range(len(layers)) if not first <= i <= last}
     try:
         for i in kept:
-            layers[i] = _Pass(entering if i == first - 1 else None)
+            layers[i] = _Pass(entering if i == first - 1 else None, model.family.returns_tuple)
         yield
     finally:
         for i, layer in kept.items():

@@ -9,6 +9,17 @@ from typing import Any
 from editing.errors import InvalidRequest
 from editing.requests.record import EditRequest
 
+_WORDS: dict[type, str] = {
+    str: "text",
+    int: "a number",
+    float: "a number",
+    bool: "true or false",
+    list: "a list",
+    dict: "an object",
+    Mapping: "an object",
+    type(None): "null",
+}
+
 
 def read(records: Iterable[tuple[str, Any]]) -> Iterator[tuple[str, EditRequest]]:
     """Turn (where, record) pairs into (where, request) pairs. Raises InvalidRequest naming the place."""
@@ -18,14 +29,16 @@ def read(records: Iterable[tuple[str, Any]]) -> Iterator[tuple[str, EditRequest]
 
 def _request(where: str, record: Any) -> EditRequest:
     if not isinstance(record, Mapping):
-        raise InvalidRequest(where, f"a record must be an object, not {type(record).__name__}", "see docs/requests.md")
+        raise InvalidRequest(
+            where, f"a record must be an object, not {_WORDS.get(type(record), 'this')}", "see docs/requests.md"
+        )
     rewrite = _field(where, record, "requested_rewrite", Mapping)
     prompt = _field(where, rewrite, "prompt", str)
     subject = _field(where, rewrite, "subject", str)
     new = _target(where, rewrite, "target_new")
     fallback = hashlib.sha256(f"{prompt}\0{subject}\0{new}".encode()).hexdigest()[:16]
     return EditRequest(
-        request_id=str(record.get("case_id", fallback)),
+        request_id=fallback if record.get("case_id") is None else str(record["case_id"]),
         prompt=prompt,
         subject=subject,
         target_new=new,
@@ -42,7 +55,9 @@ def _field(where: str, record: Mapping[str, Any], name: str, kind: type) -> Any:
             where, f"field {name!r} is missing", f"it has {', '.join(map(str, record)) or 'no fields'}"
         )
     if not isinstance(record[name], kind):
-        raise InvalidRequest(where, f"field {name!r} is a {type(record[name]).__name__}", f"make it a {kind.__name__}")
+        raise InvalidRequest(
+            where, f"field {name!r} is {_WORDS.get(type(record[name]), 'wrong')}", f"make it {_WORDS[kind]}"
+        )
     return record[name]
 
 

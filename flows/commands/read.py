@@ -85,7 +85,7 @@ def lineage(
     Parameters
     ----------
     artifact
-        An artifact's id, or the first six or more digits of it.
+        An artifact's id, the first six or more digits of it, or a spec's name for the state its latest run made.
     """
     from dataclasses import asdict
 
@@ -96,7 +96,7 @@ def lineage(
     if up and down:
         raise UsageError("--up and --down exclude each other: choose one")
     store = open_lake(lake)
-    steps = steps_of(store, artifact, "down" if down else "up")
+    steps = steps_of(store, named_state(store, artifact) or artifact, "down" if down else "up")
     if json:
         print_json([asdict(step) for step in steps])
         return
@@ -148,6 +148,16 @@ def open_lake(lake: str | None) -> Lake:
     if "://" not in place and not (Path(place) / "artifacts").is_dir():
         raise UsageError(f"no lake at {place}: run `editflow run specs/demo.toml` first, or give --lake")
     return Lake.open(place, create=False)
+
+
+def named_state(lake: Lake, name: str) -> str | None:
+    """The state that a spec's name stands for."""
+    from storage.refs import Refs
+
+    with contextlib.suppress(ValueError):
+        found = Refs(lake.files).get(name)
+        return str(found[0]) if found else None
+    return None
 
 
 def find_run(lake: Lake, name: str) -> RunRecord:

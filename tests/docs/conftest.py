@@ -1,15 +1,13 @@
-"""A small finished lake, with the stages' labels as a run writes them, and the code blocks of a document."""
+"""A small finished lake, with the stages' labels as a run writes them."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pytest
-from docs.generate import DOCS
 
 from storage.catalog import Catalog
 from storage.codec import packed_rows
@@ -18,12 +16,6 @@ from storage.runs import Runs, Use
 from storage.store import Lake
 
 LAYER = 4
-
-
-def blocks(document: str, language: str) -> list[str]:
-    """The code blocks of one language in a document of docs/."""
-    text = (DOCS / document).read_text(encoding="utf-8")
-    return re.findall(rf"^```{language}\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
 
 
 @pytest.fixture(scope="session")

@@ -8,6 +8,7 @@ lives beside the tests that compare it, because nothing that EditFlow does at ru
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -25,6 +26,12 @@ def refreshed(text: str) -> str:
 def part_names(text: str) -> list[str]:
     """The names of a document's generated parts."""
     return [part["name"] for part in _PART.finditer(text)]
+
+
+def blocks(document: str, language: str) -> list[str]:
+    """The code blocks of one language in a document of docs/."""
+    text = (DOCS / document).read_text(encoding="utf-8")
+    return re.findall(rf"^```{language}\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
 
 
 def kinds() -> str:
@@ -61,9 +68,10 @@ def spec_keys() -> str:
     from flows.spec import RunSpec
 
     schema = RunSpec.model_json_schema()
-    sections = {name: schema["$defs"][_reference(value)] for name, value in schema["properties"].items() if _reference(value)}
-    top = {name: value for name, value in schema["properties"].items() if name not in sections}
-    parts = [_section("A whole run", schema | {"properties": top}, "")]
+    keys = schema["properties"]
+    sections = {name: schema["$defs"][_reference(value)] for name, value in keys.items() if _reference(value)}
+    top = {name: value for name, value in keys.items() if name not in sections}
+    parts = [_section("Top level", schema | {"properties": top}, "")]
     parts += [_section(f"`[{name}]`", section, f"{name}.") for name, section in sections.items()]
     return "\n\n".join(parts)
 
@@ -102,9 +110,7 @@ def _type(value: Mapping[str, Any]) -> str:
 
 def _default(value: Mapping[str, Any]) -> str:
     default = value.get("default")
-    if default is None:
-        return "none"
-    return f"`{default}`" if not isinstance(default, bool) else f"`{str(default).lower()}`"
+    return "none" if default is None else f"`{json.dumps(default)}`"
 
 
 def _columns(columns: Iterable[tuple[str, str]]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+
 from docs.generate import DOCS, PARTS, part_names, refreshed
 
 DOCUMENTS = sorted(DOCS.glob("*.md"))

@@ -7,9 +7,8 @@ import re
 from pathlib import Path
 
 import pytest
-from docs.conftest import blocks
-from docs.generate import DOCS
 
+from docs.generate import DOCS, blocks
 from storage.catalog import Catalog
 from storage.query import query
 from storage.store import Lake, Manifest
@@ -64,6 +63,6 @@ def test_the_manifests_fields_are_listed() -> None:
 
 def test_the_folders_are_those_of_a_lake(lake: Lake) -> None:
     tree = (DOCS / "lake.md").read_text(encoding="utf-8").partition("## Folders")[2].partition("## Manifests")[0]
-    named = set(re.findall(r"(?:^ {6}|  )([a-z]+)/", tree, re.MULTILINE))
+    named = set(re.findall(r"^ {6}([a-z]+)/", tree, re.MULTILINE))
     assert {path.name for path in Path(lake.uri).iterdir()} <= named
     assert named == {"artifacts", "runs", "catalog", "conflicts", "refs", "fingerprints", "prefect"}

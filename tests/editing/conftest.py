@@ -1,4 +1,4 @@
-"""Tiny random models of every declared architecture, with a word tokenizer built on the spot."""
+"""Tiny random models of every declared architecture."""
 
 from __future__ import annotations
 
@@ -7,28 +7,11 @@ from collections.abc import Callable
 import pytest
 import torch
 from oracle.tiny import FAMILIES
-from tokenizers import Tokenizer, models, pre_tokenizers, processors
-from transformers import PreTrainedTokenizerFast
+from tiny_words import word_tokenizer
 
 from editing.models.editable import EditableModel
 from editing.models.loading import editable
 from editing.requests.record import EditRequest
-
-WORDS = (
-    "the capital of France Italy Spain is Paris Rome Madrid in city a an was born speaks plays lives works Anna Karl "
-    "Lucia Omar Van Der Berg Great Old River North sea blue red green one two three four five six seven eight . , who "
-    "what where says because Therefore I You The Because and then went home to see it again Lyon Turin Nice Bari"
-).split()
-
-
-def word_tokenizer(*, bos: bool = False) -> PreTrainedTokenizerFast:
-    """One token a word; with `bos`, one more at the start of every text."""
-    vocabulary = {word: n for n, word in enumerate(["<unk>", "<s>", *dict.fromkeys(WORDS)])}
-    tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="<unk>"))
-    tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
-    if bos:
-        tokenizer.post_processor = processors.TemplateProcessing(single="<s> $A", special_tokens=[("<s>", 1)])
-    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, unk_token="<unk>", bos_token="<s>")
 
 
 @pytest.fixture(params=sorted(FAMILIES))
@@ -59,9 +42,6 @@ def requests() -> list[EditRequest]:
         EditRequest(i, prompt, subject, new, true, "", (f"in {subject} it is",), ("the capital is", "Omar plays"))
         for i, prompt, subject, new, true in rows
     ]
-
-
-CONTEXTS = ("The city is blue . ", "Because I see two . ", "You went home . ")
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import copy
 from typing import Any
 
 import pytest
-from conftest import word_tokenizer
+from tiny_words import word_tokenizer
 
 from editing.errors import InvalidRequest
 from editing.models.tokens import continuation, encode, locate

@@ -63,9 +63,10 @@ def copied(reference: Finished, tmp_path: Path) -> Path:
 
 
 @pytest.fixture(autouse=True)
-def new_process() -> None:
-    """No test finds a model that an earlier one loaded."""
+def new_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test finds a model that an earlier one loaded; tables are wide enough to be searched for texts."""
     open_model.cache_clear()
+    monkeypatch.setenv("COLUMNS", "250")
 
 
 @pytest.fixture

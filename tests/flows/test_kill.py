@@ -55,10 +55,9 @@ main(sys.argv[4:])
 EDITFLOW = "import sys; from flows.cli import main; main(sys.argv[1:])"
 
 MOMENTS = [
-    ("after", "second_moment", 1),  # one partition of two is there
     ("after", "target_values", 2),  # in the middle of the second batch
     ("between", "weight_change", 2),  # the payload is written, the manifest that commits it is not
-    ("before", "state", 3),  # everything of the last batch but its state
+    ("before", "state", 3),  # everything of the last batch is there but its state
 ]
 
 

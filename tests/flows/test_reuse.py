@@ -65,7 +65,7 @@ def test_another_batch_size_recomputes_only_what_depends_on_it(world: World, cop
 
 
 def test_another_order_of_requests_keeps_corpus_and_moments(world: World, copied: Path, use_of: UsesOf) -> None:
-    uses = use_of(tiny_world.run(world.spec, copied, "requests.seed=5"))
+    uses = use_of(tiny_world.run(world.spec, copied, "requests.seed=6"))
     of_requests = {"requests", "evaluation before"}
     assert reused(uses) == UP_TO_CONTEXTS - of_requests
     assert of_requests | {"target values 1", "state 3"} <= created(uses)
@@ -83,9 +83,7 @@ def test_another_corpus_size_keeps_what_does_not_depend_on_tokens(world: World, 
     assert reused(uses) >= UP_TO_CONTEXTS - moments | {"tokens held out"}
 
 
-def test_more_facts_reuse_the_batches_before_them(
-    world: World, server: str, tmp_path: Path, use_of: UsesOf
-) -> None:
+def test_more_facts_reuse_the_batches_before_them(world: World, server: str, tmp_path: Path, use_of: UsesOf) -> None:
     lake = tmp_path / "lake"
     few = tiny_world.run(world.spec, lake, "requests.count=4")
     more = tiny_world.run(world.spec, lake)

@@ -1,0 +1,103 @@
+"""What Prefect keeps and shows: results under the artifact's id, names of task runs, deployments that can be loaded."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import tiny_world
+import yaml
+from tiny_world import World
+
+from flows.spec import load_spec
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_the_cache_key_is_the_artifacts_id(reference) -> None:
+    stored = {path.name: json.loads(path.read_text()) for path in (reference.lake / "prefect").iterdir()}
+    assert set(stored) == set(tiny_world.digests(reference.lake)) - {
+        # The model is pinned before there are stages, keys are written beside the weight change.
+        *(m.id for m in tiny_world.artifacts(reference.lake, "model")),
+    }
+    for id_, record in stored.items():
+        assert record["metadata"]["storage_key"].endswith(id_)
+        assert json.loads(record["result"])["id"] == id_
+        assert len(record["result"]) < 1000  # a reference, never a tensor
+
+
+def test_results_are_json_and_never_pickle(reference) -> None:
+    for path in (reference.lake / "prefect").iterdir():
+        assert json.loads(path.read_text())["metadata"]["serializer"]["type"] == "json"
+
+
+def test_task_runs_are_named_for_people(world: World, server: str, tmp_path: Path) -> None:
+    from prefect.client.orchestration import get_client
+    from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterName
+
+    spec = tmp_path / "named.toml"
+    spec.write_text(world.spec.read_text().replace('"facts.jsonl"', f'"{world.facts}"'))
+    record = tiny_world.run(spec, tmp_path / "lake", "requests.count=4", "edit.layers=[0]", "edit.z_layer=0")
+    expected = {use["stage"] for use in record["uses"]} - {"model"}
+    names: set[str] = set()
+    with get_client(sync_client=True) as client:
+        wanted = FlowRunFilter(name=FlowRunFilterName(any_=[str(spec)]))
+        for _ in range(150):  # the server records task runs a moment later
+            names = {task_run.name for task_run in client.read_task_runs(flow_run_filter=wanted, limit=200)}
+            if names >= expected:
+                break
+            time.sleep(0.2)
+    assert names == expected
+
+
+def test_a_lost_payload_is_not_served_from_prefects_cache(world: World, reference, copied: Path) -> None:
+    (*_, lost) = tiny_world.artifacts(copied, "state")
+    assert (copied / "prefect" / lost.id).is_file()
+    tiny_world.payload(copied, lost).unlink()
+    record = tiny_world.run(world.spec, copied)
+    assert [use["artifact"] for use in record["uses"] if use["how"] == "created"] == [lost.id]
+    assert tiny_world.payload(copied, lost).is_file()
+
+
+def test_a_lost_artifact_is_not_served_from_prefects_cache(world: World, reference, copied: Path) -> None:
+    """Prefect's answer for an artifact that is gone altogether, manifest and all."""
+    (*_, lost) = tiny_world.artifacts(copied, "state")
+    tiny_world.payload(copied, lost).unlink()
+    (tiny_world.payload(copied, lost).parent / "manifest.json").unlink()
+    tiny_world.run(world.spec, copied)
+    assert tiny_world.digests(copied) == tiny_world.digests(reference.lake)
+
+
+def test_prefects_cache_may_be_deleted_or_damaged(world: World, reference, copied: Path) -> None:
+    """It is a convenience: the lake alone decides what is there."""
+    for n, path in enumerate(sorted((copied / "prefect").iterdir())):
+        path.unlink() if n % 2 else path.write_text("{")
+    record = tiny_world.run(world.spec, copied)
+    assert {use["how"] for use in record["uses"]} == {"reused"}
+    assert record["state"] == reference.record["state"]
+
+
+def deployments() -> list[dict[str, Any]]:
+    return list(yaml.safe_load((ROOT / "prefect.yaml").read_text())["deployments"])
+
+
+@pytest.mark.parametrize("deployment", deployments(), ids=lambda d: d["name"])
+def test_deployments_can_be_loaded(deployment: dict[str, Any]) -> None:
+    """Prefect ignores unknown keys silently, so they are checked here."""
+    from prefect.cli.deploy._models import DeploymentConfig
+    from prefect.flows import load_flow_from_entrypoint
+
+    assert set(deployment) <= set(DeploymentConfig.model_fields)
+    flow = load_flow_from_entrypoint(deployment["entrypoint"])
+    assert set(deployment["parameters"]) <= set(inspect.signature(flow.fn).parameters)
+    load_spec(ROOT / deployment["parameters"]["spec"])
+
+
+def test_the_flow_is_loaded_by_its_dotted_name() -> None:
+    from prefect.flows import load_flow_from_entrypoint
+
+    assert load_flow_from_entrypoint("flows.edit_model.edit_model").name == "edit-model"

@@ -1,0 +1,68 @@
+"""The smoke spec on the default model, end to end. Needs what `editflow fetch` brings; about two minutes."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import pytest
+import tiny_world
+from tiny_world import Answer, editflow
+
+from tasks.models import open_model
+
+pytestmark = pytest.mark.real_model
+
+SPEC = Path(__file__).parents[2] / "specs" / "smoke.toml"
+
+
+@pytest.fixture(scope="module")
+def lake(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("smoke") / "lake"
+
+
+@pytest.fixture(scope="module")
+def answer(lake: Path, server: str) -> Answer:
+    return editflow("run", SPEC, "--lake", lake, "--json")
+
+
+def test_the_facts_are_in_and_the_rest_stays(answer: Answer) -> None:
+    assert answer.code == 0, answer.err
+    before, after = answer.json["summary"]["before"], answer.json["summary"]["after"]
+    assert after["efficacy"]["success"] == 100
+    assert after["efficacy"]["accuracy"] >= 75
+    assert before["efficacy"]["accuracy"] <= 25  # control: the model did not say so before
+    assert math.isclose(after["neighbourhood"]["success"], before["neighbourhood"]["success"], abs_tol=10)
+    assert after["perplexity"] <= 1.1 * before["perplexity"]
+
+
+def test_the_edited_model_answers_otherwise(answer: Answer, lake: Path) -> None:
+    """The first fact's own prompt, from the archive."""
+    sql = "SELECT replace(prompt, '{}', subject) AS prompt, target_new FROM edits ORDER BY position"
+    facts = editflow("query", sql, "--json", "--lake", lake).json
+    said = []
+    for fact in facts[:4]:
+        open_model.cache_clear()
+        told = editflow("ask", "smoke", fact["prompt"], "--tokens", "6", "--json", "--lake", lake).json
+        said.append((fact["target_new"] in told["base"], fact["target_new"] in told["edited"]))
+        assert told["base"] != told["edited"]
+    assert sum(edited for _, edited in said) >= 3
+    assert sum(base for base, _ in said) <= 1
+
+
+def test_the_same_again_reuses_everything_and_loads_nothing(answer: Answer, lake: Path) -> None:
+    open_model.cache_clear()
+    with tiny_world.counted_loads() as loads:
+        again = editflow("run", SPEC, "--lake", lake, "--json")
+    assert again.code == 0, again.err
+    assert loads == []
+    assert {use["how"] for use in again.json["uses"]} == {"reused"}
+    assert again.json["summary"] == answer.json["summary"]
+
+
+def test_the_model_alone_is_loaded_without_the_network(answer: Answer, lake: Path) -> None:
+    """Everything came out of the cache of `editflow fetch`: the model's folder lies in it."""
+    from tasks.fetch import cache
+
+    (model,) = tiny_world.artifacts(lake, "model")
+    assert Path(str(model.about["folder"])).is_relative_to(cache().resolve())

@@ -1,0 +1,176 @@
+"""The archive gives back the very model that was edited, whichever way it is walked."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import tiny_world
+import torch
+from tiny_world import World
+from torch import Tensor
+
+import tasks.edits
+from storage.errors import DamagedPayload
+from storage.identity import table_digest
+from storage.store import Lake
+from tasks.errors import StateMismatch
+from tasks.live import LiveModel, change_of, links, read_changes
+
+PROBE = torch.arange(1, 25).reshape(2, 12)
+
+
+@torch.no_grad()
+def logits(model: Any) -> Tensor:
+    found: Tensor = model.model(PROBE).logits
+    return found.clone()
+
+
+@dataclass(frozen=True)
+class Edited:
+    """A lake, its chain of ids from the model on, and the logits of the model as each batch left it."""
+
+    folder: Path
+    chain: list[str]
+    logits: list[Tensor]
+
+    @property
+    def lake(self) -> Lake:
+        return Lake.open(self.folder)
+
+
+@pytest.fixture(scope="module", params=[10, 2, 1], ids="checkpoint every {}".format)
+def edited(request: pytest.FixtureRequest, world: World, tmp_path_factory: pytest.TempPathFactory) -> Edited:
+    """A run of three batches; what the model says is recorded inside `edit_batch`'s block, before it is put back."""
+    folder = tmp_path_factory.mktemp("chain") / "lake"
+    seen: list[Tensor] = []
+    real = tasks.edits.edit_batch
+
+    def recording(model: Any, *args: Any) -> Any:
+        if not seen:
+            seen.append(logits(model))
+        edits = real(model, *args)
+        seen.append(logits(model))
+        return edits
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tasks.edits, "edit_batch", recording)
+        summary = tiny_world.run_directly(world.spec, folder, f"edit.checkpoint_every={request.param}")
+    chain = [link.id for link in links(Lake.open(folder), summary["state"])]
+    assert len(chain) == len(seen) == 4
+    return Edited(folder, chain, seen)
+
+
+@pytest.fixture
+def live(world: World) -> LiveModel:
+    """The model loaded anew."""
+    return LiveModel.load(world.model, "float32", "cpu")
+
+
+@pytest.mark.parametrize("place", range(4))
+def test_a_state_has_the_bits_of_the_model_that_was_edited(edited: Edited, live: LiveModel, place: int) -> None:
+    assert torch.equal(logits(live.at(edited.lake, edited.chain[place])), edited.logits[place])
+
+
+def test_the_states_differ(edited: Edited) -> None:
+    """The control: equality between links is not the equality of one model with itself."""
+    for place in range(3):
+        assert not torch.equal(edited.logits[place], edited.logits[place + 1])
+
+
+@pytest.mark.parametrize("walk", [[1, 2, 3], [3, 2, 1, 0], [2, 3, 0, 3, 1, 1, 2]], ids=str)
+def test_every_walk_gives_the_same_bits(edited: Edited, live: LiveModel, walk: list[int]) -> None:
+    for place in walk:
+        assert torch.equal(logits(live.at(edited.lake, edited.chain[place])), edited.logits[place])
+    assert torch.equal(logits(live.pristine()), edited.logits[0])
+
+
+def test_lending_puts_everything_back_even_after_an_error(edited: Edited, live: LiveModel) -> None:
+    live.at(edited.lake, edited.chain[2])
+    with pytest.raises(ZeroDivisionError), live.lent([0, 3]) as model:
+        model.weight(0).zero_()
+        model.weight(3).zero_()
+        assert not torch.equal(logits(model), edited.logits[2])
+        raise ZeroDivisionError
+    assert live.state == edited.chain[2]
+    assert torch.equal(logits(live.model), edited.logits[2])
+    assert torch.equal(logits(live.at(edited.lake, edited.chain[0])), edited.logits[0])
+
+
+def test_the_change_of_a_link_is_what_was_added(edited: Edited, world: World, live: LiveModel) -> None:
+    """By hand: W₀ + Δ₁, summed in float64 and rounded once, has the digest that the first state records."""
+    first = edited.lake.manifest(edited.chain[1])
+    changes = read_changes(edited.lake, str(first.parents["weight_change"]))
+    for layer, change in changes.items():
+        W = live.model.weight(layer).clone()
+        dense = torch.einsum("or,ir->oi", change.left, change.right)
+        torch.testing.assert_close(
+            (W.double() + dense).float(), live.at(edited.lake, first.id).weight(layer), rtol=1e-6, atol=1e-7
+        )
+        assert float(dense.norm()) > 1e-3
+        live.pristine()
+
+
+@pytest.fixture
+def tampered(edited: Edited, tmp_path: Path) -> Iterator[tuple[Lake, str]]:
+    """A copy of the lake, to be tampered with, and the id of the change that its last state applies."""
+    lake = Lake.open(shutil.copytree(edited.folder, tmp_path / "lake"))
+    yield lake, change_of(lake.manifest(edited.chain[-1]))
+
+
+def forge(lake: Lake, id_: str) -> None:
+    """Change one number of an archived change and everything that vouches for it."""
+    import pyarrow as pa
+
+    manifest, table = lake.manifest(id_), lake.read(id_)
+    rows = table["row"].to_pylist()
+    rows[0][0] += 1.0
+    table = table.set_column(table.schema.get_field_index("row"), "row", pa.array(rows, table.schema.field("row").type))
+    lake.files.remove(manifest.payload)
+    forged = asdict(manifest) | {"digest": table_digest(table)}
+    payload = type(manifest)(**forged).payload
+    size, sha256 = lake.files.write_parquet(payload, table)
+    place = Path(lake.uri) / payload
+    (place.parent / "manifest.json").write_text(json.dumps(forged | {"bytes": size, "sha256": sha256}))
+
+
+def test_a_forged_change_is_noticed(edited: Edited, live: LiveModel, tampered: tuple[Lake, str]) -> None:
+    lake, change = tampered
+    forge(lake, change)
+    with pytest.raises(StateMismatch, match=r"layer 0 does not give the weight it was archived with"):
+        live.at(lake, edited.chain[-1])
+    # The model is in no state afterwards, and the links before are whole.
+    assert live.state is None
+    assert torch.equal(logits(live.at(lake, edited.chain[-2])), edited.logits[-2])
+
+
+def test_a_damaged_change_is_noticed(edited: Edited, live: LiveModel, tampered: tuple[Lake, str]) -> None:
+    lake, change = tampered
+    live.at(lake, edited.chain[-1])  # control: undamaged it loads
+    live.pristine()
+    tiny_world.flip_byte(Path(lake.uri) / lake.manifest(change).payload)
+    with pytest.raises(DamagedPayload) as caught:
+        live.at(lake, edited.chain[-1])
+    assert caught.value.id == change
+    assert live.state is None
+    assert torch.equal(logits(live.at(lake, edited.chain[-2])), edited.logits[-2])
+
+
+def test_a_checkpoint_shortens_the_way(edited: Edited, live: LiveModel, tmp_path: Path) -> None:
+    """With whole weights in a link, the changes before it are not read any more."""
+    lake = Lake.open(shutil.copytree(edited.folder, tmp_path / "lake"))
+    last = [link for link in links(lake, edited.chain[-1]) if "checkpoint" in link.parents]
+    if not last:
+        first = change_of(lake.manifest(edited.chain[1]))
+        lake.discard_payload(first)
+        with pytest.raises(Exception, match="payload is gone"):
+            live.at(lake, edited.chain[-1])
+        return
+    for link in links(lake, last[-1].id)[1:-1]:
+        lake.discard_payload(change_of(link))
+    assert torch.equal(logits(live.at(lake, edited.chain[-1])), edited.logits[-1])

@@ -1,0 +1,34 @@
+"""A word tokenizer built on the spot, contexts of its words, and facts prepared with both."""
+
+from __future__ import annotations
+
+from tokenizers import Tokenizer, models, pre_tokenizers, processors
+from transformers import PreTrainedTokenizerFast
+
+from editing.editors.facts import Fact, cost_order, prepare
+from editing.models.editable import EditableModel
+from editing.requests.record import EditRequest
+
+WORDS = (
+    "the capital of France Italy Spain is Paris Rome Madrid in city a an was born speaks plays lives works Anna Karl "
+    "Lucia Omar Van Der Berg Great Old River North sea blue red green one two three four five six seven eight . , who "
+    "what where says because Therefore I You The Because and then went home to see it again Lyon Turin Nice Bari"
+).split()
+
+
+def word_tokenizer(*, bos: bool = False) -> PreTrainedTokenizerFast:
+    """One token a word; with `bos`, one more at the start of every text."""
+    vocabulary = {word: n for n, word in enumerate(["<unk>", "<s>", *dict.fromkeys(WORDS)])}
+    tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="<unk>"))
+    tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    if bos:
+        tokenizer.post_processor = processors.TemplateProcessing(single="<s> $A", special_tokens=[("<s>", 1)])
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, unk_token="<unk>", bos_token="<s>")
+
+
+CONTEXTS = ("The city is blue . ", "Because I see two . ", "You went home . ")
+
+
+def facts_of(model: EditableModel, requests: list[EditRequest], contexts: tuple[str, ...] = CONTEXTS) -> list[Fact]:
+    """The requests as facts in the order of their cost."""
+    return cost_order([prepare(model.tokenizer, r, contexts, "{} is a") for r in requests])
