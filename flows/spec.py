@@ -131,7 +131,8 @@ def check_spec(raw: Mapping[str, Any], where: str) -> RunSpec:
     try:
         return RunSpec.model_validate(raw)
     except ValidationError as error:
-        first = error.errors()[0]
+        # A misspelt key is what explains a missing one.
+        first = min(error.errors(), key=lambda problem: problem["type"] == "missing")
         raise BadSpec(f"{where}: {_explain(first, raw)}") from None
     except EditingError as error:
         raise BadSpec(f"{where}: {error}") from None

@@ -130,6 +130,8 @@ class Files:
                 target.mkdir(parents=True, exist_ok=True)
             except FileExistsError as error:
                 raise NotADirectoryError(errno.ENOTDIR, "a file stands where a folder should") from error
+            except FileNotFoundError as error:  # what /proc answers, where nothing can be made
+                raise PermissionError(errno.EACCES, "no folder can be made there") from error
             for made in new:
                 _sync_folder(made.parent)
 

@@ -20,7 +20,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from storage.errors import DamagedPayload, LakeNotWritable, MissingPayload, PayloadConflict, UnknownArtifact
+from storage.errors import DamagedPayload, LakeNotWritable, MissingPayload, PayloadConflict, StorageError, UnknownArtifact
 from storage.files import Files
 from storage.identity import canonical_json, is_id, recipe_id, table_digest
 from storage.kinds import kind as kind_named
@@ -158,6 +158,11 @@ class Lake:
             if kept.digest != digest:
                 self.files.remove(draft.payload)
             return self._agree(kept, digest, table)
+        except StorageError:
+            # A full disk must not stay full of a payload that nothing will ever name.
+            if not self.is_committed(id_):
+                self.files.remove(draft.payload)
+            raise
         return Manifest(**manifest).ref
 
     def discard_payload(self, id: str) -> None:

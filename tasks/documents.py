@@ -47,6 +47,8 @@ def corpus_path(source: str) -> Path:
     if not path.is_file():
         remedy = "run `editflow fetch` first" if source == CORPUS.name else "give a file, or hub:NAME[:CONFIG]"
         raise UnknownSource(f"no corpus {source!r} ({path}): {remedy}")
+    if path.stat().st_size == 0:
+        raise UnknownSource(f"corpus {path} is empty: give a file with documents")
     return path
 
 
@@ -78,6 +80,8 @@ def _from_datasets(source: str, **options: Any) -> Iterator[Document]:
     import datasets
 
     datasets.disable_progress_bars()
+    # What it would log is in the exception, and the user gets one line.
+    datasets.logging.set_verbosity(datasets.logging.CRITICAL)
     rows = None
     try:
         rows = iter(datasets.load_dataset(**options, split="train", streaming=True))
@@ -87,7 +91,8 @@ def _from_datasets(source: str, **options: Any) -> Iterator[Document]:
                 columns = ", ".join(row)
                 raise BadRecord(f"{source}: record {number + 1} has no text column {TEXT_COLUMN!r} (it has {columns})")
             yield Document(str(row.get("id", number)), str(row.get("title", "")), text)
-    except (OSError, ValueError, TypeError, datasets.exceptions.DatasetsError) as error:
+    # An empty stream ends as StopIteration inside a generator, which Python turns into RuntimeError.
+    except (OSError, ValueError, TypeError, RuntimeError, datasets.exceptions.DatasetsError) as error:
         first = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise BadRecord(f"corpus {source} cannot be read: {first}") from error
 

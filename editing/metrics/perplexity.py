@@ -27,7 +27,10 @@ def window_nll(
         for row, window in enumerate(part):
             wanted = torch.tensor(window[1:], device=model.device)
             log_probs = model.logits(hidden[row, : len(wanted)]).float().log_softmax(-1)
-            found.append((len(wanted), -float(log_probs.gather(1, wanted[:, None]).double().sum())))
+            nll = -float(log_probs.gather(1, wanted[:, None]).double().sum())
+            if not math.isfinite(nll):
+                raise NonFinite("the NLL of a held-out window is not finite: check the model's weights and dtype")
+            found.append((len(wanted), nll))
         progress(len(part))
     return found
 
@@ -35,6 +38,4 @@ def window_nll(
 def perplexity(rows: Iterable[tuple[int, float]]) -> float:
     """exp of the mean NLL over all predicted tokens, from (tokens, summed NLL)."""
     tokens, nll = map(sum, zip(*rows, strict=True))
-    if not math.isfinite(nll):
-        raise NonFinite("the held-out NLL is not finite: the edited model is broken")
     return math.exp(nll / tokens)

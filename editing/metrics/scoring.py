@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from editing.errors import NonFinite
 from editing.models.editable import EditableModel
 from editing.models.rows import Prefix, Rows, run
 from editing.models.tokens import continuation
@@ -95,7 +96,10 @@ def _read_head(model: EditableModel, states: Tensor, tokens: Tensor) -> tuple[Te
         wanted = tokens[start : start + 256]
         nll.append(-log_probs.gather(1, wanted[:, None])[:, 0])
         hit.append(log_probs.argmax(-1) == wanted)
-    return torch.cat(nll).cpu().double(), torch.cat(hit).cpu()
+    found = torch.cat(nll).cpu().double()
+    if not bool(torch.isfinite(found).all()):
+        raise NonFinite("the NLL of a target is not finite: check the model's weights and dtype")
+    return found, torch.cat(hit).cpu()
 
 
 def _collect(

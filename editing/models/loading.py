@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from torch import Tensor
 
 from editing.errors import InvalidOption, NonFinite, UnknownModel
@@ -49,7 +50,7 @@ def load(folder: Path, dtype: str = "float32", device: str = "cpu") -> EditableM
         family = family_of(AutoConfig.from_pretrained(folder).model_type)
         model: Any = AutoModelForCausalLM.from_pretrained(folder, dtype=DTYPES[dtype], use_safetensors=True)
         tokenizer = AutoTokenizer.from_pretrained(folder)
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, SafetensorError) as error:
         raise UnknownModel(f"{folder} cannot be loaded as a causal language model: {_first_line(error)}") from error
     return editable(model.to(device), tokenizer, family)
 
@@ -120,4 +121,6 @@ def _hush() -> None:
 
 
 def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
+    """The message's first line, with the next where it ends in a colon."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
+    return " ".join(lines[:2]) if lines[0].endswith(":") else lines[0]

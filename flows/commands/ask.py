@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 
 from cyclopts import Parameter
+from cyclopts.validators import Number
 
 from flows.commands.read import JsonFlag, LakeFlag, find_run, open_lake
 from flows.errors import UsageError
@@ -16,7 +17,7 @@ def ask(
     prompt: str,
     /,
     *,
-    tokens: Annotated[int, Parameter(help="How many tokens to say at most.")] = 12,
+    tokens: Annotated[int, Parameter(help="How many tokens to say at most.", validator=Number(gte=1))] = 12,
     lake: LakeFlag = None,
     json: JsonFlag = False,
 ) -> None:

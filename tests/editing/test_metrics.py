@@ -86,8 +86,11 @@ def test_perplexity_equals_full_passes(llama: EditableModel) -> None:
     for window in windows:
         total += sum(literal.score(llama.model, window[:n], [window[n]])[0] for n in range(1, len(window)))
     assert perplexity(rows) == pytest.approx(math.exp(total / 8), rel=1e-5)
-    with pytest.raises(NonFinite):
-        perplexity([(3, math.nan)])
+    llama.weight(3)[:] = torch.nan
+    with pytest.raises(NonFinite, match="held-out window"):
+        window_nll(llama, windows)
+    with pytest.raises(NonFinite, match="NLL of a target"):
+        scoring.score(llama, [("the capital of", ("France",))])
 
 
 def test_greedy_continuation_takes_the_argmax(llama: EditableModel) -> None:

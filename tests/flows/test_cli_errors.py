@@ -86,7 +86,7 @@ def test_missing_spec_names_the_near_miss(world: World, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "fragments"),
     [
-        ("name = ", ["is not a TOML file", "line 1"]),
+        ("name = ", ["is not a TOML file"]),
         ('nam = "x"\n[requests]\nsource = "facts.jsonl"', ["'nam'", "'name'"]),
         ('[requests]\nsource = "facts.jsonl"', ["'name' is missing"]),
         ('name = "x"', ["'requests' is missing"]),
@@ -218,33 +218,51 @@ def test_a_layer_out_of_range(world: World, server: str, tmp_path: Path, setting
     unharmed(lake, "model")
 
 
-def tampered_model(folder: Path, value: float, name: str = "model.layers.1.mlp.down_proj.weight") -> Path:
-    """The tiny model with one number of one tensor replaced."""
+def changed_model(folder: Path, change: Callable[[dict[str, Any]], None]) -> Path:
+    """The tiny model with its tensors changed in place."""
     from safetensors.torch import load_file, save_file
 
     tiny_world.save_model(folder)
     tensors = load_file(folder / "model.safetensors")
-    tensors[name][0, 0] = value
+    change(tensors)
     save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
     return folder
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 def test_weights_that_are_not_finite(world: World, server: str, tmp_path: Path, value: float) -> None:
-    model, lake = tampered_model(tmp_path / "model", value), tmp_path / "lake"
-    answer = editflow("run", world.spec, "--lake", lake, "--set", f"model.source={model}")
-    refused(answer, "model.layers.1.mlp.down_proj.weight", "NaN or infinity")
+    name = "model.layers.1.mlp.down_proj.weight"
+
+    def spoil(tensors: dict[str, Any]) -> None:
+        tensors[name][0, 0] = value
+
+    model, lake = changed_model(tmp_path / "model", spoil), tmp_path / "lake"
+    refused(editflow("run", world.spec, "--lake", lake, "--set", f"model.source={model}"), name, "NaN or infinity")
     unharmed(lake)
 
 
 def test_activations_that_are_not_finite(world: World, server: str, tmp_path: Path) -> None:
-    """Finite weights whose products overflow: no evaluation made of NaN may enter the lake."""
-    model, lake = tmp_path / "model", tmp_path / "lake"
-    tiny_world.save_model(model, scale=1e30)
+    """Finite weights whose products overflow: nothing made of NaN may enter the lake."""
+
+    def enlarge(tensors: dict[str, Any]) -> None:
+        for name in tensors:
+            if name.startswith("model.layers.1.mlp."):
+                tensors[name] *= 1e20
+
+    model, lake = changed_model(tmp_path / "model", enlarge), tmp_path / "lake"
     answer = editflow("run", world.spec, "--lake", lake, "--set", f"model.source={model}")
     refused(answer)
     assert "NaN" in answer.err or "not finite" in answer.err
     unharmed(lake, "model", "requests", "documents", "tokens")
+
+
+def test_a_model_file_cut_short(world: World, server: str, tmp_path: Path) -> None:
+    model, lake = tmp_path / "model", tmp_path / "lake"
+    tiny_world.save_model(model)
+    weights = model / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-900])
+    refused(editflow("run", world.spec, "--lake", lake, "--set", f"model.source={model}"), str(model))
+    unharmed(lake)
 
 
 # The corpus -----------------------------------------------------------------------------------------------------------
@@ -254,6 +272,7 @@ def test_activations_that_are_not_finite(world: World, server: str, tmp_path: Pa
     ("name", "rows", "fragments"),
     [
         ("empty.jsonl", [], []),
+        ("blank.jsonl", ["", ""], ["0 documents"]),
         ("short.jsonl", [{"text": "the city"}] * 9, ["0 documents", "50 characters", "corpus.min_characters"]),
         ("one.jsonl", [{"text": "the city of " * 20}], ["1 documents"]),
         ("broken.jsonl", [{"text": "the city of " * 20}, '{"text": ', {"text": "x"}], []),
@@ -264,10 +283,19 @@ def test_activations_that_are_not_finite(world: World, server: str, tmp_path: Pa
         ("corpus.parquet", ["PAR"], []),
     ],
 )
-def test_corpora(world: World, server: str, tmp_path: Path, name: str, rows: list[Any], fragments: list[str]) -> None:
+def test_corpora(
+    world: World,
+    server: str,
+    caplog: pytest.LogCaptureFixture,
+    tmp_path: Path,
+    name: str,
+    rows: list[Any],
+    fragments: list[str],
+) -> None:
     corpus, lake = tiny_world.write_lines(tmp_path / name, rows), tmp_path / "lake"
     refused(editflow("run", world.spec, "--lake", lake, "--set", f"corpus.source={corpus}"), name, *fragments)
     unharmed(lake, "model", "requests")
+    assert not [r.getMessage() for r in caplog.records if not r.name.startswith("prefect")], "a library logs beside us"
 
 
 def test_a_corpus_too_small_for_the_layer_is_a_warning_with_the_numbers(
@@ -316,7 +344,7 @@ def largest_file(size: int) -> Iterator[None]:
 
 def test_no_room_for_a_payload(world: World, server: str, reference, tmp_path: Path) -> None:
     lake = tmp_path / "lake"
-    with largest_file(40_000):
+    with largest_file(20_000):
         answer = editflow("run", world.spec, "--lake", lake)
     refused(answer, "no room for", "payload-")
     unharmed(lake, *{m.kind for m in Lake.open(lake).manifests()} - {"second_moment"})
@@ -457,3 +485,16 @@ def test_the_errors_of_the_archive_are_caught(reference, monkeypatch: pytest.Mon
 
     monkeypatch.setattr("storage.runs.Runs.all", broken)
     refused(editflow("runs", "--lake", reference.lake), "made up [for this] test")
+
+
+def test_messages_name_commands_that_exist() -> None:
+    """Every `editflow …` in the sources that users are told to type is a command."""
+    import re
+
+    from flows.cli import app
+
+    root = Path(__file__).parents[2]
+    sources = [path for room in ("editing", "flows", "storage", "tasks") for path in (root / room).rglob("*.py")]
+    named = {word for path in sources for word in re.findall(r"`editflow (\w+)", path.read_text(encoding="utf-8"))}
+    assert named > {"fetch", "run", "runs"}
+    assert named <= set(app)
