@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 SPEC ?= specs/demo.toml
 
-.PHONY: demo test lint fetch format constraints clean
+.PHONY: demo test lint fetch format docs constraints clean
 
 demo: fetch
 	$(BIN)/editflow run $(SPEC)
@@ -25,6 +25,9 @@ fetch: .venv/ready
 format: .venv/ready
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+docs: .venv/ready
+	$(BIN)/python tests/docs/generate.py
 
 .venv/ready: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

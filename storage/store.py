@@ -20,7 +20,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from storage.errors import DamagedPayload, LakeNotWritable, MissingPayload, PayloadConflict, StorageError, UnknownArtifact
+from storage.errors import (
+    DamagedPayload,
+    LakeNotWritable,
+    MissingPayload,
+    PayloadConflict,
+    StorageError,
+    UnknownArtifact,
+)
 from storage.files import Files
 from storage.identity import canonical_json, is_id, recipe_id, table_digest
 from storage.kinds import kind as kind_named

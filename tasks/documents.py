@@ -33,9 +33,13 @@ class Document:
 
 
 def describe_corpus(source: str) -> dict[str, str]:
-    """What pins a corpus in a recipe: a local file's digest, or the hub's name as given. Raises UnknownSource."""
+    """What pins a corpus in a recipe: a local file's digest, or name and commit on the hub. Raises UnknownSource.
+
+    A hub source is `hub:NAME[:CONFIG][@REVISION]`; without a revision the hub is asked for the newest one.
+    """
     if source.startswith("hub:"):
-        return {"hub": source.removeprefix("hub:")}
+        name, config, revision = _hub_parts(source)
+        return {"hub": name, "config": config, "revision": revision or _newest_revision(source, name)}
     path = corpus_path(source)
     with path.open("rb") as file:
         return {"format": _format(path), "sha256": hashlib.file_digest(file, "sha256").hexdigest()}
@@ -61,11 +65,29 @@ def _format(path: Path) -> str:
     raise UnknownSource(f"corpus {path}: unknown format; use .txt, .jsonl, .parquet, .xml or .xml.bz2")
 
 
-def read_documents(source: str) -> Iterator[Document]:
+def _hub_parts(source: str) -> tuple[str, str, str]:
+    """(name, config, revision) of a hub source; the last two may be empty."""
+    place, _, revision = source.removeprefix("hub:").partition("@")
+    name, _, config = place.partition(":")
+    return name, config, revision
+
+
+def _newest_revision(source: str, name: str) -> str:
+    from huggingface_hub import HfApi
+
+    try:
+        return str(HfApi().dataset_info(name).sha)
+    except Exception as error:  # noqa: BLE001  (the hub client raises a different class for every way of failing)
+        first = (str(error).strip() or type(error).__name__).splitlines()[0]
+        remedy = "check name and network, or pin @REVISION"
+        raise UnknownSource(f"the hub gave no data set for corpus {source!r} ({first}); {remedy}") from None
+
+
+def read_documents(source: str, revision: str = "") -> Iterator[Document]:
     """Documents of a corpus in its own order, one at a time."""
     if source.startswith("hub:"):
-        name, _, config = source.removeprefix("hub:").partition(":")
-        yield from _from_datasets(source, path=name, name=config or None)
+        name, config, _ = _hub_parts(source)
+        yield from _from_datasets(source, path=name, name=config or None, revision=revision or None)
         return
     path = corpus_path(source)
     form = _format(path)
@@ -140,7 +162,8 @@ def sample(source: str, spec: dict[str, Any]) -> list[tuple[str, Document]]:
     rng = random.Random(spec["seed"])  # noqa: S311
     wanted = spec["documents"] + spec["held_out_documents"]
     with bar("documents", None, "documents") as advance:
-        long_enough = (d for d in read_documents(source) if len(d.text) >= spec["min_characters"])
+        found = read_documents(source, spec["corpus"].get("revision", ""))
+        long_enough = (d for d in found if len(d.text) >= spec["min_characters"])
         for seen, document in enumerate(itertools.islice(long_enough, spec["scan"])):
             advance(1)
             if len(chosen) < wanted:
