@@ -99,8 +99,8 @@ class LiveModel:
             self.change(layer, change)
 
     def _verify(self, lake: Lake, state: str) -> None:
-        manifest = lake.find(state)
-        if manifest is None or manifest.kind == "model":
+        manifest = lake.manifest(state)
+        if manifest.kind == "model":
             return
         rows = lake.read(state, columns=["layer", "weight_digest"]).to_pylist()
         for row in rows:

@@ -16,8 +16,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 import torch
+from pyarrow import parquet
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
@@ -254,10 +256,17 @@ def payload(lake: Path, manifest: Manifest) -> Path:
 
 
 def flip_byte(path: Path) -> None:
-    """Damage one byte in the middle of a file, which keeps its size."""
-    data = bytearray(path.read_bytes())
-    data[len(data) // 2] ^= 0xFF
-    path.write_bytes(data)
+    """Damage one byte of a Parquet file, from the middle on, that its content depends on; the size stays."""
+    whole = path.read_bytes()
+    content = table_digest(parquet.read_table(path))
+    for place in range(len(whole) // 2, len(whole)):
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 0xFF]) + whole[place + 1 :])
+        try:
+            if table_digest(parquet.read_table(path)) != content:
+                return
+        except (pa.ArrowException, OSError):
+            return
+    raise AssertionError(f"no byte of {path} matters")
 
 
 def sound(lake: Path) -> None:

@@ -13,7 +13,8 @@ from tiny_world import World
 from storage.store import Lake, Manifest
 
 KINDS = ["evaluation", "target_values", "weight_change", "second_moment", "tokens"]
-OTHERS = ["documents", "spectrum", "null_space", "contexts", "keys", "state", "perplexity", "requests"]
+OTHERS = ["documents", "spectrum", "null_space", "contexts", "state", "perplexity", "requests"]
+"""Keys stand apart: they come with their weight change, so where both are lost one line speaks for the two."""
 
 Damage = Callable[[Path], None]
 
@@ -55,7 +56,7 @@ def restored(world: World, lake: Path, broken: Sequence[Manifest], reference: An
 
 
 @pytest.mark.parametrize("damage", [delete, tiny_world.flip_byte], ids=["deleted", "one byte flipped"])
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", [*KINDS, "keys"])
 def test_a_broken_payload(world: World, reference, copied: Path, kind: str, damage: Damage) -> None:
     broken = tiny_world.artifacts(copied, kind)[-1]
     damage(tiny_world.payload(copied, broken))
@@ -77,6 +78,14 @@ def test_every_payload_of_a_lake_at_once(world: World, reference, copied: Path) 
     tiny_world.run(world.spec, copied)
     assert tiny_world.digests(copied) == tiny_world.digests(reference.lake)
     tiny_world.sound(copied)
+
+
+def test_keys_lost_with_their_weight_change(world: World, reference, copied: Path) -> None:
+    for kind in ("keys", "weight_change"):
+        delete(tiny_world.payload(copied, tiny_world.artifacts(copied, kind)[-1]))
+    tiny_world.run(world.spec, copied)
+    assert tiny_world.digests(copied) == tiny_world.digests(reference.lake)
+    assert all(Lake.open(copied).find(id_) for id_ in tiny_world.digests(copied))
 
 
 def test_damage_is_found_where_it_is_read(world: World, reference, copied: Path) -> None:

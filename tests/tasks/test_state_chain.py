@@ -16,11 +16,11 @@ from tiny_world import World
 from torch import Tensor
 
 import tasks.edits
-from storage.errors import DamagedPayload
+from storage.errors import DamagedPayload, MissingPayload
 from storage.identity import table_digest
 from storage.store import Lake
 from tasks.errors import StateMismatch
-from tasks.live import LiveModel, change_of, links, read_changes
+from tasks.live import LiveModel, change_of, checkpoint_of, links, read_changes
 
 PROBE = torch.arange(1, 25).reshape(2, 12)
 
@@ -120,7 +120,7 @@ def test_the_change_of_a_link_is_what_was_added(edited: Edited, world: World, li
 def tampered(edited: Edited, tmp_path: Path) -> Iterator[tuple[Lake, str]]:
     """A copy of the lake, to be tampered with, and the id of the change that its last state applies."""
     lake = Lake.open(shutil.copytree(edited.folder, tmp_path / "lake"))
-    yield lake, change_of(lake.manifest(edited.chain[-1]))
+    yield lake, change_of(lake, lake.manifest(edited.chain[-1]))
 
 
 def forge(lake: Lake, id_: str) -> None:
@@ -161,16 +161,41 @@ def test_a_damaged_change_is_noticed(edited: Edited, live: LiveModel, tampered: 
     assert torch.equal(logits(live.at(lake, edited.chain[-2])), edited.logits[-2])
 
 
-def test_a_checkpoint_shortens_the_way(edited: Edited, live: LiveModel, tmp_path: Path) -> None:
+def test_a_lost_state_is_not_taken_on_trust(edited: Edited, live: LiveModel, tampered: tuple[Lake, str]) -> None:
+    """Without the state's own payload there are no digests to check its weights against."""
+    lake, _ = tampered
+    lake.discard_payload(edited.chain[-1])
+    with pytest.raises(MissingPayload):
+        live.at(lake, edited.chain[-1])
+
+
+def test_a_checkpoint_shortens_the_way(edited: Edited, live: LiveModel, tampered: tuple[Lake, str]) -> None:
     """With whole weights in a link, the changes before it are not read any more."""
-    lake = Lake.open(shutil.copytree(edited.folder, tmp_path / "lake"))
-    last = [link for link in links(lake, edited.chain[-1]) if "checkpoint" in link.parents]
-    if not last:
-        first = change_of(lake.manifest(edited.chain[1]))
-        lake.discard_payload(first)
-        with pytest.raises(Exception, match="payload is gone"):
+    lake, _ = tampered
+    chain = links(lake, edited.chain[-1])
+    kept = [n for n, link in enumerate(chain) if n and lake.find(checkpoint_of(link))]
+    for link in chain[1 : kept[-1] if kept else 2]:
+        lake.discard_payload(change_of(lake, link))
+    if kept:
+        assert torch.equal(logits(live.at(lake, edited.chain[-1])), edited.logits[-1])
+    else:  # the control: without checkpoints the first change is needed
+        with pytest.raises(MissingPayload):
             live.at(lake, edited.chain[-1])
-        return
-    for link in links(lake, last[-1].id)[1:-1]:
-        lake.discard_payload(change_of(link))
-    assert torch.equal(logits(live.at(lake, edited.chain[-1])), edited.logits[-1])
+
+
+def test_a_lost_checkpoint_costs_only_time(edited: Edited, live: LiveModel, tampered: tuple[Lake, str]) -> None:
+    lake, _ = tampered
+    for link in links(lake, edited.chain[-1])[1:]:
+        if lake.find(checkpoint_of(link)):
+            lake.discard_payload(checkpoint_of(link))
+    for place in (3, 1, 2):
+        assert torch.equal(logits(live.at(lake, edited.chain[place])), edited.logits[place])
+
+
+def test_checkpoints_change_no_identity(edited: Edited, world: World, tmp_path: Path) -> None:
+    """How often whole weights are kept is nothing that an id or a digest depends on."""
+    tiny_world.run_directly(world.spec, tmp_path / "lake", "edit.checkpoint_every=3")
+    checkpoints = {checkpoint_of(link) for link in links(edited.lake, edited.chain[-1])[1:]}
+    here, there = tiny_world.digests(edited.folder), tiny_world.digests(tmp_path / "lake")
+    assert here.keys() ^ there.keys() <= checkpoints
+    assert all(here[id_] == there[id_] for id_ in here.keys() & there.keys())
