@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 SPEC ?= specs/demo.toml
 
-.PHONY: demo test lint fetch format docs constraints clean
+.PHONY: demo test test-demo lint fetch format docs constraints clean
 
 demo: fetch
 	$(BIN)/editflow run $(SPEC)
@@ -12,6 +12,9 @@ demo: fetch
 
 test: fetch lint
 	$(BIN)/python -m pytest
+
+test-demo: fetch
+	$(BIN)/python -m pytest -m demo
 
 lint: .venv/ready
 	$(BIN)/ruff check .

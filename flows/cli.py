@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from importlib.metadata import version
 
 from cyclopts import App, CycloptsError
+from rich.markup import escape
 
 from editing.errors import EditingError
 from flows.commands import read
@@ -35,8 +36,6 @@ for _command in (fetch, run, read.runs, read.show, read.lineage, read.query, ask
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run a command. What the user can mend is one line on standard error and exit code 2."""
-    from rich.markup import escape
-
     warnings.showwarning = _warn
     try:
         app(arguments)
@@ -56,7 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def _warn(message: Warning | str, category: type[Warning], *_where: object, **_more: object) -> None:
     """Our own warnings as one line; what libraries say to their developers is not for the user."""
     if category.__module__.partition(".")[0] in {"editing", "flows", "storage", "tasks"}:
-        print_line(f"[yellow]warning:[/] {message}")
+        print_line(f"[yellow]warning:[/] {escape(str(message))}")
 
 
 def _fail(message: str) -> None:

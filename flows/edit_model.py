@@ -22,12 +22,13 @@ from storage.refs import Refs
 from storage.runs import Outcome, RunRecord, Runs
 from storage.store import Lake
 from tasks.documents import describe_corpus, documents_stage
-from tasks.edits import CHECKPOINT, CONTEXTS, KEYS, STATE, TARGET_VALUES, WEIGHT_CHANGE, chunk_count
+from tasks.edits import CHECKPOINT, CHUNK, CONTEXTS, KEYS, STATE, TARGET_VALUES, WEIGHT_CHANGE, chunk_count
 from tasks.environment import environment
 from tasks.evaluation import EVALUATION, PERPLEXITY, read_perplexity, summarise
 from tasks.models import check_layers, identify
 from tasks.moments import MERGE, NULL_SPACE, SECOND_MOMENT, SPECTRUM, TOKENS
 from tasks.requests import choose, load_requests, requests_stage
+from tasks.stage import recipe
 
 
 def edit(spec: RunSpec, pipe: Pipeline) -> dict[str, Any]:
@@ -46,7 +47,7 @@ def edit(spec: RunSpec, pipe: Pipeline) -> dict[str, Any]:
     held_out = _held_out(spec, pipe, documents, ref.id)
     before = _evaluate(spec, pipe, ref.id, whole, documents, held_out, "before")
     spaces = _null_spaces(spec, pipe, documents, ref.id)
-    contexts = pipe.run(CONTEXTS, asdict(spec.contexts), {"model": ref.id})
+    contexts = pipe.run(CONTEXTS, recipe(spec.contexts), {"model": ref.id})
     pipe.flush()
     state, batches = ref.id, []
     size = spec.edit.batch_size
@@ -107,7 +108,7 @@ def _null_spaces(spec: RunSpec, pipe: Pipeline, documents: str, model: str) -> l
     for layer in spec.edit.layers:
         spectrum = pipe.run(SPECTRUM, {"layer": layer}, {"second_moment": merged}, f"spectrum of layer {layer}")
         label = f"null space of layer {layer}"
-        spaces.append(pipe.run(NULL_SPACE, asdict(spec.null_space), {"spectrum": spectrum}, label))
+        spaces.append(pipe.run(NULL_SPACE, recipe(spec.null_space), {"spectrum": spectrum}, label))
     return spaces
 
 
@@ -123,11 +124,11 @@ def _batch(
 ) -> str:
     """Target values chunk by chunk, then the change, its keys and the new state."""
     parents = {"state": state, "requests": batch, "contexts": contexts}
-    options = asdict(spec.target_values)
+    options = recipe(spec.target_values)
     values = [
         pipe.run(
             TARGET_VALUES,
-            {"options": options, "z_layer": spec.edit.z_layer, "chunk": n},
+            {"options": options, "z_layer": spec.edit.z_layer, "chunk": n, "chunk_size": CHUNK},
             parents,
             f"target values {number}.{n + 1}" if chunk_count(facts) > 1 else f"target values {number}",
         )

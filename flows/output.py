@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import sys
 from collections.abc import Mapping, Sequence
@@ -40,9 +41,18 @@ def report_stage(use: Use, ref: ArtifactRef) -> None:
 
 
 def print_json(value: Any) -> None:
-    """A value as JSON on standard output."""
+    """A value as JSON on standard output; NaN and infinities, which JSON has not, are null."""
     # Straight to the stream: a console would wrap long lines.
-    console().file.write(json.dumps(value, indent=1, ensure_ascii=False, default=str) + "\n")
+    text = json.dumps(_finite(value), indent=1, ensure_ascii=False, default=str, allow_nan=False)
+    console().file.write(text + "\n")
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def print_table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str] | None = None, title: str = "") -> None:
@@ -50,7 +60,9 @@ def print_table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str] | None
     names = list(columns or (rows[0] if rows else ()))
     table = Table(title=title or None, title_justify="left", box=None, pad_edge=False, header_style="bold")
     for place, name in enumerate(names):
-        table.add_column(name, overflow="fold", no_wrap=place == 0)
+        # What a row is called is kept whole: an id in two lines cannot be copied.
+        short = place == 0 and all(len(show(row.get(name))) <= 40 for row in rows)
+        table.add_column(name, overflow="fold", no_wrap=short)
     for row in rows:
         table.add_row(*(Text(show(row.get(name))) for name in names))
     console().print(table)

@@ -6,9 +6,9 @@ import difflib
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from editing.editors.methods import METHODS
 from editing.editors.options import ContextOptions, TargetValueOptions
@@ -17,9 +17,13 @@ from editing.linalg.null_space import Threshold
 from editing.metrics.panel import METRICS
 from flows.errors import BadSpec
 
+# Recipes are canonical JSON, whose whole numbers end at 2^53.
+Count = Annotated[int, Field(ge=1, le=2**53 - 1)]
+Seed = Annotated[int, Field(ge=0, le=2**53 - 1)]
+
 
 class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class ModelSection(_Section):
@@ -34,24 +38,24 @@ class CorpusSection(_Section):
     """Preserved knowledge: a seeded sample of documents, cut to `tokens` tokens in `partitions` that are kept apart."""
 
     source: str = "wikipedia-sample"
-    seed: int = 0
-    documents: PositiveInt = 90
-    held_out_documents: PositiveInt = 10
-    min_characters: PositiveInt = 1000
-    scan: PositiveInt = 100_000
-    window: PositiveInt = 256
-    tokens: PositiveInt = 120_000
-    partitions: PositiveInt = 4
-    tokens_per_pass: PositiveInt = 2048
-    held_out_tokens: PositiveInt = 4096
+    seed: Seed = 0
+    documents: Count = 90
+    held_out_documents: Count = 10
+    min_characters: Count = 1000
+    scan: Count = 100_000
+    window: Count = Field(default=256, ge=2)
+    tokens: Count = 120_000
+    partitions: Count = 4
+    tokens_per_pass: Count = 2048
+    held_out_tokens: Count = Field(default=4096, ge=2)
 
 
 class RequestsSection(_Section):
     """Which facts to edit: the first `count` of the file in an order shuffled by `seed`."""
 
     source: Path
-    count: PositiveInt | None = None
-    seed: int = 0
+    count: Count | None = None
+    seed: Seed = 0
 
 
 class EditSection(_Section):
@@ -61,8 +65,8 @@ class EditSection(_Section):
     layers: list[int] = Field(default=[4, 5, 6, 7, 8], min_length=1)
     z_layer: int = 8
     ridge: float = Field(default=1.0, gt=0)
-    batch_size: PositiveInt = 20
-    checkpoint_every: PositiveInt = 10
+    batch_size: Count = 20
+    checkpoint_every: Count = 10
 
     @model_validator(mode="after")
     def _check(self) -> EditSection:
@@ -87,6 +91,9 @@ class EvaluationSection(_Section):
         for name in [*self.metrics, *self.after_batch]:
             if name not in METRICS:
                 raise ValueError(f"unknown metric {name!r}: choose from {', '.join(METRICS)}")
+        for names in (self.metrics, self.after_batch):
+            if len(set(names)) != len(names):
+                raise ValueError(f"a metric stands twice in {names}: name each once")
         return self
 
 
@@ -94,7 +101,7 @@ class RunSpec(_Section):
     """A whole run."""
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$")
-    threads: PositiveInt | None = None
+    threads: Count | None = Field(default=None, le=1024)
     model: ModelSection = ModelSection()
     corpus: CorpusSection = CorpusSection()
     null_space: Threshold = Threshold()
@@ -116,13 +123,21 @@ def load_spec(path: Path, settings: Sequence[str] = ()) -> RunSpec:
         near = difflib.get_close_matches(path.name, [p.name for p in path.parent.glob("*.toml")], n=1)
         hint = f"; did you mean {path.parent / near[0]}?" if near else "; the specs to start from are in specs/"
         raise BadSpec(f"no spec {path}{hint}") from None
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except IsADirectoryError:
+        raise BadSpec(f"{path} is a folder: give the spec file inside it") from None
+    except OSError as error:
+        raise BadSpec(f"{path} cannot be read: {error.strerror}; check the path and its permissions") from None
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
         raise BadSpec(f"{path} is not a TOML file: {error}") from None
     for setting in settings:
         _apply(raw, setting)
     spec = check_spec(raw, str(path))
-    beside = path.parent / spec.requests.source
-    source = beside if beside.is_file() else spec.requests.source
+    try:
+        given = spec.requests.source.expanduser()
+    except RuntimeError:  # no such user
+        given = spec.requests.source
+    beside = path.parent / given
+    source = beside if beside.is_file() else given
     return spec.model_copy(update={"requests": spec.requests.model_copy(update={"source": source})})
 
 
@@ -147,6 +162,8 @@ def _explain(problem: Any, raw: Mapping[str, Any]) -> str:
         return f"unknown key {key!r}; {hint}"
     if problem["type"] == "missing":
         return f"key {key!r} is missing; see specs/demo.toml"
+    if problem["type"] in {"model_type", "dataclass_type"}:
+        return f"{key} is a section, not a value: set a key of it, such as {key}.{_keys_beside(path)[0]}"
     message = str(problem["msg"]).removeprefix("Value error, ")
     return f"{key}: {message}" + (f" (got {problem['input']!r})" if not isinstance(problem["input"], Mapping) else "")
 
@@ -170,9 +187,13 @@ def _apply(raw: dict[str, Any], setting: str) -> None:
         raise BadSpec(f"--set {setting!r}: write key=value, such as edit.batch_size=50")
     try:
         value = tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        if text.lstrip().startswith(("[", '"')):
+            raise BadSpec(f"--set {setting!r}: the value is neither TOML nor plain text: {error}") from None
         value = text
     *sections, last = key.strip().split(".")
+    if not all(part.strip() for part in (*sections, last)):
+        raise BadSpec(f"--set {setting!r}: a part of the key is empty; write it as edit.batch_size=50")
     here = raw
     for section in sections:
         here = here.setdefault(section, {})

@@ -12,7 +12,7 @@ import contextlib
 import json
 from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import pyarrow as pa
 
@@ -20,6 +20,9 @@ from storage.errors import LakeNotWritable
 from storage.identity import parent_pairs
 from storage.runs import How, RunRecord, Runs, Use
 from storage.store import Lake, Manifest
+
+if TYPE_CHECKING:
+    from deltalake import DeltaTable
 
 Mode = Literal["append", "overwrite"]
 
@@ -90,13 +93,13 @@ class Catalog:
         self._append("runs", [run_row(record) for record in runs])
 
     def files(self, table: str) -> list[str]:
-        """The Parquet files that make up an index table now; empty when it does not exist."""
+        """The Parquet files that make up an index table now; empty when it does not exist or its log is damaged."""
         from deltalake import DeltaTable
-        from deltalake.exceptions import TableNotFoundError
+        from deltalake.exceptions import DeltaError
 
         try:
             return [str(uri) for uri in DeltaTable(self._path(table)).file_uris()]
-        except TableNotFoundError:
+        except DeltaError:
             return []
 
     def missing(self) -> Missing:
@@ -115,11 +118,12 @@ class Catalog:
         )
 
     def rebuild(self) -> None:
-        """Write the index anew from manifests and run records. Raises LakeNotWritable.
+        """Write the index anew from manifests and run records, over one that may be broken. Raises LakeNotWritable.
 
         The uses of a run without a final record are kept from the old index: only it knows the reused ones.
+        A damaged record is left out; queries tell of it.
         """
-        records = list(Runs(self.lake.files).all())
+        records = [record for record in Runs(self.lake.files).all() if record.status != "damaged"]
         manifests = list(self.lake.manifests())
         final = {record.run_id for record in records if record.finished_at}
         uses = [row for row in self._uses() if row["run_id"] not in final]
@@ -142,7 +146,10 @@ class Catalog:
             return []
         with duckdb.connect() as connection:
             sql = f"SELECT {columns} FROM read_parquet(?) {rest}"  # noqa: S608 - all parts are literals above
-            return connection.execute(sql, [files]).fetchall()
+            try:
+                return connection.execute(sql, [files]).fetchall()
+            except duckdb.Error:  # a file of the table is gone or damaged: the lake knows what stood in it
+                return []
 
     def _append(self, table: str, rows: Sequence[Mapping[str, Any]]) -> None:
         if rows:
@@ -150,23 +157,38 @@ class Catalog:
 
     def _write(self, table: str, rows: Sequence[Mapping[str, Any]], mode: Mode) -> None:
         from deltalake import CommitProperties, DeltaTable, write_deltalake
-        from deltalake.exceptions import CommitFailedError, DeltaError
+        from deltalake.exceptions import DeltaError
 
         path, data = self._path(table), pa.Table.from_pylist(list(rows), schema=SCHEMAS[table])
         try:
             if not DeltaTable.is_deltatable(path):
                 self._create(table)
-            opened = DeltaTable(path)
+            opened = self._opened(table, mode)
             retries = CommitProperties(max_commit_retries=100)
             write_deltalake(opened, data, mode=mode, commit_properties=retries)
             if opened.version() % _MERGE_EVERY == 0:
-                with contextlib.suppress(CommitFailedError):  # another process has merged the same files
+                with contextlib.suppress(DeltaError):  # another process has merged the files, or one is lost
                     opened.optimize.compact()
         except (DeltaError, OSError) as error:
             raise LakeNotWritable(
                 f"cannot write the index {path}: {str(error).partition(chr(10))[0]}; artifacts and run records are "
-                f"whole: make room or the folder writable; queries add what the index lacks"
+                f"whole: make room or the folder writable, or delete this folder if it is damaged; queries add what "
+                f"the index lacks"
             ) from error
+
+    def _opened(self, table: str, mode: Mode) -> "DeltaTable":
+        """The table; one whose log is damaged is created anew where all of it is about to be replaced."""
+        from deltalake import DeltaTable
+        from deltalake.exceptions import DeltaError
+
+        try:
+            return DeltaTable(self._path(table))
+        except DeltaError:
+            if mode == "append":
+                raise
+        self.lake.files.remove_folder(f"catalog/{table}")
+        self._create(table)
+        return DeltaTable(self._path(table))
 
     def _create(self, table: str) -> None:
         from deltalake import DeltaTable
@@ -197,7 +219,7 @@ def run_row(record: RunRecord) -> dict[str, Any]:
     row = {name: getattr(record, name) for name in SCHEMAS["runs"].names}
     for name in ("spec", "summary", "environment"):
         row[name] = _text(row[name])
-    return row
+    return row | {"started_at": record.started_at or None}  # unknown of a damaged record
 
 
 def unrecorded_uses(

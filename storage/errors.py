@@ -7,6 +7,7 @@
     ├── WrongSchema        a table does not have the columns of its kind
     ├── UnknownArtifact    no manifest under this id
     ├── UnknownRun         no run record under this id
+    ├── DamagedRecord      a run record or a name's file that cannot be read
     ├── MissingPayload     the manifest is there, its payload is not
     ├── DamagedPayload     the bytes are not those that were written
     ├── PayloadConflict    one recipe gave two contents
@@ -45,6 +46,14 @@ class UnknownArtifact(StorageError):
 
 class UnknownRun(StorageError):
     """No run record is stored under this id."""
+
+
+class DamagedRecord(StorageError):
+    """The file at ``path``, of a run record or a moving name, does not hold what was written."""
+
+    def __init__(self, path: str, remedy: str) -> None:
+        super().__init__(f"{path} is damaged; {remedy}")
+        self.path = path
 
 
 class MissingPayload(StorageError):

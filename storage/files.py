@@ -119,6 +119,11 @@ class Files:
         with contextlib.suppress(FileNotFoundError):
             Path(self.path(name)).unlink() if self.local else self._fs.rm_file(self.path(name))
 
+    def remove_folder(self, folder: str) -> None:
+        """Delete ``folder`` with everything in it."""
+        with self._explained(folder):
+            shutil.rmtree(self.path(folder)) if self.local else self._fs.rm(self.path(folder), recursive=True)
+
     def make_folder(self, folder: str) -> None:
         """Create ``folder`` and its parents, on disk when this returns."""
         if not self.local:

@@ -43,9 +43,15 @@ def _parse(connection: duckdb.DuckDBPyConnection, sql: str) -> dict[str, Any]:
         row = connection.execute("SELECT json_serialize_sql(?)", [sql]).fetchone()
     except duckdb.Error as error:
         raise QueryRefused(f"the query cannot be parsed: {first_line(error)}") from error
-    tree: dict[str, Any] = json.loads(row[0]) if row else {"error": True, "error_message": "empty"}
+    try:
+        tree: dict[str, Any] = json.loads(row[0]) if row else {"error": True, "error_message": "empty"}
+    except RecursionError:
+        raise QueryRefused("the query is nested too deeply; write it with fewer levels or terms") from None
     if tree["error"]:
         why = str(tree["error_message"]).splitlines()[0]
+        if tree.get("error_type") == "not implemented":
+            # Of PIVOT, DuckDB makes several statements, and it gives no parse tree of these.
+            why = "this is another statement, or uses PIVOT; write GROUP BY with FILTER for PIVOT"
         raise QueryRefused(f"only one SELECT statement can be run here: {why}")
     if len(tree["statements"]) != 1:
         raise QueryRefused(f"only one SELECT statement can be run here, not {len(tree['statements'])}")

@@ -124,23 +124,32 @@ def _locked(connection: duckdb.DuckDBPyConnection, lake: Lake) -> duckdb.DuckDBP
 def _load_index(connection: duckdb.DuckDBPyConnection, lake: Lake) -> None:
     """The index as it is on disk, then what it lacks, and every run that it does not know to have ended."""
     catalog = Catalog(lake)
-    for table, schema in SCHEMAS.items():
-        files = catalog.files(table)
-        if files:
-            columns = ", ".join(schema.names)
-            connection.execute(
-                f"INSERT INTO index_{table} SELECT {columns} FROM read_parquet(?)",  # noqa: S608 - our own names
-                [files],
-            )
+    loaded = {table for table in SCHEMAS if _load_table(connection, table, catalog.files(table))}
     known = {row[0] for row in connection.execute("SELECT id FROM index_artifacts").fetchall()}
     late = [lake.manifest(id_) for id_ in lake.ids() if id_ not in known and lake.is_committed(id_)]
     _insert(connection, "artifacts", [artifact_row(manifest) for manifest in late])
     ended = connection.execute("SELECT run_id FROM index_runs WHERE finished_at IS NOT NULL").fetchall()
     runs = Runs(lake.files)
-    unsettled = [runs.get(run_id) for run_id in sorted(set(runs.ids()) - {row[0] for row in ended})]
+    unsettled = [runs.listed(run_id) for run_id in sorted(set(runs.ids()) - {row[0] for row in ended})]
     _insert(connection, "runs", [run_row(record) for record in unsettled])
-    used = connection.execute("SELECT run_id, artifact FROM index_uses").fetchall()
-    _insert(connection, "uses", unrecorded_uses(unsettled, late, set(used)))
+    if "uses" in loaded:
+        used = connection.execute("SELECT run_id, artifact FROM index_uses").fetchall()
+        _insert(connection, "uses", unrecorded_uses(unsettled, late, set(used)))
+    else:  # then the other two tables do not tell what is lacking
+        _insert(connection, "uses", unrecorded_uses(list(runs.all()), lake.manifests(), ()))
+
+
+def _load_table(connection: duckdb.DuckDBPyConnection, table: str, files: Sequence[str]) -> bool:
+    """Load a table of the index; false when it is absent, or a file of it is gone or damaged."""
+    if not files:
+        return False
+    columns = ", ".join(SCHEMAS[table].names)
+    sql = f"INSERT INTO index_{table} SELECT {columns} FROM read_parquet(?)"  # noqa: S608 - our own names
+    try:
+        connection.execute(sql, [files])
+    except duckdb.Error:
+        return False
+    return True
 
 
 def _insert(connection: duckdb.DuckDBPyConnection, table: str, rows: Sequence[Mapping[str, Any]]) -> None:

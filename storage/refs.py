@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from storage.errors import RefConflict
+from storage.errors import DamagedRecord, RefConflict
 from storage.files import Files
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
@@ -24,12 +24,19 @@ class Refs:
     files: Files
 
     def get(self, name: str) -> tuple[Any, int] | None:
-        """The value and version of a name, or None when it was never set; ValueError for a malformed name."""
+        """The value and version of a name, or None when it was never set.
+
+        Raises DamagedRecord for a file that cannot be read, ValueError for a malformed name.
+        """
         versions = self.files.list(_folder(name))
         if not versions:
             return None
-        last = versions[-1]
-        return json.loads(self.files.read(f"{_folder(name)}/{last}"))["value"], int(last.removesuffix(".json"))
+        last = f"{_folder(name)}/{versions[-1]}"
+        try:
+            return json.loads(self.files.read(last))["value"], int(versions[-1].removesuffix(".json"))
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
+            remedy = "restore it, or delete it to go back to the name's value before"
+            raise DamagedRecord(self.files.path(last), remedy) from error
 
     def set(self, name: str, value: object, expect: int) -> int:
         """Move a name from version ``expect`` (0: not yet set) to ``value`` (JSON); returns the new version.

@@ -6,6 +6,7 @@
 A run whose process is gone without the second file has died; that is read off, never written.
 """
 
+import contextlib
 import json
 import os
 import platform
@@ -15,7 +16,7 @@ from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Literal
 
-from storage.errors import UnknownRun
+from storage.errors import DamagedRecord, UnknownRun
 from storage.files import Files
 
 How = Literal["created", "reused"]
@@ -34,7 +35,10 @@ class Use:
 
 @dataclass(frozen=True)
 class RunRecord:
-    """One run. ``status`` is running, died, completed, failed or interrupted; times are UTC in ISO 8601."""
+    """One run. ``status`` is running, died, completed, failed or interrupted; times are UTC in ISO 8601.
+
+    In a listing it is also damaged: ``message`` then names the file, and the fields hold what can still be read.
+    """
 
     run_id: str
     name: str
@@ -99,17 +103,25 @@ class Runs:
         return replace(record, **{**end, "uses": tuple(uses)})
 
     def get(self, run_id: str) -> RunRecord:
-        """The record of a run; raises UnknownRun."""
+        """The record of a run; raises UnknownRun, or DamagedRecord for a file that cannot be read."""
+        record = self._started(run_id)
+        name = f"runs/{run_id}/finished.json"
         try:
-            started = json.loads(self.files.read(f"runs/{run_id}/started.json"))
-        except (FileNotFoundError, NotADirectoryError) as error:
-            raise UnknownRun(f"no run {run_id!r} in {self.files.root}; `editflow runs` lists them") from error
-        try:
-            end = json.loads(self.files.read(f"runs/{run_id}/finished.json"))
+            with self._sound(name):
+                end = json.loads(self.files.read(name))
+                return replace(record, **{**end, "uses": tuple(Use(**use) for use in end["uses"])})
         except FileNotFoundError:
-            record = RunRecord(**started)
             return record if _alive(record) else replace(record, status="died")
-        return RunRecord(**started, **{**end, "uses": tuple(Use(**use) for use in end["uses"])})
+
+    def listed(self, run_id: str) -> RunRecord:
+        """The record of a run for a listing: one that is damaged says so and hides no other."""
+        try:
+            return self.get(run_id)
+        except DamagedRecord as error:
+            record = RunRecord(run_id, "", {}, None, "", {}, "", 0, 0.0)
+            with contextlib.suppress(DamagedRecord):
+                record = self._started(run_id)
+            return replace(record, run_id=run_id, status="damaged", message=str(error))
 
     def ids(self) -> list[str]:
         """All run ids; those made here sort by time."""
@@ -120,8 +132,25 @@ class Runs:
         return self.files.exists(f"runs/{run_id}/finished.json")
 
     def all(self) -> Iterator[RunRecord]:
-        """Every run, oldest first."""
-        return map(self.get, self.ids())
+        """Every run, oldest first, as ``listed``."""
+        return map(self.listed, self.ids())
+
+    def _started(self, run_id: str) -> RunRecord:
+        name = f"runs/{run_id}/started.json"
+        try:
+            with self._sound(name):
+                return RunRecord(**json.loads(self.files.read(name)))
+        except (FileNotFoundError, NotADirectoryError) as error:
+            raise UnknownRun(f"no run {run_id!r} in {self.files.root}; `editflow runs` lists them") from error
+
+    @contextlib.contextmanager
+    def _sound(self, name: str) -> Iterator[None]:
+        """Turn what damaged JSON gives rise to into DamagedRecord."""
+        try:
+            yield
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
+            remedy = "restore it, or remove the run's folder: its artifacts are whole and stay"
+            raise DamagedRecord(self.files.path(name), remedy) from error
 
 
 def new_run_id() -> str:

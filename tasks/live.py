@@ -21,6 +21,7 @@ from storage.codec import vectors
 from storage.identity import recipe_id
 from storage.store import Lake, Manifest
 from tasks.errors import StateMismatch
+from tasks.progress import working
 
 CHECKPOINT_VERSION = 1
 
@@ -36,7 +37,8 @@ class LiveModel:
     @classmethod
     def load(cls, folder: Path, dtype: str, device: str) -> LiveModel:
         """Read the model from its folder. This is the only place where weights are loaded."""
-        return cls(load(folder, dtype, device))
+        with working("loading the model"):
+            return cls(load(folder, dtype, device))
 
     def pristine(self) -> EditableModel:
         """The model as it was loaded."""

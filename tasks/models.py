@@ -9,15 +9,17 @@ import os
 import shutil
 import tempfile
 from collections.abc import Mapping
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from editing.errors import InvalidOption, UnknownModel
-from storage.store import ArtifactRef, Lake
+from storage.store import ArtifactRef, Lake, Manifest
 from tasks.environment import environment
-from tasks.errors import UnknownSource
+from tasks.errors import StateMismatch, UnknownSource
 from tasks.fetch import MODEL, cache, fetch
+from tasks.progress import working
 
 if TYPE_CHECKING:
     from tasks.live import LiveModel
@@ -102,19 +104,36 @@ def identify(lake: Lake, source: str, dtype: str, device: str, run: str | None) 
     the folder's file names, sizes and times, so a model that did not change is not loaded to be recognised.
     """
     folder = model_folder(source).resolve()
+    known = _remembered(lake, folder, dtype)
+    found = lake.find(known) if known is not None else None
+    if found is not None:
+        return found.ref, True
+    ref = _pin(lake, folder, dtype, device, run)
+    _remember(lake, folder, dtype, ref.id)
+    return ref, False
+
+
+def _memory(lake: Lake, folder: Path, dtype: str) -> Path:
+    """The file that remembers what a folder, with the files it has now, holds."""
     files = sorted((p.name, p.stat().st_size, p.stat().st_mtime_ns) for p in folder.iterdir() if p.is_file())
     mark = hashlib.sha256(json.dumps([str(folder), dtype, files]).encode()).hexdigest()
-    memory = Path(lake.uri) / "fingerprints" / f"{mark}.json"
-    if memory.is_file():
-        known = lake.find(json.loads(memory.read_text())["model"])
-        if known is not None:
-            return known.ref, True
-    ref = _pin(lake, folder, dtype, device, run)
+    return Path(lake.uri) / "fingerprints" / f"{mark}.json"
+
+
+def _remembered(lake: Lake, folder: Path, dtype: str) -> str | None:
+    """The id of the model that the folder was found to hold, unless its files have changed since."""
+    try:
+        return str(json.loads(_memory(lake, folder, dtype).read_text())["model"])
+    except (FileNotFoundError, ValueError, KeyError):  # a damaged memory is no memory
+        return None
+
+
+def _remember(lake: Lake, folder: Path, dtype: str, model: str) -> None:
+    memory = _memory(lake, folder, dtype)
     memory.parent.mkdir(parents=True, exist_ok=True)
     draft = memory.with_suffix(f".{os.getpid()}")
-    draft.write_text(json.dumps({"model": ref.id, "folder": str(folder)}))
+    draft.write_text(json.dumps({"model": model, "folder": str(folder)}))
     draft.replace(memory)
-    return ref, False
 
 
 def _pin(lake: Lake, folder: Path, dtype: str, device: str, run: str | None) -> ArtifactRef:
@@ -124,7 +143,8 @@ def _pin(lake: Lake, folder: Path, dtype: str, device: str, run: str | None) -> 
     from storage.kinds import kind
 
     live = open_model(str(folder), dtype, device)
-    rows = [vars(t) for t in tensor_digests(live.pristine())]
+    with working("digesting the model"):
+        rows = [vars(t) for t in tensor_digests(live.pristine())]
     listing = hashlib.sha256("".join(f"{r['tensor']}\0{r['digest']}\n" for r in rows).encode()).hexdigest()
     spec = {"stage": "model", "tensors": listing, "files": files_digest(folder)}
     model = live.model
@@ -160,13 +180,42 @@ def open_model(folder: str, dtype: str, device: str) -> LiveModel:
 
 
 def live_model(lake: Lake, state: str, device: str) -> LiveModel:
-    """The loaded model that a state belongs to, from the folder recorded when it was pinned."""
+    """The loaded model that a state belongs to. Raises UnknownSource or StateMismatch."""
     from tasks.live import links
 
-    about = links(lake, state)[0].about
-    folder = Path(str(about["folder"]))
-    if not folder.is_dir():
-        raise UnknownSource(
-            f"the model's folder {folder} is gone: put it back, or run `editflow fetch` for the default"
+    model = links(lake, state)[0]
+    dtype = str(model.about["dtype"])
+    return open_model(str(_folder_of(lake, model, dtype, device)), dtype, device)
+
+
+def _folder_of(lake: Lake, model: Manifest, dtype: str, device: str) -> Path:
+    """Where a pinned model lies now: a folder known to hold it whose files have not changed since.
+
+    A folder whose files did change is loaded and digested once more, so other weights never pass for the model's.
+    """
+    folders = [folder for folder in _folders(lake, model) if folder.is_dir()]
+    for folder in folders:
+        if _remembered(lake, folder, dtype) == model.id:
+            return folder
+    for folder in folders:
+        found = _pin(lake, folder, dtype, device, None).id
+        _remember(lake, folder, dtype, found)
+        if found == model.id:
+            return folder
+    if folders:
+        raise StateMismatch(
+            f"{folders[0]} no longer holds model {model.id[:12]}: put its files back, or use a fresh lake"
         )
-    return open_model(str(folder), str(about["dtype"]), device)
+    first = model.about["folder"]
+    raise UnknownSource(f"the model's folder {first} is gone: put it back, or run `editflow fetch` and the spec again")
+
+
+def _folders(lake: Lake, model: Manifest) -> list[Path]:
+    """The folders that a model was found in, the first one first."""
+    found = [Path(str(model.about["folder"]))]
+    for memory in sorted((Path(lake.uri) / "fingerprints").glob("*.json")):
+        with suppress(ValueError, KeyError):
+            known = json.loads(memory.read_text())
+            if known["model"] == model.id:
+                found.append(Path(known["folder"]))
+    return list(dict.fromkeys(found))

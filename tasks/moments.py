@@ -17,7 +17,7 @@ from editing.models.moments import second_moments
 from editing.models.windows import windows
 from storage.codec import matrices, matrix_rows, packed_matrices, packed_rows, vectors, vectors_column
 from storage.kinds import kind
-from tasks.progress import bar
+from tasks.progress import bar, working
 from tasks.stage import Stage, Work
 
 if TYPE_CHECKING:
@@ -62,10 +62,12 @@ def _second_moment(work: Work) -> pa.Table:
 
 def _merge(work: Work) -> pa.Table:
     """The partitions' moments added in their order."""
-    parts = [read_moments(work.lake, part) for part in work.many("second_moment")]
-    merged = parts[0]
-    for part in parts[1:]:
-        merged = {layer: merged[layer].merge(part[layer]) for layer in merged}
+    with working("merging second moments"):
+        first, *others = work.many("second_moment")
+        merged = read_moments(work.lake, first)
+        for other in others:  # one at a time: a partition's moments of wide layers fill gigabytes
+            part = read_moments(work.lake, other)
+            merged = {layer: merged[layer].merge(part[layer]) for layer in merged}
     for layer, moment in merged.items():
         if moment.count < moment.d:
             warnings.warn(
@@ -81,7 +83,8 @@ def _merge(work: Work) -> pa.Table:
 def _spectrum(work: Work) -> pa.Table:
     """Eigenvalues and eigenvectors of one layer's mean second moment."""
     layer = work.spec["layer"]
-    spectrum = decompose(read_moments(work.lake, work.one("second_moment"))[layer].mean())
+    with working(f"spectrum of layer {layer}"):
+        spectrum = decompose(read_moments(work.lake, work.one("second_moment"))[layer].mean())
     d = len(spectrum.eigenvalues)
     return pa.table(
         {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
@@ -32,3 +32,11 @@ def bar(what: str, total: int | None, unit: str) -> Iterator[Callable[[int], Non
             progress.update(task, speed=f"{speed:.3g} {unit}/s" if speed else "")
 
         yield advance
+
+
+@contextmanager
+def working(what: str) -> Iterator[None]:
+    """A spinner on standard error for a step of a few seconds that cannot say how far it is; only on a terminal."""
+    console = Console(stderr=True)
+    with console.status(f"{what} …") if console.is_terminal else nullcontext():
+        yield

@@ -94,18 +94,20 @@ def _records(path: Path) -> Iterator[tuple[str, Any]]:
     except (UnicodeDecodeError, OSError) as error:
         raise BadRecord(f"{path} cannot be read as UTF-8 text: {error}") from None
     if text.lstrip().startswith("["):
-        for n, record in enumerate(_parse(text, str(path)), 1):
+        for n, record in enumerate(_parse(text, str(path), "mend the array"), 1):
             yield f"{path}, record {n}", record
         return
     # Not splitlines: it also cuts at U+2028 and others, which may stand inside a JSON string.
     for n, line in enumerate(text.split("\n"), 1):
         if line.strip():
             where = f"{path}, line {n}"
-            yield where, _parse(line, where)
+            yield where, _parse(line, where, "mend the line or remove it")
 
 
-def _parse(text: str, where: str) -> Any:
+def _parse(text: str, where: str, remedy: str) -> Any:
     try:
         return json.loads(text)
-    except json.JSONDecodeError as error:
-        raise BadRecord(f"{where}: not JSON ({error}); mend the line or remove it") from None
+    except RecursionError:
+        raise BadRecord(f"{where}: nested too deeply; {remedy}") from None
+    except ValueError as error:  # also a number of more digits than Python takes
+        raise BadRecord(f"{where}: not JSON ({error}); {remedy}") from None

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +21,7 @@ from tasks.environment import environment
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    from _typeshed import DataclassInstance
     from prefect.context import TaskRunContext
 
     from editing.models.editable import EditableModel
@@ -66,6 +67,16 @@ class Work:
     def model(self, role: str) -> EditableModel:
         """The model in the state of a role."""
         return self.live(role).at(self.lake, self.one(role))
+
+
+def recipe(options: DataclassInstance) -> dict[str, Any]:
+    """An options object as part of a recipe.
+
+    A field that is added later is declared with `metadata={"added": True}` and left out while it has its default, so
+    that the ids of everything made before stay what they are.
+    """
+    named = {f.name: (getattr(options, f.name), f) for f in fields(options)}
+    return {name: value for name, (value, f) in named.items() if not (f.metadata.get("added") and value == f.default)}
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ def sample_contexts(model: EditableModel, options: ContextOptions) -> list[str]:
     for _ in range(options.tokens):
         rows = Rows.pad(sequences, model.device)
         hidden = run(model, rows)[torch.arange(len(sequences)), rows.lengths - 1]
-        top = model.logits(hidden).float().cpu().topk(options.top_k)
+        top = model.logits(hidden).float().cpu().topk(min(options.top_k, model.model.config.vocab_size))
         picks = torch.multinomial(top.values.softmax(-1), 1, generator=generator)
         for sequence, token in zip(sequences, top.indices.gather(1, picks)[:, 0].tolist(), strict=True):
             sequence.append(token)

@@ -24,12 +24,13 @@ class ContextOptions:
     top_k: int = 5
     seed: int = 0
 
-    __pydantic_config__ = {"extra": "forbid"}  # noqa: RUF012
+    __pydantic_config__ = {"extra": "forbid", "allow_inf_nan": False}  # noqa: RUF012
 
     def __post_init__(self) -> None:
         _require(0 <= self.count <= 50, f"contexts.count = {self.count}: choose 0…50")
         _require(1 <= self.tokens <= 100, f"contexts.tokens = {self.tokens}: choose 1…100")
         _require(self.top_k >= 1, f"contexts.top_k = {self.top_k}: choose at least 1")
+        _require(0 <= self.seed < 2**53, f"contexts.seed = {self.seed}: choose 0…2^53 − 1")
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ class TargetValueOptions:
     kl_prompt: str = "{} is a"
     facts_per_pass: int = 8
 
-    __pydantic_config__ = {"extra": "forbid"}  # noqa: RUF012
+    __pydantic_config__ = {"extra": "forbid", "allow_inf_nan": False}  # noqa: RUF012
 
     def __post_init__(self) -> None:
         _require(self.learning_rate > 0, f"target_values.learning_rate = {self.learning_rate}: must be above 0")

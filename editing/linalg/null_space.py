@@ -26,7 +26,7 @@ class Threshold:
     rule: Rule = "absolute"
     value: float = 2e-2
 
-    __pydantic_config__ = {"extra": "forbid"}  # noqa: RUF012  (read by pydantic when a spec is validated)
+    __pydantic_config__ = {"extra": "forbid", "allow_inf_nan": False}  # noqa: RUF012  (read by pydantic when a spec is validated)
 
     def __post_init__(self) -> None:
         if self.value < 0 or (self.rule != "absolute" and self.value > 1):

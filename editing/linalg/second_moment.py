@@ -15,7 +15,7 @@ class SecondMoment:
     """Running sum Σ k kᵀ over keys k ∈ R^d (MEMIT, arXiv 2210.07229, eq. 14, before the division by n).
 
     `total` is d × d float64, `count` the number of keys in it. `add` costs 2·n·d² operations in the keys' own
-    dtype; only its d × d result is widened, so a batch of float32 keys costs a float32 product.
+    dtype, float32 at least; only its d × d result is widened, so a batch of float32 keys costs a float32 product.
     """
 
     total: Tensor
@@ -33,6 +33,8 @@ class SecondMoment:
 
     def add(self, keys: Tensor) -> None:
         """Add n keys, shape (n, d). Raises NonFinite before anything is changed."""
+        # Sums of half-precision products lose the small eigenvalues that the null space is made of.
+        keys = keys if keys.dtype == torch.float64 else keys.float()
         product = keys.T @ keys
         if not bool(torch.isfinite(product).all()):
             raise NonFinite("NaN or infinity among the keys of the corpus: check the model's weights and dtype")

@@ -79,11 +79,19 @@ class ProjectedRidge:
         """V (d_in, n) for the n keys that joined last."""
         if self._basis is not None:
             A1 = self._basis.T @ keys.to(torch.float64)
-            return self._basis @ torch.cholesky_solve(A1, torch.linalg.cholesky(self._inner))
+            return self._basis @ torch.cholesky_solve(A1, _cholesky(self._inner))
         n = keys.shape[1]
         selector = torch.zeros(self._projected.shape[1], n, dtype=torch.float64)
         selector[-n:] = torch.eye(n, dtype=torch.float64)
         return self._projected @ torch.cholesky_solve(selector, self._factor)
+
+
+def _cholesky(matrix: Tensor) -> Tensor:
+    """Lower Cholesky factor. Raises InvalidOption where the ridge is lost in rounding beside the keys."""
+    factor, failed = torch.linalg.cholesky_ex(matrix)
+    if int(failed):
+        raise InvalidOption("the update's system is singular: raise edit.ridge, or drop facts that say the same twice")
+    return factor  # type: ignore[no-any-return]
 
 
 def _grow_cholesky(factor: Tensor, old: Tensor, new: Tensor, ridge: float) -> Tensor:
@@ -91,11 +99,10 @@ def _grow_cholesky(factor: Tensor, old: Tensor, new: Tensor, ridge: float) -> Te
     n, N = new.shape[1], old.shape[1]
     corner = new.T @ new + ridge * torch.eye(n, dtype=torch.float64)
     if N == 0:
-        first: Tensor = torch.linalg.cholesky(corner)
-        return first
+        return _cholesky(corner)
     cross = torch.linalg.solve_triangular(factor, old.T @ new, upper=False)
     grown = torch.zeros(N + n, N + n, dtype=torch.float64)
     grown[:N, :N] = factor
     grown[N:, :N] = cross.T
-    grown[N:, N:] = torch.linalg.cholesky(corner - cross.T @ cross)
+    grown[N:, N:] = _cholesky(corner - cross.T @ cross)
     return grown

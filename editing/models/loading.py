@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
+from contextlib import redirect_stderr
 from dataclasses import dataclass
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -69,8 +71,10 @@ def convert_gguf(gguf: Path, folder: Path) -> None:
     _hush()
     try:
         where = {"pretrained_model_name_or_path": str(gguf.parent), "gguf_file": gguf.name}
-        model: Any = AutoModelForCausalLM.from_pretrained(**where, dtype=torch.float32)
-        tokenizer = AutoTokenizer.from_pretrained(**where)
+        # A bar of the reader's own goes to standard error whatever the verbosity; failures come as exceptions.
+        with redirect_stderr(StringIO()):
+            model: Any = AutoModelForCausalLM.from_pretrained(**where, dtype=torch.float32)
+            tokenizer = AutoTokenizer.from_pretrained(**where)
     except (OSError, ValueError, KeyError, NotImplementedError) as error:
         raise UnknownModel(f"{gguf} cannot be read as a GGUF model: {_first_line(error)}") from error
     # The weights are plain float32 now; the mark of their former quantisation would refuse the save.

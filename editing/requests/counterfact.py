@@ -36,7 +36,9 @@ def _request(where: str, record: Any) -> EditRequest:
     prompt = _field(where, rewrite, "prompt", str)
     subject = _field(where, rewrite, "subject", str)
     new = _target(where, rewrite, "target_new")
-    fallback = hashlib.sha256(f"{prompt}\0{subject}\0{new}".encode()).hexdigest()[:16]
+    # What no UTF-8 can hold is refused, with its place, when the request is checked.
+    content = f"{prompt}\0{subject}\0{new}".encode(errors="surrogatepass")
+    fallback = hashlib.sha256(content).hexdigest()[:16]
     return EditRequest(
         request_id=fallback if record.get("case_id") is None else str(record["case_id"]),
         prompt=prompt,

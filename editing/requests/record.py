@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 from editing.errors import InvalidRequest
+
+# Half of a surrogate pair: JSON can write it alone, UTF-8 cannot.
+_HALF = re.compile("[\ud800-\udfff]")
 
 
 @dataclass(frozen=True)
@@ -34,6 +38,9 @@ class EditRequest:
 def check(request: EditRequest, where: str) -> None:
     """Raise InvalidRequest, naming `where` the record stands, unless the request can be edited."""
     slots = request.prompt.count("{}")
+    broken = next(filter(_HALF.search, _texts(request)), None)
+    if broken is not None:
+        raise InvalidRequest(where, f"{broken!r} holds half a character", "write the whole one (a surrogate pair)")
     if not request.subject.strip():
         raise InvalidRequest(where, "the subject is empty", "name what the fact is about")
     if slots == 0 and request.subject not in request.prompt:
@@ -53,22 +60,40 @@ def check(request: EditRequest, where: str) -> None:
 
 
 def check_all(located: Iterable[tuple[str, EditRequest]]) -> list[EditRequest]:
-    """Check each request and that no two of them duplicate or contradict each other."""
-    seen: dict[tuple[str, str], tuple[str, EditRequest]] = {}
+    """Check each request and that no two of them duplicate or contradict each other.
+
+    Two do when subject and prompt are the same, or subject and relation, up to spaces and the subject's case.
+    """
+    seen: dict[tuple[str, ...], tuple[str, EditRequest]] = {}
     ids: dict[str, str] = {}
     requests: list[EditRequest] = []
     for where, request in located:
         check(request, where)
-        key = (request.subject.strip().lower(), request.prompt)
-        if key in seen:
-            earlier, other = seen[key]
+        met = [seen[key] for key in _facts(request) if key in seen]
+        if met:
+            earlier, other = met[0]
             same = other.target_new == request.target_new
             what = "duplicates" if same else f"contradicts (→ {other.target_new!r}, → {request.target_new!r})"
             raise InvalidRequest(where, f"{request.filled!r} {what} {earlier}", "keep one of the two")
         if request.request_id in ids:
             what = f"id {request.request_id!r} is already used at {ids[request.request_id]}"
             raise InvalidRequest(where, what, "give each record its own case_id")
-        seen[key] = (where, request)
+        seen |= dict.fromkeys(_facts(request), (where, request))
         ids[request.request_id] = where
         requests.append(request)
     return requests
+
+
+def _texts(request: EditRequest) -> tuple[str, ...]:
+    prompts = (*request.paraphrase_prompts, *request.neighborhood_prompts)
+    names = (request.request_id, request.relation)
+    return (request.prompt, request.subject, request.target_new, request.target_true, *names, *prompts)
+
+
+def _facts(request: EditRequest) -> list[tuple[str, ...]]:
+    """What a request is about: subject and prompt, and subject and relation where it has one."""
+    subject, prompt = (" ".join(text.split()) for text in (request.subject, request.prompt))
+    facts: list[tuple[str, ...]] = [("prompt", subject.casefold(), prompt)]
+    if request.relation:
+        facts.append(("relation", subject.casefold(), request.relation))
+    return facts

@@ -36,17 +36,21 @@ def ask(
     record = find_run(store, run)
     if record.state is None:
         raise UsageError(f"run {record.run_id} is {record.status} and has no edited model: ask a completed one")
+    import torch
+
     from editing.models.generation import continue_text
     from tasks.live import links
     from tasks.models import live_model
+    from tasks.progress import working
 
+    # The thread count may move the last bits, and the state's digests are checked against those it was made with.
+    torch.set_num_threads(int(store.manifest(record.state).environment.get("threads", torch.get_num_threads())))
     base = links(store, record.state)[0].id
     live = live_model(store, base, "cpu")
-    answers = [
-        {"model": name, "continuation": prompt + continue_text(live.at(store, state), prompt, tokens)}
-        for name, state in (("base", base), ("edited", record.state))
-    ]
+    states = {"base": base, "edited": record.state}
+    with working("asking both models"):
+        said = {name: continue_text(live.at(store, state), prompt, tokens) for name, state in states.items()}
     if json:
-        print_json({"run": record.run_id, "prompt": prompt, **{a["model"]: a["continuation"] for a in answers}})
+        print_json({"run": record.run_id, "prompt": prompt, **said})
     else:
-        print_table(answers)
+        print_table([{name: f"{prompt}{text}" for name, text in said.items()}])

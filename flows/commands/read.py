@@ -133,11 +133,23 @@ def query(sql: str, /, *, lake: LakeFlag = None, json: JsonFlag = False) -> None
     from storage.query import query as answer
 
     table = answer(open_lake(lake), sql)
+    table = table.rename_columns(distinct(table.column_names))
     rows = table.to_pylist()
     if json:
         print_json(rows)
     else:
         print_table(rows, table.column_names)
+
+
+def distinct(names: Sequence[str]) -> list[str]:
+    """Column names without repeats: the second of a name gets _2 at its end, the third _3."""
+    from itertools import count
+
+    given: list[str] = []
+    for name in names:
+        endings = (f"{name}_{n}" for n in count(2))
+        given.append(name if name not in given else next(e for e in endings if e not in given and e not in names))
+    return given
 
 
 def open_lake(lake: str | None) -> Lake:
@@ -165,6 +177,8 @@ def find_run(lake: Lake, name: str) -> RunRecord:
     from storage.errors import UnknownRun
     from storage.runs import Runs
 
+    if not name.strip():
+        raise UsageError("the run's name is empty: give an id, the start of one, a spec's name or `last`")
     known = Runs(lake.files)
     with contextlib.suppress(UnknownRun):
         return known.get(name)
@@ -175,7 +189,7 @@ def find_run(lake: Lake, name: str) -> RunRecord:
         raise UsageError(
             f"{len(by_prefix)} runs match {name!r} in {lake.uri}: `editflow runs` lists them{_near(name, records)}"
         )
-    return matching[-1]
+    return known.get(matching[-1].run_id)  # which refuses a damaged record
 
 
 def _near(name: str, records: Sequence[RunRecord]) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from cyclopts import Parameter
+from rich.markup import escape
 
 from flows.output import default_lake, print_json, print_line, print_table
 
@@ -38,7 +39,7 @@ def run(
 
     checked = load_spec(spec, set_ or ())
     place = Lake.open(lake or default_lake()).uri
-    print_line(f"[bold]{checked.name}[/] in {place}")
+    print_line(f"[bold]{checked.name}[/] in {escape(place)}")
     own = server.prepare()
     if left := server.reap():
         print_line(f"  ended {left} Prefect server{'s' * (left > 1)} that a killed run had left behind")

@@ -1,4 +1,5 @@
--- One row per run: what was asked and how it ended; status is running, died, completed, failed or interrupted.
+-- One row per run: what was asked and how it ended; status is running, died, completed, failed,
+-- interrupted, or damaged when its record cannot be read.
 CREATE VIEW runs AS
 SELECT DISTINCT ON (run_id)
     run_id, name, status, started_at::TIMESTAMP AS started_at, finished_at::TIMESTAMP AS finished_at,

@@ -19,6 +19,7 @@ TEXT = (DOCS / "requests.md").read_text(encoding="utf-8")
 STARTER = DOCS.parent / "specs" / "facts" / "starter.jsonl"
 FIRST = {
     "case_id": 1,
+    "relation": "country",
     "requested_rewrite": {"subject": "Paris", "prompt": "{} lies in", "target_new": "Italy", "target_true": "France"},
 }
 
@@ -34,6 +35,7 @@ WRONG: dict[str, Any] = {
     "field of another type": other(subject=7),
     "no target": other(target_new=None),
     "prompts not a list of texts": other() | {"paraphrase_prompts": "one"},
+    "text that UTF-8 cannot hold": other(subject="Ly\ud800on"),
     "empty subject": other(subject=" "),
     "subject not in its prompt": other(prompt="It lies in"),
     "not exactly one `{}`": other(prompt="{} and {} lie in"),
@@ -42,8 +44,11 @@ WRONG: dict[str, Any] = {
     "prompt empty or ends with a space": other(prompt="{} lies in "),
     "duplicate": other(subject="paris"),
     "contradiction": other(subject="Paris", target_new="Spain"),
+    "contradiction in another prompt": other(subject="Paris", prompt="{} is in", target_new="Spain")
+    | {"relation": "country"},
     "id used twice": other(case_id=1),
 }
+UNREADABLE = {"not JSON": "nonsense", "nested too deeply": '{"case_id": ' + "[" * 100_000}
 
 
 def listed() -> dict[str, str]:
@@ -53,13 +58,13 @@ def listed() -> dict[str, str]:
 
 
 def test_every_message_is_listed() -> None:
-    assert set(listed()) == {*WRONG, "not JSON"}
+    assert set(listed()) == {*WRONG, *UNREADABLE}
 
 
-@pytest.mark.parametrize("problem", ["not JSON", *WRONG])
+@pytest.mark.parametrize("problem", [*UNREADABLE, *WRONG])
 def test_a_message_is_what_the_table_says(problem: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    second = json.dumps(WRONG[problem]) if problem in WRONG else "nonsense"
+    second = UNREADABLE.get(problem) or json.dumps(WRONG[problem])
     Path("facts.jsonl").write_text(f"{json.dumps(FIRST)}\n{second}\n", encoding="utf-8")
     with pytest.raises((EditingError, TaskError)) as caught:
         load_requests(Path("facts.jsonl"))

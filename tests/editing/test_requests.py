@@ -63,8 +63,11 @@ def test_a_record_is_read_whole() -> None:
         ("requested_rewrite.prompt", "the capital of France is", "has 0 `{}`"),
         ("requested_rewrite.prompt", "{} and {} is", "has 2 `{}`"),
         ("requested_rewrite.prompt", "the capital of {} is ", "ends with a space"),
-        ("requested_rewrite.prompt", 5, "'prompt' is a int"),
+        ("requested_rewrite.prompt", 5, "'prompt' is a number"),
         ("requested_rewrite.subject", " ", "subject is empty"),
+        ("requested_rewrite.subject", "Fr\ud800ance", r"'Fr\ud800ance' holds half a character"),
+        ("case_id", "\udfff", r"'\udfff' holds half a character"),
+        ("paraphrase_prompts", ["in\ud800 France"], "holds half a character"),
         ("requested_rewrite.target_new", {"str": ""}, "new target is empty"),
         ("requested_rewrite.target_new", {"text": "x"}, "'target_new' is missing or not text"),
         ("requested_rewrite.target_new", {"str": "Paris"}, "are both 'Paris'"),
@@ -82,7 +85,7 @@ def test_what_is_wrong_is_named_with_its_place(path: str, value: Any, message: s
 
 
 def test_a_record_must_be_an_object() -> None:
-    with pytest.raises(InvalidRequest, match="must be an object, not list"):
+    with pytest.raises(InvalidRequest, match="must be an object, not a list"):
         request_of([1])
 
 
@@ -99,6 +102,32 @@ def test_duplicates_and_conflicts(path: str, value: Any, message: str) -> None:
     with pytest.raises(InvalidRequest, match=r"^facts.jsonl, line 2: ") as caught:
         check_all(read(pair))
     assert message in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("rewrite", "relation", "message"),
+    [
+        ({"prompt": "the  capital of {} is"}, None, "duplicates"),
+        ({"prompt": "the  capital of {} is", "target_new": "Nice"}, None, "contradicts (→ 'Rome', → 'Nice')"),
+        ({"subject": "FRANCE"}, None, "duplicates"),
+        ({"prompt": "{} is ruled from", "subject": "france"}, "capital", "duplicates"),
+        ({"prompt": "{} is ruled from", "target_new": "Nice"}, "capital", "contradicts (→ 'Rome', → 'Nice')"),
+        ({"prompt": "{} is ruled from", "target_new": "Nice"}, None, None),
+        ({"prompt": "{} is ruled from", "target_new": "Nice"}, "seat", None),
+        ({"prompt": "{} is ruled from", "subject": "Spain"}, "capital", None),
+    ],
+)
+def test_one_fact_in_other_words(rewrite: dict[str, str], relation: str | None, message: str | None) -> None:
+    """Subject and relation make a fact, and so do subject and prompt; the last three rows are the control."""
+    first = {**RECORD, "relation": "capital"}
+    second = {"case_id": 8, "relation": relation, "requested_rewrite": {**RECORD["requested_rewrite"], **rewrite}}
+    pair = read([("facts.jsonl, line 1", first), ("facts.jsonl, line 2", second)])
+    if message is None:
+        assert len(check_all(pair)) == 2
+    else:
+        with pytest.raises(InvalidRequest, match=r"^facts.jsonl, line 2: ") as caught:
+            check_all(pair)
+        assert f"{message} facts.jsonl, line 1" in str(caught.value)
 
 
 @pytest.mark.parametrize("bos", [False, True])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -34,6 +35,7 @@ from storage.errors import StorageError
         ("SELECT * FROM artefacts", ["artefacts", "artifacts"]),
         ("SELECT nothing FROM artifacts", ["nothing"]),
         ("SELEC 1", []),
+        ("SELECT " + " + ".join(["1"] * 900), ["nested too deeply"]),
         ("", []),
     ],
 )
@@ -52,6 +54,7 @@ def test_sql_that_only_reads_passes(reference) -> None:
     ("arguments", "fragments"),
     [
         (["show", "nobody"], ["0 runs match 'nobody'"]),
+        (["show", ""], ["the run's name is empty"]),
         (["show", "tinny"], ["0 runs match 'tinny'", "'tiny'"]),
         (["ask", "nobody", "the city"], ["0 runs match 'nobody'"]),
         (["ask", "tiny", "  "], ["prompt is empty"]),
@@ -81,6 +84,21 @@ def test_asking_a_failed_run(world: World, server: str, tmp_path: Path) -> None:
     (row,) = editflow("runs", "--json", "--lake", lake).json
     assert (row["status"], "out of range" in row["message"]) == ("failed", True)
     assert editflow("show", "tiny", "--lake", lake).code == 0
+
+
+@pytest.mark.parametrize("name", ["started.json", "finished.json"])
+def test_a_damaged_run_record(reference, copied: Path, name: str) -> None:
+    """It is listed as damaged, asked for it is one line, and it hides no other run."""
+    whole = reference.record["run_id"]
+    shutil.copytree(copied / "runs" / whole, copied / "runs" / "19700101T000000-damage")
+    damaged = copied / "runs" / "19700101T000000-damage" / name
+    damaged.write_text("{")
+    rows = {row["run"]: row for row in editflow("runs", "--json", "--lake", copied).json}
+    assert {run: row["status"] for run, row in rows.items()} == {whole: "completed", damaged.parent.name: "damaged"}
+    assert str(damaged) in rows[damaged.parent.name]["message"]
+    assert "damaged" in editflow("runs", "--lake", copied).out
+    refused(editflow("show", damaged.parent.name, "--lake", copied), str(damaged), "is damaged")
+    assert editflow("show", whole, "--json", "--lake", copied).json == reference.record
 
 
 def test_an_unforeseen_error_is_not_dressed_up(reference, monkeypatch: pytest.MonkeyPatch) -> None:

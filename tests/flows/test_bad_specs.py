@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import errno
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +13,8 @@ import pytest
 import tiny_world
 from refusals import refused, unharmed
 from tiny_world import World, editflow
+
+from flows.spec import load_spec
 
 Records = list[dict[str, Any]]
 
@@ -24,7 +27,7 @@ Records = list[dict[str, Any]]
         (["edits.batch_size=3"], ["unknown key 'edits'", "'edit'"]),
         (["target_values.learning_rat=1"], ["unknown key 'target_values.learning_rat'", "'learning_rate'"]),
         (["null_space.valu=1"], ["unknown key 'null_space.valu'", "'value'"]),
-        (["edit.batch_size=0"], ["edit.batch_size", "greater than 0", "got 0"]),
+        (["edit.batch_size=0"], ["edit.batch_size", "greater than or equal to 1", "got 0"]),
         (["edit.batch_size=many"], ["edit.batch_size", "'many'"]),
         (["edit.method=magic"], ["unknown method 'magic'", "alphaedit"]),
         (["edit.layers=[2, 1]"], ["must ascend"]),
@@ -37,6 +40,12 @@ Records = list[dict[str, Any]]
         (["null_space.value=2"], ["share in 0…1"]),
         (["name.first=x"], ["'name' is a value, not a section"]),
         (["name=A Run"], ["name"]),
+        (["edit=5"], ["edit is a section, not a value", "edit.method"]),
+        (["target_values=5"], ["target_values is a section, not a value: set a key of it, such as target_values."]),
+        (["edit.layers=[4,5"], ["--set 'edit.layers=[4,5'", "neither TOML nor plain text"]),
+        (['name="demo'], ["neither TOML nor plain text"]),
+        (["edit..ridge=1"], ["--set 'edit..ridge=1'", "a part of the key is empty"]),
+        (["edit.=1"], ["a part of the key is empty"]),
     ],
     ids=lambda value: value[0] if isinstance(value, list) else None,
 )
@@ -71,9 +80,27 @@ def test_spec_files(tmp_path: Path, text: str, fragments: list[str]) -> None:
 
 
 def test_a_folder_or_binary_for_a_spec(tmp_path: Path) -> None:
-    refused(editflow("run", tmp_path, "--lake", tmp_path / "lake"))
+    refused(editflow("run", tmp_path, "--lake", tmp_path / "lake"), str(tmp_path), "is a folder")
+    (tmp_path / "file").touch()
+    refused(editflow("run", tmp_path / "file" / "x.toml", "--lake", tmp_path / "lake"), "cannot be read: Not a dir")
     (tmp_path / "binary.toml").write_bytes(b"\xff\xfe\x00")
     refused(editflow("run", tmp_path / "binary.toml", "--lake", tmp_path / "lake"), "binary.toml")
+
+
+def test_a_spec_without_permission(world: World, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def denied(*_: object, **__: object) -> str:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(Path, "read_text", denied)  # permissions on disk do not stop an administrator
+    refused(editflow("run", world.spec, "--lake", tmp_path / "lake"), str(world.spec), "read: Permission denied")
+
+
+def test_requests_in_the_home_folder(world: World, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    tiny_world.write_lines(tmp_path / "facts.jsonl", tiny_world.records())
+    assert load_spec(world.spec, ["requests.source=~/facts.jsonl"]).requests.source == tmp_path / "facts.jsonl"
+    nobody = load_spec(world.spec, ["requests.source=~no-such-user/facts.jsonl"]).requests.source
+    assert str(nobody) == "~no-such-user/facts.jsonl"
 
 
 def rewrite(records: Records, n: int, **changes: Any) -> Records:
@@ -104,6 +131,12 @@ REQUESTS: dict[str, tuple[Callable[[Records], list[Any]], list[str]]] = {
     "conflict": (lambda r: duplicate(r, target_new={"str": "bal"}), ["line 13", "contradicts", "line 2", "'bal'"]),
     "same id": (lambda r: [*r[:3], {**r[3], "case_id": 0}, *r[4:]], ["line 4", "id '0'", "line 1"]),
     "not JSON": (lambda r: [*r[:4], '{"case_id": 4, ', *r[5:]], ["line 5", "not JSON"]),
+    "too deep": (lambda r: [*r[:4], '{"x": ' + "[" * 100_000, *r[5:]], ["line 5", "nested too deeply"]),
+    "half a character": (lambda r: rewrite(r, 2, subject="\ud800"), ["line 3", r"'\ud800' holds half a character"]),
+    "contradiction in other words": (
+        lambda r: duplicate(r, prompt="of {} we say", target_new={"str": "bal"}),
+        ["line 13", "contradicts", "line 2", "'bal'"],
+    ),
     "not an object": (lambda r: [*r[:4], "[1, 2]", *r[5:]], ["line 5", "must be an object"]),
     "field missing": (lambda r: [{"case_id": 1}, *r], ["line 1", "'requested_rewrite' is missing"]),
     "prompts not a list": (lambda r: [{**r[0], "paraphrase_prompts": "x"}, *r[1:]], ["line 1", "paraphrase_prompts"]),

@@ -125,10 +125,20 @@ def test_lineage_down_from_the_corpus_reaches_the_last_evaluation(reference) -> 
         ("SELECT status FROM runs", [{"status": "completed"}]),
         ("SELECT DISTINCT how FROM uses", [{"how": "created"}]),
         ("SELECT relation FROM requests WHERE false", []),
+        ("SELECT 1 AS a, 2 AS a, 3 AS a_2, 4 AS a", [{"a": 1, "a_3": 2, "a_2": 3, "a_4": 4}]),
+        (
+            "SELECT 'nan'::DOUBLE AS a, ['-inf'::FLOAT, 1] AS b, {'c': 'inf'::DOUBLE} AS c",
+            [{"a": None, "b": [None, 1], "c": {"c": None}}],
+        ),
     ],
 )
 def test_query(reference, sql: str, expected: list[object]) -> None:
     assert editflow("query", sql, "--json", "--lake", reference.lake).json == expected
+
+
+def test_a_table_keeps_columns_of_one_name(reference) -> None:
+    head, row = editflow("query", "SELECT 7 AS a, 8 AS a, 9 AS a", "--lake", reference.lake).out.splitlines()
+    assert (head.split(), row.split()) == (["a", "a_2", "a_3"], ["7", "8", "9"])
 
 
 def test_a_query_gives_the_summarys_numbers(reference) -> None:

@@ -7,15 +7,17 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 import tiny_world
 from tiny_world import World
 
+from flows import server
 from storage.store import Lake
 
 # Runs `editflow` and kills its whole process group at a chosen moment of the n-th write of an artifact kind.
@@ -56,6 +58,7 @@ EDITFLOW = "import sys; from flows.cli import main; main(sys.argv[1:])"
 
 MOMENTS = [
     ("after", "target_values", 2),  # in the middle of the second batch
+    ("after", "keys", 2),  # the keys, archived beside the change they belong to, are there; the change is not
     ("between", "weight_change", 2),  # the payload is written, the manifest that commits it is not
     ("before", "state", 3),  # everything of the last batch is there but its state
 ]
@@ -103,6 +106,8 @@ def test_killed_at_a_moment(
     there = len(tiny_world.artifacts(lake, kind))
     if kind != "weight_change":  # checkpoints are of that kind too
         assert there == (number if moment == "after" else number - 1)
+    if kind == "keys":
+        assert len(tiny_world.artifacts(lake, "weight_change")) == number - 1
     continued(world, lake, reference)
 
 
@@ -140,6 +145,45 @@ def test_what_a_killed_write_leaves_is_never_read(copied: Path) -> None:
     assert answer.code == 0
     ref = store.write("keys", manifest.version, manifest.spec, manifest.parents, _table(folder))
     assert replace(ref, bytes=0) == replace(manifest.ref, bytes=0)
+
+
+@pytest.fixture
+def sleeping() -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
+    """`sleeping(word, owner)`: a process that sleeps, with the word on its command line and the owner's pid."""
+    processes: list[subprocess.Popen[bytes]] = []
+
+    def begin(word: str, owner: int | None) -> subprocess.Popen[bytes]:
+        environment = {name: value for name, value in os.environ.items() if name != server.OWNER}
+        if owner is not None:
+            environment[server.OWNER] = str(owner)
+        command = [sys.executable, "-c", "import time; time.sleep(600)", word]
+        processes.append(subprocess.Popen(command, env=environment))
+        return processes[-1]
+
+    yield begin
+    for process in processes:
+        process.kill()
+        process.wait()
+
+
+def test_servers_of_killed_runs_are_ended_and_no_others(
+    sleeping: Callable[..., subprocess.Popen[bytes]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    left_behind = sleeping("prefect.server.api", gone.pid)
+    others = [
+        sleeping("prefect.server.api", os.getpid()),  # its run goes on
+        sleeping("prefect.server.api", None),  # not a run's: somebody's own server
+        sleeping("something-else", gone.pid),  # not a server
+    ]
+    ours = {process.pid for process in (left_behind, *others)}
+    every = psutil.process_iter
+    monkeypatch.setattr(psutil, "process_iter", lambda attrs: (p for p in every(attrs) if p.pid in ours))
+    assert server.reap() == 1
+    assert left_behind.wait(timeout=60) == -signal.SIGTERM
+    assert server.reap() == 0
+    assert [process.poll() for process in others] == [None, None, None]
 
 
 def _table(folder: Path) -> Any:

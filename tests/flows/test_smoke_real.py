@@ -18,7 +18,8 @@ SPEC = Path(__file__).parents[2] / "specs" / "smoke.toml"
 
 @pytest.fixture(scope="module")
 def lake(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("smoke") / "lake"
+    """The folder that test_real_keys uses too: whichever comes second finds everything there."""
+    return tmp_path_factory.getbasetemp() / "smoke-lake"
 
 
 @pytest.fixture(scope="module")
@@ -30,9 +31,9 @@ def test_the_facts_are_in_and_the_rest_stays(answer: Answer) -> None:
     assert answer.code == 0, answer.err
     before, after = answer.json["summary"]["before"], answer.json["summary"]["after"]
     assert after["efficacy"]["success"] == 100
-    assert after["efficacy"]["accuracy"] >= 75
+    assert after["efficacy"]["accuracy"] >= 90
     assert before["efficacy"]["accuracy"] <= 25  # control: the model did not say so before
-    assert math.isclose(after["neighbourhood"]["success"], before["neighbourhood"]["success"], abs_tol=10)
+    assert math.isclose(after["neighbourhood"]["success"], before["neighbourhood"]["success"], abs_tol=5)
     assert after["perplexity"] <= 1.1 * before["perplexity"]
 
 

@@ -13,7 +13,7 @@ import pytest
 
 from storage.catalog import Catalog
 from storage.errors import LakeNotWritable
-from storage.query import VIEWS, query
+from storage.query import VIEWS, lineage, query
 from storage.runs import Runs
 from storage.store import Lake
 
@@ -121,3 +121,45 @@ def test_an_index_that_cannot_be_written_is_one_clear_line(lake: Lake, edited: d
     index.write_text("not a folder")
     with pytest.raises(LakeNotWritable, match=r"cannot write [^\n]*catalog[^\n]*$"):
         Catalog(lake).record_artifact(lake.manifest(edited["model"]))
+
+
+def lose_rows(table: Path) -> None:
+    for path in table.glob("*.parquet"):
+        path.unlink()
+
+
+def spoil_rows(table: Path) -> None:
+    for path in table.glob("*.parquet"):
+        path.write_bytes(b"PAR1")
+
+
+def spoil_log(table: Path) -> None:
+    for path in (table / "_delta_log").glob("*.json"):
+        path.write_text("{")
+
+
+def lose_log_start(table: Path) -> None:
+    (table / "_delta_log" / f"{0:020d}.json").unlink()
+
+
+@pytest.mark.parametrize("damage", [lose_rows, spoil_rows, spoil_log, lose_log_start])
+@pytest.mark.parametrize("name", ["artifacts", "uses", "runs"])
+def test_a_damaged_table_counts_as_lost(
+    lake: Lake, edited: dict[str, str], name: str, damage: Callable[[Path], None]
+) -> None:
+    live, steps = everything(lake), lineage(lake, edited["state2"])
+    damage(Path(lake.files.path(f"catalog/{name}")))
+    assert everything(lake) == live
+    assert lineage(lake, edited["state2"]) == steps
+    Catalog(lake).rebuild()
+    assert not Catalog(lake).missing()
+    assert everything(lake) == live
+    Catalog(lake).record_use("later", edited["model"], "load model", "reused")
+
+
+def test_a_run_that_cannot_be_read_is_told_as_damaged(lake: Lake, edited: dict[str, str]) -> None:
+    run = Runs(lake.files).start("late", {})
+    Path(lake.files.path(f"runs/{run.run_id}/started.json")).write_text("{")
+    Catalog(lake).rebuild()
+    told = {row["run_id"]: row["status"] for row in query(lake, "SELECT * FROM runs").to_pylist()}
+    assert told == {edited["run"]: "completed", run.run_id: "damaged"}

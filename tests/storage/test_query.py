@@ -89,6 +89,8 @@ REFUSED = [
     "SELEC 1",
     "SELECT nope FROM runs",
     "SELECT * FROM python_variable",
+    "SELECT " + " + ".join(["1"] * 900),
+    "WITH t AS (SELECT 1 AS a) PIVOT t ON a USING sum(a)",
 ]
 
 
@@ -104,6 +106,13 @@ def test_everything_else_is_refused_in_one_line(sql: str, lake: Lake) -> None:
     with pytest.raises(QueryRefused, match=r"^[^\n]+$"):
         query(lake, sql)
     assert python_variable.num_rows == 1
+
+
+def test_what_the_parser_gives_no_tree_of_is_explained(lake: Lake) -> None:
+    with pytest.raises(QueryRefused, match="uses PIVOT; write GROUP BY"):
+        query(lake, "WITH t AS (SELECT 1 AS a) PIVOT t ON a USING sum(a)")
+    with pytest.raises(QueryRefused, match="nested too deeply"):
+        query(lake, "SELECT " + " + ".join(["1"] * 900))
 
 
 def test_the_connection_alone_keeps_files_and_settings_shut(lake: Lake, tmp_path: Path) -> None:

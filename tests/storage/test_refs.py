@@ -9,7 +9,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from storage.errors import RefConflict
+from storage.errors import DamagedRecord, RefConflict
 from storage.files import Files
 from storage.refs import Refs
 
@@ -70,3 +70,16 @@ def test_racers_lose_no_move(tmp_path: Path) -> None:
 def test_malformed_names_are_refused(name: str, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="ref name"):
         Refs(Files(tmp_path)).set(name, 1, 0)
+
+
+@pytest.mark.parametrize("text", ["{", "[]", "{}", "\xff"])
+def test_a_damaged_file_is_named(text: str, tmp_path: Path) -> None:
+    refs = Refs(Files(tmp_path))
+    refs.set("demo", 1, 0)
+    refs.set("demo", 2, 1)
+    damaged = tmp_path / "refs/demo/00000002.json"
+    damaged.write_text(text, encoding="latin-1")
+    with pytest.raises(DamagedRecord, match=f"^{damaged} is damaged; [^\n]+$"):
+        refs.get("demo")
+    damaged.unlink()
+    assert refs.get("demo") == (1, 1)

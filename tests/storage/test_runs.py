@@ -8,7 +8,7 @@ from subprocess import Popen
 
 import pytest
 
-from storage.errors import UnknownRun
+from storage.errors import DamagedRecord, UnknownRun
 from storage.files import Files
 from storage.runs import Runs, Use
 
@@ -71,3 +71,18 @@ def test_a_namesake_of_the_process_id_does_not_keep_a_run_alive(tmp_path: Path) 
 def test_an_unknown_run_is_named(tmp_path: Path) -> None:
     with pytest.raises(UnknownRun, match="no run 'nope'"):
         Runs(Files(tmp_path)).get("nope")
+
+
+@pytest.mark.parametrize("text", ["{", "[]", "{}", "\xff", "[" * 100_000])
+@pytest.mark.parametrize("name", ["started.json", "finished.json"])
+def test_a_damaged_record_is_named_and_hides_no_other(tmp_path: Path, name: str, text: str) -> None:
+    runs = Runs(Files(tmp_path))
+    whole, broken = (runs.finish(runs.start("demo", {}, run_id=run_id), "completed") for run_id in ("one", "two"))
+    damaged = tmp_path / "runs/two" / name
+    damaged.write_text(text, encoding="latin-1")
+    with pytest.raises(DamagedRecord, match=f"^{damaged} is damaged; [^\n]+$"):
+        runs.get("two")
+    first, second = runs.all()
+    assert (first, second.run_id, second.status) == (whole, "two", "damaged")
+    assert second.started_at == (broken.started_at if name == "finished.json" else "")
+    assert str(damaged) in second.message
