@@ -124,7 +124,7 @@ def _remembered(lake: Lake, folder: Path, dtype: str) -> str | None:
     """The id of the model that the folder was found to hold, unless its files have changed since."""
     try:
         return str(json.loads(_memory(lake, folder, dtype).read_text())["model"])
-    except (FileNotFoundError, ValueError, KeyError):  # a damaged memory is no memory
+    except (FileNotFoundError, ValueError, KeyError, TypeError):  # a damaged memory is no memory
         return None
 
 
@@ -214,7 +214,7 @@ def _folders(lake: Lake, model: Manifest) -> list[Path]:
     """The folders that a model was found in, the first one first."""
     found = [Path(str(model.about["folder"]))]
     for memory in sorted((Path(lake.uri) / "fingerprints").glob("*.json")):
-        with suppress(ValueError, KeyError):
+        with suppress(ValueError, KeyError, TypeError):
             known = json.loads(memory.read_text())
             if known["model"] == model.id:
                 found.append(Path(known["folder"]))
