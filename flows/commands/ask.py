@@ -49,8 +49,8 @@ def ask(
     live = live_model(store, base, "cpu")
     states = {"base": base, "edited": record.state}
     with working("asking both models"):
-        said = {name: continue_text(live.at(store, state), prompt, tokens) for name, state in states.items()}
+        said = {name: prompt + continue_text(live.at(store, state), prompt, tokens) for name, state in states.items()}
     if json:
         print_json({"run": record.run_id, "prompt": prompt, **said})
     else:
-        print_table([{name: f"{prompt}{text}" for name, text in said.items()}])
+        print_table([said])
