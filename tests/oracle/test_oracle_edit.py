@@ -75,7 +75,11 @@ def logits_under(tiny: SimpleNamespace, ids: list[int], position: int, delta: to
     """The row's logits with δ added to layer 2's output at a position: the test's own hook."""
     nudge = torch.zeros(1, len(ids), HIDDEN, dtype=torch.float64)
     nudge[0, position] = delta
-    handle = tiny.layers[2].register_forward_hook(lambda _m, _a, out: out + nudge)
+
+    def add(_module: object, _args: object, out: object) -> object:
+        return (out[0] + nudge, *out[1:]) if isinstance(out, tuple) else out + nudge  # GPT-J's layers give tuples
+
+    handle = tiny.layers[2].register_forward_hook(add)
     logits = tiny.model(torch.tensor([ids])).logits[0]
     handle.remove()
     return logits
