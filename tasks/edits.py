@@ -102,16 +102,14 @@ def _edit(work: Work) -> dict[int, LayerEdit]:
 
 def _checkpoint(work: Work) -> pa.Table:
     """The whole edited weights after a batch, so that a state does not need the chain behind it."""
-    model = _applied(work)
-    layers = read_changes(work.lake, work.one("weight_change"))
-    rows = [(layer, "weight", model.weight(layer).cpu().double().numpy()) for layer in layers]
+    model, changes = _applied(work)
+    rows = [(layer, "weight", model.weight(layer).cpu().double().numpy()) for layer in changes]
     return _factor_table(model, rows, "replaced")
 
 
 def _state(work: Work) -> pa.Table:
     """The new link: per edited tensor the form and norm of its change and the digest of the resulting weight."""
-    model = _applied(work)
-    changes = read_changes(work.lake, work.one("weight_change"))
+    model, changes = _applied(work)
     rows = []
     for layer, change in changes.items():
         weight = model.weight(layer)
@@ -130,13 +128,14 @@ def _state(work: Work) -> pa.Table:
     return pa.Table.from_pylist(rows, schema=kind("state").schema)
 
 
-def _applied(work: Work) -> EditableModel:
-    """The model after this link's change, put together from the archive."""
+def _applied(work: Work) -> tuple[EditableModel, dict[int, LowRank | Tensor]]:
+    """The model after this link's change, put together from the archive, and the change by layer."""
     live = work.live("state")
     model = live.at(work.lake, work.one("state"))
-    for layer, change in read_changes(work.lake, work.one("weight_change")).items():
+    changes = read_changes(work.lake, work.one("weight_change"))
+    for layer, change in changes.items():
         live.change(layer, change)
-    return model
+    return model, changes
 
 
 def _previous_keys(lake: Lake, state: str) -> Iterator[dict[int, Tensor]]:
