@@ -33,8 +33,6 @@ from tasks.stage import recipe
 
 def edit(spec: RunSpec, pipe: Pipeline) -> dict[str, Any]:
     """All stages of a run in order; returns its summary. Everything already in the lake is reused."""
-    if spec.threads is not None:
-        torch.set_num_threads(spec.threads)
     source = spec.requests.source
     chosen = choose(load_requests(source), spec.requests.count, spec.requests.seed, source)
     corpus = describe_corpus(spec.corpus.source)
@@ -188,6 +186,8 @@ def _repaired(spec: RunSpec, pipe: Pipeline) -> dict[str, Any]:
 
 def record_run(spec: RunSpec, lake: Lake, spec_path: str | None, report: Report) -> RunRecord:
     """Run a spec and record how it ended, however it ends; the spec's name then stands for its final state."""
+    if spec.threads is not None:
+        torch.set_num_threads(spec.threads)
     runs, catalog = Runs(lake.files), Catalog(lake)
     record = runs.start(spec.name, spec.model_dump(mode="json"), spec_path=spec_path, environment=environment())
     catalog.record_run(record)

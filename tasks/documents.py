@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
+from editing.errors import first_line
 from storage.kinds import kind
 from tasks.errors import BadRecord, UnknownSource
 from tasks.fetch import CORPUS
@@ -78,9 +79,8 @@ def _newest_revision(source: str, name: str) -> str:
     try:
         return str(HfApi().dataset_info(name).sha)
     except Exception as error:  # noqa: BLE001  (the hub client raises a different class for every way of failing)
-        first = (str(error).strip() or type(error).__name__).splitlines()[0]
         remedy = "check name and network, or pin @REVISION"
-        raise UnknownSource(f"the hub gave no data set for corpus {source!r} ({first}); {remedy}") from None
+        raise UnknownSource(f"the hub gave no data set for corpus {source!r} ({first_line(error)}); {remedy}") from None
 
 
 def read_documents(source: str, revision: str = "") -> Iterator[Document]:
@@ -115,8 +115,7 @@ def _from_datasets(source: str, **options: Any) -> Iterator[Document]:
             yield Document(str(row.get("id", number)), str(row.get("title", "")), text)
     # An empty stream ends as StopIteration inside a generator, which Python turns into RuntimeError.
     except (OSError, ValueError, TypeError, RuntimeError, datasets.exceptions.DatasetsError) as error:
-        first = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise BadRecord(f"corpus {source} cannot be read: {first}") from error
+        raise BadRecord(f"corpus {source} cannot be read: {first_line(error)}") from error
 
 
 def _from_dump(path: Path) -> Iterator[Document]:

@@ -68,8 +68,8 @@ def chunk_count(facts: int) -> int:
 
 def _weight_change(work: Work) -> pa.Table:
     """The closed-form change of every edited layer; its keys are archived beside it under the same parents."""
-    edits = _edit(work)
-    keys = _keys_table(work, edits)
+    edits, requests = _edit(work)
+    keys = _keys_table(edits, requests)
     # Same recipe, other kind: the two come from one computation and are each found by their own id.
     work.lake.write(
         "keys", KEYS.version, {"stage": KEYS.name, **work.spec}, work.parents, keys,
@@ -80,16 +80,20 @@ def _weight_change(work: Work) -> pa.Table:
 
 def _keys(work: Work) -> pa.Table:
     """The batch's keys alone, for when they were lost."""
-    return _keys_table(work, _edit(work))
+    return _keys_table(*_edit(work))
 
 
-def _edit(work: Work) -> dict[int, LayerEdit]:
-    """Run the batch on the state before it and put the weights back: the new state is made from the archive."""
+def _edit(work: Work) -> tuple[dict[int, LayerEdit], list[str]]:
+    """The batch's edit by layer and its requests in column order.
+
+    It runs on the state before the batch and puts the weights back: the new state is made from the archive.
+    """
     spec = work.spec
     model = work.model("state")
     facts = batch_facts(work, model, spec["kl_prompt"])
-    values = _values(work)
-    if [value.request_id for value in values] != [fact.request.request_id for fact in facts]:
+    values = [value for chunk in work.many("target_values") for value in _read_values(work.lake, chunk)]
+    requests = [value.request_id for value in values]
+    if requests != [fact.request.request_id for fact in facts]:
         raise StateMismatch("the archived target values are not those of the batch's facts: use a fresh lake")
     spaces = dict(read_null_space(work.lake, artifact) for artifact in work.many("null_space"))
     solvers = {layer: method(spec["method"]).solver(space, spec["ridge"]) for layer, space in sorted(spaces.items())}
@@ -97,7 +101,7 @@ def _edit(work: Work) -> dict[int, LayerEdit]:
         for layer, solver in solvers.items():
             solver.extend(keys[layer])
     with working("weight change"), work.live("state").lent(solvers) as lent:
-        return edit_batch(lent, facts, values, solvers, spec["z_layer"])
+        return edit_batch(lent, facts, values, solvers, spec["z_layer"]), requests
 
 
 def _checkpoint(work: Work) -> pa.Table:
@@ -149,8 +153,7 @@ def _previous_keys(lake: Lake, state: str) -> Iterator[dict[int, Tensor]]:
             yield {int(n): rows[torch.from_numpy(layers == n)].T for n in np.unique(layers)}
 
 
-def _keys_table(work: Work, edits: Mapping[int, LayerEdit]) -> pa.Table:
-    requests = [value.request_id for value in _values(work)]
+def _keys_table(edits: Mapping[int, LayerEdit], requests: list[str]) -> pa.Table:
     return pa.concat_tables(
         pa.table(
             {
@@ -162,11 +165,6 @@ def _keys_table(work: Work, edits: Mapping[int, LayerEdit]) -> pa.Table:
         )
         for layer, edit in sorted(edits.items())
     )
-
-
-def _values(work: Work) -> list[TargetValue]:
-    """The batch's target values, in the order of its facts."""
-    return [value for chunk in work.many("target_values") for value in _read_values(work.lake, chunk)]
 
 
 def _change_table(work: Work, changes: Mapping[int, LowRank]) -> pa.Table:

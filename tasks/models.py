@@ -14,7 +14,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from editing.errors import InvalidOption, UnknownModel
+from editing.errors import InvalidOption, UnknownModel, first_line
 from storage.store import ArtifactRef, Lake, Manifest
 from tasks.environment import environment
 from tasks.errors import StateMismatch, UnknownSource
@@ -65,9 +65,8 @@ def _from_hub(source: str) -> Path:
     try:
         return Path(snapshot_download(name, revision=revision or None, allow_patterns=patterns))
     except Exception as error:  # noqa: BLE001  (the hub client raises a different class for every way of failing)
-        first = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise UnknownModel(
-            f"no folder {source!r}, and the hub gave no such model ({first}); check name and network"
+            f"no folder {source!r}, and the hub gave no such model ({first_line(error)}); check name and network"
         ) from None
 
 

@@ -8,7 +8,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from editing.errors import InvalidOption
 from editing.linalg.solvers import LowRank
 from editing.models.family import Family
 
@@ -40,12 +39,6 @@ class EditableModel:
     def device(self) -> torch.device:
         """Where inputs must be."""
         return next(self.model.parameters()).device  # type: ignore[no-any-return]
-
-    def require_layers(self, layers: list[int], what: str) -> None:
-        """Raise InvalidOption unless every layer exists."""
-        wrong = [layer for layer in layers if not 0 <= layer < self.depth]
-        if wrong:
-            raise InvalidOption(f"{what} {wrong} out of range: the model has layers 0…{self.depth - 1}")
 
     def down_projection(self, layer: int) -> nn.Module:
         """The linear module whose input is the layer's key and whose output joins the residual stream."""

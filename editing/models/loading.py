@@ -14,7 +14,7 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor
 
-from editing.errors import InvalidOption, NonFinite, UnknownModel
+from editing.errors import InvalidOption, NonFinite, UnknownModel, first_line
 from editing.models.editable import EditableModel
 from editing.models.family import family_of
 
@@ -53,7 +53,7 @@ def load(folder: Path, dtype: str = "float32", device: str = "cpu") -> EditableM
         model: Any = AutoModelForCausalLM.from_pretrained(folder, dtype=DTYPES[dtype], use_safetensors=True)
         tokenizer = AutoTokenizer.from_pretrained(folder)
     except (OSError, ValueError, KeyError, SafetensorError) as error:
-        raise UnknownModel(f"{folder} cannot be loaded as a causal language model: {_first_line(error)}") from error
+        raise UnknownModel(f"{folder} cannot be loaded as a causal language model: {first_line(error)}") from error
     return editable(model.to(device), tokenizer, family)
 
 
@@ -76,7 +76,7 @@ def convert_gguf(gguf: Path, folder: Path) -> None:
             model: Any = AutoModelForCausalLM.from_pretrained(**where, dtype=torch.float32)
             tokenizer = AutoTokenizer.from_pretrained(**where)
     except (OSError, ValueError, KeyError, NotImplementedError) as error:
-        raise UnknownModel(f"{gguf} cannot be read as a GGUF model: {_first_line(error)}") from error
+        raise UnknownModel(f"{gguf} cannot be read as a GGUF model: {first_line(error)}") from error
     # The weights are plain float32 now; the mark of their former quantisation would refuse the save.
     model.hf_quantizer, model.is_quantized = None, False
     if hasattr(model.config, "quantization_config"):
@@ -114,7 +114,7 @@ def _require_device(device: str) -> None:
     try:
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError) as error:  # torch raises either for a device it was not built for
-        raise InvalidOption(f"model.device = {device!r} is not to be had: {_first_line(error)}") from None
+        raise InvalidOption(f"model.device = {device!r} is not to be had: {first_line(error)}") from None
 
 
 def _hush() -> None:
@@ -122,9 +122,3 @@ def _hush() -> None:
     from transformers.utils import logging
 
     logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-
-
-def _first_line(error: Exception) -> str:
-    """The message's first line, with the next where it ends in a colon."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
-    return " ".join(lines[:2]) if lines[0].endswith(":") else lines[0]

@@ -10,6 +10,7 @@ import pytest
 import tiny_world
 from tiny_world import editflow
 
+from flows.spec import load_spec
 from storage.store import Lake
 from tasks.moments import read_moments
 
@@ -17,6 +18,7 @@ from tasks.moments import read_moments
 pytestmark = [pytest.mark.demo, pytest.mark.timeout(3600)]
 
 SPEC = Path(__file__).parents[2] / "specs" / "demo.toml"
+LAYERS = load_spec(SPEC).edit.layers
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +58,7 @@ def test_the_rest_stays(summary: Mapping[str, Any]) -> None:
 def test_preserved_knowledge_rests_on_a_hundred_thousand_tokens(summary: Mapping[str, Any], lake: Path) -> None:
     store = Lake.open(lake)
     change = store.manifest(str(store.manifest(summary["state"]).parents["weight_change"]))
-    assert len(change.parents["null_space"]) == 5
+    assert len(change.parents["null_space"]) == len(LAYERS)
     for space in change.parents["null_space"]:
         spectrum = store.manifest(str(store.manifest(space).parents["spectrum"]))
         moments = read_moments(store, str(spectrum.parents["second_moment"]))
@@ -66,4 +68,4 @@ def test_preserved_knowledge_rests_on_a_hundred_thousand_tokens(summary: Mapping
 def test_what_all_orders_share_was_made_once(summary: Mapping[str, Any], lake: Path) -> None:
     assert summary["state"]
     assert len(tiny_world.artifacts(lake, "model")) == 1
-    assert len(tiny_world.artifacts(lake, "null_space")) == 5
+    assert len(tiny_world.artifacts(lake, "null_space")) == len(LAYERS)

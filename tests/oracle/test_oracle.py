@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from types import SimpleNamespace
 
 import pytest
@@ -17,15 +16,6 @@ EXACT = {"rtol": 1e-9, "atol": 1e-10}  # float64 round-off through solves of a f
 
 CONTEXTS = [[5, 17, 42, 99], [7, 3, 5, 17, 42, 99, 8], [150, 5, 17, 42, 99]]  # subject 17 42, plain first
 LOOKUP = [2, 4, 3]
-
-
-@pytest.fixture(params=tiny_models.FAMILIES)
-def tiny(request) -> Iterator[SimpleNamespace]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # at this size threads only wait for each other: on a busy machine, minutes
-    torch.manual_seed(0)
-    yield tiny_models.FAMILIES[request.param]()
-    torch.set_num_threads(threads)
 
 
 def random_problem() -> SimpleNamespace:

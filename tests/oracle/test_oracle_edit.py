@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from copy import deepcopy
 from dataclasses import replace
 from types import SimpleNamespace
@@ -14,7 +13,6 @@ from transformers.models.gemma.modeling_gemma import GemmaRMSNorm
 from transformers.models.llama.modeling_llama import LlamaRMSNorm
 
 from oracle import literal
-from oracle import tiny as tiny_models
 from oracle.rows import layer_output, linear_inputs
 from oracle.tiny import HIDDEN, INNER
 from oracle.wide import widen
@@ -25,15 +23,6 @@ CONTEXTS = [[5, 17, 42, 99], [7, 3, 5, 17, 42, 99, 8], [150, 5, 17, 42, 99]]  # 
 LOOKUP = [2, 4, 3]
 TARGET, KL_ROW, KL_LOOKUP = [61, 120], [17, 42, 11], 1
 SETTINGS = {"weight_decay": 0.5, "kl_factor": 0.0625}
-
-
-@pytest.fixture(params=tiny_models.FAMILIES)
-def tiny(request) -> Iterator[SimpleNamespace]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # at this size threads only wait for each other: on a busy machine, minutes
-    torch.manual_seed(0)
-    yield tiny_models.FAMILIES[request.param]()
-    torch.set_num_threads(threads)
 
 
 def objective(tiny: SimpleNamespace, module: nn.Module | None = None) -> literal.Objective:

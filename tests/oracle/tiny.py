@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from types import SimpleNamespace
+from typing import Any
 
 from transformers import GPT2Config, GPT2LMHeadModel, GPTJConfig, GPTJForCausalLM, LlamaConfig, LlamaForCausalLM
 
@@ -30,52 +32,26 @@ GPT2 = {
 }
 
 
-GPTJ = {
-    "vocab_size": VOCAB,
-    "n_embd": HIDDEN,
-    "n_inner": INNER,
-    "n_layer": 4,
-    "n_head": 4,
-    "n_positions": 64,
-    "rotary_dim": 4,
-    "initializer_range": 0.25,
-}
+def _parts(
+    model: Any, blocks: Any, linear: str, key_of: Callable[[Any, Any], Any], *, transposed: bool = False
+) -> SimpleNamespace:
+    linears = [getattr(block.mlp, linear) for block in blocks]
+    return SimpleNamespace(model=model, layers=list(blocks), linears=linears, transposed=transposed, key_of=key_of)
 
 
 def llama() -> SimpleNamespace:
     model = widen(LlamaForCausalLM(LlamaConfig(**LLAMA)))
-    blocks = list(model.model.layers)
-    return SimpleNamespace(
-        model=model,
-        layers=blocks,
-        linears=[block.mlp.down_proj for block in blocks],
-        transposed=False,
-        key_of=lambda mlp, x: mlp.act_fn(mlp.gate_proj(x)) * mlp.up_proj(x),
-    )
+    return _parts(model, model.model.layers, "down_proj", lambda mlp, x: mlp.act_fn(mlp.gate_proj(x)) * mlp.up_proj(x))
 
 
 def gpt2() -> SimpleNamespace:
     model = widen(GPT2LMHeadModel(GPT2Config(**GPT2)))
-    blocks = list(model.transformer.h)
-    return SimpleNamespace(
-        model=model,
-        layers=blocks,
-        linears=[block.mlp.c_proj for block in blocks],
-        transposed=True,
-        key_of=lambda mlp, x: mlp.act(mlp.c_fc(x)),
-    )
+    return _parts(model, model.transformer.h, "c_proj", lambda mlp, x: mlp.act(mlp.c_fc(x)), transposed=True)
 
 
 def gptj() -> SimpleNamespace:
-    model = widen(GPTJForCausalLM(GPTJConfig(**GPTJ)))
-    blocks = list(model.transformer.h)
-    return SimpleNamespace(
-        model=model,
-        layers=blocks,
-        linears=[block.mlp.fc_out for block in blocks],
-        transposed=False,
-        key_of=lambda mlp, x: mlp.act(mlp.fc_in(x)),
-    )
+    model = widen(GPTJForCausalLM(GPTJConfig(**GPT2, rotary_dim=4)))
+    return _parts(model, model.transformer.h, "fc_out", lambda mlp, x: mlp.act(mlp.fc_in(x)))
 
 
 FAMILIES = {"llama": llama, "gpt2": gpt2, "gptj": gptj}
