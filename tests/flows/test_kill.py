@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import psutil
@@ -54,6 +55,8 @@ Lake.write, Files.create = writing, creating
 main(sys.argv[4:])
 """
 
+SMOKE = Path(__file__).parents[2] / "specs" / "smoke.toml"
+
 EDITFLOW = "import sys; from flows.cli import main; main(sys.argv[1:])"
 
 MOMENTS = [
@@ -72,13 +75,13 @@ def start(command: list[str], folder: Path, environment: dict[str, str]) -> subp
         )
 
 
-def continued(world: World, lake: Path, reference: Any) -> dict[str, Any]:
+def continued(spec: Path, lake: Path, reference: Any) -> dict[str, Any]:
     """Run again to the end and check all that must hold; returns the second run's record."""
     store = Lake.open(lake)
     before = {m.id: m for m in store.manifests()}
     records = tiny_world.editflow("runs", "--json", "--lake", lake).json
     assert [record["status"] for record in records] == ["died"]
-    second = tiny_world.run(world.spec, lake)
+    second = tiny_world.run(spec, lake)
     after = {m.id: m for m in store.manifests()}
     # Nothing made before is made again …
     assert {id_: after[id_] for id_ in before} == before
@@ -94,21 +97,41 @@ def continued(world: World, lake: Path, reference: Any) -> dict[str, Any]:
     return second
 
 
+def killed(spec: Path, moment: str, kind: str, number: int, folder: Path, environment: dict[str, str]) -> Path:
+    """A lake with a run of the spec that was killed at the moment."""
+    lake = folder / "lake"
+    arguments = [moment, kind, str(number), "run", str(spec), "--lake", str(lake)]
+    process = start([sys.executable, "-c", KILLER, *arguments], folder, environment)
+    code = process.wait(timeout=600)
+    assert code == -signal.SIGKILL, (folder / "output.txt").read_text()
+    return lake
+
+
 @pytest.mark.parametrize(("moment", "kind", "number"), MOMENTS)
 def test_killed_at_a_moment(
     world: World, reference, environment: dict[str, str], tmp_path: Path, moment: str, kind: str, number: int
 ) -> None:
-    lake = tmp_path / "lake"
-    arguments = [moment, kind, str(number), "run", str(world.spec), "--lake", str(lake)]
-    process = start([sys.executable, "-c", KILLER, *arguments], tmp_path, environment)
-    code = process.wait(timeout=300)
-    assert code == -signal.SIGKILL, (tmp_path / "output.txt").read_text()
+    lake = killed(world.spec, moment, kind, number, tmp_path, environment)
     there = len(tiny_world.artifacts(lake, kind))
     if kind != "weight_change":  # checkpoints are of that kind too
         assert there == (number if moment == "after" else number - 1)
     if kind == "keys":
         assert len(tiny_world.artifacts(lake, "weight_change")) == number - 1
-    continued(world, lake, reference)
+    continued(world.spec, lake, reference)
+
+
+@pytest.mark.demo
+@pytest.mark.timeout(1800)
+def test_the_default_model_killed_in_a_batch(server: str, environment: dict[str, str], tmp_path: Path) -> None:
+    """The smoke spec on the real model, killed in its second batch: every artifact is that of another, whole lake."""
+    del server
+    whole = tmp_path / "whole"
+    reference = SimpleNamespace(lake=whole, record=tiny_world.run(SMOKE, whole))
+    lake = killed(SMOKE, "after", "target_values", 2, tmp_path, environment)
+    second = continued(SMOKE, lake, reference)
+    again = [use["stage"] for use in second["uses"] if use["how"] == "created"]
+    assert [stage for stage in again if stage.startswith("target values")] == []
+    assert "weight change 2" in again
 
 
 def test_killed_from_outside(world: World, reference, environment: dict[str, str], tmp_path: Path) -> None:
@@ -123,7 +146,7 @@ def test_killed_from_outside(world: World, reference, environment: dict[str, str
         process.wait()
     finished = tiny_world.artifacts(lake, "perplexity")
     assert len(finished) == 1, "the run was over before it could be killed"
-    continued(world, lake, reference)
+    continued(world.spec, lake, reference)
 
 
 def wait_for(happened: Callable[[], bool], process: subprocess.Popen[bytes]) -> None:
