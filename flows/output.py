@@ -58,13 +58,15 @@ def _finite(value: Any) -> Any:
 def print_table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str] | None = None, title: str = "") -> None:
     """Rows as a table; control characters in values are shown, not obeyed."""
     names = list(columns or (rows[0] if rows else ()))
-    table = Table(title=title or None, title_justify="left", box=None, pad_edge=False, header_style="bold")
+    table = Table(box=None, pad_edge=False, header_style="bold")
     for place, name in enumerate(names):
         # What a row is called is kept whole: an id in two lines cannot be copied.
         short = place == 0 and all(len(show(row.get(name))) <= 40 for row in rows)
         table.add_column(name, overflow="fold", no_wrap=short)
     for row in rows:
         table.add_row(*(Text(show(row.get(name))) for name in names))
+    if title:  # a line of its own: a table's own title is folded at the table's width
+        console().print(f"\n{title}", style="bold", markup=False)
     console().print(table)
 
 

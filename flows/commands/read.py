@@ -67,7 +67,7 @@ def show(run: str, /, *, lake: LakeFlag = None, json: JsonFlag = False) -> None:
         from flows.commands.run import print_summary
 
         print_summary(record.summary)
-    print_table([asdict(use) | {"artifact": use.artifact[:12]} for use in record.uses], title="\nartifacts")
+    print_table([asdict(use) | {"artifact": use.artifact[:12]} for use in record.uses], title="artifacts")
     print_line(f"\n`editflow lineage ID` says what an artifact was made from; the final state is {record.state or '—'}")
 
 

@@ -69,7 +69,7 @@ def print_summary(summary: Mapping[str, Any]) -> None:
     if "perplexity" in before:
         rows.append({"metric": "held-out perplexity", "before": before["perplexity"], "after": after["perplexity"]})
     print_table(
-        rows, title=f"\n{summary['facts']} facts in {len(summary['batches'])} batches, all of them after the last"
+        rows, title=f"{summary['facts']} facts in {len(summary['batches'])} batches, all of them after the last"
     )
     batches = [
         {
@@ -80,4 +80,4 @@ def print_summary(summary: Mapping[str, Any]) -> None:
         }
         for batch in summary["batches"]
     ]
-    print_table(batches, title="\neach batch's own facts, right after it")
+    print_table(batches, title="each batch's own facts, right after it")
