@@ -45,8 +45,6 @@ def test_lost_facts_are_those_without_success(lake: Lake) -> None:
 
 @pytest.mark.parametrize("text", SNIPPETS, ids=lambda text: text.split()[1])
 def test_a_snippet_runs_beside_a_lake(text: str, lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in re.findall(r"^import (\w+)", text, re.MULTILINE):
-        pytest.importorskip(module)
     monkeypatch.chdir(Path(lake.uri).parent)
     names: dict[str, object] = {}
     exec(PATHS, names)  # noqa: S102 - the snippets are our own, and later ones build on this one
