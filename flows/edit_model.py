@@ -13,7 +13,7 @@ import torch
 from prefect import flow
 
 from editing.requests.record import EditRequest
-from flows.output import default_lake, report_stage
+from flows.output import lake_folder, report_stage
 from flows.pipeline import Pipeline, Report
 from flows.spec import RunSpec, load_spec
 from storage.catalog import Catalog
@@ -25,10 +25,16 @@ from tasks.documents import describe_corpus, documents_stage
 from tasks.edits import CHECKPOINT, CHUNK, CONTEXTS, KEYS, STATE, TARGET_VALUES, WEIGHT_CHANGE, chunk_count
 from tasks.environment import environment
 from tasks.evaluation import EVALUATION, PERPLEXITY, read_perplexity, summarise
-from tasks.models import check_layers, identify
-from tasks.moments import MERGE, NULL_SPACE, SECOND_MOMENT, SPECTRUM, TOKENS
+from tasks.models import check_layers, check_window, identify, recognise
+from tasks.moments import MERGE, NULL_SPACE, SECOND_MOMENT, SPECTRUM, TOKENS, warn_of_small_corpus
 from tasks.requests import choose, load_requests, requests_stage
 from tasks.stage import recipe
+
+
+def use_threads(spec: RunSpec) -> None:
+    """Let torch use as many threads as the spec asks for; the count can move the last bits."""
+    if spec.threads is not None:
+        torch.set_num_threads(spec.threads)
 
 
 def edit(spec: RunSpec, pipe: Pipeline) -> dict[str, Any]:
@@ -37,8 +43,12 @@ def edit(spec: RunSpec, pipe: Pipeline) -> dict[str, Any]:
     chosen = choose(load_requests(source), spec.requests.count, spec.requests.seed, source)
     corpus = describe_corpus(spec.corpus.source)
     started = time.perf_counter()
+    if (recognised := recognise(pipe.lake, spec.model.source, spec.model.dtype)) is not None:
+        pipe.sound(recognised)
     ref, known = identify(pipe.lake, spec.model.source, spec.model.dtype, spec.model.device, pipe.record.run_id)
-    check_layers(pipe.lake.manifest(ref.id).about, spec.edit.layers, spec.edit.z_layer)
+    about = pipe.lake.manifest(ref.id).about
+    check_layers(about, spec.edit.layers, spec.edit.z_layer)
+    check_window(about, spec.corpus.window)
     pipe.note("model", ref, reused=known, seconds=time.perf_counter() - started)
     whole = _requests(pipe, chosen, source=str(source), label="requests")
     documents = _documents(spec, pipe, corpus)
@@ -53,7 +63,8 @@ def edit(spec: RunSpec, pipe: Pipeline) -> dict[str, Any]:
         facts = chosen[start : start + size]
         batch = _requests(pipe, facts, source=str(source), label=f"requests {number}")
         state = _batch(spec, pipe, state, batch, contexts, spaces, len(facts), number)
-        batches.append(_after_batch(spec, pipe, state, batch, number, start + len(facts)))
+        report = {"batch": number, "facts": len(facts), "edited": start + len(facts), "state": state}
+        batches.append(report | _after_batch(spec, pipe, state, batch, number))
         pipe.flush()
     after = _evaluate(spec, pipe, state, whole, documents, held_out, "after")
     pipe.flush()
@@ -86,7 +97,9 @@ def _held_out(spec: RunSpec, pipe: Pipeline, documents: str, model: str) -> str:
         "window": spec.corpus.window,
         "tokens": spec.corpus.held_out_tokens,
     }
-    return pipe.run(TOKENS, cut, {"documents": documents, "model": model}, "tokens held out")
+    tokens = pipe.run(TOKENS, cut, {"documents": documents, "model": model}, "tokens held out")
+    warn_of_small_corpus(pipe.lake.manifest(tokens))
+    return tokens
 
 
 def _null_spaces(spec: RunSpec, pipe: Pipeline, documents: str, model: str) -> list[str]:
@@ -98,10 +111,12 @@ def _null_spaces(spec: RunSpec, pipe: Pipeline, documents: str, model: str) -> l
         place = {"partition": n, "partitions": partitions}
         cut = {"split": "moments", **place, "window": corpus.window, "tokens": share}
         tokens = pipe.run(TOKENS, cut, {"documents": documents, "model": model}, f"tokens {n + 1}")
+        warn_of_small_corpus(pipe.lake.manifest(tokens))
         one_pass = {**place, "layers": spec.edit.layers, "tokens_per_pass": corpus.tokens_per_pass}
         label = f"second moment {n + 1}"
         parts.append(pipe.run(SECOND_MOMENT, one_pass, {"tokens": tokens, "model": model}, label))
     merged = pipe.run(MERGE, {}, {"second_moment": parts}, "second moment")
+    warn_of_small_corpus(pipe.lake.manifest(merged))
     spaces = []
     for layer in spec.edit.layers:
         spectrum = pipe.run(SPECTRUM, {"layer": layer}, {"second_moment": merged}, f"spectrum of layer {layer}")
@@ -147,14 +162,13 @@ def _batch(
     return pipe.run(STATE, {}, link, f"state {number}")
 
 
-def _after_batch(spec: RunSpec, pipe: Pipeline, state: str, batch: str, number: int, edited: int) -> dict[str, Any]:
-    """The batch's own facts, right after it."""
-    report: dict[str, Any] = {"batch": number, "facts": edited, "state": state}
-    if spec.evaluation.after_batch:
-        metrics = {"metrics": spec.evaluation.after_batch}
-        rows = pipe.run(EVALUATION, metrics, {"state": state, "requests": batch}, f"evaluation of batch {number}")
-        report["metrics"] = summarise(pipe.lake, rows)
-    return report
+def _after_batch(spec: RunSpec, pipe: Pipeline, state: str, batch: str, number: int) -> dict[str, Any]:
+    """The metrics of the batch's own facts, right after it."""
+    if not spec.evaluation.after_batch:
+        return {}
+    metrics = {"metrics": spec.evaluation.after_batch}
+    rows = pipe.run(EVALUATION, metrics, {"state": state, "requests": batch}, f"evaluation of batch {number}")
+    return {"metrics": summarise(pipe.lake, rows)}
 
 
 def _evaluate(
@@ -186,15 +200,14 @@ def _repaired(spec: RunSpec, pipe: Pipeline) -> dict[str, Any]:
 
 def record_run(spec: RunSpec, lake: Lake, spec_path: str | None, report: Report) -> RunRecord:
     """Run a spec and record how it ended, however it ends; the spec's name then stands for its final state."""
-    if spec.threads is not None:
-        torch.set_num_threads(spec.threads)
+    use_threads(spec)
     runs, catalog = Runs(lake.files), Catalog(lake)
     record = runs.start(spec.name, spec.model_dump(mode="json"), spec_path=spec_path, environment=environment())
-    catalog.record_run(record)
     pipe = Pipeline(lake, record, spec.model.device, report)
     outcome: Outcome = "failed"
     message, summary = "", dict[str, Any]()
     try:
+        catalog.record_run(record)
         summary = _repaired(spec, pipe)
         outcome = "completed"
     except KeyboardInterrupt:
@@ -234,5 +247,5 @@ def edit_model(spec: str, settings: Sequence[str] = (), lake: str | None = None)
     `settings` are `key.path=value` overrides; `lake` is EDITFLOW_LAKE or ./lake unless given.
     """
     path = Path(spec)
-    record = record_run(load_spec(path, settings), Lake.open(lake or default_lake()), str(path), report_stage)
+    record = record_run(load_spec(path, settings), Lake.open(lake_folder(lake)), str(path), report_stage)
     return asdict(record)

@@ -7,6 +7,8 @@ import math
 import os
 import sys
 from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -14,19 +16,30 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from flows.errors import UsageError
+
 if TYPE_CHECKING:
     from storage.runs import Use
     from storage.store import ArtifactRef
 
+UNFOLDED = 100_000
+"""Characters a line in a pipe, where programs read and nothing scrolls."""
 
-def default_lake() -> str:
-    """The lake when no flag names one."""
-    return os.environ.get("EDITFLOW_LAKE") or "lake"
+
+def lake_folder(given: str | None) -> str:
+    """The lake's folder: the one given, that of EDITFLOW_LAKE, or ./lake. Raises UsageError for a URL."""
+    place = (given or os.environ.get("EDITFLOW_LAKE") or "lake").removeprefix("file://")
+    if "://" in place:
+        raise UsageError(f"lake {place}: runs and questions need a folder on a local disk; give one with --lake")
+    try:
+        return str(Path(place).expanduser())
+    except RuntimeError:  # no such user
+        return place
 
 
 def console() -> Console:
     """Where results go: standard output; colour only on a terminal and never with NO_COLOR, no folding in a pipe."""
-    return Console(highlight=False, width=None if sys.stdout.isatty() else 160)
+    return Console(highlight=False, width=None if sys.stdout.isatty() else UNFOLDED)
 
 
 def print_line(markup: str) -> None:
@@ -52,6 +65,8 @@ def _finite(value: Any) -> Any:
         return {key: _finite(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [_finite(item) for item in value]
+    if isinstance(value, Decimal):  # DuckDB's sums of whole numbers
+        return int(value) if value == value.to_integral_value() else float(value)
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 

@@ -15,6 +15,7 @@ from storage.catalog import Catalog
 from storage.errors import DamagedPayload, StorageError
 from storage.runs import RunRecord, Use
 from storage.store import ArtifactRef, Lake, Manifest
+from tasks.progress import working
 from tasks.stage import Parents, Stage, result_folder
 
 Report = Callable[[Use, ArtifactRef], None]
@@ -34,7 +35,7 @@ class Pipeline:
 
     def run(self, stage: Stage, spec: Mapping[str, Any], parents: Parents, label: str = "") -> str:
         """The id of the stage's artifact, computed unless the lake has it."""
-        found = self._sound(stage.id(spec, parents))
+        found = self.sound(stage.id(spec, parents))
         started = time.perf_counter()
         ref = self._call(stage, spec, parents, known=found is not None, label=label or stage.name)
         # A sibling written by another stage of this very run, such as a batch's keys, is new all the same.
@@ -50,12 +51,13 @@ class Pipeline:
         self.uses[ref.id] = use
         self.report(use, ref)
 
-    def _sound(self, id_: str) -> Manifest | None:
+    def sound(self, id_: str) -> Manifest | None:
         """The manifest of an artifact that is there, every byte checked once a run; a broken one is set aside."""
         if id_ in self.uses or not self.lake.is_committed(id_):
             return self.lake.find(id_)
         try:
-            fault = self.lake.fault(id_)
+            with working("checking what the lake holds"):
+                fault = self.lake.fault(id_)
         except DamagedPayload as error:  # the manifest itself
             fault = error
         if fault is not None:

@@ -1,10 +1,18 @@
-"""Prefect's temporary server: quiet, given time to start, and not left behind by runs that were killed."""
+"""Prefect's temporary server: quiet, with a database of its own, and not left behind by runs that were killed."""
 
 from __future__ import annotations
 
 import contextlib
 import os
+import platform
 import signal
+from importlib.metadata import version
+
+from editing.errors import first_line
+from flows.errors import UsageError
+from flows.output import print_line
+from tasks.fetch import cache
+from tasks.progress import working
 
 OWNER = "EDITFLOW_SERVER_OWNER"
 QUIET = {
@@ -17,12 +25,32 @@ QUIET = {
 }
 
 
-def prepare() -> bool:
-    """Set Prefect's environment before it is imported; True when it will start a server of its own."""
-    for name, value in QUIET.items():
+def prepare() -> None:
+    """Set Prefect's environment, before it is imported."""
+    # The user's own Prefect database stays as it is; another version of Prefect would migrate it, or fail on it.
+    database = cache() / "prefect" / f"server-{version('prefect')}.db"
+    database.parent.mkdir(parents=True, exist_ok=True)
+    ours = {"PREFECT_SERVER_DATABASE_CONNECTION_URL": f"sqlite+aiosqlite:///{database.absolute()}"}
+    for name, value in (QUIET | ours).items():
         os.environ.setdefault(name, value)
-    os.environ[OWNER] = str(os.getpid())
-    return not os.environ.get("PREFECT_API_URL")
+    os.environ[OWNER] = _owner(os.getpid())
+
+
+def start() -> None:
+    """Wait for the server that Prefect is set to, or for a temporary one. Raises UsageError when it does not answer."""
+    from prefect.client.orchestration import get_client
+    from prefect.settings import PREFECT_API_URL
+
+    url = PREFECT_API_URL.value()
+    if not url:
+        print_line("  [dim]starting Prefect's temporary server …[/]")
+    try:
+        with working("waiting for Prefect's server"), get_client(sync_client=True) as client:
+            client.hello().raise_for_status()
+    except Exception as error:
+        remedy = "check PREFECT_API_URL, or unset it for a temporary server" if url else "run again"
+        where = url or "(a temporary one)"
+        raise UsageError(f"Prefect's server {where} does not answer ({first_line(error)}); {remedy}") from error
 
 
 def reap() -> int:
@@ -34,8 +62,13 @@ def reap() -> int:
         with contextlib.suppress(psutil.Error, ValueError):
             if "prefect.server" not in " ".join(process.info["cmdline"] or ()):
                 continue
-            owner = process.environ().get(OWNER)
-            if owner is not None and not psutil.pid_exists(int(owner)):
+            pid, _, _host = (owner := process.environ().get(OWNER, "")).partition("@")
+            # Another host's or container's process numbers say nothing here.
+            if owner == _owner(int(pid)) and not psutil.pid_exists(int(pid)):
                 process.send_signal(signal.SIGTERM)
                 ended += 1
     return ended
+
+
+def _owner(pid: int) -> str:
+    return f"{pid}@{platform.node()}"

@@ -100,7 +100,7 @@ class EvaluationSection(_Section):
 class RunSpec(_Section):
     """A whole run."""
 
-    name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$")
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$", max_length=64)
     threads: Count | None = Field(default=None, le=1024)
     model: ModelSection = ModelSection()
     corpus: CorpusSection = CorpusSection()

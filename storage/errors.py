@@ -68,7 +68,7 @@ class DamagedPayload(StorageError):
     """The stored bytes of ``id`` are not those that were written."""
 
     def __init__(self, id: str, reason: str) -> None:
-        remedy = "discard the payload and run again to recompute it"
+        remedy = "run the pipeline again to recompute it"
         super().__init__(f"artifact {id[:12]}: its payload is damaged ({reason}); {remedy}")
         self.id = id
         self.reason = reason

@@ -29,18 +29,19 @@ _REFUSED = frozenset({errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, err
 
 
 class Files:
-    """Paths relative to one root. ``root`` is a folder or any URL that fsspec knows."""
+    """Paths relative to one root, a folder or any URL that fsspec knows; ``uri`` opens the same root again."""
 
     def __init__(self, root: str | Path) -> None:
         text = str(root)
         self.local = "://" not in text or text.startswith("file://")
         if self.local:
-            self.root = str(Path(text.removeprefix("file://")).expanduser().absolute())
+            self.root = self.uri = str(Path(text.removeprefix("file://")).expanduser().absolute())
             self._fs: Any = None
         else:
             import fsspec
 
             self._fs, self.root = fsspec.url_to_fs(text)
+            self.uri = text  # fsspec's own path has lost the protocol
 
     def path(self, name: str) -> str:
         """The full path of ``name``, for readers such as DuckDB."""
@@ -55,6 +56,13 @@ class Files:
             self._place(name, lambda out: out.write(data), os.link)
         else:
             self._fs.pipe_file(self.path(name), data, mode="create")
+
+    def put(self, name: str, data: bytes) -> None:
+        """Write ``data`` under ``name``, whole, replacing what was there; errors as those of ``create``."""
+        if self.local:
+            self._place(name, lambda out: out.write(data), os.replace)
+        else:
+            self._fs.pipe_file(self.path(name), data)
 
     def write_parquet(self, name: str, table: "pa.Table") -> tuple[int, str]:
         """Write ``table`` as zstd Parquet under ``name``, replacing it; returns (size, SHA-256) of the bytes.

@@ -24,6 +24,9 @@ def check(connection: duckdb.DuckDBPyConnection, sql: str, views: frozenset[str]
     """Raise QueryRefused unless ``sql`` is one SELECT over ``views``. Nothing of it is executed."""
     nodes = list(_nodes(_parse(connection, sql)))
     ctes = {entry["key"].lower() for node in nodes for entry in _cte_entries(node)}
+    if hidden := ctes & (_relations(connection) - views):
+        # The name would be allowed outside its WITH as well, where it means the system's own table.
+        raise QueryRefused(f"{min(hidden)!r} is a name that the system uses; call the WITH query something else")
     tables = views | {name for name in ctes if _WORD.fullmatch(name)}
     functions = _functions(connection)
     for node in nodes:
@@ -56,6 +59,14 @@ def _parse(connection: duckdb.DuckDBPyConnection, sql: str) -> dict[str, Any]:
     if len(tree["statements"]) != 1:
         raise QueryRefused(f"only one SELECT statement can be run here, not {len(tree['statements'])}")
     return tree
+
+
+def _relations(connection: duckdb.DuckDBPyConnection) -> set[str]:
+    """The names of all tables and views, DuckDB's own among them."""
+    rows = connection.execute(
+        "SELECT table_name FROM duckdb_tables() UNION ALL SELECT view_name FROM duckdb_views()"
+    ).fetchall()
+    return {name.lower() for (name,) in rows}
 
 
 def _functions(connection: duckdb.DuckDBPyConnection) -> set[str]:

@@ -59,7 +59,7 @@ class Lake:
 
     @property
     def uri(self) -> str:
-        return self.files.root
+        return self.files.uri
 
     def find(self, id: str) -> Manifest | None:
         """The manifest when artifact and payload are there, else None. Costs one read and one stat."""
@@ -181,7 +181,7 @@ class Lake:
             name = self.manifest(id).payload
         except DamagedPayload:
             name = manifest_name(id)
-        if self.files.exists(name):
+        with contextlib.suppress(FileNotFoundError):  # gone, or another process has just moved it
             self.files.move(name, f"{name}.discarded-{time.time_ns()}")
 
     def _agree(self, kept: Manifest, digest: str, table: "pa.Table") -> ArtifactRef:

@@ -15,7 +15,7 @@ from editing.errors import first_line
 from storage.kinds import kind
 from tasks.errors import BadRecord, UnknownSource
 from tasks.fetch import CORPUS
-from tasks.progress import bar
+from tasks.progress import bar, working
 from tasks.stage import Stage, Work
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def describe_corpus(source: str) -> dict[str, str]:
         name, config, revision = _hub_parts(source)
         return {"hub": name, "config": config, "revision": revision or _newest_revision(source, name)}
     path = corpus_path(source)
-    with path.open("rb") as file:
+    with path.open("rb") as file, working("digesting the corpus"):
         return {"format": _format(path), "sha256": hashlib.file_digest(file, "sha256").hexdigest()}
 
 

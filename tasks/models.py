@@ -5,7 +5,6 @@ from __future__ import annotations
 import difflib
 import hashlib
 import json
-import os
 import shutil
 import tempfile
 from collections.abc import Mapping
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
     from tasks.live import LiveModel
 
 VERSION = 1
+FINGERPRINTS = "fingerprints"
 
 
 def model_folder(source: str) -> Path:
@@ -86,7 +86,8 @@ def _converted(gguf: Path) -> Path:
     folder.parent.mkdir(parents=True, exist_ok=True)
     draft = Path(tempfile.mkdtemp(dir=folder.parent))
     try:
-        convert_gguf(gguf, draft)
+        with working(f"converting {gguf.name}, once, about half a minute"):
+            convert_gguf(gguf, draft)
         draft.rename(folder)
     except OSError:
         if not folder.is_dir():
@@ -103,7 +104,7 @@ def identify(lake: Lake, source: str, dtype: str, device: str, run: str | None) 
     the folder's file names, sizes and times, so a model that did not change is not loaded to be recognised.
     """
     folder = model_folder(source).resolve()
-    known = _remembered(lake, folder, dtype)
+    known = recognise(lake, source, dtype)
     found = lake.find(known) if known is not None else None
     if found is not None:
         return found.ref, True
@@ -112,27 +113,28 @@ def identify(lake: Lake, source: str, dtype: str, device: str, run: str | None) 
     return ref, False
 
 
-def _memory(lake: Lake, folder: Path, dtype: str) -> Path:
-    """The file that remembers what a folder, with the files it has now, holds."""
+def recognise(lake: Lake, source: str, dtype: str) -> str | None:
+    """The id that a model was pinned under in this lake, unless its files have changed since."""
+    return _remembered(lake, model_folder(source).resolve(), dtype)
+
+
+def _memory(folder: Path, dtype: str) -> str:
+    """The file of the lake that remembers what a folder, with the files it has now, holds."""
     files = sorted((p.name, p.stat().st_size, p.stat().st_mtime_ns) for p in folder.iterdir() if p.is_file())
     mark = hashlib.sha256(json.dumps([str(folder), dtype, files]).encode()).hexdigest()
-    return Path(lake.uri) / "fingerprints" / f"{mark}.json"
+    return f"{FINGERPRINTS}/{mark}.json"
 
 
 def _remembered(lake: Lake, folder: Path, dtype: str) -> str | None:
     """The id of the model that the folder was found to hold, unless its files have changed since."""
     try:
-        return str(json.loads(_memory(lake, folder, dtype).read_text())["model"])
+        return str(json.loads(lake.files.read(_memory(folder, dtype)))["model"])
     except (FileNotFoundError, ValueError, KeyError, TypeError):  # a damaged memory is no memory
         return None
 
 
 def _remember(lake: Lake, folder: Path, dtype: str, model: str) -> None:
-    memory = _memory(lake, folder, dtype)
-    memory.parent.mkdir(parents=True, exist_ok=True)
-    draft = memory.with_suffix(f".{os.getpid()}")
-    draft.write_text(json.dumps({"model": model, "folder": str(folder)}))
-    draft.replace(memory)
+    lake.files.put(_memory(folder, dtype), json.dumps({"model": model, "folder": str(folder)}).encode())
 
 
 def _pin(lake: Lake, folder: Path, dtype: str, device: str, run: str | None) -> ArtifactRef:
@@ -153,6 +155,7 @@ def _pin(lake: Lake, folder: Path, dtype: str, device: str, run: str | None) -> 
         "model_type": model.model.config.model_type,
         "depth": model.depth,
         "key_width": model.key_width(0),
+        "positions": getattr(model.model.config, "max_position_embeddings", None),
         "parameters": sum(p.numel() for p in model.model.parameters()),
     }
     table = pa.Table.from_pylist(rows, schema=kind("model").schema)
@@ -167,6 +170,15 @@ def check_layers(about: Mapping[str, Any], layers: list[int], z_layer: int) -> N
         raise InvalidOption(
             f"edit.layers or edit.z_layer {sorted(set(wrong))} out of range: "
             f"{Path(about['folder']).name} has layers 0…{depth - 1}"
+        )
+
+
+def check_window(about: Mapping[str, Any], window: int) -> None:
+    """Raise InvalidOption when a window of the corpus is longer than what the model can place."""
+    positions = about.get("positions")
+    if positions is not None and window > int(positions):
+        raise InvalidOption(
+            f"corpus.window = {window}: {Path(about['folder']).name} has {positions} positions; choose at most that"
         )
 
 
@@ -212,9 +224,9 @@ def _folder_of(lake: Lake, model: Manifest, dtype: str, device: str) -> Path:
 def _folders(lake: Lake, model: Manifest) -> list[Path]:
     """The folders that a model was found in, the first one first."""
     found = [Path(str(model.about["folder"]))]
-    for memory in sorted((Path(lake.uri) / "fingerprints").glob("*.json")):
-        with suppress(ValueError, KeyError, TypeError):
-            known = json.loads(memory.read_text())
+    for memory in lake.files.list(FINGERPRINTS):
+        with suppress(FileNotFoundError, ValueError, KeyError, TypeError):
+            known = json.loads(lake.files.read(f"{FINGERPRINTS}/{memory}"))
             if known["model"] == model.id:
                 found.append(Path(known["folder"]))
     return list(dict.fromkeys(found))

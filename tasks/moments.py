@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from typing import TYPE_CHECKING
 
@@ -21,7 +22,7 @@ from tasks.progress import bar, working
 from tasks.stage import Stage, Work
 
 if TYPE_CHECKING:
-    from storage.store import Lake
+    from storage.store import Lake, Manifest
 
 
 class SmallCorpus(UserWarning):
@@ -40,13 +41,7 @@ def _tokens(work: Work) -> pa.Table:
     tokenizer = work.model("model").tokenizer
     cut = windows(tokenizer, (d["text"] for d in chosen), spec["window"], spec["tokens"])
     rows = [{"document": chosen[number]["document"], "ids": ids} for number, ids in cut]
-    found = sum(len(row["ids"]) for row in rows)
-    if found < spec["tokens"]:
-        what = f"partition {spec['partition'] + 1} of {spec['partitions']} ({spec['split']})"
-        text = f"{what}: the sampled documents hold {found} of {spec['tokens']} tokens; raise corpus.documents or lower"
-        warnings.warn(
-            f"{text} corpus.{'held_out_' if spec['split'] == 'heldout' else ''}tokens", SmallCorpus, stacklevel=2
-        )
+    work.about["found"] = sum(len(row["ids"]) for row in rows)
     return pa.Table.from_pylist(rows, schema=kind("tokens").schema)
 
 
@@ -68,16 +63,27 @@ def _merge(work: Work) -> pa.Table:
         for other in others:  # one at a time: a partition's moments of wide layers fill gigabytes
             part = read_moments(work.lake, other)
             merged = {layer: merged[layer].merge(part[layer]) for layer in merged}
-    for layer, moment in merged.items():
-        if moment.count < moment.d:
-            warnings.warn(
-                f"layer {layer}: the second moment rests on {moment.count} tokens for {moment.d} dimensions, so "
-                f"{moment.d - moment.count} directions or more seem unused; raise corpus.tokens above {10 * moment.d}",
-                SmallCorpus,
-                stacklevel=2,
-            )
-            break
+    widest = max(merged.values(), key=lambda moment: moment.d)
+    work.about.update(tokens=widest.count, width=widest.d)
     return _moment_table(merged)
+
+
+def warn_of_small_corpus(made: Manifest) -> None:
+    """Warn when tokens or merged moments are fewer than they should be, whether they were made now or reused."""
+    spec, about = made.spec, made.about
+    if about.get("found", math.inf) < spec.get("tokens", 0):
+        what = f"partition {spec['partition'] + 1} of {spec['partitions']} ({spec['split']})"
+        key = "corpus.held_out_tokens" if spec["split"] == "heldout" else "corpus.tokens"
+        text = f"the sampled documents hold {about['found']} of {spec['tokens']} tokens"
+        warnings.warn(f"{what}: {text}; raise corpus.documents or lower {key}", SmallCorpus, stacklevel=2)
+    tokens, width = about.get("tokens", math.inf), about.get("width", 0)
+    if tokens < width:
+        warnings.warn(
+            f"the second moments rest on {tokens} tokens for {width} dimensions, so {width - tokens} directions or "
+            f"more seem unused; raise corpus.tokens above {10 * width}",
+            SmallCorpus,
+            stacklevel=2,
+        )
 
 
 def _spectrum(work: Work) -> pa.Table:

@@ -10,8 +10,11 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 
 @contextmanager
-def bar(what: str, total: int | None, unit: str) -> Iterator[Callable[[int], None]]:
-    """A bar on standard error with count, speed and, where the total is known, time left; only on a terminal."""
+def bar(what: str, total: int | None, unit: str) -> Iterator[Callable[..., None]]:
+    """A bar on standard error with count, speed and, where the total is known, time left; only on a terminal.
+
+    What it yields takes how much was done since the last call and, where it has become known, the total.
+    """
     columns = (
         TextColumn("  {task.description}"),
         BarColumn(bar_width=28),
@@ -26,8 +29,8 @@ def bar(what: str, total: int | None, unit: str) -> Iterator[Callable[[int], Non
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
         task = progress.add_task(what, total=total, speed="")
 
-        def advance(done: int) -> None:
-            progress.advance(task, done)
+        def advance(done: int, total: int | None = total) -> None:
+            progress.update(task, advance=done, total=total)
             speed = progress.tasks[0].speed
             progress.update(task, speed=f"{speed:.3g} {unit}/s" if speed else "")
 

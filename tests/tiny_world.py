@@ -24,7 +24,7 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from flows.cli import main
-from flows.edit_model import edit
+from flows.edit_model import edit, use_threads
 from flows.pipeline import Pipeline
 from flows.spec import load_spec
 from storage.identity import table_digest
@@ -220,6 +220,7 @@ class DirectPipeline(Pipeline):
 def run_directly(spec: Path, lake: Path, *settings: str) -> dict[str, Any]:
     """The summary of a run without Prefect and without a run record at its end."""
     checked, store = load_spec(spec, settings), Lake.open(lake)
+    use_threads(checked)
     record = Runs(store.files).start(checked.name, {})
     return edit(checked, DirectPipeline(store, record, checked.model.device, lambda _use, _ref: None))
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 import torch
 
-from editing.errors import NonFinite
+from editing.errors import InvalidOption, NonFinite
 from editing.models.editable import EditableModel
 from editing.models.rows import Rows, run
 
@@ -36,6 +36,9 @@ def window_nll(
 
 
 def perplexity(rows: Iterable[tuple[int, float]]) -> float:
-    """exp of the mean NLL over all predicted tokens, from (tokens, summed NLL)."""
-    tokens, nll = map(sum, zip(*rows, strict=True))
+    """exp of the mean NLL over all predicted tokens, from (tokens, summed NLL). Raises InvalidOption for no tokens."""
+    counted = list(rows)
+    tokens, nll = sum(tokens for tokens, _ in counted), sum(nll for _, nll in counted)
+    if tokens == 0:
+        raise InvalidOption("no held-out window has two tokens: raise corpus.min_characters or held_out_documents")
     return math.exp(nll / tokens)

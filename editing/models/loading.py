@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import struct
 from collections.abc import Iterator
 from contextlib import redirect_stderr
 from dataclasses import dataclass
@@ -42,7 +43,7 @@ def load(folder: Path, dtype: str = "float32", device: str = "cpu") -> EditableM
 
     Raises UnknownModel, or UnknownFamily before any weight is read.
     """
-    from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
+    from transformers import AutoConfig, AutoTokenizer
 
     _hush()
     _require_device(device)
@@ -50,9 +51,9 @@ def load(folder: Path, dtype: str = "float32", device: str = "cpu") -> EditableM
         raise UnknownModel(f"{folder} holds no config.json: give a model folder, a .gguf file or a hub id")
     try:
         family = family_of(AutoConfig.from_pretrained(folder).model_type)
-        model: Any = AutoModelForCausalLM.from_pretrained(folder, dtype=DTYPES[dtype], use_safetensors=True)
+        model: Any = _whole(folder, dtype=DTYPES[dtype], use_safetensors=True)
         tokenizer = AutoTokenizer.from_pretrained(folder)
-    except (OSError, ValueError, KeyError, SafetensorError) as error:
+    except (OSError, ValueError, KeyError, RuntimeError, ImportError, SafetensorError) as error:
         raise UnknownModel(f"{folder} cannot be loaded as a causal language model: {first_line(error)}") from error
     return editable(model.to(device), tokenizer, family)
 
@@ -66,16 +67,17 @@ def editable(model: Any, tokenizer: Any, family: Any = None) -> EditableModel:
 
 def convert_gguf(gguf: Path, folder: Path) -> None:
     """Dequantise a GGUF file to float32 and save it and its tokenizer in `folder` (about 20 s, once)."""
-    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers import AutoTokenizer
 
     _hush()
     try:
         where = {"pretrained_model_name_or_path": str(gguf.parent), "gguf_file": gguf.name}
         # A bar of the reader's own goes to standard error whatever the verbosity; failures come as exceptions.
         with redirect_stderr(StringIO()):
-            model: Any = AutoModelForCausalLM.from_pretrained(**where, dtype=torch.float32)
+            model: Any = _whole(**where, dtype=torch.float32)
             tokenizer = AutoTokenizer.from_pretrained(**where)
-    except (OSError, ValueError, KeyError, NotImplementedError) as error:
+    # A file cut short fails wherever its reader happens to be.
+    except (OSError, ValueError, LookupError, TypeError, RuntimeError, ImportError, struct.error) as error:
         raise UnknownModel(f"{gguf} cannot be read as a GGUF model: {first_line(error)}") from error
     # The weights are plain float32 now; the mark of their former quantisation would refuse the save.
     model.hf_quantizer, model.is_quantized = None, False
@@ -108,6 +110,20 @@ def files_digest(folder: Path) -> str:
         if path.name == "config.json" or path.name.startswith(TOKENIZER_FILES):
             digest.update(path.name.encode() + b"\0" + hashlib.sha256(path.read_bytes()).digest())
     return digest.hexdigest()
+
+
+def _whole(pretrained_model_name_or_path: Any, **options: Any) -> Any:
+    """The model, unless its files lack a tensor: transformers would fill that with random numbers."""
+    from transformers import AutoModelForCausalLM
+
+    loaded: Any = AutoModelForCausalLM.from_pretrained(
+        pretrained_model_name_or_path, **options, output_loading_info=True
+    )
+    model, found = loaded
+    lacking = sorted([*found["missing_keys"], *(key for key, *_ in found["mismatched_keys"])])
+    if lacking:
+        raise ValueError(f"its files lack {len(lacking)} tensors that its configuration asks for, first {lacking[0]}")
+    return model
 
 
 def _require_device(device: str) -> None:

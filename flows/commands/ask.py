@@ -26,14 +26,14 @@ def ask(
     Parameters
     ----------
     run
-        A run's id or the start of one, the name of a spec (its latest run), or `last`.
+        A run's id or the start of one, the name of a spec (its latest completed run), or `last`.
     prompt
         The text to continue.
     """
     if not prompt.strip():
         raise UsageError("the prompt is empty: give a text to continue")
     store = open_lake(lake)
-    record = find_run(store, run)
+    record = find_run(store, run, edited=True)
     if record.state is None:
         raise UsageError(f"run {record.run_id} is {record.status} and has no edited model: ask a completed one")
     import torch

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Annotated
 
 from cyclopts import Parameter
@@ -20,19 +21,14 @@ def fetch(*, json: Annotated[bool, Parameter(negative=())] = False) -> None:
     json
         Print JSON instead of a table.
     """
-    from rich.console import Console
-
     from tasks.fetch import CORPUS, MODEL
     from tasks.fetch import fetch as obtain
     from tasks.models import fetch_default_model
 
     rows = []
-    with Console(stderr=True).status("fetching the corpus …") as status:
-        path, fresh = obtain(CORPUS)
-        rows.append({"name": CORPUS.name, "what": CORPUS.about, "done": "fetched" if fresh else "there", "path": path})
-        status.update("fetching the model and converting it, about a minute …")
-        path, fresh = fetch_default_model()
-        rows.append({"name": MODEL.name, "what": MODEL.about, "done": "fetched" if fresh else "there", "path": path})
+    for item, get in ((CORPUS, partial(obtain, CORPUS)), (MODEL, fetch_default_model)):
+        path, fresh = get()
+        rows.append({"name": item.name, "what": item.about, "done": "fetched" if fresh else "there", "path": path})
     if json:
         print_json(rows)
     else:

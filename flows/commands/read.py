@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 
 from flows.errors import UsageError
-from flows.output import console, default_lake, print_json, print_line, print_table
+from flows.output import console, lake_folder, print_json, print_line, print_table
 from flows.output import show as as_text
 
 if TYPE_CHECKING:
@@ -105,17 +105,17 @@ def lineage(
         children.setdefault(step.via, []).append(step)
     root = steps[0]
     tree = Tree(f"{root.kind} {root.id[:12]}")
-    drawn: set[str] = set()
-
-    def grow(node: Tree, id_: str) -> None:
-        drawn.add(id_)
-        for step in children.get(id_, []):
-            seen = " [dim](above)[/]" if step.id in drawn and children.get(step.id) else ""
-            branch = node.add(f"{step.role}: {step.kind} {step.id[:12]}{seen}")
-            if step.id not in drawn:
-                grow(branch, step.id)
-
-    grow(tree, root.id)
+    drawn = {root.id}
+    # A list of what is left to draw instead of recursion: a chain has as many links as a run has batches.
+    waiting = [(tree, step) for step in reversed(children.get(root.id, []))]
+    while waiting:
+        node, step = waiting.pop()
+        seen = step.id in drawn
+        above = " [dim](above)[/]" if seen and children.get(step.id) else ""
+        branch = node.add(f"{step.role}: {step.kind} {step.id[:12]}{above}")
+        if not seen:
+            drawn.add(step.id)
+            waiting += [(branch, below) for below in reversed(children.get(step.id, []))]
     console().print(tree)
 
 
@@ -134,7 +134,10 @@ def query(sql: str, /, *, lake: LakeFlag = None, json: JsonFlag = False) -> None
 
     table = answer(open_lake(lake), sql)
     table = table.rename_columns(distinct(table.column_names))
-    rows = table.to_pylist()
+    try:
+        rows = table.to_pylist()
+    except (OverflowError, ValueError) as error:
+        raise UsageError(f"a value of the answer cannot be shown ({error}); cast its column to VARCHAR") from None
     if json:
         print_json(rows)
     else:
@@ -156,8 +159,8 @@ def open_lake(lake: str | None) -> Lake:
     """The lake of a flag, of EDITFLOW_LAKE, or ./lake; it must exist."""
     from storage.store import Lake
 
-    place = lake or default_lake()
-    if "://" not in place and not (Path(place) / "artifacts").is_dir():
+    place = lake_folder(lake)
+    if not (Path(place) / "artifacts").is_dir():
         raise UsageError(f"no lake at {place}: run `editflow run specs/demo.toml` first, or give --lake")
     return Lake.open(place, create=False)
 
@@ -172,8 +175,11 @@ def named_state(lake: Lake, name: str) -> str | None:
     return None
 
 
-def find_run(lake: Lake, name: str) -> RunRecord:
-    """The run of an id, the start of an id, a spec's name (its latest run) or `last`."""
+def find_run(lake: Lake, name: str, *, edited: bool = False) -> RunRecord:
+    """The run of an id, the start of an id, a spec's name (its latest run) or `last`.
+
+    With `edited`, of several runs the latest with an edited model.
+    """
     from storage.errors import UnknownRun
     from storage.runs import Runs
 
@@ -189,7 +195,8 @@ def find_run(lake: Lake, name: str) -> RunRecord:
         raise UsageError(
             f"{len(by_prefix)} runs match {name!r} in {lake.uri}: `editflow runs` lists them{_near(name, records)}"
         )
-    return known.get(matching[-1].run_id)  # which refuses a damaged record
+    preferred = [r for r in matching if r.state is not None] if edited else []
+    return known.get((preferred or matching)[-1].run_id)  # which refuses a damaged record
 
 
 def _near(name: str, records: Sequence[RunRecord]) -> str:

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 from rich.markup import escape
 
-from flows.output import default_lake, print_json, print_line, print_table
+from flows.output import lake_folder, print_json, print_line, print_table
 
 
 def run(
@@ -38,13 +38,12 @@ def run(
     from storage.store import Lake
 
     checked = load_spec(spec, set_ or ())
-    place = Lake.open(lake or default_lake()).uri
+    place = Lake.open(lake_folder(lake)).uri
     print_line(f"[bold]{checked.name}[/] in {escape(place)}")
-    own = server.prepare()
+    server.prepare()
     if left := server.reap():
         print_line(f"  ended {left} Prefect server{'s' * (left > 1)} that a killed run had left behind")
-    if own:
-        print_line("  [dim]starting Prefect's temporary server …[/]")
+    server.start()
     from flows.edit_model import edit_model
 
     record = edit_model(str(spec), list(set_ or ()), place)
@@ -75,6 +74,7 @@ def print_summary(summary: Mapping[str, Any]) -> None:
         {
             "batch": batch["batch"],
             "facts": batch["facts"],
+            "edited so far": batch.get("edited"),
             **{f"{m} {c} %": v for m, scores in batch.get("metrics", {}).items() for c, v in scores.items()},
             "state": batch["state"][:12],
         }

@@ -35,6 +35,8 @@ from storage.errors import StorageError
         ("SELECT * FROM artefacts", ["artefacts", "artifacts"]),
         ("SELECT nothing FROM artifacts", ["nothing"]),
         ("SELEC 1", []),
+        ("SELECT 'infinity'::DATE AS d", ["cast its column to VARCHAR"]),
+        ("SELECT TIMESTAMP '290000-01-01' AS d", ["cast its column to VARCHAR"]),
         ("SELECT " + " + ".join(["1"] * 900), ["nested too deeply"]),
         ("", []),
     ],
@@ -48,6 +50,17 @@ def test_sql(reference, tmp_path: Path, sql: str, fragments: list[str]) -> None:
 def test_sql_that_only_reads_passes(reference) -> None:
     """The control of the test above."""
     assert editflow("query", "SELECT count(*) AS n FROM artifacts", "--lake", reference.lake).code == 0
+
+
+@pytest.mark.parametrize("lake", ["s3://bucket/lake", "memory://lake"])
+@pytest.mark.parametrize("command", [["runs"], ["show", "last"], ["query", "SELECT 1"], ["run"]], ids=lambda c: c[0])
+def test_a_lake_that_is_no_folder(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: list[str], lake: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    more = [world.spec] if command == ["run"] else []
+    refused(editflow(*command, *more, "--lake", lake), f"lake {lake}", "a folder on a local disk")
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize(

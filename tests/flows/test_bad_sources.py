@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 import subprocess
 import sys
 from collections.abc import Callable
@@ -71,6 +72,42 @@ def changed_model(folder: Path, change: Callable[[dict[str, Any]], None]) -> Pat
     change(tensors)
     save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
     return folder
+
+
+def test_a_model_that_lacks_a_tensor(world: World, server: str, tmp_path: Path) -> None:
+    """transformers would go on with random numbers in its place."""
+    name = "model.layers.1.mlp.down_proj.weight"
+    model, lake = changed_model(tmp_path / "model", lambda tensors: tensors.pop(name)), tmp_path / "lake"
+    refused(editflow("run", world.spec, "--lake", lake, "--set", f"model.source={model}"), "lack 1 tensors", name)
+    unharmed(lake)
+
+
+def test_a_model_whose_configuration_is_another_ones(world: World, server: str, tmp_path: Path) -> None:
+    model, lake = tmp_path / "model", tmp_path / "lake"
+    tiny_world.save_model(model)
+    config = model / "config.json"
+    config.write_text(config.read_text().replace('"intermediate_size": 64', '"intermediate_size": 48'))
+    refused(editflow("run", world.spec, "--lake", lake, "--set", f"model.source={model}"), str(model))
+    unharmed(lake)
+
+
+@pytest.mark.parametrize("length", [3, 4, 8, 60])
+def test_a_gguf_file_cut_short(
+    world: World, server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, length: int
+) -> None:
+    monkeypatch.setenv("EDITFLOW_CACHE", str(tmp_path / "cache"))
+    header = b"GGUF" + struct.pack("<IQQ", 3, 1, 1) + struct.pack("<Q", 20) + b"general.architecture"
+    path, lake = tmp_path / "model.gguf", tmp_path / "lake"
+    path.write_bytes((header + bytes(64))[:length])
+    refused(editflow("run", world.spec, "--lake", lake, "--set", f"model.source={path}"), "model.gguf", "GGUF")
+    unharmed(lake)
+    assert not list((tmp_path / "cache").rglob("*.safetensors"))
+
+
+def test_a_window_longer_than_the_model_can_place(world: World, server: str, tmp_path: Path) -> None:
+    lake = tmp_path / "lake"
+    refused(editflow("run", world.spec, "--lake", lake, "--set", "corpus.window=257"), "window = 257", "256 positions")
+    unharmed(lake, "model")
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
@@ -144,12 +181,13 @@ def test_a_corpus_too_small_for_the_layer_is_a_warning_with_the_numbers(
 ) -> None:
     command = [sys.executable, "-c", "import sys; from flows.cli import main; main(sys.argv[1:])"]
     command += ["run", str(world.spec), "--lake", str(tmp_path / "lake"), "--set", "corpus.tokens=60"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300, env=environment)
-    assert done.returncode == 0, done.stderr
-    (warning,) = [line for line in done.stderr.splitlines() if "second moment rests on" in line]
-    assert "60 tokens for 64 dimensions" in warning
-    assert "corpus.tokens above 640" in warning
-    assert "Traceback" not in done.stderr
+    for _again in range(2):  # the second time everything is reused, and the corpus is as small as before
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300, env=environment)
+        assert done.returncode == 0, done.stderr
+        (warning,) = [line for line in done.stderr.splitlines() if "second moments rest on" in line]
+        assert "60 tokens for 64 dimensions" in warning
+        assert "corpus.tokens above 640" in warning
+        assert "Traceback" not in done.stderr
 
 
 def test_a_threshold_that_leaves_no_null_space(world: World, copied: Path) -> None:

@@ -40,6 +40,7 @@ Records = list[dict[str, Any]]
         (["null_space.value=2"], ["share in 0…1"]),
         (["name.first=x"], ["'name' is a value, not a section"]),
         (["name=A Run"], ["name"]),
+        ([f"name={'a' * 65}"], ["name", "at most 64"]),
         (["edit=5"], ["edit is a section, not a value", "edit.method"]),
         (["target_values=5"], ["target_values is a section, not a value: set a key of it, such as target_values."]),
         (["edit.layers=[4,5"], ["--set 'edit.layers=[4,5'", "neither TOML nor plain text"]),

@@ -11,6 +11,8 @@ import pytest
 import tiny_world
 from tiny_world import editflow
 
+from storage.store import Lake
+
 COMMANDS = ["fetch", "run", "runs", "show", "lineage", "query", "ask"]
 
 LIGHT = """
@@ -79,6 +81,14 @@ def test_runs(reference) -> None:
     table = editflow("runs", "--lake", reference.lake)
     assert reference.record["run_id"] in table.out.replace("\n", "")
     assert "completed" in table.out
+
+
+def test_sums_are_numbers_in_json(reference) -> None:
+    """DuckDB's sum of whole numbers is as wide as a decimal; readers of JSON get a number all the same."""
+    sql = "SELECT sum(bytes) AS bytes, sum(bytes)::DECIMAL(20, 1) / 4 AS part FROM artifacts"
+    (row,) = editflow("query", sql, "--json", "--lake", reference.lake).json
+    assert row["bytes"] == sum(m.bytes for m in Lake.open(reference.lake).manifests())
+    assert abs(row["part"] - row["bytes"] / 4) < 1
 
 
 @pytest.mark.parametrize("name", ["tiny", "last", "id", "prefix"])

@@ -13,7 +13,7 @@ from tiny_world import World
 from storage.store import Lake, Manifest
 
 KINDS = ["evaluation", "target_values", "weight_change", "second_moment", "tokens"]
-OTHERS = ["documents", "spectrum", "null_space", "contexts", "state", "perplexity", "requests"]
+OTHERS = ["model", "documents", "spectrum", "null_space", "contexts", "state", "perplexity", "requests"]
 """Keys stand apart: they come with their weight change, so where both are lost one line speaks for the two."""
 
 Damage = Callable[[Path], None]

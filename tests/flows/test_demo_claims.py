@@ -14,7 +14,7 @@ from flows.spec import load_spec
 from storage.store import Lake
 from tasks.moments import read_moments
 
-# One run of the demo takes about ten minutes on two cores.
+# One run of the demo takes about seven minutes on two cores.
 pytestmark = [pytest.mark.demo, pytest.mark.timeout(3600)]
 
 SPEC = Path(__file__).parents[2] / "specs" / "demo.toml"

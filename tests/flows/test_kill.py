@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 import signal
 import subprocess
 import sys
@@ -175,10 +176,10 @@ def sleeping() -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
     """`sleeping(word, owner)`: a process that sleeps, with the word on its command line and the owner's pid."""
     processes: list[subprocess.Popen[bytes]] = []
 
-    def begin(word: str, owner: int | None) -> subprocess.Popen[bytes]:
+    def begin(word: str, owner: str | None) -> subprocess.Popen[bytes]:
         environment = {name: value for name, value in os.environ.items() if name != server.OWNER}
         if owner is not None:
-            environment[server.OWNER] = str(owner)
+            environment[server.OWNER] = owner
         command = [sys.executable, "-c", "import time; time.sleep(600)", word]
         processes.append(subprocess.Popen(command, env=environment))
         return processes[-1]
@@ -194,11 +195,13 @@ def test_servers_of_killed_runs_are_ended_and_no_others(
 ) -> None:
     gone = subprocess.Popen([sys.executable, "-c", ""])
     gone.wait()
-    left_behind = sleeping("prefect.server.api", gone.pid)
+    here = platform.node()
+    left_behind = sleeping("prefect.server.api", f"{gone.pid}@{here}")
     others = [
-        sleeping("prefect.server.api", os.getpid()),  # its run goes on
+        sleeping("prefect.server.api", f"{os.getpid()}@{here}"),  # its run goes on
         sleeping("prefect.server.api", None),  # not a run's: somebody's own server
-        sleeping("something-else", gone.pid),  # not a server
+        sleeping("prefect.server.api", f"{gone.pid}@elsewhere"),  # another container's, whose pids are not ours
+        sleeping("something-else", f"{gone.pid}@{here}"),  # not a server
     ]
     ours = {process.pid for process in (left_behind, *others)}
     every = psutil.process_iter
@@ -206,7 +209,7 @@ def test_servers_of_killed_runs_are_ended_and_no_others(
     assert server.reap() == 1
     assert left_behind.wait(timeout=60) == -signal.SIGTERM
     assert server.reap() == 0
-    assert [process.poll() for process in others] == [None, None, None]
+    assert [process.poll() for process in others] == [None] * len(others)
 
 
 def _table(folder: Path) -> Any:

@@ -65,6 +65,8 @@ REFUSED = [
     "SELECT * FROM index_runs",
     "SELECT * FROM memory.main.runs",
     "SELECT * FROM payload_requests",
+    "SELECT table_name FROM duckdb_tables, (WITH duckdb_tables AS (SELECT 1) SELECT 1 z)",
+    "SELECT count(*) FROM payload_state, (WITH payload_state AS (SELECT 1) SELECT 1 z)",
     "SHOW TABLES",
     "ATTACH 'other.db'",
     "COPY (SELECT 1) TO '/tmp/x'",
