@@ -61,10 +61,11 @@ def edit(spec: RunSpec, pipe: Pipeline) -> dict[str, Any]:
     size = spec.edit.batch_size
     for number, start in enumerate(range(0, len(chosen), size), 1):
         facts = chosen[start : start + size]
-        batch = _requests(pipe, facts, source=str(source), label=f"requests {number}")
-        state = _batch(spec, pipe, state, batch, contexts, spaces, len(facts), number)
+        # More prompts to evaluate a fact with are no reason to edit it anew.
+        rewrites = _requests(pipe, [f.rewrite for f in facts], source=str(source), label=f"rewrites {number}")
+        state = _batch(spec, pipe, state, rewrites, contexts, spaces, len(facts), number)
         report = {"batch": number, "facts": len(facts), "edited": start + len(facts), "state": state}
-        batches.append(report | _after_batch(spec, pipe, state, batch, number))
+        batches.append(report | _after_batch(spec, pipe, state, facts, number))
         pipe.flush()
     after = _evaluate(spec, pipe, state, whole, documents, held_out, "after")
     pipe.flush()
@@ -162,10 +163,13 @@ def _batch(
     return pipe.run(STATE, {}, link, f"state {number}")
 
 
-def _after_batch(spec: RunSpec, pipe: Pipeline, state: str, batch: str, number: int) -> dict[str, Any]:
+def _after_batch(
+    spec: RunSpec, pipe: Pipeline, state: str, facts: Sequence[EditRequest], number: int
+) -> dict[str, Any]:
     """The metrics of the batch's own facts, right after it."""
     if not spec.evaluation.after_batch:
         return {}
+    batch = _requests(pipe, facts, source=str(spec.requests.source), label=f"requests {number}")
     metrics = {"metrics": spec.evaluation.after_batch}
     rows = pipe.run(EVALUATION, metrics, {"state": state, "requests": batch}, f"evaluation of batch {number}")
     return {"metrics": summarise(pipe.lake, rows)}

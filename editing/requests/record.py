@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from editing.errors import InvalidRequest
 
@@ -33,6 +33,11 @@ class EditRequest:
     def filled(self) -> str:
         """The prompt with the subject in its place."""
         return self.prompt.replace("{}", self.subject, 1)
+
+    @property
+    def rewrite(self) -> EditRequest:
+        """The request without the prompts that only evaluate it: all that an edit depends on."""
+        return replace(self, paraphrase_prompts=(), neighborhood_prompts=())
 
 
 def check(request: EditRequest, where: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -73,7 +74,20 @@ def test_another_order_of_requests_keeps_corpus_and_moments(world: World, copied
 
 def test_another_learning_rate_keeps_requests_and_baseline(world: World, copied: Path, use_of: UsesOf) -> None:
     uses = use_of(tiny_world.run(world.spec, copied, "target_values.learning_rate=0.25"))
-    assert reused(uses) == UP_TO_CONTEXTS | {"requests 1", "requests 2", "requests 3"}
+    assert reused(uses) == UP_TO_CONTEXTS | {f"{what} {n}" for what in ("requests", "rewrites") for n in (1, 2, 3)}
+
+
+def test_another_prompt_to_evaluate_with_edits_nothing_anew(
+    world: World, copied: Path, tmp_path: Path, use_of: UsesOf
+) -> None:
+    rows = [json.loads(line) for line in world.facts.read_text(encoding="utf-8").splitlines()]
+    for row in rows:
+        row["neighborhood_prompts"].append("the river and the city")
+    facts = tiny_world.write_lines(tmp_path / "facts.jsonl", rows)
+    uses = use_of(tiny_world.run(world.spec, copied, f"requests.source={facts}"))
+    assert {stage.rpartition(" ")[0] or stage for stage in created(uses)} == {
+        "requests", "evaluation", "evaluation of batch",
+    }  # fmt: skip
 
 
 def test_another_corpus_size_keeps_what_does_not_depend_on_tokens(world: World, copied: Path, use_of: UsesOf) -> None:
@@ -90,7 +104,7 @@ def test_more_facts_reuse_the_batches_before_them(world: World, server: str, tmp
     batches = [
         f"{what} {n}"
         for n in (1, 2)
-        for what in ("requests", "target values", "weight change", "keys", "state", "evaluation of batch")
+        for what in ("requests", "rewrites", "target values", "weight change", "keys", "state", "evaluation of batch")
     ]
     assert reused(use_of(more)) >= {*batches, "checkpoint 2"}
     assert {"target values 3", "weight change 3", "keys 3", "state 3"} <= created(use_of(more))
