@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 SPEC ?= specs/demo.toml
 
-.PHONY: demo test test-demo lint fetch format docs constraints clean
+.PHONY: demo test test-demo bench bench-quick lint fetch format docs constraints clean
 
 demo: fetch
 	$(BIN)/editflow run $(SPEC)
@@ -15,6 +15,12 @@ test: fetch lint
 
 test-demo: fetch
 	$(BIN)/python -m pytest -m demo
+
+bench: fetch
+	$(BIN)/python -m benchmarks --out benchmarks.json
+
+bench-quick: fetch
+	$(BIN)/python -m benchmarks --quick
 
 lint: .venv/ready
 	$(BIN)/ruff check .

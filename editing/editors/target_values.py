@@ -8,6 +8,7 @@ the layers above on the suffix, with the head only where the loss reads it.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 
 import torch
@@ -97,11 +98,14 @@ class _Answers:
         row = torch.searchsorted(chosen, self.row[keep])
         return _Answers(row, self.position[keep], self.token[keep], self.weight[keep])
 
-    def nll(self, model: EditableModel, final: Tensor, owner: Tensor, facts: int) -> Tensor:
-        """Mean NLL of each fact's target over its contexts and tokens, (facts,)."""
+    def nll(self, model: EditableModel, final: Tensor, owner: Tensor, facts: int) -> tuple[Tensor, Tensor]:
+        """Of each fact's target: mean NLL over contexts and tokens, and whether every token is the argmax, (facts,)."""
         log_probs = model.logits(final[self.row, self.position]).log_softmax(-1)
         losses = -log_probs.gather(1, self.token[:, None])[:, 0] * self.weight.to(log_probs.dtype)
-        return torch.zeros(facts, dtype=losses.dtype, device=losses.device).index_add(0, owner[self.row], losses)
+        nll = torch.zeros(facts, dtype=losses.dtype, device=losses.device).index_add(0, owner[self.row], losses)
+        misses = (log_probs.detach().argmax(-1) != self.token).long()
+        missed = torch.zeros(facts, dtype=torch.int64, device=losses.device).index_add(0, owner[self.row], misses)
+        return nll, missed == 0
 
 
 @dataclass(frozen=True)
@@ -125,7 +129,8 @@ class _Problem:
         contexts = _Suffixes.build(model, z_layer, rows, owner)
         essence = _Suffixes.build(model, z_layer, [fact.essence for fact in facts], range(len(facts)))
         zero = torch.zeros(len(facts), contexts.hidden.shape[-1], dtype=contexts.hidden.dtype, device=model.device)
-        base = model.logits(essence.final(model, z_layer, zero)[:, 0]).log_softmax(-1)
+        with _forward(model, options):
+            base = model.logits(essence.final(model, z_layer, zero)[:, 0]).log_softmax(-1)
         plain = contexts.hidden[:: len(facts[0].rows), 0]
         answers = _Answers.build(rows, len(facts[0].rows), model.device)
         numbers = torch.arange(len(facts), device=model.device)
@@ -144,14 +149,22 @@ class _Problem:
             h_norm=self.h_norm[places],
         )
 
-    def terms(self, delta: Tensor) -> Tensor:
-        """NLL, weighted KL and weighted decay of each fact, (3, F), for its δ (F, d)."""
-        final = self.contexts.final(self.model, self.z_layer, delta)
-        nll = self.answers.nll(self.model, final, self.contexts.owner, len(self.facts))
-        edited = self.model.logits(self.essence.final(self.model, self.z_layer, delta)[:, 0]).log_softmax(-1)
+    def terms(self, delta: Tensor) -> tuple[Tensor, Tensor]:
+        """For each fact's δ (F, d): NLL, weighted KL and weighted decay, (3, F), and whether it is said now, (F,)."""
+        with _forward(self.model, self.options):
+            final = self.contexts.final(self.model, self.z_layer, delta)
+            nll, said = self.answers.nll(self.model, final, self.contexts.owner, len(self.facts))
+            edited = self.model.logits(self.essence.final(self.model, self.z_layer, delta)[:, 0]).log_softmax(-1)
         kl = (edited.exp() * (edited - self.base)).sum(-1)
         decay = delta.norm(dim=-1) / self.h_norm**2
-        return torch.stack([nll, self.options.kl * kl, self.options.weight_decay * decay])
+        return torch.stack([nll, self.options.kl * kl, self.options.weight_decay * decay]), said
+
+
+def _forward(model: EditableModel, options: TargetValueOptions) -> AbstractContextManager[object]:
+    """The type that matrices are multiplied in."""
+    if options.forward == "model":
+        return nullcontext()
+    return torch.autocast(model.device.type, dtype=torch.bfloat16)
 
 
 def optimise(
@@ -185,14 +198,21 @@ def _optimise_pass(
     delta = torch.zeros_like(h, requires_grad=True)
     adam = torch.optim.Adam([delta], lr=options.learning_rate)
     found: dict[int, TargetValue] = {}
+    held = torch.zeros(len(facts), dtype=torch.int64, device=delta.device)  # evaluations for which a fact was said
     for step in range(1, options.steps + 1):
-        terms = problem.terms(delta[problem.facts])
+        terms, said = problem.terms(delta[problem.facts])
         losses = terms.sum(0)
         _require_finite(losses, problem.facts, facts)
-        done = losses < options.stop_at if step < options.steps else torch.ones_like(losses, dtype=torch.bool)
+        held[problem.facts] = torch.where(said, held[problem.facts] + 1, 0)
+        done = losses < options.stop_at
+        if options.after_argmax:
+            done |= held[problem.facts] > options.after_argmax
+        if step == options.steps:
+            done = torch.ones_like(done)
         for place in done.nonzero()[:, 0].tolist():
             number = int(problem.facts[place])
-            reason = "loss" if float(losses[place].detach()) < options.stop_at else "steps"
+            under = float(losses[place].detach()) < options.stop_at
+            reason = "loss" if under else "steps" if step == options.steps else "argmax"
             found[number] = _value(facts[number], h[number], delta[number], terms[:, place], step, reason)
         if bool(done.all()):
             break

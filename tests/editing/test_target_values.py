@@ -8,13 +8,17 @@ from itertools import pairwise
 import pytest
 import torch
 from oracle import literal
-from tiny_words import facts_of
+from oracle.rows import added, layer_output
+from oracle.tiny import LLAMA
+from tiny_words import facts_of, word_tokenizer
+from transformers import LlamaConfig, LlamaForCausalLM
 
 from editing.editors.facts import Fact
 from editing.editors.options import TargetValueOptions
 from editing.editors.target_values import TargetValue, optimise
 from editing.errors import InvalidOption, NonFinite
 from editing.models.editable import EditableModel
+from editing.models.loading import editable
 from editing.requests.record import EditRequest
 
 OPTIONS = TargetValueOptions(learning_rate=0.3, steps=12, stop_at=1.2, facts_per_pass=5)
@@ -76,6 +80,47 @@ def test_facts_that_stop_early_keep_their_value_while_others_go_on(
     for fact, value in zip(facts, values, strict=True):
         assert_equal(value, by_the_book(llama, fact, loose))
         assert value.stopped == ("loss" if value.loss < loose.stop_at else "steps")
+
+
+def says(model: EditableModel, fact: Fact, value: TargetValue) -> bool:
+    """Whether the target is the most likely continuation in every context with z* at the last layer."""
+    module, plain = model.layers[3], fact.rows[0]
+    # Added is δ, not z*: a context's own output differs from the plain prompt's.
+    delta = value.z - layer_output(model.model, module, plain.ids)[plain.lookup]
+    said = []
+    for row in fact.rows:
+        with added(module, row.lookup, delta):
+            said.append(literal.score(model.model, row.ids, row.target)[1])
+    return all(said)
+
+
+@pytest.mark.parametrize("patience", [1, 3])
+def test_facts_stop_so_many_steps_after_they_are_said(
+    llama: EditableModel, requests: list[EditRequest], patience: int
+) -> None:
+    """Each stops on its own trajectory, at the first step that ends `patience` + 1 evaluations in which it is said."""
+    facts = facts_of(llama, [replace(request, prompt="who is {}") for request in requests], ("it is . ",))
+    never = replace(OPTIONS, stop_at=-1.0, learning_rate=1.0, clamp=30.0, steps=14)
+    course = [optimise(llama, 3, facts, replace(never, steps=n)) for n in range(1, never.steps + 1)]
+    stopped = optimise(llama, 3, facts, replace(never, after_argmax=patience))
+    for i, (fact, value) in enumerate(zip(facts, stopped, strict=True)):
+        said = [says(llama, fact, at[i]) for at in course]
+        ends = [n + 1 for n in range(patience, len(said)) if all(said[n - patience : n + 1])]
+        assert value.steps == min([*ends, never.steps])
+        assert torch.allclose(value.z, course[value.steps - 1][i].z, atol=1e-9)
+        assert value.stopped == ("argmax" if value.steps < never.steps else "steps")
+    assert any(value.stopped == "argmax" for value in stopped)  # control: it does stop some
+
+
+def test_a_narrow_forward_pass_keeps_wide_values(requests: list[EditRequest]) -> None:
+    torch.manual_seed(11)
+    model = editable(LlamaForCausalLM(LlamaConfig(**LLAMA)), word_tokenizer())
+    facts = facts_of(model, requests)
+    wide = optimise(model, LAYER, facts, OPTIONS)
+    narrow = optimise(model, LAYER, facts, replace(OPTIONS, forward="bfloat16"))
+    assert all(value.z.dtype == torch.float32 for value in narrow)
+    assert all(a.nll == pytest.approx(b.nll, rel=0.1) for a, b in zip(narrow, wide, strict=True))
+    assert any(a.nll != b.nll for a, b in zip(narrow, wide, strict=True))  # control: the forward pass is another
 
 
 def test_the_clamp_holds_and_one_evaluation_changes_nothing(llama: EditableModel, requests: list[EditRequest]) -> None:

@@ -1,0 +1,135 @@
+"""`python -m benchmarks`: every stage both ways, alternately, with a table and JSON at the end."""
+
+from __future__ import annotations
+
+import json
+import platform
+import statistics
+import sys
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import App, Parameter
+
+from benchmarks.stage import Disagreement
+from benchmarks.stages import NAMES
+from benchmarks.worker import Reading, Worker, stage_named
+from flows.output import print_line, print_table
+
+app = App(help="Measure the core against the published procedure.")
+
+
+@dataclass(frozen=True)
+class Row:
+    """What is known of a stage when both sides have run; times are per unit of work, medians over the rounds."""
+
+    stage: str
+    unit: str
+    ours: float
+    literal: float
+    ratio: float
+    lowest: float
+    highest: float
+    wanted: float
+    ours_bytes: int
+    literal_bytes: int
+    ours_operations: float
+    literal_operations: float
+    peak_share: float
+    agreement: str
+
+    @property
+    def met(self) -> bool:
+        return self.ratio >= self.wanted and not self.agreement.startswith("DIFFERENT")
+
+
+@app.default
+def bench(
+    *stages: str,
+    quick: Annotated[bool, Parameter(negative=())] = False,
+    threads: int = 2,
+    out: Path | None = None,
+) -> None:
+    """Run the stages (all of them by default) and print the table; exit code 1 when a ratio is missed.
+
+    Parameters
+    ----------
+    stages
+        Files of benchmarks/stages.
+    quick
+        Smaller sizes, under four minutes in all.
+    threads
+        Threads of either side.
+    out
+        Where the same is written as JSON.
+    """
+    size = "quick" if quick else "full"
+    rows = []
+    for name in stages or NAMES:
+        print_line(f"  {name} …")
+        rows.append(measure(name, size, threads))
+    print_table([_shown(row) for row in rows])
+    if out is not None:
+        about = {"command": " ".join(sys.argv), "at": datetime.now(UTC).isoformat(timespec="seconds"), **_machine()}
+        out.write_text(json.dumps(about | {"rows": [asdict(r) | {"met": r.met} for r in rows]}, indent=1) + "\n")
+    sys.exit(not all(row.met for row in rows))
+
+
+def measure(name: str, size: str, threads: int) -> Row:
+    """Both sides of a stage, one after the other, round by round."""
+    stage = stage_named(name)
+    with Worker(name, "ours", size, threads) as ours, Worker(name, "literal", size, threads) as literal:
+        counts = (ours.count(), literal.count()) if stage.counted else None
+        ours.run()  # the first run pays for pages and caches
+        pairs = [(ours.run(), literal.run()) for _ in range(stage.rounds[size])]
+        peak = max(ours.peak(stage.double) for _ in range(2))
+    ratios = [_per_unit(b) / _per_unit(a) for a, b in pairs]
+    first, second = pairs[0]
+    done, done_literally = counts or (first.answer.operations, second.answer.operations)
+    try:
+        agreement = stage.compare(first.answer, second.answer)
+    except Disagreement as error:
+        agreement = f"DIFFERENT: {error}"
+    seconds = statistics.median(a.seconds for a, _ in pairs)
+    return Row(
+        stage.title, stage.unit,
+        statistics.median(_per_unit(a) for a, _ in pairs), statistics.median(_per_unit(b) for _, b in pairs),
+        statistics.median(ratios), min(ratios), max(ratios), stage.wanted,
+        max(a.peak_bytes for a, _ in pairs), max(b.peak_bytes for _, b in pairs),
+        done / first.answer.units, done_literally / second.answer.units,
+        done * first.answer.real / seconds / peak, agreement,
+    )  # fmt: skip
+
+
+def _per_unit(reading: Reading) -> float:
+    return reading.seconds / reading.answer.units
+
+
+def _shown(row: Row) -> dict[str, object]:
+    return {
+        "stage": row.stage,
+        "ours": f"{row.ours:.3g} s/{row.unit}",
+        "literal": f"{row.literal:.3g} s/{row.unit}",
+        "ratio": f"{row.ratio:.1f} ({row.lowest:.1f}–{row.highest:.1f})",
+        "wanted": f"{row.wanted:g}",
+        "met": "yes" if row.met else "NO",
+        "MiB": f"{row.ours_bytes / 2**20:.0f} | {row.literal_bytes / 2**20:.0f}",
+        "GFLOP": f"{row.ours_operations / 1e9:.3g} | {row.literal_operations / 1e9:.3g}",
+        "of GEMM peak": f"{100 * row.peak_share:.0f} %",
+        "answers": row.agreement,
+    }
+
+
+def _machine() -> dict[str, str]:
+    return {
+        "machine": platform.processor() or platform.machine(),
+        "system": platform.platform(),
+        **{name: version(name) for name in ("torch", "transformers", "numpy")},
+    }
+
+
+if __name__ == "__main__":
+    app()

@@ -1,0 +1,47 @@
+"""The default model, corpus and facts, as both sides get them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from editing.editors.contexts import sample_contexts
+from editing.editors.options import ContextOptions
+from editing.models.editable import EditableModel
+from editing.models.loading import load
+from editing.models.windows import windows
+from editing.requests.record import EditRequest
+from tasks.documents import read_documents
+from tasks.fetch import CORPUS, MODEL
+from tasks.models import model_folder
+from tasks.requests import choose, load_requests
+
+FACTS = Path(__file__).parents[1] / "specs" / "facts" / "starter.jsonl"
+LAYERS = [4, 5, 6, 7, 8]
+Z_LAYER = 8
+
+
+def model() -> EditableModel:
+    """The default model in float32."""
+    return load(model_folder(MODEL.name))
+
+
+def token_windows(model: EditableModel, tokens: int, length: int) -> list[list[int]]:
+    """Windows of the default corpus's text, in its own order."""
+    texts = (document.text for document in read_documents(CORPUS.name))
+    return [window for _, window in windows(model.tokenizer, texts, length, tokens)]
+
+
+def requests(count: int) -> list[EditRequest]:
+    """The first facts of the starter set in the order of seed 0."""
+    return choose(load_requests(FACTS), count, 0, FACTS)
+
+
+def contexts(model: EditableModel) -> list[str]:
+    """The published five sampled contexts."""
+    return sample_contexts(model, ContextOptions())
+
+
+def spread(items: Sequence[EditRequest], count: int) -> list[EditRequest]:
+    """`count` of the items at equal distances."""
+    return [items[i * len(items) // count] for i in range(count)]

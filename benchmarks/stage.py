@@ -1,0 +1,61 @@
+"""What a benchmark is: two ways to the same answer, and how near the answers must be."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+Values = Mapping[str, np.ndarray]
+
+
+class Disagreement(Exception):
+    """The two ways gave different answers, so their times say nothing."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a run computed.
+
+    `units` of work were done (facts, tokens, …), so that a side may do fewer and be compared per unit; `real` is the
+    share of the tokens run that were not padding; `operations` are the floating-point operations by formula, where
+    they are not counted.
+    """
+
+    units: float
+    values: Values = field(default_factory=dict)
+    real: float = 1.0
+    operations: float = 0.0
+
+
+Work = Callable[[], Answer]
+
+
+@dataclass(frozen=True)
+class Stage:
+    """`ours` and `literal` take a size and prepare what is not timed; `compare` says how near the answers are.
+
+    `double` says that the work is in float64; `counted` that torch counts its operations, rather than a formula, which
+    decompositions and solves need.
+    """
+
+    title: str
+    unit: str
+    wanted: float
+    sizes: Mapping[str, Any]
+    ours: Callable[[Any], Work]
+    literal: Callable[[Any], Work]
+    compare: Callable[[Answer, Answer], str]
+    double: bool = False
+    counted: bool = True
+    rounds: Mapping[str, int] = field(default_factory=lambda: {"quick": 3, "full": 3})
+
+
+def near(name: str, ours: np.ndarray, literal: np.ndarray, limit: float) -> str:
+    """The largest difference relative to the largest value. Raises Disagreement above the limit."""
+    distance = float(np.abs(ours - literal).max() / max(np.abs(literal).max(), np.finfo(float).tiny))
+    if not distance <= limit:
+        raise Disagreement(f"{name}: {distance:.2g} apart, at most {limit:.0e} is allowed")
+    return f"{name} {distance:.0e} apart"

@@ -1,0 +1,3 @@
+"""The stages that are measured, one file each; order is that of a run."""
+
+NAMES = ("second_moments", "spectrum", "target_values", "update", "evaluation")

@@ -1,0 +1,70 @@
+"""Efficacy, paraphrase and neighbourhood of records."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from benchmarks import inputs
+from benchmarks.literal.evaluation import score as literal_score
+from benchmarks.stage import Answer, Disagreement, Stage, Work
+from editing.metrics.panel import METRICS, measure
+
+
+@dataclass(frozen=True)
+class Size:
+    """Records for us; the literal way takes some of the same and is compared per record."""
+
+    records: int
+    literal: int
+
+
+def ours(size: Size) -> Work:
+    """Each prompt once for both targets."""
+    model, records = inputs.model(), inputs.requests(size.records)
+
+    def work() -> Answer:
+        rows = measure(model, records, list(METRICS))
+        values: dict[str, np.ndarray] = {}
+        for row in rows:
+            name = f"{row.request_id} {row.prompt}"
+            values[name] = np.array([row.nll_new, row.nll_true])
+        return Answer(size.records, values)
+
+    return work
+
+
+def literal_way(size: Size) -> Work:
+    """One prompt and one target at a time."""
+    model = inputs.model()
+    chosen = inputs.spread(inputs.requests(size.records), size.literal)
+    asked = []
+    for r in chosen:
+        for prompt in (r.filled, *r.paraphrase_prompts, *r.neighborhood_prompts):
+            ids = model.tokenizer(prompt)["input_ids"]
+            both = [model.tokenizer(f"{prompt} {t}")["input_ids"][len(ids) :] for t in (r.target_new, r.target_true)]
+            asked.append((f"{r.request_id} {prompt}", ids, both))
+
+    def work() -> Answer:
+        values = {
+            name: np.array([literal_score(model.model, ids, target)[0] for target in both]) for name, ids, both in asked
+        }
+        return Answer(size.literal, values)
+
+    return work
+
+
+def compare(ours: Answer, literal: Answer) -> str:
+    """The same NLL for every prompt and target, and the same success."""
+    distance = max(float(np.abs(ours.values[name] - theirs).max()) for name, theirs in literal.values.items())
+    flips = sum(
+        bool((ours.values[name][0] < ours.values[name][1]) != (theirs[0] < theirs[1]))
+        for name, theirs in literal.values.items()
+    )
+    if distance > 1e-3 or flips:
+        raise Disagreement(f"NLL up to {distance:.2g} apart, {flips} of {len(literal.values)} successes differ")
+    return f"NLL {distance:.0e} apart, every success the same"
+
+
+STAGE = Stage("evaluation", "record", 8.0, {"quick": Size(60, 6), "full": Size(300, 30)}, ours, literal_way, compare)

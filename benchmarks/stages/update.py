@@ -1,0 +1,90 @@
+"""The closed-form update of one layer, late in a run."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from benchmarks.literal.statistics import update
+from benchmarks.stage import Answer, Stage, Work, near
+from editing.linalg.null_space import NullSpace
+from editing.linalg.solvers import ProjectedRidge
+
+
+@dataclass(frozen=True)
+class Size:
+    """Widths, facts of the batch, facts before it, and rank of the null space."""
+
+    d_in: int
+    d_out: int
+    new: int
+    earlier: int
+    rank: int
+
+
+@dataclass(frozen=True)
+class Problem:
+    """R (d_out, new), K1 (d_in, new), Kp (d_in, earlier) and an orthonormal basis (d_in, rank), float64."""
+
+    R: Tensor
+    K1: Tensor
+    Kp: Tensor
+    basis: Tensor
+
+
+def problem(size: Size) -> Problem:
+    """Random residuals, keys and null space, the same on both sides."""
+    generator = torch.Generator().manual_seed(0)
+
+    def draw(*shape: int) -> Tensor:
+        return torch.randn(*shape, generator=generator, dtype=torch.float64)
+
+    basis = torch.linalg.qr(draw(size.d_in, size.rank)).Q
+    return Problem(draw(size.d_out, size.new), draw(size.d_in, size.new), draw(size.d_in, size.earlier), basis)
+
+
+def ours(size: Size) -> Work:
+    """The grown Cholesky factor of earlier batches is there, as it is in a run; one batch joins it."""
+    given = problem(size)
+    before = ProjectedRidge(NullSpace(given.basis, is_basis=True), 1.0)
+    before.extend(given.Kp)
+
+    def work() -> Answer:
+        change = copy.copy(before).update(given.R, given.K1)
+        n, N, d = size.new, size.earlier, size.d_in
+        products = 4 * d * size.rank * n + 2 * d * (N + n) * n + 2 * d * (N + n) * n
+        solves = N**2 * n + n**3 / 3 + 2 * (N + n) ** 2 * n
+        return Answer(
+            1, {"left": change.left.numpy(), "right": change.right.numpy()}, operations=float(products + solves)
+        )
+
+    return work
+
+
+def literal_way(size: Size) -> Work:
+    """C = Kp Kpᵀ and P are there as d × d matrices, as in the published code."""
+    given = problem(size)
+    C, P = given.Kp @ given.Kp.T, given.basis @ given.basis.T
+
+    def work() -> Answer:
+        delta = update(given.R, given.K1, C, P, 1.0)
+        d, n = size.d_in, size.new
+        operations = 4 * d**2 * n + 2 * d**3 + 2 * d * n * size.d_out + 2 / 3 * d**3 + 2 * d**2 * size.d_out
+        return Answer(1, {"delta": delta.numpy()}, operations=float(operations))
+
+    return work
+
+
+def compare(ours: Answer, literal: Answer) -> str:
+    """Δ within 1e-6."""
+    return near("Δ", ours.values["left"] @ ours.values["right"].T, literal.values["delta"], 1e-6)
+
+
+STAGE = Stage(
+    "closed-form update", "batch", 60.0,
+    {"quick": Size(1_600, 400, 50, 450, 1_000), "full": Size(6_400, 1_600, 100, 1_900, 3_800)},
+    ours, literal_way, compare, double=True, counted=False,
+)  # fmt: skip
