@@ -208,7 +208,7 @@ def _read_values(lake: Lake, artifact: str) -> Iterator[TargetValue]:
 
 CONTEXTS = Stage("contexts", "contexts", 1, _contexts)
 TARGET_VALUES = Stage("target-values", "target_values", 1, _target_values)
-WEIGHT_CHANGE = Stage("weight-change", "weight_change", 1, _weight_change)
-KEYS = Stage("keys", "keys", 1, _keys)
+WEIGHT_CHANGE = Stage("weight-change", "weight_change", 2, _weight_change)
+KEYS = Stage("keys", "keys", 2, _keys)
 CHECKPOINT = Stage("checkpoint", "weight_change", CHECKPOINT_VERSION, _checkpoint)
 STATE = Stage("state", "state", 1, _state)

@@ -44,46 +44,63 @@ class ProjectedRidge:
             raise InvalidOption(f"ridge {ridge}: λ must be greater than 0, or the system is singular")
         self.null_space = null_space
         self.ridge = ridge
-        self._projected = torch.zeros(null_space.d, 0, dtype=torch.float64)
+        self._blocks: list[Tensor] = []  # Qᵀ in blocks of rows: products of few rows are the faster orientation
         self._factor = torch.zeros(0, 0, dtype=torch.float64)
         self._basis: Tensor | None = None
         self._inner = torch.zeros(0, 0, dtype=torch.float64)
 
     def extend(self, keys: Tensor) -> None:
         """Take keys (d, n) into the system as previous keys."""
-        Q = self.null_space.project(keys)
-        if not bool(torch.isfinite(Q).all()):
+        rows = self.null_space.project(keys).T
+        if not bool(torch.isfinite(rows).all()):
             raise NonFinite("NaN or infinity among the keys of the facts: check the model's weights and dtype")
-        if self._basis is None and self._projected.shape[1] + Q.shape[1] > self.null_space.rank:
+        if self._basis is None and len(self._factor) + len(rows) > self.null_space.rank:
             self._reduce()
         if self._basis is None:
-            self._factor = _grow_cholesky(self._factor, self._projected, Q, self.ridge)
-            self._projected = torch.cat([self._projected, Q], dim=1)
+            cross = torch.cat([torch.zeros(len(rows), 0, dtype=torch.float64), *(rows @ b.T for b in self._blocks)], 1)
+            self._factor = _grow_cholesky(self._factor, cross.T, rows @ rows.T, self.ridge)
+            self._append(rows)
         else:
-            A = self._basis.T @ Q
-            self._inner += A @ A.T
+            A = rows @ self._basis
+            self._inner += A.T @ A
 
     def update(self, residuals: Tensor, keys: Tensor) -> LowRank:
         """Δ for residuals R (d_out, n) at keys K1 (d_in, n); the keys join the system as previous ones."""
         self.extend(keys)
         return LowRank(residuals.to(torch.float64), self._right(keys))
 
+    def _append(self, rows: Tensor) -> None:
+        """One block more; two of like size become one, so their number grows with the logarithm of the batches."""
+        blocks = [*self._blocks, rows.contiguous()]
+        while len(blocks) > 1 and len(blocks[-2]) <= len(blocks[-1]):
+            blocks[-2:] = [torch.cat(blocks[-2:])]
+        self._blocks = blocks
+
     def _reduce(self) -> None:
         """Change from the growing (N × N) system to the fixed r × r one."""
+        r = self.null_space.rank
         self._basis = self.null_space.basis()
-        A = self._basis.T @ self._projected
-        self._inner = A @ A.T + self.ridge * torch.eye(self.null_space.rank, dtype=torch.float64)
-        self._factor = self._projected = torch.zeros(0, 0, dtype=torch.float64)
+        self._inner = self.ridge * torch.eye(r, dtype=torch.float64)
+        for rows in self._blocks:
+            A = rows @ self._basis
+            self._inner += A.T @ A
+        self._blocks, self._factor = [], torch.zeros(0, 0, dtype=torch.float64)
 
     def _right(self, keys: Tensor) -> Tensor:
         """V (d_in, n) for the n keys that joined last."""
         if self._basis is not None:
             A1 = self._basis.T @ keys.to(torch.float64)
             return self._basis @ torch.cholesky_solve(A1, _cholesky(self._inner))
-        n = keys.shape[1]
-        selector = torch.zeros(self._projected.shape[1], n, dtype=torch.float64)
-        selector[-n:] = torch.eye(n, dtype=torch.float64)
-        return self._projected @ torch.cholesky_solve(selector, self._factor)
+        # The upper part of L⁻¹ E1 is zero and its lower part is the inverse of L's last corner.
+        n, L = keys.shape[1], self._factor
+        Y = torch.zeros(len(L), n, dtype=torch.float64)
+        Y[-n:] = torch.linalg.solve_triangular(L[-n:, -n:], torch.eye(n, dtype=torch.float64), upper=False)
+        X = torch.linalg.solve_triangular(L.T, Y, upper=True).T
+        parts = X.split([len(rows) for rows in self._blocks], dim=1)
+        V = torch.zeros(n, self.null_space.d, dtype=torch.float64)
+        for part, rows in zip(parts, self._blocks, strict=True):
+            V += part @ rows
+        return V.T
 
 
 def _cholesky(matrix: Tensor) -> Tensor:
@@ -94,15 +111,12 @@ def _cholesky(matrix: Tensor) -> Tensor:
     return factor  # type: ignore[no-any-return]
 
 
-def _grow_cholesky(factor: Tensor, old: Tensor, new: Tensor, ridge: float) -> Tensor:
-    """Cholesky factor of [old new]ᵀ[old new] + ridge·I from that of oldᵀold + ridge·I."""
-    n, N = new.shape[1], old.shape[1]
-    corner = new.T @ new + ridge * torch.eye(n, dtype=torch.float64)
-    if N == 0:
-        return _cholesky(corner)
-    cross = torch.linalg.solve_triangular(factor, old.T @ new, upper=False)
+def _grow_cholesky(factor: Tensor, cross: Tensor, corner: Tensor, ridge: float) -> Tensor:
+    """Cholesky factor of [[A, B], [Bᵀ, C + ridge·I]] from that of A (N, N), B = cross (N, n) and C = corner (n, n)."""
+    n, N = len(corner), len(factor)
+    below = torch.linalg.solve_triangular(factor, cross, upper=False).T
     grown = torch.zeros(N + n, N + n, dtype=torch.float64)
     grown[:N, :N] = factor
-    grown[N:, :N] = cross.T
-    grown[N:, N:] = _cholesky(corner - cross.T @ cross)
+    grown[N:, :N] = below
+    grown[N:, N:] = _cholesky(corner + ridge * torch.eye(n, dtype=torch.float64) - below @ below.T)
     return grown
