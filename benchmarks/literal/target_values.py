@@ -91,7 +91,7 @@ def target_value(model: Any, layer: nn.Module, fact: Question, settings: Setting
                     delta.mul_(limit / delta.norm())
     finally:
         handle.remove()
-    return Found(h[0] + delta.detach(), float(loss), step)
+    return Found(h[0] + delta.detach(), float(loss.detach()), step)
 
 
 def target_values(model: Any, layer: nn.Module, facts: Sequence[Question], settings: Settings) -> list[Found]:

@@ -67,4 +67,12 @@ def compare(ours: Answer, literal: Answer) -> str:
     return f"NLL {distance:.0e} apart, every success the same"
 
 
-STAGE = Stage("evaluation", "record", 8.0, {"quick": Size(60, 6), "full": Size(300, 30)}, ours, literal_way, compare)
+STAGE = Stage(
+    title="evaluation",
+    unit="record",
+    wanted={"quick": 8.0, "full": 8.0},
+    sizes={"tiny": Size(4, 2), "quick": Size(40, 4), "full": Size(300, 30)},
+    ours=ours,
+    literal=literal_way,
+    compare=compare,
+)

@@ -62,7 +62,14 @@ def compare(ours: Answer, literal: Answer) -> str:
 
 
 STAGE = Stage(
-    "spectrum and projector", "layer", 4.0,
-    {"quick": Size(1_600), "full": Size(6_400)}, ours, literal_way, compare,
-    double=True, counted=False, rounds={"quick": 3, "full": 1},
-)  # fmt: skip
+    title="spectrum and projector",
+    unit="layer",
+    wanted={"quick": 1.5, "full": 4.0},
+    sizes={"tiny": Size(64), "quick": Size(1_600), "full": Size(6_400)},
+    ours=ours,
+    literal=literal_way,
+    compare=compare,
+    double=True,
+    counted=False,
+    rounds={"quick": 3, "full": 1},
+)

@@ -79,7 +79,12 @@ def compare(ours: Answer, literal: Answer) -> str:
 
 
 STAGE = Stage(
-    "target values z*", "fact", 8.0,
-    {"quick": Size(16, 2, 5), "full": Size(100, 8, 25)},
-    ours, literal_way, compare, rounds={"quick": 2, "full": 2},
-)  # fmt: skip
+    title="target values z*",
+    unit="fact",
+    wanted={"quick": 3.0, "full": 8.0},
+    sizes={"tiny": Size(4, 2, 2), "quick": Size(12, 2, 6), "full": Size(100, 8, 25)},
+    ours=ours,
+    literal=literal_way,
+    compare=compare,
+    rounds={"quick": 2, "full": 1},
+)

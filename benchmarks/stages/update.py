@@ -87,7 +87,18 @@ def compare(ours: Answer, literal: Answer) -> str:
 
 
 STAGE = Stage(
-    "closed-form update", "batch", 60.0,
-    {"quick": Size(1_600, 400, 50, 450, 1_250), "full": Size(6_400, 1_600, 100, 1_900, 5_000)},
-    ours, literal_way, compare, double=True, counted=False,
-)  # fmt: skip
+    title="closed-form update",
+    unit="batch",
+    wanted={"quick": 15.0, "full": 60.0},
+    sizes={
+        "tiny": Size(48, 16, 5, 12, 36),
+        "quick": Size(1_600, 400, 50, 450, 1_250),
+        "full": Size(6_400, 1_600, 100, 1_900, 5_000),
+    },
+    ours=ours,
+    literal=literal_way,
+    compare=compare,
+    double=True,
+    counted=False,
+    rounds={"quick": 5, "full": 3},
+)

@@ -1,0 +1,33 @@
+"""Both sides of every benchmark give the same answer; what they take is measured elsewhere and asserted nowhere."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from benchmarks.stage import Disagreement
+from benchmarks.stages import NAMES
+from benchmarks.worker import Worker, stage_named
+
+ALGEBRA = ("spectrum", "update")
+
+
+@pytest.mark.parametrize(
+    "name", [*ALGEBRA, *(pytest.param(n, marks=pytest.mark.real_model) for n in NAMES if n not in ALGEBRA)]
+)
+def test_both_sides_agree_and_a_wrong_answer_is_noticed(name: str) -> None:
+    stage = stage_named(name)
+    ours, literal = stage.ours(stage.sizes["tiny"])(), stage.literal(stage.sizes["tiny"])()
+    assert stage.compare(ours, literal)
+    assert 0 < ours.real <= 1
+    wrong = replace(ours, values={key: 1.03 * value for key, value in ours.values.items()})
+    with pytest.raises(Disagreement):
+        stage.compare(wrong, literal)
+
+
+def test_a_side_runs_in_a_process_of_its_own() -> None:
+    stage = stage_named("update")
+    with Worker("update", "ours", "tiny", 1) as ours, Worker("update", "literal", "tiny", 1) as literal:
+        assert stage.compare(ours.run().answer, literal.run().answer)
+        assert min(ours.peak(double=True), literal.peak(double=False)) > 0
