@@ -82,11 +82,12 @@ def measure(name: str, size: str, threads: int) -> Row:
     """Both sides of a stage, one after the other, round by round."""
     stage = stage_named(name)
     with Worker(name, "ours", size, threads) as ours, Worker(name, "literal", size, threads) as literal:
-        counts = (ours.count(), literal.count()) if stage.counted else None
-        if counts is None:  # the first run pays for pages and caches
+        if not stage.counted:  # these are short, and the first run pays for pages and caches
             ours.run()
         pairs = [(ours.run(), literal.run()) for _ in range(stage.rounds[size])]
         peak = max(ours.peak(stage.double) for _ in range(2))
+        # Last, since counting holds memory that would be taken for the work's.
+        counts = (ours.count(), literal.count()) if stage.counted else None
     ratios = [_per_unit(b) / _per_unit(a) for a, b in pairs]
     first, second = pairs[0]
     done, done_literally = counts or (first.answer.operations, second.answer.operations)
