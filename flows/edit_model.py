@@ -25,7 +25,7 @@ from tasks.documents import describe_corpus, documents_stage
 from tasks.edits import CHECKPOINT, CHUNK, CONTEXTS, KEYS, STATE, TARGET_VALUES, WEIGHT_CHANGE, chunk_count
 from tasks.environment import environment
 from tasks.evaluation import EVALUATION, PERPLEXITY, read_perplexity, summarise
-from tasks.models import check_layers, check_window, identify, recognise
+from tasks.models import check_layers, check_window, identify
 from tasks.moments import MERGE, NULL_SPACE, SECOND_MOMENT, SPECTRUM, TOKENS, warn_of_small_corpus
 from tasks.requests import choose, load_requests, requests_stage
 from tasks.stage import recipe
@@ -43,9 +43,8 @@ def edit(spec: RunSpec, pipe: Pipeline) -> dict[str, Any]:
     chosen = choose(load_requests(source), spec.requests.count, spec.requests.seed, source)
     corpus = describe_corpus(spec.corpus.source)
     started = time.perf_counter()
-    if (recognised := recognise(pipe.lake, spec.model.source, spec.model.dtype)) is not None:
-        pipe.sound(recognised)
-    ref, known = identify(pipe.lake, spec.model.source, spec.model.dtype, spec.model.device, pipe.record.run_id)
+    model = spec.model
+    ref, known = identify(pipe.lake, model.source, model.dtype, model.device, pipe.record.run_id, pipe.sound)
     about = pipe.lake.manifest(ref.id).about
     check_layers(about, spec.edit.layers, spec.edit.z_layer)
     check_window(about, spec.corpus.window)

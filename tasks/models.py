@@ -7,7 +7,7 @@ import hashlib
 import json
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
@@ -97,25 +97,23 @@ def _converted(gguf: Path) -> Path:
     return folder
 
 
-def identify(lake: Lake, source: str, dtype: str, device: str, run: str | None) -> tuple[ArtifactRef, bool]:
+def identify(
+    lake: Lake, source: str, dtype: str, device: str, run: str | None, find: Callable[[str], Manifest | None]
+) -> tuple[ArtifactRef, bool]:
     """The artifact that pins a model, state₀ of every run on it, and whether it was known already.
 
     Its identity is the digest of the loaded tensors, the configuration and the tokenizer's files. It is remembered by
-    the folder's file names, sizes and times, so a model that did not change is not loaded to be recognised.
+    the folder's file names, sizes and times, so a model that did not change is not loaded to be recognised. `find`
+    looks a remembered artifact up: it may check the payload and set a broken one aside.
     """
     folder = model_folder(source).resolve()
-    known = recognise(lake, source, dtype)
-    found = lake.find(known) if known is not None else None
+    known = _remembered(lake, folder, dtype)
+    found = find(known) if known is not None else None
     if found is not None:
         return found.ref, True
     ref = _pin(lake, folder, dtype, device, run)
     _remember(lake, folder, dtype, ref.id)
     return ref, False
-
-
-def recognise(lake: Lake, source: str, dtype: str) -> str | None:
-    """The id that a model was pinned under in this lake, unless its files have changed since."""
-    return _remembered(lake, model_folder(source).resolve(), dtype)
 
 
 def _memory(folder: Path, dtype: str) -> str:

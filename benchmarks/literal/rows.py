@@ -35,17 +35,6 @@ def inputs_of(module: nn.Module) -> Iterator[list[Tensor]]:
         handle.remove()
 
 
-@contextmanager
-def outputs_of(module: nn.Module) -> Iterator[list[Tensor]]:
-    """Collect what a module returns."""
-    seen: list[Tensor] = []
-    handle = module.register_forward_hook(lambda _module, _args, output: seen.append(first(output)))
-    try:
-        yield seen
-    finally:
-        handle.remove()
-
-
 class Stopped(Exception):
     """Raised to end a forward pass after the layer that was wanted."""
 

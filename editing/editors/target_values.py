@@ -98,14 +98,19 @@ class _Answers:
         row = torch.searchsorted(chosen, self.row[keep])
         return _Answers(row, self.position[keep], self.token[keep], self.weight[keep])
 
-    def nll(self, model: EditableModel, final: Tensor, owner: Tensor, facts: int) -> tuple[Tensor, Tensor]:
-        """Of each fact's target: mean NLL over contexts and tokens, and whether every token is the argmax, (facts,)."""
-        log_probs = model.logits(final[self.row, self.position]).log_softmax(-1)
+    def log_probs(self, model: EditableModel, final: Tensor) -> Tensor:
+        """What the head says where the loss reads it, (M, vocabulary)."""
+        return model.logits(final[self.row, self.position]).log_softmax(-1)
+
+    def nll(self, log_probs: Tensor, owner: Tensor, facts: int) -> Tensor:
+        """Mean NLL of each fact's target over its contexts and tokens, (facts,)."""
         losses = -log_probs.gather(1, self.token[:, None])[:, 0] * self.weight.to(log_probs.dtype)
-        nll = torch.zeros(facts, dtype=losses.dtype, device=losses.device).index_add(0, owner[self.row], losses)
+        return torch.zeros(facts, dtype=losses.dtype, device=losses.device).index_add(0, owner[self.row], losses)
+
+    def said(self, log_probs: Tensor, owner: Tensor, facts: int) -> Tensor:
+        """Whether every token of each fact's target is the argmax in all its contexts, (facts,)."""
         misses = (log_probs.detach().argmax(-1) != self.token).long()
-        missed = torch.zeros(facts, dtype=torch.int64, device=losses.device).index_add(0, owner[self.row], misses)
-        return nll, missed == 0
+        return torch.zeros(facts, dtype=torch.int64, device=misses.device).index_add(0, owner[self.row], misses) == 0
 
 
 @dataclass(frozen=True)
@@ -150,11 +155,19 @@ class _Problem:
         )
 
     def terms(self, delta: Tensor) -> tuple[Tensor, Tensor]:
-        """For each fact's δ (F, d): NLL, weighted KL and weighted decay, (3, F), and whether it is said now, (F,)."""
+        """For each fact's δ (F, d): NLL, weighted KL and weighted decay, (3, F), and whether it is said now, (F,).
+
+        Where nothing stops for being said, nobody looks: a maximum over the vocabulary at every step is not free.
+        """
+        owner, count = self.contexts.owner, len(self.facts)
         with _forward(self.model, self.options):
             final = self.contexts.final(self.model, self.z_layer, delta)
-            nll, said = self.answers.nll(self.model, final, self.contexts.owner, len(self.facts))
+            log_probs = self.answers.log_probs(self.model, final)
+            nll = self.answers.nll(log_probs, owner, count)
             edited = self.model.logits(self.essence.final(self.model, self.z_layer, delta)[:, 0]).log_softmax(-1)
+        said = torch.zeros_like(nll, dtype=torch.bool)
+        if self.options.after_argmax:
+            said = self.answers.said(log_probs, owner, count)
         kl = (edited.exp() * (edited - self.base)).sum(-1)
         decay = delta.norm(dim=-1) / self.h_norm**2
         return torch.stack([nll, self.options.kl * kl, self.options.weight_decay * decay]), said

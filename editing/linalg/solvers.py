@@ -61,8 +61,7 @@ class ProjectedRidge:
             self._factor = _grow_cholesky(self._factor, cross.T, rows @ rows.T, self.ridge)
             self._append(rows)
         else:
-            A = rows @ self._basis
-            self._inner += A.T @ A
+            self._absorb(rows, self._basis)
 
     def update(self, residuals: Tensor, keys: Tensor) -> LowRank:
         """Δ for residuals R (d_out, n) at keys K1 (d_in, n); the keys join the system as previous ones."""
@@ -82,9 +81,13 @@ class ProjectedRidge:
         self._basis = self.null_space.basis()
         self._inner = self.ridge * torch.eye(r, dtype=torch.float64)
         for rows in self._blocks:
-            A = rows @ self._basis
-            self._inner += A.T @ A
+            self._absorb(rows, self._basis)
         self._blocks, self._factor = [], torch.zeros(0, 0, dtype=torch.float64)
+
+    def _absorb(self, rows: Tensor, basis: Tensor) -> None:
+        """Add projected keys (n, d) to the r × r system."""
+        A = rows @ basis
+        self._inner += A.T @ A
 
     def _right(self, keys: Tensor) -> Tensor:
         """V (d_in, n) for the n keys that joined last."""
