@@ -30,7 +30,7 @@ from tasks.progress import bar, working
 from tasks.requests import read_requests
 from tasks.stage import Stage, Work
 
-CHUNK = 32
+CHUNK = 100
 """Most facts whose target values can be lost when a run is killed."""
 
 
@@ -207,7 +207,7 @@ def _read_values(lake: Lake, artifact: str) -> Iterator[TargetValue]:
 
 
 CONTEXTS = Stage("contexts", "contexts", 1, _contexts)
-TARGET_VALUES = Stage("target-values", "target_values", 1, _target_values)
+TARGET_VALUES = Stage("target-values", "target_values", 2, _target_values)
 WEIGHT_CHANGE = Stage("weight-change", "weight_change", 2, _weight_change)
 KEYS = Stage("keys", "keys", 2, _keys)
 CHECKPOINT = Stage("checkpoint", "weight_change", CHECKPOINT_VERSION, _checkpoint)

@@ -1,3 +1,11 @@
 """The stages that are measured, one file each; order is that of a run."""
 
-NAMES = ("second_moments", "spectrum", "target_values", "update", "evaluation")
+NAMES = (
+    "second_moments",
+    "spectrum",
+    "target_values",
+    "target_values_bfloat16",
+    "target_values_early",
+    "update",
+    "evaluation",
+)

@@ -40,7 +40,7 @@ class TargetValueOptions:
 
     At most `steps` evaluations of the loss with Adam at `learning_rate` between them, fewer once it is under `stop_at`;
     ‖δ‖ ≤ `clamp`·‖h‖; `weight_decay`·‖δ‖/‖h‖² and `kl`·KL(edited ‖ base) join the mean NLL.
-    `facts_per_pass` facts share one forward pass; it is part of the recipe because it moves the last bits.
+    Facts share passes of at most `tokens_per_pass` tokens, which bounds memory and moves the last bits.
     `after_argmax` k > 0 stops a fact k steps after its whole target has become the most likely continuation in every
     context. `forward` "bfloat16" multiplies matrices in that type; δ, losses and sums stay as wide as the model.
     """
@@ -52,7 +52,7 @@ class TargetValueOptions:
     weight_decay: float = 0.5
     kl: float = 0.0625
     kl_prompt: str = "{} is a"
-    facts_per_pass: int = 8
+    tokens_per_pass: int = 768
     after_argmax: int = field(default=0, metadata={"added": True})
     forward: Literal["model", "bfloat16"] = field(default="model", metadata={"added": True})
 
@@ -67,5 +67,5 @@ class TargetValueOptions:
             self.kl_prompt.count("{}") == 1,
             f"target_values.kl_prompt = {self.kl_prompt!r}: needs exactly one {{}}",
         )
-        _require(self.facts_per_pass >= 1, f"target_values.facts_per_pass = {self.facts_per_pass}: at least 1")
+        _require(self.tokens_per_pass >= 1, f"target_values.tokens_per_pass = {self.tokens_per_pass}: at least 1")
         _require(self.after_argmax >= 0, f"target_values.after_argmax = {self.after_argmax}: 0 (never) or more steps")

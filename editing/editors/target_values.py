@@ -1,24 +1,23 @@
-"""Target values z*: what the z layer should say at the subject's last token, for many facts at once.
-
-δ is added at that one position of the z layer's output. It changes nothing before that position and nothing below that
-layer, so the prefix's attention keys and values and the z layer's output are computed once, and every step runs only
-the layers above on the suffix, with the head only where the loss reads it.
-"""
+"""Target values z*: what the z layer should say at the subject's last token, for many facts at once."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from editing.editors.facts import Fact, Row
+from editing.editors.facts import Fact
 from editing.editors.options import TargetValueOptions
+from editing.editors.suffixes import Suffixes, shared, split
 from editing.errors import NonFinite
+from editing.models.attention import short_rows
 from editing.models.editable import EditableModel
-from editing.models.rows import Prefix, Rows, capture, run, run_prefix
+from editing.models.precision import narrow_products
+from editing.models.rows import Prefix
 
 
 @dataclass(frozen=True)
@@ -38,146 +37,128 @@ class TargetValue:
 
 
 @dataclass(frozen=True)
-class _Suffixes:
-    """Suffix rows on their prefixes; `owner` (B,) is the fact of each row, `hidden` (B, T, d) the z layer's output."""
-
-    prefix: Prefix
-    rows: Rows
-    hidden: Tensor
-    owner: Tensor
-
-    @classmethod
-    def build(cls, model: EditableModel, z_layer: int, rows: Sequence[Row], owner: Sequence[int]) -> _Suffixes:
-        prefix = run_prefix(model, Rows.pad([row.prefix for row in rows], model.device))
-        suffix = Rows.pad([row.suffix for row in rows], model.device)
-        with capture(model.layers[z_layer], inputs=False) as outputs:
-            run(model, suffix, prefix=prefix, last=z_layer)
-        return cls(prefix, suffix, outputs[0], torch.tensor(owner, device=model.device))
-
-    def of(self, facts: Tensor) -> _Suffixes:
-        """Only the rows of the given facts, ascending; owners are renumbered to places in `facts`."""
-        chosen = torch.isin(self.owner, facts).nonzero()[:, 0]
-        owner = torch.searchsorted(facts, self.owner[chosen])
-        rows = Rows(self.rows.ids[chosen], self.rows.mask[chosen])
-        return _Suffixes(self.prefix.select(chosen), rows, self.hidden[chosen], owner)
-
-    def final(self, model: EditableModel, z_layer: int, delta: Tensor) -> Tensor:
-        """Final hidden states (B, T, d) with each row's δ (facts, d) added at its first position."""
-        edited = self.hidden[:, :1] + delta[self.owner][:, None]
-        hidden = torch.cat([edited, self.hidden[:, 1:]], dim=1)
-        return run(model, self.rows, prefix=self.prefix, entering=(z_layer + 1, hidden))
-
-
-@dataclass(frozen=True)
 class _Answers:
-    """Where the loss reads the head: suffix row, position, wanted token and weight, (M,) each."""
+    """Where the loss reads the head: suffix row, position, wanted token, weight and whose it is, (M,) each."""
 
     row: Tensor
     position: Tensor
     token: Tensor
     weight: Tensor
+    owner: Tensor
 
     @classmethod
-    def build(cls, rows: Sequence[Row], contexts: int, device: torch.device) -> _Answers:
+    def build(cls, facts: Sequence[Fact], device: torch.device) -> _Answers:
+        each = len(facts[0].rows)
         flat = [
-            (i, position, token, 1.0 / (contexts * len(row.target)))
-            for i, row in enumerate(rows)
+            (i * each + j, position, token, 1.0 / (each * len(row.target)), i)
+            for i, fact in enumerate(facts)
+            for j, row in enumerate(fact.rows)
             for position, token in zip(row.answers, row.target, strict=True)
         ]
-        row, position, token, weight = zip(*flat, strict=True)
-        return cls(
-            torch.tensor(row, device=device),
-            torch.tensor(position, device=device),
-            torch.tensor(token, device=device),
-            torch.tensor(weight, device=device, dtype=torch.float64),
+        row, position, token, weight, owner = (
+            torch.tensor(column, device=device) for column in zip(*flat, strict=True)
         )
+        return cls(row, position, token, weight.double(), owner)
 
-    def of(self, chosen: Tensor) -> _Answers:
-        """Only the answers of the given suffix rows, ascending; rows are renumbered."""
-        keep = torch.isin(self.row, chosen)
-        row = torch.searchsorted(chosen, self.row[keep])
-        return _Answers(row, self.position[keep], self.token[keep], self.weight[keep])
-
-    def log_probs(self, model: EditableModel, final: Tensor) -> Tensor:
-        """What the head says where the loss reads it, (M, vocabulary)."""
-        return model.logits(final[self.row, self.position]).log_softmax(-1)
-
-    def nll(self, log_probs: Tensor, owner: Tensor, facts: int) -> Tensor:
-        """Mean NLL of each fact's target over its contexts and tokens, (facts,)."""
+    def nll(self, log_probs: Tensor, facts: int) -> Tensor:
+        """Mean NLL of each fact's target over its contexts and tokens, (facts,), from `log_probs` (M, vocabulary)."""
         losses = -log_probs.gather(1, self.token[:, None])[:, 0] * self.weight.to(log_probs.dtype)
-        return torch.zeros(facts, dtype=losses.dtype, device=losses.device).index_add(0, owner[self.row], losses)
+        return torch.zeros(facts, dtype=losses.dtype, device=losses.device).index_add(0, self.owner, losses)
 
-    def said(self, log_probs: Tensor, owner: Tensor, facts: int) -> Tensor:
+    def said(self, log_probs: Tensor, facts: int) -> Tensor:
         """Whether every token of each fact's target is the argmax in all its contexts, (facts,)."""
         misses = (log_probs.detach().argmax(-1) != self.token).long()
-        return torch.zeros(facts, dtype=torch.int64, device=misses.device).index_add(0, owner[self.row], misses) == 0
+        return torch.zeros(facts, dtype=torch.int64, device=misses.device).index_add(0, self.owner, misses) == 0
+
+
+@dataclass(frozen=True)
+class _Pass:
+    """Facts whose context rows run together; `numbers` (f,) are their places among all."""
+
+    facts: Sequence[Fact]
+    numbers: Tensor
+    contexts: Suffixes
+    answers: _Answers
+
+    @classmethod
+    def build(cls, facts: Sequence[Fact], numbers: Tensor, contexts: Suffixes) -> _Pass:
+        return cls(facts, numbers, contexts, _Answers.build(facts, numbers.device))
+
+    def of(self, places: Tensor) -> _Pass:
+        """Only the facts at the given places."""
+        return _Pass.build([self.facts[i] for i in places.tolist()], self.numbers[places], self.contexts.of(places))
 
 
 @dataclass(frozen=True)
 class _Problem:
-    """The loss of a set of facts as a function of their δ; `facts` (F,) are their numbers in the pass."""
+    """The loss of each fact as a function of its δ, for the facts that are still sought."""
 
     model: EditableModel
     z_layer: int
     options: TargetValueOptions
-    facts: Tensor
-    contexts: _Suffixes
-    answers: _Answers
-    essence: _Suffixes
+    passes: Sequence[_Pass]
+    essence: Suffixes
+    numbers: Tensor
     base: Tensor
-    h_norm: Tensor
 
     @classmethod
+    @torch.no_grad()
     def build(cls, model: EditableModel, z_layer: int, facts: Sequence[Fact], options: TargetValueOptions) -> _Problem:
-        rows = [row for fact in facts for row in fact.rows]
-        owner = [i for i, fact in enumerate(facts) for _ in fact.rows]
-        contexts = _Suffixes.build(model, z_layer, rows, owner)
-        essence = _Suffixes.build(model, z_layer, [fact.essence for fact in facts], range(len(facts)))
-        zero = torch.zeros(len(facts), contexts.hidden.shape[-1], dtype=contexts.hidden.dtype, device=model.device)
-        with _forward(model, options):
-            base = model.logits(essence.final(model, z_layer, zero)[:, 0]).log_softmax(-1)
-        plain = contexts.hidden[:: len(facts[0].rows), 0]
-        answers = _Answers.build(rows, len(facts[0].rows), model.device)
         numbers = torch.arange(len(facts), device=model.device)
-        return cls(model, z_layer, options, numbers, contexts, answers, essence, base, plain.norm(dim=-1))
+        subjects = [fact.essence for fact in facts]
+        nothing = Prefix.empty(len(facts), model.device)
+        essence = Suffixes.build(model, z_layer, subjects, nothing, 1)
+        passes = list(_passes(model, z_layer, facts, options))
+        problem = cls(model, z_layer, options, passes, essence, numbers, torch.empty(0))
+        zero = torch.zeros_like(essence.hidden[:, 0])
+        return replace(problem, base=problem.distribution(zero))
 
-    def of(self, places: Tensor) -> _Problem:
-        """The same problem for the facts at the given places only."""
-        rows = torch.isin(self.contexts.owner, places).nonzero()[:, 0]
-        return replace(
-            self,
-            facts=self.facts[places],
-            contexts=self.contexts.of(places),
-            answers=self.answers.of(rows),
-            essence=self.essence.of(places),
-            base=self.base[places],
-            h_norm=self.h_norm[places],
-        )
+    def of(self, going: Tensor) -> _Problem:
+        """Only the facts that are `going` (all facts,)."""
+        passes = [part.of(going[part.numbers].nonzero()[:, 0]) for part in self.passes if going[part.numbers].any()]
+        places = going[self.numbers].nonzero()[:, 0]
+        essence, numbers, base = self.essence.of(places), self.numbers[places], self.base[places]
+        return replace(self, passes=passes, essence=essence, numbers=numbers, base=base)
 
-    def terms(self, delta: Tensor) -> tuple[Tensor, Tensor]:
-        """For each fact's δ (F, d): NLL, weighted KL and weighted decay, (3, F), and whether it is said now, (F,).
+    def distribution(self, delta: Tensor) -> Tensor:
+        """Log-probabilities (facts, vocabulary) of what follows the subject in the KL prompt."""
+        return self.log_probs(self.essence, delta, (slice(None), 0))
+
+    def kl(self, delta: Tensor) -> Tensor:
+        """KL(edited ‖ base) of each sought fact, (all facts,), zero for the others."""
+        edited = self.distribution(delta[self.numbers])
+        kl = (edited.exp() * (edited - self.base)).sum(-1)
+        return torch.zeros(len(delta), dtype=kl.dtype, device=kl.device).index_copy(0, self.numbers, kl)
+
+    def nll(self, part: _Pass, delta: Tensor) -> tuple[Tensor, Tensor]:
+        """NLL of each fact of a pass, (f,), and whether it is said now, (f,).
 
         Where nothing stops for being said, nobody looks: a maximum over the vocabulary at every step is not free.
         """
-        owner, count = self.contexts.owner, len(self.facts)
-        with _forward(self.model, self.options):
-            final = self.contexts.final(self.model, self.z_layer, delta)
-            log_probs = self.answers.log_probs(self.model, final)
-            nll = self.answers.nll(log_probs, owner, count)
-            edited = self.model.logits(self.essence.final(self.model, self.z_layer, delta)[:, 0]).log_softmax(-1)
-        said = torch.zeros_like(nll, dtype=torch.bool)
-        if self.options.after_argmax:
-            said = self.answers.said(log_probs, owner, count)
-        kl = (edited.exp() * (edited - self.base)).sum(-1)
-        decay = delta.norm(dim=-1) / self.h_norm**2
-        return torch.stack([nll, self.options.kl * kl, self.options.weight_decay * decay]), said
+        count, answers = len(part.facts), part.answers
+        log_probs = self.log_probs(part.contexts, delta[part.numbers], (answers.row, answers.position))
+        nll = answers.nll(log_probs, count)
+        if not self.options.after_argmax:
+            return nll, torch.zeros_like(nll, dtype=torch.bool)
+        return nll, answers.said(log_probs, count)
+
+    def log_probs(self, rows: Suffixes, delta: Tensor, where: Any) -> Tensor:
+        """What the head says `where` (row, position) of the rows' final states, (M, vocabulary)."""
+        final = rows.final(self.model, self.z_layer, delta)[where]
+        with torch.autocast(final.device.type, enabled=False):
+            return self.model.logits(final).log_softmax(-1)
 
 
-def _forward(model: EditableModel, options: TargetValueOptions) -> AbstractContextManager[object]:
-    """The type that matrices are multiplied in."""
-    if options.forward == "model":
-        return nullcontext()
-    return torch.autocast(model.device.type, dtype=torch.bfloat16)
+def _passes(model: EditableModel, z_layer: int, facts: Sequence[Fact], options: TargetValueOptions) -> Iterator[_Pass]:
+    each = len(facts[0].rows)
+    trunks = shared(model, [row for fact in facts for row in fact.rows], each)
+    lengths = [each * max(len(row.suffix) for row in fact.rows) for fact in facts]
+    for places in split(lengths, options.tokens_per_pass):
+        part = [facts[i] for i in places]
+        rows = [row for fact in part for row in fact.rows]
+        on = trunks.select(torch.arange(each, device=model.device).repeat(len(part)))
+        contexts = Suffixes.build(model, z_layer, rows, on, each)
+        yield _Pass.build(part, torch.tensor(places, device=model.device), contexts)
 
 
 def optimise(
@@ -185,58 +166,99 @@ def optimise(
     z_layer: int,
     facts: Sequence[Fact],
     options: TargetValueOptions,
-    progress: Callable[[int], None] = lambda _done: None,
+    progress: Callable[[float], None] = lambda _done: None,
 ) -> list[TargetValue]:
-    """z* of each fact, in the order given (sort by `facts.cost_order` first: like lengths share a pass).
+    """z* of each fact, in the order given (sort by `facts.cost_order` first: neighbours of like length share a pass).
 
     Equals the published loop (ROME, arXiv 2202.05262, eq. 4, as in MEMIT's and AlphaEdit's code): it stops before the
-    step after the last evaluation, so the losses reported are those of the δ returned.
-    `progress` is called with the number of facts finished. Raises NonFinite naming the request.
+    step after the last evaluation, so the losses reported are those of the δ returned. All facts take their steps
+    together, so the memory for their prefixes' keys and values grows with their number, the rest with
+    `options.tokens_per_pass`.
+    `progress` is called with the facts' worth of work done since. Raises NonFinite naming the request.
     """
-    values: list[TargetValue] = []
-    for start in range(0, len(facts), options.facts_per_pass):
-        part = facts[start : start + options.facts_per_pass]
-        values += _optimise_pass(model, z_layer, part, options)
-        progress(len(part))
-    return values
+    if not facts:
+        return []
+    narrow = narrow_products(model) if options.forward == "bfloat16" else nullcontext()
+    with short_rows(model), narrow:
+        search = _Search(model, z_layer, facts, options)
+        for step in range(1, options.steps + 1):
+            before = search.work_left(step - 1)
+            search.evaluate(step)
+            progress(before - search.work_left(step))
+            if not search.going.any():
+                break
+            search.step()
+    return [search.found[i] for i in range(len(facts))]
 
 
-def _optimise_pass(
-    model: EditableModel, z_layer: int, facts: Sequence[Fact], options: TargetValueOptions
-) -> list[TargetValue]:
-    with torch.no_grad():
-        problem = _Problem.build(model, z_layer, facts, options)
-        h = problem.contexts.hidden[:: len(facts[0].rows), 0]
-        limit = options.clamp * problem.h_norm
-    delta = torch.zeros_like(h, requires_grad=True)
-    adam = torch.optim.Adam([delta], lr=options.learning_rate)
-    found: dict[int, TargetValue] = {}
-    held = torch.zeros(len(facts), dtype=torch.int64, device=delta.device)  # evaluations for which a fact was said
-    for step in range(1, options.steps + 1):
-        terms, said = problem.terms(delta[problem.facts])
-        losses = terms.sum(0)
-        _require_finite(losses, problem.facts, facts)
-        held[problem.facts] = torch.where(said, held[problem.facts] + 1, 0)
-        done = losses < options.stop_at
-        if options.after_argmax:
-            done |= held[problem.facts] > options.after_argmax
-        if step == options.steps:
-            done = torch.ones_like(done)
-        for place in done.nonzero()[:, 0].tolist():
-            number = int(problem.facts[place])
-            under = float(losses[place].detach()) < options.stop_at
-            reason = "loss" if under else "steps" if step == options.steps else "argmax"
-            found[number] = _value(facts[number], h[number], delta[number], terms[:, place], step, reason)
-        if bool(done.all()):
-            break
-        adam.zero_grad()
-        losses[~done].sum().backward()  # type: ignore[no-untyped-call]
-        adam.step()
+class _Search:
+    """δ of all facts, where each has got to, and the values found."""
+
+    def __init__(self, model: EditableModel, z_layer: int, facts: Sequence[Fact], options: TargetValueOptions) -> None:
+        self.problem = _Problem.build(model, z_layer, facts, options)
+        self.facts, self.options = facts, options
+        self.h = torch.cat([part.contexts.hidden[:: part.contexts.each, 0] for part in self.problem.passes])
+        self.h_norm = self.h.norm(dim=-1)
+        self.delta = torch.zeros_like(self.h, requires_grad=True)
+        self.adam = torch.optim.Adam([self.delta], lr=options.learning_rate)
+        self.going = torch.ones(len(facts), dtype=torch.bool, device=self.h.device)
+        self.held = torch.zeros(len(facts), dtype=torch.int64, device=self.h.device)  # evaluations in which it was said
+        self.found: dict[int, TargetValue] = {}
+
+    def work_left(self, step: int) -> float:
+        """Facts' worth of steps after `step`, at most."""
+        return float(self.going.sum()) * (1 - step / self.options.steps)
+
+    def evaluate(self, step: int) -> None:
+        """One evaluation of every loss and, for the facts that go on, the gradients."""
+        self.adam.zero_grad()
+        last = step == self.options.steps
+        with torch.set_grad_enabled(not last):
+            kl = self.options.kl * self.problem.kl(self.delta)
+            decay = self.options.weight_decay * self.delta.norm(dim=-1) / self.h_norm**2
+            for part in self.problem.passes:
+                nll, said = self.problem.nll(part, self.delta)
+                terms = torch.stack([nll, kl[part.numbers], decay[part.numbers]]).detach()
+                self._settle(part, terms, said, step)
+                self._backward(nll[self.going[part.numbers]])
+            self._backward((kl + decay)[self.going])
+
+    def step(self) -> None:
+        """Adam's step of the facts that go on; δ stays in its ball."""
+        self.adam.step()
+        limit = self.options.clamp * self.h_norm
         with torch.no_grad():
-            delta *= (limit / delta.norm(dim=-1).clamp_min(torch.finfo(delta.dtype).tiny)).clamp_max(1.0)[:, None]
-            if bool(done.any()):
-                problem = problem.of((~done).nonzero()[:, 0])
-    return [found[i] for i in range(len(facts))]
+            norm = self.delta.norm(dim=-1).clamp_min(torch.finfo(self.delta.dtype).tiny)
+            self.delta *= (limit / norm).clamp_max(1.0)[:, None]
+            if len(self.problem.numbers) > int(self.going.sum()):
+                self.problem = self.problem.of(self.going)
+
+    def _settle(self, part: _Pass, terms: Tensor, said: Tensor, step: int) -> None:
+        """Keep the values of the facts that are done; `terms` (3, f) are NLL, weighted KL and weighted decay."""
+        losses = terms.sum(0)
+        _require_finite(losses, part.facts)
+        self.held[part.numbers] = torch.where(said, self.held[part.numbers] + 1, 0)
+        under = losses < self.options.stop_at
+        patient = self.held[part.numbers] > (self.options.after_argmax or self.options.steps)
+        for place, fact in enumerate(part.facts):
+            reason = (
+                "loss"
+                if under[place]
+                else "steps"
+                if step == self.options.steps
+                else "argmax"
+                if patient[place]
+                else ""
+            )
+            if reason:
+                number = int(part.numbers[place])
+                self.going[number] = False
+                self.found[number] = _value(fact, self.h[number], self.delta[number], terms[:, place], step, reason)
+
+    @staticmethod
+    def _backward(losses: Tensor) -> None:
+        if losses.requires_grad and len(losses):
+            losses.sum().backward()  # type: ignore[no-untyped-call]
 
 
 def _value(fact: Fact, h: Tensor, delta: Tensor, terms: Tensor, steps: int, stopped: str) -> TargetValue:
@@ -248,8 +270,8 @@ def _value(fact: Fact, h: Tensor, delta: Tensor, terms: Tensor, steps: int, stop
     )  # fmt: skip
 
 
-def _require_finite(losses: Tensor, numbers: Tensor, facts: Sequence[Fact]) -> None:
+def _require_finite(losses: Tensor, facts: Sequence[Fact]) -> None:
     bad = (~torch.isfinite(losses)).nonzero()[:, 0].tolist()
     if bad:
-        names = ", ".join(facts[int(numbers[i])].request.request_id for i in bad)
+        names = ", ".join(facts[i].request.request_id for i in bad)
         raise NonFinite(f"the loss of request {names} is not finite: check the model's weights, or lower learning_rate")

@@ -72,7 +72,7 @@ def _score_pass(
     tokens = [question.target[0] for _, question in flat]
     owners = list(range(len(flat)))
     if longer:
-        prefix = Prefix.of(cache, rows)
+        prefix = Prefix.of(cache, rows.mask)
         chosen = torch.tensor([flat[i][0] for i in longer], device=model.device)
         rest = run(
             model,

@@ -62,9 +62,9 @@ class Prefix:
         return DynamicCache(self.key_values) if self.mask.shape[1] else None
 
     @classmethod
-    def of(cls, cache: Any, rows: Rows) -> Prefix:
-        """What a pass over the rows left in a cache of transformers'."""
-        return cls([(layer.keys, layer.values) for layer in cache.layers], rows.mask)
+    def of(cls, cache: Any, mask: Tensor) -> Prefix:
+        """What passes left in a cache of transformers', of which `mask` (B, P) says what is real."""
+        return cls([(layer.keys, layer.values) for layer in cache.layers], mask)
 
     @classmethod
     def empty(cls, batch: int, device: torch.device) -> Prefix:
@@ -130,16 +130,17 @@ def run(
     return output.last_hidden_state  # type: ignore[no-any-return]
 
 
-def run_prefix(model: EditableModel, rows: Rows) -> Prefix:
-    """Run prefixes once and keep their attention keys and values."""
+def run_prefix(model: EditableModel, rows: Rows, on: Prefix | None = None) -> Prefix:
+    """Run prefixes once, on top of others where given, and keep the attention keys and values of both."""
+    on = on or Prefix.empty(rows.ids.shape[0], rows.ids.device)
     if rows.ids.shape[1] == 0:
-        return Prefix.empty(rows.ids.shape[0], rows.ids.device)
+        return on
     # A row without a prefix still needs one key to attend to, or its padding turns into NaN; the mask kept hides it.
     visible = rows.mask.clone()
     visible[:, 0] = 1
-    cache = DynamicCache()
-    run(model, Rows(rows.ids, visible), cache=cache)
-    return Prefix.of(cache, rows)
+    cache = on.cache() or DynamicCache()
+    run(model, Rows(rows.ids, visible), prefix=on, cache=cache)
+    return Prefix.of(cache, torch.cat([on.mask, rows.mask], dim=1))
 
 
 @contextmanager

@@ -22,7 +22,7 @@ from editing.models.moments import second_moments
 from editing.requests.record import EditRequest
 
 LAYERS, Z_LAYER, RIDGE = [0, 1, 2], 2, 1.0
-OPTIONS = TargetValueOptions(learning_rate=0.3, steps=12, stop_at=1.2, facts_per_pass=5)
+OPTIONS = TargetValueOptions(learning_rate=0.3, steps=12, stop_at=1.2, tokens_per_pass=80)
 
 
 def spaces(model: EditableModel) -> dict[int, NullSpace]:

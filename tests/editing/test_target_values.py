@@ -21,7 +21,7 @@ from editing.models.editable import EditableModel
 from editing.models.loading import editable
 from editing.requests.record import EditRequest
 
-OPTIONS = TargetValueOptions(learning_rate=0.3, steps=12, stop_at=1.2, facts_per_pass=5)
+OPTIONS = TargetValueOptions(learning_rate=0.3, steps=12, stop_at=1.2, tokens_per_pass=80)
 LAYER = 1
 
 
@@ -54,12 +54,12 @@ def assert_equal(value: TargetValue, trace: literal.TargetValueTrace) -> None:
     assert value.delta_norm == pytest.approx(float(trace.delta.norm()), abs=1e-8)
 
 
-@pytest.mark.parametrize("facts_per_pass", [1, 2, 5])
+@pytest.mark.parametrize("tokens_per_pass", [1, 50, 1000])
 def test_trajectories_equal_the_literal_loop(
-    tiny: EditableModel, requests: list[EditRequest], facts_per_pass: int
+    tiny: EditableModel, requests: list[EditRequest], tokens_per_pass: int
 ) -> None:
     facts = facts_of(tiny, requests)
-    options = replace(OPTIONS, facts_per_pass=facts_per_pass)
+    options = replace(OPTIONS, tokens_per_pass=tokens_per_pass)
     values = optimise(tiny, LAYER, facts, options)
     assert {value.request_id for value in values} == set("abcde")
     for fact, value in zip(facts, values, strict=True):
@@ -132,14 +132,14 @@ def test_the_clamp_holds_and_one_evaluation_changes_nothing(llama: EditableModel
     assert all(v.delta_norm == 0 and v.steps == 1 for v in still)
 
 
-@pytest.mark.parametrize("facts_per_pass", [1, 2, 3, 5, 100])
+@pytest.mark.parametrize("tokens_per_pass", [1, 30, 60, 90, 1000])
 def test_order_of_facts_and_size_of_passes_do_not_matter(
-    llama: EditableModel, requests: list[EditRequest], facts_per_pass: int
+    llama: EditableModel, requests: list[EditRequest], tokens_per_pass: int
 ) -> None:
     """Beyond rounding: which facts are neighbours in a pass decides how its rows are padded."""
     facts = facts_of(llama, requests)
     straight = optimise(llama, LAYER, facts, OPTIONS)
-    turned = optimise(llama, LAYER, facts[::-1], replace(OPTIONS, facts_per_pass=facts_per_pass))[::-1]
+    turned = optimise(llama, LAYER, facts[::-1], replace(OPTIONS, tokens_per_pass=tokens_per_pass))[::-1]
     assert [value.request_id for value in turned] == [fact.request.request_id for fact in facts]
     for a, b in zip(straight, turned, strict=True):
         assert torch.allclose(a.z, b.z, rtol=0, atol=1e-6)
@@ -171,8 +171,11 @@ def test_the_last_layer_cannot_move_tokens_further_on(tiny: EditableModel, reque
 def test_progress_and_non_finite_weights(llama: EditableModel, requests: list[EditRequest]) -> None:
     done: list[int] = []
     facts = facts_of(llama, requests)
-    optimise(llama, LAYER, facts, replace(OPTIONS, facts_per_pass=2, steps=2), done.append)
-    assert done == [2, 2, 1]
+    optimise(llama, LAYER, facts, replace(OPTIONS, steps=2), done.append)
+    assert done == [2.5, 2.5]  # every step is its share of all five facts' work
+    done.clear()
+    optimise(llama, LAYER, facts, replace(OPTIONS, stop_at=1e9), done.append)
+    assert done == [5]  # who stops early has no work left
     llama.weight(3)[:] = torch.nan
     with pytest.raises(NonFinite, match=f"request .*{facts[0].request.request_id}"):
         optimise(llama, LAYER, facts, OPTIONS)
@@ -180,7 +183,7 @@ def test_progress_and_non_finite_weights(llama: EditableModel, requests: list[Ed
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"learning_rate": 0}, {"steps": 0}, {"clamp": 0}, {"kl": -1}, {"kl_prompt": "is a"}, {"facts_per_pass": 0}],
+    [{"learning_rate": 0}, {"steps": 0}, {"clamp": 0}, {"kl": -1}, {"kl_prompt": "is a"}, {"tokens_per_pass": 0}],
 )
 def test_options_are_checked_where_they_are_built(wrong: dict[str, object]) -> None:
     with pytest.raises(InvalidOption, match=f"target_values.*{next(iter(wrong))}"):

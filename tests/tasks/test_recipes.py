@@ -23,7 +23,7 @@ PINNED = {
     "contexts": "fbd492841e8c0a38",
     "spectrum": "e1399c246ee13730",
     "null space": "cc178b1f65b43043",
-    "target values": "1672e293a0bf1220",
+    "target values": "3af6cc7d4ec25492",
     "state": "a61551e662c04088",
 }
 

@@ -1,0 +1,20 @@
+"""z* as in `target_values`, ours with matrix products in bfloat16."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from benchmarks.stage import Stage
+from benchmarks.stages.target_values import OPTIONS, SIZES, compare_within, literal_with, ours_with
+
+STAGE = Stage(
+    title="target values z*, bfloat16",
+    unit="fact",
+    wanted={"quick": 8.0, "full": 14.0},
+    sizes=SIZES,
+    ours=ours_with(replace(OPTIONS, forward="bfloat16")),
+    literal=literal_with(OPTIONS),
+    compare=compare_within(0.1),
+    counted=False,
+    rounds={"quick": 2, "full": 1},
+)

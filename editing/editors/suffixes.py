@@ -1,0 +1,88 @@
+"""Rows of facts from the subject's last token on: what is left to run once everything that no edit changes has run.
+
+δ is added at that one position of the z layer's output. It changes nothing before that position and nothing below that
+layer, so the prefix's attention keys and values and the z layer's output are computed once, and every step runs only
+the layers above on the suffix.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise, takewhile
+
+import torch
+from torch import Tensor
+
+from editing.editors.facts import Row
+from editing.models.editable import EditableModel
+from editing.models.rows import Prefix, Rows, capture, run, run_prefix
+
+START = 40
+"""What one more pass costs, in tokens: every weight is read again. Decides only which facts share a pass."""
+
+
+@dataclass(frozen=True)
+class Suffixes:
+    """`each` suffix rows of every fact, fact by fact, on their prefixes; `hidden` (B, T, d) the z layer's output."""
+
+    prefix: Prefix
+    rows: Rows
+    hidden: Tensor
+    each: int
+
+    @classmethod
+    def build(cls, model: EditableModel, z_layer: int, rows: Sequence[Row], on: Prefix, each: int) -> Suffixes:
+        """Run the rows, whose first tokens have run as `on`, up to the z layer."""
+        done = on.mask.sum(1).tolist()
+        rest = [row.prefix[n:] for row, n in zip(rows, done, strict=True)]
+        prefix = run_prefix(model, Rows.pad(rest, model.device), on)
+        suffix = Rows.pad([row.suffix for row in rows], model.device)
+        with capture(model.layers[z_layer], inputs=False) as outputs:
+            run(model, suffix, prefix=prefix, last=z_layer)
+        return cls(prefix, suffix, outputs[0], each)
+
+    def of(self, facts: Tensor) -> Suffixes:
+        """Only the rows of the facts at the given places."""
+        chosen = (facts[:, None] * self.each + torch.arange(self.each, device=facts.device)).flatten()
+        rows = Rows(self.rows.ids[chosen], self.rows.mask[chosen])
+        return Suffixes(self.prefix.select(chosen), rows, self.hidden[chosen], self.each)
+
+    def final(self, model: EditableModel, z_layer: int, delta: Tensor) -> Tensor:
+        """Final hidden states (B, T, d) with each fact's δ (facts, d) added at the first position of its rows."""
+        edited = self.hidden[:, :1] + delta.repeat_interleave(self.each, dim=0)[:, None]
+        hidden = torch.cat([edited, self.hidden[:, 1:]], dim=1)
+        return run(model, self.rows, prefix=self.prefix, entering=(z_layer + 1, hidden))
+
+
+def shared(model: EditableModel, rows: Sequence[Row], each: int) -> Prefix:
+    """The first tokens that the i-th rows of all facts have in common, run once for each i: a sampled context."""
+    trunks = [_common([row.prefix for row in rows[i::each]]) for i in range(each)]
+    return run_prefix(model, Rows.pad(trunks, model.device))
+
+
+def _common(sequences: Sequence[list[int]]) -> list[int]:
+    same = takewhile(lambda tokens: len(set(tokens)) == 1, zip(*sequences, strict=False))
+    return [tokens[0] for tokens in same]
+
+
+def split(lengths: Sequence[int], limit: int) -> list[range]:
+    """Neighbours that share a pass: the partition with the least padding and the fewest starts.
+
+    `lengths` are the tokens of each item; a pass holds at most `limit` with padding, or a single item.
+    """
+    best = [(0, 0)]  # what the first items cost, and where the last of their passes starts
+    for end in range(1, len(lengths) + 1):
+        costs: list[tuple[int, int]] = []
+        widest = 0
+        for start in range(end - 1, -1, -1):
+            widest = max(widest, lengths[start])
+            tokens = widest * (end - start)
+            if costs and tokens > limit:
+                break
+            costs.append((best[start][0] + START + tokens, start))
+        best.append(min(costs))
+    ends = [len(lengths)]
+    while ends[-1]:
+        ends.append(best[ends[-1]][1])
+    return [range(start, end) for end, start in pairwise(ends)][::-1]
