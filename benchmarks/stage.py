@@ -21,13 +21,14 @@ class Answer:
 
     `units` of work were done (facts, tokens, …), so that a side may do fewer and be compared per unit; `real` is the
     share of the tokens run that were not padding; `operations` are the floating-point operations by formula, where
-    they are not counted.
+    they are not counted; `seconds` is the time, where that of the whole work is not meant.
     """
 
     units: float
     values: Values = field(default_factory=dict)
     real: float = 1.0
     operations: float = 0.0
+    seconds: float | None = None
 
 
 Work = Callable[[], Answer]
@@ -39,7 +40,8 @@ class Stage:
 
     `sizes` and `wanted` ratios go by "quick" and "full": small problems gain less, so the quick ratios only guard
     against losing what there is. `double` says that the work is in float64; `counted` that torch counts its operations,
-    rather than a formula, which decompositions and solves need.
+    rather than a formula, which decompositions and solves need; `whole` that the memory is that of the whole process
+    with its children, not what the work holds beyond what was there before.
     """
 
     title: str
@@ -51,6 +53,7 @@ class Stage:
     compare: Callable[[Answer, Answer], str]
     double: bool = False
     counted: bool = True
+    whole: bool = False
     rounds: Mapping[str, int] = field(default_factory=lambda: {"quick": 2, "full": 3})
 
 

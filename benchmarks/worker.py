@@ -6,6 +6,7 @@ import importlib
 import multiprocessing
 import threading
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from types import TracebackType
@@ -79,7 +80,7 @@ def _serve(connection: Connection, name: str, side: str, size: str, threads: int
     stage = stage_named(name)
     work = getattr(stage, side)(stage.sizes[size])
     # Before the first run: an allocator keeps what it has once been given, so later runs seem to need nothing.
-    before = psutil.Process().memory_info().rss
+    before = 0 if stage.whole else _held()
     connection.send("ready")
     while True:
         match connection.recv():
@@ -94,14 +95,13 @@ def _serve(connection: Connection, name: str, side: str, size: str, threads: int
 
 
 def _read(work: Any, before: int) -> Reading:
-    process = psutil.Process()
     peak = before
     over = threading.Event()
 
     def watch() -> None:
         nonlocal peak
-        while not over.wait(0.01):
-            peak = max(peak, process.memory_info().rss)
+        while not over.wait(0.02):
+            peak = max(peak, _held())
 
     watcher = threading.Thread(target=watch)
     watcher.start()
@@ -112,7 +112,16 @@ def _read(work: Any, before: int) -> Reading:
     finally:
         over.set()
         watcher.join()
-    return Reading(seconds, peak - before, answer)
+    return Reading(answer.seconds or seconds, peak - before, answer)
+
+
+def _held() -> int:
+    """Resident bytes of this process and its children."""
+    held, here = 0, psutil.Process()
+    for process in (here, *here.children(recursive=True)):
+        with suppress(psutil.NoSuchProcess):
+            held += process.memory_info().rss
+    return held
 
 
 def _count(work: Any) -> float:

@@ -8,4 +8,5 @@ NAMES = (
     "target_values_early",
     "update",
     "evaluation",
+    "whole_run",
 )

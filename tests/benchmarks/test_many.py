@@ -1,0 +1,33 @@
+"""The requests of the whole run: as many as asked for, each subject once, neighbours left alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from benchmarks.inputs import FACTS
+from benchmarks.many import write_requests
+from tasks.requests import load_requests
+
+
+def test_a_thousand_requests_with_subjects_of_their_own(tmp_path: Path) -> None:
+    write_requests(tmp_path / "many.jsonl", 1_000)
+    requests = load_requests(tmp_path / "many.jsonl")
+    assert len(requests) == 1_000
+    assert requests[:539] == load_requests(FACTS)
+    more = requests[539:]
+    subjects = [request.subject for request in requests]
+    assert not {request.subject for request in more} & set(subjects[:539])
+    assert len({request.subject for request in more}) == len(more)
+    assert all(request.target_new != request.target_true for request in more)
+    edited = {request.filled for request in more}
+    near = [prompt for request in more for prompt in request.neighborhood_prompts]
+    assert not edited & set(near)
+    assert edited & {request.filled for request in requests}  # control: such prompts would be found
+
+
+def test_no_more_than_there_are(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="100000 records are asked for"):
+        write_requests(tmp_path / "many.jsonl", 100_000)
+    assert not (tmp_path / "many.jsonl").exists()
