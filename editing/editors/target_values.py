@@ -109,9 +109,12 @@ class _Problem:
         nothing = Prefix.empty(len(facts), model.device)
         essence = Suffixes.build(model, z_layer, subjects, nothing, 1)
         passes = list(_passes(model, z_layer, facts, options))
-        problem = cls(model, z_layer, options, passes, essence, numbers, torch.empty(0))
-        zero = torch.zeros_like(essence.hidden[:, 0])
-        return replace(problem, base=problem.distribution(zero))
+        return cls(model, z_layer, options, passes, essence, numbers, torch.empty(0))
+
+    @torch.no_grad()
+    def rested(self) -> _Problem:
+        """With the KL prompt's distribution at δ = 0 as `base`."""
+        return replace(self, base=self.distribution(torch.zeros_like(self.essence.hidden[:, 0])))
 
     def of(self, going: Tensor) -> _Problem:
         """Only the facts that are `going` (all facts,)."""
@@ -178,32 +181,37 @@ def optimise(
     """
     if not facts:
         return []
-    narrow = narrow_products(model) if options.forward == "bfloat16" else nullcontext()
-    with short_rows(model), narrow:
-        search = _Search(model, z_layer, facts, options)
-        for step in range(1, options.steps + 1):
-            before = search.work_left(step - 1)
-            search.evaluate(step)
-            progress(before - search.work_left(step))
-            if not search.going.any():
-                break
-            search.step()
-    return [search.found[i] for i in range(len(facts))]
+    with short_rows(model):
+        # What stays, h above all, is computed in the model's own type; the steps may be narrower.
+        search = _Search(_Problem.build(model, z_layer, facts, options), facts)
+        with narrow_products(model) if options.forward == "bfloat16" else nullcontext():
+            return search.run(progress)
 
 
 class _Search:
     """δ of all facts, where each has got to, and the values found."""
 
-    def __init__(self, model: EditableModel, z_layer: int, facts: Sequence[Fact], options: TargetValueOptions) -> None:
-        self.problem = _Problem.build(model, z_layer, facts, options)
-        self.facts, self.options = facts, options
-        self.h = torch.cat([part.contexts.hidden[:: part.contexts.each, 0] for part in self.problem.passes])
+    def __init__(self, problem: _Problem, facts: Sequence[Fact]) -> None:
+        self.problem, self.facts, self.options = problem, facts, problem.options
+        self.h = torch.cat([part.contexts.hidden[:: part.contexts.each, 0] for part in problem.passes])
         self.h_norm = self.h.norm(dim=-1)
         self.delta = torch.zeros_like(self.h, requires_grad=True)
-        self.adam = torch.optim.Adam([self.delta], lr=options.learning_rate)
+        self.adam = torch.optim.Adam([self.delta], lr=self.options.learning_rate)
         self.going = torch.ones(len(facts), dtype=torch.bool, device=self.h.device)
         self.held = torch.zeros(len(facts), dtype=torch.int64, device=self.h.device)  # evaluations in which it was said
         self.found: dict[int, TargetValue] = {}
+
+    def run(self, progress: Callable[[float], None]) -> list[TargetValue]:
+        """Step after step until every fact is done."""
+        self.problem = self.problem.rested()
+        for step in range(1, self.options.steps + 1):
+            before = self.work_left(step - 1)
+            self.evaluate(step)
+            progress(before - self.work_left(step))
+            if not self.going.any():
+                break
+            self.step()
+        return [self.found[i] for i in range(len(self.facts))]
 
     def work_left(self, step: int) -> float:
         """Facts' worth of steps after `step`, at most."""
@@ -238,19 +246,15 @@ class _Search:
         losses = terms.sum(0)
         _require_finite(losses, part.facts)
         self.held[part.numbers] = torch.where(said, self.held[part.numbers] + 1, 0)
-        under = losses < self.options.stop_at
         patient = self.held[part.numbers] > (self.options.after_argmax or self.options.steps)
         for place, fact in enumerate(part.facts):
-            reason = (
-                "loss"
-                if under[place]
-                else "steps"
-                if step == self.options.steps
-                else "argmax"
-                if patient[place]
-                else ""
-            )
-            if reason:
+            reasons = {
+                "loss": bool(losses[place] < self.options.stop_at),
+                "steps": step == self.options.steps,
+                "argmax": bool(patient[place]),
+            }
+            reason = next((name for name, holds in reasons.items() if holds), None)
+            if reason is not None:
                 number = int(part.numbers[place])
                 self.going[number] = False
                 self.found[number] = _value(fact, self.h[number], self.delta[number], terms[:, place], step, reason)
