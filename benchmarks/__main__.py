@@ -67,8 +67,12 @@ def bench(
         Where the same is written as JSON.
     """
     size = "quick" if quick else "full"
+    known = [name for name in NAMES if size in stage_named(name).sizes]
+    if unknown := [name for name in stages if name not in known]:
+        print_line(f"no stage {', '.join(unknown)} of {size} size: choose from {', '.join(known)}")
+        sys.exit(2)
     rows = []
-    for name in stages or [name for name in NAMES if size in stage_named(name).sizes]:
+    for name in stages or known:
         print_line(f"  {name} …")
         rows.append(measure(name, size, threads))
     print_table([_shown(row) for row in rows])

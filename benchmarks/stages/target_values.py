@@ -64,15 +64,20 @@ def _real_share(facts: Sequence[Fact], limit: int) -> float:
     return real / padded
 
 
+def settings_of(options: TargetValueOptions) -> Settings:
+    """The same settings for the literal way."""
+    return Settings(
+        options.learning_rate, options.steps, options.stop_at, options.clamp, options.weight_decay, options.kl
+    )
+
+
 def literal_with(options: TargetValueOptions) -> Callable[[Size], Work]:
     """One fact at a time, from token 0."""
 
     def literal(size: Size) -> Work:
         model = inputs.model()
         contexts = inputs.contexts(model)
-        settings = Settings(
-            options.learning_rate, size.steps, options.stop_at, options.clamp, options.weight_decay, options.kl
-        )
+        settings = settings_of(replace(options, steps=size.steps))
         chosen = inputs.spread(inputs.requests(size.facts), size.literal)
         facts = [question(model.tokenizer, r.prompt, r.subject, r.target_new, contexts) for r in chosen]
         layer = model.layers[inputs.Z_LAYER]

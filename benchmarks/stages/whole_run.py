@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -18,9 +19,9 @@ from torch import nn
 from benchmarks import inputs
 from benchmarks.literal.edit import Edited, edit, evaluate
 from benchmarks.literal.facts import question
-from benchmarks.literal.target_values import Settings
 from benchmarks.many import write_requests
 from benchmarks.stage import Answer, Disagreement, Stage, Work
+from benchmarks.stages.target_values import settings_of
 from editing.editors.options import TargetValueOptions
 from storage.store import Lake
 from tasks.requests import load_requests
@@ -53,7 +54,11 @@ class Size:
 
 
 def ours(size: Size) -> Work:
-    """The command that users type. What does not depend on the facts is in the lake before: moments and null space."""
+    """The command that users type, matrices multiplied in bfloat16, evaluation before and after the edits.
+
+    What does not depend on the facts is in the lake before: moments, null space, contexts, the base model's perplexity.
+    It can be run once: a second time everything is reused.
+    """
     folder = Path(tempfile.mkdtemp(prefix="editflow-bench-"))
     write_requests(folder / "requests.jsonl", size.facts)
     spec = folder / "whole-run.toml"
@@ -77,6 +82,7 @@ def ours(size: Size) -> Work:
             "beside the stages": 1 - sum(made_one.seconds for made_one in made) / seconds,
             "z* of each batch": [m.seconds for m in made if m.kind == "target_values"],
         }
+        shutil.rmtree(folder)
         found = {name: np.atleast_1d(np.array(value, dtype=float)) for name, value in values.items()}
         return Answer(size.facts, found, seconds=seconds)
 
@@ -92,26 +98,30 @@ def _run(spec: Path, *settings: str) -> dict[str, Any]:
 
 
 def literal_way(size: Size) -> Work:
-    """Some of the facts as one batch, then their evaluation: the time per fact is taken for all."""
+    """Some of the facts as one batch, then their evaluation: the time per fact is taken for all.
+
+    P is the identity and C zero, which cost what any others cost. The layers' solves are shared by 20 facts here where
+    100 would share them, and there is no evaluation before the edits: both are small, the one in our favour, the other
+    against us. It can be run once, since it edits its model.
+    """
     model = inputs.model()
-    options, contexts = TargetValueOptions(), inputs.contexts(model)
+    contexts = inputs.contexts(model)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "requests.jsonl"
         write_requests(path, size.facts)
         requests = load_requests(path)
     chosen = inputs.spread(requests, size.literal)
     facts = [question(model.tokenizer, r.prompt, r.subject, r.target_new, contexts) for r in chosen]
-    asked = []
+    asked: list[tuple[list[int], list[int], list[int]]] = []
+    rewrites: list[int] = []
     for r in chosen:
+        rewrites.append(len(asked))
         for prompt in (r.filled, *r.paraphrase_prompts, *r.neighborhood_prompts):
             ids = model.tokenizer(prompt)["input_ids"]
             new, true = (
                 model.tokenizer(f"{prompt} {t}")["input_ids"][len(ids) :] for t in (r.target_new, r.target_true)
             )
             asked.append((ids, new, true))
-    settings = Settings(
-        options.learning_rate, options.steps, options.stop_at, options.clamp, options.weight_decay, options.kl
-    )
     width = model.key_width(inputs.LAYERS[0])
     eye = torch.eye(width, dtype=torch.float64)
     where = Edited(
@@ -123,10 +133,9 @@ def literal_way(size: Size) -> Work:
     )
 
     def work() -> Answer:
-        edit(model.model, where, facts, settings)
-        evaluate(model.model, asked)
-        efficacy = evaluate(model.model, [asked[i] for i in range(0, len(asked), len(asked) // len(chosen))])
-        return Answer(size.literal, {"efficacy": np.array([efficacy])})
+        edit(model.model, where, facts, settings_of(TargetValueOptions()))
+        wins = evaluate(model.model, asked)
+        return Answer(size.literal, {"efficacy": np.array([np.mean([wins[i] for i in rewrites])])})
 
     return work
 
@@ -135,7 +144,7 @@ def compare(ours: Answer, literal: Answer) -> str:
     """Both ways put nearly all facts in; what else was seen of our run is told beside it."""
     found = {name: values.tolist() for name, values in ours.values.items()}
     theirs = float(literal.values["efficacy"][0])
-    if min(found["efficacy"][0], theirs) < 0.9:
+    if not 0.9 <= min(found["efficacy"][0], theirs) <= max(found["efficacy"][0], theirs) <= 1:
         raise Disagreement(f"efficacy {found['efficacy'][0]:.3f}, {theirs:.3f}: at least 0.9 is wanted")
     batches = found["z* of each batch"]
     return (
@@ -145,7 +154,7 @@ def compare(ours: Answer, literal: Answer) -> str:
 
 
 STAGE = Stage(
-    title="whole run, edit and evaluation",
+    title="whole run, bfloat16",
     unit="fact",
     wanted={"full": 10.0},
     sizes={"tiny": Size(4, 2, 2, 4_000), "full": Size(1_000, 100, 20, 120_000)},

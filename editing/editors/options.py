@@ -40,7 +40,7 @@ class TargetValueOptions:
 
     At most `steps` evaluations of the loss with Adam at `learning_rate` between them, fewer once it is under `stop_at`;
     ‖δ‖ ≤ `clamp`·‖h‖; `weight_decay`·‖δ‖/‖h‖² and `kl`·KL(edited ‖ base) join the mean NLL.
-    Facts share passes of at most `tokens_per_pass` tokens, which bounds memory and moves the last bits.
+    Facts share passes of at most `tokens_per_pass` tokens, which bounds what a step holds and moves the last bits.
     `after_argmax` k > 0 stops a fact k steps after its whole target has become the most likely continuation in every
     context. `forward` "bfloat16" multiplies matrices in that type; δ, losses and sums stay as wide as the model.
     """
@@ -68,4 +68,8 @@ class TargetValueOptions:
             f"target_values.kl_prompt = {self.kl_prompt!r}: needs exactly one {{}}",
         )
         _require(self.tokens_per_pass >= 1, f"target_values.tokens_per_pass = {self.tokens_per_pass}: at least 1")
+        _require(
+            self.forward in ("model", "bfloat16"),
+            f"target_values.forward = {self.forward!r}: choose 'model' or 'bfloat16'",
+        )
         _require(self.after_argmax >= 0, f"target_values.after_argmax = {self.after_argmax}: 0 (never) or more steps")

@@ -40,7 +40,7 @@ class Suffixes:
         suffix = Rows.pad([row.suffix for row in rows], model.device)
         with capture(model.layers[z_layer], inputs=False) as outputs:
             run(model, suffix, prefix=prefix, last=z_layer)
-        return cls(prefix, suffix, outputs[0], each)
+        return cls(prefix.above(z_layer), suffix, outputs[0], each)
 
     def of(self, facts: Tensor) -> Suffixes:
         """Only the rows of the facts at the given places."""

@@ -13,7 +13,7 @@ from torch import Tensor
 from editing.editors.facts import Fact
 from editing.editors.options import TargetValueOptions
 from editing.editors.suffixes import Suffixes, shared, split
-from editing.errors import NonFinite
+from editing.errors import InvalidOption, NonFinite
 from editing.models.attention import short_rows
 from editing.models.editable import EditableModel
 from editing.models.precision import narrow_products
@@ -72,7 +72,7 @@ class _Answers:
 
 
 @dataclass(frozen=True)
-class _Pass:
+class _Group:
     """Facts whose context rows run together; `numbers` (f,) are their places among all."""
 
     facts: Sequence[Fact]
@@ -81,12 +81,12 @@ class _Pass:
     answers: _Answers
 
     @classmethod
-    def build(cls, facts: Sequence[Fact], numbers: Tensor, contexts: Suffixes) -> _Pass:
+    def build(cls, facts: Sequence[Fact], numbers: Tensor, contexts: Suffixes) -> _Group:
         return cls(facts, numbers, contexts, _Answers.build(facts, numbers.device))
 
-    def of(self, places: Tensor) -> _Pass:
+    def of(self, places: Tensor) -> _Group:
         """Only the facts at the given places."""
-        return _Pass.build([self.facts[i] for i in places.tolist()], self.numbers[places], self.contexts.of(places))
+        return _Group.build([self.facts[i] for i in places.tolist()], self.numbers[places], self.contexts.of(places))
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,7 @@ class _Problem:
     model: EditableModel
     z_layer: int
     options: TargetValueOptions
-    passes: Sequence[_Pass]
+    passes: Sequence[_Group]
     essence: Suffixes
     numbers: Tensor
     base: Tensor
@@ -118,9 +118,15 @@ class _Problem:
 
     def of(self, going: Tensor) -> _Problem:
         """Only the facts that are `going` (all facts,)."""
-        passes = [part.of(going[part.numbers].nonzero()[:, 0]) for part in self.passes if going[part.numbers].any()]
-        places = going[self.numbers].nonzero()[:, 0]
-        essence, numbers, base = self.essence.of(places), self.numbers[places], self.base[places]
+        places = [going[part.numbers] for part in self.passes]
+        # Passes that have grown small are not joined: their rows are padded to another length.
+        passes = [
+            part if bool(stay.all()) else part.of(stay.nonzero()[:, 0])
+            for part, stay in zip(self.passes, places, strict=True)
+            if bool(stay.any())
+        ]
+        kept = going[self.numbers].nonzero()[:, 0]
+        essence, numbers, base = self.essence.of(kept), self.numbers[kept], self.base[kept]
         return replace(self, passes=passes, essence=essence, numbers=numbers, base=base)
 
     def distribution(self, delta: Tensor) -> Tensor:
@@ -133,7 +139,7 @@ class _Problem:
         kl = (edited.exp() * (edited - self.base)).sum(-1)
         return torch.zeros(len(delta), dtype=kl.dtype, device=kl.device).index_copy(0, self.numbers, kl)
 
-    def nll(self, part: _Pass, delta: Tensor) -> tuple[Tensor, Tensor]:
+    def nll(self, part: _Group, delta: Tensor) -> tuple[Tensor, Tensor]:
         """NLL of each fact of a pass, (f,), and whether it is said now, (f,).
 
         Where nothing stops for being said, nobody looks: a maximum over the vocabulary at every step is not free.
@@ -152,7 +158,7 @@ class _Problem:
             return self.model.logits(final).log_softmax(-1)
 
 
-def _passes(model: EditableModel, z_layer: int, facts: Sequence[Fact], options: TargetValueOptions) -> Iterator[_Pass]:
+def _passes(model: EditableModel, z_layer: int, facts: Sequence[Fact], options: TargetValueOptions) -> Iterator[_Group]:
     each = len(facts[0].rows)
     trunks = shared(model, [row for fact in facts for row in fact.rows], each)
     lengths = [each * max(len(row.suffix) for row in fact.rows) for fact in facts]
@@ -161,7 +167,7 @@ def _passes(model: EditableModel, z_layer: int, facts: Sequence[Fact], options: 
         rows = [row for fact in part for row in fact.rows]
         on = trunks.select(torch.arange(each, device=model.device).repeat(len(part)))
         contexts = Suffixes.build(model, z_layer, rows, on, each)
-        yield _Pass.build(part, torch.tensor(places, device=model.device), contexts)
+        yield _Group.build(part, torch.tensor(places, device=model.device), contexts)
 
 
 def optimise(
@@ -175,15 +181,17 @@ def optimise(
 
     Equals the published loop (ROME, arXiv 2202.05262, eq. 4, as in MEMIT's and AlphaEdit's code): it stops before the
     step after the last evaluation, so the losses reported are those of the δ returned. All facts take their steps
-    together, so the memory for their prefixes' keys and values grows with their number, the rest with
-    `options.tokens_per_pass`.
+    together: the prefixes' keys and values of all and what the KL prompt needs are held at once, while what a step
+    holds of the contexts is bounded by `options.tokens_per_pass`. Every fact must have the same number of contexts.
     `progress` is called with the facts' worth of work done since. Raises NonFinite naming the request.
     """
     if not facts:
         return []
+    if len({len(fact.rows) for fact in facts}) > 1:
+        raise InvalidOption("facts with different numbers of contexts cannot share their steps: prepare all alike")
     with short_rows(model):
         # What stays, h above all, is computed in the model's own type; the steps may be narrower.
-        search = _Search(_Problem.build(model, z_layer, facts, options), facts)
+        search = _Search(_Problem.build(model, z_layer, facts, options))
         with narrow_products(model) if options.forward == "bfloat16" else nullcontext():
             return search.run(progress)
 
@@ -191,14 +199,16 @@ def optimise(
 class _Search:
     """δ of all facts, where each has got to, and the values found."""
 
-    def __init__(self, problem: _Problem, facts: Sequence[Fact]) -> None:
-        self.problem, self.facts, self.options = problem, facts, problem.options
+    def __init__(self, problem: _Problem) -> None:
+        self.problem, self.options = problem, problem.options
         self.h = torch.cat([part.contexts.hidden[:: part.contexts.each, 0] for part in problem.passes])
         self.h_norm = self.h.norm(dim=-1)
         self.delta = torch.zeros_like(self.h, requires_grad=True)
         self.adam = torch.optim.Adam([self.delta], lr=self.options.learning_rate)
-        self.going = torch.ones(len(facts), dtype=torch.bool, device=self.h.device)
-        self.held = torch.zeros(len(facts), dtype=torch.int64, device=self.h.device)  # evaluations in which it was said
+        self.going = torch.ones(len(self.h), dtype=torch.bool, device=self.h.device)
+        self.held = torch.zeros(
+            len(self.h), dtype=torch.int64, device=self.h.device
+        )  # evaluations in which it was said
         self.found: dict[int, TargetValue] = {}
 
     def run(self, progress: Callable[[float], None]) -> list[TargetValue]:
@@ -211,7 +221,7 @@ class _Search:
             if not self.going.any():
                 break
             self.step()
-        return [self.found[i] for i in range(len(self.facts))]
+        return [self.found[i] for i in range(len(self.going))]
 
     def work_left(self, step: int) -> float:
         """Facts' worth of steps after `step`, at most."""
@@ -222,7 +232,7 @@ class _Search:
         self.adam.zero_grad()
         last = step == self.options.steps
         with torch.set_grad_enabled(not last):
-            kl = self.options.kl * self.problem.kl(self.delta)
+            kl = self.options.kl * self.problem.kl(self.delta)  # weighted from here on, as is the decay
             decay = self.options.weight_decay * self.delta.norm(dim=-1) / self.h_norm**2
             for part in self.problem.passes:
                 nll, said = self.problem.nll(part, self.delta)
@@ -241,21 +251,16 @@ class _Search:
             if len(self.problem.numbers) > int(self.going.sum()):
                 self.problem = self.problem.of(self.going)
 
-    def _settle(self, part: _Pass, terms: Tensor, said: Tensor, step: int) -> None:
+    def _settle(self, part: _Group, terms: Tensor, said: Tensor, step: int) -> None:
         """Keep the values of the facts that are done; `terms` (3, f) are NLL, weighted KL and weighted decay."""
         losses = terms.sum(0)
         _require_finite(losses, part.facts)
         self.held[part.numbers] = torch.where(said, self.held[part.numbers] + 1, 0)
-        patient = self.held[part.numbers] > (self.options.after_argmax or self.options.steps)
-        for place, fact in enumerate(part.facts):
-            reasons = {
-                "loss": bool(losses[place] < self.options.stop_at),
-                "steps": step == self.options.steps,
-                "argmax": bool(patient[place]),
-            }
-            reason = next((name for name, holds in reasons.items() if holds), None)
-            if reason is not None:
-                number = int(part.numbers[place])
+        under = (losses < self.options.stop_at).tolist()
+        patient = (self.held[part.numbers] > self.options.after_argmax).tolist() if self.options.after_argmax else under
+        for place, (number, fact) in enumerate(zip(part.numbers.tolist(), part.facts, strict=True)):
+            if under[place] or patient[place] or step == self.options.steps:
+                reason = "loss" if under[place] else "steps" if step == self.options.steps else "argmax"
                 self.going[number] = False
                 self.found[number] = _value(fact, self.h[number], self.delta[number], terms[:, place], step, reason)
 

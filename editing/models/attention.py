@@ -30,8 +30,8 @@ def short_rows(model: EditableModel) -> Iterator[None]:
     AttentionInterface.register(NAME, _attend)
     AttentionMaskInterface.register(NAME, eager_mask)
     before = model.model.config._attn_implementation
-    model.model.set_attn_implementation(NAME)
     try:
+        model.model.set_attn_implementation(NAME)
         yield
     finally:
         model.model.set_attn_implementation(before)
@@ -46,7 +46,7 @@ def _attend(
     scaling: float | None = None,
     **_kwargs: Any,
 ) -> tuple[Tensor, None]:
-    """softmax(Q Kᵀ · scaling + mask) V, (B, T, heads, width), at least as wide as the keys.
+    """softmax(Q Kᵀ · scaling + mask) V, (B, T, heads, width), in float32 at least.
 
     `query` (B, heads, T, width); `key` and `value` (B, groups, S, width): the queries of the heads that share a group
     are taken as rows of one product; `attention_mask` (B, 1, T, S) is added.
@@ -54,9 +54,11 @@ def _attend(
     batch, heads, length, width = query.shape
     groups = key.shape[1]
     with torch.autocast(query.device.type, enabled=False):
-        wide = torch.promote_types(query.dtype, key.dtype)
+        wide = torch.promote_types(torch.promote_types(query.dtype, key.dtype), torch.float32)
         rows = (query.to(wide) * (width**-0.5 if scaling is None else scaling)).reshape(batch, groups, -1, width)
         scores = (rows @ key.to(wide).transpose(-1, -2)).view(batch, groups, heads // groups, length, -1)
         weights = (scores + attention_mask[:, :, None].to(wide)).softmax(-1)
         seen = weights.view(batch, groups, -1, key.shape[2]) @ value.to(wide)
+    # Under autocast the next product narrows its input itself; a narrow model wants its own type.
+    seen = seen.to(query.dtype) if not torch.is_autocast_enabled(query.device.type) else seen
     return seen.view(batch, heads, length, width).transpose(1, 2), None

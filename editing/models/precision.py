@@ -15,8 +15,8 @@ from editing.models.editable import EditableModel
 def narrow_products(model: EditableModel) -> Iterator[None]:
     """Within the block, the layers of a float32 model multiply bfloat16 copies of their matrices, made once.
 
-    What is added up between the products stays in the model's type, and so does the head: a logit of 20 rounded to
-    eight bits would move a loss by percents. Costs half the layers' memory more.
+    What is added up between the products stays in float32, and so does the head: a logit of 20 rounded to eight bits
+    would move a loss by percents. Costs half the layers' memory more. A model of another type stays as it is.
     """
     kept: list[tuple[nn.Module, str, nn.Parameter]] = [
         (module, name, parameter)
@@ -24,6 +24,9 @@ def narrow_products(model: EditableModel) -> Iterator[None]:
         for name, parameter in module.named_parameters(recurse=False)
         if parameter.dim() > 1 and parameter.dtype == torch.float32
     ]
+    if not kept:
+        yield
+        return
     try:
         for module, name, parameter in kept:
             setattr(module, name, nn.Parameter(parameter.to(torch.bfloat16), requires_grad=False))

@@ -57,6 +57,13 @@ class Prefix:
         chosen = [(k.index_select(0, rows), v.index_select(0, rows)) for k, v in self.key_values]
         return Prefix(chosen, self.mask.index_select(0, rows))
 
+    def above(self, layer: int) -> Prefix:
+        """Without keys and values up to the layer, which need not run again; the first layer's tell the length."""
+        kept = [
+            (k, v) if not 0 < n <= layer else (k[:, :, :0], v[:, :, :0]) for n, (k, v) in enumerate(self.key_values)
+        ]
+        return Prefix(kept, self.mask)
+
     def cache(self) -> DynamicCache | None:
         """A fresh cache object for one forward pass (a pass grows its cache, never this prefix)."""
         return DynamicCache(self.key_values) if self.mask.shape[1] else None

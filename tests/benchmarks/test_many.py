@@ -21,6 +21,8 @@ def test_a_thousand_requests_with_subjects_of_their_own(tmp_path: Path) -> None:
     assert not {request.subject for request in more} & set(subjects[:539])
     assert len({request.subject for request in more}) == len(more)
     assert all(request.target_new != request.target_true for request in more)
+    kept = {prompt for request in requests[:539] for prompt in request.neighborhood_prompts}
+    assert not any(request.subject in prompt for request in more for prompt in kept)
     edited = {request.filled for request in more}
     near = [prompt for request in more for prompt in request.neighborhood_prompts]
     assert not edited & set(near)
