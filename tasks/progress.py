@@ -29,7 +29,7 @@ def bar(what: str, total: int | None, unit: str) -> Iterator[Callable[..., None]
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
         task = progress.add_task(what, total=total, speed="")
 
-        def advance(done: int, total: int | None = total) -> None:
+        def advance(done: float, total: int | None = total) -> None:
             progress.update(task, advance=done, total=total)
             speed = progress.tasks[0].speed
             progress.update(task, speed=f"{speed:.3g} {unit}/s" if speed else "")

@@ -41,13 +41,17 @@ def test_most_families_take_their_attention_from_the_registry(llama: EditableMod
         assert llama.model.config._attn_implementation == NAME
 
 
-def test_an_error_inside_puts_attention_and_weights_back(llama: EditableModel) -> None:
-    weights = {name: (p.data_ptr(), p.dtype) for name, p in llama.model.named_parameters()}
-    before = llama.model.config._attn_implementation
-    with pytest.raises(RuntimeError), short_rows(llama), narrow_products(llama):
+def test_an_error_inside_puts_attention_and_weights_back() -> None:
+    model = editable(LlamaForCausalLM(LlamaConfig(**LLAMA)), word_tokenizer())
+
+    def weights() -> dict[str, Any]:
+        return {name: (p.data_ptr(), p.dtype) for name, p in model.model.named_parameters()}
+
+    before = (model.model.config._attn_implementation, weights())
+    with pytest.raises(RuntimeError), short_rows(model), narrow_products(model):
+        assert weights() != before[1]  # control
         raise RuntimeError
-    assert llama.model.config._attn_implementation == before
-    assert {name: (p.data_ptr(), p.dtype) for name, p in llama.model.named_parameters()} == weights
+    assert (model.model.config._attn_implementation, weights()) == before
 
 
 @pytest.mark.parametrize(
@@ -76,8 +80,15 @@ def test_narrow_products_are_near_and_narrow(bare: Callable[[], Any]) -> None:
     assert 1e-5 < distance < 0.05  # the lower limit is the control: eight bits leave their mark
 
 
-def test_a_float64_model_stays_as_it_is(llama: EditableModel) -> None:
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float32])
+def test_only_float32_products_are_narrowed(dtype: torch.dtype) -> None:
+    """A narrow model's head still fits its layers, with attention for short rows too."""
+    model = editable(LlamaForCausalLM(LlamaConfig(**LLAMA)).to(dtype), word_tokenizer())
     rows = Rows.pad(SEQUENCES)
-    with narrow_products(llama):
-        inside = run(llama, rows)
-    assert torch.equal(inside, run(llama, rows))
+    with torch.no_grad(), short_rows(model):
+        with narrow_products(model):
+            inside = run(model, rows)
+        logits = model.logits(inside)
+        same = torch.equal(inside, run(model, rows))
+    assert logits.dtype == inside.dtype == dtype
+    assert same == (dtype != torch.float32)

@@ -68,6 +68,24 @@ def test_trajectories_equal_the_literal_loop(
     assert not torch.allclose(values[0].z, wrong.z, atol=1e-4)  # control: another loss, another value
 
 
+def test_a_fact_alone_has_nothing_left_to_run_before_its_subject(
+    tiny: EditableModel, requests: list[EditRequest]
+) -> None:
+    """What all facts of a pass have in common runs first: of one fact that is the whole prefix."""
+    facts = facts_of(tiny, requests)
+    together = optimise(tiny, LAYER, facts, OPTIONS)
+    for fact, value in zip(facts, together, strict=True):
+        (alone,) = optimise(tiny, LAYER, [fact], OPTIONS)
+        assert torch.allclose(alone.z, value.z, atol=1e-7)
+    assert not torch.allclose(together[0].z, together[1].z, atol=1e-3)  # control
+
+
+def test_facts_must_have_as_many_contexts_as_each_other(llama: EditableModel, requests: list[EditRequest]) -> None:
+    facts = [*facts_of(llama, requests[:1]), *facts_of(llama, requests[1:], ())]
+    with pytest.raises(InvalidOption, match="prepare all alike"):
+        optimise(llama, LAYER, facts, OPTIONS)
+
+
 def test_facts_that_stop_early_keep_their_value_while_others_go_on(
     llama: EditableModel, requests: list[EditRequest]
 ) -> None:
@@ -121,6 +139,7 @@ def test_a_narrow_forward_pass_keeps_wide_values(requests: list[EditRequest]) ->
     assert all(value.z.dtype == torch.float32 for value in narrow)
     assert all(a.nll == pytest.approx(b.nll, rel=0.1) for a, b in zip(narrow, wide, strict=True))
     assert any(a.nll != b.nll for a, b in zip(narrow, wide, strict=True))  # control: the forward pass is another
+    assert [a.h_norm for a in narrow] == [b.h_norm for b in wide]  # what is not stepped is as exact as ever
 
 
 def test_the_clamp_holds_and_one_evaluation_changes_nothing(llama: EditableModel, requests: list[EditRequest]) -> None:
@@ -169,7 +188,7 @@ def test_the_last_layer_cannot_move_tokens_further_on(tiny: EditableModel, reque
 
 
 def test_progress_and_non_finite_weights(llama: EditableModel, requests: list[EditRequest]) -> None:
-    done: list[int] = []
+    done: list[float] = []
     facts = facts_of(llama, requests)
     optimise(llama, LAYER, facts, replace(OPTIONS, steps=2), done.append)
     assert done == [2.5, 2.5]  # every step is its share of all five facts' work
@@ -183,7 +202,16 @@ def test_progress_and_non_finite_weights(llama: EditableModel, requests: list[Ed
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"learning_rate": 0}, {"steps": 0}, {"clamp": 0}, {"kl": -1}, {"kl_prompt": "is a"}, {"tokens_per_pass": 0}],
+    [
+        {"learning_rate": 0},
+        {"steps": 0},
+        {"clamp": 0},
+        {"kl": -1},
+        {"kl_prompt": "is a"},
+        {"tokens_per_pass": 0},
+        {"after_argmax": -1},
+        {"forward": "fp8"},
+    ],
 )
 def test_options_are_checked_where_they_are_built(wrong: dict[str, object]) -> None:
     with pytest.raises(InvalidOption, match=f"target_values.*{next(iter(wrong))}"):
