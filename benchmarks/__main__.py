@@ -60,7 +60,7 @@ def bench(
     stages
         Files of benchmarks/stages.
     quick
-        Smaller sizes, under four minutes in all.
+        Smaller sizes, about four minutes in all.
     threads
         Threads of either side.
     out

@@ -27,7 +27,7 @@ class Size:
     steps: int
 
 
-SIZES = {"tiny": Size(4, 2, 2), "quick": Size(24, 2, 6), "full": Size(100, 8, 25)}
+SIZES = {"tiny": Size(4, 2, 2), "quick": Size(16, 2, 6), "full": Size(100, 8, 25)}
 OPTIONS = TargetValueOptions(stop_at=-1.0)
 
 

@@ -16,5 +16,5 @@ STAGE = Stage(
     literal=literal_with(OPTIONS),
     compare=compare_within(0.1),
     counted=False,
-    rounds={"quick": 2, "full": 1},
+    rounds={"quick": 1, "full": 1},
 )
