@@ -40,8 +40,8 @@ class Stage:
 
     `sizes` and `wanted` ratios go by "quick" and "full": small problems gain less, so the quick ratios only guard
     against losing what there is. `double` says that the work is in float64; `counted` that torch counts its operations,
-    rather than a formula, which decompositions and solves need; `whole` that the memory is that of the whole process
-    with its children, not what the work holds beyond what was there before.
+    rather than a formula, which decompositions and solves need; `whole` that the memory is all that the
+    processes doing the work hold, not what they hold beyond what was there before.
     """
 
     title: str

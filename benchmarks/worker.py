@@ -116,9 +116,9 @@ def _read(work: Any, before: int) -> Reading:
 
 
 def _held() -> int:
-    """Resident bytes of this process and its children."""
+    """Resident bytes of the processes that this one has started and of theirs, or its own where it works alone."""
     held, here = 0, psutil.Process()
-    for process in (here, *here.children(recursive=True)):
+    for process in here.children(recursive=True) or [here]:
         with suppress(psutil.NoSuchProcess):
             held += process.memory_info().rss
     return held

@@ -207,7 +207,7 @@ def _read_values(lake: Lake, artifact: str) -> Iterator[TargetValue]:
 
 
 CONTEXTS = Stage("contexts", "contexts", 1, _contexts)
-TARGET_VALUES = Stage("target-values", "target_values", 2, _target_values)
+TARGET_VALUES = Stage("target-values", "target_values", 3, _target_values)
 WEIGHT_CHANGE = Stage("weight-change", "weight_change", 2, _weight_change)
 KEYS = Stage("keys", "keys", 2, _keys)
 CHECKPOINT = Stage("checkpoint", "weight_change", CHECKPOINT_VERSION, _checkpoint)

@@ -52,7 +52,7 @@ class TargetValueOptions:
     weight_decay: float = 0.5
     kl: float = 0.0625
     kl_prompt: str = "{} is a"
-    tokens_per_pass: int = 768
+    tokens_per_pass: int = 512
     after_argmax: int = field(default=0, metadata={"added": True})
     forward: Literal["model", "bfloat16"] = field(default="model", metadata={"added": True})
 

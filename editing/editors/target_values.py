@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -16,6 +15,7 @@ from editing.editors.suffixes import Suffixes, shared, split
 from editing.errors import InvalidOption, NonFinite
 from editing.models.attention import short_rows
 from editing.models.editable import EditableModel
+from editing.models.head import Divergence, Loss, Nll, log_probs, losses, losses_and_gradients
 from editing.models.precision import narrow_products
 from editing.models.rows import Prefix
 
@@ -60,15 +60,13 @@ class _Answers:
         )
         return cls(row, position, token, weight.double(), owner)
 
-    def nll(self, log_probs: Tensor, facts: int) -> Tensor:
-        """Mean NLL of each fact's target over its contexts and tokens, (facts,), from `log_probs` (M, vocabulary)."""
-        losses = -log_probs.gather(1, self.token[:, None])[:, 0] * self.weight.to(log_probs.dtype)
-        return torch.zeros(facts, dtype=losses.dtype, device=losses.device).index_add(0, self.owner, losses)
+    def total(self, each: Tensor, facts: int) -> Tensor:
+        """Weighted sums (facts,) of what the answers (M,) lost: a mean over contexts and tokens."""
+        return each.new_zeros(facts).index_add(0, self.owner, each * self.weight.to(each.dtype))
 
-    def said(self, log_probs: Tensor, facts: int) -> Tensor:
-        """Whether every token of each fact's target is the argmax in all its contexts, (facts,)."""
-        misses = (log_probs.detach().argmax(-1) != self.token).long()
-        return torch.zeros(facts, dtype=torch.int64, device=misses.device).index_add(0, self.owner, misses) == 0
+    def all(self, each: Tensor, facts: int) -> Tensor:
+        """Whether every answer (M,) of each fact is true, (facts,)."""
+        return torch.zeros(facts, dtype=torch.int64, device=each.device).index_add(0, self.owner, (~each).long()) == 0
 
 
 @dataclass(frozen=True)
@@ -114,7 +112,8 @@ class _Problem:
     @torch.no_grad()
     def rested(self) -> _Problem:
         """With the KL prompt's distribution at δ = 0 as `base`."""
-        return replace(self, base=self.distribution(torch.zeros_like(self.essence.hidden[:, 0])))
+        unmoved = torch.zeros_like(self.essence.hidden[:, 0])
+        return replace(self, base=log_probs(self.model, self.essence.final(self.model, self.z_layer, unmoved)[:, 0]))
 
     def of(self, going: Tensor) -> _Problem:
         """Only the facts that are `going` (all facts,)."""
@@ -129,33 +128,39 @@ class _Problem:
         essence, numbers, base = self.essence.of(kept), self.numbers[kept], self.base[kept]
         return replace(self, passes=passes, essence=essence, numbers=numbers, base=base)
 
-    def distribution(self, delta: Tensor) -> Tensor:
-        """Log-probabilities (facts, vocabulary) of what follows the subject in the KL prompt."""
-        return self.log_probs(self.essence, delta, (slice(None), 0))
-
-    def kl(self, delta: Tensor) -> Tensor:
+    def kl(self, delta: Tensor) -> tuple[Tensor, _Pull]:
         """KL(edited ‖ base) of each sought fact, (all facts,), zero for the others."""
-        edited = self.distribution(delta[self.numbers])
-        kl = (edited.exp() * (edited - self.base)).sum(-1)
-        return torch.zeros(len(delta), dtype=kl.dtype, device=kl.device).index_copy(0, self.numbers, kl)
+        states = self.essence.final(self.model, self.z_layer, delta[self.numbers])[:, 0]
+        kl, pull = self._read(states, Divergence(self.base))
+        return kl.new_zeros(len(delta)).index_copy(0, self.numbers, kl), pull
 
-    def nll(self, part: _Group, delta: Tensor) -> tuple[Tensor, Tensor]:
-        """NLL of each fact of a pass, (f,), and whether it is said now, (f,).
-
-        Where nothing stops for being said, nobody looks: a maximum over the vocabulary at every step is not free.
-        """
+    def nll(self, part: _Group, delta: Tensor) -> tuple[Tensor, Tensor, _Pull]:
+        """NLL of each fact of a pass, (f,), and whether it is said now, (f,), where something stops for that."""
         count, answers = len(part.facts), part.answers
-        log_probs = self.log_probs(part.contexts, delta[part.numbers], (answers.row, answers.position))
-        nll = answers.nll(log_probs, count)
-        if not self.options.after_argmax:
-            return nll, torch.zeros_like(nll, dtype=torch.bool)
-        return nll, answers.said(log_probs, count)
+        final = part.contexts.final(self.model, self.z_layer, delta[part.numbers])
+        states = final[answers.row, answers.position]
+        hit = torch.zeros_like(answers.token, dtype=torch.bool)
+        each, pull = self._read(states, Nll(answers.token, hit if self.options.after_argmax else None))
+        return answers.total(each, count), answers.all(hit, count), pull
 
-    def log_probs(self, rows: Suffixes, delta: Tensor, where: Any) -> Tensor:
-        """What the head says `where` (row, position) of the rows' final states, (M, vocabulary)."""
-        final = rows.final(self.model, self.z_layer, delta)[where]
-        with torch.autocast(final.device.type, enabled=False):
-            return self.model.logits(final).log_softmax(-1)
+    def _read(self, states: Tensor, loss: Loss) -> tuple[Tensor, _Pull]:
+        if not states.requires_grad:
+            return losses(self.model, states, loss), _Pull(states, states)
+        found, gradient = losses_and_gradients(self.model, states, loss)
+        return found, _Pull(states, gradient)
+
+
+@dataclass(frozen=True)
+class _Pull:
+    """Final states (M, d), in autograd's graph where they want a gradient, and that (M, d) of each one's own loss."""
+
+    states: Tensor
+    gradient: Tensor
+
+    def backward(self, weight: Tensor) -> None:
+        """Add to δ's gradient that of the losses' sum with `weight` (M,)."""
+        if self.states.requires_grad and bool(weight.any()):
+            self.states.backward(self.gradient * weight.to(self.gradient.dtype)[:, None])  # type: ignore[no-untyped-call]
 
 
 def _passes(model: EditableModel, z_layer: int, facts: Sequence[Fact], options: TargetValueOptions) -> Iterator[_Group]:
@@ -192,7 +197,7 @@ def optimise(
     with short_rows(model):
         # What stays, h above all, is computed in the model's own type; the steps may be narrower.
         search = _Search(_Problem.build(model, z_layer, facts, options))
-        with narrow_products(model) if options.forward == "bfloat16" else nullcontext():
+        with narrow_products(model, z_layer) if options.forward == "bfloat16" else nullcontext():
             return search.run(progress)
 
 
@@ -232,14 +237,16 @@ class _Search:
         self.adam.zero_grad()
         last = step == self.options.steps
         with torch.set_grad_enabled(not last):
-            kl = self.options.kl * self.problem.kl(self.delta)  # weighted from here on, as is the decay
+            kl, pull = self.problem.kl(self.delta)
             decay = self.options.weight_decay * self.delta.norm(dim=-1) / self.h_norm**2
+            fixed = torch.stack([self.options.kl * kl, decay]).detach()
             for part in self.problem.passes:
-                nll, said = self.problem.nll(part, self.delta)
-                terms = torch.stack([nll, kl[part.numbers], decay[part.numbers]]).detach()
-                self._settle(part, terms, said, step)
-                self._backward(nll[self.going[part.numbers]])
-            self._backward((kl + decay)[self.going])
+                nll, said, contexts = self.problem.nll(part, self.delta)
+                self._settle(part, torch.stack([nll, *fixed[:, part.numbers]]), said, step)
+                contexts.backward(part.answers.weight * self.going[part.numbers][part.answers.owner])
+            pull.backward(self.options.kl * self.going[self.problem.numbers])
+            if not last and self.going.any():
+                decay[self.going].sum().backward()
 
     def step(self) -> None:
         """Adam's step of the facts that go on; δ stays in its ball."""
@@ -253,21 +260,16 @@ class _Search:
 
     def _settle(self, part: _Group, terms: Tensor, said: Tensor, step: int) -> None:
         """Keep the values of the facts that are done; `terms` (3, f) are NLL, weighted KL and weighted decay."""
-        losses = terms.sum(0)
-        _require_finite(losses, part.facts)
+        total = terms.sum(0)
+        _require_finite(total, part.facts)
         self.held[part.numbers] = torch.where(said, self.held[part.numbers] + 1, 0)
-        under = (losses < self.options.stop_at).tolist()
+        under = (total < self.options.stop_at).tolist()
         patient = (self.held[part.numbers] > self.options.after_argmax).tolist() if self.options.after_argmax else under
         for place, (number, fact) in enumerate(zip(part.numbers.tolist(), part.facts, strict=True)):
             if under[place] or patient[place] or step == self.options.steps:
                 reason = "loss" if under[place] else "steps" if step == self.options.steps else "argmax"
                 self.going[number] = False
                 self.found[number] = _value(fact, self.h[number], self.delta[number], terms[:, place], step, reason)
-
-    @staticmethod
-    def _backward(losses: Tensor) -> None:
-        if losses.requires_grad and len(losses):
-            losses.sum().backward()  # type: ignore[no-untyped-call]
 
 
 def _value(fact: Fact, h: Tensor, delta: Tensor, terms: Tensor, steps: int, stopped: str) -> TargetValue:
@@ -279,8 +281,8 @@ def _value(fact: Fact, h: Tensor, delta: Tensor, terms: Tensor, steps: int, stop
     )  # fmt: skip
 
 
-def _require_finite(losses: Tensor, facts: Sequence[Fact]) -> None:
-    bad = (~torch.isfinite(losses)).nonzero()[:, 0].tolist()
+def _require_finite(total: Tensor, facts: Sequence[Fact]) -> None:
+    bad = (~torch.isfinite(total)).nonzero()[:, 0].tolist()
     if bad:
         names = ", ".join(facts[i].request.request_id for i in bad)
         raise NonFinite(f"the loss of request {names} is not finite: check the model's weights, or lower learning_rate")

@@ -9,6 +9,7 @@ import torch
 
 from editing.errors import InvalidOption, NonFinite
 from editing.models.editable import EditableModel
+from editing.models.head import Nll, losses
 from editing.models.rows import Rows, run
 
 
@@ -26,8 +27,7 @@ def window_nll(
         hidden = run(model, Rows.pad(part, model.device))
         for row, window in enumerate(part):
             wanted = torch.tensor(window[1:], device=model.device)
-            log_probs = model.logits(hidden[row, : len(wanted)]).float().log_softmax(-1)
-            nll = -float(log_probs.gather(1, wanted[:, None]).double().sum())
+            nll = float(losses(model, hidden[row, : len(wanted)], Nll(wanted)).double().sum())
             if not math.isfinite(nll):
                 raise NonFinite("the NLL of a held-out window is not finite: check the model's weights and dtype")
             found.append((len(wanted), nll))

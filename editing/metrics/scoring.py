@@ -10,6 +10,7 @@ from torch import Tensor
 
 from editing.errors import NonFinite
 from editing.models.editable import EditableModel
+from editing.models.head import Nll, losses
 from editing.models.rows import Prefix, Rows, run
 from editing.models.tokens import continuation
 
@@ -89,17 +90,12 @@ def _score_pass(
 
 
 def _read_head(model: EditableModel, states: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor]:
-    """NLL and argmax hit of each token, (M,), 256 positions at a time so that the vocabulary never fills memory."""
-    nll, hit = [], []
-    for start in range(0, len(tokens), 256):
-        log_probs = model.logits(states[start : start + 256]).float().log_softmax(-1)
-        wanted = tokens[start : start + 256]
-        nll.append(-log_probs.gather(1, wanted[:, None])[:, 0])
-        hit.append(log_probs.argmax(-1) == wanted)
-    found = torch.cat(nll).cpu().double()
+    """NLL and argmax hit of each token, (M,)."""
+    hit = torch.zeros_like(tokens, dtype=torch.bool)
+    found = losses(model, states, Nll(tokens, hit)).cpu().double()
     if not bool(torch.isfinite(found).all()):
         raise NonFinite("the NLL of a target is not finite: check the model's weights and dtype")
-    return found, torch.cat(hit).cpu()
+    return found, hit.cpu()
 
 
 def _collect(

@@ -12,15 +12,15 @@ from editing.models.editable import EditableModel
 
 
 @contextmanager
-def narrow_products(model: EditableModel) -> Iterator[None]:
-    """Within the block, the layers of a float32 model multiply bfloat16 copies of their matrices, made once.
+def narrow_products(model: EditableModel, above: int = -1) -> Iterator[None]:
+    """Within the block, a float32 model's layers above one multiply bfloat16 copies of their matrices, made once.
 
     What is added up between the products stays in float32, and so does the head: a logit of 20 rounded to eight bits
-    would move a loss by percents. Costs half the layers' memory more. A model of another type stays as it is.
+    would move a loss by percents. Costs half these layers' memory more. A model of another type stays as it is.
     """
     kept: list[tuple[nn.Module, str, nn.Parameter]] = [
         (module, name, parameter)
-        for module in model.layers.modules()
+        for module in model.layers[above + 1 :].modules()
         for name, parameter in module.named_parameters(recurse=False)
         if parameter.dim() > 1 and parameter.dtype == torch.float32
     ]

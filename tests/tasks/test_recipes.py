@@ -23,7 +23,7 @@ PINNED = {
     "contexts": "fbd492841e8c0a38",
     "spectrum": "e1399c246ee13730",
     "null space": "cc178b1f65b43043",
-    "target values": "3af6cc7d4ec25492",
+    "target values": "eca4a2a86d8c0100",
     "state": "a61551e662c04088",
 }
 

@@ -1,0 +1,99 @@
+"""Losses that read the head's logits, and their gradients, a few rows at a time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol, cast
+
+import torch
+from torch import Tensor
+
+from editing.models.editable import EditableModel
+
+ROWS = 256
+"""Rows of the vocabulary's width that are held at once: enough for the product to run at full speed."""
+
+
+class Loss(Protocol):
+    """A loss of the rows `here`, whose log-probabilities (m, vocabulary) are at hand."""
+
+    def value(self, spread: Tensor, here: slice) -> Tensor:
+        """The losses (m,)."""
+
+    def derive(self, spread: Tensor, here: slice) -> None:
+        """Put the derivative of each row's loss by its logits in place of the log-probabilities."""
+
+
+@dataclass(frozen=True)
+class Nll:
+    """−log p of each row's token (M,); `hit` (M,) is told whether that token is the argmax, where it is wanted."""
+
+    tokens: Tensor
+    hit: Tensor | None = None
+
+    def value(self, spread: Tensor, here: slice) -> Tensor:
+        """See Loss. A maximum over the vocabulary is not free, so nobody looks for a hit that is not wanted."""
+        wanted = self.tokens[here]
+        if self.hit is not None:
+            self.hit[here] = spread.argmax(-1) == wanted
+        return -spread.gather(1, wanted[:, None])[:, 0]
+
+    def derive(self, spread: Tensor, here: slice) -> None:
+        """p − 1 at the token, p elsewhere."""
+        wanted = self.tokens[here, None]
+        spread.exp_().scatter_add_(1, wanted, spread.new_full(wanted.shape, -1.0))
+
+
+@dataclass(frozen=True)
+class Divergence:
+    """KL(edited ‖ base) of each row, for `base` (M, vocabulary) as log-probabilities."""
+
+    base: Tensor
+
+    def value(self, spread: Tensor, here: slice) -> Tensor:
+        """See Loss."""
+        return (spread.exp() * (spread - self.base[here])).sum(-1)
+
+    def derive(self, spread: Tensor, here: slice) -> None:
+        """p (log p − log q − KL)."""
+        apart = spread - self.base[here]
+        spread.exp_()
+        spread *= apart - (spread * apart).sum(-1, keepdim=True)
+
+
+def log_probs(model: EditableModel, states: Tensor) -> Tensor:
+    """Log-probabilities (M, vocabulary) of what follows the final hidden states (M, d), in float32 at least."""
+    with torch.autocast(states.device.type, enabled=False):
+        logits = model.logits(states)
+    return logits.to(torch.promote_types(logits.dtype, torch.float32)).log_softmax(-1)
+
+
+def losses(model: EditableModel, states: Tensor, loss: Loss) -> Tensor:
+    """The loss (M,) of each final hidden state (M, d)."""
+    with torch.no_grad():
+        return torch.cat([loss.value(log_probs(model, states[here]), here) for here in _parts(states)])
+
+
+def losses_and_gradients(model: EditableModel, states: Tensor, loss: Loss) -> tuple[Tensor, Tensor]:
+    """The loss (M,) of each final hidden state (M, d) and its gradient by that state (M, d).
+
+    Two products with the head, and memory for a few rows however many there are: autograd would keep several numbers
+    for every row and word of the vocabulary.
+    """
+    found: list[Tensor] = []
+    gradients: list[Tensor] = []
+    for here in _parts(states):
+        leaf = states[here].detach().requires_grad_()
+        with torch.enable_grad(), torch.autocast(states.device.type, enabled=False):
+            logits = model.logits(leaf)
+        with torch.no_grad():
+            spread = logits.to(torch.promote_types(logits.dtype, torch.float32)).log_softmax(-1)
+            found.append(loss.value(spread, here))
+            loss.derive(spread, here)
+            logits.backward(spread.to(logits.dtype))  # type: ignore[no-untyped-call]
+        gradients.append(cast(Tensor, leaf.grad))
+    return torch.cat(found), torch.cat(gradients)
+
+
+def _parts(states: Tensor) -> list[slice]:
+    return [slice(start, start + ROWS) for start in range(0, len(states), ROWS)]

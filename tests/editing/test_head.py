@@ -1,0 +1,56 @@
+"""Losses through the head a few rows at a time: autograd's numbers, on whichever rows they are cut."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor
+
+from editing.models import head
+from editing.models.editable import EditableModel
+from editing.models.head import Divergence, Nll, log_probs, losses, losses_and_gradients
+
+M = 7
+
+
+@pytest.fixture
+def states(tiny: EditableModel) -> Tensor:
+    width = tiny.model.get_output_embeddings().weight.shape[1]
+    return torch.randn(M, width, generator=torch.Generator().manual_seed(0), dtype=torch.float64) * 3
+
+
+@pytest.fixture(params=[2, 7, 100], ids=lambda rows: f"{rows} rows")
+def rows(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(head, "ROWS", request.param)
+
+
+def _autograd(losses: Tensor, states: Tensor) -> Tensor:
+    return torch.autograd.grad(losses.sum(), states)[0]
+
+
+@pytest.mark.usefixtures("rows")
+def test_the_answers_loss(tiny: EditableModel, states: Tensor) -> None:
+    spread = log_probs(tiny, states.requires_grad_())
+    tokens = spread.argmax(-1).clone()
+    tokens[::2] = spread.argmin(-1)[::2]
+    expected = -spread.gather(1, tokens[:, None])[:, 0]
+    hit = torch.zeros(M, dtype=torch.bool)
+    found, gradient = losses_and_gradients(tiny, states, Nll(tokens, hit))
+    assert torch.allclose(found, expected, atol=1e-12)
+    assert torch.equal(found, losses(tiny, states, Nll(tokens)))
+    assert torch.allclose(gradient, _autograd(expected, states), atol=1e-12)
+    assert hit.tolist() == [bool(i % 2) for i in range(M)]
+    other = losses_and_gradients(tiny, states, Nll(tokens.roll(1)))[1]
+    assert not torch.allclose(gradient, other, atol=1e-3)  # control
+
+
+@pytest.mark.usefixtures("rows")
+def test_the_distance_from_the_base(tiny: EditableModel, states: Tensor) -> None:
+    base = log_probs(tiny, states.roll(1, dims=0))
+    spread = log_probs(tiny, states.requires_grad_())
+    expected = (spread.exp() * (spread - base)).sum(-1)
+    found, gradient = losses_and_gradients(tiny, states, Divergence(base))
+    assert torch.allclose(found, expected, atol=1e-12)
+    assert torch.allclose(gradient, _autograd(expected, states), atol=1e-12)
+    assert float(gradient.norm()) > 1e-3  # control
+    assert float(losses(tiny, states, Divergence(spread.detach())).abs().max()) < 1e-12
