@@ -76,8 +76,9 @@ _declare("tokens", "documents as token ids of one tokenizer",
          document=_TEXT, ids=pa.list_(_I32))  # fmt: skip
 _declare("second_moment", "sums of k kᵀ per layer, packed upper triangle, beside a 1×1 matrix named count",
          layer=_I32, name=_TEXT, i=_I32, row=_ROW)  # fmt: skip
-_declare("spectrum", "eigenpairs of the mean second moment per layer",
-         layer=_I32, i=_I32, eigenvalue=_F64, vector=_ROW)  # fmt: skip
+_declare("spectrum", "eigenvalues of the mean second moment per layer, and its reduction to tridiagonal form: "
+         "reduced is column i from the diagonal down, scale its reflector's factor, 0 in the last row (LAPACK dsytrd)",
+         layer=_I32, i=_I32, eigenvalue=_F64, scale=_F64, reduced=_ROW)  # fmt: skip
 _declare("null_space", "projector per layer as the thinner of basis and complement",
          layer=_I32, name=_TEXT, i=_I32, row=_ROW)  # fmt: skip
 _declare("requests", "the facts to write, in order, with the prompts that evaluate them",

@@ -27,6 +27,8 @@ VIEWS = (
     "requests", "states", "edits", "evaluations", "perplexities", "spectra",
 )  # fmt: skip
 _PAYLOADS = ("requests", "state", "target_values", "evaluation", "perplexity", "spectrum")
+_SHOWN = {"spectrum": ("layer", "i", "eigenvalue")}
+"""Of kinds whose columns have changed, those that every version has: a lake keeps the artifacts of all of them."""
 
 
 @dataclass(frozen=True)
@@ -172,6 +174,7 @@ def _load_payloads(connection: duckdb.DuckDBPyConnection, lake: Lake) -> None:
 
 def _payload_view(connection: duckdb.DuckDBPyConnection, kind: str, paths: Sequence[str]) -> None:
     schema = kind_named(kind).schema
+    schema = pa.schema([schema.field(name) for name in _SHOWN.get(kind, schema.names)])
     if paths:
         listed = ", ".join(map(_quoted, paths))
         columns = ", ".join(f'"{name}"' for name in schema.names)

@@ -7,7 +7,7 @@ from importlib.metadata import version
 from typing import Any
 
 PACKAGES = (
-    *("editflow", "torch", "transformers", "tokenizers", "gguf", "numpy", "pyarrow", "prefect"),
+    *("editflow", "torch", "transformers", "tokenizers", "gguf", "numpy", "scipy", "pyarrow", "prefect"),
     *("datasets", "mwparserfromhell"),  # the documents' texts come from them
 )
 

@@ -16,7 +16,7 @@ from editing.linalg.second_moment import SecondMoment
 from editing.linalg.spectrum import Spectrum, decompose
 from editing.models.moments import second_moments
 from editing.models.windows import windows
-from storage.codec import matrices, matrix_rows, packed_matrices, packed_rows, vectors, vectors_column
+from storage.codec import matrices, matrix_rows, pack_upper, packed_matrices, packed_rows, unpack_upper
 from storage.kinds import kind
 from tasks.progress import bar, working
 from tasks.stage import Stage, Work
@@ -87,17 +87,24 @@ def warn_of_small_corpus(made: Manifest) -> None:
 
 
 def _spectrum(work: Work) -> pa.Table:
-    """Eigenvalues and eigenvectors of one layer's mean second moment."""
+    """Eigenvalues and tridiagonal form of one layer's mean second moment."""
     layer = work.spec["layer"]
     with working(f"spectrum of layer {layer}"):
         spectrum = decompose(read_moments(work.lake, work.one("second_moment"))[layer].mean())
+    return spectrum_table(layer, spectrum)
+
+
+def spectrum_table(layer: int, spectrum: Spectrum) -> pa.Table:
+    """A layer's spectrum, one row an eigenvalue; of the reduced matrix its lower triangle, by columns."""
     d = len(spectrum.eigenvalues)
+    lower = spectrum.reduced.tril()
     return pa.table(
         {
             "layer": pa.array(np.full(d, layer, np.int32)),
             "i": pa.array(np.arange(d, dtype=np.int32)),
             "eigenvalue": pa.array(spectrum.eigenvalues.numpy()),
-            "vector": vectors_column(spectrum.eigenvectors.T.numpy()),
+            "scale": pa.array(np.append(spectrum.scales.numpy(), 0.0)),
+            "reduced": pack_upper((lower + lower.tril(-1).T).numpy()),
         },
         schema=kind("spectrum").schema,
     )
@@ -105,10 +112,7 @@ def _spectrum(work: Work) -> pa.Table:
 
 def _null_space(work: Work) -> pa.Table:
     """The directions that may be used, as the thinner of basis and complement."""
-    table = work.table("spectrum")
-    layer = table["layer"][0].as_py()
-    eigenvectors = torch.from_numpy(vectors(table["vector"]).T.copy())
-    spectrum = Spectrum(torch.from_numpy(table["eigenvalue"].to_numpy().copy()), eigenvectors)
+    layer, spectrum = read_spectrum(work.lake, work.one("spectrum"))
     try:
         space = NullSpace.from_spectrum(spectrum, Threshold(work.spec["rule"], work.spec["value"]))
     except InvalidOption as error:
@@ -136,6 +140,16 @@ def read_moments(lake: Lake, artifact: str) -> dict[int, SecondMoment]:
     }
 
 
+def read_spectrum(lake: Lake, artifact: str) -> tuple[int, Spectrum]:
+    """(layer, spectrum) of an artifact. Raises ValueError when rows lack or are out of order."""
+    table = lake.read(artifact)
+    if not len(table) or not np.array_equal(table["i"].to_numpy(), np.arange(len(table))):
+        raise ValueError("the rows of a spectrum are not in order: i must count 0, 1, …")
+    reduced = torch.from_numpy(unpack_upper(table["reduced"]))
+    eigenvalues, scales = (torch.from_numpy(np.array(table[name].to_numpy())) for name in ("eigenvalue", "scale"))
+    return table["layer"][0].as_py(), Spectrum(eigenvalues, reduced, scales[:-1])
+
+
 def read_null_space(lake: Lake, artifact: str) -> tuple[int, NullSpace]:
     """(layer, null space) of an artifact."""
     (((layer, name), vectors_),) = matrices(lake.read(artifact)).items()
@@ -145,5 +159,5 @@ def read_null_space(lake: Lake, artifact: str) -> tuple[int, NullSpace]:
 TOKENS = Stage("tokens", "tokens", 1, _tokens)
 SECOND_MOMENT = Stage("second-moment", "second_moment", 1, _second_moment)
 MERGE = Stage("merge-moments", "second_moment", 1, _merge)
-SPECTRUM = Stage("spectrum", "spectrum", 1, _spectrum)
-NULL_SPACE = Stage("null-space", "null_space", 1, _null_space)
+SPECTRUM = Stage("spectrum", "spectrum", 2, _spectrum)
+NULL_SPACE = Stage("null-space", "null_space", 2, _null_space)

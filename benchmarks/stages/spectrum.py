@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -14,6 +15,12 @@ from editing.linalg.spectrum import decompose
 
 THRESHOLD = 2e-2
 
+REAL = (
+    (0.0, -2.45), (0.05, -2.30), (0.1, -2.24), (0.2, -2.15), (0.3, -2.07), (0.4, -2.00), (0.5, -1.92),
+    (0.6, -1.84), (0.7, -1.74), (0.8, -1.62), (0.9, -1.43), (0.95, -1.26), (0.99, -0.88), (1.0, -0.08),
+)  # fmt: skip
+"""(quantile, log10 of the eigenvalue) of layer 5 of SmolLM2-135M, d 1,536, over 120,000 tokens of Wikipedia."""
+
 
 @dataclass(frozen=True)
 class Size:
@@ -23,24 +30,28 @@ class Size:
 
 
 def moment(d: int) -> Tensor:
-    """A mean second moment whose eigenvalues fall off as those of a real layer do: from about 30 to 1e-4."""
+    """A mean second moment with the eigenvalues of a real layer, stretched to the width d; their directions are random.
+
+    Only a random Q in Q Λ Qᵀ keeps the eigenvalues what they are: mixing scaled keys at random would spread them anew.
+    """
     generator = torch.Generator().manual_seed(0)
-    scale = torch.logspace(1.5, -4, d, dtype=torch.float64).sqrt()
-    mixing = torch.randn(d, d, generator=generator, dtype=torch.float64) / d**0.5
-    keys = scale[:, None] * mixing
-    C0: Tensor = keys @ keys.T
-    return C0
+    logarithms = np.interp(np.linspace(0, 1, d), *np.array(REAL).T)
+    Q = torch.linalg.qr(torch.randn(d, d, generator=generator, dtype=torch.float64)).Q
+    C0: Tensor = (Q * torch.from_numpy(10.0**logarithms)) @ Q.T
+    return (C0 + C0.T) / 2
 
 
 def ours(size: Size) -> Work:
-    """Symmetric eigendecomposition; the thinner of basis and complement."""
+    """Tridiagonal form; eigenvectors of the thinner of basis and complement only."""
     C0 = moment(size.d)
 
     def work() -> Answer:
         space = NullSpace.from_spectrum(decompose(C0), Threshold("absolute", THRESHOLD))
         probe = torch.eye(size.d, 8, dtype=torch.float64)
-        # Tridiagonal form, divide and conquer, back-transformation (Golub and Van Loan): 9 d³ at most.
-        return Answer(1, {"P": space.project(probe).numpy()}, operations=9.0 * size.d**3)
+        d, k = space.vectors.shape
+        # Tridiagonal form, check of the k vectors (each made in O(d)), back-transformation (Golub and Van Loan).
+        operations = 4 / 3 * d**3 + d * k**2 + 2 * d**2 * k
+        return Answer(1, {"P": space.project(probe).numpy()}, operations=operations)
 
     return work
 

@@ -56,7 +56,10 @@ class NullSpace:
 
     @classmethod
     def from_spectrum(cls, spectrum: Spectrum, threshold: Threshold) -> NullSpace:
-        """Split the eigenvectors at the threshold. No projector of size d × d is formed."""
+        """Split the eigenvectors at the threshold, and make only those of the thinner side.
+
+        No projector of size d × d is formed. Raises InvalidOption when nothing lies under the threshold.
+        """
         r, d = threshold.rank(spectrum.eigenvalues), len(spectrum.eigenvalues)
         if r == 0:
             raise InvalidOption(
@@ -64,7 +67,7 @@ class NullSpace:
                 f"the smallest is {float(spectrum.eigenvalues[0]):.3g} of {d}, raise it or use another rule"
             )
         is_basis = r <= d - r
-        chosen = spectrum.eigenvectors[:, :r] if is_basis else spectrum.eigenvectors[:, r:]
+        chosen = spectrum.eigenvectors(0, r) if is_basis else spectrum.eigenvectors(r, d)
         return cls(chosen.contiguous(), is_basis)
 
     @classmethod

@@ -40,7 +40,10 @@ def lake(tmp_path_factory: pytest.TempPathFactory) -> Lake:
     make("perplexity", "perplexity before", [_nll(20.0)], state=model, documents=documents)
     moments = packed_rows([(LAYER, "sum", np.eye(2)), (LAYER, "count", np.array([[9.0]]))])
     moment = make("second_moment", "second moment", moments, model=model)
-    pairs = [{"layer": LAYER, "i": i, "eigenvalue": [0.01, 1.0][i], "vector": [0.0, 1.0]} for i in range(2)]
+    pairs = [
+        {"layer": LAYER, "i": i, "eigenvalue": [0.01, 1.0][i], "scale": 0.0, "reduced": [0.0] * (2 - i)}
+        for i in range(2)
+    ]
     make("spectrum", "spectrum of layer 4", pairs, second_moment=moment)
     values = make("target_values", "target values 1", [_value("a"), _value("b")], state=model, requests=requests)
     weight = {"layer": LAYER, "tensor": "w", "form": "low_rank", "weight_digest": "1", "change_norm": 1.0}

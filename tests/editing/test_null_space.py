@@ -48,12 +48,18 @@ def test_absolute_threshold_bounds_the_largest_eigenvalue_and_equals_the_literal
     assert not torch.allclose(P, literal.projector(C0, 1e-1), atol=1e-3)  # control: another threshold
 
 
-def test_spectrum_is_a_decomposition_with_fixed_signs(C0: Tensor) -> None:
-    spectrum = decompose(C0)
-    U, values = spectrum.eigenvectors, spectrum.eigenvalues
-    assert torch.allclose(U * values @ U.T, C0, atol=1e-12)
-    assert bool((values.diff() >= 0).all())
-    assert bool((U.gather(0, U.abs().argmax(0, keepdim=True)) > 0).all())
+def test_only_the_thinner_side_is_made(C0: Tensor, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[int, int]] = []
+    made = Spectrum.eigenvectors
+
+    def noted(spectrum: Spectrum, first: int, last: int) -> Tensor:
+        asked.append((first, last))
+        return made(spectrum, first, last)
+
+    monkeypatch.setattr(Spectrum, "eigenvectors", noted)
+    for share in (0.3, 0.5, 0.8):
+        NullSpace.from_spectrum(decompose(C0), Threshold("rank", share))
+    assert asked == [(0, 9), (0, 15), (24, 30)]
 
 
 def test_refusals(C0: Tensor) -> None:
@@ -63,5 +69,6 @@ def test_refusals(C0: Tensor) -> None:
         Threshold("rank", 3)
     with pytest.raises(NonFinite):
         decompose(torch.full((3, 3), torch.inf))
-    everything = Spectrum(torch.ones(4), torch.eye(4, dtype=torch.float64))
+    everything = decompose(torch.eye(4, dtype=torch.float64))
     assert NullSpace.from_spectrum(everything, Threshold("rank", 1.0)).rank == 4
+    assert NullSpace.from_spectrum(everything, Threshold("rank", 1.0)).vectors.shape == (4, 0)

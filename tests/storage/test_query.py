@@ -12,6 +12,7 @@ import duckdb
 import pyarrow as pa
 import pytest
 
+from storage import kinds
 from storage.errors import MissingPayload, QueryRefused, UnknownArtifact
 from storage.query import VIEWS, connect, lineage, query, views
 from storage.store import Lake
@@ -182,6 +183,20 @@ def test_a_payload_that_is_gone_is_left_out(lake: Lake, edited: dict[str, str]) 
     assert query(lake, "SELECT * FROM evaluations").num_rows == 0
     with pytest.raises(MissingPayload):
         lake.read(edited["evaluation"])
+
+
+def test_spectra_of_an_older_version_stay_readable(
+    lake: Lake, table: Callable[..., pa.Table], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Version 1 had other columns; a lake may hold both, or that one alone."""
+    old = pa.schema([("layer", pa.int32()), ("i", pa.int32()), ("eigenvalue", pa.float64())])
+    old = old.append(pa.field("vector", pa.list_(pa.float64())))
+    with monkeypatch.context() as patch:
+        patch.setitem(kinds._REGISTRY, "spectrum", kinds.Kind("spectrum", old, ""))
+        lake.write("spectrum", 1, {}, {}, table("spectrum", 3))
+    assert query(lake, "SELECT i, eigenvalue FROM spectra ORDER BY i").num_rows == 3
+    lake.write("spectrum", 2, {}, {}, table("spectrum", 2))
+    assert query(lake, "SELECT i, eigenvalue FROM spectra").num_rows == 5
 
 
 def test_lineage_up_and_down(lake: Lake, edited: dict[str, str]) -> None:

@@ -113,8 +113,8 @@ def test_kill_9_leaves_nothing_visible(moment: str, lake: Lake, script: Script) 
 
 
 def test_another_result_is_a_conflict_with_its_distance(lake: Lake, table: Make) -> None:
-    first = table("spectrum", 2, eigenvalue=[1.0, 2.0], vector=[[1.0, 2.0], [3.0]])
-    other = table("spectrum", 2, eigenvalue=[1.0, 2.25], vector=[[1.0, 2.5], [3.0]])
+    first = table("spectrum", 2, eigenvalue=[1.0, 2.0], reduced=[[1.0, 2.0], [3.0]])
+    other = table("spectrum", 2, eigenvalue=[1.0, 2.25], reduced=[[1.0, 2.5], [3.0]])
     ref = lake.write("spectrum", 1, {}, {}, first)
     before = asdict(lake.manifest(ref.id))
     for _ in range(2):
