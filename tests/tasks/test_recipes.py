@@ -21,8 +21,8 @@ IDS = {
 }
 PINNED = {
     "contexts": "fbd492841e8c0a38",
-    "spectrum": "e1399c246ee13730",
-    "null space": "cc178b1f65b43043",
+    "spectrum": "ffe7133fb6c68492",
+    "null space": "925bb44f75a5420c",
     "target values": "eca4a2a86d8c0100",
     "state": "a61551e662c04088",
 }
