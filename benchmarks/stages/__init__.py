@@ -7,6 +7,7 @@ NAMES = (
     "target_values_bfloat16",
     "target_values_early",
     "update",
+    "update_wide",
     "evaluation",
     "whole_run",
 )
