@@ -20,7 +20,7 @@ bench: fetch
 	$(BIN)/python -m benchmarks --out benchmarks.json
 
 bench-quick: fetch
-	$(BIN)/python -m benchmarks --quick
+	$(BIN)/python -m benchmarks --quick --out benchmarks-quick.json
 
 lint: .venv/ready
 	$(BIN)/ruff check .
@@ -50,4 +50,4 @@ constraints: .venv/ready
 		$(BIN)/python -m pip freeze --exclude-editable | sed 's/+cpu//'; } > constraints.txt
 
 clean:
-	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv benchmarks*.json .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -43,5 +43,5 @@ def contexts(model: EditableModel) -> list[str]:
 
 
 def spread(items: Sequence[EditRequest], count: int) -> list[EditRequest]:
-    """`count` of the items at equal distances."""
-    return [items[i * len(items) // count] for i in range(count)]
+    """`count` of the items at equal distances, the middle of each of `count` parts."""
+    return [items[(2 * i + 1) * len(items) // (2 * count)] for i in range(count)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -35,13 +35,37 @@ Work = Callable[[], Answer]
 
 
 @dataclass(frozen=True)
+class Reached:
+    """What was measured beside the ratio: our first answer, the most bytes of either side, our share of GEMM peak."""
+
+    answer: Answer
+    ours_bytes: int
+    literal_bytes: int
+    peak_share: float
+
+
+Limits = Callable[[Reached], Iterable[str]]
+
+
+def least_of_peak(share: float) -> Limits:
+    """A share of the GEMM peak that must be reached."""
+    return lambda reached: [f"under {share:.0%} of peak"] if reached.peak_share < share else []
+
+
+def most_memory(part: float) -> Limits:
+    """How much of the literal way's memory may be used."""
+    return lambda reached: ["memory"] if reached.ours_bytes > part * reached.literal_bytes else []
+
+
+@dataclass(frozen=True)
 class Stage:
     """`ours` and `literal` take a size and prepare what is not timed; `compare` says how near the answers are.
 
     `sizes` and `wanted` ratios go by "quick" and "full": small problems gain less, so the quick ratios only guard
     against losing what there is. `double` says that the work is in float64; `counted` that torch counts its operations,
     rather than a formula, which decompositions and solves need; `whole` that the memory is all that the
-    processes doing the work hold, not what they hold beyond what was there before.
+    processes doing the work hold, not what they hold beyond what was there before. `limits` names what else is
+    missed at full size.
     """
 
     title: str
@@ -54,7 +78,8 @@ class Stage:
     double: bool = False
     counted: bool = True
     whole: bool = False
-    rounds: Mapping[str, int] = field(default_factory=lambda: {"quick": 2, "full": 3})
+    rounds: Mapping[str, int] = field(default_factory=lambda: {"quick": 2, "full": 2})
+    limits: Limits = lambda _reached: ()
 
 
 def near(name: str, ours: np.ndarray, literal: np.ndarray, limit: float) -> str:

@@ -80,12 +80,12 @@ def _serve(connection: Connection, name: str, side: str, size: str, threads: int
     stage = stage_named(name)
     work = getattr(stage, side)(stage.sizes[size])
     # Before the first run: an allocator keeps what it has once been given, so later runs seem to need nothing.
-    before = 0 if stage.whole else _held()
+    before = 0 if stage.whole else _held(False)
     connection.send("ready")
     while True:
         match connection.recv():
             case "run":
-                connection.send(_read(work, before))
+                connection.send(_read(work, before, stage.whole))
             case "count":
                 connection.send(_count(work))
             case "peak32":
@@ -94,14 +94,14 @@ def _serve(connection: Connection, name: str, side: str, size: str, threads: int
                 connection.send(_gemm(torch.float64))
 
 
-def _read(work: Any, before: int) -> Reading:
+def _read(work: Any, before: int, whole: bool) -> Reading:
     peak = before
     over = threading.Event()
 
     def watch() -> None:
         nonlocal peak
-        while not over.wait(0.02):
-            peak = max(peak, _held())
+        while not over.wait(0.5 if whole else 0.02):  # to look at other processes takes longer
+            peak = max(peak, _held(whole))
 
     watcher = threading.Thread(target=watch)
     watcher.start()
@@ -115,10 +115,10 @@ def _read(work: Any, before: int) -> Reading:
     return Reading(answer.seconds or seconds, peak - before, answer)
 
 
-def _held() -> int:
-    """Resident bytes of the processes that this one has started and of theirs, or its own where it works alone."""
-    held, here = 0, psutil.Process()
-    for process in here.children(recursive=True) or [here]:
+def _held(whole: bool) -> int:
+    """Resident bytes of this process; of the `whole`, those of the processes it has started, where there are any."""
+    here, held = psutil.Process(), 0
+    for process in (here.children(recursive=True) if whole else []) or [here]:
         with suppress(psutil.NoSuchProcess):
             held += process.memory_info().rss
     return held

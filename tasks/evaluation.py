@@ -58,5 +58,5 @@ def read_perplexity(lake: Lake, artifact: str) -> float:
     return perplexity((row["tokens"], row["nll"]) for row in rows)
 
 
-EVALUATION = Stage("evaluation", "evaluation", 1, _evaluation)
-PERPLEXITY = Stage("perplexity", "perplexity", 1, _perplexity)
+EVALUATION = Stage("evaluation", "evaluation", 2, _evaluation)
+PERPLEXITY = Stage("perplexity", "perplexity", 2, _perplexity)

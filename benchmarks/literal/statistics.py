@@ -16,7 +16,7 @@ from benchmarks.literal.rows import Stopped, inputs_of, padded, stopped_after
 def second_moment(model: Any, layer: nn.Module, linear: nn.Module, batches: Sequence[Sequence[list[int]]]) -> Tensor:
     """C0 (d, d) of one layer: one pass over the corpus for this layer alone, stopped after it.
 
-    (MEMIT's layer statistics.)
+    Products and sum in the model's type, float32, as MEMIT's layer statistics are by their published settings.
     """
     total: Tensor | None = None
     count = 0
@@ -24,11 +24,11 @@ def second_moment(model: Any, layer: nn.Module, linear: nn.Module, batches: Sequ
         ids, mask = padded(batch)
         with inputs_of(linear) as seen, stopped_after(layer), suppress(Stopped):
             model(input_ids=ids, attention_mask=mask, use_cache=False)
-        keys = seen[0][mask.bool()].double()
+        keys = seen[0][mask.bool()]
         total = keys.T @ keys if total is None else total + keys.T @ keys
         count += len(keys)
     assert total is not None  # noqa: S101
-    return total / count
+    return total.double() / count
 
 
 def projector(C0: Tensor, threshold: float) -> Tensor:

@@ -29,7 +29,7 @@ def ours(size: Size) -> Work:
         values: dict[str, np.ndarray] = {}
         for row in rows:
             name = f"{row.request_id} {row.prompt}"
-            values[name] = np.array([row.nll_new, row.nll_true])
+            values[name] = np.array([row.nll_new, row.nll_true, row.accuracy])
         return Answer(size.records, values)
 
     return work
@@ -41,30 +41,33 @@ def literal_way(size: Size) -> Work:
     chosen = inputs.spread(inputs.requests(size.records), size.literal)
     asked = []
     for r in chosen:
-        for prompt in (r.filled, *r.paraphrase_prompts, *r.neighborhood_prompts):
+        wanted = [0] * (1 + len(r.paraphrase_prompts)) + [1] * len(r.neighborhood_prompts)
+        for which, prompt in zip(wanted, (r.filled, *r.paraphrase_prompts, *r.neighborhood_prompts), strict=True):
             ids = model.tokenizer(prompt)["input_ids"]
             both = [model.tokenizer(f"{prompt} {t}")["input_ids"][len(ids) :] for t in (r.target_new, r.target_true)]
-            asked.append((f"{r.request_id} {prompt}", ids, both))
+            asked.append((f"{r.request_id} {prompt}", ids, both, which))
 
     def work() -> Answer:
-        values = {
-            name: np.array([literal_score(model.model, ids, target)[0] for target in both]) for name, ids, both in asked
-        }
+        values: dict[str, np.ndarray] = {}
+        for name, ids, both, which in asked:
+            (new, hit_new), (true, hit_true) = (literal_score(model.model, ids, target) for target in both)
+            values[name] = np.array([new, true, (hit_new, hit_true)[which]])
         return Answer(size.literal, values)
 
     return work
 
 
 def compare(ours: Answer, literal: Answer) -> str:
-    """The same NLL for every prompt and target, and the same success."""
-    distance = max(float(np.abs(ours.values[name] - theirs).max()) for name, theirs in literal.values.items())
-    flips = sum(
-        bool((ours.values[name][0] < ours.values[name][1]) != (theirs[0] < theirs[1]))
-        for name, theirs in literal.values.items()
-    )
-    if distance > 1e-3 or flips:
-        raise Disagreement(f"NLL up to {distance:.2g} apart, {flips} of {len(literal.values)} successes differ")
-    return f"NLL {distance:.0e} apart, every success the same"
+    """The same NLL for every prompt and target, the same success and the same accuracy."""
+    pairs = [(ours.values[name], theirs) for name, theirs in literal.values.items()]
+    distance = max(float(np.abs(mine[:2] - theirs[:2]).max()) for mine, theirs in pairs)
+    flips = sum(bool((mine[0] < mine[1]) != (theirs[0] < theirs[1])) for mine, theirs in pairs)
+    missed = sum(mine[2] != theirs[2] for mine, theirs in pairs)
+    if distance > 2e-4 or flips or missed:
+        raise Disagreement(
+            f"NLL up to {distance:.2g} apart, {flips} of {len(pairs)} successes and {missed} accuracies differ"
+        )
+    return f"NLL {distance:.0e} apart, every success and accuracy the same"
 
 
 STAGE = Stage(

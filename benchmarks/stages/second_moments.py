@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from benchmarks import inputs
 from benchmarks.literal.statistics import second_moment
-from benchmarks.stage import Answer, Stage, Work, near
+from benchmarks.stage import Answer, Stage, Work, least_of_peak, near
 from editing.models.moments import second_moments
 
 PER_PASS = 2048
@@ -60,4 +60,5 @@ STAGE = Stage(
     ours=ours,
     literal=literal_way,
     compare=compare,
+    limits=least_of_peak(0.7),
 )

@@ -10,7 +10,7 @@ import numpy as np
 from benchmarks import inputs
 from benchmarks.literal.facts import question
 from benchmarks.literal.target_values import Settings, target_values
-from benchmarks.stage import Answer, Disagreement, Stage, Work
+from benchmarks.stage import Answer, Disagreement, Stage, Work, least_of_peak
 from editing.editors.facts import Fact, cost_order, prepare
 from editing.editors.options import TargetValueOptions
 from editing.editors.suffixes import split
@@ -78,7 +78,9 @@ def literal_with(options: TargetValueOptions) -> Callable[[Size], Work]:
         model = inputs.model()
         contexts = inputs.contexts(model)
         settings = settings_of(replace(options, steps=size.steps))
-        chosen = inputs.spread(inputs.requests(size.facts), size.literal)
+        # By length, so that those chosen are as long as all are.
+        ordered = sorted(inputs.requests(size.facts), key=lambda r: len(model.tokenizer(r.filled)["input_ids"]))
+        chosen = inputs.spread(ordered, size.literal)
         facts = [question(model.tokenizer, r.prompt, r.subject, r.target_new, contexts) for r in chosen]
         layer = model.layers[inputs.Z_LAYER]
 
@@ -114,4 +116,5 @@ STAGE = Stage(
     literal=literal_with(OPTIONS),
     compare=compare_within(0.01),
     rounds={"quick": 2, "full": 1},
+    limits=least_of_peak(0.55),
 )

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from benchmarks.literal.statistics import update
-from benchmarks.stage import Answer, Stage, Work, near
+from benchmarks.stage import Answer, Stage, Work, most_memory, near
 from editing.linalg.null_space import NullSpace
 from editing.linalg.solvers import ProjectedRidge
 
@@ -101,4 +101,5 @@ STAGE = Stage(
     double=True,
     counted=False,
     rounds={"quick": 5, "full": 3},
+    limits=most_memory(0.1),
 )

@@ -64,7 +64,7 @@ class _Answers:
         """Weighted sums (facts,) of what the answers (M,) lost: a mean over contexts and tokens."""
         return each.new_zeros(facts).index_add(0, self.owner, each * self.weight.to(each.dtype))
 
-    def all(self, each: Tensor, facts: int) -> Tensor:
+    def every(self, each: Tensor, facts: int) -> Tensor:
         """Whether every answer (M,) of each fact is true, (facts,)."""
         return torch.zeros(facts, dtype=torch.int64, device=each.device).index_add(0, self.owner, (~each).long()) == 0
 
@@ -141,7 +141,7 @@ class _Problem:
         states = final[answers.row, answers.position]
         hit = torch.zeros_like(answers.token, dtype=torch.bool)
         each, pull = self._read(states, Nll(answers.token, hit if self.options.after_argmax else None))
-        return answers.total(each, count), answers.all(hit, count), pull
+        return answers.total(each, count), answers.every(hit, count), pull
 
     def _read(self, states: Tensor, loss: Loss) -> tuple[Tensor, _Pull]:
         if not states.requires_grad:
@@ -160,7 +160,9 @@ class _Pull:
     def backward(self, weight: Tensor) -> None:
         """Add to δ's gradient that of the losses' sum with `weight` (M,)."""
         if self.states.requires_grad and bool(weight.any()):
-            self.states.backward(self.gradient * weight.to(self.gradient.dtype)[:, None])  # type: ignore[no-untyped-call]
+            # A way back through autocast would narrow what the way there kept wide; narrow products stay so by type.
+            with torch.autocast(self.states.device.type, enabled=False):
+                self.states.backward(self.gradient * weight.to(self.gradient.dtype)[:, None])  # type: ignore[no-untyped-call]
 
 
 def _passes(model: EditableModel, z_layer: int, facts: Sequence[Fact], options: TargetValueOptions) -> Iterator[_Group]:
@@ -206,14 +208,15 @@ class _Search:
 
     def __init__(self, problem: _Problem) -> None:
         self.problem, self.options = problem, problem.options
-        self.h = torch.cat([part.contexts.hidden[:: part.contexts.each, 0] for part in problem.passes])
+        # At least float32, also where the model is narrower: the squares of gradients are out of range there.
+        h = torch.cat([part.contexts.hidden[:: part.contexts.each, 0] for part in problem.passes])
+        self.h = h.to(torch.promote_types(h.dtype, torch.float32))
         self.h_norm = self.h.norm(dim=-1)
         self.delta = torch.zeros_like(self.h, requires_grad=True)
         self.adam = torch.optim.Adam([self.delta], lr=self.options.learning_rate)
         self.going = torch.ones(len(self.h), dtype=torch.bool, device=self.h.device)
-        self.held = torch.zeros(
-            len(self.h), dtype=torch.int64, device=self.h.device
-        )  # evaluations in which it was said
+        # In how many evaluations on end the target was said.
+        self.held = torch.zeros(len(self.h), dtype=torch.int64, device=self.h.device)
         self.found: dict[int, TargetValue] = {}
 
     def run(self, progress: Callable[[float], None]) -> list[TargetValue]:

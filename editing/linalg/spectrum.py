@@ -103,6 +103,9 @@ def _signed(vectors: Tensor) -> Tensor:
 
 
 def _torch_threads() -> AbstractContextManager[Any]:
-    """As many BLAS threads as torch has: SciPy's own would take every core, and their number moves the last bits."""
+    """As many BLAS threads as torch has: SciPy's own would take every core, and their number moves the last bits.
+
+    The limit is the process's, so spectra may not be made in several of its threads at once.
+    """
     limits: AbstractContextManager[Any] = threadpool_limits(torch.get_num_threads(), user_api="blas")
     return limits

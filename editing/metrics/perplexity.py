@@ -26,7 +26,7 @@ def window_nll(
         part = windows[start : start + windows_per_pass]
         hidden = run(model, Rows.pad(part, model.device))
         for row, window in enumerate(part):
-            wanted = torch.tensor(window[1:], device=model.device)
+            wanted = torch.tensor(window[1:], dtype=torch.int64, device=model.device)
             nll = float(losses(model, hidden[row, : len(wanted)], Nll(wanted)).double().sum())
             if not math.isfinite(nll):
                 raise NonFinite("the NLL of a held-out window is not finite: check the model's weights and dtype")

@@ -11,7 +11,10 @@ from torch import Tensor
 from editing.models.editable import EditableModel
 
 ROWS = 256
-"""Rows of the vocabulary's width that are held at once: enough for the product to run at full speed."""
+"""Rows of the vocabulary's width that are held at once: enough for the product to run at full speed.
+
+Moves the last bits of what is read, so it is part of the versions of target values, evaluation and perplexity.
+"""
 
 
 class Loss(Protocol):
@@ -64,8 +67,7 @@ class Divergence:
 def log_probs(model: EditableModel, states: Tensor) -> Tensor:
     """Log-probabilities (M, vocabulary) of what follows the final hidden states (M, d), in float32 at least."""
     with torch.autocast(states.device.type, enabled=False):
-        logits = model.logits(states)
-    return logits.to(torch.promote_types(logits.dtype, torch.float32)).log_softmax(-1)
+        return _log_softmax(model.logits(states))
 
 
 def losses(model: EditableModel, states: Tensor, loss: Loss) -> Tensor:
@@ -84,10 +86,11 @@ def losses_and_gradients(model: EditableModel, states: Tensor, loss: Loss) -> tu
     gradients: list[Tensor] = []
     for here in _parts(states):
         leaf = states[here].detach().requires_grad_()
-        with torch.enable_grad(), torch.autocast(states.device.type, enabled=False):
-            logits = model.logits(leaf)
-        with torch.no_grad():
-            spread = logits.to(torch.promote_types(logits.dtype, torch.float32)).log_softmax(-1)
+        # Off for the way back as well, which else would narrow the head's product.
+        with torch.autocast(states.device.type, enabled=False):
+            with torch.enable_grad():
+                logits = model.logits(leaf)
+            spread = _log_softmax(logits.detach())
             found.append(loss.value(spread, here))
             loss.derive(spread, here)
             logits.backward(spread.to(logits.dtype))  # type: ignore[no-untyped-call]
@@ -95,5 +98,9 @@ def losses_and_gradients(model: EditableModel, states: Tensor, loss: Loss) -> tu
     return torch.cat(found), torch.cat(gradients)
 
 
+def _log_softmax(logits: Tensor) -> Tensor:
+    return logits.to(torch.promote_types(logits.dtype, torch.float32)).log_softmax(-1)
+
+
 def _parts(states: Tensor) -> list[slice]:
-    return [slice(start, start + ROWS) for start in range(0, len(states), ROWS)]
+    return [slice(start, start + ROWS) for start in range(0, max(len(states), 1), ROWS)]

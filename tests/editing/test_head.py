@@ -24,8 +24,8 @@ def rows(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(head, "ROWS", request.param)
 
 
-def _autograd(losses: Tensor, states: Tensor) -> Tensor:
-    return torch.autograd.grad(losses.sum(), states)[0]
+def _autograd(lost: Tensor, states: Tensor) -> Tensor:
+    return torch.autograd.grad(lost.sum(), states)[0]
 
 
 @pytest.mark.usefixtures("rows")
@@ -54,3 +54,33 @@ def test_the_distance_from_the_base(tiny: EditableModel, states: Tensor) -> None
     assert torch.allclose(gradient, _autograd(expected, states), atol=1e-12)
     assert float(gradient.norm()) > 1e-3  # control
     assert float(losses(tiny, states, Divergence(spread.detach())).abs().max()) < 1e-12
+
+
+@pytest.mark.parametrize("narrow", [torch.float16, torch.bfloat16])
+def test_a_narrow_head_is_read_in_float32(tiny: EditableModel, states: Tensor, narrow: torch.dtype) -> None:
+    tokens = torch.arange(M) + 4
+    exact, slope = losses_and_gradients(tiny, states, Nll(tokens))
+    tiny.model.get_output_embeddings().to(narrow)
+    found, gradient = losses_and_gradients(tiny, states.to(narrow), Nll(tokens))
+    assert (found.dtype, gradient.dtype) == (torch.float32, narrow)
+    assert torch.allclose(found.double(), exact, rtol=0.05, atol=0.05)
+    assert torch.allclose(gradient.double(), slope, rtol=0.05, atol=0.05)
+
+
+def test_autocast_outside_changes_nothing(tiny: EditableModel, states: Tensor) -> None:
+    tiny.model.float()
+    wide, tokens = states.float(), torch.arange(M) + 4
+    plain = losses_and_gradients(tiny, wide, Nll(tokens))
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        inside = losses_and_gradients(tiny, wide, Nll(tokens))
+        narrow = tiny.logits(wide)
+    assert all(torch.equal(a, b) for a, b in zip(plain, inside, strict=True))
+    assert narrow.dtype == torch.bfloat16  # control: autocast was at work
+
+
+def test_no_states_have_no_losses(tiny: EditableModel, states: Tensor) -> None:
+    nothing = Nll(torch.zeros(0, dtype=torch.int64))
+    assert losses(tiny, states[:0], nothing).shape == (0,)
+    found, gradient = losses_and_gradients(tiny, states[:0], nothing)
+    assert found.shape == (0,)
+    assert gradient.shape == (0, states.shape[1])

@@ -79,9 +79,9 @@ def test_case_mean_weighs_cases_not_prompts() -> None:
 
 
 def test_perplexity_equals_full_passes(llama: EditableModel) -> None:
-    windows = [[5, 6, 7, 8], [9, 10], [11, 12, 13, 14, 15]]
+    windows = [[5, 6, 7, 8], [9, 10], [11, 12, 13, 14, 15], [9]]
     rows = window_nll(llama, windows, windows_per_pass=2)
-    assert [tokens for tokens, _ in rows] == [3, 1, 4]
+    assert [tokens for tokens, _ in rows] == [3, 1, 4, 0]
     total = 0.0
     for window in windows:
         total += sum(literal.score(llama.model, window[:n], [window[n]])[0] for n in range(1, len(window)))

@@ -216,3 +216,20 @@ def test_progress_and_non_finite_weights(llama: EditableModel, requests: list[Ed
 def test_options_are_checked_where_they_are_built(wrong: dict[str, object]) -> None:
     with pytest.raises(InvalidOption, match=f"target_values.*{next(iter(wrong))}"):
         TargetValueOptions(**wrong)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("narrow", [torch.float16, torch.bfloat16])
+def test_a_narrow_model_is_searched_in_float32(requests: list[EditRequest], narrow: torch.dtype) -> None:
+    """In float16 Adam's squares of small gradients are zero, and a step is then no number."""
+    torch.manual_seed(0)
+    model = editable(LlamaForCausalLM(LlamaConfig(**LLAMA)).to(narrow), word_tokenizer())
+    facts = facts_of(model, requests)
+    options = replace(OPTIONS, stop_at=-1.0)
+    found = optimise(model, LAYER, facts, options)
+    unmoved = optimise(model, LAYER, facts, replace(options, steps=1))
+    model.model.float()
+    wide = optimise(model, LAYER, facts, options)
+    for value, before, exact in zip(found, unmoved, wide, strict=True):
+        assert value.z.dtype == torch.float32
+        assert value.nll < before.nll - 0.2
+        assert value.nll == pytest.approx(exact.nll, abs=0.1)
