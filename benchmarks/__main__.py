@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Annotated
 
 from cyclopts import App, Parameter
+from cyclopts.validators import Number
 
 from benchmarks.stage import Disagreement, Reached
 from benchmarks.stages import NAMES
@@ -48,7 +49,7 @@ class Row:
 def bench(
     *stages: str,
     quick: Annotated[bool, Parameter(negative=())] = False,
-    threads: int = 2,
+    threads: Annotated[int, Parameter(validator=Number(gte=1))] = 2,
     out: Path | None = None,
 ) -> None:
     """Run the stages (all of them by default) and print the table; exit code 1 when a ratio is missed.
@@ -68,6 +69,9 @@ def bench(
     known = [name for name in NAMES if size in stage_named(name).sizes]
     if unknown := [name for name in stages if name not in known]:
         print_line(f"no stage {', '.join(unknown)} of {size} size: choose from {', '.join(known)}")
+        sys.exit(2)
+    if out is not None and not out.parent.is_dir():  # rather than after the first stage
+        print_line(f"{out}: there is no folder {out.parent}; make it first")
         sys.exit(2)
     rows = []
     for name in stages or known:
