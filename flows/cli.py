@@ -15,6 +15,7 @@ from editing.errors import EditingError
 from flows.commands import read
 from flows.commands.ask import ask
 from flows.commands.fetch import fetch
+from flows.commands.report import report
 from flows.commands.run import run
 from flows.errors import UsageError
 from flows.output import print_line
@@ -30,7 +31,7 @@ app = App(
     exit_on_error=False,
     print_error=False,
 )
-for _command in (fetch, run, read.runs, read.show, read.lineage, read.query, ask):
+for _command in (fetch, run, read.runs, read.show, read.lineage, read.query, ask, report):
     app.command(_command)
 
 

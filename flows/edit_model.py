@@ -65,6 +65,9 @@ def edit(spec: RunSpec, pipe: Pipeline) -> dict[str, Any]:
         state = _batch(spec, pipe, state, rewrites, contexts, spaces, len(facts), number)
         report = {"batch": number, "facts": len(facts), "edited": start + len(facts), "state": state}
         batches.append(report | _after_batch(spec, pipe, state, facts, number))
+        so_far = chosen[: start + len(facts)]
+        if spec.evaluation.is_checkpoint(number) and len(so_far) < len(chosen):
+            _checkpoint(spec, pipe, state, so_far, (documents, held_out), number)
         pipe.flush()
     after = _evaluate(spec, pipe, state, whole, documents, held_out, "after")
     pipe.flush()
@@ -172,6 +175,14 @@ def _after_batch(
     metrics = {"metrics": spec.evaluation.after_batch}
     rows = pipe.run(EVALUATION, metrics, {"state": state, "requests": batch}, f"evaluation of batch {number}")
     return {"metrics": summarise(pipe.lake, rows)}
+
+
+def _checkpoint(
+    spec: RunSpec, pipe: Pipeline, state: str, facts: Sequence[EditRequest], held_out: tuple[str, str], number: int
+) -> None:
+    """All facts edited so far, asked again."""
+    requests = _requests(pipe, facts, source=str(spec.requests.source), label=f"requests so far {number}")
+    _evaluate(spec, pipe, state, requests, *held_out, f"after batch {number}")
 
 
 def _evaluate(

@@ -80,10 +80,12 @@ class EditSection(_Section):
 
 
 class EvaluationSection(_Section):
-    """What is measured: on all facts before and after, and on each batch's own facts right after it."""
+    """What is measured: `metrics` on all facts before and after, and on all so far every `checkpoint_every` batches
+    (0: never); `after_batch` on each batch's own facts right after it; `perplexity` wherever all facts are asked."""
 
     metrics: list[str] = ["efficacy", "paraphrase", "neighbourhood"]
     after_batch: list[str] = ["efficacy"]
+    checkpoint_every: int = Field(default=0, ge=0)
     perplexity: bool = True
 
     @model_validator(mode="after")
@@ -95,6 +97,10 @@ class EvaluationSection(_Section):
             if len(set(names)) != len(names):
                 raise ValueError(f"a metric stands twice in {names}: name each once")
         return self
+
+    def is_checkpoint(self, batch: int) -> bool:
+        """Whether all facts so far are asked after a batch, counted from 1."""
+        return self.checkpoint_every > 0 and batch % self.checkpoint_every == 0
 
 
 class RunSpec(_Section):
