@@ -15,6 +15,7 @@ from prefect import flow
 from editing.requests.record import EditRequest
 from flows.output import lake_folder, report_stage
 from flows.pipeline import Pipeline, Report
+from flows.publish import publish
 from flows.spec import RunSpec, load_spec
 from storage.catalog import Catalog
 from storage.errors import DamagedPayload, MissingPayload, RefConflict, StorageError
@@ -261,5 +262,7 @@ def edit_model(spec: str, settings: Sequence[str] = (), lake: str | None = None)
     `settings` are `key.path=value` overrides; `lake` is EDITFLOW_LAKE or ./lake unless given.
     """
     path = Path(spec)
-    record = record_run(load_spec(path, settings), Lake.open(lake_folder(lake)), str(path), report_stage)
+    place = Lake.open(lake_folder(lake))
+    record = record_run(load_spec(path, settings), place, str(path), report_stage)
+    publish(place, record)
     return asdict(record)

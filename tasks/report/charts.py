@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -16,13 +19,24 @@ COLOURS = ("#0a84d0", "#e07b00", "#0a9e73", "#c65fa2", "#8a7fd6", "#b59b00", "#d
 WIDTH, HEIGHT = 270, 170
 BASE = "https://vega.github.io/vega-datasets/"  # what the renderer puts before a link within the page
 
+_NAMES = re.compile(r'(?<= id=")[^"]+(?=")')
+_USES = re.compile(r'( id="|url\(#)((?:gradient_|clip)[0-9]+)')
+
 
 def svg(chart: alt.TopLevelMixin, links: bool = False) -> str:
-    """A chart as an SVG element that can stand in a page."""
+    """A chart as an SVG element that can stand in a page beside others."""
     import vl_convert
 
-    text = str(vl_convert.vegalite_to_svg(_styled(chart).to_dict(), allowed_base_urls=[]))
+    spec = _styled(chart).to_dict()
+    text = _own_names(str(vl_convert.vegalite_to_svg(spec, allowed_base_urls=[])), json.dumps(spec))
     return text.replace(f'xlink:href="{BASE}', 'href="').replace("xlink:href=", "href=") if links else text
+
+
+def _own_names(text: str, of: str) -> str:
+    """Names of gradients and clips by what is drawn: the renderer counts them through its whole life."""
+    stem = hashlib.sha256(of.encode()).hexdigest()[:10]
+    names = {name: f"{stem}-{n}" for n, name in enumerate(dict.fromkeys(_NAMES.findall(text)))}
+    return _USES.sub(lambda use: f"{use[1]}{names[use[2]]}", text) if names else text
 
 
 def _styled(chart: Any) -> Any:

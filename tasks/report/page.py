@@ -43,10 +43,6 @@ def content(course: Course, answers: Iterable[Mapping[str, Any]]) -> dict[str, A
     points, kept = results.by_batch(course), results.retention(course)
     spectra = spaces.spectrum_points(course)
     nodes, stages = work.nodes(course), work.stages(course)
-    norms = [
-        {"batch": row["n"], "layer": row["layer"], "norm": 100 * row["change_norm"] / row["weight_norm"]}
-        for row in course.norms
-    ]
     perplexities = results.perplexity_by_batch(course)
     use = spaces.null_space_use(course)
     layers = spaces.layers(course)
@@ -55,7 +51,7 @@ def content(course: Course, answers: Iterable[Mapping[str, Any]]) -> dict[str, A
         "before_after": results.before_after(course),
         "courses": [(metric, charts.course(points, metric)) for metric in course.metrics],
         "perplexity": charts.line(perplexities, "perplexity", "held-out perplexity") if perplexities else "",
-        "norms": charts.line(norms, "norm", "‖Δ‖ / ‖W‖ in %", by="layer"),
+        "norms": charts.line(results.norms(course), "norm", "‖Δ‖ / ‖W‖ in %", by="layer"),
         "use": charts.line(use, "share", "‖P k‖² / ‖k‖² in %", by="layer"),
         "heat_maps": [(m, charts.heat_map(kept, m)) for m in course.metrics if any(r["metric"] == m for r in kept)],
         "points": points,

@@ -78,6 +78,14 @@ def perplexity_by_batch(course: Course) -> list[Row]:
     ]
 
 
+def norms(course: Course) -> list[Row]:
+    """One row per batch and layer: the norm of its change in percent of the weight's."""
+    return [
+        {"batch": row["n"], "layer": row["layer"], "norm": 100 * row["change_norm"] / row["weight_norm"]}
+        for row in course.norms
+    ]
+
+
 def retention(course: Course) -> list[Row]:
     """One row per metric, batch and later state in which all of the batch's facts were asked again."""
     rows = []
