@@ -133,6 +133,9 @@ def test_the_spec_can_be_copied(watched: Watched) -> None:
 def test_everything_is_printed(watched: Watched) -> None:
     watched.page.emulate_media(media="print")
     assert visible(watched.page) == list(PARTS)
+    for part in ("color", "backgroundColor"):
+        wanted = {"color": "rgb(0, 0, 0)", "backgroundColor": "rgb(255, 255, 255)"}[part]
+        assert watched.page.evaluate(f"getComputedStyle(document.body).{part}") == wanted
 
 
 def test_without_scripts_everything_is_there(browser: Browser, written: Path) -> None:
