@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from cyclopts import Parameter
-from rich.markup import escape
 
+from flows.hints import print_next, question, typed
 from flows.output import lake_folder, print_json, print_line, print_table
+from tasks.terminal import quoted
 
 
 def run(
@@ -38,24 +39,23 @@ def run(
     from storage.store import Lake
 
     checked = load_spec(spec, set_ or ())
-    place = Lake.open(lake_folder(lake)).uri
-    print_line(f"[bold]{checked.name}[/] in {escape(place)}")
+    store = Lake.open(lake_folder(lake))
+    print_line(f"[bold]{checked.name}[/] in {quoted(store.uri)}")
     server.prepare()
     if left := server.reap():
         print_line(f"  ended {left} Prefect server{'s' * (left > 1)} that a killed run had left behind")
     server.start()
     from flows.edit_model import edit_model
 
-    record = edit_model(str(spec), list(set_ or ()), place)
+    record = edit_model(str(spec), list(set_ or ()), store.uri)
     if json:
         print_json(record)
         return
     print_summary(record["summary"])
     run_id = record["run_id"]
-    print_line(
-        f"\nrun [bold]{run_id}[/]: `editflow show {run_id}` for its artifacts, "
-        f'`editflow ask {run_id} "The capital of France is"` to hear it speak'
-    )
+    ask = typed("ask", run_id, question(store, record["state"]), lake=lake)
+    print_line(f"\nrun [bold]{run_id}[/] is completed")
+    print_next(f"{ask} to hear both models, {typed('show', run_id, lake=lake)} for the run's artifacts")
 
 
 def print_summary(summary: Mapping[str, Any]) -> None:
