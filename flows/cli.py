@@ -14,6 +14,8 @@ from cyclopts import App, CycloptsError
 from editing.errors import EditingError
 from flows.commands import read
 from flows.commands.ask import ask
+from flows.commands.completion import completion
+from flows.commands.doctor import doctor
 from flows.commands.fetch import fetch
 from flows.commands.run import run
 from flows.errors import UsageError
@@ -32,7 +34,7 @@ app = App(
     print_error=False,
     suppress_keyboard_interrupt=False,  # `main` has a word to say about it
 )
-for _command in (fetch, run, read.runs, read.show, read.lineage, read.query, ask):
+for _command in (fetch, run, read.runs, read.show, read.lineage, read.query, ask, doctor, completion):
     app.command(_command)
 
 

@@ -7,14 +7,14 @@ from typing import Annotated
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
-from flows.commands.read import JsonFlag, LakeFlag, find_run, open_lake
+from flows.commands.read import JsonFlag, LakeFlag, RunName, find_run, open_lake
 from flows.errors import UsageError
 from flows.hints import print_next, typed
 from flows.output import print_json, print_table
 
 
 def ask(
-    run: str,
+    run: RunName,
     prompt: str,
     /,
     *,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 from rich.text import Text
 
+from flows.completers import folders, run_names, state_names
 from flows.errors import UsageError
 from flows.hints import first_run, print_next, question, typed
 from flows.output import console, lake_folder, print_json, print_line, print_table
@@ -20,7 +21,11 @@ if TYPE_CHECKING:
     from storage.runs import RunRecord
     from storage.store import Lake
 
-LakeFlag = Annotated[str | None, Parameter(env_var="EDITFLOW_LAKE", help="Where artifacts are kept (default: ./lake).")]
+LakeFlag = Annotated[
+    str | None,
+    Parameter(env_var="EDITFLOW_LAKE", help="Where artifacts are kept (default: ./lake).", completer=folders),
+]
+RunName = Annotated[str, Parameter(completer=run_names)]
 JsonFlag = Annotated[bool, Parameter(negative=(), help="Print JSON instead of a table.")]
 
 
@@ -56,7 +61,7 @@ def runs(*, lake: LakeFlag = None, json: JsonFlag = False) -> None:
         print_next(f"{typed('doctor', lake=lake)} for what to do about damaged runs" if rows else first_run(lake))
 
 
-def show(run: str, /, *, lake: LakeFlag = None, json: JsonFlag = False) -> None:
+def show(run: RunName, /, *, lake: LakeFlag = None, json: JsonFlag = False) -> None:
     """Show one run: how it ended, its results, and every artifact it created or reused.
 
     Parameters
@@ -94,7 +99,7 @@ def _say(text: str) -> None:
 
 
 def lineage(
-    artifact: str,
+    artifact: Annotated[str, Parameter(completer=state_names)],
     /,
     *,
     up: Annotated[bool, Parameter(negative=(), help="What it was made from (the default).")] = False,

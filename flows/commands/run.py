@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
+from flows.completers import folders
 from flows.hints import print_next, question, typed
 from flows.output import lake_folder, print_json, print_line, print_table
 from tasks.terminal import quoted
@@ -18,7 +19,7 @@ def run(
     /,
     *,
     set_: Annotated[list[str] | None, Parameter(name="--set", negative=())] = None,
-    lake: Annotated[str | None, Parameter(env_var="EDITFLOW_LAKE")] = None,
+    lake: Annotated[str | None, Parameter(env_var="EDITFLOW_LAKE", completer=folders)] = None,
     json: Annotated[bool, Parameter(negative=())] = False,
 ) -> None:
     """Run a spec: everything that the lake already has is reused, everything else computed and kept.
