@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
+from functools import partial
 
 from rich.progress import (
     BarColumn,
@@ -16,6 +17,7 @@ from rich.progress import (
     TimeRemainingColumn,
     TransferSpeedColumn,
 )
+from rich.table import Column
 from rich.text import Text
 
 from tasks.terminal import console, is_live, safe
@@ -27,8 +29,12 @@ def bar(what: str, total: int | None, unit: str) -> Iterator[Callable[..., None]
 
     What it yields takes how much was done since the last call and, where it has become known, the total.
     """
-    counts = (DownloadColumn(), TransferSpeedColumn()) if unit == "bytes" else (MofNCompleteColumn(), _Speed(unit))
-    columns = (TextColumn("  {task.description}", markup=False), BarColumn(bar_width=28), *counts, _TimeLeft())
+    counts = (DownloadColumn, TransferSpeedColumn) if unit == "bytes" else (MofNCompleteColumn, partial(_Speed, unit))
+    columns = (
+        TextColumn("  {task.description}", markup=False),
+        BarColumn(None, table_column=Column(max_width=28)),  # what gives way where the terminal is narrow
+        *(column(table_column=Column(no_wrap=True)) for column in (*counts, partial(_TimeLeft, compact=True))),
+    )
     place = console(stderr=True)
     with Progress(*columns, console=place, transient=True, disable=not is_live(place)) as progress:
         task = progress.add_task(safe(what), total=total)
@@ -42,9 +48,9 @@ def bar(what: str, total: int | None, unit: str) -> Iterator[Callable[..., None]
 class _Speed(ProgressColumn):
     """The unit of the count and, once it is known, how many of it a second."""
 
-    def __init__(self, unit: str) -> None:
+    def __init__(self, unit: str, table_column: Column | None = None) -> None:
         self.unit = unit
-        super().__init__()
+        super().__init__(table_column)
 
     def render(self, task: Task) -> Text:
         speed = task.finished_speed or task.speed
