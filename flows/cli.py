@@ -50,7 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except EXPECTED as error:
         _fail(quoted(error))
     except OSError as error:
-        if error.errno not in {errno.ENOSPC, errno.EACCES, errno.EROFS, errno.EDQUOT}:
+        if error.errno not in {errno.ENOSPC, errno.EACCES, errno.EROFS, errno.EDQUOT, errno.ENAMETOOLONG}:
             raise
         _fail(quoted(f"{error.filename or 'a file'}: {error.strerror}; free space or choose another folder"))
     except KeyboardInterrupt:

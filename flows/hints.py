@@ -32,9 +32,9 @@ def typed(*words: str, lake: str | None = None) -> str:
 
 def first_run(lake: str | None = None) -> str:
     """How to make the first run from here."""
-    demo = Path("specs", "demo.toml")
-    if demo.is_file():
-        return f"{typed('run', str(demo), lake=lake)} to edit a hundred facts into the default model"
+    demo = "specs/demo.toml"
+    if is_file(demo):
+        return f"{typed('run', demo, lake=lake)} to edit a hundred facts into the default model"
     return "`editflow run --help` for how to run a spec; those to start from are in the repository's specs/"
 
 
@@ -50,6 +50,14 @@ def question(lake: Lake, state: str) -> str:
         return QUESTION
     text = str(first["prompt"]).replace("{}", str(first["subject"]))
     return text if len(text) <= LONGEST and text == safe(text) and not text.startswith("-") else QUESTION
+
+
+def is_file(path: str) -> bool:
+    """Whether a path that a record names is a file here; a record may name anything."""
+    try:
+        return Path(path).is_file()
+    except (OSError, ValueError):  # too long, or with a zero byte
+        return False
 
 
 def _word(text: str) -> str:

@@ -110,7 +110,7 @@ def print_table(
         cells = [show(row.get(name)) for name in names]
         table.add_row(*(Text(cell, style=styles.get(cell, "")) for cell in cells))
     if title:  # a line of its own: a table's own title is folded at the table's width
-        console().print(Text(f"\n{title}", style="bold"))
+        console().print(Text(f"\n{show(title)}", style="bold"))
     console().print(table)
 
 

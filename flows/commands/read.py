@@ -12,7 +12,7 @@ from rich.text import Text
 
 from flows.completers import folders, run_names, state_names
 from flows.errors import UsageError
-from flows.hints import first_run, print_next, question, typed
+from flows.hints import first_run, is_file, print_next, question, typed
 from flows.output import console, lake_folder, print_json, print_line, print_table
 from flows.output import show as as_text
 from tasks.terminal import safe, shortened
@@ -87,7 +87,7 @@ def show(run: RunName, /, *, lake: LakeFlag = None, json: JsonFlag = False) -> N
         ask = typed("ask", record.run_id, question(store, record.state), lake=lake)
         made = typed("lineage", record.state[:12], lake=lake)
         print_next(f"{ask} to hear both models, {made} for what the edited one was made from")
-    elif record.spec_path and Path(record.spec_path).is_file():
+    elif record.spec_path and is_file(record.spec_path):
         print_next(f"{typed('run', record.spec_path, lake=lake)} to run it again: what it finished is reused")
     else:
         print_next(f"{typed('runs', lake=lake)} for the other runs")
@@ -225,13 +225,12 @@ def find_run(lake: Lake, name: str, *, edited: bool = False) -> RunRecord:
 
     With `edited`, of several runs the latest with an edited model.
     """
-    from storage.errors import UnknownRun
     from storage.runs import Runs
 
     if not name.strip():
         raise UsageError("the run's name is empty: give an id, the start of one, a spec's name or `last`")
     known = Runs(lake.files)
-    with contextlib.suppress(UnknownRun):
+    if name in known.ids():
         return known.get(name)
     records = sorted(known.all(), key=lambda r: r.started_at)
     matching = [r for r in records if name in {"last", r.name} or r.run_id.startswith(name)]
