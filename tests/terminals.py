@@ -42,7 +42,16 @@ def script(text: str) -> list[str]:
 
 def surroundings(more: Mapping[str, str]) -> dict[str, str]:
     """This process's environment without what steers colours, with `more`."""
-    steering = ("NO_COLOR", "FORCE_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE", "COLORTERM", "TERM", "COLUMNS")
+    steering = (
+        "PYTHONUNBUFFERED",
+        "NO_COLOR",
+        "FORCE_COLOR",
+        "TTY_COMPATIBLE",
+        "TTY_INTERACTIVE",
+        "COLORTERM",
+        "TERM",
+        "COLUMNS",
+    )
     plain = {name: value for name, value in os.environ.items() if name not in steering}
     return {**plain, "TERM": "xterm-256color", "PYTHONPATH": str(ROOT), **more}
 
