@@ -36,7 +36,14 @@ def bar(what: str, total: int | None, unit: str) -> Iterator[Callable[..., None]
         *(column(table_column=Column(no_wrap=True)) for column in (*counts, partial(_TimeLeft, compact=True))),
     )
     place = console(stderr=True)
-    with Progress(*columns, console=place, transient=True, disable=not is_live(place)) as progress:
+    shown = Progress(
+        *columns,
+        console=place,
+        transient=True,
+        disable=not is_live(place),
+        speed_estimate_period=300,  # seconds; one step of a large model may take longer than rich's half minute
+    )
+    with shown as progress:
         task = progress.add_task(safe(what), total=total)
 
         def advance(done: float, total: int | None = total) -> None:
