@@ -1,16 +1,22 @@
-"""The lake: whether it can be read and written, and whether what it holds is sound."""
+"""The lake: whether it can be read and written, and whether what it holds is sound.
+
+Packages are imported where they are used: one that cannot be loaded is for the doctor to tell.
+"""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from flows.checks.finding import Finding, Place, listed, ok, problem, refusal, size, warning
 from flows.hints import first_run, typed
 from storage.errors import DamagedPayload, DamagedRecord, StorageError
-from storage.store import Lake
 from tasks.progress import bar
+
+if TYPE_CHECKING:
+    from storage.store import Lake
 
 ANOTHER = "choose another folder with --lake or EDITFLOW_LAKE, or make this one writable"
 
@@ -34,6 +40,8 @@ def lake(place: Place) -> Iterator[Finding]:
         yield problem("lake", f"{folder} can be read, but not written: {why}", ANOTHER)
     else:
         yield ok("lake", f"{folder} can be read and written")
+    from storage.store import Lake
+
     store = Lake.open(folder, create=False)
     yield artifacts(store, deep=place.deep)
     for check in CHECKS:

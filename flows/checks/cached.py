@@ -7,7 +7,6 @@ from pathlib import Path
 
 from flows.checks.finding import Finding, Place, ok, problem, refusal, size, warning
 from tasks.fetch import CORPUS, MODEL, Packaged, cache
-from tasks.models import converted_folder
 
 FETCH = "`editflow fetch` obtains it"
 
@@ -35,6 +34,8 @@ def corpus(_place: Place) -> Iterator[Finding]:
 
 def model(_place: Place) -> Iterator[Finding]:
     """Whether the default model is there, whole, and converted."""
+    from tasks.models import converted_folder
+
     found = _packaged("model", MODEL)
     if found.verdict != "ok":
         yield found

@@ -56,12 +56,15 @@ def checks() -> tuple[Callable[[Place], Iterator[Finding]], ...]:
 
 
 def answered(check: Callable[[Place], Iterator[Finding]], place: Place) -> Iterator[Finding]:
-    """What a check finds; a file that refuses to be read is a finding too, and hides no other check."""
+    """What a check finds; a file or package that cannot be read is a finding too, and hides no other check."""
     from flows.checks.finding import problem
+    from flows.checks.installation import INSTALL
     from storage.errors import StorageError
 
     try:
         yield from check(place)
+    except ImportError as error:
+        yield problem(check.__name__, f"could not be checked: {error}", INSTALL)
     except (OSError, StorageError) as error:
         where = getattr(error, "filename", None)
         why = getattr(error, "strerror", None) or str(error)

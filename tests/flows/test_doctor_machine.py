@@ -103,6 +103,19 @@ def test_packages_out_of_range_and_a_broken_torch(tmp_path: Path) -> None:
     assert "libtorch.so" in wrong["torch"]["found"]
 
 
+@pytest.mark.parametrize("name", ["numpy", "pyarrow", "duckdb", "deltalake", "psutil", "safetensors"])
+def test_packages_that_cannot_be_loaded(tmp_path: Path, name: str) -> None:
+    """The doctor answers all the same, and says which."""
+    (tmp_path / "lake" / "artifacts").mkdir(parents=True)
+    (tmp_path / "site" / name).mkdir(parents=True)
+    (tmp_path / "site" / name / "__init__.py").write_text(f"raise ImportError('{name} is broken')\n")
+    answer = elsewhere(tmp_path / "site", tmp_path / "lake")
+    assert "Traceback" not in answer.err
+    assert len(answer.json) > 8
+    told = [f["found"] for f in answer.json if f["verdict"] == "problem"]
+    assert any(f"{name} is broken" in found for found in told) or (name == "safetensors" and "model" in str(told))
+
+
 def test_a_package_that_is_lacking_and_another_python(tmp_path: Path) -> None:
     needs = {"Requires-Python": ">=99", "Requires-Dist": "no-such-package>=1"}
     installed(tmp_path, "editflow", "0.1.0", **needs)
