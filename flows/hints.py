@@ -25,9 +25,7 @@ def print_next(text: str) -> None:
 
 def typed(*words: str, lake: str | None = None) -> str:
     """A command of editflow in backticks, quoted for a shell; with the lake of --lake, unless that is ./lake."""
-    place = lake_folder(lake) if lake is not None else "lake"
-    where = [] if place == "lake" else ["--lake", f"./{place}" if place.startswith("-") else place]
-    return f"`{' '.join(map(_word, ['editflow', *words, *where]))}`"
+    return f"`{' '.join(map(_word, ['editflow', *words, *_where(lake)]))}`"
 
 
 def first_run(lake: str | None = None) -> str:
@@ -50,6 +48,14 @@ def question(lake: Lake, state: str) -> str:
         return QUESTION
     text = str(first["prompt"]).replace("{}", str(first["subject"]))
     return text if len(text) <= LONGEST and text == safe(text) and not text.startswith("-") else QUESTION
+
+
+def _where(lake: str | None) -> list[str]:
+    """The words that name a lake. One of the environment is named as well: it may be set for one command only."""
+    place = lake_folder(lake) if lake is not None else ""
+    if not place or ("EDITFLOW_LAKE" not in os.environ and Path(place).absolute() == Path("lake").absolute()):
+        return []
+    return ["--lake", f"./{place}" if place.startswith("-") else place]
 
 
 def is_file(path: str) -> bool:

@@ -10,7 +10,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from flows.checks.finding import Finding, Place, listed, ok, problem, refusal, size, warning
+from rich.filesize import decimal
+
+from flows.checks.finding import Finding, Place, listed, ok, problem, refusal, warning
 from flows.hints import first_run, typed
 from storage.errors import DamagedPayload, DamagedRecord, StorageError
 from tasks.progress import bar
@@ -59,7 +61,7 @@ def artifacts(store: Lake, *, deep: bool) -> Finding:
             faults |= {id_: fault} if fault else {}
             room += held
             advance(1)
-    found = f"{len(ids)} artifacts, {size(room)}" + (", every byte read" if deep else "")
+    found = f"{len(ids)} artifacts, {decimal(room)}" + (", every byte read" if deep else "")
     if not faults:
         return ok("artifacts", found if deep else f"{found}; `--deep` reads every byte")
     named = listed([f"{id_[:12]} {fault}" for id_, fault in faults.items()])
@@ -162,7 +164,7 @@ def leftovers(store: Lake) -> Iterator[Finding]:
     room = sum(path.stat().st_size for path in litter)
     conflicts = store.files.list("conflicts")
     if litter or unfinished:
-        found = f"{len(litter)} temporary or discarded files, {size(room)}; {len(unfinished)} unfinished artifacts"
+        found = f"{len(litter)} temporary or discarded files, {decimal(room)}; {len(unfinished)} unfinished artifacts"
         remedy = f"delete .tmp-* and *.discarded-* below {store.uri} while no run is going on, if you want the room"
         yield warning("leftovers", found, remedy)
     if conflicts:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from flows.checks.finding import Finding, Place, ok, problem, refusal, size, warning
+from rich.filesize import decimal
+
+from flows.checks.finding import Finding, Place, ok, problem, refusal, warning
 from tasks.fetch import CORPUS, MODEL, Packaged, cache
 
 FETCH = "`editflow fetch` obtains it"
@@ -21,7 +23,7 @@ def cache_folder(_place: Place) -> Iterator[Finding]:
     left = [draft for place in places if place.is_dir() for draft in place.glob("tmp*") if draft.is_dir()]
     if left:
         room = sum(path.stat().st_size for draft in left for path in draft.rglob("*") if path.is_file())
-        found = f"{len(left)} unfinished downloads or conversions, {size(room)}, such as {left[0]}"
+        found = f"{len(left)} unfinished downloads or conversions, {decimal(room)}, such as {left[0]}"
         yield warning("cache", found, "delete these folders unless `editflow fetch` is going on now")
     else:
         yield ok("cache", str(cache()))

@@ -19,9 +19,9 @@ from tasks.models import converted_folder
 
 @pytest.mark.parametrize("name", ["disk", "memory"])
 def test_little_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
-    monkeypatch.setattr(machine, f"LEAST_{name.upper()}", 1.0)
+    monkeypatch.setattr(machine, f"LEAST_{name.upper()}", 1)
     assert {finding["verdict"] for finding in doctor(tmp_path)[name]} == {"ok"}
-    monkeypatch.setattr(machine, f"LEAST_{name.upper()}", 1e18)
+    monkeypatch.setattr(machine, f"LEAST_{name.upper()}", 10**18)
     assert {finding["verdict"] for finding in doctor(tmp_path)[name]} == {"warning"}
 
 

@@ -79,6 +79,17 @@ def test_a_lake_of_the_environment_is_named(reference, monkeypatch: pytest.Monke
     assert editflow(*hint[1:]).code == 0
 
 
+def test_another_lake_of_the_environment_is_not_taken_instead(
+    reference, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(reference.lake, tmp_path / "lake")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("EDITFLOW_LAKE", str(tmp_path / "nowhere"))
+    (hint,) = hinted(editflow("runs", "--lake", "lake"))
+    assert editflow(*hint[1:]).code == 0
+    assert editflow(*hint[1:-2]).code == 2, "the control"
+
+
 def test_run_and_ask(world: World, copied: Path) -> None:
     ask, show = hinted(editflow("run", world.spec, "--lake", copied))
     assert editflow(*show[1:]).code == 0
