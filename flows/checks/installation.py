@@ -25,10 +25,11 @@ def python(_place: Place) -> Iterator[Finding]:
         f"{platform.python_version()} ({platform.python_implementation()}, {platform.system()} {platform.machine()})"
     )
     try:
-        wanted = SpecifierSet(metadata(NAME).get("Requires-Python", ""))
+        declared = metadata(NAME).json
     except PackageNotFoundError:
         yield problem("installation", f"{NAME} is not installed as a package", INSTALL)
         return
+    wanted = SpecifierSet(str(declared.get("requires_python", "")))
     yield ok("installation", f"{NAME} {version(NAME)}")
     if wanted.contains(platform.python_version(), prereleases=True):
         yield ok("python", found)
