@@ -9,7 +9,9 @@ from cyclopts import Parameter
 
 from flows.commands.read import LakeFlag, find_run, open_lake
 from flows.errors import UsageError
+from flows.hints import print_next, typed
 from flows.output import print_json, print_line
+from tasks.terminal import quoted
 
 
 def report(
@@ -30,8 +32,6 @@ def report(
     run
         A run's id or the start of one, the name of a spec (its latest completed run), or `last`.
     """
-    from rich.markup import escape
-
     store = open_lake(lake)
     record = find_run(store, run, edited=True)
     if record.status != "completed":
@@ -51,12 +51,14 @@ def report(
     torch.set_num_threads(int(record.environment.get("threads", torch.get_num_threads())))
     ref = made(store, record.run_id)
     Files(target.parent).put(target.name, read_page(store, ref.id).encode())
-    if json:
-        print_json({"run": record.run_id, "artifact": ref.id, "file": str(target)})
-    else:
-        print_line(f"report of run [bold]{record.run_id}[/] in [bold]{escape(str(target))}[/]")
     if open_:
         import webbrowser
 
         if not webbrowser.open(target.absolute().as_uri()):
-            raise UsageError(f"no browser to open here: copy {target} to where there is one")
+            raise UsageError(f"no browser to open {target} with: copy it to where there is one")
+    if json:
+        print_json({"run": record.run_id, "artifact": ref.id, "file": str(target)})
+        return
+    print_line(f"report of run [bold]{record.run_id}[/] in [bold]{quoted(target)}[/]")
+    made = typed("lineage", ref.id[:12], lake=lake)
+    print_next(f"open that file in a browser, or send it; {made} for what it was made from")

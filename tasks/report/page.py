@@ -14,6 +14,7 @@ from typing import Any
 from editing.metrics.intervals import Interval
 from tasks.report import charts, results, spaces, work
 from tasks.report.course import Course
+from tasks.terminal import safe
 
 LONGEST = 300
 """Characters of a text that are shown; of longer ones the page tells how long they are."""
@@ -108,9 +109,9 @@ def example(course: Course, row: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def shown(text: object, longest: int = LONGEST) -> str:
-    """A text that obeys nobody: control characters and those that turn the direction are written out."""
-    whole = "".join(c if c.isprintable() else repr(c)[1:-1] for c in str(text))
-    return whole if len(whole) <= longest else f"{whole[:longest]}… ({len(whole):,} characters)"
+    """A text that obeys nobody: what commands, reorders or hides is written out."""
+    whole = str(text)
+    return safe(whole) if len(whole) <= longest else f"{safe(whole[:longest])}… ({len(whole):,} characters)"
 
 
 def number(value: float | None, digits: int = 4) -> str:
