@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated
 
@@ -36,7 +37,8 @@ def report(
     record = find_run(store, run, edited=True)
     if record.status != "completed":
         raise UsageError(f"run {record.run_id} is {record.status} and has no results to report: choose a completed one")
-    target = out or Path(f"{record.name}-report.html")
+    # A lake may come from anywhere, and with it a name that leads out of this folder.
+    target = out or Path(re.sub(r"[^\w-]+", "-", record.name)[:64] + "-report.html")
     if not target.parent.is_dir():
         raise UsageError(f"no folder {target.parent} to write the report to: make it, or give another --out")
     if target.is_dir():
@@ -48,7 +50,8 @@ def report(
     from tasks.report.stages import report as made
 
     # What both models say may depend on the number of threads, as the state's weights do.
-    torch.set_num_threads(int(record.environment.get("threads", torch.get_num_threads())))
+    if isinstance(threads := record.environment.get("threads"), int):
+        torch.set_num_threads(threads)
     ref = made(store, record.run_id)
     Files(target.parent).put(target.name, read_page(store, ref.id).encode())
     if open_:
@@ -60,5 +63,5 @@ def report(
         print_json({"run": record.run_id, "artifact": ref.id, "file": str(target)})
         return
     print_line(f"report of run [bold]{record.run_id}[/] in [bold]{quoted(target)}[/]")
-    made = typed("lineage", ref.id[:12], lake=lake)
-    print_next(f"open that file in a browser, or send it; {made} for what it was made from")
+    lineage = typed("lineage", ref.id[:12], lake=lake)
+    print_next(f"open that file in a browser, or send it; {lineage} for what it was made from")

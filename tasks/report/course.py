@@ -11,6 +11,7 @@ from typing import Any
 from storage.kinds import kind
 from storage.runs import RunRecord, Runs
 from storage.store import Lake, Manifest
+from tasks.errors import NothingToReport
 from tasks.stage import Parents
 
 READ = ("model", "evaluation", "perplexity", "state", "target_values", "keys", "spectrum", "null_space", "requests")
@@ -27,9 +28,15 @@ class Course:
 
     @classmethod
     def of(cls, lake: Lake, run_id: str) -> Course:
-        """The course of a run; raises UnknownRun or UnknownArtifact."""
+        """The course of a run; raises UnknownRun, UnknownArtifact, or NothingToReport for one that is not ours."""
         record = Runs(lake.files).get(run_id)
-        return cls(lake, record, {use.artifact: lake.manifest(use.artifact) for use in record.uses})
+        course = cls(lake, record, {use.artifact: lake.manifest(use.artifact) for use in record.uses})
+        kinds = {manifest.kind for manifest in course.manifests.values()}
+        lacking = [kind for kind in ("model", "state", "evaluation") if kind not in kinds]
+        lacking += [part for part in ("target_values", "edit", "model") if part not in record.spec]
+        if lacking or not record.summary.get("batches"):
+            raise NothingToReport(run_id, (lacking or ["batches"])[0])
+        return course
 
     @cached_property
     def states(self) -> dict[str, int]:

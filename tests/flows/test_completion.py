@@ -17,7 +17,7 @@ from tiny_world import editflow
 from storage.runs import Runs
 from storage.store import Lake
 
-COMMANDS = ["fetch", "run", "runs", "show", "lineage", "query", "ask", "doctor", "completion"]
+COMMANDS = ["fetch", "run", "runs", "show", "lineage", "query", "ask", "report", "doctor", "completion"]
 ASK_BASH = """
 set -u
 source "$1"

@@ -90,9 +90,13 @@ def test_another_lake_of_the_environment_is_not_taken_instead(
     assert editflow(*hint[1:-2]).code == 2, "the control"
 
 
-def test_run_and_ask(world: World, copied: Path) -> None:
-    ask, show = hinted(editflow("run", world.spec, "--lake", copied))
+def test_run_report_and_ask(world: World, copied: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    ask, report, show = hinted(editflow("run", world.spec, "--lake", copied))
     assert editflow(*show[1:]).code == 0
+    (lineage,) = hinted(editflow(*report[1:]))
+    assert editflow(*lineage[1:]).code == 0
+    assert (tmp_path / "tiny-report.html").is_file()
     answer = editflow(*ask[1:])
     assert hinted(answer) == [show]
     store = Lake.open(copied)

@@ -109,6 +109,13 @@ def test_errors(lake: Lake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arg
     assert len(answer.err) < 2200
 
 
+def test_a_strangers_run_has_no_report(lake: Lake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its name leads nowhere else, and what it lacks is named."""
+    monkeypatch.chdir(tmp_path)
+    refused(editflow("report", "last", "--lake", lake.uri), "has no model to report")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_an_error_about_a_request(world: World, tmp_path: Path) -> None:
     """A subject of ten thousand characters in an error leaves room for the remedy."""
     rewrite = {"prompt": "x", "subject": LONG, "target_true": {"str": "a"}, "target_new": {"str": "b"}}
