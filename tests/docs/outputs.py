@@ -38,9 +38,9 @@ def difference(shown: str, real: str, names: Names) -> str:
     return ""
 
 
-def translated(command: str, names: Names) -> str:
-    """A command with the ids of here in place of those that the document shows."""
-    return re.sub(_ID, lambda found: names.get(found[0], found[0]), command)
+def translated(command: str, names: Names, otherwise: str = "") -> str:
+    """A command with the ids of here in place of those that the document shows; `otherwise` for unknown ones."""
+    return re.sub(_ID, lambda found: names.get(found[0], otherwise or found[0]), command)
 
 
 def _lines(text: str) -> list[list[Token]]:

@@ -20,7 +20,8 @@ from docs.shell import Shell
 class Reader:
     """Reads in one folder, whose lake is ./lake. What differs from the document is an AssertionError with its line.
 
-    With `compares` false, commands must only succeed. Commands in `skipped` are not run.
+    With `compares` false, commands must only succeed, on the final state of `demo` where they name another artifact
+    or run. Commands in `skipped` are not run.
     """
 
     def __init__(self, folder: Path, shell: Shell, *, compares: bool = True, skipped: Sequence[str] = ()) -> None:
@@ -44,7 +45,7 @@ class Reader:
                 self._compare(block.output, displayed(block.text, self._variables))
 
     def _type(self, command: Command) -> None:
-        text = translated(command.text, self._names)
+        text = translated(command.text, self._names, "" if self.compares else "demo")
         code, out, err = self.shell.run(text)
         if command.shown.startswith("error:"):
             assert code == 2, f"line {command.line}: {text} ended with code {code}, not with an error"
