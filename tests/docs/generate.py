@@ -126,11 +126,11 @@ PARTS: Mapping[str, Callable[[], str]] = {
 def _section(title: str, section: Mapping[str, Any], prefix: str) -> str:
     required = section.get("required", ())
     rows = [
-        (f"`{prefix}{name}`", _type(value), "required" if name in required else _default(value))
+        (f"`{prefix}{name}`", _type(value), "required" if name in required else _default(value), value["description"])
         for name, value in section["properties"].items()
     ]
     about = section.get("description", "")
-    return f"### {title}\n\n{about}\n\n{_table(('key', 'type', 'default'), rows)}"
+    return f"### {title}\n\n{about}\n\n{_table(('key', 'type', 'default', 'meaning'), rows)}"
 
 
 def _reference(value: Mapping[str, Any]) -> str:
@@ -148,6 +148,7 @@ def _type(value: Mapping[str, Any]) -> str:
     if value["type"] == "array":
         return f"list of {_type(value['items'])}"
     limit = f" above {value['exclusiveMinimum']:g}" if "exclusiveMinimum" in value else ""
+    limit += f" from {value['minimum']:g}" if "minimum" in value else ""
     pattern = f" like `{value['pattern']}`" if "pattern" in value else ""
     return f"{value['type']}{limit}{pattern}"
 
