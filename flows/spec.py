@@ -70,7 +70,7 @@ class RequestsSection(_Section):
     """Which facts to edit: the first `count` of the file in an order shuffled by `seed`."""
 
     source: Path
-    """A .jsonl or .json file, looked for beside the spec first; docs/requests.md has its format."""
+    """A .jsonl or .json file, beside the spec or in the working folder; docs/requests.md has its format."""
     count: Count | None = None
     """How many; all of them unless given. A larger count only adds to the end."""
     seed: Seed = 0
