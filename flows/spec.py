@@ -19,54 +19,79 @@ from flows.errors import BadSpec
 
 # Recipes are canonical JSON, whose whole numbers end at 2^53.
 Count = Annotated[int, Field(ge=1, le=2**53 - 1)]
+Several = Annotated[int, Field(ge=2, le=2**53 - 1)]
 Seed = Annotated[int, Field(ge=0, le=2**53 - 1)]
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+    # The text below a key is what docs/commands.md says of it.
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, use_attribute_docstrings=True)
 
 
 class ModelSection(_Section):
-    """Which model: the packaged default, a folder, a .gguf file or a hub id."""
+    """Which model to edit."""
 
     source: str = "smollm2-135m-instruct"
+    """The packaged default, a folder, a .gguf file or a hub id (`org/name[@revision]`)."""
     dtype: Literal["float32", "float64", "bfloat16", "float16"] = "float32"
+    """The type in which it is loaded and edited."""
     device: str = "cpu"
+    """Where it runs, as torch names it; `cuda` for a GPU."""
 
 
 class CorpusSection(_Section):
     """Preserved knowledge: a seeded sample of documents, cut to `tokens` tokens in `partitions` that are kept apart."""
 
     source: str = "wikipedia-sample"
+    """The packaged sample, a .txt, .jsonl, .parquet, .xml or .xml.bz2 file, or `hub:NAME[:CONFIG][@REVISION]`."""
     seed: Seed = 0
+    """Of the choice of documents and their order."""
     documents: Count = 90
+    """How many are sampled, at most."""
     held_out_documents: Count = 10
+    """How many more are kept apart for perplexity; of a small corpus one in five at most."""
     min_characters: Count = 1000
+    """Shorter documents are passed over."""
     scan: Count = 100_000
-    window: Count = Field(default=256, ge=2)
+    """How many documents that are long enough are looked at, from the start of the corpus."""
+    window: Several = 256
+    """Tokens a window; a document is cut into windows, and each is read by itself."""
     tokens: Count = 120_000
+    """Tokens of all partitions together, at most: ten times the width of the keys or more."""
     partitions: Count = 4
+    """Parts whose moments are kept apart and then merged; a killed run loses one at most."""
     tokens_per_pass: Count = 2048
-    held_out_tokens: Count = Field(default=4096, ge=2)
+    """Tokens that share a forward pass: bounds memory, moves the last bits."""
+    held_out_tokens: Several = 4096
+    """Tokens on which perplexity is measured, at most."""
 
 
 class RequestsSection(_Section):
     """Which facts to edit: the first `count` of the file in an order shuffled by `seed`."""
 
     source: Path
+    """A .jsonl or .json file, beside the spec or in the working folder; docs/requests.md has its format."""
     count: Count | None = None
+    """How many; all of them unless given. A larger count only adds to the end."""
     seed: Seed = 0
+    """Of the order."""
 
 
 class EditSection(_Section):
     """How to edit: method, layers, and batches of `batch_size` facts; whole weights every `checkpoint_every`."""
 
     method: str = "alphaedit"
+    """How a change is solved for."""
     layers: list[int] = Field(default=[4, 5, 6, 7, 8], min_length=1)
+    """The layers whose down-projection is changed, ascending from 0."""
     z_layer: int = 8
+    """The layer whose output the target values are sought for; not below an edited one."""
     ridge: float = Field(default=1.0, gt=0)
+    """λ of the closed form: larger changes less."""
     batch_size: Count = 20
+    """Facts that are solved for together; the next batch starts from the edited model."""
     checkpoint_every: Count = 10
+    """Batches after which whole weights are kept, so that fewer changes have to be applied again."""
 
     @model_validator(mode="after")
     def _check(self) -> EditSection:
@@ -80,13 +105,16 @@ class EditSection(_Section):
 
 
 class EvaluationSection(_Section):
-    """What is measured: `metrics` on all facts before and after, and on all so far every `checkpoint_every` batches
-    (0: never); `after_batch` on each batch's own facts right after it; `perplexity` wherever all facts are asked."""
+    """What is measured: on all facts before, after and at checkpoints, and on each batch's own facts right after it."""
 
     metrics: list[str] = ["efficacy", "paraphrase", "neighbourhood"]
+    """On all facts of the run, before and after, and at checkpoints on all so far."""
     after_batch: list[str] = ["efficacy"]
+    """On each batch's own facts; none with an empty list."""
     checkpoint_every: int = Field(default=0, ge=0)
+    """Every how many batches all facts so far are asked with `metrics`; 0: never."""
     perplexity: bool = True
+    """Whether held-out documents are measured wherever all facts are asked."""
 
     @model_validator(mode="after")
     def _check(self) -> EvaluationSection:
@@ -107,7 +135,9 @@ class RunSpec(_Section):
     """A whole run."""
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$", max_length=64)
+    """What commands call the run and its edited model."""
     threads: Count | None = Field(default=None, le=1024)
+    """How many torch uses; all cores unless given. Another number moves the last bits."""
     model: ModelSection = ModelSection()
     corpus: CorpusSection = CorpusSection()
     null_space: Threshold = Threshold()

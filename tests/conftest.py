@@ -1,4 +1,4 @@
-"""What all tests share: quiet libraries, one thread for tiny models, and tiny models with a tokenizer."""
+"""What all tests share: quiet libraries, one thread for tiny models, and a Prefect server for whole runs."""
 
 from __future__ import annotations
 
@@ -25,3 +25,20 @@ def one_thread(request: pytest.FixtureRequest) -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[str]:
+    """The API of a Prefect server that lives as long as the tests; runs in this process use it by themselves."""
+    from prefect.settings import PREFECT_API_URL
+    from prefect.testing.utilities import prefect_test_harness
+
+    with prefect_test_harness(server_startup_timeout=120):
+        yield str(PREFECT_API_URL.value())
+
+
+@pytest.fixture(scope="session")
+def environment(server: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """The environment of a run in another process: this session's server, and a Prefect home of its own."""
+    home = tmp_path_factory.mktemp("prefect-home")
+    return {**os.environ, "PREFECT_API_URL": server, "PREFECT_HOME": str(home)}

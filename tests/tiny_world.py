@@ -25,7 +25,7 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from flows.cli import main
 from flows.edit_model import edit, use_threads
-from flows.pipeline import Pipeline
+from flows.pipeline import Pipeline, Report
 from flows.spec import load_spec
 from storage.identity import table_digest
 from storage.runs import Runs
@@ -217,12 +217,17 @@ class DirectPipeline(Pipeline):
         return stage.perform(self.lake.uri, spec, parents, {"run": self.record.run_id, "device": self.device})
 
 
-def run_directly(spec: Path, lake: Path, *settings: str) -> dict[str, Any]:
-    """The summary of a run without Prefect and without a run record at its end."""
+def run_directly(spec: Path, lake: Path, *settings: str, report: Report = lambda _use, _ref: None) -> dict[str, Any]:
+    """The summary of a run without Prefect."""
     checked, store = load_spec(spec, settings), Lake.open(lake)
     use_threads(checked)
-    record = Runs(store.files).start(checked.name, {})
-    return edit(checked, DirectPipeline(store, record, checked.model.device, lambda _use, _ref: None))
+    runs = Runs(store.files)
+    pipe = DirectPipeline(
+        store, runs.start(checked.name, checked.model_dump(mode="json")), checked.model.device, report
+    )
+    summary = edit(checked, pipe)
+    runs.finish(pipe.record, "completed", state=summary["state"], summary=summary, uses=[*pipe.uses.values()])
+    return summary
 
 
 @contextmanager

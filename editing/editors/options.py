@@ -7,6 +7,9 @@ from typing import Literal
 
 from editing.errors import InvalidOption
 
+PYDANTIC = {"extra": "forbid", "allow_inf_nan": False, "use_attribute_docstrings": True}
+"""How pydantic reads options when a spec is validated; the text below an option is what docs/commands.md says of it."""
+
 
 def _require(condition: bool, message: str) -> None:
     if not condition:
@@ -21,11 +24,15 @@ class ContextOptions:
     """
 
     count: int = 5
+    """How many texts, 0 to 50."""
     tokens: int = 10
+    """Tokens that each of them is long, 1 to 100."""
     top_k: int = 5
+    """Each next token is drawn from so many likeliest ones."""
     seed: int = 0
+    """Of the drawing."""
 
-    __pydantic_config__ = {"extra": "forbid", "allow_inf_nan": False}  # noqa: RUF012
+    __pydantic_config__ = PYDANTIC
 
     def __post_init__(self) -> None:
         _require(0 <= self.count <= 50, f"contexts.count = {self.count}: choose 0…50")
@@ -38,25 +45,31 @@ class ContextOptions:
 class TargetValueOptions:
     """How z* is optimised (ROME, arXiv 2202.05262, eq. 4; AlphaEdit's published settings differ per model).
 
-    At most `steps` evaluations of the loss with Adam at `learning_rate` between them, fewer once it is under `stop_at`;
     ‖δ‖ ≤ `clamp`·‖h‖; `weight_decay`·‖δ‖/‖h‖² and `kl`·KL(edited ‖ base) join the mean NLL.
-    Facts share passes of at most `tokens_per_pass` tokens, which bounds what a step holds and moves the last bits.
-    `after_argmax` k > 0 stops a fact k steps after its whole target has become the most likely continuation in every
-    context. `forward` "bfloat16" multiplies matrices in that type; δ, losses and sums stay as wide as the model.
     """
 
     learning_rate: float = 0.5
+    """Adam's."""
     steps: int = 25
+    """Evaluations of the loss at most, with a step of Adam between them."""
     stop_at: float = 0.05
+    """A fact is done once its loss is under this."""
     clamp: float = 0.75
+    """The largest ‖δ‖ as a share of ‖h‖: larger writes facts harder, and disturbs neighbours more."""
     weight_decay: float = 0.5
+    """The weight of ‖δ‖/‖h‖²."""
     kl: float = 0.0625
+    """The weight of the divergence at the subject in `kl_prompt`, which keeps the subject what it is."""
     kl_prompt: str = "{} is a"
+    """A neutral prompt about the subject."""
     tokens_per_pass: int = 512
+    """Facts share passes of at most so many tokens: bounds what a step holds, moves the last bits."""
     after_argmax: int = field(default=0, metadata={"added": True})
+    """k > 0 stops a fact k steps after its whole target has become the likeliest continuation in every context."""
     forward: Literal["model", "bfloat16"] = field(default="model", metadata={"added": True})
+    """`bfloat16` multiplies matrices in that type; δ, losses and sums stay as wide as the model."""
 
-    __pydantic_config__ = {"extra": "forbid", "allow_inf_nan": False}  # noqa: RUF012
+    __pydantic_config__ = PYDANTIC
 
     def __post_init__(self) -> None:
         _require(self.learning_rate > 0, f"target_values.learning_rate = {self.learning_rate}: must be above 0")

@@ -24,9 +24,12 @@ class Threshold:
     """
 
     rule: Rule = "absolute"
+    """What `value` means."""
     value: float = 2e-2
+    """More leaves more directions to edits and protects less."""
 
-    __pydantic_config__ = {"extra": "forbid", "allow_inf_nan": False}  # noqa: RUF012  (read by pydantic when a spec is validated)
+    # Read by pydantic when a spec is validated; the text below a field is what docs/commands.md says of it.
+    __pydantic_config__ = {"extra": "forbid", "allow_inf_nan": False, "use_attribute_docstrings": True}  # noqa: RUF012
 
     def __post_init__(self) -> None:
         if self.value < 0 or (self.rule != "absolute" and self.value > 1):

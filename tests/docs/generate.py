@@ -1,4 +1,4 @@
-"""The generated parts of docs/: artifact kinds, views, commands and spec keys, read off the code.
+"""The generated parts of docs/: stages, artifact kinds, views, commands and spec keys, read off the code.
 
     python tests/docs/generate.py     write every generated part anew
 
@@ -10,7 +10,10 @@ from __future__ import annotations
 
 import json
 import re
+import sys
+import tempfile
 from collections.abc import Callable, Iterable, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -78,17 +81,60 @@ def spec_keys() -> str:
     return "\n\n".join(parts)
 
 
-PARTS: Mapping[str, Callable[[], str]] = {"kinds": kinds, "views": views, "commands": commands, "spec-keys": spec_keys}
+@cache
+def stages() -> str:
+    """Every stage as a small run makes it: kind and version of its artifacts, their parents, the settings it reads."""
+    import tiny_world
+
+    from storage.runs import Runs
+    from storage.store import Lake
+    from tasks.report.stages import report
+
+    made: list[str] = []
+    with tempfile.TemporaryDirectory() as folder:
+        world, lake = tiny_world.make(Path(folder) / "world"), Path(folder) / "lake"
+        tiny_world.run_directly(world.spec, lake, report=lambda _use, ref: made.append(ref.id))
+        store = Lake.open(lake)
+        page = report(store, *Runs(store.files).ids())
+        manifests = [store.manifest(id_) for id_ in (*made, store.manifest(page.id).parents["answers"], page.id)]
+    rows = {
+        manifest.spec["stage"]: (
+            f"`{manifest.spec['stage']}`",
+            f"`{manifest.kind}`",
+            str(manifest.version),
+            ", ".join(f"`{role}`" for role in sorted(manifest.parents)) or "nothing",
+            ", ".join(f"`{key}`" for key in _settings(manifest.spec)) or "none",
+        )
+        for manifest in manifests
+    }
+    return _table(("stage", "kind of artifact", "version", "made from", "settings"), rows.values())
+
+
+def _settings(spec: Mapping[str, Any]) -> list[str]:
+    """The keys of a recipe's spec, those of a section behind its name."""
+    nested = {
+        key: [key] if not isinstance(value, Mapping) else [f"{key}.{k}" for k in value] for key, value in spec.items()
+    }
+    return sorted(key for keys in nested.values() for key in keys if key != "stage")
+
+
+PARTS: Mapping[str, Callable[[], str]] = {
+    "stages": stages,
+    "kinds": kinds,
+    "views": views,
+    "commands": commands,
+    "spec-keys": spec_keys,
+}
 
 
 def _section(title: str, section: Mapping[str, Any], prefix: str) -> str:
     required = section.get("required", ())
     rows = [
-        (f"`{prefix}{name}`", _type(value), "required" if name in required else _default(value))
+        (f"`{prefix}{name}`", _type(value), "required" if name in required else _default(value), value["description"])
         for name, value in section["properties"].items()
     ]
     about = section.get("description", "")
-    return f"### {title}\n\n{about}\n\n{_table(('key', 'type', 'default'), rows)}"
+    return f"### {title}\n\n{about}\n\n{_table(('key', 'type', 'default', 'meaning'), rows)}"
 
 
 def _reference(value: Mapping[str, Any]) -> str:
@@ -106,6 +152,7 @@ def _type(value: Mapping[str, Any]) -> str:
     if value["type"] == "array":
         return f"list of {_type(value['items'])}"
     limit = f" above {value['exclusiveMinimum']:g}" if "exclusiveMinimum" in value else ""
+    limit += f" from {value['minimum']:g}" if "minimum" in value else ""
     pattern = f" like `{value['pattern']}`" if "pattern" in value else ""
     return f"{value['type']}{limit}{pattern}"
 
@@ -135,7 +182,8 @@ def _cell(text: str) -> str:
 
 def main() -> None:
     """Write every generated part of every document anew."""
-    for path in sorted(DOCS.glob("*.md")):
+    sys.path.insert(0, str(DOCS.parent / "tests"))
+    for path in sorted(DOCS.rglob("*.md")):
         text = path.read_text(encoding="utf-8")
         path.write_text(refreshed(text), encoding="utf-8", newline="\n")
 

@@ -31,7 +31,7 @@ def test_every_stage_is_in_the_table_and_nothing_else() -> None:
     assert sorted(listed) == sorted([(stage.name, stage.kind) for stage in stages] + [("model", "model")])
 
 
-@pytest.mark.parametrize("path", sorted(DOCS.glob("*.md")), ids=lambda path: path.name)
+@pytest.mark.parametrize("path", sorted(DOCS.rglob("*.md")), ids=lambda path: path.name)
 def test_files_that_are_named_exist(path: Path) -> None:
     missing = [name for name in NAMED.findall(path.read_text(encoding="utf-8")) if not (ROOT / name).exists()]
     assert not missing

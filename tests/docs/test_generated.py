@@ -8,13 +8,13 @@ import pytest
 
 from docs.generate import DOCS, PARTS, part_names, refreshed
 
-DOCUMENTS = sorted(DOCS.glob("*.md"))
+DOCUMENTS = sorted(DOCS.rglob("*.md"))
 
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
 def test_a_document_is_current(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
-    assert text == refreshed(text), f"docs/{path.name} is stale: python tests/docs/generate.py writes it anew"
+    assert text == refreshed(text), f"{path} is stale: python tests/docs/generate.py writes it anew"
 
 
 def test_every_part_is_in_one_document() -> None:

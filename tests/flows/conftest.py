@@ -1,10 +1,9 @@
-"""A tiny world for whole runs, a Prefect server for the session, and one finished run to read from or copy."""
+"""A tiny world for whole runs, and one finished run to read from or copy."""
 
 from __future__ import annotations
 
-import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,23 +19,6 @@ from tasks.models import open_model
 def world(tmp_path_factory: pytest.TempPathFactory) -> World:
     """Model, corpus, requests and spec; tests change copies, never these files."""
     return tiny_world.make(tmp_path_factory.mktemp("world"))
-
-
-@pytest.fixture(scope="session")
-def server() -> Iterator[str]:
-    """The API of a Prefect server that lives as long as the tests; runs in this process use it by themselves."""
-    from prefect.settings import PREFECT_API_URL
-    from prefect.testing.utilities import prefect_test_harness
-
-    with prefect_test_harness(server_startup_timeout=120):
-        yield str(PREFECT_API_URL.value())
-
-
-@pytest.fixture(scope="session")
-def environment(server: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """The environment of a run in another process: this session's server, and a Prefect home of its own."""
-    home = tmp_path_factory.mktemp("prefect-home")
-    return {**os.environ, "PREFECT_API_URL": server, "PREFECT_HOME": str(home)}
 
 
 @dataclass(frozen=True)

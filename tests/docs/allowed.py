@@ -1,0 +1,14 @@
+"""Commands of the documents that no test runs, each with its reason. An entry that no document has any more fails."""
+
+NOT_RUN = {
+    "make demo": "minutes; `make test-demo` runs it, with docs/tutorial.md",
+    "make test": "this is what runs in it",
+    "make fetch": "sets up an environment of its own and downloads; tests have both",
+    "pip install jupyterlab": "installs packages",
+    "jupyter lab": "runs until it is stopped",
+    "editflow report last --open": "opens a browser on the reader's screen",
+    "prefect work-pool create editflow --type process": "changes a Prefect server of one's own",
+    "prefect deploy --all": "changes a Prefect server of one's own; tests/flows/test_prefect.py checks the deployment",
+    "EDITFLOW_HOME=$PWD prefect worker start --pool editflow": "runs until it is stopped",
+}
+"""{command without the remark behind it: reason}"""

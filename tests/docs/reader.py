@@ -1,0 +1,90 @@
+"""A reader who follows one document: saves its files, types its commands, asks its questions, runs its cells."""
+
+from __future__ import annotations
+
+import ast
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from contextlib import redirect_stdout
+from io import StringIO
+from pathlib import Path
+
+import tiny_world
+
+from docs.blocks import Block, Command, commands
+from docs.outputs import Names, difference, translated
+from docs.shell import Shell
+
+
+class Reader:
+    """Reads in one folder, whose lake is ./lake. What differs from the document is an AssertionError with its line.
+
+    With `compares` false, commands must only succeed, on the final state of `demo` where they name another artifact
+    or run. Commands in `skipped` are not run.
+    """
+
+    def __init__(self, folder: Path, shell: Shell, *, compares: bool = True, skipped: Sequence[str] = ()) -> None:
+        self.folder, self.shell, self.compares, self.skipped = folder, shell, compares, skipped
+        self._names: Names = {}
+        self._variables: dict[str, object] = {}
+
+    def follow(self, blocks: Sequence[Block]) -> None:
+        """Do what every block says, in order."""
+        for block in blocks:
+            if block.file is not None:
+                place = Path(self.shell.run("pwd")[1].strip()) / block.file
+                place.write_text(block.text, encoding="utf-8")
+            elif block.language in {"console", "bash"}:
+                for command in commands(block):
+                    if command.plain not in self.skipped:
+                        self._type(command)
+            elif block.language == "sql":
+                self._ask(block)
+            elif block.language == "python":
+                self._compare(block.output, displayed(block.text, self._variables))
+
+    def _type(self, command: Command) -> None:
+        text = translated(command.text, self._names, "" if self.compares else "demo")
+        code, out, err = self.shell.run(text)
+        if command.shown.startswith("error:"):
+            assert code == 2, f"line {command.line}: {text} ended with code {code}, not with an error"
+            self._same(command.line, command.shown, err.strip().splitlines()[-1])
+            return
+        assert code == 0, f"line {command.line}: {text} ended with code {code}: {err[-2000:]}"
+        if command.shown:
+            self._same(command.line, command.shown, out)
+
+    def _ask(self, block: Block) -> None:
+        lake = self.folder / "lake"
+        answer = tiny_world.editflow("query", block.text, "--lake", lake)
+        assert answer.code == 0, f"line {block.line}: {answer.err}"
+        assert answer.out.count("\n") > 1, f"line {block.line}: the question has no answer here"
+        self._compare(block.output, answer.out)
+
+    def _compare(self, shown: Block | None, real: str) -> None:
+        if shown is not None:
+            self._same(shown.line, shown.text, real)
+
+    def _same(self, line: int, shown: str, real: str) -> None:
+        found = difference(shown, real, self._names) if self.compares else ""
+        assert not found, f"line {line}: {found}; the whole output is\n{real}"
+
+
+def displayed(code: str, variables: dict[str, object]) -> str:
+    """What a notebook shows below a cell: what it prints, and the value of an expression at its end."""
+    tree = ast.parse(code)
+    end = tree.body.pop() if isinstance(tree.body[-1], ast.Expr) else None
+    with redirect_stdout(StringIO()) as out:
+        exec(compile(tree, "cell", "exec"), variables)  # noqa: S102 - the cells are our own
+        if isinstance(end, ast.Expr):
+            value = eval(compile(ast.Expression(end.value), "cell", "eval"), variables)  # noqa: S307
+            if value is not None:
+                print(repr(value))
+    return out.getvalue()
+
+
+def environment(given: Mapping[str, str]) -> dict[str, str]:
+    """The environment of a reader's shell: the `editflow` of this interpreter, no lake but ./lake, plain output."""
+    kept = {name: value for name, value in given.items() if name not in {"EDITFLOW_LAKE", "FORCE_COLOR"}}
+    return {**kept, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{given['PATH']}"}

@@ -1,0 +1,35 @@
+"""docs/commands.md lists every exit code and every environment variable of the code."""
+
+from __future__ import annotations
+
+import re
+
+from docs.blocks import ROOT
+
+TEXT = (ROOT / "docs" / "commands.md").read_text(encoding="utf-8")
+CODE = {
+    path: path.read_text(encoding="utf-8")
+    for room in ("editing", "flows", "storage", "tasks")
+    for path in sorted((ROOT / room).rglob("*.py"))
+}
+INTERNAL = {"EDITFLOW_SERVER_OWNER"}
+"""What a run tells the server that it starts."""
+
+
+def named(text: str) -> set[str]:
+    """Our own environment variables in a piece of code."""
+    return set(re.findall(r'"(EDITFLOW_[A-Z_]+)"', text))
+
+
+def test_every_variable_is_listed() -> None:
+    used = set().union(*map(named, CODE.values())) - INTERNAL
+    deployed = set(re.findall(r"\$(EDITFLOW_[A-Z_]+)", (ROOT / "prefect.yaml").read_text(encoding="utf-8")))
+    listed = set(re.findall(r"^\| `(EDITFLOW_[A-Z_]+)` \|", TEXT, re.MULTILINE))
+    assert listed == used | deployed
+    assert named('os.environ["EDITFLOW_COLOUR"]') - listed  # the control
+
+
+def test_every_exit_code_is_listed() -> None:
+    cli = CODE[ROOT / "flows" / "cli.py"]
+    listed = set(re.findall(r"^\| (\d+) \|", TEXT, re.MULTILINE))
+    assert listed == {"0", *re.findall(r"sys\.exit\((\d+)\)", cli)}

@@ -1,0 +1,44 @@
+"""The messages that docs/explanation.md explains are those that the code has, and its settings are keys of a spec."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from docs.blocks import ROOT
+from docs.generate import PARTS
+
+TEXT = (ROOT / "docs" / "explanation.md").read_text(encoding="utf-8")
+CODE = "".join(
+    path.read_text(encoding="utf-8")
+    for room in ("editing", "flows", "storage", "tasks")
+    for path in sorted((ROOT / room).rglob("*.py"))
+)
+SYMPTOMS = re.findall(r"^\| (?!what|---)(.+?) \|", TEXT.partition("## What can go wrong")[2], re.MULTILINE)
+MESSAGES = [message for cell in SYMPTOMS for message in re.findall(r"`([^`]+ [^`]+)`", cell)]
+
+
+def parts(message: str) -> list[str]:
+    """The fixed words of a message, between what differs."""
+    return [part.strip() for part in message.removeprefix("warning: ").split("…") if part.strip()]
+
+
+def test_there_are_messages() -> None:
+    assert len(MESSAGES) >= 6
+
+
+@pytest.mark.parametrize("message", MESSAGES)
+def test_a_message_is_one_of_the_codes(message: str) -> None:
+    assert all(part in CODE for part in parts(message))
+
+
+def test_another_wording_would_be_noticed() -> None:
+    assert not all(part in CODE for part in parts("warning: the second moments stand on … tokens"))
+
+
+def test_settings_are_keys_of_a_spec() -> None:
+    keys = re.findall(r"^\| `([\w.]+)` \|", PARTS["spec-keys"](), re.MULTILINE)
+    named = re.findall(r"`((?:corpus|null_space|contexts|target_values|edit|evaluation)\.\w+)`", TEXT)
+    assert named
+    assert set(named) <= set(keys)
