@@ -3,17 +3,17 @@ PYTHON ?= python3
 BIN := .venv/bin
 SPEC ?= specs/demo.toml
 
-.PHONY: demo test test-demo bench bench-quick lint fetch format docs constraints clean
+.PHONY: browser demo test test-demo bench bench-quick lint fetch format docs constraints clean
 
 demo: fetch
 	$(BIN)/editflow run $(SPEC)
 	$(BIN)/editflow ask last "The composer Giacomo Puccini came from"
 	$(BIN)/editflow query "SELECT kind, count(*) AS artifacts, sum(bytes) // 1024 AS kib FROM artifacts GROUP BY kind ORDER BY kind"
 
-test: fetch lint
+test: fetch lint browser
 	$(BIN)/python -m pytest
 
-test-demo: fetch
+test-demo: fetch browser
 	$(BIN)/python -m pytest -m demo
 
 bench: fetch
@@ -30,6 +30,13 @@ lint: .venv/ready
 
 fetch: .venv/ready
 	$(BIN)/editflow fetch
+
+# The tests of the report need a Chromium: the system's, else Playwright's own, else the one of Debian's packages.
+browser: .venv/ready
+	@command -v chromium chromium-browser google-chrome >/dev/null \
+		|| $(BIN)/playwright install --with-deps chromium-headless-shell >/dev/null 2>&1 \
+		|| { apt-get update -qq && apt-get install -y -qq chromium; } \
+		|| { echo "error: the tests of the report need Chromium: install it, then say make test again" >&2; exit 2; }
 
 format: .venv/ready
 	$(BIN)/ruff check --fix .

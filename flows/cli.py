@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import errno
+import io
 import sys
 import warnings
 from collections.abc import Sequence
 from importlib.metadata import version
 
 from cyclopts import App, CycloptsError
-from rich.markup import escape
 
 from editing.errors import EditingError
 from flows.commands import read
 from flows.commands.ask import ask
+from flows.commands.completion import completion
+from flows.commands.doctor import doctor
 from flows.commands.fetch import fetch
+from flows.commands.report import report
 from flows.commands.run import run
 from flows.errors import UsageError
 from flows.output import print_line
 from storage.errors import StorageError
 from tasks.errors import TaskError
+from tasks.terminal import console, quoted
 
 EXPECTED = (EditingError, StorageError, TaskError, UsageError)
 
@@ -29,24 +33,28 @@ app = App(
     version=lambda: version("editflow"),
     exit_on_error=False,
     print_error=False,
+    suppress_keyboard_interrupt=False,  # `main` has a word to say about it
 )
-for _command in (fetch, run, read.runs, read.show, read.lineage, read.query, ask):
+_COMMANDS = (fetch, run, read.runs, read.show, read.lineage, read.query, ask, report, doctor, completion)
+for _command in _COMMANDS:
     app.command(_command)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run a command. What the user can mend is one line on standard error and exit code 2."""
     warnings.showwarning = _warn
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # not every terminal's encoding has every character
     try:
-        app(arguments)
+        app(arguments, console=console(), error_console=console(stderr=True))
     except CycloptsError as error:
-        _fail(escape(" ".join(str(error).split())) + " Try `editflow --help`.")
+        _fail(quoted(" ".join(str(error).split())) + " Try `editflow --help`.")
     except EXPECTED as error:
-        _fail(escape(str(error)))
+        _fail(quoted(error))
     except OSError as error:
-        if error.errno not in {errno.ENOSPC, errno.EACCES, errno.EROFS, errno.EDQUOT}:
+        if error.errno not in {errno.ENOSPC, errno.EACCES, errno.EROFS, errno.EDQUOT, errno.ENAMETOOLONG}:
             raise
-        _fail(escape(f"{error.filename or 'a file'}: {error.strerror}; free space or choose another folder"))
+        _fail(quoted(f"{error.filename or 'a file'}: {error.strerror}; free space or choose another folder"))
     except KeyboardInterrupt:
         print_line("interrupted: everything finished so far is kept; the same command goes on from there")
         sys.exit(130)
@@ -55,7 +63,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def _warn(message: Warning | str, category: type[Warning], *_where: object, **_more: object) -> None:
     """Our own warnings as one line; what libraries say to their developers is not for the user."""
     if category.__module__.partition(".")[0] in {"editing", "flows", "storage", "tasks"}:
-        print_line(f"[yellow]warning:[/] {escape(str(message))}")
+        print_line(f"[yellow]warning:[/] {quoted(message)}")
 
 
 def _fail(message: str) -> None:

@@ -15,6 +15,7 @@ from prefect import flow
 from editing.requests.record import EditRequest
 from flows.output import lake_folder, report_stage
 from flows.pipeline import Pipeline, Report
+from flows.publish import publish
 from flows.spec import RunSpec, load_spec
 from storage.catalog import Catalog
 from storage.errors import DamagedPayload, MissingPayload, RefConflict, StorageError
@@ -65,6 +66,9 @@ def edit(spec: RunSpec, pipe: Pipeline) -> dict[str, Any]:
         state = _batch(spec, pipe, state, rewrites, contexts, spaces, len(facts), number)
         report = {"batch": number, "facts": len(facts), "edited": start + len(facts), "state": state}
         batches.append(report | _after_batch(spec, pipe, state, facts, number))
+        so_far = chosen[: start + len(facts)]
+        if spec.evaluation.is_checkpoint(number) and len(so_far) < len(chosen):
+            _checkpoint(spec, pipe, state, so_far, (documents, held_out), number)
         pipe.flush()
     after = _evaluate(spec, pipe, state, whole, documents, held_out, "after")
     pipe.flush()
@@ -174,6 +178,14 @@ def _after_batch(
     return {"metrics": summarise(pipe.lake, rows)}
 
 
+def _checkpoint(
+    spec: RunSpec, pipe: Pipeline, state: str, facts: Sequence[EditRequest], held_out: tuple[str, str], number: int
+) -> None:
+    """All facts edited so far, asked again."""
+    requests = _requests(pipe, facts, source=str(spec.requests.source), label=f"requests so far {number}")
+    _evaluate(spec, pipe, state, requests, *held_out, f"after batch {number}")
+
+
 def _evaluate(
     spec: RunSpec, pipe: Pipeline, state: str, requests: str, documents: str, held_out: str, when: str
 ) -> dict[str, Any]:
@@ -250,5 +262,7 @@ def edit_model(spec: str, settings: Sequence[str] = (), lake: str | None = None)
     `settings` are `key.path=value` overrides; `lake` is EDITFLOW_LAKE or ./lake unless given.
     """
     path = Path(spec)
-    record = record_run(load_spec(path, settings), Lake.open(lake_folder(lake)), str(path), report_stage)
+    place = Lake.open(lake_folder(lake))
+    record = record_run(load_spec(path, settings), place, str(path), report_stage)
+    publish(place, record)
     return asdict(record)

@@ -12,11 +12,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
 from flows.errors import UsageError
+from tasks import terminal
+from tasks.terminal import quoted, safe, shortened
 
 if TYPE_CHECKING:
     from storage.runs import Use
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
 
 UNFOLDED = 100_000
 """Characters a line in a pipe, where programs read and nothing scrolls."""
+
+CELL = 500
+"""Most characters of a value that a table shows; JSON has all of them."""
 
 
 def lake_folder(given: str | None) -> str:
@@ -38,26 +42,44 @@ def lake_folder(given: str | None) -> str:
 
 
 def console() -> Console:
-    """Where results go: standard output; colour only on a terminal and never with NO_COLOR, no folding in a pipe."""
-    return Console(highlight=False, width=None if sys.stdout.isatty() else UNFOLDED)
+    """Where results go: standard output, without folding in a pipe."""
+    return terminal.console(width=None if sys.stdout.isatty() else UNFOLDED)
 
 
 def print_line(markup: str) -> None:
-    """One line for the user beside the results, on standard error."""
-    Console(stderr=True, highlight=False, soft_wrap=True).print(markup)
+    """One line for the user beside the results, on standard error. What others wrote goes in by `quoted`."""
+    terminal.console(stderr=True, soft_wrap=True).print(markup)
 
 
 def report_stage(use: Use, ref: ArtifactRef) -> None:
     """One line per artifact of a run."""
     colour, seconds = ("green", f"{use.seconds:7.1f} s") if use.how == "created" else ("dim", " " * 9)
-    print_line(f"  [{colour}]{use.how:8}[/] {escape(use.stage):26} [dim]{ref.id[:12]}[/] {seconds}")
+    print_line(f"  [{colour}]{use.how:8}[/] {quoted(use.stage):26} [dim]{ref.id[:12]}[/] {seconds}")
 
 
 def print_json(value: Any) -> None:
     """A value as JSON on standard output; NaN and infinities, which JSON has not, are null."""
-    # Straight to the stream: a console would wrap long lines.
-    text = json.dumps(_finite(value), indent=1, ensure_ascii=False, default=str, allow_nan=False)
-    console().file.write(text + "\n")
+    ascii_only = not (sys.stdout.encoding or "utf-8").lower().startswith("utf")
+    text = json.dumps(_finite(value), indent=1, ensure_ascii=ascii_only, default=str, allow_nan=False)
+    try:
+        # Straight to the stream: a console would wrap long lines.
+        sys.stdout.write(_harmless(text) + "\n")
+        sys.stdout.flush()
+    except BrokenPipeError:  # `| head` has seen enough
+        console().on_broken_pipe()
+
+
+def _harmless(text: str) -> str:
+    """JSON whose strings show what a terminal would obey or hide as JSON's own escapes; it means the same."""
+    lines = (line if line == safe(line) else "".join(map(_escaped, line)) for line in text.split("\n"))
+    return "\n".join(lines)
+
+
+def _escaped(character: str) -> str:
+    if character == safe(character):
+        return character
+    units = character.encode("utf-16-be", "surrogatepass").hex(" ", 2)
+    return "".join(f"\\u{unit}" for unit in units.split())
 
 
 def _finite(value: Any) -> Any:
@@ -70,18 +92,25 @@ def _finite(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def print_table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str] | None = None, title: str = "") -> None:
-    """Rows as a table; control characters in values are shown, not obeyed."""
+def print_table(
+    rows: Sequence[Mapping[str, Any]],
+    columns: Sequence[str] | None = None,
+    title: str = "",
+    styles: Mapping[str, str] | None = None,
+) -> None:
+    """Rows as a table; control characters are shown, not obeyed, long values cut. `styles`: of cells by their text."""
     names = list(columns or (rows[0] if rows else ()))
+    styles = styles or {}
     table = Table(box=None, pad_edge=False, header_style="bold")
     for place, name in enumerate(names):
         # What a row is called is kept whole: an id in two lines cannot be copied.
         short = place == 0 and all(len(show(row.get(name))) <= 40 for row in rows)
-        table.add_column(name, overflow="fold", no_wrap=short)
+        table.add_column(Text(show(name)), overflow="fold", no_wrap=short)
     for row in rows:
-        table.add_row(*(Text(show(row.get(name))) for name in names))
+        cells = [show(row.get(name)) for name in names]
+        table.add_row(*(Text(cell, style=styles.get(cell, "")) for cell in cells))
     if title:  # a line of its own: a table's own title is folded at the table's width
-        console().print(f"\n{title}", style="bold", markup=False)
+        console().print(Text(f"\n{show(title)}", style="bold"))
     console().print(table)
 
 
@@ -90,4 +119,4 @@ def show(value: Any) -> str:
     if value is None:
         return ""
     text = f"{value:.4g}" if isinstance(value, float) else str(value)
-    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+    return safe(shortened(text, CELL))

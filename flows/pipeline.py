@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from prefect import Task
-from rich.markup import escape
 
 from flows.output import print_line
 from storage.catalog import Catalog
@@ -17,6 +16,7 @@ from storage.runs import RunRecord, Use
 from storage.store import ArtifactRef, Lake, Manifest
 from tasks.progress import working
 from tasks.stage import Parents, Stage, result_folder
+from tasks.terminal import quoted
 
 Report = Callable[[Use, ArtifactRef], None]
 
@@ -67,7 +67,7 @@ class Pipeline:
 
     def forget(self, id_: str, fault: StorageError) -> None:
         """Set a broken payload aside and say so; its stage computes it again."""
-        print_line(f"  [yellow]{escape(str(fault))}[/]: computed again")
+        print_line(f"  [yellow]{quoted(fault)}[/]: computed again")
         self.lake.discard_payload(id_)
         self.uses.pop(id_, None)
         self._flushed.discard(id_)
@@ -88,6 +88,6 @@ class Pipeline:
             refresh_cache=not known,
             result_storage=result_folder(self.lake.uri),
         )
-        how = {"run": self.record.run_id, "device": self.device}
+        how = {"run": self.record.run_id, "device": self.device, "label": label}
         result: Any = task(self.lake.uri, dict(spec), dict(parents), how)
         return ArtifactRef.from_json(result)

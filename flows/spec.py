@@ -105,12 +105,15 @@ class EditSection(_Section):
 
 
 class EvaluationSection(_Section):
-    """What is measured: on all facts before and after, and on each batch's own facts right after it."""
+    """What is measured: `metrics` on all facts before and after, and on all so far every `checkpoint_every` batches
+    (0: never); `after_batch` on each batch's own facts right after it; `perplexity` wherever all facts are asked."""
 
     metrics: list[str] = ["efficacy", "paraphrase", "neighbourhood"]
     """On all facts of the run."""
     after_batch: list[str] = ["efficacy"]
     """On each batch's own facts; none with an empty list."""
+    checkpoint_every: int = Field(default=0, ge=0)
+    """Batches after which all facts so far are evaluated too; never with 0."""
     perplexity: bool = True
     """Whether held-out documents are measured too."""
 
@@ -123,6 +126,10 @@ class EvaluationSection(_Section):
             if len(set(names)) != len(names):
                 raise ValueError(f"a metric stands twice in {names}: name each once")
         return self
+
+    def is_checkpoint(self, batch: int) -> bool:
+        """Whether all facts so far are asked after a batch, counted from 1."""
+        return self.checkpoint_every > 0 and batch % self.checkpoint_every == 0
 
 
 class RunSpec(_Section):

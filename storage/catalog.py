@@ -102,6 +102,22 @@ class Catalog:
         except DeltaError:
             return []
 
+    def faults(self) -> dict[str, str]:
+        """{table: what is wrong with it} of index tables that are there and cannot be read whole; a pass over them."""
+        import duckdb
+        from deltalake import DeltaTable
+        from deltalake.exceptions import DeltaError
+
+        found = {}
+        for table, schema in SCHEMAS.items():
+            if self.lake.files.list(f"catalog/{table}"):
+                try:
+                    DeltaTable(self._path(table))
+                    self._read(", ".join(schema.names), table)
+                except (DeltaError, duckdb.Error) as error:
+                    found[table] = str(error).partition("\n")[0]
+        return found
+
     def missing(self) -> Missing:
         """What the index lacks; false when it is complete. Cost: a listing of the lake and three columns."""
         indexed = {row[0] for row in self._select("id", "artifacts")}
@@ -140,16 +156,21 @@ class Catalog:
     def _select(self, columns: str, source: str) -> list[tuple[Any, ...]]:
         import duckdb
 
+        try:
+            return self._read(columns, source)
+        except duckdb.Error:  # a file of the table is gone or damaged: the lake knows what stood in it
+            return []
+
+    def _read(self, columns: str, source: str) -> list[tuple[Any, ...]]:
+        import duckdb
+
         table, _, rest = source.partition(" ")
         files = self.files(table)
         if not files:
             return []
         with duckdb.connect() as connection:
             sql = f"SELECT {columns} FROM read_parquet(?) {rest}"  # noqa: S608 - all parts are literals above
-            try:
-                return connection.execute(sql, [files]).fetchall()
-            except duckdb.Error:  # a file of the table is gone or damaged: the lake knows what stood in it
-                return []
+            return connection.execute(sql, [files]).fetchall()
 
     def _append(self, table: str, rows: Sequence[Mapping[str, Any]]) -> None:
         if rows:

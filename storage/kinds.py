@@ -101,3 +101,7 @@ _declare("evaluation", "per prompt: likelihoods of new and true target, success 
          success=_F64, accuracy=_F64)  # fmt: skip
 _declare("perplexity", "per held-out document: tokens and their summed negative log-likelihood in nats",
          document=_TEXT, tokens=_I64, nll=_F64)  # fmt: skip
+_declare("answers", "what the model as it was and an edited state say after the prompts of some facts",
+         request=_TEXT, prompt=_TEXT, base=_TEXT, edited=_TEXT)  # fmt: skip
+_declare("report", "a run's report as one HTML page",
+         page=_TEXT)  # fmt: skip

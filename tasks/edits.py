@@ -48,7 +48,7 @@ def _target_values(work: Work) -> pa.Table:
     z_layer, chunk, size = work.spec["z_layer"], work.spec["chunk"], work.spec["chunk_size"]
     model = work.model("state")
     facts = batch_facts(work, model, options.kl_prompt)[chunk * size : (chunk + 1) * size]
-    with bar("target values", len(facts), "facts") as advance:
+    with bar(work.label("target values"), len(facts), "facts") as advance:
         values = optimise(model, z_layer, facts, options, advance)
     rows = [_value_row(value, z_layer) for value in values]
     return pa.Table.from_pylist(rows, schema=kind("target_values").schema)

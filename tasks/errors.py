@@ -4,7 +4,8 @@ TaskError
 ├── UnknownSource    a model, corpus or request file that is not there, or not yet fetched
 ├── BadRecord        a line of a file that cannot be read
 ├── FetchFailed      a download that did not come, or came with the wrong content
-└── StateMismatch    a state that does not materialise to the weights it was archived with
+├── StateMismatch    a state that does not materialise to the weights it was archived with
+└── NothingToReport  a run whose record or artifacts lack what a report shows
 """
 
 
@@ -26,3 +27,10 @@ class FetchFailed(TaskError):
 
 class StateMismatch(TaskError):
     """A state that does not materialise to the weights it was archived with."""
+
+
+class NothingToReport(TaskError):
+    """A run's record or artifacts lack what a report shows."""
+
+    def __init__(self, run: str, lack: str) -> None:
+        super().__init__(f"run {run} has no {lack} to report: it was not made by `editflow run`, or by another version")

@@ -18,7 +18,7 @@ def _evaluation(work: Work) -> pa.Table:
     requests = read_requests(work.lake, work.one("requests"))
     model = work.model("state")
     names = list(work.spec["metrics"])
-    with bar("evaluation", prompt_count(requests, names), "prompts") as advance:
+    with bar(work.label("evaluation"), prompt_count(requests, names), "prompts") as advance:
         scores = measure(model, requests, names, advance)
     rows = [{"request" if key == "request_id" else key: v for key, v in vars(score).items()} for score in scores]
     return pa.Table.from_pylist(rows, schema=kind("evaluation").schema)
@@ -29,7 +29,7 @@ def _perplexity(work: Work) -> pa.Table:
     table = work.table("tokens")
     documents, windows = table["document"].to_pylist(), table["ids"].to_pylist()
     model = work.model("state")
-    with bar("perplexity", len(windows), "windows") as advance:
+    with bar(work.label("perplexity"), len(windows), "windows") as advance:
         found = window_nll(model, windows, progress=advance)
     totals: dict[str, list[float]] = {}
     for document, (tokens, nll) in zip(documents, found, strict=True):

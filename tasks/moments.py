@@ -50,7 +50,7 @@ def _second_moment(work: Work) -> pa.Table:
     ids: list[list[int]] = work.table("tokens")["ids"].to_pylist()
     model = work.model("model")
     layers, total = list(work.spec["layers"]), sum(map(len, ids))
-    with bar(f"second moments {work.spec['partition'] + 1}/{work.spec['partitions']}", total, "tokens") as advance:
+    with bar(f"{work.label('second moment')} of {work.spec['partitions']}", total, "tokens") as advance:
         moments = second_moments(model, layers, ids, work.spec["tokens_per_pass"], advance)
     return _moment_table(moments)
 

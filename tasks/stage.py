@@ -34,8 +34,8 @@ Parents = Mapping[str, str | Sequence[str]]
 class Work:
     """What a stage's function is given: the lake, its spec and the ids of its parents by role.
 
-    `how` holds what may differ between machines without being part of the recipe: the device and the run's id. What
-    the function puts into `about` is recorded beside the artifact.
+    `how` holds what may differ between machines and runs without being part of the recipe: the device, the run's id
+    and its label for the piece of work. What the function puts into `about` is recorded beside the artifact.
     """
 
     lake: Lake
@@ -43,6 +43,10 @@ class Work:
     parents: Parents
     how: Mapping[str, Any] = field(default_factory=dict)
     about: dict[str, Any] = field(default_factory=dict)
+
+    def label(self, otherwise: str) -> str:
+        """What the run calls this piece of work for people to read, such as "target values 3"."""
+        return str(self.how.get("label") or otherwise)
 
     def one(self, role: str) -> str:
         """The id of the only parent in a role."""

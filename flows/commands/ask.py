@@ -7,13 +7,14 @@ from typing import Annotated
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
-from flows.commands.read import JsonFlag, LakeFlag, find_run, open_lake
+from flows.commands.read import JsonFlag, LakeFlag, RunName, find_run, open_lake
 from flows.errors import UsageError
+from flows.hints import print_next, typed
 from flows.output import print_json, print_table
 
 
 def ask(
-    run: str,
+    run: RunName,
     prompt: str,
     /,
     *,
@@ -54,3 +55,4 @@ def ask(
         print_json({"run": record.run_id, "prompt": prompt, **said})
     else:
         print_table([said])
+        print_next(f"{typed('show', record.run_id, lake=lake)} for what the run edited, and its results")

@@ -7,6 +7,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from flows.hints import first_run, print_next
 from flows.output import print_json, print_table
 
 
@@ -33,3 +34,4 @@ def fetch(*, json: Annotated[bool, Parameter(negative=())] = False) -> None:
         print_json(rows)
     else:
         print_table(rows)
+        print_next(first_run())

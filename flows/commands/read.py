@@ -3,21 +3,29 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
+from rich.text import Text
 
+from flows.completers import folders, run_names, state_names
 from flows.errors import UsageError
+from flows.hints import first_run, is_file, print_next, question, typed
 from flows.output import console, lake_folder, print_json, print_line, print_table
 from flows.output import show as as_text
+from tasks.terminal import safe, shortened
 
 if TYPE_CHECKING:
     from storage.runs import RunRecord
     from storage.store import Lake
 
-LakeFlag = Annotated[str | None, Parameter(env_var="EDITFLOW_LAKE", help="Where artifacts are kept (default: ./lake).")]
+LakeFlag = Annotated[
+    str | None,
+    Parameter(env_var="EDITFLOW_LAKE", help="Where artifacts are kept (default: ./lake).", completer=folders),
+]
+RunName = Annotated[str, Parameter(completer=run_names)]
 JsonFlag = Annotated[bool, Parameter(negative=(), help="Print JSON instead of a table.")]
 
 
@@ -26,6 +34,7 @@ def runs(*, lake: LakeFlag = None, json: JsonFlag = False) -> None:
     from storage.runs import Runs
 
     records = sorted(Runs(open_lake(lake).files).all(), key=lambda r: r.started_at, reverse=True)
+    whole = [r for r in records if r.status != "damaged"]
     rows = [
         {
             "run": r.run_id,
@@ -41,13 +50,18 @@ def runs(*, lake: LakeFlag = None, json: JsonFlag = False) -> None:
     ]
     if json:
         print_json(rows)
-    elif rows:
+        return
+    if rows:
         print_table(rows)
     else:
-        print_line("no runs yet: `editflow run specs/demo.toml` makes the first")
+        print_line("no runs yet")
+    if whole:
+        print_next(f"{typed('show', whole[0].run_id, lake=lake)} for the newest run's results and artifacts")
+    else:
+        print_next(f"{typed('doctor', lake=lake)} for what to do about damaged runs" if rows else first_run(lake))
 
 
-def show(run: str, /, *, lake: LakeFlag = None, json: JsonFlag = False) -> None:
+def show(run: RunName, /, *, lake: LakeFlag = None, json: JsonFlag = False) -> None:
     """Show one run: how it ended, its results, and every artifact it created or reused.
 
     Parameters
@@ -57,22 +71,35 @@ def show(run: str, /, *, lake: LakeFlag = None, json: JsonFlag = False) -> None:
     """
     from dataclasses import asdict
 
-    record = find_run(open_lake(lake), run)
+    store = open_lake(lake)
+    record = find_run(store, run)
     if json:
         print_json(asdict(record))
         return
-    console().print(f"run {record.run_id} ({record.name}): {record.status} {as_text(record.message)}", markup=False)
-    console().print(f"started {record.started_at}, finished {record.finished_at or '—'}", markup=False)
+    _say(f"run {record.run_id} ({record.name}): {record.status} {shortened(record.message)}")
+    _say(f"started {record.started_at}, finished {record.finished_at or '—'}, final state {record.state or '—'}")
     if record.summary:
         from flows.commands.run import print_summary
 
         print_summary(record.summary)
     print_table([asdict(use) | {"artifact": use.artifact[:12]} for use in record.uses], title="artifacts")
-    print_line(f"\n`editflow lineage ID` says what an artifact was made from; the final state is {record.state or '—'}")
+    if record.state is not None:
+        ask = typed("ask", record.run_id, question(store, record.state), lake=lake)
+        made = typed("lineage", record.state[:12], lake=lake)
+        print_next(f"{ask} to hear both models, {made} for what the edited one was made from")
+    elif record.spec_path and is_file(record.spec_path):
+        print_next(f"{typed('run', record.spec_path, lake=lake)} to run it again: what it finished is reused")
+    else:
+        print_next(f"{typed('runs', lake=lake)} for the other runs")
+
+
+def _say(text: str) -> None:
+    """One line of a result, as it is."""
+    console().print(Text(safe(text)))
 
 
 def lineage(
-    artifact: str,
+    artifact: Annotated[str, Parameter(completer=state_names)],
     /,
     *,
     up: Annotated[bool, Parameter(negative=(), help="What it was made from (the default).")] = False,
@@ -104,19 +131,24 @@ def lineage(
     for step in steps:
         children.setdefault(step.via, []).append(step)
     root = steps[0]
-    tree = Tree(f"{root.kind} {root.id[:12]}")
+    tree = Tree(Text(as_text(f"{root.kind} {root.id[:12]}")))
     drawn = {root.id}
     # A list of what is left to draw instead of recursion: a chain has as many links as a run has batches.
     waiting = [(tree, step) for step in reversed(children.get(root.id, []))]
     while waiting:
         node, step = waiting.pop()
         seen = step.id in drawn
-        above = " [dim](above)[/]" if seen and children.get(step.id) else ""
-        branch = node.add(f"{step.role}: {step.kind} {step.id[:12]}{above}")
+        above = " (above)" if seen and children.get(step.id) else ""
+        label = as_text(f"{step.role}: {step.kind} {step.id[:12]}")
+        branch = node.add(Text.assemble(label, (above, "dim")))
         if not seen:
             drawn.add(step.id)
             waiting += [(branch, below) for below in reversed(children.get(step.id, []))]
     console().print(tree)
+    if down:
+        print_next(f"{typed('lineage', root.id[:12], lake=lake)} for what it was made from")
+    else:
+        print_next(f"{typed('lineage', root.id[:12], '--down', lake=lake)} for what was made from it")
 
 
 def query(sql: str, /, *, lake: LakeFlag = None, json: JsonFlag = False) -> None:
@@ -132,7 +164,8 @@ def query(sql: str, /, *, lake: LakeFlag = None, json: JsonFlag = False) -> None
     """
     from storage.query import query as answer
 
-    table = answer(open_lake(lake), sql)
+    store = open_lake(lake)
+    table = answer(store, sql)
     table = table.rename_columns(distinct(table.column_names))
     try:
         rows = table.to_pylist()
@@ -140,8 +173,20 @@ def query(sql: str, /, *, lake: LakeFlag = None, json: JsonFlag = False) -> None
         raise UsageError(f"a value of the answer cannot be shown ({error}); cast its column to VARCHAR") from None
     if json:
         print_json(rows)
+        return
+    print_table(rows, table.column_names)
+    if known := _artifact(store, rows):
+        print_next(f"{typed('lineage', known[:12], lake=lake)} for what the first row's artifact was made from")
     else:
-        print_table(rows, table.column_names)
+        print_next("`editflow query --help` for the views to ask, `--json` behind a query for programs")
+
+
+def _artifact(lake: Lake, rows: Sequence[Mapping[str, Any]]) -> str | None:
+    """The first artifact that the first row names."""
+    from storage.identity import is_id
+
+    values = rows[0].values() if rows else ()
+    return next((v for v in values if isinstance(v, str) and is_id(v) and lake.is_committed(v)), None)
 
 
 def distinct(names: Sequence[str]) -> list[str]:
@@ -180,13 +225,12 @@ def find_run(lake: Lake, name: str, *, edited: bool = False) -> RunRecord:
 
     With `edited`, of several runs the latest with an edited model.
     """
-    from storage.errors import UnknownRun
     from storage.runs import Runs
 
     if not name.strip():
         raise UsageError("the run's name is empty: give an id, the start of one, a spec's name or `last`")
     known = Runs(lake.files)
-    with contextlib.suppress(UnknownRun):
+    if name in known.ids():
         return known.get(name)
     records = sorted(known.all(), key=lambda r: r.started_at)
     matching = [r for r in records if name in {"last", r.name} or r.run_id.startswith(name)]

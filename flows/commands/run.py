@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from cyclopts import Parameter
-from rich.markup import escape
 
+from flows.completers import folders
+from flows.hints import print_next, question, typed
 from flows.output import lake_folder, print_json, print_line, print_table
+from tasks.terminal import quoted
 
 
 def run(
@@ -17,7 +19,7 @@ def run(
     /,
     *,
     set_: Annotated[list[str] | None, Parameter(name="--set", negative=())] = None,
-    lake: Annotated[str | None, Parameter(env_var="EDITFLOW_LAKE")] = None,
+    lake: Annotated[str | None, Parameter(env_var="EDITFLOW_LAKE", completer=folders)] = None,
     json: Annotated[bool, Parameter(negative=())] = False,
 ) -> None:
     """Run a spec: everything that the lake already has is reused, everything else computed and kept.
@@ -38,24 +40,25 @@ def run(
     from storage.store import Lake
 
     checked = load_spec(spec, set_ or ())
-    place = Lake.open(lake_folder(lake)).uri
-    print_line(f"[bold]{checked.name}[/] in {escape(place)}")
+    store = Lake.open(lake_folder(lake))
+    print_line(f"[bold]{checked.name}[/] in {quoted(store.uri)}")
     server.prepare()
     if left := server.reap():
         print_line(f"  ended {left} Prefect server{'s' * (left > 1)} that a killed run had left behind")
     server.start()
     from flows.edit_model import edit_model
 
-    record = edit_model(str(spec), list(set_ or ()), place)
+    record = edit_model(str(spec), list(set_ or ()), store.uri)
     if json:
         print_json(record)
         return
     print_summary(record["summary"])
     run_id = record["run_id"]
-    print_line(
-        f"\nrun [bold]{run_id}[/]: `editflow show {run_id}` for its artifacts, "
-        f'`editflow ask {run_id} "The capital of France is"` to hear it speak'
-    )
+    ask = typed("ask", run_id, question(store, record["state"]), lake=lake)
+    shown = typed("show", run_id, lake=lake)
+    print_line(f"\nrun [bold]{run_id}[/] is completed")
+    page = typed("report", run_id, lake=lake)
+    print_next(f"{ask} to hear both models, {page} for all of it on one page, {shown} for the run's artifacts")
 
 
 def print_summary(summary: Mapping[str, Any]) -> None:

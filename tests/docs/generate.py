@@ -87,12 +87,14 @@ def stages() -> str:
     import tiny_world
 
     from storage.store import Lake
+    from tasks.report.stages import report
 
-    made: list[str] = []
     with tempfile.TemporaryDirectory() as folder:
-        world, lake = tiny_world.make(Path(folder) / "world"), Path(folder) / "lake"
-        tiny_world.run_directly(world.spec, lake, report=lambda _use, ref: made.append(ref.id))
-        manifests = [Lake.open(lake).manifest(id_) for id_ in made]
+        world, lake = tiny_world.make(Path(folder) / "world"), Lake.open(Path(folder) / "lake")
+        run = tiny_world.record_directly(world.spec, Path(folder) / "lake")
+        page = lake.manifest(report(lake, run.run_id).id)
+        made = [lake.manifest(use.artifact) for use in run.uses]
+        manifests = [*made, lake.manifest(str(page.parents["answers"])), page]
     rows = {
         manifest.spec["stage"]: (
             f"`{manifest.spec['stage']}`",

@@ -10,6 +10,7 @@ import pytest
 import tasks.edits
 import tasks.evaluation
 import tasks.moments
+import tasks.report.stages
 from docs.generate import DOCS
 from editing.editors.methods import METHODS
 from editing.models.family import families
@@ -24,7 +25,7 @@ NAMED = re.compile(r"`((?:editing|flows|storage|tasks|tests|specs|benchmarks|doc
 
 def test_every_stage_is_in_the_table_and_nothing_else() -> None:
     stages = [documents_stage("x.txt"), requests_stage([], "")[0]]
-    for module in (tasks.edits, tasks.evaluation, tasks.moments):
+    for module in (tasks.edits, tasks.evaluation, tasks.moments, tasks.report.stages):
         stages += [value for value in vars(module).values() if isinstance(value, Stage)]
     listed = re.findall(r"^\| `([\w-]+)` \| `(\w+)` \|", TEXT, re.MULTILINE)
     assert sorted(listed) == sorted([(stage.name, stage.kind) for stage in stages] + [("model", "model")])

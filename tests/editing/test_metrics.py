@@ -14,7 +14,7 @@ from editing.metrics.metric import PromptScore
 from editing.metrics.panel import METRICS, case_mean, measure, metric, prompt_count
 from editing.metrics.perplexity import perplexity, window_nll
 from editing.models.editable import EditableModel
-from editing.models.generation import continue_text
+from editing.models.generation import continue_text, continue_texts
 from editing.models.tokens import continuation, encode
 from editing.requests.record import EditRequest
 
@@ -93,14 +93,28 @@ def test_perplexity_equals_full_passes(llama: EditableModel) -> None:
         scoring.score(llama, [("the capital of", ("France",))])
 
 
-def test_greedy_continuation_takes_the_argmax(llama: EditableModel) -> None:
-    ids, _ = encode(llama.tokenizer, "the capital of")
-    start = len(ids)
-    for _ in range(3):
-        ids.append(int(llama.model(torch.tensor([ids])).logits[0, -1].argmax()))
-    wanted = llama.tokenizer.decode(ids[start:], skip_special_tokens=True)
-    assert continue_text(llama, "the capital of", 3) == wanted
-    assert continue_text(llama, "the capital of", 1) != wanted
+def test_greedy_continuation_takes_the_argmax(tiny: EditableModel) -> None:
+    """Prompts of other lengths beside it, which are padded, change nothing."""
+    wanted = []
+    for prompt in ("the capital of", "Anna speaks", "who lives in Lyon , says"):
+        ids, _ = encode(tiny.tokenizer, prompt)
+        start = len(ids)
+        for _ in range(4):
+            ids.append(int(tiny.model(torch.tensor([ids])).logits[0, -1].argmax()))
+        wanted.append(tiny.tokenizer.decode(ids[start:], skip_special_tokens=True))
+    assert continue_texts(tiny, ["the capital of", "Anna speaks", "who lives in Lyon , says"], 4) == wanted
+    assert continue_text(tiny, "the capital of", 4) == wanted[0]
+    assert continue_text(tiny, "the capital of", 1) != wanted[0]
+
+
+def test_a_continuation_ends_at_the_end_of_text(llama: EditableModel) -> None:
+    both = ["the capital of", "Anna speaks"]
+    first, other = continue_texts(llama, both, 3)
+    word = llama.tokenizer(first.split()[0], add_special_tokens=False)["input_ids"][0]
+    llama.tokenizer.eos_token = llama.tokenizer.convert_ids_to_tokens(word)
+    assert continue_texts(llama, both, 3)[0] == ""
+    assert continue_texts(llama, ["Anna speaks"], 3) == continue_texts(llama, both, 3)[1:]
+    assert other
 
 
 def test_unknown_metrics_are_named() -> None:

@@ -38,6 +38,33 @@ def reference(world: World, server: str, tmp_path_factory: pytest.TempPathFactor
     return Finished(lake, tiny_world.run(world.spec, lake))
 
 
+HOSTILE = (
+    "<script>document.title = 'taken'</script>",
+    '"><img src=x onerror="document.title=\'taken\'">',
+    "\x1b[31mred\x1b]8;;http://x.invalid\x07link\x07",
+    "\u202ede\u202csrever \u200bhidden",
+    "{{ 7 * 7 }} {% raw %} </title></style></script><!--",
+    "x" * 10_240,
+)
+
+
+@pytest.fixture(scope="session")
+def hostile(world: World, server: str, tmp_path_factory: pytest.TempPathFactory) -> Finished:
+    """A run over facts whose subjects, prompts and answers try to be more than text; asked again after each batch."""
+    del server
+    open_model.cache_clear()
+    folder = tmp_path_factory.mktemp("hostile")
+    rows = tiny_world.records(len(HOSTILE))
+    for row, text in zip(rows, HOSTILE, strict=True):
+        rewrite = row["requested_rewrite"]
+        rewrite["subject"], rewrite["target_new"] = text, {"str": f"{text[:40]} new"}
+        row["paraphrase_prompts"] = [f"it is {text} who says"]
+        row["relation"] = text[:60]
+    facts = tiny_world.write_lines(folder / "facts.jsonl", rows)
+    settings = (f"requests.source={facts}", "corpus.window=128", "evaluation.checkpoint_every=1")
+    return Finished(folder / "lake", tiny_world.run(world.spec, folder / "lake", *settings))
+
+
 @pytest.fixture
 def copied(reference: Finished, tmp_path: Path) -> Path:
     """A copy of the finished lake, to be changed."""

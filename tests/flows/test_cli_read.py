@@ -13,7 +13,7 @@ from tiny_world import editflow
 
 from storage.store import Lake
 
-COMMANDS = ["fetch", "run", "runs", "show", "lineage", "query", "ask"]
+COMMANDS = ["fetch", "run", "runs", "show", "lineage", "query", "ask", "report", "doctor", "completion"]
 
 LIGHT = """
 import json, sys
@@ -38,6 +38,7 @@ def test_reading_needs_neither_torch_nor_prefect(reference) -> None:
         ["lineage", state, *lake],
         ["lineage", state[:8], "--down", *lake],
         ["query", "SELECT kind, count(*) FROM artifacts GROUP BY kind", *lake],
+        ["completion", "bash"],
         ["--help"],
     ]
     done = subprocess.run(

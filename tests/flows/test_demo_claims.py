@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import tiny_world
 from tiny_world import editflow
+from watched import WIDTHS, chromium, go_through, opened
 
 from flows.spec import load_spec
 from storage.store import Lake
@@ -53,6 +54,16 @@ def test_the_rest_stays(summary: Mapping[str, Any]) -> None:
     before, after = summary["before"], summary["after"]
     assert after["neighbourhood"]["success"] >= before["neighbourhood"]["success"] - 5
     assert after["perplexity"] <= 1.10 * before["perplexity"]
+
+
+def test_its_report_in_a_browser(summary: Mapping[str, Any], lake: Path, tmp_path: Path) -> None:
+    out = tmp_path / "report.html"
+    assert editflow("report", "last", "--out", out, "--lake", lake).code == 0
+    assert f"{summary['facts']} facts were written" in out.read_text(encoding="utf-8")
+    with chromium() as browser:
+        for width in WIDTHS:
+            with opened(browser, out, *width) as page:
+                go_through(page)
 
 
 def test_preserved_knowledge_rests_on_a_hundred_thousand_tokens(summary: Mapping[str, Any], lake: Path) -> None:

@@ -54,6 +54,24 @@ def test_task_runs_are_named_for_people(world: World, server: str, tmp_path: Pat
     assert names == expected
 
 
+def test_a_runs_page_has_its_tables_and_curves(reference) -> None:
+    """As artifacts of the flow run, with the figures of its summary."""
+    from prefect.client.orchestration import get_client
+    from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey
+
+    names = ("before-after", "batches", "stages", "curves")
+    with get_client(sync_client=True) as client:
+        wanted = ArtifactFilter(key=ArtifactFilterKey(any_=[f"tiny-{name}" for name in names]))
+        found = client.read_artifacts(artifact_filter=wanted)
+    mine = {a.key.removeprefix("tiny-"): a for a in found if reference.record["run_id"] in a.description}
+    assert set(mine) == set(names)
+    assert len({a.flow_run_id for a in mine.values()}) == 1
+    table = {row["metric"]: row["after"] for row in json.loads(mine["before-after"].data)}
+    after = reference.record["summary"]["after"]
+    assert float(table["efficacy success %"].split()[0]) == pytest.approx(after["efficacy"]["success"], rel=1e-3)
+    assert mine["curves"].data.count("data:image/svg+xml;base64,") == 5
+
+
 def test_a_lost_payload_is_not_served_from_prefects_cache(world: World, reference, copied: Path) -> None:
     (*_, lost) = tiny_world.artifacts(copied, "state")
     assert (copied / "prefect" / lost.id).is_file()

@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 import tiny_world
 from tiny_world import Answer, editflow
+from watched import WIDTHS, chromium, go_through, opened
 
+from storage.store import Lake
 from tasks.models import open_model
 
 pytestmark = pytest.mark.real_model
@@ -45,6 +47,22 @@ def test_the_edited_model_answers_otherwise(answer: Answer, lake: Path) -> None:
     told = [editflow("ask", "smoke", fact["prompt"], "--tokens", "5", "--json", "--lake", lake).json for fact in facts]
     assert all(said["base"] != said["edited"] for said in told)
     assert any(fact["target_new"] in said["edited"] for fact, said in zip(facts, told, strict=True))
+
+
+def test_its_report_says_what_the_models_say(answer: Answer, lake: Path, tmp_path: Path) -> None:
+    out = tmp_path / "report.html"
+    assert editflow("report", "smoke", "--out", out, "--lake", lake).code == 0
+    (said,) = tiny_world.artifacts(lake, "answers")
+    asked = editflow("query", "SELECT request, target_new FROM edits", "--json", "--lake", lake).json
+    wanted = {row["request"]: row["target_new"] for row in asked}
+    rows = Lake.open(lake).read(said.id).to_pylist()
+    assert len(rows) == len(wanted)
+    assert sum(wanted[row["request"]] in row["edited"] for row in rows) > len(rows) / 2
+    assert sum(wanted[row["request"]] in row["base"] for row in rows) < len(rows) / 2  # control
+    with chromium() as browser:
+        for width in WIDTHS:
+            with opened(browser, out, *width) as page:
+                go_through(page)
 
 
 def test_the_same_again_reuses_everything_and_loads_nothing(answer: Answer, lake: Path) -> None:

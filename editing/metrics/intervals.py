@@ -1,0 +1,47 @@
+"""How far a mean over cases may be off: bootstrap intervals (Efron 1979), resampling cases."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+RESAMPLES = 2000
+
+
+class Interval(NamedTuple):
+    """A statistic of all cases and the bounds of its 95 % interval; a single case has none."""
+
+    value: float
+    low: float | None
+    high: float | None
+
+
+def mean_interval(cases: Sequence[float]) -> Interval:
+    """The mean of at least one case with its percentile bootstrap interval, the same for the same cases.
+
+    Cases that are all alike give an interval of no width: resampling them shows nothing of what others would do.
+    """
+    return ratio_interval(cases, [1.0] * len(cases))
+
+
+def ratio_interval(above: Sequence[float], below: Sequence[float]) -> Interval:
+    """Σ above / Σ below over cases drawn in pairs, such as NLL over tokens of documents."""
+    from scipy.stats import bootstrap
+
+    pairs = (np.asarray(above, float), np.asarray(below, float))
+
+    def ratio(a: np.ndarray, b: np.ndarray, axis: int = -1) -> np.ndarray:
+        return np.asarray(a.sum(axis) / b.sum(axis))
+
+    value = float(ratio(*pairs))
+    if len(above) < 2:
+        return Interval(value, None, None)
+    if np.ptp(pairs[0] / pairs[1]) == 0:
+        return Interval(value, value, value)
+    found = bootstrap(
+        pairs, ratio, paired=True, vectorized=True, n_resamples=RESAMPLES, method="percentile",
+        rng=np.random.default_rng(0),
+    ).confidence_interval  # fmt: skip
+    return Interval(value, float(found.low), float(found.high))

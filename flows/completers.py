@@ -1,0 +1,49 @@
+"""What a shell is offered while somebody types: runs, specs and folders that there are."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tasks.terminal import safe
+
+if TYPE_CHECKING:
+    from cyclopts.completion import CompletionContext
+
+    from storage.store import Lake
+
+
+def run_names(context: CompletionContext) -> dict[str, str]:
+    """Runs of the lake that was typed, newest first, the names of their specs, and `last`."""
+    from storage.runs import Runs
+
+    records = sorted(Runs(_lake(context).files).all(), key=lambda r: r.started_at, reverse=True)
+    runs = {record.run_id: f"{record.name}, {record.status}" for record in records}
+    specs = {record.name: "the spec's latest run" for record in records}
+    return _harmless({"last": "the latest run", **runs, **specs} if records else {})
+
+
+def state_names(context: CompletionContext) -> dict[str, str]:
+    """Specs whose name stands for a state."""
+    from storage.refs import Refs
+
+    return _harmless(dict.fromkeys(Refs(_lake(context).files).names(), "the state of the spec's latest run"))
+
+
+def folders(context: CompletionContext) -> list[str]:
+    """Folders that begin as what was typed."""
+    typed = context.incomplete
+    above = Path(typed) if typed.endswith("/") else Path(typed).parent
+    found = (str(path) for path in above.expanduser().iterdir() if path.is_dir())
+    return sorted(path for path in found if path == safe(path))
+
+
+def _lake(context: CompletionContext) -> Lake:
+    from flows.commands.read import open_lake
+
+    return open_lake(context["lake"].raw)
+
+
+def _harmless(offers: dict[str, str]) -> dict[str, str]:
+    """Only names that a terminal can show as they are: lakes come from others too."""
+    return {name: safe(about) for name, about in offers.items() if name and name == safe(name)}

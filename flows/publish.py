@@ -1,0 +1,62 @@
+"""A run's tables and curves as artifacts on its page in Prefect, beside the report in the lake."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Sequence
+from typing import Any
+
+from prefect.artifacts import create_markdown_artifact, create_table_artifact
+
+from storage.runs import RunRecord
+from storage.store import Lake
+from tasks.report import charts, results, work
+from tasks.report.course import Course
+from tasks.report.page import interval
+
+MIDDLE = "#808890"
+"""Ink that can be read on Prefect's light and dark ground: a picture there knows nothing of its page."""
+
+
+def publish(lake: Lake, record: RunRecord) -> None:
+    """Three tables and a page of curves, under keys of the run's name, so that Prefect keeps the history of each."""
+    course = Course.of(lake, record.run_id)
+    about = f"{record.name}, run {record.run_id}: `editflow report {record.run_id}` has all of it"
+    tables = {"before-after": _before_after(course), "batches": _batches(course), "stages": work.stages(course)}
+    for name, table in tables.items():
+        create_table_artifact(table, key=f"{record.name}-{name}", description=about)
+    create_markdown_artifact(_curves(course), key=f"{record.name}-curves", description=about)
+
+
+def _before_after(course: Course) -> list[dict[str, Any]]:
+    return [
+        {
+            "metric": f"{row['metric']} {row['unit']}".strip(),
+            "before": interval(row["before"]),
+            "after": interval(row["after"]),
+            "change": f"{interval(row['change'], signed=True)} {row.get('change_unit', '')}".strip(),
+        }
+        for row in results.before_after(course)
+    ]
+
+
+def _batches(course: Course) -> list[dict[str, Any]]:
+    return [dict(row) | {"success": round(row["success"], 2)} for row in results.by_batch(course)]
+
+
+def _curves(course: Course) -> str:
+    points, perplexities = results.by_batch(course), results.perplexity_by_batch(course)
+    pictures = [(f"{metric} after each batch", charts.course(points, metric)) for metric in course.metrics]
+    if perplexities:
+        pictures.append(("held-out perplexity", charts.line(perplexities, "perplexity", "held-out perplexity")))
+    norms = charts.line(results.norms(course), "norm", "‖Δ‖ / ‖W‖ in %", by="layer")
+    pictures.append(("how far each batch moved each layer's weight", norms))
+    return _markdown(pictures)
+
+
+def _markdown(pictures: Sequence[tuple[str, str]]) -> str:
+    parts = []
+    for title, svg in pictures:
+        data = base64.b64encode(svg.replace("currentColor", MIDDLE).encode()).decode()
+        parts.append(f"### {title}\n\n![{title}](data:image/svg+xml;base64,{data})")
+    return "\n\n".join(parts)

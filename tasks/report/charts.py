@@ -1,0 +1,204 @@
+"""The report's pictures, as SVG without scripts: text takes the page's colour, marks say what they show."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from tasks.report.work import LANES
+
+if TYPE_CHECKING:
+    import altair as alt
+
+Rows = Sequence[Mapping[str, Any]]
+COLOURS = ("#0a84d0", "#e07b00", "#0a9e73", "#c65fa2", "#8a7fd6", "#b59b00", "#d1495b", "#5b8c9e")
+"""Told apart by those who see few colours, and on light and dark ground."""
+WIDTH, HEIGHT = 270, 170
+BASE = "https://vega.github.io/vega-datasets/"  # what the renderer puts before a link within the page
+
+_NAMES = re.compile(r'(?<= id=")[^"]+(?=")')
+_USES = re.compile(r'( id="|url\(#)((?:gradient_|clip)[0-9]+)')
+
+
+def svg(chart: alt.TopLevelMixin, links: bool = False) -> str:
+    """A chart as an SVG element that can stand in a page beside others."""
+    import vl_convert
+
+    spec = _styled(chart).to_dict()
+    text = _own_names(str(vl_convert.vegalite_to_svg(spec, allowed_base_urls=[])), json.dumps(spec))
+    return text.replace(f'xlink:href="{BASE}', 'href="').replace("xlink:href=", "href=") if links else text
+
+
+def _own_names(text: str, of: str) -> str:
+    """Names of gradients and clips by what is drawn: the renderer counts them through its whole life."""
+    stem = hashlib.sha256(of.encode()).hexdigest()[:10]
+    names = {name: f"{stem}-{n}" for n, name in enumerate(dict.fromkeys(_NAMES.findall(text)))}
+    return _USES.sub(lambda use: f"{use[1]}{names[use[2]]}", text) if names else text
+
+
+def _styled(chart: Any) -> Any:
+    ink = "currentColor"
+    axis = {"labelColor": ink, "titleColor": ink, "domainColor": ink, "tickColor": ink, "gridColor": ink}
+    return (
+        chart.configure(background="transparent", font="sans-serif")
+        .configure_axis(**axis, gridOpacity=0.15, domainOpacity=0.5, tickOpacity=0.5, titleFontWeight="normal")
+        .configure_legend(labelColor=ink, titleColor=ink, orient="bottom", title=None, columns=3, labelLimit=240)
+        .configure_view(stroke=None)
+        .configure_range(category=list(COLOURS))
+    )
+
+
+def _chart(rows: Rows, width: int = WIDTH, height: int = HEIGHT) -> alt.Chart:
+    import altair as alt
+
+    values = alt.InlineData(values=[dict(row) for row in rows])
+    return alt.Chart(values, width=width, height=height)
+
+
+def _batches(title: str = "batch") -> alt.X:
+    import altair as alt
+
+    return alt.X("batch:Q", title=title, axis=alt.Axis(tickMinStep=1, format="d"))
+
+
+def course(rows: Rows, metric: str) -> str:
+    """A metric's success after each batch, of the batch's own facts and of all so far."""
+    import altair as alt
+
+    chart = _chart([row for row in rows if row["metric"] == metric])
+    return svg(
+        chart.mark_line(point=alt.OverlayMarkDef(size=45)).encode(
+            x=_batches(),
+            y=alt.Y("success:Q", title="success %", scale=alt.Scale(domain=[0, 100])),
+            color=alt.Color("facts:N", sort=["all facts so far", "the batch's own facts"]),
+            strokeDash=alt.StrokeDash("facts:N", legend=None, sort=["all facts so far", "the batch's own facts"]),
+        )
+    )
+
+
+def line(rows: Rows, column: str, title: str, *, by: str | None = None) -> str:
+    """A figure batch by batch; with `by`, a line for each of its values."""
+    import altair as alt
+
+    chart = _chart(rows).mark_line(point=alt.OverlayMarkDef(size=40))
+    y = alt.Y(f"{column}:Q", title=title, scale=alt.Scale(zero=False))
+    colour = {"color": alt.Color(f"{by}:N", legend=alt.Legend(title=by, columns=8))} if by else {}
+    return svg(chart.encode(x=_batches(), y=y, **colour))
+
+
+def spectrum(rows: Rows) -> str:
+    """One layer's eigenvalues, the greatest first, with the threshold and the null space behind it."""
+    import altair as alt
+
+    first = rows[0]
+    y = alt.Y("eigenvalue:Q", title="eigenvalue", scale=alt.Scale(type="log"), axis=alt.Axis(format=".0e", tickCount=5))
+    x = alt.X("place:Q", title="direction, the most used first", scale=alt.Scale(nice=False))
+    # No line falls below what float64 can tell from nothing beside the greatest eigenvalue.
+    floor = max(row["eigenvalue"] for row in rows) * 1e-16
+    shown = [dict(row) | {"eigenvalue": max(row["eigenvalue"], floor)} for row in rows]
+    curve = _chart(shown).mark_line(color=COLOURS[0], strokeWidth=2.5).encode(x=x, y=y)
+    band = _chart([{"from": first["edge"], "to": rows[-1]["place"]}]).mark_rect(color=COLOURS[2], opacity=0.15)
+    rule = _chart([{"threshold": max(first["threshold"], floor)}]).mark_rule(
+        color=COLOURS[1], strokeDash=[5, 3], strokeWidth=2
+    )
+    return svg(alt.layer(band.encode(x="from:Q", x2="to:Q"), rule.encode(y="threshold:Q"), curve))
+
+
+def heat_map(rows: Rows, metric: str) -> str:
+    """Success of each batch's facts in each state in which they were asked."""
+    import altair as alt
+
+    mine = [row for row in rows if row["metric"] == metric]
+    batches = len({row["batch"] for row in mine} | {row["state"] for row in mine})
+    chart = _chart(mine, height=max(HEIGHT, min(600, 22 * batches)))
+    x = alt.X("state:O", title="asked after batch", axis=alt.Axis(labelAngle=0, labelOverlap=True))
+    y = alt.Y("batch:O", title="facts of batch", axis=alt.Axis(labelOverlap=True))
+    colour = alt.Color(
+        "success:Q", scale=alt.Scale(domain=[0, 100], scheme="viridis"), legend=alt.Legend(title="success %")
+    )
+    cells = chart.mark_rect().encode(x=x, y=y, color=colour)
+    if batches > 12:
+        return svg(cells)
+    bright = alt.condition("datum.success > 60", alt.value("#000"), alt.value("#fff"))
+    return svg(
+        cells + chart.mark_text(fontSize=11).encode(x=x, y=y, color=bright, text=alt.Text("success:Q", format=".0f"))
+    )
+
+
+def durations(rows: Rows) -> str:
+    """Seconds of each stage: of this run, and of the runs whose artifacts were reused."""
+    import altair as alt
+
+    named = (("seconds", "in this run"), ("saved", "reused from before"))
+    bars = [{"stage": row["stage"], "seconds": row[key], "when": when} for row in rows for key, when in named]
+    order = [row["stage"] for row in rows]
+    chart = _chart([bar for bar in bars if bar["seconds"]], width=340, height=max(80, 20 * len(order)))
+    return svg(
+        chart.mark_bar().encode(
+            x=alt.X("seconds:Q", title="seconds"),
+            y=alt.Y("stage:N", sort=order, title=None),
+            color=alt.Color("when:N", sort=[when for _, when in named]),
+        )
+    )
+
+
+def graph(nodes: Rows) -> str:
+    """What was made from what: a lane a kind, from left to right; each node is a link to `#artifact-ID`."""
+    import altair as alt
+
+    met = {node["kind"] for node in nodes}
+    kinds = [kind for kind in (*LANES, *sorted(met - set(LANES))) if kind in met]
+    place = _places(nodes, kinds)
+    points = [
+        {
+            "x": place[n["id"]][0],
+            "y": place[n["id"]][1],
+            "how": n["how"],
+            "name": f"{n['label']}, {n['kind']} {n['id'][:12]}, {n['how']}",
+            "link": f"#artifact-{n['id']}",
+        }
+        for n in nodes
+    ]
+    corners = ("x", "y", "x2", "y2")
+    edges = [dict(zip(corners, (*place[p["id"]], *place[n["id"]]), strict=True)) for n in nodes for p in n["parents"]]
+    width, height = max(640, 26 * int(max(p["x"] for p in points) + 2)), 34 * len(kinds)
+    axis = alt.Axis(values=list(range(len(kinds))), labelExpr=_labels(kinds), grid=False, domain=False, ticks=False)
+    y = alt.Y("y:Q", axis=axis, title=None, scale=alt.Scale(domain=[len(kinds) - 0.4, -0.6], nice=False, zero=False))
+    x = alt.X(
+        "x:Q", axis=None, scale=alt.Scale(domain=[-0.8, max(p["x"] for p in points) + 0.8], nice=False, zero=False)
+    )
+    lines = _chart(edges, width, height).mark_rule(color="gray", opacity=0.35).encode(x=x, y=y, x2="x2:Q", y2="y2:Q")
+    dots = _chart(points, width, height).mark_circle(size=130, opacity=1).encode(
+        x=x, y=y, color=alt.Color("how:N", sort=["created", "reused"]), href="link:N", description="name:N",
+    )  # fmt: skip
+    return svg(alt.layer(lines, dots), links=True)
+
+
+def _labels(kinds: Sequence[str]) -> str:
+    return "[" + ", ".join(f"'{kind.replace('_', ' ')}'" for kind in kinds) + "][datum.value]"
+
+
+def _places(nodes: Rows, kinds: Sequence[str]) -> dict[str, tuple[float, float]]:
+    """Place (x, y) of each artifact: columns as wide as the most that share a lane in them."""
+    wide: dict[int, int] = {}
+    for node in nodes:
+        wide[node["column"]] = max(wide.get(node["column"], 0), node["shift"] + 1)
+    start: dict[int, float] = {}
+    at = 0.0
+    for column in sorted(wide):
+        start[column] = at
+        at += min(wide[column], _STACK) * 0.9 + 0.4
+    return {
+        n["id"]: (
+            start[n["column"]] + 0.9 * (n["shift"] % _STACK) + 0.15 * (n["shift"] // _STACK),
+            kinds.index(n["kind"]) + 0.22 * (n["shift"] // _STACK),
+        )
+        for n in nodes
+    }
+
+
+_STACK = 8
+"""Artifacts of one kind and column that stand side by side before the next ones stand below."""

@@ -1,0 +1,156 @@
+"""What happened in a run, read from its artifacts: every number of the report comes from here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import accumulate
+from typing import Any
+
+from storage.kinds import kind
+from storage.runs import RunRecord, Runs
+from storage.store import Lake, Manifest
+from tasks.errors import NothingToReport
+from tasks.stage import Parents
+
+READ = ("model", "evaluation", "perplexity", "state", "target_values", "keys", "spectrum", "null_space", "requests")
+"""The kinds of artifact that a report is made from."""
+
+
+@dataclass(frozen=True)
+class Course:
+    """A completed run. States are counted from 0, the model as it was; n is the state after n batches."""
+
+    lake: Lake
+    record: RunRecord
+    manifests: Mapping[str, Manifest]
+
+    @classmethod
+    def of(cls, lake: Lake, run_id: str) -> Course:
+        """The course of a run; raises UnknownRun, UnknownArtifact, or NothingToReport for one that is not ours."""
+        record = Runs(lake.files).get(run_id)
+        course = cls(lake, record, {use.artifact: lake.manifest(use.artifact) for use in record.uses})
+        kinds = {manifest.kind for manifest in course.manifests.values()}
+        lacking = [kind for kind in ("model", "state", "evaluation") if kind not in kinds]
+        lacking += [part for part in ("target_values", "edit", "model") if part not in record.spec]
+        if lacking or not record.summary.get("batches"):
+            raise NothingToReport(run_id, (lacking or ["batches"])[0])
+        return course
+
+    @cached_property
+    def states(self) -> dict[str, int]:
+        """The number of each state by its id."""
+        model = next(m.id for m in self.manifests.values() if m.kind == "model")
+        return {model: 0} | {batch["state"]: batch["batch"] for batch in self.record.summary["batches"]}
+
+    def of_kind(self, name: str) -> list[Manifest]:
+        """The run's artifacts of a kind, in the order of the run."""
+        return [manifest for manifest in self.manifests.values() if manifest.kind == name]
+
+    @property
+    def sources(self) -> dict[str, list[str]]:
+        """Parents of the report by kind."""
+        chosen = {name: [m.id for m in self.of_kind(name)] for name in READ}
+        return {name: ids for name, ids in (chosen | {"requests": [self.whole]}).items() if ids}
+
+    @cached_property
+    def whole(self) -> str:
+        """The artifact of all the run's requests with the prompts that evaluate them."""
+        start = next(iter(self.states))
+        return next(one(m.parents, "requests") for m in self.of_kind("evaluation") if one(m.parents, "state") == start)
+
+    @cached_property
+    def requests(self) -> dict[str, dict[str, Any]]:
+        """The requests by id in the order of editing, each with its `batch`."""
+        rows = self.lake.read(self.whole).to_pylist()
+        ends = list(accumulate(batch["facts"] for batch in self.record.summary["batches"]))
+        batch = [next(n for n, end in enumerate(ends, 1) if row["position"] < end) for row in rows]
+        return {row["request"]: row | {"batch": n} for row, n in zip(rows, batch, strict=True)}
+
+    @cached_property
+    def scores(self) -> list[dict[str, Any]]:
+        """The evaluations' rows with `n`, the number of the state; a prompt once a state."""
+        met: dict[tuple[Any, ...], dict[str, Any]] = {}
+        for n, row in self._at_states("evaluation"):
+            met.setdefault((n, row["request"], row["metric"], row["prompt_index"]), row | {"n": n})
+        return list(met.values())
+
+    @cached_property
+    def perplexities(self) -> dict[int, list[dict[str, Any]]]:
+        """Rows of held-out documents by the number of the state."""
+        found: dict[int, list[dict[str, Any]]] = {}
+        for n, row in self._at_states("perplexity"):
+            found.setdefault(n, []).append(row)
+        return found
+
+    @cached_property
+    def values(self) -> dict[str, dict[str, Any]]:
+        """How each request's target value was found, without the value itself."""
+        columns = [name for name in kind("target_values").schema.names if name != "z"]
+        rows = (row for m in self.of_kind("target_values") for row in self.lake.read(m.id, columns).to_pylist())
+        return {row["request"]: row for row in rows}
+
+    @cached_property
+    def norms(self) -> list[dict[str, Any]]:
+        """One row per state and layer: norms of change and weight."""
+        return [
+            row | {"n": self.states[m.id]} for m in self.of_kind("state") for row in self.lake.read(m.id).to_pylist()
+        ]
+
+    @property
+    def last(self) -> int:
+        """The number of the final state."""
+        return max(self.states.values())
+
+    def cases(self, n: int, metric: str, column: str) -> dict[str, float]:
+        """Each request's mean over its prompts in a state, for those that were asked then."""
+        found: dict[str, list[float]] = {}
+        for row in self._by.get((n, metric), ()):
+            found.setdefault(row["request"], []).append(row[column])
+        return {request: sum(values) / len(values) for request, values in found.items()}
+
+    @cached_property
+    def metrics(self) -> list[str]:
+        """The metrics that were measured, in the order of the spec."""
+        return list(dict.fromkeys(row["metric"] for row in self.scores))
+
+    @cached_property
+    def _by(self) -> dict[tuple[int, str], list[dict[str, Any]]]:
+        found: dict[tuple[int, str], list[dict[str, Any]]] = {}
+        for row in self.scores:
+            found.setdefault((row["n"], row["metric"]), []).append(row)
+        return found
+
+    def prompts(self, request: str) -> dict[tuple[int, str], list[dict[str, Any]]]:
+        """A request's rows by state and metric."""
+        return self._of_request.get(request, {})
+
+    @cached_property
+    def _of_request(self) -> dict[str, dict[tuple[int, str], list[dict[str, Any]]]]:
+        found: dict[str, dict[tuple[int, str], list[dict[str, Any]]]] = {}
+        for row in self.scores:
+            found.setdefault(row["request"], {}).setdefault((row["n"], row["metric"]), []).append(row)
+        return found
+
+    @property
+    def stop_at(self) -> float:
+        """The loss at which a target value is done."""
+        return float(self.record.spec["target_values"]["stop_at"])
+
+    @property
+    def clamp(self) -> float:
+        """The greatest norm of δ, as a share of the hidden state's."""
+        return float(self.record.spec["target_values"]["clamp"])
+
+    def _at_states(self, name: str) -> Iterator[tuple[int, dict[str, Any]]]:
+        for manifest in self.of_kind(name):
+            state = one(manifest.parents, "state")
+            for row in self.lake.read(manifest.id).to_pylist():
+                yield self.states[state], row
+
+
+def one(parents: Parents, role: str) -> str:
+    """The only parent in a role."""
+    parent: str | Sequence[str] = parents[role]
+    return parent if isinstance(parent, str) else parent[0]

@@ -1,0 +1,140 @@
+"""The report as one HTML page that needs nothing but itself."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from difflib import SequenceMatcher
+from importlib.resources import files
+from pathlib import PurePath
+from typing import Any
+
+from editing.metrics.intervals import Interval
+from tasks.report import charts, results, spaces, work
+from tasks.report.course import Course
+from tasks.terminal import safe
+
+LONGEST = 300
+"""Characters of a text that are shown; of longer ones the page tells how long they are."""
+WORST = 12
+
+
+def render(course: Course, answers: Iterable[Mapping[str, Any]]) -> str:
+    """The page of a completed run. `answers` are rows of the kind of that name."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    world = Environment(
+        loader=PackageLoader("tasks.report", ""), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
+        lstrip_blocks=True,
+    )  # fmt: skip
+    world.filters |= {"shown": shown, "number": number, "interval": interval}
+    script = files("tasks.report").joinpath("report.js").read_text(encoding="utf-8")
+    style = files("tasks.report").joinpath("report.css").read_text(encoding="utf-8")
+    # Only this very script may run, whatever the texts of requests hold, and nothing may be fetched.
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    return world.get_template("report.html").render(
+        script=script, style=style, digest=digest, run=course.record, **content(course, answers)
+    )
+
+
+def content(course: Course, answers: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    """Everything that the template shows."""
+    points, kept = results.by_batch(course), results.retention(course)
+    spectra = spaces.spectrum_points(course)
+    nodes, stages = work.nodes(course), work.stages(course)
+    perplexities = results.perplexity_by_batch(course)
+    use = spaces.null_space_use(course)
+    layers = spaces.layers(course)
+    return {
+        "about": about(course),
+        "before_after": results.before_after(course),
+        "courses": [(metric, charts.course(points, metric)) for metric in course.metrics],
+        "perplexity": charts.line(perplexities, "perplexity", "held-out perplexity") if perplexities else "",
+        "norms": charts.line(results.norms(course), "norm", "‖Δ‖ / ‖W‖ in %", by="layer"),
+        "use": charts.line(use, "share", "‖P k‖² / ‖k‖² in %", by="layer"),
+        "heat_maps": [(m, charts.heat_map(kept, m)) for m in course.metrics if any(r["metric"] == m for r in kept)],
+        "points": points,
+        "perplexities": perplexities,
+        "layers": layers,
+        "spectra": [
+            (layer["layer"], charts.spectrum([row for row in spectra if row["layer"] == layer["layer"]]))
+            for layer in layers
+        ],
+        "examples": [example(course, row) for row in answers],
+        "worst": results.worst(course, WORST),
+        "durations": charts.durations(stages),
+        "stages": stages,
+        "nodes": nodes,
+        "graph": charts.graph(nodes),
+        "toml": toml(course.record.spec),
+    }
+
+
+def about(course: Course) -> dict[str, Any]:
+    """The run in a few words and figures."""
+    record, spec = course.record, course.record.spec
+    started, finished = (datetime.fromisoformat(time) for time in (record.started_at, record.finished_at or ""))
+    first, *rest = spec["edit"]["layers"]
+    adjoining = rest == list(range(first + 1, first + 1 + len(rest)))
+    return {
+        "facts": len(course.requests),
+        "batches": course.last,
+        "method": spec["edit"]["method"],
+        "model": PurePath(spec["model"]["source"]).name,
+        "layers": f"{first} to {rest[-1]}" if rest and adjoining else ", ".join(map(str, [first, *rest])),
+        "day": f"{started:%Y-%m-%d}",
+        "minutes": (finished - started).total_seconds() / 60,
+        "created": sum(use.how == "created" for use in record.uses),
+        "reused": sum(use.how == "reused" for use in record.uses),
+        "environment": record.environment,
+    }  # fmt: skip
+
+
+def example(course: Course, row: Mapping[str, Any]) -> dict[str, Any]:
+    """A fact with what both models say of it, word by word, and whether the word is the other's too."""
+    base, edited = (row[name].split() for name in ("base", "edited"))
+    blocks = SequenceMatcher(a=base, b=edited, autojunk=False).get_matching_blocks()
+    same = (
+        {n for b in blocks for n in range(b.a, b.a + b.size)},
+        {n for b in blocks for n in range(b.b, b.b + b.size)},
+    )
+    return {
+        "request": course.requests[row["request"]],
+        "prompt": row["prompt"],
+        "base": [(word, n in same[0]) for n, word in enumerate(base)],
+        "edited": [(word, n in same[1]) for n, word in enumerate(edited)],
+    }
+
+
+def shown(text: object, longest: int = LONGEST) -> str:
+    """A text that obeys nobody: what commands, reorders or hides is written out."""
+    whole = str(text)
+    return safe(whole) if len(whole) <= longest else f"{safe(whole[:longest])}… ({len(whole):,} characters)"
+
+
+def number(value: float | None, digits: int = 4) -> str:
+    """A figure with as many digits as matter."""
+    return "–" if value is None else f"{value:.{digits}g}"
+
+
+def interval(found: Interval, digits: int = 4, signed: bool = False) -> str:
+    """A figure with its bounds."""
+    form = ("+" if signed else "") + f".{digits}g"
+    if found.low is None or found.high is None:
+        return f"{found.value:{form}}"
+    return f"{found.value:{form}} ({found.low:{form}} to {found.high:{form}})"
+
+
+def toml(spec: Mapping[str, Any]) -> str:
+    """The run's spec as a file that `editflow run` takes."""
+    import tomli_w
+
+    return tomli_w.dumps(_given(spec))
+
+
+def _given(spec: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        key: _given(value) if isinstance(value, Mapping) else value for key, value in spec.items() if value is not None
+    }

@@ -1,0 +1,141 @@
+"""The report's tables: before and after, batch by batch, and what became of single facts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from math import exp
+from statistics import fmean
+from typing import Any
+
+from editing.metrics.intervals import Interval, mean_interval, ratio_interval
+from editing.metrics.perplexity import perplexity
+from tasks.report.course import Course
+
+Row = dict[str, Any]
+COLUMNS = ("success", "accuracy")
+
+
+def before_after(course: Course) -> list[Row]:
+    """One row per metric: its interval before and after, and that of the change of each case."""
+    rows = []
+    for metric in course.metrics:
+        for column in COLUMNS:
+            before, after = (course.cases(n, metric, column) for n in (0, course.last))
+            both = [request for request in before if request in after]
+            if both:
+                first, second = ([100 * cases[request] for request in both] for cases in (before, after))
+                change = mean_interval([b - a for a, b in zip(first, second, strict=True)])
+                rows.append(_row(f"{metric} {column}", "%", mean_interval(first), mean_interval(second), change))
+    return rows + _perplexity_row(course)
+
+
+def _row(name: str, unit: str, before: Interval, after: Interval, change: Interval) -> Row:
+    return {"metric": name, "unit": unit, "before": before, "after": after, "change": change}
+
+
+def _perplexity_row(course: Course) -> list[Row]:
+    if not {0, course.last} <= set(course.perplexities):
+        return []
+    first, last = (course.perplexities[n] for n in (0, course.last))
+    nll = {row["document"]: row["nll"] for row in first}
+    tokens = [row["tokens"] for row in last]
+    found = [ratio_interval([row["nll"] for row in rows], tokens) for rows in (first, last)]
+    apart = ratio_interval([row["nll"] - nll[row["document"]] for row in last], tokens)
+    before, after = (_through(exp, interval) for interval in found)
+    # A ratio of perplexities, told as a change in percent: its interval is over the same documents in both states.
+    change = _through(lambda bound: 100 * (exp(bound) - 1), apart)
+    return [_row("held-out perplexity", "", before, after, change) | {"change_unit": "%"}]
+
+
+def _through(rising: Callable[[float], float], found: Interval) -> Interval:
+    return Interval(rising(found.value), *(None if bound is None else rising(bound) for bound in found[1:]))
+
+
+def by_batch(course: Course) -> list[Row]:
+    """One row per state, metric and which facts: the batch's own right after it, or all edited so far."""
+    rows = []
+    batch = {request: row["batch"] for request, row in course.requests.items()}
+    for n in range(course.last + 1):
+        for metric in course.metrics:
+            cases = {r: v for r, v in course.cases(n, metric, "success").items() if r in batch}
+            own = [value for request, value in cases.items() if batch[request] == n]
+            rows += [_point(n, metric, "the batch's own facts", own)] if own else []
+            so_far = [value for request, value in cases.items() if n == 0 or batch[request] <= n]
+            whole = n == 0 or {batch[request] for request in cases} >= set(range(1, n + 1))
+            rows += [_point(n, metric, "all facts so far", so_far)] if whole and so_far else []
+    return rows
+
+
+def _point(n: int, metric: str, facts: str, values: Sequence[float]) -> Row:
+    return {"batch": n, "metric": metric, "facts": facts, "success": 100 * fmean(values), "count": len(values)}
+
+
+def perplexity_by_batch(course: Course) -> list[Row]:
+    """One row per state whose perplexity was measured."""
+    return [
+        {"batch": n, "perplexity": perplexity((row["tokens"], row["nll"]) for row in rows)}
+        for n, rows in sorted(course.perplexities.items())
+    ]
+
+
+def norms(course: Course) -> list[Row]:
+    """One row per batch and layer: the norm of its change in percent of the weight's."""
+    return [
+        {"batch": row["n"], "layer": row["layer"], "norm": 100 * row["change_norm"] / row["weight_norm"]}
+        for row in course.norms
+    ]
+
+
+def retention(course: Course) -> list[Row]:
+    """One row per metric, batch and later state in which all of the batch's facts were asked again."""
+    rows = []
+    cohorts: dict[int, list[str]] = {}
+    for request, row in course.requests.items():
+        cohorts.setdefault(row["batch"], []).append(request)
+    for metric in course.metrics:
+        for n in range(1, course.last + 1):
+            cases = course.cases(n, metric, "success")
+            for batch, requests in cohorts.items():
+                if batch <= n and all(request in cases for request in requests):
+                    mean = 100 * fmean(cases[request] for request in requests)
+                    rows.append({"metric": metric, "batch": batch, "state": n, "success": mean})
+    return rows
+
+
+def worst(course: Course, count: int) -> list[Row]:
+    """The facts that did worst at the end, and what is known of why."""
+    rows = [_verdict(course, request, row) for request, row in course.requests.items()]
+    rows = [row for row in rows if row["reasons"]]
+    return sorted(rows, key=lambda row: (row["said"], -row["hurt"], -row["nll_new"]))[:count]
+
+
+def _verdict(course: Course, request: str, row: Mapping[str, Any]) -> Row:
+    prompts = course.prompts(request)
+    own = prompts.get((course.last, "efficacy"), [])
+    said, nll = all(p["success"] for p in own), own[0]["nll_new"] if own else float("nan")
+    missed = [p for p in prompts.get((course.last, "paraphrase"), []) if not p["success"]]
+    kept = {p["prompt_index"] for p in prompts.get((0, "neighbourhood"), []) if p["success"]}
+    near = prompts.get((course.last, "neighbourhood"), [])
+    hurt = [p["prompt"] for p in near if not p["success"] and p["prompt_index"] in kept]
+    value = course.values.get(request, {})
+    after_batch = prompts.get((row["batch"], "efficacy"), own)
+    reasons = []
+    if not said:
+        lost = all(p["success"] for p in after_batch) and row["batch"] < course.last
+        reasons.append("said after its batch, lost by a later one" if lost else "the old answer is still likelier")
+    if value.get("stopped") == "steps" and value["loss"] > course.stop_at:
+        reasons.append(f"its loss was still {value['loss']:.2f} when its steps ended")
+    if value and value["delta_norm"] > 0.999 * course.clamp * value["h_norm"]:
+        reasons.append(f"its target value lies at the clamp, {course.clamp:g} of the hidden state's norm")
+    if missed:
+        reasons.append(f"{len(missed)} of {len(prompts[course.last, 'paraphrase'])} paraphrases not followed")
+    if hurt:
+        reasons.append(f"{len(hurt)} of {len(near)} neighbours hurt: " + "; ".join(hurt))
+    # What is at the clamp and fine in every other way is no failure.
+    counts = not said or bool(missed) or bool(hurt)
+    shown = {key: row[key] for key in ("batch", "relation", "subject", "target_new", "target_true")}
+    return shown | {
+        "prompt": row["prompt"].replace("{}", row["subject"], 1), "said": said, "nll_new": nll, "hurt": len(hurt),
+        "loss": value.get("loss"), "delta": value["delta_norm"] / value["h_norm"] if value else None,
+        "reasons": reasons if counts else [],
+    }  # fmt: skip

@@ -1,0 +1,65 @@
+"""Spectra and null spaces of a run's layers, and how much of the edits' keys lies in what may be changed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+
+from storage.codec import vectors
+from tasks.moments import read_null_space
+from tasks.report.course import Course, one
+
+POINTS = 160
+"""Eigenvalues drawn of each layer: more than a picture of this width can show."""
+
+
+def layers(course: Course) -> list[dict[str, Any]]:
+    """One row per layer: width, directions that may be used, their share of the trace, and the largest one's value."""
+    rows = []
+    for manifest in course.of_kind("null_space"):
+        layer, values = eigenvalues(course, one(manifest.parents, "spectrum"))
+        free = int(manifest.about["rank"])
+        share = 100 * float(values[:free].sum() / values.sum())
+        rows.append({"layer": layer, "width": len(values), "free": free, "share": share, "limit": values[free - 1]})
+    return sorted(rows, key=lambda row: row["layer"])
+
+
+def spectrum_points(course: Course) -> list[dict[str, Any]]:
+    """Some eigenvalues of each layer, the greatest first, with the place where the null space begins."""
+    rows = []
+    for manifest in course.of_kind("null_space"):
+        layer, values = eigenvalues(course, one(manifest.parents, "spectrum"))
+        falling = np.maximum(values[::-1], np.finfo(float).tiny)
+        places = np.unique(np.linspace(0, len(falling) - 1, POINTS).round().astype(int))
+        used = len(values) - int(manifest.about["rank"])
+        edge = {"layer": layer, "edge": used, "threshold": _drawn(manifest.spec, falling, used)}
+        rows += [edge | {"place": int(n) + 1, "eigenvalue": float(falling[n])} for n in places]
+    return rows
+
+
+def _drawn(spec: Any, falling: np.ndarray, used: int) -> float:
+    """The threshold as an eigenvalue: the one given, or for the other rules the greatest that is free."""
+    return float(spec["value"] if spec["rule"] == "absolute" else falling[used])
+
+
+def eigenvalues(course: Course, spectrum: str) -> tuple[int, np.ndarray]:
+    """(layer, ascending eigenvalues) of a spectrum."""
+    table = course.lake.read(spectrum, ["layer", "eigenvalue"])
+    return int(table["layer"][0].as_py()), table["eigenvalue"].to_numpy()
+
+
+def null_space_use(course: Course) -> list[dict[str, Any]]:
+    """One row per batch and layer: the mean share ‖P k‖² / ‖k‖² of its keys, which is what an edit can act on."""
+    spaces = dict(read_null_space(course.lake, manifest.id) for manifest in course.of_kind("null_space"))
+    rows = []
+    for manifest in course.of_kind("keys"):
+        table = course.lake.read(manifest.id)
+        batch = course.states[one(manifest.parents, "state")] + 1
+        keys, at = torch.from_numpy(vectors(table["key"]).copy()).T, table["layer"].to_numpy()
+        for layer in np.unique(at):
+            mine = keys[:, torch.from_numpy(at == layer)]
+            share = spaces[int(layer)].project(mine).square().sum(0) / mine.square().sum(0)
+            rows.append({"batch": batch, "layer": int(layer), "share": 100 * float(share.mean())})
+    return rows

@@ -1,0 +1,46 @@
+"""The report and what both models say, as stages of a finished run."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+from typing import Any
+
+import pyarrow as pa
+
+from storage.kinds import kind
+from storage.store import ArtifactRef, Lake
+from tasks.report.answers import ANSWERS
+from tasks.report.course import Course
+from tasks.report.page import render
+from tasks.stage import Stage, Work
+
+FACTS = 12
+TOKENS = 12
+
+
+def _report(work: Work) -> pa.Table:
+    """One HTML page."""
+    course = Course.of(work.lake, work.spec["run"])
+    page = render(course, work.table("answers").to_pylist())
+    return pa.Table.from_pylist([{"page": page}], schema=kind("report").schema)
+
+
+REPORT = Stage("report", "report", 1, _report)
+
+
+def report(lake: Lake, run: str) -> ArtifactRef:
+    """The report of a completed run, made unless the lake has it. The run's id is part of what it is made from."""
+    course = Course.of(lake, run)
+    how: dict[str, Any] = {"run": run, "device": course.record.spec["model"]["device"]}
+    model, state = course.of_kind("model")[0].id, course.record.state
+    parents = {"model": model, "state": str(state), "requests": course.whole}
+    said = ANSWERS.perform(lake.uri, {"facts": FACTS, "tokens": TOKENS}, parents, how)
+    # Another version of what draws it draws another page.
+    drawn_by = {name: version(name) for name in ("altair", "vl-convert-python", "jinja2")}
+    spec = {"run": run, "drawn_by": drawn_by}
+    return REPORT.perform(lake.uri, spec, {**course.sources, "answers": said.id}, how)
+
+
+def read_page(lake: Lake, artifact: str) -> str:
+    """The HTML text of a report."""
+    return str(lake.read(artifact)["page"][0].as_py())

@@ -1,0 +1,102 @@
+"""The report in a real browser: tabs, graph, search, both widths and grounds, and texts that try to break out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+from tiny_world import editflow
+from watched import PARTS, WIDTHS, Watched, chromium, go_through, opened, visible
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with chromium() as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def written(hostile, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The report of the run over hostile facts."""
+    out = tmp_path_factory.mktemp("report") / "r.html"
+    assert editflow("report", "last", "--out", out, "--lake", hostile.lake).code == 0
+    return out
+
+
+@pytest.fixture(params=WIDTHS, ids=["wide", "narrow"])
+def page(request: pytest.FixtureRequest, browser: Browser, written: Path) -> Iterator[Page]:
+    with opened(browser, written, *request.param) as page:
+        yield page
+        assert page.title().startswith("tiny: 6 facts")
+
+
+def test_tabs_graph_and_search(page: Page) -> None:
+    assert visible(page) == ["overview"]
+    go_through(page)
+
+
+def test_the_keyboard_walks_the_tabs(page: Page) -> None:
+    page.focus("#tab-overview")
+    page.keyboard.press("ArrowRight")
+    assert visible(page) == ["batches"]
+    page.keyboard.press("End")
+    assert visible(page) == ["spec"]
+    page.keyboard.press("ArrowRight")
+    assert visible(page) == ["overview"]
+
+
+def test_search_finds_by_label_and_setting(page: Page) -> None:
+    page.click("#tab-lineage")
+    whole = page.locator(".artifact:visible").count()
+    page.fill("#search", "weight change")
+    found = page.locator(".artifact:visible").count()
+    assert 0 < found < whole
+    expect(page.locator("#found")).to_have_text(f"{found} found")
+    assert page.locator(".graph a.lit").count() == found
+    page.fill("#search", "no such thing")
+    assert page.locator(".artifact:visible").count() == 0
+    page.fill("#search", "")
+    assert page.locator(".artifact:visible").count() == whole
+
+
+def test_the_ground_can_be_changed(page: Page) -> None:
+    ground = "getComputedStyle(document.body).backgroundColor"
+    before = page.evaluate(ground)
+    page.click("#theme")
+    assert page.evaluate(ground) != before
+    page.click("#theme")
+    assert page.evaluate(ground) == before
+
+
+def test_the_spec_can_be_copied(page: Page) -> None:
+    page.click("#tab-spec")
+    page.click("#copy")
+    expect(page.locator("#copied")).not_to_have_text("")
+    assert 'name = "tiny"' in page.locator("#toml").inner_text()
+
+
+def test_everything_is_printed(page: Page) -> None:
+    page.emulate_media(media="print")
+    assert visible(page) == list(PARTS)
+    for part in ("color", "backgroundColor"):
+        wanted = {"color": "rgb(0, 0, 0)", "backgroundColor": "rgb(255, 255, 255)"}[part]
+        assert page.evaluate(f"getComputedStyle(document.body).{part}") == wanted
+
+
+def test_without_scripts_everything_is_there(browser: Browser, written: Path) -> None:
+    plain = Watched(browser, written, java_script_enabled=False)
+    assert visible(plain.page) == list(PARTS)
+    plain.context.close()
+
+
+def test_a_script_that_got_in_would_be_noticed(browser: Browser, written: Path, tmp_path: Path) -> None:
+    """The control: were a text not escaped, the policy would stop its script, and the log would tell."""
+    broken = tmp_path / "broken.html"
+    text = written.read_text(encoding="utf-8")
+    broken.write_text(text.replace("<main", "<script>document.title = 'taken'</script><main"), encoding="utf-8")
+    taken = Watched(browser, broken)
+    assert taken.page.title().startswith("tiny: 6 facts")
+    assert any("Content Security Policy" in complaint for complaint in taken.complaints)
+    taken.context.close()

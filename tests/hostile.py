@@ -1,0 +1,66 @@
+"""A lake from a stranger: every text in it tries to command the terminal of whoever looks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from storage.catalog import Catalog
+from storage.kinds import kind
+from storage.runs import RunRecord, Runs, Use
+from storage.store import Lake
+
+TEXT = (
+    "<script>x</script> [red]r[/red] [/] :100: \x1b[31mE\x1b]8;;http://a\x1b\\L \x07 "
+    "\u202eR \u200b\u2066z \x9b7m \ufeff \r\n|"
+)
+LONG = TEXT + "ü" * 10_000
+SHOWN = ["<script>", "[red]r[/red]", ":100:", "\\x1b[31mE", "\\x07", "\\u202eR", "\\u200b", "\\x9b7m"]
+"""What a reader must see of it: as it is, or as an escape."""
+
+
+def lake(folder: Path) -> Lake:
+    """A failed run over one request whose every text is hostile, and a completed one without any spec of ours."""
+    store = Lake.open(folder)
+    texts = dict.fromkeys(("relation", "subject", "prompt", "target_new", "target_true"), LONG)
+    lists = {"paraphrase_prompts": [TEXT], "neighborhood_prompts": [LONG]}
+    requests = _write(store, "requests", {"request": TEXT, "position": 0, **texts, **lists}, {})
+    document = {"document": TEXT, "title": TEXT, "split": "heldout", "text": LONG}
+    documents = _write(store, "documents", document, {TEXT: requests})
+    runs = Runs(store.files)
+    uses = [Use(requests, TEXT, "created", 0.5), Use(documents, LONG, "reused")]
+    failed = runs.start(TEXT, {"name": TEXT}, spec_path=LONG, environment={TEXT: LONG})
+    done = runs.start(TEXT, {"name": TEXT}, spec_path=TEXT)
+    Catalog(store).record_many(
+        artifacts=store.manifests(),
+        runs=[
+            runs.finish(failed, "failed", message=LONG, uses=uses),
+            runs.finish(done, "completed", message=TEXT, state=documents, uses=uses, summary=_summary()),
+        ],
+    )
+    return store
+
+
+def damaged(store: Lake) -> None:
+    """A run whose folder and record are hostile as well."""
+    folder = Path(store.uri) / "runs" / TEXT.replace("/", "")
+    folder.mkdir()
+    (folder / "started.json").write_text("{")
+
+
+def record(store: Lake) -> RunRecord:
+    """The failed run."""
+    return next(run for run in Runs(store.files).all() if run.status == "failed")
+
+
+def _summary() -> dict[str, Any]:
+    scores = {TEXT: {TEXT: 1.0}, "perplexity": 2.0}
+    batch = {"batch": TEXT, "facts": LONG, "state": TEXT, "metrics": {TEXT: {TEXT: 1.0}}}
+    return {"facts": TEXT, "before": scores, "after": scores, "batches": [batch]}
+
+
+def _write(store: Lake, name: str, row: dict[str, Any], parents: dict[str, str]) -> str:
+    table = pa.Table.from_pylist([row], schema=kind(name).schema)
+    return store.write(name, 1, {"stage": TEXT}, parents, table, about={TEXT: LONG}).id

@@ -1,0 +1,73 @@
+"""A report in a real browser, with an eye on everything that it logs or asks for."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from playwright.sync_api import Browser, Page, sync_playwright
+
+PARTS = ("overview", "batches", "layers", "facts", "time", "lineage", "spec")
+WIDTHS = ((1280, "light"), (400, "dark"))
+
+
+@contextmanager
+def chromium() -> Iterator[Browser]:
+    """A Chromium of the system's, or Playwright's own; `make browser` brings one."""
+    found = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=found, args=["--no-sandbox"])
+        yield started
+        started.close()
+
+
+class Watched:
+    """A page with everything that it logged or asked for."""
+
+    def __init__(self, browser: Browser, file: Path, **context: Any) -> None:
+        self.context = browser.new_context(**context)
+        self.page: Page = self.context.new_page()
+        self.complaints: list[str] = []
+        self.requests: list[str] = []
+        self.page.on("console", lambda message: self.complaints.append(message.text))
+        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        self.page.on("request", lambda request: self.requests.append(request.url))
+        self.page.goto(file.as_uri())
+
+
+@contextmanager
+def opened(browser: Browser, file: Path, width: int, scheme: str) -> Iterator[Page]:
+    """The page at a width and on a ground; at the end nothing was logged and nothing has left the page."""
+    watched = Watched(browser, file, viewport={"width": width, "height": 900}, color_scheme=scheme)
+    yield watched.page
+    assert watched.complaints == []
+    assert watched.requests == [file.as_uri()]
+    watched.context.close()
+
+
+def visible(page: Page) -> list[str]:
+    return [part for part in PARTS if page.locator(f"#{part}").is_visible()]
+
+
+def go_through(page: Page) -> None:
+    """Each tab shows its part and nothing overflows; the graph and the search lead to artifacts."""
+    for part in PARTS:
+        page.click(f"#tab-{part}")
+        assert visible(page) == [part]
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        assert page.locator(f"#tab-{part}").get_attribute("aria-selected") == "true"
+        for picture in page.locator(f"#{part} svg").all():
+            assert picture.bounding_box()["width"] > 100
+    page.click("#tab-lineage")
+    page.locator('.graph a:has([aria-label^="state 2,"])').click()
+    (item,) = page.locator("details[open]").all()
+    assert "state 2" in item.inner_text()
+    assert page.locator(".graph a.lit").count() > 3  # itself, its parents and children
+    item.locator("a", has_text="weight change 2").first.click()
+    assert "made from" in page.locator("details[open]", has_text="weight change 2").first.inner_text()
+    whole = page.locator(".artifact:visible").count()
+    page.fill("#search", "weight change")
+    assert 0 < page.locator(".artifact:visible").count() == page.locator(".graph a.lit").count() < whole
