@@ -25,10 +25,10 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from flows.cli import main
 from flows.edit_model import edit, use_threads
-from flows.pipeline import Pipeline, Report
+from flows.pipeline import Pipeline
 from flows.spec import load_spec
 from storage.identity import table_digest
-from storage.runs import Runs
+from storage.runs import RunRecord, Runs
 from storage.store import ArtifactRef, Lake, Manifest
 from tasks.live import LiveModel
 from tasks.stage import Parents, Stage
@@ -217,17 +217,21 @@ class DirectPipeline(Pipeline):
         return stage.perform(self.lake.uri, spec, parents, {"run": self.record.run_id, "device": self.device})
 
 
-def run_directly(spec: Path, lake: Path, *settings: str, report: Report = lambda _use, _ref: None) -> dict[str, Any]:
+def run_directly(spec: Path, lake: Path, *settings: str) -> dict[str, Any]:
     """The summary of a run without Prefect."""
+    return dict(record_directly(spec, lake, *settings).summary)
+
+
+def record_directly(spec: Path, lake: Path, *settings: str) -> RunRecord:
+    """A completed run without Prefect and without an index."""
     checked, store = load_spec(spec, settings), Lake.open(lake)
     use_threads(checked)
     runs = Runs(store.files)
-    pipe = DirectPipeline(
-        store, runs.start(checked.name, checked.model_dump(mode="json")), checked.model.device, report
-    )
+    record = runs.start(checked.name, checked.model_dump(mode="json"))
+    pipe = DirectPipeline(store, record, checked.model.device, lambda _use, _ref: None)
     summary = edit(checked, pipe)
-    runs.finish(pipe.record, "completed", state=summary["state"], summary=summary, uses=[*pipe.uses.values()])
-    return summary
+    uses = list(pipe.uses.values())
+    return runs.finish(record, "completed", state=summary["state"], summary=summary, uses=uses)
 
 
 @contextmanager

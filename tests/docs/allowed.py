@@ -6,7 +6,7 @@ NOT_RUN = {
     "make fetch": "sets up an environment of its own and downloads; tests have both",
     "pip install jupyterlab": "installs packages",
     "jupyter lab": "runs until it is stopped",
-    "editflow report last --open": "opens a browser on the reader's screen",
+    "editflow doctor": "its exit code speaks of the machine it runs on; tests/flows/test_doctor.py runs it",
     "prefect work-pool create editflow --type process": "changes a Prefect server of one's own",
     "prefect deploy --all": "changes a Prefect server of one's own; tests/flows/test_prefect.py checks the deployment",
     "EDITFLOW_HOME=$PWD prefect worker start --pool editflow": "runs until it is stopped",

@@ -86,17 +86,15 @@ def stages() -> str:
     """Every stage as a small run makes it: kind and version of its artifacts, their parents, the settings it reads."""
     import tiny_world
 
-    from storage.runs import Runs
     from storage.store import Lake
     from tasks.report.stages import report
 
-    made: list[str] = []
     with tempfile.TemporaryDirectory() as folder:
-        world, lake = tiny_world.make(Path(folder) / "world"), Path(folder) / "lake"
-        tiny_world.run_directly(world.spec, lake, report=lambda _use, ref: made.append(ref.id))
-        store = Lake.open(lake)
-        page = report(store, *Runs(store.files).ids())
-        manifests = [store.manifest(id_) for id_ in (*made, store.manifest(page.id).parents["answers"], page.id)]
+        world, lake = tiny_world.make(Path(folder) / "world"), Lake.open(Path(folder) / "lake")
+        run = tiny_world.record_directly(world.spec, Path(folder) / "lake")
+        page = lake.manifest(report(lake, run.run_id).id)
+        made = [lake.manifest(use.artifact) for use in run.uses]
+        manifests = [*made, lake.manifest(str(page.parents["answers"])), page]
     rows = {
         manifest.spec["stage"]: (
             f"`{manifest.spec['stage']}`",

@@ -85,6 +85,9 @@ def displayed(code: str, variables: dict[str, object]) -> str:
 
 
 def environment(given: Mapping[str, str]) -> dict[str, str]:
-    """The environment of a reader's shell: the `editflow` of this interpreter, no lake but ./lake, plain output."""
+    """The environment of a reader's shell: the `editflow` of this interpreter, no lake but ./lake, plain output.
+
+    Where a browser would open, nothing does.
+    """
     kept = {name: value for name, value in given.items() if name not in {"EDITFLOW_LAKE", "FORCE_COLOR"}}
-    return {**kept, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{given['PATH']}"}
+    return {**kept, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{given['PATH']}", "BROWSER": "true"}

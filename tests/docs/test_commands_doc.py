@@ -32,4 +32,5 @@ def test_every_variable_is_listed() -> None:
 def test_every_exit_code_is_listed() -> None:
     cli = CODE[ROOT / "flows" / "cli.py"]
     listed = set(re.findall(r"^\| (\d+) \|", TEXT, re.MULTILINE))
-    assert listed == {"0", *re.findall(r"sys\.exit\((\d+)\)", cli)}
+    doctor = CODE[ROOT / "flows" / "commands" / "doctor.py"]
+    assert listed == {"0", *re.findall(r"sys\.exit\((\d+)\)", cli), *re.findall(r"return (\d+) if", doctor)}

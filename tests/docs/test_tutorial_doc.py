@@ -16,8 +16,8 @@ def kinds_of(labels: list[str]) -> set[str]:
 
 
 def test_every_line_of_a_run_is_explained(tmp_path: Path) -> None:
-    world, said = tiny_world.make(tmp_path / "world"), list[str]()
-    tiny_world.run_directly(world.spec, tmp_path / "lake", report=lambda use, _ref: said.append(use.stage))
+    world = tiny_world.make(tmp_path / "world")
+    said = [use.stage for use in tiny_world.record_directly(world.spec, tmp_path / "lake").uses]
     text = (ROOT / "docs" / "tutorial.md").read_text(encoding="utf-8")
     table = text.partition("| line | what happens |")[2].partition("\n\n")[0]
     explained = [
