@@ -70,9 +70,9 @@ def print_summary(summary: Mapping[str, Any]) -> None:
             rows += [{"metric": f"{metric} {c} %", "before": scores[c], "after": after[metric][c]} for c in scores]
     if "perplexity" in before:
         rows.append({"metric": "held-out perplexity", "before": before["perplexity"], "after": after["perplexity"]})
-    print_table(
-        rows, title=f"{summary['facts']} facts in {len(summary['batches'])} batches, all of them after the last"
-    )
+    facts, many = summary["facts"], len(summary["batches"])
+    counted = f"{facts} {'fact' if facts == 1 else 'facts'} in {many} {'batch' if many == 1 else 'batches'}"
+    print_table(rows, title=f"{counted}, all of them after the last")
     batches = [
         {
             "batch": batch["batch"],
