@@ -29,7 +29,7 @@ def written(hostile, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def page(request: pytest.FixtureRequest, browser: Browser, written: Path) -> Iterator[Page]:
     with opened(browser, written, *request.param) as page:
         yield page
-        assert page.title().startswith("tiny: 6 facts")
+        assert page.title().startswith("tiny: 6 facts in 3 batches")
 
 
 def test_tabs_graph_and_search(page: Page) -> None:
@@ -97,6 +97,6 @@ def test_a_script_that_got_in_would_be_noticed(browser: Browser, written: Path, 
     text = written.read_text(encoding="utf-8")
     broken.write_text(text.replace("<main", "<script>document.title = 'taken'</script><main"), encoding="utf-8")
     taken = Watched(browser, broken)
-    assert taken.page.title().startswith("tiny: 6 facts")
+    assert taken.page.title().startswith("tiny: 6 facts in 3 batches")
     assert any("Content Security Policy" in complaint for complaint in taken.complaints)
     taken.context.close()
