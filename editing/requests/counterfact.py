@@ -1,4 +1,4 @@
-"""Records in CounterFact's shape (ROME, arXiv 2202.05262): requested_rewrite, paraphrase and neighbourhood prompts."""
+"""Records in CounterFact's shape (ROME, arXiv 2202.05262): requested_rewrite and the prompts that evaluate it."""
 
 from __future__ import annotations
 
@@ -48,6 +48,7 @@ def _request(where: str, record: Any) -> EditRequest:
         relation=str(record.get("relation") or rewrite.get("relation_id") or ""),
         paraphrase_prompts=_prompts(where, record, "paraphrase_prompts"),
         neighborhood_prompts=_prompts(where, record, "neighborhood_prompts"),
+        generation_prompts=_prompts(where, record, "generation_prompts"),
     )
 
 

@@ -17,7 +17,8 @@ class EditRequest:
     """Make the model complete `prompt` (a template with one `{}` for `subject`) with `target_new`, not `target_true`.
 
     Paraphrase prompts ask for the same fact in other words; neighbourhood prompts ask for the same relation of other
-    subjects that share `target_true`, which must stay. Both are complete texts without `{}`.
+    subjects that share `target_true`, which must stay; generation prompts begin texts about the subject. All are
+    complete texts without `{}`.
     """
 
     request_id: str
@@ -28,6 +29,7 @@ class EditRequest:
     relation: str = ""
     paraphrase_prompts: tuple[str, ...] = ()
     neighborhood_prompts: tuple[str, ...] = ()
+    generation_prompts: tuple[str, ...] = ()
 
     @property
     def filled(self) -> str:
@@ -37,7 +39,12 @@ class EditRequest:
     @property
     def rewrite(self) -> EditRequest:
         """The request without the prompts that only evaluate it: all that an edit depends on."""
-        return replace(self, paraphrase_prompts=(), neighborhood_prompts=())
+        return replace(self, paraphrase_prompts=(), neighborhood_prompts=(), generation_prompts=())
+
+    @property
+    def evaluation_prompts(self) -> tuple[str, ...]:
+        """The prompts that only evaluate the request, of every kind."""
+        return (*self.paraphrase_prompts, *self.neighborhood_prompts, *self.generation_prompts)
 
 
 def check(request: EditRequest, where: str) -> None:
@@ -59,7 +66,7 @@ def check(request: EditRequest, where: str) -> None:
             raise InvalidRequest(where, f"the {name} target is empty", "give the answer as text")
     if request.target_new.strip() == request.target_true.strip():
         raise InvalidRequest(where, f"the new and the true target are both {request.target_new!r}", "drop the record")
-    for prompt in (request.filled, *request.paraphrase_prompts, *request.neighborhood_prompts):
+    for prompt in (request.filled, *request.evaluation_prompts):
         if not prompt.strip() or prompt != prompt.rstrip():
             raise InvalidRequest(where, f"prompt {prompt!r} is empty or ends with a space", "end it with a word")
 
@@ -90,9 +97,9 @@ def check_all(located: Iterable[tuple[str, EditRequest]]) -> list[EditRequest]:
 
 
 def _texts(request: EditRequest) -> tuple[str, ...]:
-    prompts = (*request.paraphrase_prompts, *request.neighborhood_prompts)
     names = (request.request_id, request.relation)
-    return (request.prompt, request.subject, request.target_new, request.target_true, *names, *prompts)
+    answers = (request.target_new, request.target_true)
+    return (request.prompt, request.subject, *answers, *names, *request.evaluation_prompts)
 
 
 def _facts(request: EditRequest) -> list[tuple[str, ...]]:

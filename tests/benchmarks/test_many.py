@@ -11,17 +11,17 @@ from benchmarks.many import write_requests
 from tasks.requests import load_requests
 
 
-def test_a_thousand_requests_with_subjects_of_their_own(tmp_path: Path) -> None:
-    write_requests(tmp_path / "many.jsonl", 1_000)
+def test_requests_with_subjects_of_their_own_follow_the_starter_set(tmp_path: Path) -> None:
+    starter = load_requests(FACTS)
+    write_requests(tmp_path / "many.jsonl", len(starter) + 500)
     requests = load_requests(tmp_path / "many.jsonl")
-    assert len(requests) == 1_000
-    assert requests[:539] == load_requests(FACTS)
-    more = requests[539:]
-    subjects = [request.subject for request in requests]
-    assert not {request.subject for request in more} & set(subjects[:539])
+    assert requests[: len(starter)] == starter
+    more = requests[len(starter) :]
+    assert len(more) == 500
+    assert not {request.subject for request in more} & {request.subject for request in starter}
     assert len({request.subject for request in more}) == len(more)
     assert all(request.target_new != request.target_true for request in more)
-    kept = {prompt for request in requests[:539] for prompt in request.neighborhood_prompts}
+    kept = {prompt for request in starter for prompt in request.neighborhood_prompts}
     assert not any(request.subject in prompt for request in more for prompt in kept)
     edited = {request.filled for request in more}
     near = [prompt for request in more for prompt in request.neighborhood_prompts]

@@ -23,6 +23,7 @@ RECORD: dict[str, Any] = {
     },
     "paraphrase_prompts": ["in France it is", "in France it is", "France is "],
     "neighborhood_prompts": ["the capital of Spain is"],
+    "generation_prompts": ["tourists in France visit", "tourists in France visit "],
 }
 
 
@@ -50,9 +51,18 @@ def test_a_record_is_read_whole() -> None:
     assert request.filled == "the capital of France is"
     assert (request.target_new, request.target_true) == ("Rome", "Paris")
     assert request.paraphrase_prompts == ("in France it is", "France is")
+    assert request.neighborhood_prompts == ("the capital of Spain is",)
+    assert request.generation_prompts == ("tourists in France visit",)
+    assert request_of(changed("generation_prompts", None)).generation_prompts == ()
     without = request_of(changed("case_id", None))
     assert len(without.request_id) == 16
     assert without.request_id == request_of(changed("case_id", None)).request_id
+
+
+def test_an_edit_depends_on_no_prompt_that_evaluates_it() -> None:
+    request = request_of(RECORD)
+    bare = {name: value for name, value in RECORD.items() if not name.endswith("_prompts")}
+    assert request.rewrite == request_of(bare) != request
 
 
 @pytest.mark.parametrize(
@@ -74,6 +84,9 @@ def test_a_record_is_read_whole() -> None:
         ("requested_rewrite.target_true", None, "'target_true' is missing"),
         ("paraphrase_prompts", "France", "not a list of texts"),
         ("neighborhood_prompts", [""], "is empty"),
+        ("generation_prompts", [5], "'generation_prompts' is not a list of texts"),
+        ("generation_prompts", [""], "is empty"),
+        ("generation_prompts", ["in\ud800 France"], "holds half a character"),
     ],
 )
 def test_what_is_wrong_is_named_with_its_place(path: str, value: Any, message: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 import subprocess
 import sys
 from collections import Counter
@@ -26,6 +27,11 @@ def starter() -> list[EditRequest]:
     return load_requests(STARTER)
 
 
+def holds(name: str, text: str) -> bool:
+    """Whether the name stands in the text as whole words; capitals make no difference."""
+    return re.search(rf"(?<!\w){re.escape(name.casefold())}(?!\w)", text.casefold()) is not None
+
+
 def neighbours(request: EditRequest) -> list[str]:
     """The subjects of the neighbourhood prompts; the whole prompt where it does not follow the request's template."""
     before, _, after = request.prompt.partition("{}")
@@ -36,13 +42,29 @@ def neighbours(request: EditRequest) -> list[str]:
     return found
 
 
+def opens(request: EditRequest) -> bool:
+    """Whether two texts about the subject are begun: not by the subject itself, and without either answer."""
+    begun = request.generation_prompts
+    named = all(request.subject in text and not text.startswith(request.subject) for text in begun)
+    telling = any(holds(answer, text) for text in begun for answer in (request.target_true, request.target_new))
+    return named and not telling and len({request.filled, *request.paraphrase_prompts, *begun}) == 5
+
+
+def within_reach(requests: Sequence[EditRequest]) -> set[str]:
+    """Neighbour prompts in which the subject of an edit stands, of whatever relation."""
+    near = {prompt for request in requests for prompt in request.neighborhood_prompts}
+    everything = "\n".join(near).casefold()
+    suspects = {request.subject for request in requests if request.subject.casefold() in everything}
+    return {prompt for prompt in near if any(holds(subject, prompt) for subject in suspects)}
+
+
 def breaches(requests: Sequence[EditRequest]) -> set[str]:
     """The names of the rules that a set of requests breaks."""
     subjects = Counter(request.subject for request in requests)
     pairs = Counter((request.subject, request.relation) for request in requests)
     prompts = Counter(request.filled for request in requests)
     rules = {
-        "size": len(requests) >= 300 and len({request.relation for request in requests} - {""}) >= 8,
+        "size": len(requests) >= 1_200 and len({request.relation for request in requests} - {""}) >= 15,
         "conflict": max(pairs.values()) == 1,
         "duplicate": max(prompts.values()) == 1,
         "slot": all(request.prompt.count("{}") == 1 for request in requests),
@@ -56,6 +78,8 @@ def breaches(requests: Sequence[EditRequest]) -> set[str]:
             prompt in request.neighborhood_prompts for request in requests for prompt in neighbours(request)
         ),
         "edited neighbour": not any(name in subjects for request in requests for name in neighbours(request)),
+        "neighbour within reach": not within_reach(requests),
+        "generation": all(len(request.generation_prompts) == 2 and opens(request) for request in requests),
         "targets": all(request.target_new != request.target_true for request in requests),
     }
     return {name for name, kept in rules.items() if not kept}
@@ -77,21 +101,51 @@ def broken(starter: Sequence[EditRequest], rule: str) -> list[EditRequest]:
         "neighbours": replace(first, neighborhood_prompts=first.neighborhood_prompts[:4]),
         "template": replace(first, neighborhood_prompts=(*first.neighborhood_prompts, "Something else is")),
         "edited neighbour": replace(first, neighborhood_prompts=five),
+        "neighbour within reach": replace(
+            first,
+            neighborhood_prompts=(*first.neighborhood_prompts, first.prompt.format(f"old {second.subject} house")),
+        ),
+        "generation": replace(first, generation_prompts=first.generation_prompts[:1]),
         "targets": replace(first, target_new=first.target_true),
     }
     if rule == "size":
-        return list(starter[:299])
+        return list(starter[:1_199])
     kept = [first] if rule in {"conflict", "duplicate"} else []
     return [worse[rule], *kept, second, *rest]
 
 
 @pytest.mark.parametrize(
     "rule",
-    ["size", "conflict", "duplicate", "slot", "paraphrases", "neighbours", "template", "edited neighbour", "targets"],
+    [
+        "size",
+        "conflict",
+        "duplicate",
+        "slot",
+        "paraphrases",
+        "neighbours",
+        "template",
+        "edited neighbour",
+        "neighbour within reach",
+        "generation",
+        "targets",
+    ],
 )
 def test_a_broken_rule_is_noticed(starter: list[EditRequest], rule: str) -> None:
     """The control of the test above."""
     assert rule in breaches(broken(starter, rule))
+
+
+@pytest.mark.parametrize(
+    "begun",
+    ["{subject} is", "The story begins", "When {subject} met {true}, it", "{new} and {subject} are", "{filled}"],
+)
+def test_a_bad_beginning_of_a_text_is_noticed(starter: list[EditRequest], begun: str) -> None:
+    """Another control: the subject first or absent, an answer given away, another prompt again."""
+    request = starter[0]
+    names = {"subject": request.subject, "true": request.target_true, "new": request.target_new}
+    text = begun.format(**names, filled=request.filled)
+    assert opens(request)
+    assert not opens(replace(request, generation_prompts=(request.generation_prompts[0], text)))
 
 
 def test_the_file_is_what_its_builder_writes() -> None:
