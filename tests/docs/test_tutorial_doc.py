@@ -1,13 +1,16 @@
-"""docs/tutorial.md explains every line that a run prints, and no other."""
+"""docs/tutorial.md explains every line that a run prints, and no other; whom the demo is asked about, it has edited."""
 
 from __future__ import annotations
 
 import re
 from pathlib import Path
 
+import pytest
 import tiny_world
 
 from docs.blocks import ROOT
+from flows.spec import load_spec
+from tasks.requests import choose, load_requests
 
 
 def kinds_of(labels: list[str]) -> set[str]:
@@ -17,7 +20,8 @@ def kinds_of(labels: list[str]) -> set[str]:
 
 def test_every_line_of_a_run_is_explained(tmp_path: Path) -> None:
     world = tiny_world.make(tmp_path / "world")
-    said = [use.stage for use in tiny_world.record_directly(world.spec, tmp_path / "lake").uses]
+    run = tiny_world.record_directly(world.spec, tmp_path / "lake", "evaluation.checkpoint_every=2")
+    said = [use.stage for use in run.uses]
     text = (ROOT / "docs" / "tutorial.md").read_text(encoding="utf-8")
     table = text.partition("| line | what happens |")[2].partition("\n\n")[0]
     explained = [
@@ -25,3 +29,15 @@ def test_every_line_of_a_run_is_explained(tmp_path: Path) -> None:
     ]
     assert kinds_of(explained) == kinds_of(said)
     assert kinds_of(explained[1:]) != kinds_of(said)  # the control: one line less
+
+
+@pytest.mark.parametrize("file", ["docs/tutorial.md", "README.md", "Makefile"])
+def test_the_demo_is_asked_about_its_facts(file: str) -> None:
+    spec = load_spec(ROOT / "specs" / "demo.toml")
+    wanted = spec.requests
+    facts = choose(load_requests(wanted.source), wanted.count, wanted.seed, wanted.source)
+    text = (ROOT / file).read_text(encoding="utf-8")
+    asked = re.findall(r'editflow ask (?:demo|last) "(.+?)"', text)
+    assert asked
+    assert set(asked) <= {fact.filled for fact in facts}
+    assert "The capital city of Norway is" not in {fact.filled for fact in facts}  # the control
