@@ -53,7 +53,10 @@ def report(
     if isinstance(threads := record.environment.get("threads"), int):
         torch.set_num_threads(threads)
     ref = made(store, record.run_id)
-    Files(target.parent).put(target.name, read_page(store, ref.id).encode())
+    try:
+        Files(target.parent).put(target.name, read_page(store, ref.id).encode())
+    except OSError as error:
+        raise UsageError(f"{target} cannot be written ({error.strerror}): give another --out") from None
     if open_:
         import webbrowser
 

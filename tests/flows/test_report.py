@@ -131,6 +131,7 @@ def test_long_and_unprintable_texts_are_shown_as_what_they_are() -> None:
         (["nobody"], "0 runs match 'nobody'"),
         (["last", "--out", "no/such/folder.html"], "no folder no/such to write the report to"),
         (["last", "--out", "."], "is a folder: give a file"),
+        (["last", "--out", "/proc/r.html"], "/proc/r.html cannot be written"),
         ([""], "the run's name is empty"),
     ],
 )
