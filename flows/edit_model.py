@@ -12,8 +12,9 @@ from typing import Any
 import torch
 from prefect import flow
 
+from editing.errors import first_line
 from editing.requests.record import EditRequest
-from flows.output import lake_folder, report_stage
+from flows.output import lake_folder, print_line, report_stage
 from flows.pipeline import Pipeline, Report
 from flows.publish import publish
 from flows.spec import RunSpec, load_spec
@@ -30,6 +31,7 @@ from tasks.models import check_layers, check_window, identify
 from tasks.moments import MERGE, NULL_SPACE, SECOND_MOMENT, SPECTRUM, TOKENS, warn_of_small_corpus
 from tasks.requests import choose, load_requests, requests_stage
 from tasks.stage import recipe
+from tasks.terminal import quoted
 
 
 def use_threads(spec: RunSpec) -> None:
@@ -264,5 +266,8 @@ def edit_model(spec: str, settings: Sequence[str] = (), lake: str | None = None)
     path = Path(spec)
     place = Lake.open(lake_folder(lake))
     record = record_run(load_spec(path, settings), place, str(path), report_stage)
-    publish(place, record)
+    try:
+        publish(place, record)
+    except Exception as error:  # noqa: BLE001 - whatever fails here, the run is complete and its record is written
+        print_line(f"[yellow]warning:[/] the run's page in Prefect has no tables: {quoted(first_line(error))}")
     return asdict(record)

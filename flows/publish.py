@@ -10,19 +10,20 @@ from prefect.artifacts import create_markdown_artifact, create_table_artifact
 
 from storage.runs import RunRecord
 from storage.store import Lake
-from tasks.report import charts, results, work
+from tasks.report import charts, results, spaces, work
 from tasks.report.course import Course
-from tasks.report.page import interval
+from tasks.report.page import WORST, interval, shown
 
 MIDDLE = "#808890"
 """Ink that can be read on Prefect's light and dark ground: a picture there knows nothing of its page."""
 
 
 def publish(lake: Lake, record: RunRecord) -> None:
-    """Three tables and a page of curves, under keys of the run's name, so that Prefect keeps the history of each."""
+    """Four tables and a page of plots, under keys of the run's name, so that Prefect keeps the history of each."""
     course = Course.of(lake, record.run_id)
     about = f"{record.name}, run {record.run_id}: `editflow report {record.run_id}` has all of it"
     tables = {"before-after": _before_after(course), "batches": _batches(course), "stages": work.stages(course)}
+    tables["worst-facts"] = _worst(course)
     for name, table in tables.items():
         create_table_artifact(table, key=f"{record.name}-{name}", description=about)
     create_markdown_artifact(_curves(course), key=f"{record.name}-curves", description=about)
@@ -44,13 +45,30 @@ def _batches(course: Course) -> list[dict[str, Any]]:
     return [dict(row) | {"success": round(row["success"], 2)} for row in results.by_batch(course)]
 
 
+def _worst(course: Course) -> list[dict[str, Any]]:
+    rows = results.worst(course, WORST)
+    return [
+        {key: shown(value) for key, value in (row | {"reasons": "; ".join(row["reasons"])}).items()} for row in rows
+    ]
+
+
 def _curves(course: Course) -> str:
     points, perplexities = results.by_batch(course), results.perplexity_by_batch(course)
+    kept, spectra = results.retention(course), spaces.spectrum_points(course)
     pictures = [(f"{metric} after each batch", charts.course(points, metric)) for metric in course.metrics]
     if perplexities:
         pictures.append(("held-out perplexity", charts.line(perplexities, "perplexity", "held-out perplexity")))
     norms = charts.line(results.norms(course), "norm", "‖Δ‖ / ‖W‖ in %", by="layer")
     pictures.append(("how far each batch moved each layer's weight", norms))
+    use = charts.line(spaces.null_space_use(course), "share", "‖P k‖² / ‖k‖² in %", by="layer")
+    pictures.append(("share of the keys' energy that lies in the null space", use))
+    asked_again = dict.fromkeys(row["metric"] for row in kept)
+    pictures += [
+        (f"{metric} of each batch's facts, asked again later", charts.heat_map(kept, metric)) for metric in asked_again
+    ]
+    for layer in dict.fromkeys(row["layer"] for row in spectra):
+        picture = charts.spectrum([row for row in spectra if row["layer"] == layer])
+        pictures.append((f"spectrum of layer {layer}", picture))
     return _markdown(pictures)
 
 

@@ -5,7 +5,8 @@ TaskError
 ├── BadRecord        a line of a file that cannot be read
 ├── FetchFailed      a download that did not come, or came with the wrong content
 ├── StateMismatch    a state that does not materialise to the weights it was archived with
-└── NothingToReport  a run whose record or artifacts lack what a report shows
+├── NothingToReport  a run whose record or artifacts lack what a report shows
+└── ArtifactGone     a run one of whose artifacts is no longer in the lake
 """
 
 
@@ -34,3 +35,10 @@ class NothingToReport(TaskError):
 
     def __init__(self, run: str, lack: str) -> None:
         super().__init__(f"run {run} has no {lack} to report: it was not made by `editflow run`, or by another version")
+
+
+class ArtifactGone(TaskError):
+    """A run one of whose artifacts is no longer in the lake."""
+
+    def __init__(self, run: str, what: str) -> None:
+        super().__init__(f"run {run}: {what.partition(';')[0]}; run its spec again, which makes what is missing")

@@ -8,7 +8,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from flows.commands.read import LakeFlag, find_run, open_lake
+from flows.commands.read import LakeFlag, RunName, find_run, open_lake
 from flows.errors import UsageError
 from flows.hints import print_next, typed
 from flows.output import print_json, print_line
@@ -16,7 +16,7 @@ from tasks.terminal import quoted
 
 
 def report(
-    run: str,
+    run: RunName,
     /,
     *,
     out: Annotated[Path | None, Parameter(help="The file to write (default: NAME-report.html in this folder).")] = None,

@@ -165,7 +165,9 @@ def graph(nodes: Rows) -> str:
     corners = ("x", "y", "x2", "y2")
     edges = [dict(zip(corners, (*place[p["id"]], *place[n["id"]]), strict=True)) for n in nodes for p in n["parents"]]
     width, height = max(640, 26 * int(max(p["x"] for p in points) + 2)), 34 * len(kinds)
-    axis = alt.Axis(values=list(range(len(kinds))), labelExpr=_labels(kinds), grid=False, domain=False, ticks=False)
+    axis = alt.Axis(
+        values=list(range(len(kinds))), labelExpr=_labels(kinds), grid=False, domain=False, ticks=False, aria=False
+    )
     y = alt.Y("y:Q", axis=axis, title=None, scale=alt.Scale(domain=[len(kinds) - 0.4, -0.6], nice=False, zero=False))
     x = alt.X(
         "x:Q", axis=None, scale=alt.Scale(domain=[-0.8, max(p["x"] for p in points) + 0.8], nice=False, zero=False)

@@ -8,10 +8,11 @@ from functools import cached_property
 from itertools import accumulate
 from typing import Any
 
+from storage.errors import UnknownArtifact
 from storage.kinds import kind
 from storage.runs import RunRecord, Runs
 from storage.store import Lake, Manifest
-from tasks.errors import NothingToReport
+from tasks.errors import ArtifactGone, NothingToReport
 from tasks.stage import Parents
 
 READ = ("model", "evaluation", "perplexity", "state", "target_values", "keys", "spectrum", "null_space", "requests")
@@ -28,9 +29,12 @@ class Course:
 
     @classmethod
     def of(cls, lake: Lake, run_id: str) -> Course:
-        """The course of a run; raises UnknownRun, UnknownArtifact, or NothingToReport for one that is not ours."""
+        """The course of a run; raises UnknownRun, ArtifactGone, or NothingToReport for one that is not ours."""
         record = Runs(lake.files).get(run_id)
-        course = cls(lake, record, {use.artifact: lake.manifest(use.artifact) for use in record.uses})
+        try:
+            course = cls(lake, record, {use.artifact: lake.manifest(use.artifact) for use in record.uses})
+        except UnknownArtifact as error:
+            raise ArtifactGone(run_id, str(error)) from None
         kinds = {manifest.kind for manifest in course.manifests.values()}
         lacking = [kind for kind in ("model", "state", "evaluation") if kind not in kinds]
         lacking += [part for part in ("target_values", "edit", "model") if part not in record.spec]

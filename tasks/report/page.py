@@ -64,11 +64,12 @@ def content(course: Course, answers: Iterable[Mapping[str, Any]]) -> dict[str, A
         ],
         "examples": [example(course, row) for row in answers],
         "worst": results.worst(course, WORST),
+        "asked": course.metrics,
         "durations": charts.durations(stages),
         "stages": stages,
         "nodes": nodes,
         "graph": charts.graph(nodes),
-        "toml": toml(course.record.spec),
+        "toml": "\n".join(map(safe, toml(course.record.spec).split("\n"))),
     }
 
 

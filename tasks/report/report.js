@@ -26,22 +26,23 @@ function choose(id) {
   open("lineage");
   item.hidden = false;
   item.open = true;
+  item.querySelector("summary").focus({ preventScroll: true });
   nodes.forEach((a, other) => a.classList.toggle("chosen", other === id));
   light(new Set([id, ...item.dataset.near.split(" ").filter(Boolean).map((near) => "artifact-" + near)]));
   item.scrollIntoView({ block: "nearest" });
 }
 
 function follow() {
-  const id = decodeURIComponent(location.hash.slice(1));
+  const id = location.hash.slice(1);
   if (id.startsWith("artifact-") && byId(id)) choose(id);
-  else open(id);
+  else if (!id || panels.some((p) => p.id === id)) open(id);
 }
 
 function search() {
   const wanted = byId("search").value.trim().toLowerCase();
   const found = new Set();
   all(".artifact").forEach((item) => {
-    const hit = item.textContent.toLowerCase().includes(wanted);
+    const hit = item.dataset.text.toLowerCase().includes(wanted);
     item.hidden = !hit;
     if (hit) found.add(item.id);
   });
@@ -50,8 +51,11 @@ function search() {
 }
 
 document.body.classList.add("tabs");
+open("");
 addEventListener("hashchange", follow);
 follow();
+// Also when its link is where the page is already: then nothing changes that a listener would hear of.
+nodes.forEach((a, id) => a.addEventListener("click", () => location.hash === "#" + id && choose(id)));
 tabs.forEach((tab, n) => {
   tab.addEventListener("click", (event) => {
     event.preventDefault();
@@ -95,12 +99,17 @@ copy.addEventListener("click", async () => {
 });
 
 const hint = byId("hint");
-document.addEventListener("pointerover", (event) => {
-  const mark = event.target.closest && event.target.closest('[role="graphics-symbol"][aria-label]');
+function tell(event) {
+  const at = event.target.closest && event.target.closest('[role="graphics-symbol"][aria-label], .graph a');
+  const mark = at && (at.hasAttribute("aria-label") ? at : at.querySelector("[aria-label]"));
   hint.hidden = !mark;
   if (!mark) return;
   hint.textContent = mark.getAttribute("aria-label");
   const place = mark.getBoundingClientRect();
   hint.style.left = Math.max(4, Math.min(place.left + place.width / 2, innerWidth - hint.offsetWidth - 8)) + "px";
   hint.style.top = Math.max(4, place.top - hint.offsetHeight - 6) + "px";
-});
+}
+document.addEventListener("pointerover", tell);
+document.addEventListener("focusin", tell);
+document.addEventListener("focusout", () => { hint.hidden = true; });
+document.addEventListener("keydown", (event) => { if (event.key === "Escape") hint.hidden = true; });

@@ -106,13 +106,14 @@ def worst(course: Course, count: int) -> list[Row]:
     """The facts that did worst at the end, and what is known of why."""
     rows = [_verdict(course, request, row) for request, row in course.requests.items()]
     rows = [row for row in rows if row["reasons"]]
-    return sorted(rows, key=lambda row: (row["said"], -row["hurt"], -row["nll_new"]))[:count]
+    return sorted(rows, key=lambda row: (row["said"] is not False, -row["hurt"], -(row["nll_new"] or 0.0)))[:count]
 
 
 def _verdict(course: Course, request: str, row: Mapping[str, Any]) -> Row:
     prompts = course.prompts(request)
     own = prompts.get((course.last, "efficacy"), [])
-    said, nll = all(p["success"] for p in own), own[0]["nll_new"] if own else float("nan")
+    # Of a fact that nobody asked for nothing is known.
+    said, nll = all(p["success"] for p in own) if own else None, own[0]["nll_new"] if own else None
     missed = [p for p in prompts.get((course.last, "paraphrase"), []) if not p["success"]]
     kept = {p["prompt_index"] for p in prompts.get((0, "neighbourhood"), []) if p["success"]}
     near = prompts.get((course.last, "neighbourhood"), [])
@@ -120,7 +121,7 @@ def _verdict(course: Course, request: str, row: Mapping[str, Any]) -> Row:
     value = course.values.get(request, {})
     after_batch = prompts.get((row["batch"], "efficacy"), own)
     reasons = []
-    if not said:
+    if said is False:
         lost = all(p["success"] for p in after_batch) and row["batch"] < course.last
         reasons.append("said after its batch, lost by a later one" if lost else "the old answer is still likelier")
     if value.get("stopped") == "steps" and value["loss"] > course.stop_at:
@@ -132,7 +133,7 @@ def _verdict(course: Course, request: str, row: Mapping[str, Any]) -> Row:
     if hurt:
         reasons.append(f"{len(hurt)} of {len(near)} neighbours hurt: " + "; ".join(hurt))
     # What is at the clamp and fine in every other way is no failure.
-    counts = not said or bool(missed) or bool(hurt)
+    counts = said is False or bool(missed) or bool(hurt)
     shown = {key: row[key] for key in ("batch", "relation", "subject", "target_new", "target_true")}
     return shown | {
         "prompt": row["prompt"].replace("{}", row["subject"], 1), "said": said, "nll_new": nll, "hurt": len(hurt),

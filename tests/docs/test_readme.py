@@ -15,8 +15,9 @@ from docs.blocks import ROOT
 @pytest.mark.parametrize("document", ["README.md", "docs/tutorial.md"])
 def test_the_output_is_that_of_this_spec(document: str) -> None:
     spec = tomllib.loads((ROOT / "specs" / "demo.toml").read_text(encoding="utf-8"))
-    digest = hashlib.sha256(json.dumps(spec, sort_keys=True).encode()).hexdigest()[:12]
+    facts = (ROOT / "specs" / spec["requests"]["source"]).read_bytes()
+    digest = hashlib.sha256(json.dumps(spec, sort_keys=True).encode() + facts).hexdigest()[:12]
     text = (ROOT / document).read_text(encoding="utf-8")
     assert re.findall(r"<!-- output of specs/demo.toml (\w+) -->", text) == [digest], (
-        f"specs/demo.toml has changed: run `make demo`, paste its last lines into {document} and put the new digest"
+        f"the demo's spec or facts have changed: run it, paste its last lines into {document} and put the new digest"
     )

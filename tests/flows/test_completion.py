@@ -90,7 +90,7 @@ def test_commands_and_options(bash: Path) -> None:
     assert offered(bash, "nonsense", "--nonsense") == []
 
 
-@pytest.mark.parametrize("command", ["show", "ask"])
+@pytest.mark.parametrize("command", ["show", "ask", "report"])
 def test_runs_of_the_lake_that_was_typed(bash: Path, lake: Lake, command: str) -> None:
     assert offered(bash, command, "--lake", lake.uri, "") == ["last", "run-2", "run-1", "tiny"]
     assert offered(bash, command, "--lake", lake.uri, "run-1") == ["run-1"]

@@ -59,7 +59,7 @@ def test_a_runs_page_has_its_tables_and_curves(reference) -> None:
     from prefect.client.orchestration import get_client
     from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey
 
-    names = ("before-after", "batches", "stages", "curves")
+    names = ("before-after", "batches", "stages", "worst-facts", "curves")
     with get_client(sync_client=True) as client:
         wanted = ArtifactFilter(key=ArtifactFilterKey(any_=[f"tiny-{name}" for name in names]))
         found = client.read_artifacts(artifact_filter=wanted)
@@ -69,7 +69,22 @@ def test_a_runs_page_has_its_tables_and_curves(reference) -> None:
     table = {row["metric"]: row["after"] for row in json.loads(mine["before-after"].data)}
     after = reference.record["summary"]["after"]
     assert float(table["efficacy success %"].split()[0]) == pytest.approx(after["efficacy"]["success"], rel=1e-3)
-    assert mine["curves"].data.count("data:image/svg+xml;base64,") == 5
+    # Three metrics' curves, perplexity, norms, use of the null space, three heat maps, three layers' spectra.
+    assert mine["curves"].data.count("data:image/svg+xml;base64,") == 3 + 1 + 1 + 1 + 3 + 3
+    assert {row["said"] for row in json.loads(mine["worst-facts"].data)} <= {"True", "False"}
+
+
+def test_a_page_that_cannot_be_written_fails_no_run(
+    world: World, server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_arguments: object) -> None:
+        raise ConnectionError("nobody answers")
+
+    monkeypatch.setattr("flows.edit_model.publish", refuse)
+    answer = tiny_world.editflow("run", world.spec, "--lake", tmp_path / "lake", "--set", "requests.count=2")
+    assert answer.code == 0
+    assert "no tables: nobody answers" in answer.err
+    assert "2 facts in 1 batch" in answer.out
 
 
 def test_a_lost_payload_is_not_served_from_prefects_cache(world: World, reference, copied: Path) -> None:

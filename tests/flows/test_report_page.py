@@ -52,13 +52,36 @@ def test_search_finds_by_label_and_setting(page: Page) -> None:
     whole = page.locator(".artifact:visible").count()
     page.fill("#search", "weight change")
     found = page.locator(".artifact:visible").count()
-    assert 0 < found < whole
+    assert found == 3  # one a batch, and nothing that was only made from one
+    assert found < whole
     expect(page.locator("#found")).to_have_text(f"{found} found")
     assert page.locator(".graph a.lit").count() == found
     page.fill("#search", "no such thing")
     assert page.locator(".artifact:visible").count() == 0
     page.fill("#search", "")
     assert page.locator(".artifact:visible").count() == whole
+
+
+def test_a_node_says_its_name_to_the_keyboard_and_can_be_chosen_twice(page: Page) -> None:
+    page.click("#tab-lineage")
+    node = page.locator('.graph a:has([aria-label^="state 2,"])')
+    node.focus()
+    expect(page.locator("#hint")).to_contain_text("state 2")
+    page.keyboard.press("Enter")
+    assert page.evaluate("document.activeElement.tagName") == "SUMMARY"
+    page.fill("#search", "model")
+    node.click()
+    assert page.locator(".graph a.chosen").count() == 1
+    assert page.locator(".graph a.lit").count() > 3
+
+
+@pytest.mark.parametrize("place", ["#main", "#%", "#nothing"])
+def test_other_places_in_the_address_change_no_tab(page: Page, place: str) -> None:
+    page.click("#tab-layers")
+    page.evaluate(f"location.hash = '{place}'")
+    assert visible(page) == ["layers"]
+    page.reload()
+    assert visible(page) == ["overview"]
 
 
 def test_the_ground_can_be_changed(page: Page) -> None:
