@@ -10,9 +10,10 @@ from prefect.artifacts import create_markdown_artifact, create_table_artifact
 
 from storage.runs import RunRecord
 from storage.store import Lake
-from tasks.report import charts, results, spaces, work
+from tasks.report import results, work
 from tasks.report.course import Course
 from tasks.report.page import WORST, interval, shown
+from tasks.report.pictures import draw
 
 MIDDLE = "#808890"
 """Ink that can be read on Prefect's light and dark ground: a picture there knows nothing of its page."""
@@ -53,22 +54,13 @@ def _worst(course: Course) -> list[dict[str, Any]]:
 
 
 def _curves(course: Course) -> str:
-    points, perplexities = results.by_batch(course), results.perplexity_by_batch(course)
-    kept, spectra = results.retention(course), spaces.spectrum_points(course)
-    pictures = [(f"{metric} after each batch", charts.course(points, metric)) for metric in course.metrics]
-    if perplexities:
-        pictures.append(("held-out perplexity", charts.line(perplexities, "perplexity", "held-out perplexity")))
-    norms = charts.line(results.norms(course), "norm", "‖Δ‖ / ‖W‖ in %", by="layer")
-    pictures.append(("how far each batch moved each layer's weight", norms))
-    use = charts.line(spaces.null_space_use(course), "share", "‖P k‖² / ‖k‖² in %", by="layer")
-    pictures.append(("share of the keys' energy that lies in the null space", use))
-    asked_again = dict.fromkeys(row["metric"] for row in kept)
-    pictures += [
-        (f"{metric} of each batch's facts, asked again later", charts.heat_map(kept, metric)) for metric in asked_again
-    ]
-    for layer in dict.fromkeys(row["layer"] for row in spectra):
-        picture = charts.spectrum([row for row in spectra if row["layer"] == layer])
-        pictures.append((f"spectrum of layer {layer}", picture))
+    drawn = draw(course)
+    pictures = [(f"{metric} after each batch", svg) for metric, svg in drawn.courses]
+    pictures += [("held-out perplexity", drawn.perplexity)] if drawn.perplexity else []
+    pictures.append(("how far each batch moved each layer's weight", drawn.norms))
+    pictures.append(("share of the keys' energy that lies in the null space", drawn.use))
+    pictures += [(f"{metric} of each batch's facts, asked again later", svg) for metric, svg in drawn.heat_maps]
+    pictures += [(f"spectrum of layer {layer}", svg) for layer, svg in drawn.spectra]
     return _markdown(pictures)
 
 

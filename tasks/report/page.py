@@ -14,6 +14,7 @@ from typing import Any
 from editing.metrics.intervals import Interval
 from tasks.report import charts, results, spaces, work
 from tasks.report.course import Course
+from tasks.report.pictures import draw
 from tasks.terminal import safe
 
 LONGEST = 300
@@ -41,27 +42,14 @@ def render(course: Course, answers: Iterable[Mapping[str, Any]]) -> str:
 
 def content(course: Course, answers: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
     """Everything that the template shows."""
-    points, kept = results.by_batch(course), results.retention(course)
-    spectra = spaces.spectrum_points(course)
     nodes, stages = work.nodes(course), work.stages(course)
-    perplexities = results.perplexity_by_batch(course)
-    use = spaces.null_space_use(course)
-    layers = spaces.layers(course)
     return {
         "about": about(course),
         "before_after": results.before_after(course),
-        "courses": [(metric, charts.course(points, metric)) for metric in course.metrics],
-        "perplexity": charts.line(perplexities, "perplexity", "held-out perplexity") if perplexities else "",
-        "norms": charts.line(results.norms(course), "norm", "‖Δ‖ / ‖W‖ in %", by="layer"),
-        "use": charts.line(use, "share", "‖P k‖² / ‖k‖² in %", by="layer"),
-        "heat_maps": [(m, charts.heat_map(kept, m)) for m in course.metrics if any(r["metric"] == m for r in kept)],
-        "points": points,
-        "perplexities": perplexities,
-        "layers": layers,
-        "spectra": [
-            (layer["layer"], charts.spectrum([row for row in spectra if row["layer"] == layer["layer"]]))
-            for layer in layers
-        ],
+        **draw(course)._asdict(),
+        "points": results.by_batch(course),
+        "perplexities": results.perplexity_by_batch(course),
+        "layers": spaces.layers(course),
         "examples": [example(course, row) for row in answers],
         "worst": results.worst(course, WORST),
         "asked": course.metrics,
