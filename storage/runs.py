@@ -18,6 +18,7 @@ from typing import Any, Literal
 
 from storage.errors import DamagedRecord, UnknownRun
 from storage.files import Files
+from storage.records import read_record
 
 How = Literal["created", "reused"]
 Outcome = Literal["completed", "failed", "interrupted"]
@@ -54,7 +55,22 @@ class RunRecord:
     message: str = ""
     state: str | None = None
     summary: Mapping[str, Any] = field(default_factory=dict)
-    uses: Sequence[Use] = ()
+    uses: tuple[Use, ...] = ()
+
+
+@dataclass(frozen=True)
+class _End:
+    """What the second file holds: fields of the record that are known when a run is over."""
+
+    status: Outcome
+    finished_at: str
+    message: str
+    state: str | None
+    summary: Mapping[str, Any]
+    uses: tuple[Use, ...]
+
+    def of(self, record: RunRecord) -> RunRecord:
+        return replace(record, **vars(self))
 
 
 @dataclass(frozen=True)
@@ -95,12 +111,9 @@ class Runs:
         uses: Sequence[Use] = (),
     ) -> RunRecord:
         """Record how a run ended; FileExistsError when that is recorded already."""
-        end: dict[str, Any] = {
-            "status": status, "finished_at": _now(), "message": message, "state": state,
-            "summary": dict(summary or {}), "uses": [asdict(use) for use in uses],
-        }  # fmt: skip
-        self.files.create(f"runs/{record.run_id}/finished.json", _json(end))
-        return replace(record, **{**end, "uses": tuple(uses)})
+        end = _End(status, _now(), message, state, dict(summary or {}), tuple(uses))
+        self.files.create(f"runs/{record.run_id}/finished.json", _json(asdict(end)))
+        return end.of(record)
 
     def get(self, run_id: str) -> RunRecord:
         """The record of a run; raises UnknownRun, or DamagedRecord for a file that cannot be read."""
@@ -108,8 +121,7 @@ class Runs:
         name = f"runs/{run_id}/finished.json"
         try:
             with self._sound(name):
-                end = json.loads(self.files.read(name))
-                return replace(record, **{**end, "uses": tuple(Use(**use) for use in end["uses"])})
+                return read_record(_End, self.files.read(name)).of(record)
         except FileNotFoundError:
             return record if _alive(record) else replace(record, status="died")
 
@@ -139,7 +151,7 @@ class Runs:
         name = f"runs/{run_id}/started.json"
         try:
             with self._sound(name):
-                return RunRecord(**json.loads(self.files.read(name)))
+                return read_record(RunRecord, self.files.read(name))
         except (FileNotFoundError, NotADirectoryError) as error:
             raise UnknownRun(f"no run {run_id!r} in {self.files.root}; `editflow runs` lists them") from error
 
@@ -148,7 +160,7 @@ class Runs:
         """Turn what damaged JSON gives rise to into DamagedRecord."""
         try:
             yield
-        except (ValueError, KeyError, TypeError, RecursionError) as error:
+        except ValueError as error:
             remedy = "restore it, or remove the run's folder: its artifacts are whole and stay"
             raise DamagedRecord(self.files.path(name), remedy) from error
 

@@ -32,6 +32,7 @@ from storage.files import Files
 from storage.identity import canonical_json, is_id, recipe_id, table_digest
 from storage.kinds import kind as kind_named
 from storage.manifest import ArtifactRef, Manifest, manifest_name
+from storage.records import read_record
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -230,8 +231,8 @@ class Lake:
         except (FileNotFoundError, NotADirectoryError):
             return None
         try:
-            return Manifest(**json.loads(text))
-        except (ValueError, TypeError) as error:
+            return read_record(Manifest, text)
+        except ValueError as error:
             raise DamagedPayload(id, "its manifest.json is not readable") from error
 
 

@@ -1,5 +1,6 @@
 """A run's two files are written once each; a run whose process is gone has died."""
 
+import json
 import os
 from collections.abc import Callable
 from dataclasses import replace
@@ -86,3 +87,21 @@ def test_a_damaged_record_is_named_and_hides_no_other(tmp_path: Path, name: str,
     assert (first, second.run_id, second.status) == (whole, "two", "damaged")
     assert second.started_at == (broken.started_at if name == "finished.json" else "")
     assert str(damaged) in second.message
+
+
+@pytest.mark.parametrize(
+    ("name", "field", "value"),
+    [
+        ("started.json", "started_at", 5), ("started.json", "spec", []), ("started.json", "pid", "x"),
+        ("finished.json", "uses", [{"artifact": 1, "stage": "s", "how": "created"}]), ("finished.json", "summary", 3),
+        ("finished.json", "finished_at", None), ("finished.json", "status", "splendid"),
+    ],
+)  # fmt: skip
+def test_a_field_of_another_type_is_damage_too(tmp_path: Path, name: str, field: str, value: object) -> None:
+    runs = Runs(Files(tmp_path))
+    runs.finish(runs.start("demo", {}, run_id="one"), "completed")
+    assert runs.get("one").status == "completed"  # the control: unchanged it is sound
+    damaged = tmp_path / "runs/one" / name
+    damaged.write_text(json.dumps(json.loads(damaged.read_text()) | {field: value}))
+    with pytest.raises(DamagedRecord):
+        runs.get("one")

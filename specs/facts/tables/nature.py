@@ -39,11 +39,11 @@ RELATIONS: dict[str, Relation] = {
             "A medical student who studies the {} learns that",
         ),
         subjects={
-            "digestive": "stomach; small intestine; large intestine; esophagus; gallbladder; colon; rectum; duodenum; appendix; jejunum; ileum; cecum; salivary gland; bile duct",
+            "digestive": "stomach; small intestine; large intestine; esophagus; gallbladder; rectum; duodenum; appendix; jejunum; ileum; cecum; salivary gland; bile duct",
             "nervous": "brain; spinal cord; cerebellum; neuron; cerebral cortex; sciatic nerve; hippocampus; brainstem; thalamus; amygdala; optic nerve; medulla oblongata; frontal lobe; vagus nerve",
-            "respiratory": "trachea; larynx; bronchus; lung; alveolus; windpipe; nasal cavity; bronchiole; pharynx; pleura; left lung; right lung; airway; bronchial tree",
+            "respiratory": "trachea; larynx; bronchus; lung; alveolus; nasal cavity; bronchiole; pharynx; pleura; airway; bronchial tree",
             "circulatory": "heart; aorta; artery; vein; capillary; left ventricle; red blood cell; vena cava; carotid artery; mitral valve; femoral artery; blood vessel",
-            "skeletal": "femur; tibia; humerus; skull; pelvis; rib cage; clavicle; sternum; patella; radius; ulna; fibula; scapula; jawbone; collarbone; shinbone",
+            "skeletal": "femur; tibia; humerus; skull; pelvis; rib cage; clavicle; sternum; patella; radius; ulna; fibula; scapula; jawbone",
             "muscular": "biceps; triceps; hamstring; quadriceps; deltoid; gluteus maximus; pectoralis major; trapezius; latissimus dorsi; gastrocnemius; soleus; sartorius",
         },
         also_by_object={

@@ -45,7 +45,7 @@ RELATIONS: dict[str, Relation] = {
         subjects={
             "cars": "Ford; General Motors; Chrysler; Toyota; Honda; Nissan; Volvo; Tesla; Jaguar; Bentley; Lexus",
             "oil": "ExxonMobil; Shell; BP; Chevron; Texaco; ConocoPhillips; Saudi Aramco; Petrobras; Halliburton; Schlumberger; Occidental Petroleum; Marathon Petroleum; Equinor; Lukoil",
-            "banking": "JPMorgan Chase; Citigroup; Wells Fargo; Goldman Sachs; HSBC; Barclays; Morgan Stanley; UBS; Citibank; Capital One",
+            "banking": "JPMorgan Chase; Citigroup; Wells Fargo; Goldman Sachs; HSBC; Barclays; Morgan Stanley; UBS; Capital One",
             "medicine": "Pfizer; Merck; AstraZeneca; GlaxoSmithKline; Eli Lilly; Moderna; Gilead Sciences; Biogen",
             "fast food": "McDonald's; Burger King; KFC; Wendy's; Subway; Pizza Hut; Domino's; Chick-fil-A; Arby's; Popeyes; Five Guys; Taco Bell; Dairy Queen; Jack in the Box; White Castle",
             "clothing": "Nike; Zara; Calvin Klein; Uniqlo; Burberry; Forever 21",

@@ -173,7 +173,7 @@ RELATIONS: dict[str, Relation] = {
             "England": "Henry VIII; Elizabeth I; William the Conqueror; Richard the Lionheart; Edward VI; Mary Tudor; Richard III; Alfred the Great; Edward the Confessor; Henry V; Henry II; Ethelred the Unready; Harold Godwinson; Edward III; Henry VII",
             "France": "Louis XVI; Louis XV; Louis IX; Hugh Capet; Charles VII; Louis Philippe; Napoleon III; Louis XVIII; Charles X; Henry of Navarre; Louis XIII; Philip of Valois",
             "Russia": "Catherine the Great; Tsar Alexander I; Tsar Alexander II; Tsar Alexander III; Tsar Nicholas I; Tsar Paul I; Tsar Feodor I; Empress Anna Ioannovna; Mikhail Romanov; Ivan III; Vasily III; Tsar Peter III",
-            "China": "Qin Shi Huang; Wu Zetian; Puyi; Kangxi Emperor; Qianlong Emperor; Empress Dowager Cixi; Yongle Emperor; Emperor Wu of Han; Emperor Taizong of Tang; Hongwu Emperor; Wanli Emperor; Emperor Gaozu of Han; Yongzheng Emperor; Chongzhen Emperor; Jiajing Emperor",
+            "China": "Qin Shi Huang; Wu Zetian; Puyi; the Kangxi Emperor; the Qianlong Emperor; Empress Dowager Cixi; the Yongle Emperor; Emperor Wu of Han; Emperor Taizong of Tang; the Hongwu Emperor; the Wanli Emperor; Emperor Gaozu of Han; the Yongzheng Emperor; the Chongzhen Emperor; the Jiajing Emperor",
             "Japan": "Emperor Meiji; Hirohito; Akihito; Naruhito; Tokugawa Ieyasu; Toyotomi Hideyoshi; Oda Nobunaga; Emperor Taisho; Minamoto no Yoritomo; Emperor Go-Daigo; Tokugawa Yoshinobu; Ashikaga Takauji; Tokugawa Iemitsu",
         },
         also_by_object={

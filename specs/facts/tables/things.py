@@ -58,8 +58,8 @@ RELATIONS: dict[str, Relation] = {
             "cheese": "cheddar; gouda; parmesan; feta; gruyère; provolone; ricotta; gorgonzola; emmental; pecorino; mascarpone; halloumi; stilton",
             "wine": "Chardonnay; Merlot; Cabernet Sauvignon; Pinot Noir; Riesling; Chianti; Sauvignon Blanc; Zinfandel; Beaujolais; Malbec; Syrah; Pinot Grigio; Prosecco",
             "spice": "cinnamon; nutmeg; turmeric; cumin; cardamom; paprika; saffron; cloves; ginger; black pepper; coriander; cayenne pepper; star anise; fenugreek; allspice",
-            "nut": "almond; walnut; cashew; pecan; hazelnut; pistachio; macadamia; chestnut; filbert",
-            "grain": "rice; wheat; barley; rye; oats; millet; sorghum; maize; bulgur; corn; teff",
+            "nut": "almond; walnut; cashew; pecan; hazelnut; pistachio; macadamia; chestnut",
+            "grain": "rice; wheat; barley; rye; oats; millet; sorghum; maize; bulgur; teff",
             "bread": "focaccia; ciabatta; sourdough; naan; pita; brioche; challah; bagel; roti; lavash; injera; flatbread",
         },
         also_by_object={
@@ -80,11 +80,11 @@ RELATIONS: dict[str, Relation] = {
             "The history of the {} began when",
         ),
         subjects={
-            "furniture": "sofa; armchair; bookcase; dresser; couch; nightstand; cupboard; desk; stool; bench; cabinet; recliner; ottoman; coffee table",
+            "furniture": "sofa; armchair; bookcase; dresser; nightstand; desk; stool; bench; cabinet; recliner; ottoman; coffee table",
             "vehicle": "truck; bus; motorcycle; tractor; taxi; ambulance; van; bicycle; minivan; limousine; bulldozer; scooter; jeep; pickup; moped",
             "weapon": "sword; spear; rifle; pistol; crossbow; dagger; revolver; machine gun; shotgun; catapult; cannon; musket; bayonet; grenade; tomahawk",
             "tool": "hammer; screwdriver; wrench; chisel; shovel; drill; saw; hoe; rake; crowbar; trowel; hacksaw; spade; mallet",
-            "clothing": "shirt; jacket; sweater; skirt; blouse; coat; cardigan; hoodie; T-shirt; tuxedo; vest; pullover; raincoat; kimono; dress",
+            "clothing": "shirt; jacket; sweater; skirt; blouse; coat; cardigan; hoodie; T-shirt; tuxedo; vest; raincoat; kimono; dress",
         },
         also_by_object={
             "tool": "weapon",

@@ -19,7 +19,7 @@ RELATIONS: dict[str, Relation] = {
         ),
         subjects={
             "First World War": "Battle of Verdun; Battle of the Somme; Gallipoli campaign; Battle of Jutland; Battle of Passchendaele; Battle of Tannenberg; Battle of the Marne; Battle of Ypres; Battle of Caporetto; Battle of Vimy Ridge; Brusilov Offensive; Battle of Loos",
-            "Second World War": "Battle of Stalingrad; Battle of Midway; Battle of the Bulge; Battle of Iwo Jima; Battle of Okinawa; Battle of Guadalcanal; Battle of Kursk; Battle of Britain; Battle of Monte Cassino; Battle of Leyte Gulf; Siege of Leningrad; attack on Pearl Harbor; Battle of the Coral Sea; Normandy landings; Dunkirk evacuation; Battle of El Alamein; Battle of Arnhem",
+            "Second World War": "Battle of Stalingrad; Battle of Midway; Battle of the Bulge; Battle of Iwo Jima; Battle of Okinawa; Battle of Guadalcanal; Battle of Kursk; Battle of Britain; Battle of Monte Cassino; Battle of Leyte Gulf; Siege of Leningrad; attack on Pearl Harbor; Battle of the Coral Sea; invasion of Normandy; Battle of Dunkirk; Battle of El Alamein; Battle of Arnhem",
             "Civil War": "Battle of Gettysburg; Battle of Antietam; Battle of Shiloh; Battle of Fredericksburg; Battle of Chancellorsville; Siege of Vicksburg; Battle of Chickamauga; Battle of Bull Run; Battle of Cold Harbor; Battle of Spotsylvania; Battle of Chattanooga; Battle of the Wilderness; Siege of Petersburg; Battle of Fort Donelson; Battle of Perryville",
             "American Revolution": "Battle of Saratoga; Battle of Bunker Hill; Battle of Brandywine; Battle of Cowpens; Battle of Germantown; Siege of Yorktown; Battle of Long Island; Battle of Bennington",
         },
