@@ -47,10 +47,9 @@ def _batches(course: Course) -> list[dict[str, Any]]:
 
 
 def _worst(course: Course) -> list[dict[str, Any]]:
-    rows = results.worst(course, WORST)
-    return [
-        {key: shown(value) for key, value in (row | {"reasons": "; ".join(row["reasons"])}).items()} for row in rows
-    ]
+    lists = ("reasons", "hurt")
+    rows = [row | {key: "; ".join(row[key]) for key in lists} for row in results.worst(course, WORST)]
+    return [{key: shown(value) for key, value in row.items()} for row in rows]
 
 
 def _curves(course: Course) -> str:

@@ -55,7 +55,8 @@ def model(_place: Place) -> Iterator[Finding]:
 
 def _packaged(check: str, item: Packaged) -> Finding:
     if not item.path.exists():
-        return problem(check, f"{item.name} is not in the cache ({item.path.parent})", FETCH)
+        # Specs that name a model and a corpus of their own do without.
+        return warning(check, f"the default {check} {item.name} is not in the cache ({item.path.parent})", FETCH)
     if not item.is_whole():
         return problem(check, f"{item.path} is cut off or damaged", "`editflow fetch` obtains it anew")
     return ok(check, f"{item.name} in {item.path.parent}")

@@ -17,6 +17,7 @@ Rows = Sequence[Mapping[str, Any]]
 COLOURS = ("#0a84d0", "#e07b00", "#0a9e73", "#c65fa2", "#8a7fd6", "#b59b00", "#d1495b", "#5b8c9e")
 """Told apart by those who see few colours, and on light and dark ground."""
 WIDTH, HEIGHT = 270, 170
+MOST_POINTS = 60
 BASE = "https://vega.github.io/vega-datasets/"  # what the renderer puts before a link within the page
 
 _NAMES = re.compile(r'(?<= id=")[^"]+(?=")')
@@ -64,13 +65,22 @@ def _batches(title: str = "batch") -> alt.X:
     return alt.X("batch:Q", title=title, axis=alt.Axis(tickMinStep=1, format="d"))
 
 
+def _points(rows: Rows, size: int) -> alt.OverlayMarkDef | bool:
+    """Marks on a line's figures, as long as they can be told apart."""
+    import altair as alt
+
+    return alt.OverlayMarkDef(size=size) if len({row["batch"] for row in rows}) <= MOST_POINTS else False
+
+
 def course(rows: Rows, metric: str) -> str:
     """A metric's success after each batch, of the batch's own facts and of all so far."""
     import altair as alt
 
-    chart = _chart([row for row in rows if row["metric"] == metric])
+    mine = [row for row in rows if row["metric"] == metric]
     return svg(
-        chart.mark_line(point=alt.OverlayMarkDef(size=45)).encode(
+        _chart(mine)
+        .mark_line(point=_points(mine, 45))
+        .encode(
             x=_batches(),
             y=alt.Y("success:Q", title="success %", scale=alt.Scale(domain=[0, 100])),
             color=alt.Color("facts:N", sort=["all facts so far", "the batch's own facts"]),
@@ -83,7 +93,7 @@ def line(rows: Rows, column: str, title: str, *, by: str | None = None) -> str:
     """A figure batch by batch; with `by`, a line for each of its values."""
     import altair as alt
 
-    chart = _chart(rows).mark_line(point=alt.OverlayMarkDef(size=40))
+    chart = _chart(rows).mark_line(point=_points(rows, 40))
     y = alt.Y(f"{column}:Q", title=title, scale=alt.Scale(zero=False))
     colour = {"color": alt.Color(f"{by}:N", legend=alt.Legend(title=by, columns=8))} if by else {}
     return svg(chart.encode(x=_batches(), y=y, **colour))

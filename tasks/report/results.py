@@ -106,7 +106,7 @@ def worst(course: Course, count: int) -> list[Row]:
     """The facts that did worst at the end, and what is known of why."""
     rows = [_verdict(course, request, row) for request, row in course.requests.items()]
     rows = [row for row in rows if row["reasons"]]
-    return sorted(rows, key=lambda row: (row["said"] is not False, -row["hurt"], -(row["nll_new"] or 0.0)))[:count]
+    return sorted(rows, key=lambda row: (row["said"] is not False, -len(row["hurt"]), -(row["nll_new"] or 0.0)))[:count]
 
 
 def _verdict(course: Course, request: str, row: Mapping[str, Any]) -> Row:
@@ -131,12 +131,12 @@ def _verdict(course: Course, request: str, row: Mapping[str, Any]) -> Row:
     if missed:
         reasons.append(f"{len(missed)} of {len(prompts[course.last, 'paraphrase'])} paraphrases not followed")
     if hurt:
-        reasons.append(f"{len(hurt)} of {len(near)} neighbours hurt: " + "; ".join(hurt))
+        reasons.append(f"{len(hurt)} of {len(near)} neighbours hurt")
     # What is at the clamp and fine in every other way is no failure.
     counts = said is False or bool(missed) or bool(hurt)
     shown = {key: row[key] for key in ("batch", "relation", "subject", "target_new", "target_true")}
     return shown | {
-        "prompt": row["prompt"].replace("{}", row["subject"], 1), "said": said, "nll_new": nll, "hurt": len(hurt),
+        "prompt": row["prompt"].replace("{}", row["subject"], 1), "said": said, "nll_new": nll, "hurt": hurt,
         "loss": value.get("loss"), "delta": value["delta_norm"] / value["h_norm"] if value else None,
         "reasons": reasons if counts else [],
     }  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from importlib.metadata import version
 from typing import Any
 
@@ -9,19 +10,24 @@ import pyarrow as pa
 
 from storage.kinds import kind
 from storage.store import ArtifactRef, Lake
+from tasks.errors import UnknownSource
 from tasks.report.answers import ANSWERS
 from tasks.report.course import Course
 from tasks.report.page import render
-from tasks.stage import Stage, Work
+from tasks.stage import Parents, Stage, Work
 
 FACTS = 12
 TOKENS = 12
 
 
+class NoAnswers(UserWarning):
+    """A report that cannot show what the models say."""
+
+
 def _report(work: Work) -> pa.Table:
     """One HTML page."""
     course = Course.of(work.lake, work.spec["run"])
-    page = render(course, work.table("answers").to_pylist())
+    page = render(course, work.table("answers").to_pylist() if work.many("answers") else [])
     return pa.Table.from_pylist([{"page": page}], schema=kind("report").schema)
 
 
@@ -29,17 +35,25 @@ REPORT = Stage("report", "report", 1, _report)
 
 
 def report(lake: Lake, run: str) -> ArtifactRef:
-    """The report of a completed run, made unless the lake has it. The run's id is part of what it is made from."""
+    """The report of a completed run, made unless the lake has it. The run's id is part of what it is made from.
+
+    Where the lake has no answers and the base model is gone, they are left out, with a warning.
+    """
     course = Course.of(lake, run)
     # As `ask`: a dozen short texts need no accelerator, and the one of the run may not be here.
     how: dict[str, Any] = {"run": run, "device": "cpu"}
     model, state = course.of_kind("model")[0].id, course.record.state
     parents = {"model": model, "state": str(state), "requests": course.whole}
-    said = ANSWERS.perform(lake.uri, {"facts": FACTS, "tokens": TOKENS}, parents, how)
+    answers: dict[str, str] = {}
+    try:
+        answers = {"answers": ANSWERS.perform(lake.uri, {"facts": FACTS, "tokens": TOKENS}, parents, how).id}
+    except UnknownSource as error:
+        warnings.warn(f"the report shows no answers: {error}", NoAnswers, stacklevel=2)
     # Another version of what draws it draws another page.
     drawn_by = {name: version(name) for name in ("altair", "vl-convert-python", "jinja2")}
     spec = {"run": run, "drawn_by": drawn_by}
-    return REPORT.perform(lake.uri, spec, {**course.sources, "answers": said.id}, how)
+    sources: Parents = {**course.sources, **answers}
+    return REPORT.perform(lake.uri, spec, sources, how)
 
 
 def read_page(lake: Lake, artifact: str) -> str:

@@ -131,6 +131,48 @@ def test_what_is_lost_is_told_with_its_reason(reference) -> None:
     assert all(row["reasons"] for row in hurt.values())
 
 
+@pytest.mark.filterwarnings("always::tasks.report.stages.NoAnswers")
+def test_without_the_model_all_else_is_told(world: World, copied: Path, tmp_path: Path) -> None:
+    """A lake that was sent to a colleague comes without the model; answers that it holds are shown all the same."""
+    away = world.model.rename(tmp_path / "away")
+    try:
+        answer = editflow("report", "last", "--out", tmp_path / "without.html", "--lake", copied)
+    finally:
+        away.rename(world.model)
+    assert answer.code == 0
+    assert re.search("^warning: the report shows no answers: the model's folder .* is gone", answer.err)
+    without, whole = (tmp_path / "without.html").read_text(), report(copied, tmp_path / "whole.html")
+    assert "What the models say is not shown" in without
+    assert "What the models say is not shown" not in whole
+    assert 'aria-label="What both models say"' in whole
+    away = world.model.rename(tmp_path / "away")
+    try:
+        assert report(copied, tmp_path / "again.html") == whole
+    finally:
+        away.rename(world.model)
+
+
+def test_every_hurt_neighbour_is_named(reference, copied: Path, tmp_path: Path) -> None:
+    course = Course.of(Lake.open(copied), reference.record["run_id"])
+    kept = {
+        (row["request"], row["prompt"])
+        for row in course.scores
+        if (row["metric"], row["n"]) == ("neighbourhood", 0) and row["success"]
+    }
+    lost = {
+        (row["request"], row["prompt"])
+        for row in course.scores
+        if (row["metric"], row["n"]) == ("neighbourhood", course.last) and not row["success"]
+    }
+    told = {prompt for row in results.worst(course, 100) for prompt in row["hurt"]}
+    assert told == {prompt for _, prompt in kept & lost}
+    assert told
+    page = report(copied, tmp_path / "r.html")
+    first = results.worst(course, 1)[0]
+    assert first["hurt"]
+    assert all(f"<li><bdi>{prompt}</bdi></li>" in page for prompt in first["hurt"])
+
+
 def test_hostile_texts_stay_texts(hostile, tmp_path: Path) -> None:
     page = report(hostile.lake, tmp_path / "r.html")
     assert page.count("<script>") == 1  # the page's own
