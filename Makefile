@@ -7,7 +7,7 @@ SPEC ?= specs/demo.toml
 
 demo: fetch
 	$(BIN)/editflow run $(SPEC)
-	$(BIN)/editflow ask last "The company behind Xbox is"
+	$(BIN)/editflow ask last "The headquarters of Yamaha are in"
 	$(BIN)/editflow query "SELECT kind, count(*) AS artifacts, sum(bytes) // 1024 AS kib FROM artifacts GROUP BY kind ORDER BY kind"
 
 test: fetch lint browser
