@@ -26,7 +26,7 @@ from storage.store import Lake
 from tasks.documents import describe_corpus, documents_stage
 from tasks.edits import CHECKPOINT, CHUNK, CONTEXTS, KEYS, STATE, TARGET_VALUES, WEIGHT_CHANGE, chunk_count
 from tasks.environment import environment
-from tasks.evaluation import EVALUATION, PERPLEXITY, read_perplexity, summarise
+from tasks.evaluation import EVALUATION, PERPLEXITY, metric_spec, read_perplexity, summarise
 from tasks.models import check_layers, check_window, identify
 from tasks.moments import MERGE, NULL_SPACE, SECOND_MOMENT, SPECTRUM, TOKENS, warn_of_small_corpus
 from tasks.requests import choose, load_requests, requests_stage
@@ -175,8 +175,8 @@ def _after_batch(
     if not spec.evaluation.after_batch:
         return {}
     batch = _requests(pipe, facts, source=str(spec.requests.source), label=f"requests {number}")
-    metrics = {"metrics": spec.evaluation.after_batch}
-    rows = pipe.run(EVALUATION, metrics, {"state": state, "requests": batch}, f"evaluation of batch {number}")
+    how = metric_spec(spec.evaluation.after_batch, published=spec.evaluation.published)
+    rows = pipe.run(EVALUATION, how, {"state": state, "requests": batch}, f"evaluation of batch {number}")
     return {"metrics": summarise(pipe.lake, rows)}
 
 
@@ -192,8 +192,8 @@ def _evaluate(
     spec: RunSpec, pipe: Pipeline, state: str, requests: str, documents: str, held_out: str, when: str
 ) -> dict[str, Any]:
     """All facts of the run, and the held-out documents, on one state."""
-    metrics = {"metrics": spec.evaluation.metrics}
-    rows = pipe.run(EVALUATION, metrics, {"state": state, "requests": requests}, f"evaluation {when}")
+    how = metric_spec(spec.evaluation.metrics, published=spec.evaluation.published)
+    rows = pipe.run(EVALUATION, how, {"state": state, "requests": requests}, f"evaluation {when}")
     found: dict[str, Any] = summarise(pipe.lake, rows)
     if spec.evaluation.perplexity:
         parents = {"state": state, "documents": documents, "tokens": held_out}

@@ -113,6 +113,8 @@ class EvaluationSection(_Section):
     """On each batch's own facts; none with an empty list."""
     checkpoint_every: int = Field(default=0, ge=0)
     """Every how many batches all facts so far are asked with `metrics`; 0: never."""
+    published: bool = False
+    """Whether token accuracy is also counted as published zsRE panels do, in a column of its own."""
     perplexity: bool = True
     """Whether held-out documents are measured wherever all facts are asked."""
 

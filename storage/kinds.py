@@ -96,9 +96,11 @@ _declare("weight_change", "one batch's change of each edited tensor in its decla
 _declare("state", "one link of the list of edited models: the resulting weight digests",
          layer=_I32, tensor=_TEXT, form=_TEXT, weight_digest=_TEXT, change_norm=_F64,
          weight_norm=_F64)  # fmt: skip
-_declare("evaluation", "per prompt: likelihoods of new and true target, success and accuracy",
+_declare("evaluation", "per prompt: mean NLL of the answer that the edit is to bring and of the one that must stay "
+         "(null: none), success (null without both), accuracy, the wanted answer's tokens and how many are the argmax, "
+         "whether another request edits what is asked, share of tokens by the published count (null: not asked for)",
          request=_TEXT, metric=_TEXT, prompt_index=_I32, prompt=_TEXT, nll_new=_F64, nll_true=_F64,
-         success=_F64, accuracy=_F64)  # fmt: skip
+         success=_F64, accuracy=_F64, tokens=_I32, hits=_I32, edited=pa.bool_(), published=_F64)  # fmt: skip
 _declare("perplexity", "per held-out document: tokens and their summed negative log-likelihood in nats",
          document=_TEXT, tokens=_I64, nll=_F64)  # fmt: skip
 _declare("answers", "what the model as it was and an edited state say after the prompts of some facts",

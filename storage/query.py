@@ -179,7 +179,10 @@ def _payload_view(connection: duckdb.DuckDBPyConnection, kind: str, paths: Seque
         listed = ", ".join(map(_quoted, paths))
         columns = ", ".join(f'"{name}"' for name in schema.names)
         artifact = "regexp_extract(payload_file, '([0-9a-f]{64})/[^/]*$', 1) AS artifact"
-        source = f"read_parquet([{listed}], filename = 'payload_file')"
+        # Columns that were added later are null in older artifacts, also where there are none but these.
+        empty = ", ".join(f'NULL::{_type(field.type)} AS "{field.name}"' for field in schema)
+        source = f"read_parquet([{listed}], filename = 'payload_file', union_by_name = true)"
+        source = f"(SELECT {empty} FROM range(0) UNION ALL BY NAME SELECT * FROM {source})"  # noqa: S608
     else:
         columns = ", ".join(f'NULL::{_type(field.type)} AS "{field.name}"' for field in schema)
         artifact, source = "NULL::VARCHAR AS artifact", "range(0)"
@@ -212,5 +215,12 @@ def _type(kind: pa.DataType) -> str:
     if pa.types.is_struct(kind):
         fields = [kind.field(i) for i in range(kind.num_fields)]
         return f"STRUCT({', '.join(f'{field.name} {_type(field.type)}' for field in fields)})"
-    names = {"string": "VARCHAR", "int32": "INTEGER", "int64": "BIGINT", "float": "FLOAT", "double": "DOUBLE"}
+    names = {
+        "string": "VARCHAR",
+        "int32": "INTEGER",
+        "int64": "BIGINT",
+        "float": "FLOAT",
+        "double": "DOUBLE",
+        "bool": "BOOLEAN",
+    }
     return names[str(kind)]

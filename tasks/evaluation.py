@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from statistics import fmean
+from typing import Any
+
 import pyarrow as pa
 
-from editing.metrics.panel import case_mean, measure, prompt_count
+from editing.metrics.columns import SCORED, available, cases, harmonic
+from editing.metrics.panel import measure, prompt_count
 from editing.metrics.perplexity import perplexity, window_nll
 from storage.kinds import kind
 from storage.store import Lake
@@ -19,7 +24,7 @@ def _evaluation(work: Work) -> pa.Table:
     model = work.model("state")
     names = list(work.spec["metrics"])
     with bar(work.label("evaluation"), prompt_count(requests, names), "prompts") as advance:
-        scores = measure(model, requests, names, advance)
+        scores = measure(model, requests, names, advance, published=work.spec.get("published", False))
     rows = [{"request" if key == "request_id" else key: v for key, v in vars(score).items()} for score in scores]
     return pa.Table.from_pylist(rows, schema=kind("evaluation").schema)
 
@@ -40,15 +45,26 @@ def _perplexity(work: Work) -> pa.Table:
     return pa.Table.from_pylist(rows, schema=kind("perplexity").schema)
 
 
+def metric_spec(metrics: Sequence[str], *, published: bool) -> dict[str, Any]:
+    """The spec of an evaluation."""
+    return {"metrics": list(metrics)} | ({"published": True} if published else {})
+
+
 def summarise(lake: Lake, evaluation: str) -> dict[str, dict[str, float]]:
-    """{metric: {success, accuracy}} in percent: the mean over requests of each request's mean over its prompts."""
-    rows = lake.read(evaluation, columns=["request", "metric", "success", "accuracy"]).to_pylist()
+    """{metric: {column: percent}}, each the mean over requests of each request's mean over its prompts.
+
+    With efficacy, paraphrase and neighbourhood there is also the score, their successes' harmonic mean.
+    """
+    rows = lake.read(evaluation).to_pylist()
     summary: dict[str, dict[str, float]] = {}
     for name in dict.fromkeys(row["metric"] for row in rows):
-        for column in ("success", "accuracy"):
-            mean = case_mean((row["request"], row[column]) for row in rows if row["metric"] == name)
-            if mean is not None:
-                summary.setdefault(name, {})[column] = round(100 * mean, 2)
+        mine = [row for row in rows if row["metric"] == name]
+        means = {column: fmean(values.values()) for column in available(mine) if (values := cases(mine, column))}
+        summary[name] = {column: round(100 * mean, 2) for column, mean in means.items()}
+    joined = [summary.get(name, {}).get("success") for name in SCORED]
+    numbers = [value for value in joined if value is not None]
+    if len(numbers) == len(SCORED):
+        summary["score"] = {"harmonic": round(harmonic(numbers), 2)}
     return summary
 
 
@@ -58,5 +74,5 @@ def read_perplexity(lake: Lake, artifact: str) -> float:
     return perplexity((row["tokens"], row["nll"]) for row in rows)
 
 
-EVALUATION = Stage("evaluation", "evaluation", 2, _evaluation)
+EVALUATION = Stage("evaluation", "evaluation", 3, _evaluation)
 PERPLEXITY = Stage("perplexity", "perplexity", 2, _perplexity)

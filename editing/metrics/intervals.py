@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -43,5 +43,21 @@ def ratio_interval(above: Sequence[float], below: Sequence[float]) -> Interval:
     found = bootstrap(
         pairs, ratio, paired=True, vectorized=True, n_resamples=RESAMPLES, method="percentile",
         rng=np.random.default_rng(0),
+    ).confidence_interval  # fmt: skip
+    return Interval(value, float(found.low), float(found.high))
+
+
+def table_interval(cases: np.ndarray, statistic: Callable[[np.ndarray], float]) -> Interval:
+    """A statistic of a table with a row a case, such as the harmonic mean of its columns' means; rows are resampled."""
+    from scipy.stats import bootstrap
+
+    value = statistic(cases)
+    if len(cases) < 2:
+        return Interval(value, None, None)
+    if not np.ptp(cases, axis=0).any():
+        return Interval(value, value, value)
+    found = bootstrap(
+        (np.arange(len(cases)),), lambda chosen: statistic(cases[chosen]), vectorized=False, n_resamples=RESAMPLES,
+        method="percentile", rng=np.random.default_rng(0),
     ).confidence_interval  # fmt: skip
     return Interval(value, float(found.low), float(found.high))

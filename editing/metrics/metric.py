@@ -4,30 +4,59 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from editing.requests.record import EditRequest
 
 
+class Asked(NamedTuple):
+    """A prompt with the answer that is wanted after it and the one it is compared with; "" where there is none."""
+
+    prompt: str
+    wanted: str
+    other: str
+
+    @property
+    def answers(self) -> tuple[str, ...]:
+        """The answers to score, the wanted one first."""
+        return (self.wanted, self.other) if self.other else (self.wanted,)
+
+
 @dataclass(frozen=True)
 class Metric:
-    """Which prompts of a request it asks, and whether the new target or the true one should win."""
+    """What it asks of a request, and whether the wanted answer is the new one or one that must stay."""
 
     name: str
-    prompts: Callable[[EditRequest], tuple[str, ...]]
+    asks: Callable[[EditRequest], tuple[Asked, ...]]
     wants_new: bool
     source: str
 
 
+def new_answer(prompts: Callable[[EditRequest], tuple[str, ...]]) -> Callable[[EditRequest], tuple[Asked, ...]]:
+    """Prompts after which the new target is wanted instead of the true one."""
+    return lambda request: tuple(Asked(prompt, request.target_new, request.target_true) for prompt in prompts(request))
+
+
 @dataclass(frozen=True)
 class PromptScore:
-    """One prompt's outcome. `success` 1.0 when the wanted target has the lower mean NLL, `accuracy` 1.0 when each of
-    the wanted target's tokens is the argmax."""
+    """One prompt's outcome.
+
+    nll_new, nll_true: mean NLL (nats) of the tokens of the answer that the edit is to bring, and of the one that was
+    or must stay; None where the prompt has no such answer. success: 1.0 when the wanted answer has the lower one,
+    None without the two of them. accuracy: 1.0 when each of the wanted answer's `tokens` is the argmax, `hits` of them
+    are. edited: another request changes what this prompt asks for, so it says nothing of specificity. published: the
+    share of tokens right by the published count, where it was asked for.
+    """
 
     request_id: str
     metric: str
     prompt_index: int
     prompt: str
-    nll_new: float
-    nll_true: float
-    success: float
+    nll_new: float | None
+    nll_true: float | None
+    success: float | None
     accuracy: float
+    tokens: int
+    hits: int
+    edited: bool
+    published: float | None = None

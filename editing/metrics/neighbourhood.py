@@ -1,10 +1,12 @@
 """Neighbourhood (specificity): do other subjects with the same true target keep it? (arXiv 2202.05262, §3.4)"""
 
-from editing.metrics.metric import Metric
+from editing.metrics.metric import Asked, Metric
+from editing.requests.record import EditRequest
 
-NEIGHBOURHOOD = Metric(
-    "neighbourhood",
-    lambda request: request.neighborhood_prompts,
-    wants_new=False,
-    source="arXiv 2202.05262, §3.4",
-)
+
+def _asks(request: EditRequest) -> tuple[Asked, ...]:
+    true, new = request.target_true, request.target_new
+    return tuple(Asked(prompt, true, new) for prompt in request.neighborhood_prompts) if true else ()
+
+
+NEIGHBOURHOOD = Metric("neighbourhood", _asks, wants_new=False, source="arXiv 2202.05262, §3.4")

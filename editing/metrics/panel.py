@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from statistics import fmean
+from collections.abc import Callable, Sequence
 
 from editing.errors import InvalidOption
 from editing.metrics.efficacy import EFFICACY
 from editing.metrics.metric import Metric, PromptScore
 from editing.metrics.neighbourhood import NEIGHBOURHOOD
 from editing.metrics.paraphrase import PARAPHRASE
+from editing.metrics.published import published_accuracy
 from editing.metrics.scoring import score
 from editing.models.editable import EditableModel
+from editing.requests.neighbours import edited_neighbours
 from editing.requests.record import EditRequest
 
 METRICS: dict[str, Metric] = {metric.name: metric for metric in (EFFICACY, PARAPHRASE, NEIGHBOURHOOD)}
@@ -26,7 +27,7 @@ def metric(name: str) -> Metric:
 
 def prompt_count(requests: Sequence[EditRequest], names: Sequence[str]) -> int:
     """Number of different prompts that `measure` will run."""
-    return len({prompt for r in requests for name in names for prompt in metric(name).prompts(r)})
+    return len({asked.prompt for r in requests for name in names for asked in metric(name).asks(r)})
 
 
 def measure(
@@ -34,21 +35,22 @@ def measure(
     requests: Sequence[EditRequest],
     names: Sequence[str],
     progress: Callable[[int], None] = lambda _prompts: None,
+    *,
+    published: bool = False,
 ) -> list[PromptScore]:
-    """One row per request, metric and prompt."""
-    asked = [(r, metric(name), i, p) for r in requests for name in names for i, p in enumerate(metric(name).prompts(r))]
-    scores = score(model, [(p, (r.target_new, r.target_true)) for r, _, _, p in asked], progress=progress)
+    """One row per request, metric and prompt; `published`: also token accuracy as published, a pass a token more."""
+    asked = [(r, metric(name), i, q) for r in requests for name in names for i, q in enumerate(metric(name).asks(r))]
+    scores = score(model, [(q.prompt, q.answers) for _, _, _, q in asked], progress=progress)
+    changed = edited_neighbours(requests)
+    pairs = [(q.prompt, q.wanted, not kind.wants_new) for _, kind, _, q in asked] if published else []
+    shares = iter(published_accuracy(model, pairs))
     rows = []
-    for (request, kind, index, prompt), (new, true) in zip(asked, scores, strict=True):
-        wanted, other = (new, true) if kind.wants_new else (true, new)
-        success, accuracy = float(wanted.nll < other.nll), float(wanted.argmax)
-        rows.append(PromptScore(request.request_id, kind.name, index, prompt, new.nll, true.nll, success, accuracy))
+    for (request, kind, index, question), (wanted, *others) in zip(asked, scores, strict=True):
+        other = others[0].nll if others else None
+        new, true = (wanted.nll, other) if kind.wants_new else (other, wanted.nll)
+        rows.append(PromptScore(
+            request.request_id, kind.name, index, question.prompt, new, true,
+            None if other is None else float(wanted.nll < other), float(wanted.argmax), wanted.tokens, wanted.hits,
+            kind is NEIGHBOURHOOD and index in changed.get(request.request_id, ()), next(shares, None),
+        ))  # fmt: skip
     return rows
-
-
-def case_mean(rows: Iterable[tuple[str, float]]) -> float | None:
-    """Mean over requests of each request's mean over its prompts, from (request, value); None for no rows."""
-    cases: dict[str, list[float]] = {}
-    for request, value in rows:
-        cases.setdefault(request, []).append(value)
-    return fmean(map(fmean, cases.values())) if cases else None

@@ -17,10 +17,16 @@ from editing.models.tokens import continuation
 
 @dataclass(frozen=True)
 class Score:
-    """Of one target after one prompt: mean NLL of its tokens (nats), and whether each token was the argmax."""
+    """Of one target after one prompt: mean NLL of its tokens (nats), how many there are, and how many the argmax."""
 
     nll: float
-    argmax: bool
+    tokens: int
+    hits: int
+
+    @property
+    def argmax(self) -> bool:
+        """Whether each token was the argmax: the model says the target by itself."""
+        return self.hits == self.tokens
 
 
 @dataclass(frozen=True)
@@ -105,5 +111,5 @@ def _collect(
     counts = zeros.index_add(0, owners, torch.ones_like(nll))
     means = zeros.index_add(0, owners, nll) / counts
     hits = zeros.index_add(0, owners, hit.double())
-    rows = zip(places, means.tolist(), (hits == counts).tolist(), strict=True)
-    return {place: Score(mean, bool(all_hit)) for place, mean, all_hit in rows}
+    rows = zip(places, means.tolist(), counts.tolist(), hits.tolist(), strict=True)
+    return {place: Score(mean, int(tokens), int(right)) for place, mean, tokens, right in rows}

@@ -61,13 +61,23 @@ def run(
     print_next(f"{ask} to hear both models, {page} for all of it on one page, {shown} for the run's artifacts")
 
 
+def _closing(scores: Mapping[str, float]) -> list[str]:
+    """The figures of a metric that close a run: one by comparison and one by what is said. `show` has all of them."""
+    one = next((column for column in ("success", "token accuracy") if column in scores), None)
+    chosen = [one, "accuracy"] if one else list(scores)
+    return [column for column in chosen if column in scores]
+
+
 def print_summary(summary: Mapping[str, Any]) -> None:
     """Before and after, and each batch right after it."""
     before, after = summary["before"], summary["after"]
     rows = []
     for metric, scores in before.items():
         if metric != "perplexity":
-            rows += [{"metric": f"{metric} {c} %", "before": scores[c], "after": after[metric][c]} for c in scores]
+            rows += [
+                {"metric": f"{metric} {column} %", "before": scores[column], "after": after[metric].get(column)}
+                for column in _closing(scores)
+            ]
     if "perplexity" in before:
         rows.append({"metric": "held-out perplexity", "before": before["perplexity"], "after": after["perplexity"]})
     facts, many = summary["facts"], len(summary["batches"])
@@ -78,7 +88,7 @@ def print_summary(summary: Mapping[str, Any]) -> None:
             "batch": batch["batch"],
             "facts": batch["facts"],
             "edited so far": batch.get("edited"),
-            **{f"{m} {c} %": v for m, scores in batch.get("metrics", {}).items() for c, v in scores.items()},
+            **{f"{m} {c} %": scores[c] for m, scores in batch.get("metrics", {}).items() for c in _closing(scores)},
             "state": batch["state"][:12],
         }
         for batch in summary["batches"]

@@ -1,4 +1,5 @@
--- One row per evaluated prompt: state and requests it belongs to, likelihoods of both targets, success, accuracy.
+-- One row per evaluated prompt: state and requests it belongs to, mean NLL of the answer that the edit is to bring and of
+-- the one that must stay, success, accuracy, token accuracy = hits / tokens; edited: another request changes what it asks.
 CREATE VIEW evaluations AS
 SELECT s.parent AS state, q.parent AS requests, e.*
 FROM payload_evaluation e

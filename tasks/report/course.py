@@ -8,6 +8,7 @@ from functools import cached_property
 from itertools import accumulate
 from typing import Any
 
+from editing.metrics.columns import available, cases
 from storage.errors import UnknownArtifact
 from storage.kinds import kind
 from storage.runs import RunRecord, Runs
@@ -108,11 +109,12 @@ class Course:
         return max(self.states.values())
 
     def cases(self, n: int, metric: str, column: str) -> dict[str, float]:
-        """Each request's mean over its prompts in a state, for those that were asked then."""
-        found: dict[str, list[float]] = {}
-        for row in self._by.get((n, metric), ()):
-            found.setdefault(row["request"], []).append(row[column])
-        return {request: sum(values) / len(values) for request, values in found.items()}
+        """Each request's mean over its prompts in a state, for those that were asked then and have the figure."""
+        return cases(self._by.get((n, metric), ()), column)
+
+    def columns(self, metric: str) -> list[str]:
+        """The figures that a metric has."""
+        return available(self._by.get((0, metric), ()))
 
     @cached_property
     def metrics(self) -> list[str]:

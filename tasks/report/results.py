@@ -7,26 +7,44 @@ from math import exp
 from statistics import fmean
 from typing import Any
 
-from editing.metrics.intervals import Interval, mean_interval, ratio_interval
+import numpy as np
+
+from editing.metrics.columns import SCORED, harmonic
+from editing.metrics.intervals import Interval, mean_interval, ratio_interval, table_interval
 from editing.metrics.perplexity import perplexity
 from tasks.report.course import Course
 
 Row = dict[str, Any]
-COLUMNS = ("success", "accuracy")
 
 
 def before_after(course: Course) -> list[Row]:
     """One row per metric: its interval before and after, and that of the change of each case."""
     rows = []
     for metric in course.metrics:
-        for column in COLUMNS:
+        for column in course.columns(metric):
             before, after = (course.cases(n, metric, column) for n in (0, course.last))
             both = [request for request in before if request in after]
             if both:
                 first, second = ([100 * cases[request] for request in both] for cases in (before, after))
                 change = mean_interval([b - a for a, b in zip(first, second, strict=True)])
                 rows.append(_row(f"{metric} {column}", "%", mean_interval(first), mean_interval(second), change))
-    return rows + _perplexity_row(course)
+    return rows + _score_row(course) + _perplexity_row(course)
+
+
+def _score_row(course: Course) -> list[Row]:
+    """The harmonic score, over the cases that have all three of its parts in both states."""
+    parts = [[course.cases(n, metric, "success") for metric in SCORED] for n in (0, course.last)]
+    both = [request for request in parts[0][0] if all(request in part for state in parts for part in state)]
+    if not both:
+        return []
+    tables = [np.array([[100 * part[request] for part in state] for request in both]) for state in parts]
+    before, after = (table_interval(table, _score) for table in tables)
+    change = table_interval(np.hstack(tables), lambda rows: _score(rows[:, 3:]) - _score(rows[:, :3]))
+    return [_row("score harmonic", "%", before, after, change)]
+
+
+def _score(rows: np.ndarray) -> float:
+    return harmonic([float(mean) for mean in rows.mean(axis=0)])
 
 
 def _row(name: str, unit: str, before: Interval, after: Interval, change: Interval) -> Row:
@@ -113,17 +131,19 @@ def _verdict(course: Course, request: str, row: Mapping[str, Any]) -> Row:
     prompts = course.prompts(request)
     own = prompts.get((course.last, "efficacy"), [])
     # Of a fact that nobody asked for nothing is known.
-    said, nll = all(p["success"] for p in own) if own else None, own[0]["nll_new"] if own else None
-    missed = [p for p in prompts.get((course.last, "paraphrase"), []) if not p["success"]]
+    said, nll = all(map(_holds, own)) if own else None, own[0]["nll_new"] if own else None
+    missed = [p for p in prompts.get((course.last, "paraphrase"), []) if not _holds(p)]
     kept = {p["prompt_index"] for p in prompts.get((0, "neighbourhood"), []) if p["success"]}
     near = prompts.get((course.last, "neighbourhood"), [])
-    hurt = [p["prompt"] for p in near if not p["success"] and p["prompt_index"] in kept]
+    # A neighbour that another request edits is meant to change.
+    hurt = [p["prompt"] for p in near if not p["success"] and p["prompt_index"] in kept and not p.get("edited")]
     value = course.values.get(request, {})
     after_batch = prompts.get((row["batch"], "efficacy"), own)
     reasons = []
     if said is False:
-        lost = all(p["success"] for p in after_batch) and row["batch"] < course.last
-        reasons.append("said after its batch, lost by a later one" if lost else "the old answer is still likelier")
+        lost = all(map(_holds, after_batch)) and row["batch"] < course.last
+        still = "the old answer is still likelier" if own[0]["nll_true"] is not None else "not said, token for token"
+        reasons.append("said after its batch, lost by a later one" if lost else still)
     if value.get("stopped") == "steps" and value["loss"] > course.stop_at:
         reasons.append(f"its loss was still {value['loss']:.2f} when its steps ended")
     if value and value["delta_norm"] > 0.999 * course.clamp * value["h_norm"]:
@@ -140,3 +160,8 @@ def _verdict(course: Course, request: str, row: Mapping[str, Any]) -> Row:
         "loss": value.get("loss"), "delta": value["delta_norm"] / value["h_norm"] if value else None,
         "reasons": reasons if counts else [],
     }  # fmt: skip
+
+
+def _holds(prompt: Mapping[str, Any]) -> bool:
+    """Whether the wanted answer won; where there is none to win against, whether it is said."""
+    return bool(prompt["accuracy"] if prompt["success"] is None else prompt["success"])

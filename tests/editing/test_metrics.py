@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from statistics import fmean
 
 import pytest
 import torch
@@ -10,8 +11,9 @@ from oracle import literal
 
 from editing.errors import InvalidOption, NonFinite
 from editing.metrics import scoring
+from editing.metrics.columns import cases
 from editing.metrics.metric import PromptScore
-from editing.metrics.panel import METRICS, case_mean, measure, metric, prompt_count
+from editing.metrics.panel import METRICS, measure, metric, prompt_count
 from editing.metrics.perplexity import perplexity, window_nll
 from editing.models.editable import EditableModel
 from editing.models.generation import continue_text, continue_texts
@@ -19,6 +21,12 @@ from editing.models.tokens import continuation, encode
 from editing.requests.record import EditRequest
 
 NAMES = tuple(METRICS)
+
+
+def mean(rows: list[PromptScore], name: str, column: str) -> float | None:
+    """A metric's mean over cases."""
+    found = cases([vars(row) | {"request": row.request_id} for row in rows if row.metric == name], column)
+    return fmean(found.values()) if found else None
 
 
 @pytest.mark.parametrize("prompts_per_pass", [1, 3, 64])
@@ -56,26 +64,22 @@ def test_a_perfect_and_a_perfectly_wrong_model(
     llama: EditableModel, requests: list[EditRequest], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def panel(new: scoring.Score, true: scoring.Score) -> dict[str, tuple[float | None, float | None]]:
-        monkeypatch.setattr("editing.metrics.panel.score", lambda _m, asked, progress: [[new, true] for _ in asked])
+        told = {(r.target_new, r.target_true): [new, true] for r in requests}
+        told |= {(r.target_true, r.target_new): [true, new] for r in requests}
+        monkeypatch.setattr("editing.metrics.panel.score", lambda _m, asked, progress: [told[a] for _, a in asked])
         rows: list[PromptScore] = measure(llama, requests, NAMES)
-        return {
-            name: (
-                case_mean((r.request_id, r.success) for r in rows if r.metric == name),
-                case_mean((r.request_id, r.accuracy) for r in rows if r.metric == name),
-            )
-            for name in NAMES
-        }
+        return {name: (mean(rows, name, "success"), mean(rows, name, "accuracy")) for name in NAMES}
 
-    sure, unsure = scoring.Score(0.1, True), scoring.Score(9.0, False)
+    sure, unsure = scoring.Score(0.1, 2, 2), scoring.Score(9.0, 2, 1)
     assert panel(sure, unsure) == {"efficacy": (1, 1), "paraphrase": (1, 1), "neighbourhood": (0, 0)}
     assert panel(unsure, sure) == {"efficacy": (0, 0), "paraphrase": (0, 0), "neighbourhood": (1, 1)}
     assert panel(unsure, unsure) == dict.fromkeys(NAMES, (0, 0))  # a tie is no success
 
 
 def test_case_mean_weighs_cases_not_prompts() -> None:
-    rows = [("a", 1.0), ("a", 1.0), ("a", 1.0), ("b", 0.0)]
-    assert case_mean(rows) == 0.5 != sum(v for _, v in rows) / 4
-    assert case_mean([]) is None
+    rows = [{"request": request, "success": value} for request, value in (("a", 1), ("a", 1), ("a", 1), ("b", 0))]
+    assert cases(rows, "success") == {"a": 1, "b": 0}
+    assert cases([], "success") == {}
 
 
 def test_perplexity_equals_full_passes(llama: EditableModel) -> None:

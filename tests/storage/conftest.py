@@ -36,6 +36,8 @@ def table() -> Callable[..., pa.Table]:
 def _filler(field: pa.Field, rows: int) -> list[Any]:
     if pa.types.is_string(field.type):
         return [f"{field.name}{i}" for i in range(rows)]
+    if pa.types.is_boolean(field.type):
+        return [i % 2 == 1 for i in range(rows)]
     if pa.types.is_list(field.type):
         return [["a"] if pa.types.is_string(field.type.value_type) else [i, i + 1] for i in range(rows)]
     return list(range(rows))
