@@ -43,7 +43,7 @@ def _before_after(course: Course) -> list[dict[str, Any]]:
 
 
 def _batches(course: Course) -> list[dict[str, Any]]:
-    return [dict(row) | {"success": round(row["success"], 2)} for row in results.by_batch(course)]
+    return [dict(row) | {"percent": round(row["percent"], 2)} for row in results.by_batch(course)]
 
 
 def _worst(course: Course) -> list[dict[str, Any]]:

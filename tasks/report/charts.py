@@ -72,8 +72,8 @@ def _points(rows: Rows, size: int) -> alt.OverlayMarkDef | bool:
     return alt.OverlayMarkDef(size=size) if len({row["batch"] for row in rows}) <= MOST_POINTS else False
 
 
-def course(rows: Rows, metric: str) -> str:
-    """A metric's success after each batch, of the batch's own facts and of all so far."""
+def course(rows: Rows, metric: str, figure: str) -> str:
+    """A metric's figure after each batch, of the batch's own facts and of all so far."""
     import altair as alt
 
     mine = [row for row in rows if row["metric"] == metric]
@@ -82,7 +82,7 @@ def course(rows: Rows, metric: str) -> str:
         .mark_line(point=_points(mine, 45))
         .encode(
             x=_batches(),
-            y=alt.Y("success:Q", title="success %", scale=alt.Scale(domain=[0, 100])),
+            y=alt.Y("percent:Q", title=f"{figure} %", scale=alt.Scale(domain=[0, 100])),
             color=alt.Color("facts:N", sort=["all facts so far", "the batch's own facts"]),
             strokeDash=alt.StrokeDash("facts:N", legend=None, sort=["all facts so far", "the batch's own facts"]),
         )
@@ -117,8 +117,8 @@ def spectrum(rows: Rows) -> str:
     return svg(alt.layer(band.encode(x="from:Q", x2="to:Q"), rule.encode(y="threshold:Q"), curve))
 
 
-def heat_map(rows: Rows, metric: str) -> str:
-    """Success of each batch's facts in each state in which they were asked."""
+def heat_map(rows: Rows, metric: str, figure: str) -> str:
+    """The figure of each batch's facts in each state in which they were asked."""
     import altair as alt
 
     mine = [row for row in rows if row["metric"] == metric]
@@ -127,14 +127,14 @@ def heat_map(rows: Rows, metric: str) -> str:
     x = alt.X("state:O", title="asked after batch", axis=alt.Axis(labelAngle=0, labelOverlap=True))
     y = alt.Y("batch:O", title="facts of batch", axis=alt.Axis(labelOverlap=True))
     colour = alt.Color(
-        "success:Q", scale=alt.Scale(domain=[0, 100], scheme="viridis"), legend=alt.Legend(title="success %")
+        "percent:Q", scale=alt.Scale(domain=[0, 100], scheme="viridis"), legend=alt.Legend(title=f"{figure} %")
     )
     cells = chart.mark_rect().encode(x=x, y=y, color=colour)
     if batches > 12:
         return svg(cells)
-    bright = alt.condition("datum.success > 60", alt.value("#000"), alt.value("#fff"))
+    bright = alt.condition("datum.percent > 60", alt.value("#000"), alt.value("#fff"))
     return svg(
-        cells + chart.mark_text(fontSize=11).encode(x=x, y=y, color=bright, text=alt.Text("success:Q", format=".0f"))
+        cells + chart.mark_text(fontSize=11).encode(x=x, y=y, color=bright, text=alt.Text("percent:Q", format=".0f"))
     )
 
 

@@ -112,6 +112,14 @@ class Course:
         """Each request's mean over its prompts in a state, for those that were asked then and have the figure."""
         return cases(self._by.get((n, metric), ()), column)
 
+    def asked(self, n: int, metric: str) -> set[str]:
+        """The requests that a metric asked in a state, whether or not they have a figure."""
+        return {row["request"] for row in self._by.get((n, metric), ())}
+
+    def figure(self, metric: str) -> str:
+        """The figure that is drawn of a metric: its success, or what is said where nothing is compared."""
+        return "success" if "success" in self.columns(metric) else "token accuracy"
+
     def columns(self, metric: str) -> list[str]:
         """The figures that a metric has."""
         return available(self._by.get((0, metric), ()))

@@ -27,11 +27,13 @@ def draw(course: Course) -> Pictures:
     points, kept = results.by_batch(course), results.retention(course)
     perplexities, spectra = results.perplexity_by_batch(course), spaces.spectrum_points(course)
     return Pictures(
-        courses=[(metric, charts.course(points, metric)) for metric in course.metrics],
+        courses=[(metric, charts.course(points, metric, course.figure(metric))) for metric in course.metrics],
         perplexity=charts.line(perplexities, "perplexity", "held-out perplexity") if perplexities else "",
         norms=charts.line(results.norms(course), "norm", "‖Δ‖ / ‖W‖ in %", by="layer"),
         use=charts.line(spaces.null_space_use(course), "share", "‖P k‖² / ‖k‖² in %", by="layer"),
-        heat_maps=[(m, charts.heat_map(kept, m)) for m in dict.fromkeys(row["metric"] for row in kept)],
+        heat_maps=[
+            (m, charts.heat_map(kept, m, course.figure(m))) for m in dict.fromkeys(row["metric"] for row in kept)
+        ],
         spectra=[
             (str(layer), charts.spectrum([row for row in spectra if row["layer"] == layer]))
             for layer in sorted({row["layer"] for row in spectra})

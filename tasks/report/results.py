@@ -75,17 +75,17 @@ def by_batch(course: Course) -> list[Row]:
     batch = {request: row["batch"] for request, row in course.requests.items()}
     for n in range(course.last + 1):
         for metric in course.metrics:
-            cases = {r: v for r, v in course.cases(n, metric, "success").items() if r in batch}
+            cases = {r: v for r, v in course.cases(n, metric, course.figure(metric)).items() if r in batch}
             own = [value for request, value in cases.items() if batch[request] == n]
             rows += [_point(n, metric, "the batch's own facts", own)] if own else []
             so_far = [value for request, value in cases.items() if n == 0 or batch[request] <= n]
-            whole = n == 0 or {batch[request] for request in cases} >= set(range(1, n + 1))
+            whole = n == 0 or {batch[r] for r in course.asked(n, metric) if r in batch} >= set(range(1, n + 1))
             rows += [_point(n, metric, "all facts so far", so_far)] if whole and so_far else []
     return rows
 
 
 def _point(n: int, metric: str, facts: str, values: Sequence[float]) -> Row:
-    return {"batch": n, "metric": metric, "facts": facts, "success": 100 * fmean(values), "count": len(values)}
+    return {"batch": n, "metric": metric, "facts": facts, "percent": 100 * fmean(values), "count": len(values)}
 
 
 def perplexity_by_batch(course: Course) -> list[Row]:
@@ -112,11 +112,11 @@ def retention(course: Course) -> list[Row]:
         cohorts.setdefault(row["batch"], []).append(request)
     for metric in course.metrics:
         for n in range(1, course.last + 1):
-            cases = course.cases(n, metric, "success")
+            cases, asked = course.cases(n, metric, course.figure(metric)), course.asked(n, metric)
             for batch, requests in cohorts.items():
-                if batch <= n and all(request in cases for request in requests):
-                    mean = 100 * fmean(cases[request] for request in requests)
-                    rows.append({"metric": metric, "batch": batch, "state": n, "success": mean})
+                values = [cases[request] for request in requests if request in cases]
+                if batch <= n and asked.issuperset(requests) and values:
+                    rows.append({"metric": metric, "batch": batch, "state": n, "percent": 100 * fmean(values)})
     return rows
 
 

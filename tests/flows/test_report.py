@@ -84,7 +84,7 @@ def test_its_table_is_the_runs_summary(reference) -> None:
 
 def test_its_curves_are_the_batches_own_evaluations(reference) -> None:
     course = Course.of(Lake.open(reference.lake), reference.record["run_id"])
-    points = {(r["batch"], r["metric"], r["facts"]): r["success"] for r in results.by_batch(course)}
+    points = {(r["batch"], r["metric"], r["facts"]): r["percent"] for r in results.by_batch(course)}
     batches = reference.record["summary"]["batches"]
     for batch in batches:
         wanted = batch["metrics"]["efficacy"]["success"]
