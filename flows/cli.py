@@ -19,6 +19,7 @@ from flows.commands.doctor import doctor
 from flows.commands.fetch import fetch
 from flows.commands.report import report
 from flows.commands.run import run
+from flows.commands.scores import scores
 from flows.errors import UsageError
 from flows.output import print_line
 from storage.errors import StorageError
@@ -35,7 +36,7 @@ app = App(
     print_error=False,
     suppress_keyboard_interrupt=False,  # `main` has a word to say about it
 )
-_COMMANDS = (fetch, run, read.runs, read.show, read.lineage, read.query, ask, report, doctor, completion)
+_COMMANDS = (fetch, run, read.runs, read.show, read.lineage, read.query, scores, ask, report, doctor, completion)
 for _command in _COMMANDS:
     app.command(_command)
 

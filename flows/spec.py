@@ -14,7 +14,7 @@ from editing.editors.methods import METHODS
 from editing.editors.options import ContextOptions, TargetValueOptions
 from editing.errors import EditingError
 from editing.linalg.null_space import Threshold
-from editing.metrics.panel import METRICS
+from editing.metrics.registry import METRICS
 from flows.errors import BadSpec
 
 # Recipes are canonical JSON, whose whole numbers end at 2^53.

@@ -6,6 +6,7 @@ TaskError
 ├── FetchFailed      a download that did not come, or came with the wrong content
 ├── StateMismatch    a state that does not materialise to the weights it was archived with
 ├── NothingToReport  a run whose record or artifacts lack what a report shows
+├── NothingToCompare two runs without a case in common
 └── ArtifactGone     a run one of whose artifacts is no longer in the lake
 """
 
@@ -35,6 +36,13 @@ class NothingToReport(TaskError):
 
     def __init__(self, run: str, lack: str) -> None:
         super().__init__(f"run {run} has no {lack} to report: it was not made by `editflow run`, or by another version")
+
+
+class NothingToCompare(TaskError):
+    """Two runs without a case in common."""
+
+    def __init__(self, one: str, other: str) -> None:
+        super().__init__(f"runs {one} and {other} edited no fact in common: choose runs of the same requests")
 
 
 class ArtifactGone(TaskError):

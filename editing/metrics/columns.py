@@ -14,7 +14,7 @@ from typing import Any
 
 from scipy.stats import hmean
 
-from editing.metrics.panel import METRICS
+from editing.metrics.registry import METRICS
 
 Row = Mapping[str, Any]
 

@@ -1,28 +1,17 @@
-"""The registry of metrics over edit requests, measured together so that prompts are shared."""
+"""Metrics over edit requests, measured together so that prompts are shared."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from editing.errors import InvalidOption
-from editing.metrics.efficacy import EFFICACY
-from editing.metrics.metric import Metric, PromptScore
+from editing.metrics.metric import PromptScore
 from editing.metrics.neighbourhood import NEIGHBOURHOOD
-from editing.metrics.paraphrase import PARAPHRASE
 from editing.metrics.published import published_accuracy
+from editing.metrics.registry import metric
 from editing.metrics.scoring import score
 from editing.models.editable import EditableModel
 from editing.requests.neighbours import edited_neighbours
 from editing.requests.record import EditRequest
-
-METRICS: dict[str, Metric] = {metric.name: metric for metric in (EFFICACY, PARAPHRASE, NEIGHBOURHOOD)}
-
-
-def metric(name: str) -> Metric:
-    """The metric of that name, or InvalidOption with the names there are."""
-    if name not in METRICS:
-        raise InvalidOption(f"unknown metric {name!r}: choose from {', '.join(METRICS)}")
-    return METRICS[name]
 
 
 def prompt_count(requests: Sequence[EditRequest], names: Sequence[str]) -> int:

@@ -7,7 +7,8 @@ from math import exp, log
 import pytest
 
 from editing.metrics.columns import COLUMNS, available, cases, harmonic
-from editing.metrics.panel import METRICS, measure
+from editing.metrics.panel import measure
+from editing.metrics.registry import METRICS
 from editing.models.editable import EditableModel
 from editing.requests.neighbours import edited_neighbours
 from editing.requests.record import EditRequest

@@ -13,8 +13,9 @@ from editing.errors import InvalidOption, NonFinite
 from editing.metrics import scoring
 from editing.metrics.columns import cases
 from editing.metrics.metric import PromptScore
-from editing.metrics.panel import METRICS, measure, metric, prompt_count
+from editing.metrics.panel import measure, prompt_count
 from editing.metrics.perplexity import perplexity, window_nll
+from editing.metrics.registry import METRICS, metric
 from editing.models.editable import EditableModel
 from editing.models.generation import continue_text, continue_texts
 from editing.models.tokens import continuation, encode
