@@ -84,6 +84,9 @@ _declare("null_space", "projector per layer as the thinner of basis and compleme
 _declare("requests", "the facts to write, in order, with the prompts that evaluate them",
          request=_TEXT, position=_I32, relation=_TEXT, subject=_TEXT, prompt=_TEXT, target_new=_TEXT,
          target_true=_TEXT, paraphrase_prompts=_TEXTS, neighborhood_prompts=_TEXTS)  # fmt: skip
+_declare("questions", "what evaluates facts beyond the prompts of their requests, by role: locality, portability, "
+         "generation, reference, alias; a prompt, or answers, or both",
+         request=_TEXT, role=_TEXT, index=_I32, prompt=_TEXT, answers=_TEXTS)  # fmt: skip
 _declare("contexts", "sampled texts that stand before a prompt when keys and target values are computed",
          i=_I32, template=_TEXT)  # fmt: skip
 _declare("target_values", "the optimised z* of each fact, with the course of its optimisation",

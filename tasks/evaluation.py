@@ -20,7 +20,7 @@ from tasks.stage import Stage, Work
 
 def _evaluation(work: Work) -> pa.Table:
     """One row per request, metric and prompt."""
-    requests = read_requests(work.lake, work.one("requests"))
+    requests = read_requests(work.lake, work.one("requests"), next(iter(work.many("questions")), None))
     model = work.model("state")
     names = list(work.spec["metrics"])
     with bar(work.label("evaluation"), prompt_count(requests, names), "prompts") as advance:

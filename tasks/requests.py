@@ -2,35 +2,35 @@
 
 from __future__ import annotations
 
-import json
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
-from editing.requests.counterfact import read
-from editing.requests.record import EditRequest, check_all
+from editing.requests.readers import read
+from editing.requests.record import EditRequest, Question, check_all
 from storage.identity import table_digest
 from storage.kinds import kind
 from storage.store import Lake
-from tasks.errors import BadRecord, UnknownSource
+from tasks.errors import BadRecord
+from tasks.records import read_records
 from tasks.stage import Stage, Work
 
 
-def load_requests(path: Path) -> list[EditRequest]:
-    """The requests of a JSON or JSONL file in CounterFact's shape, all checked.
+def load_requests(source: str | Path, dataset: str | None = None) -> list[EditRequest]:
+    """The requests of a file, URL or hub data set in one of the shapes of editing/requests/readers.py, all checked.
 
     Raises UnknownSource, BadRecord or InvalidRequest; each names the file and the line or record.
     """
-    requests = check_all(read(_records(path)))
+    requests = check_all(read(read_records(str(source)), dataset))
     if not requests:
-        raise BadRecord(f"{path} holds no requests; give at least one record")
+        raise BadRecord(f"{source} holds no requests; give at least one record")
     return requests
 
 
-def choose(requests: Sequence[EditRequest], count: int | None, seed: int, path: Path) -> list[EditRequest]:
+def choose(requests: Sequence[EditRequest], count: int | None, seed: int, path: str | Path) -> list[EditRequest]:
     """The first `count` requests in an order shuffled by `seed`; a larger count only adds to the end."""
     if count is not None and count > len(requests):
         raise BadRecord(f"{path} holds {len(requests)} requests, {count} are asked for; lower requests.count")
@@ -50,8 +50,40 @@ def requests_stage(requests: Sequence[EditRequest], source: str) -> tuple[Stage,
     return Stage("requests", "requests", 1, compute), {"content": table_digest(table)}
 
 
-def read_requests(lake: Lake, artifact: str) -> list[EditRequest]:
-    """The requests of an artifact, in order."""
+def questions_stage(requests: Sequence[EditRequest], roles: Iterable[str]) -> tuple[Stage, dict[str, Any]] | None:
+    """The stage that archives what a requests artifact has no column for, of the given ROLES; None for nothing."""
+    rows = [
+        {"request": r.request_id, "role": role, "index": n, "prompt": q.prompt, "answers": list(q.answers)}
+        for r in requests
+        for role in roles
+        for n, q in enumerate(ROLES[role](r))
+    ]
+    if not rows:
+        return None
+    table = pa.Table.from_pylist(rows, schema=kind("questions").schema)
+    return Stage("questions", "questions", 1, lambda _work: table), {"content": table_digest(table)}
+
+
+ROLES: dict[str, Callable[[EditRequest], Iterable[Question]]] = {
+    "locality": lambda r: r.locality,
+    "portability": lambda r: r.portability,
+    "generation": lambda r: [Question(prompt, ()) for prompt in r.generation_prompts],
+    "reference": lambda r: [Question("", (text,)) for text in r.references],
+    "alias": lambda r: [Question("", (text,)) for text in r.aliases],
+}
+"""What each role of a `questions` artifact holds of a request."""
+
+
+def read_requests(lake: Lake, artifact: str, questions: str | None = None) -> list[EditRequest]:
+    """The requests of an artifact, in order; with what a `questions` artifact adds to them."""
+    found: dict[tuple[str, str], list[Question]] = {}
+    for row in lake.read(questions).to_pylist() if questions else []:
+        question = Question(row["prompt"], tuple(row["answers"]))
+        found.setdefault((row["request"], row["role"]), []).append(question)
+
+    def of(request: str, role: str) -> tuple[Question, ...]:
+        return tuple(found.get((request, role), ()))
+
     return [
         EditRequest(
             request_id=row["request"],
@@ -62,6 +94,11 @@ def read_requests(lake: Lake, artifact: str) -> list[EditRequest]:
             relation=row["relation"],
             paraphrase_prompts=tuple(row["paraphrase_prompts"]),
             neighborhood_prompts=tuple(row["neighborhood_prompts"]),
+            generation_prompts=tuple(q.prompt for q in of(row["request"], "generation")),
+            locality=of(row["request"], "locality"),
+            portability=of(row["request"], "portability"),
+            references=tuple(a for q in of(row["request"], "reference") for a in q.answers),
+            aliases=tuple(a for q in of(row["request"], "alias") for a in q.answers),
         )
         for row in lake.read(artifact).to_pylist()
     ]
@@ -83,31 +120,3 @@ def _table(requests: Sequence[EditRequest]) -> pa.Table:
         for n, r in enumerate(requests)
     ]
     return pa.Table.from_pylist(rows, schema=kind("requests").schema)
-
-
-def _records(path: Path) -> Iterator[tuple[str, Any]]:
-    """(place, record) of a JSON array or a JSONL file."""
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (FileNotFoundError, IsADirectoryError):
-        raise UnknownSource(f"no request file {path}: give a .json or .jsonl file") from None
-    except (UnicodeDecodeError, OSError) as error:
-        raise BadRecord(f"{path} cannot be read as UTF-8 text: {error}") from None
-    if text.lstrip().startswith("["):
-        for n, record in enumerate(_parse(text, str(path), "mend the array"), 1):
-            yield f"{path}, record {n}", record
-        return
-    # Not splitlines: it also cuts at U+2028 and others, which may stand inside a JSON string.
-    for n, line in enumerate(text.split("\n"), 1):
-        if line.strip():
-            where = f"{path}, line {n}"
-            yield where, _parse(line, where, "mend the line or remove it")
-
-
-def _parse(text: str, where: str, remedy: str) -> Any:
-    try:
-        return json.loads(text)
-    except RecursionError:
-        raise BadRecord(f"{where}: nested too deeply; {remedy}") from None
-    except ValueError as error:  # also a number of more digits than Python takes
-        raise BadRecord(f"{where}: not JSON ({error}); {remedy}") from None

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from editing.errors import InvalidOption
 from editing.metrics.efficacy import EFFICACY
+from editing.metrics.locality import LOCALITY
 from editing.metrics.metric import Metric
 from editing.metrics.neighbourhood import NEIGHBOURHOOD
 from editing.metrics.paraphrase import PARAPHRASE
+from editing.metrics.portability import PORTABILITY
 
-METRICS: dict[str, Metric] = {metric.name: metric for metric in (EFFICACY, PARAPHRASE, NEIGHBOURHOOD)}
+METRICS: dict[str, Metric] = {
+    metric.name: metric for metric in (EFFICACY, PARAPHRASE, NEIGHBOURHOOD, LOCALITY, PORTABILITY)
+}
 
 
 def metric(name: str) -> Metric:

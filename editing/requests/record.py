@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from editing.errors import InvalidRequest
 
@@ -13,12 +13,22 @@ _HALF = re.compile("[\ud800-\udfff]")
 
 
 @dataclass(frozen=True)
+class Question:
+    """A prompt with an answer of its own: the first one is scored, all of them count in what the model says freely."""
+
+    prompt: str
+    answers: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class EditRequest:
     """Make the model complete `prompt` (a template with one `{}` for `subject`) with `target_new`, not `target_true`.
 
-    Paraphrase prompts ask for the same fact in other words; neighbourhood prompts ask for the same relation of other
-    subjects that share `target_true`, which must stay; generation prompts begin texts about the subject. All are
-    complete texts without `{}`.
+    `target_true` is "" where the answer so far is not known. Paraphrase prompts ask for the same fact in other words;
+    neighbourhood prompts ask for the same relation of other subjects that share `target_true`, which must stay;
+    generation prompts begin texts about the subject. All are complete texts without `{}`. Locality questions have
+    nothing to do with the fact and must be answered as before; portability questions follow from it. References are
+    texts about `target_new`; aliases are other wordings of it.
     """
 
     request_id: str
@@ -30,6 +40,10 @@ class EditRequest:
     paraphrase_prompts: tuple[str, ...] = ()
     neighborhood_prompts: tuple[str, ...] = ()
     generation_prompts: tuple[str, ...] = ()
+    locality: tuple[Question, ...] = ()
+    portability: tuple[Question, ...] = ()
+    references: tuple[str, ...] = ()
+    aliases: tuple[str, ...] = ()
 
     @property
     def filled(self) -> str:
@@ -39,12 +53,13 @@ class EditRequest:
     @property
     def rewrite(self) -> EditRequest:
         """The request without the prompts that only evaluate it: all that an edit depends on."""
-        return replace(self, paraphrase_prompts=(), neighborhood_prompts=(), generation_prompts=())
+        return EditRequest(self.request_id, self.prompt, self.subject, self.target_new, self.target_true, self.relation)
 
     @property
     def evaluation_prompts(self) -> tuple[str, ...]:
         """The prompts that only evaluate the request, of every kind."""
-        return (*self.paraphrase_prompts, *self.neighborhood_prompts, *self.generation_prompts)
+        asked = (question.prompt for question in (*self.locality, *self.portability))
+        return (*self.paraphrase_prompts, *self.neighborhood_prompts, *self.generation_prompts, *asked)
 
 
 def check(request: EditRequest, where: str) -> None:
@@ -61,9 +76,11 @@ def check(request: EditRequest, where: str) -> None:
     if slots != 1:
         what = f"the prompt has {slots} `{{}}`: {request.prompt!r}"
         raise InvalidRequest(where, what, "write exactly one `{}`, where the subject belongs")
-    for name, target in (("new", request.target_new), ("true", request.target_true)):
-        if not target.strip():
-            raise InvalidRequest(where, f"the {name} target is empty", "give the answer as text")
+    if not request.target_new.strip():
+        raise InvalidRequest(where, "the new target is empty", "give the answer as text")
+    for question in (*request.locality, *request.portability):
+        if not question.answers or not question.answers[0].strip():
+            raise InvalidRequest(where, f"the answer to {question.prompt!r} is empty", "give the answer as text")
     if request.target_new.strip() == request.target_true.strip():
         raise InvalidRequest(where, f"the new and the true target are both {request.target_new!r}", "drop the record")
     for prompt in (request.filled, *request.evaluation_prompts):
@@ -98,8 +115,9 @@ def check_all(located: Iterable[tuple[str, EditRequest]]) -> list[EditRequest]:
 
 def _texts(request: EditRequest) -> tuple[str, ...]:
     names = (request.request_id, request.relation)
-    answers = (request.target_new, request.target_true)
-    return (request.prompt, request.subject, *answers, *names, *request.evaluation_prompts)
+    answers = (request.target_new, request.target_true, *request.aliases, *request.references)
+    asked = (answer for question in (*request.locality, *request.portability) for answer in question.answers)
+    return (request.prompt, request.subject, *answers, *names, *request.evaluation_prompts, *asked)
 
 
 def _facts(request: EditRequest) -> list[tuple[str, ...]]:

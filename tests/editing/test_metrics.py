@@ -15,13 +15,13 @@ from editing.metrics.columns import cases
 from editing.metrics.metric import PromptScore
 from editing.metrics.panel import measure, prompt_count
 from editing.metrics.perplexity import perplexity, window_nll
-from editing.metrics.registry import METRICS, metric
+from editing.metrics.registry import metric
 from editing.models.editable import EditableModel
 from editing.models.generation import continue_text, continue_texts
 from editing.models.tokens import continuation, encode
 from editing.requests.record import EditRequest
 
-NAMES = tuple(METRICS)
+NAMES = ("efficacy", "paraphrase", "neighbourhood")
 
 
 def mean(rows: list[PromptScore], name: str, column: str) -> float | None:

@@ -10,7 +10,7 @@ from tiny_words import word_tokenizer
 
 from editing.errors import InvalidRequest
 from editing.models.tokens import continuation, encode, locate
-from editing.requests.counterfact import read
+from editing.requests.readers import read
 from editing.requests.record import EditRequest, check_all
 
 RECORD: dict[str, Any] = {

@@ -1,0 +1,8 @@
+"""Locality: are unrelated questions answered as before? (MEND, arXiv 2110.11309: drawdown; zsRE and EasyEdit)"""
+
+from editing.metrics.metric import Asked, Metric
+
+LOCALITY = Metric(
+    "locality", lambda request: tuple(Asked(q.prompt, q.answers[0], "") for q in request.locality),
+    wants_new=False, source="arXiv 2110.11309",
+)  # fmt: skip

@@ -1,0 +1,8 @@
+"""Portability: are questions that follow from the fact answered by it? (MQuAKE, arXiv 2305.14795; EasyEdit)"""
+
+from editing.metrics.metric import Asked, Metric
+
+PORTABILITY = Metric(
+    "portability", lambda request: tuple(Asked(q.prompt, q.answers[0], "") for q in request.portability),
+    wants_new=True, source="arXiv 2305.14795",
+)  # fmt: skip

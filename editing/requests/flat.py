@@ -1,0 +1,60 @@
+"""Flat records, a field a column: EasyEdit's and KnowEdit's JSON (arXiv 2308.07269, 2401.01286), tables of one's own.
+
+| column | also called | holds |
+| --- | --- | --- |
+| prompt | src | the prompt, with `{}` for the subject or the subject itself |
+| subject | | |
+| target_new | alt, target | the answer to write |
+| target_true | ground_truth | the answer so far; may be absent |
+| id | case_id | a name of the record; made from its content unless given |
+| relation | relation_id | |
+| paraphrase_prompts | rephrase_prompt, rephrase, paraphrase_prompt | a text or a list |
+| neighborhood_prompts | neighbourhood_prompts | a list; their answer is target_true |
+| generation_prompts | | a list |
+| locality | | {kind: [{prompt, ground_truth}]}, or {kind: {prompt: […], ground_truth: […]}} |
+| locality_prompt, locality_ground_truth | | the same for one question or lists |
+| portability | | as locality |
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from itertools import zip_longest
+from typing import Any
+
+from editing.errors import InvalidRequest
+from editing.requests.fields import answers, name_of, question, template, text, texts
+from editing.requests.record import EditRequest, Question
+
+
+def request(where: str, record: Mapping[str, Any]) -> EditRequest:
+    """The request of a flat record. Raises InvalidRequest naming the place."""
+    prompt, subject = text(where, record, "prompt", "src"), text(where, record, "subject")
+    found = answers(record.get("target_new", record.get("alt", record.get("target"))))
+    if not found or not prompt or not subject:
+        lacks = [n for n, value in (("prompt", prompt), ("subject", subject), ("target_new", found)) if not value]
+        raise InvalidRequest(where, f"no {' and no '.join(lacks)}", f"it has {', '.join(map(str, record))}")
+    true = answers(record.get("target_true", record.get("ground_truth"))) or ("",)
+    return EditRequest(
+        name_of(record.get("id", record.get("case_id")), prompt, subject, found[0]),
+        template(where, prompt, subject), subject, found[0], true[0], text(where, record, "relation", "relation_id"),
+        texts(where, record, "paraphrase_prompts", "rephrase_prompt", "rephrase", "paraphrase_prompt", alone=True),
+        texts(where, record, "neighborhood_prompts", "neighbourhood_prompts"),
+        texts(where, record, "generation_prompts"),
+        tuple(_questions(where, record, "locality")), tuple(_questions(where, record, "portability")),
+        aliases=found[1:],
+    )  # fmt: skip
+
+
+def _questions(where: str, record: Mapping[str, Any], name: str) -> Iterator[Question]:
+    nested = record.get(name) or {}
+    if not isinstance(nested, Mapping):
+        raise InvalidRequest(where, f"field {name!r} is not an object", "write {kind: [{prompt, ground_truth}]}")
+    beside = {"prompt": record.get(f"{name}_prompt"), "ground_truth": record.get(f"{name}_ground_truth")}
+    for group in [*nested.values(), *([beside] if beside["prompt"] is not None else [])]:
+        for one in group if isinstance(group, list) else [group]:
+            if not isinstance(one, Mapping):
+                raise InvalidRequest(where, f"field {name!r} holds {one!r}", "write {prompt, ground_truth} there")
+            prompt, answer = one.get("prompt"), one.get("ground_truth")
+            pairs = zip_longest(prompt, answer or []) if isinstance(prompt, list) else [(prompt, answer)]
+            yield from (question(where, p, a) for p, a in pairs)

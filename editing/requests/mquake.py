@@ -1,0 +1,44 @@
+"""MQuAKE (arXiv 2305.14795): chains of facts, and questions over several hops that the edited facts answer anew.
+
+Each of a case's rewrites is a request of its own, and its question a paraphrase. The questions over several hops need
+all rewrites of the case, so they are portability questions of the last one. Cases share rewrites: the same one is one
+request, with the questions of all its cases.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import Any
+
+from editing.errors import InvalidRequest
+from editing.requests import counterfact
+from editing.requests.fields import field, question, text, texts
+from editing.requests.record import EditRequest
+
+
+def requests(where: str, record: Mapping[str, Any]) -> Iterator[EditRequest]:
+    """The requests of one case."""
+    rewrites = field(where, record, "requested_rewrite", list)
+    if not rewrites or not all(isinstance(rewrite, Mapping) for rewrite in rewrites):
+        raise InvalidRequest(where, "field 'requested_rewrite' is not a list of objects", "see docs/requests.md")
+    aliases = texts(where, record, "new_answer_alias")
+    answers = [text(where, record, "new_answer"), *aliases]
+    asked = tuple(question(where, prompt, answers) for prompt in texts(where, record, "questions"))
+    for n, rewrite in enumerate(rewrites):
+        shape = {
+            "requested_rewrite": rewrite,
+            "paraphrase_prompts": list(texts(where, rewrite, "question", alone=True)),
+        }
+        made = counterfact.request(where, shape | {"relation": rewrite.get("relation_id", "")})
+        yield replace(made, portability=asked if n == len(rewrites) - 1 else ())
+
+
+def joined(found: Iterator[tuple[str, EditRequest]]) -> Iterator[tuple[str, EditRequest]]:
+    """Each rewrite once, where it stands first, with the questions of all cases that it belongs to."""
+    merged: dict[str, tuple[str, EditRequest]] = {}
+    for where, request in found:
+        place, known = merged.get(request.request_id, (where, request))
+        questions = tuple(dict.fromkeys((*known.portability, *request.portability)))
+        merged[request.request_id] = (place, replace(known, portability=questions))
+    yield from merged.values()

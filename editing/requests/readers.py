@@ -1,0 +1,78 @@
+"""The data sets that can be read, by name; a file's own is told by the fields of its first record."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import chain
+from typing import Any
+
+from editing.errors import InvalidOption, InvalidRequest
+from editing.requests import counterfact, flat, mquake, zsre
+from editing.requests.fields import called
+from editing.requests.record import EditRequest
+
+Located = Iterator[tuple[str, EditRequest]]
+
+
+@dataclass(frozen=True)
+class Reader:
+    """A data set's shape: how a record becomes requests, and by which fields it is told from the others.
+
+    `joins` may look at all requests together. One that is not `told` must be named.
+    """
+
+    name: str
+    requests: Callable[[str, Mapping[str, Any]], Iterable[EditRequest]]
+    tells: Callable[[Mapping[str, Any]], bool]
+    about: str
+    joins: Callable[[Located], Located] = lambda found: found
+
+
+READERS: dict[str, Reader] = {
+    reader.name: reader
+    for reader in (
+        Reader("counterfact", lambda where, record: [counterfact.request(where, record)],
+               lambda record: isinstance(record.get("requested_rewrite"), Mapping), "CounterFact, MultiCounterFact"),
+        Reader("mquake", mquake.requests, lambda record: isinstance(record.get("requested_rewrite"), list),
+               "MQuAKE", mquake.joined),
+        Reader("zsre", lambda where, record: [zsre.right_answer(where, record)],
+               lambda record: {"src", "answers"} <= record.keys(), "zsRE of MEND, writing the right answer"),
+        Reader("zsre-alt", lambda where, record: [zsre.alternative(where, record)],
+               lambda _record: False, "zsRE of MEND, writing the made-up answer; only by its name"),
+        Reader("flat", lambda where, record: [flat.request(where, record)],
+               lambda record: "subject" in record and ({"prompt", "src"} & record.keys()) != set(),
+               "EasyEdit, KnowEdit, and tables with a column a field"),
+    )
+}  # fmt: skip
+
+
+def read(records: Iterable[tuple[str, Any]], dataset: str | None = None) -> Located:
+    """(where, request) of (where, record), as `dataset` or the first record says.
+
+    Raises InvalidRequest naming the place, InvalidOption for an unknown name.
+    """
+    if dataset is not None and dataset not in READERS:
+        raise InvalidOption(f"unknown data set {dataset!r}: choose from {', '.join(READERS)}")
+    found = ((where, _object(where, record)) for where, record in records)
+    first = next(found, None)
+    if first is None:
+        return iter(())
+    reader = READERS[dataset] if dataset else _told(*first)
+    everything = chain([first], found)
+    return reader.joins((where, request) for where, record in everything for request in reader.requests(where, record))
+
+
+def _told(where: str, record: Mapping[str, Any]) -> Reader:
+    reader = next((reader for reader in READERS.values() if reader.tells(record)), None)
+    if reader is None:
+        # The shape that most have in mind says best what is missing.
+        known = f"it has {', '.join(map(str, record)) or 'no fields'}, like no data set of {', '.join(READERS)}"
+        raise InvalidRequest(where, "field 'requested_rewrite' is missing", f"{known}; see docs/requests.md")
+    return reader
+
+
+def _object(where: str, record: Any) -> Mapping[str, Any]:
+    if not isinstance(record, Mapping):
+        raise InvalidRequest(where, f"a record must be an object, not {called(record)}", "see docs/requests.md")
+    return record

@@ -1,0 +1,38 @@
+"""zsRE as MEND's evaluation file has it (arXiv 2110.11309): src, subject, answers, rephrase, alt, loc, loc_ans.
+
+Published evaluations differ in what they write: MEMIT (arXiv 2210.07229) and AlphaEdit write the right answer, which
+the model mostly does not know (`zsre`); MEND writes the made-up `alt` (`zsre-alt`). The right answer of the first is
+known to no model before, so nothing is compared: success is not available, accuracy is. The unrelated question `loc`
+(from Natural Questions) ends with a question mark that the file leaves out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from editing.requests.fields import answers, field, name_of, question, template, text, texts
+from editing.requests.record import EditRequest
+
+
+def right_answer(where: str, record: Mapping[str, Any]) -> EditRequest:
+    """The request that writes the first of the right answers; the others are aliases."""
+    first, *others = answers(field(where, record, "answers", list)) or ("",)
+    return _request(where, record, first, "", tuple(others))
+
+
+def alternative(where: str, record: Mapping[str, Any]) -> EditRequest:
+    """The request that writes the made-up answer in place of the right one."""
+    right = answers(field(where, record, "answers", list)) or ("",)
+    return _request(where, record, field(where, record, "alt", str).strip(), right[0], ())
+
+
+def _request(where: str, record: Mapping[str, Any], new: str, true: str, aliases: tuple[str, ...]) -> EditRequest:
+    subject = field(where, record, "subject", str)
+    prompt = field(where, record, "src", str)
+    loc = text(where, record, "loc")
+    locality = (question(where, f"{loc.removesuffix('?')}?", record.get("loc_ans")),) if loc else ()
+    return EditRequest(
+        name_of(record.get("case_id"), prompt, subject, new), template(where, prompt, subject), subject, new, true,
+        paraphrase_prompts=texts(where, record, "rephrase", alone=True), locality=locality, aliases=aliases,
+    )  # fmt: skip
