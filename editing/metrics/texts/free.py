@@ -47,4 +47,5 @@ def _pattern(answer: str) -> str:
         return ""
     before = "" if re.match(f"[{_UNSPACED}]", words[0]) else r"(?<!\w)"
     after = "" if re.search(rf"[{_UNSPACED}]\Z", words[-1]) else r"(?![\w+#])"
-    return before + r"\W+".join(map(re.escape, words)) + after
+    point = r"\.?+" if answer.rstrip().endswith(".") else ""  # of an abbreviation, not of the sentence
+    return before + r"\W+".join(map(re.escape, words)) + after + point
