@@ -7,11 +7,11 @@ roles `generation` and `portability`, and the texts of the roles `reference` and
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from statistics import fmean
 from typing import Any
 
 import pyarrow as pa
 
-from editing.metrics.panel import case_mean
 from editing.metrics.texts.consistency import Consistency
 from editing.metrics.texts.essence import about, essences
 from editing.metrics.texts.fluency import fluency, published_fluency
@@ -51,10 +51,10 @@ def _prompts(rows: Sequence[Row], *, texts: bool) -> list[str]:
 
 
 def _text_scores(work: Work) -> pa.Table:
-    """One row per generated text and metric; no model is needed."""
+    """One row per generated text of the requests and metric; no model is needed."""
     requests = {request.request_id: request for request in read_requests(work.lake, work.one("requests"))}
     questions = _questions(work)
-    rows = work.table("generations").to_pylist()
+    rows = [row for row in work.table("generations").to_pylist() if row["request"] in requests]
     texts = [row for row in rows if row["role"] == "generation"]
     free = [row for row in rows if row["role"] != "generation"]
     scores = [*_fluencies(texts), *_consistencies(texts, questions), *_matches(free, requests, questions)]
@@ -87,13 +87,12 @@ def summarise_texts(lake: Lake, artifact: str) -> dict[str, float]:
     Free-generation accuracy is kept apart by what was asked: "efficacy free exact", "portability free contains". What
     is not available is left out.
     """
-    values: dict[str, list[tuple[str, float]]] = {}
+    cases: dict[str, dict[str, list[float]]] = {}
     for row in lake.read(artifact).to_pylist():
         name = f"{row['role']} {row['metric']}" if row["metric"].startswith("free ") else row["metric"]
         if row["value"] is not None:
-            values.setdefault(name, []).append((row["request"], row["value"]))
-    means = {name: case_mean(found) for name, found in values.items()}
-    return {name: mean for name, mean in means.items() if mean is not None}
+            cases.setdefault(name, {}).setdefault(row["request"], []).append(row["value"])
+    return {name: fmean(map(fmean, found.values())) for name, found in cases.items()}
 
 
 def _asked(requests: Sequence[EditRequest], questions: Sequence[Row]) -> Iterator[Row]:
@@ -136,16 +135,16 @@ def _consistencies(texts: Iterable[Row], questions: Sequence[Row]) -> Iterator[R
 
 
 def _matches(rows: Iterable[Row], requests: Mapping[str, EditRequest], questions: Sequence[Row]) -> Iterator[Row]:
-    """Of what was answered: the new target and its aliases, or the question's own answers."""
+    """Of what was answered, against the new target and its aliases, or the question's own answers."""
     aliases = _texts_of("alias", questions)
     own = {(q["request"], q["index"]): q["answers"] for q in questions if q["role"] == "portability"}
     for row in rows:
         request = row["request"]
         new = [requests[request].target_new, *aliases.get(request, [])]
-        answers = own[request, row["prompt_index"]] if row["role"] == "portability" else new
-        exact, contains = matches(row["text"], answers)
-        yield _score(row, "free exact", float(exact))
-        yield _score(row, "free contains", float(contains))
+        answers = own.get((request, row["prompt_index"])) if row["role"] == "portability" else new
+        found = matches(row["text"], answers) if answers else (None, None)
+        for metric, value in zip(("free exact", "free contains"), found, strict=True):
+            yield _score(row, metric, None if value is None else float(value))
 
 
 def _score(row: Mapping[str, Any], metric: str, value: float | None) -> Row:

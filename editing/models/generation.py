@@ -57,8 +57,8 @@ def write_texts(
     """What the model writes after each prompt, up to the end-of-text token. `progress` is told tokens of the budgets.
 
     A text depends on model, prompt and `writing` alone: not on its neighbours, on their order or on the padding, but
-    for tokens so near to a tie that the last bits of a float32 sum decide. Prompts of about one length share a pass;
-    one that is given twice runs once.
+    for tokens so near to a tie that the last bits of a float32 sum decide (so `prompts_per_pass` is part of the version
+    of what is stored). Prompts of about one length share a pass; one that is given twice runs once.
     """
     ids = {prompt: encode(model.tokenizer, prompt)[0] for prompt in prompts}
     asked = [prompt for prompt in ids if writing.budget(ids[prompt])]

@@ -183,6 +183,20 @@ def test_aliases_and_own_answers_count(bench: Bench) -> None:
     assert before["efficacy", "free exact"] == 0
     assert after["efficacy", "free exact"] == 1
     assert (after["portability", "free exact"], after["portability", "free contains"]) == (0, 1)
+    without = {s["role"]: s["value"] for s in bench.rows(bench.scores(generations)) if s["metric"] == "free exact"}
+    assert without["portability"] is None  # no answers, no score
+    assert without["efficacy"] is not None
+
+
+def test_a_part_of_the_requests_can_be_scored(bench: Bench) -> None:
+    generations = bench.generations(questions=bench.questions)
+    part = bench.make(*requests_stage(bench.requests[:2], "test"), {})
+    parents = {"generations": generations, "requests": part, "questions": bench.questions}
+    rows = bench.rows(bench.make(TEXT_SCORES, {}, parents))
+    kept = {request.request_id for request in bench.requests[:2]}
+    everything = bench.rows(bench.scores(generations, questions=bench.questions))
+    key = lambda row: sorted(map(str, row.items()))  # noqa: E731
+    assert sorted(rows, key=key) == sorted((row for row in everything if row["request"] in kept), key=key)
 
 
 def test_essence_is_of_what_the_model_wrote_and_of_what_is_given(bench: Bench) -> None:
