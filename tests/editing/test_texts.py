@@ -136,6 +136,7 @@ def test_accents_meet_in_ours_and_not_in_the_published_figure() -> None:
         (" Paris-based", ["Paris"], (False, True)),
         (" Paris's", ["Paris"], (False, True)),
         (" Parisian", ["Paris"], (False, False)),
+        (" Jerome", ["Rome"], (False, False)),
         (" New York Times", ["New York"], (False, True)),
         (" New-York.", ["New York"], (True, True)),
         (" New Jersey, York", ["New York"], (False, False)),
