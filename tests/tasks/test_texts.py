@@ -118,6 +118,13 @@ def test_rows_of_every_role_stand_in_the_order_of_the_requests(bench: Bench) -> 
     assert bench.rows(bench.generations()) == [row for row in greedy if row["role"] != "portability"]
 
 
+def test_texts_change_only_with_the_version(bench: Bench) -> None:
+    rows = bench.rows(bench.generations(questions=bench.questions))
+    first = next(row for row in rows if row["role"] == "generation")
+    assert first["prompt"] == "the city of kara pul"
+    assert (GENERATIONS.version, first["text"]) == (1, "kara dora bol bol dil sul dal mira saso")
+
+
 def test_scores_are_the_metrics_of_the_rows(bench: Bench) -> None:
     generations = bench.generations(questions=bench.questions)
     scores = bench.rows(bench.scores(generations, questions=bench.questions))
