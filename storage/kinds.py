@@ -106,6 +106,10 @@ _declare("evaluation", "per prompt: mean NLL of the answer that the edit is to b
          success=_F64, accuracy=_F64, tokens=_I32, hits=_I32, edited=pa.bool_(), published=_F64)  # fmt: skip
 _declare("perplexity", "per held-out document: tokens and their summed negative log-likelihood in nats",
          document=_TEXT, tokens=_I64, nll=_F64)  # fmt: skip
+_declare("generations", "what a model wrote after prompts: text is the continuation alone",
+         request=_TEXT, role=_TEXT, prompt_index=_I32, prompt=_TEXT, text=_TEXT)  # fmt: skip
+_declare("text_scores", "metrics over generated texts; value is null where the metric is not available",
+         request=_TEXT, metric=_TEXT, role=_TEXT, prompt_index=_I32, value=_F64)  # fmt: skip
 _declare("answers", "what the model as it was and an edited state say after the prompts of some facts",
          request=_TEXT, prompt=_TEXT, base=_TEXT, edited=_TEXT)  # fmt: skip
 _declare("report", "a run's report as one HTML page",

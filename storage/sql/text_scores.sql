@@ -1,0 +1,9 @@
+-- One row per metric and generated text: the state that wrote it, the requests it belongs to, and the metric's value,
+-- null where it is not available. What is counted over all texts of a request has prompt_index 0.
+CREATE VIEW text_scores AS
+SELECT coalesce(s.parent, w.parent) AS state, q.parent AS requests, t.*
+FROM payload_text_scores t
+LEFT JOIN edges s ON s.child = t.artifact AND s.role = 'state'
+LEFT JOIN edges g ON g.child = t.artifact AND g.role = 'generations'
+LEFT JOIN edges w ON w.child = g.parent AND w.role = 'state'
+LEFT JOIN edges q ON q.child = t.artifact AND q.role = 'requests';
