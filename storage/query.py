@@ -25,8 +25,9 @@ from storage.store import Lake
 VIEWS = (
     "artifacts", "edges", "runs", "uses",
     "requests", "states", "edits", "evaluations", "perplexities", "spectra",
+    "drifts", "drift_points",
 )  # fmt: skip
-_PAYLOADS = ("requests", "state", "target_values", "evaluation", "perplexity", "spectrum")
+_PAYLOADS = ("requests", "state", "target_values", "evaluation", "perplexity", "spectrum", "drift", "drift_points")
 _SHOWN = {"spectrum": ("layer", "i", "eigenvalue")}
 """Of kinds whose columns have changed, those that every version has: a lake keeps the artifacts of all of them."""
 
