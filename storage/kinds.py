@@ -105,8 +105,8 @@ _declare("hidden_states", "what a layer hands on at the last token of each of so
          layer=_I32, i=_I32, prompt=_TEXT, vector=pa.list_(_F32))  # fmt: skip
 _declare("drift", "how far an edited model's hidden states have moved from the base's, per layer and metric",
          layer=_I32, metric=_TEXT, value=_F64)  # fmt: skip
-_declare("drift_points", "hidden states in the plane of the base's first two principal axes; cloud is base or edited, "
-         "i the prompt",
+_declare("drift_points", "hidden states in the plane of the base's first two principal axes, in standard deviations; "
+         "cloud is base or edited, i the prompt",
          layer=_I32, cloud=_TEXT, i=_I32, x=_F64, y=_F64)  # fmt: skip
 _declare("answers", "what the model as it was and an edited state say after the prompts of some facts",
          request=_TEXT, prompt=_TEXT, base=_TEXT, edited=_TEXT)  # fmt: skip

@@ -81,10 +81,12 @@ def drift(base: Floats, edited: Floats) -> dict[str, float]:
     """Every figure by name, for states (n, d) of n ≥ 3 prompts.
 
     The distances above, the base's `spread` and, in the plane of the base's first two principal axes, `overlap_x` and
-    `overlap_y` of the marginal densities, `share_inside` (edited states within the base's 95 % confidence ellipse) and
-    `base_share_inside` (the base's own, which 0.95 is only where its cloud is normal). Identical states have overlaps
-    1 and equal shares. None changes with the order of the prompts. The distances do not change when both clouds are
-    rotated; nor do overlaps and shares, up to the sign of an axis.
+    `overlap_y` of the marginal densities, `share_inside` (edited states within the base's 95 % confidence ellipse),
+    `base_share_inside` (the base's own, about 0.95 as far as its cloud is normal) and `plane_share` (of the base's
+    variance: how much of it the plane shows at all). Identical states have overlaps 1 and equal shares inside.
+
+    None changes with the order of the prompts or when both clouds are moved alike. The distances do not change when
+    both are rotated, the figures in the plane not when a coordinate of both is stretched.
 
     Raises InvalidOption when the shapes differ, prompts are too few or the base's states span no plane; NonFinite.
     """
@@ -98,6 +100,7 @@ def drift(base: Floats, edited: Floats) -> dict[str, float]:
         "overlap_y": overlap(flat[:, 1], moved[:, 1]),
         "share_inside": share_inside(flat, moved),
         "base_share_inside": share_inside(flat, flat),
+        "plane_share": plane.share,
     }
 
 

@@ -1,10 +1,12 @@
 """Hidden states in two dimensions: the plane of the base model's states, marginal densities, confidence region.
 
-AlphaEdit's Figure 5 (arXiv 2410.02355, §4.4) draws t-SNE instead. t-SNE is fitted to both clouds at once, keeps
-neighbours rather than distances and places no further point: the base's own picture would change with every edited
-model beside it, and neither an axis, a density nor a confidence region in it would have a unit. The base's principal
-axes are the same for every state of a model, and a step in the plane is a step between hidden states. What happens
-across the plane does not show in it; that is what the distances in `editing.metrics.drift` are for.
+The plane is that of the base's first two principal axes, after each coordinate is divided by its standard deviation: a
+handful of coordinates are often hundreds of times as large as the rest (arXiv 2109.04404, 2402.17762), and without
+that a picture would be of one of them. AlphaEdit's Figure 5 (arXiv 2410.02355, §4.4) draws t-SNE instead. t-SNE is
+fitted to both clouds at once, keeps neighbours rather than distances and places no further point: the base's own
+picture would change with every edited model beside it, and neither a density nor a confidence region in it would mean
+anything. This plane is the same for every state of a model. What happens across it does not show; that is what the
+distances in `editing.metrics.drift` are for.
 """
 
 from __future__ import annotations
@@ -22,34 +24,43 @@ from editing.errors import InvalidOption
 Floats = npt.NDArray[np.floating[Any]]
 LEVEL = 0.95
 """Share of a normal base cloud that its confidence region holds."""
+NO_PLANE = "the base model's hidden states span no plane: give prompts that differ in more ways"
+_STEADY = 1e-6  # of the widest coordinate: what varies less is rounding, and is not blown up
 _STEPS = 2048  # of the grid that densities are summed on: the overlap is right to about 1e-4
 _REACH = 8.0  # bandwidths beyond the outermost base point, where a normal kernel holds nothing that float64 can show
 
 
 @dataclass(frozen=True)
 class Plane:
-    """The two directions in which the base's states differ most: `centre` (d,) their mean, `axes` (2, d) orthonormal.
+    """Coordinates are centred by `centre` (d,), divided by `scale` (d,) and taken along `axes` (2, d), orthonormal.
 
-    Of the two signs of an axis it has the one that makes its largest entry positive, so the same states give the
-    same picture everywhere.
+    `share` of the base's variance, so scaled, lies in the plane, from 2/d to 1: how much of the whole a picture shows.
+    Of the two signs of an axis it has the one that makes its largest entry positive, so the same states give the same
+    picture everywhere.
     """
 
     centre: Floats
+    scale: Floats
     axes: Floats
+    share: float
 
     @classmethod
     def fit(cls, base: Floats) -> Plane:
         """The first two principal axes of states (n, d). Raises InvalidOption where they span no plane."""
-        centre = base.mean(0)
-        _, values, axes = linalg.svd(base - centre, full_matrices=False)
+        centre, spread = base.mean(0), base.std(0, ddof=1)
+        scale = np.maximum(spread, _STEADY * spread.max())
+        if not scale.all():
+            raise InvalidOption(NO_PLANE)
+        _, values, axes = linalg.svd((base - centre) / scale, full_matrices=False)
         if len(values) < 2 or values[1] <= values[0] * max(base.shape) * np.finfo(float).eps:
-            raise InvalidOption("the base model's hidden states span no plane: give prompts that differ in more ways")
+            raise InvalidOption(NO_PLANE)
         largest = axes[[0, 1], np.abs(axes[:2]).argmax(1)]
-        return cls(centre, axes[:2] * np.sign(largest)[:, None])
+        share = float((values[:2] ** 2).sum() / (values**2).sum())
+        return cls(centre, scale, axes[:2] * np.sign(largest)[:, None], share)
 
     def project(self, states: Floats) -> Floats:
-        """Coordinates (n, 2) of states (n, d); the base's mean is the origin."""
-        return (states - self.centre) @ self.axes.T
+        """Places (n, 2) of states (n, d); the base's mean is the origin."""
+        return ((states - self.centre) / self.scale) @ self.axes.T
 
 
 def density(values: Floats, at: Floats, width: float) -> Floats:
@@ -59,8 +70,12 @@ def density(values: Floats, at: Floats, width: float) -> Floats:
 
 
 def bandwidth(base: Floats) -> float:
-    """σ n^(−1/5) of the base's values (n,), which do not all agree (Scott, Multivariate Density Estimation, 1992)."""
-    return float(base.std(ddof=1) * len(base) ** -0.2)
+    """0.9 min(σ, IQR / 1.34) n^(−1/5) of the base's values (n,) (Silverman, Density Estimation, 1986, eq. 3.31).
+
+    The interquartile range keeps a few values far away from blurring all others. The values may not all agree.
+    """
+    scale, middle = float(base.std(ddof=1)), float(np.subtract(*np.percentile(base, [75, 25]))) / 1.34
+    return float(0.9 * (min(scale, middle) or scale) * len(base) ** -0.2)
 
 
 def overlap(base: Floats, edited: Floats) -> float:

@@ -128,12 +128,24 @@ def test_the_order_of_the_prompts_changes_nothing(shape: tuple[int, int]) -> Non
     assert shuffled["frechet_distance"] == pytest.approx(drift(base, edited)["frechet_distance"], rel=1e-7)
 
 
-def test_a_rotation_of_both_changes_nothing() -> None:
+def test_a_rotation_of_both_changes_no_distance() -> None:
     base = cloud()
     edited = base + cloud(seed=1) * 0.2
     R = turned(6)
-    assert drift(base @ R, edited @ R) == pytest.approx(drift(base, edited), rel=1e-8, abs=1e-9)
+    plain, rotated = drift(base, edited), drift(base @ R, edited @ R)
+    for name in (*DISTANCES, "spread"):
+        assert rotated[name] == pytest.approx(plain[name], rel=1e-8), name
     assert drift(base, edited @ R)["mean_shift"] > 2 * mean_shift(base, edited)  # control: of one alone
+
+
+def test_stretching_coordinates_of_both_changes_nothing_in_the_plane() -> None:
+    base = cloud()
+    edited = base + cloud(seed=1) * 0.2
+    by = np.array([1, 500, 0.2, 1, 3, 1])
+    plain, stretched = drift(base, edited), drift(base * by, edited * by)
+    for name in ("overlap_x", "overlap_y", "share_inside", "base_share_inside", "plane_share"):
+        assert stretched[name] == pytest.approx(plain[name], rel=1e-8), name
+    assert stretched["mean_shift"] > 2 * plain["mean_shift"]  # control: distances see it
 
 
 def test_scaling_both_scales_distances_alone() -> None:
@@ -141,7 +153,7 @@ def test_scaling_both_scales_distances_alone() -> None:
     one, ten = drift(base, edited), drift(10 * base, 10 * edited)
     for name in ("mean_shift", "paired_distance", "frechet_distance", "hausdorff_distance", "spread"):
         assert ten[name] == pytest.approx(10 * one[name], rel=1e-9)
-    for name in ("relative_mean_shift", "overlap_x", "overlap_y", "share_inside", "base_share_inside"):
+    for name in ("relative_mean_shift", "overlap_x", "overlap_y", "share_inside", "base_share_inside", "plane_share"):
         assert ten[name] == pytest.approx(one[name], rel=1e-9)
 
 

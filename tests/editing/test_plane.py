@@ -14,20 +14,41 @@ def normal(n: int) -> Floats:
     return np.asarray(stats.norm.ppf((np.arange(n) + 0.5) / n))
 
 
-def test_the_plane_is_that_of_the_widest_directions() -> None:
-    random = np.random.default_rng(0)
-    states = random.standard_normal((300, 5)) * np.array([0.1, 4.0, 0.1, 2.0, 0.1]) + 7
+def two_factors(n: int = 400, seed: int = 0) -> Floats:
+    """States of five coordinates: three go with one factor, two with another, each with a little of its own."""
+    random = np.random.default_rng(seed)
+    first, second = random.standard_normal((2, n, 1))
+    return np.hstack([np.repeat(first, 3, 1), np.repeat(second, 2, 1)]) + 0.1 * random.standard_normal((n, 5)) + 7
+
+
+def test_the_plane_is_that_of_what_varies_together() -> None:
+    states = two_factors()
     plane = Plane.fit(states)
-    assert np.abs(plane.axes) == pytest.approx(np.eye(5)[[1, 3]], abs=0.1)
+    wanted = [np.array([1, 1, 1, 0, 0]) / np.sqrt(3), np.array([0, 0, 0, 1, 1]) / np.sqrt(2)]
+    assert np.abs(plane.axes) == pytest.approx(np.array(wanted), abs=0.2)
     assert plane.axes @ plane.axes.T == pytest.approx(np.eye(2), abs=1e-12)
+    assert 0.97 < plane.share < 1
     places = plane.project(states)
     assert places.mean(0) == pytest.approx([0, 0], abs=1e-12)
-    assert places.std(0, ddof=1) == pytest.approx([4, 2], rel=0.1)
+    assert places.var(0, ddof=1).sum() == pytest.approx(5 * plane.share)  # five coordinates of variance 1
     assert np.cov(places.T)[0, 1] == pytest.approx(0, abs=1e-10)
 
 
+def test_one_huge_coordinate_does_not_turn_the_plane() -> None:
+    states = two_factors()
+    stretched = states * np.array([1, 1, 1000, 1, 1]) + 3
+    assert Plane.fit(stretched).project(stretched) == pytest.approx(Plane.fit(states).project(states), abs=1e-9)
+
+
+def test_a_coordinate_that_does_not_vary_is_left_alone() -> None:
+    states = np.hstack([two_factors(), np.full((400, 1), 2.0)])
+    plane = Plane.fit(states)
+    assert plane.axes[:, 5] == pytest.approx([0, 0], abs=1e-12)
+    assert plane.axes[:, :5] == pytest.approx(Plane.fit(two_factors()).axes, abs=1e-9)
+
+
 def test_the_signs_are_those_of_the_largest_entries() -> None:
-    states = np.random.default_rng(1).standard_normal((40, 4)) * np.array([5, 3, 1, 1])
+    states = two_factors()
     for given in (states, states[::-1], -states):
         axes = Plane.fit(given).axes
         assert (axes[[0, 1], np.abs(axes).argmax(1)] > 0).all()
@@ -36,18 +57,27 @@ def test_the_signs_are_those_of_the_largest_entries() -> None:
 
 def test_the_base_alone_says_where_the_plane_is() -> None:
     """What an edited model does cannot turn the picture of the base."""
-    base = np.random.default_rng(2).standard_normal((50, 4))
-    far = base + np.array([100, 0, 0, 0])
+    base = two_factors()
+    step = np.array([100.0, 0, 0, 0, 0])
     plane = Plane.fit(base)
-    assert plane.project(far) - plane.project(base) == pytest.approx(np.tile(100 * plane.axes[:, 0], (50, 1)))
+    wanted = np.tile(100 / plane.scale[0] * plane.axes[:, 0], (len(base), 1))
+    assert plane.project(base + step) - plane.project(base) == pytest.approx(wanted)
 
 
 def test_a_density_is_one_and_scipys() -> None:
     values = np.array([0.0, 1.0, 1.5, 4.0])
-    at = np.linspace(-20, 25, 5001)
-    found = density(values, at, bandwidth(values))
+    at, width = np.linspace(-20, 25, 5001), bandwidth(values)
+    found = density(values, at, width)
     assert np.trapezoid(found, at) == pytest.approx(1, abs=1e-9)
-    assert found == pytest.approx(stats.gaussian_kde(values, "scott")(at), rel=1e-9, abs=1e-300)
+    wanted = stats.gaussian_kde(values, width / values.std(ddof=1))(at)
+    assert found == pytest.approx(wanted, rel=1e-9, abs=1e-300)
+
+
+def test_the_bandwidth_is_silvermans() -> None:
+    """By hand: quartiles 1 and 3 of 0 … 4, whose σ is √2.5; then with one value far away, and a half that agrees."""
+    assert bandwidth(np.arange(5.0)) == pytest.approx(0.9 * 2 / 1.34 * 5**-0.2)
+    assert bandwidth(np.array([0.0, 1, 2, 3, 400])) == pytest.approx(0.9 * 2 / 1.34 * 5**-0.2)
+    assert bandwidth(np.array([1.0, 1, 1, 1, 6])) == pytest.approx(0.9 * np.sqrt(5) * 5**-0.2)
 
 
 @pytest.mark.parametrize("apart", [0.0, 0.5, 1.0, 3.0])
