@@ -60,7 +60,7 @@ def kinds() -> tuple[Kind, ...]:
     return tuple(_REGISTRY[name] for name in sorted(_REGISTRY))
 
 
-_TEXT, _I32, _I64, _F64 = pa.string(), pa.int32(), pa.int64(), pa.float64()
+_TEXT, _I32, _I64, _F32, _F64 = pa.string(), pa.int32(), pa.int64(), pa.float32(), pa.float64()
 _TEXTS, _ROW = pa.list_(_TEXT), pa.list_(_F64)
 
 
@@ -110,6 +110,13 @@ _declare("generations", "what a model wrote after prompts: text is the continuat
          request=_TEXT, role=_TEXT, prompt_index=_I32, prompt=_TEXT, text=_TEXT)  # fmt: skip
 _declare("text_scores", "metrics over generated texts; value is null where the metric is not available",
          request=_TEXT, metric=_TEXT, role=_TEXT, prompt_index=_I32, value=_F64)  # fmt: skip
+_declare("hidden_states", "what a layer hands on at the last token of each of some fixed prompts, in float32",
+         layer=_I32, i=_I32, prompt=_TEXT, vector=pa.list_(_F32))  # fmt: skip
+_declare("drift", "how far an edited model's hidden states have moved from the base's, per layer and metric",
+         layer=_I32, metric=_TEXT, value=_F64)  # fmt: skip
+_declare("drift_points", "hidden states in the plane of the base's first two principal axes, in standard deviations; "
+         "cloud is base or edited, i the prompt",
+         layer=_I32, cloud=_TEXT, i=_I32, x=_F64, y=_F64)  # fmt: skip
 _declare("answers", "what the model as it was and an edited state say after the prompts of some facts",
          request=_TEXT, prompt=_TEXT, base=_TEXT, edited=_TEXT)  # fmt: skip
 _declare("report", "a run's report as one HTML page",

@@ -8,6 +8,9 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from editing.metrics.plane import bandwidth, density, ellipse
 from tasks.report.work import LANES
 
 if TYPE_CHECKING:
@@ -18,6 +21,8 @@ COLOURS = ("#0a84d0", "#e07b00", "#0a9e73", "#c65fa2", "#8a7fd6", "#b59b00", "#d
 """Told apart by those who see few colours, and on light and dark ground."""
 WIDTH, HEIGHT = 270, 170
 MOST_POINTS = 60
+CLOUDS = ("base", "edited")
+PLANE, MARGIN, DRAWN = 210, 40, 300
 BASE = "https://vega.github.io/vega-datasets/"  # what the renderer puts before a link within the page
 
 _NAMES = re.compile(r'(?<= id=")[^"]+(?=")')
@@ -136,6 +141,75 @@ def heat_map(rows: Rows, metric: str, figure: str) -> str:
     return svg(
         cells + chart.mark_text(fontSize=11).encode(x=x, y=y, color=bright, text=alt.Text("percent:Q", format=".0f"))
     )
+
+
+def drift(points: Rows) -> str:
+    """One layer's rows of drift_points in two colours: hidden states in the plane of the base's principal axes.
+
+    Above and at the right the density of each cloud, from which the overlap is taken; dashed, the base's 95 %
+    confidence region. Both are of all prompts, of which the first DRAWN are drawn as points.
+    """
+    import altair as alt
+
+    base, edited = (np.array([(p["x"], p["y"]) for p in points if p["cloud"] == cloud]) for cloud in CLOUDS)
+    edge = ellipse(base)
+    whole = np.concatenate([base, edited, edge])
+    spans = [_span(whole[:, axis]) for axis in (0, 1)]
+    x, y = (_place(name, title, span) for name, title, span in zip("xy", ("first", "second"), spans, strict=True))
+    # Prompt by prompt, so that neither cloud hides the other.
+    shown = sorted((p for p in points if p["i"] < DRAWN), key=lambda p: (p["i"], p["cloud"]))
+    dots = _chart(shown, PLANE, PLANE).mark_circle(size=16, opacity=0.6, aria=False).encode(x=x, y=y, color=_cloud())
+    outline = _chart([{"x": a, "y": b, "step": n} for n, (a, b) in enumerate(edge.tolist())], PLANE, PLANE)
+    region = outline.mark_line(color=COLOURS[0], strokeDash=[5, 3], strokeWidth=1.5, aria=False)
+    above, beside = (_densities(base[:, n], edited[:, n], span) for n, span in enumerate(spans))
+    middle = alt.layer(dots, region.encode(x=x, y=y, order="step:Q"))
+    right = _marginal(beside, spans[1], upright=True)
+    rows = alt.vconcat(_marginal(above, spans[0]), alt.hconcat(middle, right, spacing=4), spacing=4)
+    return svg(rows.properties(bounds="flush"))
+
+
+def _span(values: np.ndarray) -> list[float]:
+    """The values' range with a little room at both ends."""
+    room = 0.05 * float(np.ptp(values))
+    return [float(values.min()) - room, float(values.max()) + room]
+
+
+def _place(name: str, title: str, span: list[float]) -> Any:
+    import altair as alt
+
+    channel = alt.X if name == "x" else alt.Y
+    scale = alt.Scale(domain=span, nice=False, zero=False)
+    return channel(f"{name}:Q", title=f"{title} principal axis", scale=scale, axis=alt.Axis(tickCount=5))
+
+
+def _cloud() -> alt.Color:
+    import altair as alt
+
+    scale = alt.Scale(domain=list(CLOUDS), range=list(COLOURS[: len(CLOUDS)]))
+    return alt.Color("cloud:N", scale=scale, legend=alt.Legend(symbolType="circle", symbolOpacity=1, symbolSize=60))
+
+
+def _densities(base: np.ndarray, edited: np.ndarray, span: list[float]) -> list[dict[str, Any]]:
+    at, width = np.linspace(span[0], span[1], 160), bandwidth(base)
+    return [
+        {"cloud": cloud, "at": float(place), "density": float(value)}
+        for cloud, values in zip(CLOUDS, (base, edited), strict=True)
+        for place, value in zip(at, density(values, at, width), strict=True)
+    ]
+
+
+def _marginal(rows: Rows, span: list[float], *, upright: bool = False) -> Any:
+    """Densities along an axis of the plane: lying above it, or upright beside it."""
+    import altair as alt
+
+    along, across = (alt.Y, alt.X) if upright else (alt.X, alt.Y)
+    chart = _chart(rows, *((MARGIN, PLANE) if upright else (PLANE, MARGIN))).encode(
+        along("at:Q", axis=None, scale=alt.Scale(domain=span, nice=False, zero=False)),
+        across("density:Q", axis=None, stack=None),
+        color=_cloud(),
+    )
+    ground = chart.mark_area(opacity=0.25, orient="horizontal" if upright else "vertical", aria=False)
+    return ground + chart.mark_line(strokeWidth=1.5, aria=False).encode(order="at:Q")
 
 
 def durations(rows: Rows) -> str:

@@ -1,0 +1,66 @@
+"""The picture of a drift: two colours, densities beside them, small, and readable on any ground."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+from xml.etree import ElementTree
+
+import numpy as np
+
+from tasks.report import charts
+
+
+def points(n: int = 50, moved: float = 0.0) -> list[dict[str, Any]]:
+    base = np.random.default_rng(0).standard_normal((n, 2)) * [3, 1]
+    return [
+        {"layer": 4, "cloud": cloud, "i": i, "x": float(x), "y": float(y)}
+        for cloud, places in (("base", base), ("edited", base + moved))
+        for i, (x, y) in enumerate(places)
+    ]
+
+
+def circles(svg: str, colour: str) -> int:
+    """Points of a colour; a point has an opacity of its own, an area and a line have another."""
+    return len(
+        re.findall(rf'<path [^>]*fill="{colour}"[^>]*opacity="0.6"|<path [^>]*opacity="0.6"[^>]*fill="{colour}"', svg)
+    )
+
+
+def test_both_clouds_are_drawn_in_colours_of_their_own() -> None:
+    svg = charts.drift(points(50, 2.0))
+    ElementTree.fromstring(svg)  # noqa: S314 - our own text
+    assert [circles(svg, colour) for colour in charts.COLOURS[:3]] == [50, 50, 0]
+    words = re.findall(r"<text[^>]*>([^<]+)</text>", svg)
+    assert {"base", "edited", "first principal axis", "second principal axis"} <= set(words)
+    assert 'stroke-dasharray="5,3"' in svg
+
+
+def test_text_takes_the_pages_colour_and_the_picture_fits_a_column() -> None:
+    svg = charts.drift(points())
+    for text in re.findall(r"<text[^>]*>", svg):
+        assert 'fill="currentColor"' in text
+    width, height = (int(float(value)) for value in re.findall(r'(?:width|height)="([\d.]+)"', svg)[:2])
+    assert 270 <= width <= 340
+    assert 270 <= height <= 340
+    assert "<script" not in svg
+
+
+def test_a_thousand_prompts_take_no_more_room_than_three_hundred() -> None:
+    svg = charts.drift(points(1000, 1.0))
+    assert circles(svg, charts.COLOURS[0]) == charts.DRAWN == 300
+    assert len(svg) < 200_000
+
+
+def test_the_same_points_give_the_same_picture_and_others_another() -> None:
+    rows = points(40, 1.0)
+    assert charts.drift(rows) == charts.drift(rows[::-1]) == charts.drift(rows)
+    assert charts.drift(points(40, 1.5)) != charts.drift(rows)
+
+
+def test_a_cloud_in_one_point_and_one_far_away_are_drawn() -> None:
+    rows = points(20)
+    fallen = [row | {"x": 0.0, "y": 0.0} if row["cloud"] == "edited" else row for row in rows]
+    for given in (fallen, points(20, 1e6)):
+        assert "NaN" not in charts.drift(given)
+        assert circles(charts.drift(given), charts.COLOURS[1]) == 20
