@@ -13,7 +13,7 @@ import torch
 from prefect import flow
 
 from editing.errors import first_line
-from editing.requests.record import EditRequest
+from flows.measures import Measures
 from flows.output import lake_folder, print_line, report_stage
 from flows.pipeline import Pipeline, Report
 from flows.publish import publish
@@ -26,10 +26,9 @@ from storage.store import Lake
 from tasks.documents import describe_corpus, documents_stage
 from tasks.edits import CHECKPOINT, CHUNK, CONTEXTS, KEYS, STATE, TARGET_VALUES, WEIGHT_CHANGE, chunk_count
 from tasks.environment import environment
-from tasks.evaluation import EVALUATION, PERPLEXITY, metric_spec, read_perplexity, summarise
 from tasks.models import check_layers, check_window, identify
 from tasks.moments import MERGE, NULL_SPACE, SECOND_MOMENT, SPECTRUM, TOKENS, warn_of_small_corpus
-from tasks.requests import choose, load_requests, requests_stage
+from tasks.requests import choose, load_requests
 from tasks.stage import recipe
 from tasks.terminal import quoted
 
@@ -43,7 +42,8 @@ def use_threads(spec: RunSpec) -> None:
 def edit(spec: RunSpec, pipe: Pipeline) -> dict[str, Any]:
     """All stages of a run in order; returns its summary. Everything already in the lake is reused."""
     source = spec.requests.source
-    chosen = choose(load_requests(source), spec.requests.count, spec.requests.seed, source)
+    found = load_requests(source, spec.requests.dataset, spec.requests.references)
+    chosen = choose(found, spec.requests.count, spec.requests.seed, source)
     corpus = describe_corpus(spec.corpus.source)
     started = time.perf_counter()
     model = spec.model
@@ -52,10 +52,10 @@ def edit(spec: RunSpec, pipe: Pipeline) -> dict[str, Any]:
     check_layers(about, spec.edit.layers, spec.edit.z_layer)
     check_window(about, spec.corpus.window)
     pipe.note("model", ref, reused=known, seconds=time.perf_counter() - started)
-    whole = _requests(pipe, chosen, source=str(source), label="requests")
     documents = _documents(spec, pipe, corpus)
     held_out = _held_out(spec, pipe, documents, ref.id)
-    before = _evaluate(spec, pipe, ref.id, whole, documents, held_out, "before")
+    measures = Measures(spec, pipe, ref.id, chosen, documents, held_out)
+    before = measures.everywhere(ref.id, chosen, "before", "requests")
     spaces = _null_spaces(spec, pipe, documents, ref.id)
     contexts = pipe.run(CONTEXTS, recipe(spec.contexts), {"model": ref.id})
     pipe.flush()
@@ -64,22 +64,17 @@ def edit(spec: RunSpec, pipe: Pipeline) -> dict[str, Any]:
     for number, start in enumerate(range(0, len(chosen), size), 1):
         facts = chosen[start : start + size]
         # More prompts to evaluate a fact with are no reason to edit it anew.
-        rewrites = _requests(pipe, [f.rewrite for f in facts], source=str(source), label=f"rewrites {number}")
+        rewrites = measures.requests([f.rewrite for f in facts], f"rewrites {number}")
         state = _batch(spec, pipe, state, rewrites, contexts, spaces, len(facts), number)
         report = {"batch": number, "facts": len(facts), "edited": start + len(facts), "state": state}
-        batches.append(report | _after_batch(spec, pipe, state, facts, number))
+        batches.append(report | measures.of_batch(state, facts, number))
         so_far = chosen[: start + len(facts)]
         if spec.evaluation.is_checkpoint(number) and len(so_far) < len(chosen):
-            _checkpoint(spec, pipe, state, so_far, (documents, held_out), number)
+            measures.everywhere(state, so_far, f"after batch {number}", f"requests so far {number}")
         pipe.flush()
-    after = _evaluate(spec, pipe, state, whole, documents, held_out, "after")
+    after = measures.everywhere(state, chosen, "after", "requests")
     pipe.flush()
     return {"facts": len(chosen), "state": state, "before": before, "after": after, "batches": batches}
-
-
-def _requests(pipe: Pipeline, requests: Sequence[EditRequest], *, source: str, label: str) -> str:
-    stage, spec = requests_stage(requests, source)
-    return pipe.run(stage, spec, {}, label)
 
 
 def _documents(spec: RunSpec, pipe: Pipeline, corpus: dict[str, str]) -> str:
@@ -166,40 +161,6 @@ def _batch(
     if number % spec.edit.checkpoint_every == 0:
         pipe.run(CHECKPOINT, {}, {"state": state, "weight_change": change}, f"checkpoint {number}")
     return pipe.run(STATE, {}, link, f"state {number}")
-
-
-def _after_batch(
-    spec: RunSpec, pipe: Pipeline, state: str, facts: Sequence[EditRequest], number: int
-) -> dict[str, Any]:
-    """The metrics of the batch's own facts, right after it."""
-    if not spec.evaluation.after_batch:
-        return {}
-    batch = _requests(pipe, facts, source=str(spec.requests.source), label=f"requests {number}")
-    how = metric_spec(spec.evaluation.after_batch, published=spec.evaluation.published)
-    rows = pipe.run(EVALUATION, how, {"state": state, "requests": batch}, f"evaluation of batch {number}")
-    return {"metrics": summarise(pipe.lake, rows)}
-
-
-def _checkpoint(
-    spec: RunSpec, pipe: Pipeline, state: str, facts: Sequence[EditRequest], held_out: tuple[str, str], number: int
-) -> None:
-    """All facts edited so far, asked again."""
-    requests = _requests(pipe, facts, source=str(spec.requests.source), label=f"requests so far {number}")
-    _evaluate(spec, pipe, state, requests, *held_out, f"after batch {number}")
-
-
-def _evaluate(
-    spec: RunSpec, pipe: Pipeline, state: str, requests: str, documents: str, held_out: str, when: str
-) -> dict[str, Any]:
-    """All facts of the run, and the held-out documents, on one state."""
-    how = metric_spec(spec.evaluation.metrics, published=spec.evaluation.published)
-    rows = pipe.run(EVALUATION, how, {"state": state, "requests": requests}, f"evaluation {when}")
-    found: dict[str, Any] = summarise(pipe.lake, rows)
-    if spec.evaluation.perplexity:
-        parents = {"state": state, "documents": documents, "tokens": held_out}
-        artifact = pipe.run(PERPLEXITY, {}, parents, f"perplexity {when}")
-        found["perplexity"] = round(read_perplexity(pipe.lake, artifact), 3)
-    return found
 
 
 def _repaired(spec: RunSpec, pipe: Pipeline) -> dict[str, Any]:

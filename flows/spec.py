@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import tomllib
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -15,6 +16,7 @@ from editing.editors.options import ContextOptions, TargetValueOptions
 from editing.errors import EditingError
 from editing.linalg.null_space import Threshold
 from editing.metrics.registry import METRICS
+from editing.metrics.texts.options import GenerationOptions
 from flows.errors import BadSpec
 
 # Recipes are canonical JSON, whose whole numbers end at 2^53.
@@ -69,8 +71,12 @@ class CorpusSection(_Section):
 class RequestsSection(_Section):
     """Which facts to edit: the first `count` of the file in an order shuffled by `seed`."""
 
-    source: Path
-    """A .jsonl or .json file, beside the spec or in the working folder; docs/requests.md has its format."""
+    source: str
+    """A .jsonl, .json, .csv or .parquet file beside the spec or in the working folder, a URL, or hub:NAME[:CONFIG]."""
+    dataset: str | None = None
+    """The shape of its records, where the first of them does not tell; docs/requests.md has the names."""
+    references: str | None = None
+    """A .jsonl file of texts about targets (relation, target, text), for the metric consistency."""
     count: Count | None = None
     """How many; all of them unless given. A larger count only adds to the end."""
     seed: Seed = 0
@@ -115,6 +121,10 @@ class EvaluationSection(_Section):
     """Every how many batches all facts so far are asked with `metrics`; 0: never."""
     published: bool = False
     """Whether token accuracy is also counted as published zsRE panels do, in a column of its own."""
+    texts: int = Field(default=0, ge=0)
+    """Of how many facts texts and answers are generated and scored wherever all facts are asked; 0: of none."""
+    drift: int = Field(default=0, ge=0)
+    """On how many fixed prompts the hidden states of base and edited model are compared, likewise; 0: on none."""
     perplexity: bool = True
     """Whether held-out documents are measured wherever all facts are asked."""
 
@@ -148,6 +158,7 @@ class RunSpec(_Section):
     target_values: TargetValueOptions = TargetValueOptions()
     edit: EditSection = EditSection()
     evaluation: EvaluationSection = EvaluationSection()
+    texts: GenerationOptions = GenerationOptions()
 
 
 def load_spec(path: Path, settings: Sequence[str] = ()) -> RunSpec:
@@ -170,13 +181,20 @@ def load_spec(path: Path, settings: Sequence[str] = ()) -> RunSpec:
     for setting in settings:
         _apply(raw, setting)
     spec = check_spec(raw, str(path))
-    try:
-        given = spec.requests.source.expanduser()
-    except RuntimeError:  # no such user
-        given = spec.requests.source
-    beside = path.parent / given
-    source = beside if beside.is_file() else given
-    return spec.model_copy(update={"requests": spec.requests.model_copy(update={"source": source})})
+    wanted = spec.requests
+    given = {"source": wanted.source, "references": wanted.references}
+    found = {name: _beside(path.parent, value) for name, value in given.items() if value is not None}
+    return spec.model_copy(update={"requests": wanted.model_copy(update=found)})
+
+
+def _beside(folder: Path, given: str) -> str:
+    """A file beside the spec if there is one, else what was given: from the working folder, or no file at all."""
+    if "://" in given or given.startswith("hub:"):
+        return given
+    with suppress(RuntimeError):  # no such user
+        given = str(Path(given).expanduser())
+    beside = folder / given
+    return str(beside) if beside.is_file() else given
 
 
 def check_spec(raw: Mapping[str, Any], where: str) -> RunSpec:

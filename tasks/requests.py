@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,15 +20,30 @@ from tasks.records import read_records
 from tasks.stage import Stage, Work
 
 
-def load_requests(source: str | Path, dataset: str | None = None) -> list[EditRequest]:
+def load_requests(source: str | Path, dataset: str | None = None, references: str | None = None) -> list[EditRequest]:
     """The requests of a file, URL or hub data set in one of the shapes of editing/requests/readers.py, all checked.
 
-    Raises UnknownSource, BadRecord or InvalidRequest; each names the file and the line or record.
+    `references` names a source of texts about targets (relation, target, text), which go to the requests of that
+    relation and new target. Raises UnknownSource, BadRecord or InvalidRequest; each names the file and the record.
     """
     requests = check_all(read(read_records(str(source)), dataset))
     if not requests:
         raise BadRecord(f"{source} holds no requests; give at least one record")
-    return requests
+    if references is None:
+        return requests
+    found = _references(references)
+    return [replace(r, references=(*r.references, *found.get((r.relation, r.target_new), ()))) for r in requests]
+
+
+def _references(source: str) -> dict[tuple[str, str], list[str]]:
+    found: dict[tuple[str, str], list[str]] = {}
+    for where, record in read_records(source):
+        fields = [record.get(name) if isinstance(record, dict) else None for name in ("relation", "target", "text")]
+        if not all(isinstance(field, str) for field in fields):
+            raise BadRecord(f"{where}: needs the texts relation, target and text; write them, or drop the line")
+        relation, target, text = map(str, fields)
+        found.setdefault((relation, target), []).append(text)
+    return found
 
 
 def choose(requests: Sequence[EditRequest], count: int | None, seed: int, path: str | Path) -> list[EditRequest]:

@@ -73,7 +73,11 @@ def print_summary(summary: Mapping[str, Any]) -> None:
     before, after = summary["before"], summary["after"]
     rows = []
     for metric, scores in before.items():
-        if metric != "perplexity":
+        if metric == "texts":
+            rows += [
+                {"metric": name, "before": value, "after": after["texts"].get(name)} for name, value in scores.items()
+            ]
+        elif metric != "perplexity":
             rows += [
                 {"metric": f"{metric} {column} %", "before": scores[column], "after": after[metric].get(column)}
                 for column in _closing(scores)

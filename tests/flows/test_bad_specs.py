@@ -99,7 +99,7 @@ def test_a_spec_without_permission(world: World, monkeypatch: pytest.MonkeyPatch
 def test_requests_in_the_home_folder(world: World, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     tiny_world.write_lines(tmp_path / "facts.jsonl", tiny_world.records())
-    assert load_spec(world.spec, ["requests.source=~/facts.jsonl"]).requests.source == tmp_path / "facts.jsonl"
+    assert load_spec(world.spec, ["requests.source=~/facts.jsonl"]).requests.source == str(tmp_path / "facts.jsonl")
     nobody = load_spec(world.spec, ["requests.source=~no-such-user/facts.jsonl"]).requests.source
     assert str(nobody) == "~no-such-user/facts.jsonl"
 

@@ -1,0 +1,117 @@
+"""What is measured of a state, as stages of a run: on all facts, on a batch's own, on texts and on hidden states.
+
+What a data set or a spec does not bring is left out: nothing is reported that was not measured.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from editing.metrics.drift import FEWEST
+from editing.requests.record import EditRequest
+from flows.pipeline import Pipeline
+from flows.spec import RunSpec
+from tasks.drift import DRIFT, DRIFT_POINTS, HIDDEN_STATES, fixed_prompts
+from tasks.evaluation import EVALUATION, PERPLEXITY, metric_spec, read_perplexity, summarise
+from tasks.requests import questions_stage, requests_stage
+from tasks.stage import recipe
+from tasks.texts import ESSENCE, GENERATIONS, TEXT_SCORES, summarise_texts
+
+Summary = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Measures:
+    """The measurements of one run. `model` is the state before all edits, `facts` all that will be edited."""
+
+    spec: RunSpec
+    pipe: Pipeline
+    model: str
+    facts: Sequence[EditRequest]
+    documents: str
+    held_out: str
+
+    def requests(self, facts: Sequence[EditRequest], label: str) -> str:
+        """The artifact of these facts."""
+        stage, spec = requests_stage(facts, str(self.spec.requests.source))
+        return self.pipe.run(stage, spec, {}, label)
+
+    def everywhere(self, state: str, facts: Sequence[EditRequest], when: str, label: str) -> Summary:
+        """All that the spec asks for, of a state: on these facts, and on what is no fact."""
+        wanted = self.spec.evaluation
+        found = self._asked(state, facts, wanted.metrics, f"evaluation {when}", label)
+        if wanted.perplexity:
+            parents = {"state": state, "documents": self.documents, "tokens": self.held_out}
+            artifact = self.pipe.run(PERPLEXITY, {}, parents, f"perplexity {when}")
+            found["perplexity"] = round(read_perplexity(self.pipe.lake, artifact), 3)
+        if wanted.texts:
+            found["texts"] = self._texts(state, when)
+        if wanted.drift:
+            self._drift(state, when)
+        return found
+
+    def of_batch(self, state: str, facts: Sequence[EditRequest], number: int) -> Summary:
+        """The metrics of the batch's own facts, right after it."""
+        metrics = self.spec.evaluation.after_batch
+        if not metrics:
+            return {}
+        label = f"evaluation of batch {number}"
+        return {"metrics": self._asked(state, facts, metrics, label, f"requests {number}")}
+
+    def _asked(
+        self, state: str, facts: Sequence[EditRequest], metrics: Sequence[str], label: str, requests: str
+    ) -> Summary:
+        roles = [name for name in ("locality", "portability") if name in metrics]
+        parents = {"state": state, "requests": self.requests(facts, requests)}
+        parents |= self._questions(facts, roles, f"{requests}: questions")
+        how = metric_spec(metrics, published=self.spec.evaluation.published)
+        summary: Summary = summarise(self.pipe.lake, self.pipe.run(EVALUATION, how, parents, label))
+        return summary
+
+    def _questions(self, facts: Sequence[EditRequest], roles: Sequence[str], label: str) -> dict[str, str]:
+        """The parent that holds what the requests have no column for, where there is such a thing."""
+        made = questions_stage(facts, roles)
+        return {"questions": self.pipe.run(*made, {}, label)} if made else {}
+
+    @cached_property
+    def _sampled(self) -> dict[str, str]:
+        """Parents of texts: a fair sample of the facts, and what evaluates all of them, so that scores compare."""
+        ranked = sorted(self.facts, key=lambda fact: hashlib.sha256(fact.request_id.encode()).digest())
+        chosen = {fact.request_id for fact in ranked[: self.spec.evaluation.texts]}
+        facts = [fact for fact in self.facts if fact.request_id in chosen]
+        roles = ("portability", "generation", "reference", "alias")
+        parents = {"requests": self.requests(facts, "requests for texts")}
+        return parents | self._questions(self.facts, roles, "questions for texts")
+
+    def _written(self, state: str, when: str) -> str:
+        options = recipe(self.spec.texts)
+        return self.pipe.run(GENERATIONS, options, {"state": state, **self._sampled}, f"texts {when}")
+
+    def _texts(self, state: str, when: str) -> Summary:
+        written = self._written(state, when)
+        scores = self.pipe.run(TEXT_SCORES, {}, {"generations": written, **self._sampled}, f"text scores {when}")
+        base = self._written(self.model, "before")
+        parents = {"state": state, "base": base, **self._sampled}
+        essence = self.pipe.run(ESSENCE, {}, parents, f"essence {when}")
+        found = summarise_texts(self.pipe.lake, scores) | summarise_texts(self.pipe.lake, essence)
+        return {name: round(value, 4) for name, value in found.items()}
+
+    def _drift(self, state: str, when: str) -> None:
+        """Nothing for requests without neighbours: then there are no prompts that should not move."""
+        count, seed = self.spec.evaluation.drift, self.spec.requests.seed
+        spec = {"layers": self.spec.edit.layers, "count": count, "seed": seed}
+        if len(fixed_prompts(self.facts, count, seed)) < FEWEST:
+            return
+        requests = self.requests(self.facts, "requests")
+        states = [
+            self.pipe.run(HIDDEN_STATES, spec, {"state": one, "requests": requests}, f"hidden states {name}")
+            for one, name in ((self.model, "before"), (state, when))
+        ]
+        if state != self.model:
+            parents = dict(zip(("base", "edited"), states, strict=True))
+            self.pipe.run(DRIFT, {}, parents, f"drift {when}")
+            self.pipe.run(DRIFT_POINTS, {}, parents, f"drift points {when}")

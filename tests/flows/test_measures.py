@@ -1,0 +1,97 @@
+"""All that can be measured, in one run of the tiny world on a data set that has it; and what it has not is left out."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import tiny_world
+from tiny_world import World, editflow
+
+from storage.store import Lake
+
+ALL = ("efficacy", "paraphrase", "neighbourhood", "locality", "portability")
+SETTINGS = (
+    f"evaluation.metrics={json.dumps(ALL)}", "evaluation.published=true", "evaluation.texts=3", "evaluation.drift=8",
+    "texts.tokens=12", "texts.answer_tokens=3",
+)  # fmt: skip
+
+
+def flat(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The same facts in EasyEdit's shape, with questions that go beyond them."""
+    found = []
+    for n, row in enumerate(rows):
+        rewrite = row["requested_rewrite"]
+        found.append({
+            "id": str(n), "prompt": rewrite["prompt"].replace("{}", rewrite["subject"], 1),
+            "subject": rewrite["subject"], "target_new": rewrite["target_new"]["str"],
+            "ground_truth": rewrite["target_true"]["str"], "relation": "r",
+            "paraphrase_prompts": row["paraphrase_prompts"], "neighborhood_prompts": row["neighborhood_prompts"],
+            "generation_prompts": [f"it is {rewrite['subject']} who"],
+            "locality": {"other": [{"prompt": f"where the sea is {n}", "ground_truth": "blue"}]},
+            "portability": {"hop": [{"prompt": f"he who says {n}", "ground_truth": rewrite["target_new"]["str"]}]},
+        })  # fmt: skip
+    return found
+
+
+@pytest.fixture(scope="module")
+def whole(world: World, server: str, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
+    """Lake and record of a run that measures everything."""
+    del server
+    folder = tmp_path_factory.mktemp("measures")
+    rows = flat(tiny_world.records(6))
+    facts = tiny_world.write_lines(folder / "facts.jsonl", rows)
+    texts = [
+        {"relation": "r", "target": row["target_new"], "text": f"the {row['target_new']} is in the sea"} for row in rows
+    ]
+    references = tiny_world.write_lines(folder / "references.jsonl", texts)
+    given = (f"requests.source={facts}", f"requests.references={references}")
+    return folder / "lake", tiny_world.run(world.spec, folder / "lake", *given, *SETTINGS)
+
+
+def test_every_metric_is_named_before_and_after(whole: tuple[Path, dict[str, Any]]) -> None:
+    _, record = whole
+    for when in ("before", "after"):
+        found = record["summary"][when]
+        assert list(found) == [*ALL, "score", "perplexity", "texts"]
+        assert set(found["locality"]) == {"accuracy", "token accuracy", "token accuracy as published"}
+        assert {"success", "magnitude"} <= set(found["efficacy"])
+        assert {"fluency", "consistency", "essence", "efficacy free exact"} <= set(found["texts"])
+
+
+def test_drift_is_measured_of_the_edited_model_alone(whole: tuple[Path, dict[str, Any]]) -> None:
+    lake, record = whole
+    labels = [use["stage"] for use in record["uses"]]
+    assert "drift after" in labels
+    assert "drift before" not in labels
+    rows = editflow("query", "SELECT layer, metric, value FROM drifts", "--lake", lake, "--json").json
+    assert {row["layer"] for row in rows} == {0, 1, 2}
+    assert any(row["value"] > 0 for row in rows)
+
+
+def test_a_second_run_finds_all_of_it(whole: tuple[Path, dict[str, Any]], world: World) -> None:
+    lake, record = whole
+    spec = record["spec"]["requests"]
+    given = (f"requests.source={spec['source']}", f"requests.references={spec['references']}")
+    again = tiny_world.run(world.spec, lake, *given, *SETTINGS)
+    assert {use["how"] for use in again["uses"]} == {"reused"}
+    assert again["summary"] == record["summary"]
+
+
+def test_measuring_more_changes_no_edit(whole: tuple[Path, dict[str, Any]], world: World) -> None:
+    lake, record = whole
+    plain = tiny_world.run(world.spec, lake, f"requests.source={record['spec']['requests']['source']}")
+    assert plain["state"] == record["state"]
+    assert not {"texts", "locality"} & set(plain["summary"]["after"])
+
+
+def test_what_the_facts_do_not_have_is_left_out(world: World, tmp_path: Path) -> None:
+    """CounterFact-like facts without questions: asked for all, the run tells what there is."""
+    record = tiny_world.run(world.spec, tmp_path / "lake", *SETTINGS)
+    found = record["summary"]["after"]
+    assert not {"locality", "portability"} & set(found)
+    assert "consistency" not in found["texts"]
+    kinds = {m.kind for m in Lake.open(tmp_path / "lake").manifests()}
+    assert "questions" not in kinds
