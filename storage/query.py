@@ -24,9 +24,9 @@ from storage.store import Lake
 # In the order of their dependence: a view may read those before it.
 VIEWS = (
     "artifacts", "edges", "runs", "uses",
-    "requests", "states", "edits", "evaluations", "perplexities", "spectra",
+    "requests", "states", "edits", "evaluations", "perplexities", "spectra", "abilities",
 )  # fmt: skip
-_PAYLOADS = ("requests", "state", "target_values", "evaluation", "perplexity", "spectrum")
+_PAYLOADS = ("requests", "state", "target_values", "evaluation", "perplexity", "spectrum", "ability", "ability_cases")
 _SHOWN = {"spectrum": ("layer", "i", "eigenvalue")}
 """Of kinds whose columns have changed, those that every version has: a lake keeps the artifacts of all of them."""
 

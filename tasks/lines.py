@@ -1,0 +1,102 @@
+"""Records one at a time from JSON lines, a JSON array, Parquet or the hub, each with the place where it stands."""
+
+from __future__ import annotations
+
+import json
+import zlib
+from collections.abc import Iterator
+from typing import IO, Any
+
+import fsspec
+
+from editing.errors import first_line
+from tasks.errors import BadRecord, UnknownSource
+
+Located = tuple[str, Any]
+
+_REMEDY = "mend the line or remove it"
+
+
+def records(source: str) -> Iterator[Located]:
+    """(place, record) of a source, in its order: a path or fsspec URL, or `hub:NAME[:CONFIG[:SPLIT]][@REVISION]`.
+
+    A file is JSON lines or one JSON array in UTF-8, packed or not, or Parquet by its name. The hub's split is
+    validation where none is named. A number that the source itself gives a name (a class label) comes as that name.
+
+    Raises UnknownSource for what is not there, BadRecord for what cannot be read; each names the place.
+    """
+    if source.startswith("hub:"):
+        place, _, revision = source.removeprefix("hub:").partition("@")
+        name, config, named = (*place.split(":"), "", "")[:3]
+        options = {"path": name, "name": config or None, "split": named or "validation", "revision": revision or None}
+        yield from _from_datasets(source, "the hub gave no such data", options)
+    elif source.lower().endswith(".parquet"):
+        _opened(source).close()  # or what is missing would be told as what is damaged
+        yield from _from_datasets(source, "not Parquet", {"path": "parquet", "data_files": source, "split": "train"})
+    else:
+        with _opened(source) as file:
+            yield from _from_json(source, file)
+
+
+def _opened(source: str) -> IO[bytes]:
+    """Raises UnknownSource."""
+    try:
+        return fsspec.open(source, "rb", compression="infer").open()  # type: ignore[no-any-return]
+    except Exception as error:  # noqa: BLE001  (each file system of fsspec fails in its own way)
+        missing = isinstance(error, FileNotFoundError | IsADirectoryError)
+        why = "" if missing else f" ({first_line(error)})"
+        raise UnknownSource(f"no file {source}{why}: give a path, a URL or hub:NAME:CONFIG:SPLIT") from None
+
+
+def _from_json(source: str, file: IO[bytes]) -> Iterator[Located]:
+    lines = _lines(source, file)
+    for number, line in lines:
+        if number == 1 and line.lstrip().startswith("["):
+            whole = "\n".join((line, *(rest for _, rest in lines)))
+            for n, record in enumerate(_parsed(source, whole), 1):
+                yield f"{source}, record {n}", record
+        elif line.strip():
+            where = f"{source}, line {number}"
+            yield where, _parsed(where, line)
+
+
+def _lines(source: str, file: IO[bytes]) -> Iterator[tuple[int, str]]:
+    """(number, line) without the byte order mark that a file may begin with."""
+    number = 0
+    try:
+        for number, line in enumerate(file, 1):
+            yield number, line.decode("utf-8-sig" if number == 1 else "utf-8")
+    except UnicodeDecodeError as error:
+        raise BadRecord(f"{source}, line {number}: not UTF-8 ({error.reason}); save the file as UTF-8") from None
+    except (OSError, EOFError, zlib.error) as error:
+        raise BadRecord(f"{source}, line {number + 1}: cannot be read ({first_line(error)}); fetch it again") from None
+
+
+def _parsed(where: str, text: str) -> Any:
+    try:
+        return json.loads(text)
+    except RecursionError:
+        raise BadRecord(f"{where}: nested too deeply; {_REMEDY}") from None
+    except ValueError as error:  # also a number of more digits than Python takes
+        raise BadRecord(f"{where}: not JSON ({first_line(error)}); {_REMEDY}") from None
+
+
+def _from_datasets(source: str, what: str, options: dict[str, Any]) -> Iterator[Located]:
+    import datasets
+
+    datasets.disable_progress_bars()
+    # What it would log is in the exception, and the user gets one line.
+    datasets.logging.set_verbosity(datasets.logging.CRITICAL)
+    try:
+        rows = datasets.load_dataset(**options, streaming=True)
+        features = rows.features or {}
+        names = {key: value.names for key, value in features.items() if isinstance(value, datasets.ClassLabel)}
+        for number, row in enumerate(rows, 1):
+            yield f"{source}, record {number}", {key: _named(value, names.get(key)) for key, value in row.items()}
+    except (OSError, ValueError, TypeError, RuntimeError, datasets.exceptions.DatasetsError) as error:
+        raise BadRecord(f"{source}: {what} ({first_line(error)}); check the name, config, split and file") from None
+
+
+def _named(value: Any, names: list[str] | None) -> Any:
+    """A class label's name; −1, which stands for none, stays."""
+    return names[value] if names and isinstance(value, int) and 0 <= value < len(names) else value
