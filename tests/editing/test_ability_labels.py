@@ -89,8 +89,7 @@ def test_what_is_declared_can_be_asked(name: str) -> None:
     case = declared.case("here", RECORDS[name][0][0], "0")
     assert case.prompt == case.prompt.strip()
     assert len({option.casefold() for option in case.options}) == len(case.options) >= 2
-    question = case.prompt.splitlines()[-2]
-    assert all(option in question for option in case.options), "a model that is to say an option has to know it"
+    assert case.prompt.endswith(":")
     assert declared.name == name
     assert "arXiv" in declared.source
     assert {record["label" if name != "mmlu" else "answer"] for record, _ in RECORDS[name]} <= set(declared.labels)
