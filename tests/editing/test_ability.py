@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+import tracemalloc
+from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -114,11 +116,13 @@ def test_an_interval_is_that_of_resampled_questions(statistic: str) -> None:
     assert alone == (1.0, None, None)
 
 
+def stream(count: int) -> Iterator[Located]:
+    for n in range(count):
+        yield f"line {n}", AbilityCase("sst2", str(n), f"Is {n} odd?", ("no", "yes"), ("no", "yes")[n % 2])
+
+
 def located(count: int) -> list[Located]:
-    return [
-        (f"line {n}", AbilityCase("sst2", str(n), f"Is {n} odd?", ("no", "yes"), ("no", "yes")[n % 2]))
-        for n in range(count)
-    ]
+    return list(stream(count))
 
 
 def test_examples_come_first_and_are_not_asked() -> None:
@@ -141,6 +145,19 @@ def test_which_are_asked_follows_from_seed_and_ids() -> None:
     assert [case.case_id for case in draw(file, 25, 0, 1, "")][:10] == ids, "a larger count adds to the end"
     assert [case.case_id for case in draw(file, None, 0, 1, "")][:10] == ids
     assert [case.case_id for case in draw(file, 10, 0, 2, "")] != ids
+
+
+def test_memory_holds_what_is_asked() -> None:
+    def peak(records: int, count: int | None) -> int:
+        tracemalloc.start()
+        draw(stream(records), count, 2, 0, "")
+        found = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return found
+
+    peak(10, None)
+    assert peak(20_000, 10) < 2 * peak(1000, 10)
+    assert peak(20_000, None) > 20 * peak(1000, 10)  # control
 
 
 def test_too_few_records_and_ids_used_twice_are_told() -> None:
