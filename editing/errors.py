@@ -2,6 +2,7 @@
 
 EditingError
 ├── InvalidRequest     a record that cannot be edited: its place, what is wrong, the remedy
+├── InvalidCase        a record of an ability set that cannot be asked, likewise
 ├── InvalidOption      an option out of range, or a combination that has no meaning
 ├── UnknownModel       no such folder, file or hub id
 ├── UnknownFamily      an architecture without a declaration
@@ -21,6 +22,13 @@ class EditingError(Exception):
 
 class InvalidRequest(EditingError):
     """A record that cannot be edited."""
+
+    def __init__(self, where: str, what: str, remedy: str) -> None:
+        super().__init__(f"{where}: {what}; {remedy}")
+
+
+class InvalidCase(EditingError):
+    """A record of an ability set that cannot be asked."""
 
     def __init__(self, where: str, what: str, remedy: str) -> None:
         super().__init__(f"{where}: {what}; {remedy}")

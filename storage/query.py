@@ -25,11 +25,11 @@ from storage.store import Lake
 VIEWS = (
     "artifacts", "edges", "runs", "uses",
     "requests", "states", "edits", "evaluations", "perplexities", "spectra",
-    "generations", "text_scores", "drifts", "drift_points",
+    "generations", "text_scores", "drifts", "drift_points", "abilities",
 )  # fmt: skip
 _PAYLOADS = (
     "requests", "state", "target_values", "evaluation", "perplexity", "spectrum",
-    "generations", "text_scores", "drift", "drift_points",
+    "generations", "text_scores", "drift", "drift_points", "ability", "ability_cases",
 )  # fmt: skip
 _SHOWN = {"spectrum": ("layer", "i", "eigenvalue")}
 """Of kinds whose columns have changed, those that every version has: a lake keeps the artifacts of all of them."""

@@ -1,121 +1,121 @@
-"""Records of a file, a URL or the hub, one at a time, each with the place where it stands."""
+"""Records one at a time from JSON lines, a JSON array, CSV, Parquet or the hub, each with the place where it stands."""
 
 from __future__ import annotations
 
 import csv
 import json
+import re
+import zlib
 from collections.abc import Iterator
-from pathlib import PurePosixPath
 from typing import IO, Any
 
 import fsspec
 
 from editing.errors import first_line
-from tasks.documents import hub_parts
 from tasks.errors import BadRecord, UnknownSource
 
-Located = Iterator[tuple[str, Any]]
+Located = tuple[str, Any]
+
+_REMEDY = "mend the line or remove it"
 
 
-def read_records(source: str) -> Located:
-    """(place, record) of a .jsonl, .json, .csv or .parquet file, at a path or URL, or of `hub:NAME[:CONFIG[:SPLIT]]`.
+def read_records(source: str, split: str = "train") -> Iterator[Located]:
+    """(place, record) of a source, in its order: a path or fsspec URL, or `hub:NAME[:CONFIG[:SPLIT]][@REVISION]`.
 
-    One record is in memory at a time, but for a JSON array, which is read whole. Raises UnknownSource or BadRecord,
-    each naming file and line or record.
+    A file is JSON lines or one JSON array in UTF-8, packed or not, or CSV or Parquet by its name. The hub's split is
+    `split` where none is named. One record is in memory at a time, but for an array, which is read whole. A number that the source itself gives a name (a class label) comes as that name.
+
+    Raises UnknownSource for what is not there, BadRecord for what cannot be read; each names the place.
     """
     if source.startswith("hub:"):
-        yield from _from_hub(source)
-        return
-    readers = {".jsonl": _lines, ".json": _json, ".csv": _csv, ".parquet": _parquet}
-    reader = readers.get(PurePosixPath(source).suffix.lower(), _json)
+        place, _, revision = source.removeprefix("hub:").partition("@")
+        name, config, named = (*place.split(":"), "", "")[:3]
+        options = {"path": name, "name": config or None, "split": named or split, "revision": revision or None}
+        yield from _from_datasets(source, "the hub gave no such data", options)
+    elif source.lower().endswith(".parquet"):
+        _opened(source).close()  # or what is missing would be told as what is damaged
+        yield from _from_datasets(source, "not Parquet", {"path": "parquet", "data_files": source, "split": "train"})
+    else:
+        is_csv = re.search(r"\.csv(\.\w+)?$", source.lower())
+        with _opened(source) as file:
+            yield from (_from_csv if is_csv else _from_json)(source, file)
+
+
+def _opened(source: str) -> IO[bytes]:
+    """Raises UnknownSource."""
     try:
-        with fsspec.open(source, "rb") as file:
-            yield from reader(file, source)
-    except (FileNotFoundError, IsADirectoryError):
-        raise UnknownSource(f"no request file {source}: give a .json, .jsonl, .csv or .parquet file") from None
-    except UnicodeDecodeError as error:
-        raise BadRecord(f"{source} cannot be read as UTF-8 text: {error}; save it as UTF-8") from None
-    except (OSError, ValueError, ImportError) as error:
-        raise BadRecord(f"{source} cannot be read: {first_line(error)}") from None
+        return fsspec.open(source, "rb", compression="infer").open()  # type: ignore[no-any-return]
+    except Exception as error:  # noqa: BLE001  (each file system of fsspec fails in its own way)
+        missing = isinstance(error, FileNotFoundError | IsADirectoryError)
+        why = "" if missing else f" ({first_line(error)})"
+        raise UnknownSource(f"no file {source}{why}: give a path, a URL or hub:NAME:CONFIG:SPLIT") from None
 
 
-def _lines(file: IO[bytes], source: str) -> Located:
-    # Bytes are split at line ends alone: text would also be cut at U+2028, which may stand inside a JSON string.
-    for n, raw in enumerate(file, 1):
-        where = f"{source}, line {n}"
-        line = _text(raw, where, first=n == 1)
-        if line.strip():
-            yield where, _parse(line, where, "mend the line or remove it")
+def _from_json(source: str, file: IO[bytes]) -> Iterator[Located]:
+    lines = _lines(source, file)
+    for number, line in lines:
+        if number == 1 and line.lstrip().startswith("["):
+            whole = "\n".join((line, *(rest for _, rest in lines)))
+            for n, record in enumerate(_parsed(source, whole), 1):
+                yield f"{source}, record {n}", record
+        elif line.strip():
+            where = f"{source}, line {number}"
+            yield where, _parsed(where, line)
 
 
-def _json(file: IO[bytes], source: str) -> Located:
-    """A JSON array; a file that begins otherwise holds a record a line, whatever its name."""
-    start = file.read(4096)
-    file.seek(0)
-    if not start.removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"["):
-        yield from _lines(file, source)
-        return
-    text = _text(file.read(), source, first=True)
-    for n, record in enumerate(_parse(text, source, "mend the array"), 1):
-        yield f"{source}, record {n}", record
-
-
-def _csv(file: IO[bytes], source: str) -> Located:
-    lines = (_text(raw, f"{source}, line {n}", first=n == 1) for n, raw in enumerate(file, 1))
+def _from_csv(source: str, file: IO[bytes]) -> Iterator[Located]:
+    """One record a row; empty cells are left out, and one that begins like a JSON list or object is read as that."""
     try:
-        for n, row in enumerate(csv.DictReader(lines, strict=True), 1):
+        for n, row in enumerate(csv.DictReader((line for _, line in _lines(source, file)), strict=True), 1):
             where = f"{source}, record {n}"
             if None in row or None in row.values():
-                raise BadRecord(f"{where}: another number of fields than the first line names; quote what has commas")
-            yield where, {name: _cell(value, where) for name, value in row.items() if value}
+                raise BadRecord(f"{where}: another number of cells than the first line; quote texts that hold commas")
+            yield where, {name: _cell(where, cell) for name, cell in row.items() if cell}
     except csv.Error as error:
         raise BadRecord(f"{source}: not CSV ({error}); quote texts that hold quotes or line ends") from None
 
 
-def _cell(value: str, where: str) -> Any:
-    """A cell's text; one that begins like a JSON list or object is read as that."""
-    return _parse(value, where, "mend the cell") if value.startswith(("[", '{"')) else value
+def _cell(where: str, text: str) -> Any:
+    return _parsed(where, text) if text.startswith(("[", '{"')) else text
 
 
-def _parquet(file: IO[bytes], source: str) -> Located:
-    import pyarrow.parquet as pq
-
-    n = 0
-    for batch in pq.ParquetFile(file).iter_batches(batch_size=1024):
-        for row in batch.to_pylist():
-            n += 1
-            yield f"{source}, record {n}", {name: value for name, value in row.items() if value is not None}
-
-
-def _from_hub(source: str) -> Located:
-    import datasets
-
-    name, config, revision = hub_parts(source)
-    config, _, split = config.partition(":")
-    datasets.disable_progress_bars()
-    datasets.logging.set_verbosity(datasets.logging.CRITICAL)
-    rows = None
+def _lines(source: str, file: IO[bytes]) -> Iterator[tuple[int, str]]:
+    """(number, line) without the byte order mark that a file may begin with."""
+    number = 0
     try:
-        rows = iter(datasets.load_dataset(
-            name, config or None, split=split or "train", revision=revision or None, streaming=True,
-        ))  # fmt: skip
-        for n, row in enumerate(rows, 1):
-            yield f"{source}, record {n}", {key: value for key, value in row.items() if value is not None}
-    except (OSError, ValueError, TypeError, RuntimeError, datasets.exceptions.DatasetsError) as error:
-        raise BadRecord(f"{source} cannot be read: {first_line(error)}; check name, split and network") from None
-
-
-def _text(raw: bytes, where: str, *, first: bool) -> str:
-    try:
-        return raw.decode("utf-8-sig" if first else "utf-8")
+        for number, line in enumerate(file, 1):
+            yield number, line.decode("utf-8-sig" if number == 1 else "utf-8")
     except UnicodeDecodeError as error:
-        raise BadRecord(f"{where}: not UTF-8 text ({error.reason}); save the file as UTF-8") from None
+        raise BadRecord(f"{source}, line {number}: not UTF-8 ({error.reason}); save the file as UTF-8") from None
+    except (OSError, EOFError, zlib.error) as error:
+        raise BadRecord(f"{source}, line {number + 1}: cannot be read ({first_line(error)}); fetch it again") from None
 
 
-def _parse(text: str, where: str, remedy: str) -> Any:
+def _parsed(where: str, text: str) -> Any:
     try:
         return json.loads(text)
     except RecursionError:
-        raise BadRecord(f"{where}: nested too deeply; {remedy}") from None
+        raise BadRecord(f"{where}: nested too deeply; {_REMEDY}") from None
     except ValueError as error:  # also a number of more digits than Python takes
-        raise BadRecord(f"{where}: not JSON ({error}); {remedy}") from None
+        raise BadRecord(f"{where}: not JSON ({first_line(error)}); {_REMEDY}") from None
+
+
+def _from_datasets(source: str, what: str, options: dict[str, Any]) -> Iterator[Located]:
+    import datasets
+
+    datasets.disable_progress_bars()
+    # What it would log is in the exception, and the user gets one line.
+    datasets.logging.set_verbosity(datasets.logging.CRITICAL)
+    try:
+        rows = datasets.load_dataset(**options, streaming=True)
+        features = rows.features or {}
+        names = {key: value.names for key, value in features.items() if isinstance(value, datasets.ClassLabel)}
+        for number, row in enumerate(rows, 1):
+            yield f"{source}, record {number}", {key: _named(value, names.get(key)) for key, value in row.items()}
+    except (OSError, ValueError, TypeError, RuntimeError, datasets.exceptions.DatasetsError) as error:
+        raise BadRecord(f"{source}: {what} ({first_line(error)}); check the name, config, split and file") from None
+
+
+def _named(value: Any, names: list[str] | None) -> Any:
+    """A class label's name; −1, which stands for none, stays."""
+    return names[value] if names and isinstance(value, int) and 0 <= value < len(names) else value

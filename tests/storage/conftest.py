@@ -61,7 +61,7 @@ def edited(lake: Lake, table: Callable[..., pa.Table]) -> dict[str, str]:
     """A small history in ``lake``, index included: two batches of edits on a model, then evaluations.
 
     Gives ids by name: model, requests, documents, state0, values0, state1, values1, state2, evaluation,
-    perplexity, and run. The run reused the model and is finished.
+    perplexity, cases, ability, and run. The run reused the model and is finished.
     """
     catalog, runs = Catalog(lake), Runs(lake.files)
     run = runs.start("demo", {"seed": 1})
@@ -84,6 +84,8 @@ def edited(lake: Lake, table: Callable[..., pa.Table]) -> dict[str, str]:
         make(f"state{n + 1}", "state", state=ids[f"state{n}"], values=[ids[f"values{n}"]])
     make("evaluation", "evaluation", 3, state=ids["state2"], requests=ids["requests"])
     make("perplexity", "perplexity", state=ids["state2"], documents=ids["documents"])
+    make("cases", "ability_cases", 3)
+    make("ability", "ability", 3, state=ids["state2"], cases=ids["cases"])
     catalog.record_many(artifacts=lake.manifests(), uses=[(run.run_id, use) for use in uses])
     catalog.record_run(runs.finish(run, "completed", state=ids["state2"], uses=uses))
     return ids

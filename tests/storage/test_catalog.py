@@ -36,7 +36,7 @@ def everything(lake: Lake) -> dict[str, list[str]]:
 
 def test_the_live_index_lacks_nothing(lake: Lake, edited: dict[str, str]) -> None:
     assert not Catalog(lake).missing()
-    assert query(lake, "SELECT count(*) AS n FROM artifacts").to_pylist() == [{"n": 10}]
+    assert query(lake, "SELECT count(*) AS n FROM artifacts").to_pylist() == [{"n": 12}]
     assert edited["run"]
 
 
@@ -45,7 +45,7 @@ def test_a_rebuilt_index_tells_what_the_live_one_told(lake: Lake) -> None:
     live = everything(lake)
     assert all(live[view] for view in VIEWS if view != "spectra")
     shutil.rmtree(lake.files.path("catalog"))
-    assert len(Catalog(lake).missing().artifacts) == 10
+    assert len(Catalog(lake).missing().artifacts) == 12
     assert everything(lake) == live, "a query adds what the index lacks"
     Catalog(lake).rebuild()
     assert not Catalog(lake).missing()

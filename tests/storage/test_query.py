@@ -31,6 +31,7 @@ ALLOWED = [
     "SELECT relation, avg(success), quantile_cont(nll_new, 0.5), exp(sum(nll_true)) "
     "FROM evaluations JOIN requests USING (request) GROUP BY 1 HAVING count(*) > 0 ORDER BY 2 DESC LIMIT 3",
     "SELECT state, exp(sum(nll) / sum(tokens)) AS perplexity FROM perplexities GROUP BY state",
+    "SELECT set, way, 100 * avg(correct), count(*) FILTER (WHERE predicted IS NULL) FROM abilities GROUP BY ALL",
     "SELECT kind, row_number() OVER (PARTITION BY kind ORDER BY id), lag(id) OVER (ORDER BY id) FROM artifacts",
     "SELECT CASE WHEN steps > 1 THEN 'a' ELSE 'b' END, steps::DOUBLE / 2, coalesce(loss, 0), round(kl, 2) FROM edits",
     "SELECT * FROM states WHERE artifact IN (SELECT child FROM edges) AND EXISTS (SELECT 1 FROM runs)",
@@ -166,6 +167,7 @@ def test_views_carry_the_ids_of_what_they_are_about(lake: Lake, edited: dict[str
     state, requests = edited["state2"], edited["requests"]
     assert ids("evaluations", "artifact", "state", "requests") == [(edited["evaluation"], state, requests)]
     assert ids("perplexities", "artifact", "state", "documents") == [(edited["perplexity"], state, edited["documents"])]
+    assert ids("abilities", "artifact", "state", "cases") == [(edited["ability"], state, edited["cases"])]
     assert ids("states", "depth", "artifact", "parent") == [
         (0, edited["state0"], None),
         (1, edited["state1"], edited["state0"]),
@@ -176,6 +178,14 @@ def test_views_carry_the_ids_of_what_they_are_about(lake: Lake, edited: dict[str
     )
     assert ids("uses", "how", "run_id") == [("created", edited["run"]), ("reused", edited["run"])]
     assert ids("runs", "status", "state") == [("completed", state)]
+
+
+def test_an_answer_stands_beside_its_question(lake: Lake, table: Callable[..., pa.Table]) -> None:
+    cases = lake.write("ability_cases", 1, {}, {}, table("ability_cases", 3, prompt=["a", "b", "c"])).id
+    said = {"label": ["Yes", "Yes", "No"], "predicted": ["Yes", None, "Yes"], "nlls": [[1.0], None, None]}
+    lake.write("ability", 1, {}, {"cases": cases}, table("ability", 3, **said))
+    rows = query(lake, "SELECT prompt, correct, nlls FROM abilities ORDER BY prompt").to_pylist()
+    assert [tuple(row.values()) for row in rows] == [("a", 1.0, [1.0]), ("b", 0.0, None), ("c", 0.0, None)]
 
 
 def test_a_payload_that_is_gone_is_left_out(lake: Lake, edited: dict[str, str]) -> None:
@@ -211,7 +221,7 @@ def test_lineage_up_and_down(lake: Lake, edited: dict[str, str]) -> None:
         (2, "requests", "requests", "values0"),
     ]
     down = lineage(lake, edited["state1"], "down")
-    assert {names[step.id] for step in down} == {"state1", "values1", "state2", "evaluation", "perplexity"}
+    assert {names[step.id] for step in down} == {"state1", "values1", "state2", "evaluation", "perplexity", "ability"}
     assert [step.depth for step in down] == sorted(step.depth for step in down)
     assert [s.kind for s in lineage(lake, edited["model"])] == ["model"]
     with pytest.raises(UnknownArtifact):

@@ -1,0 +1,15 @@
+"""NLI in GLUE's two-way wording: the same question as RTE's, with the label as text. (arXiv 1804.07461)
+
+A number is refused as a label: 1 is "neutral" in one collection and "not entailed" in another.
+"""
+
+from editing.metrics.ability.declaration import AbilitySet
+from editing.metrics.ability.rte import TEMPLATE
+
+NLI = AbilitySet(
+    "nli",
+    source="two-way entailment as in GLUE (arXiv 1804.07461)",
+    template=TEMPLATE,
+    fields={"sentence1": 0, "sentence2": 0},
+    labels={"entailment": "Yes", "not_entailment": "No"},
+)

@@ -1,0 +1,65 @@
+"""The registry of sets, and which of a file's records are asked."""
+
+from __future__ import annotations
+
+import hashlib
+import random
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from heapq import nsmallest
+from itertools import islice
+
+from editing.errors import InvalidCase, InvalidOption
+from editing.metrics.ability.cola import COLA
+from editing.metrics.ability.declaration import AbilityCase, AbilitySet
+from editing.metrics.ability.mmlu import MMLU
+from editing.metrics.ability.mrpc import MRPC
+from editing.metrics.ability.nli import NLI
+from editing.metrics.ability.rte import RTE
+from editing.metrics.ability.sst2 import SST2
+
+ABILITY_SETS: dict[str, AbilitySet] = {one.name: one for one in (SST2, MRPC, COLA, RTE, MMLU, NLI)}
+
+Located = tuple[str, AbilityCase]
+
+
+def ability_set(name: str) -> AbilitySet:
+    """The set of that name, or InvalidOption with the names there are."""
+    if name not in ABILITY_SETS:
+        raise InvalidOption(f"unknown ability set {name!r}: choose from {', '.join(ABILITY_SETS)}")
+    return ABILITY_SETS[name]
+
+
+def draw(located: Iterable[Located], count: int | None, shots: int, seed: int, source: str) -> list[AbilityCase]:
+    """`count` questions (None: all) in an order drawn by `seed`, each behind the same `shots` answered examples.
+
+    The examples are the file's first records, in an order drawn by `seed`, and are not asked. Which others are asked
+    follows from seed and ids, not from their order in the file; a larger count only adds to the end. Memory holds
+    what is asked, however long the file. Raises InvalidOption when there are too few, InvalidCase when two have one id.
+    """
+    stream = iter(located)
+    examples = [case for _, case in islice(stream, shots)]
+    random.Random(seed).shuffle(examples)  # noqa: S311
+    chosen = _chosen(stream, count, seed)
+    if len(examples) < shots or len(chosen) < (1 if count is None else count):
+        found = len(examples) + len(chosen)
+        wanted = f"{shots} examples and {count or 'at least 1'} questions are asked for"
+        raise InvalidOption(f"{source} holds {found} records, {wanted}; give a longer file, or ask for less")
+    _distinct(chosen)
+    before = "".join(f"{example.answered}\n\n" for example in examples)
+    return [replace(case, prompt=before + case.prompt) for _, case in chosen]
+
+
+def _chosen(located: Iterable[Located], count: int | None, seed: int) -> list[Located]:
+    def place(one: Located) -> bytes:
+        return hashlib.sha256(f"{seed}\0{one[1].case_id}".encode()).digest()
+
+    return sorted(located, key=place) if count is None else nsmallest(count, located, key=place)
+
+
+def _distinct(chosen: Sequence[Located]) -> None:
+    met: dict[str, str] = {}
+    for where, case in chosen:
+        if case.case_id in met:
+            raise InvalidCase(where, f"id {case.case_id!r} is already used at {met[case.case_id]}", "drop one of them")
+        met[case.case_id] = where

@@ -1,0 +1,10 @@
+-- One row per question about general ability, way of asking and state: the right option, the one predicted (null: none),
+-- correct as 1 or 0, and what it was read from: mean NLLs of the options, or the text said.
+CREATE VIEW abilities AS
+SELECT
+    s.parent AS state, c.parent AS cases, a.artifact, a.set, a.case_id, a.way, q.prompt, q.options, a.label, a.predicted,
+    coalesce(a.predicted = a.label, false)::DOUBLE AS correct, a.nlls, a.said
+FROM payload_ability a
+LEFT JOIN edges s ON s.child = a.artifact AND s.role = 'state'
+LEFT JOIN edges c ON c.child = a.artifact AND c.role = 'cases'
+LEFT JOIN payload_ability_cases q ON q.artifact = c.parent AND q.set = a.set AND q.case_id = a.case_id;
