@@ -18,6 +18,7 @@ from flows.commands.completion import completion
 from flows.commands.doctor import doctor
 from flows.commands.fetch import fetch
 from flows.commands.report import report
+from flows.commands.requests import requests
 from flows.commands.run import run
 from flows.commands.scores import scores
 from flows.errors import UsageError
@@ -36,7 +37,20 @@ app = App(
     print_error=False,
     suppress_keyboard_interrupt=False,  # `main` has a word to say about it
 )
-_COMMANDS = (fetch, run, read.runs, read.show, read.lineage, read.query, scores, ask, report, doctor, completion)
+_COMMANDS = (
+    fetch,
+    run,
+    read.runs,
+    read.show,
+    read.lineage,
+    read.query,
+    scores,
+    ask,
+    report,
+    requests,
+    doctor,
+    completion,
+)
 for _command in _COMMANDS:
     app.command(_command)
 

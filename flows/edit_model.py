@@ -13,7 +13,7 @@ import torch
 from prefect import flow
 
 from editing.errors import first_line
-from flows.measures import Measures
+from flows.measures import Measures, questions
 from flows.output import lake_folder, print_line, report_stage
 from flows.pipeline import Pipeline, Report
 from flows.publish import publish
@@ -44,6 +44,7 @@ def edit(spec: RunSpec, pipe: Pipeline) -> dict[str, Any]:
     source = spec.requests.source
     found = load_requests(source, spec.requests.dataset, spec.requests.references)
     chosen = choose(found, spec.requests.count, spec.requests.seed, source)
+    cases = questions(spec)
     corpus = describe_corpus(spec.corpus.source)
     started = time.perf_counter()
     model = spec.model
@@ -54,7 +55,7 @@ def edit(spec: RunSpec, pipe: Pipeline) -> dict[str, Any]:
     pipe.note("model", ref, reused=known, seconds=time.perf_counter() - started)
     documents = _documents(spec, pipe, corpus)
     held_out = _held_out(spec, pipe, documents, ref.id)
-    measures = Measures(spec, pipe, ref.id, chosen, documents, held_out)
+    measures = Measures(spec, pipe, ref.id, chosen, documents, held_out, cases)
     before = measures.everywhere(ref.id, chosen, "before", "requests")
     spaces = _null_spaces(spec, pipe, documents, ref.id)
     contexts = pipe.run(CONTEXTS, recipe(spec.contexts), {"model": ref.id})

@@ -11,10 +11,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from editing.metrics.ability.declaration import AbilityCase
 from editing.metrics.drift import FEWEST
 from editing.requests.record import EditRequest
 from flows.pipeline import Pipeline
 from flows.spec import RunSpec
+from tasks.ability import ABILITY, ability_spec, cases_stage, load_cases, summarise_ability
 from tasks.drift import DRIFT, DRIFT_POINTS, HIDDEN_STATES, fixed_prompts
 from tasks.evaluation import EVALUATION, PERPLEXITY, metric_spec, read_perplexity, summarise
 from tasks.requests import questions_stage, requests_stage
@@ -22,6 +24,16 @@ from tasks.stage import recipe
 from tasks.texts import ESSENCE, GENERATIONS, TEXT_SCORES, summarise_texts
 
 Summary = dict[str, Any]
+
+
+def questions(spec: RunSpec) -> list[AbilityCase]:
+    """The questions about general ability that a spec asks for; what is wrong with a source is told before all work."""
+    wanted = spec.ability
+    return [
+        case
+        for name, source in wanted.sets.items()
+        for case in load_cases(name, source, wanted.count, wanted.shots, wanted.seed)
+    ]
 
 
 @dataclass(frozen=True)
@@ -34,6 +46,7 @@ class Measures:
     facts: Sequence[EditRequest]
     documents: str
     held_out: str
+    cases: Sequence[AbilityCase] = ()
 
     def requests(self, facts: Sequence[EditRequest], label: str) -> str:
         """The artifact of these facts."""
@@ -52,6 +65,11 @@ class Measures:
             found["texts"] = self._texts(state, when)
         if wanted.drift:
             self._drift(state, when)
+        if self.cases:
+            ability = self.spec.ability
+            parents = {"state": state, "cases": self._questions_asked}
+            asked = self.pipe.run(ABILITY, ability_spec(ability.ways, ability.tokens), parents, f"ability {when}")
+            found["ability"] = summarise_ability(self.pipe.lake, asked)
         return found
 
     def of_batch(self, state: str, facts: Sequence[EditRequest], number: int) -> Summary:
@@ -76,6 +94,11 @@ class Measures:
         """The parent that holds what the requests have no column for, where there is such a thing."""
         made = questions_stage(facts, roles)
         return {"questions": self.pipe.run(*made, {}, label)} if made else {}
+
+    @cached_property
+    def _questions_asked(self) -> str:
+        stage, spec = cases_stage(self.cases, self.spec.ability.sets)
+        return self.pipe.run(stage, spec, {}, "ability questions")
 
     @cached_property
     def _sampled(self) -> dict[str, str]:

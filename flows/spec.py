@@ -15,6 +15,8 @@ from editing.editors.methods import METHODS
 from editing.editors.options import ContextOptions, TargetValueOptions
 from editing.errors import EditingError
 from editing.linalg.null_space import Threshold
+from editing.metrics.ability.asking import TOKENS, WAYS, check_ways
+from editing.metrics.ability.sets import ability_set
 from editing.metrics.registry import METRICS
 from editing.metrics.texts.options import GenerationOptions
 from flows.errors import BadSpec
@@ -143,6 +145,30 @@ class EvaluationSection(_Section):
         return self.checkpoint_every > 0 and batch % self.checkpoint_every == 0
 
 
+class AbilitySection(_Section):
+    """General ability: public questions, asked wherever all facts are. Where each set comes from stands in `sets`."""
+
+    sets: dict[str, str] = {}
+    """{set: source} of sst2, mrpc, cola, rte, mmlu, nli: a .jsonl, .json, .csv or .parquet file, a URL, or the hub."""
+    count: Count | None = 100
+    """Questions of each set; a larger count only adds."""
+    shots: int = Field(default=0, ge=0)
+    """Answered examples before each question: the first records of the source, which are not asked."""
+    seed: Seed = 0
+    """Of the choice of questions and the order of the examples."""
+    ways: list[str] = list(WAYS)
+    """By the likelihood of the options, by what the model says, or both: two figures, never mixed."""
+    tokens: Count = Field(default=TOKENS, le=1000)
+    """Tokens that an answer may have by generation."""
+
+    @model_validator(mode="after")
+    def _check(self) -> AbilitySection:
+        for name in self.sets:
+            ability_set(name)
+        check_ways(self.ways)
+        return self
+
+
 class RunSpec(_Section):
     """A whole run."""
 
@@ -159,6 +185,7 @@ class RunSpec(_Section):
     edit: EditSection = EditSection()
     evaluation: EvaluationSection = EvaluationSection()
     texts: GenerationOptions = GenerationOptions()
+    ability: AbilitySection = AbilitySection()
 
 
 def load_spec(path: Path, settings: Sequence[str] = ()) -> RunSpec:

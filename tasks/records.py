@@ -23,7 +23,8 @@ def read_records(source: str, split: str = "train") -> Iterator[Located]:
     """(place, record) of a source, in its order: a path or fsspec URL, or `hub:NAME[:CONFIG[:SPLIT]][@REVISION]`.
 
     A file is JSON lines or one JSON array in UTF-8, packed or not, or CSV or Parquet by its name. The hub's split is
-    `split` where none is named. One record is in memory at a time, but for an array, which is read whole. A number that the source itself gives a name (a class label) comes as that name.
+    `split` where none is named. One record is in memory at a time, but for an array, which is read whole. A number that
+    the source itself gives a name (a class label) comes as that name.
 
     Raises UnknownSource for what is not there, BadRecord for what cannot be read; each names the place.
     """

@@ -52,18 +52,26 @@ def read(records: Iterable[tuple[str, Any]], dataset: str | None = None) -> Loca
 
     Raises InvalidRequest naming the place, InvalidOption for an unknown name.
     """
-    if dataset is not None and dataset not in READERS:
-        raise InvalidOption(f"unknown data set {dataset!r}: choose from {', '.join(READERS)}")
-    found = ((where, _object(where, record)) for where, record in records)
+    check_name(dataset)
+    found = ((where, as_object(where, record)) for where, record in records)
     first = next(found, None)
     if first is None:
         return iter(())
-    reader = READERS[dataset] if dataset else _told(*first)
+    reader = reader_of(dataset, *first)
     everything = chain([first], found)
     return reader.joins((where, request) for where, record in everything for request in reader.requests(where, record))
 
 
-def _told(where: str, record: Mapping[str, Any]) -> Reader:
+def check_name(dataset: str | None) -> None:
+    """Raise InvalidOption unless the name is None or one of READERS."""
+    if dataset is not None and dataset not in READERS:
+        raise InvalidOption(f"unknown data set {dataset!r}: choose from {', '.join(READERS)}")
+
+
+def reader_of(dataset: str | None, where: str, record: Mapping[str, Any]) -> Reader:
+    """The reader of that name, else the one whose shape the record has; raises InvalidRequest where none has."""
+    if dataset is not None:
+        return READERS[dataset]
     reader = next((reader for reader in READERS.values() if reader.tells(record)), None)
     if reader is None:
         # The shape that most have in mind says best what is missing.
@@ -72,7 +80,8 @@ def _told(where: str, record: Mapping[str, Any]) -> Reader:
     return reader
 
 
-def _object(where: str, record: Any) -> Mapping[str, Any]:
+def as_object(where: str, record: Any) -> Mapping[str, Any]:
+    """The record, if it is an object; else InvalidRequest."""
     if not isinstance(record, Mapping):
         raise InvalidRequest(where, f"a record must be an object, not {called(record)}", "see docs/requests.md")
     return record

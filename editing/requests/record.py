@@ -88,27 +88,40 @@ def check(request: EditRequest, where: str) -> None:
             raise InvalidRequest(where, f"prompt {prompt!r} is empty or ends with a space", "end it with a word")
 
 
-def check_all(located: Iterable[tuple[str, EditRequest]]) -> list[EditRequest]:
-    """Check each request and that no two of them duplicate or contradict each other.
+class Seen:
+    """The requests so far, of which no other may be a duplicate or a contradiction.
 
-    Two do when subject and prompt are the same, or subject and relation, up to spaces and the subject's case.
+    Two requests are about the same fact when subject and prompt are the same, or subject and relation, up to spaces
+    and the subject's case.
     """
-    seen: dict[tuple[str, ...], tuple[str, EditRequest]] = {}
-    ids: dict[str, str] = {}
+
+    def __init__(self) -> None:
+        self._met: dict[tuple[str, ...], tuple[str, str]] = {}
+        self._ids: dict[str, str] = {}
+
+    def add(self, where: str, request: EditRequest) -> None:
+        """Take a request in; raises InvalidRequest when it, or its id, was there before."""
+        keys = _facts(request)
+        met = [self._met[key] for key in keys if key in self._met]
+        if met:
+            earlier, target = met[0]
+            same = target == request.target_new
+            what = "duplicates" if same else f"contradicts (→ {target!r}, → {request.target_new!r})"
+            raise InvalidRequest(where, f"{request.filled!r} {what} {earlier}", "keep one of the two")
+        if request.request_id in self._ids:
+            what = f"id {request.request_id!r} is already used at {self._ids[request.request_id]}"
+            raise InvalidRequest(where, what, "give each record its own case_id")
+        self._met |= dict.fromkeys(keys, (where, request.target_new))
+        self._ids[request.request_id] = where
+
+
+def check_all(located: Iterable[tuple[str, EditRequest]]) -> list[EditRequest]:
+    """Check each request, and that no two of them duplicate or contradict each other."""
+    seen = Seen()
     requests: list[EditRequest] = []
     for where, request in located:
         check(request, where)
-        met = [seen[key] for key in _facts(request) if key in seen]
-        if met:
-            earlier, other = met[0]
-            same = other.target_new == request.target_new
-            what = "duplicates" if same else f"contradicts (→ {other.target_new!r}, → {request.target_new!r})"
-            raise InvalidRequest(where, f"{request.filled!r} {what} {earlier}", "keep one of the two")
-        if request.request_id in ids:
-            what = f"id {request.request_id!r} is already used at {ids[request.request_id]}"
-            raise InvalidRequest(where, what, "give each record its own case_id")
-        seen |= dict.fromkeys(_facts(request), (where, request))
-        ids[request.request_id] = where
+        seen.add(where, request)
         requests.append(request)
     return requests
 

@@ -77,6 +77,12 @@ def print_summary(summary: Mapping[str, Any]) -> None:
             rows += [
                 {"metric": name, "before": value, "after": after["texts"].get(name)} for name, value in scores.items()
             ]
+        elif metric == "ability":
+            rows += [
+                {"metric": f"{name} accuracy %, by {way}", "before": found["accuracy"],
+                 "after": after["ability"][name][way]["accuracy"]}
+                for name, ways in scores.items() for way, found in ways.items()
+            ]  # fmt: skip
         elif metric != "perplexity":
             rows += [
                 {"metric": f"{metric} {column} %", "before": scores[column], "after": after[metric].get(column)}

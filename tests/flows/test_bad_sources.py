@@ -22,7 +22,7 @@ from tiny_world import World, editflow
         ("model.source=/nowhere/model", ["no model '/nowhere/model'"]),
         ("model.source=nobody/no-such-model", ["nobody/no-such-model", "hub"]),
         ("corpus.source=/nowhere/corpus.txt", ["no corpus '/nowhere/corpus.txt'"]),
-        ("requests.source=nowhere.jsonl", ["no request file nowhere.jsonl"]),
+        ("requests.source=nowhere.jsonl", ["no file nowhere.jsonl"]),
         ("model.device=warp", ["warp"]),
     ],
     ids=lambda value: value if isinstance(value, str) else None,

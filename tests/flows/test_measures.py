@@ -15,7 +15,7 @@ from storage.store import Lake
 ALL = ("efficacy", "paraphrase", "neighbourhood", "locality", "portability")
 SETTINGS = (
     f"evaluation.metrics={json.dumps(ALL)}", "evaluation.published=true", "evaluation.texts=3", "evaluation.drift=8",
-    "texts.tokens=12", "texts.answer_tokens=3",
+    "texts.tokens=12", "texts.answer_tokens=3", "ability.count=3", "ability.tokens=2",
 )  # fmt: skip
 
 
@@ -47,7 +47,9 @@ def whole(world: World, server: str, tmp_path_factory: pytest.TempPathFactory) -
         {"relation": "r", "target": row["target_new"], "text": f"the {row['target_new']} is in the sea"} for row in rows
     ]
     references = tiny_world.write_lines(folder / "references.jsonl", texts)
-    given = (f"requests.source={facts}", f"requests.references={references}")
+    clear = [{"sentence": f"the sea is blue {n}", "label": n % 2} for n in range(4)]
+    sets = tiny_world.write_lines(folder / "sst2.jsonl", clear)
+    given = (f"requests.source={facts}", f"requests.references={references}", f'ability.sets={{sst2="{sets}"}}')
     return folder / "lake", tiny_world.run(world.spec, folder / "lake", *given, *SETTINGS)
 
 
@@ -55,9 +57,11 @@ def test_every_metric_is_named_before_and_after(whole: tuple[Path, dict[str, Any
     _, record = whole
     for when in ("before", "after"):
         found = record["summary"][when]
-        assert list(found) == [*ALL, "score", "perplexity", "texts"]
+        assert list(found) == [*ALL, "score", "perplexity", "texts", "ability"]
         assert set(found["locality"]) == {"accuracy", "token accuracy", "token accuracy as published"}
         assert {"success", "magnitude"} <= set(found["efficacy"])
+        asked = {way: scores["count"] for way, scores in found["ability"]["sst2"].items()}
+        assert asked == {"likelihood": 3, "generation": 3}
         assert {"fluency", "consistency", "essence", "efficacy free exact"} <= set(found["texts"])
 
 
@@ -73,9 +77,9 @@ def test_drift_is_measured_of_the_edited_model_alone(whole: tuple[Path, dict[str
 
 def test_a_second_run_finds_all_of_it(whole: tuple[Path, dict[str, Any]], world: World) -> None:
     lake, record = whole
-    spec = record["spec"]["requests"]
+    spec, sets = record["spec"]["requests"], record["spec"]["ability"]["sets"]["sst2"]
     given = (f"requests.source={spec['source']}", f"requests.references={spec['references']}")
-    again = tiny_world.run(world.spec, lake, *given, *SETTINGS)
+    again = tiny_world.run(world.spec, lake, *given, f'ability.sets={{sst2="{sets}"}}', *SETTINGS)
     assert {use["how"] for use in again["uses"]} == {"reused"}
     assert again["summary"] == record["summary"]
 

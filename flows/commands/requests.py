@@ -1,0 +1,61 @@
+"""editflow requests check"""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+from cyclopts import App, Parameter
+
+from flows.commands.read import JsonFlag
+from flows.completers import folders
+from flows.hints import print_next
+from flows.output import print_json, print_line, print_table
+from tasks.terminal import quoted
+
+MOST = 40
+"""Faults that are shown; --json has all of them."""
+
+requests = App(name="requests", help="Look at a file of facts before it is edited.")
+
+
+@requests.command
+def check(
+    source: Annotated[str, Parameter(completer=folders)],
+    /,
+    *,
+    dataset: Annotated[str | None, Parameter(help="The shape of the records, where they do not tell it.")] = None,
+    json: JsonFlag = False,
+) -> None:
+    """Read a file of facts and say everything that is wrong with it, with the place; exit code 2 if anything is.
+
+    Duplicates and contradictions are faults. Neighbours that the file edits as well are none: they are counted, and
+    left out of specificity.
+
+    Parameters
+    ----------
+    source
+        A .jsonl, .json, .csv or .parquet file, a URL, or hub:NAME[:CONFIG[:SPLIT]][@REVISION]; docs/requests.md has
+        the shapes.
+    """
+    from editing.requests.faults import findings
+    from tasks.errors import BadRecord
+    from tasks.records import read_records
+
+    found = findings(read_records(source), dataset)
+    if not found.sound and not found.faults:
+        raise BadRecord(f"{source} holds no requests; give at least one record")
+    counts = found.counts()
+    if json:
+        summary = {"dataset": found.dataset, "facts": len(found.sound), "relations": counts, "faults": found.faults}
+        print_json({"source": source, **summary})
+    else:
+        print_table(counts, title=f"{len(found.sound)} sound facts, read as {found.dataset or 'nothing known'}")
+        for fault in found.faults[:MOST]:
+            print_line(f"[bold red]fault:[/] {quoted(fault)}")
+    if found.faults:
+        more = f", {len(found.faults) - MOST} of them not shown: --json has all" if len(found.faults) > MOST else ""
+        print_line(f"[bold red]error:[/] {quoted(source)} has {len(found.faults)} faults{more}; a run would refuse it")
+        sys.exit(2)
+    if not json:
+        print_next(f"a spec with requests.source = {source!r} to edit them")
