@@ -60,6 +60,7 @@ def _curves(course: Course) -> str:
     pictures.append(("share of the keys' energy that lies in the null space", drawn.use))
     pictures += [(f"{metric} of each batch's facts, asked again later", svg) for metric, svg in drawn.heat_maps]
     pictures += [(f"spectrum of layer {layer}", svg) for layer, svg in drawn.spectra]
+    pictures += [(f"hidden states of layer {layer}, base and edited", svg) for layer, svg in drawn.drifts]
     return _markdown(pictures)
 
 

@@ -16,7 +16,10 @@ from storage.store import Lake, Manifest
 from tasks.errors import ArtifactGone, NothingToReport
 from tasks.stage import Parents
 
-READ = ("model", "evaluation", "perplexity", "state", "target_values", "keys", "spectrum", "null_space", "requests")
+READ = (
+    "model", "evaluation", "perplexity", "text_scores", "drift_points", "drift", "ability", "state", "target_values",
+    "keys", "spectrum", "null_space", "requests",
+)  # fmt: skip
 """The kinds of artifact that a report is made from."""
 
 

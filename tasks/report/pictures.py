@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from tasks.report import charts, results, spaces
-from tasks.report.course import Course
+from tasks.report.course import Course, one
+from tasks.stage import Parents
 
 Named = list[tuple[str, str]]
 """What a picture is of (a metric, a layer) and its SVG."""
@@ -20,6 +21,7 @@ class Pictures(NamedTuple):
     use: str
     heat_maps: Named
     spectra: Named
+    drifts: Named
 
 
 def draw(course: Course) -> Pictures:
@@ -38,4 +40,17 @@ def draw(course: Course) -> Pictures:
             (str(layer), charts.spectrum([row for row in spectra if row["layer"] == layer]))
             for layer in sorted({row["layer"] for row in spectra})
         ],
+        drifts=_drifts(course),
     )
+
+
+def _drifts(course: Course) -> Named:
+    """Of the last state, layer by layer; nothing where the spec did not ask."""
+    last = [m for m in course.of_kind("drift_points") if _state(course, m.parents) == course.last]
+    rows = course.lake.read(last[-1].id).to_pylist() if last else []
+    layers = dict.fromkeys(row["layer"] for row in rows)
+    return [(str(layer), charts.drift([row for row in rows if row["layer"] == layer])) for layer in layers]
+
+
+def _state(course: Course, parents: Parents) -> int:
+    return course.states[one(course.manifests[one(parents, "edited")].parents, "state")]

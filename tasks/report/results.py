@@ -12,6 +12,7 @@ import numpy as np
 from editing.metrics.columns import SCORED, harmonic
 from editing.metrics.intervals import Interval, mean_interval, ratio_interval, table_interval
 from editing.metrics.perplexity import perplexity
+from tasks.report.beyond import beyond
 from tasks.report.course import Course
 
 Row = dict[str, Any]
@@ -28,7 +29,7 @@ def before_after(course: Course) -> list[Row]:
                 first, second = ([100 * cases[request] for request in both] for cases in (before, after))
                 change = mean_interval([b - a for a, b in zip(first, second, strict=True)])
                 rows.append(_row(f"{metric} {column}", "%", mean_interval(first), mean_interval(second), change))
-    return rows + _score_row(course) + _perplexity_row(course)
+    return rows + _score_row(course) + _perplexity_row(course) + beyond(course)
 
 
 def _score_row(course: Course) -> list[Row]:

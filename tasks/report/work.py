@@ -11,7 +11,8 @@ from tasks.report.course import Course
 
 LANES = (
     "model", "documents", "tokens", "second_moment", "spectrum", "null_space", "contexts", "requests",
-    "target_values", "weight_change", "keys", "state", "evaluation", "perplexity",
+    "target_values", "weight_change", "keys", "state", "evaluation", "perplexity", "questions", "generations",
+    "text_scores", "hidden_states", "drift", "drift_points", "ability_cases", "ability",
 )  # fmt: skip
 """From what is given to what is measured: the graph's lanes, from top to bottom. Other kinds come last."""
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import tiny_world
+from docs.generate import blocks
 from tiny_world import World, editflow
 
 from storage.store import Lake
@@ -75,6 +76,20 @@ def test_drift_is_measured_of_the_edited_model_alone(whole: tuple[Path, dict[str
     assert any(row["value"] > 0 for row in rows)
 
 
+@pytest.mark.parametrize("sql", blocks("queries.md", "sql"))
+def test_every_question_of_the_documents_has_an_answer(whole: tuple[Path, dict[str, Any]], sql: str) -> None:
+    lake, record = whole
+    answer = editflow("query", sql, "--lake", lake, "--json")
+    assert answer.code == 0, answer.err
+    assert answer.json
+    if "AS forgotten" in sql:
+        assert [(row["relation"], row["facts"]) for row in answer.json] == [("r", record["summary"]["facts"])]
+
+
+def test_there_are_ten_questions() -> None:
+    assert len(blocks("queries.md", "sql")) >= 10
+
+
 def test_a_second_run_finds_all_of_it(whole: tuple[Path, dict[str, Any]], world: World) -> None:
     lake, record = whole
     spec, sets = record["spec"]["requests"], record["spec"]["ability"]["sets"]["sst2"]
@@ -99,3 +114,21 @@ def test_what_the_facts_do_not_have_is_left_out(world: World, tmp_path: Path) ->
     assert "consistency" not in found["texts"]
     kinds = {m.kind for m in Lake.open(tmp_path / "lake").manifests()}
     assert "questions" not in kinds
+
+
+def test_scores_and_report_show_all_of_it(whole: tuple[Path, dict[str, Any]], tmp_path: Path) -> None:
+    lake, record = whole
+    run = record["run_id"]
+    rows = {row["metric"]: row for row in editflow("scores", run, "--lake", lake, "--json").json}
+    summary = record["summary"]
+    for when in ("before", "after"):
+        for name, value in summary[when]["texts"].items():
+            factor = 100 if "free" in name else 1
+            assert rows[name][when]["value"] == pytest.approx(factor * value, abs=0.01)
+        for way, scores in summary[when]["ability"]["sst2"].items():
+            assert rows[f"sst2 accuracy, by {way}"][when]["value"] == pytest.approx(scores["accuracy"], abs=0.01)
+    assert editflow("report", run, "--out", tmp_path / "r.html", "--lake", lake).code == 0
+    page = (tmp_path / "r.html").read_text(encoding="utf-8")
+    assert page.count("after the last batch</figcaption>") == 3
+    assert "Where hidden states went" in page
+    assert "essence" in page
