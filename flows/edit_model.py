@@ -221,13 +221,19 @@ def _point(refs: Refs, name: str, state: str | None) -> None:
 
 @flow(name="edit-model", flow_run_name="{spec}", validate_parameters=False)
 def edit_model(spec: str, settings: Sequence[str] = (), lake: str | None = None) -> dict[str, Any]:
-    """Edit a model as the spec file says and return the run's record as JSON.
+    """Edit a model as the spec file says and return the run's record as JSON; {"runs": records} of several seeds.
 
     `settings` are `key.path=value` overrides; `lake` is EDITFLOW_LAKE or ./lake unless given.
     """
     path = Path(spec)
     place = Lake.open(lake_folder(lake))
-    record = record_run(load_spec(path, settings), place, str(path), report_stage)
+    wanted = load_spec(path, settings)
+    records = [_published(record_run(one, place, str(path), report_stage), place) for one in wanted.each()]
+    return {"runs": records} if wanted.seeds else records[0]
+
+
+def _published(record: RunRecord, place: Lake) -> dict[str, Any]:
+    """The record as JSON, with the run's tables on its page in Prefect."""
     try:
         publish(place, record)
     except Exception as error:  # noqa: BLE001 - whatever fails here, the run is complete and its record is written

@@ -6,174 +6,37 @@ import difflib
 import tomllib
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
-from editing.editors.methods import METHODS
 from editing.editors.options import ContextOptions, TargetValueOptions
 from editing.errors import EditingError
 from editing.linalg.null_space import Threshold
-from editing.metrics.ability.asking import TOKENS, WAYS, check_ways
-from editing.metrics.ability.sets import ability_set
-from editing.metrics.registry import METRICS
 from editing.metrics.texts.options import GenerationOptions
 from flows.errors import BadSpec
-
-# Recipes are canonical JSON, whose whole numbers end at 2^53.
-Count = Annotated[int, Field(ge=1, le=2**53 - 1)]
-Several = Annotated[int, Field(ge=2, le=2**53 - 1)]
-Seed = Annotated[int, Field(ge=0, le=2**53 - 1)]
-
-
-class _Section(BaseModel):
-    # The text below a key is what docs/commands.md says of it.
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, use_attribute_docstrings=True)
-
-
-class ModelSection(_Section):
-    """Which model to edit."""
-
-    source: str = "smollm2-135m-instruct"
-    """The packaged default, a folder, a .gguf file or a hub id (`org/name[@revision]`)."""
-    dtype: Literal["float32", "float64", "bfloat16", "float16"] = "float32"
-    """The type in which it is loaded and edited."""
-    device: str = "cpu"
-    """Where it runs, as torch names it; `cuda` for a GPU."""
+from flows.sections import (
+    AbilitySection,
+    CorpusSection,
+    Count,
+    EditSection,
+    EvaluationSection,
+    ModelSection,
+    RequestsSection,
+    Section,
+    Seed,
+)
 
 
-class CorpusSection(_Section):
-    """Preserved knowledge: a seeded sample of documents, cut to `tokens` tokens in `partitions` that are kept apart."""
-
-    source: str = "wikipedia-sample"
-    """The packaged sample, a .txt, .jsonl, .parquet, .xml or .xml.bz2 file, or `hub:NAME[:CONFIG][@REVISION]`."""
-    seed: Seed = 0
-    """Of the choice of documents and their order."""
-    documents: Count = 90
-    """How many are sampled, at most."""
-    held_out_documents: Count = 10
-    """How many more are kept apart for perplexity; of a small corpus one in five at most."""
-    min_characters: Count = 1000
-    """Shorter documents are passed over."""
-    scan: Count = 100_000
-    """How many documents that are long enough are looked at, from the start of the corpus."""
-    window: Several = 256
-    """Tokens a window; a document is cut into windows, and each is read by itself."""
-    tokens: Count = 120_000
-    """Tokens of all partitions together, at most: ten times the width of the keys or more."""
-    partitions: Count = 4
-    """Parts whose moments are kept apart and then merged; a killed run loses one at most."""
-    tokens_per_pass: Count = 2048
-    """Tokens that share a forward pass: bounds memory, moves the last bits."""
-    held_out_tokens: Several = 4096
-    """Tokens on which perplexity is measured, at most."""
-
-
-class RequestsSection(_Section):
-    """Which facts to edit: the first `count` of the file in an order shuffled by `seed`."""
-
-    source: str
-    """A .jsonl, .json, .csv or .parquet file beside the spec or in the working folder, a URL, or hub:NAME[:CONFIG]."""
-    dataset: str | None = None
-    """The shape of its records, where the first of them does not tell; docs/requests.md has the names."""
-    references: str | None = None
-    """A .jsonl file of texts about targets (relation, target, text), for the metric consistency."""
-    count: Count | None = None
-    """How many; all of them unless given. A larger count only adds to the end."""
-    seed: Seed = 0
-    """Of the order."""
-
-
-class EditSection(_Section):
-    """How to edit: method, layers, and batches of `batch_size` facts; whole weights every `checkpoint_every`."""
-
-    method: str = "alphaedit"
-    """How a change is solved for."""
-    layers: list[int] = Field(default=[4, 5, 6, 7, 8], min_length=1)
-    """The layers whose down-projection is changed, ascending from 0."""
-    z_layer: int = 8
-    """The layer whose output the target values are sought for; not below an edited one."""
-    ridge: float = Field(default=1.0, gt=0)
-    """λ of the closed form: larger changes less."""
-    batch_size: Count = 20
-    """Facts that are solved for together; the next batch starts from the edited model."""
-    checkpoint_every: Count = 10
-    """Batches after which whole weights are kept, so that fewer changes have to be applied again."""
-
-    @model_validator(mode="after")
-    def _check(self) -> EditSection:
-        if self.method not in METHODS:
-            raise ValueError(f"unknown method {self.method!r}: choose one of {', '.join(sorted(METHODS))}")
-        if sorted(set(self.layers)) != self.layers:
-            raise ValueError(f"layers {self.layers} must ascend without repeats")
-        if self.layers[0] < 0 or self.z_layer < self.layers[-1]:
-            raise ValueError(f"z_layer {self.z_layer} must not lie below an edited layer {self.layers}")
-        return self
-
-
-class EvaluationSection(_Section):
-    """What is measured: on all facts before, after and at checkpoints, and on each batch's own facts right after it."""
-
-    metrics: list[str] = ["efficacy", "paraphrase", "neighbourhood"]
-    """On all facts of the run, before and after, and at checkpoints on all so far."""
-    after_batch: list[str] = ["efficacy"]
-    """On each batch's own facts; none with an empty list."""
-    checkpoint_every: int = Field(default=0, ge=0)
-    """Every how many batches all facts so far are asked with `metrics`; 0: never."""
-    published: bool = False
-    """Whether token accuracy is also counted as published zsRE panels do, in a column of its own."""
-    texts: int = Field(default=0, ge=0)
-    """Of how many facts texts and answers are generated and scored wherever all facts are asked; 0: of none."""
-    drift: int = Field(default=0, ge=0)
-    """On how many fixed prompts the hidden states of base and edited model are compared, likewise; 0: on none."""
-    perplexity: bool = True
-    """Whether held-out documents are measured wherever all facts are asked."""
-
-    @model_validator(mode="after")
-    def _check(self) -> EvaluationSection:
-        for name in [*self.metrics, *self.after_batch]:
-            if name not in METRICS:
-                raise ValueError(f"unknown metric {name!r}: choose from {', '.join(METRICS)}")
-        for names in (self.metrics, self.after_batch):
-            if len(set(names)) != len(names):
-                raise ValueError(f"a metric stands twice in {names}: name each once")
-        return self
-
-    def is_checkpoint(self, batch: int) -> bool:
-        """Whether all facts so far are asked after a batch, counted from 1."""
-        return self.checkpoint_every > 0 and batch % self.checkpoint_every == 0
-
-
-class AbilitySection(_Section):
-    """General ability: public questions, asked wherever all facts are. Where each set comes from stands in `sets`."""
-
-    sets: dict[str, str] = {}
-    """{set: source} of sst2, mrpc, cola, rte, mmlu, nli: a .jsonl, .json, .csv or .parquet file, a URL, or the hub."""
-    count: Count | None = 100
-    """Questions of each set; a larger count only adds."""
-    shots: int = Field(default=0, ge=0)
-    """Answered examples before each question: the first records of the source, which are not asked."""
-    seed: Seed = 0
-    """Of the choice of questions and the order of the examples."""
-    ways: list[str] = list(WAYS)
-    """By the likelihood of the options, by what the model says, or both: two figures, never mixed."""
-    tokens: Count = Field(default=TOKENS, le=1000)
-    """Tokens that an answer may have by generation."""
-
-    @model_validator(mode="after")
-    def _check(self) -> AbilitySection:
-        for name in self.sets:
-            ability_set(name)
-        check_ways(self.ways)
-        return self
-
-
-class RunSpec(_Section):
+class RunSpec(Section):
     """A whole run."""
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$", max_length=64)
     """What commands call the run and its edited model."""
+    seeds: list[Seed] = Field(default=[])
+    """Runs the spec once for each, called NAME-SEED: as requests.seed, the order of the facts, and contexts.seed."""
     threads: Count | None = Field(default=None, le=1024)
     """How many torch uses; all cores unless given. Another number moves the last bits."""
     model: ModelSection = ModelSection()
@@ -186,6 +49,23 @@ class RunSpec(_Section):
     evaluation: EvaluationSection = EvaluationSection()
     texts: GenerationOptions = GenerationOptions()
     ability: AbilitySection = AbilitySection()
+
+    @model_validator(mode="after")
+    def _check(self) -> RunSpec:
+        if len(set(self.seeds)) != len(self.seeds):
+            raise ValueError(f"seeds {self.seeds}: one stands there twice")
+        return self
+
+    def each(self) -> list[RunSpec]:
+        """The specs of single runs that this one stands for."""
+        return [self._under(seed) for seed in self.seeds] or [self]
+
+    def _under(self, seed: int) -> RunSpec:
+        requests = self.requests.model_copy(update={"seed": seed})
+        contexts = replace(self.contexts, seed=seed)
+        return self.model_copy(
+            update={"name": f"{self.name}-{seed}", "seeds": [], "requests": requests, "contexts": contexts}
+        )
 
 
 def load_spec(path: Path, settings: Sequence[str] = ()) -> RunSpec:

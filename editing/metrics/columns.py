@@ -50,13 +50,13 @@ COLUMNS: dict[str, Column] = {
     column.name: column
     for column in (
         Column("success", lambda row: row["success"], "the wanted answer is likelier than the other one: the mean NLL "
-               "of its tokens is lower (ROME, arXiv 2202.05262, §3.4); 0 or 1 a prompt"),
+               "of its tokens is lower (ROME, arXiv 2202.05262, §3.3); 0 or 1 a prompt"),
         Column("accuracy", lambda row: row["accuracy"], "each token of the wanted answer is the most likely one after "
                "the prompt and the tokens before it: the whole answer is said; 0 or 1 a prompt"),
         Column("token accuracy", _token_accuracy, "the share of the wanted answer's tokens that are the most likely "
                "one (MEND, arXiv 2110.11309), on the tokenizer's own split; 0 to 1 a prompt"),
         Column("magnitude", _magnitude, "exp(−NLL) of the wanted answer less that of the other, by the mean NLL of "
-               "their tokens (ROME, §3.4); −1 to 1 a prompt"),
+               "their tokens (ROME, §3.3); −1 to 1 a prompt"),
         Column("success as published", lambda row: row["success"], "success, with neighbours that are edited "
                "themselves counted as if they had to stay"),
         Column("token accuracy as published", lambda row: row.get("published"), "token accuracy with the answer's "
@@ -89,7 +89,7 @@ def available(rows: Sequence[Row]) -> list[str]:
 
 
 def harmonic(success: Sequence[float]) -> float:
-    """The harmonic mean of efficacy, paraphrase and neighbourhood success (ROME, §3.4: score S), in their unit.
+    """The harmonic mean of efficacy, paraphrase and neighbourhood success (ROME, §3.3: score S), in their unit.
 
     0 where one of them is 0: no edit is good that fails in one way altogether.
     """

@@ -1,7 +1,7 @@
-"""Efficacy: does the edited prompt itself give the new target? (ROME, arXiv 2202.05262, §3.4: efficacy score)"""
+"""Efficacy: does the edited prompt itself give the new target? (ROME, arXiv 2202.05262, §3.3: efficacy score)"""
 
 from editing.metrics.metric import Metric, new_answer
 
 EFFICACY = Metric(
-    "efficacy", new_answer(lambda request: (request.filled,)), wants_new=True, source="arXiv 2202.05262, §3.4"
+    "efficacy", new_answer(lambda request: (request.filled,)), wants_new=True, source="arXiv 2202.05262, §3.3"
 )

@@ -1,4 +1,4 @@
-"""Neighbourhood (specificity): do other subjects with the same true target keep it? (arXiv 2202.05262, §3.4)"""
+"""Neighbourhood (specificity): do other subjects with the same true target keep it? (arXiv 2202.05262, §3.3)"""
 
 from editing.metrics.metric import Asked, Metric
 from editing.requests.record import EditRequest
@@ -9,4 +9,4 @@ def _asks(request: EditRequest) -> tuple[Asked, ...]:
     return tuple(Asked(prompt, true, new) for prompt in request.neighborhood_prompts) if true else ()
 
 
-NEIGHBOURHOOD = Metric("neighbourhood", _asks, wants_new=False, source="arXiv 2202.05262, §3.4")
+NEIGHBOURHOOD = Metric("neighbourhood", _asks, wants_new=False, source="arXiv 2202.05262, §3.3")

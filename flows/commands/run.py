@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from statistics import fmean, stdev
 from typing import Annotated, Any
 
 from cyclopts import Parameter
@@ -48,11 +49,16 @@ def run(
     server.start()
     from flows.edit_model import edit_model
 
-    record = edit_model(str(spec), list(set_ or ()), store.uri)
+    found = edit_model(str(spec), list(set_ or ()), store.uri)
     if json:
-        print_json(record)
+        print_json(found)
         return
-    print_summary(record["summary"])
+    if "runs" in found:
+        _print_seeds(found["runs"])
+        record = found["runs"][-1]
+    else:
+        record = found
+        print_summary(record["summary"])
     run_id = record["run_id"]
     ask = typed("ask", run_id, question(store, record["state"]), lake=lake)
     shown = typed("show", run_id, lake=lake)
@@ -68,10 +74,45 @@ def _closing(scores: Mapping[str, float]) -> list[str]:
     return [column for column in chosen if column in scores]
 
 
+def _print_seeds(records: Sequence[Mapping[str, Any]]) -> None:
+    """What several seeds gave: mean and standard deviation over runs, and the runs themselves."""
+    tables = [_before_after(record["summary"]) for record in records]
+    rows = []
+    for row in tables[0]:
+        same = [one for table in tables for one in table if one["metric"] == row["metric"]]
+        after = [one["after"] for one in same if one["after"] is not None]
+        if after:
+            rows.append({
+                "metric": row["metric"], "before": fmean(one["before"] for one in same), "after": fmean(after),
+                "sd of runs": stdev(after) if len(after) > 1 else None, "least": min(after), "most": max(after),
+            })  # fmt: skip
+    print_table(rows, title=f"{len(records)} seeds, means over runs")
+    print_table([{"run": r["run_id"], "name": r["name"], "state": r["state"][:12]} for r in records])
+
+
 def print_summary(summary: Mapping[str, Any]) -> None:
     """Before and after, and each batch right after it."""
+    rows = _before_after(summary)
+    facts, many = summary["facts"], len(summary["batches"])
+    counted = f"{facts} {'fact' if facts == 1 else 'facts'} in {many} {'batch' if many == 1 else 'batches'}"
+    print_table(rows, title=f"{counted}, all of them after the last")
+    batches = [
+        {
+            "batch": batch["batch"],
+            "facts": batch["facts"],
+            "edited so far": batch.get("edited"),
+            **{f"{m} {c} %": scores[c] for m, scores in batch.get("metrics", {}).items() for c in _closing(scores)},
+            "state": batch["state"][:12],
+        }
+        for batch in summary["batches"]
+    ]
+    print_table(batches, title="each batch's own facts, right after it")
+
+
+def _before_after(summary: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """One row a figure."""
     before, after = summary["before"], summary["after"]
-    rows = []
+    rows: list[dict[str, Any]] = []
     for metric, scores in before.items():
         if metric == "texts":
             rows += [
@@ -90,17 +131,4 @@ def print_summary(summary: Mapping[str, Any]) -> None:
             ]
     if "perplexity" in before:
         rows.append({"metric": "held-out perplexity", "before": before["perplexity"], "after": after["perplexity"]})
-    facts, many = summary["facts"], len(summary["batches"])
-    counted = f"{facts} {'fact' if facts == 1 else 'facts'} in {many} {'batch' if many == 1 else 'batches'}"
-    print_table(rows, title=f"{counted}, all of them after the last")
-    batches = [
-        {
-            "batch": batch["batch"],
-            "facts": batch["facts"],
-            "edited so far": batch.get("edited"),
-            **{f"{m} {c} %": scores[c] for m, scores in batch.get("metrics", {}).items() for c in _closing(scores)},
-            "state": batch["state"][:12],
-        }
-        for batch in summary["batches"]
-    ]
-    print_table(batches, title="each batch's own facts, right after it")
+    return rows

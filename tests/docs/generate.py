@@ -56,6 +56,28 @@ def views() -> str:
     return _table(("view", "what a row is", "columns"), rows)
 
 
+def metrics() -> str:
+    """Every metric over prompts, with what it asks and what is wanted."""
+    import importlib
+
+    from editing.metrics.registry import METRICS
+
+    rows = []
+    for name, metric in METRICS.items():
+        about = str(importlib.import_module(f"editing.metrics.{name}").__doc__).partition(": ")[2].strip()
+        rows.append(
+            (f"`{name}`", about, "the new one" if metric.wants_new else "the one that must stay", metric.source)
+        )
+    return _table(("metric", "what it asks", "wanted answer", "source"), rows)
+
+
+def figures() -> str:
+    """Every figure of a prompt."""
+    from editing.metrics.columns import COLUMNS
+
+    return _table(("figure", "what it is"), [(f"`{column.name}`", column.about) for column in COLUMNS.values()])
+
+
 def commands() -> str:
     """Every command's help."""
     from cyclopts.docs import generate_markdown_docs
@@ -91,7 +113,7 @@ def stages() -> str:
 
     with tempfile.TemporaryDirectory() as folder:
         world, lake = tiny_world.make(Path(folder) / "world"), Lake.open(Path(folder) / "lake")
-        run = tiny_world.record_directly(world.spec, Path(folder) / "lake")
+        run = tiny_world.record_directly(world.spec, Path(folder) / "lake", *tiny_world.everything(Path(folder)))
         page = lake.manifest(report(lake, run.run_id).id)
         made = [lake.manifest(use.artifact) for use in run.uses]
         manifests = [*made, lake.manifest(str(page.parents["answers"])), page]
@@ -121,6 +143,8 @@ PARTS: Mapping[str, Callable[[], str]] = {
     "kinds": kinds,
     "views": views,
     "commands": commands,
+    "metrics": metrics,
+    "figures": figures,
     "spec-keys": spec_keys,
 }
 

@@ -7,15 +7,20 @@ from pathlib import Path
 
 import pytest
 
+import tasks.ability
+import tasks.drift
 import tasks.edits
 import tasks.evaluation
 import tasks.moments
 import tasks.report.stages
+import tasks.texts
 from docs.generate import DOCS
 from editing.editors.methods import METHODS
 from editing.models.family import families
+from editing.requests.record import EditRequest, Question
+from tasks.ability import cases_stage
 from tasks.documents import documents_stage
-from tasks.requests import requests_stage
+from tasks.requests import questions_stage, requests_stage
 from tasks.stage import Stage
 
 ROOT = DOCS.parent
@@ -24,8 +29,20 @@ NAMED = re.compile(r"`((?:editing|flows|storage|tasks|tests|specs|benchmarks|doc
 
 
 def test_every_stage_is_in_the_table_and_nothing_else() -> None:
-    stages = [documents_stage("x.txt"), requests_stage([], "")[0]]
-    for module in (tasks.edits, tasks.evaluation, tasks.moments, tasks.report.stages):
+    asked = EditRequest("a", "{} is", "x", "y", "z", locality=(Question("who", ("he",)),))
+    questions = questions_stage([asked], ["locality"])
+    assert questions
+    stages = [documents_stage("x.txt"), requests_stage([], "")[0], questions[0], cases_stage([], {})[0]]
+    modules = (
+        tasks.ability,
+        tasks.drift,
+        tasks.edits,
+        tasks.evaluation,
+        tasks.moments,
+        tasks.report.stages,
+        tasks.texts,
+    )
+    for module in modules:
         stages += [value for value in vars(module).values() if isinstance(value, Stage)]
     listed = re.findall(r"^\| `([\w-]+)` \| `(\w+)` \|", TEXT, re.MULTILINE)
     assert sorted(listed) == sorted([(stage.name, stage.kind) for stage in stages] + [("model", "model")])

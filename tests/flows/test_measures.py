@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -14,27 +13,6 @@ from tiny_world import World, editflow
 from storage.store import Lake
 
 ALL = ("efficacy", "paraphrase", "neighbourhood", "locality", "portability")
-SETTINGS = (
-    f"evaluation.metrics={json.dumps(ALL)}", "evaluation.published=true", "evaluation.texts=3", "evaluation.drift=8",
-    "texts.tokens=12", "texts.answer_tokens=3", "ability.count=3", "ability.tokens=2",
-)  # fmt: skip
-
-
-def flat(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The same facts in EasyEdit's shape, with questions that go beyond them."""
-    found = []
-    for n, row in enumerate(rows):
-        rewrite = row["requested_rewrite"]
-        found.append({
-            "id": str(n), "prompt": rewrite["prompt"].replace("{}", rewrite["subject"], 1),
-            "subject": rewrite["subject"], "target_new": rewrite["target_new"]["str"],
-            "ground_truth": rewrite["target_true"]["str"], "relation": "r",
-            "paraphrase_prompts": row["paraphrase_prompts"], "neighborhood_prompts": row["neighborhood_prompts"],
-            "generation_prompts": [f"it is {rewrite['subject']} who"],
-            "locality": {"other": [{"prompt": f"where the sea is {n}", "ground_truth": "blue"}]},
-            "portability": {"hop": [{"prompt": f"he who says {n}", "ground_truth": rewrite["target_new"]["str"]}]},
-        })  # fmt: skip
-    return found
 
 
 @pytest.fixture(scope="module")
@@ -42,16 +20,8 @@ def whole(world: World, server: str, tmp_path_factory: pytest.TempPathFactory) -
     """Lake and record of a run that measures everything."""
     del server
     folder = tmp_path_factory.mktemp("measures")
-    rows = flat(tiny_world.records(6))
-    facts = tiny_world.write_lines(folder / "facts.jsonl", rows)
-    texts = [
-        {"relation": "r", "target": row["target_new"], "text": f"the {row['target_new']} is in the sea"} for row in rows
-    ]
-    references = tiny_world.write_lines(folder / "references.jsonl", texts)
-    clear = [{"sentence": f"the sea is blue {n}", "label": n % 2} for n in range(4)]
-    sets = tiny_world.write_lines(folder / "sst2.jsonl", clear)
-    given = (f"requests.source={facts}", f"requests.references={references}", f'ability.sets={{sst2="{sets}"}}')
-    return folder / "lake", tiny_world.run(world.spec, folder / "lake", *given, *SETTINGS)
+    given = tiny_world.everything(folder)
+    return folder / "lake", tiny_world.run(world.spec, folder / "lake", *given)
 
 
 def test_every_metric_is_named_before_and_after(whole: tuple[Path, dict[str, Any]]) -> None:
@@ -92,9 +62,7 @@ def test_there_are_ten_questions() -> None:
 
 def test_a_second_run_finds_all_of_it(whole: tuple[Path, dict[str, Any]], world: World) -> None:
     lake, record = whole
-    spec, sets = record["spec"]["requests"], record["spec"]["ability"]["sets"]["sst2"]
-    given = (f"requests.source={spec['source']}", f"requests.references={spec['references']}")
-    again = tiny_world.run(world.spec, lake, *given, f'ability.sets={{sst2="{sets}"}}', *SETTINGS)
+    again = tiny_world.run(world.spec, lake, *tiny_world.everything(lake.parent))
     assert {use["how"] for use in again["uses"]} == {"reused"}
     assert again["summary"] == record["summary"]
 
@@ -108,7 +76,7 @@ def test_measuring_more_changes_no_edit(whole: tuple[Path, dict[str, Any]], worl
 
 def test_what_the_facts_do_not_have_is_left_out(world: World, tmp_path: Path) -> None:
     """CounterFact-like facts without questions: asked for all, the run tells what there is."""
-    record = tiny_world.run(world.spec, tmp_path / "lake", *SETTINGS)
+    record = tiny_world.run(world.spec, tmp_path / "lake", *tiny_world.MEASURES)
     found = record["summary"]["after"]
     assert not {"locality", "portability"} & set(found)
     assert "consistency" not in found["texts"]

@@ -71,7 +71,7 @@ def numbers(table: pa.Table) -> dict[str, float]:
             values = column.drop_null().to_numpy(zero_copy_only=False).astype(np.float64)
             found[name] = float(f"{math.fsum(values**2):.6g}")
         elif pa.types.is_string(column.type) and not name.endswith("digest"):
-            found[name] = sum(map(len, column.to_pylist()))
+            found[name] = sum(len(text) for text in column.to_pylist() if text is not None)
     return found
 
 
@@ -114,8 +114,10 @@ def close(old: list[float] | None, new: list[float]) -> bool:
 def run(world: World, tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Golden]:
     def run_and_collect() -> Golden:
         tasks.models.open_model.cache_clear()
-        lake = tmp_path_factory.mktemp("golden") / "lake"
+        folder = tmp_path_factory.mktemp("golden")
+        lake = folder / "lake"
         tiny_world.run_directly(world.spec, lake, "model.dtype=float64")
+        tiny_world.run_directly(world.spec, lake, "model.dtype=float64", *tiny_world.everything(folder))
         return collect(lake)
 
     return run_and_collect
@@ -139,13 +141,12 @@ def test_numbers_change_only_with_the_version(found: Golden) -> None:
 
 def test_every_stage_is_pinned(found: Golden) -> None:
     """All stages that `tasks` declares take part."""
-    from tasks import edits, evaluation, moments
+    from tasks import ability, drift, edits, evaluation, moments, texts
     from tasks.stage import Stage
 
-    declared = {
-        v.name for module in (edits, evaluation, moments) for v in vars(module).values() if isinstance(v, Stage)
-    }
-    assert set(found) == declared | {"model", "documents", "requests"}
+    modules = (ability, drift, edits, evaluation, moments, texts)
+    declared = {v.name for module in modules for v in vars(module).values() if isinstance(v, Stage)}
+    assert set(found) == declared | {"model", "documents", "requests", "questions", "ability-cases"}
 
 
 def test_a_changed_stage_is_noticed_and_named(
