@@ -98,7 +98,7 @@ RELATIONS: dict[str, Relation] = {
             "The profession of {} was",
         ),
         paraphrases=(
-            "The famous {} worked as",
+            "The famous {} was a professional",
             "The occupation of {} was",
         ),
         generation=(
@@ -156,7 +156,7 @@ RELATIONS: dict[str, Relation] = {
     ),
     "ruler-country": Relation(
         prompts=(
-            "The throne of {} stood in",
+            "In their time, {} ruled over",
             "History books describe {} as a ruler of",
         ),
         paraphrases=(
