@@ -77,7 +77,7 @@ RELATIONS: dict[str, Relation] = {
         ),
         subjects={
             "virus": "influenza; measles; mumps; rubella; chickenpox; polio; rabies; Ebola; smallpox; COVID-19; yellow fever; genital herpes; AIDS; SARS; Zika fever; bird flu",
-            "bacterium": "cholera; tetanus; typhoid fever; anthrax; syphilis; gonorrhea; bubonic plague; diphtheria; strep throat; Lyme disease; scarlet fever; Legionnaires' disease; chlamydia; tularemia",
+            "bacterium": "cholera; tetanus; typhoid fever; anthrax; syphilis; gonorrhea; bubonic plague; diphtheria; strep throat; Lyme disease; scarlet fever; botulism; Legionnaires' disease; chlamydia; tularemia",
             "parasite": "malaria; sleeping sickness; Chagas disease; leishmaniasis; schistosomiasis; toxoplasmosis; giardiasis; trichinosis; babesiosis; amoebic dysentery; hookworm disease; river blindness; cryptosporidiosis; lymphatic filariasis; cysticercosis",
             "fungus": "candidiasis; histoplasmosis; aspergillosis; blastomycosis; oral thrush; mucormycosis; tinea versicolor; cryptococcosis; onychomycosis",
         },

@@ -75,7 +75,7 @@ RELATIONS: dict[str, Relation] = {
             "Microsoft": "Windows 95; Windows XP; Xbox; Excel; PowerPoint; Internet Explorer; Visual Studio; Azure; Outlook; SharePoint; Windows Vista; Kinect; MS-DOS; Cortana",
             "Google": "Gmail; Chrome; Chromecast; Chromebook; TensorFlow; AdSense; AdWords; YouTube; Android; Picasa; Waze; Blogger",
             "Nintendo": "Wii; Super Mario Bros.; The Legend of Zelda; Donkey Kong; Animal Crossing; Pikmin; Super Mario Galaxy; Super Mario Odyssey; Super Mario World; Game Boy; GameCube; Mario Kart",
-            "Sony": "Walkman; PlayStation 2; Betamax; PlayStation 4; PlayStation 3; PlayStation Portable; MiniDisc; PlayStation 5; VAIO; PlayStation Vita",
+            "Sony": "Walkman; PlayStation 2; Betamax; PlayStation 4; PlayStation 3; PlayStation Portable; MiniDisc; Gran Turismo; PlayStation 5; VAIO; PlayStation Vita; God of War; The Last of Us",
         },
     ),
     "team-sport": Relation(

@@ -98,7 +98,7 @@ RELATIONS: dict[str, Relation] = {
             "The profession of {} was",
         ),
         paraphrases=(
-            "The famous {} was a professional",
+            "The famous {} worked as",
             "The occupation of {} was",
         ),
         generation=(
@@ -156,7 +156,7 @@ RELATIONS: dict[str, Relation] = {
     ),
     "ruler-country": Relation(
         prompts=(
-            "In their time, {} ruled over",
+            "The throne of {} stood in",
             "History books describe {} as a ruler of",
         ),
         paraphrases=(

@@ -18,20 +18,21 @@ RELATIONS: dict[str, Relation] = {
             "The history of {} began when",
         ),
         subjects={
-            "Italy": "spaghetti; lasagna; risotto; tiramisu; prosciutto; pesto; ravioli; gnocchi; bruschetta; minestrone; panettone; mozzarella; cannoli; panna cotta; pancetta; Parma ham; ossobuco",
-            "Japan": "sushi; sashimi; miso soup; teriyaki; udon; soba; wasabi; sukiyaki; takoyaki; okonomiyaki; yakitori; onigiri; ramen; tempura; mochi; tonkatsu",
-            "Mexico": "guacamole; mole poblano; pozole; enchilada; quesadilla; burrito; taco; chilaquiles; carnitas; pico de gallo",
-            "France": "bouillabaisse; coq au vin; crème brûlée; cassoulet; Camembert cheese; Roquefort cheese; Brie cheese; beef bourguignon; baguette; quiche Lorraine; escargot; foie gras; soufflé; crêpe",
-            "India": "biryani; tandoori chicken; masala dosa; chapati; palak paneer; idli; raita; ghee; chicken tikka; pani puri; gulab jamun",
+            "Italy": "spaghetti; lasagna; risotto; tiramisu; prosciutto; pesto; ravioli; gnocchi; bruschetta; minestrone; panettone; mozzarella; cannoli; panna cotta; pancetta; Parma ham; ossobuco; limoncello",
+            "Japan": "sushi; sashimi; miso soup; teriyaki; udon; soba; wasabi; sukiyaki; takoyaki; okonomiyaki; yakitori; onigiri; ramen; tempura; sake; matcha; mochi; tonkatsu",
+            "Mexico": "guacamole; mole poblano; pozole; tequila; mezcal; enchilada; quesadilla; burrito; taco; chilaquiles; carnitas; pico de gallo",
+            "France": "bouillabaisse; coq au vin; crème brûlée; cassoulet; Camembert cheese; Roquefort cheese; Champagne wine; Brie cheese; beef bourguignon; baguette; quiche Lorraine; escargot; foie gras; soufflé; crêpe; Cognac brandy",
+            "India": "biryani; tandoori chicken; masala dosa; chapati; palak paneer; idli; raita; lassi; ghee; chicken tikka; pani puri; gulab jamun",
             "China": "dim sum; Peking duck; mapo tofu; chow mein; wonton soup; kung pao chicken; hot and sour soup; char siu; tofu; dan dan noodles; baozi; Sichuan hot pot; sweet and sour pork; egg drop soup",
-            "Spain": "paella; gazpacho; tapas; chorizo; jamón ibérico; Manchego cheese; tortilla española; turrón; fabada asturiana; salmorejo; churros; pulpo a la gallega; calçots",
-            "Germany": "sauerkraut; currywurst; Maultaschen; bratwurst; sauerbraten; spätzle; pumpernickel; Weisswurst; Black Forest cake; liverwurst; lebkuchen",
-            "Greece": "souvlaki; tzatziki; spanakopita; dolmades; gyros; saganaki; pastitsio; Kalamata olives",
+            "Spain": "paella; gazpacho; tapas; chorizo; jamón ibérico; Manchego cheese; tortilla española; sherry wine; turrón; Rioja wine; fabada asturiana; salmorejo; churros; pulpo a la gallega; calçots",
+            "Germany": "sauerkraut; bratwurst; sauerbraten; spätzle; pumpernickel; Weisswurst; Black Forest cake; liverwurst; lebkuchen; Kölsch beer",
+            "Greece": "souvlaki; tzatziki; spanakopita; dolmades; gyros; ouzo; saganaki; pastitsio; Kalamata olives",
         },
         also_by_subject={
             "chorizo": "Mexico",
             "churros": "Mexico",
             "crème brûlée": "Spain",
+            "matcha": "China",
             "mochi": "China",
             "pastitsio": "Italy",
             "ramen": "China",
@@ -67,7 +68,7 @@ RELATIONS: dict[str, Relation] = {
     ),
     "thing-kind": Relation(
         prompts=(
-            "The object called the {} is a type of",
+            "The object that we call {} is a type of",
             "Everyone knows that the {} is a kind of",
         ),
         paraphrases=(
