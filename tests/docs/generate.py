@@ -107,13 +107,14 @@ def spec_keys() -> str:
 def stages() -> str:
     """Every stage as a small run makes it: kind and version of its artifacts, their parents, the settings it reads."""
     import tiny_world
+    from tiny_measures import everything
 
     from storage.store import Lake
     from tasks.report.stages import report
 
     with tempfile.TemporaryDirectory() as folder:
         world, lake = tiny_world.make(Path(folder) / "world"), Lake.open(Path(folder) / "lake")
-        run = tiny_world.record_directly(world.spec, Path(folder) / "lake", *tiny_world.everything(Path(folder)))
+        run = tiny_world.record_directly(world.spec, Path(folder) / "lake", *everything(Path(folder)))
         page = lake.manifest(report(lake, run.run_id).id)
         made = [lake.manifest(use.artifact) for use in run.uses]
         manifests = [*made, lake.manifest(str(page.parents["answers"])), page]

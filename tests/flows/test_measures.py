@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import tiny_world
 from docs.generate import blocks
+from tiny_measures import MEASURES, everything
 from tiny_world import World, editflow
 
 from storage.store import Lake
@@ -20,7 +21,7 @@ def whole(world: World, server: str, tmp_path_factory: pytest.TempPathFactory) -
     """Lake and record of a run that measures everything."""
     del server
     folder = tmp_path_factory.mktemp("measures")
-    given = tiny_world.everything(folder)
+    given = everything(folder)
     return folder / "lake", tiny_world.run(world.spec, folder / "lake", *given)
 
 
@@ -62,7 +63,7 @@ def test_there_are_ten_questions() -> None:
 
 def test_a_second_run_finds_all_of_it(whole: tuple[Path, dict[str, Any]], world: World) -> None:
     lake, record = whole
-    again = tiny_world.run(world.spec, lake, *tiny_world.everything(lake.parent))
+    again = tiny_world.run(world.spec, lake, *everything(lake.parent))
     assert {use["how"] for use in again["uses"]} == {"reused"}
     assert again["summary"] == record["summary"]
 
@@ -76,7 +77,7 @@ def test_measuring_more_changes_no_edit(whole: tuple[Path, dict[str, Any]], worl
 
 def test_what_the_facts_do_not_have_is_left_out(world: World, tmp_path: Path) -> None:
     """CounterFact-like facts without questions: asked for all, the run tells what there is."""
-    record = tiny_world.run(world.spec, tmp_path / "lake", *tiny_world.MEASURES)
+    record = tiny_world.run(world.spec, tmp_path / "lake", *MEASURES)
     found = record["summary"]["after"]
     assert not {"locality", "portability"} & set(found)
     assert "consistency" not in found["texts"]

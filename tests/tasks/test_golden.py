@@ -17,6 +17,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 import tiny_world
+from tiny_measures import everything
 from tiny_world import World
 
 import tasks.edits
@@ -117,7 +118,7 @@ def run(world: World, tmp_path_factory: pytest.TempPathFactory) -> Callable[[], 
         folder = tmp_path_factory.mktemp("golden")
         lake = folder / "lake"
         tiny_world.run_directly(world.spec, lake, "model.dtype=float64")
-        tiny_world.run_directly(world.spec, lake, "model.dtype=float64", *tiny_world.everything(folder))
+        tiny_world.run_directly(world.spec, lake, "model.dtype=float64", *everything(folder))
         return collect(lake)
 
     return run_and_collect
