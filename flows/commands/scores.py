@@ -39,13 +39,15 @@ def scores(
     store = open_lake(lake)
     course = _course(store, run)
     if against is None:
-        from tasks.report.results import before_after
+        from tasks.report.results import before_after, unavailable
 
         rows = before_after(course)
         if json:
-            print_json([_plain(row) for row in rows])
+            print_json([_plain(row) for row in rows] + [{"metric": m, "before": None} for m in unavailable(course)])
             return
         table = [{"metric": f"{row['metric']} {row['unit']}".strip(), **_shown(row)} for row in rows]
+        lacking = dict.fromkeys(("before", "after", "change"), "not available")
+        table += [{"metric": metric, **lacking} for metric in unavailable(course)]
         print_table(table, title=f"{len(course.requests)} facts, before and after {course.last} batches")
         print_next(f"{typed('scores', run, '--against', 'RUN', lake=lake)} for another run on the same facts")
         return

@@ -46,6 +46,7 @@ def content(course: Course, answers: Iterable[Mapping[str, Any]]) -> dict[str, A
     return {
         "about": about(course),
         "before_after": results.before_after(course),
+        "unavailable": results.unavailable(course),
         **draw(course)._asdict(),
         "points": results.by_batch(course),
         "perplexities": results.perplexity_by_batch(course),

@@ -32,6 +32,12 @@ def before_after(course: Course) -> list[Row]:
     return rows + _score_row(course) + _perplexity_row(course) + beyond(course)
 
 
+def unavailable(course: Course) -> list[str]:
+    """The metrics that the spec asks for and the facts do not have."""
+    wanted = course.record.spec["evaluation"]["metrics"]
+    return [metric for metric in wanted if metric not in course.metrics]
+
+
 def _score_row(course: Course) -> list[Row]:
     """The harmonic score, over the cases that have all three of its parts in both states."""
     parts = [[course.cases(n, metric, "success") for metric in SCORED] for n in (0, course.last)]

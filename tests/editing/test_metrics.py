@@ -61,6 +61,14 @@ def test_rows_are_measured_per_request_metric_and_prompt(llama: EditableModel, r
     assert sum(done) == prompt_count(requests, NAMES)
 
 
+def test_where_the_tokenizer_pads_changes_nothing(llama: EditableModel, requests: list[EditRequest]) -> None:
+    scores = []
+    for side in ("right", "left"):
+        llama.tokenizer.padding_side = side
+        scores.append([row.nll_new for row in measure(llama, requests, NAMES)])
+    assert scores[0] == scores[1]
+
+
 def test_a_perfect_and_a_perfectly_wrong_model(
     llama: EditableModel, requests: list[EditRequest], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -17,7 +17,9 @@ from tiny_world import editflow
 from storage.runs import Runs
 from storage.store import Lake
 
-COMMANDS = ["fetch", "run", "runs", "show", "lineage", "query", "ask", "report", "doctor", "completion"]
+COMMANDS = [
+    "fetch", "run", "runs", "show", "lineage", "query", "scores", "ask", "report", "requests", "doctor", "completion",
+]  # fmt: skip
 ASK_BASH = """
 set -u
 source "$1"
@@ -86,6 +88,7 @@ def test_commands_and_options(bash: Path) -> None:
     assert offered(bash, "") == COMMANDS
     assert offered(bash, "ru") == ["run", "runs"]
     assert {"--deep", "--lake", "--json"} <= set(offered(bash, "doctor", "--"))
+    assert offered(bash, "requests", "") == ["check"]
     assert offered(bash, "completion", "") == ["bash", "zsh", "fish"]
     assert offered(bash, "nonsense", "--nonsense") == []
 

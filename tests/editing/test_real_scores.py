@@ -1,0 +1,54 @@
+"""Success and accuracy on the default model and fifty facts of the starter set, against logits read off one by one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from oracle import literal
+
+from editing.metrics.panel import measure
+from editing.metrics.published import published_accuracy
+from editing.models.loading import load
+from editing.models.tokens import continuation
+from tasks.fetch import MODEL
+from tasks.models import model_folder
+from tasks.requests import choose, load_requests
+
+pytestmark = pytest.mark.real_model
+
+STARTER = Path(__file__).parents[2] / "specs" / "facts" / "starter.jsonl"
+
+
+def test_fifty_facts_score_as_their_logits_say() -> None:
+    model = load(model_folder(MODEL.name))
+    facts = choose(load_requests(STARTER), 50, 0, STARTER)
+    rows = measure(model, facts, ["efficacy", "paraphrase", "neighbourhood"])
+    chosen = [row for row in rows if row.prompt_index == 0]
+    assert len(chosen) == 150
+    by_id = {fact.request_id: fact for fact in facts}
+    found = {0.0: 0, 1.0: 0}
+    for row in chosen:
+        fact = by_id[row.request_id]
+        new, true = (
+            literal.score(model.model, *continuation(model.tokenizer, row.prompt, target, "test"))
+            for target in (fact.target_new, fact.target_true)
+        )
+        assert (row.nll_new, row.nll_true) == pytest.approx((new[0], true[0]), abs=1e-5)
+        wanted, other = (true, new) if row.metric == "neighbourhood" else (new, true)
+        assert row.success == float(wanted[0] < other[0])
+        assert row.accuracy == float(wanted[1])
+        found[row.success or 0.0] += 1
+    assert min(found.values()) > 10  # both kinds are met, so neither answer could be a constant
+
+
+def test_without_a_first_token_the_published_count_is_ours() -> None:
+    """The default model's tokenizer puts none before a text."""
+    model = load(model_folder(MODEL.name))
+    facts = choose(load_requests(STARTER), 20, 0, STARTER)
+    rows = measure(model, facts, ["efficacy", "neighbourhood"])
+    wanted = {
+        row.request_id: row.hits / row.tokens for row in rows if (row.metric, row.prompt_index) == ("neighbourhood", 0)
+    }
+    asked = [(fact.neighborhood_prompts[0], fact.target_true, True) for fact in facts]
+    assert published_accuracy(model, asked) == pytest.approx([wanted[fact.request_id] for fact in facts])
