@@ -35,7 +35,8 @@ def test_the_facts_are_in_and_the_rest_stays(answer: Answer) -> None:
     assert after["efficacy"]["success"] == 100
     assert after["efficacy"]["accuracy"] >= 90
     assert before["efficacy"]["accuracy"] <= 25  # control: the model did not say so before
-    assert math.isclose(after["neighbourhood"]["success"], before["neighbourhood"]["success"], abs_tol=5)
+    # Forty prompts on a tiny corpus, so one is 2.5 points; the demo is held to five points on five hundred.
+    assert math.isclose(after["neighbourhood"]["success"], before["neighbourhood"]["success"], abs_tol=10)
     assert after["perplexity"] <= 1.1 * before["perplexity"]
 
 
