@@ -6,16 +6,23 @@ import csv
 import json
 import re
 import zlib
+from codecs import BOM_UTF8
 from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from itertools import chain
 from typing import IO, Any
 
 import fsspec
+import ijson
 
 from editing.errors import first_line
 from tasks.errors import BadRecord, UnknownSource
 
 Located = tuple[str, Any]
 
+DEEPEST = 100
+"""Most levels of objects and lists in a record of an array; no data set of the field has ten."""
 _REMEDY = "mend the line or remove it"
 
 
@@ -23,8 +30,8 @@ def read_records(source: str, split: str = "train") -> Iterator[Located]:
     """(place, record) of a source, in its order: a path or fsspec URL, or `hub:NAME[:CONFIG[:SPLIT]][@REVISION]`.
 
     A file is JSON lines or one JSON array in UTF-8, packed or not, or CSV or Parquet by its name. The hub's split is
-    `split` where none is named. One record is in memory at a time, but for an array, which is read whole. A number that
-    the source itself gives a name (a class label) comes as that name.
+    `split` where none is named. One record is in memory at a time. A number that the source
+    itself gives a name (a class label) comes as that name.
 
     Raises UnknownSource for what is not there, BadRecord for what cannot be read; each names the place.
     """
@@ -38,8 +45,10 @@ def read_records(source: str, split: str = "train") -> Iterator[Located]:
         yield from _from_datasets(source, "not Parquet", {"path": "parquet", "data_files": source, "split": "train"})
     else:
         is_csv = re.search(r"\.csv(\.\w+)?$", source.lower())
+        is_array = not is_csv and _begins(source).startswith(b"[")
+        form = _from_csv if is_csv else _from_array if is_array else _from_lines
         with _opened(source) as file:
-            yield from (_from_csv if is_csv else _from_json)(source, file)
+            yield from form(source, file)
 
 
 def _opened(source: str) -> IO[bytes]:
@@ -52,16 +61,48 @@ def _opened(source: str) -> IO[bytes]:
         raise UnknownSource(f"no file {source}{why}: give a path, a URL or hub:NAME:CONFIG:SPLIT") from None
 
 
-def _from_json(source: str, file: IO[bytes]) -> Iterator[Located]:
-    lines = _lines(source, file)
-    for number, line in lines:
-        if number == 1 and line.lstrip().startswith("["):
-            whole = "\n".join((line, *(rest for _, rest in lines)))
-            for n, record in enumerate(_parsed(source, whole), 1):
-                yield f"{source}, record {n}", record
-        elif line.strip():
+def _begins(source: str) -> bytes:
+    """The first bytes of a file that are neither a byte order mark nor space."""
+    with _opened(source) as file, _readable(source):
+        return file.read(1024).removeprefix(BOM_UTF8).lstrip()
+
+
+def _from_lines(source: str, file: IO[bytes]) -> Iterator[Located]:
+    for number, line in _lines(source, file):
+        if line.strip():
             where = f"{source}, line {number}"
             yield where, _parsed(where, line)
+
+
+def _from_array(source: str, file: IO[bytes]) -> Iterator[Located]:
+    while (bracket := file.read(1)) not in {b"[", b""}:  # a byte order mark may stand before it
+        pass
+    rest = ijson.from_iter(chain([bracket], iter(partial(file.read, 1 << 16), b"")))
+    number = 1
+    try:
+        with _readable(source):
+            for record in _items(ijson.basic_parse(rest, use_float=True)):
+                yield f"{source}, record {number}", record
+                number += 1
+    except RecursionError:
+        raise BadRecord(f"{source}, record {number}: nested too deeply; {_REMEDY}") from None
+    except ijson.JSONError as error:
+        raise BadRecord(f"{source}, record {number}: not JSON ({first_line(error)}); {_REMEDY}") from None
+
+
+def _items(events: Iterator[tuple[str, Any]]) -> Iterator[Any]:
+    """An array's items. ijson's own `items` takes memory by the square of the depth, for files that nest endlessly."""
+    next(events)  # the array's bracket
+    builder, depth = ijson.ObjectBuilder(), 0
+    for event, value in events:
+        depth += event.startswith("start_") - event.startswith("end_")
+        if depth > DEEPEST:
+            raise RecursionError
+        if depth >= 0:  # below is the array's other bracket
+            builder.event(event, value)
+        if depth == 0:
+            yield builder.value
+            builder = ijson.ObjectBuilder()
 
 
 def _from_csv(source: str, file: IO[bytes]) -> Iterator[Located]:
@@ -84,12 +125,19 @@ def _lines(source: str, file: IO[bytes]) -> Iterator[tuple[int, str]]:
     """(number, line) without the byte order mark that a file may begin with."""
     number = 0
     try:
-        for number, line in enumerate(file, 1):
-            yield number, line.decode("utf-8-sig" if number == 1 else "utf-8")
+        with _readable(source):
+            for number, line in enumerate(file, 1):
+                yield number, line.decode("utf-8-sig" if number == 1 else "utf-8")
     except UnicodeDecodeError as error:
         raise BadRecord(f"{source}, line {number}: not UTF-8 ({error.reason}); save the file as UTF-8") from None
+
+
+@contextmanager
+def _readable(source: str) -> Iterator[None]:
+    try:
+        yield
     except (OSError, EOFError, zlib.error) as error:
-        raise BadRecord(f"{source}, line {number + 1}: cannot be read ({first_line(error)}); fetch it again") from None
+        raise BadRecord(f"{source}: cannot be read to its end ({first_line(error)}); fetch it again") from None
 
 
 def _parsed(where: str, text: str) -> Any:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any
 
 from editing.errors import InvalidRequest
-from editing.requests.neighbours import edited_neighbours
+from editing.requests.marks import Marks
+from editing.requests.neighbours import EditedSubjects
 from editing.requests.readers import Reader, as_object, check_name, reader_of
 from editing.requests.record import EditRequest, Seen, check
 
@@ -20,53 +22,86 @@ PARTS: dict[str, Callable[[EditRequest], int]] = {
     "generation": lambda r: len(r.generation_prompts),
 }
 EDITED = "neighbours edited too"
+Records = Iterable[tuple[str, Any]]
 
 
 @dataclass
 class Findings:
-    """What a file holds: the data set's name, the sound requests, and the faults in their order, a line each."""
+    """What a file holds: the data set's name, how many sound requests, and the faults, a line each."""
 
     dataset: str = ""
-    sound: list[EditRequest] = field(default_factory=list)
+    facts: int = 0
     faults: list[str] = field(default_factory=list)
+    _relations: dict[str, Counter[str]] = field(default_factory=dict)
+
+    def count(self, request: EditRequest, edited: int) -> None:
+        """Take in a sound request, of whose neighbours so many are edited too."""
+        self.facts += 1
+        row = self._relations.setdefault(request.relation, Counter())
+        row.update({"facts": 1, EDITED: edited, **{name: part(request) for name, part in PARTS.items()}})
 
     def counts(self) -> list[dict[str, Any]]:
         """One row a relation, the largest first: facts, their prompts of each part, and neighbours edited too."""
-        edited = edited_neighbours(self.sound)
-        rows: dict[str, Counter[str]] = {}
-        for request in self.sound:
-            row = rows.setdefault(request.relation, Counter())
-            row.update({"facts": 1, **{name: count(request) for name, count in PARTS.items()}})
-            row[EDITED] += len(edited.get(request.request_id, ()))
-        ranked = sorted(rows.items(), key=lambda item: (-item[1]["facts"], item[0]))
+        ranked = sorted(self._relations.items(), key=lambda item: (-item[1]["facts"], item[0]))
         columns = ("facts", *PARTS, EDITED)
         return [{"relation": name, **{column: row[column] for column in columns}} for name, row in ranked]
 
 
-def findings(records: Iterable[tuple[str, Any]], dataset: str | None = None) -> Findings:
+def findings(read: Callable[[], Records], dataset: str | None = None) -> Findings:
     """Every record by itself, so that a fault of one hides none of the others; then what two of them have against
-    each other. Raises InvalidOption for an unknown data set, and whatever `records` raises."""
+    each other.
+
+    The records are read twice and never held: about forty bytes stay of each, and the text of each fault (MQuAKE's
+    cases share their rewrites and are joined in memory). Raises InvalidOption for an unknown data set, and whatever
+    `read` raises.
+    """
     check_name(dataset)
-    found, reader = Findings(), None
-    located: list[tuple[str, EditRequest]] = []
-    for where, record in records:
+    found, met, subjects = Findings(), Marks(), EditedSubjects()
+    for _, request in _sound(read(), dataset, found, found.faults):
+        subjects.add(request)
+        for mark in request.marks:
+            met.add(mark)
+    seen = Seen()
+    for where, request in _sound(read(), dataset, found, []):
         try:
-            whole = as_object(where, record)
-            reader = reader or reader_of(dataset, where, whole)
-            located += [(where, request) for request in reader.requests(where, whole)]
+            if (met.times(request.marks) > 1).any():  # only then is there another one to compare it with
+                seen.add(where, request)
+            found.count(request, len(subjects.neighbours(request)))
         except InvalidRequest as error:
             found.faults.append(str(error))
-    _compare(found, located, reader)
     return found
 
 
-def _compare(found: Findings, located: list[tuple[str, EditRequest]], reader: Reader | None) -> None:
-    seen = Seen()
-    found.dataset = reader.name if reader else ""
-    for where, request in reader.joins(iter(located)) if reader else ():
+def _sound(
+    records: Records, dataset: str | None, found: Findings, faults: list[str]
+) -> Iterator[tuple[str, EditRequest]]:
+    """(place, request) of those that are sound by themselves; what is wrong with the others goes to `faults`."""
+    readers: list[Reader] = []
+    made = _made(records, dataset, readers, faults)
+    first = next(made, None)
+    if first is None:
+        return
+    found.dataset = readers[0].name
+    for where, request in readers[0].joins(chain([first], made)):
         try:
             check(request, where)
-            seen.add(where, request)
-            found.sound.append(request)
         except InvalidRequest as error:
-            found.faults.append(str(error))
+            faults.append(str(error))
+        else:
+            yield where, request
+
+
+def _made(
+    records: Records, dataset: str | None, readers: list[Reader], faults: list[str]
+) -> Iterator[tuple[str, EditRequest]]:
+    """The requests of all records that can be read; the first of these tells the reader, which goes to `readers`."""
+    for where, record in records:
+        try:
+            whole = as_object(where, record)
+            if not readers:
+                readers.append(reader_of(dataset, where, whole))
+            requests = list(readers[0].requests(where, whole))
+        except InvalidRequest as error:
+            faults.append(str(error))
+        else:
+            yield from ((where, request) for request in requests)

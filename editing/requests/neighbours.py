@@ -5,29 +5,45 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
+from editing.requests.marks import Marks
 from editing.requests.record import EditRequest
 
 _WORD = re.compile(r"\w+")
 
 
+class EditedSubjects:
+    """The subjects that are edited. Take all of them in before the first question."""
+
+    def __init__(self, requests: Iterable[EditRequest] = ()) -> None:
+        self._marks, self._longest = Marks(), 0
+        for request in requests:
+            self.add(request)
+
+    def add(self, request: EditRequest) -> None:
+        """Take a request's subject in."""
+        words = _words(request.subject)
+        self._longest = max(self._longest, len(words))
+        self._marks.add(words)
+
+    def neighbours(self, request: EditRequest) -> set[int]:
+        """The places of its neighbourhood prompts that name, word for word, a subject that another request edits."""
+        own = _words(request.subject)
+        asked = [
+            (n, run) for n, prompt in enumerate(request.neighborhood_prompts) for run in self._runs(_words(prompt))
+        ]
+        times = self._marks.times(run for _, run in asked)
+        return {n for (n, run), met in zip(asked, times, strict=True) if met > (run == own)}
+
+    def _runs(self, words: tuple[str, ...]) -> Iterable[tuple[str, ...]]:
+        """The words that follow each other, no more of them than a subject has."""
+        return (words[a:b] for a in range(len(words)) for b in range(a + 1, min(len(words), a + self._longest) + 1))
+
+
 def edited_neighbours(requests: Sequence[EditRequest]) -> dict[str, set[int]]:
-    """{request id: places of its neighbourhood prompts that name, word for word, a subject that another one edits}."""
-    subjects: dict[tuple[str, ...], set[str]] = {}
-    for request in requests:
-        subjects.setdefault(_words(request.subject), set()).add(request.request_id)
-    longest = max(map(len, subjects), default=0)
-    found: dict[str, set[int]] = {}
-    for request in requests:
-        for place, prompt in enumerate(request.neighborhood_prompts):
-            words = _words(prompt)
-            if any(subjects.get(run, set()) - {request.request_id} for run in _runs(words, longest)):
-                found.setdefault(request.request_id, set()).add(place)
-    return found
+    """{request id: places of its neighbourhood prompts whose subject another one of these edits}."""
+    subjects = EditedSubjects(requests)
+    return {request.request_id: places for request in requests if (places := subjects.neighbours(request))}
 
 
 def _words(text: str) -> tuple[str, ...]:
     return tuple(_WORD.findall(text.casefold()))
-
-
-def _runs(words: tuple[str, ...], longest: int) -> Iterable[tuple[str, ...]]:
-    return (words[a:b] for a in range(len(words)) for b in range(a + 1, min(len(words), a + longest) + 1))

@@ -56,6 +56,13 @@ class EditRequest:
         return EditRequest(self.request_id, self.prompt, self.subject, self.target_new, self.target_true, self.relation)
 
     @property
+    def marks(self) -> list[tuple[str, ...]]:
+        """What no other request may have: its id, subject and prompt, and subject and relation where it has one."""
+        subject, prompt = (" ".join(text.split()) for text in (self.subject, self.prompt))
+        facts = [("prompt", subject.casefold(), prompt), ("relation", subject.casefold(), self.relation)]
+        return [("id", self.request_id), *facts[: 2 if self.relation else 1]]
+
+    @property
     def evaluation_prompts(self) -> tuple[str, ...]:
         """The prompts that only evaluate the request, of every kind."""
         asked = (question.prompt for question in (*self.locality, *self.portability))
@@ -101,7 +108,7 @@ class Seen:
 
     def add(self, where: str, request: EditRequest) -> None:
         """Take a request in; raises InvalidRequest when it, or its id, was there before."""
-        keys = _facts(request)
+        _, *keys = request.marks
         met = [self._met[key] for key in keys if key in self._met]
         if met:
             earlier, target = met[0]
@@ -131,12 +138,3 @@ def _texts(request: EditRequest) -> tuple[str, ...]:
     answers = (request.target_new, request.target_true, *request.aliases, *request.references)
     asked = (answer for question in (*request.locality, *request.portability) for answer in question.answers)
     return (request.prompt, request.subject, *answers, *names, *request.evaluation_prompts, *asked)
-
-
-def _facts(request: EditRequest) -> list[tuple[str, ...]]:
-    """What a request is about: subject and prompt, and subject and relation where it has one."""
-    subject, prompt = (" ".join(text.split()) for text in (request.subject, request.prompt))
-    facts: list[tuple[str, ...]] = [("prompt", subject.casefold(), prompt)]
-    if request.relation:
-        facts.append(("relation", subject.casefold(), request.relation))
-    return facts

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated
+from collections.abc import Iterator
+from typing import Annotated, Any
 
 from cyclopts import App, Parameter
 
@@ -40,17 +41,24 @@ def check(
     """
     from editing.requests.faults import findings
     from tasks.errors import BadRecord
+    from tasks.progress import bar
     from tasks.records import read_records
 
-    found = findings(read_records(source), dataset)
-    if not found.sound and not found.faults:
+    def read() -> Iterator[tuple[str, Any]]:
+        with bar(source, None, "records") as advance:
+            for located in read_records(source):
+                yield located
+                advance(1)
+
+    found = findings(read, dataset)
+    if not found.facts and not found.faults:
         raise BadRecord(f"{source} holds no requests; give at least one record")
     counts = found.counts()
     if json:
-        summary = {"dataset": found.dataset, "facts": len(found.sound), "relations": counts, "faults": found.faults}
+        summary = {"dataset": found.dataset, "facts": found.facts, "relations": counts, "faults": found.faults}
         print_json({"source": source, **summary})
     else:
-        print_table(counts, title=f"{len(found.sound)} sound facts, read as {found.dataset or 'nothing known'}")
+        print_table(counts, title=f"{found.facts} sound facts, read as {found.dataset or 'nothing known'}")
         for fault in found.faults[:MOST]:
             print_line(f"[bold red]fault:[/] {quoted(fault)}")
     if found.faults:

@@ -58,7 +58,7 @@ def run(
         record = found["runs"][-1]
     else:
         record = found
-        print_summary(record["summary"])
+        print_summary(record["summary"], record["spec"])
     run_id = record["run_id"]
     ask = typed("ask", run_id, question(store, record["state"]), lake=lake)
     shown = typed("show", run_id, lake=lake)
@@ -90,9 +90,11 @@ def _print_seeds(records: Sequence[Mapping[str, Any]]) -> None:
     print_table([{"run": r["run_id"], "name": r["name"], "state": r["state"][:12]} for r in records])
 
 
-def print_summary(summary: Mapping[str, Any]) -> None:
-    """Before and after, and each batch right after it."""
+def print_summary(summary: Mapping[str, Any], spec: Mapping[str, Any]) -> None:
+    """Before and after, with what the spec asks for and the facts do not have; then each batch right after it."""
+    lacking = [metric for metric in spec["evaluation"]["metrics"] if metric not in summary["before"]]
     rows = _before_after(summary)
+    rows += [{"metric": metric, "before": "not available", "after": "not available"} for metric in lacking]
     facts, many = summary["facts"], len(summary["batches"])
     counted = f"{facts} {'fact' if facts == 1 else 'facts'} in {many} {'batch' if many == 1 else 'batches'}"
     print_table(rows, title=f"{counted}, all of them after the last")

@@ -110,7 +110,8 @@ def test_all_faults_are_found_and_the_sound_ones_counted() -> None:
     twice, wrong, other = EASY | {"target_new": "Lucia"}, EASY | {"prompt": 5}, ["x"]
     near = EASY | {"prompt": "Who plays in Bari?", "subject": "Bari", "neighborhood_prompts": ["In Nice"]}
     near |= {"locality": {}, "portability": {}}
-    found = findings((f"line {n}", record) for n, record in enumerate([EASY, twice, wrong, other, near], 1))
+    records = [(f"line {n}", record) for n, record in enumerate([EASY, twice, wrong, other, near], 1)]
+    found = findings(lambda: records)
     assert found.dataset == "flat"
     assert [fault.partition(":")[0] for fault in found.faults] == ["line 3", "line 4", "line 2"]
     assert "contradicts" in found.faults[-1]

@@ -1,10 +1,11 @@
-"""`editflow requests check`: files of every form, sound and broken, and a long one in little memory."""
+"""`editflow requests check`: files of every form, sound and broken, and long ones in little memory."""
 
 from __future__ import annotations
 
 import csv
 import json
 import tracemalloc
+from collections.abc import Callable
 from pathlib import Path
 
 import pyarrow as pa
@@ -12,6 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 from tiny_world import editflow
 
+from editing.requests.faults import Findings, findings
 from tasks.records import read_records
 
 ROWS = [
@@ -48,7 +50,8 @@ def test_every_form_is_read(tmp_path: Path, form: str) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "fragments"),
     [
-        ("cut.json", b'[{"prompt": "a {}", "subject"', ["cut.json", "not JSON"]),
+        ("cut.json", b'[{"prompt": "a {}", "subject"', ["cut.json, record 1", "not JSON"]),
+        ("tail.json", b'[{"prompt": "a {}"}] x', ["tail.json, record 2", "not JSON"]),
         ("cut.jsonl", b'{"prompt": "a {}"}\n{"prom', ["cut.jsonl, line 2", "not JSON"]),
         ("columns.csv", b"a,b\n1,2\n", ["columns.csv, record 1", "it has a, b, like no data set"]),
         ("cells.csv", b"prompt,subject\nx\n", ["cells.csv, record 1", "another number of cells"]),
@@ -81,21 +84,25 @@ def test_all_faults_are_told_and_the_run_would_refuse(tmp_path: Path) -> None:
     assert "has 2 faults" in answer.err
 
 
-def test_a_long_file_is_read_in_little_memory(tmp_path: Path) -> None:
-    peaks = []
-    for count in (1_000, 50_000):
-        path = tmp_path / f"{count}.jsonl"
-        with path.open("w") as file:
-            for n in range(count):
-                file.write(json.dumps(ROWS[0] | {"subject": f"Ann {n}"}) + "\n")
-        tracemalloc.start()
-        assert sum(1 for _ in read_records(str(path))) == count
-        peaks.append(tracemalloc.get_traced_memory()[1])
-        tracemalloc.stop()
-    assert peaks[1] < peaks[0] + 1_000_000
-    # The control: held together, so many records take far more.
+def peak(use: Callable[[], object]) -> int:
+    """Most bytes held while it runs."""
     tracemalloc.start()
-    held = list(read_records(str(path)))
-    assert tracemalloc.get_traced_memory()[1] > 10_000_000
+    use()
+    most = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert len(held) == 50_000
+    return most
+
+
+@pytest.mark.parametrize("form", ["jsonl", "json"])
+def test_a_long_file_is_checked_in_little_memory(tmp_path: Path, form: str) -> None:
+    """A record costs its marks, not its text; a megabyte is what the reading itself may hold."""
+    count, path = 20_000, tmp_path / f"facts.{form}"
+    rows = [json.dumps(ROWS[0] | {"subject": f"Ann {n}", "prompt": f"Where is Ann {n}?"}) for n in range(count)]
+    rows[-1] = rows[0]
+    path.write_text("\n".join(rows) if form == "jsonl" else f"[{','.join(rows)}]")
+    found: list[Findings] = []
+    assert peak(lambda: found.append(findings(lambda: read_records(str(path))))) < 1_000_000 + 100 * count
+    assert found[0].facts == count - 1
+    assert len(found[0].faults) == 1
+    assert "duplicates" in found[0].faults[0]
+    assert peak(lambda: list(read_records(str(path)))) > 1_000_000 + 300 * count  # the control holds the texts

@@ -106,13 +106,13 @@ GOOD = json.dumps(ROWS[0]).encode()
         (b"\n \n", InvalidOption, "x.jsonl holds 0 records"),
         (b"[]", InvalidOption, "x.jsonl holds 0 records"),
         (GOOD + b"\n" + GOOD[:20], BadRecord, "x.jsonl, line 2: not JSON .*; mend the line or remove it"),
-        (b"[" + GOOD + b",\n", BadRecord, "x.jsonl: not JSON"),
+        (b"[" + GOOD + b",\n", BadRecord, "x.jsonl, record 2: not JSON"),
         (b'[1, {"sentence": 2}]', InvalidCase, "x.jsonl, record 1: a record of sst2 must be an object"),
         (GOOD + b"\n\n" + b'{"sentence": "x"}', InvalidCase, "x.jsonl, line 3: field 'label' is missing"),
         (GOOD.replace(b'"label": 0', b'"label": 3'), InvalidCase, "x.jsonl, line 1: label 3 is none of sst2's"),
         (GOOD + b"\n" + "film schön".encode("latin-1"), BadRecord, "x.jsonl, line 2: not UTF-8"),
         ("x".encode("utf-16"), BadRecord, "x.jsonl, line 1: not UTF-8"),
-        (b"[" * 200_000, BadRecord, "x.jsonl: nested too deeply"),
+        (b"[" * 200_000, BadRecord, "x.jsonl, record 1: nested too deeply"),
         (GOOD + b"\n" + GOOD, InvalidCase, "x.jsonl, line 2: id '0' is already used at .*x.jsonl, line 1"),
     ],
 )
@@ -133,7 +133,7 @@ def test_what_is_not_there_or_not_what_it_seems_is_told_in_one_line(tmp_path: Pa
         ("nowhere.jsonl", UnknownSource, "no file .*nowhere.jsonl: give a path, a URL or hub:NAME"),
         ("nowhere.parquet", UnknownSource, "no file .*nowhere.parquet"),
         (".", UnknownSource, "no file"),
-        ("cut.jsonl.gz", BadRecord, "cut.jsonl.gz, line 1: cannot be read"),
+        ("cut.jsonl.gz", BadRecord, "cut.jsonl.gz: cannot be read to its end"),
         ("bad.parquet", BadRecord, "bad.parquet: not Parquet"),
     ):
         with pytest.raises(error, match=rf"^[^\n]*{message}[^\n]*$"):
