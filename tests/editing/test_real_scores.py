@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from editing.metrics.panel import measure
 from editing.metrics.published import published_accuracy
 from editing.models.loading import load
 from editing.models.tokens import continuation
+from editing.requests.record import EditRequest
 from tasks.fetch import MODEL
 from tasks.models import model_folder
 from tasks.requests import choose, load_requests
@@ -20,16 +22,27 @@ pytestmark = pytest.mark.real_model
 STARTER = Path(__file__).parents[2] / "specs" / "facts" / "starter.jsonl"
 
 
+def one_prompt_each(count: int) -> list[EditRequest]:
+    """Facts with the first of their paraphrases and of their neighbours."""
+    return [
+        replace(
+            fact,
+            paraphrase_prompts=fact.paraphrase_prompts[:1],
+            neighborhood_prompts=fact.neighborhood_prompts[:1],
+        )
+        for fact in choose(load_requests(STARTER), count, 0, STARTER)
+    ]
+
+
 def test_fifty_facts_score_as_their_logits_say() -> None:
     # In float32 two correct orders of summation part by some 1e-5 themselves.
     model = load(model_folder(MODEL.name), "float64")
-    facts = choose(load_requests(STARTER), 50, 0, STARTER)
+    facts = one_prompt_each(50)
     rows = measure(model, facts, ["efficacy", "paraphrase", "neighbourhood"])
-    chosen = [row for row in rows if row.prompt_index == 0]
-    assert len(chosen) == 150
+    assert len(rows) == 150
     by_id = {fact.request_id: fact for fact in facts}
     found = {0.0: 0, 1.0: 0}
-    for row in chosen:
+    for row in rows:
         fact = by_id[row.request_id]
         new, true = (
             literal.score(model.model, *continuation(model.tokenizer, row.prompt, target, "test"))
@@ -46,10 +59,7 @@ def test_fifty_facts_score_as_their_logits_say() -> None:
 def test_without_a_first_token_the_published_count_is_ours() -> None:
     """The default model's tokenizer puts none before a text."""
     model = load(model_folder(MODEL.name))
-    facts = choose(load_requests(STARTER), 20, 0, STARTER)
-    rows = measure(model, facts, ["efficacy", "neighbourhood"])
-    wanted = {
-        row.request_id: row.hits / row.tokens for row in rows if (row.metric, row.prompt_index) == ("neighbourhood", 0)
-    }
+    facts = one_prompt_each(20)
+    wanted = {row.request_id: row.hits / row.tokens for row in measure(model, facts, ["neighbourhood"])}
     asked = [(fact.neighborhood_prompts[0], fact.target_true, True) for fact in facts]
     assert published_accuracy(model, asked) == pytest.approx([wanted[fact.request_id] for fact in facts])
