@@ -51,8 +51,8 @@ def findings(read: Callable[[], Records], dataset: str | None = None) -> Finding
     """Every record by itself, so that a fault of one hides none of the others; then what two of them have against
     each other.
 
-    The records are read twice and never held: about forty bytes stay of each, and the text of each fault (MQuAKE's
-    cases share their rewrites and are joined in memory). Raises InvalidOption for an unknown data set, and whatever
+    The records are read twice and never held: about 150 bytes are kept of each, and the text of each fault. MQuAKE's
+    cases share their rewrites and are joined in memory. Raises InvalidOption for an unknown data set, and whatever
     `read` raises.
     """
     check_name(dataset)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from statistics import fmean, stdev
 from typing import Annotated, Any
@@ -12,6 +12,7 @@ from cyclopts import Parameter
 from flows.completers import folders
 from flows.hints import print_next, question, typed
 from flows.output import lake_folder, print_json, print_line, print_table
+from tasks.asked import asked
 from tasks.terminal import quoted
 
 
@@ -58,7 +59,7 @@ def run(
         record = found["runs"][-1]
     else:
         record = found
-        print_summary(record["summary"], record["spec"])
+        print_summary(record["summary"], record["spec"], [use["stage"] for use in record["uses"]])
     run_id = record["run_id"]
     ask = typed("ask", run_id, question(store, record["state"]), lake=lake)
     shown = typed("show", run_id, lake=lake)
@@ -90,9 +91,11 @@ def _print_seeds(records: Sequence[Mapping[str, Any]]) -> None:
     print_table([{"run": r["run_id"], "name": r["name"], "state": r["state"][:12]} for r in records])
 
 
-def print_summary(summary: Mapping[str, Any], spec: Mapping[str, Any]) -> None:
+def print_summary(summary: Mapping[str, Any], spec: Mapping[str, Any], stages: Iterable[str]) -> None:
     """Before and after, with what the spec asks for and the facts do not have; then each batch right after it."""
-    lacking = [metric for metric in spec["evaluation"]["metrics"] if metric not in summary["before"]]
+    before = summary["before"]
+    measured = {*before, *before.get("texts", {}), *("drift" for stage in stages if stage.startswith("drift"))}
+    lacking = [metric for metric in asked(spec) if metric not in measured]
     rows = _before_after(summary)
     rows += [{"metric": metric, "before": "not available", "after": "not available"} for metric in lacking]
     facts, many = summary["facts"], len(summary["batches"])

@@ -6,7 +6,10 @@ from collections.abc import Iterator, Mapping
 from statistics import fmean
 from typing import Any
 
-from editing.metrics.intervals import mean_interval
+import numpy as np
+
+from editing.metrics.ability.confusion import accuracy, interval, mcc, paired_interval, unanswered, weighted_f1
+from editing.metrics.intervals import Interval, mean_interval
 from tasks.report.course import Course, one
 
 Row = dict[str, Any]
@@ -15,19 +18,29 @@ SHARE = "free "
 """What metrics over texts begin with that are shares, told in percent; the others have units of their own."""
 
 
+STATISTICS = {
+    "accuracy": (accuracy, "%"), "weighted F1": (weighted_f1, "%"), "MCC": (mcc, ""), "no answer": (unanswered, "%"),
+}  # fmt: skip
+"""What is told of general ability, and in which unit."""
+
+
 def beyond(course: Course) -> list[Row]:
     """One row per metric, over the cases that have it in both states."""
-    texts, ability = _texts(course), _ability(course)
-    return [*_rows(texts), *_rows(ability)]
+    return [*_text_rows(course), *_ability_rows(course)]
 
 
-def _rows(found: Mapping[str, dict[int, Cases]]) -> Iterator[Row]:
-    for name, (first, last) in ((name, (states[0], states[1])) for name, states in found.items()):
+def found(course: Course) -> set[str]:
+    """What the run has of all that can be asked for of facts (tasks/asked.py)."""
+    return {*course.metrics, *_texts(course), *(("drift",) if course.of_kind("drift") else ())}
+
+
+def _text_rows(course: Course) -> Iterator[Row]:
+    for name, (first, last) in ((name, (states[0], states[1])) for name, states in _texts(course).items()):
         both = [case for case in first if case in last]
         if both:
             before, after = ([cases[case] for case in both] for cases in (first, last))
             change = mean_interval([b - a for a, b in zip(before, after, strict=True)])
-            unit = "%" if "accuracy" in name or SHARE in name else ""
+            unit = "%" if SHARE in name else ""
             yield {"metric": name, "unit": unit, "before": mean_interval(before), "after": mean_interval(after),
                    "change": change}  # fmt: skip
 
@@ -50,15 +63,44 @@ def _texts(course: Course) -> dict[str, dict[int, Cases]]:
     }
 
 
-def _ability(course: Course) -> dict[str, dict[int, Cases]]:
-    """The same of each set and way of asking: 100 for a right answer, 0 for a wrong one or none."""
-    values: dict[str, dict[int, Cases]] = {}
+def _ability_rows(course: Course) -> Iterator[Row]:
+    """A statistic is left out where a set's labels are all alike and it has no value."""
+    for (name, way), answers in _answers(course).items():
+        joint = _joint(answers)
+        for told, (statistic, unit) in STATISTICS.items():
+            ends = [interval(joint.sum(axis), statistic) for axis in (2, 1)]
+            values = [*ends, paired_interval(joint, statistic)]
+            if None not in values:
+                before, after, change = (_in(unit, value) for value in values if value is not None)
+                yield {"metric": f"{name} {told}, by {way}", "unit": unit, "before": before, "after": after,
+                       "change": change}  # fmt: skip
+
+
+def _answers(course: Course) -> dict[tuple[str, str], dict[str, dict[int, Row]]]:
+    """{(set, way): {question: {0 before, 1 after: row}}}."""
+    answers: dict[tuple[str, str], dict[str, dict[int, Row]]] = {}
     for manifest in course.of_kind("ability"):
         place = _end(course, one(manifest.parents, "state"))
         for row in course.lake.read(manifest.id).to_pylist() if place is not None else ():
-            states = values.setdefault(f"{row['set']} accuracy, by {row['way']}", {0: {}, 1: {}})
-            states[int(place or 0)][row["case_id"]] = 100.0 * (row["predicted"] == row["label"])
-    return values
+            case = answers.setdefault((row["set"], row["way"]), {}).setdefault(row["case_id"], {})
+            case[int(place or 0)] = row
+    return answers
+
+
+def _joint(answers: Mapping[str, Mapping[int, Row]]) -> np.ndarray:
+    """Counts (K, K + 1, K + 1) of the questions by label, what was said before and what was said after."""
+    both = [states for states in answers.values() if len(states) == 2]
+    said = {row[key] for states in both for row in states.values() for key in ("label", "predicted")}
+    place = {option: n for n, option in enumerate(sorted(said - {None}))}
+    table = np.zeros((len(place), len(place) + 1, len(place) + 1))
+    for states in both:
+        first, last = (place.get(states[n]["predicted"], len(place)) for n in (0, 1))
+        table[place[states[0]["label"]], first, last] += 1
+    return table
+
+
+def _in(unit: str, value: Interval) -> Interval:
+    return Interval(*(None if bound is None else 100 * bound for bound in value)) if unit else value  # type: ignore[arg-type]
 
 
 def _end(course: Course, state: str) -> int | None:

@@ -12,7 +12,8 @@ import numpy as np
 from editing.metrics.columns import SCORED, harmonic
 from editing.metrics.intervals import Interval, mean_interval, ratio_interval, table_interval
 from editing.metrics.perplexity import perplexity
-from tasks.report.beyond import beyond
+from tasks.asked import asked
+from tasks.report.beyond import beyond, found
 from tasks.report.course import Course
 
 Row = dict[str, Any]
@@ -34,8 +35,8 @@ def before_after(course: Course) -> list[Row]:
 
 def unavailable(course: Course) -> list[str]:
     """The metrics that the spec asks for and the facts do not have."""
-    wanted = course.record.spec["evaluation"]["metrics"]
-    return [metric for metric in wanted if metric not in course.metrics]
+    has = found(course)
+    return [metric for metric in asked(course.record.spec) if metric not in has]
 
 
 def _score_row(course: Course) -> list[Row]:

@@ -84,7 +84,7 @@ def test_what_the_facts_do_not_have_is_left_out(world: World, tmp_path: Path) ->
     for command in ("scores", "show"):
         answer = editflow(command, record["run_id"], "--lake", tmp_path / "lake")
         lacking = [line.split()[0] for line in answer.out.splitlines() if "not available" in line]
-        assert lacking == ["locality", "portability"]
+        assert lacking == ["locality", "portability", "fluency", "consistency", "essence"]
     kinds = {m.kind for m in Lake.open(tmp_path / "lake").manifests()}
     assert "questions" not in kinds
 
@@ -99,7 +99,10 @@ def test_scores_and_report_show_all_of_it(whole: tuple[Path, dict[str, Any]], tm
             factor = 100 if "free" in name else 1
             assert rows[name][when]["value"] == pytest.approx(factor * value, abs=0.01)
         for way, scores in summary[when]["ability"]["sst2"].items():
-            assert rows[f"sst2 accuracy, by {way}"][when]["value"] == pytest.approx(scores["accuracy"], abs=0.01)
+            told = {"accuracy": scores["accuracy"], "weighted F1": scores["f1"]}
+            told["no answer"] = 100 * scores["failures"] / scores["count"]
+            for name, value in told.items():
+                assert rows[f"sst2 {name}, by {way}"][when]["value"] == pytest.approx(value, abs=0.01)
     assert editflow("report", run, "--out", tmp_path / "r.html", "--lake", lake).code == 0
     page = (tmp_path / "r.html").read_text(encoding="utf-8")
     assert page.count("after the last batch</figcaption>") == 3

@@ -55,6 +55,11 @@ def mcc(table: np.ndarray) -> np.ndarray:
     return np.where(spread == 0, np.nan, value)
 
 
+def unanswered(table: np.ndarray) -> np.ndarray:
+    """The share of questions without an answer, from 0 to 1."""
+    return np.asarray(table[..., -1].sum(-1) / table.sum((-2, -1)))
+
+
 STATISTICS: dict[str, Statistic] = {"accuracy": accuracy, "f1": weighted_f1, "mcc": mcc}
 
 
@@ -73,6 +78,23 @@ def interval(table: np.ndarray, statistic: Statistic) -> Interval | None:
     drawn = np.random.default_rng(0).multinomial(n, (table / n).ravel(), size=RESAMPLES)
     values = statistic(drawn.reshape(RESAMPLES, *table.shape).astype(float))
     low, high = np.nanquantile(values, (0.025, 0.975))
+    return Interval(value, float(low), float(high))
+
+
+def paired_interval(joint: np.ndarray, statistic: Statistic) -> Interval | None:
+    """How a statistic changes on the same questions, with its 95 % percentile bootstrap interval; None where undefined.
+
+    `joint` counts (K, K + 1, K + 1) questions by label, what was said first and what was said last.
+    """
+    value = float(statistic(joint.sum(1)) - statistic(joint.sum(2)))
+    if math.isnan(value):
+        return None
+    n = int(joint.sum())
+    if n < 2:
+        return Interval(value, None, None)
+    drawn = np.random.default_rng(0).multinomial(n, (joint / n).ravel(), size=RESAMPLES)
+    tables = drawn.reshape(RESAMPLES, *joint.shape).astype(float)
+    low, high = np.nanquantile(statistic(tables.sum(2)) - statistic(tables.sum(3)), (0.025, 0.975))
     return Interval(value, float(low), float(high))
 
 

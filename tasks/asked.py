@@ -1,0 +1,15 @@
+"""What a run's spec asks for of its facts, so that a table can say what they do not have."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+TEXTS = ("fluency", "consistency", "essence")
+
+
+def asked(spec: Mapping[str, Any]) -> list[str]:
+    """The metrics by the names under which tables show them; none of a spec that says nothing of evaluation."""
+    wanted = spec.get("evaluation", {})
+    texts = TEXTS if wanted.get("texts") else ()
+    return [*wanted.get("metrics", ()), *texts, *(("drift",) if wanted.get("drift") else ())]
