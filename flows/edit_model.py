@@ -28,7 +28,7 @@ from tasks.edits import CHECKPOINT, CHUNK, CONTEXTS, KEYS, STATE, TARGET_VALUES,
 from tasks.environment import environment
 from tasks.models import check_layers, check_window, identify
 from tasks.moments import MERGE, NULL_SPACE, SECOND_MOMENT, SPECTRUM, TOKENS, warn_of_small_corpus
-from tasks.requests import choose, load_requests
+from tasks.requests import choose, load_requests, reordered
 from tasks.stage import recipe
 from tasks.terminal import quoted
 
@@ -43,7 +43,8 @@ def edit(spec: RunSpec, pipe: Pipeline) -> dict[str, Any]:
     """All stages of a run in order; returns its summary. Everything already in the lake is reused."""
     source = spec.requests.source
     found = load_requests(source, spec.requests.dataset, spec.requests.references)
-    chosen = choose(found, spec.requests.count, spec.requests.seed, source)
+    wanted = spec.requests
+    chosen = reordered(choose(found, wanted.count, wanted.seed, source), wanted.order)
     cases = questions(spec)
     corpus = describe_corpus(spec.corpus.source)
     started = time.perf_counter()

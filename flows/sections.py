@@ -72,7 +72,9 @@ class RequestsSection(Section):
     count: Count | None = None
     """How many; all of them unless given. A larger count only adds to the end."""
     seed: Seed = 0
-    """Of the order."""
+    """Of the choice, and of the order in which they are edited."""
+    order: Seed | None = None
+    """Another seed for the order of those that were chosen; without it the order is that of the choice."""
 
 
 class EditSection(Section):

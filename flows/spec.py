@@ -36,7 +36,7 @@ class RunSpec(Section):
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$", max_length=64)
     """What commands call the run and its edited model."""
     seeds: list[Seed] = Field(default=[])
-    """Runs the spec once for each, called NAME-SEED: as requests.seed, the order of the facts, and contexts.seed."""
+    """Runs the spec once for each, as NAME-SEED: requests.order, in which the same facts come, and contexts.seed."""
     threads: Count | None = Field(default=None, le=1024)
     """How many torch uses; all cores unless given. Another number moves the last bits."""
     model: ModelSection = ModelSection()
@@ -61,7 +61,7 @@ class RunSpec(Section):
         return [self._under(seed) for seed in self.seeds] or [self]
 
     def _under(self, seed: int) -> RunSpec:
-        requests = self.requests.model_copy(update={"seed": seed})
+        requests = self.requests.model_copy(update={"order": seed})
         contexts = replace(self.contexts, seed=seed)
         return self.model_copy(
             update={"name": f"{self.name}-{seed}", "seeds": [], "requests": requests, "contexts": contexts}

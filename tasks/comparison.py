@@ -6,6 +6,7 @@ from typing import Any
 
 from editing.metrics.intervals import mean_interval
 from tasks.errors import NothingToCompare
+from tasks.report.beyond import at_the_end
 from tasks.report.course import Course
 
 Row = dict[str, Any]
@@ -13,7 +14,7 @@ SAME = ("prompt", "subject", "target_new", "target_true")
 
 
 def paired(one: Course, other: Course) -> list[Row]:
-    """One row per metric and figure that both runs have after their last batch.
+    """One row per metric and figure of cases that both runs have after their last batch: prompts, texts, ability.
 
     `difference` is the mean over cases of other − one with its 95 % bootstrap interval, which rests on pairs and is
     narrower than the runs' own intervals suggest. Raises NothingToCompare when no case is in both.
@@ -29,6 +30,11 @@ def paired(one: Course, other: Course) -> list[Row]:
             both = [(100 * first[r], 100 * second[r]) for r in shared if r in first and r in second]
             if both:
                 rows.append(_row(f"{metric} {figure} %", both))
+    theirs = at_the_end(other)
+    for name, ours in at_the_end(one).items():
+        both = [(value, theirs[name][case]) for case, value in ours.items() if case in theirs.get(name, {})]
+        if both:
+            rows.append(_row(name, both))
     return rows
 
 

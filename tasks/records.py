@@ -38,6 +38,8 @@ def read_records(source: str, split: str = "train") -> Iterator[Located]:
     if source.startswith("hub:"):
         place, _, revision = source.removeprefix("hub:").partition("@")
         name, config, named = (*place.split(":"), "", "")[:3]
+        if not name:
+            raise UnknownSource(f"{source} names nothing: give a path, a URL or hub:NAME:CONFIG:SPLIT")
         options = {"path": name, "name": config or None, "split": named or split, "revision": revision or None}
         yield from _from_datasets(source, "the hub gave no such data", options)
     elif source.lower().endswith(".parquet"):
@@ -87,7 +89,9 @@ def _from_array(source: str, file: IO[bytes]) -> Iterator[Located]:
     except RecursionError:
         raise BadRecord(f"{source}, record {number}: nested too deeply; {_REMEDY}") from None
     except ijson.JSONError as error:
-        raise BadRecord(f"{source}, record {number}: not JSON ({first_line(error)}); {_REMEDY}") from None
+        raise BadRecord(
+            f"{source}, record {number}: not JSON ({first_line(error)}); mend it, or fetch the file again"
+        ) from None
 
 
 def _items(events: Iterator[tuple[str, Any]]) -> Iterator[Any]:
@@ -108,7 +112,11 @@ def _items(events: Iterator[tuple[str, Any]]) -> Iterator[Any]:
 def _from_csv(source: str, file: IO[bytes]) -> Iterator[Located]:
     """One record a row; empty cells are left out, and one that begins like a JSON list or object is read as that."""
     try:
-        for n, row in enumerate(csv.DictReader((line for _, line in _lines(source, file)), strict=True), 1):
+        rows = csv.DictReader((line for _, line in _lines(source, file)), strict=True)
+        names = rows.fieldnames or ()
+        if twice := [name for n, name in enumerate(names) if name in names[:n]]:
+            raise BadRecord(f"{source}: the first line names column {twice[0]!r} twice; give each its own name")
+        for n, row in enumerate(rows, 1):
             where = f"{source}, record {n}"
             if None in row or None in row.values():
                 raise BadRecord(f"{where}: another number of cells than the first line; quote texts that hold commas")
@@ -161,7 +169,9 @@ def _from_datasets(source: str, what: str, options: dict[str, Any]) -> Iterator[
         names = {key: value.names for key, value in features.items() if isinstance(value, datasets.ClassLabel)}
         for number, row in enumerate(rows, 1):
             yield f"{source}, record {number}", {key: _named(value, names.get(key)) for key, value in row.items()}
-    except (OSError, ValueError, TypeError, RuntimeError, datasets.exceptions.DatasetsError) as error:
+    except BadRecord:
+        raise
+    except Exception as error:  # noqa: BLE001  (each format and hub fails in its own way)
         raise BadRecord(f"{source}: {what} ({first_line(error)}); check the name, config, split and file") from None
 
 

@@ -55,6 +55,15 @@ def choose(requests: Sequence[EditRequest], count: int | None, seed: int, path: 
     return order[:count]
 
 
+def reordered(chosen: Sequence[EditRequest], seed: int | None) -> list[EditRequest]:
+    """The same requests in an order that depends on nothing but them and the seed; as they are without one."""
+    if seed is None:
+        return list(chosen)
+    order = sorted(chosen, key=lambda request: request.request_id)
+    random.Random(seed).shuffle(order)  # noqa: S311
+    return order
+
+
 def requests_stage(requests: Sequence[EditRequest], source: str) -> tuple[Stage, dict[str, Any]]:
     """The stage that archives requests, and its spec: the digest of their content, whatever file they came from."""
     table = _table(requests)

@@ -1,4 +1,4 @@
-"""Locality: are unrelated questions answered as before? (MEND, arXiv 2110.11309: drawdown; zsRE and EasyEdit)"""
+"""Locality: are unrelated questions still answered so? (MEND, arXiv 2110.11309; zsRE and EasyEdit)"""
 
 from editing.metrics.metric import Asked, Metric
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import chain
 from typing import Any
@@ -52,8 +52,8 @@ def findings(read: Callable[[], Records], dataset: str | None = None) -> Finding
     each other.
 
     The records are read twice and never held: about 150 bytes are kept of each, and the text of each fault. MQuAKE's
-    cases share their rewrites and are joined in memory. Raises InvalidOption for an unknown data set, and whatever
-    `read` raises.
+    cases share their rewrites and are joined in memory. Raises InvalidOption for an unknown data set, InvalidRequest
+    where the first object has the shape of none, and whatever `read` raises.
     """
     check_name(dataset)
     found, met, subjects = Findings(), Marks(), EditedSubjects()
@@ -96,10 +96,10 @@ def _made(
 ) -> Iterator[tuple[str, EditRequest]]:
     """The requests of all records that can be read; the first of these tells the reader, which goes to `readers`."""
     for where, record in records:
+        if not readers and isinstance(record, Mapping):
+            readers.append(reader_of(dataset, where, record))  # without a shape there is nothing to check
         try:
             whole = as_object(where, record)
-            if not readers:
-                readers.append(reader_of(dataset, where, whole))
             requests = list(readers[0].requests(where, whole))
         except InvalidRequest as error:
             faults.append(str(error))

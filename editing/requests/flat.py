@@ -23,15 +23,18 @@ from itertools import zip_longest
 from typing import Any
 
 from editing.errors import InvalidRequest
-from editing.requests.fields import answers, name_of, question, template, text, texts
+from editing.requests.fields import answers, called, name_of, question, template, text, texts
 from editing.requests.record import EditRequest, Question
 
 
 def request(where: str, record: Mapping[str, Any]) -> EditRequest:
     """The request of a flat record. Raises InvalidRequest naming the place."""
     prompt, subject = text(where, record, "prompt", "src"), text(where, record, "subject")
-    found = answers(record.get("target_new", record.get("alt", record.get("target"))))
+    given = record.get("target_new", record.get("alt", record.get("target")))
+    found = answers(given)
     if not found or not prompt or not subject:
+        if not isinstance(given, str | list | tuple | None):
+            raise InvalidRequest(where, f"the new target is {called(given)}", "make it text")
         lacks = [n for n, value in (("prompt", prompt), ("subject", subject), ("target_new", found)) if not value]
         raise InvalidRequest(where, f"no {' and no '.join(lacks)}", f"it has {', '.join(map(str, record))}")
     true = answers(record.get("target_true", record.get("ground_truth"))) or ("",)

@@ -74,9 +74,9 @@ def reader_of(dataset: str | None, where: str, record: Mapping[str, Any]) -> Rea
         return READERS[dataset]
     reader = next((reader for reader in READERS.values() if reader.tells(record)), None)
     if reader is None:
-        # The shape that most have in mind says best what is missing.
-        known = f"it has {', '.join(map(str, record)) or 'no fields'}, like no data set of {', '.join(READERS)}"
-        raise InvalidRequest(where, "field 'requested_rewrite' is missing", f"{known}; see docs/requests.md")
+        has = ", ".join(map(str, record)) or "no fields"
+        what = f"the fields are those of no data set of {', '.join(READERS)}; it has {has}"
+        raise InvalidRequest(where, what, "a plain table has prompt, subject and target_new; see docs/requests.md")
     return reader
 
 

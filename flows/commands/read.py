@@ -81,7 +81,7 @@ def show(run: RunName, /, *, lake: LakeFlag = None, json: JsonFlag = False) -> N
     if record.summary:
         from flows.commands.run import print_summary
 
-        print_summary(record.summary, record.spec, [use.stage for use in record.uses])
+        print_summary(asdict(record))
     print_table([asdict(use) | {"artifact": use.artifact[:12]} for use in record.uses], title="artifacts")
     if record.state is not None:
         ask = typed("ask", record.run_id, question(store, record.state), lake=lake)

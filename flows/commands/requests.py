@@ -58,12 +58,20 @@ def check(
         summary = {"dataset": found.dataset, "facts": found.facts, "relations": counts, "faults": found.faults}
         print_json({"source": source, **summary})
     else:
-        print_table(counts, title=f"{found.facts} sound facts, read as {found.dataset or 'nothing known'}")
+        if counts:
+            print_table(counts, title=f"{counted(found.facts, 'sound fact')}, read as {found.dataset}")
         for fault in found.faults[:MOST]:
             print_line(f"[bold red]fault:[/] {quoted(fault)}")
     if found.faults:
         more = f", {len(found.faults) - MOST} of them not shown: --json has all" if len(found.faults) > MOST else ""
-        print_line(f"[bold red]error:[/] {quoted(source)} has {len(found.faults)} faults{more}; a run would refuse it")
+        faults = counted(len(found.faults), "fault")
+        print_line(f"[bold red]error:[/] {quoted(source)} has {faults}{more}; a run would refuse it")
         sys.exit(2)
     if not json:
-        print_next(f"a spec with requests.source = {source!r} to edit them")
+        named = f" and requests.dataset = {dataset!r}" if dataset else ""
+        print_next(f"edit them with requests.source = {source!r}{named} in a spec, such as specs/demo.toml")
+
+
+def counted(number: int, what: str) -> str:
+    """`1 fault`, `2 faults`."""
+    return f"{number} {what}{'s' * (number != 1)}"

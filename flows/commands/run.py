@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import fmean, stdev
 from typing import Annotated, Any
@@ -14,6 +14,8 @@ from flows.hints import print_next, question, typed
 from flows.output import lake_folder, print_json, print_line, print_table
 from tasks.asked import asked
 from tasks.terminal import quoted
+
+NOT_AVAILABLE = "not available"
 
 
 def run(
@@ -59,7 +61,7 @@ def run(
         record = found["runs"][-1]
     else:
         record = found
-        print_summary(record["summary"], record["spec"], [use["stage"] for use in record["uses"]])
+        print_summary(record)
     run_id = record["run_id"]
     ask = typed("ask", run_id, question(store, record["state"]), lake=lake)
     shown = typed("show", run_id, lake=lake)
@@ -87,17 +89,16 @@ def _print_seeds(records: Sequence[Mapping[str, Any]]) -> None:
                 "metric": row["metric"], "before": fmean(one["before"] for one in same), "after": fmean(after),
                 "sd of runs": stdev(after) if len(after) > 1 else None, "least": min(after), "most": max(after),
             })  # fmt: skip
+    rows += [{"metric": metric, "before": NOT_AVAILABLE, "after": NOT_AVAILABLE} for metric in _lacking(records[0])]
     print_table(rows, title=f"{len(records)} seeds, means over runs")
     print_table([{"run": r["run_id"], "name": r["name"], "state": r["state"][:12]} for r in records])
 
 
-def print_summary(summary: Mapping[str, Any], spec: Mapping[str, Any], stages: Iterable[str]) -> None:
+def print_summary(record: Mapping[str, Any]) -> None:
     """Before and after, with what the spec asks for and the facts do not have; then each batch right after it."""
-    before = summary["before"]
-    measured = {*before, *before.get("texts", {}), *("drift" for stage in stages if stage.startswith("drift"))}
-    lacking = [metric for metric in asked(spec) if metric not in measured]
+    summary = record["summary"]
     rows = _before_after(summary)
-    rows += [{"metric": metric, "before": "not available", "after": "not available"} for metric in lacking]
+    rows += [{"metric": metric, "before": NOT_AVAILABLE, "after": NOT_AVAILABLE} for metric in _lacking(record)]
     facts, many = summary["facts"], len(summary["batches"])
     counted = f"{facts} {'fact' if facts == 1 else 'facts'} in {many} {'batch' if many == 1 else 'batches'}"
     print_table(rows, title=f"{counted}, all of them after the last")
@@ -112,6 +113,14 @@ def print_summary(summary: Mapping[str, Any], spec: Mapping[str, Any], stages: I
         for batch in summary["batches"]
     ]
     print_table(batches, title="each batch's own facts, right after it")
+
+
+def _lacking(record: Mapping[str, Any]) -> list[str]:
+    """The metrics that the spec asks for and the facts do not have."""
+    before = record["summary"]["before"]
+    drift = {"drift" for use in record["uses"] if use["stage"].startswith("drift")}
+    measured = {*before, *before.get("texts", {}), *drift}
+    return [metric for metric in asked(record["spec"]) if metric not in measured]
 
 
 def _before_after(summary: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -10,6 +10,7 @@ import numpy as np
 
 from editing.metrics.ability.confusion import accuracy, interval, mcc, paired_interval, unanswered, weighted_f1
 from editing.metrics.intervals import Interval, mean_interval
+from tasks.drift import read_drift
 from tasks.report.course import Course, one
 
 Row = dict[str, Any]
@@ -22,11 +23,28 @@ STATISTICS = {
     "accuracy": (accuracy, "%"), "weighted F1": (weighted_f1, "%"), "MCC": (mcc, ""), "no answer": (unanswered, "%"),
 }  # fmt: skip
 """What is told of general ability, and in which unit."""
+DRIFT = {
+    "relative_mean_shift": "%", "frechet_distance": "", "hausdorff_distance": "", "overlap_x": "%", "overlap_y": "%",
+    "share_inside": "%",
+}  # fmt: skip
+"""The same of drift; the artifact and SQL have the rest, and the other layers."""
 
 
 def beyond(course: Course) -> list[Row]:
     """One row per metric, over the cases that have it in both states."""
-    return [*_text_rows(course), *_ability_rows(course)]
+    return [*_text_rows(course), *_ability_rows(course), *_drift_rows(course)]
+
+
+def at_the_end(course: Course) -> dict[str, Cases]:
+    """{metric with its unit: {case: value}} after the last batch, of texts and general ability."""
+    texts = {f"{name} %" if SHARE in name else name: states[1] for name, states in _texts(course).items()}
+    answers = {
+        f"{name} accuracy, by {way} %": {
+            case: 100.0 * (s[1]["predicted"] == s[1]["label"]) for case, s in of.items() if 1 in s
+        }
+        for (name, way), of in _answers(course).items()
+    }
+    return texts | answers
 
 
 def found(course: Course) -> set[str]:
@@ -74,6 +92,20 @@ def _ability_rows(course: Course) -> Iterator[Row]:
                 before, after, change = (_in(unit, value) for value in values if value is not None)
                 yield {"metric": f"{name} {told}, by {way}", "unit": unit, "before": before, "after": after,
                        "change": change}  # fmt: skip
+
+
+def _drift_rows(course: Course) -> Iterator[Row]:
+    """Of the highest edited layer, which all changes reach; a model is no way from itself."""
+    for manifest in course.of_kind("drift"):
+        edited = course.manifests[one(manifest.parents, "edited")]
+        if _end(course, one(edited.parents, "state")) == 1:
+            layer, values = max(read_drift(course.lake, manifest.id).items())
+            for name, unit in DRIFT.items():
+                start = {"share_inside": values["base_share_inside"]}.get(name, float(name.startswith("overlap")))
+                ends = [_in(unit, Interval(value, None, None)) for value in (start, values[name])]
+                change = Interval(ends[1].value - ends[0].value, None, None)
+                yield {"metric": f"drift of layer {layer}, {name.replace('_', ' ')}", "unit": unit,
+                       "before": ends[0], "after": ends[1], "change": change}  # fmt: skip
 
 
 def _answers(course: Course) -> dict[tuple[str, str], dict[str, dict[int, Row]]]:

@@ -13,7 +13,7 @@ from oracle import literal
 
 from editing.errors import InvalidCase, InvalidOption
 from editing.metrics.ability.asking import ask, check_ways, parsed, preferred
-from editing.metrics.ability.confusion import STATISTICS, confusion, interval
+from editing.metrics.ability.confusion import STATISTICS, confusion, interval, paired_interval, unanswered
 from editing.metrics.ability.declaration import AbilityCase
 from editing.metrics.ability.sets import ABILITY_SETS, Located, draw
 from editing.models.editable import EditableModel
@@ -114,6 +114,22 @@ def test_an_interval_is_that_of_resampled_questions(statistic: str) -> None:
     assert found == interval(confusion(OPTIONS["two"], pairs[::-1]), STATISTICS[statistic])
     alone = interval(confusion(OPTIONS["two"], pairs[:1]), STATISTICS["accuracy"])
     assert alone == (1.0, None, None)
+
+
+def test_a_change_is_that_of_the_same_questions() -> None:
+    """A model that answers as before has not changed at all, however unsure its accuracy is; another one has."""
+    same = np.zeros((2, 3, 3))
+    same[0, 0, 0], same[0, 1, 1], same[1, 1, 1], same[1, 2, 2] = 5, 3, 6, 2
+    other = np.zeros((2, 3, 3))
+    other[0, 0, 1], other[1, 1, 1] = 6, 10  # six right answers became wrong
+    for name, statistic in STATISTICS.items():
+        unsure = interval(same.sum(2), statistic)
+        assert unsure is not None
+        assert unsure.low != unsure.high, name
+        assert paired_interval(same, statistic) == (0.0, 0.0, 0.0)
+    assert paired_interval(other, STATISTICS["accuracy"]) == pytest.approx((-6 / 16, -10 / 16, -2 / 16), abs=0.07)
+    assert paired_interval(same, unanswered) == (0.0, 0.0, 0.0)
+    assert float(unanswered(same.sum(2))) == 2 / 16
 
 
 def stream(count: int) -> Iterator[Located]:

@@ -100,7 +100,7 @@ def test_a_subject_that_its_prompt_does_not_name_is_refused() -> None:
 
 
 def test_what_is_no_data_set_says_which_there_are() -> None:
-    with pytest.raises(InvalidRequest, match="like no data set of counterfact, mquake, zsre, zsre-alt, flat"):
+    with pytest.raises(InvalidRequest, match="those of no data set of counterfact, mquake, zsre, zsre-alt, flat"):
         requests({"sentence": "x", "label": 1})
     with pytest.raises(InvalidOption, match="unknown data set 'zrse': choose from counterfact"):
         requests(ZSRE, dataset="zrse")

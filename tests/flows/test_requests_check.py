@@ -22,6 +22,9 @@ ROWS = [
 ]
 
 
+SOUND = json.dumps(ROWS[0]).encode()
+
+
 def written(folder: Path, form: str) -> Path:
     path = folder / f"facts.{form}"
     if form == "jsonl":
@@ -51,11 +54,13 @@ def test_every_form_is_read(tmp_path: Path, form: str) -> None:
     ("name", "content", "fragments"),
     [
         ("cut.json", b'[{"prompt": "a {}", "subject"', ["cut.json, record 1", "not JSON"]),
-        ("tail.json", b'[{"prompt": "a {}"}] x', ["tail.json, record 2", "not JSON"]),
-        ("cut.jsonl", b'{"prompt": "a {}"}\n{"prom', ["cut.jsonl, line 2", "not JSON"]),
-        ("columns.csv", b"a,b\n1,2\n", ["columns.csv, record 1", "it has a, b, like no data set"]),
+        ("tail.json", b"[" + SOUND + b"] x", ["tail.json, record 2", "not JSON"]),
+        ("cut.jsonl", SOUND + b'\n{"prom', ["cut.jsonl, line 2", "not JSON"]),
+        ("columns.csv", b"a,b\n1,2\n", ["columns.csv, record 1", "those of no data set", "it has a, b"]),
+        ("twice.csv", b"prompt,subject,subject\nx,y,z\n", ["twice.csv", "column 'subject' twice"]),
+        ("number.jsonl", b'{"prompt": "{}", "subject": "x", "alt": 5}', ["new target is a number; make it text"]),
         ("cells.csv", b"prompt,subject\nx\n", ["cells.csv, record 1", "another number of cells"]),
-        ("mixed.jsonl", '{"a": "é"}\n'.encode() + b'{"a": "\xe9"}\n', ["mixed.jsonl, line 2", "not UTF-8"]),
+        ("mixed.jsonl", SOUND + '\n{"a": "é"}\n'.encode() + b'{"a": "\xe9"}\n', ["mixed.jsonl, line 3", "not UTF-8"]),
         ("empty.jsonl", b"", ["empty.jsonl holds no requests"]),
         ("empty.json", b"[]", ["empty.json holds no requests"]),
         ("no.parquet", b"PAR1 not", ["no.parquet"]),
@@ -69,6 +74,13 @@ def test_a_broken_file_gets_one_clear_line(tmp_path: Path, name: str, content: b
     assert "Traceback" not in answer.err
     for fragment in fragments:
         assert fragment in answer.err
+
+
+@pytest.mark.parametrize("source", ["hub:", "hub:@main", "hub::x", "nowhere.csv", "ftp://nowhere.invalid/x.json"])
+def test_a_source_that_is_none_gets_one_clear_line(source: str) -> None:
+    answer = editflow("requests", "check", source)
+    assert (answer.code, answer.err.count("\n"), answer.out) == (2, 1, "")
+    assert "give a path, a URL or hub:NAME" in answer.err
 
 
 def test_all_faults_are_told_and_the_run_would_refuse(tmp_path: Path) -> None:
