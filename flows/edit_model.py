@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext, suppress
 from dataclasses import asdict
 from pathlib import Path
@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from prefect import flow
 
+from editing.editors.methods import METHODS
 from editing.errors import first_line
 from flows.measures import Measures, questions
 from flows.output import lake_folder, print_line, report_stage
@@ -57,7 +58,7 @@ def edit(spec: RunSpec, pipe: Pipeline) -> dict[str, Any]:
     held_out = _held_out(spec, pipe, documents, ref.id)
     measures = Measures(spec, pipe, ref.id, chosen, documents, held_out, cases)
     before = measures.everywhere(ref.id, chosen, "before", "requests")
-    spaces = _null_spaces(spec, pipe, documents, ref.id)
+    knowledge = _knowledge(spec, pipe, documents, ref.id)
     contexts = pipe.run(CONTEXTS, recipe(spec.contexts), {"model": ref.id})
     pipe.flush()
     state, batches = ref.id, []
@@ -66,7 +67,7 @@ def edit(spec: RunSpec, pipe: Pipeline) -> dict[str, Any]:
         facts = chosen[start : start + size]
         # More prompts to evaluate a fact with are no reason to edit it anew.
         rewrites = measures.requests([f.rewrite for f in facts], f"rewrites {number}")
-        state = _batch(spec, pipe, state, rewrites, contexts, spaces, len(facts), number)
+        state = _batch(spec, pipe, state, rewrites, contexts, knowledge, len(facts), number)
         report = {"batch": number, "facts": len(facts), "edited": start + len(facts), "state": state}
         batches.append(report | measures.of_batch(state, facts, number))
         so_far = chosen[: start + len(facts)]
@@ -104,8 +105,22 @@ def _held_out(spec: RunSpec, pipe: Pipeline, documents: str, model: str) -> str:
     return tokens
 
 
-def _null_spaces(spec: RunSpec, pipe: Pipeline, documents: str, model: str) -> list[str]:
-    """Tokens and moments of each partition, merged; then spectrum and null space of each layer."""
+def _knowledge(spec: RunSpec, pipe: Pipeline, documents: str, model: str) -> dict[str, Any]:
+    """What the method must know of each layer, as parents of a weight change by role; nothing else is made."""
+    needs = METHODS[spec.edit.method].needed(spec.edit.options)
+    if not needs:
+        return {}
+    moment = _second_moment(spec, pipe, documents, model)
+    found: dict[str, Any] = {}
+    if "null_space" in needs:
+        found["null_space"] = [_null_space(spec, pipe, moment, layer) for layer in spec.edit.layers]
+    if "second_moment" in needs:
+        found["second_moment"] = moment
+    return found
+
+
+def _second_moment(spec: RunSpec, pipe: Pipeline, documents: str, model: str) -> str:
+    """Tokens and moments of each partition, merged."""
     corpus, partitions = spec.corpus, spec.corpus.partitions
     parts = []
     for n in range(partitions):
@@ -119,12 +134,13 @@ def _null_spaces(spec: RunSpec, pipe: Pipeline, documents: str, model: str) -> l
         parts.append(pipe.run(SECOND_MOMENT, one_pass, {"tokens": tokens, "model": model}, label))
     merged = pipe.run(MERGE, {}, {"second_moment": parts}, "second moment")
     warn_of_small_corpus(pipe.lake.manifest(merged))
-    spaces = []
-    for layer in spec.edit.layers:
-        spectrum = pipe.run(SPECTRUM, {"layer": layer}, {"second_moment": merged}, f"spectrum of layer {layer}")
-        label = f"null space of layer {layer}"
-        spaces.append(pipe.run(NULL_SPACE, recipe(spec.null_space), {"spectrum": spectrum}, label))
-    return spaces
+    return merged
+
+
+def _null_space(spec: RunSpec, pipe: Pipeline, moment: str, layer: int) -> str:
+    """Spectrum and null space of a layer."""
+    spectrum = pipe.run(SPECTRUM, {"layer": layer}, {"second_moment": moment}, f"spectrum of layer {layer}")
+    return pipe.run(NULL_SPACE, recipe(spec.null_space), {"spectrum": spectrum}, f"null space of layer {layer}")
 
 
 def _batch(
@@ -133,7 +149,7 @@ def _batch(
     state: str,
     batch: str,
     contexts: str,
-    spaces: list[str],
+    knowledge: Mapping[str, Any],
     facts: int,
     number: int,
 ) -> str:
@@ -151,11 +167,11 @@ def _batch(
     ]
     update = {
         "method": spec.edit.method,
-        "ridge": spec.edit.ridge,
+        **METHODS[spec.edit.method].recipe(spec.edit.options),
         "z_layer": spec.edit.z_layer,
         "kl_prompt": spec.target_values.kl_prompt,
     }
-    sources = {**parents, "target_values": values, "null_space": spaces}
+    sources = {**parents, "target_values": values, **knowledge}
     change = pipe.run(WEIGHT_CHANGE, update, sources, f"weight change {number}")
     keys = pipe.run(KEYS, update, sources, f"keys {number}")
     link = {"state": state, "requests": batch, "weight_change": change, "keys": keys}

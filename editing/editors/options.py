@@ -86,3 +86,23 @@ class TargetValueOptions:
             f"target_values.forward = {self.forward!r}: choose 'model' or 'bfloat16'",
         )
         _require(self.after_argmax >= 0, f"target_values.after_argmax = {self.after_argmax}: 0 (never) or more steps")
+
+
+@dataclass(frozen=True)
+class MethodOptions:
+    """How a method of editing solves for a change, and what it does to the change afterwards.
+
+    Each method takes some of these (`Method.takes`) and may have other defaults; the names are those of `[edit]`.
+    """
+
+    ridge: float = 0.0
+    alpha: float = 15_000.0
+    previous_keys: bool = False
+    projected: bool = False
+    anchor: bool = False
+    filter: float = 0.0
+
+    def __post_init__(self) -> None:
+        _require(self.ridge >= 0, f"edit.ridge = {self.ridge}: must not be negative")
+        _require(self.alpha > 0, f"edit.alpha = {self.alpha}: must be above 0, or nothing holds what must stay")
+        _require(0 <= self.filter < 1, f"edit.filter = {self.filter}: choose a share from 0 (none) to below 1")

@@ -1,0 +1,32 @@
+"""What may be done to a solver's change before it is written; each step is a function of what a layer's method has."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from torch import Tensor
+
+from editing.editors.knowledge import Knowledge
+from editing.editors.options import MethodOptions
+from editing.linalg.restraints import dominant, without
+from editing.linalg.solvers import LowRank
+
+Change = LowRank | Tensor
+"""Δ in its factors, or the whole new weight (d_out, d_in) in the weight's dtype."""
+
+
+class Step(Protocol):
+    """Turns a low-rank change into another one, or into the new weight, whatever the form of what it is."""
+
+    def __call__(self, change: LowRank, weight: Tensor, known: Knowledge, options: MethodOptions) -> Change:
+        """`weight` (d_out, d_in) is the layer's as it is now, without the change."""
+
+
+def filtered(change: LowRank, known: Knowledge, options: MethodOptions) -> LowRank:
+    """Without what would act in the dominant singular directions of the weight as it came, where that is asked for."""
+    return without(change, dominant(known.came, options.filter)) if options.filter else change
+
+
+def projected(change: LowRank, known: Knowledge, options: MethodOptions) -> LowRank:
+    """Δ P where the option asks for it: AlphaEdit's one line, on any method's change (arXiv 2410.02355, §3.2)."""
+    return LowRank(change.left, known.space.project(change.right)) if options.projected else change
