@@ -94,6 +94,10 @@ class EditSection(Section):
     """Whether the keys of earlier batches are held too; alphaedit always does, the others not unless told so."""
     projected: bool | None = None
     """Whether the change is projected onto the null space, as alphaedit's always is; not unless told so."""
+    keep: float | None = None
+    """rect: the share of a weight's entries that may change, those where the change is largest beside them; 0.4."""
+    log_base: float | None = None
+    """prune: the base of the logarithm by which the total change may outgrow the weight; 1.2, and more clips harder."""
     anchor: bool | None = None
     """Whether z* is rescaled to the norm that the fact's hidden state has in the unedited model; not unless told so."""
     filter: float | None = None

@@ -75,6 +75,22 @@ CASES = {
     "memit, projected": Case(
         "memit", lambda p: methods.projected_delta(memit(p), p.P), {"alpha": ALPHA, "projected": True}
     ),
+    "rome": Case("rome", lambda p: methods.rome_delta(p.R[:, 0], p.K1[:, 0], p.C0, 0.0), facts=1),
+    "rome with λ": Case(
+        "rome", lambda p: methods.rome_delta(p.R[:, 0], p.K1[:, 0], p.C0, 2.0), {"ridge": 2.0}, facts=1
+    ),
+    "rect": Case("rect", lambda p: methods.rect_delta(memit(p), p.W, 0.4), {"alpha": ALPHA}),
+    "rect, projected": Case(
+        "rect",
+        lambda p: methods.rect_delta(methods.projected_delta(memit(p), p.P), p.W, 0.7),
+        {"alpha": ALPHA, "projected": True, "keep": 0.7},
+    ),
+    "prune": Case("prune", lambda p: methods.prune_weight(p.W, memit(p), p.W0, 1.2) - p.W, {"alpha": ALPHA}),
+    "prune with previous keys": Case(
+        "prune",
+        lambda p: methods.prune_weight(p.W, memit(p, held=True), p.W0, 3.0) - p.W,
+        {"alpha": ALPHA, "previous_keys": True, "log_base": 3.0},
+    ),
 }
 """Each by a name of its own."""
 

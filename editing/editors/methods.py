@@ -12,9 +12,12 @@ from editing.editors.alphaedit import ALPHAEDIT
 from editing.editors.memit import MEMIT
 from editing.editors.method import Method
 from editing.editors.options import MethodOptions
+from editing.editors.prune import PRUNE
+from editing.editors.rect import RECT
+from editing.editors.rome import ROME
 from editing.errors import InvalidOption
 
-METHODS: dict[str, Method] = {method.name: method for method in (ALPHAEDIT, MEMIT)}
+METHODS: dict[str, Method] = {method.name: method for method in (ALPHAEDIT, MEMIT, ROME, RECT, PRUNE)}
 
 
 def method(name: str) -> Method:

@@ -99,10 +99,14 @@ class MethodOptions:
     alpha: float = 15_000.0
     previous_keys: bool = False
     projected: bool = False
+    keep: float = 0.4
+    log_base: float = 1.2
     anchor: bool = False
     filter: float = 0.0
 
     def __post_init__(self) -> None:
         _require(self.ridge >= 0, f"edit.ridge = {self.ridge}: must not be negative")
         _require(self.alpha > 0, f"edit.alpha = {self.alpha}: must be above 0, or nothing holds what must stay")
+        _require(0 < self.keep <= 1, f"edit.keep = {self.keep}: choose a share above 0 (nothing) to 1 (everything)")
+        _require(self.log_base > 1, f"edit.log_base = {self.log_base}: must be above 1; larger clips harder")
         _require(0 <= self.filter < 1, f"edit.filter = {self.filter}: choose a share from 0 (none) to below 1")

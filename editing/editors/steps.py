@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Callable
 
 from torch import Tensor
 
@@ -15,11 +15,8 @@ Change = LowRank | Tensor
 """Δ in its factors, or the whole new weight (d_out, d_in) in the weight's dtype."""
 
 
-class Step(Protocol):
-    """Turns a low-rank change into another one, or into the new weight, whatever the form of what it is."""
-
-    def __call__(self, change: LowRank, weight: Tensor, known: Knowledge, options: MethodOptions) -> Change:
-        """`weight` (d_out, d_in) is the layer's as it is now, without the change."""
+Step = Callable[[LowRank, Tensor, Knowledge, MethodOptions], Change]
+"""(change, weight (d_out, d_in) as it is, what is known of the layer, options): another change, or the new weight."""
 
 
 def filtered(change: LowRank, known: Knowledge, options: MethodOptions) -> LowRank:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -37,3 +38,29 @@ def without(change: LowRank, directions: Directions) -> LowRank:
     """
     U, V = directions.left, directions.right
     return LowRank(change.left - U @ (U.T @ change.left), change.right - V @ (V.T @ change.right))
+
+
+def largest_relative(change: Tensor, weight: Tensor, keep: float) -> Tensor:
+    """Δ where |Δ / W| is among the largest share `keep` of all entries, and 0 elsewhere; Δ and W (d_out, d_in) float64.
+
+    RECT (arXiv 2401.04700, §5). Entries as large as the last one kept are kept with it, so all are where Δ is 0. Where
+    W is 0 any change is infinitely large.
+    """
+    relative = (change / weight).abs().nan_to_num(nan=0.0, posinf=torch.inf)
+    dropped = change.numel() - max(round(keep * change.numel()), 1)
+    least = relative.flatten().kthvalue(dropped + 1).values
+    return torch.where(relative >= least, change, 0.0)
+
+
+def restrained(total: Tensor, largest: float, base: float) -> Tensor:
+    """The change U F(Σ) Vᵀ of a weight whose largest singular value is `largest`, for `total` = U Σ Vᵀ float64.
+
+    PRUNE (arXiv 2405.16821, §4): F(σ) = σ up to `largest`, and above it `largest` + log_base(σ / `largest`). A large
+    base clips. A total change within bounds is given back as it is.
+    """
+    U, S, Vt = torch.linalg.svd(total, full_matrices=False)
+    if float(S[0]) <= largest:
+        return total
+    above = largest + torch.log(S.clamp_min(largest) / largest) / math.log(base)
+    down: Tensor = (U * torch.where(largest < S, above, S)) @ Vt
+    return down

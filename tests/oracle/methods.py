@@ -1,12 +1,15 @@
 """The other methods' formulas, written out one symbol at a time like `literal`'s; shares no code with the package.
 
     solving      memit_delta (literal's, with λ)  rome_delta
-    afterwards   projected_delta  filtered_delta
+    afterwards   projected_delta  filtered_delta  rect_delta  prune_weight
 
-Sources: MEMIT (arXiv 2210.07229), ROME (2202.05262), AlphaEdit (2410.02355), REVIVE (2601.11042).
+Sources: MEMIT (arXiv 2210.07229), ROME (2202.05262), AlphaEdit (2410.02355), REVIVE (2601.11042), RECT (2401.04700),
+PRUNE (2405.16821).
 """
 
 from __future__ import annotations
+
+import math
 
 import torch
 from torch import Tensor
@@ -17,6 +20,12 @@ from oracle import literal
 def memit_delta(R: Tensor, K1: Tensor, Kp: Tensor | None, C0: Tensor, alpha: float, lam: float) -> Tensor:
     """Δ = R K1ᵀ (K1 K1ᵀ + Kp Kpᵀ + α C0 + λ I)⁻¹, (d_out, d_in)."""
     return literal.memit_delta(R, K1, Kp, C0 + lam / alpha * torch.eye(len(C0), dtype=C0.dtype), alpha)
+
+
+def rome_delta(r: Tensor, k: Tensor, C0: Tensor, lam: float) -> Tensor:
+    """Δ = r (C⁻¹ k)ᵀ / ((C⁻¹ k)ᵀ k) with C = C0 + λ I, for one residual r (d_out,) and one key k (d_in,)."""
+    u = torch.linalg.inv(C0 + lam * torch.eye(len(C0), dtype=C0.dtype)) @ k
+    return torch.outer(r, u) / torch.dot(u, k)
 
 
 def projected_delta(delta: Tensor, P: Tensor) -> Tensor:
@@ -38,3 +47,28 @@ def filtered_delta(delta: Tensor, W0: Tensor, share: float) -> Tensor:
     M[:k, :] = 0.0
     M[:, :k] = 0.0
     return U @ M @ Vt
+
+
+def rect_delta(delta: Tensor, W: Tensor, keep: float) -> Tensor:
+    """Δ with all but the share `keep` of entries of largest |Δ / W| put to 0, entry by entry."""
+    rows, columns = delta.shape
+    places = [(i, j) for i in range(rows) for j in range(columns)]
+    relative = {(i, j): abs(float(delta[i, j])) / abs(float(W[i, j])) for i, j in places}
+    kept = torch.zeros_like(delta)
+    for i, j in sorted(places, key=lambda place: -relative[place])[: round(keep * rows * columns)]:
+        kept[i, j] = delta[i, j]
+    return kept
+
+
+def prune_weight(W: Tensor, delta: Tensor, W0: Tensor, base: float) -> Tensor:
+    """W0 + Σ F(σ_i) u_i v_iᵀ over the singular triples of the total change W + Δ − W0.
+
+    F(σ) = σ where σ ≤ σ_max(W0), else σ_max(W0) + log_base σ − log_base σ_max(W0).
+    """
+    limit = float(torch.linalg.svdvals(W0)[0])
+    U, S, Vt = torch.linalg.svd(W + delta - W0, full_matrices=False)
+    new = W0.clone()
+    for i, sigma in enumerate(S.tolist()):
+        f = sigma if sigma <= limit else limit + math.log(sigma, base) - math.log(limit, base)
+        new += f * torch.outer(U[:, i], Vt[i])
+    return new
