@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from prefect import flow
 
+from editing.editors.method import ClosedForm
 from editing.editors.methods import METHODS
 from editing.errors import first_line
 from flows.measures import Measures, questions
@@ -59,7 +60,8 @@ def edit(spec: RunSpec, pipe: Pipeline) -> dict[str, Any]:
     measures = Measures(spec, pipe, ref.id, chosen, documents, held_out, cases)
     before = measures.everywhere(ref.id, chosen, "before", "requests")
     knowledge = _knowledge(spec, pipe, documents, ref.id)
-    contexts = pipe.run(CONTEXTS, recipe(spec.contexts), {"model": ref.id})
+    solves = isinstance(METHODS[spec.edit.method], ClosedForm)
+    contexts = {"contexts": pipe.run(CONTEXTS, recipe(spec.contexts), {"model": ref.id})} if solves else {}
     pipe.flush()
     state, batches = ref.id, []
     size = spec.edit.batch_size
@@ -148,36 +150,34 @@ def _batch(
     pipe: Pipeline,
     state: str,
     batch: str,
-    contexts: str,
+    contexts: Mapping[str, str],
     knowledge: Mapping[str, Any],
     facts: int,
     number: int,
 ) -> str:
-    """Target values chunk by chunk, then the change, its keys and the new state."""
-    parents = {"state": state, "requests": batch, "contexts": contexts}
-    options = recipe(spec.target_values)
-    values = [
-        pipe.run(
-            TARGET_VALUES,
-            {"options": options, "z_layer": spec.edit.z_layer, "chunk": n, "chunk_size": CHUNK},
-            parents,
-            f"target values {number}.{n + 1}" if chunk_count(facts) > 1 else f"target values {number}",
-        )
-        for n in range(chunk_count(facts))
-    ]
-    update = {
-        "method": spec.edit.method,
-        **METHODS[spec.edit.method].recipe(spec.edit.options),
-        "z_layer": spec.edit.z_layer,
-        "kl_prompt": spec.target_values.kl_prompt,
-    }
-    sources = {**parents, "target_values": values, **knowledge}
-    change = pipe.run(WEIGHT_CHANGE, update, sources, f"weight change {number}")
-    keys = pipe.run(KEYS, update, sources, f"keys {number}")
-    link = {"state": state, "requests": batch, "weight_change": change, "keys": keys}
+    """Target values, then the change, its keys and the new state; a method that trains has neither values nor keys."""
+    method = METHODS[spec.edit.method]
+    parents = {"state": state, "requests": batch, **contexts}
+    update: dict[str, Any] = {"method": method.name, **method.recipe(spec.edit.options)}
+    if isinstance(method, ClosedForm):
+        sources = {**parents, "target_values": _values(spec, pipe, parents, facts, number), **knowledge}
+        update |= {"z_layer": spec.edit.z_layer, "kl_prompt": spec.target_values.kl_prompt}
+        change = pipe.run(WEIGHT_CHANGE, update, sources, f"weight change {number}")
+        made = {"weight_change": change, "keys": pipe.run(KEYS, update, sources, f"keys {number}")}
+    else:
+        change = pipe.run(WEIGHT_CHANGE, {**update, "layers": spec.edit.layers}, parents, f"weight change {number}")
+        made = {"weight_change": change}
     if number % spec.edit.checkpoint_every == 0:
         pipe.run(CHECKPOINT, {}, {"state": state, "weight_change": change}, f"checkpoint {number}")
-    return pipe.run(STATE, {}, link, f"state {number}")
+    return pipe.run(STATE, {}, {"state": state, "requests": batch, **made}, f"state {number}")
+
+
+def _values(spec: RunSpec, pipe: Pipeline, parents: Mapping[str, str], facts: int, number: int) -> list[str]:
+    """The target values of a batch, chunk by chunk."""
+    cut = {"options": recipe(spec.target_values), "z_layer": spec.edit.z_layer, "chunk_size": CHUNK}
+    chunks = chunk_count(facts)
+    names = [f"target values {number}.{n + 1}" if chunks > 1 else f"target values {number}" for n in range(chunks)]
+    return [pipe.run(TARGET_VALUES, {**cut, "chunk": n}, parents, name) for n, name in enumerate(names)]
 
 
 def _repaired(spec: RunSpec, pipe: Pipeline) -> dict[str, Any]:

@@ -98,6 +98,14 @@ class EditSection(Section):
     """rect: the share of a weight's entries that may change, those where the change is largest beside them; 0.4."""
     log_base: float | None = None
     """prune: the base of the logarithm by which the total change may outgrow the weight; 1.2, and more clips harder."""
+    learning_rate: float | None = None
+    """ft: Adam's; 0.0005."""
+    steps: Count | None = None
+    """ft: of Adam, at most; 25."""
+    stop_at: float | None = None
+    """ft: a batch is done once its facts' mean loss is under this; 0.01."""
+    max_change: float | None = None
+    """ft: how far a batch may move any single weight; 0.0005."""
     anchor: bool | None = None
     """Whether z* is rescaled to the norm that the fact's hidden state has in the unedited model; not unless told so."""
     filter: float | None = None

@@ -13,7 +13,8 @@ from torch import Tensor
 from editing.editors.batch import LayerEdit, edit_batch
 from editing.editors.contexts import sample_contexts
 from editing.editors.facts import Fact, cost_order, prepare
-from editing.editors.options import ContextOptions, TargetValueOptions
+from editing.editors.method import Training
+from editing.editors.options import ContextOptions, MethodOptions, TargetValueOptions
 from editing.editors.target_values import TargetValue, optimise
 from editing.linalg.solvers import LowRank
 from editing.models.editable import EditableModel
@@ -26,7 +27,7 @@ from tasks.errors import StateMismatch
 from tasks.live import CHECKPOINT_VERSION, links, read_changes
 from tasks.progress import bar, working
 from tasks.requests import read_requests
-from tasks.solving import Solving
+from tasks.solving import Solving, chosen_of
 from tasks.stage import Stage, Work
 
 CHUNK = 100
@@ -66,7 +67,10 @@ def chunk_count(facts: int) -> int:
 
 
 def _weight_change(work: Work) -> pa.Table:
-    """The closed-form change of every edited layer; its keys are archived beside it under the same parents."""
+    """The change of every edited layer; the keys of a closed form are archived beside it under the same parents."""
+    chosen, options = chosen_of(work)
+    if isinstance(chosen, Training):
+        return _change_table(work.model("state"), _trained(work, chosen, options))
     edits, requests = _edit(work)
     keys = _keys_table(edits, requests)
     # Same recipe, other kind: the two come from one computation and are each found by their own id.
@@ -75,6 +79,16 @@ def _weight_change(work: Work) -> pa.Table:
         created_by=work.how.get("run"), environment=environment(str(work.how.get("device", "cpu"))),
     )  # fmt: skip
     return _change_table(work.model("state"), {layer: edit.change for layer, edit in edits.items()})
+
+
+def _trained(work: Work, chosen: Training, options: MethodOptions) -> dict[int, Tensor]:
+    """The new weights by layer, trained on the batch's facts in their plain prompts; the model is put back."""
+    model = work.model("state")
+    facts = cost_order(
+        [prepare(model.tokenizer, r, (), r.prompt) for r in read_requests(work.lake, work.one("requests"))]
+    )
+    with working("fine-tuning"), work.live("state").lent(work.spec["layers"]) as lent:
+        return chosen.train(lent, work.spec["layers"], facts, options)
 
 
 def _keys(work: Work) -> pa.Table:

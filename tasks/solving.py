@@ -12,7 +12,7 @@ from editing.editors.anchor import anchored, reference_norms
 from editing.editors.batch import Solver
 from editing.editors.facts import Fact
 from editing.editors.knowledge import Knowledge
-from editing.editors.method import Method
+from editing.editors.method import ClosedForm, Method
 from editing.editors.methods import method
 from editing.editors.options import MethodOptions
 from editing.editors.target_values import TargetValue
@@ -30,15 +30,16 @@ if TYPE_CHECKING:
 class Solving:
     """A method with the options of a recipe, and what the recipe's parents say of each layer."""
 
-    method: Method
+    method: ClosedForm
     options: MethodOptions
     known: dict[int, Knowledge]
 
     @classmethod
     def of(cls, work: Work, live: LiveModel) -> Solving:
         """Read it off a stage's spec and parents."""
-        chosen = method(work.spec["method"])
-        options = chosen.read({name: work.spec[name] for name in chosen.takes if name in work.spec})
+        chosen, options = chosen_of(work)
+        if not isinstance(chosen, ClosedForm):
+            raise InvalidOption(f"{chosen.name} solves for no change: it has no keys")
         return cls(chosen, options, _knowledge(work, live))
 
     def solvers(self) -> dict[int, Solver]:
@@ -63,6 +64,12 @@ class Solving:
             return self.method.solver(self.known[layer], self.options)
         except InvalidOption as error:
             raise InvalidOption(f"layer {layer}: {error}") from None
+
+
+def chosen_of(work: Work) -> tuple[Method, MethodOptions]:
+    """The method that a stage's spec names, with its options."""
+    chosen = method(work.spec["method"])
+    return chosen, chosen.read({name: work.spec[name] for name in chosen.takes if name in work.spec})
 
 
 def _knowledge(work: Work, live: LiveModel) -> dict[int, Knowledge]:

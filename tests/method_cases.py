@@ -12,7 +12,7 @@ from torch import Tensor
 
 from editing.editors.batch import Solver
 from editing.editors.knowledge import Knowledge
-from editing.editors.method import Method
+from editing.editors.method import ClosedForm
 from editing.editors.methods import method, options_of
 from editing.editors.options import MethodOptions
 from editing.linalg.null_space import NullSpace, Threshold
@@ -50,8 +50,10 @@ class Case:
     facts: int | None = None
 
     @property
-    def method(self) -> Method:
-        return method(self.name)
+    def method(self) -> ClosedForm:
+        found = method(self.name)
+        assert isinstance(found, ClosedForm)
+        return found
 
     @property
     def options(self) -> MethodOptions:

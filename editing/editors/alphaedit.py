@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from editing.editors.method import Method
+from editing.editors.method import ClosedForm
 from editing.editors.options import MethodOptions
 from editing.errors import InvalidOption
 from editing.linalg.solvers import ProjectedRidge
@@ -13,7 +13,7 @@ def _ridge(options: MethodOptions, _layers: Sequence[int], _z_layer: int, _batch
         raise InvalidOption(f"edit.ridge = {options.ridge}: alphaedit needs it above 0, or the system is singular")
 
 
-ALPHAEDIT = Method(
+ALPHAEDIT = ClosedForm(
     name="alphaedit",
     source="AlphaEdit (arXiv 2410.02355), equation 14",
     about="a ridge regression inside the null space P, which holds the keys of all earlier facts",

@@ -1,7 +1,7 @@
 """MEMIT: a least-squares fit of the new facts, held back by the second moment of the text's keys."""
 
 from editing.editors.knowledge import Knowledge
-from editing.editors.method import Method
+from editing.editors.method import ClosedForm
 from editing.editors.options import MethodOptions
 from editing.linalg.covariance import MomentRidge
 
@@ -14,7 +14,7 @@ def held_by_moment(known: Knowledge, options: MethodOptions) -> MomentRidge:
     return MomentRidge(known.mean, options.alpha, options.ridge, previous=options.previous_keys)
 
 
-MEMIT = Method(
+MEMIT = ClosedForm(
     name="memit",
     source="MEMIT (arXiv 2210.07229), equation 14",
     about="a least-squares fit held back by α C0, with `previous_keys` by the keys of earlier facts too",

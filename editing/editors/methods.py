@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from editing.editors.alphaedit import ALPHAEDIT
+from editing.editors.ft import FT
 from editing.editors.memit import MEMIT
 from editing.editors.method import Method
 from editing.editors.options import MethodOptions
@@ -17,7 +18,7 @@ from editing.editors.rect import RECT
 from editing.editors.rome import ROME
 from editing.errors import InvalidOption
 
-METHODS: dict[str, Method] = {method.name: method for method in (ALPHAEDIT, MEMIT, ROME, RECT, PRUNE)}
+METHODS: dict[str, Method] = {method.name: method for method in (ALPHAEDIT, MEMIT, ROME, RECT, PRUNE, FT)}
 
 
 def method(name: str) -> Method:

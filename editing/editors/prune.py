@@ -5,7 +5,7 @@ from torch import Tensor
 
 from editing.editors.knowledge import Knowledge
 from editing.editors.memit import OPTIONS, held_by_moment
-from editing.editors.method import Method
+from editing.editors.method import ClosedForm
 from editing.editors.options import MethodOptions
 from editing.linalg.restraints import restrained
 from editing.linalg.solvers import LowRank
@@ -19,9 +19,9 @@ def _restrain(change: LowRank, weight: Tensor, known: Knowledge, options: Method
     return (W0 + restrained(total, largest, options.log_base)).to(weight.dtype)
 
 
-PRUNE = Method(
+PRUNE = ClosedForm(
     name="prune",
-    source="PRUNE (arXiv 2405.16821), section 4",
+    source="PRUNE (arXiv 2405.16821), the function F of singular values",
     about="MEMIT's change; the singular values of all changes together are held down to the weight's largest",
     solver=held_by_moment,
     needs=("second_moment",),

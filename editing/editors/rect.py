@@ -5,7 +5,7 @@ from torch import Tensor
 
 from editing.editors.knowledge import Knowledge
 from editing.editors.memit import OPTIONS, held_by_moment
-from editing.editors.method import Method
+from editing.editors.method import ClosedForm
 from editing.editors.options import MethodOptions
 from editing.linalg.restraints import largest_relative
 from editing.linalg.solvers import LowRank
@@ -16,9 +16,9 @@ def _keep_largest(change: LowRank, weight: Tensor, _known: Knowledge, options: M
     return (W + largest_relative(change.dense(), W, options.keep)).to(weight.dtype)
 
 
-RECT = Method(
+RECT = ClosedForm(
     name="rect",
-    source="RECT (arXiv 2401.04700), section 5",
+    source="RECT (arXiv 2401.04700), the relative change in weight",
     about="MEMIT's change, of which only the share `keep` of entries with the largest |Δ / W| is written",
     solver=held_by_moment,
     needs=("second_moment",),

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from editing.editors.method import Method
+from editing.editors.method import ClosedForm
 from editing.editors.options import MethodOptions
 from editing.errors import InvalidOption
 from editing.linalg.covariance import RankOne
@@ -20,7 +20,7 @@ def _one_of_each(_options: MethodOptions, layers: Sequence[int], z_layer: int, b
         raise InvalidOption(f"rome writes one fact at a time, not {batch_size}: set edit.batch_size = 1")
 
 
-ROME = Method(
+ROME = ClosedForm(
     name="rome",
     source="ROME (arXiv 2202.05262), equation 2",
     about="one fact written exactly, along the direction that the text's keys notice least",

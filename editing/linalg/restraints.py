@@ -43,7 +43,7 @@ def without(change: LowRank, directions: Directions) -> LowRank:
 def largest_relative(change: Tensor, weight: Tensor, keep: float) -> Tensor:
     """Δ where |Δ / W| is among the largest share `keep` of all entries, and 0 elsewhere; Δ and W (d_out, d_in) float64.
 
-    RECT (arXiv 2401.04700, §5). Entries as large as the last one kept are kept with it, so all are where Δ is 0. Where
+    RECT (arXiv 2401.04700). Entries as large as the last one kept are kept with it, so all are where Δ is 0. Where
     W is 0 any change is infinitely large.
     """
     relative = (change / weight).abs().nan_to_num(nan=0.0, posinf=torch.inf)
@@ -55,7 +55,7 @@ def largest_relative(change: Tensor, weight: Tensor, keep: float) -> Tensor:
 def restrained(total: Tensor, largest: float, base: float) -> Tensor:
     """The change U F(Σ) Vᵀ of a weight whose largest singular value is `largest`, for `total` = U Σ Vᵀ float64.
 
-    PRUNE (arXiv 2405.16821, §4): F(σ) = σ up to `largest`, and above it `largest` + log_base(σ / `largest`). A large
+    PRUNE (arXiv 2405.16821): F(σ) = σ up to `largest`, and above it `largest` + log_base(σ / `largest`). A large
     base clips. A total change within bounds is given back as it is.
     """
     U, S, Vt = torch.linalg.svd(total, full_matrices=False)

@@ -15,6 +15,7 @@ from torch import Tensor
 from editing.editors.batch import edit_batch
 from editing.editors.facts import Fact
 from editing.editors.knowledge import Knowledge
+from editing.editors.method import ClosedForm
 from editing.editors.methods import METHODS, method, options_of
 from editing.editors.options import MethodOptions, TargetValueOptions
 from editing.editors.target_values import TargetValue, optimise
@@ -45,7 +46,10 @@ def layers_of(case: Case) -> list[int]:
 
 
 def test_every_method_has_a_case() -> None:
-    assert {case.name for case in CASES.values()} == set(METHODS)
+    """Those that train have laws of their own, in test_ft."""
+    solved = {name for name, one in METHODS.items() if isinstance(one, ClosedForm)}
+    assert {case.name for case in CASES.values()} == solved
+    assert set(METHODS) - solved == {"ft"}
 
 
 @each_case

@@ -2,6 +2,7 @@
 
     solving      memit_delta (literal's, with λ)  rome_delta
     afterwards   projected_delta  filtered_delta  rect_delta  prune_weight
+    training     fine_tune
 
 Sources: MEMIT (arXiv 2210.07229), ROME (2202.05262), AlphaEdit (2410.02355), REVIVE (2601.11042), RECT (2401.04700),
 PRUNE (2405.16821).
@@ -10,11 +11,13 @@ PRUNE (2405.16821).
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from oracle import literal
+from oracle.rows import row_logits
 
 
 def memit_delta(R: Tensor, K1: Tensor, Kp: Tensor | None, C0: Tensor, alpha: float, lam: float) -> Tensor:
@@ -72,3 +75,45 @@ def prune_weight(W: Tensor, delta: Tensor, W0: Tensor, base: float) -> Tensor:
         f = sigma if sigma <= limit else limit + math.log(sigma, base) - math.log(limit, base)
         new += f * torch.outer(U[:, i], Vt[i])
     return new
+
+
+def fine_tune(
+    model: nn.Module,
+    modules: Sequence[nn.Module],
+    facts: Sequence[tuple[Sequence[int], Sequence[int]]],
+    *,
+    lr: float,
+    steps: int,
+    eps: float,
+    stop_at: float,
+) -> list[float]:
+    """Adam on the modules' weights themselves, one fact and one forward pass at a time; the loss before each step.
+
+    `facts` are (prompt ids, target ids). After each step every entry is put back into [w − ε, w + ε] around its start.
+    """
+    weights = [module.get_parameter("weight") for module in modules]
+    start = [weight.detach().clone() for weight in weights]
+    adam = torch.optim.Adam(weights, lr=lr)
+    losses: list[float] = []
+    for _ in range(steps):
+        each = []
+        for prompt, target in facts:
+            for weight in weights:
+                weight.requires_grad_(True)
+            log_probs = row_logits(model, [*prompt, *target[:-1]]).log_softmax(-1)
+            nll = [-log_probs[len(prompt) - 1 + j, token] for j, token in enumerate(target)]
+            each.append(torch.stack(nll).mean())
+        loss = torch.stack(each).mean()
+        losses.append(loss.item())
+        if losses[-1] < stop_at:
+            break
+        for weight, gradient in zip(weights, torch.autograd.grad(loss, weights), strict=True):
+            weight.grad = gradient
+        adam.step()
+        with torch.no_grad():
+            for weight, before in zip(weights, start, strict=True):
+                weight.copy_(torch.minimum(torch.maximum(weight, before - eps), before + eps))
+    for weight in weights:
+        weight.requires_grad_(False)
+        weight.grad = None
+    return losses
