@@ -13,7 +13,6 @@ import torch
 from prefect import flow
 
 from editing.editors.method import ClosedForm
-from editing.editors.methods import METHODS
 from editing.errors import first_line
 from flows.measures import Measures, questions
 from flows.output import lake_folder, print_line, report_stage
@@ -60,7 +59,7 @@ def edit(spec: RunSpec, pipe: Pipeline) -> dict[str, Any]:
     measures = Measures(spec, pipe, ref.id, chosen, documents, held_out, cases)
     before = measures.everywhere(ref.id, chosen, "before", "requests")
     knowledge = _knowledge(spec, pipe, documents, ref.id)
-    solves = isinstance(METHODS[spec.edit.method], ClosedForm)
+    solves = isinstance(spec.edit.chosen, ClosedForm)
     contexts = {"contexts": pipe.run(CONTEXTS, recipe(spec.contexts), {"model": ref.id})} if solves else {}
     pipe.flush()
     state, batches = ref.id, []
@@ -109,7 +108,7 @@ def _held_out(spec: RunSpec, pipe: Pipeline, documents: str, model: str) -> str:
 
 def _knowledge(spec: RunSpec, pipe: Pipeline, documents: str, model: str) -> dict[str, Any]:
     """What the method must know of each layer, as parents of a weight change by role; nothing else is made."""
-    needs = METHODS[spec.edit.method].needed(spec.edit.options)
+    needs = spec.edit.chosen.needed(spec.edit.options)
     if not needs:
         return {}
     moment = _second_moment(spec, pipe, documents, model)
@@ -156,7 +155,7 @@ def _batch(
     number: int,
 ) -> str:
     """Target values, then the change, its keys and the new state; a method that trains has neither values nor keys."""
-    method = METHODS[spec.edit.method]
+    method = spec.edit.chosen
     parents = {"state": state, "requests": batch, **contexts}
     update: dict[str, Any] = {"method": method.name, **method.recipe(spec.edit.options)}
     if isinstance(method, ClosedForm):

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from editing.editors.method import Method
 from editing.editors.methods import METHODS, options_of
 from editing.editors.options import MethodOptions
 from editing.metrics.ability.asking import TOKENS, WAYS, check_ways
@@ -123,8 +124,13 @@ class EditSection(Section):
             raise ValueError(f"layers {self.layers} must ascend without repeats")
         if self.layers[0] < 0 or self.z_layer < self.layers[-1]:
             raise ValueError(f"z_layer {self.z_layer} must not lie below an edited layer {self.layers}")
-        METHODS[self.method].check(self.options, self.layers, self.z_layer, self.batch_size)
+        self.chosen.check(self.options, self.layers, self.z_layer, self.batch_size)
         return self
+
+    @property
+    def chosen(self) -> Method:
+        """The method."""
+        return METHODS[self.method]
 
     @property
     def options(self) -> MethodOptions:

@@ -18,6 +18,9 @@ from editing.models.editable import EditableModel
 
 Need = Literal["null_space", "second_moment"]
 
+Form = Literal["low_rank", "replaced"]
+"""A change in two thin factors, or the whole new weight."""
+
 Rule = Callable[[MethodOptions, Sequence[int], int, int], None]
 """(options, layers, z layer, batch size): raises InvalidOption for a combination that has no meaning."""
 
@@ -57,6 +60,11 @@ class Method:
         added = [name for name in self.added if getattr(options, name) != usual[name]]
         return {name: getattr(options, name) for name in (*self.options, *added)}
 
+    @property
+    def form(self) -> Form:
+        """How its changes are stored."""
+        return "replaced"
+
     def needed(self, options: MethodOptions) -> tuple[Need, ...]:
         """What must be known of each layer under these options."""
         del options
@@ -81,6 +89,11 @@ class ClosedForm(Method):
     step: Step | None = None
     added: ClassVar[tuple[str, ...]] = ("anchor", "filter")
     """Options that all of these take. They are part of a recipe only where they differ from their default."""
+
+    @property
+    def form(self) -> Form:
+        """A change that nothing was done to keeps its factors."""
+        return "replaced" if self.step else "low_rank"
 
     def needed(self, options: MethodOptions) -> tuple[Need, ...]:
         """See Method. Whatever is projected needs the null space too."""

@@ -87,8 +87,9 @@ def methods() -> str:
         usual = method.read({})
         options = ", ".join(f"`{option}` {_plain(getattr(usual, option))}" for option in method.takes)
         needs = ", ".join(need.replace("_", " ") for need in method.needed(usual)) or "nothing"
-        rows.append((f"`{name}`", method.about, needs, options, method.source))
-    return _table(("method", "what holds a change, and what is done to it", "needs", "options", "source"), rows)
+        rows.append((f"`{name}`", method.about, needs, options, f"`{method.form}`", method.source))
+    head = ("method", "what holds a change, and what is done to it", "needs", "options", "stored as", "source")
+    return _table(head, rows)
 
 
 def _plain(value: Any) -> str:

@@ -10,12 +10,12 @@ import tiny_world
 from method_runs import SETTINGS, SMALL
 from tiny_world import World
 
+from flows.spec import load_spec
 from storage.runs import Runs
 from storage.store import Lake
 from tasks.live import LiveModel, links
 from tasks.report.stages import read_page, report
 
-REPLACED = {"rect", "prune, projected", "ft"}
 NEEDS: dict[str, set[str]] = {
     "memit": {"second_moment"},
     "memit with previous keys": {"second_moment"},
@@ -66,8 +66,9 @@ def test_states_come_back_from_the_archive(name: str, lake: Path, world: World) 
         live.at(store, state)  # raises StateMismatch otherwise
     rows = [row for state in ids[1:] for row in store.read(state).to_pylist()]
     assert len(rows) >= 2
+    declared = load_spec(world.spec, SETTINGS[name]).edit.chosen.form
     for row in rows:
-        assert row["form"] == ("replaced" if name in REPLACED else "low_rank")
+        assert row["form"] == declared
         assert 0 < row["change_norm"] < row["weight_norm"]
 
 
