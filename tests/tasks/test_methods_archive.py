@@ -95,10 +95,17 @@ def test_what_is_lost_is_computed_again_with_the_same_bits(name: str, lake: Path
     assert all(store.fault(id_) is None for id_ in lost)
 
 
-def test_another_method_is_another_change(name: str, lake: Path, world: World, tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def plain(world: World, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same facts by plain AlphaEdit."""
+    folder = tmp_path_factory.mktemp("plain") / "lake"
+    tiny_world.run_directly(world.spec, folder, *SMALL)
+    return folder
+
+
+def test_another_method_is_another_change(name: str, lake: Path, plain: Path) -> None:
     """The control: plain AlphaEdit ends elsewhere, from the same target values of the first batch."""
-    tiny_world.run_directly(world.spec, tmp_path / "lake", *SMALL)
-    here, there = tiny_world.digests(lake), tiny_world.digests(tmp_path / "lake")
+    here, there = tiny_world.digests(lake), tiny_world.digests(plain)
     values = [m.id for m in tiny_world.artifacts(lake, "target_values")]
     if values and not any("batch_size" in setting for setting in SETTINGS[name]):
         assert any(id_ in there and here[id_] == there[id_] for id_ in values)
