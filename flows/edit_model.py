@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext, suppress
 from dataclasses import asdict
 from pathlib import Path
@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from prefect import flow
 
+from editing.editors.method import ClosedForm
 from editing.errors import first_line
 from flows.measures import Measures, questions
 from flows.output import lake_folder, print_line, report_stage
@@ -58,8 +59,9 @@ def edit(spec: RunSpec, pipe: Pipeline) -> dict[str, Any]:
     held_out = _held_out(spec, pipe, documents, ref.id)
     measures = Measures(spec, pipe, ref.id, chosen, documents, held_out, cases)
     before = measures.everywhere(ref.id, chosen, "before", "requests")
-    spaces = _null_spaces(spec, pipe, documents, ref.id)
-    contexts = pipe.run(CONTEXTS, recipe(spec.contexts), {"model": ref.id})
+    knowledge = _knowledge(spec, pipe, documents, ref.id)
+    solves = isinstance(spec.edit.chosen, ClosedForm)
+    contexts = {"contexts": pipe.run(CONTEXTS, recipe(spec.contexts), {"model": ref.id})} if solves else {}
     pipe.flush()
     state, batches = ref.id, []
     size = spec.edit.batch_size
@@ -67,7 +69,7 @@ def edit(spec: RunSpec, pipe: Pipeline) -> dict[str, Any]:
         facts = chosen[start : start + size]
         # More prompts to evaluate a fact with are no reason to edit it anew.
         rewrites = measures.requests([f.rewrite for f in facts], f"rewrites {number}")
-        state = _batch(spec, pipe, state, rewrites, contexts, spaces, len(facts), number)
+        state = _batch(spec, pipe, state, rewrites, contexts, knowledge, len(facts), number)
         report = {"batch": number, "facts": len(facts), "edited": start + len(facts), "state": state}
         batches.append(report | measures.of_batch(state, facts, number))
         so_far = chosen[: start + len(facts)]
@@ -105,8 +107,22 @@ def _held_out(spec: RunSpec, pipe: Pipeline, documents: str, model: str) -> str:
     return tokens
 
 
-def _null_spaces(spec: RunSpec, pipe: Pipeline, documents: str, model: str) -> list[str]:
-    """Tokens and moments of each partition, merged; then spectrum and null space of each layer."""
+def _knowledge(spec: RunSpec, pipe: Pipeline, documents: str, model: str) -> dict[str, Any]:
+    """What the method must know of each layer, as parents of a weight change by role; nothing else is made."""
+    needs = spec.edit.chosen.needed(spec.edit.options)
+    if not needs:
+        return {}
+    moment = _second_moment(spec, pipe, documents, model)
+    found: dict[str, Any] = {}
+    if "null_space" in needs:
+        found["null_space"] = [_null_space(spec, pipe, moment, layer) for layer in spec.edit.layers]
+    if "second_moment" in needs:
+        found["second_moment"] = moment
+    return found
+
+
+def _second_moment(spec: RunSpec, pipe: Pipeline, documents: str, model: str) -> str:
+    """Tokens and moments of each partition, merged."""
     corpus, partitions = spec.corpus, spec.corpus.partitions
     parts = []
     for n in range(partitions):
@@ -120,12 +136,13 @@ def _null_spaces(spec: RunSpec, pipe: Pipeline, documents: str, model: str) -> l
         parts.append(pipe.run(SECOND_MOMENT, one_pass, {"tokens": tokens, "model": model}, label))
     merged = pipe.run(MERGE, {}, {"second_moment": parts}, "second moment")
     warn_of_small_corpus(pipe.lake.manifest(merged))
-    spaces = []
-    for layer in spec.edit.layers:
-        spectrum = pipe.run(SPECTRUM, {"layer": layer}, {"second_moment": merged}, f"spectrum of layer {layer}")
-        label = f"null space of layer {layer}"
-        spaces.append(pipe.run(NULL_SPACE, recipe(spec.null_space), {"spectrum": spectrum}, label))
-    return spaces
+    return merged
+
+
+def _null_space(spec: RunSpec, pipe: Pipeline, moment: str, layer: int) -> str:
+    """Spectrum and null space of a layer."""
+    spectrum = pipe.run(SPECTRUM, {"layer": layer}, {"second_moment": moment}, f"spectrum of layer {layer}")
+    return pipe.run(NULL_SPACE, recipe(spec.null_space), {"spectrum": spectrum}, f"null space of layer {layer}")
 
 
 def _batch(
@@ -133,36 +150,34 @@ def _batch(
     pipe: Pipeline,
     state: str,
     batch: str,
-    contexts: str,
-    spaces: list[str],
+    contexts: Mapping[str, str],
+    knowledge: Mapping[str, Any],
     facts: int,
     number: int,
 ) -> str:
-    """Target values chunk by chunk, then the change, its keys and the new state."""
-    parents = {"state": state, "requests": batch, "contexts": contexts}
-    options = recipe(spec.target_values)
-    values = [
-        pipe.run(
-            TARGET_VALUES,
-            {"options": options, "z_layer": spec.edit.z_layer, "chunk": n, "chunk_size": CHUNK},
-            parents,
-            f"target values {number}.{n + 1}" if chunk_count(facts) > 1 else f"target values {number}",
-        )
-        for n in range(chunk_count(facts))
-    ]
-    update = {
-        "method": spec.edit.method,
-        "ridge": spec.edit.ridge,
-        "z_layer": spec.edit.z_layer,
-        "kl_prompt": spec.target_values.kl_prompt,
-    }
-    sources = {**parents, "target_values": values, "null_space": spaces}
-    change = pipe.run(WEIGHT_CHANGE, update, sources, f"weight change {number}")
-    keys = pipe.run(KEYS, update, sources, f"keys {number}")
-    link = {"state": state, "requests": batch, "weight_change": change, "keys": keys}
+    """Target values, then the change, its keys and the new state; a method that trains has neither values nor keys."""
+    method = spec.edit.chosen
+    parents = {"state": state, "requests": batch, **contexts}
+    update: dict[str, Any] = {"method": method.name, **method.recipe(spec.edit.options)}
+    if isinstance(method, ClosedForm):
+        sources = {**parents, "target_values": _values(spec, pipe, parents, facts, number), **knowledge}
+        update |= {"z_layer": spec.edit.z_layer, "kl_prompt": spec.target_values.kl_prompt}
+        change = pipe.run(WEIGHT_CHANGE, update, sources, f"weight change {number}")
+        made = {"weight_change": change, "keys": pipe.run(KEYS, update, sources, f"keys {number}")}
+    else:
+        change = pipe.run(WEIGHT_CHANGE, {**update, "layers": spec.edit.layers}, parents, f"weight change {number}")
+        made = {"weight_change": change}
     if number % spec.edit.checkpoint_every == 0:
         pipe.run(CHECKPOINT, {}, {"state": state, "weight_change": change}, f"checkpoint {number}")
-    return pipe.run(STATE, {}, link, f"state {number}")
+    return pipe.run(STATE, {}, {"state": state, "requests": batch, **made}, f"state {number}")
+
+
+def _values(spec: RunSpec, pipe: Pipeline, parents: Mapping[str, str], facts: int, number: int) -> list[str]:
+    """The target values of a batch, chunk by chunk."""
+    cut = {"options": recipe(spec.target_values), "z_layer": spec.edit.z_layer, "chunk_size": CHUNK}
+    chunks = chunk_count(facts)
+    names = [f"target values {number}.{n + 1}" if chunks > 1 else f"target values {number}" for n in range(chunks)]
+    return [pipe.run(TARGET_VALUES, {**cut, "chunk": n}, parents, name) for n, name in enumerate(names)]
 
 
 def _repaired(spec: RunSpec, pipe: Pipeline) -> dict[str, Any]:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from editing.editors.methods import METHODS
+from editing.editors.method import Method
+from editing.editors.methods import METHODS, options_of
+from editing.editors.options import MethodOptions
 from editing.metrics.ability.asking import TOKENS, WAYS, check_ways
 from editing.metrics.ability.sets import ability_set
 from editing.metrics.registry import METRICS
@@ -86,8 +89,30 @@ class EditSection(Section):
     """The layers whose down-projection is changed, ascending from 0."""
     z_layer: int = 8
     """The layer whose output the target values are sought for; not below an edited one."""
-    ridge: float = Field(default=1.0, gt=0)
-    """λ of the closed form: larger changes less."""
+    ridge: float | None = Field(default=None, ge=0)
+    """λ of the closed form: larger changes less. 1 for alphaedit, which needs it above 0; 0 for the others."""
+    alpha: float | None = Field(default=None, gt=0)
+    """How much the second moment of the text's keys weighs beside those of the facts; 15000. Not for alphaedit."""
+    previous_keys: bool | None = None
+    """Whether the keys of earlier batches are held too; alphaedit always does, the others not unless told so."""
+    projected: bool | None = None
+    """Whether the change is projected onto the null space, as alphaedit's always is; not unless told so."""
+    keep: float | None = None
+    """rect: the share of a weight's entries that may change, those where the change is largest beside them; 0.4."""
+    log_base: float | None = None
+    """prune: the base of the logarithm by which the total change may outgrow the weight; 1.2, and more clips harder."""
+    learning_rate: float | None = None
+    """ft: Adam's; 0.0005."""
+    steps: Count | None = None
+    """ft: of Adam, at most; 25."""
+    stop_at: float | None = None
+    """ft: a batch is done once its facts' mean loss is under this; 0.01."""
+    max_change: float | None = None
+    """ft: how far a batch may move any single weight; 0.0005."""
+    anchor: bool | None = None
+    """Whether z* is rescaled to the norm that the fact's hidden state has in the unedited model; not unless told so."""
+    filter: float | None = None
+    """The share of the weight's energy whose singular directions a change may not touch; 0: all may be touched."""
     batch_size: Count = 20
     """Facts that are solved for together; the next batch starts from the edited model."""
     checkpoint_every: Count = 10
@@ -101,7 +126,19 @@ class EditSection(Section):
             raise ValueError(f"layers {self.layers} must ascend without repeats")
         if self.layers[0] < 0 or self.z_layer < self.layers[-1]:
             raise ValueError(f"z_layer {self.z_layer} must not lie below an edited layer {self.layers}")
+        self.chosen.check(self.options, self.layers, self.z_layer, self.batch_size)
         return self
+
+    @property
+    def chosen(self) -> Method:
+        """The method."""
+        return METHODS[self.method]
+
+    @property
+    def options(self) -> MethodOptions:
+        """The method's options, its own defaults where the spec is silent. InvalidOption for one of another method."""
+        given = {f.name: getattr(self, f.name) for f in fields(MethodOptions)}
+        return options_of(self.method, {name: value for name, value in given.items() if value is not None})
 
 
 class EvaluationSection(Section):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,8 +13,8 @@ from torch import Tensor
 from editing.editors.batch import LayerEdit, edit_batch
 from editing.editors.contexts import sample_contexts
 from editing.editors.facts import Fact, cost_order, prepare
-from editing.editors.methods import method
-from editing.editors.options import ContextOptions, TargetValueOptions
+from editing.editors.method import Training
+from editing.editors.options import ContextOptions, MethodOptions, TargetValueOptions
 from editing.editors.target_values import TargetValue, optimise
 from editing.linalg.solvers import LowRank
 from editing.models.editable import EditableModel
@@ -25,9 +25,9 @@ from storage.store import Lake
 from tasks.environment import environment
 from tasks.errors import StateMismatch
 from tasks.live import CHECKPOINT_VERSION, links, read_changes
-from tasks.moments import read_null_space
 from tasks.progress import bar, working
 from tasks.requests import read_requests
+from tasks.solving import Solving, chosen_of
 from tasks.stage import Stage, Work
 
 CHUNK = 100
@@ -67,7 +67,10 @@ def chunk_count(facts: int) -> int:
 
 
 def _weight_change(work: Work) -> pa.Table:
-    """The closed-form change of every edited layer; its keys are archived beside it under the same parents."""
+    """The change of every edited layer; the keys of a closed form are archived beside it under the same parents."""
+    chosen, options = chosen_of(work)
+    if isinstance(chosen, Training):
+        return _change_table(work.model("state"), _trained(work, chosen, options))
     edits, requests = _edit(work)
     keys = _keys_table(edits, requests)
     # Same recipe, other kind: the two come from one computation and are each found by their own id.
@@ -75,7 +78,17 @@ def _weight_change(work: Work) -> pa.Table:
         "keys", KEYS.version, {"stage": KEYS.name, **work.spec}, work.parents, keys,
         created_by=work.how.get("run"), environment=environment(str(work.how.get("device", "cpu"))),
     )  # fmt: skip
-    return _change_table(work, {layer: edit.change for layer, edit in edits.items()})
+    return _change_table(work.model("state"), {layer: edit.change for layer, edit in edits.items()})
+
+
+def _trained(work: Work, chosen: Training, options: MethodOptions) -> dict[int, Tensor]:
+    """The new weights by layer, trained on the batch's facts in their plain prompts; the model is put back."""
+    model = work.model("state")
+    facts = cost_order(
+        [prepare(model.tokenizer, r, (), r.prompt) for r in read_requests(work.lake, work.one("requests"))]
+    )
+    with working("fine-tuning"), work.live("state").lent(work.spec["layers"]) as lent:
+        return chosen.train(lent, work.spec["layers"], facts, options)
 
 
 def _keys(work: Work) -> pa.Table:
@@ -91,39 +104,41 @@ def _edit(work: Work) -> tuple[dict[int, LayerEdit], list[str]]:
     spec = work.spec
     model = work.model("state")
     facts = batch_facts(work, model, spec["kl_prompt"])
+    values: Sequence[TargetValue]
     values = [value for chunk in work.many("target_values") for value in _read_values(work.lake, chunk)]
     requests = [value.request_id for value in values]
     if requests != [fact.request.request_id for fact in facts]:
         raise StateMismatch("the archived target values are not those of the batch's facts: use a fresh lake")
-    spaces = dict(read_null_space(work.lake, artifact) for artifact in work.many("null_space"))
-    solvers = {layer: method(spec["method"]).solver(space, spec["ridge"]) for layer, space in sorted(spaces.items())}
+    live = work.live("state")
+    solving = Solving.of(work, live)
+    solvers = solving.solvers()
     for keys in _previous_keys(work.lake, work.one("state")):
         for layer, solver in solvers.items():
             solver.extend(keys[layer])
-    with working("weight change"), work.live("state").lent(solvers) as lent:
-        return edit_batch(lent, facts, values, solvers, spec["z_layer"]), requests
+    values = solving.values(live, facts, values, spec["z_layer"])
+    with working("weight change"), live.lent(solvers) as lent:
+        return edit_batch(lent, facts, values, solvers, spec["z_layer"], solving.finish), requests
 
 
 def _checkpoint(work: Work) -> pa.Table:
     """The whole edited weights after a batch, so that a state does not need the chain behind it."""
     model, changes = _applied(work)
-    rows = [(layer, "weight", model.weight(layer).cpu().double().numpy()) for layer in changes]
-    return _factor_table(model, rows, "replaced")
+    return _change_table(model, {layer: model.weight(layer) for layer in changes})
 
 
 def _state(work: Work) -> pa.Table:
     """The new link: per edited tensor the form and norm of its change and the digest of the resulting weight."""
     model, changes = _applied(work)
     rows = []
-    for layer, change in changes.items():
+    for layer, (form, norm) in changes.items():
         weight = model.weight(layer)
         rows.append(
             {
                 "layer": layer,
                 "tensor": model.tensor_name(layer),
-                "form": "low_rank",
+                "form": form,
                 "weight_digest": tensor_digest(weight),
-                "change_norm": change.norm() if isinstance(change, LowRank) else float(change.norm()),
+                "change_norm": norm,
                 "weight_norm": float(weight.double().norm()),
             }
         )
@@ -132,14 +147,27 @@ def _state(work: Work) -> pa.Table:
     return pa.Table.from_pylist(rows, schema=kind("state").schema)
 
 
-def _applied(work: Work) -> tuple[EditableModel, dict[int, LowRank | Tensor]]:
-    """The model after this link's change, put together from the archive, and the change by layer."""
+def _applied(work: Work) -> tuple[EditableModel, dict[int, tuple[str, float]]]:
+    """The model after this link's change, put together from the archive; by layer the change's form and norm."""
     live = work.live("state")
     model = live.at(work.lake, work.one("state"))
-    changes = read_changes(work.lake, work.one("weight_change"))
-    for layer, change in changes.items():
+    changes = {}
+    for layer, change in read_changes(work.lake, work.one("weight_change")).items():
+        changes[layer] = (form_of(change), _norm(change, model.weight(layer)))
         live.change(layer, change)
     return model, changes
+
+
+def form_of(change: LowRank | Tensor) -> str:
+    """How a change is stored: `low_rank` factors, or `replaced`, the whole new weight."""
+    return "low_rank" if isinstance(change, LowRank) else "replaced"
+
+
+def _norm(change: LowRank | Tensor, weight: Tensor) -> float:
+    """‖Δ‖ of a change to a weight as it was before."""
+    if isinstance(change, LowRank):
+        return change.norm()
+    return float((change.to("cpu", torch.float64) - weight.to("cpu", torch.float64)).norm())
 
 
 def _previous_keys(lake: Lake, state: str) -> Iterator[dict[int, Tensor]]:
@@ -167,16 +195,13 @@ def _keys_table(edits: Mapping[int, LayerEdit], requests: list[str]) -> pa.Table
     )
 
 
-def _change_table(work: Work, changes: Mapping[int, LowRank]) -> pa.Table:
-    model = work.model("state")
-    rows = []
-    for layer, change in sorted(changes.items()):
-        rows += [(layer, "left", change.left.T.numpy()), (layer, "right", change.right.T.numpy())]
-    return _factor_table(model, rows, "low_rank")
-
-
-def _factor_table(model: EditableModel, parts: list[tuple[int, str, Any]], form: str) -> pa.Table:
+def _change_table(model: EditableModel, changes: Mapping[int, LowRank | Tensor]) -> pa.Table:
     """Matrices as rows: of low-rank factors the columns, one a fact; of a whole weight its rows."""
+    parts = [
+        (layer, form_of(change), factor, matrix)
+        for layer, change in sorted(changes.items())
+        for factor, matrix in _matrices(change).items()
+    ]
     return pa.concat_tables(
         pa.table(
             {
@@ -185,12 +210,19 @@ def _factor_table(model: EditableModel, parts: list[tuple[int, str, Any]], form:
                 "form": pa.array([form] * len(matrix)),
                 "factor": pa.array([factor] * len(matrix)),
                 "i": pa.array(np.arange(len(matrix), dtype=np.int32)),
-                "row": vectors_column(np.ascontiguousarray(matrix)),
+                "row": vectors_column(np.ascontiguousarray(matrix.numpy())),
             },
             schema=kind("weight_change").schema,
         )
-        for layer, factor, matrix in parts
+        for layer, form, factor, matrix in parts
     )
+
+
+def _matrices(change: LowRank | Tensor) -> dict[str, Tensor]:
+    """What is stored of a change, in rows."""
+    if isinstance(change, LowRank):
+        return {"left": change.left.T, "right": change.right.T}
+    return {"weight": change.to("cpu", torch.float64)}
 
 
 def _value_row(value: TargetValue, layer: int) -> dict[str, Any]:

@@ -69,10 +69,12 @@ class LiveModel:
         """Change a weight in place. The model then is in no archived state until `at` puts it into one."""
         self._remember(layer)
         self.state = None
-        if isinstance(change, LowRank):
-            self.model.add(layer, change)
-        else:
-            self.model.replace(layer, change)
+        self.model.write(layer, change)
+
+    def original(self, layer: int) -> Tensor:
+        """A layer's weight (d_out, d_in) as it was loaded."""
+        self._remember(layer)
+        return self.originals[layer]
 
     @contextmanager
     def lent(self, layers: Iterable[int]) -> Iterator[EditableModel]:
@@ -88,6 +90,14 @@ class LiveModel:
             for layer, weight in before.items():
                 self.model.replace(layer, weight)
             self.state = state
+
+    @contextmanager
+    def unedited(self) -> Iterator[EditableModel]:
+        """The model as it was loaded, for a block; the weights of its state are put back at the end."""
+        with self.lent(list(self.originals)) as model:
+            for layer, weight in self.originals.items():
+                model.replace(layer, weight)
+            yield model
 
     def _remember(self, layer: int) -> None:
         """Keep a weight's original; always called before its first change."""

@@ -1,10 +1,25 @@
 """AlphaEdit: every change lies in the null space of the keys of preserved knowledge."""
 
-from editing.editors.method import Method
+from collections.abc import Sequence
+
+from editing.editors.method import ClosedForm
+from editing.editors.options import MethodOptions
+from editing.errors import InvalidOption
 from editing.linalg.solvers import ProjectedRidge
 
-ALPHAEDIT = Method(
+
+def _ridge(options: MethodOptions, _layers: Sequence[int], _z_layer: int, _batch_size: int) -> None:
+    if options.ridge <= 0:
+        raise InvalidOption(f"edit.ridge = {options.ridge}: alphaedit needs it above 0, or the system is singular")
+
+
+ALPHAEDIT = ClosedForm(
     name="alphaedit",
-    source="AlphaEdit: Null-Space Constrained Knowledge Editing (arXiv 2410.02355), equation 14",
-    solver=ProjectedRidge,
+    source="AlphaEdit (arXiv 2410.02355), equation 14",
+    about="a ridge regression inside the null space P, which holds the keys of all earlier facts",
+    solver=lambda known, options: ProjectedRidge(known.space, options.ridge),
+    needs=("null_space",),
+    options=("ridge",),
+    defaults={"ridge": 1.0},
+    rules=(_ridge,),
 )

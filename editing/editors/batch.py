@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -15,6 +15,9 @@ from editing.editors.target_values import TargetValue
 from editing.errors import NonFinite
 from editing.linalg.solvers import LowRank
 from editing.models.editable import EditableModel
+
+Finish = Callable[[int, LowRank, Tensor], LowRank | Tensor]
+"""(layer, change, weight as it is) to what is written: a low-rank change, or the whole new weight."""
 
 
 class Solver(Protocol):
@@ -29,10 +32,10 @@ class Solver(Protocol):
 
 @dataclass(frozen=True)
 class LayerEdit:
-    """What a batch did to one layer: its keys (d_in, n) and the change of its down-projection."""
+    """What a batch did to one layer: its keys (d_in, n) and its down-projection's change, or that whole new weight."""
 
     keys: Tensor
-    change: LowRank
+    change: LowRank | Tensor
 
 
 @torch.no_grad()
@@ -42,12 +45,13 @@ def edit_batch(
     values: Sequence[TargetValue],
     solvers: Mapping[int, Solver],
     z_layer: int,
+    finish: Finish = lambda _layer, change, _weight: change,
 ) -> dict[int, LayerEdit]:
     """Edit the model in place, layers ascending (MEMIT, arXiv 2210.07229, algorithm 1).
 
     For each layer: keys with the weights as they are now, residual of z* from the z layer's current output spread over
-    the layers left, solve, write. `values` stand in the order of `facts`. A layer's own and later updates do not change
-    its keys, so those returned are the ones later batches must preserve.
+    the layers left, solve, `finish`, write. `values` stand in the order of `facts`. A layer's own and later updates do
+    not change its keys, so those returned are the ones later batches must preserve.
     """
     layers = sorted(solvers)
     walk = KeyWalk(model, facts, layers[0])
@@ -58,8 +62,8 @@ def edit_batch(
             walk.climb(layer)
         keys = walk.keys()
         residuals = (targets - walk.outputs(z_layer)) / (len(layers) - place)
-        change = solvers[layer].update(residuals, keys)
-        model.add(layer, change)
+        change = finish(layer, solvers[layer].update(residuals, keys), model.weight(layer))
+        model.write(layer, change)
         _require_finite(model.weight(layer), layer)
         edits[layer] = LayerEdit(keys, change)
     return edits

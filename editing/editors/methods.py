@@ -1,15 +1,24 @@
-"""The registry of editing methods: how each holds what must stay at a layer.
+"""The registry of editing methods: what each holds against a change, and what it does to it afterwards.
 
 A new method is one file with a `Method` and one line here.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from editing.editors.alphaedit import ALPHAEDIT
+from editing.editors.ft import FT
+from editing.editors.memit import MEMIT
 from editing.editors.method import Method
+from editing.editors.options import MethodOptions
+from editing.editors.prune import PRUNE
+from editing.editors.rect import RECT
+from editing.editors.rome import ROME
 from editing.errors import InvalidOption
 
-METHODS: dict[str, Method] = {method.name: method for method in (ALPHAEDIT,)}
+METHODS: dict[str, Method] = {method.name: method for method in (ALPHAEDIT, MEMIT, ROME, RECT, PRUNE, FT)}
 
 
 def method(name: str) -> Method:
@@ -17,3 +26,15 @@ def method(name: str) -> Method:
     if name not in METHODS:
         raise InvalidOption(f"unknown method {name!r}: choose one of {', '.join(sorted(METHODS))}")
     return METHODS[name]
+
+
+def options_of(name: str, given: Mapping[str, Any]) -> MethodOptions:
+    """A method's options, its defaults where none is given. InvalidOption for one that is not its own."""
+    chosen = method(name)
+    for option in given:
+        if option not in chosen.takes:
+            owners = ", ".join(other for other, m in METHODS.items() if option in m.takes)
+            raise InvalidOption(
+                f"edit.{option} is no option of {name}: remove it, or set edit.method to one that takes it ({owners})"
+            )
+    return chosen.read(given)

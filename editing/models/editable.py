@@ -61,7 +61,7 @@ class EditableModel:
     def add(self, layer: int, change: LowRank) -> None:
         """W ← W + Δ: product and sum in float64 on the CPU, rounded once to the weight's dtype.
 
-        This is the only way that a change reaches a weight, so a state replayed from the archive has the bits of the
+        This is the only way that factors reach a weight, so a state replayed from the archive has the bits of the
         model that was edited.
         """
         W = self.weight(layer)
@@ -71,6 +71,13 @@ class EditableModel:
         """W ← weight (d_out, d_in)."""
         W = self.weight(layer)
         W.copy_(weight.to(W.dtype))
+
+    def write(self, layer: int, change: LowRank | Tensor) -> None:
+        """A change in either form: Δ in its factors is added, a whole weight (d_out, d_in) put in its place."""
+        if isinstance(change, LowRank):
+            self.add(layer, change)
+        else:
+            self.replace(layer, change)
 
     def logits(self, hidden: Tensor) -> Tensor:
         """The head on final hidden states (…, d) → (…, vocabulary)."""

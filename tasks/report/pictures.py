@@ -28,11 +28,12 @@ def draw(course: Course) -> Pictures:
     """Everything that is drawn of a run's batches and layers."""
     points, kept = results.by_batch(course), results.retention(course)
     perplexities, spectra = results.perplexity_by_batch(course), spaces.spectrum_points(course)
+    use = spaces.null_space_use(course)
     return Pictures(
         courses=[(metric, charts.course(points, metric, course.figure(metric))) for metric in course.metrics],
         perplexity=charts.line(perplexities, "perplexity", "held-out perplexity") if perplexities else "",
         norms=charts.line(results.norms(course), "norm", "‖Δ‖ / ‖W‖ in %", by="layer"),
-        use=charts.line(spaces.null_space_use(course), "share", "‖P k‖² / ‖k‖² in %", by="layer"),
+        use=charts.line(use, "share", "‖P k‖² / ‖k‖² in %", by="layer") if use else "",
         heat_maps=[
             (m, charts.heat_map(kept, m, course.figure(m))) for m in dict.fromkeys(row["metric"] for row in kept)
         ],

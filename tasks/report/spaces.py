@@ -51,9 +51,14 @@ def eigenvalues(course: Course, spectrum: str) -> tuple[int, np.ndarray]:
 
 
 def null_space_use(course: Course) -> list[dict[str, Any]]:
-    """One row per batch and layer: the mean share ‖P k‖² / ‖k‖² of its keys, which is what an edit can act on."""
+    """One row per batch and layer: the mean share ‖P k‖² / ‖k‖² of its keys, which is what an edit can act on.
+
+    None for a method that knows no null space.
+    """
     spaces = dict(read_null_space(course.lake, manifest.id) for manifest in course.of_kind("null_space"))
-    rows = []
+    rows: list[dict[str, Any]] = []
+    if not spaces:
+        return rows
     for manifest in course.of_kind("keys"):
         table = course.lake.read(manifest.id)
         batch = course.states[one(manifest.parents, "state")] + 1

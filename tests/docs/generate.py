@@ -78,6 +78,24 @@ def figures() -> str:
     return _table(("figure", "what it is"), [(f"`{column.name}`", column.about) for column in COLUMNS.values()])
 
 
+def methods() -> str:
+    """Every editing method: what it does, what it must know of a layer, its options with their defaults."""
+    from editing.editors.methods import METHODS
+
+    rows = []
+    for name, method in METHODS.items():
+        usual = method.read({})
+        options = ", ".join(f"`{option}` {_plain(getattr(usual, option))}" for option in method.takes)
+        needs = ", ".join(need.replace("_", " ") for need in method.needed(usual)) or "nothing"
+        rows.append((f"`{name}`", method.about, needs, options, f"`{method.form}`", method.source))
+    head = ("method", "what holds a change, and what is done to it", "needs", "options", "stored as", "source")
+    return _table(head, rows)
+
+
+def _plain(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else f"{value:g}"
+
+
 def commands() -> str:
     """Every command's help."""
     from cyclopts.docs import generate_markdown_docs
@@ -146,6 +164,7 @@ PARTS: Mapping[str, Callable[[], str]] = {
     "commands": commands,
     "metrics": metrics,
     "figures": figures,
+    "methods": methods,
     "spec-keys": spec_keys,
 }
 

@@ -6,36 +6,31 @@ import copy
 
 import pytest
 import torch
+from method_cases import knowledge
 from oracle import literal
 from tiny_words import facts_of
 
 from editing.editors.batch import edit_batch
 from editing.editors.contexts import sample_contexts
-from editing.editors.methods import METHODS, method
 from editing.editors.options import ContextOptions, TargetValueOptions
 from editing.editors.target_values import optimise
 from editing.errors import InvalidOption
-from editing.linalg.null_space import NullSpace, Threshold
-from editing.linalg.spectrum import decompose
+from editing.linalg.null_space import NullSpace
+from editing.linalg.solvers import LowRank, ProjectedRidge
 from editing.models.editable import EditableModel
-from editing.models.moments import second_moments
 from editing.requests.record import EditRequest
 
 LAYERS, Z_LAYER, RIDGE = [0, 1, 2], 2, 1.0
 OPTIONS = TargetValueOptions(learning_rate=0.3, steps=12, stop_at=1.2, tokens_per_pass=80)
 
 
-def spaces(model: EditableModel) -> dict[int, NullSpace]:
-    windows = [torch.randint(2, 70, (20,), generator=torch.Generator().manual_seed(n)).tolist() for n in range(8)]
-    moments = second_moments(model, LAYERS, windows, 64)
-    return {n: NullSpace.from_spectrum(decompose(m.mean()), Threshold("rank", 0.6)) for n, m in moments.items()}
+def solvers_of(model: EditableModel) -> dict[int, ProjectedRidge]:
+    return {layer: ProjectedRidge(known.space, RIDGE) for layer, known in knowledge(model, LAYERS).items()}
 
 
-@pytest.mark.parametrize("name", sorted(METHODS))
-def test_two_batches_equal_the_literal_ones(tiny: EditableModel, requests: list[EditRequest], name: str) -> None:
-    P = spaces(tiny)
-    solvers = {layer: method(name).solver(space, RIDGE) for layer, space in P.items()}
-    projectors = {layer: space.matrix() for layer, space in P.items()}
+def test_two_batches_equal_the_literal_ones(tiny: EditableModel, requests: list[EditRequest]) -> None:
+    solvers = solvers_of(tiny)
+    projectors = {layer: solver.null_space.matrix() for layer, solver in solvers.items()}
     twin = copy.deepcopy(tiny.model)
     blocks = twin.base_model.get_submodule(tiny.family.layers)
     modules = {n: blocks[n].get_submodule(tiny.family.down_projection) for n in LAYERS}
@@ -53,7 +48,9 @@ def test_two_batches_equal_the_literal_ones(tiny: EditableModel, requests: list[
         )
         for layer, (delta, K1) in wanted.items():
             assert torch.allclose(edits[layer].keys, K1, atol=1e-9)
-            assert float((edits[layer].change.dense() - delta).norm() / delta.norm()) < 1e-8
+            change = edits[layer].change
+            assert isinstance(change, LowRank)
+            assert float((change.dense() - delta).norm() / delta.norm()) < 1e-8
             earlier = previous[layer]
             previous[layer] = K1 if earlier is None else torch.cat([earlier, K1], dim=1)
         for name_, tensor in tiny.model.state_dict().items():
@@ -66,15 +63,14 @@ def test_order_of_facts_does_not_matter_to_the_weights(llama: EditableModel, req
     facts = facts_of(llama, requests)
     values = optimise(llama, Z_LAYER, facts, OPTIONS)
     for model, order in ((llama, slice(None)), (twin, slice(None, None, -1))):
-        solvers = {layer: method("alphaedit").solver(space, RIDGE) for layer, space in spaces(model).items()}
-        edit_batch(model, facts[order], values[order], solvers, Z_LAYER)
+        edit_batch(model, facts[order], values[order], solvers_of(model), Z_LAYER)
     for layer in LAYERS:
         assert torch.allclose(llama.weight(layer), twin.weight(layer), rtol=1e-6, atol=1e-9)
 
 
 def test_editing_lowers_the_loss_it_was_made_for(llama: EditableModel, requests: list[EditRequest]) -> None:
     fact = facts_of(llama, requests[:1])
-    solvers = {layer: method("alphaedit").solver(NullSpace.whole(64), 1e-3) for layer in LAYERS}
+    solvers = {layer: ProjectedRidge(NullSpace.whole(64), 1e-3) for layer in LAYERS}
     row = fact[0].rows[0]
     before, _ = literal.score(llama.model, row.ids, row.target)
     edit_batch(llama, fact, optimise(llama, Z_LAYER, fact, OPTIONS), solvers, Z_LAYER)
@@ -91,8 +87,3 @@ def test_contexts_are_seeded_and_harmless(llama: EditableModel) -> None:
     assert sample_contexts(llama, ContextOptions(count=0)) == []
     with pytest.raises(InvalidOption, match="contexts.count"):
         ContextOptions(count=-1)
-
-
-def test_unknown_methods_are_named() -> None:
-    with pytest.raises(InvalidOption, match="unknown method 'rome2': choose one of alphaedit"):
-        method("rome2")

@@ -13,7 +13,7 @@ Sources: ROME (arXiv 2202.05262), MEMIT (arXiv 2210.07229), AlphaEdit (arXiv 241
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -225,8 +225,11 @@ def edit_batch(
     z_layer: int,
     lam: float,
     transposed: bool = False,
+    solve: Callable[[int, Tensor, Tensor, Tensor], Tensor] | None = None,
 ) -> dict[int, tuple[Tensor, Tensor]]:
     """AlphaEdit's whole batch, layers ascending; edits the model and returns {layer: (Δ, K1)}.
+
+    Another method's by `solve`: (layer, R, K1, W as it is by then) to Δ.
 
     At each layer, with the weights as they are by then: K1 the facts' keys, h the z layer's output at the
     plain prompts' lookups, R = (z* − h) / (layers left, this one included), W ← W + `alphaedit_delta`.
@@ -243,8 +246,11 @@ def edit_batch(
             gaps.append(fact.z.double() - h)
         K1 = torch.stack(keys, dim=1)
         R = torch.stack(gaps, dim=1) / (len(layers) - i)
-        delta = alphaedit_delta(R, K1, previous_keys.get(layer), projectors[layer], lam)
         weight = modules[layer].get_parameter("weight")
+        if solve is None:
+            delta = alphaedit_delta(R, K1, previous_keys.get(layer), projectors[layer], lam)
+        else:
+            delta = solve(layer, R, K1, (weight.T if transposed else weight).double())
         weight.add_((delta.T if transposed else delta).to(weight.dtype))
         done[layer] = (delta, K1)
     return done

@@ -4,20 +4,35 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from editing.editors.method import Training
+from editing.editors.methods import METHODS
 from editing.editors.options import ContextOptions, TargetValueOptions
 from editing.linalg.null_space import Threshold
-from tasks.edits import CHUNK, CONTEXTS, STATE, TARGET_VALUES
+from tasks.edits import CHUNK, CONTEXTS, STATE, TARGET_VALUES, WEIGHT_CHANGE
 from tasks.moments import NULL_SPACE, SPECTRUM
 from tasks.stage import recipe
 
 A, B, C, D = ("a" * 64, "b" * 64, "c" * 64, "d" * 64)
 OPTIONS = {"options": recipe(TargetValueOptions()), "z_layer": 8, "chunk": 0, "chunk_size": CHUNK}
+
+
+def change_by(name: str) -> str:
+    """The id of a method's weight change with its default options."""
+    chosen = METHODS[name]
+    spec = {"method": name, **chosen.recipe(chosen.read({}))}
+    if isinstance(chosen, Training):
+        return WEIGHT_CHANGE.id(spec | {"layers": [4, 5]}, {"state": A, "requests": B})
+    spec |= {"z_layer": 8, "kl_prompt": "{} is a"}
+    return WEIGHT_CHANGE.id(spec, {"state": A, "requests": B, "contexts": C, "target_values": [D]})
+
+
 IDS = {
     "contexts": CONTEXTS.id(recipe(ContextOptions()), {"model": A}),
     "spectrum": SPECTRUM.id({"layer": 4}, {"second_moment": A}),
     "null space": NULL_SPACE.id(recipe(Threshold()), {"spectrum": A}),
     "target values": TARGET_VALUES.id(OPTIONS, {"state": A, "requests": B, "contexts": C}),
     "state": STATE.id({}, {"state": A, "requests": B, "weight_change": C, "keys": D}),
+    **{f"change by {name}": change_by(name) for name in METHODS},
 }
 PINNED = {
     "contexts": "fbd492841e8c0a38",
@@ -25,6 +40,12 @@ PINNED = {
     "null space": "925bb44f75a5420c",
     "target values": "eca4a2a86d8c0100",
     "state": "a61551e662c04088",
+    "change by alphaedit": "230fd97f8fce62df",
+    "change by memit": "28b8ac24d664af23",
+    "change by rome": "404d2a4ce9adc98b",
+    "change by rect": "ec61005ce2a7ccde",
+    "change by prune": "d5fdc4fdf9ff2f72",
+    "change by ft": "538632df201a617f",
 }
 
 

@@ -1,0 +1,24 @@
+"""MEMIT: a least-squares fit of the new facts, held back by the second moment of the text's keys."""
+
+from editing.editors.knowledge import Knowledge
+from editing.editors.method import ClosedForm
+from editing.editors.options import MethodOptions
+from editing.linalg.covariance import MomentRidge
+
+OPTIONS = ("alpha", "ridge", "previous_keys", "projected")
+"""What every method takes that starts from MEMIT's change."""
+
+
+def held_by_moment(known: Knowledge, options: MethodOptions) -> MomentRidge:
+    """MEMIT's solver for a layer."""
+    return MomentRidge(known.mean, options.alpha, options.ridge, previous=options.previous_keys)
+
+
+MEMIT = ClosedForm(
+    name="memit",
+    source="MEMIT (arXiv 2210.07229), equation 14",
+    about="a least-squares fit held back by α C0, with `previous_keys` by the keys of earlier facts too",
+    solver=held_by_moment,
+    needs=("second_moment",),
+    options=OPTIONS,
+)

@@ -1,0 +1,30 @@
+"""PRUNE: MEMIT's changes, whose sum may not grow far beyond the weight that they change."""
+
+import torch
+from torch import Tensor
+
+from editing.editors.knowledge import Knowledge
+from editing.editors.memit import OPTIONS, held_by_moment
+from editing.editors.method import ClosedForm
+from editing.editors.options import MethodOptions
+from editing.linalg.restraints import restrained
+from editing.linalg.solvers import LowRank
+
+
+def _restrain(change: LowRank, weight: Tensor, known: Knowledge, options: MethodOptions) -> Tensor:
+    """W0 + F(W + Δ − W0), in float64 and rounded once; the published method does this once, after the last edit."""
+    W0 = known.came.to("cpu", torch.float64)
+    total = weight.to("cpu", torch.float64) + change.dense() - W0
+    largest = float(torch.linalg.matrix_norm(W0, ord=2))
+    return (W0 + restrained(total, largest, options.log_base)).to(weight.dtype)
+
+
+PRUNE = ClosedForm(
+    name="prune",
+    source="PRUNE (arXiv 2405.16821), the function F of singular values",
+    about="MEMIT's change; the singular values of all changes together are held down to the weight's largest",
+    solver=held_by_moment,
+    needs=("second_moment",),
+    options=(*OPTIONS, "log_base"),
+    step=_restrain,
+)

@@ -1,0 +1,27 @@
+"""RECT: of MEMIT's change only what is large beside the weight that it changes."""
+
+import torch
+from torch import Tensor
+
+from editing.editors.knowledge import Knowledge
+from editing.editors.memit import OPTIONS, held_by_moment
+from editing.editors.method import ClosedForm
+from editing.editors.options import MethodOptions
+from editing.linalg.restraints import largest_relative
+from editing.linalg.solvers import LowRank
+
+
+def _keep_largest(change: LowRank, weight: Tensor, _known: Knowledge, options: MethodOptions) -> Tensor:
+    W = weight.to("cpu", torch.float64)
+    return (W + largest_relative(change.dense(), W, options.keep)).to(weight.dtype)
+
+
+RECT = ClosedForm(
+    name="rect",
+    source="RECT (arXiv 2401.04700), the relative change in weight",
+    about="MEMIT's change, of which only the share `keep` of entries with the largest |Δ / W| is written",
+    solver=held_by_moment,
+    needs=("second_moment",),
+    options=(*OPTIONS, "keep"),
+    step=_keep_largest,
+)

@@ -1,0 +1,31 @@
+"""ROME: one fact, one layer, and a change of rank one that writes it exactly."""
+
+from collections.abc import Sequence
+
+from editing.editors.method import ClosedForm
+from editing.editors.options import MethodOptions
+from editing.errors import InvalidOption
+from editing.linalg.covariance import RankOne
+
+
+def _one_of_each(_options: MethodOptions, layers: Sequence[int], z_layer: int, batch_size: int) -> None:
+    if len(layers) != 1:
+        raise InvalidOption(f"rome edits one layer, not {list(layers)}: set edit.layers = [{z_layer}]")
+    if layers[0] != z_layer:
+        raise InvalidOption(
+            f"rome writes z* where it was found: set edit.z_layer = {layers[0]} with edit.layers = [{layers[0]}], "
+            f"or edit.layers = [{z_layer}] (edit.z_layer = {z_layer}, edit.layers = {list(layers)})"
+        )
+    if batch_size != 1:
+        raise InvalidOption(f"rome writes one fact at a time, not {batch_size}: set edit.batch_size = 1")
+
+
+ROME = ClosedForm(
+    name="rome",
+    source="ROME (arXiv 2202.05262), equation 2",
+    about="one fact written exactly, along the direction that the text's keys notice least",
+    solver=lambda known, options: RankOne(known.mean, options.ridge),
+    needs=("second_moment",),
+    options=("ridge",),
+    rules=(_one_of_each,),
+)

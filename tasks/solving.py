@@ -1,0 +1,86 @@
+"""From a weight change's parents to what its method works with: what is known of each layer, solvers, target values."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from torch import Tensor
+
+from editing.editors.anchor import anchored, reference_norms
+from editing.editors.batch import Solver
+from editing.editors.facts import Fact
+from editing.editors.knowledge import Knowledge
+from editing.editors.method import ClosedForm, Method
+from editing.editors.methods import method
+from editing.editors.options import MethodOptions
+from editing.editors.target_values import TargetValue
+from editing.errors import InvalidOption
+from editing.linalg.solvers import LowRank
+from tasks.live import LiveModel
+from tasks.moments import read_moments, read_null_space
+
+if TYPE_CHECKING:
+    from storage.store import Lake
+    from tasks.stage import Work
+
+
+@dataclass(frozen=True)
+class Solving:
+    """A method with the options of a recipe, and what the recipe's parents say of each layer."""
+
+    method: ClosedForm
+    options: MethodOptions
+    known: dict[int, Knowledge]
+
+    @classmethod
+    def of(cls, work: Work, live: LiveModel) -> Solving:
+        """Read it off a stage's spec and parents."""
+        chosen, options = chosen_of(work)
+        if not isinstance(chosen, ClosedForm):
+            raise InvalidOption(f"{chosen.name} solves for no change: it has no keys")
+        return cls(chosen, options, _knowledge(work, live))
+
+    def solvers(self) -> dict[int, Solver]:
+        """The solver of each layer; InvalidOption names the layer."""
+        return {layer: self._solver(layer) for layer in self.known}
+
+    def finish(self, layer: int, change: LowRank, weight: Tensor) -> LowRank | Tensor:
+        """What is written to a layer of a solver's change."""
+        return self.method.finish(change, weight, self.known[layer], self.options)
+
+    def values(
+        self, live: LiveModel, facts: Sequence[Fact], values: Sequence[TargetValue], z_layer: int
+    ) -> Sequence[TargetValue]:
+        """The target values as they are to be written."""
+        if not self.options.anchor:
+            return values
+        with live.unedited() as model:
+            return anchored(values, reference_norms(model, facts, z_layer))
+
+    def _solver(self, layer: int) -> Solver:
+        try:
+            return self.method.solver(self.known[layer], self.options)
+        except InvalidOption as error:
+            raise InvalidOption(f"layer {layer}: {error}") from None
+
+
+def chosen_of(work: Work) -> tuple[Method, MethodOptions]:
+    """The method that a stage's spec names, with its options."""
+    chosen = method(work.spec["method"])
+    return chosen, chosen.read({name: work.spec[name] for name in chosen.takes if name in work.spec})
+
+
+def _knowledge(work: Work, live: LiveModel) -> dict[int, Knowledge]:
+    """What the parents say of each edited layer, layers ascending."""
+    spaces = dict(read_null_space(work.lake, artifact) for artifact in work.many("null_space"))
+    means = dict(mean for artifact in work.many("second_moment") for mean in _means(work.lake, artifact))
+    return {n: Knowledge(spaces.get(n), means.get(n), live.original(n)) for n in sorted({*spaces, *means})}
+
+
+def _means(lake: Lake, artifact: str) -> Iterator[tuple[int, Tensor]]:
+    """(layer, C0) of merged moments."""
+    moments = read_moments(lake, artifact)
+    for layer in sorted(moments):  # each sum is let go once it is divided: those of wide layers fill gigabytes
+        yield layer, moments.pop(layer).mean()

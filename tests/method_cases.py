@@ -1,0 +1,115 @@
+"""Every method under some of its options, beside the formula that it must equal; used by the laws over the registry."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from oracle import literal, methods
+from torch import Tensor
+
+from editing.editors.batch import Solver
+from editing.editors.knowledge import Knowledge
+from editing.editors.method import ClosedForm
+from editing.editors.methods import method, options_of
+from editing.editors.options import MethodOptions
+from editing.linalg.null_space import NullSpace, Threshold
+from editing.linalg.spectrum import decompose
+from editing.models.editable import EditableModel
+from editing.models.moments import second_moments
+
+ALPHA = 20.0
+"""Beside few keys of a tiny model: as much as 15000 is beside those of a real one."""
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What a formula may read: residuals, keys, earlier keys or None, C0, P, the weight now and as it came."""
+
+    R: Tensor
+    K1: Tensor
+    Kp: Tensor | None
+    C0: Tensor
+    P: Tensor
+    W: Tensor
+    W0: Tensor
+
+
+Formula = Callable[[Problem], Tensor]
+
+
+@dataclass(frozen=True)
+class Case:
+    """A method, options given to it, the formula of its Δ, and how many facts it writes together."""
+
+    name: str
+    formula: Formula
+    given: dict[str, Any] = field(default_factory=dict)
+    facts: int | None = None
+
+    @property
+    def method(self) -> ClosedForm:
+        found = method(self.name)
+        assert isinstance(found, ClosedForm)
+        return found
+
+    @property
+    def options(self) -> MethodOptions:
+        return options_of(self.name, self.given)
+
+
+def memit(p: Problem, *, lam: float = 0.0, held: bool = False) -> Tensor:
+    return methods.memit_delta(p.R, p.K1, p.Kp if held else None, p.C0, ALPHA, lam)
+
+
+CASES = {
+    "alphaedit": Case("alphaedit", lambda p: literal.alphaedit_delta(p.R, p.K1, p.Kp, p.P, 1.0)),
+    "alphaedit, filtered": Case(
+        "alphaedit",
+        lambda p: methods.filtered_delta(literal.alphaedit_delta(p.R, p.K1, p.Kp, p.P, 1.0), p.W0, 0.3),
+        {"filter": 0.3},
+    ),
+    "memit": Case("memit", memit, {"alpha": ALPHA}),
+    "memit with λ": Case("memit", lambda p: memit(p, lam=3.0), {"alpha": ALPHA, "ridge": 3.0}),
+    "memit with previous keys": Case("memit", lambda p: memit(p, held=True), {"alpha": ALPHA, "previous_keys": True}),
+    "memit, projected": Case(
+        "memit", lambda p: methods.projected_delta(memit(p), p.P), {"alpha": ALPHA, "projected": True}
+    ),
+    "rome": Case("rome", lambda p: methods.rome_delta(p.R[:, 0], p.K1[:, 0], p.C0, 0.0), facts=1),
+    "rome with λ": Case(
+        "rome", lambda p: methods.rome_delta(p.R[:, 0], p.K1[:, 0], p.C0, 2.0), {"ridge": 2.0}, facts=1
+    ),
+    "rect": Case("rect", lambda p: methods.rect_delta(memit(p), p.W, 0.4), {"alpha": ALPHA}),
+    "rect, projected": Case(
+        "rect",
+        lambda p: methods.rect_delta(methods.projected_delta(memit(p), p.P), p.W, 0.7),
+        {"alpha": ALPHA, "projected": True, "keep": 0.7},
+    ),
+    "prune": Case("prune", lambda p: methods.prune_weight(p.W, memit(p), p.W0, 1.2) - p.W, {"alpha": ALPHA}),
+    "prune with previous keys": Case(
+        "prune",
+        lambda p: methods.prune_weight(p.W, memit(p, held=True), p.W0, 3.0) - p.W,
+        {"alpha": ALPHA, "previous_keys": True, "log_base": 3.0},
+    ),
+}
+"""Each by a name of its own."""
+
+
+def knowledge(model: EditableModel, layers: list[int]) -> dict[int, Knowledge]:
+    """All that can be known of a model's layers, from a few random windows."""
+    windows = [torch.randint(2, 70, (20,), generator=torch.Generator().manual_seed(n)).tolist() for n in range(12)]
+    means = {layer: moment.mean() for layer, moment in second_moments(model, layers, windows, 64).items()}
+    spaces = {n: NullSpace.from_spectrum(decompose(mean), Threshold("rank", 0.6)) for n, mean in means.items()}
+    return {n: Knowledge(spaces[n], means[n], model.weight(n).clone()) for n in layers}
+
+
+def solvers_of(case: Case, known: dict[int, Knowledge]) -> dict[int, Solver]:
+    """The method's solver for each layer."""
+    return {layer: case.method.solver(known[layer], case.options) for layer in known}
+
+
+def finisher(case: Case, known: dict[int, Knowledge]) -> Callable[[int, Any, Tensor], Any]:
+    """What the method does to each layer's change before it is written."""
+    return lambda layer, change, weight: case.method.finish(change, weight, known[layer], case.options)

@@ -1,0 +1,18 @@
+"""Settings of tiny runs, one for each method and some of its options."""
+
+from __future__ import annotations
+
+SETTINGS = {
+    "memit": ("edit.method=memit",),
+    "memit with previous keys": ("edit.method=memit", "edit.previous_keys=true", "edit.ridge=0.1"),
+    "memit, projected": ("edit.method=memit", "edit.projected=true"),
+    "rome": ("edit.method=rome", "edit.layers=[2]", "edit.batch_size=1", "requests.count=3", "edit.checkpoint_every=3"),
+    "rect": ("edit.method=rect", "edit.alpha=100"),
+    "prune, projected": ("edit.method=prune", "edit.alpha=1", "edit.projected=true", "edit.checkpoint_every=1"),
+    "ft": ("edit.method=ft", "edit.layers=[1, 2]", "edit.max_change=0.01", "edit.learning_rate=0.01"),
+    "alphaedit, anchored and filtered": ("edit.anchor=true", "edit.filter=0.3"),
+}
+"""Each by a name of its own."""
+
+SMALL = ("edit.batch_size=3", "evaluation.perplexity=false", 'evaluation.metrics=["efficacy"]')
+"""Two batches of three facts, and little that is measured."""
