@@ -16,8 +16,8 @@ FACTS = 20
 def tiny(folder: Path) -> Path:
     """What a reader has after `make demo`, with a tiny model in place of the default one.
 
-    specs/demo.toml and ./lake with its finished run; beside them the files that how-to pages speak of as the reader's
-    own: model/, articles.jsonl and my-facts.jsonl.
+    specs/demo.toml and ./lake with its finished run, specs/paper; beside them the files that how-to pages speak of as
+    the reader's own: model/, articles.jsonl and my-facts.jsonl.
     """
     folder.mkdir()
     model, articles, facts = folder / "model", folder / "articles.jsonl", folder / "specs" / "facts" / "starter.jsonl"
@@ -29,6 +29,7 @@ def tiny(folder: Path) -> Path:
     spec = tiny_world.SPEC.format(model=model, corpus=articles)
     spec = spec.replace('name = "tiny"', 'name = "demo"').replace('"facts.jsonl"', '"facts/starter.jsonl"')
     (folder / "specs" / "demo.toml").write_text(spec, encoding="utf-8")
+    shutil.copytree(ROOT / "specs" / "paper", folder / "specs" / "paper")
     # README calls the environment by its folder.
     (folder / ".venv").symlink_to(sys.prefix)
     tiny_world.run(folder / "specs" / "demo.toml", folder / "lake")
