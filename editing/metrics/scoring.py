@@ -11,7 +11,7 @@ from torch import Tensor
 from editing.errors import NonFinite
 from editing.models.editable import EditableModel
 from editing.models.head import Nll, losses
-from editing.models.rows import Prefix, Rows, run
+from editing.models.rows import Rows, left_by, run
 from editing.models.tokens import continuation
 
 
@@ -79,7 +79,7 @@ def _score_pass(
     tokens = [question.target[0] for _, question in flat]
     owners = list(range(len(flat)))
     if longer:
-        prefix = Prefix.of(cache, rows.mask)
+        prefix = left_by(model, cache, rows.mask)
         chosen = torch.tensor([flat[i][0] for i in longer], device=model.device)
         rest = run(
             model,

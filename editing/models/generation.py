@@ -11,7 +11,7 @@ from torch import Tensor
 
 from editing.errors import NonFinite
 from editing.models.editable import EditableModel
-from editing.models.rows import Prefix, Rows, run
+from editing.models.rows import Prefix, Rows, left_by, run
 from editing.models.tokens import encode
 
 Choice = Callable[[Tensor], list[int]]
@@ -140,7 +140,8 @@ def _continue(
             said[row] += [token] if left[row] and not ends else []
             left[row] = 0 if ends else max(0, left[row] - 1)
         progress(before - sum(left))
-        prefix = Prefix.of(cache, torch.cat([prefix.mask, rows.mask], dim=1))
+        prefix = left_by(model, cache, torch.cat([prefix.mask, rows.mask], dim=1))
+        cache = prefix.cache() or cache
         ids = torch.tensor(chosen, device=model.device)[:, None]
         rows, last = Rows(ids, torch.ones_like(ids)), (last[0], torch.zeros_like(last[1]))
     return said

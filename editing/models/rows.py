@@ -64,6 +64,15 @@ class Prefix:
         ]
         return Prefix(kept, self.mask)
 
+    def packed(self) -> Prefix:
+        """With padding first, so that slots are as far apart as their tokens: windows count slots."""
+        order = self.mask.argsort(dim=1, stable=True)
+
+        def sort(part: Tensor) -> Tensor:
+            return part.gather(2, order[:, None, :, None].expand_as(part))
+
+        return Prefix([(sort(k), sort(v)) for k, v in self.key_values], self.mask.gather(1, order))
+
     def cache(self) -> DynamicCache | None:
         """A fresh cache object for one forward pass (a pass grows its cache, never this prefix)."""
         return DynamicCache(self.key_values) if self.mask.shape[1] else None
@@ -147,7 +156,13 @@ def run_prefix(model: EditableModel, rows: Rows, on: Prefix | None = None) -> Pr
     visible[:, 0] = 1
     cache = on.cache() or DynamicCache()
     run(model, Rows(rows.ids, visible), prefix=on, cache=cache)
-    return Prefix.of(cache, torch.cat([on.mask, rows.mask], dim=1))
+    return left_by(model, cache, torch.cat([on.mask, rows.mask], dim=1))
+
+
+def left_by(model: EditableModel, cache: Any, mask: Tensor) -> Prefix:
+    """What passes left in a cache, packed where attention slides: its window is counted in slots, padded ones too."""
+    prefix = Prefix.of(cache, mask)
+    return prefix if getattr(model.model.config, "sliding_window", None) is None else prefix.packed()
 
 
 @contextmanager

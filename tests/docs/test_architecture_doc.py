@@ -63,6 +63,17 @@ def test_the_limits_speak_of_what_is_registered() -> None:
     """Whoever registers another family has a line to mend in Known limits; methods are in a page of their own."""
     limits = TEXT.partition("## Known limits")[2]
     assert "methods.md" in limits
-    spelled = {"llama": "Llama", "mistral": "Mistral", "qwen2": "Qwen2", "gpt2": "GPT-2", "gptj": "GPT-J"}
+    spelled = {
+        "llama": "Llama",
+        "mistral": "Mistral",
+        "qwen2": "Qwen2",
+        "qwen3": "Qwen3",
+        "gemma": "Gemma 1",
+        "phi": "Phi",
+        "phi3": "Phi-3",
+        "gpt2": "GPT-2",
+        "gptj": "GPT-J",
+        "gpt_neox": "GPT-NeoX",
+    }
     for family in families():
         assert all(spelled[name] in limits for name in family.model_types)

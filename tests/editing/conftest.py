@@ -13,19 +13,31 @@ from editing.models.editable import EditableModel
 from editing.models.loading import editable
 from editing.requests.record import EditRequest
 
+UNLIKE = ("gpt2", "gptj", "llama", "mistral")
+"""Architectures that differ in what matters to editing: weights' orientation, parallel layers, none of it, windows."""
+
+
+@pytest.fixture(params=UNLIKE)
+def tiny(request: pytest.FixtureRequest) -> EditableModel:
+    """A random model of unlike architectures in float64; four layers, width 32, keys of width 64."""
+    return _random(request.param)
+
 
 @pytest.fixture(params=sorted(FAMILIES))
-def tiny(request: pytest.FixtureRequest) -> EditableModel:
-    """A random model of each architecture in float64; four layers, width 32, keys of width 64."""
+def every(request: pytest.FixtureRequest) -> EditableModel:
+    """The same of each architecture: for what is to hold of a declaration."""
+    return _random(request.param)
+
+
+def _random(family: str) -> EditableModel:
     torch.manual_seed(11)
-    return editable(FAMILIES[request.param]().model, word_tokenizer())
+    return editable(FAMILIES[family]().model, word_tokenizer())
 
 
 @pytest.fixture
 def llama() -> EditableModel:
     """The Llama one alone, where the architecture does not matter."""
-    torch.manual_seed(11)
-    return editable(FAMILIES["llama"]().model, word_tokenizer())
+    return _random("llama")
 
 
 @pytest.fixture

@@ -14,8 +14,8 @@ M = 7
 
 
 @pytest.fixture
-def states(tiny: EditableModel) -> Tensor:
-    width = tiny.model.get_output_embeddings().weight.shape[1]
+def states(every: EditableModel) -> Tensor:
+    width = every.model.get_output_embeddings().weight.shape[1]
     return torch.randn(M, width, generator=torch.Generator().manual_seed(0), dtype=torch.float64) * 3
 
 
@@ -29,58 +29,58 @@ def _autograd(lost: Tensor, states: Tensor) -> Tensor:
 
 
 @pytest.mark.usefixtures("rows")
-def test_the_answers_loss(tiny: EditableModel, states: Tensor) -> None:
-    spread = log_probs(tiny, states.requires_grad_())
+def test_the_answers_loss(every: EditableModel, states: Tensor) -> None:
+    spread = log_probs(every, states.requires_grad_())
     tokens = spread.argmax(-1).clone()
     tokens[::2] = spread.argmin(-1)[::2]
     expected = -spread.gather(1, tokens[:, None])[:, 0]
     hit = torch.zeros(M, dtype=torch.bool)
-    found, gradient = losses_and_gradients(tiny, states, Nll(tokens, hit))
+    found, gradient = losses_and_gradients(every, states, Nll(tokens, hit))
     assert torch.allclose(found, expected, atol=1e-12)
-    assert torch.equal(found, losses(tiny, states, Nll(tokens)))
+    assert torch.equal(found, losses(every, states, Nll(tokens)))
     assert torch.allclose(gradient, _autograd(expected, states), atol=1e-12)
     assert hit.tolist() == [bool(i % 2) for i in range(M)]
-    other = losses_and_gradients(tiny, states, Nll(tokens.roll(1)))[1]
+    other = losses_and_gradients(every, states, Nll(tokens.roll(1)))[1]
     assert not torch.allclose(gradient, other, atol=1e-3)  # control
 
 
 @pytest.mark.usefixtures("rows")
-def test_the_distance_from_the_base(tiny: EditableModel, states: Tensor) -> None:
-    base = log_probs(tiny, states.roll(1, dims=0))
-    spread = log_probs(tiny, states.requires_grad_())
+def test_the_distance_from_the_base(every: EditableModel, states: Tensor) -> None:
+    base = log_probs(every, states.roll(1, dims=0))
+    spread = log_probs(every, states.requires_grad_())
     expected = (spread.exp() * (spread - base)).sum(-1)
-    found, gradient = losses_and_gradients(tiny, states, Divergence(base))
+    found, gradient = losses_and_gradients(every, states, Divergence(base))
     assert torch.allclose(found, expected, atol=1e-12)
     assert torch.allclose(gradient, _autograd(expected, states), atol=1e-12)
     assert float(gradient.norm()) > 1e-3  # control
-    assert float(losses(tiny, states, Divergence(spread.detach())).abs().max()) < 1e-12
+    assert float(losses(every, states, Divergence(spread.detach())).abs().max()) < 1e-12
 
 
 @pytest.mark.parametrize("narrow", [torch.float16, torch.bfloat16])
-def test_a_narrow_head_is_read_in_float32(tiny: EditableModel, states: Tensor, narrow: torch.dtype) -> None:
+def test_a_narrow_head_is_read_in_float32(every: EditableModel, states: Tensor, narrow: torch.dtype) -> None:
     tokens = torch.arange(M) + 4
-    exact, slope = losses_and_gradients(tiny, states, Nll(tokens))
-    tiny.model.get_output_embeddings().to(narrow)
-    found, gradient = losses_and_gradients(tiny, states.to(narrow), Nll(tokens))
+    exact, slope = losses_and_gradients(every, states, Nll(tokens))
+    every.model.get_output_embeddings().to(narrow)
+    found, gradient = losses_and_gradients(every, states.to(narrow), Nll(tokens))
     assert (found.dtype, gradient.dtype) == (torch.float32, narrow)
     assert torch.allclose(found.double(), exact, rtol=0.05, atol=0.05)
     assert torch.allclose(gradient.double(), slope, rtol=0.05, atol=0.05)
 
 
-def test_autocast_outside_changes_nothing(tiny: EditableModel, states: Tensor) -> None:
-    tiny.model.float()
+def test_autocast_outside_changes_nothing(every: EditableModel, states: Tensor) -> None:
+    every.model.float()
     wide, tokens = states.float(), torch.arange(M) + 4
-    plain = losses_and_gradients(tiny, wide, Nll(tokens))
+    plain = losses_and_gradients(every, wide, Nll(tokens))
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        inside = losses_and_gradients(tiny, wide, Nll(tokens))
-        narrow = tiny.logits(wide)
+        inside = losses_and_gradients(every, wide, Nll(tokens))
+        narrow = every.logits(wide)
     assert all(torch.equal(a, b) for a, b in zip(plain, inside, strict=True))
     assert narrow.dtype == torch.bfloat16  # control: autocast was at work
 
 
-def test_no_states_have_no_losses(tiny: EditableModel, states: Tensor) -> None:
+def test_no_states_have_no_losses(every: EditableModel, states: Tensor) -> None:
     nothing = Nll(torch.zeros(0, dtype=torch.int64))
-    assert losses(tiny, states[:0], nothing).shape == (0,)
-    found, gradient = losses_and_gradients(tiny, states[:0], nothing)
+    assert losses(every, states[:0], nothing).shape == (0,)
+    found, gradient = losses_and_gradients(every, states[:0], nothing)
     assert found.shape == (0,)
     assert gradient.shape == (0, states.shape[1])

@@ -81,7 +81,8 @@ def test_batches_equal_the_literal_formula(tiny: EditableModel, requests: list[E
         )
         for layer, (delta, K1) in wanted.items():
             assert torch.allclose(edits[layer].keys, K1, atol=1e-8)
-            assert float((tiny.weight(layer) - before[layer] - delta).norm() / delta.norm()) < 1e-7
+            # A target outside the window of its subject's last token leaves z* = h, and nothing to change.
+            assert float((tiny.weight(layer) - before[layer] - delta).norm()) < 1e-7 * float(delta.norm()) + 1e-12
             earlier = previous[layer]
             previous[layer] = K1 if earlier is None else torch.cat([earlier, K1], dim=1)
 

@@ -18,42 +18,42 @@ def split(model: EditableModel) -> tuple[Prefix, Rows]:
     return prefix, Rows.pad([s[n:] for s, n in zip(SEQUENCES, SPLITS, strict=True)])
 
 
-def test_suffixes_on_prefixes_equal_whole_rows(tiny: EditableModel) -> None:
-    prefix, suffix = split(tiny)
-    logits = tiny.logits(run(tiny, suffix, prefix=prefix))
+def test_suffixes_on_prefixes_equal_whole_rows(every: EditableModel) -> None:
+    prefix, suffix = split(every)
+    logits = every.logits(run(every, suffix, prefix=prefix))
     for row, (sequence, n) in enumerate(zip(SEQUENCES, SPLITS, strict=True)):
-        wanted = row_logits(tiny.model, sequence)[n:]
+        wanted = row_logits(every.model, sequence)[n:]
         assert torch.allclose(logits[row, : len(sequence) - n], wanted, atol=1e-9)
     other = Rows.pad([[20 + t for t in s[:n]] for s, n in zip(SEQUENCES, SPLITS, strict=True)])
-    changed = tiny.logits(run(tiny, suffix, prefix=run_prefix(tiny, other)))
+    changed = every.logits(run(every, suffix, prefix=run_prefix(every, other)))
     assert not torch.allclose(changed[0], logits[0], atol=1e-3)  # control: the prefix is really used
     assert torch.allclose(changed[1], logits[1], atol=1e-9)  # the row without a prefix does not care
 
 
 @pytest.mark.parametrize("layer", [1, 2, 3, 4])
-def test_entering_at_a_layer_with_what_it_received_changes_nothing(tiny: EditableModel, layer: int) -> None:
-    prefix, suffix = split(tiny)
-    with capture(tiny.layers[layer - 1], inputs=False) as seen:
-        whole = run(tiny, suffix, prefix=prefix)
-    assert torch.allclose(run(tiny, suffix, prefix=prefix, entering=(layer, seen[0])), whole, atol=1e-10)
-    assert not torch.allclose(run(tiny, suffix, prefix=prefix, entering=(layer, seen[0].flip(-1))), whole, atol=1e-3)
+def test_entering_at_a_layer_with_what_it_received_changes_nothing(every: EditableModel, layer: int) -> None:
+    prefix, suffix = split(every)
+    with capture(every.layers[layer - 1], inputs=False) as seen:
+        whole = run(every, suffix, prefix=prefix)
+    assert torch.allclose(run(every, suffix, prefix=prefix, entering=(layer, seen[0])), whole, atol=1e-10)
+    assert not torch.allclose(run(every, suffix, prefix=prefix, entering=(layer, seen[0].flip(-1))), whole, atol=1e-3)
 
 
-def test_stopping_after_a_layer_gives_its_output_and_leaves_the_model_whole(tiny: EditableModel) -> None:
+def test_stopping_after_a_layer_gives_its_output_and_leaves_the_model_whole(every: EditableModel) -> None:
     rows = Rows.pad(SEQUENCES)
-    before = list(tiny.layers)
-    with capture(tiny.layers[2], inputs=False) as seen:
-        run(tiny, rows, last=2)
-    assert torch.allclose(seen[0][0], layer_output(tiny.model, tiny.layers[2], SEQUENCES[0]), atol=1e-9)
-    assert list(tiny.layers) == before
-    with pytest.raises(IndexError), capture(tiny.layers[2], inputs=False):
-        run(tiny, Rows.pad([[10**6]]))  # a token that no embedding has
-    assert list(tiny.layers) == before
+    before = list(every.layers)
+    with capture(every.layers[2], inputs=False) as seen:
+        run(every, rows, last=2)
+    assert torch.allclose(seen[0][0], layer_output(every.model, every.layers[2], SEQUENCES[0]), atol=1e-9)
+    assert list(every.layers) == before
+    with pytest.raises(IndexError), capture(every.layers[2], inputs=False):
+        run(every, Rows.pad([[10**6]]))  # a token that no embedding has
+    assert list(every.layers) == before
 
 
-def test_selecting_and_repeating_prefixes(tiny: EditableModel) -> None:
-    prefix, suffix = split(tiny)
+def test_selecting_and_repeating_prefixes(every: EditableModel) -> None:
+    prefix, suffix = split(every)
     rows = torch.tensor([2, 0, 2])
     chosen = Rows(suffix.ids[rows], suffix.mask[rows])
-    whole, part = run(tiny, suffix, prefix=prefix), run(tiny, chosen, prefix=prefix.select(rows))
+    whole, part = run(every, suffix, prefix=prefix), run(every, chosen, prefix=prefix.select(rows))
     assert torch.allclose(part, whole[rows], atol=1e-9)

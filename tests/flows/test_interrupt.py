@@ -37,7 +37,8 @@ def test_an_interrupted_run(world: World, environment: dict[str, str], reference
                 process.send_signal(signal.SIGINT)
         process.wait(timeout=60)
     assert process.returncode == 130, said
-    assert said[-1].startswith("interrupted: "), said
+    # On a busy machine Prefect may add that it still sends events.
+    assert [line for line in said if line.startswith("interrupted: ")], said
     assert "Traceback" not in "".join(said)
     (row,) = editflow("runs", "--json", "--lake", lake).json
     assert row["status"] == "interrupted"

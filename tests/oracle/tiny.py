@@ -1,16 +1,39 @@
-"""Tiny random models in float64, one for each weight orientation, and where their parts are."""
+"""Tiny random models in float64, one for each declared architecture and its variants, and where their parts are."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
-from transformers import GPT2Config, GPT2LMHeadModel, GPTJConfig, GPTJForCausalLM, LlamaConfig, LlamaForCausalLM
+from transformers import (
+    GemmaConfig,
+    GemmaForCausalLM,
+    GPT2Config,
+    GPT2LMHeadModel,
+    GPTJConfig,
+    GPTJForCausalLM,
+    GPTNeoXConfig,
+    GPTNeoXForCausalLM,
+    LlamaConfig,
+    LlamaForCausalLM,
+    MistralConfig,
+    MistralForCausalLM,
+    Phi3Config,
+    Phi3ForCausalLM,
+    PhiConfig,
+    PhiForCausalLM,
+    Qwen2Config,
+    Qwen2ForCausalLM,
+    Qwen3Config,
+    Qwen3ForCausalLM,
+)
 
 from oracle.wide import widen
 
 VOCAB, HIDDEN, INNER = 200, 32, 64
+WINDOW = 4  # shorter than the rows of the tests, so that sliding windows show
 
 LLAMA = {
     "vocab_size": VOCAB,
@@ -41,7 +64,7 @@ def _parts(
 
 def llama() -> SimpleNamespace:
     model = widen(LlamaForCausalLM(LlamaConfig(**LLAMA)))
-    return _parts(model, model.model.layers, "down_proj", lambda mlp, x: mlp.act_fn(mlp.gate_proj(x)) * mlp.up_proj(x))
+    return _parts(model, model.model.layers, "down_proj", _gated)
 
 
 def gpt2() -> SimpleNamespace:
@@ -54,4 +77,71 @@ def gptj() -> SimpleNamespace:
     return _parts(model, model.transformer.h, "fc_out", lambda mlp, x: mlp.act(mlp.fc_in(x)))
 
 
-FAMILIES = {"llama": llama, "gpt2": gpt2, "gptj": gptj}
+def _gated(mlp: Any, x: Any) -> Any:
+    return mlp.act_fn(mlp.gate_proj(x)) * mlp.up_proj(x)
+
+
+def _like_llama(kind: Any, config: Any, **more: Any) -> SimpleNamespace:
+    model = widen(kind(config(**{**LLAMA, **more})))
+    return _parts(model, model.model.layers, "down_proj", _gated)
+
+
+def mistral() -> SimpleNamespace:
+    return _like_llama(MistralForCausalLM, MistralConfig, sliding_window=WINDOW)
+
+
+def qwen2() -> SimpleNamespace:
+    """The upper half of the layers with a sliding window, which Qwen2's configuration can ask for."""
+    return _like_llama(
+        Qwen2ForCausalLM, Qwen2Config, use_sliding_window=True, sliding_window=WINDOW, max_window_layers=2
+    )
+
+
+def qwen3() -> SimpleNamespace:
+    """Heads wider than their share of the hidden states, and normalised queries and keys."""
+    return _like_llama(Qwen3ForCausalLM, Qwen3Config, head_dim=16)
+
+
+def gemma() -> SimpleNamespace:
+    """Scaled embeddings, which are also the head."""
+    return _like_llama(GemmaForCausalLM, GemmaConfig, head_dim=16, pad_token_id=0)
+
+
+def phi3() -> SimpleNamespace:
+    """Gate and up-projection in one matrix."""
+
+    def key_of(mlp: Any, x: Any) -> Any:
+        gate, up = mlp.gate_up_proj(x).chunk(2, dim=-1)
+        return up * mlp.activation_fn(gate)
+
+    model = widen(Phi3ForCausalLM(Phi3Config(**LLAMA, sliding_window=WINDOW, pad_token_id=0)))
+    return _parts(model, model.model.layers, "down_proj", key_of)
+
+
+def phi() -> SimpleNamespace:
+    """Attention and MLP in parallel, half of each head turned, a head with a bias."""
+    config = PhiConfig(**LLAMA, qk_layernorm=True)
+    model = widen(PhiForCausalLM(config))
+    model.lm_head.bias.data.normal_()
+    return _parts(model, model.model.layers, "fc2", lambda mlp, x: mlp.activation_fn(mlp.fc1(x)))
+
+
+def gpt_neox(*, parallel: bool = True) -> SimpleNamespace:
+    config = {name: value for name, value in LLAMA.items() if name != "num_key_value_heads"}
+    model = widen(GPTNeoXForCausalLM(GPTNeoXConfig(**config, use_parallel_residual=parallel)))
+    return _parts(model, model.gpt_neox.layers, "dense_4h_to_h", lambda mlp, x: mlp.act(mlp.dense_h_to_4h(x)))
+
+
+FAMILIES = {
+    "llama": llama,
+    "mistral": mistral,
+    "qwen2": qwen2,
+    "qwen3": qwen3,
+    "gemma": gemma,
+    "phi3": phi3,
+    "phi": phi,
+    "gpt2": gpt2,
+    "gptj": gptj,
+    "gpt_neox": gpt_neox,
+    "gpt_neox sequential": partial(gpt_neox, parallel=False),
+}

@@ -1,0 +1,81 @@
+"""An edit of every declared architecture: the target becomes likelier, behind a BOS and whatever side is padded."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+from oracle import literal
+from oracle.rows import linear_inputs
+from tiny_words import facts_of, word_tokenizer
+
+from editing.editors.batch import Solver, edit_batch
+from editing.editors.facts import Fact
+from editing.editors.options import TargetValueOptions
+from editing.editors.target_values import optimise
+from editing.linalg.null_space import NullSpace
+from editing.linalg.solvers import ProjectedRidge
+from editing.models.editable import EditableModel
+from editing.models.rows import Rows, run, run_prefix
+from editing.requests.record import EditRequest
+
+OPTIONS = TargetValueOptions(learning_rate=0.3, steps=8, stop_at=0.0, tokens_per_pass=200)
+LAYER = 1
+
+
+@pytest.fixture
+def begun(every: EditableModel) -> EditableModel:
+    """A model whose texts begin with a token of their own and whose tokenizer pads on the left."""
+    tokenizer = word_tokenizer(bos=True)
+    tokenizer.padding_side, tokenizer.pad_token = "left", "<unk>"
+    return replace(every, tokenizer=tokenizer)
+
+
+def nlls(model: EditableModel, facts: list[Fact]) -> torch.Tensor:
+    found = [literal.score(model.model, fact.rows[0].ids, fact.rows[0].target)[0] for fact in facts]
+    return torch.tensor(found, dtype=torch.float64)
+
+
+def test_an_edit_makes_its_targets_likelier(begun: EditableModel, requests: list[EditRequest]) -> None:
+    facts = facts_of(begun, requests, ())
+    assert all(row.ids[0] == 1 for fact in facts for row in fact.rows)
+    values = optimise(begun, LAYER, facts, OPTIONS)
+    before = nlls(begun, facts)
+    still = [replace(v, z=v.z * 0 + at) for v, at in zip(values, unmoved(begun, facts), strict=True)]
+    edit_batch(begun, facts, still, solvers(begun, facts), LAYER)
+    assert torch.allclose(nlls(begun, facts), before, atol=1e-6)  # control: z* = h changes nothing
+    edit_batch(begun, facts, values, solvers(begun, facts), LAYER)
+    wanted = torch.tensor([value.nll for value in values], dtype=torch.float64)
+    assert float(wanted.mean()) < float(before.mean()) - 0.1
+    assert torch.allclose(nlls(begun, facts), wanted, atol=1e-3)
+
+
+def solvers(model: EditableModel, facts: list[Fact]) -> dict[int, Solver]:
+    """With the keys of all tokens but the subjects' last held, so that an edit does what its target values say."""
+    solver = ProjectedRidge(NullSpace.whole(model.key_width(LAYER)), 1e-9)
+    for fact in facts:
+        row = fact.rows[0]
+        ids = [*row.ids, *row.target[:-1]]
+        keys = linear_inputs(model.model, model.down_projection(LAYER), ids)
+        solver.extend(keys[[n for n in range(len(ids)) if n != row.lookup]].T)
+    return {LAYER: solver}
+
+
+def unmoved(model: EditableModel, facts: list[Fact]) -> list[torch.Tensor]:
+    return [value.z for value in optimise(model, LAYER, facts, replace(OPTIONS, steps=1))]
+
+
+def test_two_prefixes_and_a_suffix_equal_the_whole_row(every: EditableModel) -> None:
+    """Padded in three places, with rows longer than a sliding window."""
+    sequences = [list(range(3, 16)), list(range(20, 26)), list(range(40, 49))]
+    cuts = [(3, 9), (1, 2), (0, 5)]
+    first = run_prefix(every, Rows.pad([s[:a] for s, (a, _) in zip(sequences, cuts, strict=True)]))
+    second = run_prefix(every, Rows.pad([s[a:b] for s, (a, b) in zip(sequences, cuts, strict=True)]), first)
+    found = every.logits(
+        run(every, Rows.pad([s[b:] for s, (_, b) in zip(sequences, cuts, strict=True)]), prefix=second)
+    )
+    for row, (sequence, (_, b)) in enumerate(zip(sequences, cuts, strict=True)):
+        wanted = every.model(input_ids=torch.tensor([sequence]), use_cache=False).logits[0, b:]
+        assert torch.allclose(found[row, : len(wanted)], wanted, atol=1e-9)
+        assert not torch.allclose(found[row, : len(wanted)], wanted.roll(1, dims=0), atol=1e-3)  # control
