@@ -8,7 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from editing.metrics.columns import SCORED, available, cases, harmonic
+from editing.metrics.columns import HARMONIC, available, cases, harmonic
 from editing.metrics.panel import measure, prompt_count
 from editing.metrics.perplexity import perplexity, window_nll
 from storage.kinds import kind
@@ -61,11 +61,12 @@ def summarise(lake: Lake, evaluation: str) -> dict[str, dict[str, float]]:
         mine = [row for row in rows if row["metric"] == name]
         means = {column: fmean(values.values()) for column in available(mine) if (values := cases(mine, column))}
         summary[name] = {column: round(100 * mean, 2) for column, mean in means.items()}
-    joined = [summary.get(name, {}).get("success") for name in SCORED]
-    numbers = [value for value in joined if value is not None]
-    if len(numbers) == len(SCORED):
-        summary["score"] = {"harmonic": round(harmonic(numbers), 2)}
-    return summary
+    scores = {
+        score: round(harmonic([summary[name][figure] for name, figure in figures.items()]), 2)
+        for score, figures in HARMONIC.items()
+        if all(figure in summary.get(name, {}) for name, figure in figures.items())
+    }
+    return summary | ({"score": scores} if scores else {})
 
 
 def read_perplexity(lake: Lake, artifact: str) -> float:

@@ -76,12 +76,16 @@ def requests_stage(requests: Sequence[EditRequest], source: str) -> tuple[Stage,
 
 
 def questions_stage(requests: Sequence[EditRequest], roles: Iterable[str]) -> tuple[Stage, dict[str, Any]] | None:
-    """The stage that archives what a requests artifact has no column for, of the given ROLES; None for nothing."""
+    """The stage that archives what a requests artifact has no column for, of the given ROLES; None for nothing.
+
+    A question whose answer needs requests that are not among these is left out: nothing says yet what its answer is.
+    """
+    there = {r.request_id for r in requests}
     rows = [
         {"request": r.request_id, "role": role, "index": n, "prompt": q.prompt, "answers": list(q.answers)}
         for r in requests
         for role in roles
-        for n, q in enumerate(ROLES[role](r))
+        for n, q in enumerate(q for q in ROLES[role](r) if there.issuperset(q.needs))
     ]
     if not rows:
         return None

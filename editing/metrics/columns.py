@@ -63,8 +63,9 @@ COLUMNS: dict[str, Column] = {
                "tokens decoded and encoded anew one by one (editing/metrics/published.py); 0 to 1 a prompt"),
     )
 }  # fmt: skip
-SCORED = ("efficacy", "paraphrase", "neighbourhood")
-"""The metrics whose success the harmonic score joins."""
+_SCORED = dict.fromkeys(("efficacy", "paraphrase", "neighbourhood"), "success")
+HARMONIC = {"harmonic": _SCORED, "harmonic as published": _SCORED | {"neighbourhood": "success as published"}}
+"""The scores, each with the figures whose harmonic mean it is: {score: {metric: figure}}."""
 
 
 def cases(rows: Iterable[Row], column: str) -> dict[str, float]:

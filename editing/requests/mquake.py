@@ -1,8 +1,8 @@
 """MQuAKE (arXiv 2305.14795): chains of facts, and questions over several hops that the edited facts answer anew.
 
-Each of a case's rewrites is a request of its own, and its question a paraphrase. The questions over several hops need
-all rewrites of the case, so they are portability questions of the last one. Cases share rewrites: the same one is one
-request, with the questions of all its cases.
+Each of a case's rewrites is a request of its own, and its question a paraphrase. The questions over several hops are
+portability questions of the last one, and need all rewrites of the case: their answer holds only where all are edited.
+Cases share rewrites: the same one is one request, with the questions of all its cases.
 """
 
 from __future__ import annotations
@@ -24,14 +24,17 @@ def requests(where: str, record: Mapping[str, Any]) -> Iterator[EditRequest]:
         raise InvalidRequest(where, "field 'requested_rewrite' is not a list of objects", "see docs/requests.md")
     aliases = texts(where, record, "new_answer_alias")
     answers = [text(where, record, "new_answer"), *aliases]
-    asked = tuple(question(where, prompt, answers) for prompt in texts(where, record, "questions"))
-    for n, rewrite in enumerate(rewrites):
-        shape = {
-            "requested_rewrite": rewrite,
-            "paraphrase_prompts": list(texts(where, rewrite, "question", alone=True)),
-        }
-        made = counterfact.request(where, shape | {"relation": rewrite.get("relation_id", "")})
-        yield replace(made, portability=asked if n == len(rewrites) - 1 else ())
+    *earlier, last = (_rewrite(where, rewrite) for rewrite in rewrites)
+    needs = tuple(dict.fromkeys(made.request_id for made in earlier))
+    asked = (question(where, prompt, answers) for prompt in texts(where, record, "questions"))
+    yield from earlier
+    yield replace(last, portability=tuple(replace(one, needs=needs) for one in asked))
+
+
+def _rewrite(where: str, rewrite: Mapping[str, Any]) -> EditRequest:
+    prompts = list(texts(where, rewrite, "question", alone=True))
+    shape = {"requested_rewrite": rewrite, "paraphrase_prompts": prompts, "relation": rewrite.get("relation_id", "")}
+    return counterfact.request(where, shape)
 
 
 def joined(found: Iterator[tuple[str, EditRequest]]) -> Iterator[tuple[str, EditRequest]]:

@@ -14,10 +14,14 @@ _HALF = re.compile("[\ud800-\udfff]")
 
 @dataclass(frozen=True)
 class Question:
-    """A prompt with an answer of its own: the first one is scored, all of them count in what the model says freely."""
+    """A prompt with an answer of its own: the first one is scored, all of them count in what the model says freely.
+
+    `needs` are ids of the requests that must all be edited before the answer holds, beside the one that it belongs to.
+    """
 
     prompt: str
     answers: tuple[str, ...]
+    needs: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -78,10 +78,18 @@ class Course:
 
     @cached_property
     def scores(self) -> list[dict[str, Any]]:
-        """The evaluations' rows with `n`, the number of the state; a prompt once a state."""
+        """The evaluations' rows with `n`, the number of the state; a prompt once a state.
+
+        `edited` is what the model as it was has, which was asked all facts: a batch knows its own alone, and states
+        compare only where the same neighbours are left out.
+        """
         met: dict[tuple[Any, ...], dict[str, Any]] = {}
-        for n, row in self._at_states("evaluation"):
-            met.setdefault((n, row["request"], row["metric"], row["prompt_index"]), row | {"n": n})
+        edited: dict[tuple[str, ...], bool] = {}
+        for n, row in sorted(self._at_states("evaluation"), key=lambda found: found[0]):
+            key = (row["request"], row["metric"], row["prompt"])
+            if n == 0:
+                edited.setdefault(key, bool(row.get("edited")))
+            met.setdefault((n, *key), row | {"n": n, "edited": edited.get(key, bool(row.get("edited")))})
         return list(met.values())
 
     @cached_property

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from editing.metrics.columns import SCORED, harmonic
+from editing.metrics.columns import HARMONIC, harmonic
 from editing.metrics.intervals import Interval, mean_interval, ratio_interval, table_interval
 from editing.metrics.perplexity import perplexity
 from tasks.asked import asked
@@ -30,7 +30,8 @@ def before_after(course: Course) -> list[Row]:
                 first, second = ([100 * cases[request] for request in both] for cases in (before, after))
                 change = mean_interval([b - a for a, b in zip(first, second, strict=True)])
                 rows.append(_row(f"{metric} {column}", "%", mean_interval(first), mean_interval(second), change))
-    return rows + _score_row(course) + _perplexity_row(course) + beyond(course)
+    scores = [row for name, figures in HARMONIC.items() for row in _score_row(course, name, figures)]
+    return rows + scores + _perplexity_row(course) + beyond(course)
 
 
 def unavailable(course: Course) -> list[str]:
@@ -39,16 +40,18 @@ def unavailable(course: Course) -> list[str]:
     return [metric for metric in asked(course.record.spec) if metric not in has]
 
 
-def _score_row(course: Course) -> list[Row]:
+def _score_row(course: Course, name: str, figures: Mapping[str, str]) -> list[Row]:
     """The harmonic score, over the cases that have all three of its parts in both states."""
-    parts = [[course.cases(n, metric, "success") for metric in SCORED] for n in (0, course.last)]
+    if not all(figure in course.columns(metric) for metric, figure in figures.items()):
+        return []
+    parts = [[course.cases(n, metric, figure) for metric, figure in figures.items()] for n in (0, course.last)]
     both = [request for request in parts[0][0] if all(request in part for state in parts for part in state)]
     if not both:
         return []
     tables = [np.array([[100 * part[request] for part in state] for request in both]) for state in parts]
     before, after = (table_interval(table, _score) for table in tables)
     change = table_interval(np.hstack(tables), lambda rows: _score(rows[:, 3:]) - _score(rows[:, :3]))
-    return [_row("score harmonic", "%", before, after, change)]
+    return [_row(f"score {name}", "%", before, after, change)]
 
 
 def _score(rows: np.ndarray) -> float:

@@ -79,6 +79,7 @@ def test_mquake_asks_its_hops_of_the_last_rewrite() -> None:
     assert first.portability == ()
     assert [question.prompt for question in last.portability] == HOP["questions"]
     assert {question.answers for question in last.portability} == {("Spain", "España")}
+    assert {question.needs for question in last.portability} == {(first.request_id,)}
 
 
 def test_a_rewrite_of_two_cases_is_one_request_with_the_questions_of_both() -> None:
