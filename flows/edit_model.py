@@ -27,7 +27,7 @@ from storage.store import Lake
 from tasks.documents import describe_corpus, documents_stage
 from tasks.edits import CHECKPOINT, CHUNK, CONTEXTS, KEYS, STATE, TARGET_VALUES, WEIGHT_CHANGE, chunk_count
 from tasks.environment import environment
-from tasks.models import check_layers, check_window, identify
+from tasks.models import check_layers, check_place, check_window, identify
 from tasks.moments import MERGE, NULL_SPACE, SECOND_MOMENT, SPECTRUM, TOKENS, warn_of_small_corpus
 from tasks.requests import choose, load_requests, reordered
 from tasks.stage import recipe
@@ -53,6 +53,9 @@ def edit(spec: RunSpec, pipe: Pipeline) -> dict[str, Any]:
     ref, known = identify(pipe.lake, model.source, model.dtype, model.device, pipe.record.run_id, pipe.sound)
     about = pipe.lake.manifest(ref.id).about
     check_layers(about, spec.edit.layers, spec.edit.z_layer)
+    solves = isinstance(spec.edit.chosen, ClosedForm)
+    if solves:
+        check_place(about, spec.edit.layers, spec.edit.z_layer)
     check_window(about, spec.corpus.window)
     pipe.note("model", ref, reused=known, seconds=time.perf_counter() - started)
     documents = _documents(spec, pipe, corpus)
@@ -60,7 +63,6 @@ def edit(spec: RunSpec, pipe: Pipeline) -> dict[str, Any]:
     measures = Measures(spec, pipe, ref.id, chosen, documents, held_out, cases)
     before = measures.everywhere(ref.id, chosen, "before", "requests")
     knowledge = _knowledge(spec, pipe, documents, ref.id)
-    solves = isinstance(spec.edit.chosen, ClosedForm)
     contexts = {"contexts": pipe.run(CONTEXTS, recipe(spec.contexts), {"model": ref.id})} if solves else {}
     pipe.flush()
     state, batches = ref.id, []

@@ -172,6 +172,13 @@ def check_layers(about: Mapping[str, Any], layers: list[int], z_layer: int) -> N
         )
 
 
+def check_place(about: Mapping[str, Any], layers: list[int], z_layer: int) -> None:
+    """Raise InvalidOption where target values at the z layer do not say what the model's edited layers must give."""
+    from editing.models.family import check_target, family_of
+
+    check_target(family_of(str(about["model_type"])), layers, z_layer)
+
+
 def check_window(about: Mapping[str, Any], window: int) -> None:
     """Raise InvalidOption when a window of the corpus is longer than what the model can place."""
     positions = about.get("positions")

@@ -21,7 +21,7 @@ import pytest
 import torch
 from pyarrow import parquet
 from tokenizers import Tokenizer, models, pre_tokenizers
-from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+from transformers import Gemma2Config, Gemma2ForCausalLM, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from flows.cli import main
 from flows.edit_model import edit, use_threads
@@ -121,9 +121,9 @@ def make(folder: Path) -> World:
     return world
 
 
-def save_model(folder: Path, scale: float = 0.25) -> None:
-    """A random four-layer Llama, width 32, keys of width 64, with a tokenizer of one token a word."""
-    model = LlamaForCausalLM(LlamaConfig(**LLAMA))
+def save_model(folder: Path, scale: float = 0.25, model: Any = None) -> None:
+    """A random four-layer Llama, width 32, keys of width 64, with a tokenizer of one token a word; or another model."""
+    model = model or LlamaForCausalLM(LlamaConfig(**LLAMA))
     random = np.random.RandomState(7)
     with torch.no_grad():
         for name, weight in sorted(model.named_parameters()):
@@ -133,6 +133,12 @@ def save_model(folder: Path, scale: float = 0.25) -> None:
     tokenizer = Tokenizer(models.WordLevel({word: n for n, word in enumerate(WORDS)}, unk_token="<unk>"))
     tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
     PreTrainedTokenizerFast(tokenizer_object=tokenizer, unk_token="<unk>").save_pretrained(folder)
+
+
+def gemma2() -> Gemma2ForCausalLM:
+    """A tiny Gemma 2 with windows shorter than the prompts and a cap that is felt, for `save_model`."""
+    normed = {"head_dim": 16, "query_pre_attn_scalar": 16, "sliding_window": 6, "pad_token_id": 0}
+    return Gemma2ForCausalLM(Gemma2Config(**{**LLAMA, **normed}, final_logit_softcapping=8.0))
 
 
 def documents(count: int = 60, words: int = 50) -> list[dict[str, str]]:

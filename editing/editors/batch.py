@@ -15,6 +15,7 @@ from editing.editors.target_values import TargetValue
 from editing.errors import NonFinite
 from editing.linalg.solvers import LowRank
 from editing.models.editable import EditableModel
+from editing.models.family import check_target
 
 Finish = Callable[[int, LowRank, Tensor], LowRank | Tensor]
 """(layer, change, weight as it is) to what is written: a low-rank change, or the whole new weight."""
@@ -51,9 +52,11 @@ def edit_batch(
 
     For each layer: keys with the weights as they are now, residual of z* from the z layer's current output spread over
     the layers left, solve, `finish`, write. `values` stand in the order of `facts`. A layer's own and later updates do
-    not change its keys, so those returned are the ones later batches must preserve.
+    not change its keys, so those returned are the ones later batches must preserve. Raises InvalidOption for several
+    layers of a model that allows one (see check_target), and NonFinite.
     """
     layers = sorted(solvers)
+    check_target(model.family, layers, z_layer)
     walk = KeyWalk(model, facts, layers[0])
     targets = torch.stack([value.z for value in values], dim=1).to(torch.float64)
     edits: dict[int, LayerEdit] = {}

@@ -55,9 +55,10 @@ class KeyWalk:
         return (self._weights @ torch.cat(read).to(self._weights)).T
 
     def outputs(self, z_layer: int) -> Tensor:
-        """The z layer's output (d_out, n) float64 at the plain prompts, with the weights of now."""
-        hidden = self._through(self._plain, module_of=z_layer, inputs=False, last=z_layer)
-        return _at(hidden, self._plain.places).to("cpu", torch.float64).T
+        """What target values are compared with (d_out, n): float64, at the plain prompts, with the weights of now."""
+        with capture(self.model.target_place(z_layer), inputs=False) as seen:
+            self._run(self._plain, z_layer)
+        return _at(seen[0], self._plain.places).to("cpu", torch.float64).T
 
     def climb(self, layer: int) -> None:
         """Go to a higher layer, with the weights below it as they are now."""

@@ -1,8 +1,8 @@
 """Rows of facts from the subject's last token on: what is left to run once everything that no edit changes has run.
 
-δ is added at that one position of the z layer's output. It changes nothing before that position and nothing below that
-layer, so the prefix's attention keys and values and the z layer's output are computed once, and every step runs only
-the layers above on the suffix.
+δ is added at that one position of the z layer's output, or of its down-projection's where a norm follows. It changes
+nothing before that position and nothing below that layer, so the prefix's attention keys and values and the z layer's
+output are computed once, and every step runs only the layers above on the suffix.
 """
 
 from __future__ import annotations
@@ -25,11 +25,15 @@ a CPU. Decides only which facts share a pass."""
 
 @dataclass(frozen=True)
 class Suffixes:
-    """`each` suffix rows of every fact, fact by fact, on their prefixes; `hidden` (B, T, d) the z layer's output."""
+    """`each` suffix rows of every fact, fact by fact, on their prefixes; `hidden` (B, T, d) the z layer's output.
+
+    `at` (B, d) is what the module that target values are found for gives at the first position.
+    """
 
     prefix: Prefix
     rows: Rows
     hidden: Tensor
+    at: Tensor
     each: int
 
     @classmethod
@@ -39,20 +43,21 @@ class Suffixes:
         rest = [row.prefix[n:] for row, n in zip(rows, done, strict=True)]
         prefix = run_prefix(model, Rows.pad(rest, model.device), on)
         suffix = Rows.pad([row.suffix for row in rows], model.device)
-        with capture(model.layers[z_layer], inputs=False) as outputs:
+        place = model.target_place(z_layer)
+        with capture(model.layers[z_layer], inputs=False) as outputs, capture(place, inputs=False) as given:
             run(model, suffix, prefix=prefix, last=z_layer)
-        return cls(prefix.above(z_layer), suffix, outputs[0], each)
+        return cls(prefix.above(z_layer), suffix, outputs[0], given[0][:, 0], each)
 
     def of(self, facts: Tensor) -> Suffixes:
         """Only the rows of the facts at the given places."""
         chosen = (facts[:, None] * self.each + torch.arange(self.each, device=facts.device)).flatten()
         rows = Rows(self.rows.ids[chosen], self.rows.mask[chosen])
-        return Suffixes(self.prefix.select(chosen), rows, self.hidden[chosen], self.each)
+        return Suffixes(self.prefix.select(chosen), rows, self.hidden[chosen], self.at[chosen], self.each)
 
     def final(self, model: EditableModel, z_layer: int, delta: Tensor) -> Tensor:
         """Final hidden states (B, T, d) with each fact's δ (facts, d) added at the first position of its rows."""
         moved = delta.to(self.hidden.dtype).repeat_interleave(self.each, dim=0)
-        edited = self.hidden[:, :1] + moved[:, None]
+        edited = self.hidden[:, :1] + model.carried(z_layer, self.at, moved)[:, None]
         hidden = torch.cat([edited, self.hidden[:, 1:]], dim=1)
         return run(model, self.rows, prefix=self.prefix, entering=(z_layer + 1, hidden))
 

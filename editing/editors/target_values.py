@@ -1,4 +1,7 @@
-"""Target values z*: what the z layer should say at the subject's last token, for many facts at once."""
+"""Target values z*: what the z layer should say at the subject's last token, for many facts at once.
+
+Where a norm follows the layer's down-projection, it is what that module should give: `EditableModel.target_place`.
+"""
 
 from __future__ import annotations
 
@@ -209,7 +212,7 @@ class _Search:
     def __init__(self, problem: _Problem) -> None:
         self.problem, self.options = problem, problem.options
         # At least float32, also where the model is narrower: the squares of gradients are out of range there.
-        h = torch.cat([part.contexts.hidden[:: part.contexts.each, 0] for part in problem.passes])
+        h = torch.cat([part.contexts.at[:: part.contexts.each] for part in problem.passes])
         self.h = h.to(torch.promote_types(h.dtype, torch.float32))
         self.h_norm = self.h.norm(dim=-1)
         self.delta = torch.zeros_like(self.h, requires_grad=True)

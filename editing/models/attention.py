@@ -44,9 +44,11 @@ def _attend(
     value: Tensor,
     attention_mask: Tensor,
     scaling: float | None = None,
+    softcap: float | None = None,
     **_kwargs: Any,
 ) -> tuple[Tensor, None]:
-    """softmax(Q Kᵀ · scaling + mask) V, (B, T, heads, width), in float32 at least.
+    """softmax(Q Kᵀ · scaling + mask) V, (B, T, heads, width), in float32 at least; `softcap` c bounds scores x by
+    c · tanh(x / c) before the mask.
 
     `query` (B, heads, T, width); `key` and `value` (B, groups, S, width): the queries of the heads that share a group
     are taken as rows of one product; `attention_mask` (B, 1, T, S) is added.
@@ -57,6 +59,8 @@ def _attend(
         wide = torch.promote_types(torch.promote_types(query.dtype, key.dtype), torch.float32)
         rows = (query.to(wide) * (width**-0.5 if scaling is None else scaling)).reshape(batch, groups, -1, width)
         scores = (rows @ key.to(wide).transpose(-1, -2)).view(batch, groups, heads // groups, length, -1)
+        if softcap is not None:
+            scores = (scores / softcap).tanh() * softcap
         weights = (scores + attention_mask[:, :, None].to(wide)).softmax(-1)
         seen = weights.view(batch, groups, -1, key.shape[2]) @ value.to(wide)
     # Under autocast the next product narrows its input itself; a narrow model wants its own type.

@@ -44,6 +44,20 @@ class EditableModel:
         """The linear module whose input is the layer's key and whose output joins the residual stream."""
         return self.layers[layer].get_submodule(self.family.down_projection)
 
+    def target_place(self, layer: int) -> nn.Module:
+        """The module whose output target values are found for.
+
+        The layer, which the down-projection's change moves as it is; where a norm comes between, the down-projection.
+        """
+        return self.layers[layer] if self.family.norm_after is None else self.down_projection(layer)
+
+    def carried(self, layer: int, at: Tensor, delta: Tensor) -> Tensor:
+        """By what the layer's output moves (…, d) where δ (…, d) is added to the output `at` (…, d) of target_place."""
+        if self.family.norm_after is None:
+            return delta
+        norm = self.layers[layer].get_submodule(self.family.norm_after)
+        return norm(at + delta) - norm(at)  # type: ignore[no-any-return]
+
     def tensor_name(self, layer: int) -> str:
         """Name of the edited parameter in the model's state dict."""
         prefix = self.model.base_model_prefix
@@ -80,5 +94,7 @@ class EditableModel:
             self.replace(layer, change)
 
     def logits(self, hidden: Tensor) -> Tensor:
-        """The head on final hidden states (…, d) → (…, vocabulary)."""
-        return self.model.get_output_embeddings()(hidden)  # type: ignore[no-any-return]
+        """The head on final hidden states (…, d) → (…, vocabulary), capped where the architecture caps logits."""
+        logits: Tensor = self.model.get_output_embeddings()(hidden)
+        cap = getattr(self.model.config, self.family.logit_cap) if self.family.logit_cap else None
+        return logits if cap is None else (logits / cap).tanh() * cap

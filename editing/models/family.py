@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from editing.errors import UnknownFamily
+from editing.errors import InvalidOption, UnknownFamily
 
 
 @dataclass(frozen=True)
@@ -14,8 +14,10 @@ class Family:
 
     `layers` and `down_projection` are dotted paths below the base model and below one layer. `transposed` says that the
     parameter is (d_in, d_out), as in GPT-2's Conv1D, where a Linear holds (d_out, d_in). The residual
-    stream after a layer must be the layer's output and the down-projection must write into it unchanged.
+    stream after a layer must be the layer's output and the down-projection must write into it unchanged, or through
+    one norm, whose path below the layer is `norm_after`.
     `returns_tuple` says that a layer hands on (hidden states, attention weights) instead of the hidden states alone.
+    `logit_cap` names the value c of the configuration under which the head's logits x become c · tanh(x / c).
     """
 
     name: str
@@ -24,6 +26,8 @@ class Family:
     down_projection: str
     transposed: bool = False
     returns_tuple: bool = False
+    norm_after: str | None = None
+    logit_cap: str | None = None
 
 
 _FAMILIES = (
@@ -32,13 +36,20 @@ _FAMILIES = (
     Family("gptj", ("gptj",), "h", "mlp.fc_out", returns_tuple=True),
     Family("gpt_neox", ("gpt_neox",), "layers", "mlp.dense_4h_to_h"),
     Family("phi", ("phi",), "layers", "mlp.fc2"),
+    Family(
+        "gemma2",
+        ("gemma2", "gemma3_text"),
+        "layers",
+        "mlp.down_proj",
+        norm_after="post_feedforward_layernorm",
+        logit_cap="final_logit_softcapping",
+    ),
 )
 
-_NORM_AFTER = (
-    "normalises what its down-projection gives before it joins the residual stream, so a target value for the layer's "
-    "output is none for the down-projection; edit a model without that norm, such as Gemma 1, Llama or Qwen3"
-)
-_REFUSED = dict.fromkeys(("gemma2", "gemma3", "gemma3_text"), _NORM_AFTER)
+_REFUSED = {
+    "gemma3": "reads images beside text, and its layers lie below a part of their own; edit the text model alone "
+    "(model_type 'gemma3_text', as of Gemma 3 270M and 1B, or the language model saved by itself)",
+}
 """Known architectures that cannot be declared: what stands in the way, and what to do instead."""
 
 
@@ -60,3 +71,17 @@ def family_of(model_type: str) -> Family:
         "declare its model_type, the paths of its layers and down-projection, the weight's orientation and whether "
         "a layer returns a tuple as a Family in editing/models/family.py"
     )
+
+
+def check_target(family: Family, layers: Sequence[int], z_layer: int) -> None:
+    """Raise InvalidOption where target values at `z_layer` do not say what the weights of `layers` must give.
+
+    A norm after the down-projection makes a layer's part of a residual another than what its weight gives, so that no
+    residual can be spread over layers: the edited one is the one that the target value was found for.
+    """
+    if family.norm_after is not None and list(layers) != [z_layer]:
+        raise InvalidOption(
+            f"edit.layers = {list(layers)} with edit.z_layer = {z_layer}: a layer of {family.name} normalises what its "
+            "down-projection gives, so target values hold for that layer's down-projection alone and cannot be spread "
+            f"over layers; edit one layer and find them there, such as edit.layers = [{z_layer}]"
+        )

@@ -69,6 +69,8 @@ def test_the_limits_speak_of_what_is_registered() -> None:
         "qwen2": "Qwen2",
         "qwen3": "Qwen3",
         "gemma": "Gemma 1",
+        "gemma2": "Gemma 1, 2",
+        "gemma3_text": "Gemma 1, 2 and 3 (text)",
         "phi": "Phi",
         "phi3": "Phi-3",
         "gpt2": "GPT-2",

@@ -17,12 +17,13 @@ def tiny(folder: Path) -> Path:
     """What a reader has after `make demo`, with a tiny model in place of the default one.
 
     specs/demo.toml and ./lake with its finished run, specs/paper; beside them the files that how-to pages speak of as
-    the reader's own: model/, articles.jsonl and my-facts.jsonl.
+    the reader's own: model/, gemma/, articles.jsonl and my-facts.jsonl.
     """
     folder.mkdir()
     model, articles, facts = folder / "model", folder / "articles.jsonl", folder / "specs" / "facts" / "starter.jsonl"
     facts.parent.mkdir(parents=True)
     tiny_world.save_model(model)
+    tiny_world.save_model(folder / "gemma", model=tiny_world.gemma2())
     tiny_world.write_lines(articles, tiny_world.documents())
     tiny_world.write_lines(facts, tiny_world.records(FACTS))
     shutil.copy(facts, folder / "my-facts.jsonl")

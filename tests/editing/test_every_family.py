@@ -7,17 +7,18 @@ from dataclasses import replace
 import pytest
 import torch
 from oracle import literal
-from oracle.rows import linear_inputs
+from oracle.rows import added, layer_output, linear_inputs, row_logits
 from tiny_words import facts_of, word_tokenizer
 
 from editing.editors.batch import Solver, edit_batch
 from editing.editors.facts import Fact
 from editing.editors.options import TargetValueOptions
+from editing.editors.suffixes import Suffixes
 from editing.editors.target_values import optimise
 from editing.linalg.null_space import NullSpace
 from editing.linalg.solvers import ProjectedRidge
 from editing.models.editable import EditableModel
-from editing.models.rows import Rows, run, run_prefix
+from editing.models.rows import Prefix, Rows, run, run_prefix
 from editing.requests.record import EditRequest
 
 OPTIONS = TargetValueOptions(learning_rate=0.3, steps=8, stop_at=0.0, tokens_per_pass=200)
@@ -49,6 +50,24 @@ def test_an_edit_makes_its_targets_likelier(begun: EditableModel, requests: list
     wanted = torch.tensor([value.nll for value in values], dtype=torch.float64)
     assert float(wanted.mean()) < float(before.mean()) - 0.1
     assert torch.allclose(nlls(begun, facts), wanted, atol=1e-3)
+
+
+def test_a_delta_is_a_change_of_the_declared_places_output(every: EditableModel, requests: list[EditRequest]) -> None:
+    facts = facts_of(every, requests, ())
+    rows = [fact.rows[0] for fact in facts]
+    suffixes = Suffixes.build(every, LAYER, rows, Prefix.empty(len(rows), every.device), 1)
+    delta = torch.randn(suffixes.at.shape, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    found = every.logits(suffixes.final(every, LAYER, delta))
+    place = every.target_place(LAYER)
+    for n, row in enumerate(rows):
+        ids = [*row.prefix, *row.suffix]
+        before = row_logits(every.model, ids)
+        assert torch.allclose(suffixes.at[n], layer_output(every.model, place, ids)[row.lookup], atol=1e-9)
+        with added(place, row.lookup, delta[n]):
+            moved = row_logits(every.model, ids)
+        assert torch.allclose(found[n, : len(row.suffix)], moved[row.lookup :], atol=1e-9)
+        assert torch.allclose(moved[: row.lookup], before[: row.lookup], atol=1e-12)
+        assert not torch.allclose(moved[row.lookup :], before[row.lookup :], atol=1e-3)  # control
 
 
 def solvers(model: EditableModel, facts: list[Fact]) -> dict[int, Solver]:

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any
+from pathlib import Path
 
 import pytest
 import torch
 from oracle.rows import added, layer_output, row_logits
 from oracle.tiny import FAMILIES, LLAMA
-from oracle.wide import widen
 from tiny_words import word_tokenizer
-from transformers import Gemma2Config, Gemma2ForCausalLM, Gemma3ForCausalLM, Gemma3TextConfig
+from transformers import Gemma3Config
 
-from editing.errors import UnknownFamily
+from editing.errors import InvalidOption, UnknownFamily
 from editing.linalg.solvers import LowRank
 from editing.models.editable import EditableModel
-from editing.models.family import families, family_of
-from editing.models.loading import editable
+from editing.models.family import check_target, families, family_of
+from editing.models.loading import editable, load
 from editing.models.rows import Rows, capture, run
 
 IDS = [5, 9, 12, 30, 7]
@@ -28,31 +27,32 @@ def test_every_architecture_is_covered_here() -> None:
     assert {FAMILIES[name]().model.config.model_type for name in FAMILIES} == set(declared)
 
 
-def test_what_the_down_projection_gives_joins_the_layers_output_unchanged(every: EditableModel) -> None:
+def test_what_the_down_projection_gives_joins_the_layers_output_as_declared(every: EditableModel) -> None:
     assert torch.allclose(*_moved(every), atol=1e-9)
 
 
-@pytest.mark.parametrize(("kind", "config"), [(Gemma2ForCausalLM, Gemma2Config), (Gemma3ForCausalLM, Gemma3TextConfig)])
-def test_a_norm_after_the_down_projection_would_be_noticed(kind: Any, config: Any) -> None:
-    """The control of the test above, and why these are refused: neither layers nor a head that caps logits fit."""
+@pytest.mark.parametrize("name", ["gemma2", "gemma3_text"])
+def test_a_norm_after_the_down_projection_would_be_noticed(name: str) -> None:
+    """The control of the test above: declared as a plain Llama, neither layers nor a head that caps logits fit."""
     torch.manual_seed(11)
-    bare = widen(kind(config(**LLAMA, head_dim=16, pad_token_id=0, final_logit_softcapping=1.0)))
+    bare = FAMILIES[name]().model
     model = editable(bare, word_tokenizer(), family_of("llama"))
-    layer, added = _moved(model)
-    assert not torch.allclose(layer, added, atol=1e-3)
-    assert not torch.allclose(model.logits(run(model, Rows.pad([IDS])))[0], row_logits(bare, IDS), atol=1e-3)
-    with pytest.raises(UnknownFamily, match=f"'{bare.config.model_type}' normalises .*Gemma 1, Llama or Qwen3"):
-        editable(bare, word_tokenizer())
+    assert not torch.allclose(*_moved(model), atol=1e-3)
+    capped = bare.config.final_logit_softcapping is not None
+    same = torch.allclose(model.logits(run(model, Rows.pad([IDS])))[0], row_logits(bare, IDS), atol=1e-3)
+    assert same is not capped
+    assert capped is (name == "gemma2")
 
 
 def _moved(model: EditableModel) -> tuple[torch.Tensor, torch.Tensor]:
-    """By what a layer's output (T, d) moves, and what was added to its down-projection's output (T, d)."""
+    """By what a layer's output (T, d) moves with its down-projection's, and by what the declaration says it does."""
     delta = torch.zeros(len(IDS), 32, dtype=torch.float64)
     delta[2] = torch.randn(32, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     before = layer_output(model.model, model.layers[1], IDS)
+    at = layer_output(model.model, model.down_projection(1), IDS)
     with added(model.down_projection(1), 2, delta[2]):
         after = layer_output(model.model, model.layers[1], IDS)
-    return after - before, delta
+    return after - before, model.carried(1, at, delta)
 
 
 def test_key_times_weight_is_the_modules_output(every: EditableModel) -> None:
@@ -92,7 +92,23 @@ def test_adding_a_change_adds_it_to_the_layers_output(every: EditableModel) -> N
 
 
 def test_refusals() -> None:
-    with pytest.raises(UnknownFamily, match=r"'bert' has no declaration \(declared: gemma, gpt2, gpt_neox, ") as error:
+    with pytest.raises(UnknownFamily, match=r"'bert' has no declaration \(declared: gemma, gemma2, ") as error:
         family_of("bert")
     for part in ("model_type", "paths of its layers and down-projection", "orientation", "tuple", "family.py"):
         assert part in str(error.value)
+
+
+def test_a_model_that_sees_is_refused_by_name_before_its_weights_are_read(tmp_path: Path) -> None:
+    Gemma3Config(text_config={**LLAMA, "head_dim": 16}).save_pretrained(tmp_path)
+    with pytest.raises(UnknownFamily, match=r"'gemma3' reads images .*'gemma3_text'"):
+        load(tmp_path)
+
+
+def test_target_values_behind_a_norm_are_for_one_layer_alone() -> None:
+    for name in ("gemma2", "gemma3_text"):
+        with pytest.raises(InvalidOption, match=r"normalises .* edit one layer .*edit.layers = \[3\]"):
+            check_target(family_of(name), [2, 3], 3)
+        with pytest.raises(InvalidOption, match="edit one layer"):
+            check_target(family_of(name), [2], 3)
+        check_target(family_of(name), [3], 3)
+    check_target(family_of("llama"), [2, 3], 3)  # control: plain layers hand residuals on

@@ -8,6 +8,10 @@ from types import SimpleNamespace
 from typing import Any
 
 from transformers import (
+    Gemma2Config,
+    Gemma2ForCausalLM,
+    Gemma3ForCausalLM,
+    Gemma3TextConfig,
     GemmaConfig,
     GemmaForCausalLM,
     GPT2Config,
@@ -107,6 +111,28 @@ def gemma() -> SimpleNamespace:
     return _like_llama(GemmaForCausalLM, GemmaConfig, head_dim=16, pad_token_id=0)
 
 
+NORMED = {"head_dim": 16, "query_pre_attn_scalar": 16, "sliding_window": WINDOW, "pad_token_id": 0}
+
+
+def _normed(kind: Any, config: Any, **more: Any) -> SimpleNamespace:
+    """With norms after the down-projections, which are not all ones."""
+    parts = _like_llama(kind, config, **NORMED, **more)
+    for layer in parts.layers:
+        layer.post_feedforward_layernorm.weight.data.normal_(std=0.5)
+    return parts
+
+
+def gemma2() -> SimpleNamespace:
+    """Every other layer with a sliding window, scores and logits capped where that is felt."""
+    return _normed(Gemma2ForCausalLM, Gemma2Config, final_logit_softcapping=4.0, attn_logit_softcapping=2.0)
+
+
+def gemma3_text() -> SimpleNamespace:
+    """Normalised queries and keys, and angles of their own in the layers without a window; nothing capped."""
+    kinds = ["sliding_attention", "full_attention"] * 2
+    return _normed(Gemma3ForCausalLM, Gemma3TextConfig, layer_types=kinds)
+
+
 def phi3() -> SimpleNamespace:
     """Gate and up-projection in one matrix."""
 
@@ -138,6 +164,8 @@ FAMILIES = {
     "qwen2": qwen2,
     "qwen3": qwen3,
     "gemma": gemma,
+    "gemma2": gemma2,
+    "gemma3_text": gemma3_text,
     "phi3": phi3,
     "phi": phi,
     "gpt2": gpt2,
