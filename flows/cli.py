@@ -21,6 +21,7 @@ from flows.commands.report import report
 from flows.commands.requests import requests
 from flows.commands.run import run
 from flows.commands.scores import scores
+from flows.commands.tune import tune
 from flows.errors import UsageError
 from flows.output import print_line
 from storage.errors import StorageError
@@ -40,6 +41,7 @@ app = App(
 _COMMANDS = (
     fetch,
     run,
+    tune,
     read.runs,
     read.show,
     read.lineage,

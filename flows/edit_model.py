@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext, suppress
 from dataclasses import asdict
 from pathlib import Path
@@ -14,6 +14,7 @@ from prefect import flow
 
 from editing.editors.method import ClosedForm
 from editing.errors import first_line
+from editing.requests.record import EditRequest
 from flows.measures import Measures, questions
 from flows.output import lake_folder, print_line, report_stage
 from flows.pipeline import Pipeline, Report
@@ -29,7 +30,7 @@ from tasks.edits import CHECKPOINT, CHUNK, CONTEXTS, KEYS, STATE, TARGET_VALUES,
 from tasks.environment import environment
 from tasks.models import check_layers, check_place, check_window, identify
 from tasks.moments import MERGE, NULL_SPACE, SECOND_MOMENT, SPECTRUM, TOKENS, warn_of_small_corpus
-from tasks.requests import choose, load_requests, reordered
+from tasks.requests import choose, load_requests, reordered, unprobed
 from tasks.stage import recipe
 from tasks.terminal import quoted
 
@@ -40,32 +41,34 @@ def use_threads(spec: RunSpec) -> None:
         torch.set_num_threads(spec.threads)
 
 
-def edit(spec: RunSpec, pipe: Pipeline) -> dict[str, Any]:
-    """All stages of a run in order; returns its summary. Everything already in the lake is reused."""
-    source = spec.requests.source
-    found = load_requests(source, spec.requests.dataset, spec.requests.references)
-    wanted = spec.requests
-    chosen = reordered(choose(found, wanted.count, wanted.seed, source), wanted.order)
+def requested(spec: RunSpec) -> list[EditRequest]:
+    """The facts that a run edits, in its order."""
+    wanted, source = spec.requests, spec.requests.source
+    found = load_requests(source, wanted.dataset, wanted.references)
+    if wanted.skip:
+        found = unprobed(found, wanted.skip, wanted.seed)
+        source = f"{source} without what requests.skip leaves out"
+    return reordered(choose(found, wanted.count, wanted.seed, source), wanted.order)
+
+
+def edit(spec: RunSpec, pipe: Pipeline, facts: Sequence[EditRequest] | None = None) -> dict[str, Any]:
+    """All stages of a run in order; returns its summary. Everything already in the lake is reused.
+
+    Edits the facts given, or else those that the spec asks for.
+    """
+    chosen = requested(spec) if facts is None else facts
     cases = questions(spec)
     corpus = describe_corpus(spec.corpus.source)
-    started = time.perf_counter()
-    model = spec.model
-    ref, known = identify(pipe.lake, model.source, model.dtype, model.device, pipe.record.run_id, pipe.sound)
-    about = pipe.lake.manifest(ref.id).about
-    check_layers(about, spec.edit.layers, spec.edit.z_layer)
+    model = model_of(spec, pipe)
+    check_model(spec, pipe.lake.manifest(model).about)
+    documents, held_out = texts_of(spec, pipe, corpus, model)
+    measures = Measures(spec, pipe, model, chosen, documents, held_out, cases)
+    before = measures.everywhere(model, chosen, "before", "requests")
+    knowledge = knowledge_of(spec, pipe, documents, model)
     solves = isinstance(spec.edit.chosen, ClosedForm)
-    if solves:
-        check_place(about, spec.edit.layers, spec.edit.z_layer)
-    check_window(about, spec.corpus.window)
-    pipe.note("model", ref, reused=known, seconds=time.perf_counter() - started)
-    documents = _documents(spec, pipe, corpus)
-    held_out = _held_out(spec, pipe, documents, ref.id)
-    measures = Measures(spec, pipe, ref.id, chosen, documents, held_out, cases)
-    before = measures.everywhere(ref.id, chosen, "before", "requests")
-    knowledge = _knowledge(spec, pipe, documents, ref.id)
-    contexts = {"contexts": pipe.run(CONTEXTS, recipe(spec.contexts), {"model": ref.id})} if solves else {}
+    contexts = {"contexts": pipe.run(CONTEXTS, recipe(spec.contexts), {"model": model})} if solves else {}
     pipe.flush()
-    state, batches = ref.id, []
+    state, batches = model, []
     size = spec.edit.batch_size
     for number, start in enumerate(range(0, len(chosen), size), 1):
         facts = chosen[start : start + size]
@@ -81,6 +84,30 @@ def edit(spec: RunSpec, pipe: Pipeline) -> dict[str, Any]:
     after = measures.everywhere(state, chosen, "after", "requests")
     pipe.flush()
     return {"facts": len(chosen), "state": state, "before": before, "after": after, "batches": batches}
+
+
+def model_of(spec: RunSpec, pipe: Pipeline) -> str:
+    """The artifact that pins the model."""
+    started = time.perf_counter()
+    model = spec.model
+    ref, known = identify(pipe.lake, model.source, model.dtype, model.device, pipe.record.run_id, pipe.sound)
+    pipe.note("model", ref, reused=known, seconds=time.perf_counter() - started)
+    return ref.id
+
+
+def check_model(spec: RunSpec, about: Mapping[str, Any]) -> None:
+    """Raise InvalidOption for layers or windows that a pinned model does not have."""
+    check_layers(about, spec.edit.layers, spec.edit.z_layer)
+    if isinstance(spec.edit.chosen, ClosedForm):
+        check_place(about, spec.edit.layers, spec.edit.z_layer)
+    check_layers(about, spec.gathered, spec.gathered[-1], "corpus.layers")
+    check_window(about, spec.corpus.window)
+
+
+def texts_of(spec: RunSpec, pipe: Pipeline, corpus: dict[str, str], model: str) -> tuple[str, str]:
+    """The sampled documents, and the tokens of those held out."""
+    documents = _documents(spec, pipe, corpus)
+    return documents, _held_out(spec, pipe, documents, model)
 
 
 def _documents(spec: RunSpec, pipe: Pipeline, corpus: dict[str, str]) -> str:
@@ -109,12 +136,12 @@ def _held_out(spec: RunSpec, pipe: Pipeline, documents: str, model: str) -> str:
     return tokens
 
 
-def _knowledge(spec: RunSpec, pipe: Pipeline, documents: str, model: str) -> dict[str, Any]:
+def knowledge_of(spec: RunSpec, pipe: Pipeline, documents: str, model: str) -> dict[str, Any]:
     """What the method must know of each layer, as parents of a weight change by role; nothing else is made."""
     needs = spec.edit.chosen.needed(spec.edit.options)
     if not needs:
         return {}
-    moment = _second_moment(spec, pipe, documents, model)
+    moment = second_moment(spec, pipe, documents, model)
     found: dict[str, Any] = {}
     if "null_space" in needs:
         found["null_space"] = [_null_space(spec, pipe, moment, layer) for layer in spec.edit.layers]
@@ -123,7 +150,7 @@ def _knowledge(spec: RunSpec, pipe: Pipeline, documents: str, model: str) -> dic
     return found
 
 
-def _second_moment(spec: RunSpec, pipe: Pipeline, documents: str, model: str) -> str:
+def second_moment(spec: RunSpec, pipe: Pipeline, documents: str, model: str) -> str:
     """Tokens and moments of each partition, merged."""
     corpus, partitions = spec.corpus, spec.corpus.partitions
     parts = []
@@ -133,7 +160,7 @@ def _second_moment(spec: RunSpec, pipe: Pipeline, documents: str, model: str) ->
         cut = {"split": "moments", **place, "window": corpus.window, "tokens": share}
         tokens = pipe.run(TOKENS, cut, {"documents": documents, "model": model}, f"tokens {n + 1}")
         warn_of_small_corpus(pipe.lake.manifest(tokens))
-        one_pass = {**place, "layers": spec.edit.layers, "tokens_per_pass": corpus.tokens_per_pass}
+        one_pass = {**place, "layers": spec.gathered, "tokens_per_pass": corpus.tokens_per_pass}
         label = f"second moment {n + 1}"
         parts.append(pipe.run(SECOND_MOMENT, one_pass, {"tokens": tokens, "model": model}, label))
     merged = pipe.run(MERGE, {}, {"second_moment": parts}, "second moment")
@@ -141,9 +168,14 @@ def _second_moment(spec: RunSpec, pipe: Pipeline, documents: str, model: str) ->
     return merged
 
 
+def spectrum_of(pipe: Pipeline, moment: str, layer: int) -> str:
+    """The spectrum of a layer."""
+    return pipe.run(SPECTRUM, {"layer": layer}, {"second_moment": moment}, f"spectrum of layer {layer}")
+
+
 def _null_space(spec: RunSpec, pipe: Pipeline, moment: str, layer: int) -> str:
     """Spectrum and null space of a layer."""
-    spectrum = pipe.run(SPECTRUM, {"layer": layer}, {"second_moment": moment}, f"spectrum of layer {layer}")
+    spectrum = spectrum_of(pipe, moment, layer)
     return pipe.run(NULL_SPACE, recipe(spec.null_space), {"spectrum": spectrum}, f"null space of layer {layer}")
 
 
@@ -182,12 +214,12 @@ def _values(spec: RunSpec, pipe: Pipeline, parents: Mapping[str, str], facts: in
     return [pipe.run(TARGET_VALUES, {**cut, "chunk": n}, parents, name) for n, name in enumerate(names)]
 
 
-def _repaired(spec: RunSpec, pipe: Pipeline) -> dict[str, Any]:
+def repaired(spec: RunSpec, pipe: Pipeline, facts: Sequence[EditRequest] | None = None) -> dict[str, Any]:
     """`edit`, and again from the top for every payload found missing or damaged: all else is reused then."""
     tried: set[str] = set()
     while True:
         try:
-            return edit(spec, pipe)
+            return edit(spec, pipe, facts)
         except (MissingPayload, DamagedPayload) as error:
             if error.id in tried:
                 raise
@@ -195,17 +227,30 @@ def _repaired(spec: RunSpec, pipe: Pipeline) -> dict[str, Any]:
             pipe.forget(error.id, error)
 
 
-def record_run(spec: RunSpec, lake: Lake, spec_path: str | None, report: Report) -> RunRecord:
-    """Run a spec and record how it ended, however it ends; the spec's name then stands for its final state."""
+Work = Callable[[RunSpec, Pipeline], dict[str, Any]]
+
+
+def record_run(
+    spec: RunSpec,
+    lake: Lake,
+    spec_path: str | None,
+    report: Report,
+    work: Work = repaired,
+    kind: type[Pipeline] = Pipeline,
+) -> RunRecord:
+    """Run a spec and record how it ended, however it ends; the spec's name then stands for its final state.
+
+    `work` does what the run is for and returns its summary; `kind` of pipeline runs its stages.
+    """
     use_threads(spec)
     runs, catalog = Runs(lake.files), Catalog(lake)
     record = runs.start(spec.name, spec.model_dump(mode="json"), spec_path=spec_path, environment=environment())
-    pipe = Pipeline(lake, record, spec.model.device, report)
+    pipe = kind(lake, record, spec.model.device, report)
     outcome: Outcome = "failed"
     message, summary = "", dict[str, Any]()
     try:
         catalog.record_run(record)
-        summary = _repaired(spec, pipe)
+        summary = work(spec, pipe)
         outcome = "completed"
     except KeyboardInterrupt:
         outcome, message = "interrupted", "interrupted by the user"
@@ -220,7 +265,8 @@ def record_run(spec: RunSpec, lake: Lake, spec_path: str | None, report: Report)
             record = runs.finish(record, outcome, message=message, state=state, summary=summary, uses=uses)
             pipe.flush()
             catalog.record_run(record)
-    _point(Refs(lake.files), spec.name, record.state)
+    if record.state is not None:
+        _point(Refs(lake.files), spec.name, record.state)
     return record
 
 

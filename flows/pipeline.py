@@ -30,6 +30,8 @@ class Pipeline:
     device: str
     report: Report
     uses: dict[str, Use] = field(default_factory=dict)
+    prefix: str = ""
+    """What stands before the label of whatever is made or met from now on."""
     _flushed: set[str] = field(default_factory=set)
     _tasks: dict[Stage, Task[..., Any]] = field(default_factory=dict)
 
@@ -47,7 +49,12 @@ class Pipeline:
         """Take an artifact into the run's record and tell the user."""
         if ref.id in self.uses:
             return
-        use = Use(ref.id, label or stage, "reused" if reused else "created", 0.0 if reused else round(seconds, 3))
+        use = Use(
+            ref.id,
+            self.prefix + (label or stage),
+            "reused" if reused else "created",
+            0.0 if reused else round(seconds, 3),
+        )
         self.uses[ref.id] = use
         self.report(use, ref)
 

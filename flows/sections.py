@@ -61,6 +61,8 @@ class CorpusSection(Section):
     """Tokens that share a forward pass: bounds memory, moves the last bits."""
     held_out_tokens: Several = 4096
     """Tokens on which perplexity is measured, at most."""
+    layers: list[int] | None = Field(default=None, min_length=1)
+    """The layers whose moments are gathered, ascending, where more than those edited: one pass for many runs."""
 
 
 class RequestsSection(Section):
@@ -76,6 +78,8 @@ class RequestsSection(Section):
     """How many; all of them unless given. A larger count only adds to the end."""
     seed: Seed = 0
     """Of the choice, and of the order in which they are edited."""
+    skip: int = Field(default=0, ge=0, le=2**53 - 1)
+    """So many facts with neighbours, the first under `seed`, are left out, and all others about their subjects."""
     order: Seed | None = None
     """Another seed for the order of those that were chosen; without it the order is that of the choice."""
 

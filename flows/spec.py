@@ -54,7 +54,24 @@ class RunSpec(Section):
     def _check(self) -> RunSpec:
         if len(set(self.seeds)) != len(self.seeds):
             raise ValueError(f"seeds {self.seeds}: one stands there twice")
+        self._check_gathered()
         return self
+
+    @property
+    def gathered(self) -> list[int]:
+        """The layers whose second moments are gathered."""
+        return self.corpus.layers or self.edit.layers
+
+    def _check_gathered(self) -> None:
+        if self.corpus.layers is None:
+            return
+        if sorted(set(self.gathered)) != self.gathered or self.gathered[0] < 0:
+            raise ValueError(f"corpus.layers {self.gathered} must ascend from 0 without repeats")
+        if lacking := sorted(set(self.edit.layers) - set(self.gathered)):
+            raise ValueError(f"corpus.layers lacks {lacking} of edit.layers: add them, or leave corpus.layers out")
+        if "second_moment" in self.edit.chosen.needed(self.edit.options) and self.gathered != self.edit.layers:
+            # Such a method is given the moments whole, and edits what it has moments of.
+            raise ValueError(f"corpus.layers must be edit.layers for {self.edit.method}: leave it out")
 
     def each(self) -> list[RunSpec]:
         """The specs of single runs that this one stands for."""
@@ -86,7 +103,7 @@ def load_spec(path: Path, settings: Sequence[str] = ()) -> RunSpec:
     except (UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
         raise BadSpec(f"{path} is not a TOML file: {error}") from None
     for setting in settings:
-        _apply(raw, setting)
+        apply(raw, setting)
     spec = check_spec(raw, str(path))
     wanted = spec.requests
     given = {"source": wanted.source, "references": wanted.references}
@@ -143,7 +160,7 @@ def _keys_beside(path: Sequence[str]) -> list[str]:
     return list(names)
 
 
-def _apply(raw: dict[str, Any], setting: str) -> None:
+def apply(raw: dict[str, Any], setting: str) -> None:
     """Put `key.path=value` into the raw spec; the value is TOML, or text where it is not."""
     key, equals, text = setting.partition("=")
     if not equals or not key.strip():

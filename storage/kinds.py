@@ -121,6 +121,12 @@ _declare("answers", "what the model as it was and an edited state say after the 
          request=_TEXT, prompt=_TEXT, base=_TEXT, edited=_TEXT)  # fmt: skip
 _declare("report", "a run's report as one HTML page",
          page=_TEXT)  # fmt: skip
+_declare("trials", "settings that were tried on probe facts, what each gave in percent, held-out perplexity, and the "
+         "objective by which one was chosen; null where it was not measured, error says why a trial gave nothing",
+         trial=_I32, varied=_TEXT, layers=pa.list_(_I32), z_layer=_I32, ridge=_F64, learning_rate=_F64, clamp=_F64,
+         stop_at=_F64, steps=_I32, efficacy=_F64, paraphrase=_F64, neighbourhood=_F64, efficacy_accuracy=_F64,
+         paraphrase_accuracy=_F64, neighbourhood_accuracy=_F64, perplexity=_F64, perplexity_ratio=_F64,
+         objective=_F64, error=_TEXT, state=_TEXT)  # fmt: skip
 _declare("ability_cases", "questions about general ability as they are asked, and which option is right",
          set=_TEXT, case_id=_TEXT, prompt=_TEXT, options=_TEXTS, label=_TEXT)  # fmt: skip
 _declare("ability", "per question and way of asking: the right option and the one predicted (null: no answer), "

@@ -161,14 +161,15 @@ def _pin(lake: Lake, folder: Path, dtype: str, device: str, run: str | None) -> 
     return lake.write("model", VERSION, spec, {}, table, created_by=run, environment=environment(device), about=about)
 
 
-def check_layers(about: Mapping[str, Any], layers: list[int], z_layer: int) -> None:
+def check_layers(
+    about: Mapping[str, Any], layers: list[int], z_layer: int, keys: str = "edit.layers or edit.z_layer"
+) -> None:
     """Raise InvalidOption unless the model has the layers, in what was recorded when it was pinned."""
     depth = int(about["depth"])
     wrong = [layer for layer in [*layers, z_layer] if not 0 <= layer < depth]
     if wrong:
         raise InvalidOption(
-            f"edit.layers or edit.z_layer {sorted(set(wrong))} out of range: "
-            f"{Path(about['folder']).name} has layers 0…{depth - 1}"
+            f"{keys} {sorted(set(wrong))} out of range: {Path(about['folder']).name} has layers 0…{depth - 1}"
         )
 
 

@@ -46,6 +46,25 @@ def _references(source: str) -> dict[tuple[str, str], list[str]]:
     return found
 
 
+def probes(requests: Sequence[EditRequest], count: int, seed: int) -> list[EditRequest]:
+    """The first `count` that have neighbours, in the order shuffled by `seed`; fewer where there are not so many."""
+    return [request for request in choose(requests, None, seed, "") if _has_neighbours(request)][:count]
+
+
+def unprobed(requests: Sequence[EditRequest], count: int, seed: int) -> list[EditRequest]:
+    """The requests, in their order, without those probes and without all others about the probes' subjects."""
+    probed = {_subject(request) for request in probes(requests, count, seed)}
+    return [request for request in requests if _subject(request) not in probed]
+
+
+def _has_neighbours(request: EditRequest) -> bool:
+    return bool(request.neighborhood_prompts and request.target_true)
+
+
+def _subject(request: EditRequest) -> str:
+    return " ".join(request.subject.split()).casefold()
+
+
 def choose(requests: Sequence[EditRequest], count: int | None, seed: int, path: str | Path) -> list[EditRequest]:
     """The first `count` requests in an order shuffled by `seed`; a larger count only adds to the end."""
     if count is not None and count > len(requests):

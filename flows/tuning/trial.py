@@ -1,0 +1,147 @@
+"""Trials: a small edit of the probe facts through the stages of a run, and what it gave."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from pydantic import ValidationError
+
+from editing.errors import EditingError, first_line
+from editing.requests.record import EditRequest
+from flows.edit_model import repaired
+from flows.pipeline import Pipeline
+from flows.spec import RunSpec
+from flows.tuning.budget import Budget
+from flows.tuning.settings import Round, Setting, proposals
+from storage.runs import Use
+from storage.store import ArtifactRef, Manifest
+from tasks.evaluation import EVALUATION, PERPLEXITY, metric_spec
+from tasks.trials import TRIALS, measured
+
+OWN = frozenset({"target_values", "weight_change", "keys", "state", "evaluation", "perplexity"})
+"""Kinds that a trial makes for itself; those of the unedited model belong to all trials."""
+FAILED = float("-inf")
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A setting and what it gave. `own` is what it costs by itself, in seconds, without what trials share."""
+
+    number: int
+    varied: str
+    setting: Setting
+    own: float
+    figures: Mapping[str, float]
+    evaluation: str = ""
+    perplexity: str = ""
+    state: str = ""
+    error: str = ""
+
+    @property
+    def objective(self) -> float:
+        """By which the best is chosen; a trial that failed is the worst of all."""
+        return self.figures.get("objective", FAILED)
+
+    def recipe(self) -> dict[str, Any]:
+        """What the archive is told of it, beside the artifacts that it has made."""
+        return {"varied": self.varied, "error": self.error, **asdict(self.setting), "layers": list(self.setting.layers)}
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What all trials share: the spec that they turn, the probes, and the artifacts of the model as it came."""
+
+    spec: RunSpec
+    pipe: Pipeline
+    probes: Sequence[EditRequest]
+    model: str
+    documents: str
+    held_out: str
+    requests: str
+
+    def evaluation_of(self, state: str) -> str:
+        """The artifact in which a state was asked about the probes."""
+        how = metric_spec(self.spec.evaluation.metrics, published=self.spec.evaluation.published)
+        return EVALUATION.id(how, {"state": state, "requests": self.requests})
+
+    def perplexity_of(self, state: str) -> str:
+        """The artifact in which a state's held-out perplexity was measured."""
+        return PERPLEXITY.id({}, {"state": state, "documents": self.documents, "tokens": self.held_out})
+
+    @property
+    def base(self) -> tuple[str, str]:
+        """Evaluation and perplexity of the unedited model."""
+        return self.evaluation_of(self.model), self.perplexity_of(self.model)
+
+    def judge(self, number: int, varied: str, setting: Setting) -> Trial:
+        """Edit the probes under a setting and measure what came of it; one that cannot be edited with says why."""
+        seen, started = set(self.pipe.uses), time.monotonic()
+        self.pipe.prefix = f"trial {number}: "
+        try:
+            state = str(repaired(setting.on(self.spec), self.pipe, self.probes)["state"])
+        except (EditingError, ValidationError) as error:
+            return Trial(number, varied, setting, time.monotonic() - started, {}, error=first_line(error))
+        finally:
+            self.pipe.prefix = ""
+        new = [use for id_, use in self.pipe.uses.items() if id_ not in seen]
+        own = own_seconds(
+            time.monotonic() - started, [(use, self.pipe.lake.manifest(use.artifact)) for use in new], self.model
+        )
+        evaluation, perplexity = self.evaluation_of(state), self.perplexity_of(state)
+        found = measured(self.pipe.lake, evaluation, perplexity, self.base)
+        return Trial(number, varied, setting, own, found, evaluation, perplexity, state)
+
+    def archive(self, trials: Sequence[Trial]) -> ArtifactRef:
+        """Keep the table of trials in the lake, with what it was read from as its parents."""
+        done = [trial for trial in trials if not trial.error]
+        evaluation, perplexity = self.base
+        parents: dict[str, str | list[str]] = {
+            "requests": self.requests, "base_evaluation": evaluation, "base_perplexity": perplexity,
+            "evaluation": [t.evaluation for t in done], "perplexity": [t.perplexity for t in done],
+            "state": [t.state for t in done],
+        }  # fmt: skip
+        id_ = self.pipe.run(TRIALS, {"trials": [trial.recipe() for trial in trials]}, parents, "trials")
+        return self.pipe.lake.manifest(id_).ref
+
+
+def own_seconds(wall: float, new: Iterable[tuple[Use, Manifest]], model: str) -> float:
+    """What a trial costs by itself: its wall-clock time without the making of what trials share.
+
+    Where it found its own artifacts in the lake, what these once took counts, so that a scan that goes on reckons as
+    one that has just begun.
+    """
+    own = [(use, made) for use, made in new if _is_own(made, model)]
+    shared = [(use, made) for use, made in new if not _is_own(made, model)]
+    return max(wall - sum(use.seconds for use, _ in shared), sum(made.seconds for _, made in own))
+
+
+def _is_own(made: Manifest, model: str) -> bool:
+    measures_base = made.kind in {"evaluation", "perplexity"} and made.parents.get("state") == model
+    return made.kind in OWN and not measures_base
+
+
+def scan(bench: Bench, start: Setting, turns: Sequence[Round], budget: Budget) -> Iterator[Trial]:
+    """Trials one after the other, as long as the next one fits into the budget; always the first."""
+    course = proposals(start, turns)
+    proposal = next(course)
+    number = 1
+    while True:
+        trial = bench.judge(number, *proposal)
+        budget.own.append(trial.own)
+        yield trial
+        number += 1
+        try:
+            proposal = course.send(trial.objective)
+        except StopIteration:
+            return
+        if not budget.allows_another():
+            return
+
+
+def best_of(trials: Iterable[Trial]) -> Trial | None:
+    """The trial of the highest objective, the earliest of several; None where none came to an end."""
+    done = [trial for trial in trials if not trial.error]
+    return max(done, key=lambda trial: trial.objective) if done else None

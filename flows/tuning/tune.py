@@ -1,0 +1,181 @@
+"""The flow that finds a setting for a model: spectra → threshold → trials on probe facts → a spec and a table."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from prefect import flow
+
+from editing.linalg.suggestion import suggest
+from flows.edit_model import check_model, knowledge_of, model_of, record_run, second_moment, spectrum_of, texts_of
+from flows.errors import UsageError
+from flows.measures import Measures
+from flows.output import print_line, report_stage
+from flows.pipeline import Pipeline
+from flows.spec import RunSpec
+from flows.tuning.budget import Budget
+from flows.tuning.settings import Setting, rounds
+from flows.tuning.trial import Bench, Trial, best_of, scan
+from flows.tuning.wish import Split, Wish, check, draft, sized, split
+from flows.tuning.written import written
+from storage.files import Files
+from storage.runs import RunRecord
+from storage.store import Lake
+from tasks.documents import describe_corpus
+from tasks.edits import CONTEXTS
+from tasks.moments import read_spectrum
+from tasks.stage import recipe
+from tasks.terminal import quoted
+from tasks.trials import figures
+
+Rows = list[dict[str, Any]]
+
+
+@dataclass
+class Tuning:
+    """One scan in one lake. Its fields fill as it goes on, so that an interruption finds what there is."""
+
+    wish: Wish
+    budget: Budget
+    chosen: Split
+    say: Callable[[str], None]
+    trials: list[Trial] = field(default_factory=list)
+    free: Rows = field(default_factory=list)
+    before: dict[str, float] = field(default_factory=dict)
+    spec: RunSpec | None = None
+    artifact: str = ""
+
+    def work(self, draft: RunSpec, pipe: Pipeline) -> dict[str, Any]:
+        """All of it, for the record of the run; what was tried is kept even where it is interrupted."""
+        bench = self._bench(draft, pipe)
+        self.spec = bench.spec
+        depth = int(pipe.lake.manifest(bench.model).about["depth"])
+        report, pipe.report = pipe.report, lambda _use, _ref: None
+        try:
+            for trial in scan(bench, Setting.of(bench.spec), rounds(depth, self.wish.fixed), self.budget):
+                self.trials.append(trial)
+                self.say(told(trial))
+                pipe.flush()
+        finally:
+            pipe.report = report
+            self._keep(bench)
+        return {}
+
+    def _bench(self, draft: RunSpec, pipe: Pipeline) -> Bench:
+        """What all trials share: moments, spectra, null spaces, contexts, and the model as it is asked before."""
+        corpus = describe_corpus(draft.corpus.source)
+        model = model_of(draft, pipe)
+        about = pipe.lake.manifest(model).about
+        spec = sized(self.wish, draft, about)
+        check_model(spec, about)
+        documents, held_out = texts_of(spec, pipe, corpus, model)
+        measures = Measures(spec, pipe, model, self.chosen.probes, documents, held_out)
+        measures.everywhere(model, self.chosen.probes, "before", "requests")
+        spec = self._with_threshold(spec, pipe, second_moment(spec, pipe, documents, model))
+        candidates = spec.edit.model_copy(update={"layers": spec.gathered})
+        knowledge_of(spec.model_copy(update={"edit": candidates}), pipe, documents, model)
+        pipe.run(CONTEXTS, recipe(spec.contexts), {"model": model})
+        requests = measures.requests(self.chosen.probes, "requests")
+        bench = Bench(spec, pipe, self.chosen.probes, model, documents, held_out, requests)
+        self.before = figures(pipe.lake, bench.base[0])
+        pipe.flush()
+        return bench
+
+    def _with_threshold(self, spec: RunSpec, pipe: Pipeline, moment: str) -> RunSpec:
+        """The suggestion from the candidates' spectra, unless one was set; and what it leaves of each layer."""
+        spectra = {layer: spectrum_of(pipe, moment, layer) for layer in spec.gathered}
+        eigenvalues = {layer: read_spectrum(pipe.lake, id_)[1].eigenvalues for layer, id_ in spectra.items()}
+        chosen = spec.null_space if "null_space" in self.wish.given else suggest(list(eigenvalues.values()))
+        for layer, values in eigenvalues.items():
+            rank, width = chosen.rank(values), len(values)
+            self.free.append({"layer": layer, "width": width, "null space": rank, "free %": 100 * rank / width})
+        return spec.model_copy(update={"null_space": chosen})
+
+    def _keep(self, bench: Bench) -> None:
+        """The table in the lake, and the best setting as a file."""
+        best = best_of(self.trials)
+        if best is None:
+            return
+        self.artifact = bench.archive(self.trials).id
+        bench.pipe.flush()
+        text = written(self.wish, bench.spec, best, self.trials, self.free, self.chosen.unseen)
+        out = self.wish.out
+        check(self.wish)  # somebody may have put a file there meanwhile
+        Files(out.parent).put(out.name, text.encode())
+
+    def result(self, record: RunRecord) -> dict[str, Any]:
+        """All of it as JSON. Raises UsageError where no trial came to an end."""
+        best = best_of(self.trials)
+        if best is None or self.spec is None:
+            error = self.trials[0].error if self.trials else "no trial was made"
+            raise UsageError(f"no setting could be tried ({error}); set what is wrong with --set")
+        return {
+            "run": record.run_id, "spec": str(self.wish.out), "artifact": self.artifact, "best": best.number,
+            "threshold": {"rule": self.spec.null_space.rule, "value": self.spec.null_space.value, "layers": self.free},
+            "probes": [fact.request_id for fact in self.chosen.probes], "unseen": self.chosen.unseen,
+            "before": self.before, "trials": [row(trial) for trial in self.trials],
+        }  # fmt: skip
+
+
+def row(trial: Trial) -> dict[str, Any]:
+    """A trial for people and programs."""
+    return {
+        "trial": trial.number,
+        **trial.recipe(),
+        **trial.figures,
+        "own_s": round(trial.own, 2),
+        "state": trial.state,
+    }
+
+
+def told(trial: Trial) -> str:
+    """A trial in one line of markup."""
+    setting = trial.setting
+    layers = f"{setting.layers[0]}–{setting.layers[-1]}" if len(setting.layers) > 1 else str(setting.layers[0])
+    found = f"objective [bold]{trial.objective:.1f}[/]" if not trial.error else f"[red]{quoted(trial.error)}[/]"
+    return (
+        f"  trial {trial.number:2} {trial.varied:13} layers {layers:6} lr {setting.learning_rate:g} "
+        f"clamp {setting.clamp:g} stop {setting.stop_at:g} ridge {setting.ridge:g}: {found} [dim]{trial.own:.1f} s[/]"
+    )
+
+
+def tune(
+    wish: Wish,
+    lake: Lake,
+    kind: type[Pipeline] = Pipeline,
+    clock: Callable[[], float] = time.monotonic,
+    say: Callable[[str], None] = print_line,
+) -> dict[str, Any]:
+    """Find a setting and write its spec; returns what `--json` prints. `kind` of pipeline runs the stages.
+
+    Costs about the budget, or the shared work and one trial where these take longer. Raises UsageError and what a run
+    raises; after an interruption all trials that came to an end are kept, and the same wish goes on from there.
+    """
+    budget = Budget(60 * wish.minutes, clock)
+    check(wish)
+    spec = draft(wish)
+    tuning = Tuning(wish, budget, split(wish, spec.requests.dataset), say)
+    record = record_run(spec, lake, str(wish.out), report_stage, tuning.work, kind)
+    return tuning.result(record)
+
+
+@flow(name="tune-model", flow_run_name="{model}", validate_parameters=False)
+def tune_model(
+    model: str,
+    requests: str,
+    minutes: float,
+    lake: str,
+    facts: int,
+    corpus: str | None,
+    seed: int,
+    settings: Sequence[str],
+    out: str,
+) -> dict[str, Any]:
+    """`tune` as a flow in Prefect; the parameters are the command's."""
+    from pathlib import Path
+
+    wish = Wish(model, requests, minutes, facts, corpus, seed, tuple(settings), Path(out))
+    return tune(wish, Lake.open(lake))
