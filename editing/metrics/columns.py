@@ -63,8 +63,10 @@ COLUMNS: dict[str, Column] = {
                "tokens decoded and encoded anew one by one (editing/metrics/published.py); 0 to 1 a prompt"),
     )
 }  # fmt: skip
-_SCORED = dict.fromkeys(("efficacy", "paraphrase", "neighbourhood"), "success")
-HARMONIC = {"harmonic": _SCORED, "harmonic as published": _SCORED | {"neighbourhood": "success as published"}}
+SCORED = ("efficacy", "paraphrase", "neighbourhood")
+"""The metrics whose success the harmonic score joins."""
+_SUCCESS = dict.fromkeys(SCORED, "success")
+HARMONIC = {"harmonic": _SUCCESS, "harmonic as published": _SUCCESS | {"neighbourhood": "success as published"}}
 """The scores, each with the figures whose harmonic mean it is: {score: {metric: figure}}."""
 
 
