@@ -121,6 +121,8 @@ _declare("answers", "what the model as it was and an edited state say after the 
          request=_TEXT, prompt=_TEXT, base=_TEXT, edited=_TEXT)  # fmt: skip
 _declare("report", "a run's report as one HTML page",
          page=_TEXT)  # fmt: skip
+_declare("comparison", "what `editflow compare` writes of several runs: a page and tables, a file a row",
+         name=_TEXT, text=_TEXT)  # fmt: skip
 _declare("ability_cases", "questions about general ability as they are asked, and which option is right",
          set=_TEXT, case_id=_TEXT, prompt=_TEXT, options=_TEXTS, label=_TEXT)  # fmt: skip
 _declare("ability", "per question and way of asking: the right option and the one predicted (null: no answer), "
