@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -29,11 +30,15 @@ def lines(rows: Rows, value: str, title: str, styles: Styles, *, percent: bool =
     import altair as alt
 
     x = alt.X("edits:Q", title="edits", axis=alt.Axis(tickMinStep=1, format="d", tickCount=6))
-    y = alt.Y(f"{value}:Q", title=title, scale=_scale([float(row[value]) for row in rows], percent=percent))
+    scale, axis = _scale([float(row[value]) for row in rows], percent=percent)
+    y = alt.Y(f"{value}:Q", title=title, scale=scale, axis=axis)
     chart = _chart(rows, WIDTH, HEIGHT)
-    layers = [chart.mark_line(strokeWidth=2).encode(x=x, y=y, color=_colour(styles), strokeDash=_dash(styles))]
+    line = chart.mark_line().encode(
+        x=x, y=y, color=_colour(styles), strokeDash=_dash(styles), strokeWidth=_thickness(styles)
+    )
+    layers = [line]
     if len({row["edits"] for row in rows}) <= MOST_MARKS:
-        marks = chart.mark_point(size=42, filled=True, opacity=0.9)
+        marks = chart.mark_point(size=55, filled=True, opacity=1)
         layers.append(marks.encode(x=x, y=y, color=_colour(styles), shape=_shape(styles)))
     return svg(alt.layer(*layers).resolve_scale(color="shared"))
 
@@ -50,11 +55,13 @@ def key(styles: Styles) -> str:
     )  # fmt: skip
     x = alt.X("x:Q", axis=None, scale=alt.Scale(domain=[0, 1], nice=False))
     height = KEY_STEP * len(order)
-    line = _chart(ends, 46, height).mark_line(strokeWidth=2.5)
-    mark = _chart([{"label": label, "x": 0.5} for label in order], 46, height).mark_point(size=60, filled=True)
+    line = _chart(ends, 46, height).mark_line()
+    mark = _chart([{"label": label, "x": 0.5} for label in order], 46, height).mark_point(
+        size=95, filled=True, opacity=1
+    )
     return svg(
         alt.layer(
-            line.encode(x=x, y=y, color=_colour(styles), strokeDash=_dash(styles)),
+            line.encode(x=x, y=y, color=_colour(styles), strokeDash=_dash(styles), strokeWidth=_thickness(styles)),
             mark.encode(x=x, y=y, color=_colour(styles), shape=_shape(styles)),
         )
     )
@@ -66,13 +73,19 @@ def _chart(rows: Rows, width: int, height: int) -> alt.Chart:
     return alt.Chart(alt.InlineData(values=[dict(row) for row in rows]), width=width, height=height)
 
 
-def _scale(values: Sequence[float], *, percent: bool) -> alt.Scale:
+def _scale(values: Sequence[float], *, percent: bool) -> tuple[alt.Scale, alt.Axis]:
+    """The scale of an axis and what stands along it."""
     import altair as alt
 
     if percent:
-        return alt.Scale(domain=[0, 100])
-    positive = min(values) > 0
-    return alt.Scale(type="log") if positive and max(values) > SPREAD * min(values) else alt.Scale(zero=False)
+        return alt.Scale(domain=[0, 100]), alt.Axis(tickCount=5)
+    least, most = min(values), max(values)
+    if least > 0 and most > SPREAD * least:
+        powers = range(math.floor(math.log10(least)), math.ceil(math.log10(most)) + 1)
+        domain = [10.0 ** powers[0], 10.0 ** powers[-1]]
+        step = max(1, len(powers) // 6)  # a line for each power of ten, or for some of them
+        return alt.Scale(type="log", domain=domain), alt.Axis(values=[10.0**n for n in powers[::step]], format="~g")
+    return alt.Scale(zero=False), alt.Axis(tickCount=5)
 
 
 def _colour(styles: Styles) -> alt.Color:
@@ -87,6 +100,14 @@ def _dash(styles: Styles) -> alt.StrokeDash:
 
     scale = alt.Scale(domain=list(styles), range=[list(style.dash) for style in styles.values()])
     return alt.StrokeDash("label:N", scale=scale, legend=None)
+
+
+def _thickness(styles: Styles) -> alt.StrokeWidth:
+    """The first is the thickest: where lines lie on each other, those below can still be seen."""
+    import altair as alt
+
+    widths = [1.5 + 2.5 * (len(styles) - n - 1) / max(1, len(styles) - 1) for n in range(len(styles))]
+    return alt.StrokeWidth("label:N", scale=alt.Scale(domain=list(styles), range=widths), legend=None)
 
 
 def _shape(styles: Styles) -> alt.Shape:

@@ -61,8 +61,8 @@ class Group:
         return [entry for entry in self.entries if entry.courses]
 
     def styles(self) -> dict[str, Style]:
-        """How each row's line is drawn, whether or not it has one."""
-        return {entry.label: style(n) for n, entry in enumerate(self.entries)}
+        """How the line of each row that has one is drawn."""
+        return {entry.label: style(n) for n, entry in enumerate(self.entries) if entry.courses}
 
 
 def edits(course: Course) -> list[int]:

@@ -100,6 +100,17 @@ def grounds(group: Group, tables: Mapping[str, Mapping[str, Cell]]) -> list[tupl
     return found
 
 
+def shown_differences(rows: Sequence[Row], among: Sequence[Column]) -> tuple[list[str], dict[str, dict[str, Row]]]:
+    """(heads, {label: {head: row}}) of the differences in the main table's figures; score and perplexity have none."""
+    heads = {name: column.head for column in among for name in (column.figure, f"{column.figure} %")}
+    found: dict[str, dict[str, Row]] = {}
+    for row in rows:
+        if row["metric"] in heads:
+            found.setdefault(row["label"], {})[heads[row["metric"]]] = row
+    used = {head for cells in found.values() for head in cells}
+    return [column.head for column in among if column.head in used], found
+
+
 def differences(group: Group) -> list[Row]:
     """One row per row of the table but the first, and figure: paired with the first, case by case.
 

@@ -46,9 +46,11 @@ def _part(group: Group) -> Row:
         "differences": figures.differences(group),
     }
     named = {name: [{"group": group.title, **row} for row in rows] for name, rows in data.items()}
+    heads = figures.columns(list(tables.values()))
     shown = {
         "title": group.title, "entries": group.entries, "cells": tables,
-        "columns": figures.columns(list(tables.values())), "grounds": figures.grounds(group, tables),
+        "columns": heads, "apart": figures.shown_differences(data["differences"], heads),
+        "grounds": figures.grounds(group, tables),
         "seeds": max((len(entry.courses) for entry in group.done), default=0),
         "whole": data["table"], "first": group.done[0].label if group.done else "",
     }  # fmt: skip

@@ -46,7 +46,7 @@ def _shown(found: Interval) -> str:
     """A figure with half the width of its interval."""
     if found.low is None or found.high is None:
         return f"{found.value:.4g}"
-    return f"{found.value:.4g} ±{(found.high - found.low) / 2:.2g}"
+    return f"{found.value:.4g} ±{(found.high - found.low) / 2:.3g}"
 
 
 def _interval(row: Mapping[str, str], name: str) -> Interval:
