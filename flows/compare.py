@@ -91,9 +91,10 @@ def _grouped(contenders: Sequence[Contender]) -> list[tuple[str, Contender]]:
             if one.ground == ground]  # fmt: skip
 
 
-def _texts(one: Contender) -> dict[str, str]:
-    return {key: value if isinstance(value, str) else json.dumps(value, default=str)
-            for key, value in one.settings.items()}  # fmt: skip
+def _texts(one: Contender) -> list[list[str]]:
+    """What a variant sets, as pairs: a recipe keeps the order of lists alone."""
+    return [[key, value if isinstance(value, str) else json.dumps(value, default=str)]
+            for key, value in one.settings.items()]  # fmt: skip
 
 
 def _ended(spec: RunSpec, one: Contender, place: Lake) -> RunRecord | str:

@@ -96,7 +96,7 @@ def read_groups(lake: Lake, rows: Sequence[Mapping[str, Any]], parents: Parents)
 def _entry(lake: Lake, row: Mapping[str, Any], parents: Parents) -> Entry:
     runs = row["runs"]
     return Entry(
-        row["label"], row["name"], row["settings"],
+        row["label"], row["name"], dict(row["settings"]),
         {run["seed"]: _course(lake, run, parents[run["name"]]) for run in runs if "batches" in run},
         {run["seed"]: run["failed"] for run in runs if "failed" in run},
     )  # fmt: skip

@@ -28,9 +28,9 @@ COMPARISON = Stage("comparison", "comparison", 1, _comparison)
 def compare(lake: Lake, rows: Sequence[Mapping[str, Any]], parents: Parents) -> ArtifactRef:
     """The comparison of runs, made unless the lake has it.
 
-    `rows`: label, name, group (title), settings and runs of each row, a run being a name and a seed with its batches
-    (`described`) or with the reason why it `failed`. `parents`: the artifacts of each completed run by its name. Ids
-    and times of runs are no part of it, so the same runs made again are the same comparison.
+    `rows`: label, name, group (title), settings (pairs) and runs of each row, a run being a name and a seed with its
+    batches (`described`) or with the reason why it `failed`. `parents`: the artifacts of each completed run by its
+    name. Ids and times of runs are no part of it, so the same runs made again are the same comparison.
     """
     drawn_by = {name: version(name) for name in ("altair", "vl-convert-python", "jinja2")}
     return COMPARISON.perform(lake.uri, {"rows": list(rows), "drawn_by": drawn_by}, parents, {"device": "cpu"})
