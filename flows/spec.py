@@ -51,7 +51,7 @@ class RunSpec(Section):
     texts: GenerationOptions = GenerationOptions()
     ability: AbilitySection = AbilitySection()
     variants: list[Variant] = Field(default=[])
-    """`[[variants]]`: what `editflow compare` runs instead of the spec itself; `editflow run` refuses them."""
+    """For `editflow compare`: each with a `name`, perhaps a `label` for tables, and the keys that it sets otherwise."""
 
     @model_validator(mode="after")
     def _check(self) -> RunSpec:

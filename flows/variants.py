@@ -23,6 +23,8 @@ class Contender:
     """A row of a comparison: a spec with a variant's settings, which runs once for each of `runs`' seeds."""
 
     label: str
+    origin: str
+    """The name of the file's spec, without the variant's."""
     path: Path
     spec: RunSpec
     settings: Mapping[str, Any]
@@ -82,7 +84,7 @@ def _of_file(path: Path, settings: Sequence[str], seeds: Sequence[int] | None) -
     variants = raw.pop("variants", [])
     if not variants:
         spec = located(check_spec(raw, str(path)), path.parent)
-        yield Contender(spec.name, path, spec, {"edit.method": spec.edit.method})
+        yield Contender(spec.name, spec.name, path, spec, {"edit.method": spec.edit.method})
         return
     for variant in _checked(variants, path):
         given = variant.model_extra or {}
@@ -93,7 +95,7 @@ def _of_file(path: Path, settings: Sequence[str], seeds: Sequence[int] | None) -
         merged["name"] = f"{raw['name']}-{variant.name}" if isinstance(raw.get("name"), str) else raw.get("name")
         merged.pop("variants", None)
         spec = located(check_spec(merged, where), path.parent)
-        yield Contender(variant.label or variant.name, path, spec, dict(_flat(given)))
+        yield Contender(variant.label or variant.name, str(raw["name"]), path, spec, dict(_flat(given)))
 
 
 def _checked(variants: Any, path: Path) -> list[Variant]:

@@ -47,7 +47,7 @@ def compare(
 
     files, numbers = [spec, *more], read_seeds(seeds)
     contenders = read_contenders(files, set_ or (), numbers)
-    target = _folder(out, contenders[0].spec.name if len(contenders) == 1 else files[0].stem)
+    target = _folder(out, contenders[0].origin)
     from flows import server
 
     server.prepare()
