@@ -14,6 +14,7 @@ from cyclopts import App, CycloptsError
 from editing.errors import EditingError
 from flows.commands import read
 from flows.commands.ask import ask
+from flows.commands.compare import compare
 from flows.commands.completion import completion
 from flows.commands.doctor import doctor
 from flows.commands.fetch import fetch
@@ -47,6 +48,7 @@ _COMMANDS = (
     read.lineage,
     read.query,
     scores,
+    compare,
     ask,
     report,
     requests,

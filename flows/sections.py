@@ -200,3 +200,14 @@ class AbilitySection(Section):
             ability_set(name)
         check_ways(self.ways)
         return self
+
+
+class Variant(Section):
+    """A row of a comparison: the spec with some of its keys set otherwise, such as `edit.method = "memit"`."""
+
+    model_config = ConfigDict(extra="allow")
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$", max_length=40)
+    """What its run is called, behind the spec's name."""
+    label: str = Field(default="", max_length=60)
+    """What tables and pictures call it; its name unless given."""

@@ -27,6 +27,7 @@ from flows.sections import (
     RequestsSection,
     Section,
     Seed,
+    Variant,
 )
 
 
@@ -49,6 +50,8 @@ class RunSpec(Section):
     evaluation: EvaluationSection = EvaluationSection()
     texts: GenerationOptions = GenerationOptions()
     ability: AbilitySection = AbilitySection()
+    variants: list[Variant] = Field(default=[])
+    """For `editflow compare`: each with a `name`, perhaps a `label` for tables, and the keys that it sets otherwise."""
 
     @model_validator(mode="after")
     def _check(self) -> RunSpec:
@@ -90,8 +93,18 @@ def load_spec(path: Path, settings: Sequence[str] = ()) -> RunSpec:
 
     A relative request file is looked for beside the spec first, then from the working folder.
     """
+    raw = read_toml(path)
+    for setting in settings:
+        apply(raw, setting)
+    if raw.get("variants"):
+        raise BadSpec(f"{path} has variants, which are for comparing: say `editflow compare`, or remove [[variants]]")
+    return located(check_spec(raw, str(path)), path.parent)
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """What a spec file says, unchecked. Raises BadSpec with one line."""
     try:
-        raw = tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         near = difflib.get_close_matches(path.name, [p.name for p in path.parent.glob("*.toml")], n=1)
         hint = f"; did you mean {path.parent / near[0]}?" if near else "; the specs to start from are in specs/"
@@ -102,12 +115,13 @@ def load_spec(path: Path, settings: Sequence[str] = ()) -> RunSpec:
         raise BadSpec(f"{path} cannot be read: {error.strerror}; check the path and its permissions") from None
     except (UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
         raise BadSpec(f"{path} is not a TOML file: {error}") from None
-    for setting in settings:
-        apply(raw, setting)
-    spec = check_spec(raw, str(path))
+
+
+def located(spec: RunSpec, folder: Path) -> RunSpec:
+    """The spec with its request files looked for in a folder first."""
     wanted = spec.requests
     given = {"source": wanted.source, "references": wanted.references}
-    found = {name: _beside(path.parent, value) for name, value in given.items() if value is not None}
+    found = {name: _beside(folder, value) for name, value in given.items() if value is not None}
     return spec.model_copy(update={"requests": wanted.model_copy(update=found)})
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from editing.metrics.intervals import mean_interval
@@ -10,6 +11,7 @@ from tasks.report.beyond import at_the_end
 from tasks.report.course import Course
 
 Row = dict[str, Any]
+Pairs = dict[str, tuple[float, float]]
 SAME = ("prompt", "subject", "target_new", "target_true")
 
 
@@ -19,26 +21,31 @@ def paired(one: Course, other: Course) -> list[Row]:
     `difference` is the mean over cases of other − one with its 95 % bootstrap interval, which rests on pairs and is
     narrower than the runs' own intervals suggest. Raises NothingToCompare when no case is in both.
     """
+    return [row_of(name, list(both.values())) for name, both in pairs(one, other).items()]
+
+
+def pairs(one: Course, other: Course) -> dict[str, Pairs]:
+    """{figure with its unit: {case: (one, other)}} of what `paired` compares."""
     shared = [r for r, row in one.requests.items() if r in other.requests and _same(row, other.requests[r])]
     if not shared:
         raise NothingToCompare(one.record.run_id, other.record.run_id)
-    rows = []
+    found: dict[str, Pairs] = {}
     for metric in one.metrics:
         figures = one.columns(metric) if metric in other.metrics else []
         for figure in (name for name in figures if name in other.columns(metric)):
             first, second = (course.cases(course.last, metric, figure) for course in (one, other))
-            both = [(100 * first[r], 100 * second[r]) for r in shared if r in first and r in second]
-            if both:
-                rows.append(_row(f"{metric} {figure} %", both))
+            found[f"{metric} {figure} %"] = {
+                r: (100 * first[r], 100 * second[r]) for r in shared if r in first and r in second
+            }
     theirs = at_the_end(other)
     for name, ours in at_the_end(one).items():
-        both = [(value, theirs[name][case]) for case, value in ours.items() if case in theirs.get(name, {})]
-        if both:
-            rows.append(_row(name, both))
-    return rows
+        both = theirs.get(name, {})
+        found[name] = {case: (value, both[case]) for case, value in ours.items() if case in both}
+    return {name: both for name, both in found.items() if both}
 
 
-def _row(metric: str, both: list[tuple[float, float]]) -> Row:
+def row_of(metric: str, both: Sequence[tuple[float, float]]) -> Row:
+    """The means of both, the interval of the difference, and how many cases are better and worse in the other."""
     apart = [b - a for a, b in both]
     return {
         "metric": metric, "cases": len(both),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+from functools import cache
 from importlib.metadata import version
 from typing import Any
 
@@ -22,5 +23,11 @@ def environment(device: str = "cpu") -> dict[str, Any]:
         "system": platform.system(),
         "threads": torch.get_num_threads(),
         "device": device,
-        **{name: version(name) for name in PACKAGES},
+        **_versions(),
     }
+
+
+@cache
+def _versions() -> dict[str, str]:
+    """Read once: it takes longer than many a small stage."""
+    return {name: version(name) for name in PACKAGES}

@@ -47,6 +47,21 @@ def ratio_interval(above: Sequence[float], below: Sequence[float]) -> Interval:
     return Interval(value, float(found.low), float(found.high))
 
 
+def runs_interval(runs: Sequence[float], bounds: tuple[float, float] | None = None) -> Interval:
+    """The mean over at least one run with Student's 95 % t interval, within the `bounds` that a figure cannot leave.
+
+    Two or three runs say little, and the interval is as wide as that.
+    """
+    from scipy.stats import sem, t
+
+    value = float(np.mean(runs))
+    if len(runs) < 2:
+        return Interval(value, None, None)
+    reach = float(t.ppf(0.975, len(runs) - 1) * sem(runs))
+    least, most = bounds or (-np.inf, np.inf)
+    return Interval(value, max(value - reach, least), min(value + reach, most))
+
+
 def table_interval(cases: np.ndarray, statistic: Callable[[np.ndarray], float]) -> Interval:
     """A statistic of a table with a row a case, such as the harmonic mean of its columns' means; rows are resampled."""
     from scipy.stats import bootstrap

@@ -9,13 +9,16 @@ from datetime import datetime
 from difflib import SequenceMatcher
 from importlib.resources import files
 from pathlib import PurePath
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from editing.metrics.intervals import Interval
 from tasks.report import charts, results, spaces, work
 from tasks.report.course import Course
 from tasks.report.pictures import draw
 from tasks.terminal import safe
+
+if TYPE_CHECKING:
+    from jinja2 import Template
 
 LONGEST = 300
 """Characters of a text that are shown; of longer ones the page tells how long they are."""
@@ -24,20 +27,25 @@ WORST = 12
 
 def render(course: Course, answers: Iterable[Mapping[str, Any]]) -> str:
     """The page of a completed run. `answers` are rows of the kind of that name."""
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    world = Environment(
-        loader=PackageLoader("tasks.report", ""), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
-        lstrip_blocks=True,
-    )  # fmt: skip
-    world.filters |= {"shown": shown, "number": number, "interval": interval}
     script = files("tasks.report").joinpath("report.js").read_text(encoding="utf-8")
     style = files("tasks.report").joinpath("report.css").read_text(encoding="utf-8")
     # Only this very script may run, whatever the texts of requests hold, and nothing may be fetched.
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    return world.get_template("report.html").render(
+    return template("tasks.report", "report.html").render(
         script=script, style=style, digest=digest, run=course.record, **content(course, answers)
     )
+
+
+def template(package: str, name: str) -> Template:
+    """A page's template in a package: every text is escaped, and a name that is not given is an error."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    world = Environment(
+        loader=PackageLoader(package, ""), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
+        lstrip_blocks=True,
+    )  # fmt: skip
+    world.filters |= {"shown": shown, "number": number, "interval": interval}
+    return world.get_template(name)
 
 
 def content(course: Course, answers: Iterable[Mapping[str, Any]]) -> dict[str, Any]:

@@ -128,6 +128,8 @@ def stages() -> str:
     from tiny_measures import everything
 
     from storage.store import Lake
+    from tasks.comparing.entries import described, sources
+    from tasks.comparing.stages import compare
     from tasks.report.stages import report
 
     with tempfile.TemporaryDirectory() as folder:
@@ -135,18 +137,28 @@ def stages() -> str:
         run = tiny_world.record_directly(world.spec, Path(folder) / "lake", *everything(Path(folder)))
         page = lake.manifest(report(lake, run.run_id).id)
         made = [lake.manifest(use.artifact) for use in run.uses]
-        manifests = [*made, lake.manifest(str(page.parents["answers"])), page]
+        row = {"label": "a", "name": "run", "group": "g", "settings": [], "runs": [
+            {"seed": None, "name": "run", "batches": described(run)}]}  # fmt: skip
+        side_by_side = lake.manifest(compare(lake, [row], {"run": sources(lake, run)}).id)
+        manifests = [*made, lake.manifest(str(page.parents["answers"])), page, side_by_side]
     rows = {
         manifest.spec["stage"]: (
             f"`{manifest.spec['stage']}`",
             f"`{manifest.kind}`",
             str(manifest.version),
-            ", ".join(f"`{role}`" for role in sorted(manifest.parents)) or "nothing",
+            _roles(manifest),
             ", ".join(f"`{key}`" for key in _settings(manifest.spec)) or "none",
         )
         for manifest in manifests
     }
     return _table(("stage", "kind of artifact", "version", "made from", "settings"), rows.values())
+
+
+def _roles(manifest: Any) -> str:
+    """The roles of the parents; those of a comparison are the names of its runs."""
+    if manifest.kind == "comparison":
+        return "each run's artifacts, by its name"
+    return ", ".join(f"`{role}`" for role in sorted(manifest.parents)) or "nothing"
 
 
 def _settings(spec: Mapping[str, Any]) -> list[str]:
@@ -187,6 +199,8 @@ def _reference(value: Mapping[str, Any]) -> str:
 def _type(value: Mapping[str, Any]) -> str:
     if "anyOf" in value:
         return _type(next(choice for choice in value["anyOf"] if choice["type"] != "null"))
+    if _reference(value):
+        return "tables"
     if "enum" in value:
         return "one of " + ", ".join(f"`{choice}`" for choice in value["enum"])
     if value.get("format") == "path":

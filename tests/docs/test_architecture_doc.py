@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 import tasks.ability
+import tasks.comparing.stages
 import tasks.drift
 import tasks.edits
 import tasks.evaluation
@@ -34,6 +35,7 @@ def test_every_stage_is_in_the_table_and_nothing_else() -> None:
     stages = [documents_stage("x.txt"), requests_stage([], "")[0], questions[0], cases_stage([], {})[0]]
     modules = (
         tasks.ability,
+        tasks.comparing.stages,
         tasks.drift,
         tasks.edits,
         tasks.evaluation,

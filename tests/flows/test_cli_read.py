@@ -13,7 +13,7 @@ from tiny_world import editflow
 
 from storage.store import Lake
 
-COMMANDS = ["fetch", "run", "runs", "show", "lineage", "query", "ask", "report", "doctor", "completion"]
+COMMANDS = ["fetch", "run", "runs", "show", "lineage", "query", "compare", "ask", "report", "doctor", "completion"]
 
 LIGHT = """
 import json, sys

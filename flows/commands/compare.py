@@ -1,0 +1,155 @@
+"""editflow compare"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+from cyclopts import Parameter
+
+from flows.commands.read import JsonFlag, LakeFlag
+from flows.errors import UsageError
+from flows.hints import print_next, typed
+from flows.output import lake_folder, print_json, print_line, print_table
+from tasks.terminal import quoted
+
+
+def compare(
+    spec: Path,
+    /,
+    *more: Path,
+    seeds: Annotated[list[str] | None, Parameter(negative=())] = None,
+    set_: Annotated[list[str] | None, Parameter(name="--set", negative=())] = None,
+    out: Annotated[Path | None, Parameter(help="The folder to write (default: NAME-comparison in this one).")] = None,
+    open_: Annotated[bool, Parameter(name="--open", negative=(), help="Open the page in the browser.")] = False,
+    lake: LakeFlag = None,
+    json: JsonFlag = False,
+) -> None:
+    """Run all variants of one spec or several under the same seeds, and set them side by side in a table and a page.
+
+    What runs have in common is computed once. Said again after an interruption, it goes on where it was. A run that
+    fails is named with its reason and the others go on; the exit code is then 1.
+
+    Parameters
+    ----------
+    spec
+        A TOML file with [[variants]], such as specs/compare/methods.toml, or any other spec.
+    more
+        More of them.
+    seeds
+        Runs everything once for each: --seeds 0,1,2. Of the order of the facts and of the contexts.
+    set_
+        Override a key of all specs and variants, such as --set requests.count=50; may be repeated.
+    """
+    from flows.variants import read_contenders, read_seeds
+
+    files, numbers = [spec, *more], read_seeds(seeds)
+    contenders = read_contenders(files, set_ or (), numbers)
+    target = _folder(out, contenders[0].origin)
+    from flows import server
+
+    server.prepare()
+    from flows.compare import check_sources, compare_specs
+    from storage.store import Lake
+
+    check_sources(contenders)
+    store = Lake.open(lake_folder(lake))
+    runs = sum(len(one.runs) for one in contenders)
+    print_line(f"[bold]{runs} run{'s' * (runs != 1)}[/] of {len(contenders)} ways to edit in {quoted(store.uri)}")
+    server.reap()
+    server.start()
+    found = compare_specs(list(map(str, files)), list(set_ or ()), numbers, store.uri)
+    written = _written(store, found["artifact"], target) if found["artifact"] else {}
+    if json:
+        print_json({**found, "folder": str(target) if written else None, "tables": _plain(written)})
+    else:
+        _print(found, written, target, lake)
+    if open_ and written:
+        _open(target)
+    if any(run["status"] != "completed" for run in found["runs"]):
+        sys.exit(1)
+
+
+def _folder(out: Path | None, name: str) -> Path:
+    """Where the page goes; refused before hours of work are for nothing."""
+    target = out or Path(f"{name}-comparison")
+    if target.exists() and not target.is_dir():
+        raise UsageError(f"--out {target} is a file: give a folder")
+    if not target.parent.is_dir():
+        raise UsageError(f"no folder {target.parent} to write the comparison to: make it, or give another --out")
+    return target
+
+
+def _written(store: Any, artifact: str, target: Path) -> Mapping[str, str]:
+    from storage.files import Files
+    from tasks.comparing.stages import read_files
+
+    found = read_files(store, artifact)
+    try:
+        target.mkdir(exist_ok=True)
+        for name, text in found.items():
+            Files(target).put(name, text.encode())
+    except OSError as error:
+        raise UsageError(f"{target} cannot be written ({error.strerror}): give another --out") from None
+    return found
+
+
+def _failures(rows: Sequence[Mapping[str, Any]], title: str | None = None) -> dict[str, str]:
+    """{label: why its runs failed}, with how many did where not all."""
+    found = {}
+    for row in rows:
+        reasons = [run["failed"] for run in row["runs"] if "failed" in run]
+        if reasons and title in {None, row["group"]}:
+            part = "" if len(reasons) == len(row["runs"]) else f"{len(reasons)} of {len(row['runs'])} seeds: "
+            found[row["label"]] = part + "; ".join(dict.fromkeys(reasons))
+    return found
+
+
+def _print(found: Mapping[str, Any], written: Mapping[str, str], target: Path, lake: str | None) -> None:
+    from tasks.comparing.summary import rows, tables
+
+    groups = tables(written["table.csv"]) if written else []
+    for group in groups:
+        shown = rows(group, _failures(found["rows"], group.title))
+        columns = list(dict.fromkeys(name for row in shown for name in row))
+        print_table(shown, columns, title=f"{group.title}, after the last edit (± half of the 95 % interval)")
+    titles = {group.title for group in groups}
+    lost = [(label, why) for row in found["rows"] if row["group"] not in titles
+            for label, why in _failures([row]).items()]  # fmt: skip
+    if lost:
+        print_table([{"method": label, "failed": why} for label, why in lost], title="failed")
+    if not written:
+        print_next(f"{typed('runs', lake=lake)} for the runs; mend what they failed of and say the same again")
+        return
+    page = target / "comparison.html"
+    print_line(f"\npage in [bold]{quoted(page)}[/], tables beside it; comparison [bold]{found['artifact'][:12]}[/]")
+    done = next(run for run in found["runs"] if run["status"] == "completed")
+    one = typed("report", done["name"], lake=lake)
+    made = typed("lineage", found["artifact"][:12], lake=lake)
+    print_next(
+        f"open that page in a browser, or send it; {one} for one run's own page, {made} for what all was made from"
+    )
+
+
+def _plain(written: Mapping[str, str]) -> list[dict[str, Any]]:
+    """The table's cells for programs."""
+    if not written:
+        return []
+    from tasks.comparing.summary import tables
+
+    return [
+        {"group": group.title, "label": label, "figure": figure, "unit": cell.unit,
+         "before": cell.before._asdict(), "after": cell.after._asdict()}
+        for group in tables(written["table.csv"])
+        for label, cells in group.cells.items() for figure, cell in cells.items()
+    ]  # fmt: skip
+
+
+def _open(target: Path) -> None:
+    import webbrowser
+
+    page = target / "comparison.html"
+    if not webbrowser.open(page.absolute().as_uri()):
+        raise UsageError(f"no browser to open {page} with: copy it to where there is one")

@@ -1,0 +1,137 @@
+"""The flow that compares: every variant of every spec under every seed, one edit flow each, and one page of all."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path, PurePath
+from typing import Any
+
+from prefect import flow
+from prefect.artifacts import create_table_artifact
+
+from editing.errors import first_line
+from flows.edit_model import record_run
+from flows.output import lake_folder, print_line, report_stage
+from flows.spec import RunSpec
+from flows.variants import Contender, read_contenders
+from storage.catalog import Catalog
+from storage.runs import RunRecord, Runs, Use
+from storage.store import ArtifactRef, Lake
+from tasks.comparing.entries import described, sources
+from tasks.comparing.stages import compare, read_files
+from tasks.comparing.summary import rows, tables
+from tasks.documents import describe_corpus
+from tasks.requests import choose, load_requests
+from tasks.terminal import quoted
+
+Row = dict[str, Any]
+
+
+def check_sources(contenders: Sequence[Contender]) -> None:
+    """Facts and corpora that are not there, or cannot be read, are told before anything is computed."""
+    for wanted in {one.spec.requests.model_copy(update={"order": None}) for one in contenders}:
+        found = load_requests(wanted.source, wanted.dataset, wanted.references)
+        choose(found, wanted.count, wanted.seed, wanted.source)
+    for source in {one.spec.corpus.source for one in contenders}:
+        describe_corpus(source)
+
+
+@flow(name="edit-variant", flow_run_name="{name}", validate_parameters=False)
+def edit_variant(name: str, spec: Mapping[str, Any], spec_path: str, lake: str) -> str:
+    """One run of a comparison; its id. `name` is what Prefect calls it."""
+    del name
+    return record_run(RunSpec.model_validate(spec), Lake.open(lake), spec_path, _report).run_id
+
+
+@flow(name="compare", validate_parameters=False)
+def compare_specs(
+    specs: Sequence[str], settings: Sequence[str] = (), seeds: Sequence[int] | None = None, lake: str | None = None
+) -> dict[str, Any]:
+    """Run every variant of the spec files under every seed and compare them: {"artifact": id or None, "rows": […]}.
+
+    A run that fails is named with its reason, and the others go on. What several runs need is computed once, since
+    the lake knows it; said again after an interruption, the same goes on where it was.
+    """
+    place = Lake.open(lake_folder(lake))
+    contenders = _grouped(read_contenders([Path(spec) for spec in specs], settings, seeds))
+    total = sum(len(one.runs) for _, one in contenders)
+    found: list[Row] = []
+    ends: list[Row] = []
+    parents: dict[str, list[str]] = {}
+    for title, one in contenders:
+        row: Row = {"label": one.label, "name": one.spec.name, "group": title, "settings": _texts(one), "runs": []}
+        for seed, spec in one.runs:
+            print_line(f"[bold]run {len(ends) + 1} of {total}[/]: {quoted(spec.name)}{_so_far(ends)}")
+            end = _ended(spec, one, place)
+            if isinstance(end, RunRecord):
+                parents[spec.name] = sources(place, end)
+                row["runs"].append({"seed": seed, "name": spec.name, "batches": described(end)})
+                ends.append({"name": spec.name, "run": end.run_id, "state": end.state, "status": "completed"})
+            else:
+                row["runs"].append({"seed": seed, "name": spec.name, "failed": end})
+                ends.append({"name": spec.name, "run": None, "state": None, "status": f"failed: {end}"})
+        found.append(row)
+    artifact = _made(place, found, parents) if parents else None
+    return {"artifact": artifact, "rows": found, "runs": ends}
+
+
+def _grouped(contenders: Sequence[Contender]) -> list[tuple[str, Contender]]:
+    """Each row with the title of its group; rows of one model and the same facts stand together."""
+    grounds: list[tuple[Any, ...]] = []
+    for one in contenders:
+        if one.ground not in grounds:
+            grounds.append(one.ground)
+    titles: list[str] = []
+    for ground in grounds:
+        first = next(one for one in contenders if one.ground == ground)
+        title = f"{first.model}, {PurePath(first.spec.requests.source).stem}"
+        titles.append(title if title not in titles else f"{title} ({first.spec.name})")
+    return [(title, one) for title, ground in zip(titles, grounds, strict=True) for one in contenders
+            if one.ground == ground]  # fmt: skip
+
+
+def _texts(one: Contender) -> list[list[str]]:
+    """What a variant sets, as pairs: a recipe keeps the order of lists alone."""
+    return [[key, value if isinstance(value, str) else json.dumps(value, default=str)]
+            for key, value in one.settings.items()]  # fmt: skip
+
+
+def _ended(spec: RunSpec, one: Contender, place: Lake) -> RunRecord | str:
+    """The record of a completed run, or why it failed."""
+    try:
+        run: Any = edit_variant(spec.name, spec.model_dump(mode="json"), str(one.path), place.uri)
+        return Runs(place.files).get(run)
+    except OSError:  # a full disk or a folder that is gone would end all others as well
+        raise
+    except Exception as error:  # noqa: BLE001 - whatever a method or model fails of, the others are worth having
+        print_line(f"  [bold red]failed[/] {quoted(error)}; the others go on")
+        return first_line(error)
+
+
+def _so_far(ends: Sequence[Row]) -> str:
+    failed = sum(end["status"] != "completed" for end in ends)
+    return f" ({len(ends) - failed} done{f', {failed} failed' if failed else ''})" if ends else ""
+
+
+def _report(use: Use, ref: ArtifactRef) -> None:
+    """Only what is new: the more is shared, the more lines would say that."""
+    if use.how == "created":
+        report_stage(use, ref)
+
+
+def _made(place: Lake, found: Sequence[Row], parents: Mapping[str, Sequence[str]]) -> str:
+    """The comparison's artifact, in the index and on the flow's page in Prefect."""
+    ref = compare(place, found, parents)
+    Catalog(place).record_many(artifacts=[place.manifest(ref.id)])
+    _publish(place, ref.id, found)
+    return ref.id
+
+
+def _publish(place: Lake, artifact: str, found: Sequence[Row]) -> None:
+    try:
+        for n, table in enumerate(tables(read_files(place, artifact)["table.csv"]), 1):
+            key = f"{found[0]['name']}-comparison-{n}"
+            create_table_artifact(rows(table, {}), key=key, description=f"{table.title}: comparison {artifact[:12]}")
+    except Exception as error:  # noqa: BLE001 - whatever fails here, the comparison is complete
+        print_line(f"[yellow]warning:[/] the page in Prefect has no table: {quoted(first_line(error))}")

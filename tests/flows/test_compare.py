@@ -1,0 +1,274 @@
+"""`editflow compare`: variants under seeds share what they can, go on after an interruption, and stand in one table."""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from io import StringIO
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+import pytest
+import tiny_world
+from tiny_world import Answer, World, editflow
+from watched import WIDTHS, Watched, chromium
+
+from editing.metrics.intervals import runs_interval
+from storage.query import lineage
+from storage.store import Lake, Manifest
+from tasks.comparing.figures import values
+from tasks.comparing.stages import compare, read_files
+from tasks.comparing.styles import style
+from tasks.comparison import paired
+from tasks.models import open_model
+from tasks.report.course import Course
+from tasks.report.results import before_after
+from tasks.stage import Stage
+
+HOSTILE = '<script>document.title = "taken"</script> {{ 7 * 7 }}'
+SPEC = f"""
+[[variants]]
+name = "alphaedit"
+label = "AlphaEdit"
+
+[[variants]]
+name = "memit"
+label = '{HOSTILE}'
+edit.method = "memit"
+edit.alpha = 1
+edit.ridge = 0.1
+evaluation.drift = 8
+
+[[variants]]
+name = "broken"
+edit.method = "ft"
+edit.learning_rate = 1e300
+edit.max_change = 1e300
+"""
+REASON = "without overflow"
+
+
+@dataclass(frozen=True)
+class Compared:
+    """A comparison that was interrupted in its third run, then said again."""
+
+    spec: Path
+    lake: Path
+    out: Path
+    interrupted: Answer
+    kept: set[str]
+    answer: Answer
+
+    def csv(self, name: str) -> list[dict[str, str]]:
+        return list(csv.DictReader(StringIO((self.out / f"{name}.csv").read_text(encoding="utf-8"))))
+
+    def artifacts(self, kind: str) -> list[Manifest]:
+        return tiny_world.artifacts(self.lake, kind)
+
+    def courses(self, variant: str) -> list[Course]:
+        """The runs of a variant as any run is read, by their seeds."""
+        names = [f"tiny-{variant}-{seed}" for seed in (0, 1)]
+        found = {run["name"]: run["run"] for run in reversed(editflow("runs", "--json", "--lake", self.lake).json)
+                 if run["status"] == "completed"}  # fmt: skip
+        return [Course.of(Lake.open(self.lake), found[name]) for name in names]
+
+
+@pytest.fixture(scope="module")
+def compared(world: World, server: str, tmp_path_factory: pytest.TempPathFactory) -> Compared:
+    """Two ways to edit and one that fails, two seeds, two batches of three facts."""
+    del server
+    open_model.cache_clear()
+    folder = tmp_path_factory.mktemp("compare")
+    spec = world.folder / "compared.toml"
+    spec.write_text(world.spec.read_text(encoding="utf-8") + SPEC, encoding="utf-8")
+    lake, out = folder / "lake", folder / "out"
+    small = ("edit.batch_size=3", "edit.layers=[1, 2]", "corpus.partitions=1")
+    command = ("compare", spec, "--seeds", "0,1", "--lake", lake, "--out", out)
+    command += tuple(part for setting in small for part in ("--set", setting))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("COLUMNS", "250")
+        with interrupted_at("tiny-memit-0"):
+            first = editflow(*command)
+        kept = set(tiny_world.digests(lake))
+        return Compared(spec, lake, out, first, kept, editflow(*command, "--json"))
+
+
+class interrupted_at:  # noqa: N801 - a context manager, used as one
+    """Ctrl-C at the first new change of weights of a run."""
+
+    def __init__(self, run: str) -> None:
+        self.run, self.patch = run, pytest.MonkeyPatch()
+
+    def __enter__(self) -> None:
+        perform, run = Stage.perform, self.run
+
+        def interrupted(self: Stage, lake: str, spec: Any, parents: Any, how: Any) -> Any:
+            if self.name == "weight-change" and spec["method"] == "memit":
+                raise KeyboardInterrupt(run)
+            return perform(self, lake, spec, parents, how)
+
+        self.patch.setattr(Stage, "perform", interrupted)
+
+    def __exit__(self, *_: object) -> None:
+        self.patch.undo()
+
+
+def test_interrupted_it_goes_on_where_it_was(compared: Compared) -> None:
+    assert compared.interrupted.code == 130
+    assert "run 3 of 6: tiny-memit-0 (2 done)" in compared.interrupted.err
+    assert not (compared.out / "comparison.html").exists() or compared.answer.code == 1
+    assert compared.kept
+    tiny_world.sound(compared.lake)
+    made = set(re.findall(r"created  .* ([0-9a-f]{12}) ", compared.answer.err))
+    assert made
+    assert not made & {id_[:12] for id_ in compared.kept}
+    assert "run 6 of 6: tiny-broken-1 (4 done, 1 failed)" in compared.answer.err
+
+
+def test_what_can_be_shared_is_computed_once(compared: Compared) -> None:
+    """By kind; what two variants or seeds cannot share, the states, is the control."""
+    model = compared.artifacts("model")[0].id
+    counts = Counter(m.kind for m in Lake.open(compared.lake).manifests())
+    assert counts["model"] == counts["documents"] == 1
+    assert counts["tokens"] == 2  # those of the moments and what is held out
+    assert counts["second_moment"] == 2  # one partition and the whole
+    assert counts["spectrum"] == counts["null_space"] == 2  # a layer each
+    assert counts["contexts"] == 2  # a seed each
+    assert counts["target_values"] == 2 + 2 * 2  # the first batch's of a seed are everybody's
+    base = [m for m in compared.artifacts("evaluation") if m.parents["state"] == model]
+    assert len(base) == 2  # a seed each
+    assert len([m for m in compared.artifacts("perplexity") if m.parents["state"] == model]) == 1
+    assert counts["state"] == 2 * 2 * 2
+
+
+def test_a_run_that_fails_is_named_and_the_others_go_on(compared: Compared) -> None:
+    assert compared.answer.code == 1
+    found = compared.answer.json
+    assert [run["status"] == "completed" for run in found["runs"]] == [True] * 4 + [False] * 2
+    assert all(REASON in run["status"] for run in found["runs"][4:])
+    page = (compared.out / "comparison.html").read_text(encoding="utf-8")
+    assert re.search(rf"broken</th><td class=\"failed\"[^>]*>failed in 2 of 2 seeds: .*{REASON}", page)
+    assert [row["status"] for row in compared.csv("rows")][:4] == ["completed"] * 4
+
+
+def test_its_figures_are_the_runs_own(compared: Compared) -> None:
+    """Each run's values are those of its own report; the table has their mean and Student's interval."""
+    courses = compared.courses("memit")
+    told = {(row["label"], row["figure"]): row for row in compared.csv("table")}
+    assert {label for label, _ in told} == {"AlphaEdit", HOSTILE}
+    for course in courses:
+        own = {row["metric"]: (row["before"].value, row["after"].value) for row in before_after(course)}
+        light = {name: (before, after) for name, (_, before, after) in values(course).items()}
+        assert light.keys() == own.keys()
+        for name, pair in light.items():
+            assert pair == pytest.approx(own[name]), name
+    for figure in ("efficacy success", "held-out perplexity", "drift of layer 2, relative mean shift"):
+        runs = [values(course)[figure][2] for course in courses]
+        row = told[HOSTILE, figure]
+        assert float(row["after"]) == pytest.approx(fmean(runs))
+        assert float(row["after low"]) <= min(runs) <= max(runs) <= float(row["after high"])
+    assert len({values(course)["held-out perplexity"][2] for course in courses}) == 2, "the control: seeds differ"
+
+
+def test_differences_are_paired_case_by_case(compared: Compared) -> None:
+    (row,) = [r for r in compared.csv("differences") if r["metric"] == "efficacy magnitude %"]
+    seeds = [
+        next(r for r in paired(one, other) if r["metric"] == "efficacy magnitude %")["difference"].value
+        for one, other in zip(compared.courses("alphaedit"), compared.courses("memit"), strict=True)
+    ]
+    assert (row["label"], row["against"], row["cases"], row["seeds"]) == (HOSTILE, "AlphaEdit", "6", "2")
+    assert float(row["difference"]) == pytest.approx(fmean(seeds), abs=1e-9)
+    assert seeds[0] != seeds[1], "the control"
+    assert float(row["difference low"]) <= float(row["difference"]) <= float(row["difference high"])
+
+
+def test_curves_maps_and_norms_are_those_of_the_runs(compared: Compared) -> None:
+    curve = [r for r in compared.csv("curves") if (r["label"], r["metric"]) == ("AlphaEdit", "efficacy")]
+    assert {(r["facts"], r["edits"]) for r in curve} == {
+        *(("all facts so far", n) for n in ("0", "3", "6")),  # after the first batch its own facts are all there are
+        *(("the batch's own facts", n) for n in ("3", "6")),
+    }  # fmt: skip
+    assert {r["seeds"] for r in curve} == {"2"}
+    first = [c.record.summary["batches"][0]["metrics"]["efficacy"]["success"] for c in compared.courses("alphaedit")]
+    (point,) = [r for r in curve if (r["facts"], r["edits"]) == ("the batch's own facts", "3")]
+    assert float(point["value"]) == pytest.approx(fmean(first), abs=0.01)
+    norms = compared.csv("norms")
+    assert len(norms) == 2 * 2 * 2  # rows, layers, batches
+    assert {r["label"] for r in compared.csv("null_space_use")} == {"AlphaEdit"}  # MEMIT knows none
+    cells = {(r["batch"], r["state"]) for r in compared.csv("retention") if r["metric"] == "efficacy"}
+    assert cells == {("1", "1"), ("2", "2"), ("1", "2")}
+    assert {r["layer"] for r in compared.csv("drift")} == {"1", "2"}
+
+
+def test_it_is_an_artifact_of_what_it_shows_and_has_the_same_bytes_again(compared: Compared) -> None:
+    lake = Lake.open(compared.lake)
+    (made,) = compared.artifacts("comparison")
+    assert compared.answer.json["artifact"] == made.id
+    assert {step.kind for step in lineage(lake, made.id)} >= {"state", "evaluation", "drift", "keys", "second_moment"}
+    before = read_files(lake, made.id)
+    assert {path.name: path.read_text(encoding="utf-8") for path in compared.out.iterdir()} == before
+    rows = made.spec["rows"]
+    assert compare(lake, rows, made.parents).id == made.id
+    renamed = [{**rows[0], "label": "another"}, *rows[1:]]
+    assert (
+        Stage("comparison", "comparison", 1, lambda _: None).id(  # type: ignore[arg-type,return-value]
+            {"rows": renamed, "drawn_by": made.spec["drawn_by"]}, made.parents
+        )
+        != made.id
+    ), "the control"
+    lake.discard_payload(made.id)
+    assert read_files(lake, compare(lake, rows, made.parents).id) == before
+    assert not re.search(r"\d{8}T\d{6}-", before["comparison.html"]), "no run's id: another run of the same is the same"
+
+
+@pytest.fixture(scope="module")
+def plain(compared: Compared) -> Iterator[list[Watched]]:
+    """The page at both widths, without scripts."""
+    with chromium() as browser:
+        page = compared.out / "comparison.html"
+        yield [
+            Watched(browser, page, viewport={"width": width, "height": 900}, color_scheme=scheme,
+                    java_script_enabled=False)
+            for width, scheme in WIDTHS
+        ]  # fmt: skip
+
+
+def test_the_page_needs_no_script_and_fits(compared: Compared, plain: list[Watched]) -> None:
+    grounds = set()
+    for watched, (width, _) in zip(plain, WIDTHS, strict=True):
+        assert watched.complaints == []
+        assert len(watched.requests) == 1
+        assert watched.page.title() == "Comparison of 3 ways to edit, EditFlow"
+        main = watched.page.locator("main").bounding_box()
+        assert main and main["x"] + main["width"] <= width
+        for part in ("table", "curves", "retention", "drift", "norms", "use", "differences", "rows"):
+            assert watched.page.locator(f"#{part}").is_visible()
+        pictures = watched.page.locator("figure:visible svg").all()
+        assert len(pictures) > 10
+        assert all(picture.bounding_box()["width"] <= width for picture in pictures)
+        grounds.add(watched.page.evaluate("getComputedStyle(document.body).backgroundColor"))
+    assert len(grounds) == 2, "light and dark"
+    page = (compared.out / "comparison.html").read_text(encoding="utf-8")
+    assert "<script" not in page
+    assert "49" not in re.findall(r"\{\{ 7 \* 7 \}\}|\b49\b(?= \()", page)
+    assert "&lt;script&gt;" in page, "the control: the label is there, as text"
+
+
+def test_every_row_has_a_style_of_its_own() -> None:
+    """Rows can be told apart by dashes and shape alone, as far as any table has them."""
+    assert len({style(n) for n in range(70)}) == 70
+    assert len({style(n)[1:] for n in range(35)}) == 35
+    assert style(0)[1:] == style(35)[1:], "the control"
+
+
+def test_an_interval_over_runs() -> None:
+    one, two, same = runs_interval([3.0]), runs_interval([1.0, 3.0]), runs_interval([2.0, 2.0])
+    assert one == (3.0, None, None)
+    assert same == (2.0, 2.0, 2.0)
+    assert (two.value, two.low) == (2.0, pytest.approx(2 - 12.7062, abs=1e-3))  # t with one degree of freedom
+    assert runs_interval([97.0, 99.0], (0, 100)).high == 100
+    assert runs_interval([97.0, 99.0]).high > 100, "the control"
