@@ -11,7 +11,7 @@ from prefect import flow
 from prefect.artifacts import create_table_artifact
 
 from editing.errors import first_line
-from flows.edit_model import record_run
+from flows.edit_model import record_run, requested
 from flows.output import lake_folder, print_line, report_stage
 from flows.spec import RunSpec
 from flows.variants import Contender, read_contenders
@@ -22,7 +22,6 @@ from tasks.comparing.entries import described, sources
 from tasks.comparing.stages import compare, read_files
 from tasks.comparing.summary import rows, tables
 from tasks.documents import describe_corpus
-from tasks.requests import choose, load_requests
 from tasks.terminal import quoted
 
 Row = dict[str, Any]
@@ -31,8 +30,7 @@ Row = dict[str, Any]
 def check_sources(contenders: Sequence[Contender]) -> None:
     """Facts and corpora that are not there, or cannot be read, are told before anything is computed."""
     for wanted in {one.spec.requests.model_copy(update={"order": None}) for one in contenders}:
-        found = load_requests(wanted.source, wanted.dataset, wanted.references)
-        choose(found, wanted.count, wanted.seed, wanted.source)
+        requested(wanted)
     for source in {one.spec.corpus.source for one in contenders}:
         describe_corpus(source)
 

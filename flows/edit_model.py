@@ -19,6 +19,7 @@ from flows.measures import Measures, questions
 from flows.output import lake_folder, print_line, report_stage
 from flows.pipeline import Pipeline, Report
 from flows.publish import publish
+from flows.sections import RequestsSection
 from flows.spec import RunSpec, load_spec
 from storage.catalog import Catalog
 from storage.errors import DamagedPayload, MissingPayload, RefConflict, StorageError
@@ -41,9 +42,9 @@ def use_threads(spec: RunSpec) -> None:
         torch.set_num_threads(spec.threads)
 
 
-def requested(spec: RunSpec) -> list[EditRequest]:
+def requested(wanted: RequestsSection) -> list[EditRequest]:
     """The facts that a run edits, in its order."""
-    wanted, source = spec.requests, spec.requests.source
+    source = wanted.source
     found = load_requests(source, wanted.dataset, wanted.references)
     if wanted.skip:
         found = unprobed(found, wanted.skip, wanted.seed)
@@ -56,7 +57,7 @@ def edit(spec: RunSpec, pipe: Pipeline, facts: Sequence[EditRequest] | None = No
 
     Edits the facts given, or else those that the spec asks for.
     """
-    chosen = requested(spec) if facts is None else facts
+    chosen = requested(spec.requests) if facts is None else facts
     cases = questions(spec)
     corpus = describe_corpus(spec.corpus.source)
     model = model_of(spec, pipe)
