@@ -18,6 +18,7 @@ from flows.commands.compare import compare
 from flows.commands.completion import completion
 from flows.commands.doctor import doctor
 from flows.commands.fetch import fetch
+from flows.commands.plan import plan
 from flows.commands.report import report
 from flows.commands.requests import requests
 from flows.commands.run import run
@@ -41,6 +42,7 @@ app = App(
 )
 _COMMANDS = (
     fetch,
+    plan,
     run,
     tune,
     read.runs,
