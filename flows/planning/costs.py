@@ -63,7 +63,7 @@ class Scale:
         return float(sum(self.widths[layer][0] * self.widths[layer][1] for layer in layers))
 
     def logits(self, tokens: float) -> float:
-        """Bytes of the logits of so many tokens three times over: as given, as log-probabilities, and a step between."""
+        """Bytes of the logits of so many tokens, three times over: given, as log-probabilities, a step between."""
         return 3 * 4 * tokens * self.head / self.widths[0][0]
 
 
@@ -151,11 +151,11 @@ def _contexts(a: Asked) -> Size:
 def _chunk(a: Asked) -> float:
     """Facts of a chunk of a batch."""
     size = float(a.spec["chunk_size"])
-    return max(0.0, min(size, a.rows("requests") - a.spec["chunk"] * size))
+    return min(size, max(0.0, a.rows("requests") - float(a.spec["chunk"]) * size))
 
 
 def _target_values(a: Asked) -> Size:
-    """All steps, forward and backward, from the z layer up, over what follows the subject: half a prompt, the target."""
+    """All steps, forward and backward, from the z layer up, over what follows the subject: half a prompt, target."""
     s, facts, rows = a.scale, _chunk(a), a.rows("contexts") + 1
     prompts, suffix = _prompts(s), s.prompt / 2 + s.target
     options, z = a.spec["options"], a.spec["z_layer"]

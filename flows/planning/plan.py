@@ -38,8 +38,8 @@ FEW = 5
 class Plan:
     """All that is told of a spec.
 
-    `memory` is bytes by what holds them, `peak` their sum; `basis` says where seconds come from; `seconds` are None where
-    the device is not here.
+    `memory` is bytes by what holds them, `peak` their sum; `basis` says where seconds come from; `seconds` are None
+    where the device is not here.
     """
 
     name: str

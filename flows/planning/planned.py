@@ -25,8 +25,8 @@ UNKNOWN = "0" * 64
 class Piece:
     """An artifact of the run.
 
-    `id` is None where it hangs on a model that was never read; `size` is what was told of it, `bytes` what the lake holds
-    where it is reused.
+    `id` is None where it hangs on a model that was never read; `size` is what was told of it, `bytes` what the lake
+    holds where it is reused.
     """
 
     stage: str
