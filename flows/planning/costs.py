@@ -21,8 +21,16 @@ TEXT = 5
 """Bytes of text a token."""
 ROW = 40
 """Bytes of a row of names and figures, compressed."""
-FILE = 4_000
-"""Bytes of an artifact beside its rows: Parquet's schema, and the manifest."""
+FILE = 1_500
+"""Bytes of an artifact beside its rows."""
+WIDE = 2_500
+"""The same of one with many columns."""
+PARSED = 100
+"""Bytes that are read and written in the time in which one of a corpus' text is parsed."""
+DOCUMENT = 13_000
+"""Bytes of a document, compressed: the mean of the packaged sample."""
+MOMENT = 6.5
+"""Bytes of a sum of products of narrower numbers in float64, compressed: it has a bit more for every doubling."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +38,7 @@ class Scale:
     """Model and facts as the table needs them.
 
     `widths` is (d_out, d_in) of every layer; `asked` prompts a fact by metric; `prompt` and `target` are mean tokens of
-    the facts' prompts and new targets.
+    the facts' prompts and new targets; `corpus` the bytes of its file, infinite where that is not known.
     """
 
     spec: RunSpec
@@ -42,6 +50,7 @@ class Scale:
     asked: Mapping[str, float]
     prompt: float
     target: float
+    corpus: float
 
     @property
     def layers(self) -> list[int]:
@@ -62,6 +71,16 @@ class Scale:
         """Σ d_out·d_in of layers."""
         return float(sum(self.widths[layer][0] * self.widths[layer][1] for layer in layers))
 
+    @property
+    def widened(self) -> float:
+        """Bytes of a number of the model's type that is kept as float64, compressed: its last bits are zero."""
+        return min(DOUBLE, self.element + 0.7)
+
+    @property
+    def moment(self) -> float:
+        """Bytes of an entry of a second moment."""
+        return MOMENT if self.element < DOUBLE else DOUBLE
+
     def logits(self, tokens: float) -> float:
         """Bytes of the logits of so many tokens, three times over: given, as log-probabilities, a step between."""
         return 3 * 4 * tokens * self.head / self.widths[0][0]
@@ -70,13 +89,14 @@ class Scale:
 @dataclass(frozen=True)
 class Size:
     """`rows` and `bytes` of the artifact; `model` operations in the model's dtype, `exact` ones in float64; `memory`
-    bytes that the stage holds beside the model."""
+    bytes that the stage holds beside the model; `moved` bytes that are read and written."""
 
     rows: float
     bytes: float
     model: float = 0.0
     exact: float = 0.0
     memory: float = 0.0
+    moved: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -93,14 +113,14 @@ class Asked:
 
 
 def _model(a: Asked) -> Size:
-    return Size(a.scale.tensors, FILE + 150 * a.scale.tensors)
+    return Size(a.scale.tensors, FILE + ROW * a.scale.tensors)
 
 
 def _documents(a: Asked) -> Size:
-    """As long as the tokens that are cut from them, at least; compressed to half."""
+    """All that is scanned is read; at most the whole corpus is kept."""
     count = a.spec["documents"] + a.spec["held_out_documents"]
-    tokens = a.scale.spec.corpus.tokens + a.scale.spec.corpus.held_out_tokens
-    return Size(count, FILE + tokens * TEXT / 2, memory=2 * tokens * TEXT)
+    size = min(count * DOCUMENT, a.scale.corpus)
+    return Size(count, FILE + size, memory=4 * size, moved=PARSED * min(a.spec["scan"] * DOCUMENT, a.scale.corpus))
 
 
 def _tokens(a: Asked) -> Size:
@@ -112,9 +132,9 @@ def _second_moment(a: Asked) -> Size:
     """Packed triangles. Each token's k kᵀ is 2d² in float64; sums, their copies and the packed rows are in memory."""
     s, layers, tokens = a.scale, a.spec["layers"], a.rows("tokens")
     squares = s.squares(layers)
-    held = s.logits(0) + 4 * a.spec["tokens_per_pass"] * sum(s.widths[n][1] for n in layers)
+    held = 4 * a.spec["tokens_per_pass"] * sum(s.widths[n][1] for n in layers)
     return Size(
-        tokens, FILE + DOUBLE * squares / 2,
+        tokens, FILE + s.moment * squares / 2,
         model=s.passes(tokens, last=max(layers)), exact=2 * tokens * squares, memory=2.5 * DOUBLE * squares + held,
     )  # fmt: skip
 
@@ -123,7 +143,8 @@ def _merge(a: Asked) -> Size:
     squares = a.scale.squares(a.scale.spec.gathered)
     parts = len(a.parents["second_moment"])
     memory = 2.5 * DOUBLE * squares
-    return Size(a.rows("second_moment"), FILE + DOUBLE * squares / 2, exact=10 * parts * squares, memory=memory)
+    size = FILE + a.scale.moment * squares / 2
+    return Size(a.rows("second_moment"), size, exact=parts * squares, memory=memory, moved=(parts + 1) * size)
 
 
 def _spectrum(a: Asked) -> Size:
@@ -131,7 +152,7 @@ def _spectrum(a: Asked) -> Size:
     d = a.scale.widths[a.spec["layer"]][1]
     all_layers = a.scale.squares(a.scale.spec.gathered)
     memory = DOUBLE * (1.5 * all_layers + 4 * d**2)
-    return Size(d, FILE + DOUBLE * d**2 / 2, exact=6 * d**3, memory=memory)
+    return Size(d, FILE + DOUBLE * d**2 / 2, exact=4 * d**3, memory=memory)
 
 
 def _null_space(a: Asked) -> Size:
@@ -163,7 +184,7 @@ def _target_values(a: Asked) -> Size:
     each = 2 * s.passes(facts * (rows * suffix + 1), first=z + 1)
     activations = 4 * 20 * s.widths[0][0] * (len(s.widths) - z)
     memory = s.logits(options["tokens_per_pass"]) + options["tokens_per_pass"] * activations
-    return Size(facts, FILE + facts * (DOUBLE * s.widths[0][0] + ROW), once + options["steps"] * each, memory=memory)
+    return Size(facts, WIDE + facts * (DOUBLE * s.widths[0][0] + ROW), once + options["steps"] * each, memory=memory)
 
 
 def _prompts(s: Scale) -> float:
@@ -172,22 +193,23 @@ def _prompts(s: Scale) -> float:
 
 
 def _weight_change(a: Asked) -> Size:
-    """Keys and residuals are read layer after layer, then the system is solved; factors or whole weights are kept."""
+    """Keys are read layer after layer, each from the one before on, then the systems are solved; factors are kept, or
+    whole weights."""
     s, facts = a.scale, a.rows("requests")
     chosen = method(a.spec["method"])
     if not isinstance(chosen, ClosedForm):
         return _trained(a, facts)
     rows = facts * (a.rows("contexts") + 1) * _prompts(s)
-    passes = sum(2 * s.passes(rows, last=layer) for layer in s.layers)
+    passes = 2 * s.passes(rows, last=s.spec.edit.z_layer)
     wide = a.parents.get("second_moment")
     cubes = sum(s.widths[n][1] ** 3 for n in s.layers)
     factors = facts * sum(sum(s.widths[n]) for n in s.layers)
-    kept = factors if chosen.form == "low_rank" else s.weights(s.layers)
+    kept = DOUBLE * factors if chosen.form == "low_rank" else s.widened * s.weights(s.layers)
     solve = (cubes if wide else 0) + facts * s.squares(s.layers) * 4 + 2 * s.weights(s.layers) * facts
     squares = DOUBLE * s.squares(s.layers)
     memory = (3 * squares if wide else 0) + (squares if a.parents.get("null_space") else 0)
     memory += 3 * DOUBLE * s.weights(s.layers)
-    return Size(kept / max(1, s.widths[0][1]), FILE + DOUBLE * kept, passes, solve, memory)
+    return Size(2 * facts * len(s.layers), FILE + kept, passes, solve, memory)
 
 
 def _trained(a: Asked, facts: float) -> Size:
@@ -196,29 +218,29 @@ def _trained(a: Asked, facts: float) -> Size:
     tokens = facts * (s.prompt + s.target)
     passes = a.spec["steps"] * 2.5 * s.passes(tokens)
     held = tokens * (4 * 20 * s.widths[0][0] * (len(s.widths) - s.layers[0])) + 4 * DOUBLE * kept
-    return Size(sum(s.widths[n][0] for n in s.layers), FILE + DOUBLE * kept, passes, memory=held + s.logits(tokens))
+    return Size(sum(s.widths[n][0] for n in s.layers), FILE + s.widened * kept, passes, memory=held + s.logits(tokens))
 
 
 def _keys(a: Asked) -> Size:
-    """Made with the weight change; alone, they cost what it costs."""
+    """Means over contexts, with bits to the last. Made with the weight change; alone, they cost what it costs."""
     s, facts = a.scale, a.rows("requests")
     made = _weight_change(a)
     wide = sum(s.widths[n][1] for n in s.layers)
-    return Size(facts * len(s.layers), FILE + DOUBLE * facts * wide, made.model, made.exact, made.memory)
+    return Size(facts * len(s.layers), FILE + (DOUBLE - 1) * facts * wide, made.model, made.exact, made.memory)
 
 
 def _state(a: Asked) -> Size:
     """Δ is multiplied out and added, layer by layer, and the weights are digested."""
     s, facts = a.scale, a.rows("requests")
     weights = s.weights(s.layers)
-    return Size(len(s.layers), FILE + 200 * len(s.layers), exact=(2 * facts + 40) * weights, memory=_applied(s))
+    return Size(len(s.layers), FILE + 250 * len(s.layers), exact=(2 * facts + 40) * weights, memory=_applied(s))
 
 
 def _checkpoint(a: Asked) -> Size:
     s = a.scale
     weights = s.weights(s.layers)
     exact, memory = 60 * weights, _applied(s) + 2 * DOUBLE * weights
-    return Size(sum(s.widths[n][0] for n in s.layers), FILE + DOUBLE * weights, exact=exact, memory=memory)
+    return Size(sum(s.widths[n][0] for n in s.layers), FILE + s.widened * weights, exact=exact, memory=memory)
 
 
 def _applied(s: Scale) -> float:
@@ -232,7 +254,7 @@ def _evaluation(a: Asked) -> Size:
     tokens = s.prompt + 2 * s.target
     each = s.prompt * (s.target if a.spec.get("published") else 0)
     memory = s.logits(64 * 2 * s.target) + 64 * tokens * 4 * 10 * s.widths[0][0]
-    return Size(rows, FILE + ROW * rows, s.passes(rows * (tokens + each)), memory=memory)
+    return Size(rows, WIDE + ROW * rows, s.passes(rows * (tokens + each)), memory=memory)
 
 
 def _perplexity(a: Asked) -> Size:

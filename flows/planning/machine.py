@@ -11,13 +11,17 @@ import torch
 
 from editing.models.loading import DTYPES
 from flows.checks.finding import existing
+from flows.planning.costs import Size
 
 SIDE = 1024
 """Of the square matrices that are multiplied."""
 SPAN = 0.2
 """Seconds that they are multiplied for."""
-EFFICIENCY = 0.5
+EFFICIENCY = 0.8
 """Share of that speed which a pass through a model reaches, beside all that is no product of matrices."""
+
+DISK = 100e6
+"""Bytes a second that are read and digested, or compressed and written."""
 
 
 @dataclass(frozen=True)
@@ -39,11 +43,11 @@ class Machine:
         exact = speed(torch.float64, "cpu")
         return cls(speed_or_none(DTYPES[dtype], device), exact, psutil.virtual_memory().available, disk)
 
-    def seconds(self, model: float, exact: float) -> float | None:
-        """Of operations in the model and in float64."""
+    def seconds(self, size: Size) -> float | None:
+        """Of what a stage computes, reads and writes."""
         if self.model is None:
             return None
-        return (model / self.model + exact / self.exact) / EFFICIENCY
+        return (size.model / self.model + size.exact / self.exact) / EFFICIENCY + size.moved / DISK
 
 
 def speed_or_none(dtype: torch.dtype, device: str) -> float | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -22,12 +23,15 @@ from flows.planning.timed import Times, timed
 from flows.spec import RunSpec
 from storage.files import Files
 from storage.store import Lake
+from tasks.documents import corpus_path
 from tasks.outline import Outline, outline
 
 PROCESS = 900_000_000
 """Bytes of a process that has imported torch, transformers and Prefect and holds no model."""
 CHARACTERS = 4
 """Of a token, about."""
+BZ2 = 4
+"""Bytes of a dump for one of its compressed file."""
 MANY = 10e9
 """Bytes of partitions' moments above which fewer partitions are suggested."""
 FEW = 5
@@ -105,7 +109,16 @@ def scale_of(spec: RunSpec, model: Outline, facts: Sequence[EditRequest]) -> Sca
         asked={name: fmean(len(metric(name).asks(fact)) for fact in facts) for name in names},
         prompt=fmean(len(fact.filled) for fact in facts) / CHARACTERS,
         target=fmean(len(fact.target_new) for fact in facts) / CHARACTERS + 1,
+        corpus=_corpus(spec.corpus.source),
     )  # fmt: skip
+
+
+def _corpus(source: str) -> float:
+    """Bytes of a corpus' text."""
+    if source.startswith("hub:"):
+        return math.inf
+    path = corpus_path(source)
+    return path.stat().st_size * (BZ2 if path.suffix == ".bz2" else 1)
 
 
 def _told(spec: RunSpec, pipe: Planned, machine: Machine, times: Times) -> Plan:
@@ -125,7 +138,7 @@ def _told(spec: RunSpec, pipe: Planned, machine: Machine, times: Times) -> Plan:
 
 
 def _artifact(piece: Piece, machine: Machine, times: Times) -> dict[str, Any]:
-    told = machine.seconds(piece.size.model, piece.size.exact)
+    told = machine.seconds(piece.size)
     took, said = times.get(piece.stage, (1.0, 1.0))
     seconds = 0.0 if piece.reused else None if told is None else told * took / said
     return {"stage": piece.stage, "label": piece.label, "id": piece.id, "reused": piece.reused,

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from flows.pipeline import Pipeline, Read
-from flows.planning.costs import SIZES, Asked, Scale, Size
+from flows.planning.costs import SIZES, WIDE, Asked, Scale, Size
 from flows.sections import ModelSection
 from storage.errors import StorageError
 from storage.identity import parent_pairs
@@ -105,7 +105,7 @@ class Planned(Pipeline):
     def _size(self, stage: Stage, spec: Mapping[str, Any], parents: Parents) -> Size:
         if stage.name not in SIZES:  # what is read from a file is at hand: the stage only hands it on
             table = stage.compute(Work(self.lake, spec, parents))
-            return Size(table.num_rows, 4_000 + table.nbytes / 2)
+            return Size(table.num_rows, WIDE + table.nbytes / 2)
         rows = {role: [self._rows[id_] for id_ in of_role(parents, role)] for role in parents}
         return SIZES[stage.name](Asked(self.scale, spec, rows))
 

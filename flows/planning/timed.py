@@ -25,7 +25,7 @@ def timed(lake: Lake, scale: Scale, machine: Machine) -> Times:
         name = str(made.spec.get("stage"))
         with suppress(StorageError, LookupError, TypeError, ValueError):  # made by another version: no measure
             size = SIZES[name](Asked(scale, made.spec, _rows(lake, made)))
-            told = machine.seconds(size.model, size.exact)
+            told = machine.seconds(size)
             if told:
                 took, said = found.get(name, (0.0, 0.0))
                 found[name] = (took + made.seconds, said + told)
