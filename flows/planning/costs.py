@@ -323,4 +323,7 @@ SIZES: dict[str, Callable[[Asked], Size]] = {
     "drift-points": _few,
     "ability": _ability,
 }
-"""{stage: its size}. Stages that archive what is at hand (requests, questions, ability-cases) compute nothing."""
+"""{stage: its size}"""
+
+AT_HAND = frozenset({"requests", "questions", "ability-cases"})
+"""Stages that only archive what was read from a file before: their tables are there without any computing."""

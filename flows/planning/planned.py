@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from flows.pipeline import Pipeline, Read
-from flows.planning.costs import SIZES, WIDE, Asked, Scale, Size
+from flows.planning.costs import AT_HAND, SIZES, WIDE, Asked, Scale, Size
 from flows.sections import ModelSection
 from storage.errors import StorageError
 from storage.identity import parent_pairs
@@ -39,13 +39,16 @@ class Piece:
 
 @dataclass(kw_only=True)
 class Planned(Pipeline):
-    """`pieces` holds every artifact of the run by its id, in the order in which the run would come to it."""
+    """`pieces` holds every artifact of the run by its id, in the order in which the run would come to it.
+
+    `rows` is what the table of costs counts of each.
+    """
 
     outline: Outline
     scale: Scale
     pieces: dict[str, Piece] = field(default_factory=dict)
     _unknown: set[str] = field(default_factory=lambda: {UNKNOWN})
-    _rows: dict[str, float] = field(default_factory=dict)
+    rows: dict[str, float] = field(default_factory=dict)
 
     def run(self, stage: Stage, spec: Mapping[str, Any], parents: Parents, label: str = "") -> str:
         """The id that the stage's artifact has, or would have; nothing is computed and nothing written."""
@@ -94,7 +97,7 @@ class Planned(Pipeline):
 
     def _note(self, stage: str, id_: str, label: str, size: Size) -> None:
         found = self.sound(id_)
-        self._rows[id_] = size.rows if found is None else rows_of(found)
+        self.rows[id_] = size.rows if found is None else rows_of(found)
         known = None if id_ in self._unknown else id_
         told = size.bytes if found is None else found.bytes
         self.pieces[id_] = Piece(stage, self.prefix + label, known, found is not None, size, told)
@@ -103,10 +106,10 @@ class Planned(Pipeline):
         return id_ in self.pieces and not self.pieces[id_].reused
 
     def _size(self, stage: Stage, spec: Mapping[str, Any], parents: Parents) -> Size:
-        if stage.name not in SIZES:  # what is read from a file is at hand: the stage only hands it on
+        if stage.name in AT_HAND:
             table = stage.compute(Work(self.lake, spec, parents))
             return Size(table.num_rows, WIDE + table.nbytes / 2)
-        rows = {role: [self._rows[id_] for id_ in of_role(parents, role)] for role in parents}
+        rows = {role: [self.rows[id_] for id_ in of_role(parents, role)] for role in parents}
         return SIZES[stage.name](Asked(self.scale, spec, rows))
 
 

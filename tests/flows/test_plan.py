@@ -13,12 +13,13 @@ import method_runs
 import pytest
 import tiny_world
 from refusals import refused
+from tiny_measures import everything
 from tiny_world import World, editflow
 from transformers import BertConfig, GPT2Config
 
 from editing.editors.methods import METHODS
 from flows.edit_model import requested
-from flows.planning.costs import MOMENT
+from flows.planning.costs import AT_HAND, MOMENT, SIZES
 from flows.planning.plan import reading, walk
 from flows.planning.planned import Planned
 from flows.spec import load_spec
@@ -75,6 +76,23 @@ def test_a_run_makes_and_reuses_what_its_plan_says_and_leaves_as_many_bytes(shel
     assert not all(piece.reused for piece in other.pieces.values())
     assert about_the_same(planned, again, 1.5)
     assert not about_the_same(planned, again, 1.01)  # control: what is told is reckoned, not read off the lake
+
+
+def test_all_that_can_be_measured_is_planned(shelf: Shelf, tmp_path: Path) -> None:
+    settings = ("evaluation.perplexity=true", *everything(tmp_path))
+    planned = shelf.walked(settings)
+    assert {piece.stage for piece in planned.pieces.values()} >= {*SIZES, *AT_HAND}
+    made = [(use.artifact, use.how == "reused") for use in shelf.run(settings).uses]
+    assert made == [(piece.id, piece.reused) for piece in planned.pieces.values()]
+    rows = shelf.walked(settings)
+    for name in ("evaluation", "hidden-states", "ability", "keys", "target-values"):
+        told, held = (counted(walk_, name) for walk_ in (planned, rows))
+        assert told == pytest.approx(held, rel=0.5), name
+
+
+def counted(walked: Planned, stage: str) -> float:
+    """Rows of all artifacts of a stage."""
+    return sum(walked.rows[id_] for id_, piece in walked.pieces.items() if piece.stage == stage)
 
 
 def about_the_same(planned: Planned, found: Planned, factor: float) -> bool:
