@@ -16,7 +16,7 @@ from editing.models.loading import DTYPES
 from editing.requests.record import EditRequest
 from flows.edit_model import edit, requested, use_threads
 from flows.errors import UsageError
-from flows.planning.costs import DOUBLE, Scale
+from flows.planning.costs import Scale
 from flows.planning.machine import Machine
 from flows.planning.planned import Piece, Planned, no_record
 from flows.planning.timed import Times, timed
@@ -207,7 +207,7 @@ def _warnings(spec: RunSpec, pipe: Planned, machine: Machine, room: float, peak:
     parts = [piece for piece in pipe.pieces.values() if piece.stage == "second-moment" and not piece.reused]
     held = sum(piece.bytes for piece in parts)
     if held > MANY and spec.corpus.partitions > FEW:
-        fewer = FEW * DOUBLE / 2 * pipe.scale.squares(spec.gathered)
+        fewer = held * FEW / spec.corpus.partitions
         yield (
             f"corpus.partitions = {spec.corpus.partitions}: the moments of the parts alone fill {decimal(int(held))}; "
             f"corpus.partitions = {FEW} would fill {decimal(int(fewer))}, and a killed run would lose more at most"
