@@ -188,11 +188,15 @@ def memory_of(pipe: Planned) -> dict[str, float]:
 def _basis(spec: RunSpec, times: Times, stages: Sequence[Mapping[str, Any]], total: float | None) -> str:
     if total is None:
         return f"no time is told: model.device = {spec.model.device!r} is not to be had here"
-    known = [row["stage"] for row in stages if row["to compute"] and row["stage"] in times]
+    asked = [row["stage"] for row in stages if row["to compute"]]
+    known = [stage for stage in asked if stage in times]
+    if not any(row["to compute"] for row in stages):
+        return "nothing is left to compute"
     shapes = "shapes and the speed at which this machine multiplies matrices"
     if not known:
         return f"seconds from {shapes}: good to a factor of three; less once a run was timed in this lake"
-    return f"seconds of {', '.join(known)} from those that this lake has timed, scaled; of the others from {shapes}"
+    told = f"seconds of {', '.join(known)} from those that this lake has timed, scaled"
+    return told if known == asked else f"{told}; of the others from {shapes}"
 
 
 def _warnings(spec: RunSpec, pipe: Planned, machine: Machine, room: float, peak: float) -> Iterator[str]:
