@@ -89,7 +89,10 @@ def _of_hub(lake: Lake, source: str, dtype: str) -> Outline:
         cached = None
     if cached is not None and any(cached.glob("*.safetensors")):
         return _of_folder(lake, cached, dtype)
-    model = outlined(name, dtype, revision=revision)
+    try:
+        model = outlined(name, dtype, revision=revision)
+    except UnknownModel as error:
+        raise UnknownModel(f"no folder {source!r}, and on the hub {error}; check name and network") from None
     return _outline(lake, model, dtype, source, None, f"{source} is downloaded on the first run")
 
 

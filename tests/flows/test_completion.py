@@ -18,8 +18,8 @@ from storage.runs import Runs
 from storage.store import Lake
 
 COMMANDS = [
-    "fetch", "plan", "run", "tune", "runs", "show", "lineage", "query", "scores", "compare", "ask", "report", "requests", "doctor",
-    "completion",
+    "fetch", "plan", "run", "tune", "runs", "show", "lineage", "query", "scores", "compare", "ask", "report",
+    "requests", "doctor", "completion",
 ]  # fmt: skip
 ASK_BASH = """
 set -u

@@ -152,7 +152,7 @@ def test_a_configuration_is_enough_and_many_partitions_of_wide_moments_are_told(
     assert (many.json["layers"][0]["d_out"], many.json["layers"][0]["d_in"]) == (1600, 6400)
 
 
-def test_what_cannot_be_planned_is_one_line(world: World, tmp_path: Path) -> None:
+def test_what_cannot_be_planned_is_one_line(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     lake = tmp_path / "lake"
     where = ("--lake", lake)
     refused(editflow("plan", tmp_path / "none.toml", *where), "no spec", "none.toml")
@@ -168,6 +168,8 @@ def test_what_cannot_be_planned_is_one_line(world: World, tmp_path: Path) -> Non
     (empty / "config.json").write_text("{")
     refused(editflow("plan", world.spec, "--set", f"model.source={empty}", *where), "no configuration")
     refused(editflow("plan", world.spec, "--set", "model.source=smollm", *where), "no model 'smollm'")
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    refused(editflow("plan", world.spec, "--set", "model.source=org/none", *where), "no folder 'org/none'", "network")
     refused(editflow("plan", world.spec, "--lake", world.facts), "is a file", "--lake")
     assert not lake.exists()
 
