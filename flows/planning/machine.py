@@ -11,7 +11,7 @@ import torch
 
 from editing.models.loading import DTYPES
 from flows.checks.finding import existing
-from flows.planning.costs import Size
+from flows.planning.scale import Size
 
 SIDE = 1024
 """Of the square matrices that are multiplied."""

@@ -16,9 +16,9 @@ from editing.models.loading import DTYPES
 from editing.requests.record import EditRequest
 from flows.edit_model import edit, requested, use_threads
 from flows.errors import UsageError
-from flows.planning.costs import Scale
 from flows.planning.machine import Machine
 from flows.planning.planned import Piece, Planned, no_record
+from flows.planning.scale import Scale
 from flows.planning.timed import Times, timed
 from flows.spec import RunSpec
 from storage.files import Files

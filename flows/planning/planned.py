@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from flows.pipeline import Pipeline, Read
-from flows.planning.costs import AT_HAND, SIZES, WIDE, Asked, Scale, Size
+from flows.planning.costs import AT_HAND, SIZES
+from flows.planning.scale import WIDE, Asked, Scale, Size
 from flows.sections import ModelSection
 from storage.errors import StorageError
 from storage.identity import parent_pairs

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 
-from flows.planning.costs import SIZES, Asked, Scale
+from flows.planning.costs import SIZES
 from flows.planning.machine import Machine
 from flows.planning.planned import of_role, rows_of
+from flows.planning.scale import Asked, Scale
 from storage.errors import StorageError
 from storage.runs import Runs
 from storage.store import Lake, Manifest

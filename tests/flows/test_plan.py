@@ -19,9 +19,10 @@ from transformers import BertConfig, GPT2Config
 
 from editing.editors.methods import METHODS
 from flows.edit_model import requested
-from flows.planning.costs import AT_HAND, MOMENT, SIZES
+from flows.planning.costs import AT_HAND, SIZES
 from flows.planning.plan import reading, walk
 from flows.planning.planned import Planned
+from flows.planning.scale import MOMENT
 from flows.spec import load_spec
 from storage.store import Lake
 from tasks.models import identify
