@@ -18,7 +18,8 @@ from storage.runs import Runs
 from storage.store import Lake
 
 COMMANDS = [
-    "fetch", "run", "runs", "show", "lineage", "query", "scores", "ask", "report", "requests", "doctor", "completion",
+    "fetch", "run", "tune", "runs", "show", "lineage", "query", "scores", "ask", "report", "requests", "doctor",
+    "completion",
 ]  # fmt: skip
 ASK_BASH = """
 set -u
