@@ -18,7 +18,8 @@ from storage.runs import Runs
 from storage.store import Lake
 
 COMMANDS = [
-    "fetch", "run", "runs", "show", "lineage", "query", "scores", "compare", "ask", "report", "requests", "doctor",
+    "fetch", "run", "tune", "runs", "show", "lineage", "query", "scores", "compare", "ask", "report", "requests",
+    "doctor",
     "completion",
 ]  # fmt: skip
 ASK_BASH = """

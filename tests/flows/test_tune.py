@@ -215,6 +215,7 @@ def facts(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (["--set", "requests.skip=3"], ["requests.skip", "leave it out"]),
         (["--set", "edit.batchsize=3"], ["unknown key 'edit.batchsize'", "'batch_size'"]),
         (["--requests", "nothing.jsonl"], ["nothing.jsonl"]),
+        (["--facts", "5"], ["no model './no/such/model'"]),
         (["--requests", "bare.jsonl"], ["bare.jsonl", "no fact with neighbourhood prompts"]),
         (["--requests", "bare.jsonl", "--set"], ["--set"]),
     ],
@@ -228,7 +229,7 @@ def test_what_cannot_be_is_one_line(
     tiny_world.write_lines(tmp_path / "bare.jsonl", bare)
     usual = {"--requests": str(facts), "--budget": "1", "--facts": "4"}
     rest = [word for flag, value in usual.items() if flag not in words for word in (flag, value)]
-    refused(editflow("tune", "model", *rest, *words), *fragments)
+    refused(editflow("tune", "./no/such/model", *rest, *words), *fragments)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["bare.jsonl"]
 
 
