@@ -90,11 +90,11 @@ def test_the_probes_are_not_judged(whole: Tuned) -> None:
     cases, subjects = {f.request_id for f in probed}, {f.subject for f in probed}
     # The file has facts about a probe's subject that are no probe: they must go as well.
     assert any(f.subject in subjects and f.request_id not in cases for f in everything)
-    judged = requested(spec)
+    judged = requested(spec.requests)
     assert judged
     assert not cases & {fact.request_id for fact in judged}
     assert not subjects & {fact.subject for fact in judged}
-    control = requested(load_spec(whole.wish.out, ["requests.skip=0"]))
+    control = requested(load_spec(whole.wish.out, ["requests.skip=0"]).requests)
     assert cases & {fact.request_id for fact in control}
 
 
