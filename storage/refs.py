@@ -8,6 +8,7 @@ any storage that can create a file exclusively. The old values are the name's hi
 
 import json
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,27 +29,38 @@ class Refs:
 
         Raises DamagedRecord for a file that cannot be read, ValueError for a malformed name.
         """
-        versions = self.files.list(_folder(name))
-        if not versions:
-            return None
-        last = f"{_folder(name)}/{versions[-1]}"
+        version = self.version(name)
+        return (self._value(name, version), version) if version else None
+
+    def version(self, name: str) -> int:
+        """How often a name was set."""
+        return max(self._versions(name), default=0)
+
+    def _versions(self, name: str) -> list[int]:
         try:
-            return json.loads(self.files.read(last))["value"], int(versions[-1].removesuffix(".json"))
+            return [int(file.removesuffix(".json")) for file in self.files.list(_folder(name))]
+        except ValueError as error:
+            remedy = "take out of it what is not a version, such as 00000001.json"
+            raise DamagedRecord(self.files.path(_folder(name)), remedy) from error
+
+    def _value(self, name: str, version: int) -> Any:
+        file = _file(name, version)
+        try:
+            return json.loads(self.files.read(file))["value"]
         except (ValueError, KeyError, TypeError, RecursionError) as error:
             remedy = "restore it, or delete it to go back to the name's value before"
-            raise DamagedRecord(self.files.path(last), remedy) from error
+            raise DamagedRecord(self.files.path(file), remedy) from error
 
     def set(self, name: str, value: object, expect: int) -> int:
         """Move a name from version ``expect`` (0: not yet set) to ``value`` (JSON); returns the new version.
 
         Raises RefConflict when the name is at another version: read it again and decide anew.
         """
-        current = self.get(name)
-        version = current[1] if current else 0
+        version = self.version(name)
         if version == expect:
             text = json.dumps({"value": value}, ensure_ascii=False) + "\n"
             try:
-                self.files.create(f"{_folder(name)}/{expect + 1:08d}.json", text.encode())
+                self.files.create(_file(name, expect + 1), text.encode())
             except FileExistsError:
                 version = expect + 1
             else:
@@ -56,6 +68,16 @@ class Refs:
         raise RefConflict(
             f"ref {name!r} is at version {version}, not {expect}: somebody moved it; read it again and retry"
         )
+
+    def history(self, name: str) -> list[tuple[int, Any]]:
+        """(version, value) of everything that a name has been set to, the oldest first; errors as those of ``get``."""
+        return [(version, self._value(name, version)) for version in self._versions(name)]
+
+    def append(self, name: str, value: object) -> int:
+        """Move a name to ``value`` from whatever version it is at: its history is then a log. Returns the version."""
+        while True:
+            with suppress(RefConflict):
+                return self.set(name, value, self.version(name))
 
     def names(self) -> list[str]:
         """All names that were ever set."""
@@ -66,3 +88,7 @@ def _folder(name: str) -> str:
     if not _NAME.fullmatch(name):
         raise ValueError(f"ref name {name!r}: use 1 to 64 of a-z, 0-9, '.', '_' and '-', no '.', '_', '-' first")
     return f"refs/{name}"
+
+
+def _file(name: str, version: int) -> str:
+    return f"{_folder(name)}/{version:08d}.json"
