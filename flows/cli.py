@@ -12,7 +12,7 @@ from importlib.metadata import version
 from cyclopts import App, CycloptsError
 
 from editing.errors import EditingError
-from flows.commands import read
+from flows.commands import queue, read
 from flows.commands.ask import ask
 from flows.commands.compare import compare
 from flows.commands.completion import completion
@@ -52,6 +52,10 @@ _COMMANDS = (
     ask,
     report,
     requests,
+    queue.submit,
+    queue.queue,
+    queue.releases,
+    queue.rollback,
     doctor,
     completion,
 )

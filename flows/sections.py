@@ -178,6 +178,26 @@ class EvaluationSection(Section):
         return self.checkpoint_every > 0 and batch % self.checkpoint_every == 0
 
 
+Share = Annotated[float, Field(ge=0, le=100)]
+
+
+class GatesSection(Section):
+    """What an edited model must hold to become the release (`editflow apply`); a gate set to false is not asked."""
+
+    efficacy: Share | Literal[False] = 90.0
+    """Least percent of the batch's own facts that win: the success of efficacy, or its accuracy without old answers."""
+    retention: Share | Literal[False] = 90.0
+    """The same of facts that were applied before and are still wanted."""
+    neighbourhood: Share | Literal[False] = 10.0
+    """Most points by which the neighbourhood success of these facts may lie below the unedited model's."""
+    perplexity: Annotated[float, Field(gt=0)] | Literal[False] = 1.15
+    """Most times the unedited model's perplexity on held-out documents."""
+    ability: Share | Literal[False] = 10.0
+    """Most points of accuracy that any set of `[ability]` may lose against the unedited model."""
+    facts: Count = 200
+    """Of how many facts applied before retention is measured, at most; which ones hangs on their names alone."""
+
+
 class AbilitySection(Section):
     """General ability: public questions, asked wherever all facts are. Where each set comes from stands in `sets`."""
 

@@ -23,6 +23,7 @@ from flows.sections import (
     Count,
     EditSection,
     EvaluationSection,
+    GatesSection,
     ModelSection,
     RequestsSection,
     Section,
@@ -50,6 +51,7 @@ class RunSpec(Section):
     evaluation: EvaluationSection = EvaluationSection()
     texts: GenerationOptions = GenerationOptions()
     ability: AbilitySection = AbilitySection()
+    gates: GatesSection = GatesSection()
     variants: list[Variant] = Field(default=[])
     """For `editflow compare`: each with a `name`, perhaps a `label` for tables, and the keys that it sets otherwise."""
 

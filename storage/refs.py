@@ -20,9 +20,10 @@ _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 
 @dataclass(frozen=True)
 class Refs:
-    """The moving names of one lake: ``Refs(lake.files)``."""
+    """The moving names of one lake: ``Refs(lake.files)``; other kinds of name have another ``folder``."""
 
     files: Files
+    folder: str = "refs"
 
     def get(self, name: str) -> tuple[Any, int] | None:
         """The value and version of a name, or None when it was never set.
@@ -38,13 +39,13 @@ class Refs:
 
     def _versions(self, name: str) -> list[int]:
         try:
-            return [int(file.removesuffix(".json")) for file in self.files.list(_folder(name))]
+            return [int(file.removesuffix(".json")) for file in self.files.list(self._folder(name))]
         except ValueError as error:
             remedy = "take out of it what is not a version, such as 00000001.json"
-            raise DamagedRecord(self.files.path(_folder(name)), remedy) from error
+            raise DamagedRecord(self.files.path(self._folder(name)), remedy) from error
 
     def _value(self, name: str, version: int) -> Any:
-        file = _file(name, version)
+        file = self._file(name, version)
         try:
             return json.loads(self.files.read(file))["value"]
         except (ValueError, KeyError, TypeError, RecursionError) as error:
@@ -60,7 +61,7 @@ class Refs:
         if version == expect:
             text = json.dumps({"value": value}, ensure_ascii=False) + "\n"
             try:
-                self.files.create(_file(name, expect + 1), text.encode())
+                self.files.create(self._file(name, expect + 1), text.encode())
             except FileExistsError:
                 version = expect + 1
             else:
@@ -81,14 +82,12 @@ class Refs:
 
     def names(self) -> list[str]:
         """All names that were ever set."""
-        return self.files.list("refs")
+        return self.files.list(self.folder)
 
+    def _folder(self, name: str) -> str:
+        if not _NAME.fullmatch(name):
+            raise ValueError(f"ref name {name!r}: use 1 to 64 of a-z, 0-9, '.', '_' and '-', no '.', '_', '-' first")
+        return f"{self.folder}/{name}"
 
-def _folder(name: str) -> str:
-    if not _NAME.fullmatch(name):
-        raise ValueError(f"ref name {name!r}: use 1 to 64 of a-z, 0-9, '.', '_' and '-', no '.', '_', '-' first")
-    return f"refs/{name}"
-
-
-def _file(name: str, version: int) -> str:
-    return f"{_folder(name)}/{version:08d}.json"
+    def _file(self, name: str, version: int) -> str:
+        return f"{self._folder(name)}/{version:08d}.json"

@@ -1,7 +1,7 @@
 """A queue of edit requests and the releases they led to: two logs in the lake, from which all else is worked out.
 
-    queue.NAME      one value a submission: its requests, in order
-    release.NAME    one value a move: a batch begun, requests settled (released or rejected), a rollback
+    <lake>/queues/<name>/      one value a submission: its requests, in order
+    <lake>/releases/<name>/    one value a move: a batch begun, requests settled (released or rejected), a rollback
 
 Both are moving names (storage/refs.py), so of all who would make the same move exactly one does, and a request is
 settled once, whoever works on it and however often they are killed. Nothing is ever changed in place.
@@ -102,7 +102,7 @@ class Queue:
     def submit(self, requests: Sequence[EditRequest]) -> tuple[list[Entry], list[Entry]]:
         """Append checked requests, all or none; returns their entries and the earlier ones whose place they take."""
         value = {"at": now(), "requests": [asdict(request) for request in requests]}
-        number = Refs(self.files).append(self._queued, value)
+        number = self._submissions.append(self.name, value)
         entries = self.entries()
         mine = [entry for entry in entries if entry.position[0] == number]
         about = {mark for entry in mine for mark in entry.about}
@@ -112,14 +112,14 @@ class Queue:
 
     def entries(self) -> list[Entry]:
         """Everything that was ever submitted, in order; raises DamagedRecord."""
-        found = Refs(self.files).history(self._queued)
+        found = self._submissions.history(self.name)
         return [entry for number, value in found for entry in self._entries(number, value)]
 
     def moves(self) -> list[tuple[int, Move]]:
         """(version, move) of the releases' log, the oldest first; raises DamagedRecord."""
         return [
-            (version, self._read(Move, value, self._released, version))
-            for version, value in Refs(self.files).history(self._released)
+            (version, self._read(Move, value, self._moves, version))
+            for version, value in self._moves.history(self.name)
         ]
 
     def standing(self) -> Standing:
@@ -133,28 +133,28 @@ class Queue:
     def move(self, move: Move, expect: int) -> int:
         """Add a move behind version `expect`; raises RefConflict when somebody else has moved since."""
         value = {key: value for key, value in asdict(move).items() if value}
-        return Refs(self.files).set(self._released, value, expect)
+        return self._moves.set(self.name, value, expect)
 
     @property
-    def _queued(self) -> str:
-        return f"queue.{self.name}"
+    def _submissions(self) -> Refs:
+        return Refs(self.files, "queues")
 
     @property
-    def _released(self) -> str:
-        return f"release.{self.name}"
+    def _moves(self) -> Refs:
+        return Refs(self.files, "releases")
 
     def _entries(self, number: int, value: Any) -> Iterator[Entry]:
-        submission = self._read(_Submission, value, self._queued, number)
+        submission = self._read(_Submission, value, self._submissions, number)
         for place, request in enumerate(submission.requests, 1):
             # Two submissions may call their requests alike; in the queue each has an id of its own.
             unique = replace(request, request_id=f"{request.request_id}@{number}")
             yield Entry((number, place), unique, submission.at)
 
-    def _read(self, kind: type[Any], value: Any, name: str, version: int) -> Any:
+    def _read(self, kind: type[Any], value: Any, log: Refs, version: int) -> Any:
         try:
             return TypeAdapter(kind).validate_python(value)
         except ValidationError as error:
-            path = self.files.path(f"refs/{name}/{version:08d}.json")
+            path = self.files.path(f"{log.folder}/{self.name}/{version:08d}.json")
             raise DamagedRecord(path, "restore it from a copy of the lake") from error
 
 

@@ -243,8 +243,8 @@ def test_who_comes_late_moves_nothing(queue: Queue) -> None:
 def test_a_damaged_record_is_named(queue: Queue, tmp_path: Path) -> None:
     queue.submit([fact("a")])
     apply_next(queue, 1, judge)
-    for name in ("queue", "release"):
-        file = tmp_path / f"refs/{name}.current/00000001.json"
+    for name in ("queues", "releases"):
+        file = tmp_path / f"{name}/current/00000001.json"
         kept = file.read_bytes()
         file.write_text('{"value": {"at": 3}}')
         with pytest.raises(DamagedRecord, match=f"^{file} is damaged; restore it"):
