@@ -13,6 +13,7 @@ from cyclopts import App, CycloptsError
 
 from editing.errors import EditingError
 from flows.commands import queue, read
+from flows.commands.apply import apply
 from flows.commands.ask import ask
 from flows.commands.compare import compare
 from flows.commands.completion import completion
@@ -52,6 +53,7 @@ _COMMANDS = (
     ask,
     report,
     requests,
+    apply,
     queue.submit,
     queue.queue,
     queue.releases,

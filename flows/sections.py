@@ -69,7 +69,8 @@ class RequestsSection(Section):
     """Which facts to edit: the first `count` of the file in an order shuffled by `seed`."""
 
     source: str
-    """A .jsonl, .json, .csv or .parquet file beside the spec or in the working folder, a URL, or hub:NAME[:CONFIG]."""
+    """A .jsonl, .json, .csv or .parquet file beside the spec or in the working folder, a URL, hub:NAME[:CONFIG], or,
+    for `editflow apply`, queue:NAME."""
     dataset: str | None = None
     """The shape of its records, where the first of them does not tell; docs/requests.md has the names."""
     references: str | None = None
@@ -82,6 +83,11 @@ class RequestsSection(Section):
     """So many facts with neighbours, the first under `seed`, are left out, and all others about their subjects."""
     order: Seed | None = None
     """Another seed for the order of those that were chosen; without it the order is that of the choice."""
+
+    @property
+    def queue(self) -> str | None:
+        """The name of the queue that the requests come from, if they come from one."""
+        return self.source.removeprefix("queue:") if self.source.startswith("queue:") else None
 
 
 class EditSection(Section):
