@@ -30,6 +30,7 @@ from flows.sections import (
     Seed,
     Variant,
 )
+from storage.refs import check_name
 
 
 class RunSpec(Section):
@@ -107,6 +108,10 @@ def load_served(path: Path, settings: Sequence[str] = ()) -> RunSpec:
     if spec.requests.queue is None:
         remedy = 'write requests.source = "queue:current", or say `editflow run`'
         raise BadSpec(f"{path}: its requests come from {spec.requests.source!r}, which is no queue: {remedy}")
+    try:
+        check_name(spec.requests.queue)
+    except ValueError as error:
+        raise BadSpec(f"{path}: requests.source: {error}") from None
     lost = [key for key in ("count", "skip", "order", "dataset", "references") if getattr(spec.requests, key)]
     if lost or spec.seeds:
         raise BadSpec(f"{path}: {'seeds' if spec.seeds else f'requests.{lost[0]}'} says nothing of a queue: remove it")

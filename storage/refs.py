@@ -85,9 +85,14 @@ class Refs:
         return self.files.list(self.folder)
 
     def _folder(self, name: str) -> str:
-        if not _NAME.fullmatch(name):
-            raise ValueError(f"ref name {name!r}: use 1 to 64 of a-z, 0-9, '.', '_' and '-', no '.', '_', '-' first")
+        check_name(name)
         return f"{self.folder}/{name}"
 
     def _file(self, name: str, version: int) -> str:
         return f"{self._folder(name)}/{version:08d}.json"
+
+
+def check_name(name: str) -> None:
+    """Raise ValueError for what is no name."""
+    if not _NAME.fullmatch(name):
+        raise ValueError(f"ref name {name!r}: use 1 to 64 of a-z, 0-9, '.', '_' and '-', no '.', '_', '-' first")
