@@ -68,9 +68,10 @@ def submit(
     if json:
         print_json({"queue": to, "entries": [e.id for e in mine], "superseded": [e.id for e in replaced]})
         return
-    print_line(f"{len(mine)} waiting in queue {quoted(to)} as {mine[0].id}" + (f" to {mine[-1].id}" * (len(mine) > 1)))
-    for entry in replaced[:MOST]:
-        print_line(f"{entry.id} is superseded: {quoted(entry.request.filled)} → {quoted(entry.request.target_new)}")
+    print_table([{"queue": to, "submitted": len(mine), "first": mine[0].id, "last": mine[-1].id}])
+    if replaced:
+        rows = [{"entry": e.id, "prompt": e.request.filled, "target": e.request.target_new} for e in replaced]
+        print_table(rows[:MOST], title=f"{len(replaced)} that waited are superseded")
     print_next(f"{typed('queue', to, lake=lake)} for all that waits, `editflow apply SPEC` to edit it in")
 
 
@@ -173,9 +174,8 @@ def rollback(
     if json:
         print_json({"release": after.release, "state": after.state, "withdrawn": withdrawn})
         return
-    print_line(
-        f"release {quoted(name)} is {after.release} again; {len(withdrawn)} of its requests changed their status"
-    )
+    state = after.state[:12] if after.state else "the model as it came"
+    print_table([{"release": name, "served": after.release, "state": state, "requests changed": len(withdrawn)}])
     print_next(f"{typed('queue', name, lake=lake)} for what became of the requests")
 
 
