@@ -19,6 +19,7 @@ from flows.commands.compare import compare
 from flows.commands.completion import completion
 from flows.commands.doctor import doctor
 from flows.commands.fetch import fetch
+from flows.commands.plan import plan
 from flows.commands.report import report
 from flows.commands.requests import requests
 from flows.commands.run import run
@@ -42,6 +43,7 @@ app = App(
 )
 _COMMANDS = (
     fetch,
+    plan,
     run,
     tune,
     read.runs,

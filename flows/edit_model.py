@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext, suppress
 from dataclasses import asdict
@@ -29,7 +28,7 @@ from storage.store import Lake
 from tasks.documents import describe_corpus, documents_stage
 from tasks.edits import CHECKPOINT, CHUNK, CONTEXTS, KEYS, STATE, TARGET_VALUES, WEIGHT_CHANGE, chunk_count
 from tasks.environment import environment
-from tasks.models import check_layers, check_place, check_window, identify
+from tasks.models import check_layers, check_place, check_window
 from tasks.moments import MERGE, NULL_SPACE, SECOND_MOMENT, SPECTRUM, TOKENS, warn_of_small_corpus
 from tasks.requests import choose, load_requests, reordered, unprobed
 from tasks.stage import recipe
@@ -61,7 +60,7 @@ def edit(spec: RunSpec, pipe: Pipeline, facts: Sequence[EditRequest] | None = No
     cases = questions(spec)
     corpus = describe_corpus(spec.corpus.source)
     model = model_of(spec, pipe)
-    check_model(spec, pipe.lake.manifest(model).about)
+    check_model(spec, pipe.about(model))
     documents, held_out = texts_of(spec, pipe, corpus, model)
     measures = Measures(spec, pipe, model, chosen, documents, held_out, cases)
     before = measures.everywhere(model, chosen, "before", "requests")
@@ -89,11 +88,7 @@ def edit(spec: RunSpec, pipe: Pipeline, facts: Sequence[EditRequest] | None = No
 
 def model_of(spec: RunSpec, pipe: Pipeline) -> str:
     """The artifact that pins the model."""
-    started = time.perf_counter()
-    model = spec.model
-    ref, known = identify(pipe.lake, model.source, model.dtype, model.device, pipe.record.run_id, pipe.sound)
-    pipe.note("model", ref, reused=known, seconds=time.perf_counter() - started)
-    return ref.id
+    return pipe.pin(spec.model)
 
 
 def check_model(spec: RunSpec, about: Mapping[str, Any]) -> None:
@@ -133,7 +128,7 @@ def _held_out(spec: RunSpec, pipe: Pipeline, documents: str, model: str) -> str:
         "tokens": spec.corpus.held_out_tokens,
     }
     tokens = pipe.run(TOKENS, cut, {"documents": documents, "model": model}, "tokens held out")
-    warn_of_small_corpus(pipe.lake.manifest(tokens))
+    pipe.read(warn_of_small_corpus, tokens, None)
     return tokens
 
 
@@ -160,12 +155,12 @@ def second_moment(spec: RunSpec, pipe: Pipeline, documents: str, model: str) -> 
         place = {"partition": n, "partitions": partitions}
         cut = {"split": "moments", **place, "window": corpus.window, "tokens": share}
         tokens = pipe.run(TOKENS, cut, {"documents": documents, "model": model}, f"tokens {n + 1}")
-        warn_of_small_corpus(pipe.lake.manifest(tokens))
+        pipe.read(warn_of_small_corpus, tokens, None)
         one_pass = {**place, "layers": spec.gathered, "tokens_per_pass": corpus.tokens_per_pass}
         label = f"second moment {n + 1}"
         parts.append(pipe.run(SECOND_MOMENT, one_pass, {"tokens": tokens, "model": model}, label))
     merged = pipe.run(MERGE, {}, {"second_moment": parts}, "second moment")
-    warn_of_small_corpus(pipe.lake.manifest(merged))
+    pipe.read(warn_of_small_corpus, merged, None)
     return merged
 
 

@@ -6,6 +6,7 @@ What a data set or a spec does not bring is left out: nothing is reported that w
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -70,15 +71,14 @@ class Measures:
     def perplexity(self, state: str, when: str) -> float:
         """That of a state on the held-out documents."""
         parents = {"state": state, "documents": self.documents, "tokens": self.held_out}
-        return read_perplexity(self.pipe.lake, self.pipe.run(PERPLEXITY, {}, parents, f"perplexity {when}"))
+        return self.pipe.read(read_perplexity, self.pipe.run(PERPLEXITY, {}, parents, f"perplexity {when}"), math.nan)
 
     def ability(self, state: str, when: str) -> Summary:
         """{set: {way: figures}} of a state, for the questions that the spec asks."""
         ability = self.spec.ability
         parents = {"state": state, "cases": self._questions_asked}
         asked = self.pipe.run(ABILITY, ability_spec(ability.ways, ability.tokens), parents, f"ability {when}")
-        found: Summary = summarise_ability(self.pipe.lake, asked)
-        return found
+        return self.pipe.read(summarise_ability, asked, Summary())
 
     def of_batch(self, state: str, facts: Sequence[EditRequest], number: int) -> Summary:
         """The metrics of the batch's own facts, right after it."""
@@ -96,7 +96,7 @@ class Measures:
         parents = {"state": state, "requests": self.requests(facts, requests)}
         parents |= self._questions(facts, roles, f"{requests}: questions")
         how = metric_spec(metrics, published=self.spec.evaluation.published)
-        summary: Summary = summarise(self.pipe.lake, self.pipe.run(EVALUATION, how, parents, label))
+        summary: Summary = self.pipe.read(summarise, self.pipe.run(EVALUATION, how, parents, label), Summary())
         return summary
 
     def _questions(self, facts: Sequence[EditRequest], roles: Sequence[str], label: str) -> dict[str, str]:
@@ -129,7 +129,7 @@ class Measures:
         base = self._written(self.model, "before")
         parents = {"state": state, "base": base, **self._sampled}
         essence = self.pipe.run(ESSENCE, {}, parents, f"essence {when}")
-        found = summarise_texts(self.pipe.lake, scores) | summarise_texts(self.pipe.lake, essence)
+        found = self.pipe.read(summarise_texts, scores, Summary()) | self.pipe.read(summarise_texts, essence, Summary())
         return {name: round(value, 4) for name, value in found.items()}
 
     def _drift(self, state: str, when: str) -> None:

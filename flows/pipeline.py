@@ -5,20 +5,23 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from prefect import Task
 
 from flows.output import print_line
+from flows.sections import ModelSection
 from storage.catalog import Catalog
 from storage.errors import DamagedPayload, StorageError
 from storage.runs import RunRecord, Use
 from storage.store import ArtifactRef, Lake, Manifest
+from tasks.models import identify
 from tasks.progress import working
 from tasks.stage import Parents, Stage, result_folder
 from tasks.terminal import quoted
 
 Report = Callable[[Use, ArtifactRef], None]
+Read = TypeVar("Read")
 
 
 @dataclass
@@ -44,6 +47,22 @@ class Pipeline:
         reused = found is not None and found.created_by != self.record.run_id
         self.note(stage.name, ref, reused=reused, seconds=time.perf_counter() - started, label=label)
         return ref.id
+
+    def pin(self, model: ModelSection) -> str:
+        """The artifact that pins a model; one that the lake does not know is loaded for it."""
+        started = time.perf_counter()
+        ref, known = identify(self.lake, model.source, model.dtype, model.device, self.record.run_id, self.sound)
+        self.note("model", ref, reused=known, seconds=time.perf_counter() - started)
+        return ref.id
+
+    def about(self, model: str) -> Mapping[str, Any]:
+        """What was recorded of a model when it was pinned: depth, model_type, positions and the like."""
+        return self.lake.manifest(model).about
+
+    def read(self, reader: Callable[[Lake, str], Read], artifact: str, nothing: Read) -> Read:
+        """What a reader finds in an artifact; `nothing` stands for it where a plan has no artifact to read."""
+        del nothing
+        return reader(self.lake, artifact)
 
     def note(self, stage: str, ref: ArtifactRef, *, reused: bool, seconds: float, label: str = "") -> None:
         """Take an artifact into the run's record and tell the user."""

@@ -21,6 +21,7 @@ from tasks.fetch import MODEL, cache, fetch
 from tasks.progress import working
 
 if TYPE_CHECKING:
+    from editing.models.editable import EditableModel
     from tasks.live import LiveModel
 
 VERSION = 1
@@ -43,11 +44,17 @@ def model_folder(source: str) -> Path:
         return _converted(path)
     if path.is_dir():
         return path
-    if path.is_absolute() or source.count("/") != 1 or source.startswith("."):
+    return _from_hub(source)
+
+
+def hub_id(source: str) -> tuple[str, str | None]:
+    """(name, revision) of a model on the hub. Raises UnknownModel for what cannot be one."""
+    if Path(source).expanduser().is_absolute() or source.count("/") != 1 or source.startswith("."):
         near = difflib.get_close_matches(source, [MODEL.name], n=1)
         hint = f"did you mean {near[0]!r}?" if near else f"give {MODEL.name!r}, a folder, a .gguf file or a hub id"
         raise UnknownModel(f"no model {source!r}: {hint}")
-    return _from_hub(source)
+    name, _, revision = source.partition("@")
+    return name, revision or None
 
 
 def fetch_default_model() -> tuple[Path, bool]:
@@ -60,10 +67,10 @@ def fetch_default_model() -> tuple[Path, bool]:
 def _from_hub(source: str) -> Path:
     from huggingface_hub import snapshot_download
 
-    name, _, revision = source.partition("@")
+    name, revision = hub_id(source)
     patterns = ["*.json", "*.safetensors", "*.model", "*.txt", "*.jinja"]
     try:
-        return Path(snapshot_download(name, revision=revision or None, allow_patterns=patterns))
+        return Path(snapshot_download(name, revision=revision, allow_patterns=patterns))
     except Exception as error:  # noqa: BLE001  (the hub client raises a different class for every way of failing)
         raise UnknownModel(
             f"no folder {source!r}, and the hub gave no such model ({first_line(error)}); check name and network"
@@ -108,7 +115,7 @@ def identify(
     looks a remembered artifact up: it may check the payload and set a broken one aside.
     """
     folder = model_folder(source).resolve()
-    known = _remembered(lake, folder, dtype)
+    known = remembered(lake, folder, dtype)
     found = find(known) if known is not None else None
     if found is not None:
         return found.ref, True
@@ -124,7 +131,7 @@ def _memory(folder: Path, dtype: str) -> str:
     return f"{FINGERPRINTS}/{mark}.json"
 
 
-def _remembered(lake: Lake, folder: Path, dtype: str) -> str | None:
+def remembered(lake: Lake, folder: Path, dtype: str) -> str | None:
     """The id of the model that the folder was found to hold, unless its files have changed since."""
     try:
         return str(json.loads(lake.files.read(_memory(folder, dtype)))["model"])
@@ -147,9 +154,15 @@ def _pin(lake: Lake, folder: Path, dtype: str, device: str, run: str | None) -> 
         rows = [vars(t) for t in tensor_digests(live.pristine())]
     listing = hashlib.sha256("".join(f"{r['tensor']}\0{r['digest']}\n" for r in rows).encode()).hexdigest()
     spec = {"stage": "model", "tensors": listing, "files": files_digest(folder)}
-    model = live.model
-    about = {
-        "folder": str(folder),
+    about = about_of(live.model, str(folder), dtype)
+    table = pa.Table.from_pylist(rows, schema=kind("model").schema)
+    return lake.write("model", VERSION, spec, {}, table, created_by=run, environment=environment(device), about=about)
+
+
+def about_of(model: EditableModel, folder: str, dtype: str) -> dict[str, Any]:
+    """What is recorded of a model beside its tensors, and is the same of one that is only planned with."""
+    return {
+        "folder": folder,
         "dtype": dtype,
         "model_type": model.model.config.model_type,
         "depth": model.depth,
@@ -157,8 +170,6 @@ def _pin(lake: Lake, folder: Path, dtype: str, device: str, run: str | None) -> 
         "positions": getattr(model.model.config, "max_position_embeddings", None),
         "parameters": sum(p.numel() for p in model.model.parameters()),
     }
-    table = pa.Table.from_pylist(rows, schema=kind("model").schema)
-    return lake.write("model", VERSION, spec, {}, table, created_by=run, environment=environment(device), about=about)
 
 
 def check_layers(
@@ -213,7 +224,7 @@ def _folder_of(lake: Lake, model: Manifest, dtype: str, device: str) -> Path:
     """
     folders = [folder for folder in _folders(lake, model) if folder.is_dir()]
     for folder in folders:
-        if _remembered(lake, folder, dtype) == model.id:
+        if remembered(lake, folder, dtype) == model.id:
             return folder
     for folder in folders:
         found = _pin(lake, folder, dtype, device, None).id

@@ -22,7 +22,7 @@ from tasks.progress import bar, working
 from tasks.stage import Stage, Work
 
 if TYPE_CHECKING:
-    from storage.store import Lake, Manifest
+    from storage.store import Lake
 
 
 class SmallCorpus(UserWarning):
@@ -68,8 +68,9 @@ def _merge(work: Work) -> pa.Table:
     return _moment_table(merged)
 
 
-def warn_of_small_corpus(made: Manifest) -> None:
+def warn_of_small_corpus(lake: Lake, artifact: str) -> None:
     """Warn when tokens or merged moments are fewer than they should be, whether they were made now or reused."""
+    made = lake.manifest(artifact)
     spec, about = made.spec, made.about
     if about.get("found", math.inf) < spec.get("tokens", 0):
         what = f"partition {spec['partition'] + 1} of {spec['partitions']} ({spec['split']})"

@@ -58,6 +58,27 @@ def load(folder: Path, dtype: str = "float32", device: str = "cpu") -> EditableM
     return editable(model.to(device), tokenizer, family)
 
 
+def outlined(place: str, dtype: str = "float32", **where: Any) -> EditableModel:
+    """The model of a configuration on torch's meta device: every name and shape, no weight, no tokenizer.
+
+    `place` and `where` are what transformers' AutoConfig takes: a folder, a hub id, or a folder with `gguf_file`.
+    Raises UnknownModel, and UnknownFamily for an architecture that is not declared.
+    """
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    _hush()
+    try:
+        with redirect_stderr(StringIO()):
+            config = AutoConfig.from_pretrained(place, **where)
+        family = family_of(config.model_type)
+        with torch.device("meta"):
+            model: Any = AutoModelForCausalLM.from_config(config, dtype=DTYPES[dtype])  # type: ignore[no-untyped-call]
+    except (OSError, ValueError, LookupError, TypeError, RuntimeError, ImportError, struct.error) as error:
+        name = where.get("gguf_file", place)
+        raise UnknownModel(f"{name} has no configuration of a causal language model: {first_line(error)}") from error
+    return editable(model, None, family)
+
+
 def editable(model: Any, tokenizer: Any, family: Any = None) -> EditableModel:
     """Wrap a transformers model for editing: evaluation mode, no parameter gradients."""
     model.eval()

@@ -1,0 +1,223 @@
+"""What a spec would do, before anything is loaded: layers, stages, bytes, seconds, memory, and what the lake has."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+from rich.filesize import decimal
+
+from editing.metrics.registry import metric
+from editing.models.loading import DTYPES
+from editing.requests.record import EditRequest
+from flows.edit_model import edit, requested, use_threads
+from flows.errors import UsageError
+from flows.planning.costs import DOUBLE, Scale
+from flows.planning.machine import Machine
+from flows.planning.planned import Piece, Planned, no_record
+from flows.planning.timed import Times, timed
+from flows.spec import RunSpec
+from storage.files import Files
+from storage.store import Lake
+from tasks.documents import corpus_path
+from tasks.outline import Outline, outline
+
+PROCESS = 900_000_000
+"""Bytes of a process that has imported torch, transformers and Prefect and holds no model."""
+CHARACTERS = 4
+"""Of a token, about."""
+BZ2 = 4
+"""Bytes of a dump for one of its compressed file."""
+MANY = 10e9
+"""Bytes of partitions' moments above which fewer partitions are suggested."""
+FEW = 5
+"""Partitions that are suggested."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All that is told of a spec.
+
+    `memory` is bytes by what holds them, `peak` their sum; `basis` says where seconds come from; `seconds` are None
+    where the device is not here.
+    """
+
+    name: str
+    model: Mapping[str, Any]
+    layers: Sequence[Mapping[str, Any]]
+    stages: Sequence[Mapping[str, Any]]
+    artifacts: Sequence[Mapping[str, Any]]
+    seconds: float | None
+    bytes: float
+    reused: int
+    to_compute: int
+    memory: Mapping[str, float]
+    peak: float
+    basis: str
+    warnings: Sequence[str]
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def reading(place: str) -> Lake:
+    """A lake to look things up in; nothing is created. Raises UsageError for a file."""
+    folder = Path(place)
+    if folder.exists() and not folder.is_dir():
+        raise UsageError(f"lake {place} is a file: give a folder with --lake")
+    return Lake(Files(place))
+
+
+def plan_spec(spec: RunSpec, lake: Lake) -> Plan:
+    """Walk the flow of a spec, of all its seeds, with a pipeline that computes nothing.
+
+    Facts and the corpus' digest are read, and the model's configuration; no weight is. The lake is only read.
+    """
+    use_threads(spec)
+    model = outline(lake, spec.model.source, spec.model.dtype)
+    one, *others = spec.each()
+    facts = requested(one.requests)
+    pipe = walk(one, lake, model, facts)
+    for other in others:
+        pipe.prefix = f"{other.name}: "
+        edit(other, pipe)
+    machine = Machine.here(lake.uri, spec.model.dtype, spec.model.device)
+    return _told(spec, pipe, machine, timed(lake, pipe.scale, machine))
+
+
+def walk(spec: RunSpec, lake: Lake, model: Outline, facts: Sequence[EditRequest]) -> Planned:
+    """The pipeline after the flow of one run went through it."""
+    scale = scale_of(spec, model, facts)
+    pipe = Planned(
+        lake, no_record(spec.name), spec.model.device, lambda _use, _ref: None, outline=model, scale=scale
+    )  # fmt: skip
+    edit(spec, pipe, facts)
+    return pipe
+
+
+def scale_of(spec: RunSpec, model: Outline, facts: Sequence[EditRequest]) -> Scale:
+    """Model and facts as the table of costs needs them."""
+    names = {*spec.evaluation.metrics, *spec.evaluation.after_batch, "paraphrase", "neighbourhood"}
+    live = model.model
+    widths = [(int(w.shape[0]), int(w.shape[1])) for w in map(live.weight, range(live.depth))]
+    return Scale(
+        spec, model.blocks, model.head, DTYPES[spec.model.dtype].itemsize, widths, len(live.model.state_dict()),
+        asked={name: fmean(len(metric(name).asks(fact)) for fact in facts) for name in names},
+        prompt=fmean(len(fact.filled) for fact in facts) / CHARACTERS,
+        target=fmean(len(fact.target_new) for fact in facts) / CHARACTERS + 1,
+        corpus=_corpus(spec.corpus.source),
+    )  # fmt: skip
+
+
+def _corpus(source: str) -> float:
+    """Bytes of a corpus' text."""
+    if source.startswith("hub:"):
+        return math.inf
+    path = corpus_path(source)
+    return path.stat().st_size * (BZ2 if path.suffix == ".bz2" else 1)
+
+
+def _told(spec: RunSpec, pipe: Planned, machine: Machine, times: Times) -> Plan:
+    artifacts = [_artifact(piece, machine, times) for piece in pipe.pieces.values()]
+    stages = list(_stages(artifacts))
+    memory = memory_of(pipe)
+    peak = sum(memory.values())
+    compute = [row for row in artifacts if not row["reused"]]
+    seconds = [row["seconds"] for row in compute]
+    total = None if None in seconds else sum(seconds)
+    room = sum(row["bytes"] for row in compute)
+    return Plan(
+        spec.name, _model(spec, pipe), list(_layers(spec, pipe)), stages, artifacts, total, room,
+        len(artifacts) - len(compute), len(compute), memory, peak, _basis(spec, times, stages, total),
+        list(_warnings(spec, pipe, machine, room, peak)),
+    )  # fmt: skip
+
+
+def _artifact(piece: Piece, machine: Machine, times: Times) -> dict[str, Any]:
+    told = machine.seconds(piece.size)
+    took, said = times.get(piece.stage, (1.0, 1.0))
+    seconds = 0.0 if piece.reused else None if told is None else told * took / said
+    return {"stage": piece.stage, "label": piece.label, "id": piece.id, "reused": piece.reused,
+            "seconds": seconds, "bytes": round(piece.bytes)}  # fmt: skip
+
+
+def _stages(artifacts: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
+    """One row a stage, in the order in which a run first comes to them."""
+    for name in dict.fromkeys(row["stage"] for row in artifacts):
+        mine = [row for row in artifacts if row["stage"] == name]
+        compute = [row for row in mine if not row["reused"]]
+        seconds = [row["seconds"] for row in compute]
+        yield {
+            "stage": name, "artifacts": len(mine), "reused": len(mine) - len(compute), "to compute": len(compute),
+            "seconds": None if None in seconds else sum(seconds), "bytes": sum(row["bytes"] for row in compute),
+        }  # fmt: skip
+
+
+def _model(spec: RunSpec, pipe: Planned) -> dict[str, Any]:
+    about, model = pipe.outline.about, pipe.outline.model
+    return {
+        "source": spec.model.source, "family": model.family.name, "model_type": about["model_type"],
+        "parameters": about["parameters"], "layers": about["depth"], "dtype": spec.model.dtype,
+        "device": spec.model.device, "id": pipe.outline.id,
+    }  # fmt: skip
+
+
+def _layers(spec: RunSpec, pipe: Planned) -> Iterator[dict[str, Any]]:
+    model = pipe.outline.model
+    for layer in spec.edit.layers:
+        d_out, d_in = pipe.scale.widths[layer]
+        size = d_out * d_in * pipe.scale.element
+        yield {"layer": layer, "tensor": model.tensor_name(layer), "d_out": d_out, "d_in": d_in,
+               "dtype": spec.model.dtype, "bytes": size}  # fmt: skip
+
+
+def memory_of(pipe: Planned) -> dict[str, float]:
+    """Bytes by what holds them: the process, the weights with the edited ones as they came, the largest stage."""
+    scale = pipe.scale
+    weights = scale.element * (pipe.outline.about["parameters"] + scale.weights(scale.layers))
+    compute = [piece for piece in pipe.pieces.values() if not piece.reused]
+    largest = max(compute, key=lambda piece: piece.size.memory, default=None)
+    stage = {largest.stage: largest.size.memory} if largest else {}
+    return {"process": PROCESS, "weights": weights, **stage} if compute else {"process": PROCESS}
+
+
+def _basis(spec: RunSpec, times: Times, stages: Sequence[Mapping[str, Any]], total: float | None) -> str:
+    if total is None:
+        return f"no time is told: model.device = {spec.model.device!r} is not to be had here"
+    known = [row["stage"] for row in stages if row["to compute"] and row["stage"] in times]
+    shapes = "shapes and the speed at which this machine multiplies matrices"
+    if not known:
+        return f"seconds from {shapes}: good to a factor of three; less once a run was timed in this lake"
+    return f"seconds of {', '.join(known)} from those that this lake has timed, scaled; of the others from {shapes}"
+
+
+def _warnings(spec: RunSpec, pipe: Planned, machine: Machine, room: float, peak: float) -> Iterator[str]:
+    if pipe.outline.lacking:
+        yield pipe.outline.lacking
+    if pipe.outline.id is None:
+        yield "the model was never read in this lake: ids that hang on it are not known before, nor what they reuse"
+    if room > machine.disk:
+        yield f"the disk of the lake has {decimal(machine.disk)} free for {decimal(int(room))}: free some, or move it"
+    if spec.model.device == "cpu" and peak > machine.memory:
+        yield f"{decimal(machine.memory)} of memory are available for {decimal(int(peak))}: {_remedy(pipe)}"
+    parts = [piece for piece in pipe.pieces.values() if piece.stage == "second-moment" and not piece.reused]
+    held = sum(piece.bytes for piece in parts)
+    if held > MANY and spec.corpus.partitions > FEW:
+        fewer = FEW * DOUBLE / 2 * pipe.scale.squares(spec.gathered)
+        yield (
+            f"corpus.partitions = {spec.corpus.partitions}: the moments of the parts alone fill {decimal(int(held))}; "
+            f"corpus.partitions = {FEW} would fill {decimal(int(fewer))}, and a killed run would lose more at most"
+        )
+
+
+def _remedy(pipe: Planned) -> str:
+    stage = next(iter([name for name in memory_of(pipe) if name not in ("process", "weights")]), "")
+    remedies = {
+        "target-values": "lower target_values.tokens_per_pass",
+        "perplexity": "lower corpus.window",
+    }
+    return remedies.get(stage, "end other programs, edit fewer layers at once, or take another machine")
