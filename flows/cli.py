@@ -12,7 +12,8 @@ from importlib.metadata import version
 from cyclopts import App, CycloptsError
 
 from editing.errors import EditingError
-from flows.commands import read
+from flows.commands import queue, read
+from flows.commands.apply import apply
 from flows.commands.ask import ask
 from flows.commands.compare import compare
 from flows.commands.completion import completion
@@ -54,6 +55,11 @@ _COMMANDS = (
     ask,
     report,
     requests,
+    apply,
+    queue.submit,
+    queue.queue,
+    queue.releases,
+    queue.rollback,
     doctor,
     completion,
 )

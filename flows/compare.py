@@ -9,6 +9,7 @@ from typing import Any
 
 from prefect import flow
 from prefect.artifacts import create_table_artifact
+from prefect.client.orchestration import get_client
 
 from editing.errors import first_line
 from flows.edit_model import record_run, requested
@@ -102,7 +103,10 @@ def _ended(spec: RunSpec, one: Contender, place: Lake) -> RunRecord | str:
         return Runs(place.files).get(run)
     except OSError:  # a full disk or a folder that is gone would end all others as well
         raise
-    except Exception as error:  # noqa: BLE001 - whatever a method or model fails of, the others are worth having
+    except Exception as error:  # whatever a method or model fails of, the others are worth having
+        with get_client(sync_client=True) as client:
+            if client.api_healthcheck() is not None:  # no fault of the method, and no other run would fare better
+                raise
         print_line(f"  [bold red]failed[/] {quoted(error)}; the others go on")
         return first_line(error)
 

@@ -74,7 +74,7 @@ def edit(spec: RunSpec, pipe: Pipeline, facts: Sequence[EditRequest] | None = No
         facts = chosen[start : start + size]
         # More prompts to evaluate a fact with are no reason to edit it anew.
         rewrites = measures.requests([f.rewrite for f in facts], f"rewrites {number}")
-        state = _batch(spec, pipe, state, rewrites, contexts, knowledge, len(facts), number)
+        state = batch_of(spec, pipe, state, rewrites, contexts, knowledge, len(facts), number)
         report = {"batch": number, "facts": len(facts), "edited": start + len(facts), "state": state}
         batches.append(report | measures.of_batch(state, facts, number))
         so_far = chosen[: start + len(facts)]
@@ -175,7 +175,7 @@ def _null_space(spec: RunSpec, pipe: Pipeline, moment: str, layer: int) -> str:
     return pipe.run(NULL_SPACE, recipe(spec.null_space), {"spectrum": spectrum}, f"null space of layer {layer}")
 
 
-def _batch(
+def batch_of(
     spec: RunSpec,
     pipe: Pipeline,
     state: str,
@@ -212,10 +212,15 @@ def _values(spec: RunSpec, pipe: Pipeline, parents: Mapping[str, str], facts: in
 
 def repaired(spec: RunSpec, pipe: Pipeline, facts: Sequence[EditRequest] | None = None) -> dict[str, Any]:
     """`edit`, and again from the top for every payload found missing or damaged: all else is reused then."""
+    return repairing(lambda: edit(spec, pipe, facts), pipe)
+
+
+def repairing(work: Callable[[], dict[str, Any]], pipe: Pipeline) -> dict[str, Any]:
+    """The work, and again from the top for every payload found missing or damaged."""
     tried: set[str] = set()
     while True:
         try:
-            return edit(spec, pipe, facts)
+            return work()
         except (MissingPayload, DamagedPayload) as error:
             if error.id in tried:
                 raise

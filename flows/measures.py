@@ -57,21 +57,28 @@ class Measures:
     def everywhere(self, state: str, facts: Sequence[EditRequest], when: str, label: str) -> Summary:
         """All that the spec asks for, of a state: on these facts, and on what is no fact."""
         wanted = self.spec.evaluation
-        found = self._asked(state, facts, wanted.metrics, f"evaluation {when}", label)
+        found = self.asked(state, facts, wanted.metrics, f"evaluation {when}", label)
         if wanted.perplexity:
-            parents = {"state": state, "documents": self.documents, "tokens": self.held_out}
-            artifact = self.pipe.run(PERPLEXITY, {}, parents, f"perplexity {when}")
-            found["perplexity"] = round(self.pipe.read(read_perplexity, artifact, math.nan), 3)
+            found["perplexity"] = round(self.perplexity(state, when), 3)
         if wanted.texts:
             found["texts"] = self._texts(state, when)
         if wanted.drift:
             self._drift(state, when)
         if self.cases:
-            ability = self.spec.ability
-            parents = {"state": state, "cases": self._questions_asked}
-            asked = self.pipe.run(ABILITY, ability_spec(ability.ways, ability.tokens), parents, f"ability {when}")
-            found["ability"] = self.pipe.read(summarise_ability, asked, Summary())
+            found["ability"] = self.ability(state, when)
         return found
+
+    def perplexity(self, state: str, when: str) -> float:
+        """That of a state on the held-out documents."""
+        parents = {"state": state, "documents": self.documents, "tokens": self.held_out}
+        return self.pipe.read(read_perplexity, self.pipe.run(PERPLEXITY, {}, parents, f"perplexity {when}"), math.nan)
+
+    def ability(self, state: str, when: str) -> Summary:
+        """{set: {way: figures}} of a state, for the questions that the spec asks."""
+        ability = self.spec.ability
+        parents = {"state": state, "cases": self._questions_asked}
+        asked = self.pipe.run(ABILITY, ability_spec(ability.ways, ability.tokens), parents, f"ability {when}")
+        return self.pipe.read(summarise_ability, asked, Summary())
 
     def of_batch(self, state: str, facts: Sequence[EditRequest], number: int) -> Summary:
         """The metrics of the batch's own facts, right after it."""
@@ -79,11 +86,12 @@ class Measures:
         if not metrics:
             return {}
         label = f"evaluation of batch {number}"
-        return {"metrics": self._asked(state, facts, metrics, label, f"requests {number}")}
+        return {"metrics": self.asked(state, facts, metrics, label, f"requests {number}")}
 
-    def _asked(
+    def asked(
         self, state: str, facts: Sequence[EditRequest], metrics: Sequence[str], label: str, requests: str
     ) -> Summary:
+        """{metric: {figure: percent}} of these facts in a state; `label` and `requests` name its stages."""
         roles = [name for name in ("locality", "portability") if name in metrics]
         parents = {"state": state, "requests": self.requests(facts, requests)}
         parents |= self._questions(facts, roles, f"{requests}: questions")

@@ -69,7 +69,8 @@ class RequestsSection(Section):
     """Which facts to edit: the first `count` of the file in an order shuffled by `seed`."""
 
     source: str
-    """A .jsonl, .json, .csv or .parquet file beside the spec or in the working folder, a URL, or hub:NAME[:CONFIG]."""
+    """A .jsonl, .json, .csv or .parquet file beside the spec or in the working folder, a URL, hub:NAME[:CONFIG], or,
+    for `editflow apply`, queue:NAME."""
     dataset: str | None = None
     """The shape of its records, where the first of them does not tell; docs/requests.md has the names."""
     references: str | None = None
@@ -82,6 +83,11 @@ class RequestsSection(Section):
     """So many facts with neighbours, the first under `seed`, are left out, and all others about their subjects."""
     order: Seed | None = None
     """Another seed for the order of those that were chosen; without it the order is that of the choice."""
+
+    @property
+    def queue(self) -> str | None:
+        """The name of the queue that the requests come from, if they come from one."""
+        return self.source.removeprefix("queue:") if self.source.startswith("queue:") else None
 
 
 class EditSection(Section):
@@ -176,6 +182,26 @@ class EvaluationSection(Section):
     def is_checkpoint(self, batch: int) -> bool:
         """Whether all facts so far are asked after a batch, counted from 1."""
         return self.checkpoint_every > 0 and batch % self.checkpoint_every == 0
+
+
+Share = Annotated[float, Field(ge=0, le=100)]
+
+
+class GatesSection(Section):
+    """What an edited model must hold to become the release (`editflow apply`); a gate set to false is not asked."""
+
+    efficacy: Share | Literal[False] = 90.0
+    """Least percent of the batch's own facts that win: the success of efficacy, or its accuracy without old answers."""
+    retention: Share | Literal[False] = 90.0
+    """The same of facts that were applied before and are still wanted."""
+    neighbourhood: Share | Literal[False] = 10.0
+    """Most points by which the neighbourhood success of these facts may lie below the unedited model's."""
+    perplexity: Annotated[float, Field(gt=0)] | Literal[False] = 1.15
+    """Most times the unedited model's perplexity on held-out documents."""
+    ability: Share | Literal[False] = 10.0
+    """Most points of accuracy that any set of `[ability]` may lose against the unedited model."""
+    facts: Count = 200
+    """Of how many facts applied before retention is measured, at most; which ones hangs on their names alone."""
 
 
 class AbilitySection(Section):

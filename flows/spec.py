@@ -23,12 +23,14 @@ from flows.sections import (
     Count,
     EditSection,
     EvaluationSection,
+    GatesSection,
     ModelSection,
     RequestsSection,
     Section,
     Seed,
     Variant,
 )
+from storage.refs import check_name
 
 
 class RunSpec(Section):
@@ -50,6 +52,7 @@ class RunSpec(Section):
     evaluation: EvaluationSection = EvaluationSection()
     texts: GenerationOptions = GenerationOptions()
     ability: AbilitySection = AbilitySection()
+    gates: GatesSection = GatesSection()
     variants: list[Variant] = Field(default=[])
     """For `editflow compare`: each with a `name`, perhaps a `label` for tables, and the keys that it sets otherwise."""
 
@@ -93,6 +96,29 @@ def load_spec(path: Path, settings: Sequence[str] = ()) -> RunSpec:
 
     A relative request file is looked for beside the spec first, then from the working folder.
     """
+    spec = _loaded(path, settings)
+    if spec.requests.queue is not None:
+        raise BadSpec(f"{path}: requests.source = {spec.requests.source!r} is a queue: say `editflow apply`")
+    return spec
+
+
+def load_served(path: Path, settings: Sequence[str] = ()) -> RunSpec:
+    """The same of a spec whose requests come from a queue."""
+    spec = _loaded(path, settings)
+    if spec.requests.queue is None:
+        remedy = 'write requests.source = "queue:current", or say `editflow run`'
+        raise BadSpec(f"{path}: its requests come from {spec.requests.source!r}, which is no queue: {remedy}")
+    try:
+        check_name(spec.requests.queue)
+    except ValueError as error:
+        raise BadSpec(f"{path}: requests.source: {error}") from None
+    lost = [key for key in ("count", "skip", "order", "dataset", "references") if getattr(spec.requests, key)]
+    if lost or spec.seeds:
+        raise BadSpec(f"{path}: {'seeds' if spec.seeds else f'requests.{lost[0]}'} says nothing of a queue: remove it")
+    return spec
+
+
+def _loaded(path: Path, settings: Sequence[str]) -> RunSpec:
     raw = read_toml(path)
     for setting in settings:
         apply(raw, setting)
@@ -127,7 +153,7 @@ def located(spec: RunSpec, folder: Path) -> RunSpec:
 
 def _beside(folder: Path, given: str) -> str:
     """A file beside the spec if there is one, else what was given: from the working folder, or no file at all."""
-    if "://" in given or given.startswith("hub:"):
+    if "://" in given or given.startswith(("hub:", "queue:")):
         return given
     with suppress(RuntimeError):  # no such user
         given = str(Path(given).expanduser())

@@ -8,6 +8,7 @@ any storage that can create a file exclusively. The old values are the name's hi
 
 import json
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,36 +20,48 @@ _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 
 @dataclass(frozen=True)
 class Refs:
-    """The moving names of one lake: ``Refs(lake.files)``."""
+    """The moving names of one lake: ``Refs(lake.files)``; other kinds of name have another ``folder``."""
 
     files: Files
+    folder: str = "refs"
 
     def get(self, name: str) -> tuple[Any, int] | None:
         """The value and version of a name, or None when it was never set.
 
         Raises DamagedRecord for a file that cannot be read, ValueError for a malformed name.
         """
-        versions = self.files.list(_folder(name))
-        if not versions:
-            return None
-        last = f"{_folder(name)}/{versions[-1]}"
+        version = self.version(name)
+        return (self._value(name, version), version) if version else None
+
+    def version(self, name: str) -> int:
+        """How often a name was set."""
+        return max(self._versions(name), default=0)
+
+    def _versions(self, name: str) -> list[int]:
         try:
-            return json.loads(self.files.read(last))["value"], int(versions[-1].removesuffix(".json"))
+            return [int(file.removesuffix(".json")) for file in self.files.list(self._folder(name))]
+        except ValueError as error:
+            remedy = "take out of it what is not a version, such as 00000001.json"
+            raise DamagedRecord(self.files.path(self._folder(name)), remedy) from error
+
+    def _value(self, name: str, version: int) -> Any:
+        file = self._file(name, version)
+        try:
+            return json.loads(self.files.read(file))["value"]
         except (ValueError, KeyError, TypeError, RecursionError) as error:
             remedy = "restore it, or delete it to go back to the name's value before"
-            raise DamagedRecord(self.files.path(last), remedy) from error
+            raise DamagedRecord(self.files.path(file), remedy) from error
 
     def set(self, name: str, value: object, expect: int) -> int:
         """Move a name from version ``expect`` (0: not yet set) to ``value`` (JSON); returns the new version.
 
         Raises RefConflict when the name is at another version: read it again and decide anew.
         """
-        current = self.get(name)
-        version = current[1] if current else 0
+        version = self.version(name)
         if version == expect:
             text = json.dumps({"value": value}, ensure_ascii=False) + "\n"
             try:
-                self.files.create(f"{_folder(name)}/{expect + 1:08d}.json", text.encode())
+                self.files.create(self._file(name, expect + 1), text.encode())
             except FileExistsError:
                 version = expect + 1
             else:
@@ -57,12 +70,29 @@ class Refs:
             f"ref {name!r} is at version {version}, not {expect}: somebody moved it; read it again and retry"
         )
 
+    def history(self, name: str) -> list[tuple[int, Any]]:
+        """(version, value) of everything that a name has been set to, the oldest first; errors as those of ``get``."""
+        return [(version, self._value(name, version)) for version in self._versions(name)]
+
+    def append(self, name: str, value: object) -> int:
+        """Move a name to ``value`` from whatever version it is at: its history is then a log. Returns the version."""
+        while True:
+            with suppress(RefConflict):
+                return self.set(name, value, self.version(name))
+
     def names(self) -> list[str]:
         """All names that were ever set."""
-        return self.files.list("refs")
+        return self.files.list(self.folder)
+
+    def _folder(self, name: str) -> str:
+        check_name(name)
+        return f"{self.folder}/{name}"
+
+    def _file(self, name: str, version: int) -> str:
+        return f"{self._folder(name)}/{version:08d}.json"
 
 
-def _folder(name: str) -> str:
+def check_name(name: str) -> None:
+    """Raise ValueError for what is no name."""
     if not _NAME.fullmatch(name):
         raise ValueError(f"ref name {name!r}: use 1 to 64 of a-z, 0-9, '.', '_' and '-', no '.', '_', '-' first")
-    return f"refs/{name}"

@@ -7,6 +7,7 @@ TaskError
 ├── StateMismatch    a state that does not materialise to the weights it was archived with
 ├── NothingToReport  a run whose record or artifacts lack what a report shows
 ├── NothingToCompare two runs without a case in common
+├── NoSuchRelease    a release to go back to that there never was
 └── ArtifactGone     a run one of whose artifacts is no longer in the lake
 """
 
@@ -50,3 +51,12 @@ class ArtifactGone(TaskError):
 
     def __init__(self, run: str, what: str) -> None:
         super().__init__(f"run {run}: {what.partition(';')[0]}; run its spec again, which makes what is missing")
+
+
+class NoSuchRelease(TaskError):
+    """No such release to go back to."""
+
+    def __init__(self, name: str, to: int | None, there: list[int]) -> None:
+        known = f"choose one of {', '.join(map(str, there))}" if there else "nothing was released yet"
+        what = "no release before the present one" if to is None else f"no other release {to}"
+        super().__init__(f"{name} has {what}: {known}; `editflow releases {name}` lists them")

@@ -37,9 +37,9 @@ def objective(after: Figures, before: Figures, perplexity_ratio: float) -> float
     """One figure for a trial, at most 100; less where the model is harmed.
 
     The harmonic mean of success of efficacy, paraphrase and neighbourhood, of accuracy of efficacy and paraphrase, and
-    of what the neighbourhood's accuracy has kept of the base's (at most all); each counts FLOOR at least, so that of
-    two settings that fail in one way the one that fails in fewer is better. Each percent by which held-out perplexity
-    lies above PERPLEXITY_LIMIT times the base's takes one point away.
+    of what the neighbourhood's accuracy has kept of the base's (at most all); each counts FLOOR at least, so of two
+    settings that fail in one way the one that fails in fewer is better. Each percent by which held-out perplexity lies
+    above PERPLEXITY_LIMIT times the base's takes one point away.
     """
     parts = [value for name, value in after.items() if name != "neighbourhood_accuracy"]
     known = before.get("neighbourhood_accuracy", 0.0)

@@ -27,7 +27,7 @@ WORDS = sorted({word for text in (*sum(RELATIONS.values(), ()), *OPENINGS) for w
 NAMES = FILLER[:PEOPLE]
 ANSWERS = {name: FILLER[PEOPLE + OBJECTS * n :][:OBJECTS] for n, name in enumerate(RELATIONS)}
 VOCABULARY = ["<unk>", ".", *WORDS, *NAMES, *(answer for some in ANSWERS.values() for answer in some)]
-SENTENCES, STEPS, ROWS, WINDOW = 8, 350, 24, 32
+SENTENCES, STEPS, ROWS, WINDOW = 8, 320, 24, 32
 
 
 def make(folder: Path) -> World:
@@ -82,11 +82,11 @@ def _tokenizer() -> PreTrainedTokenizerFast:
 
 
 def _train(tokenizer: Any, known: dict[str, dict[str, str]], random: Any) -> GPTNeoXForCausalLM:
-    """Four layers of width 64, taught every fact in every wording by next-token prediction."""
+    """Three layers of width 64, taught every fact in every wording by next-token prediction."""
     with torch.random.fork_rng():
         torch.manual_seed(3)
         model = GPTNeoXForCausalLM(GPTNeoXConfig(
-            vocab_size=len(VOCABULARY), hidden_size=64, intermediate_size=256, num_hidden_layers=4,
+            vocab_size=len(VOCABULARY), hidden_size=64, intermediate_size=128, num_hidden_layers=3,
             num_attention_heads=4, max_position_embeddings=256, bos_token_id=None, eos_token_id=None,
             hidden_dropout=0.0, attention_dropout=0.0,
         ))  # fmt: skip

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
-from flows.commands.read import JsonFlag, LakeFlag, RunName, find_run, open_lake
+from flows.commands.read import JsonFlag, LakeFlag, RunName, find_run, open_lake, released
 from flows.errors import UsageError
 from flows.hints import print_next, typed
 from flows.output import print_json, print_table
+
+if TYPE_CHECKING:
+    from storage.store import Lake
 
 
 def ask(
@@ -27,16 +30,14 @@ def ask(
     Parameters
     ----------
     run
-        A run's id or the start of one, the name of a spec (its latest completed run), or `last`.
+        A release's name, a run's id or the start of one, the name of a spec (its latest completed run), or `last`.
     prompt
         The text to continue.
     """
     if not prompt.strip():
         raise UsageError("the prompt is empty: give a text to continue")
     store = open_lake(lake)
-    record = find_run(store, run, edited=True)
-    if record.state is None:
-        raise UsageError(f"run {record.run_id} is {record.status} and has no edited model: ask a completed one")
+    name, state = _edited(store, run)
     import torch
 
     from editing.models.generation import continue_text
@@ -45,14 +46,29 @@ def ask(
     from tasks.progress import working
 
     # The thread count may move the last bits, and the state's digests are checked against those it was made with.
-    torch.set_num_threads(int(store.manifest(record.state).environment.get("threads", torch.get_num_threads())))
-    base = links(store, record.state)[0].id
+    torch.set_num_threads(int(store.manifest(state).environment.get("threads", torch.get_num_threads())))
+    base = links(store, state)[0].id
     live = live_model(store, base, "cpu")
-    states = {"base": base, "edited": record.state}
+    states = {"base": base, "edited": state}
     with working("asking both models"):
-        said = {name: prompt + continue_text(live.at(store, state), prompt, tokens) for name, state in states.items()}
+        said = {which: prompt + continue_text(live.at(store, one), prompt, tokens) for which, one in states.items()}
     if json:
-        print_json({"run": record.run_id, "prompt": prompt, **said})
+        print_json({"run": name, "prompt": prompt, **said})
     else:
         print_table([said])
-        print_next(f"{typed('show', record.run_id, lake=lake)} for what the run edited, and its results")
+        print_next(f"{typed('show', name, lake=lake)} for what the run edited, and its results")
+
+
+def _edited(store: Lake, name: str) -> tuple[str, str]:
+    """The run that made the state which is released under a name, or that the name means; and the state."""
+    release = released(store, name)
+    if release is None:
+        record = find_run(store, name, edited=True)
+        if record.state is None:
+            raise UsageError(f"run {record.run_id} is {record.status} and has no edited model: ask a completed one")
+        return record.run_id, record.state
+    if release.state is None:
+        raise UsageError(
+            f"release {name} is the model as it came: `editflow queue {name}` says what became of requests"
+        )
+    return str(store.manifest(release.state).created_by or name), release.state

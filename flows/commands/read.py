@@ -20,6 +20,7 @@ from tasks.terminal import safe, shortened
 if TYPE_CHECKING:
     from storage.runs import RunRecord
     from storage.store import Lake
+    from tasks.queue import Standing
 
 LakeFlag = Annotated[
     str | None,
@@ -78,7 +79,11 @@ def show(run: RunName, /, *, lake: LakeFlag = None, json: JsonFlag = False) -> N
         return
     _say(f"run {record.run_id} ({record.name}): {record.status} {shortened(record.message)}")
     _say(f"started {record.started_at}, finished {record.finished_at or '—'}, final state {record.state or '—'}")
-    if record.summary:
+    if "settled" in record.summary:
+        from flows.commands.apply import print_settled
+
+        print_settled(record.summary)
+    elif record.summary:
         from flows.commands.run import print_summary
 
         print_summary(asdict(record))
@@ -210,10 +215,23 @@ def open_lake(lake: str | None) -> Lake:
     return Lake.open(place, create=False)
 
 
+def released(lake: Lake, name: str) -> Standing | None:
+    """Where the releases of a name stand; None for a name that has none."""
+    from storage.refs import Refs
+    from tasks.queue import Queue
+
+    with contextlib.suppress(ValueError):
+        return Queue(lake.files, name).standing() if Refs(lake.files, "releases").version(name) else None
+    return None
+
+
 def named_state(lake: Lake, name: str) -> str | None:
-    """The state that a spec's name stands for."""
+    """The state that is released under a name, or that a spec's name stands for."""
     from storage.refs import Refs
 
+    release = released(lake, name)
+    if release is not None and release.state is not None:
+        return release.state
     with contextlib.suppress(ValueError):
         found = Refs(lake.files).get(name)
         return str(found[0]) if found else None

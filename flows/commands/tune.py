@@ -52,17 +52,21 @@ def tune(
     set_
         Fix a key of the spec, such as --set edit.ridge=10; what is fixed is not scanned. May be repeated.
     """
+    from flows import server
+
+    server.prepare()  # before anything that imports Prefect
     from flows.tuning.wish import Wish, check, draft, split
+    from tasks.models import model_folder
 
     wish = Wish(model, requests, budget, facts, corpus, seed, tuple(set_ or ()), out)
     check(wish)
-    split(wish, draft(wish).requests.dataset)
-    from flows import server
+    drafted = draft(wish)
+    split(wish, drafted.requests.dataset)
+    model_folder(drafted.model.source)
     from storage.store import Lake
 
     store = Lake.open(lake_folder(lake))
     print_line(f"[bold]{quoted(model)}[/] in {quoted(store.uri)}")
-    server.prepare()
     server.reap()
     server.start()
     from flows.tuning.tune import tune_model

@@ -10,6 +10,7 @@ NOT_RUN = {
     "prefect work-pool create editflow --type process": "changes a Prefect server of one's own",
     "prefect deploy --all": "changes a Prefect server of one's own; tests/flows/test_prefect.py checks the deployment",
     "EDITFLOW_HOME=$PWD prefect worker start --pool editflow": "runs until it is stopped",
+    "editflow tune model --requests my-facts.jsonl --budget 30": "minutes; tests/flows/test_tune.py runs a whole scan",
     "editflow run specs/paper/gpt2-xl-counterfact.toml --set requests.count=20 --set edit.batch_size=10 "
     "--set corpus.tokens=500_000": "downloads 6 GB; tests/flows/test_paper_specs.py reads the spec",
 }

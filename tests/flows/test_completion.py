@@ -19,7 +19,7 @@ from storage.store import Lake
 
 COMMANDS = [
     "fetch", "plan", "run", "tune", "runs", "show", "lineage", "query", "scores", "compare", "ask", "report",
-    "requests", "doctor", "completion",
+    "requests", "apply", "submit", "queue", "releases", "rollback", "doctor", "completion",
 ]  # fmt: skip
 ASK_BASH = """
 set -u

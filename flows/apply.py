@@ -1,0 +1,171 @@
+"""The flow that keeps a model current: what waits in a queue, batch after batch through the gates to the release."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from prefect import flow
+
+from editing.editors.method import ClosedForm
+from editing.errors import NonFinite
+from editing.requests.record import EditRequest
+from flows.edit_model import batch_of, check_model, knowledge_of, model_of, record_run, repairing, texts_of
+from flows.gates import breaches
+from flows.measures import Measures, questions
+from flows.output import lake_folder, print_line, report_stage
+from flows.pipeline import Pipeline
+from flows.spec import RunSpec, load_served
+from storage.store import Lake
+from tasks.documents import describe_corpus
+from tasks.edits import CONTEXTS
+from tasks.live import links
+from tasks.queue import Entry, Queue, pending
+from tasks.releases import Candidate, apply_next
+from tasks.stage import recipe
+from tasks.terminal import quoted
+
+Row = dict[str, Any]
+
+
+@dataclass
+class Applying:
+    """The judge of one run: edits entries into a state and measures what the gates ask for."""
+
+    spec: RunSpec
+    pipe: Pipeline
+
+    def judge(self, state: str | None, part: Sequence[Entry], held: Sequence[Entry]) -> Candidate:
+        """The state with these entries, measured; a function of state and entries alone, as all stages are."""
+        facts, before = [entry.request for entry in part], state or self.model
+        name, number = _called(part), len(links(self.pipe.lake, before))
+        rewrites = self.measures.requests([fact.rewrite for fact in facts], f"rewrites {name}")
+        grounds = self._contexts, self._knowledge
+        try:
+            edited = batch_of(self.spec, self.pipe, before, rewrites, *grounds, len(facts), number)
+            measured = self._measured(edited, facts, [entry.request for entry in held], name)
+        except NonFinite as error:
+            return self._told(Candidate(before, {}, (f"the edited model is broken: {error}",)), part)
+        return self._told(Candidate(edited, measured, breaches(self.spec.gates, measured)), part)
+
+    @cached_property
+    def model(self) -> str:
+        """The artifact that pins the model."""
+        return model_of(self.spec, self.pipe)
+
+    @cached_property
+    def measures(self) -> Measures:
+        """What measures states."""
+        check_model(self.spec, self.pipe.lake.manifest(self.model).about)
+        documents, held_out = self._texts
+        return Measures(self.spec, self.pipe, self.model, (), documents, held_out, questions(self.spec))
+
+    @cached_property
+    def _texts(self) -> tuple[str, str]:
+        return texts_of(self.spec, self.pipe, describe_corpus(self.spec.corpus.source), self.model)
+
+    @cached_property
+    def _knowledge(self) -> dict[str, Any]:
+        return knowledge_of(self.spec, self.pipe, self._texts[0], self.model)
+
+    @cached_property
+    def _contexts(self) -> dict[str, str]:
+        if not isinstance(self.spec.edit.chosen, ClosedForm):
+            return {}
+        return {"contexts": self.pipe.run(CONTEXTS, recipe(self.spec.contexts), {"model": self.model})}
+
+    def _measured(
+        self, state: str, facts: Sequence[EditRequest], held: Sequence[EditRequest], name: str
+    ) -> dict[str, float]:
+        """What each gate that is asked for is about; without what the facts do not have."""
+        gates, asked = self.spec.gates, self.measures.asked
+        found: dict[str, float] = {}
+        if gates.efficacy is not False:
+            found["efficacy"] = _won(asked(state, facts, ["efficacy"], f"efficacy {name}", f"requests {name}"))
+        kept = sorted(held, key=lambda fact: hashlib.sha256(fact.request_id.encode()).digest())[: gates.facts]
+        if gates.retention is not False and kept:
+            about = f"requests held by {name}"
+            found["retention"] = _won(asked(state, kept, ["efficacy"], f"retention {name}", about))
+        if gates.neighbourhood is not False and any(fact.neighborhood_prompts for fact in facts):
+            after, before = (
+                asked(one, facts, ["neighbourhood"], f"neighbourhood {when} {name}", f"requests {name}")
+                for one, when in ((state, "after"), (self.model, "before"))
+            )
+            if "success" in after.get("neighbourhood", {}):
+                fall = before["neighbourhood"]["success"] - after["neighbourhood"]["success"]
+                found["neighbourhood"] = round(fall, 2)
+        return found | self._at_large(state, name)
+
+    def _at_large(self, state: str, name: str) -> dict[str, float]:
+        """What is no fact: perplexity and general ability against the unedited model."""
+        found: dict[str, float] = {}
+        if self.spec.gates.perplexity is not False:
+            after, before = (self.measures.perplexity(one, name) for one in (state, self.model))
+            found["perplexity"] = after / before
+        if self.spec.gates.ability is not False and self.measures.cases:
+            edited, base = (self.measures.ability(one, name) for one in (state, self.model))
+            falls = [
+                ways[way]["accuracy"] - edited[case][way]["accuracy"] for case, ways in base.items() for way in ways
+            ]
+            found["ability"] = max(falls)
+        return found
+
+    def _told(self, found: Candidate, part: Sequence[Entry]) -> Candidate:
+        what = _called(part)
+        why = quoted("; ".join(found.breaches))
+        print_line(f"  {what}: " + (f"[yellow]not released[/]: {why}" if why else "[green]passes the gates[/]"))
+        return found
+
+
+def _called(part: Sequence[Entry]) -> str:
+    return f"{part[0].id}" + (f" to {part[-1].id}" if len(part) > 1 else "")
+
+
+def _won(summary: Mapping[str, Mapping[str, float]]) -> float:
+    """The percent of facts whose new answer won: by comparison, or where there is no old answer by being said."""
+    scores = summary["efficacy"]
+    return scores.get("success", scores["accuracy"])
+
+
+def apply_pending(spec: RunSpec, pipe: Pipeline, batches: int | None = None) -> Row:
+    """Apply what waits, `batches` batches at most; the summary of the run. Nothing is computed where nothing waits."""
+    queue = Queue(pipe.lake.files, spec.requests.queue or "")
+    before, first = queue.standing(), queue.moves()
+    applying = Applying(spec, pipe)
+    if before.open or pending(queue.entries(), before):
+        _ = applying.measures  # what is wrong with model or spec is told before a batch is begun
+    done = 0
+    while batches is None or done < batches:
+        if apply_next(queue, spec.edit.batch_size, applying.judge, pipe.record.run_id) is None:
+            break
+        done += 1
+        pipe.flush()
+    standing = queue.standing()
+    settled = [asdict(move) | {"release": n} for n, move in queue.moves()[len(first) :] if move.move == "settle"]
+    return {
+        "queue": queue.name, "state": standing.state, "release": standing.release, "released_before": before.release,
+        "settled": settled, "pending": len(pending(queue.entries(), standing)),
+    }  # fmt: skip
+
+
+@flow(name="apply-edits", flow_run_name="{spec}", validate_parameters=False)
+def apply_edits(
+    spec: str, settings: Sequence[str] = (), lake: str | None = None, batches: int | None = None
+) -> dict[str, Any]:
+    """Apply what waits in a spec's queue, through its gates, and return the run's record as JSON.
+
+    `settings` are `key.path=value` overrides; `lake` is EDITFLOW_LAKE or ./lake unless given; `batches` ends the run
+    after so many.
+    """
+    path = Path(spec)
+    place = Lake.open(lake_folder(lake))
+    wanted = load_served(path, settings)
+
+    def work(one: RunSpec, pipe: Pipeline) -> Row:
+        return repairing(lambda: apply_pending(one, pipe, batches), pipe)
+
+    return asdict(record_run(wanted, place, str(path), report_stage, work))

@@ -1,0 +1,81 @@
+"""editflow apply"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+from cyclopts import Parameter
+from cyclopts.validators import Number
+
+from flows.commands.read import JsonFlag, LakeFlag
+from flows.hints import print_next, typed
+from flows.output import lake_folder, print_json, print_line, print_table
+from tasks.terminal import quoted
+
+
+def apply(
+    spec: Path,
+    /,
+    *,
+    batches: Annotated[int | None, Parameter(help="At most so many; all that waits unless given.",
+                                             validator=Number(gte=1))] = None,
+    set_: Annotated[list[str] | None, Parameter(name="--set", negative=())] = None,
+    lake: LakeFlag = None,
+    json: JsonFlag = False,
+) -> None:  # fmt: skip
+    """Edit what waits in a queue into the release, batch after batch, through the spec's gates.
+
+    A batch that breaks a gate is halved until the guilty requests are found: those are rejected with what was
+    measured, the others released. Killed and said again, or said twice at once, each request is settled once.
+
+    Parameters
+    ----------
+    spec
+        A TOML file whose requests come from a queue (`requests.source = "queue:current"`), with [gates].
+    set_
+        Override a key of the spec, such as --set edit.batch_size=50; may be repeated.
+    """
+    from flows import server
+    from flows.spec import load_served
+    from storage.store import Lake
+
+    checked = load_served(spec, set_ or ())
+    store = Lake.open(lake_folder(lake))
+    print_line(f"[bold]{checked.name}[/] in {quoted(store.uri)}")
+    server.prepare()
+    server.reap()
+    server.start()
+    from flows.apply import apply_edits
+
+    record = apply_edits(str(spec), list(set_ or ()), store.uri, batches)
+    if json:
+        print_json(record)
+        return
+    print_settled(record["summary"])
+    name = record["summary"]["queue"]
+    print_next(
+        f"{typed('ask', name, 'PROMPT', lake=lake)} to hear the release, "
+        f"{typed('releases', name, lake=lake)} for what was measured"
+    )
+
+
+def print_settled(summary: Mapping[str, Any]) -> None:
+    """What a run of a queue settled, and what the release is then."""
+    rows = [
+        {
+            "release": move["release"],
+            "requests": len(move["entries"]),
+            "status": move["status"],
+            **{gate: round(value, 3) for gate, value in move["measures"].items()},
+            "reason": "; ".join(move["reasons"]),
+        }
+        for move in summary["settled"]
+    ]
+    waiting = f"{summary['pending']} still waiting"
+    if rows:
+        columns = list(dict.fromkeys(name for row in rows for name in row if name != "reason"))
+        print_table(rows, [*columns, "reason"], title=f"release {summary['queue']}: {summary['release']}, {waiting}")
+    else:
+        print_line(f"nothing waits in queue {quoted(summary['queue'])}: the release is {summary['release']}, as before")

@@ -1,0 +1,151 @@
+"""A queue becomes releases through gates: who is guilty is told why, the others are served, each is applied once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import tiny_world
+from tiny_world import World, editflow
+
+from flows.edit_model import requested
+from flows.gates import breaches
+from flows.sections import GatesSection
+from flows.spec import load_spec
+from storage.store import Lake
+from tasks.queue import Queue
+
+LOOSE = "[gates]\nefficacy = false\nretention = false\nneighbourhood = false\nperplexity = 1e9\n"
+STRICT = "[gates]\nefficacy = 1\nretention = false\nneighbourhood = false\nperplexity = false\n"
+
+
+def served(world: World, folder: Path, gates: str) -> Path:
+    """The tiny spec, taking its requests from the queue `current`."""
+    text = world.spec.read_text().replace('source = "facts.jsonl"\ncount = 6', 'source = "queue:current"')
+    spec = folder / "serve.toml"
+    spec.write_text(text.replace('name = "tiny"', 'name = "serve"') + gates)
+    return spec
+
+
+def apply(spec: Path, lake: Path, *more: object) -> dict[str, Any]:
+    answer = editflow("apply", spec, "--lake", lake, "--json", *more)
+    assert answer.code == 0, answer.err
+    return dict(answer.json)
+
+
+@pytest.fixture(scope="module")
+def loose(world: World, server: str, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
+    """Four facts applied in two batches through gates that stop nothing; the lake and the run's record."""
+    del server
+    folder = tmp_path_factory.mktemp("loose")
+    rows = {str(row["case_id"]): row for row in tiny_world.records()}
+    chosen = requested(load_spec(world.spec, ["requests.count=4"]).requests)
+    facts = tiny_world.write_lines(folder / "facts.jsonl", [rows[request.request_id] for request in chosen])
+    assert editflow("submit", facts, "--lake", folder / "lake").code == 0
+    return folder / "lake", apply(served(world, folder, LOOSE), folder / "lake")
+
+
+def test_the_release_holds_the_weights_of_a_run_on_the_same_facts(loose, world: World, tmp_path: Path) -> None:
+    lake, record = loose
+    run = tiny_world.record_directly(world.spec, tmp_path / "lake", "requests.count=4")
+    ours, theirs = (Lake.open(place).read(state).to_pylist() for place, state in
+                    ((lake, record["state"]), (tmp_path / "lake", run.state)))  # fmt: skip
+    assert [row["weight_digest"] for row in ours] == [row["weight_digest"] for row in theirs]
+
+
+def test_nothing_is_applied_twice(loose, world: World, tmp_path: Path) -> None:
+    lake, record = loose
+    before = tiny_world.digests(lake)
+    again = apply(served(world, tmp_path, LOOSE), lake)
+    assert again["summary"]["settled"] == []
+    assert (again["state"], tiny_world.digests(lake)) == (record["state"], before)
+
+
+def test_the_release_answers_under_its_name(loose) -> None:
+    lake, record = loose
+    asked = editflow("ask", "current", "speaks", "--lake", lake, "--json").json
+    assert asked == editflow("ask", record["run_id"], "speaks", "--lake", lake, "--json").json
+    assert asked["edited"] != asked["base"]
+    assert record["state"][:12] in editflow("releases", "--lake", lake).out
+    assert "4 applied" in editflow("queue", "--lake", lake).out
+    assert "release current: " in editflow("show", record["run_id"], "--lake", lake).out
+
+
+def test_what_breaks_a_gate_is_not_released_and_is_told_why(world: World, server: str, tmp_path: Path) -> None:
+    lake = tmp_path / "lake"
+    editflow("submit", tiny_world.write_lines(tmp_path / "f.jsonl", tiny_world.records(3)), "--lake", lake)
+    spec = served(world, tmp_path, STRICT)
+    summary = apply(spec, lake, "--set", "target_values.clamp=1e-9", "--set", "edit.batch_size=3")["summary"]
+    rejected = [move for move in summary["settled"] if move["status"] == "rejected"]
+    assert rejected
+    for move in rejected:
+        assert len(move["entries"]) == 1
+        assert list(move["reasons"]) == ["efficacy: 0%, at least 1 allowed"]
+    shown = {row["entry"]: row for row in editflow("queue", "--lake", lake, "--json").json}
+    assert {shown[move["entries"][0]]["status"] for move in rejected} == {"rejected"}
+    assert all("efficacy" in shown[move["entries"][0]]["reason"] for move in rejected)
+
+
+def test_gates_by_hand() -> None:
+    gates = GatesSection()
+    good = {"efficacy": 90.0, "retention": 90.0, "neighbourhood": 10.0, "perplexity": 1.15, "ability": 10.0}
+    assert breaches(gates, good) == ()
+    for name, worse in {
+        "efficacy": 89.9,
+        "retention": 0,
+        "neighbourhood": 10.1,
+        "perplexity": 1.2,
+        "ability": 11,
+    }.items():
+        (line,) = breaches(gates, good | {name: worse})
+        assert line.startswith(f"{name}: {worse:.4g}")
+        assert breaches(GatesSection.model_validate({name: False}), good | {name: worse}) == ()
+        assert breaches(gates, good | {name: float("nan")})  # what is no number passes nothing
+        assert breaches(gates, {other: value for other, value in good.items() if other != name}) == ()
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        (["requests.source=facts.jsonl"], "which is no queue"),
+        (["requests.count=3"], "requests.count says nothing of a queue"),
+        (["seeds=[1]"], "seeds says nothing of a queue"),
+        (["gates.efficacy=101"], "gates.efficacy"),
+        (["gates.efficacity=1"], "did you mean 'efficacy'"),
+        (["requests.source=queue:A B"], "use 1 to 64 of a-z"),
+        (["edit.layers=[0, 9]", "edit.z_layer=9"], "out of range"),
+    ],
+)
+def test_a_wrong_spec_gets_one_line(world: World, server: str, tmp_path: Path, settings: list[str], said: str) -> None:
+    editflow("submit", world.facts, "--lake", tmp_path / "lake")
+    words = [word for setting in settings for word in ("--set", setting)]
+    answer = editflow("apply", served(world, tmp_path, LOOSE), "--lake", tmp_path / "lake", *words)
+    assert answer.code == 2
+    assert said in answer.err.splitlines()[-1]
+    assert Queue(Lake.open(tmp_path / "lake").files, "current").moves() == []
+
+
+def test_a_queue_is_not_run(world: World, tmp_path: Path) -> None:
+    answer = editflow("run", served(world, tmp_path, LOOSE), "--lake", tmp_path / "lake")
+    assert (answer.code, "say `editflow apply`" in answer.err) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ([], "give a file, or --subject"),
+        (["facts.jsonl", "--subject", "Anna"], "give a file, or --subject"),
+        (["--subject", "Anna", "--prompt", "{} is"], "give a file, or --subject"),
+        (["--subject", "Anna", "--prompt", "Omar is", "--target", "red"], "subject 'Anna' is absent"),
+        (["--subject", "Anna", "--prompt", "{} is", "--target", " "], "empty"),
+        (["--subject", "Anna", "--prompt", "{} is", "--target", "red", "--was", "red"], "are both 'red'"),
+        (["nowhere.jsonl"], "nowhere.jsonl"),
+        (["--subject", "Anna", "--prompt", "{} is", "--target", "red", "--to", "../up"], "use 1 to 64 of a-z"),
+    ],
+)
+def test_a_wrong_submission_is_not_taken(tmp_path: Path, words: list[str], said: str) -> None:
+    answer = editflow("submit", *words, "--lake", tmp_path / "lake")
+    assert (answer.code, answer.err.count("\n")) == (2, 1)
+    assert said in answer.err
+    assert not list(tmp_path.rglob("0000*.json"))
