@@ -15,11 +15,14 @@ from editing.editors.method import ClosedForm
 from editing.errors import NonFinite
 from editing.requests.record import EditRequest
 from flows.edit_model import batch_of, check_model, knowledge_of, model_of, record_run, repairing, texts_of
-from flows.gates import breaches
+from flows.gates import breaches, held_back
 from flows.measures import Measures, questions
+from flows.notify import addresses, tell
 from flows.output import lake_folder, print_line, report_stage
 from flows.pipeline import Pipeline
+from flows.publish import on_page, publish_releases
 from flows.spec import RunSpec, load_served
+from storage.runs import RunRecord
 from storage.store import Lake
 from tasks.documents import describe_corpus
 from tasks.edits import CONTEXTS
@@ -132,24 +135,41 @@ def _won(summary: Mapping[str, Mapping[str, float]]) -> float:
 
 
 def apply_pending(spec: RunSpec, pipe: Pipeline, batches: int | None = None) -> Row:
-    """Apply what waits, `batches` batches at most; the summary of the run. Nothing is computed where nothing waits."""
+    """Apply what waits, `batches` batches at most; the summary of the run. Nothing is computed where nothing waits.
+
+    Tables and curves of the releases are on the run's page in Prefect as soon as a batch is settled, and who is to be
+    told of what a gate held back is told then.
+    """
+    addresses()  # a wrong one is told before anything is computed
     queue = Queue(pipe.lake.files, spec.requests.queue or "")
     before, first = queue.standing(), queue.moves()
     applying = Applying(spec, pipe)
     if before.open or pending(queue.entries(), before):
         _ = applying.measures  # what is wrong with model or spec is told before a batch is begun
-    done = 0
+    done, known = 0, len(first)
     while batches is None or done < batches:
         if apply_next(queue, spec.edit.batch_size, applying.judge, pipe.record.run_id) is None:
             break
         done += 1
         pipe.flush()
+        known = _told_of(queue, spec, pipe.record, known)
     standing = queue.standing()
     settled = [asdict(move) | {"release": n} for n, move in queue.moves()[len(first) :] if move.move == "settle"]
     return {
         "queue": queue.name, "state": standing.state, "release": standing.release, "released_before": before.release,
         "settled": settled, "pending": len(pending(queue.entries(), standing)),
     }  # fmt: skip
+
+
+def _told_of(queue: Queue, spec: RunSpec, record: RunRecord, known: int) -> int:
+    """Show and send what this run settled behind the `known` first moves; how many there are now."""
+    moves = queue.moves()
+    on_page(lambda: publish_releases(record, spec.gates, moves), "the run's page in Prefect lacks its releases")
+    mine = [(version, move) for version, move in moves[known:] if move.run == record.run_id]
+    if lines := held_back(mine, queue.entries()):
+        many = "1 request" if len(lines) == 1 else f"{len(lines)} requests"
+        tell(f"EditFlow: a gate held back {many} from release {queue.name}", "\n".join(lines))
+    return len(moves)
 
 
 @flow(name="apply-edits", flow_run_name="{spec}", validate_parameters=False)

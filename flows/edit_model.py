@@ -12,12 +12,11 @@ import torch
 from prefect import flow
 
 from editing.editors.method import ClosedForm
-from editing.errors import first_line
 from editing.requests.record import EditRequest
 from flows.measures import Measures, questions
-from flows.output import lake_folder, print_line, report_stage
+from flows.output import lake_folder, report_stage
 from flows.pipeline import Pipeline, Report
-from flows.publish import publish
+from flows.publish import on_page, publish
 from flows.sections import RequestsSection
 from flows.spec import RunSpec, load_spec
 from storage.catalog import Catalog
@@ -32,7 +31,6 @@ from tasks.models import check_layers, check_place, check_window
 from tasks.moments import MERGE, NULL_SPACE, SECOND_MOMENT, SPECTRUM, TOKENS, warn_of_small_corpus
 from tasks.requests import choose, load_requests, reordered, unprobed
 from tasks.stage import recipe
-from tasks.terminal import quoted
 
 
 def use_threads(spec: RunSpec) -> None:
@@ -299,8 +297,5 @@ def edit_model(spec: str, settings: Sequence[str] = (), lake: str | None = None)
 
 def _published(record: RunRecord, place: Lake) -> dict[str, Any]:
     """The record as JSON, with the run's tables on its page in Prefect."""
-    try:
-        publish(place, record)
-    except Exception as error:  # noqa: BLE001 - whatever fails here, the run is complete and its record is written
-        print_line(f"[yellow]warning:[/] the run's page in Prefect has no tables: {quoted(first_line(error))}")
+    on_page(lambda: publish(place, record), "the run's page in Prefect has no tables")
     return asdict(record)

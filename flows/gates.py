@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from flows.sections import GatesSection
+from tasks.queue import Entry, Move
 
 LEAST = {"efficacy": "%", "retention": "%"}
 """Gates that a measurement must reach, with their units; the others are not to be exceeded."""
@@ -26,3 +28,30 @@ def breaches(gates: GatesSection, measures: Mapping[str, float]) -> tuple[str, .
         if not kept:
             found.append(f"{name}: {value:.4g}{unit}, {'at least' if name in LEAST else 'at most'} {limit:g} allowed")
     return tuple(found)
+
+
+def settled(moves: Sequence[tuple[int, Move]], after: int = 0) -> list[dict[str, Any]]:
+    """What became of requests since a version of the release, a row for each time that some were settled."""
+    return [
+        {
+            "release": version,
+            "requests": len(move.entries),
+            "status": move.status,
+            **{gate: round(value, 3) for gate, value in move.measures.items()},
+            "reason": "; ".join(move.reasons),
+        }
+        for version, move in moves
+        if move.move == "settle" and version > after
+    ]
+
+
+def held_back(moves: Sequence[tuple[int, Move]], entries: Sequence[Entry]) -> list[str]:
+    """A line for each request that a gate kept from the release: which it is, what it says, and what was measured."""
+    known = {entry.id: entry.request for entry in entries}
+    return [
+        f"{id_}: {known[id_].prompt.format(known[id_].subject)} {known[id_].target_new.strip()} "
+        f"({'; '.join(move.reasons)})"
+        for _, move in moves
+        if move.move == "settle" and move.status == "rejected"
+        for id_ in move.entries
+    ]

@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 
+from editing.errors import first_line
+from flows.gates import LEAST, MOST, settled
+from flows.output import print_line
+from flows.sections import GatesSection
 from storage.runs import RunRecord
 from storage.store import Lake
+from tasks.queue import Move
 from tasks.report import results, work
 from tasks.report.course import Course
+from tasks.report.gates import gate
 from tasks.report.page import WORST, interval, shown
 from tasks.report.pictures import draw
+from tasks.terminal import quoted
 
 MIDDLE = "#808890"
 """Ink that can be read on Prefect's light and dark ground: a picture there knows nothing of its page."""
@@ -28,6 +35,29 @@ def publish(lake: Lake, record: RunRecord) -> None:
     for name, table in tables.items():
         create_table_artifact(table, key=f"{record.name}-{name}", description=about)
     create_markdown_artifact(_curves(course), key=f"{record.name}-curves", description=about)
+
+
+def publish_releases(record: RunRecord, gates: GatesSection, moves: Sequence[tuple[int, Move]]) -> None:
+    """The table of what was settled so far, and for each gate the course of what it measured beside its limit."""
+    rows = settled(moves)
+    about = f"{record.name}: as of run {record.run_id}; `editflow releases` lists the same"
+    columns = dict.fromkeys([*dict.fromkeys(name for row in rows for name in row if name != "reason"), "reason"], "")
+    create_table_artifact([columns | row for row in rows], key=f"{record.name}-releases", description=about)
+    pictures = [
+        (f"{name}, a point for each time requests were settled", gate(measured, name, unit, getattr(gates, name)))
+        for name, unit in {**LEAST, **MOST}.items()
+        if (measured := [row for row in rows if name in row])
+    ]
+    if pictures:
+        create_markdown_artifact(_markdown(pictures), key=f"{record.name}-gates", description=about)
+
+
+def on_page(write: Callable[[], None], otherwise: str) -> None:
+    """Write artifacts in Prefect; a failure is a warning, for whatever fails here, the lake has all of it."""
+    try:
+        write()
+    except Exception as error:  # noqa: BLE001 - see above
+        print_line(f"[yellow]warning:[/] {otherwise}: {quoted(first_line(error))}")
 
 
 def _before_after(course: Course) -> list[dict[str, Any]]:

@@ -63,16 +63,13 @@ def apply(
 
 def print_settled(summary: Mapping[str, Any]) -> None:
     """What a run of a queue settled, and what the release is then."""
-    rows = [
-        {
-            "release": move["release"],
-            "requests": len(move["entries"]),
-            "status": move["status"],
-            **{gate: round(value, 3) for gate, value in move["measures"].items()},
-            "reason": "; ".join(move["reasons"]),
-        }
-        for move in summary["settled"]
+    from flows.gates import settled
+    from tasks.queue import Move
+
+    moves = [
+        (move["release"], Move(**{key: move[key] for key in move if key != "release"})) for move in summary["settled"]
     ]
+    rows = settled(moves)
     waiting = f"{summary['pending']} still waiting"
     if rows:
         columns = list(dict.fromkeys(name for row in rows for name in row if name != "reason"))

@@ -57,7 +57,7 @@ def _styled(chart: Any) -> Any:
     )
 
 
-def _chart(rows: Rows, width: int = WIDTH, height: int = HEIGHT) -> alt.Chart:
+def plot(rows: Rows, width: int = WIDTH, height: int = HEIGHT) -> alt.Chart:
     import altair as alt
 
     values = alt.InlineData(values=[dict(row) for row in rows])
@@ -83,7 +83,7 @@ def course(rows: Rows, metric: str, figure: str) -> str:
 
     mine = [row for row in rows if row["metric"] == metric]
     return svg(
-        _chart(mine)
+        plot(mine)
         .mark_line(point=_points(mine, 45))
         .encode(
             x=_batches(),
@@ -98,7 +98,7 @@ def line(rows: Rows, column: str, title: str, *, by: str | None = None) -> str:
     """A figure batch by batch; with `by`, a line for each of its values."""
     import altair as alt
 
-    chart = _chart(rows).mark_line(point=_points(rows, 40))
+    chart = plot(rows).mark_line(point=_points(rows, 40))
     y = alt.Y(f"{column}:Q", title=title, scale=alt.Scale(zero=False))
     colour = {"color": alt.Color(f"{by}:N", legend=alt.Legend(title=by, columns=8))} if by else {}
     return svg(chart.encode(x=_batches(), y=y, **colour))
@@ -114,9 +114,9 @@ def spectrum(rows: Rows) -> str:
     # No line falls below what float64 can tell from nothing beside the greatest eigenvalue.
     floor = max(row["eigenvalue"] for row in rows) * 1e-16
     shown = [dict(row) | {"eigenvalue": max(row["eigenvalue"], floor)} for row in rows]
-    curve = _chart(shown).mark_line(color=COLOURS[0], strokeWidth=2.5).encode(x=x, y=y)
-    band = _chart([{"from": first["edge"], "to": rows[-1]["place"]}]).mark_rect(color=COLOURS[2], opacity=0.15)
-    rule = _chart([{"threshold": max(first["threshold"], floor)}]).mark_rule(
+    curve = plot(shown).mark_line(color=COLOURS[0], strokeWidth=2.5).encode(x=x, y=y)
+    band = plot([{"from": first["edge"], "to": rows[-1]["place"]}]).mark_rect(color=COLOURS[2], opacity=0.15)
+    rule = plot([{"threshold": max(first["threshold"], floor)}]).mark_rule(
         color=COLOURS[1], strokeDash=[5, 3], strokeWidth=2
     )
     return svg(alt.layer(band.encode(x="from:Q", x2="to:Q"), rule.encode(y="threshold:Q"), curve))
@@ -128,7 +128,7 @@ def heat_map(rows: Rows, metric: str, figure: str) -> str:
 
     mine = [row for row in rows if row["metric"] == metric]
     batches = len({row["batch"] for row in mine} | {row["state"] for row in mine})
-    chart = _chart(mine, height=max(HEIGHT, min(600, 22 * batches)))
+    chart = plot(mine, height=max(HEIGHT, min(600, 22 * batches)))
     x = alt.X("state:O", title="asked after batch", axis=alt.Axis(labelAngle=0, labelOverlap=True))
     y = alt.Y("batch:O", title="facts of batch", axis=alt.Axis(labelOverlap=True))
     colour = alt.Color(
@@ -158,8 +158,8 @@ def drift(points: Rows) -> str:
     x, y = (_place(name, title, span) for name, title, span in zip("xy", ("first", "second"), spans, strict=True))
     # Prompt by prompt, so that neither cloud hides the other.
     shown = sorted((p for p in points if p["i"] < DRAWN), key=lambda p: (p["i"], p["cloud"]))
-    dots = _chart(shown, PLANE, PLANE).mark_circle(size=16, opacity=0.6, aria=False).encode(x=x, y=y, color=_cloud())
-    outline = _chart([{"x": a, "y": b, "step": n} for n, (a, b) in enumerate(edge.tolist())], PLANE, PLANE)
+    dots = plot(shown, PLANE, PLANE).mark_circle(size=16, opacity=0.6, aria=False).encode(x=x, y=y, color=_cloud())
+    outline = plot([{"x": a, "y": b, "step": n} for n, (a, b) in enumerate(edge.tolist())], PLANE, PLANE)
     region = outline.mark_line(color=COLOURS[0], strokeDash=[5, 3], strokeWidth=1.5, aria=False)
     above, beside = (_densities(base[:, n], edited[:, n], span) for n, span in enumerate(spans))
     middle = alt.layer(dots, region.encode(x=x, y=y, order="step:Q"))
@@ -203,7 +203,7 @@ def _marginal(rows: Rows, span: list[float], *, upright: bool = False) -> Any:
     import altair as alt
 
     along, across = (alt.Y, alt.X) if upright else (alt.X, alt.Y)
-    chart = _chart(rows, *((MARGIN, PLANE) if upright else (PLANE, MARGIN))).encode(
+    chart = plot(rows, *((MARGIN, PLANE) if upright else (PLANE, MARGIN))).encode(
         along("at:Q", axis=None, scale=alt.Scale(domain=span, nice=False, zero=False)),
         across("density:Q", axis=None, stack=None),
         color=_cloud(),
@@ -219,7 +219,7 @@ def durations(rows: Rows) -> str:
     named = (("seconds", "in this run"), ("saved", "reused from before"))
     bars = [{"stage": row["stage"], "seconds": row[key], "when": when} for row in rows for key, when in named]
     order = [row["stage"] for row in rows]
-    chart = _chart([bar for bar in bars if bar["seconds"]], width=340, height=max(80, 20 * len(order)))
+    chart = plot([bar for bar in bars if bar["seconds"]], width=340, height=max(80, 20 * len(order)))
     return svg(
         chart.mark_bar().encode(
             x=alt.X("seconds:Q", title="seconds"),
@@ -256,8 +256,8 @@ def graph(nodes: Rows) -> str:
     x = alt.X(
         "x:Q", axis=None, scale=alt.Scale(domain=[-0.8, max(p["x"] for p in points) + 0.8], nice=False, zero=False)
     )
-    lines = _chart(edges, width, height).mark_rule(color="gray", opacity=0.35).encode(x=x, y=y, x2="x2:Q", y2="y2:Q")
-    dots = _chart(points, width, height).mark_circle(size=130, opacity=1).encode(
+    lines = plot(edges, width, height).mark_rule(color="gray", opacity=0.35).encode(x=x, y=y, x2="x2:Q", y2="y2:Q")
+    dots = plot(points, width, height).mark_circle(size=130, opacity=1).encode(
         x=x, y=y, color=alt.Color("how:N", sort=["created", "reused"]), href="link:N", description="name:N",
     )  # fmt: skip
     return svg(alt.layer(lines, dots), links=True)

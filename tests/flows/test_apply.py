@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +13,7 @@ import pytest
 import tiny_world
 from tiny_world import World, editflow
 
+from flows import notify
 from flows.edit_model import requested
 from flows.gates import breaches
 from flows.sections import GatesSection
@@ -149,3 +154,78 @@ def test_a_wrong_submission_is_not_taken(tmp_path: Path, words: list[str], said:
     assert (answer.code, answer.err.count("\n")) == (2, 1)
     assert said in answer.err
     assert not list(tmp_path.rglob("0000*.json"))
+
+
+class _Hook(BaseHTTPRequestHandler):
+    """A webhook that keeps what it is sent."""
+
+    def do_POST(self) -> None:
+        taken = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        self.server.taken.append(taken)  # type: ignore[attr-defined]
+        self.send_response(self.server.answer)  # type: ignore[attr-defined]
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def hook(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    found = HTTPServer(("127.0.0.1", 0), _Hook)
+    found.taken, found.answer = [], 200  # type: ignore[attr-defined]
+    threading.Thread(target=found.serve_forever, daemon=True).start()
+    monkeypatch.setenv("EDITFLOW_NOTIFY", f"http://127.0.0.1:{found.server_port}/hook")
+    yield found
+    found.shutdown()
+    found.server_close()
+
+
+def test_a_webhook_hears_of_what_a_gate_held_back(world: World, server: str, tmp_path: Path, hook: Any) -> None:
+    lake = tmp_path / "lake"
+    editflow("submit", tiny_world.write_lines(tmp_path / "f.jsonl", tiny_world.records(2)), "--lake", lake)
+    apply(served(world, tmp_path, LOOSE), lake, "--batches", 1)
+    assert hook.taken == []  # nothing was held back
+    editflow("submit", tiny_world.write_lines(tmp_path / "f.jsonl", tiny_world.records(4)[2:]), "--lake", lake)
+    spec = served(world, tmp_path, STRICT)
+    loose = ("--set", "target_values.clamp=1e-9", "--set", "edit.batch_size=2")
+    settled = apply(spec, lake, *loose)["summary"]["settled"]
+    rejected = [move["entries"][0] for move in settled if move["status"] == "rejected"]
+    told = hook.taken[0]
+    assert "release current" in told["title"]
+    lines = told["message"].splitlines()
+    assert [line.partition(":")[0] for line in lines] == rejected != []
+    assert all("efficacy: 0%, at least 1 allowed" in line for line in lines)
+
+    from prefect.client.orchestration import get_client
+    from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey
+
+    with get_client(sync_client=True) as client:
+        names = ["serve-releases", "serve-gates"]
+        found = client.read_artifacts(artifact_filter=ArtifactFilter(key=ArtifactFilterKey(any_=names)))
+    latest = {a.key: a for a in sorted(found, key=lambda a: str(a.created))}
+    table = json.loads(latest["serve-releases"].data)
+    assert [row["status"] for row in table][-len(rejected) :] == ["rejected"] * len(rejected)
+    assert "data:image/svg+xml;base64," in latest["serve-gates"].data
+
+
+def test_a_webhook_that_does_not_answer_fails_no_run(
+    world: World, server: str, tmp_path: Path, hook: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hook.answer = 500
+    monkeypatch.setattr("flows.notify._send", notify._send.with_options(retries=1, retry_delay_seconds=0))
+    lake = tmp_path / "lake"
+    editflow("submit", tiny_world.write_lines(tmp_path / "f.jsonl", tiny_world.records(1)), "--lake", lake)
+    spec = served(world, tmp_path, STRICT)
+    answer = editflow("apply", spec, "--lake", lake, "--set", "target_values.clamp=1e-9")
+    assert answer.code == 0
+    assert len(hook.taken) == 2  # once more after the first refusal
+    assert "EDITFLOW_NOTIFY: address 1 did not take the notification" in answer.err
+
+
+def test_an_address_that_leads_nowhere_is_told_before_anything_is_computed(
+    world: World, server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EDITFLOW_NOTIFY", "json://127.0.0.1 gopher://user:secret@x")
+    answer = editflow("apply", served(world, tmp_path, LOOSE), "--lake", tmp_path / "lake")
+    assert (answer.code, "address 2 is none that Apprise knows" in answer.err) == (2, True)
+    assert "secret" not in answer.err + answer.out
