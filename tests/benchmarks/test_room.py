@@ -1,0 +1,23 @@
+"""The rows of a run's room: one a layer and step, and less of it the more was edited."""
+
+from __future__ import annotations
+
+import pytest
+import tiny_world
+
+from benchmarks.room import used
+from storage.store import Lake
+from tasks.report.course import Course
+
+
+@pytest.mark.parametrize("more", [(), ("edit.method=memit", "edit.alpha=10", "edit.previous_keys=true")])
+def test_later_batches_find_less_room(tmp_path, more: tuple[str, ...]) -> None:
+    world = tiny_world.make(tmp_path / "world")
+    record = tiny_world.record_directly(world.spec, tmp_path / "lake", *more)
+    rows = list(used(Course.of(Lake.open(tmp_path / "lake"), record.run_id), 1))
+    for layer in record.spec["edit"]["layers"]:
+        mine = [row for row in rows if row["layer"] == layer]
+        assert [row["facts"] for row in mine] == [0, 2, 4]
+        assert mine[0]["room %"] == 100
+        assert mine[-1]["room %"] < 100
+        assert 0 < mine[-1]["outweighed"] <= 4
