@@ -15,6 +15,7 @@ from editing.editors.method import ClosedForm
 from editing.errors import NonFinite
 from editing.requests.record import EditRequest
 from flows.edit_model import batch_of, check_model, knowledge_of, model_of, record_run, repairing, texts_of
+from flows.errors import UsageError
 from flows.gates import breaches, held_back
 from flows.measures import Measures, questions
 from flows.notify import addresses, tell
@@ -54,6 +55,24 @@ class Applying:
         except NonFinite as error:
             return self._told(Candidate(before, {}, (f"the edited model is broken: {error}",)), part)
         return self._told(Candidate(edited, measured, breaches(self.spec.gates, measured)), part)
+
+    def check(self, released: str | None, name: str) -> None:
+        """Raise UsageError where the release cannot be edited further as the spec says: it is of another model, edits
+        other layers, or keeps no keys that a closed form could hold."""
+        if released is None:
+            return
+        spec = self.spec.edit
+        first, *others = links(self.pipe.lake, released)
+        layers = sorted(set(self.pipe.lake.read(released, ["layer"])["layer"].to_pylist()))
+        fault = ""
+        if first.id != self.model:
+            fault = f"edits another model ({', '.join(str(first.about.get(key)) for key in ('folder', 'dtype'))})"
+        elif layers != spec.layers:
+            fault = f"edits layers {layers}, not {spec.layers}"
+        elif isinstance(spec.chosen, ClosedForm) and any("keys" not in link.parents for link in others):
+            fault = f"was trained in part, and {spec.method} needs the keys of all earlier facts"
+        if fault:
+            raise UsageError(f"release {name} {fault}: set that again, or begin another with a queue of another name")
 
     @cached_property
     def model(self) -> str:
@@ -146,6 +165,7 @@ def apply_pending(spec: RunSpec, pipe: Pipeline, batches: int | None = None) -> 
     applying = Applying(spec, pipe)
     if before.open or pending(queue.entries(), before):
         _ = applying.measures  # what is wrong with model or spec is told before a batch is begun
+        applying.check(before.state, queue.name)
     done, known = 0, len(first)
     while batches is None or done < batches:
         if apply_next(queue, spec.edit.batch_size, applying.judge, pipe.record.run_id) is None:

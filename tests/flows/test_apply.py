@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -65,6 +66,33 @@ def test_nothing_is_applied_twice(loose, world: World, tmp_path: Path) -> None:
     again = apply(served(world, tmp_path, LOOSE), lake)
     assert again["summary"]["settled"] == []
     assert (again["state"], tiny_world.digests(lake)) == (record["state"], before)
+
+
+@pytest.mark.parametrize(
+    ("setting", "said"),
+    [
+        ("model.dtype=float64", "release current edits another model"),
+        ("edit.layers=[1]", "release current edits layers"),
+    ],
+)
+def test_what_a_release_rests_on_stays(loose, world: World, tmp_path: Path, setting: str, said: str) -> None:
+    """Another model or other layers below the same facts would hold none of the earlier ones."""
+    lake = shutil.copytree(loose[0], tmp_path / "lake")
+    editflow("submit", tiny_world.write_lines(tmp_path / "f.jsonl", tiny_world.records()[-1:]), "--lake", lake)
+    before = len(Queue(Lake.open(lake).files, "current").moves())
+    answer = editflow("apply", served(world, tmp_path, LOOSE), "--lake", lake, "--set", setting)
+    assert answer.code == 2
+    assert said in answer.err.splitlines()[-1]
+    assert len(Queue(Lake.open(lake).files, "current").moves()) == before
+
+
+def test_a_trained_release_has_no_keys_to_hold(world: World, server: str, tmp_path: Path) -> None:
+    lake, spec = tmp_path / "lake", served(world, tmp_path, LOOSE)
+    for record, words in zip(tiny_world.records(2), (["edit.method=ft", "edit.steps=1"], []), strict=True):
+        editflow("submit", tiny_world.write_lines(tmp_path / "f.jsonl", [record]), "--lake", lake)
+        answer = editflow("apply", spec, "--lake", lake, *(word for one in words for word in ("--set", one)))
+        assert answer.code == (0 if words else 2)
+    assert "alphaedit needs the keys of all earlier facts" in answer.err.splitlines()[-1]
 
 
 def test_the_release_answers_under_its_name(loose) -> None:
