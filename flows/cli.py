@@ -17,6 +17,7 @@ from flows.commands.apply import apply
 from flows.commands.ask import ask
 from flows.commands.compare import compare
 from flows.commands.completion import completion
+from flows.commands.diff import diff
 from flows.commands.doctor import doctor
 from flows.commands.fetch import fetch
 from flows.commands.plan import plan
@@ -52,6 +53,7 @@ _COMMANDS = (
     read.query,
     scores,
     compare,
+    diff,
     ask,
     report,
     requests,

@@ -43,9 +43,9 @@ def scores(
 
         rows = before_after(course)
         if json:
-            print_json([_plain(row) for row in rows] + [{"metric": m, "before": None} for m in unavailable(course)])
+            print_json([plain(row) for row in rows] + [{"metric": m, "before": None} for m in unavailable(course)])
             return
-        table = [{"metric": f"{row['metric']} {row['unit']}".strip(), **_shown(row)} for row in rows]
+        table = [{"metric": f"{row['metric']} {row['unit']}".strip(), **shown(row)} for row in rows]
         lacking = dict.fromkeys(("before", "after", "change"), "not available")
         table += [{"metric": metric, **lacking} for metric in unavailable(course)]
         print_table(table, title=f"{len(course.requests)} facts, before and after {course.last} batches")
@@ -55,9 +55,9 @@ def scores(
 
     rows = paired(course, _course(store, against))
     if json:
-        print_json([_plain(row) for row in rows])
+        print_json([plain(row) for row in rows])
         return
-    print_table([row | _shown(row) for row in rows], title=f"one: {run}; other: {against}; difference: other − one")
+    print_table([row | shown(row) for row in rows], title=f"one: {run}; other: {against}; difference: other − one")
     print_next(f"{typed('report', against, lake=lake)} for all of the other run on one page")
 
 
@@ -70,7 +70,7 @@ def _course(store: Lake, name: str) -> Course:
     return Course.of(store, record.run_id)
 
 
-def _shown(row: Mapping[str, Any]) -> dict[str, str]:
+def shown(row: Mapping[str, Any]) -> dict[str, str]:
     """A row's intervals as text; of changes and differences also the sign, and the unit where it is another."""
     from editing.metrics.intervals import Interval
     from tasks.report.page import interval
@@ -83,6 +83,6 @@ def _shown(row: Mapping[str, Any]) -> dict[str, str]:
     return found
 
 
-def _plain(row: Mapping[str, Any]) -> dict[str, Any]:
+def plain(row: Mapping[str, Any]) -> dict[str, Any]:
     """A row as JSON has it: intervals with their bounds' names."""
     return {key: value._asdict() if hasattr(value, "_asdict") else value for key, value in row.items()}

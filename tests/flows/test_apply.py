@@ -68,6 +68,20 @@ def test_nothing_is_applied_twice(loose, world: World, tmp_path: Path) -> None:
     assert (again["state"], tiny_world.digests(lake)) == (record["state"], before)
 
 
+def test_releases_are_told_apart(loose) -> None:
+    """By number: two facts came with the second release, and all four since the model as it came."""
+    rows = ("@2", "", "gained", 2), ("", "@2", "lost", 2), ("@0", "@4", "gained", 4)
+    for one, other, what, number in rows:
+        found = editflow("diff", f"current{one}", f"current{other}", "--lake", loose[0], "--json").json
+        assert [row["what"] for row in found["facts"]] == [what] * number
+    assert [row["metric"] for row in found["metrics"]] == []  # nothing was measured of the model as it came
+    (row,) = editflow("diff", "current@2", "current", "--lake", loose[0], "--json").json["metrics"]
+    assert row["metric"] == "gate perplexity"
+    assert row["difference"]["value"] == pytest.approx(row["other"]["value"] - row["one"]["value"])
+    answer = editflow("diff", "current@3", "current", "--lake", loose[0])
+    assert (answer.code, "current has no release '3'" in answer.err) == (2, True)
+
+
 @pytest.mark.parametrize(
     ("setting", "said"),
     [
