@@ -23,6 +23,7 @@ from flows.commands.fetch import fetch
 from flows.commands.plan import plan
 from flows.commands.report import report
 from flows.commands.requests import requests
+from flows.commands.rerun import rerun
 from flows.commands.run import run
 from flows.commands.scores import scores
 from flows.commands.tune import tune
@@ -54,6 +55,7 @@ _COMMANDS = (
     scores,
     compare,
     diff,
+    rerun,
     ask,
     report,
     requests,

@@ -127,6 +127,10 @@ _declare("trials", "settings that were tried on probe facts, what each gave in p
          stop_at=_F64, steps=_I32, efficacy=_F64, paraphrase=_F64, neighbourhood=_F64, efficacy_accuracy=_F64,
          paraphrase_accuracy=_F64, neighbourhood_accuracy=_F64, perplexity=_F64, perplexity_ratio=_F64,
          objective=_F64, error=_TEXT, state=_TEXT)  # fmt: skip
+_declare("reproduction", "a run beside its repetition in a fresh lake, artifact by artifact: digest then and again "
+         "(null: note says why); of what is not the same the largest difference of a number, alone and relative",
+         stage=_TEXT, artifact=_TEXT, digest=_TEXT, again=_TEXT, same=pa.bool_(), largest=_F64, relative=_F64,
+         note=_TEXT)  # fmt: skip
 _declare("comparison", "what `editflow compare` writes of several runs: a page and tables, a file a row",
          name=_TEXT, text=_TEXT)  # fmt: skip
 _declare("ability_cases", "questions about general ability as they are asked, and which option is right",

@@ -18,8 +18,8 @@ from storage.runs import Runs
 from storage.store import Lake
 
 COMMANDS = [
-    "fetch", "plan", "run", "tune", "runs", "show", "lineage", "query", "scores", "compare", "diff", "ask", "report",
-    "requests", "apply", "submit", "queue", "releases", "rollback", "doctor", "completion",
+    "fetch", "plan", "run", "tune", "runs", "show", "lineage", "query", "scores", "compare", "diff", "rerun", "ask",
+    "report", "requests", "apply", "submit", "queue", "releases", "rollback", "doctor", "completion",
 ]  # fmt: skip
 ASK_BASH = """
 set -u

@@ -1,0 +1,107 @@
+"""The flows that repeat a past run in a fresh lake and hold what comes against what came."""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from prefect import flow
+from pydantic import ValidationError
+
+from flows.edit_model import record_run
+from flows.errors import UsageError
+from flows.output import lake_folder, print_line, report_stage
+from flows.spec import RunSpec
+from storage.runs import RunRecord, Runs
+from storage.store import Lake
+from tasks.environment import environment
+from tasks.rerun import Repetition, archive, compared
+
+
+class NotReproduced(Exception):
+    """A run's repetition came out otherwise; the message says where and by how much."""
+
+
+def repeatable(record: RunRecord) -> bool:
+    """Whether a run is one that can be repeated by itself: completed, of a spec, with all of its facts in it."""
+    return record.status == "completed" and {"before", "after", "batches"} <= set(record.summary)
+
+
+def spec_of(record: RunRecord, threads: int | None = None) -> RunSpec:
+    """The spec of a run as it was recorded, under the number of threads that it had. Raises UsageError."""
+    if not repeatable(record):
+        what = "took its requests from a queue" if "settled" in record.summary else f"is {record.status}"
+        raise UsageError(
+            f"run {record.run_id} {what} and cannot be repeated by itself: choose a completed run of `editflow run` or "
+            "`editflow compare`"
+        )
+    try:
+        spec = RunSpec.model_validate(record.spec)
+    except ValidationError as error:
+        raise UsageError(
+            f"run {record.run_id} was recorded by another version of EditFlow, whose settings this one does not know: "
+            f"{error.errors()[0]['loc']}"
+        ) from None
+    return spec.model_copy(update={"threads": threads or record.environment.get("threads", spec.threads)})
+
+
+@flow(name="rerun", flow_run_name="{run}", validate_parameters=False)
+def rerun(run: str, lake: str | None = None, into: str | None = None, threads: int | None = None) -> Repetition:
+    """Repeat a run by its id and compare; the outcome is kept in the run's lake.
+
+    `into` is the fresh lake, a temporary one unless given; `threads` another number of threads than the run had.
+    Raises UsageError for a run that cannot be repeated, or for a lake that is not fresh.
+    """
+    place = Lake.open(lake_folder(lake), create=False)
+    record = Runs(place.files).get(run)
+    spec = spec_of(record, threads)
+    if into is not None:
+        return _repeated(place, record, spec, Path(into))
+    with tempfile.TemporaryDirectory(prefix="editflow-rerun-") as folder:
+        return _repeated(place, record, spec, Path(folder) / "lake")
+
+
+@flow(name="reproduce", flow_run_name="reproduce-{seed}", validate_parameters=False)
+def reproduce(lake: str | None = None, seed: str | None = None) -> dict[str, Any] | None:
+    """Repeat one of the lake's runs, another one each week; None where there is none to repeat.
+
+    `seed` chooses the run, the week of the year unless given. Raises NotReproduced, after the outcome is kept, where
+    anything came out otherwise.
+    """
+    place = Lake.open(lake_folder(lake), create=False)
+    known = [record for record in Runs(place.files).all() if repeatable(record)]
+    if not known:
+        print_line("no completed run to repeat")
+        return None
+    chosen = seed or datetime.now(UTC).strftime("%G-%V")
+    record = min(known, key=lambda r: hashlib.sha256(f"{chosen}:{r.run_id}".encode()).digest())
+    found = rerun(record.run_id, place.uri)
+    if not found.same:
+        raise NotReproduced(summary(found))
+    return asdict(found)
+
+
+def summary(found: Repetition) -> str:
+    """A line on how a repetition came out."""
+    same = sum(row["same"] for row in found.rows)
+    if found.same:
+        return f"run {found.run}: all {same} artifacts came out the same, bit for bit"
+    first = next(row for row in found.rows if not row["same"])
+    apart = max((row["relative"] for row in found.rows if row["relative"] is not None), default=None)
+    far = "" if apart is None else f", at most {apart:.2g} beside the largest number of a column"
+    many = f"{same} of {len(found.rows)} artifacts came out the same"
+    return f"run {found.run}: {many}; the first that did not is {first['stage']}{far}"
+
+
+def _repeated(place: Lake, record: RunRecord, spec: RunSpec, folder: Path) -> Repetition:
+    if (folder / "artifacts").is_dir():
+        raise UsageError(f"{folder} is a lake already, whose artifacts would be reused: give --into a new folder")
+    fresh = Lake.open(folder)
+    again = record_run(spec, fresh, record.spec_path, report_stage)
+    found = compared(place, record, fresh, again)
+    archive(place, found, again.started_at, environment())
+    return found
