@@ -20,6 +20,7 @@ from flows.commands.completion import completion
 from flows.commands.diff import diff
 from flows.commands.doctor import doctor
 from flows.commands.fetch import fetch
+from flows.commands.gc import gc
 from flows.commands.plan import plan
 from flows.commands.report import report
 from flows.commands.requests import requests
@@ -64,6 +65,7 @@ _COMMANDS = (
     queue.queue,
     queue.releases,
     queue.rollback,
+    gc,
     doctor,
     completion,
 )

@@ -148,6 +148,25 @@ class Catalog:
         self._write("uses", uses, "overwrite")
         self._write("runs", [run_row(record) for record in records], "overwrite")
 
+    def tidy(self, hours: float, *, delete: bool) -> int:
+        """Merge the index's small files, and remove those that no version of the last days reads; how many that are.
+
+        `hours` are Delta's own 168 at least, so that no reader loses a file. Without `delete` nothing is touched. A
+        table that is damaged is left to `rebuild`.
+        """
+        from deltalake import DeltaTable
+        from deltalake.exceptions import DeltaError
+
+        removed = 0
+        for table in SCHEMAS:
+            with contextlib.suppress(DeltaError):
+                opened = DeltaTable(self._path(table))
+                if delete:
+                    opened.optimize.compact()
+                    opened.cleanup_metadata()
+                removed += len(opened.vacuum(max(168, int(hours)), dry_run=not delete))
+        return removed
+
     def _uses(self) -> list[dict[str, Any]]:
         names = SCHEMAS["uses"].names
         rows = self._select(f"DISTINCT {', '.join(names)}", "uses")

@@ -19,7 +19,7 @@ from storage.store import Lake
 
 COMMANDS = [
     "fetch", "plan", "run", "tune", "runs", "show", "lineage", "query", "scores", "compare", "diff", "rerun", "ask",
-    "report", "requests", "apply", "submit", "queue", "releases", "rollback", "doctor", "completion",
+    "report", "requests", "apply", "submit", "queue", "releases", "rollback", "gc", "doctor", "completion",
 ]  # fmt: skip
 ASK_BASH = """
 set -u
