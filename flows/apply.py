@@ -11,22 +11,29 @@ from typing import Any
 
 from prefect import flow
 
-from editing.editors.method import ClosedForm
 from editing.errors import NonFinite
 from editing.requests.record import EditRequest
-from flows.edit_model import batch_of, check_model, knowledge_of, model_of, record_run, repairing, texts_of
+from flows.edit_model import (
+    batch_of,
+    check_model,
+    contexts_of,
+    knowledge_of,
+    model_of,
+    record_run,
+    repairing,
+    texts_of,
+)
 from flows.gates import breaches
 from flows.measures import Measures, questions
 from flows.output import lake_folder, print_line, report_stage
+from flows.owners import claim
 from flows.pipeline import Pipeline
 from flows.spec import RunSpec, load_served
 from storage.store import Lake
 from tasks.documents import describe_corpus
-from tasks.edits import CONTEXTS
 from tasks.live import links
 from tasks.queue import Entry, Queue, pending
 from tasks.releases import Candidate, apply_next
-from tasks.stage import recipe
 from tasks.terminal import quoted
 
 Row = dict[str, Any]
@@ -74,9 +81,7 @@ class Applying:
 
     @cached_property
     def _contexts(self) -> dict[str, str]:
-        if not isinstance(self.spec.edit.chosen, ClosedForm):
-            return {}
-        return {"contexts": self.pipe.run(CONTEXTS, recipe(self.spec.contexts), {"model": self.model})}
+        return contexts_of(self.spec, self.pipe, self.model)
 
     def _measured(
         self, state: str, facts: Sequence[EditRequest], held: Sequence[EditRequest], name: str
@@ -152,7 +157,7 @@ def apply_pending(spec: RunSpec, pipe: Pipeline, batches: int | None = None) -> 
     }  # fmt: skip
 
 
-@flow(name="apply-edits", flow_run_name="{spec}", validate_parameters=False)
+@flow(name="apply-edits", flow_run_name="{spec}", validate_parameters=False, on_running=[claim])
 def apply_edits(
     spec: str, settings: Sequence[str] = (), lake: str | None = None, batches: int | None = None
 ) -> dict[str, Any]:

@@ -18,13 +18,16 @@ from flows.commands.ask import ask
 from flows.commands.compare import compare
 from flows.commands.completion import completion
 from flows.commands.doctor import doctor
+from flows.commands.evaluate import evaluate
 from flows.commands.fetch import fetch
 from flows.commands.plan import plan
+from flows.commands.prepare import prepare
 from flows.commands.report import report
 from flows.commands.requests import requests
 from flows.commands.run import run
 from flows.commands.scores import scores
 from flows.commands.tune import tune
+from flows.commands.up import down, up
 from flows.errors import UsageError
 from flows.output import print_line
 from storage.errors import StorageError
@@ -44,6 +47,7 @@ app = App(
 _COMMANDS = (
     fetch,
     plan,
+    prepare,
     run,
     tune,
     read.runs,
@@ -60,6 +64,9 @@ _COMMANDS = (
     queue.queue,
     queue.releases,
     queue.rollback,
+    evaluate,
+    up,
+    down,
     doctor,
     completion,
 )

@@ -16,6 +16,7 @@ from editing.errors import first_line
 from editing.requests.record import EditRequest
 from flows.measures import Measures, questions
 from flows.output import lake_folder, print_line, report_stage
+from flows.owners import claim
 from flows.pipeline import Pipeline, Report
 from flows.publish import publish
 from flows.sections import RequestsSection
@@ -58,15 +59,11 @@ def edit(spec: RunSpec, pipe: Pipeline, facts: Sequence[EditRequest] | None = No
     """
     chosen = requested(spec.requests) if facts is None else facts
     cases = questions(spec)
-    corpus = describe_corpus(spec.corpus.source)
-    model = model_of(spec, pipe)
-    check_model(spec, pipe.about(model))
-    documents, held_out = texts_of(spec, pipe, corpus, model)
+    model, documents, held_out = ground_of(spec, pipe)
     measures = Measures(spec, pipe, model, chosen, documents, held_out, cases)
     before = measures.everywhere(model, chosen, "before", "requests")
     knowledge = knowledge_of(spec, pipe, documents, model)
-    solves = isinstance(spec.edit.chosen, ClosedForm)
-    contexts = {"contexts": pipe.run(CONTEXTS, recipe(spec.contexts), {"model": model})} if solves else {}
+    contexts = contexts_of(spec, pipe, model)
     pipe.flush()
     state, batches = model, []
     size = spec.edit.batch_size
@@ -84,6 +81,14 @@ def edit(spec: RunSpec, pipe: Pipeline, facts: Sequence[EditRequest] | None = No
     after = measures.everywhere(state, chosen, "after", "requests")
     pipe.flush()
     return {"facts": len(chosen), "state": state, "before": before, "after": after, "batches": batches}
+
+
+def ground_of(spec: RunSpec, pipe: Pipeline) -> tuple[str, str, str]:
+    """The pinned model, the sampled documents, and the tokens of those held out; faults are told before all work."""
+    corpus = describe_corpus(spec.corpus.source)
+    model = model_of(spec, pipe)
+    check_model(spec, pipe.about(model))
+    return model, *texts_of(spec, pipe, corpus, model)
 
 
 def model_of(spec: RunSpec, pipe: Pipeline) -> str:
@@ -175,6 +180,13 @@ def _null_space(spec: RunSpec, pipe: Pipeline, moment: str, layer: int) -> str:
     return pipe.run(NULL_SPACE, recipe(spec.null_space), {"spectrum": spectrum}, f"null space of layer {layer}")
 
 
+def contexts_of(spec: RunSpec, pipe: Pipeline, model: str) -> dict[str, str]:
+    """The contexts that a closed form asks facts in, as a parent by role; a method that trains has none."""
+    if not isinstance(spec.edit.chosen, ClosedForm):
+        return {}
+    return {"contexts": pipe.run(CONTEXTS, recipe(spec.contexts), {"model": model})}
+
+
 def batch_of(
     spec: RunSpec,
     pipe: Pipeline,
@@ -231,6 +243,11 @@ def repairing(work: Callable[[], dict[str, Any]], pipe: Pipeline) -> dict[str, A
 Work = Callable[[RunSpec, Pipeline], dict[str, Any]]
 
 
+def mended(work: Work) -> Work:
+    """The same work under `repairing`."""
+    return lambda spec, pipe: repairing(lambda: work(spec, pipe), pipe)
+
+
 def record_run(
     spec: RunSpec,
     lake: Lake,
@@ -250,7 +267,7 @@ def record_run(
     outcome: Outcome = "failed"
     message, summary = "", dict[str, Any]()
     try:
-        catalog.record_run(record)
+        catalog.record_many(runs=[record, *_closed(runs)])
         summary = work(spec, pipe)
         outcome = "completed"
     except KeyboardInterrupt:
@@ -271,6 +288,14 @@ def record_run(
     return record
 
 
+def _closed(runs: Runs) -> list[RunRecord]:
+    """Runs that were killed, now recorded as such; the user is told."""
+    found = runs.close_dead()
+    for dead in found:
+        print_line(f"  [yellow]run {quoted(dead.run_id)} had died[/]: {quoted(dead.message)}")
+    return found
+
+
 def _point(refs: Refs, name: str, state: str | None) -> None:
     """Let the spec's name stand for the state that its latest run ended with."""
     while True:
@@ -284,7 +309,7 @@ def _point(refs: Refs, name: str, state: str | None) -> None:
         return
 
 
-@flow(name="edit-model", flow_run_name="{spec}", validate_parameters=False)
+@flow(name="edit-model", flow_run_name="{spec}", validate_parameters=False, on_running=[claim])
 def edit_model(spec: str, settings: Sequence[str] = (), lake: str | None = None) -> dict[str, Any]:
     """Edit a model as the spec file says and return the run's record as JSON; {"runs": records} of several seeds.
 
