@@ -9,7 +9,7 @@ from typing import Any
 import psutil  # type: ignore[import-untyped]
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterState, FlowRunFilterStateType
-from prefect.client.schemas.objects import FlowRun, StateType
+from prefect.client.schemas.objects import FlowRun, State, StateType
 from prefect.states import Crashed
 
 from storage.runs import may_exist
@@ -37,7 +37,7 @@ def close_dead(client: SyncPrefectClient) -> list[str]:
     runs = client.read_flow_runs(flow_run_filter=FlowRunFilter(state=FlowRunFilterState(type=unfinished)), limit=_MOST)
     dead = [run for run in runs if PID in run.labels and not _may_exist(run)]
     for run in dead:
-        gone = Crashed(message=f"its process {run.labels[PID]} on {run.labels[HOST]} is gone")
+        gone: State[Any] = Crashed(message=f"its process {run.labels[PID]} on {run.labels[HOST]} is gone")
         client.set_flow_run_state(run.id, gone, force=True)
     return [run.name for run in dead]
 

@@ -1,21 +1,14 @@
-"""What Prefect keeps and shows: results under the artifact's id, names of task runs, deployments that can be loaded."""
+"""What Prefect keeps and shows: results under the artifact's id, names of task runs."""
 
 from __future__ import annotations
 
-import inspect
 import json
 import time
 from pathlib import Path
-from typing import Any
 
 import pytest
 import tiny_world
-import yaml
 from tiny_world import World
-
-from flows.spec import load_spec
-
-ROOT = Path(__file__).parents[2]
 
 
 def test_the_cache_key_is_the_artifacts_id(reference) -> None:
@@ -112,25 +105,3 @@ def test_prefects_cache_may_be_deleted_or_damaged(world: World, reference, copie
     record = tiny_world.run(world.spec, copied)
     assert {use["how"] for use in record["uses"]} == {"reused"}
     assert record["state"] == reference.record["state"]
-
-
-def deployments() -> list[dict[str, Any]]:
-    return list(yaml.safe_load((ROOT / "prefect.yaml").read_text())["deployments"])
-
-
-@pytest.mark.parametrize("deployment", deployments(), ids=lambda d: d["name"])
-def test_deployments_can_be_loaded(deployment: dict[str, Any]) -> None:
-    """Prefect ignores unknown keys silently, so they are checked here."""
-    from prefect.cli.deploy._models import DeploymentConfig
-    from prefect.flows import load_flow_from_entrypoint
-
-    assert set(deployment) <= set(DeploymentConfig.model_fields)
-    flow = load_flow_from_entrypoint(deployment["entrypoint"])
-    assert set(deployment["parameters"]) <= set(inspect.signature(flow.fn).parameters)
-    load_spec(ROOT / deployment["parameters"]["spec"])
-
-
-def test_the_flow_is_loaded_by_its_dotted_name() -> None:
-    from prefect.flows import load_flow_from_entrypoint
-
-    assert load_flow_from_entrypoint("flows.edit_model.edit_model").name == "edit-model"
