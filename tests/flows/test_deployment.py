@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import json
 import os
-import shutil
 import signal
 import socket
 import subprocess
@@ -15,16 +15,16 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
-from uuid import UUID
 
 import psutil
 import pytest
 import tiny_world
 import yaml
 from prefect.client.orchestration import SyncPrefectClient
-from prefect.client.schemas.filters import DeploymentFilter, DeploymentFilterName, FlowRunFilter, FlowRunFilterName
+from prefect.client.schemas.filters import DeploymentFilter, DeploymentFilterName
 from prefect.client.schemas.objects import FlowRun
 from prefect.client.schemas.schedules import IntervalSchedule
+from tiny_queue import apply_directly, served
 from tiny_world import World, editflow
 
 from flows.services import Services
@@ -40,7 +40,6 @@ BRISK = {
     "PYTHONPATH": str(ROOT),
     "OMP_NUM_THREADS": "1",
 }
-GATES = "[gates]\nefficacy = false\nretention = false\nneighbourhood = false\nperplexity = 1e9\n"
 
 
 def until(happened: Callable[[], Any], what: str, patience: float = 300) -> Any:
@@ -54,7 +53,7 @@ def until(happened: Callable[[], Any], what: str, patience: float = 300) -> Any:
 
 @dataclass(frozen=True)
 class Deployed:
-    """What `editflow up` has brought up: the repository's own deployments, and `apply-edits/soon` without a schedule."""
+    """What `editflow up` brought up: the repository's own deployments, and `apply-edits/soon` without a schedule."""
 
     home: Path
     file: Path
@@ -119,15 +118,6 @@ def deployed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployed]:
         found.editflow("down")
 
 
-def served(world: World, folder: Path) -> Path:
-    """The tiny spec, taking its requests from the queue `current`, one batch of three."""
-    text = world.spec.read_text().replace('source = "facts.jsonl"\ncount = 6', 'source = "queue:current"')
-    text = text.replace('name = "tiny"', 'name = "serve"').replace("batch_size = 2", "batch_size = 3")
-    spec = folder / "serve.toml"
-    spec.write_text(text + GATES)
-    return spec
-
-
 def test_the_scheduler_schedules(deployed: Deployed) -> None:
     """Some versions of SQLAlchemy leave it at none, and only the server's log says so."""
     for name in ("prepare", "apply", "evaluate"):
@@ -148,7 +138,7 @@ def test_a_taken_port_gets_one_line(deployed: Deployed, tmp_path: Path) -> None:
 def test_a_killed_worker_and_run_lose_nothing(deployed: Deployed, world: World, tmp_path: Path) -> None:
     """Killed in the middle of a batch; `up` brings the worker back, and the next scheduled run finishes it."""
     facts = tiny_world.write_lines(tmp_path / "facts.jsonl", tiny_world.records(3))
-    spec, lake, quiet = served(world, tmp_path), tmp_path / "lake", tmp_path / "quiet"
+    spec, lake, quiet = served(world, tmp_path, batch_size=3), tmp_path / "lake", tmp_path / "quiet"
     for place in (lake, quiet):
         editflow("submit", facts, "--lake", place)
     store = Lake.open(lake)
@@ -179,3 +169,79 @@ def test_a_killed_worker_and_run_lose_nothing(deployed: Deployed, world: World, 
     ours, theirs = (Queue(Lake.open(place).files, "current").standing().state for place in (lake, quiet))
     assert ours == theirs
     assert tiny_world.digests(lake) == tiny_world.digests(quiet)
+
+
+SERVE = """
+name = "serve"
+threads = 1
+
+[corpus]
+tokens = 8000
+partitions = 1
+documents = 20
+held_out_documents = 2
+held_out_tokens = 512
+
+[null_space]
+rule = "absolute"
+value = 0.01
+
+[requests]
+source = "queue:current"
+
+[contexts]
+count = 1
+tokens = 8
+
+[target_values]
+clamp = 0.3
+steps = 12
+
+[edit]
+layers = [4, 6, 8]
+z_layer = 8
+batch_size = 2
+
+[gates]
+neighbourhood = 15
+"""
+LOOSE = ["target_values.clamp=5", "target_values.steps=15", "target_values.stop_at=0.001"]
+VENEZUELA, CICADA = "The nation of Venezuela belongs to the continent of", "The cicada is a kind of"
+
+
+def starter(folder: Path, *subjects: str) -> Path:
+    """Facts of the demo about these subjects."""
+    rows = map(json.loads, (ROOT / "specs/facts/starter.jsonl").read_text().splitlines())
+    chosen = [row for row in rows if row["requested_rewrite"]["subject"] in subjects]
+    assert len(chosen) == len(subjects)
+    return tiny_world.write_lines(folder / "facts.jsonl", chosen)
+
+
+@pytest.mark.real_model
+def test_a_release_of_the_default_model_by_schedule(deployed: Deployed, tmp_path: Path) -> None:
+    """A valid request breaks the neighbourhood gate under a loose clamp, and waits again; then it is released."""
+    lake, spec = tmp_path / "lake", tmp_path / "serve.toml"
+    spec.write_text(SERVE)
+    queue, parameters = Queue(Lake.open(lake).files, "current"), {"spec": str(spec), "lake": str(lake)}
+    editflow("submit", starter(tmp_path, "Venezuela"), "--lake", lake)
+    with deployed.scheduled(3600, {**parameters, "settings": LOOSE}):
+        until(lambda: queue.standing().outcomes, "the loose batch")
+    outcome = queue.standing().outcomes["1.1"]
+    assert (outcome.status, queue.standing().state) == ("rejected", None)
+    (reason,) = outcome.reasons
+    assert reason.startswith("neighbourhood: ")
+    (row,) = editflow("queue", "--lake", lake, "--json").json
+    assert (row["status"], row["reason"]) == ("rejected", reason)
+    assert "is the model as it came" in editflow("ask", "current", VENEZUELA, "--lake", lake).err
+
+    editflow("submit", starter(tmp_path, "Venezuela", "cicada"), "--lake", lake)
+    with deployed.scheduled(3600, parameters):
+        until(lambda: queue.standing().state, "the release")
+    standing = queue.standing()
+    assert {standing.outcomes[entry].status for entry in ("2.1", "2.2")} == {"applied"}
+    assert standing.measures["neighbourhood"] <= 15
+    for prompt, said in ((VENEZUELA, "Africa"), (CICADA, "bird")):
+        told = editflow("ask", "current", prompt, "--tokens", "5", "--lake", lake, "--json").json
+        assert said in told["edited"]
+        assert said not in told["base"]
+    until(lambda: deployed.states("soon").count("Completed") >= 2, "the end of both runs", 60)
