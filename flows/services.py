@@ -86,7 +86,7 @@ class Services:
     def environment(self, port: int, root: Path) -> dict[str, str]:
         """That of both processes and of the flow runs of the worker; what the user has set already stays."""
         ours = {
-            "PREFECT_API_URL": f"http://127.0.0.1:{port}/api",
+            "PREFECT_API_URL": _api(port),
             "PREFECT_HOME": str(self.home),
             "EDITFLOW_HOME": str(root),
         }
@@ -110,9 +110,8 @@ def up(home: Path, port: int, deployments: Path) -> Services:
     home.mkdir(parents=True, exist_ok=True)
     services, root = Services(home.resolve()), deployments.resolve().parent
     environment = services.environment(port, root)
-    url = environment["PREFECT_API_URL"]
     _serve(services, port, environment)
-    with SyncPrefectClient(url) as client:
+    with SyncPrefectClient(_api(port)) as client:
         close_dead(client)
         if services.running("worker") is None:
             words = ["worker", "start", "--pool", POOL, "--type", "process", "--name", _WORKER]
@@ -125,7 +124,14 @@ def up(home: Path, port: int, deployments: Path) -> Services:
 def down(home: Path) -> list[str]:
     """End the worker and the server of a folder, and no other process; the names of those that ran."""
     services = Services(home.resolve())
-    return [name for name in ("worker", "server") if services.stop(name)]
+    ended = ["worker"] if services.stop("worker") else []
+    if services.running("server") is not None:
+        if _healthy(services.port):
+            with SyncPrefectClient(_api(services.port)) as client:
+                close_dead(client)  # the worker's runs, which ended with it: their next run goes on
+        services.stop("server")
+        ended.append("server")
+    return ended
 
 
 def _serve(services: Services, port: int, environment: Mapping[str, str]) -> None:
@@ -153,8 +159,12 @@ def _deploy(services: Services, deployments: Path, environment: Mapping[str, str
         raise UsageError(f"{deployments} could not be deployed: {services.log('deploy')} says why")
 
 
+def _api(port: int) -> str:
+    return f"http://127.0.0.1:{port}/api"
+
+
 def _healthy(port: int) -> bool:
-    with SyncPrefectClient(f"http://127.0.0.1:{port}/api") as client:
+    with SyncPrefectClient(_api(port)) as client:
         return client.api_healthcheck() is None
 
 

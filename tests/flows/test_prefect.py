@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
+import platform
 import time
 from pathlib import Path
+from typing import Any
 
+import psutil
 import pytest
 import tiny_world
 from tiny_world import World
@@ -105,3 +109,31 @@ def test_prefects_cache_may_be_deleted_or_damaged(world: World, reference, copie
     record = tiny_world.run(world.spec, copied)
     assert {use["how"] for use in record["uses"]} == {"reused"}
     assert record["state"] == reference.record["state"]
+
+
+def test_flow_runs_of_dead_processes_are_closed_and_no_others(server: str) -> None:
+    from prefect import flow
+    from prefect.client.orchestration import get_client
+    from prefect.states import Running
+
+    from flows.owners import HOST, PID, STARTED, close_dead
+
+    @flow
+    def held() -> None: ...
+
+    mine = {HOST: platform.node(), PID: os.getpid(), STARTED: psutil.Process().create_time()}
+    labels: dict[str, dict[str, Any]] = {
+        "dead": {**mine, STARTED: mine[STARTED] - 100},  # its number was given to this process
+        "mine": mine,
+        "elsewhere": {**mine, HOST: "elsewhere", STARTED: 0},
+        "somebody's": {},
+    }
+    with get_client(sync_client=True) as client:
+        runs = {name: client.create_flow_run(held, name=name, state=Running()) for name in labels}
+        for name, run in runs.items():
+            client.update_flow_run_labels(run.id, labels[name])
+        assert close_dead(client) == ["dead"]
+        states = {name: client.read_flow_run(run.id).state_name for name, run in runs.items()}
+        for run in runs.values():
+            client.delete_flow_run(run.id)
+    assert states == {"dead": "Crashed", "mine": "Running", "elsewhere": "Running", "somebody's": "Running"}
