@@ -71,7 +71,9 @@ class Deployed:
     def editflow(self, *words: object) -> subprocess.CompletedProcess[str]:
         """A command in a process of its own, as people type it."""
         command = [sys.executable, "-c", "from flows.cli import main; main()", *map(str, words), "--home", self.home]
-        environment = {**os.environ, **BRISK}
+        # Commands in this process have set Prefect's environment for themselves.
+        inherited = {key: value for key, value in os.environ.items() if not key.startswith("PREFECT_")}
+        environment = {**inherited, **BRISK}
         return subprocess.run(command, capture_output=True, text=True, check=False, env=environment, timeout=300)
 
     def up(self) -> subprocess.CompletedProcess[str]:
