@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import inspect
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -85,6 +86,14 @@ def test_every_kind_of_schedule_is_there_and_names_differ() -> None:
     names = [one["name"] for one in FILE["deployments"]]
     assert len(set(names)) == len(names)
     assert {"demo", "prepare", "apply", "evaluate"} <= set(names)
+
+
+def test_the_schedules_of_the_how_to_are_sound() -> None:
+    page = (ROOT / "docs/howto/scheduling.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"^```yaml\n(.*?)^```$", page, re.DOTALL | re.MULTILINE)
+    shown = yaml.safe_load(block)["schedules"]
+    assert [fault for schedule in shown for fault in _never("how-to", schedule)] == []
+    assert len(shown) == len(SCHEDULES)
 
 
 APPLY = next(n for n, one in enumerate(FILE["deployments"]) if one["name"] == "apply")
