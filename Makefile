@@ -2,8 +2,9 @@
 PYTHON ?= python3
 BIN := .venv/bin
 SPEC ?= specs/demo.toml
+PORT ?= 4200
 
-.PHONY: browser demo test test-demo bench bench-quick lint fetch format docs constraints clean
+.PHONY: browser demo test test-demo up down soak bench bench-quick lint fetch format docs constraints clean
 
 demo: fetch
 	$(BIN)/editflow run $(SPEC)
@@ -16,6 +17,17 @@ test: fetch lint browser
 
 test-demo: fetch browser
 	$(BIN)/python -m pytest -m demo
+
+# A Prefect server with all deployments and their schedules, and a worker, in the background.
+up: fetch
+	$(BIN)/editflow up --port $(PORT)
+
+down: .venv/ready
+	$(BIN)/editflow down
+
+# Twenty kills at random moments while two processes apply one queue; some minutes.
+soak: .venv/ready
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m soak --capture no
 
 bench: fetch
 	$(BIN)/python -m benchmarks --out benchmarks.json

@@ -14,23 +14,24 @@ from prefect import flow
 from editing.editors.method import ClosedForm
 from editing.errors import NonFinite
 from editing.requests.record import EditRequest
-from flows.edit_model import batch_of, check_model, knowledge_of, model_of, record_run, repairing, texts_of
+from flows.edit_model import batch_of
 from flows.errors import UsageError
 from flows.gates import breaches, held_back
+from flows.grounds import check_model, contexts_of, knowledge_of, model_of, texts_of
 from flows.measures import Measures, questions
 from flows.notify import addresses, tell
 from flows.output import lake_folder, print_line, report_stage
+from flows.owners import claim
 from flows.pipeline import Pipeline
 from flows.publish import on_page, publish_releases
+from flows.recording import record_run, repairing
 from flows.spec import RunSpec, load_served
 from storage.runs import RunRecord
 from storage.store import Lake
 from tasks.documents import describe_corpus
-from tasks.edits import CONTEXTS
 from tasks.live import links
 from tasks.queue import Entry, Queue, pending
 from tasks.releases import Candidate, apply_next
-from tasks.stage import recipe
 from tasks.terminal import quoted
 
 Row = dict[str, Any]
@@ -96,9 +97,7 @@ class Applying:
 
     @cached_property
     def _contexts(self) -> dict[str, str]:
-        if not isinstance(self.spec.edit.chosen, ClosedForm):
-            return {}
-        return {"contexts": self.pipe.run(CONTEXTS, recipe(self.spec.contexts), {"model": self.model})}
+        return contexts_of(self.spec, self.pipe, self.model)
 
     def _measured(
         self, state: str, facts: Sequence[EditRequest], held: Sequence[EditRequest], name: str
@@ -192,7 +191,7 @@ def _told_of(queue: Queue, spec: RunSpec, record: RunRecord, known: int) -> int:
     return len(moves)
 
 
-@flow(name="apply-edits", flow_run_name="{spec}", validate_parameters=False)
+@flow(name="apply-edits", flow_run_name="{spec}", validate_parameters=False, on_running=[claim])
 def apply_edits(
     spec: str, settings: Sequence[str] = (), lake: str | None = None, batches: int | None = None
 ) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from typing import Any
 from prefect import flow
 
 from flows.output import lake_folder
+from flows.owners import claim
 from storage.catalog import Catalog
 from storage.litter import litter, sweep
 from storage.store import Lake
@@ -16,7 +17,7 @@ HOURS = 24.0
 """No stage takes that long between two files, so what is older belongs to no writer."""
 
 
-@flow(name="clean", validate_parameters=False)
+@flow(name="clean", validate_parameters=False, on_running=[claim])
 def clean(lake: str | None = None, hours: float = HOURS, *, delete: bool = True) -> list[dict[str, Any]]:
     """Remove litter that was last touched so many hours ago and merge the index's files; what there was, by kind.
 

@@ -19,15 +19,18 @@ from flows.commands.compare import compare
 from flows.commands.completion import completion
 from flows.commands.diff import diff
 from flows.commands.doctor import doctor
+from flows.commands.evaluate import evaluate
 from flows.commands.fetch import fetch
 from flows.commands.gc import gc
 from flows.commands.plan import plan
+from flows.commands.prepare import prepare
 from flows.commands.report import report
 from flows.commands.requests import requests
 from flows.commands.rerun import rerun
 from flows.commands.run import run
 from flows.commands.scores import scores
 from flows.commands.tune import tune
+from flows.commands.up import down, up
 from flows.errors import UsageError
 from flows.output import print_line
 from storage.errors import StorageError
@@ -47,6 +50,7 @@ app = App(
 _COMMANDS = (
     fetch,
     plan,
+    prepare,
     run,
     tune,
     read.runs,
@@ -65,7 +69,10 @@ _COMMANDS = (
     queue.queue,
     queue.releases,
     queue.rollback,
+    evaluate,
     gc,
+    up,
+    down,
     doctor,
     completion,
 )

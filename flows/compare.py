@@ -12,8 +12,9 @@ from prefect.artifacts import create_table_artifact
 from prefect.client.orchestration import get_client
 
 from editing.errors import first_line
-from flows.edit_model import record_run, requested
+from flows.edit_model import repaired, requested
 from flows.output import lake_folder, print_line, report_stage
+from flows.recording import record_run
 from flows.spec import RunSpec
 from flows.variants import Contender, read_contenders
 from storage.catalog import Catalog
@@ -40,7 +41,7 @@ def check_sources(contenders: Sequence[Contender]) -> None:
 def edit_variant(name: str, spec: Mapping[str, Any], spec_path: str, lake: str) -> str:
     """One run of a comparison; its id. `name` is what Prefect calls it."""
     del name
-    return record_run(RunSpec.model_validate(spec), Lake.open(lake), spec_path, _report).run_id
+    return record_run(RunSpec.model_validate(spec), Lake.open(lake), spec_path, _report, repaired).run_id
 
 
 @flow(name="compare", validate_parameters=False)

@@ -12,9 +12,11 @@ from typing import Any
 from prefect import flow
 from pydantic import ValidationError
 
-from flows.edit_model import record_run
+from flows.edit_model import repaired
 from flows.errors import UsageError
 from flows.output import lake_folder, print_line, report_stage
+from flows.owners import claim
+from flows.recording import record_run
 from flows.spec import RunSpec
 from storage.runs import RunRecord, Runs
 from storage.store import Lake
@@ -49,7 +51,7 @@ def spec_of(record: RunRecord, threads: int | None = None) -> RunSpec:
     return spec.model_copy(update={"threads": threads or record.environment.get("threads", spec.threads)})
 
 
-@flow(name="rerun", flow_run_name="{run}", validate_parameters=False)
+@flow(name="rerun", flow_run_name="{run}", validate_parameters=False, on_running=[claim])
 def rerun(run: str, lake: str | None = None, into: str | None = None, threads: int | None = None) -> Repetition:
     """Repeat a run by its id and compare; the outcome is kept in the run's lake.
 
@@ -65,7 +67,7 @@ def rerun(run: str, lake: str | None = None, into: str | None = None, threads: i
         return _repeated(place, record, spec, Path(folder) / "lake")
 
 
-@flow(name="reproduce", flow_run_name="reproduce-{seed}", validate_parameters=False)
+@flow(name="reproduce", flow_run_name="reproduce-{seed}", validate_parameters=False, on_running=[claim])
 def reproduce(lake: str | None = None, seed: str | None = None) -> dict[str, Any] | None:
     """Repeat one of the lake's runs, another one each week; None where there is none to repeat.
 
@@ -101,7 +103,7 @@ def _repeated(place: Lake, record: RunRecord, spec: RunSpec, folder: Path) -> Re
     if (folder / "artifacts").is_dir():
         raise UsageError(f"{folder} is a lake already, whose artifacts would be reused: give --into a new folder")
     fresh = Lake.open(folder)
-    again = record_run(spec, fresh, record.spec_path, report_stage)
+    again = record_run(spec, fresh, record.spec_path, report_stage, repaired)
     found = compared(place, record, fresh, again)
     archive(place, found, again.started_at, environment())
     return found

@@ -36,6 +36,14 @@ def prepare() -> None:
     os.environ[OWNER] = _owner(os.getpid())
 
 
+def ready() -> None:
+    """All of it, for a command that runs a flow."""
+    prepare()
+    if left := reap():
+        print_line(f"  ended {left} Prefect server{'s' * (left > 1)} that a killed run had left behind")
+    start()
+
+
 def start() -> None:
     """Wait for the server that Prefect is set to, or for a temporary one. Raises UsageError when it does not answer."""
     from prefect.client.orchestration import get_client

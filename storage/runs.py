@@ -3,7 +3,8 @@
     <lake>/runs/<run_id>/started.json      what was asked, when, where, by which process
     <lake>/runs/<run_id>/finished.json     how it ended, what it made and reused
 
-A run whose process is gone without the second file has died; that is read off, never written.
+A run whose process is gone without the second file has died: that is read off, until a later run writes it down
+(``close_dead``).
 """
 
 import contextlib
@@ -21,7 +22,7 @@ from storage.files import Files
 from storage.records import read_record
 
 How = Literal["created", "reused"]
-Outcome = Literal["completed", "failed", "interrupted"]
+Outcome = Literal["completed", "failed", "interrupted", "died"]
 
 
 @dataclass(frozen=True)
@@ -115,6 +116,18 @@ class Runs:
         self.files.create(f"runs/{record.run_id}/finished.json", _json(asdict(end)))
         return end.of(record)
 
+    def close_dead(self) -> list[RunRecord]:
+        """Record the end of every run whose process is gone from this host; returns those that this call closed.
+
+        Runs of other hosts, whose processes cannot be seen from here, stay open. Looks at one file a run.
+        """
+        closed = []
+        for record in map(self.listed, filter(lambda run_id: not self.is_finished(run_id), self.ids())):
+            if record.status == "died":
+                with contextlib.suppress(FileExistsError):  # it did end, or somebody else closes it too
+                    closed.append(self.finish(record, "died", message=f"its process {record.pid} was gone"))
+        return closed
+
     def get(self, run_id: str) -> RunRecord:
         """The record of a run; raises UnknownRun, or DamagedRecord for a file that cannot be read."""
         record = self._started(run_id)
@@ -123,7 +136,8 @@ class Runs:
             with self._sound(name):
                 return read_record(_End, self.files.read(name)).of(record)
         except FileNotFoundError:
-            return record if _alive(record) else replace(record, status="died")
+            alive = may_exist(record.host, record.pid, record.process_started)
+            return record if alive else replace(record, status="died")
 
     def listed(self, run_id: str) -> RunRecord:
         """The record of a run for a listing: one that is damaged says so and hides no other."""
@@ -170,17 +184,17 @@ def new_run_id() -> str:
     return f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(3)}"
 
 
-def _alive(record: RunRecord) -> bool:
-    """Whether the run's process may still exist: on another host nothing can be said, so it may."""
+def may_exist(host: str, pid: int, started: float) -> bool:
+    """Whether a process may still exist (`started`: Unix time); on another host nothing can be said, so it may."""
     import psutil
 
-    if record.host != platform.node():
+    if host != platform.node():
         return True
     try:
-        process = psutil.Process(record.pid)
+        process = psutil.Process(pid)
         # Process ids are given out again; the start time tells a namesake. It is reckoned from the wall clock,
         # which may be set while a run goes on, hence the minute.
-        namesake = abs(process.create_time() - record.process_started) > 60
+        namesake = abs(process.create_time() - started) > 60
         return not namesake and process.status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return False

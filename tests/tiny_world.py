@@ -24,8 +24,9 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import Gemma2Config, Gemma2ForCausalLM, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from flows.cli import main
-from flows.edit_model import edit, use_threads
+from flows.edit_model import edit
 from flows.pipeline import Pipeline
+from flows.recording import use_threads
 from flows.spec import load_spec
 from storage.identity import table_digest
 from storage.runs import RunRecord, Runs

@@ -44,9 +44,7 @@ def apply(
     checked = load_served(spec, set_ or ())
     store = Lake.open(lake_folder(lake))
     print_line(f"[bold]{checked.name}[/] in {quoted(store.uri)}")
-    server.prepare()
-    server.reap()
-    server.start()
+    server.ready()
     from flows.apply import apply_edits
 
     record = apply_edits(str(spec), list(set_ or ()), store.uri, batches)

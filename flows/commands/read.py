@@ -83,7 +83,7 @@ def show(run: RunName, /, *, lake: LakeFlag = None, json: JsonFlag = False) -> N
         from flows.commands.apply import print_settled
 
         print_settled(record.summary)
-    elif record.summary:
+    elif "before" in record.summary:
         from flows.commands.run import print_summary
 
         print_summary(asdict(record))

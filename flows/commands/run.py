@@ -46,10 +46,7 @@ def run(
     checked = load_spec(spec, set_ or ())
     store = Lake.open(lake_folder(lake))
     print_line(f"[bold]{checked.name}[/] in {quoted(store.uri)}")
-    server.prepare()
-    if left := server.reap():
-        print_line(f"  ended {left} Prefect server{'s' * (left > 1)} that a killed run had left behind")
-    server.start()
+    server.ready()
     from flows.edit_model import edit_model
 
     found = edit_model(str(spec), list(set_ or ()), store.uri)
@@ -100,8 +97,11 @@ def print_summary(record: Mapping[str, Any]) -> None:
     rows = _before_after(summary)
     rows += [{"metric": metric, "before": NOT_AVAILABLE, "after": NOT_AVAILABLE} for metric in _lacking(record)]
     facts, many = summary["facts"], len(summary["batches"])
-    counted = f"{facts} {'fact' if facts == 1 else 'facts'} in {many} {'batch' if many == 1 else 'batches'}"
-    print_table(rows, title=f"{counted}, all of them after the last")
+    counted = f"{facts} {'fact' if facts == 1 else 'facts'}"
+    if "release" in summary:  # an evaluation of what others edited
+        print_table(rows, title=f"{counted} in release {summary['queue']}: {summary['release']}")
+        return
+    print_table(rows, title=f"{counted} in {many} {'batch' if many == 1 else 'batches'}, all of them after the last")
     batches = [
         {
             "batch": batch["batch"],

@@ -14,12 +14,13 @@ from rich.filesize import decimal
 from editing.metrics.registry import metric
 from editing.models.loading import DTYPES
 from editing.requests.record import EditRequest
-from flows.edit_model import edit, requested, use_threads
+from flows.edit_model import edit, requested
 from flows.errors import UsageError
 from flows.planning.machine import Machine
 from flows.planning.planned import Piece, Planned, no_record
 from flows.planning.scale import Scale
 from flows.planning.timed import Times, timed
+from flows.recording import use_threads
 from flows.spec import RunSpec
 from storage.files import Files
 from storage.store import Lake

@@ -10,11 +10,12 @@ from typing import Any
 from prefect import flow
 
 from editing.linalg.suggestion import suggest
-from flows.edit_model import check_model, knowledge_of, model_of, record_run, second_moment, spectrum_of, texts_of
 from flows.errors import UsageError
+from flows.grounds import check_model, knowledge_of, model_of, second_moment, spectrum_of, texts_of
 from flows.measures import Measures
 from flows.output import print_line, report_stage
 from flows.pipeline import Pipeline
+from flows.recording import record_run
 from flows.spec import RunSpec
 from flows.tuning.budget import Budget
 from flows.tuning.settings import Setting, rounds

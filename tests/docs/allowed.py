@@ -8,7 +8,14 @@ NOT_RUN = {
     "jupyter lab": "runs until it is stopped",
     "editflow doctor": "its exit code speaks of the machine it runs on; tests/flows/test_doctor.py runs it",
     "prefect work-pool create editflow --type process": "changes a Prefect server of one's own",
-    "prefect deploy --all": "changes a Prefect server of one's own; tests/flows/test_prefect.py checks the deployment",
+    "EDITFLOW_HOME=$PWD prefect deploy --all": "the same; tests/flows/test_deployment_file.py checks them",
+    "make up": "sets up an environment; tests/flows/test_deployment.py says `editflow up`",
+    "make down": "the same of `editflow down`",
+    "export PREFECT_API_URL=http://127.0.0.1:4200/api": "the address of what `make up` would have started",
+    "prefect deployment run apply-edits/apply": "needs what `make up` starts; tests/flows/test_deployment.py has runs",
+    "prefect deployment run edit-model/demo --param spec=specs/smoke.toml": "the same",
+    "export PREFECT_SERVER_DATABASE_CONNECTION_URL="
+    "postgresql+asyncpg://prefect:PASSWORD@127.0.0.1:5432/prefect": "needs a Postgres",
     "EDITFLOW_HOME=$PWD prefect worker start --pool editflow": "runs until it is stopped",
     "editflow tune model --requests my-facts.jsonl --budget 30": "minutes; tests/flows/test_tune.py runs a whole scan",
     "editflow run specs/paper/gpt2-xl-counterfact.toml --set requests.count=20 --set edit.batch_size=10 "

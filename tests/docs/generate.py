@@ -169,6 +169,30 @@ def _settings(spec: Mapping[str, Any]) -> list[str]:
     return sorted(key for keys in nested.values() for key in keys if key != "stage")
 
 
+def deployments() -> str:
+    """Every deployment of prefect.yaml with its schedules."""
+    import yaml
+
+    rows = [
+        (
+            f"`{one['name']}`",
+            one["description"],
+            f"`{one['entrypoint']}`",
+            "; ".join(map(_schedule, one.get("schedules", ()))) or "none: say when",
+            f"{one['concurrency_limit']['limit']}, {one['concurrency_limit']['collision_strategy']}",
+        )
+        for one in yaml.safe_load((DOCS.parent / "prefect.yaml").read_text(encoding="utf-8"))["deployments"]
+    ]
+    return _table(("deployment", "what it does", "flow", "schedule", "at most at once, and the next"), rows)
+
+
+def _schedule(schedule: Mapping[str, Any]) -> str:
+    kind = next(kind for kind in ("cron", "interval", "rrule") if kind in schedule)
+    when = " ".join(str(schedule[kind]).split())
+    since = f" s from {schedule['anchor_date']}" if kind == "interval" else ""
+    return f"{schedule['slug']}: {kind} `{when}`{since}"
+
+
 PARTS: Mapping[str, Callable[[], str]] = {
     "stages": stages,
     "kinds": kinds,
@@ -178,6 +202,7 @@ PARTS: Mapping[str, Callable[[], str]] = {
     "figures": figures,
     "methods": methods,
     "spec-keys": spec_keys,
+    "deployments": deployments,
 }
 
 

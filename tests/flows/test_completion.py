@@ -18,8 +18,9 @@ from storage.runs import Runs
 from storage.store import Lake
 
 COMMANDS = [
-    "fetch", "plan", "run", "tune", "runs", "show", "lineage", "query", "scores", "compare", "diff", "rerun", "ask",
-    "report", "requests", "apply", "submit", "queue", "releases", "rollback", "gc", "doctor", "completion",
+    "fetch", "plan", "prepare", "run", "tune", "runs", "show", "lineage", "query", "scores", "compare", "diff", "rerun",
+    "ask", "report", "requests", "apply", "submit", "queue", "releases", "rollback", "evaluate", "gc", "up", "down",
+    "doctor", "completion",
 ]  # fmt: skip
 ASK_BASH = """
 set -u

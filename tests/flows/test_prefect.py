@@ -1,21 +1,18 @@
-"""What Prefect keeps and shows: results under the artifact's id, names of task runs, deployments that can be loaded."""
+"""What Prefect keeps and shows: results under the artifact's id, names of task runs."""
 
 from __future__ import annotations
 
-import inspect
 import json
+import os
+import platform
 import time
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 import tiny_world
-import yaml
 from tiny_world import World
-
-from flows.spec import load_spec
-
-ROOT = Path(__file__).parents[2]
 
 
 def test_the_cache_key_is_the_artifacts_id(reference) -> None:
@@ -114,23 +111,29 @@ def test_prefects_cache_may_be_deleted_or_damaged(world: World, reference, copie
     assert record["state"] == reference.record["state"]
 
 
-def deployments() -> list[dict[str, Any]]:
-    return list(yaml.safe_load((ROOT / "prefect.yaml").read_text())["deployments"])
+def test_flow_runs_of_dead_processes_are_closed_and_no_others(server: str) -> None:
+    from prefect import flow
+    from prefect.client.orchestration import get_client
+    from prefect.states import Running
 
+    from flows.owners import HOST, PID, STARTED, close_dead
 
-@pytest.mark.parametrize("deployment", deployments(), ids=lambda d: d["name"])
-def test_deployments_can_be_loaded(deployment: dict[str, Any]) -> None:
-    """Prefect ignores unknown keys silently, so they are checked here."""
-    from prefect.cli.deploy._models import DeploymentConfig
-    from prefect.flows import load_flow_from_entrypoint
+    @flow
+    def held() -> None: ...
 
-    assert set(deployment) <= set(DeploymentConfig.model_fields)
-    flow = load_flow_from_entrypoint(deployment["entrypoint"])
-    assert set(deployment["parameters"]) <= set(inspect.signature(flow.fn).parameters)
-    load_spec(ROOT / deployment["parameters"]["spec"])
-
-
-def test_the_flow_is_loaded_by_its_dotted_name() -> None:
-    from prefect.flows import load_flow_from_entrypoint
-
-    assert load_flow_from_entrypoint("flows.edit_model.edit_model").name == "edit-model"
+    mine = {HOST: platform.node(), PID: os.getpid(), STARTED: psutil.Process().create_time()}
+    labels: dict[str, dict[str, Any]] = {
+        "dead": {**mine, STARTED: mine[STARTED] - 100},  # its number was given to this process
+        "mine": mine,
+        "elsewhere": {**mine, HOST: "elsewhere", STARTED: 0},
+        "somebody's": {},
+    }
+    with get_client(sync_client=True) as client:
+        runs = {name: client.create_flow_run(held, name=name, state=Running()) for name in labels}
+        for name, run in runs.items():
+            client.update_flow_run_labels(run.id, labels[name])
+        assert close_dead(client) == ["dead"]
+        states = {name: client.read_flow_run(run.id).state_name for name, run in runs.items()}
+        for run in runs.values():
+            client.delete_flow_run(run.id)
+    assert states == {"dead": "Crashed", "mine": "Running", "elsewhere": "Running", "somebody's": "Running"}

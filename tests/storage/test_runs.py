@@ -69,6 +69,25 @@ def test_a_namesake_of_the_process_id_does_not_keep_a_run_alive(tmp_path: Path) 
     )
 
 
+def test_runs_of_dead_processes_are_closed_once_and_no_others(tmp_path: Path) -> None:
+    runs = Runs(Files(tmp_path))
+    for run_id in ("dead", "elsewhere", "finished", "mine"):
+        runs.start("demo", {}, run_id=run_id)
+    runs.finish(runs.get("finished"), "completed")
+    for run_id, host in (("dead", runs.get("mine").host), ("elsewhere", "elsewhere")):
+        started = tmp_path / f"runs/{run_id}/started.json"
+        known = json.loads(started.read_text())
+        started.write_text(json.dumps({**known, "process_started": known["process_started"] - 100, "host": host}))
+    (closed,) = runs.close_dead()
+    assert (closed.run_id, closed.status, str(closed.pid) in closed.message) == ("dead", "died", True)
+    assert runs.get("dead") == closed
+    assert runs.is_finished("dead")
+    assert runs.close_dead() == []
+    assert [runs.get(run_id).status for run_id in ("elsewhere", "finished", "mine")] == [
+        "running", "completed", "running",
+    ]  # fmt: skip
+
+
 def test_an_unknown_run_is_named(tmp_path: Path) -> None:
     with pytest.raises(UnknownRun, match="no run 'nope'"):
         Runs(Files(tmp_path)).get("nope")

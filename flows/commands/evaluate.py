@@ -1,0 +1,51 @@
+"""editflow evaluate"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from flows.commands.read import JsonFlag, LakeFlag
+from flows.commands.run import print_summary
+from flows.hints import print_next, typed
+from flows.output import lake_folder, print_json, print_line
+from tasks.terminal import quoted
+
+
+def evaluate(
+    spec: Path,
+    /,
+    *,
+    set_: Annotated[list[str] | None, Parameter(name="--set", negative=())] = None,
+    lake: LakeFlag = None,
+    json: JsonFlag = False,
+) -> None:
+    """Measure the release of a queue on all facts it holds, against the model as it came, by the spec's metrics.
+
+    Parameters
+    ----------
+    spec
+        A TOML file whose requests come from a queue (`requests.source = "queue:current"`).
+    set_
+        Override a key of the spec, such as --set evaluation.drift=100; may be repeated.
+    """
+    from flows import server
+    from flows.spec import load_served
+    from storage.store import Lake
+
+    checked = load_served(spec, set_ or ())
+    store = Lake.open(lake_folder(lake))
+    print_line(f"[bold]{checked.name}[/] in {quoted(store.uri)}")
+    server.ready()
+    from flows import evaluate as flow
+
+    record = flow.evaluate(str(spec), list(set_ or ()), store.uri)
+    if json:
+        print_json(record)
+        return
+    name = record["summary"]["queue"]
+    if "before" in record["summary"]:
+        print_summary(record)
+    print_next(f"{typed('releases', name, lake=lake)} for the releases and what was measured of each batch")

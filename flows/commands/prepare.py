@@ -1,0 +1,53 @@
+"""editflow prepare"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from flows.commands.read import JsonFlag, LakeFlag
+from flows.hints import print_next, typed
+from flows.output import lake_folder, print_json, print_line
+from tasks.terminal import quoted
+
+
+def prepare(
+    spec: Path,
+    /,
+    *,
+    set_: Annotated[list[str] | None, Parameter(name="--set", negative=())] = None,
+    lake: LakeFlag = None,
+    json: JsonFlag = False,
+) -> None:
+    """Compute what all runs of a spec share, without editing: second moments, null spaces, contexts.
+
+    Later runs and applications of the spec reuse it and only edit.
+
+    Parameters
+    ----------
+    spec
+        A TOML file such as specs/demo.toml, or one that takes its requests from a queue.
+    set_
+        Override a key of the spec, such as --set corpus.tokens=500000; may be repeated.
+    """
+    from flows import server
+    from flows.spec import load_any
+    from storage.store import Lake
+
+    checked = load_any(spec, set_ or ())
+    store = Lake.open(lake_folder(lake))
+    print_line(f"[bold]{checked.name}[/] in {quoted(store.uri)}")
+    server.ready()
+    from flows import prepare as flow
+
+    found = flow.prepare(str(spec), list(set_ or ()), store.uri)
+    if json:
+        print_json(found)
+        return
+    uses = found["runs"][-1]["uses"]
+    made = sum(use["how"] == "created" for use in uses)
+    print_line(f"\n{checked.name} is prepared: {made} created, {len(uses) - made} reused")
+    verb = "run" if checked.requests.queue is None else "apply"
+    print_next(f"{typed(verb, str(spec), lake=lake)} to edit on this ground")

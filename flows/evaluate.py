@@ -1,0 +1,49 @@
+"""The flow that evaluates what is served: the release of a spec's queue on all facts it should hold."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from prefect import flow
+
+from flows.grounds import ground_of
+from flows.measures import Measures, questions
+from flows.output import lake_folder, print_line, report_stage
+from flows.owners import claim
+from flows.pipeline import Pipeline
+from flows.recording import mended, record_run
+from flows.spec import RunSpec, load_served
+from storage.store import Lake
+from tasks.queue import Queue, in_force
+from tasks.terminal import quoted
+
+
+def evaluated(spec: RunSpec, pipe: Pipeline) -> dict[str, Any]:
+    """All that the spec measures, of the model as it came and of the release; the summary of the run."""
+    queue = Queue(pipe.lake.files, spec.requests.queue or "")
+    standing = queue.standing()
+    facts = [entry.request for entry in in_force(queue.entries(), standing)]
+    about = {"queue": queue.name, "release": standing.release, "state": standing.state, "facts": len(facts)}
+    if standing.state is None or not facts:
+        print_line(f"  release {quoted(queue.name)} holds no facts: there is nothing to evaluate")
+        return about
+    cases = questions(spec)
+    model, documents, held_out = ground_of(spec, pipe)
+    measures = Measures(spec, pipe, model, facts, documents, held_out, cases)
+    before = measures.everywhere(model, facts, "before", "requests")
+    after = measures.everywhere(standing.state, facts, "after", "requests")
+    pipe.flush()
+    return {**about, "before": before, "after": after, "batches": []}
+
+
+@flow(name="evaluate", flow_run_name="{spec}", validate_parameters=False, on_running=[claim])
+def evaluate(spec: str, settings: Sequence[str] = (), lake: str | None = None) -> dict[str, Any]:
+    """Measure the release of a spec's queue on all facts it holds, and return the run's record as JSON.
+
+    `settings` are `key.path=value` overrides; `lake` is EDITFLOW_LAKE or ./lake unless given.
+    """
+    path, place = Path(spec), Lake.open(lake_folder(lake))
+    return asdict(record_run(load_served(path, settings), place, str(path), report_stage, mended(evaluated)))

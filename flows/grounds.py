@@ -1,0 +1,119 @@
+"""What all runs of a spec share before any editing: the model, texts, moments, null spaces, contexts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from editing.editors.method import ClosedForm
+from flows.pipeline import Pipeline
+from flows.spec import RunSpec
+from tasks.documents import describe_corpus, documents_stage
+from tasks.edits import CONTEXTS
+from tasks.models import check_layers, check_place, check_window
+from tasks.moments import MERGE, NULL_SPACE, SECOND_MOMENT, SPECTRUM, TOKENS, warn_of_small_corpus
+from tasks.stage import recipe
+
+
+def ground_of(spec: RunSpec, pipe: Pipeline) -> tuple[str, str, str]:
+    """The pinned model, the sampled documents, and the tokens of those held out; faults are told before all work."""
+    corpus = describe_corpus(spec.corpus.source)
+    model = model_of(spec, pipe)
+    check_model(spec, pipe.about(model))
+    return model, *texts_of(spec, pipe, corpus, model)
+
+
+def model_of(spec: RunSpec, pipe: Pipeline) -> str:
+    """The artifact that pins the model."""
+    return pipe.pin(spec.model)
+
+
+def check_model(spec: RunSpec, about: Mapping[str, Any]) -> None:
+    """Raise InvalidOption for layers or windows that a pinned model does not have."""
+    check_layers(about, spec.edit.layers, spec.edit.z_layer)
+    if isinstance(spec.edit.chosen, ClosedForm):
+        check_place(about, spec.edit.layers, spec.edit.z_layer)
+    check_layers(about, spec.gathered, spec.gathered[-1], "corpus.layers")
+    check_window(about, spec.corpus.window)
+
+
+def texts_of(spec: RunSpec, pipe: Pipeline, corpus: dict[str, str], model: str) -> tuple[str, str]:
+    """The sampled documents, and the tokens of those held out."""
+    documents = _documents(spec, pipe, corpus)
+    return documents, _held_out(spec, pipe, documents, model)
+
+
+def _documents(spec: RunSpec, pipe: Pipeline, corpus: dict[str, str]) -> str:
+    wanted = spec.corpus
+    sampling = {
+        "corpus": corpus,
+        "seed": wanted.seed,
+        "documents": wanted.documents,
+        "held_out_documents": wanted.held_out_documents,
+        "min_characters": wanted.min_characters,
+        "scan": wanted.scan,
+    }
+    return pipe.run(documents_stage(wanted.source), sampling, {})
+
+
+def _held_out(spec: RunSpec, pipe: Pipeline, documents: str, model: str) -> str:
+    cut = {
+        "split": "heldout",
+        "partition": 0,
+        "partitions": 1,
+        "window": spec.corpus.window,
+        "tokens": spec.corpus.held_out_tokens,
+    }
+    tokens = pipe.run(TOKENS, cut, {"documents": documents, "model": model}, "tokens held out")
+    pipe.read(warn_of_small_corpus, tokens, None)
+    return tokens
+
+
+def knowledge_of(spec: RunSpec, pipe: Pipeline, documents: str, model: str) -> dict[str, Any]:
+    """What the method must know of each layer, as parents of a weight change by role; nothing else is made."""
+    needs = spec.edit.chosen.needed(spec.edit.options)
+    if not needs:
+        return {}
+    moment = second_moment(spec, pipe, documents, model)
+    found: dict[str, Any] = {}
+    if "null_space" in needs:
+        found["null_space"] = [_null_space(spec, pipe, moment, layer) for layer in spec.edit.layers]
+    if "second_moment" in needs:
+        found["second_moment"] = moment
+    return found
+
+
+def second_moment(spec: RunSpec, pipe: Pipeline, documents: str, model: str) -> str:
+    """Tokens and moments of each partition, merged."""
+    corpus, partitions = spec.corpus, spec.corpus.partitions
+    parts = []
+    for n in range(partitions):
+        share = corpus.tokens * (n + 1) // partitions - corpus.tokens * n // partitions
+        place = {"partition": n, "partitions": partitions}
+        cut = {"split": "moments", **place, "window": corpus.window, "tokens": share}
+        tokens = pipe.run(TOKENS, cut, {"documents": documents, "model": model}, f"tokens {n + 1}")
+        pipe.read(warn_of_small_corpus, tokens, None)
+        one_pass = {**place, "layers": spec.gathered, "tokens_per_pass": corpus.tokens_per_pass}
+        label = f"second moment {n + 1}"
+        parts.append(pipe.run(SECOND_MOMENT, one_pass, {"tokens": tokens, "model": model}, label))
+    merged = pipe.run(MERGE, {}, {"second_moment": parts}, "second moment")
+    pipe.read(warn_of_small_corpus, merged, None)
+    return merged
+
+
+def spectrum_of(pipe: Pipeline, moment: str, layer: int) -> str:
+    """The spectrum of a layer."""
+    return pipe.run(SPECTRUM, {"layer": layer}, {"second_moment": moment}, f"spectrum of layer {layer}")
+
+
+def _null_space(spec: RunSpec, pipe: Pipeline, moment: str, layer: int) -> str:
+    """Spectrum and null space of a layer."""
+    spectrum = spectrum_of(pipe, moment, layer)
+    return pipe.run(NULL_SPACE, recipe(spec.null_space), {"spectrum": spectrum}, f"null space of layer {layer}")
+
+
+def contexts_of(spec: RunSpec, pipe: Pipeline, model: str) -> dict[str, str]:
+    """The contexts that a closed form asks facts in, as a parent by role; a method that trains has none."""
+    if not isinstance(spec.edit.chosen, ClosedForm):
+        return {}
+    return {"contexts": pipe.run(CONTEXTS, recipe(spec.contexts), {"model": model})}

@@ -1,0 +1,37 @@
+"""The flow that prepares a spec's editing: all that does not hang on the facts, so that a later run only edits."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from prefect import flow
+
+from flows.grounds import contexts_of, ground_of, knowledge_of
+from flows.output import lake_folder, report_stage
+from flows.owners import claim
+from flows.pipeline import Pipeline
+from flows.recording import mended, record_run
+from flows.spec import RunSpec, load_any
+from storage.store import Lake
+
+
+def prepared(spec: RunSpec, pipe: Pipeline) -> dict[str, Any]:
+    """Documents, moments, null spaces and contexts as the spec's runs will ask for them; the summary of the run."""
+    model, documents, _ = ground_of(spec, pipe)
+    knowledge = knowledge_of(spec, pipe, documents, model)
+    pipe.flush()
+    return {"prepared": {"model": model, **knowledge, **contexts_of(spec, pipe, model)}}
+
+
+@flow(name="prepare", flow_run_name="{spec}", validate_parameters=False, on_running=[claim])
+def prepare(spec: str, settings: Sequence[str] = (), lake: str | None = None) -> dict[str, Any]:
+    """Compute what a spec's runs share, without editing; {"runs": records} as JSON, one a seed.
+
+    `settings` are `key.path=value` overrides; `lake` is EDITFLOW_LAKE or ./lake unless given.
+    """
+    path, place = Path(spec), Lake.open(lake_folder(lake))
+    wanted, work = load_any(path, settings).each(), mended(prepared)
+    return {"runs": [asdict(record_run(one, place, str(path), report_stage, work)) for one in wanted]}

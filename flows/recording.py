@@ -1,0 +1,108 @@
+"""A run around its stages: threads, the record of how it ended, repair of what the lake has lost."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import nullcontext, suppress
+from typing import Any
+
+import torch
+
+from flows.output import print_line
+from flows.pipeline import Pipeline, Report
+from flows.spec import RunSpec
+from storage.catalog import Catalog
+from storage.errors import DamagedPayload, MissingPayload, RefConflict, StorageError
+from storage.refs import Refs
+from storage.runs import Outcome, RunRecord, Runs
+from storage.store import Lake
+from tasks.environment import environment
+from tasks.terminal import quoted
+
+
+def use_threads(spec: RunSpec) -> None:
+    """Let torch use as many threads as the spec asks for; the count can move the last bits."""
+    if spec.threads is not None:
+        torch.set_num_threads(spec.threads)
+
+
+def repairing(work: Callable[[], dict[str, Any]], pipe: Pipeline) -> dict[str, Any]:
+    """The work, and again from the top for every payload found missing or damaged."""
+    tried: set[str] = set()
+    while True:
+        try:
+            return work()
+        except (MissingPayload, DamagedPayload) as error:
+            if error.id in tried:
+                raise
+            tried.add(error.id)
+            pipe.forget(error.id, error)
+
+
+Work = Callable[[RunSpec, Pipeline], dict[str, Any]]
+
+
+def mended(work: Work) -> Work:
+    """The same work under `repairing`."""
+    return lambda spec, pipe: repairing(lambda: work(spec, pipe), pipe)
+
+
+def record_run(
+    spec: RunSpec,
+    lake: Lake,
+    spec_path: str | None,
+    report: Report,
+    work: Work,
+    kind: type[Pipeline] = Pipeline,
+) -> RunRecord:
+    """Run a spec and record how it ended, however it ends; the spec's name then stands for its final state.
+
+    `work` does what the run is for and returns its summary; `kind` of pipeline runs its stages.
+    """
+    use_threads(spec)
+    runs, catalog = Runs(lake.files), Catalog(lake)
+    record = runs.start(spec.name, spec.model_dump(mode="json"), spec_path=spec_path, environment=environment())
+    pipe = kind(lake, record, spec.model.device, report)
+    outcome: Outcome = "failed"
+    message, summary = "", dict[str, Any]()
+    try:
+        catalog.record_many(runs=[record, *_closed(runs)])
+        summary = work(spec, pipe)
+        outcome = "completed"
+    except KeyboardInterrupt:
+        outcome, message = "interrupted", "interrupted by the user"
+        raise
+    except Exception as error:
+        message = str(error) or type(error).__name__
+        raise
+    finally:
+        # Whatever ended the run is what the user must hear of, not that its end could not be written down as well.
+        with suppress(StorageError) if outcome != "completed" else nullcontext():
+            state, uses = summary.get("state"), list(pipe.uses.values())
+            record = runs.finish(record, outcome, message=message, state=state, summary=summary, uses=uses)
+            pipe.flush()
+            catalog.record_run(record)
+    if record.state is not None:
+        _point(Refs(lake.files), spec.name, record.state)
+    return record
+
+
+def _closed(runs: Runs) -> list[RunRecord]:
+    """Runs that were killed, now recorded as such; the user is told."""
+    found = runs.close_dead()
+    for dead in found:
+        print_line(f"  [yellow]run {quoted(dead.run_id)} had died[/]: {quoted(dead.message)}")
+    return found
+
+
+def _point(refs: Refs, name: str, state: str | None) -> None:
+    """Let the spec's name stand for the state that its latest run ended with."""
+    while True:
+        current = refs.get(name)
+        if current is not None and current[0] == state:
+            return
+        try:
+            refs.set(name, state, current[1] if current else 0)
+        except RefConflict:
+            continue
+        return

@@ -1,0 +1,253 @@
+"""A real Prefect server and worker: runs begin by schedule, a release moves through its gates, a kill loses nothing."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+import tiny_world
+import yaml
+from prefect.client.orchestration import SyncPrefectClient
+from prefect.client.schemas.filters import DeploymentFilter, DeploymentFilterName
+from prefect.client.schemas.objects import FlowRun
+from prefect.client.schemas.schedules import IntervalSchedule
+from tiny_queue import apply_directly, served
+from tiny_world import World, editflow
+
+from flows.services import Services
+from storage.runs import Runs
+from storage.store import Lake
+from tasks.queue import Queue
+
+ROOT = Path(__file__).parents[2]
+BRISK = {
+    "PREFECT_LOGGING_LEVEL": "INFO",
+    "PREFECT_WORKER_QUERY_SECONDS": "1",
+    "PREFECT_WORKER_PREFETCH_SECONDS": "1",
+    "PREFECT_SERVER_SERVICES_SCHEDULER_LOOP_SECONDS": "1",
+    "PYTHONPATH": str(ROOT),
+    "OMP_NUM_THREADS": "1",
+}
+
+
+def until(happened: Callable[[], Any], what: str, patience: float = 300) -> Any:
+    """What it comes to, once it is true."""
+    end = time.monotonic() + patience
+    while not (found := happened()):
+        assert time.monotonic() < end, f"{what} never happened"
+        time.sleep(0.1)
+    return found
+
+
+@dataclass(frozen=True)
+class Deployed:
+    """What `editflow up` brought up: the repository's own deployments, and `apply-edits/soon` without a schedule."""
+
+    home: Path
+    file: Path
+    port: int
+
+    @property
+    def client(self) -> SyncPrefectClient:
+        return SyncPrefectClient(f"http://127.0.0.1:{self.port}/api")
+
+    @property
+    def services(self) -> Services:
+        return Services(self.home)
+
+    def editflow(self, *words: object) -> subprocess.CompletedProcess[str]:
+        """A command in a process of its own, as people type it."""
+        command = [sys.executable, "-c", "from flows.cli import main; main()", *map(str, words), "--home", self.home]
+        # Commands in this process have set Prefect's environment for themselves.
+        inherited = {key: value for key, value in os.environ.items() if not key.startswith("PREFECT_")}
+        environment = {**inherited, **BRISK}
+        return subprocess.run(command, capture_output=True, text=True, check=False, env=environment, timeout=300)
+
+    def up(self) -> subprocess.CompletedProcess[str]:
+        return self.editflow("up", "--port", self.port, "--file", self.file)
+
+    def runs(self, deployment: str) -> list[FlowRun]:
+        """Its flow runs, the earliest first."""
+        wanted = DeploymentFilter(name=DeploymentFilterName(any_=[deployment]))
+        with self.client as client:
+            found = client.read_flow_runs(deployment_filter=wanted, limit=200)
+        return sorted(found, key=lambda run: run.expected_start_time or run.created)
+
+    def states(self, deployment: str) -> list[str]:
+        return [str(run.state_name) for run in self.runs(deployment)]
+
+    @contextmanager
+    def scheduled(self, every: float, parameters: dict[str, Any]) -> Iterator[None]:
+        """`apply-edits/soon` every so many seconds, the first time a moment from now; at the end none is under way."""
+        first = datetime.now(UTC) + timedelta(seconds=2)
+        schedule = IntervalSchedule(interval=timedelta(seconds=every), anchor_date=first)
+        with self.client as client:
+            deployment = client.read_deployment_by_name("apply-edits/soon").id
+            (made,) = client.create_deployment_schedules(deployment, [(schedule, True)], parameters=parameters)
+        try:
+            yield
+        finally:
+            with self.client as client:
+                client.delete_deployment_schedule(deployment, made.id)
+            until(lambda: {"Pending", "Running"}.isdisjoint(self.states("soon")), "the end of the last run")
+
+
+@pytest.fixture(scope="module")
+def deployed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployed]:
+    folder = tmp_path_factory.mktemp("deployed")
+    file = yaml.safe_load((ROOT / "prefect.yaml").read_text())
+    soon = next(one for one in file["deployments"] if one["name"] == "apply")
+    file["deployments"].append({**soon, "name": "soon", "schedules": []})
+    (folder / "prefect.yaml").write_text(yaml.safe_dump(file))
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        found = Deployed(folder / "home", folder / "prefect.yaml", free.getsockname()[1])
+    try:
+        answer = found.up()
+        assert answer.returncode == 0, answer.stderr
+        assert f"http://127.0.0.1:{found.port}" in answer.stdout
+        yield found
+    finally:
+        found.editflow("down")
+
+
+def test_the_scheduler_schedules(deployed: Deployed) -> None:
+    """Some versions of SQLAlchemy leave it at none, and only the server's log says so."""
+    for name in ("prepare", "apply", "evaluate"):
+        until(lambda name=name: "Scheduled" in deployed.states(name), f"a scheduled run of {name}", 60)
+    assert deployed.states("demo") == []  # control: it has no schedule
+
+
+def test_a_taken_port_gets_one_line(deployed: Deployed, tmp_path: Path) -> None:
+    other = Deployed(tmp_path / "other", deployed.file, deployed.port)
+    answer = other.up()
+    assert (answer.returncode, answer.stderr.count("error:")) == (2, 1)
+    assert f"port {deployed.port} is taken" in answer.stderr.splitlines()[-1]
+    assert not list(other.home.glob("*.json"))
+    assert "nothing of `editflow up`" in other.editflow("down").stderr
+    assert deployed.services.running("server") is not None
+
+
+def test_a_killed_worker_and_run_lose_nothing(deployed: Deployed, world: World, tmp_path: Path) -> None:
+    """Killed in the middle of a batch; `up` brings the worker back, and the next scheduled run finishes it."""
+    facts = tiny_world.write_lines(tmp_path / "facts.jsonl", tiny_world.records(3))
+    spec, lake, quiet = served(world, tmp_path, batch_size=3), tmp_path / "lake", tmp_path / "quiet"
+    for place in (lake, quiet):
+        editflow("submit", facts, "--lake", place)
+    store = Lake.open(lake)
+    with deployed.scheduled(5, {"spec": str(spec), "lake": str(lake)}):
+        until(lambda: tiny_world.artifacts(lake, "target_values"), "a batch in its middle")
+        worker, server = deployed.services.running("worker"), deployed.services.running("server")
+        (dead,) = Runs(store.files).all()
+        for pid in (worker.pid, dead.pid):
+            os.kill(pid, signal.SIGKILL)
+        psutil.wait_procs([worker], timeout=30)
+        standing = Queue(store.files, "current").standing()
+        assert standing.open and not standing.outcomes, "the batch was settled before it could be killed"
+        (killed,) = [run for run in deployed.runs("soon") if run.state_name == "Running"]
+        assert deployed.up().returncode == 0
+        assert deployed.services.running("server") == server
+        assert deployed.services.running("worker") != worker
+        after = until(lambda: not Queue(store.files, "current").standing().open, "the end of the batch")
+    assert after
+    # In Prefect and in the lake the dead run is closed, and nothing was applied twice or lost.
+    with deployed.client as client:
+        crashed = client.read_flow_run(killed.id)
+    assert (crashed.state_name, f"its process {dead.pid}" in str(crashed.state.message)) == ("Crashed", True)
+    assert (lake / "runs" / dead.run_id / "finished.json").is_file()
+    assert Runs(store.files).get(dead.run_id).status == "died"
+    moves = [move.move for _, move in Queue(store.files, "current").moves()]
+    assert moves == ["begin", "settle"]
+    apply_directly(spec, quiet)
+    ours, theirs = (Queue(Lake.open(place).files, "current").standing().state for place in (lake, quiet))
+    assert ours == theirs
+    assert tiny_world.digests(lake) == tiny_world.digests(quiet)
+
+
+SERVE = """
+name = "serve"
+threads = 1
+
+[corpus]
+tokens = 8000
+partitions = 1
+documents = 20
+held_out_documents = 2
+held_out_tokens = 512
+
+[null_space]
+rule = "absolute"
+value = 0.01
+
+[requests]
+source = "queue:current"
+
+[contexts]
+count = 1
+tokens = 8
+
+[target_values]
+clamp = 0.3
+steps = 12
+
+[edit]
+layers = [4, 6, 8]
+z_layer = 8
+batch_size = 2
+
+[gates]
+neighbourhood = 15
+"""
+LOOSE = ["target_values.clamp=5", "target_values.steps=15", "target_values.stop_at=0.001"]
+VENEZUELA, CICADA = "The nation of Venezuela belongs to the continent of", "The cicada is a kind of"
+
+
+def starter(folder: Path, *subjects: str) -> Path:
+    """Facts of the demo about these subjects."""
+    rows = map(json.loads, (ROOT / "specs/facts/starter.jsonl").read_text().splitlines())
+    chosen = [row for row in rows if row["requested_rewrite"]["subject"] in subjects]
+    assert len(chosen) == len(subjects)
+    return tiny_world.write_lines(folder / "facts.jsonl", chosen)
+
+
+@pytest.mark.real_model
+def test_a_release_of_the_default_model_by_schedule(deployed: Deployed, tmp_path: Path) -> None:
+    """A valid request breaks the neighbourhood gate under a loose clamp, and waits again; then it is released."""
+    lake, spec = tmp_path / "lake", tmp_path / "serve.toml"
+    spec.write_text(SERVE)
+    queue, parameters = Queue(Lake.open(lake).files, "current"), {"spec": str(spec), "lake": str(lake)}
+    editflow("submit", starter(tmp_path, "Venezuela"), "--lake", lake)
+    with deployed.scheduled(20, {**parameters, "settings": LOOSE}):
+        until(lambda: queue.standing().outcomes, "the loose batch")
+    outcome = queue.standing().outcomes["1.1"]
+    assert (outcome.status, queue.standing().state) == ("rejected", None)
+    (reason,) = outcome.reasons
+    assert reason.startswith("neighbourhood: ")
+    (row,) = editflow("queue", "--lake", lake, "--json").json
+    assert (row["status"], row["reason"]) == ("rejected", reason)
+    assert "is the model as it came" in editflow("ask", "current", VENEZUELA, "--lake", lake).err
+
+    editflow("submit", starter(tmp_path, "Venezuela", "cicada"), "--lake", lake)
+    with deployed.scheduled(20, parameters):
+        until(lambda: queue.standing().state, "the release")
+    standing = queue.standing()
+    assert {standing.outcomes[entry].status for entry in ("2.1", "2.2")} == {"applied"}
+    assert standing.measures["neighbourhood"] <= 15
+    for prompt, said in ((VENEZUELA, "Africa"), (CICADA, "bird")):
+        told = editflow("ask", "current", prompt, "--tokens", "5", "--lake", lake, "--json").json
+        assert said in told["edited"]
+        assert said not in told["base"]
+    assert deployed.states("soon").count("Completed") >= 2
