@@ -47,7 +47,7 @@ def _unknown(given: Any, read: Any, where: str) -> Iterator[str]:
 
 
 def _of(deployment: Mapping[str, Any]) -> Iterator[str]:
-    name, parameters = deployment["name"], deployment["parameters"]
+    name, parameters = deployment["name"], deployment.get("parameters", {})
     flow = load_flow_from_entrypoint(deployment["entrypoint"])
     if deployment["entrypoint"] != f"{flow.fn.__module__}.{flow.fn.__name__}":
         yield f"{name}: the entrypoint is no dotted name of a flow"
@@ -76,7 +76,7 @@ def _never(name: str, schedule: Mapping[str, Any]) -> Iterator[str]:
 
 def test_the_file_is_sound_and_its_specs_load() -> None:
     assert faults(FILE) == []
-    specs = {one["parameters"]["spec"] for one in FILE["deployments"] if "spec" in one["parameters"]}
+    specs = {one["parameters"]["spec"] for one in FILE["deployments"] if "spec" in one.get("parameters", {})}
     assert {load_any(ROOT / spec).name for spec in specs} >= {"demo", "serve"}
 
 
