@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path, PurePath
 from typing import Any
 
@@ -11,8 +12,10 @@ from prefect import flow
 from prefect.artifacts import create_table_artifact
 from prefect.client.orchestration import get_client
 
-from editing.errors import first_line
+from editing.errors import EditingError, first_line
 from flows.edit_model import repaired, requested
+from flows.errors import BadSpec
+from flows.grounds import check_model
 from flows.output import lake_folder, print_line, report_stage
 from flows.recording import record_run
 from flows.spec import RunSpec
@@ -24,6 +27,8 @@ from tasks.comparing.entries import described, sources
 from tasks.comparing.stages import compare, read_files
 from tasks.comparing.summary import rows, tables
 from tasks.documents import describe_corpus
+from tasks.errors import TaskError
+from tasks.outline import outline
 from tasks.terminal import quoted
 
 Row = dict[str, Any]
@@ -35,6 +40,19 @@ def check_sources(contenders: Sequence[Contender]) -> None:
         requested(wanted)
     for source in {one.spec.corpus.source for one in contenders}:
         describe_corpus(source)
+
+
+def check_models(contenders: Sequence[Contender], lake: Lake) -> None:
+    """Models that are not to be had, and layers that they lack, likewise: from configurations, on the meta device.
+
+    The lake is only read, for what it remembers of a folder.
+    """
+    outlined = cache(lambda source, dtype: outline(lake, source, dtype))
+    for one in contenders:
+        try:
+            check_model(one.spec, outlined(one.spec.model.source, one.spec.model.dtype).about)
+        except (EditingError, TaskError) as error:
+            raise BadSpec(f"{one.path}: {one.spec.name!r}: {error}") from None
 
 
 @flow(name="edit-variant", flow_run_name="{name}", validate_parameters=False)

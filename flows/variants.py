@@ -149,12 +149,18 @@ def _refuse_doubles(found: Sequence[Contender]) -> None:
             if (other := named.setdefault(run.name, one)) is not one:
                 places = f"{other.path} and {one.path}" if other.path != one.path else str(one.path)
                 raise BadSpec(f"{places}: two runs would be called {run.name!r}; give one spec or variant another name")
-        plain = one.spec.model_copy(update={"name": ""})
+        plain = _resolved(one.spec)
         if twin := next((other for spec, other in same if spec == plain), None):
             raise BadSpec(
                 f"{one.path}: {one.spec.name!r} runs the same as {twin.spec.name!r}: remove one, or set a key otherwise"
             )
         same.append((plain, one))
+
+
+def _resolved(spec: RunSpec) -> RunSpec:
+    """A spec as it runs: nameless, with the method's defaults where it is silent."""
+    edit = spec.edit.model_copy(update=vars(spec.edit.options))
+    return spec.model_copy(update={"name": "", "edit": edit})
 
 
 def _told_apart(found: list[Contender]) -> list[Contender]:

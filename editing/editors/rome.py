@@ -1,4 +1,4 @@
-"""ROME: one fact, one layer, and a change of rank one that writes it exactly."""
+"""ROME: one fact, one layer, and a change of rank one that writes it exactly at the fact's mean key."""
 
 from collections.abc import Sequence
 
@@ -23,7 +23,7 @@ def _one_of_each(_options: MethodOptions, layers: Sequence[int], z_layer: int, b
 ROME = ClosedForm(
     name="rome",
     source="ROME (arXiv 2202.05262), equation 2",
-    about="one fact written exactly, along the direction that the text's keys notice least",
+    about="one fact written exactly at its mean key, along the direction that the text's keys notice least",
     solver=lambda known, options: RankOne(known.mean, options.ridge),
     needs=("second_moment",),
     options=("ridge",),

@@ -68,8 +68,8 @@ def family_of(model_type: str) -> Family:
     known = ", ".join(sorted(name for family in _FAMILIES for name in family.model_types))
     raise UnknownFamily(
         f"architecture {model_type!r} has no declaration (declared: {known}); "
-        "declare its model_type, the paths of its layers and down-projection, the weight's orientation and whether "
-        "a layer returns a tuple as a Family in editing/models/family.py"
+        "declare its model_type, the paths of its layers and down-projection, the weight's orientation, whether a "
+        "layer returns a tuple, and norm_after and logit_cap where it has them, as a Family in editing/models/family.py"
     )
 
 

@@ -51,10 +51,12 @@ def compare(
     from flows import server
 
     server.prepare()
-    from flows.compare import check_sources, compare_specs
+    from flows.compare import check_models, check_sources, compare_specs
+    from flows.planning.plan import reading
     from storage.store import Lake
 
     check_sources(contenders)
+    check_models(contenders, reading(lake_folder(lake)))
     store = Lake.open(lake_folder(lake))
     runs = sum(len(one.runs) for one in contenders)
     print_line(f"[bold]{runs} run{'s' * (runs != 1)}[/] of {len(contenders)} ways to edit in {quoted(store.uri)}")

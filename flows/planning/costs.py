@@ -31,13 +31,15 @@ def _tokens(a: Asked) -> Size:
 
 
 def _second_moment(a: Asked) -> Size:
-    """Packed triangles. Each token's k kᵀ is 2d² in float64; sums, their copies and the packed rows are in memory."""
+    """Packed triangles. Each token's k kᵀ is 2d² where the model runs; a pass's sum is then widened and added up in
+    float64, 2d² more. Sums, their copies and the packed rows are in memory."""
     s, layers, tokens = a.scale, a.spec["layers"], a.rows("tokens")
     squares = s.squares(layers)
     held = 4 * a.spec["tokens_per_pass"] * sum(s.widths[n][1] for n in layers)
     return Size(
         tokens, FILE + s.moment * squares / 2,
-        model=s.passes(tokens, last=max(layers)), exact=2 * tokens * squares, memory=2.5 * DOUBLE * squares + held,
+        model=s.passes(tokens, last=max(layers)) + 2 * tokens * squares,
+        exact=2 * squares * tokens / a.spec["tokens_per_pass"], memory=2.5 * DOUBLE * squares + held,
     )  # fmt: skip
 
 

@@ -10,7 +10,7 @@ from oracle import methods
 from torch import Tensor
 
 from editing.errors import InvalidOption
-from editing.linalg.covariance import MomentRidge, RankOne
+from editing.linalg.covariance import MomentRidge, RankOne, whitening
 from editing.linalg.second_moment import SecondMoment
 
 D, OUT = 30, 8
@@ -69,3 +69,13 @@ def test_refusals() -> None:
     MomentRidge(flat, 1.0, 1e-3, previous=False)  # control: the remedy works
     with pytest.raises(InvalidOption, match="one fact at a time, not 2"):
         RankOne(flat, 1.0).update(torch.ones(OUT, 2), torch.ones(D, 2))
+
+
+def test_a_moment_of_too_few_keys_never_passes() -> None:
+    """Rounding makes of a missing direction a tiny pivot of either sign, which a factorisation alone lets pass."""
+    torch.manual_seed(0)
+    for _ in range(50):
+        K = torch.randn(32, 31, dtype=torch.float64)
+        with pytest.raises(InvalidOption, match="singular"):
+            whitening(K @ K.T / 31, 1.0, 0.0)
+        whitening(K @ K.T / 31, 1.0, 1e-3)  # the control: with λ every direction costs something

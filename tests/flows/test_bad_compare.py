@@ -43,6 +43,9 @@ def typed(world: World, folder: Path, variants: str, *options: object, name: str
             f'[[variants]]\nname = "a"\n{MEMIT}[[variants]]\nname = "b"',
             ["'tiny-b' runs the same as 'tiny-a'", "remove"],
         ),
+        (MEMIT + '[[variants]]\nname = "own"\nedit.method = "memit"\nedit.alpha = 15000', ["'tiny-own' runs the same"]),
+        (MEMIT + "edit.layers = [0, 9]\nedit.z_layer = 9", ["'tiny-memit'", "layer", "9"]),
+        (MEMIT + 'model.source = "no/model/here"', ["no/model/here"]),
     ],
     ids=lambda value: value[-40:].replace("\n", " ") if isinstance(value, str) else None,
 )
