@@ -30,13 +30,14 @@ class NotReproduced(Exception):
 
 def repeatable(record: RunRecord) -> bool:
     """Whether a run is one that can be repeated by itself: completed, of a spec, with all of its facts in it."""
-    return record.status == "completed" and {"before", "after", "batches"} <= set(record.summary)
+    edited = bool(record.summary.get("batches")) and "after" in record.summary
+    return record.status == "completed" and edited and "queue" not in record.summary
 
 
 def spec_of(record: RunRecord, threads: int | None = None) -> RunSpec:
     """The spec of a run as it was recorded, under the number of threads that it had. Raises UsageError."""
     if not repeatable(record):
-        what = "took its requests from a queue" if "settled" in record.summary else f"is {record.status}"
+        what = "took its requests from a queue" if "queue" in record.summary else f"is {record.status}"
         raise UsageError(
             f"run {record.run_id} {what} and cannot be repeated by itself: choose a completed run of `editflow run` or "
             "`editflow compare`"

@@ -74,10 +74,13 @@ def tiny_lake(folder: Path) -> Path:
 
 def test_wrong_input_gets_one_line(moved: tuple[World, Path, str], server: str, tmp_path: Path) -> None:
     world, lake, run = moved
-    died = Runs(Lake.open(lake).files).start("half", {}).run_id
+    runs = Runs(Lake.open(lake).files)
+    died, served = (runs.start(name, {}) for name in ("half", "served"))
+    runs.finish(served, "completed", summary={"queue": "current", "batches": [], "before": {}, "after": {}})
     for words, said in (
+        ([served.run_id], "took its requests from a queue"),
         (["nobody"], "0 runs match 'nobody'"),
-        ([died], "is running and cannot be repeated"),
+        ([died.run_id], "is running and cannot be repeated"),
         ([run, "--into", str(lake)], "is a lake already"),
         ([run, "--threads", "0"], "Must be >= 1"),
     ):
