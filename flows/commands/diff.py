@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 from rich.text import Text
 
-from editing.metrics.intervals import mean_interval
 from flows.commands.read import JsonFlag, LakeFlag, find_run, open_lake, released
 from flows.commands.scores import plain, shown
 from flows.completers import run_names
@@ -166,6 +165,8 @@ def _metrics(store: Lake, one: Side, other: Side) -> tuple[list[Row], str]:
 
 def _figures(metric: str, one: float, other: float) -> Row:
     """A figure of each as a whole, without cases to pair."""
+    from editing.metrics.intervals import mean_interval
+
     figures = {"one": one, "other": other, "difference": other - one}
     return {"metric": metric, **{name: mean_interval([value]) for name, value in figures.items()}}
 
