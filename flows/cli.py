@@ -22,6 +22,7 @@ from flows.commands.doctor import doctor
 from flows.commands.evaluate import evaluate
 from flows.commands.fetch import fetch
 from flows.commands.gc import gc
+from flows.commands.impact import impact
 from flows.commands.plan import plan
 from flows.commands.prepare import prepare
 from flows.commands.report import report
@@ -71,6 +72,7 @@ _COMMANDS = (
     queue.rollback,
     evaluate,
     gc,
+    impact,
     up,
     down,
     doctor,

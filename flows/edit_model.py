@@ -27,6 +27,7 @@ from flows.spec import RunSpec, load_spec
 from storage.runs import RunRecord
 from storage.store import Lake
 from tasks.edits import CHECKPOINT, CHUNK, KEYS, STATE, TARGET_VALUES, WEIGHT_CHANGE, chunk_count
+from tasks.errors import BadRecord
 from tasks.requests import choose, load_requests, reordered, unprobed
 from tasks.stage import recipe
 
@@ -41,12 +42,29 @@ def requested(wanted: RequestsSection) -> list[EditRequest]:
     return reordered(choose(found, wanted.count, wanted.seed, source), wanted.order)
 
 
+def batched(facts: Sequence[EditRequest], size: int, wanted: RequestsSection) -> list[tuple[int, list[EditRequest]]]:
+    """(number from 1, facts) of every batch. Facts that are withdrawn leave gaps; a batch of nothing else is left out.
+
+    Raises BadRecord for a withdrawn fact that is not there, and where none is left.
+    """
+    gone = set(wanted.withdrawn)
+    if unknown := sorted(gone - {fact.request_id for fact in facts}):
+        raise BadRecord(f"requests.withdrawn: {unknown[0]!r} is not among the {len(facts)} chosen facts; remove it")
+    cuts = [facts[start : start + size] for start in range(0, len(facts), size)]
+    left = [(number, [fact for fact in cut if fact.request_id not in gone]) for number, cut in enumerate(cuts, 1)]
+    found = [(number, kept) for number, kept in left if kept]
+    if not found:
+        raise BadRecord(f"requests.withdrawn names all {len(facts)} chosen facts: nothing is left to edit")
+    return found
+
+
 def edit(spec: RunSpec, pipe: Pipeline, facts: Sequence[EditRequest] | None = None) -> dict[str, Any]:
     """All stages of a run in order; returns its summary. Everything already in the lake is reused.
 
     Edits the facts given, or else those that the spec asks for.
     """
-    chosen = requested(spec.requests) if facts is None else facts
+    planned = batched(requested(spec.requests) if facts is None else facts, spec.edit.batch_size, spec.requests)
+    chosen = [fact for _, batch in planned for fact in batch]
     cases = questions(spec)
     model, documents, held_out = ground_of(spec, pipe)
     measures = Measures(spec, pipe, model, chosen, documents, held_out, cases)
@@ -54,16 +72,14 @@ def edit(spec: RunSpec, pipe: Pipeline, facts: Sequence[EditRequest] | None = No
     knowledge = knowledge_of(spec, pipe, documents, model)
     contexts = contexts_of(spec, pipe, model)
     pipe.flush()
-    state, batches = model, []
-    size = spec.edit.batch_size
-    for number, start in enumerate(range(0, len(chosen), size), 1):
-        facts = chosen[start : start + size]
+    state, batches, so_far = model, [], list[EditRequest]()
+    for number, batch in planned:
         # More prompts to evaluate a fact with are no reason to edit it anew.
-        rewrites = measures.requests([f.rewrite for f in facts], f"rewrites {number}")
-        state = batch_of(spec, pipe, state, rewrites, contexts, knowledge, len(facts), number)
-        report = {"batch": number, "facts": len(facts), "edited": start + len(facts), "state": state}
-        batches.append(report | measures.of_batch(state, facts, number))
-        so_far = chosen[: start + len(facts)]
+        rewrites = measures.requests([f.rewrite for f in batch], f"rewrites {number}")
+        state = batch_of(spec, pipe, state, rewrites, contexts, knowledge, len(batch), number)
+        so_far += batch
+        report = {"batch": number, "facts": len(batch), "edited": len(so_far), "state": state}
+        batches.append(report | measures.of_batch(state, batch, number))
         if spec.evaluation.is_checkpoint(number) and len(so_far) < len(chosen):
             measures.everywhere(state, so_far, f"after batch {number}", f"requests so far {number}")
         pipe.flush()

@@ -11,7 +11,7 @@ from flows.spec import RunSpec
 from tasks.documents import describe_corpus, documents_stage
 from tasks.edits import CONTEXTS
 from tasks.models import check_layers, check_place, check_window
-from tasks.moments import MERGE, NULL_SPACE, SECOND_MOMENT, SPECTRUM, TOKENS, warn_of_small_corpus
+from tasks.moments import MERGE, NULL_SPACE, SECOND_MOMENT, SPECTRUM, TOKENS, gap_of, warn_of_small_corpus
 from tasks.stage import recipe
 
 
@@ -64,9 +64,18 @@ def _held_out(spec: RunSpec, pipe: Pipeline, documents: str, model: str) -> str:
         "window": spec.corpus.window,
         "tokens": spec.corpus.held_out_tokens,
     }
+    cut |= _gap(spec, pipe, documents, cut)
     tokens = pipe.run(TOKENS, cut, {"documents": documents, "model": model}, "tokens held out")
     pipe.read(warn_of_small_corpus, tokens, None)
     return tokens
+
+
+def _gap(spec: RunSpec, pipe: Pipeline, documents: str, cut: Mapping[str, Any]) -> dict[str, Any]:
+    """What withdrawn documents add to the recipe of their own partition's tokens; nothing to that of another."""
+    names = spec.corpus.withdrawn
+    # A plan has no documents before the first run.
+    gap = gap_of(pipe.lake, documents, names, cut) if names and pipe.sound(documents) else []
+    return {"withdrawn": gap} if gap else {}
 
 
 def knowledge_of(spec: RunSpec, pipe: Pipeline, documents: str, model: str) -> dict[str, Any]:
@@ -91,6 +100,7 @@ def second_moment(spec: RunSpec, pipe: Pipeline, documents: str, model: str) -> 
         share = corpus.tokens * (n + 1) // partitions - corpus.tokens * n // partitions
         place = {"partition": n, "partitions": partitions}
         cut = {"split": "moments", **place, "window": corpus.window, "tokens": share}
+        cut |= _gap(spec, pipe, documents, cut)
         tokens = pipe.run(TOKENS, cut, {"documents": documents, "model": model}, f"tokens {n + 1}")
         pipe.read(warn_of_small_corpus, tokens, None)
         one_pass = {**place, "layers": spec.gathered, "tokens_per_pass": corpus.tokens_per_pass}

@@ -61,6 +61,8 @@ class CorpusSection(Section):
     """Tokens that share a forward pass: bounds memory, moves the last bits."""
     held_out_tokens: Several = 4096
     """Tokens on which perplexity is measured, at most."""
+    withdrawn: list[str] = Field(default=[])
+    """Names of sampled documents to do without. Each leaves a gap in its partition; the others stay what they are."""
     layers: list[int] | None = Field(default=None, min_length=1)
     """The layers whose moments are gathered, ascending, where more than those edited: one pass for many runs."""
 
@@ -83,6 +85,8 @@ class RequestsSection(Section):
     """So many facts with neighbours, the first under `seed`, are left out, and all others about their subjects."""
     order: Seed | None = None
     """Another seed for the order of those that were chosen; without it the order is that of the choice."""
+    withdrawn: list[str] = Field(default=[])
+    """Ids of chosen facts to do without. Each leaves a gap in its batch; the batches before stay what they are."""
 
     @property
     def queue(self) -> str | None:

@@ -112,7 +112,9 @@ def load_served(path: Path, settings: Sequence[str] = ()) -> RunSpec:
         check_name(spec.requests.queue)
     except ValueError as error:
         raise BadSpec(f"{path}: requests.source: {error}") from None
-    lost = [key for key in ("count", "skip", "order", "dataset", "references") if getattr(spec.requests, key)]
+    lost = [
+        key for key in ("count", "skip", "order", "dataset", "references", "withdrawn") if getattr(spec.requests, key)
+    ]
     if lost or spec.seeds:
         raise BadSpec(f"{path}: {'seeds' if spec.seeds else f'requests.{lost[0]}'} says nothing of a queue: remove it")
     return spec

@@ -29,7 +29,7 @@ VIEWS = (
 )  # fmt: skip
 _PAYLOADS = (
     "requests", "state", "target_values", "evaluation", "perplexity", "spectrum",
-    "generations", "text_scores", "drift", "drift_points", "ability", "ability_cases",
+    "generations", "text_scores", "drift", "drift_points", "ability", "ability_cases", "documents", "tokens",
 )  # fmt: skip
 _SHOWN = {"spectrum": ("layer", "i", "eigenvalue")}
 """Of kinds whose columns have changed, those that every version has: a lake keeps the artifacts of all of them."""
@@ -109,6 +109,41 @@ def lineage(lake: Lake, id: str, direction: Literal["up", "down"] = "up") -> lis
             connection.execute(_sql(name))
         rows = connection.execute(_sql("lineage"), {"start": start.id, "up": direction == "up"}).fetchall()
     return [Step(0, start.id, start.kind, None, None), *(Step(*row) for row in rows)]
+
+
+@dataclass(frozen=True)
+class Impact:
+    """What was made from some artifacts, these among it: (id, kind, seconds that making it took), nearest first.
+
+    ``runs`` are the ids of those that made or reused any of it.
+    """
+
+    artifacts: Sequence[tuple[str, str, float]]
+    runs: Sequence[str]
+
+
+def impact(lake: Lake, ids: Sequence[str]) -> Impact:
+    """All that stands on these artifacts (whole ids). Cost: the index, and one walk down from all of them at once."""
+    with _open() as connection:
+        _load_index(connection, lake)
+        for name in ("artifacts", "edges", "uses"):
+            connection.execute(_sql(name))
+        # A table of parameters' making cannot be prepared, so the start is one of its own.
+        connection.execute("CREATE TABLE starts AS SELECT unnest($ids::VARCHAR[]) AS id", {"ids": list(ids)})
+        connection.execute(f"CREATE TABLE reached AS {_sql('impact')}")
+        artifacts = connection.execute("SELECT id, kind, seconds FROM reached ORDER BY depth, kind, id").fetchall()
+        used = connection.execute(
+            "SELECT DISTINCT run_id FROM uses SEMI JOIN reached ON reached.id = uses.artifact ORDER BY run_id"
+        ).fetchall()
+    return Impact([(row[0], row[1], row[2]) for row in artifacts], [row[0] for row in used])
+
+
+def holders(lake: Lake, kind: str, column: str, begin: str) -> list[tuple[str, str]]:
+    """(artifact, value) of the artifacts of a kind that have a value in a column which begins with a text."""
+    with connect(lake) as connection:
+        source = f"SELECT DISTINCT artifact, {column} FROM payload_{kind}"  # noqa: S608 - names of our own
+        rows = connection.execute(f"{source} WHERE starts_with({column}, ?) ORDER BY ALL", [begin]).fetchall()
+    return [(row[0], row[1]) for row in rows]
 
 
 def _open() -> duckdb.DuckDBPyConnection:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import warnings
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -18,6 +19,7 @@ from editing.models.moments import second_moments
 from editing.models.windows import windows
 from storage.codec import matrices, matrix_rows, pack_upper, packed_matrices, packed_rows, unpack_upper
 from storage.kinds import kind
+from tasks.errors import BadRecord
 from tasks.progress import bar, working
 from tasks.stage import Stage, Work
 
@@ -32,17 +34,31 @@ class SmallCorpus(UserWarning):
 def _tokens(work: Work) -> pa.Table:
     """Windows of every n-th document from the partition's own on, up to the partition's share of tokens.
 
-    A partition is a function of the sampled documents and the spec alone, so withdrawing a document touches one of
-    them only.
+    A partition is a function of the sampled documents and the spec alone, and withdrawn documents leave gaps, so
+    withdrawing one touches one partition only.
     """
     spec = work.spec
-    table = work.table("documents")
-    chosen = [d for d in table.to_pylist() if d["split"] == spec["split"]][spec["partition"] :: spec["partitions"]]
+    gone = frozenset(spec.get("withdrawn", ()))
+    chosen = [d for d in _partition(work.table("documents"), spec) if d["document"] not in gone]
     tokenizer = work.model("model").tokenizer
     cut = windows(tokenizer, (d["text"] for d in chosen), spec["window"], spec["tokens"])
     rows = [{"document": chosen[number]["document"], "ids": ids} for number, ids in cut]
     work.about["found"] = sum(len(row["ids"]) for row in rows)
     return pa.Table.from_pylist(rows, schema=kind("tokens").schema)
+
+
+def _partition(documents: pa.Table, cut: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The documents that belong to the partition of a recipe of tokens."""
+    rows = [d for d in documents.to_pylist() if d["split"] == cut["split"]]
+    return rows[cut["partition"] :: cut["partitions"]]
+
+
+def gap_of(lake: Lake, artifact: str, names: Sequence[str], cut: Mapping[str, Any]) -> list[str]:
+    """Those of the withdrawn documents that belong to a partition, sorted. Raises BadRecord for one of no partition."""
+    table = lake.read(artifact, columns=["document", "split"])
+    if unknown := sorted(set(names) - set(table["document"].to_pylist())):
+        raise BadRecord(f"corpus.withdrawn: {unknown[0]!r} is not among the sampled documents; remove it there")
+    return sorted(set(names) & {d["document"] for d in _partition(table, cut)})
 
 
 def _second_moment(work: Work) -> pa.Table:

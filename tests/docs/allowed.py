@@ -20,6 +20,8 @@ NOT_RUN = {
     "editflow tune model --requests my-facts.jsonl --budget 30": "minutes; tests/flows/test_tune.py runs a whole scan",
     "editflow run specs/paper/gpt2-xl-counterfact.toml --set requests.count=20 --set edit.batch_size=10 "
     "--set corpus.tokens=500_000": "downloads 6 GB; tests/flows/test_paper_specs.py reads the spec",
+    "editflow impact --withdraw REQUEST-ID": "names no fact; tests/flows/test_withdraw.py withdraws some",
+    "editflow impact --withdraw document:NAME": "the same of a document",
     "editflow compare specs/compare/counterfact.toml": "hours, with a data set that is not part of the project; "
     "tests/flows/test_compare.py runs comparisons",
 }

@@ -19,8 +19,8 @@ from storage.store import Lake
 
 COMMANDS = [
     "fetch", "plan", "prepare", "run", "tune", "runs", "show", "lineage", "query", "scores", "compare", "diff", "rerun",
-    "ask", "report", "requests", "apply", "submit", "queue", "releases", "rollback", "evaluate", "gc", "up", "down",
-    "doctor", "completion",
+    "ask", "report", "requests", "apply", "submit", "queue", "releases", "rollback", "evaluate", "gc", "impact",
+    "up", "down", "doctor", "completion",
 ]  # fmt: skip
 ASK_BASH = """
 set -u

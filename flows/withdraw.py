@@ -1,0 +1,54 @@
+"""The flow that repeats runs without a fact or a document that they were made from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from prefect import flow
+
+from flows.edit_model import repaired
+from flows.errors import UsageError
+from flows.output import lake_folder, report_stage
+from flows.owners import claim
+from flows.recording import record_run
+from flows.rerun import repeatable, spec_of
+from flows.spec import RunSpec
+from storage.runs import RunRecord
+from storage.store import Lake
+from tasks.impact import Dependants, Source, dependants, source_of
+
+
+def affected(found: Dependants) -> list[RunRecord]:
+    """Of each name that stands for a model made from a source, the run that made it, where it can be repeated."""
+    there = [record for record in found.runs if record.name in found.names and repeatable(record)]
+    return list({record.name: record for record in sorted(there, key=lambda r: r.started_at)}.values())
+
+
+def without(record: RunRecord, source: Source) -> RunSpec:
+    """The spec of a run, less what a source is. Raises UsageError for what is computed and never given."""
+    if not (source.facts or source.documents):
+        raise UsageError(
+            f"{source.what} {source.name[:12]} is computed from others: withdraw a fact or a document that it is made "
+            f"from, which `editflow lineage {source.name[:12]}` leads to"
+        )
+    spec = spec_of(record)
+    requests, corpus = spec.requests, spec.corpus
+    chosen = sorted({*requests.withdrawn, *source.facts})
+    sampled = sorted({*corpus.withdrawn, *source.documents})
+    update = {
+        "requests": requests.model_copy(update={"withdrawn": chosen}),
+        "corpus": corpus.model_copy(update={"withdrawn": sampled}),
+    }
+    return spec.model_copy(update=update)
+
+
+@flow(name="withdraw", flow_run_name="without {what}", validate_parameters=False, on_running=[claim])
+def withdraw(what: str, lake: str | None = None) -> Sequence[RunRecord]:
+    """Repeat the latest run of each name that stands on a fact or document, without it; the new records.
+
+    What does not stand on it is reused. The old artifacts stay, and so do releases: to move one back is `rollback`.
+    """
+    place = Lake.open(lake_folder(lake), create=False)
+    found = dependants(place, source_of(place, what))
+    specs = [(without(record, found.source), record.spec_path) for record in affected(found)]
+    return [record_run(spec, place, path, report_stage, repaired) for spec, path in specs]

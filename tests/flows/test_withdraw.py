@@ -1,0 +1,149 @@
+"""Doing without a fact or a document: what is named beforehand is what is made anew, and nothing else."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import tiny_world
+from tiny_world import World, editflow
+
+from editing.requests.record import EditRequest
+from flows.edit_model import batched
+from flows.sections import RequestsSection
+from flows.spec import load_spec
+from storage.refs import Refs
+from storage.runs import RunRecord, Runs
+from storage.store import Lake
+from tasks.errors import BadRecord
+from tasks.requests import read_requests
+
+
+@dataclass(frozen=True)
+class Made:
+    """A finished run of three batches of two facts, and another run of other facts in the same lake."""
+
+    world: World
+    lake: Path
+    record: RunRecord
+
+    @property
+    def uses(self) -> dict[str, str]:
+        return {use.stage: use.artifact for use in self.record.uses}
+
+    def facts(self, stage: str) -> list[EditRequest]:
+        return read_requests(Lake.open(self.lake), self.uses[stage])
+
+
+@pytest.fixture(scope="module")
+def made(world: World, tmp_path_factory: pytest.TempPathFactory) -> Made:
+    lake = tmp_path_factory.mktemp("withdrawn") / "lake"
+    record = tiny_world.record_directly(world.spec, lake)
+    other = tiny_world.record_directly(world.spec, lake, "name=other", "requests.count=2", "requests.skip=3")
+    for run in (record, other):
+        Refs(Lake.open(lake).files).set(run.name, run.state, 0)
+    return Made(world, lake, record)
+
+
+@pytest.fixture
+def changed(made: Made, tmp_path: Path) -> Made:
+    """The same in a lake to be changed."""
+    return Made(made.world, Path(shutil.copytree(made.lake, tmp_path / "lake")), made.record)
+
+
+def redone(made: Made, what: str) -> tuple[set[str], RunRecord]:
+    """The artifacts that were named beforehand, and the run without it."""
+    said = editflow("impact", "--withdraw", what, "--lake", made.lake, "--json")
+    assert said.code == 0, said.err
+    done = editflow("impact", "--withdraw", what, "--redo", "--lake", made.lake, "--json")
+    assert done.code == 0, done.err
+    known = Runs(Lake.open(made.lake).files)
+    (again,) = (record for record in map(known.get, (row["run"] for row in done.json)) if record.name == "tiny")
+    assert sorted(row["name"] for row in done.json) == said.json["names"]
+    return set(said.json["artifacts"]), again
+
+
+def test_a_fact_of_the_second_batch(changed: Made, server: str) -> None:
+    fact = changed.facts("rewrites 2")[0]
+    named, again = redone(changed, fact.request_id)
+    before, after = set(changed.uses.values()), {use.artifact for use in again.uses}
+    assert named == before - after  # what was named is what was not used any more, and nothing of the other run
+    new = {use.stage for use in again.uses if use.how == "created"}
+    assert {"state 2", "state 3", "weight change 3", "requests"} <= new
+    assert new.isdisjoint({"state 1", "weight change 1", "rewrites 1", "rewrites 3", "second moment", "contexts"})
+    lake = Lake.open(changed.lake)
+    left = [f.request_id for use in again.uses if use.stage == "requests" for f in read_requests(lake, use.artifact)]
+    assert left == [f.request_id for f in changed.facts("requests") if f.request_id != fact.request_id]
+    # It is gone for good: neither the name nor a further redoing leads to it.
+    once_more = editflow("impact", "--withdraw", fact.request_id, "--lake", changed.lake, "--json")
+    assert once_more.json["names"] == []
+    nothing = editflow("impact", "--withdraw", fact.request_id, "--redo", "--lake", changed.lake)
+    assert (nothing.code, nothing.out) == (2, "")
+
+
+def test_a_document_of_the_first_partition(changed: Made, server: str) -> None:
+    lake = Lake.open(changed.lake)
+    document = lake.read(changed.uses["tokens 1"])["document"][0].as_py()
+    named, again = redone(changed, f"document:{document}")
+    after = {use.stage: use for use in again.uses}
+    # The other run's are named as well: it rests on the same text.
+    assert set(changed.uses.values()) - {use.artifact for use in again.uses} <= named
+    created = {stage for stage, use in after.items() if use.how == "created"}
+    assert {"tokens 1", "second moment 1", "second moment", "null space of layer 0", "state 1"} <= created
+    assert created.isdisjoint({"documents", "tokens 2", "second moment 2", "contexts", "evaluation before"})
+    assert document not in lake.read(after["tokens 1"].artifact)["document"].to_pylist()
+
+
+def test_what_is_said(made: Made) -> None:
+    fact = made.facts("rewrites 3")[1]
+    told = editflow("impact", "--withdraw", fact.request_id, "--lake", made.lake)
+    assert told.code == 0
+    assert "--redo" in told.err
+    assert made.record.run_id in told.out
+    assert "weight_change" in told.out
+    batch = editflow("impact", "--withdraw", made.uses["rewrites 3"], "--lake", made.lake, "--json")
+    single = editflow("impact", "--withdraw", fact.request_id, "--lake", made.lake, "--json")
+    assert set(batch.json["artifacts"]) < set(single.json["artifacts"])  # the fact is in the whole set as well
+
+
+@pytest.mark.parametrize(
+    ("what", "said"),
+    [("", "0 facts"), ("nowhere", "0 facts"), ("request:nowhere", "0 facts"), ("artifact:00ff00", "0 facts")],
+)
+def test_what_cannot_be_found(made: Made, what: str, said: str) -> None:
+    answer = editflow("impact", "--withdraw", what, "--lake", made.lake)
+    assert (answer.code, answer.out) == (2, "")
+    assert said in answer.err
+
+
+def test_what_is_only_computed_cannot_be_withdrawn(made: Made) -> None:
+    change = made.uses["weight change 1"]
+    assert editflow("impact", "--withdraw", change, "--lake", made.lake, "--json").json["artifacts"]
+    answer = editflow("impact", "--withdraw", change, "--redo", "--lake", made.lake)
+    assert answer.code == 2
+    assert "computed from others" in answer.err
+
+
+def test_gaps(world: World) -> None:
+    """Batches keep their numbers and their other facts; one that is left empty is left out."""
+    facts = [EditRequest(str(n), "{} is", f"s{n}", "new", "old") for n in range(5)]
+
+    def cut(*withdrawn: str) -> list[tuple[int, list[str]]]:
+        wanted = RequestsSection(source="any", withdrawn=list(withdrawn))
+        return [(number, [fact.request_id for fact in batch]) for number, batch in batched(facts, 2, wanted)]
+
+    assert cut() == [(1, ["0", "1"]), (2, ["2", "3"]), (3, ["4"])]
+    assert cut("1") == [(1, ["0"]), (2, ["2", "3"]), (3, ["4"])]
+    assert cut("2", "3") == [(1, ["0", "1"]), (3, ["4"])]
+    with pytest.raises(BadRecord, match="'9' is not among the 5 chosen facts"):
+        cut("9")
+    with pytest.raises(BadRecord, match="nothing is left"):
+        cut("0", "1", "2", "3", "4")
+
+
+def test_documents_that_are_not_there(world: World, tmp_path: Path) -> None:
+    with pytest.raises(BadRecord, match="'no such' is not among the sampled documents"):
+        tiny_world.record_directly(world.spec, tmp_path / "lake", 'corpus.withdrawn=["no such"]')
+    assert load_spec(world.spec, ['corpus.withdrawn=["x"]']).corpus.withdrawn == ["x"]
