@@ -1,0 +1,117 @@
+"""A lake of the size of years, without payloads: manifests, run records, and an index that was never merged.
+
+A project of `CHAIN` runs has one text, one model and one null space; each run adds a link to the project's list of
+states. A link rests on all before it, so the newest state of a project has thousands of artifacts behind it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime, timedelta
+from hashlib import sha256
+from itertools import count, islice
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+from deltalake import DeltaTable, write_deltalake
+
+from storage.catalog import SCHEMAS, Catalog, artifact_row
+from storage.manifest import Manifest, manifest_name
+from storage.runs import RunRecord, Use
+from storage.store import Lake
+
+CHAIN = 500
+LINK: dict[str, tuple[str, ...]] = {
+    "requests": (),
+    "questions": (),
+    "contexts": ("model",),
+    "target_values": ("state", "requests", "contexts"),
+    "weight_change": ("state", "requests", "contexts", "target_values", "null_space"),
+    "keys": ("state", "requests", "contexts", "target_values", "null_space"),
+    "state": ("state", "requests", "weight_change", "keys"),
+    "evaluation": ("state", "requests", "questions"),
+    "perplexity": ("state", "documents", "tokens"),
+    "hidden_states": ("state", "requests", "questions", "model"),
+}
+"""The ten artifacts of a run, each after what it is made from: 30 inputs."""
+GROUND: dict[str, tuple[str, ...]] = {
+    "model": (),
+    "documents": (),
+    "tokens": ("documents", "model"),
+    "second_moment": ("tokens", "model"),
+    "spectrum": ("second_moment",),
+    "null_space": ("spectrum",),
+}
+"""What the first run of a project makes besides."""
+ENVIRONMENT = {"python": "3.11.7", "torch": "2.13.0", "threads": 2, "device": "cpu", "machine": "x86_64"}
+BEGAN = datetime(2020, 1, 1, tzinfo=UTC)
+AT_ONCE = 5000
+
+Run = tuple[RunRecord, list[Manifest]]
+
+
+def runs() -> Iterator[Run]:
+    """Runs without end, each with the manifests of what it made; the same every time."""
+    numbers, there = count(), dict[str, str]()
+    for n in count():
+        parts = LINK
+        if n % CHAIN == 0:
+            there, parts = {}, GROUND | LINK
+        began = BEGAN + timedelta(minutes=n)
+        run = f"{began:%Y%m%dT%H%M%S}-{n:06x}"
+        made = []
+        for kind, roles in parts.items():
+            id_ = sha256(f"{next(numbers)}".encode()).hexdigest()
+            inputs = {role: there.get(role, there.get("model", "")) for role in roles}  # the model is the first state
+            spec = {"stage": kind, "label": f"{kind} {n}"}
+            made.append(Manifest(id_, kind, 1, spec, inputs, id_[::-1], 10, 1000, id_, began.isoformat(), run, 0.5,
+                                 ENVIRONMENT))  # fmt: skip
+            there[kind] = id_
+        yield _record(run, f"project-{n // CHAIN}", began, there["state"], made), made
+
+
+def _record(run: str, name: str, began: datetime, state: str, made: Sequence[Manifest]) -> RunRecord:
+    ended = (began + timedelta(seconds=30)).isoformat()
+    uses = tuple(Use(m.id, m.kind, "created", m.seconds) for m in made)
+    return RunRecord(run, name, {"name": name}, None, began.isoformat(), ENVIRONMENT, "host", 1, 0.0, "completed",
+                     ended, "", state, {"facts": 10}, uses)  # fmt: skip
+
+
+def write(lake: Lake, number: int, commits: int) -> Manifest:
+    """Fill an empty lake with so many runs, and return the newest state.
+
+    The newest `commits` artifacts come into the index in commits of their own, which nobody merges.
+    """
+    source, newest = islice(runs(), number), list[Manifest]()
+    while some := list(islice(source, AT_ONCE)):
+        newest = [manifest for _, made in some for manifest in made]
+        for record, _ in some:
+            _put_run(lake, record)
+        for manifest in newest:
+            _put(lake, manifest_name(manifest.id), asdict(manifest))
+        number -= len(some)
+        together = newest if number else newest[:-commits]
+        uses = [(record.run_id, use) for record, _ in some for use in record.uses]
+        Catalog(lake).record_many(artifacts=together, uses=uses, runs=[record for record, _ in some])
+    index = DeltaTable(lake.files.path("catalog/artifacts"))
+    for manifest in newest[-commits:]:
+        row = pa.Table.from_pylist([artifact_row(manifest)], schema=SCHEMAS["artifacts"])
+        write_deltalake(index, row, mode="append")
+    return next(manifest for manifest in reversed(newest) if manifest.kind == "state")
+
+
+def _put_run(lake: Lake, record: RunRecord) -> None:
+    later = ("status", "finished_at", "message", "state", "summary", "uses")
+    whole = asdict(record)
+    _put(lake, f"runs/{record.run_id}/started.json", {k: v for k, v in whole.items() if k not in later})
+    _put(lake, f"runs/{record.run_id}/finished.json", {k: whole[k] for k in later})
+
+
+def _put(lake: Lake, name: str, value: dict[str, Any]) -> None:
+    """A file of the lake, without the care that a real writer takes for each."""
+    path = Path(lake.files.path(name))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(value), encoding="utf-8")
