@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,11 +14,14 @@ if TYPE_CHECKING:
     from storage.store import Lake
 
 
+MOST = 200
+
+
 def run_names(context: CompletionContext) -> dict[str, str]:
-    """Runs of the lake that was typed, newest first, the names of their specs, and `last`."""
+    """The newest runs of the lake that was typed, the names of their specs, and `last`."""
     from storage.runs import Runs
 
-    records = sorted(Runs(_lake(context).files).all(), key=lambda r: r.started_at, reverse=True)
+    records = list(islice(Runs(_lake(context).files).newest(), MOST))
     runs = {record.run_id: f"{record.name}, {record.status}" for record in records}
     specs = {record.name: "the spec's latest run" for record in records}
     return _harmless({"last": "the latest run", **runs, **specs} if records else {})

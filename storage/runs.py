@@ -15,6 +15,7 @@ import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
+from itertools import groupby
 from typing import Any, Literal
 
 from storage.errors import DamagedRecord, UnknownRun
@@ -152,6 +153,13 @@ class Runs:
     def ids(self) -> list[str]:
         """All run ids; those made here sort by time."""
         return [id_ for id_ in self.files.list("runs") if self.files.exists(f"runs/{id_}/started.json")]
+
+    def newest(self) -> Iterator[RunRecord]:
+        """Every run, newest first, as ``listed``. Cost: a listing, and the files of those that are taken."""
+        names = reversed(self.files.list("runs"))
+        for _, together in groupby(names, key=lambda name: name.partition("-")[0]):  # of one second
+            there = [id_ for id_ in together if self.files.exists(f"runs/{id_}/started.json")]
+            yield from sorted(map(self.listed, there), key=lambda record: record.started_at, reverse=True)
 
     def is_finished(self, run_id: str) -> bool:
         """Whether the run's end is recorded."""

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
+from cyclopts.validators import Number
 from rich.text import Text
 
 from flows.completers import folders, run_names, state_names
@@ -18,7 +20,7 @@ from flows.output import show as as_text
 from tasks.terminal import safe, shortened
 
 if TYPE_CHECKING:
-    from storage.runs import RunRecord
+    from storage.runs import RunRecord, Runs
     from storage.store import Lake
     from tasks.queue import Standing
 
@@ -30,11 +32,14 @@ RunName = Annotated[str, Parameter(completer=run_names)]
 JsonFlag = Annotated[bool, Parameter(negative=(), help="Print JSON instead of a table.")]
 
 
-def runs(*, lake: LakeFlag = None, json: JsonFlag = False) -> None:
+Limit = Annotated[int, Parameter(help="Only so many of the newest; 0 for all.", validator=Number(gte=0))]
+
+
+def runs(*, limit: Limit = 100, lake: LakeFlag = None, json: JsonFlag = False) -> None:
     """List the runs of a lake, newest first."""
     from storage.runs import Runs
 
-    records = sorted(Runs(open_lake(lake).files).all(), key=lambda r: r.started_at, reverse=True)
+    records = list(islice(Runs(open_lake(lake).files).newest(), limit or None))
     whole = [r for r in records if r.status != "damaged"]
     rows = [
         {
@@ -248,22 +253,31 @@ def find_run(lake: Lake, name: str, *, edited: bool = False) -> RunRecord:
     if not name.strip():
         raise UsageError("the run's name is empty: give an id, the start of one, a spec's name or `last`")
     known = Runs(lake.files)
-    if name in known.ids():
+    begun = [run for run in lake.files.list("runs") if run.startswith(name)]
+    if name in begun:
         return known.get(name)
-    records = sorted(known.all(), key=lambda r: r.started_at)
-    matching = [r for r in records if name in {"last", r.name} or r.run_id.startswith(name)]
-    by_prefix = {r.run_id for r in matching if r.run_id.startswith(name)}
-    if not matching or len(by_prefix) > 1:
+    matching = map(known.get, begun) if begun else (r for r in known.newest() if name in {"last", r.name})
+    found = _preferred(matching, edited=edited) if len(begun) < 2 else None
+    if found is None:
         raise UsageError(
-            f"{len(by_prefix)} runs match {name!r} in {lake.uri}: `editflow runs` lists them{_near(name, records)}"
+            f"{len(begun)} runs match {name!r} in {lake.uri}: `editflow runs` lists them{_near(name, known)}"
         )
-    preferred = [r for r in matching if r.state is not None] if edited else []
-    return known.get((preferred or matching)[-1].run_id)  # which refuses a damaged record
+    return known.get(found.run_id)  # which refuses a damaged record
 
 
-def _near(name: str, records: Sequence[RunRecord]) -> str:
+def _preferred(records: Iterable[RunRecord], *, edited: bool) -> RunRecord | None:
+    """The first, or with `edited` the first that has a state, if there is one."""
+    first = None
+    for record in records:
+        if record.state is not None or not edited:
+            return record
+        first = first or record
+    return first
+
+
+def _near(name: str, known: Runs) -> str:
     import difflib
 
-    names = [n for r in records for n in (r.run_id, r.name)]
+    names = [n for r in islice(known.newest(), 200) for n in (r.run_id, r.name)]
     near = difflib.get_close_matches(name, names, n=1)
     return f"; did you mean {near[0]!r}?" if near else ""

@@ -120,7 +120,7 @@ def test_an_unforeseen_error_is_not_dressed_up(reference, monkeypatch: pytest.Mo
     def broken(*_: object) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr("storage.runs.Runs.all", broken)
+    monkeypatch.setattr("storage.runs.Runs.newest", broken)
     with pytest.raises(ZeroDivisionError):
         editflow("runs", "--lake", reference.lake)
 
@@ -138,7 +138,7 @@ def test_the_errors_of_the_archive_are_caught(reference, monkeypatch: pytest.Mon
     def broken(*_: object) -> None:
         raise StorageError("made up [for this] test")
 
-    monkeypatch.setattr("storage.runs.Runs.all", broken)
+    monkeypatch.setattr("storage.runs.Runs.newest", broken)
     refused(editflow("runs", "--lake", reference.lake), "made up [for this] test")
 
 
