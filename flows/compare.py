@@ -36,7 +36,8 @@ Row = dict[str, Any]
 
 def check_sources(contenders: Sequence[Contender]) -> None:
     """Facts and corpora that are not there, or cannot be read, are told before anything is computed."""
-    for wanted in {one.spec.requests.model_copy(update={"order": None}) for one in contenders}:
+    asked = [one.spec.requests.model_copy(update={"order": None}) for one in contenders]
+    for wanted in {each.model_dump_json(): each for each in asked}.values():
         requested(wanted)
     for source in {one.spec.corpus.source for one in contenders}:
         describe_corpus(source)

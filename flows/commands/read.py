@@ -256,7 +256,9 @@ def find_run(lake: Lake, name: str, *, edited: bool = False) -> RunRecord:
     begun = [run for run in lake.files.list("runs") if run.startswith(name)]
     if name in begun:
         return known.get(name)
-    matching = map(known.get, begun) if begun else (r for r in known.newest() if name in {"last", r.name})
+    # A record that cannot even say when its run started is nobody's latest.
+    latest = (r for r in known.newest() if r.started_at and name in {"last", r.name})
+    matching = map(known.get, begun) if begun else latest
     found = _preferred(matching, edited=edited) if len(begun) < 2 else None
     if found is None:
         raise UsageError(

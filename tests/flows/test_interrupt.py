@@ -50,7 +50,7 @@ def test_an_interrupted_question(reference, monkeypatch: pytest.MonkeyPatch) -> 
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("storage.runs.Runs.all", interrupted)
+    monkeypatch.setattr("storage.runs.Runs.newest", interrupted)
     answer = editflow("runs", "--lake", reference.lake)
     assert (answer.code, answer.err.count("\n")) == (130, 1)
     assert answer.err.startswith("interrupted: ")
