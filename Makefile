@@ -11,9 +11,9 @@ demo: fetch
 	$(BIN)/editflow ask last "The headquarters of Yamaha are in"
 	$(BIN)/editflow query "SELECT kind, count(*) AS artifacts, sum(bytes) // 1024 AS kib FROM artifacts GROUP BY kind ORDER BY kind"
 
-# Two workers of one thread each: most tests are too small for more.
+# Two workers of one thread each: most tests are too small for more. Files are handed out in the order of tests/conftest.py.
 test: fetch lint browser
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 test-demo: fetch browser
 	$(BIN)/python -m pytest -m demo
