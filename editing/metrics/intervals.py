@@ -27,16 +27,20 @@ def mean_interval(cases: Sequence[float]) -> Interval:
 
 
 def ratio_interval(above: Sequence[float], below: Sequence[float]) -> Interval:
-    """Σ above / Σ below over cases drawn in pairs, such as NLL over tokens of documents."""
+    """Σ above / Σ below over cases drawn in pairs, such as NLL over tokens of documents.
+
+    A case with nothing below, such as a document of a single token, says nothing and is left out.
+    """
     from scipy.stats import bootstrap
 
-    pairs = (np.asarray(above, float), np.asarray(below, float))
+    counts = np.asarray(below, float) > 0
+    pairs = (np.asarray(above, float)[counts], np.asarray(below, float)[counts])
 
     def ratio(a: np.ndarray, b: np.ndarray, axis: int = -1) -> np.ndarray:
         return np.asarray(a.sum(axis) / b.sum(axis))
 
     value = float(ratio(*pairs))
-    if len(above) < 2:
+    if len(pairs[0]) < 2:
         return Interval(value, None, None)
     if np.ptp(pairs[0] / pairs[1]) == 0:
         return Interval(value, value, value)

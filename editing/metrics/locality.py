@@ -3,6 +3,6 @@
 from editing.metrics.metric import Asked, Metric
 
 LOCALITY = Metric(
-    "locality", lambda request: tuple(Asked(q.prompt, q.answers[0], "") for q in request.locality),
+    "locality", lambda request: tuple(Asked(q.prompt, q.answers[0], "") for q in request.locality if q.answers),
     wants_new=False, source="arXiv 2110.11309",
 )  # fmt: skip

@@ -3,6 +3,6 @@
 from editing.metrics.metric import Asked, Metric
 
 PORTABILITY = Metric(
-    "portability", lambda request: tuple(Asked(q.prompt, q.answers[0], "") for q in request.portability),
+    "portability", lambda request: tuple(Asked(q.prompt, q.answers[0], "") for q in request.portability if q.answers),
     wants_new=True, source="arXiv 2305.14795",
 )  # fmt: skip

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -19,6 +20,23 @@ _WORDS: dict[type, str] = {
     Mapping: "an object",
     type(None): "null",
 }
+
+
+class Watched(dict[str, Any]):
+    """A record that remembers which of its fields were asked for: the others are what no reader takes."""
+
+    def __init__(self, record: Mapping[str, Any]) -> None:
+        super().__init__(record)
+        self.left = set(record)
+
+    def __getitem__(self, name: str) -> Any:
+        self.left.discard(name)
+        return super().__getitem__(name)
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """As a dictionary's."""
+        self.left.discard(name)
+        return super().get(name, default)
 
 
 def called(value: Any) -> str:
@@ -39,6 +57,11 @@ def field(where: str, record: Mapping[str, Any], name: str, kind: type) -> Any:
     return record[name]
 
 
+def first(record: Mapping[str, Any], *names: str) -> Any:
+    """What the first field of these names holds that is there and not null; None when none is."""
+    return next((record[name] for name in names if record.get(name) is not None), None)
+
+
 def text(where: str, record: Mapping[str, Any], *names: str) -> str:
     """The first field of these names that is there, as text without spaces around it; "" when none is."""
     name = next((name for name in names if record.get(name) is not None), None)
@@ -47,37 +70,46 @@ def text(where: str, record: Mapping[str, Any], *names: str) -> str:
 
 def texts(where: str, record: Mapping[str, Any], *names: str, alone: bool = False) -> tuple[str, ...]:
     """The first field of these names that is there, a list of texts or, `alone`, one text; each once, no space last."""
-    value: Any = next((record[name] for name in names if record.get(name) is not None), [])
+    value = first(record, *names)
+    value = [] if value is None else value
     listed = [value] if alone and isinstance(value, str) else list(value) if isinstance(value, list | tuple) else None
     if listed is None or not all(isinstance(part, str) for part in listed):
         raise InvalidRequest(where, f"field {names[0]!r} is not a list of texts", 'write ["…", "…"]')
     return tuple(dict.fromkeys(part.rstrip() for part in listed if part.strip() or not isinstance(value, str)))
 
 
-def answers(value: Any) -> tuple[str, ...]:
-    """Answers as data sets have them: one text, a list of texts, or a list of such lists of which the first holds."""
-    if isinstance(value, str):
-        return (value.strip(),)
-    found = [answers(part) for part in value] if isinstance(value, list | tuple) else []
-    return tuple(dict.fromkeys(answer for part in found for answer in part if answer))
+def answers(where: str, value: Any) -> tuple[str, ...]:
+    """Answers as data sets have them: one text, a list of texts, or a list of such lists of which the first holds.
+
+    Each once; blank ones and nulls, which stand for none, are left out. Raises InvalidRequest for what is no text.
+    """
+    if isinstance(value, list | tuple):
+        return tuple(dict.fromkeys(answer for part in value for answer in answers(where, part)))
+    if not isinstance(value, str | None):
+        raise InvalidRequest(where, f"an answer is {called(value)}: {value!r}", "make it text")
+    return (value.strip(),) if value and value.strip() else ()
 
 
 def question(where: str, prompt: Any, answer: Any) -> Question:
-    """A prompt with its answers; raises InvalidRequest unless both are texts."""
-    found = answers(answer)
-    if not isinstance(prompt, str) or not found:
+    """A prompt with its answers, of which there are none where they are blank; InvalidRequest unless both are given."""
+    if not isinstance(prompt, str) or answer is None:
         raise InvalidRequest(where, f"a question without text or answer: {prompt!r} → {answer!r}", "give both as text")
-    return Question(prompt.rstrip(), found)
+    return Question(prompt.rstrip(), answers(where, answer))
 
 
 def template(where: str, prompt: str, subject: str) -> str:
-    """A prompt with `{}` in place of the subject, which it must name; a template stays as it is."""
+    """A prompt with `{}` in place of the subject, which it must name; a template stays as it is.
+
+    The first place where the subject stands as whole words, else the first at all: Art is not in *Arthur loves Art*.
+    """
     if "{}" in prompt:
         return prompt
     if not subject or subject not in prompt:
         what = f"subject {subject!r} is absent from its prompt {prompt!r}"
         raise InvalidRequest(where, what, "write `{}` where the subject belongs")
-    return prompt.replace(subject, "{}", 1)
+    whole = re.search(rf"(?<!\w){re.escape(subject)}(?!\w)", prompt)
+    start = whole.start() if whole else prompt.index(subject)
+    return f"{prompt[:start]}{{}}{prompt[start + len(subject) :]}"
 
 
 def name_of(given: Any, *content: str) -> str:

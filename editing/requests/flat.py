@@ -2,9 +2,9 @@
 
 | column | also called | holds |
 | --- | --- | --- |
-| prompt | src | the prompt, with `{}` for the subject or the subject itself |
-| subject | | |
-| target_new | alt, target | the answer to write |
+| prompt | src, text | the prompt, with `{}` for the subject or the subject itself |
+| subject | concept | |
+| target_new | alt, target, labels | the answer to write |
 | target_true | ground_truth | the answer so far; may be absent |
 | id | case_id | a name of the record; made from its content unless given |
 | relation | relation_id | |
@@ -18,28 +18,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import zip_longest
 from typing import Any
 
 from editing.errors import InvalidRequest
-from editing.requests.fields import answers, called, name_of, question, template, text, texts
+from editing.requests.fields import answers, called, first, name_of, question, template, text, texts
 from editing.requests.record import EditRequest, Question
+
+PROMPT = ("prompt", "src", "text")
+SUBJECT = ("subject", "concept")
+
+
+def told(record: Mapping[str, Any]) -> bool:
+    """Whether a record has a prompt and a subject, by any of their names."""
+    return not record.keys().isdisjoint(PROMPT) and not record.keys().isdisjoint(SUBJECT)
 
 
 def request(where: str, record: Mapping[str, Any]) -> EditRequest:
     """The request of a flat record. Raises InvalidRequest naming the place."""
-    prompt, subject = text(where, record, "prompt", "src"), text(where, record, "subject")
-    given = record.get("target_new", record.get("alt", record.get("target")))
-    found = answers(given)
+    prompt, subject = text(where, record, *PROMPT), text(where, record, *SUBJECT)
+    given = first(record, "target_new", "alt", "target", "labels")
+    if not isinstance(given, str | list | tuple | None):
+        raise InvalidRequest(where, f"the new target is {called(given)}", "make it text")
+    found = answers(where, given)
     if not found or not prompt or not subject:
-        if not isinstance(given, str | list | tuple | None):
-            raise InvalidRequest(where, f"the new target is {called(given)}", "make it text")
         lacks = [n for n, value in (("prompt", prompt), ("subject", subject), ("target_new", found)) if not value]
         raise InvalidRequest(where, f"no {' and no '.join(lacks)}", f"it has {', '.join(map(str, record))}")
-    true = answers(record.get("target_true", record.get("ground_truth"))) or ("",)
+    true = answers(where, first(record, "target_true", "ground_truth")) or ("",)
     return EditRequest(
-        name_of(record.get("id", record.get("case_id")), prompt, subject, found[0]),
+        name_of(first(record, "id", "case_id"), prompt, subject, found[0]),
         template(where, prompt, subject), subject, found[0], true[0], text(where, record, "relation", "relation_id"),
         texts(where, record, "paraphrase_prompts", "rephrase_prompt", "rephrase", "paraphrase_prompt", alone=True),
         texts(where, record, "neighborhood_prompts", "neighbourhood_prompts"),
@@ -54,10 +62,18 @@ def _questions(where: str, record: Mapping[str, Any], name: str) -> Iterator[Que
     if not isinstance(nested, Mapping):
         raise InvalidRequest(where, f"field {name!r} is not an object", "write {kind: [{prompt, ground_truth}]}")
     beside = {"prompt": record.get(f"{name}_prompt"), "ground_truth": record.get(f"{name}_ground_truth")}
-    for group in [*nested.values(), *([beside] if beside["prompt"] is not None else [])]:
+    for group in (*nested.values(), beside):
         for one in group if isinstance(group, list) else [group]:
-            if not isinstance(one, Mapping):
+            if not isinstance(one, Mapping | None):
                 raise InvalidRequest(where, f"field {name!r} holds {one!r}", "write {prompt, ground_truth} there")
-            prompt, answer = one.get("prompt"), one.get("ground_truth")
-            pairs = zip_longest(prompt, answer or []) if isinstance(prompt, list) else [(prompt, answer)]
-            yield from (question(where, p, a) for p, a in pairs)
+            # Tables and the hub have a null for every kind that another record has and this one lacks.
+            prompt, answer = (one or {}).get("prompt"), (one or {}).get("ground_truth")
+            if prompt is not None or answer is not None:
+                yield from (question(where, p, a) for p, a in _pairs(prompt, answer))
+
+
+def _pairs(prompt: Any, answer: Any) -> Iterable[tuple[Any, Any]]:
+    """Prompts with their answers; one text beside several prompts is the answer to each."""
+    if not isinstance(prompt, list):
+        return [(prompt, answer)]
+    return ((one, answer) for one in prompt) if isinstance(answer, str) else zip_longest(prompt, answer or [])

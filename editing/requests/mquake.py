@@ -13,7 +13,7 @@ from typing import Any
 
 from editing.errors import InvalidRequest
 from editing.requests import counterfact
-from editing.requests.fields import field, question, text, texts
+from editing.requests.fields import field, question, texts
 from editing.requests.record import EditRequest
 
 
@@ -23,7 +23,7 @@ def requests(where: str, record: Mapping[str, Any]) -> Iterator[EditRequest]:
     if not rewrites or not all(isinstance(rewrite, Mapping) for rewrite in rewrites):
         raise InvalidRequest(where, "field 'requested_rewrite' is not a list of objects", "see docs/requests.md")
     aliases = texts(where, record, "new_answer_alias")
-    answers = [text(where, record, "new_answer"), *aliases]
+    answers = [field(where, record, "new_answer", str), *aliases]
     *earlier, last = (_rewrite(where, rewrite) for rewrite in rewrites)
     needs = tuple(dict.fromkeys(made.request_id for made in earlier))
     asked = (question(where, prompt, answers) for prompt in texts(where, record, "questions"))

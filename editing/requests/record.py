@@ -16,7 +16,8 @@ _HALF = re.compile("[\ud800-\udfff]")
 class Question:
     """A prompt with an answer of its own: the first one is scored, all of them count in what the model says freely.
 
-    `needs` are ids of the requests that must all be edited before the answer holds, beside the one that it belongs to.
+    Without an answer it is not asked. `needs` are ids of the requests that must all be edited before the answer holds,
+    beside the one that it belongs to.
     """
 
     prompt: str
@@ -89,9 +90,6 @@ def check(request: EditRequest, where: str) -> None:
         raise InvalidRequest(where, what, "write exactly one `{}`, where the subject belongs")
     if not request.target_new.strip():
         raise InvalidRequest(where, "the new target is empty", "give the answer as text")
-    for question in (*request.locality, *request.portability):
-        if not question.answers or not question.answers[0].strip():
-            raise InvalidRequest(where, f"the answer to {question.prompt!r} is empty", "give the answer as text")
     if request.target_new.strip() == request.target_true.strip():
         raise InvalidRequest(where, f"the new and the true target are both {request.target_new!r}", "drop the record")
     for prompt in (request.filled, *request.evaluation_prompts):

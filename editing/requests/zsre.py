@@ -3,7 +3,8 @@
 Published evaluations differ in what they write: MEMIT (arXiv 2210.07229) and AlphaEdit write the right answer, which
 the model mostly does not know (`zsre`); MEND writes the made-up `alt` (`zsre-alt`). The right answer of the first is
 known to no model before, so nothing is compared: success is not available, accuracy is. The unrelated question `loc`
-(from Natural Questions) ends with a question mark that the file leaves out.
+(from Natural Questions) ends with a question mark that the file leaves out. EasyEdit's copy of the file has a question
+that follows from `alt` (`portability`: `New Question`, `New Answer`), which `zsre-alt` therefore asks.
 """
 
 from __future__ import annotations
@@ -11,28 +12,46 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from editing.errors import InvalidRequest
 from editing.requests.fields import answers, field, name_of, question, template, text, texts
-from editing.requests.record import EditRequest
+from editing.requests.record import EditRequest, Question
 
 
 def right_answer(where: str, record: Mapping[str, Any]) -> EditRequest:
     """The request that writes the first of the right answers; the others are aliases."""
-    first, *others = answers(field(where, record, "answers", list)) or ("",)
+    first, *others = answers(where, field(where, record, "answers", list)) or ("",)
     return _request(where, record, first, "", tuple(others))
 
 
 def alternative(where: str, record: Mapping[str, Any]) -> EditRequest:
     """The request that writes the made-up answer in place of the right one."""
-    right = answers(field(where, record, "answers", list)) or ("",)
-    return _request(where, record, field(where, record, "alt", str).strip(), right[0], ())
+    right = answers(where, field(where, record, "answers", list)) or ("",)
+    new = field(where, record, "alt", str).strip()
+    return _request(where, record, new, right[0], (), _follows(where, record.get("portability")))
 
 
-def _request(where: str, record: Mapping[str, Any], new: str, true: str, aliases: tuple[str, ...]) -> EditRequest:
+def _follows(where: str, given: Any) -> tuple[Question, ...]:
+    if given is None:
+        return ()
+    if not isinstance(given, Mapping):
+        raise InvalidRequest(where, "field 'portability' is not an object", "write {New Question, New Answer}")
+    return (question(where, given.get("New Question"), given.get("New Answer")),)
+
+
+def _request(
+    where: str,
+    record: Mapping[str, Any],
+    new: str,
+    true: str,
+    aliases: tuple[str, ...],
+    follows: tuple[Question, ...] = (),
+) -> EditRequest:
     subject = field(where, record, "subject", str)
     prompt = field(where, record, "src", str)
     loc = text(where, record, "loc")
     locality = (question(where, f"{loc.removesuffix('?')}?", record.get("loc_ans")),) if loc else ()
     return EditRequest(
         name_of(record.get("case_id"), prompt, subject, new), template(where, prompt, subject), subject, new, true,
-        paraphrase_prompts=texts(where, record, "rephrase", alone=True), locality=locality, aliases=aliases,
+        paraphrase_prompts=texts(where, record, "rephrase", alone=True), locality=locality,
+        portability=follows, aliases=aliases,
     )  # fmt: skip

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import App, Parameter
 
@@ -14,8 +14,11 @@ from flows.hints import print_next
 from flows.output import print_json, print_line, print_table
 from tasks.terminal import quoted
 
+if TYPE_CHECKING:
+    from editing.requests.faults import Findings
+
 MOST = 40
-"""Faults that are shown; --json has all of them."""
+"""Faults and relations that are shown; --json has all of them."""
 
 requests = App(name="requests", help="Look at a file of facts before it is edited.")
 
@@ -31,7 +34,7 @@ def check(
     """Read a file of facts and say everything that is wrong with it, with the place; exit code 2 if anything is.
 
     Duplicates and contradictions are faults. Neighbours that the file edits as well are none: they are counted, and
-    left out of specificity.
+    left out of specificity. So are questions without an answer, which are not asked, and fields that nothing reads.
 
     Parameters
     ----------
@@ -56,10 +59,12 @@ def check(
     counts = found.counts()
     if json:
         summary = {"dataset": found.dataset, "facts": found.facts, "relations": counts, "faults": found.faults}
-        print_json({"source": source, **summary})
+        print_json({"source": source, **summary, "unanswered": found.unanswered, "unread": found.unread})
     else:
         if counts:
-            print_table(counts, title=f"{counted(found.facts, 'sound fact')}, read as {found.dataset}")
+            print_table(counts[:MOST], title=f"{counted(found.facts, 'sound fact')}, read as {found.dataset}")
+        for note in notes(found, len(counts)):
+            print_line(f"[yellow]note:[/] {quoted(note)}")
         for fault in found.faults[:MOST]:
             print_line(f"[bold red]fault:[/] {quoted(fault)}")
     if found.faults:
@@ -70,6 +75,17 @@ def check(
     if not json:
         named = f" and requests.dataset = {dataset!r}" if dataset else ""
         print_next(f"edit them with requests.source = {source!r}{named} in a spec, such as specs/demo.toml")
+
+
+def notes(found: Findings, relations: int) -> Iterator[str]:
+    """What is no fault and yet is not used or not shown."""
+    if relations > MOST:
+        yield f"{relations - MOST} more relations: --json has all"
+    if found.unanswered:
+        yield f"{counted(found.unanswered, 'question')} without an answer, not asked"
+    if found.unread:
+        fields = ", ".join(f"{name} ({times})" for name, times in found.unread.most_common(MOST))
+        yield f"fields that {found.dataset} does not read, with the records that have them: {fields}"
 
 
 def counted(number: int, what: str) -> str:

@@ -48,7 +48,11 @@ WRONG: dict[str, Any] = {
     | {"relation": "country"},
     "id used twice": other(case_id=1),
 }
-UNREADABLE = {"not JSON": "nonsense", "nested too deeply": '{"case_id": ' + "[" * 100_000}
+UNREADABLE = {
+    "not JSON": "nonsense",
+    "field twice": '{"case_id": 1, "case_id": 2}',
+    "nested too deeply": '{"case_id": ' + "[" * 100_000,
+}
 
 
 def listed() -> dict[str, str]:

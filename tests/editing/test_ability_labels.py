@@ -137,6 +137,18 @@ def test_what_cannot_be_asked_is_told_in_one_line(name: str, record: Any, messag
         ability_set(name).case("x.jsonl, line 3", record, "0")
 
 
+def test_a_table_has_its_numbers_as_text() -> None:
+    film = {"sentence": "good"}
+    assert [ability_set("sst2").case("", film | {"label": n}, "0").label for n in ("0", "1")] == [
+        "negative",
+        "positive",
+    ]
+    with pytest.raises(InvalidCase, match="label 2 is none of sst2's"):
+        ability_set("sst2").case("here", film | {"label": "2"}, "0")
+    with pytest.raises(InvalidCase, match="label 0 is none of nli's"):
+        ability_set("nli").case("here", pair("a", "b", "0"), "0")
+
+
 def test_an_unknown_set_is_named() -> None:
     with pytest.raises(InvalidOption, match="unknown ability set 'qqp': choose from sst2, mrpc"):
         ability_set("qqp")

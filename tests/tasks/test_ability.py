@@ -49,6 +49,9 @@ def written(folder: Path) -> dict[str, str]:
     lines = tiny_world.write_lines(folder / "sst2.jsonl", ROWS)
     (folder / "sst2.json").write_text(json.dumps(ROWS, indent=1))
     (folder / "marked.jsonl").write_bytes(b"\xef\xbb\xbf" + lines.read_bytes().replace(b"\n", b"\r\n\r\n"))
+    (folder / "sst2.csv").write_text(
+        "sentence,label,idx\n" + "".join(",".join(map(str, r.values())) + "\n" for r in ROWS)
+    )
     with gzip.open(folder / "sst2.jsonl.gz", "wb") as file:
         file.write(lines.read_bytes())
     features = {"sentence": datasets.Value("string"), "label": datasets.ClassLabel(names=NAMES)}
@@ -60,6 +63,7 @@ def written(folder: Path) -> dict[str, str]:
     return {
         "JSON lines": str(lines),
         "array": str(folder / "sst2.json"),
+        "CSV": str(folder / "sst2.csv"),
         "marked": str(folder / "marked.jsonl"),
         "packed": str(folder / "sst2.jsonl.gz"),
         "URL": f"file://{lines}",

@@ -85,6 +85,8 @@ class AbilitySet:
 
     def _label(self, where: str, record: Mapping[str, Any]) -> str:
         label = _present(where, record, self.label_field, f"{self.name} needs {self._wanted}")
+        if isinstance(label, str) and label.isdecimal():  # CSV has numbers as text
+            label = int(label)
         # Not by `in` alone: True and 1.0 would pass for 1.
         if type(label) not in {int, str} or label not in self.labels:
             known = ", ".join(f"{key!r} ({option})" for key, option in self.labels.items())
