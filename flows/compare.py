@@ -18,6 +18,7 @@ from flows.errors import BadSpec
 from flows.grounds import check_model
 from flows.output import lake_folder, print_line, report_stage
 from flows.recording import record_run
+from flows.sections import RequestsSection
 from flows.spec import RunSpec
 from flows.variants import Contender, read_contenders
 from storage.catalog import Catalog
@@ -36,8 +37,12 @@ Row = dict[str, Any]
 
 def check_sources(contenders: Sequence[Contender]) -> None:
     """Facts and corpora that are not there, or cannot be read, are told before anything is computed."""
-    for wanted in {one.spec.requests.model_copy(update={"order": None}) for one in contenders}:
-        requested(wanted)
+    met: list[RequestsSection] = []  # sections hold lists, so no set takes them
+    for one in contenders:
+        wanted = one.spec.requests.model_copy(update={"order": None})
+        if wanted not in met:
+            met.append(wanted)
+            requested(wanted)
     for source in {one.spec.corpus.source for one in contenders}:
         describe_corpus(source)
 
