@@ -11,7 +11,17 @@ from flows.spec import RunSpec
 from tasks.documents import describe_corpus, documents_stage
 from tasks.edits import CONTEXTS
 from tasks.models import check_layers, check_place, check_window
-from tasks.moments import MERGE, NULL_SPACE, SECOND_MOMENT, SPECTRUM, TOKENS, gap_of, warn_of_small_corpus
+from tasks.moments import (
+    MERGE,
+    NULL_SPACE,
+    SECOND_MOMENT,
+    SPECTRUM,
+    TOKENS,
+    check_share,
+    check_tokens,
+    gap_of,
+    warn_of_small_corpus,
+)
 from tasks.stage import recipe
 
 
@@ -29,12 +39,17 @@ def model_of(spec: RunSpec, pipe: Pipeline) -> str:
 
 
 def check_model(spec: RunSpec, about: Mapping[str, Any]) -> None:
-    """Raise InvalidOption for layers or windows that a pinned model does not have."""
+    """Raise InvalidOption for what a pinned model lacks, layers or positions, and for what its width rules out."""
     check_layers(about, spec.edit.layers, spec.edit.z_layer)
     if isinstance(spec.edit.chosen, ClosedForm):
         check_place(about, spec.edit.layers, spec.edit.z_layer)
     check_layers(about, spec.gathered, spec.gathered[-1], "corpus.layers")
     check_window(about, spec.corpus.window)
+    needs, width = spec.edit.chosen.needed(spec.edit.options), int(about["key_width"])
+    if "null_space" in needs:
+        check_share(spec.null_space, width)
+    if "second_moment" in needs and spec.edit.options.ridge == 0:
+        check_tokens(spec.corpus.tokens, width)
 
 
 def texts_of(spec: RunSpec, pipe: Pipeline, corpus: dict[str, str], model: str) -> tuple[str, str]:

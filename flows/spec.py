@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -167,13 +167,28 @@ def _beside(folder: Path, given: str) -> str:
 def check_spec(raw: Mapping[str, Any], where: str) -> RunSpec:
     """Validate a spec. Raises BadSpec with the first problem, in one line."""
     try:
-        return RunSpec.model_validate(raw)
+        spec = RunSpec.model_validate(raw)
     except ValidationError as error:
         # A misspelt key is what explains a missing one.
         first = min(error.errors(), key=lambda problem: problem["type"] == "missing")
         raise BadSpec(f"{where}: {_explain(first, raw)}") from None
     except EditingError as error:
         raise BadSpec(f"{where}: {error}") from None
+    if key := next(_truths_for_numbers(raw, spec.model_dump()), None):
+        raise BadSpec(f"{where}: {key} is true or false, where a number is wanted")
+    return spec
+
+
+def _truths_for_numbers(raw: Any, read: Any, key: str = "") -> Iterator[str]:
+    """Keys at which true or false was written and taken for 1 or 0, as pydantic takes them."""
+    if isinstance(raw, bool) and not isinstance(read, bool):
+        yield key
+    elif isinstance(raw, Mapping) and isinstance(read, Mapping):
+        for name in raw:
+            yield from _truths_for_numbers(raw[name], read.get(name), f"{key}.{name}" if key else name)
+    elif isinstance(raw, list) and isinstance(read, list):
+        for part, value in zip(raw, read, strict=False):
+            yield from _truths_for_numbers(part, value, key)
 
 
 def _explain(problem: Any, raw: Mapping[str, Any]) -> str:

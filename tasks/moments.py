@@ -84,6 +84,24 @@ def _merge(work: Work) -> pa.Table:
     return _moment_table(merged)
 
 
+def check_share(threshold: Threshold, width: int) -> None:
+    """Raise InvalidOption for a share of directions that leaves none of `width` to edits, whatever the spectrum."""
+    if threshold.rule == "rank" and round(threshold.value * width) == 0:
+        raise InvalidOption(
+            f"null_space.value = {threshold.value}: of {width} directions that leaves none to edits; "
+            f"choose {1 / width:.2g} or more"
+        )
+
+
+def check_tokens(tokens: int, width: int) -> None:
+    """Raise InvalidOption where so many tokens cannot fill a second moment that is to be inverted as it is."""
+    if tokens < width:
+        raise InvalidOption(
+            f"corpus.tokens = {tokens}: a second moment of keys of width {width} is singular with so few, and this "
+            f"method inverts it; choose {10 * width} or more, or edit.ridge above 0"
+        )
+
+
 def warn_of_small_corpus(lake: Lake, artifact: str) -> None:
     """Warn when tokens or merged moments are fewer than they should be, whether they were made now or reused."""
     made = lake.manifest(artifact)

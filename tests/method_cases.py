@@ -87,7 +87,19 @@ CASES = {
         lambda p: methods.rect_delta(methods.projected_delta(memit(p), p.P), p.W, 0.7),
         {"alpha": ALPHA, "projected": True, "keep": 0.7},
     ),
+    "rect, filtered and projected": Case(  # in this order: they do not commute
+        "rect",
+        lambda p: methods.rect_delta(
+            methods.projected_delta(methods.filtered_delta(memit(p), p.W0, 0.3), p.P), p.W, 0.7
+        ),
+        {"alpha": ALPHA, "filter": 0.3, "projected": True, "keep": 0.7},
+    ),
     "prune": Case("prune", lambda p: methods.prune_weight(p.W, memit(p), p.W0, 1.2) - p.W, {"alpha": ALPHA}),
+    "prune, projected": Case(
+        "prune",
+        lambda p: methods.prune_weight(p.W, methods.projected_delta(memit(p), p.P), p.W0, 1.2) - p.W,
+        {"alpha": ALPHA, "projected": True},
+    ),
     "prune with previous keys": Case(
         "prune",
         lambda p: methods.prune_weight(p.W, memit(p, held=True), p.W0, 3.0) - p.W,

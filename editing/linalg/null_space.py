@@ -32,9 +32,10 @@ class Threshold:
     __pydantic_config__ = {"extra": "forbid", "allow_inf_nan": False, "use_attribute_docstrings": True}  # noqa: RUF012
 
     def __post_init__(self) -> None:
-        if self.value < 0 or (self.rule != "absolute" and self.value > 1):
+        if self.value <= 0 or (self.rule != "absolute" and self.value > 1):
             raise InvalidOption(
-                f"threshold {self.value} with rule {self.rule!r}: absolute takes a value ≥ 0, the others a share in 0…1"
+                f"threshold {self.value} with rule {self.rule!r}: absolute takes a value above 0, the others a share "
+                "above 0 (nothing may be changed) to 1"
             )
 
     def rank(self, eigenvalues: Tensor) -> int:

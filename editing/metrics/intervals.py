@@ -8,6 +8,8 @@ from typing import NamedTuple
 import numpy as np
 
 RESAMPLES = 2000
+ROUNDING = 1e-9
+"""Runs that differ by less, beside their mean or 1, differ by the order in which their figures were added up."""
 
 
 class Interval(NamedTuple):
@@ -61,7 +63,8 @@ def runs_interval(runs: Sequence[float], bounds: tuple[float, float] | None = No
     value = float(np.mean(runs))
     if len(runs) < 2:
         return Interval(value, None, None)
-    reach = float(t.ppf(0.975, len(runs) - 1) * sem(runs))
+    alike = float(np.ptp(runs)) <= ROUNDING * max(1.0, abs(value))
+    reach = 0.0 if alike else float(t.ppf(0.975, len(runs) - 1) * sem(runs))
     least, most = bounds or (-np.inf, np.inf)
     return Interval(value, max(value - reach, least), min(value + reach, most))
 

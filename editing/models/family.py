@@ -31,7 +31,7 @@ class Family:
 
 
 _FAMILIES = (
-    Family("llama", ("llama", "mistral", "qwen2", "qwen3", "gemma", "phi3"), "layers", "mlp.down_proj"),
+    Family("llama", ("llama", "smollm3", "mistral", "qwen2", "qwen3", "gemma", "phi3"), "layers", "mlp.down_proj"),
     Family("gpt2", ("gpt2",), "h", "mlp.c_proj", transposed=True),
     Family("gptj", ("gptj",), "h", "mlp.fc_out", returns_tuple=True),
     Family("gpt_neox", ("gpt_neox",), "layers", "mlp.dense_4h_to_h"),

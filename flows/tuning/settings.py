@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
+from editing.models.family import family_of
 from flows.errors import BadSpec
 from flows.sections import EditSection
 from flows.spec import RunSpec
@@ -14,9 +15,25 @@ from flows.spec import RunSpec
 CENTRES = (0.2, 0.1, 0.3, 0.4)
 """Where a window of layers is centred, as a share of the depth. Causal tracing (ROME, arXiv 2202.05262, §2.2) finds
 facts early to middle; MEMIT, AlphaEdit and their code edit around 0.19 (Llama 3 8B), 0.20 (GPT-J), 0.32 (GPT-2 XL)."""
-WIDTHS = (5, 1, 3, 6)
-"""Layers a window holds; five or six are published. None is wider than a third of the depth: shallow models have
-their facts in few layers."""
+
+
+@dataclass(frozen=True)
+class Reach:
+    """How wide a window of layers may be, and which clamps are tried; the scan starts with the first of each."""
+
+    widths: tuple[int, ...]
+    clamps: tuple[float, ...]
+
+    @classmethod
+    def of(cls, model_type: str) -> Reach:
+        """Of an architecture: behind a norm, target values hold for one layer, and its length is forgotten."""
+        return PLAIN if family_of(model_type).norm_after is None else NORMED
+
+
+PLAIN = Reach((5, 1, 3, 6), (0.75, 0.4, 1.2))
+"""Five or six layers are published. None is wider than a third of the depth: shallow models have their facts in few
+layers."""
+NORMED = Reach((1,), (2.0, 1.0, 4.0))
 SCANNED = {
     "layers": "edit.layers",
     "ridge": "edit.ridge",
@@ -80,11 +97,11 @@ def window(depth: int, centre: float, width: int) -> tuple[int, ...]:
     return tuple(range(first, first + width))
 
 
-def candidates(depth: int, fixed: Iterable[str], setting: Setting) -> list[int]:
+def candidates(depth: int, fixed: Iterable[str], setting: Setting, reach: Reach = PLAIN) -> list[int]:
     """Every layer that the scan may edit, ascending: what spectra are wanted of."""
     if "layers" in fixed:
         return list(setting.layers)
-    found = {layer for centre in CENTRES for width in WIDTHS for layer in window(depth, centre, width)}
+    found = {layer for centre in CENTRES for width in reach.widths for layer in window(depth, centre, width)}
     more = {layer + step for layer in found for step in (-1, 1)}  # by which the finer round moves a window
     return sorted(layer for layer in found | more if 0 <= layer < max(1, depth - 1))
 
@@ -94,14 +111,14 @@ def at(setting: Setting, layers: tuple[int, ...]) -> Setting:
     return replace(setting, layers=layers, z_layer=layers[-1])
 
 
-def rounds(depth: int, fixed: Iterable[str]) -> list[Round]:
+def rounds(depth: int, fixed: Iterable[str], reach: Reach = PLAIN) -> list[Round]:
     """The coordinates in the order of what they usually decide, then finer steps; none that turns what is `fixed`."""
     every = [
         # λ stands beside squared keys, whose scale is the model's own: where it is far off, nothing else shows.
         _values("ridge", 0.1, 0.01, 10.0),
-        Round("centre", ("layers",), partial(_centres, depth)),
-        Round("width", ("layers",), partial(_widths, depth)),
-        _values("clamp", 0.4, 1.2),
+        Round("centre", ("layers",), partial(_centres, depth, reach)),
+        Round("width", ("layers",), partial(_widths, depth, reach)),
+        _values("clamp", *reach.clamps[1:]),
         Round("stop", ("stop_at", "steps"), lambda s: [replace(s, stop_at=0.3, steps=20)]),
         _values("learning_rate", 0.2, 0.1),
         _factors("clamp", 0.7, 1.4),
@@ -132,13 +149,13 @@ def refuse_half(fixed: Iterable[str]) -> None:
         raise BadSpec("--set edit.z_layer: the scan seeks target values at the last edited layer; set edit.layers too")
 
 
-def _centres(depth: int, best: Setting) -> list[Setting]:
-    return [at(best, window(depth, centre, WIDTHS[0])) for centre in CENTRES]
+def _centres(depth: int, reach: Reach, best: Setting) -> list[Setting]:
+    return [at(best, window(depth, centre, reach.widths[0])) for centre in CENTRES]
 
 
-def _widths(depth: int, best: Setting) -> list[Setting]:
+def _widths(depth: int, reach: Reach, best: Setting) -> list[Setting]:
     centre = (best.layers[0] + best.layers[-1]) / 2 / depth
-    return [at(best, window(depth, centre, width)) for width in WIDTHS]
+    return [at(best, window(depth, centre, width)) for width in reach.widths]
 
 
 def _shifted(depth: int, best: Setting) -> list[Setting]:

@@ -18,7 +18,7 @@ from flows.pipeline import Pipeline
 from flows.recording import record_run
 from flows.spec import RunSpec
 from flows.tuning.budget import Budget
-from flows.tuning.settings import Setting, rounds
+from flows.tuning.settings import Reach, Setting, rounds
 from flows.tuning.trial import Bench, Trial, best_of, scan
 from flows.tuning.wish import Split, Wish, check, draft, sized, split
 from flows.tuning.written import written
@@ -53,10 +53,11 @@ class Tuning:
         """All of it, for the record of the run; what was tried is kept even where it is interrupted."""
         bench = self._bench(draft, pipe)
         self.spec = bench.spec
-        depth = int(pipe.lake.manifest(bench.model).about["depth"])
+        about = pipe.lake.manifest(bench.model).about
+        turns = rounds(int(about["depth"]), self.wish.fixed, Reach.of(str(about["model_type"])))
         report, pipe.report = pipe.report, lambda _use, _ref: None
         try:
-            for trial in scan(bench, Setting.of(bench.spec), rounds(depth, self.wish.fixed), self.budget):
+            for trial in scan(bench, Setting.of(bench.spec), turns, self.budget):
                 self.trials.append(trial)
                 self.say(told(trial))
                 pipe.flush()

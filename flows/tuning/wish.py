@@ -13,7 +13,7 @@ from typing import Any
 from editing.requests.record import EditRequest
 from flows.errors import BadSpec, UsageError
 from flows.spec import RunSpec, apply, check_spec
-from flows.tuning.settings import CENTRES, SCANNED, WIDTHS, candidates, refuse_half, window
+from flows.tuning.settings import CENTRES, SCANNED, Reach, candidates, refuse_half, window
 from flows.tuning.settings import Setting as Point
 from tasks.requests import load_requests, probes, unprobed
 
@@ -105,7 +105,7 @@ def draft(wish: Wish) -> RunSpec:
 
 def sized(wish: Wish, spec: RunSpec, about: Mapping[str, Any]) -> RunSpec:
     """The draft fitted to a pinned model: where the scan starts, its candidate layers, and enough text."""
-    depth, width = int(about["depth"]), int(about["key_width"])
+    depth, width, reach = int(about["depth"]), int(about["key_width"]), Reach.of(str(about["model_type"]))
     raw = spec.model_dump(exclude_none=True)
     tokens = max(TOKENS, 10 * width)
     sizes = {
@@ -115,13 +115,15 @@ def sized(wish: Wish, spec: RunSpec, about: Mapping[str, Any]) -> RunSpec:
     }
     raw["corpus"] |= {key: value for key, value in sizes.items() if not _has(wish.given, f"corpus.{key}")}
     if "layers" not in wish.fixed:
-        raw["edit"]["layers"] = list(window(depth, CENTRES[0], WIDTHS[0]))
+        raw["edit"]["layers"] = list(window(depth, CENTRES[0], reach.widths[0]))
     if "z_layer" not in wish.fixed:
         raw["edit"]["z_layer"] = raw["edit"]["layers"][-1]
+    if "clamp" not in wish.fixed:
+        raw["target_values"]["clamp"] = reach.clamps[0]
     if not _has(wish.given, "edit.batch_size"):
         raw["edit"]["batch_size"] = -(-wish.facts // BATCHES)
     fitted = check_spec(raw, "--set")
-    raw["corpus"]["layers"] = candidates(depth, wish.fixed, Point.of(fitted))
+    raw["corpus"]["layers"] = candidates(depth, wish.fixed, Point.of(fitted), reach)
     return check_spec(raw, "--set")
 
 

@@ -19,24 +19,30 @@ MOST_MARKS = 40
 """Points of a line up to which each has its mark."""
 SPREAD = 100
 """An axis is logarithmic where the largest value is more than so many times the least."""
+SHADE = 0.12
 KEY_STEP = 22
 
 
 def lines(rows: Rows, value: str, title: str, styles: Styles, *, percent: bool = False) -> str:
     """A figure against the number of edits, a line for each label. With `percent` from 0 to 100.
 
+    Of several seeds it is the mean, and what lies between the `least` and the `most` is shaded.
     Where values differ by orders of magnitude, as perplexities of a model that fell apart, the axis is logarithmic.
     """
     import altair as alt
 
     x = alt.X("edits:Q", title="edits", axis=alt.Axis(tickMinStep=1, format="d", tickCount=6))
-    scale, axis = _scale([float(row[value]) for row in rows], percent=percent)
+    reached = [float(row[name]) for row in rows for name in (value, "least", "most")]
+    scale, axis = _scale(reached, percent=percent)
     y = alt.Y(f"{value}:Q", title=title, scale=scale, axis=axis)
     chart = _chart(rows, WIDTH, HEIGHT)
     line = chart.mark_line().encode(
         x=x, y=y, color=_colour(styles), strokeDash=_dash(styles), strokeWidth=_thickness(styles)
     )
     layers = [line]
+    if any(row["seeds"] > 1 for row in rows):
+        ends = {"y": alt.Y("least:Q", title=title, scale=scale, axis=axis), "y2": "most:Q"}
+        layers.insert(0, chart.mark_area(opacity=SHADE).encode(x=x, color=_colour(styles), **ends))
     if len({row["edits"] for row in rows}) <= MOST_MARKS:
         marks = chart.mark_point(size=55, filled=True, opacity=1)
         layers.append(marks.encode(x=x, y=y, color=_colour(styles), shape=_shape(styles)))

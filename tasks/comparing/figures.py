@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from math import inf, isclose
 from statistics import fmean
 from typing import Any, NamedTuple
 
 from editing.metrics.columns import SCORED, harmonic
-from editing.metrics.intervals import Interval, runs_interval
+from editing.metrics.intervals import ROUNDING, Interval, runs_interval
 from tasks.comparing.entries import Entry, Group
 from tasks.comparison import pairs, row_of
 from tasks.report.beyond import beyond
@@ -41,14 +42,22 @@ def cells(entry: Entry) -> dict[str, Cell]:
         return {row["metric"]: Cell(row["unit"], row["before"], row["after"]) for row in before_after(entry.course)}
     runs = [values(course) for course in entry.courses.values()]
     shared = [name for name in runs[0] if all(name in run for run in runs)]
-    return {name: _over_runs([run[name] for run in runs]) for name in shared}
+    return {name: over_runs(name, [run[name] for run in runs]) for name in shared}
 
 
-def _over_runs(found: Sequence[tuple[str, float, float]]) -> Cell:
+def over_runs(name: str, found: Sequence[tuple[str, float, float]]) -> Cell:
+    """A figure of several runs, (unit, before, after) each: means with Student's intervals."""
     unit = found[0][0]
-    bounds = (-100.0, 100.0) if unit == "%" else None
+    bounds = _bounds(name) if unit == "%" else None
     before, after = (runs_interval(runs, bounds) for runs in ([b for _, b, _ in found], [a for _, _, a in found]))
     return Cell(unit, before, after)
+
+
+def _bounds(name: str) -> tuple[float, float]:
+    """What a figure in percent cannot leave: nearly all are shares."""
+    if "magnitude" in name:
+        return (-100.0, 100.0)
+    return (0.0, inf) if "shift" in name else (0.0, 100.0)
 
 
 def values(course: Course) -> dict[str, tuple[str, float, float]]:
@@ -83,21 +92,32 @@ def columns(tables: Sequence[Mapping[str, Cell]]) -> list[Column]:
     return [column for column in found if column.figure in known]
 
 
-def grounds(group: Group, tables: Mapping[str, Mapping[str, Cell]]) -> list[tuple[str, dict[str, Interval]]]:
-    """(what it is called, figures) of the unedited model: once, unless rows measured it otherwise.
+def grounds(
+    group: Group, tables: Mapping[str, Mapping[str, Cell]], among: Sequence[Column]
+) -> list[tuple[str, dict[str, Interval]]]:
+    """(what it is called, figures) of the unedited model: once, unless rows measured a column otherwise.
 
     The intervals are over cases, since no seed of an order of edits can change the model before all edits.
     """
     found: list[tuple[str, dict[str, Interval]]] = []
     met: list[dict[str, float]] = []
     for entry in group.done:
-        now = {name: cell.before.value for name, cell in tables[entry.label].items()}
-        if any(now.items() <= other.items() or other.items() <= now.items() for other in met):
+        cells = tables[entry.label]
+        now = {column.figure: cells[column.figure].before.value for column in among if column.figure in cells}
+        if any(one_in_the_other(now, other) for other in met):
             continue
         met.append(now)
         name = "before all edits" if not found else f"before {entry.label}"
         found.append((name, {row["metric"]: row["before"] for row in before_after(entry.course)}))
     return found
+
+
+def one_in_the_other(one: Mapping[str, float], other: Mapping[str, float]) -> bool:
+    """Whether what both have is alike, up to the order in which seeds are added up, and one of them has no more."""
+    shared = one.keys() & other.keys()
+    return len(shared) == min(len(one), len(other)) and all(
+        isclose(one[name], other[name], rel_tol=ROUNDING, abs_tol=ROUNDING) for name in shared
+    )
 
 
 def shown_differences(rows: Sequence[Row], among: Sequence[Column]) -> tuple[list[str], dict[str, dict[str, Row]]]:
@@ -130,4 +150,10 @@ def _paired(first: Entry, other: Entry) -> Iterator[Row]:
         shared = [case for case in runs[0] if all(case in run for run in runs)]
         both = [tuple(fmean(run[case][side] for run in runs) for side in (0, 1)) for case in shared]
         if both:
-            yield {**row_of(figure, [(a, b) for a, b in both]), "seeds": len(seeds)}
+            row = row_of(figure, [(a, b) for a, b in both])
+            yield {**row, "difference": without_dust(row["difference"]), "seeds": len(seeds)}
+
+
+def without_dust(found: Interval) -> Interval:
+    """0 for what is left where thirds of seeds cancel out but for their last bits."""
+    return Interval(*(0.0 if bound is not None and abs(bound) < ROUNDING else bound for bound in found))  # type: ignore[arg-type]

@@ -50,8 +50,9 @@ def _part(group: Group) -> Row:
     shown = {
         "title": group.title, "entries": group.entries, "cells": tables,
         "columns": heads, "apart": figures.shown_differences(data["differences"], heads),
-        "grounds": figures.grounds(group, tables),
+        "grounds": figures.grounds(group, tables, heads),
         "seeds": max((len(entry.courses) for entry in group.done), default=0),
+        "alone": [entry.label for entry in group.done if len(entry.courses) == 1],
         "whole": data["table"], "first": group.done[0].label if group.done else "",
     }  # fmt: skip
     return named | shown | _pictures(group, data)

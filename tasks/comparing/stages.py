@@ -22,7 +22,7 @@ def _comparison(work: Work) -> pa.Table:
     return pa.Table.from_pylist(rows, schema=kind("comparison").schema)
 
 
-COMPARISON = Stage("comparison", "comparison", 1, _comparison)
+COMPARISON = Stage("comparison", "comparison", 2, _comparison)
 
 
 def compare(lake: Lake, rows: Sequence[Mapping[str, Any]], parents: Parents) -> ArtifactRef:

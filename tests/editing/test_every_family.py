@@ -41,6 +41,8 @@ def nlls(model: EditableModel, facts: list[Fact]) -> torch.Tensor:
 def test_an_edit_makes_its_targets_likelier(begun: EditableModel, requests: list[EditRequest]) -> None:
     facts = facts_of(begun, requests, ())
     assert all(row.ids[0] == 1 for fact in facts for row in fact.rows)
+    bare = [literal.score(begun.model, fact.rows[0].ids[1:], fact.rows[0].target)[0] for fact in facts]
+    assert not torch.allclose(torch.tensor(bare), nlls(begun, facts).float(), atol=1e-3)  # control: without the BOS
     values = optimise(begun, LAYER, facts, OPTIONS)
     before = nlls(begun, facts)
     still = [replace(v, z=v.z * 0 + at) for v, at in zip(values, unmoved(begun, facts), strict=True)]
@@ -91,9 +93,11 @@ def test_two_prefixes_and_a_suffix_equal_the_whole_row(every: EditableModel) -> 
     cuts = [(3, 9), (1, 2), (0, 5)]
     first = run_prefix(every, Rows.pad([s[:a] for s, (a, _) in zip(sequences, cuts, strict=True)]))
     second = run_prefix(every, Rows.pad([s[a:b] for s, (a, b) in zip(sequences, cuts, strict=True)]), first)
-    found = every.logits(
-        run(every, Rows.pad([s[b:] for s, (_, b) in zip(sequences, cuts, strict=True)]), prefix=second)
-    )
+    rest = Rows.pad([s[b:] for s, (_, b) in zip(sequences, cuts, strict=True)])
+    found = every.logits(run(every, rest, prefix=second))
+    unhidden = replace(second, mask=torch.ones_like(second.mask))
+    seen = every.logits(run(every, rest, prefix=unhidden))
+    assert not torch.allclose(seen[1, 0], found[1, 0], atol=1e-3)  # control: padding that no mask hides
     for row, (sequence, (_, b)) in enumerate(zip(sequences, cuts, strict=True)):
         wanted = every.model(input_ids=torch.tensor([sequence]), use_cache=False).logits[0, b:]
         assert torch.allclose(found[row, : len(wanted)], wanted, atol=1e-9)

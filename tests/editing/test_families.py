@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -28,7 +29,9 @@ def test_every_architecture_is_covered_here() -> None:
 
 
 def test_what_the_down_projection_gives_joins_the_layers_output_as_declared(every: EditableModel) -> None:
-    assert torch.allclose(*_moved(every), atol=1e-9)
+    found, wanted = _moved(every)
+    assert torch.allclose(found, wanted, atol=1e-9)
+    assert not torch.allclose(found.roll(1, 0), wanted, atol=1e-3)  # control: another token's
 
 
 @pytest.mark.parametrize("name", ["gemma2", "gemma3_text"])
@@ -63,6 +66,9 @@ def test_key_times_weight_is_the_modules_output(every: EditableModel) -> None:
     assert W.shape == (32, 64) == (32, every.key_width(1))
     wanted = values[0][0] if bias is None else values[0][0] - bias
     assert torch.allclose(keys[0][0] @ W.T, wanted, atol=1e-10)
+    assert not torch.allclose(keys[0][0] @ every.weight(2).T, wanted, atol=1e-3)  # control: another layer's weight
+    turned = replace(every, family=replace(every.family, transposed=not every.family.transposed))
+    assert turned.weight(1).shape == (64, 32)  # control: declared the other way round
     assert every.model.state_dict()[every.tensor_name(1)].data_ptr() == W.data_ptr()
 
 
@@ -85,6 +91,7 @@ def test_adding_a_change_adds_it_to_the_layers_output(every: EditableModel) -> N
     with capture(module, inputs=False) as after:
         run(every, Rows.pad([IDS]))
     assert torch.allclose(after[0], before[0] + keys[0] @ change.dense().T, atol=1e-9)
+    assert not torch.allclose(after[0], before[0], atol=1e-3)  # control
     original = every.weight(2).clone() - change.dense()
     every.replace(2, original)
     assert torch.allclose(every.weight(2), original)

@@ -192,7 +192,7 @@ def test_a_corpus_too_small_for_the_layer_is_a_warning_with_the_numbers(
 
 def test_a_threshold_that_leaves_no_null_space(world: World, copied: Path) -> None:
     answer = editflow(
-        "run", world.spec, "--lake", copied, "--set", "null_space.rule=absolute", "--set", "null_space.value=0"
+        "run", world.spec, "--lake", copied, "--set", "null_space.rule=absolute", "--set", "null_space.value=1e-30"
     )
     refused(answer, "no eigenvalue under the threshold", "layer 0")
     tiny_world.sound(copied)

@@ -20,6 +20,8 @@ MODELS = {
     "EleutherAI/gpt-j-6b": {"folder": "gpt-j-6b", "depth": 28, "positions": 2048},
     "meta-llama/Meta-Llama-3-8B": {"folder": "llama-3-8b", "depth": 32, "positions": 8192},
 }
+SEARCH = {"gpt2-xl": (0.5, 20), "gpt-j-6b": (0.5, 25), "llama-3-8b": (0.1, 25)}
+"""Learning rate and steps of the published code, model by model."""
 LAYERS = {"gpt2-xl": range(13, 18), "gpt-j-6b": range(3, 9), "llama-3-8b": range(4, 9)}
 
 
@@ -37,6 +39,10 @@ def test_settings_are_the_published_ones_and_the_model_has_the_layers(path: Path
     assert (spec.requests.count, spec.edit.batch_size) == (2000, 100)
     assert (spec.null_space.rule, spec.null_space.value, spec.edit.ridge) == ("absolute", 0.02, 10.0)
     assert (spec.target_values.clamp, spec.target_values.kl, spec.target_values.weight_decay) == (0.75, 0.0625, 0.5)
+    values = spec.target_values
+    assert (values.learning_rate, values.steps, values.stop_at) == (*SEARCH[str(about["folder"])], 0.05)
+    assert (spec.contexts.count, spec.contexts.tokens, values.after_argmax, values.forward) == (5, 10, 0, "model")
+    assert spec.evaluation.texts == (2000 if spec.requests.dataset == "counterfact" else 0)
     check_layers(about, spec.edit.layers, spec.edit.z_layer)
     check_window(about, spec.corpus.window)
     with pytest.raises(InvalidOption, match="out of range"):  # control

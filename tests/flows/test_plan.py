@@ -163,6 +163,12 @@ def test_what_cannot_be_planned_is_one_line(world: World, tmp_path: Path, monkey
     deep = ("--set", "edit.layers=[1,9]", "--set", "edit.z_layer=9")
     refused(editflow("plan", world.spec, *deep, *where), "[9] out of range", "0…3")
     refused(editflow("plan", world.spec, "--set", "corpus.window=1000", *where), "corpus.window = 1000", "256")
+    refused(
+        editflow("plan", world.spec, "--set", "null_space.value=0.001", *where), "of 64 directions", "none to edits"
+    )
+    few = ("--set", "edit.method=memit", "--set", "corpus.tokens=60")
+    refused(editflow("plan", world.spec, *few, *where), "corpus.tokens = 60", "singular", "640 or more", "edit.ridge")
+    assert editflow("plan", world.spec, *few, "--set", "edit.ridge=1", *where).code == 0  # control
     empty = tmp_path / "empty"
     empty.mkdir()
     refused(editflow("plan", world.spec, "--set", f"model.source={empty}", *where), "no config.json")

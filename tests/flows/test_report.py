@@ -212,7 +212,8 @@ def test_a_run_that_failed_has_no_report(world: World, server: str, tmp_path: Pa
         "run", world.spec, "--lake", tmp_path / "lake", "--set", "edit.z_layer=3", "--set", "edit.layers=[9]"
     )
     assert answer.code == 2
-    tiny_world.editflow("run", world.spec, "--lake", tmp_path / "lake", "--set", "null_space.value=0")
+    none = ("--set", "null_space.rule=absolute", "--set", "null_space.value=1e-30")
+    tiny_world.editflow("run", world.spec, "--lake", tmp_path / "lake", *none)
     answer = editflow("report", "last", "--lake", tmp_path / "lake", "--out", tmp_path / "r.html")
     assert answer.code == 2
     assert "is failed and has no results to report" in answer.err

@@ -18,10 +18,10 @@ from tiny_world import DirectPipeline, World, editflow, run_directly
 from flows.edit_model import requested
 from flows.spec import load_spec
 from flows.tuning.budget import Budget
-from flows.tuning.settings import CENTRES, WIDTHS, Setting, proposals, rounds, window
+from flows.tuning.settings import CENTRES, NORMED, PLAIN, Setting, proposals, rounds, window
 from flows.tuning.trial import OWN, Bench
 from flows.tuning.tune import tune
-from flows.tuning.wish import MARK, Wish
+from flows.tuning.wish import MARK, Wish, draft, sized
 from storage.store import Lake
 from tasks.requests import choose, load_requests, probes, unprobed
 from tasks.trials import objective
@@ -260,7 +260,7 @@ def test_probes_have_neighbours_and_more_add_to_the_end(facts: Path) -> None:
 
 @pytest.mark.parametrize("depth", [1, 2, 3, 4, 12, 30, 48])
 def test_windows_lie_in_the_model(depth: int) -> None:
-    for centre, width in itertools.product(CENTRES, WIDTHS):
+    for centre, width in itertools.product(CENTRES, PLAIN.widths):
         layers = window(depth, centre, width)
         assert list(layers) == list(range(layers[0], layers[-1] + 1))
         assert layers[0] >= 0
@@ -287,6 +287,29 @@ def test_the_scan_finds_the_top_of_a_hill_and_never_repeats() -> None:
     assert best.z_layer == best.layers[-1]
     fixed = [turn.name for turn in rounds(30, ("clamp", "layers"))]
     assert not {"clamp", "centre", "width", "shift"} & set(fixed)
+
+
+@pytest.mark.parametrize("model_type", ["gemma2", "llama"])
+def test_behind_a_norm_one_layer_is_edited_at_a_time(facts: Path, model_type: str) -> None:
+    """As deep as Gemma 2 2B, whose layers a window of five would be refused for; the Llama is the control."""
+    wish = Wish("some/model", str(facts), 1.0)
+    spec = sized(wish, draft(wish), {"depth": 26, "key_width": 64, "model_type": model_type})
+    reach = NORMED if model_type == "gemma2" else PLAIN
+    course, tried = proposals(Setting.of(spec), rounds(26, (), reach)), []
+    _, setting = next(course)
+    with pytest.raises(StopIteration):
+        while True:
+            tried.append(setting)
+            _, setting = course.send(0.0)
+    assert all(set(setting.layers) <= set(spec.corpus.layers or ()) for setting in tried)
+    assert all(setting.z_layer == setting.layers[-1] for setting in tried)
+    alone = all(len(setting.layers) == 1 for setting in tried)
+    assert alone is (model_type == "gemma2")
+    assert (max(setting.clamp for setting in tried) >= 2) is alone
+    fixed = replace(wish, settings=("target_values.clamp=0.3",))
+    assert (
+        sized(fixed, draft(fixed), {"depth": 26, "key_width": 64, "model_type": model_type}).target_values.clamp == 0.3
+    )
 
 
 def test_the_objective_is_what_it_says() -> None:

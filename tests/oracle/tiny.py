@@ -32,6 +32,8 @@ from transformers import (
     Qwen2ForCausalLM,
     Qwen3Config,
     Qwen3ForCausalLM,
+    SmolLM3Config,
+    SmolLM3ForCausalLM,
 )
 
 from oracle.wide import widen
@@ -92,6 +94,11 @@ def _like_llama(kind: Any, config: Any, **more: Any) -> SimpleNamespace:
 
 def mistral() -> SimpleNamespace:
     return _like_llama(MistralForCausalLM, MistralConfig, sliding_window=WINDOW)
+
+
+def smollm3() -> SimpleNamespace:
+    """Every other layer without positions."""
+    return _like_llama(SmolLM3ForCausalLM, SmolLM3Config, no_rope_layer_interval=2, pad_token_id=0)
 
 
 def qwen2() -> SimpleNamespace:
@@ -160,6 +167,7 @@ def gpt_neox(*, parallel: bool = True) -> SimpleNamespace:
 
 FAMILIES = {
     "llama": llama,
+    "smollm3": smollm3,
     "mistral": mistral,
     "qwen2": qwen2,
     "qwen3": qwen3,

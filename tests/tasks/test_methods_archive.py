@@ -7,14 +7,21 @@ from pathlib import Path
 
 import pytest
 import tiny_world
+import torch
 from method_runs import SETTINGS, SMALL
 from tiny_world import World
 
+from editing.editors.anchor import reference_norms
+from editing.editors.facts import prepare
+from editing.editors.methods import method
+from editing.editors.target_values import TargetValue
 from flows.spec import load_spec
 from storage.runs import Runs
 from storage.store import Lake
 from tasks.live import LiveModel, links
 from tasks.report.stages import read_page, report
+from tasks.requests import load_requests
+from tasks.solving import Solving
 
 NEEDS: dict[str, set[str]] = {
     "memit": {"second_moment"},
@@ -119,3 +126,23 @@ def test_a_report_is_made_of_every_method(name: str, lake: Path) -> None:
     page = read_page(store, report(store, run).id)
     assert ("This method knows no null space" in page) == ("null_space" not in NEEDS[name])
     assert ("share of the keys" in page) == ("null_space" in NEEDS[name])
+
+
+def test_an_anchor_is_the_unedited_models_hidden_state(plain: Path, world: World) -> None:
+    """Also while the model is in an edited state, whose weights are back afterwards."""
+    store, (base, *_, edited) = Lake.open(plain), chain(plain)
+    live = LiveModel.load(world.model, "float32", "cpu")
+    spec = load_spec(world.spec, ("edit.anchor=true",)).edit
+    facts = [prepare(live.model.tokenizer, fact, (), "{} is a") for fact in load_requests(world.facts)[:3]]
+    asked = [
+        TargetValue(f.request.request_id, torch.ones(32) * n, 1, 1, 0, 0, 0, 0, 1, "loss")
+        for n, f in enumerate(facts, 1)
+    ]
+    unedited = reference_norms(live.at(store, base), facts, spec.z_layer)
+    moved = reference_norms(live.at(store, edited), facts, spec.z_layer)
+    found = Solving(method("alphaedit"), spec.options, {}).values(live, facts, asked, spec.z_layer)
+    norms = torch.stack([value.z for value in found]).double().norm(dim=1)
+    assert torch.allclose(norms, unedited, rtol=1e-5)
+    assert not torch.allclose(norms, moved, rtol=1e-3)  # control
+    assert torch.equal(reference_norms(live.at(store, edited), facts, spec.z_layer), moved)
+    assert Solving(method("alphaedit"), load_spec(world.spec).edit.options, {}).values(live, facts, asked, 2) is asked
