@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Any
 from prefect import flow
 
 from editing.editors.method import ClosedForm
-from editing.errors import NonFinite
+from editing.errors import InvalidRequest, NonFinite
 from editing.requests.record import EditRequest
 from flows.edit_model import batch_of
 from flows.errors import UsageError
@@ -26,15 +27,18 @@ from flows.pipeline import Pipeline
 from flows.publish import on_page, publish_releases
 from flows.recording import record_run, repairing
 from flows.spec import RunSpec, load_served
+from storage.errors import RefConflict
 from storage.runs import RunRecord
 from storage.store import Lake
 from tasks.documents import describe_corpus
 from tasks.live import links
-from tasks.queue import Entry, Queue, pending
+from tasks.queue import Entry, Move, Queue, pending
 from tasks.releases import Candidate, apply_next
 from tasks.terminal import quoted
 
 Row = dict[str, Any]
+LINES = 40
+"""Requests that a notification names."""
 
 
 @dataclass
@@ -55,6 +59,8 @@ class Applying:
             measured = self._measured(edited, facts, [entry.request for entry in held], name)
         except NonFinite as error:
             return self._told(Candidate(before, {}, (f"the edited model is broken: {error}",)), part)
+        except InvalidRequest as error:  # what only the model can tell; left to itself it would stop the queue for good
+            return self._told(Candidate(before, {}, (f"cannot be edited: {error}",)), part)
         return self._told(Candidate(edited, measured, breaches(self.spec.gates, measured)), part)
 
     def check(self, released: str | None, name: str) -> None:
@@ -167,11 +173,12 @@ def apply_pending(spec: RunSpec, pipe: Pipeline, batches: int | None = None) -> 
         applying.check(before.state, queue.name)
     done, known = 0, len(first)
     while batches is None or done < batches:
-        if apply_next(queue, spec.edit.batch_size, applying.judge, pipe.record.run_id) is None:
-            break
-        done += 1
+        more = apply_next(queue, spec.edit.batch_size, applying.judge, pipe.record.run_id)
         pipe.flush()
         known = _told_of(queue, spec, pipe.record, known)
+        if more is None:
+            break
+        done += 1
     standing = queue.standing()
     settled = [asdict(move) | {"release": n} for n, move in queue.moves()[len(first) :] if move.move == "settle"]
     return {
@@ -181,14 +188,28 @@ def apply_pending(spec: RunSpec, pipe: Pipeline, batches: int | None = None) -> 
 
 
 def _told_of(queue: Queue, spec: RunSpec, record: RunRecord, known: int) -> int:
-    """Show and send what this run settled behind the `known` first moves; how many there are now."""
+    """Show what was settled behind the `known` first moves, and send what is new to those who are told of it."""
     moves = queue.moves()
-    on_page(lambda: publish_releases(record, spec.gates, moves), "the run's page in Prefect lacks its releases")
-    mine = [(version, move) for version, move in moves[known:] if move.run == record.run_id]
-    if lines := held_back(mine, queue.entries()):
-        many = "1 request" if len(lines) == 1 else f"{len(lines)} requests"
-        tell(f"EditFlow: a gate held back {many} from release {queue.name}", "\n".join(lines))
+    if len(moves) > known:
+        on_page(lambda: publish_releases(record, spec.gates, moves), "the run's page in Prefect lacks its releases")
+    _notify(queue, moves)
     return len(moves)
+
+
+def _notify(queue: Queue, moves: Sequence[tuple[int, Move]]) -> None:
+    """Send what gates held back and nobody was told of: also what another run settled, which may have been killed.
+
+    Noted only once it is sent, so that nothing goes untold; killed between the two, it is sent again.
+    """
+    before, version = queue.notices.get(queue.name) or (0, 0)
+    lines = held_back([(number, move) for number, move in moves if number > before], queue.entries())
+    if not lines or not addresses():
+        return
+    many = "1 request" if len(lines) == 1 else f"{len(lines)} requests"
+    more = [f"and {len(lines) - LINES} more: `editflow queue {queue.name}`"] if len(lines) > LINES else []
+    tell(f"EditFlow: a gate held back {many} from release {queue.name}", "\n".join([*lines[:LINES], *more]))
+    with suppress(RefConflict):  # another run has told of the same
+        queue.notices.set(queue.name, moves[-1][0], version)
 
 
 @flow(name="apply-edits", flow_run_name="{spec}", validate_parameters=False, on_running=[claim])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from typing import TYPE_CHECKING
 
@@ -20,11 +21,9 @@ ADDRESSES = "EDITFLOW_NOTIFY"
 
 def addresses() -> list[str]:
     """The addresses that are set, as Apprise knows them. Raises UsageError for one that leads nowhere."""
-    import apprise
-
     found = []
     for place, given in enumerate(os.environ.get(ADDRESSES, "").split(), 1):
-        known = next((url for url in (given, _hook(given)) if apprise.Apprise.instantiate(url)), None)
+        known = next((url for url in (given, _hook(given)) if _known(url)), None)
         if known is None:  # the address itself is not repeated: it may hold a password
             raise UsageError(
                 f"{ADDRESSES}: address {place} is none that Apprise knows: write https://… for a webhook, or see "
@@ -61,6 +60,18 @@ def _to(url: str) -> apprise.Apprise:
     found = apprise.Apprise()
     found.add(url)
     return found
+
+
+def _known(url: str) -> bool:
+    """Whether it leads anywhere; of one that does not, Apprise would log an error even where another spelling does."""
+    import apprise
+
+    log = logging.getLogger("apprise")
+    before, log.disabled = log.disabled, True
+    try:
+        return apprise.Apprise.instantiate(url) is not None
+    finally:
+        log.disabled = before
 
 
 def _hook(given: str) -> str:

@@ -188,21 +188,24 @@ class EvaluationSection(Section):
         return self.checkpoint_every > 0 and batch % self.checkpoint_every == 0
 
 
-Share = Annotated[float, Field(ge=0, le=100)]
+# Number first, and no other kind of it: to Python 0 is false, and the strictest gate would stand open.
+Share = Annotated[float, Field(ge=0, le=100, strict=True)]
+Times = Annotated[float, Field(ge=0, strict=True)]
+ByKind = Field(union_mode="left_to_right")
 
 
 class GatesSection(Section):
     """What an edited model must hold to become the release (`editflow apply`); a gate set to false is not asked."""
 
-    efficacy: Share | Literal[False] = 90.0
+    efficacy: Annotated[Share | Literal[False], ByKind] = 90.0
     """Least percent of the batch's own facts that win: the success of efficacy, or its accuracy without old answers."""
-    retention: Share | Literal[False] = 90.0
+    retention: Annotated[Share | Literal[False], ByKind] = 90.0
     """The same of facts that were applied before and are still wanted."""
-    neighbourhood: Share | Literal[False] = 10.0
+    neighbourhood: Annotated[Share | Literal[False], ByKind] = 10.0
     """Most points by which the neighbourhood success of these facts may lie below the unedited model's."""
-    perplexity: Annotated[float, Field(gt=0)] | Literal[False] = 1.15
+    perplexity: Annotated[Times | Literal[False], ByKind] = 1.15
     """Most times the unedited model's perplexity on held-out documents."""
-    ability: Share | Literal[False] = 10.0
+    ability: Annotated[Share | Literal[False], ByKind] = 10.0
     """Most points of accuracy that any set of `[ability]` may lose against the unedited model."""
     facts: Count = 200
     """Of how many facts applied before retention is measured, at most; which ones hangs on their names alone."""

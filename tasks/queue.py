@@ -1,9 +1,10 @@
-"""A queue of edit requests and the releases they led to: two logs in the lake, from which all else is worked out.
+"""A queue of edit requests and the releases they led to: logs in the lake, from which all else is worked out.
 
     <lake>/queues/<name>/      one value a submission: its requests, in order
     <lake>/releases/<name>/    one value a move: a batch begun, requests settled (released or rejected), a rollback
+    <lake>/notices/<name>/     one value a message: up to which move people were told of what gates held back
 
-Both are moving names (storage/refs.py), so of all who would make the same move exactly one does, and a request is
+All are moving names (storage/refs.py), so of all who would make the same move exactly one does, and a request is
 settled once, whoever works on it and however often they are killed. Nothing is ever changed in place.
 """
 
@@ -12,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -21,6 +22,7 @@ from storage.errors import DamagedRecord
 from storage.files import Files
 from storage.refs import Refs
 
+Shape = TypeVar("Shape")
 Status = Literal["pending", "applied", "rejected", "superseded", "withdrawn"]
 
 
@@ -118,7 +120,7 @@ class Queue:
     def moves(self) -> list[tuple[int, Move]]:
         """(version, move) of the releases' log, the oldest first; raises DamagedRecord."""
         return [
-            (version, self._read(Move, value, self._moves, version))
+            (version, self._read(_MOVE, value, self._moves, version))
             for version, value in self._moves.history(self.name)
         ]
 
@@ -136,6 +138,11 @@ class Queue:
         return self._moves.set(self.name, value, expect)
 
     @property
+    def notices(self) -> Refs:
+        """Up to which version of the releases' log people were told of what gates held back."""
+        return Refs(self.files, "notices")
+
+    @property
     def _submissions(self) -> Refs:
         return Refs(self.files, "queues")
 
@@ -144,15 +151,15 @@ class Queue:
         return Refs(self.files, "releases")
 
     def _entries(self, number: int, value: Any) -> Iterator[Entry]:
-        submission = self._read(_Submission, value, self._submissions, number)
+        submission = self._read(_SUBMISSION, value, self._submissions, number)
         for place, request in enumerate(submission.requests, 1):
             # Two submissions may call their requests alike; in the queue each has an id of its own.
             unique = replace(request, request_id=f"{request.request_id}@{number}")
             yield Entry((number, place), unique, submission.at)
 
-    def _read(self, kind: type[Any], value: Any, log: Refs, version: int) -> Any:
+    def _read(self, kind: TypeAdapter[Shape], value: Any, log: Refs, version: int) -> Shape:
         try:
-            return TypeAdapter(kind).validate_python(value)
+            return kind.validate_python(value)
         except ValidationError as error:
             path = self.files.path(f"{log.folder}/{self.name}/{version:08d}.json")
             raise DamagedRecord(path, "restore it from a copy of the lake") from error
@@ -162,6 +169,10 @@ class Queue:
 class _Submission:
     at: str
     requests: tuple[EditRequest, ...]
+
+
+_MOVE, _SUBMISSION = TypeAdapter(Move), TypeAdapter(_Submission)
+"""Made once: making one takes a thousand times as long as reading a record with it."""
 
 
 def standings(moves: Iterable[tuple[int, Move]]) -> Iterator[tuple[Move | None, Standing]]:

@@ -25,9 +25,9 @@ def served(world: World, folder: Path, gates: str = OPEN, batch_size: int = 2) -
     return spec
 
 
-def apply_directly(spec: Path, lake: Path) -> RunRecord:
+def apply_directly(spec: Path, lake: Path, *settings: str) -> RunRecord:
     """What waits, applied; the record of the run, which is in no index."""
-    checked, store = load_served(spec), Lake.open(lake)
+    checked, store = load_served(spec, settings), Lake.open(lake)
     runs = Runs(store.files)
     record = runs.start(checked.name, checked.model_dump(mode="json"))
     pipe = tiny_world.DirectPipeline(store, record, checked.model.device, lambda _use, _ref: None)

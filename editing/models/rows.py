@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 from transformers import DynamicCache
 
+from editing.errors import InvalidRequest
 from editing.models.editable import EditableModel
 
 KeyValues = list[tuple[Tensor, Tensor]]
@@ -127,11 +128,13 @@ def run(
     """Final hidden states (B, T, d) of the rows after the last layer run and the final norm.
 
     `entering` = (layer, hidden (B, T, d)) starts at that layer with that input; `last` leaves out the layers above it.
-    Uses the model's own forward throughout, so masks, positions and norms are the architecture's.
+    Uses the model's own forward throughout, so masks, positions and norms are the architecture's. Raises InvalidRequest
+    for a row that is longer than the model has positions.
     """
     first, hidden = entering if entering is not None else (0, None)
     prefix = prefix or Prefix.empty(rows.ids.shape[0], rows.ids.device)
     cache = cache if cache is not None else prefix.cache()
+    _check_room(model, prefix, rows)
     position_ids = prefix.mask.sum(1, keepdim=True) + torch.arange(rows.ids.shape[1], device=rows.ids.device)
     # Only real tokens need a true position; a padded slot may not run past a table of learned positions.
     position_ids = position_ids * rows.mask
@@ -144,6 +147,15 @@ def run(
             use_cache=cache is not None,
         )
     return output.last_hidden_state  # type: ignore[no-any-return]
+
+
+def _check_room(model: EditableModel, prefix: Prefix, rows: Rows) -> None:
+    limit = getattr(model.model.config, "max_position_embeddings", None)
+    if limit is None or prefix.mask.shape[1] + rows.ids.shape[1] <= limit:  # padded: an upper bound that costs nothing
+        return
+    longest = int((prefix.mask.sum(1) + rows.lengths).max())
+    if longest > limit:
+        raise InvalidRequest("a prompt", f"it takes {longest} tokens, the model has {limit} positions", "shorten it")
 
 
 def run_prefix(model: EditableModel, rows: Rows, on: Prefix | None = None) -> Prefix:

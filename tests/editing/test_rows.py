@@ -6,6 +6,7 @@ import pytest
 import torch
 from oracle.rows import layer_output, row_logits
 
+from editing.errors import InvalidRequest
 from editing.models.editable import EditableModel
 from editing.models.rows import Prefix, Rows, capture, run, run_prefix
 
@@ -57,3 +58,20 @@ def test_selecting_and_repeating_prefixes(every: EditableModel) -> None:
     chosen = Rows(suffix.ids[rows], suffix.mask[rows])
     whole, part = run(every, suffix, prefix=prefix), run(every, chosen, prefix=prefix.select(rows))
     assert torch.allclose(part, whole[rows], atol=1e-9)
+
+
+def test_a_row_longer_than_the_model_has_positions_is_refused(every: EditableModel) -> None:
+    """Split or whole; a padded width alone is no length."""
+    prefix, suffix = split(every)
+    config, longest = every.model.config, max(map(len, SEQUENCES))
+    before = config.max_position_embeddings
+    try:
+        config.max_position_embeddings = longest
+        run(every, suffix, prefix=prefix)  # the control; padded, prefix and suffix are wider than that
+        assert prefix.mask.shape[1] + suffix.ids.shape[1] > longest
+        config.max_position_embeddings = longest - 1
+        for on, rows in ((prefix, suffix), (None, Rows.pad(SEQUENCES))):
+            with pytest.raises(InvalidRequest, match="it takes 6 tokens, the model has 5 positions; shorten it"):
+                run(every, rows, prefix=on)
+    finally:
+        config.max_position_embeddings = before

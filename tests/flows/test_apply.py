@@ -3,35 +3,33 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
 import tiny_world
+from judged import fact
+from tiny_queue import OPEN, apply_directly, served
 from tiny_world import World, editflow
 
 from flows import notify
+from flows.apply import LINES
 from flows.edit_model import requested
 from flows.gates import breaches
 from flows.sections import GatesSection
 from flows.spec import load_spec
 from storage.store import Lake
-from tasks.queue import Queue
+from tasks.queue import Move, Queue, now
 
-LOOSE = "[gates]\nefficacy = false\nretention = false\nneighbourhood = false\nperplexity = 1e9\n"
+LOOSE = "[gates]\nefficacy = 0\nretention = 0\nneighbourhood = 100\nperplexity = 1e9\n"
+"""Gates that measure all and stop nothing."""
 STRICT = "[gates]\nefficacy = 1\nretention = false\nneighbourhood = false\nperplexity = false\n"
-
-
-def served(world: World, folder: Path, gates: str) -> Path:
-    """The tiny spec, taking its requests from the queue `current`."""
-    text = world.spec.read_text().replace('source = "facts.jsonl"\ncount = 6', 'source = "queue:current"')
-    spec = folder / "serve.toml"
-    spec.write_text(text.replace('name = "tiny"', 'name = "serve"') + gates)
-    return spec
 
 
 def apply(spec: Path, lake: Path, *more: object) -> dict[str, Any]:
@@ -75,9 +73,10 @@ def test_releases_are_told_apart(loose) -> None:
         found = editflow("diff", f"current{one}", f"current{other}", "--lake", loose[0], "--json").json
         assert [row["what"] for row in found["facts"]] == [what] * number
     assert [row["metric"] for row in found["metrics"]] == []  # nothing was measured of the model as it came
-    (row,) = editflow("diff", "current@2", "current", "--lake", loose[0], "--json").json["metrics"]
-    assert row["metric"] == "gate perplexity"
-    assert row["difference"]["value"] == pytest.approx(row["other"]["value"] - row["one"]["value"])
+    metrics = editflow("diff", "current@2", "current", "--lake", loose[0], "--json").json["metrics"]
+    assert [row["metric"] for row in metrics] == ["gate efficacy", "gate neighbourhood", "gate perplexity"]
+    for row in metrics:
+        assert row["difference"]["value"] == pytest.approx(row["other"]["value"] - row["one"]["value"])
     answer = editflow("diff", "current@3", "current", "--lake", loose[0])
     assert (answer.code, "current has no release '3'" in answer.err) == (2, True)
 
@@ -119,11 +118,26 @@ def test_the_release_answers_under_its_name(loose) -> None:
     assert "release current: " in editflow("show", record["run_id"], "--lake", lake).out
 
 
-def test_what_breaks_a_gate_is_not_released_and_is_told_why(world: World, server: str, tmp_path: Path) -> None:
+def test_what_gates_measure_is_what_anyone_measures(loose) -> None:
+    """Against SQL over the lake's evaluations: of the batch's facts, and of those held from the batch before."""
+    lake, record = loose
+    ids = {entry.id: entry.request.request_id for entry in Queue(Lake.open(lake).files, "current").entries()}
+    first, second = record["summary"]["settled"]
+    gates = {"efficacy", "neighbourhood", "perplexity"}
+    assert (set(first["measures"]), set(second["measures"])) == (gates, {*gates, "retention"})  # the first held nothing
+    for move, gate, of in ((first, "efficacy", first), (second, "efficacy", second), (second, "retention", first)):
+        named = ", ".join(f"'{ids[entry]}'" for entry in of["entries"])
+        sql = f"""SELECT 100 * avg(success) AS success FROM evaluations
+                  WHERE state = '{move["state"]}' AND metric = 'efficacy' AND request IN ({named})"""  # noqa: S608
+        (row,) = editflow("query", sql, "--lake", lake, "--json").json
+        assert move["measures"][gate] == pytest.approx(row["success"], abs=0.01)
+
+
+def test_what_breaks_a_gate_is_not_released_and_is_told_why(world: World, tmp_path: Path) -> None:
     lake = tmp_path / "lake"
     editflow("submit", tiny_world.write_lines(tmp_path / "f.jsonl", tiny_world.records(3)), "--lake", lake)
-    spec = served(world, tmp_path, STRICT)
-    summary = apply(spec, lake, "--set", "target_values.clamp=1e-9", "--set", "edit.batch_size=3")["summary"]
+    spec = served(world, tmp_path, STRICT, batch_size=3)
+    summary = apply_directly(spec, lake, "target_values.clamp=1e-9").summary
     rejected = [move for move in summary["settled"] if move["status"] == "rejected"]
     assert rejected
     for move in rejected:
@@ -132,6 +146,21 @@ def test_what_breaks_a_gate_is_not_released_and_is_told_why(world: World, server
     shown = {row["entry"]: row for row in editflow("queue", "--lake", lake, "--json").json}
     assert {shown[move["entries"][0]]["status"] for move in rejected} == {"rejected"}
     assert all("efficacy" in shown[move["entries"][0]]["reason"] for move in rejected)
+
+
+def test_what_only_the_model_finds_wrong_stops_no_queue(world: World, tmp_path: Path) -> None:
+    """A prompt that is longer than the model has positions: no file says so."""
+    lake, spec = tmp_path / "lake", served(world, tmp_path, OPEN, batch_size=4)
+    editflow("submit", tiny_world.write_lines(tmp_path / "f.jsonl", tiny_world.records(2)), "--lake", lake)
+    editflow("submit", "--subject", "Anna", "--prompt", "{}" + " is" * 300, "--target", "red", "--lake", lake)
+    settled = apply_directly(spec, lake).summary["settled"]
+    assert {entry: move["status"] for move in settled for entry in move["entries"]} == {
+        "1.1": "applied", "1.2": "applied", "2.1": "rejected"
+    }  # fmt: skip
+    (reason,) = settled[-1]["reasons"]
+    assert re.fullmatch(
+        "cannot be edited: a prompt: it takes 3.. tokens, the model has 256 positions; shorten it", reason
+    )
 
 
 def test_gates_by_hand() -> None:
@@ -152,6 +181,15 @@ def test_gates_by_hand() -> None:
         assert breaches(gates, {other: value for other, value in good.items() if other != name}) == ()
 
 
+def test_a_limit_of_nought_is_asked() -> None:
+    """To Python 0 is false, and the strictest gate would stand open."""
+    for nought in (0, 0.0):
+        gates = GatesSection(neighbourhood=nought, ability=nought, perplexity=nought)
+        assert len(breaches(gates, {"neighbourhood": 0.1, "ability": 0.1, "perplexity": 1.0})) == 3
+        assert breaches(gates, {"neighbourhood": 0.0, "ability": -1.0}) == ()
+    assert breaches(GatesSection(neighbourhood=False), {"neighbourhood": 99.0}) == ()  # control
+
+
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
@@ -160,6 +198,7 @@ def test_gates_by_hand() -> None:
         (["seeds=[1]"], "seeds says nothing of a queue"),
         (["gates.efficacy=101"], "gates.efficacy"),
         (["gates.efficacity=1"], "did you mean 'efficacy'"),
+        (["gates.efficacy=true"], "gates.efficacy: Input should be a valid number (got True)"),
         (["requests.source=queue:A B"], "use 1 to 64 of a-z"),
         (["edit.layers=[0, 9]", "edit.z_layer=9"], "out of range"),
     ],
@@ -222,7 +261,9 @@ def hook(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     found.server_close()
 
 
-def test_a_webhook_hears_of_what_a_gate_held_back(world: World, server: str, tmp_path: Path, hook: Any) -> None:
+def test_a_webhook_hears_of_what_a_gate_held_back(
+    world: World, server: str, tmp_path: Path, hook: Any, caplog: pytest.LogCaptureFixture
+) -> None:
     lake = tmp_path / "lake"
     editflow("submit", tiny_world.write_lines(tmp_path / "f.jsonl", tiny_world.records(2)), "--lake", lake)
     apply(served(world, tmp_path, LOOSE), lake, "--batches", 1)
@@ -232,7 +273,8 @@ def test_a_webhook_hears_of_what_a_gate_held_back(world: World, server: str, tmp
     loose = ("--set", "target_values.clamp=1e-9", "--set", "edit.batch_size=2")
     settled = apply(spec, lake, *loose)["summary"]["settled"]
     rejected = [move["entries"][0] for move in settled if move["status"] == "rejected"]
-    told = hook.taken[0]
+    (told,) = hook.taken
+    assert "Unparseable" not in caplog.text
     assert "release current" in told["title"]
     lines = told["message"].splitlines()
     assert [line.partition(":")[0] for line in lines] == rejected != []
@@ -248,6 +290,29 @@ def test_a_webhook_hears_of_what_a_gate_held_back(world: World, server: str, tmp
     table = json.loads(latest["serve-releases"].data)
     assert [row["status"] for row in table][-len(rejected) :] == ["rejected"] * len(rejected)
     assert "data:image/svg+xml;base64," in latest["serve-gates"].data
+
+
+def test_what_a_killed_run_did_not_tell_is_told_by_the_next_once(
+    world: World, server: str, tmp_path: Path, hook: Any
+) -> None:
+    """Rejected requests of a run that is gone: by whoever comes next, without addresses by nobody, and once."""
+    lake, spec = tmp_path / "lake", served(world, tmp_path, OPEN)
+    queue = Queue(Lake.open(lake).files, "current")
+    queue.submit([replace(fact(f"s{n}"), target_true="") for n in range(LINES + 2)])
+    ids = tuple(entry.id for entry in queue.entries())
+    queue.move(Move("begin", now(), ids, run="gone"), 0)
+    queue.move(Move("settle", now(), ids, status="rejected", reasons=("efficacy: 0%",), run="gone"), 1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv(notify.ADDRESSES)
+        apply(spec, lake)
+    assert hook.taken == []
+    apply(spec, lake)
+    apply(spec, lake)
+    (told,) = hook.taken
+    assert f"held back {LINES + 2} requests" in told["title"]
+    *lines, more = told["message"].splitlines()
+    assert [line.partition(":")[0] for line in lines] == list(ids[:LINES])
+    assert more == "and 2 more: `editflow queue current`"
 
 
 def test_a_webhook_that_does_not_answer_fails_no_run(

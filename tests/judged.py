@@ -1,0 +1,27 @@
+"""Requests and a judge without a model, for queues whose transitions are what is tested."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from editing.requests.record import EditRequest
+from tasks.queue import Entry, Queue
+from tasks.releases import Candidate
+
+
+def fact(subject: str, target: str = "red") -> EditRequest:
+    """A request; one whose target is `bad` breaks a gate."""
+    return EditRequest(subject, "{} is", subject, target, "blue")
+
+
+def judge(state: str | None, part: Sequence[Entry], held: Sequence[Entry]) -> Candidate:
+    """A state is the text of what was applied; a part with a bad fact is not let through."""
+    del held
+    name = f"{state or 'base'}+{','.join(entry.request.subject + entry.request.target_new for entry in part)}"
+    bad = any(entry.request.target_new == "bad" for entry in part)
+    return Candidate(name, {"efficacy": 100.0 * (not bad)}, ("efficacy 0 is under 90",) if bad else ())
+
+
+def course(queue: Queue) -> list[list[object]]:
+    """What moved, without times and runs."""
+    return [[move.move, list(move.entries), move.status, move.state] for _, move in queue.moves()]
