@@ -14,6 +14,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +22,7 @@ import psutil  # type: ignore[import-untyped]
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.exceptions import PrefectHTTPStatusError
 
+from flows.deployments import check
 from flows.errors import UsageError
 from flows.owners import close_dead
 from flows.server import QUIET
@@ -61,12 +63,14 @@ class Services:
         return int(self._known("server").get("port", 0))
 
     def stop(self, name: str, patience: float = 30) -> bool:
-        """End the process if it is there, at last by force; whether it was."""
+        """End the process if it is there, with all that it started, at last by force; whether it was."""
         if (process := self.running(name)) is not None:
+            under = process.children(recursive=True)
             process.terminate()
-            _, left = psutil.wait_procs([process], timeout=patience)
+            _, left = psutil.wait_procs([process, *under], timeout=patience)
             for one in left:
-                one.kill()
+                with suppress(psutil.NoSuchProcess):
+                    one.kill()
         self._file(name).unlink(missing_ok=True)
         return process is not None
 
@@ -107,6 +111,7 @@ def up(home: Path, port: int, deployments: Path) -> Services:
     """Server, work pool, deployments and worker, those that are not there yet; raises UsageError with one line."""
     if not deployments.is_file():
         raise UsageError(f"no {deployments}: say it in the repository's folder, or give the file with --file")
+    check(deployments)
     home.mkdir(parents=True, exist_ok=True)
     services, root = Services(home.resolve()), deployments.resolve().parent
     environment = services.environment(port, root)

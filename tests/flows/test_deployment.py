@@ -24,6 +24,7 @@ from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.filters import DeploymentFilter, DeploymentFilterName
 from prefect.client.schemas.objects import FlowRun
 from prefect.client.schemas.schedules import IntervalSchedule
+from refusals import refused
 from tiny_queue import apply_directly, served
 from tiny_world import World, editflow
 
@@ -68,16 +69,20 @@ class Deployed:
     def services(self) -> Services:
         return Services(self.home)
 
-    def editflow(self, *words: object) -> subprocess.CompletedProcess[str]:
-        """A command in a process of its own, as people type it."""
-        command = [sys.executable, "-c", "from flows.cli import main; main()", *map(str, words), "--home", self.home]
+    def up(self, file: Path | None = None) -> subprocess.CompletedProcess[str]:
+        """`editflow up` in a process of its own, as people type it: server and worker have its environment."""
+        words = ["up", "--port", str(self.port), "--file", file or self.file, "--home", self.home]
+        command = [sys.executable, "-c", "from flows.cli import main; main()", *words]
         # Commands in this process have set Prefect's environment for themselves.
         inherited = {key: value for key, value in os.environ.items() if not key.startswith("PREFECT_")}
         environment = {**inherited, **BRISK}
         return subprocess.run(command, capture_output=True, text=True, check=False, env=environment, timeout=300)
 
-    def up(self) -> subprocess.CompletedProcess[str]:
-        return self.editflow("up", "--port", self.port, "--file", self.file)
+    def down(self) -> str:
+        """What `editflow down` says, in this process."""
+        answer = editflow("down", "--home", self.home)
+        assert answer.code == 0
+        return answer.err
 
     def runs(self, deployment: str) -> list[FlowRun]:
         """Its flow runs, the earliest first."""
@@ -109,6 +114,9 @@ class Deployed:
 def deployed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployed]:
     folder = tmp_path_factory.mktemp("deployed")
     file = yaml.safe_load((ROOT / "prefect.yaml").read_text())
+    for one in file["deployments"]:  # the folder of the file has no specs
+        if "spec" in one.get("parameters", {}):
+            one["parameters"]["spec"] = str(ROOT / one["parameters"]["spec"])
     soon = next(one for one in file["deployments"] if one["name"] == "apply")
     file["deployments"].append({**soon, "name": "soon", "schedules": []})
     (folder / "prefect.yaml").write_text(yaml.safe_dump(file))
@@ -121,23 +129,30 @@ def deployed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployed]:
         assert f"http://127.0.0.1:{found.port}" in answer.stdout
         yield found
     finally:
-        found.editflow("down")
+        found.down()
+
+
+def one_deployment(folder: Path) -> Path:
+    """The deployment that needs least to be read, for when the others are registered already."""
+    file = yaml.safe_load((ROOT / "prefect.yaml").read_text())
+    kept = [one for one in file["deployments"] if one["name"] == "clean"]
+    (folder / "prefect.yaml").write_text(yaml.safe_dump({**file, "deployments": kept}))
+    return folder / "prefect.yaml"
 
 
 def test_the_scheduler_schedules(deployed: Deployed) -> None:
     """Some versions of SQLAlchemy leave it at none, and only the server's log says so."""
-    for name in ("prepare", "apply", "evaluate"):
+    for name in ("prepare", "apply", "evaluate", "reproduce", "clean"):
         until(lambda name=name: "Scheduled" in deployed.states(name), f"a scheduled run of {name}", 60)
     assert deployed.states("demo") == []  # control: it has no schedule
 
 
 def test_a_taken_port_gets_one_line(deployed: Deployed, tmp_path: Path) -> None:
     other = Deployed(tmp_path / "other", deployed.file, deployed.port)
-    answer = other.up()
-    assert (answer.returncode, answer.stderr.count("error:")) == (2, 1)
-    assert f"port {deployed.port} is taken" in answer.stderr.splitlines()[-1]
+    answer = editflow("up", "--port", other.port, "--file", other.file, "--home", other.home)
+    refused(answer, f"port {deployed.port} is taken")
     assert not list(other.home.glob("*.json"))
-    assert "nothing of `editflow up`" in other.editflow("down").stderr
+    assert "nothing of `editflow up`" in other.down()
     assert deployed.services.running("server") is not None
 
 
@@ -158,7 +173,7 @@ def test_a_killed_worker_and_run_lose_nothing(deployed: Deployed, world: World, 
         standing = Queue(store.files, "current").standing()
         assert standing.open and not standing.outcomes, "the batch was settled before it could be killed"
         (killed,) = [run for run in deployed.runs("soon") if run.state_name == "Running"]
-        assert deployed.up().returncode == 0
+        assert deployed.up(one_deployment(tmp_path)).returncode == 0
         assert deployed.services.running("server") == server
         assert deployed.services.running("worker") != worker
         after = until(lambda: not Queue(store.files, "current").standing().open, "the end of the batch")
@@ -251,3 +266,15 @@ def test_a_release_of_the_default_model_by_schedule(deployed: Deployed, tmp_path
         assert said in told["edited"]
         assert said not in told["base"]
     assert deployed.states("soon").count("Completed") >= 2
+
+
+def test_down_ends_both_and_nothing_else(deployed: Deployed) -> None:
+    """Said twice, it has nothing left to end; of the others on this machine none is touched."""
+    ours = [deployed.services.running(name) for name in ("server", "worker")]
+    with subprocess.Popen([sys.executable, "-m", "http.server", "0"], stderr=subprocess.DEVNULL) as bystander:
+        assert "ended: worker, server" in deployed.down()
+        assert "nothing of `editflow up` was running" in deployed.down()
+        assert bystander.poll() is None
+        bystander.kill()
+    assert not any(one is not None and one.is_running() for one in ours)
+    assert not list(deployed.home.glob("server.json")) + list(deployed.home.glob("worker.json"))

@@ -1,0 +1,67 @@
+"""What `editflow down` ends: the processes that `up` began, with what those began, and nothing else."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from flows.services import Services
+
+STUBBORN = """
+import signal, subprocess, sys, time
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"], start_new_session=True)
+print(child.pid, flush=True)
+time.sleep(600)
+"""
+
+
+@pytest.fixture
+def stubborn() -> Iterator[tuple[psutil.Process, psutil.Process]]:
+    """A process that takes no word, with one that it began; what is left of them ends with the test."""
+    with subprocess.Popen([sys.executable, "-c", STUBBORN], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        both = psutil.Process(process.pid), psutil.Process(int(process.stdout.readline()))
+        yield both
+        for one in both:
+            if one.is_running():
+                one.kill()
+
+
+def known(home: Path, process: psutil.Process, earlier: float = 0) -> Services:
+    """As if `up` had begun the process, or one of its number so many seconds before it."""
+    about = {"pid": process.pid, "started": process.create_time() - earlier, "port": 4200}
+    (home / "worker.json").write_text(json.dumps(about))
+    return Services(home)
+
+
+def test_a_process_that_takes_no_word_ends_with_all_that_it_began(stubborn, tmp_path: Path) -> None:
+    process, child = stubborn
+    services = known(tmp_path, process)
+    assert services.running("worker") == process
+    assert services.stop("worker", patience=0.5)
+    psutil.wait_procs([child], timeout=10)
+    assert not any(one.is_running() and one.status() != psutil.STATUS_ZOMBIE for one in stubborn)
+    assert services.running("worker") is None
+    assert not services.stop("worker")
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"pid": "x"}', '{"pid": 1}'])
+def test_a_process_file_that_says_nothing_is_of_no_process(tmp_path: Path, text: str) -> None:
+    (tmp_path / "worker.json").write_text(text)
+    assert Services(tmp_path).running("worker") is None
+    assert not Services(tmp_path).stop("worker")
+
+
+def test_another_process_of_that_number_is_left_alone(stubborn, tmp_path: Path) -> None:
+    process, _ = stubborn
+    services = known(tmp_path, process, earlier=3600)
+    assert services.running("worker") is None
+    assert not services.stop("worker", patience=0.5)
+    assert process.is_running()
