@@ -101,9 +101,10 @@ _declare("state", "one link of the list of edited models: the resulting weight d
          weight_norm=_F64)  # fmt: skip
 _declare("evaluation", "per prompt: mean NLL of the answer that the edit is to bring and of the one that must stay "
          "(null: none), success (null without both), accuracy, the wanted answer's tokens and how many are the argmax, "
-         "whether another request edits what is asked, share of tokens by the published count (null: not asked for)",
-         request=_TEXT, metric=_TEXT, prompt_index=_I32, prompt=_TEXT, nll_new=_F64, nll_true=_F64,
-         success=_F64, accuracy=_F64, tokens=_I32, hits=_I32, edited=pa.bool_(), published=_F64)  # fmt: skip
+         "whether another request edits what is asked, share of tokens by the published count (null: not asked for), "
+         "the token that is the argmax in place of each of the wanted answer's",
+         request=_TEXT, metric=_TEXT, prompt_index=_I32, prompt=_TEXT, nll_new=_F64, nll_true=_F64, success=_F64,
+         accuracy=_F64, tokens=_I32, hits=_I32, edited=pa.bool_(), published=_F64, said=pa.list_(_I32))  # fmt: skip
 _declare("perplexity", "per held-out document: tokens and their summed negative log-likelihood in nats",
          document=_TEXT, tokens=_I64, nll=_F64)  # fmt: skip
 _declare("generations", "what a model wrote after prompts: text is the continuation alone",

@@ -75,5 +75,5 @@ def read_perplexity(lake: Lake, artifact: str) -> float:
     return perplexity((row["tokens"], row["nll"]) for row in rows)
 
 
-EVALUATION = Stage("evaluation", "evaluation", 3, _evaluation)
+EVALUATION = Stage("evaluation", "evaluation", 4, _evaluation)
 PERPLEXITY = Stage("perplexity", "perplexity", 2, _perplexity)

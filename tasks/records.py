@@ -18,7 +18,6 @@ import ijson
 from editing.errors import first_line
 from tasks.errors import BadRecord
 from tasks.sources import at_hand, opened
-from tasks.tables import from_hub, from_parquet
 
 Located = tuple[str, Any]
 
@@ -38,6 +37,8 @@ def read_records(source: str, split: str = "train") -> Iterator[Located]:
     Raises UnknownSource for what is not there, BadRecord for what cannot be read; each names the place.
     """
     if source.startswith("hub:"):
+        from tasks.tables import from_hub
+
         yield from from_hub(source, split)
         return
     with at_hand(source) as place:
@@ -48,6 +49,8 @@ def _form(source: str, place: str) -> Callable[[str, str], Iterator[Located]]:
     """How the file is read: by its name, and where that says nothing by its first bytes."""
     name = place.lower()
     if name.endswith(".parquet"):
+        from tasks.tables import from_parquet
+
         return from_parquet
     if re.search(r"\.csv(\.\w+)?$", name):
         return _from_csv

@@ -142,9 +142,9 @@ class _Problem:
         count, answers = len(part.facts), part.answers
         final = part.contexts.final(self.model, self.z_layer, delta[part.numbers])
         states = final[answers.row, answers.position]
-        hit = torch.zeros_like(answers.token, dtype=torch.bool)
-        each, pull = self._read(states, Nll(answers.token, hit if self.options.after_argmax else None))
-        return answers.total(each, count), answers.every(hit, count), pull
+        said = torch.full_like(answers.token, -1)
+        each, pull = self._read(states, Nll(answers.token, said if self.options.after_argmax else None))
+        return answers.total(each, count), answers.every(said == answers.token, count), pull
 
     def _read(self, states: Tensor, loss: Loss) -> tuple[Tensor, _Pull]:
         if not states.requires_grad:

@@ -13,13 +13,17 @@ from statistics import fmean, harmonic_mean
 from typing import Any
 
 from editing.metrics.registry import METRICS
+from editing.metrics.unchanged import unchanged
 
 Row = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
 class Column:
-    """A figure of one prompt's row (keys as in PromptScore), None where it is not available. Told in percent."""
+    """A figure of one prompt's row (keys as in PromptScore), None where it is not available. Told in percent.
+
+    Where rows of two states are at hand, `said_before` is what the model as it was `said` to the same prompt.
+    """
 
     name: str
     of: Callable[[Row], float | None]
@@ -44,6 +48,13 @@ def _token_accuracy(row: Row) -> float | None:
     return row["hits"] / row["tokens"] if row.get("tokens") else None
 
 
+def _unchanged(row: Row) -> float | None:
+    before, now = row.get("said_before"), row.get("said")
+    if not before or not now or len(before) != len(now) or METRICS[row["metric"]].wants_new:
+        return None
+    return unchanged(before, now)
+
+
 COLUMNS: dict[str, Column] = {
     column.name: column
     for column in (
@@ -55,6 +66,9 @@ COLUMNS: dict[str, Column] = {
                "one (MEND, arXiv 2110.11309), on the tokenizer's own split; 0 to 1 a prompt"),
         Column("magnitude", _magnitude, "exp(−NLL) of the wanted answer less that of the other, by the mean NLL of "
                "their tokens (ROME, §3.3); −1 to 1 a prompt"),
+        Column("unchanged", _unchanged, "of what must stay: the share of the answer's places whose most likely token "
+               "is the one of the unedited model, whether it is right or not (EasyEdit's locality, arXiv 2308.07269); "
+               "0 to 1 a prompt, 1 before the edits"),
         Column("success as published", lambda row: row["success"], "success, with neighbours that are edited "
                "themselves counted as if they had to stay"),
         Column("token accuracy as published", lambda row: row.get("published"), "token accuracy with the answer's "

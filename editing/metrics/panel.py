@@ -41,5 +41,6 @@ def measure(
             request.request_id, kind.name, index, question.prompt, new, true,
             None if other is None else float(wanted.nll < other), float(wanted.argmax), wanted.tokens, wanted.hits,
             kind is NEIGHBOURHOOD and index in changed.get(request.request_id, ()), next(shares, None),
+            wanted.said,
         ))  # fmt: skip
     return rows

@@ -17,11 +17,15 @@ from editing.models.tokens import continuation
 
 @dataclass(frozen=True)
 class Score:
-    """Of one target after one prompt: mean NLL of its tokens (nats), how many there are, and how many the argmax."""
+    """Of one target after one prompt: mean NLL of its tokens (nats), how many there are, and how many the argmax.
+
+    `said` is the argmax at the place of each token, with the target's tokens before it given.
+    """
 
     nll: float
     tokens: int
     hits: int
+    said: tuple[int, ...] = ()
 
     @property
     def argmax(self) -> bool:
@@ -91,25 +95,30 @@ def _score_pass(
             states.append(rest[place, : len(target) - 1])
             tokens += target[1:]
             owners += [i] * (len(target) - 1)
-    nll, hit = _read_head(model, torch.cat(states), torch.tensor(tokens, device=model.device))
-    return _collect([question.place for _, question in flat], torch.tensor(owners), nll, hit)
+    wanted = torch.tensor(tokens, device=model.device)
+    nll, said = _read_head(model, torch.cat(states), wanted)
+    return _collect([question.place for _, question in flat], torch.tensor(owners), nll, said, wanted.cpu())
 
 
 def _read_head(model: EditableModel, states: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor]:
-    """NLL and argmax hit of each token, (M,)."""
-    hit = torch.zeros_like(tokens, dtype=torch.bool)
-    found = losses(model, states, Nll(tokens, hit)).cpu().double()
+    """NLL of each token and the argmax in its place, (M,)."""
+    said = torch.zeros_like(tokens)
+    found = losses(model, states, Nll(tokens, said)).cpu().double()
     if not bool(torch.isfinite(found).all()):
         raise NonFinite("the NLL of a target is not finite: check the model's weights and dtype")
-    return found, hit.cpu()
+    return found, said.cpu()
 
 
 def _collect(
-    places: Sequence[tuple[int, int]], owners: Tensor, nll: Tensor, hit: Tensor
+    places: Sequence[tuple[int, int]], owners: Tensor, nll: Tensor, said: Tensor, tokens: Tensor
 ) -> dict[tuple[int, int], Score]:
+    """The scores of the targets; a target's tokens come in its own order, others' between them."""
     zeros = torch.zeros(len(places), dtype=torch.float64)
     counts = zeros.index_add(0, owners, torch.ones_like(nll))
     means = zeros.index_add(0, owners, nll) / counts
-    hits = zeros.index_add(0, owners, hit.double())
-    rows = zip(places, means.tolist(), counts.tolist(), hits.tolist(), strict=True)
-    return {place: Score(mean, int(tokens), int(right)) for place, mean, tokens, right in rows}
+    hits = zeros.index_add(0, owners, (said == tokens).double())
+    words: list[list[int]] = [[] for _ in places]
+    for owner, word in zip(owners.tolist(), said.tolist(), strict=True):
+        words[owner].append(word)
+    rows = zip(places, means.tolist(), counts.tolist(), hits.tolist(), words, strict=True)
+    return {place: Score(mean, int(count), int(right), tuple(found)) for place, mean, count, right, found in rows}

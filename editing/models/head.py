@@ -29,17 +29,16 @@ class Loss(Protocol):
 
 @dataclass(frozen=True)
 class Nll:
-    """−log p of each row's token (M,); `hit` (M,) is told whether that token is the argmax, where it is wanted."""
+    """−log p of each row's token (M,); `said` (M,) is told the argmax, where it is wanted."""
 
     tokens: Tensor
-    hit: Tensor | None = None
+    said: Tensor | None = None
 
     def value(self, spread: Tensor, here: slice) -> Tensor:
-        """See Loss. A maximum over the vocabulary is not free, so nobody looks for a hit that is not wanted."""
-        wanted = self.tokens[here]
-        if self.hit is not None:
-            self.hit[here] = spread.argmax(-1) == wanted
-        return -spread.gather(1, wanted[:, None])[:, 0]
+        """See Loss. A maximum over the vocabulary is not free, so nobody looks for one that is not wanted."""
+        if self.said is not None:
+            self.said[here] = spread.argmax(-1)
+        return -spread.gather(1, self.tokens[here, None])[:, 0]
 
     def derive(self, spread: Tensor, here: slice) -> None:
         """p − 1 at the token, p elsewhere."""

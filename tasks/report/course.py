@@ -81,15 +81,18 @@ class Course:
         """The evaluations' rows with `n`, the number of the state; a prompt once a state.
 
         `edited` is what the model as it was has, which was asked all facts: a batch knows its own alone, and states
-        compare only where the same neighbours are left out.
+        compare only where the same neighbours are left out. `said_before` is what it said to the same prompt.
         """
         met: dict[tuple[Any, ...], dict[str, Any]] = {}
         edited: dict[tuple[str, ...], bool] = {}
+        said: dict[tuple[str, ...], list[int] | None] = {}
         for n, row in sorted(self._at_states("evaluation"), key=lambda found: found[0]):
             key = (row["request"], row["metric"], row["prompt"])
             if n == 0:
                 edited.setdefault(key, bool(row.get("edited")))
-            met.setdefault((n, *key), row | {"n": n, "edited": edited.get(key, bool(row.get("edited")))})
+                said.setdefault(key, row.get("said"))
+            shared = {"edited": edited.get(key, bool(row.get("edited"))), "said_before": said.get(key)}
+            met.setdefault((n, *key), row | {"n": n} | shared)
         return list(met.values())
 
     @cached_property

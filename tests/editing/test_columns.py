@@ -29,6 +29,16 @@ def test_figures_of_a_case_by_hand() -> None:
     assert cases([row(metric="neighbourhood")], "magnitude")["a"] == pytest.approx(-0.25)
 
 
+def test_what_is_said_as_before_is_unchanged_right_or_wrong() -> None:
+    """Of three tokens one differs from what was said, and none is the answer's."""
+    rows = [row(metric="locality", hits=0, said=[5, 6, 9], said_before=[5, 6, 7])]
+    assert cases(rows, "unchanged") == {"a": pytest.approx(2 / 3)}
+    assert cases(rows, "token accuracy") == {"a": 0}
+    assert cases([row(metric="locality", said=[5], said_before=[5])], "unchanged") == {"a": 1}
+    assert cases([row(metric="locality", said=[5], said_before=[6])], "unchanged") == {"a": 0}
+    assert cases([row(metric="locality", said=[5])], "unchanged") == {}  # of one state alone it says nothing
+
+
 def test_what_lacks_an_answer_to_compare_with_has_no_success() -> None:
     rows = [row(nll_true=None, success=None)]
     assert cases(rows, "success") == {} == cases(rows, "magnitude")
@@ -59,9 +69,12 @@ def test_every_column_says_what_it_is_and_stays_in_its_range() -> None:
     for name in METRICS:
         for column in COLUMNS.values():
             assert column.about
-            value = column.of(row(metric=name, published=0.5))
-            assert value is not None
-            assert -1 <= value <= 1
+            value = column.of(row(metric=name, published=0.5, said=[3, 5], said_before=[3, 4]))
+            if column.name == "unchanged" and METRICS[name].wants_new:
+                assert value is None  # what is edited is meant to change
+            else:
+                assert value is not None
+                assert -1 <= value <= 1
 
 
 def test_a_neighbour_that_is_edited_itself_is_found() -> None:

@@ -34,12 +34,13 @@ def test_the_answers_loss(every: EditableModel, states: Tensor) -> None:
     tokens = spread.argmax(-1).clone()
     tokens[::2] = spread.argmin(-1)[::2]
     expected = -spread.gather(1, tokens[:, None])[:, 0]
-    hit = torch.zeros(M, dtype=torch.bool)
-    found, gradient = losses_and_gradients(every, states, Nll(tokens, hit))
+    said = torch.full_like(tokens, -1)
+    found, gradient = losses_and_gradients(every, states, Nll(tokens, said))
     assert torch.allclose(found, expected, atol=1e-12)
     assert torch.equal(found, losses(every, states, Nll(tokens)))
     assert torch.allclose(gradient, _autograd(expected, states), atol=1e-12)
-    assert hit.tolist() == [bool(i % 2) for i in range(M)]
+    assert torch.equal(said, spread.argmax(-1))
+    assert (said == tokens).tolist() == [bool(i % 2) for i in range(M)]
     other = losses_and_gradients(every, states, Nll(tokens.roll(1)))[1]
     assert not torch.allclose(gradient, other, atol=1e-3)  # control
 

@@ -30,6 +30,13 @@ def mean(rows: list[PromptScore], name: str, column: str) -> float | None:
     return fmean(found.values()) if found else None
 
 
+def said(model: EditableModel, prompt: str, target: str) -> tuple[int, ...]:
+    """The argmax before each of the target's tokens, from one pass over the whole text."""
+    before, after = continuation(model.tokenizer, prompt, target, "test")
+    logits = model.model(torch.tensor([[*before, *after]])).logits[0]
+    return tuple(logits[len(before) - 1 : -1].argmax(-1).tolist())
+
+
 @pytest.mark.parametrize("prompts_per_pass", [1, 3, 64])
 def test_scores_equal_one_full_pass_a_target(
     tiny: EditableModel, requests: list[EditRequest], prompts_per_pass: int
@@ -42,6 +49,7 @@ def test_scores_equal_one_full_pass_a_target(
             nll, argmax = literal.score(tiny.model, *continuation(tiny.tokenizer, prompt, target, "test"))
             assert one.nll == pytest.approx(nll, abs=1e-5)
             assert one.argmax is argmax
+            assert one.said == said(tiny, prompt, target)
     for one, again in zip(scores[0], scores[-1], strict=True):  # in another pass, beside other prompts
         assert (one.nll, one.hits) == (pytest.approx(again.nll, rel=1e-12), again.hits)
     assert scores[0][0].nll != pytest.approx(scores[0][1].nll, abs=1e-5)  # control: targets differ

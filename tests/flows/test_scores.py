@@ -19,6 +19,11 @@ def test_every_figure_is_named_and_is_the_runs(reference) -> None:
             row = rows[f"{metric} {figure}"]
             assert row["after"]["value"] == pytest.approx(summary["after"][metric][figure], abs=0.006)
             assert row["after"]["low"] <= row["after"]["value"] <= row["after"]["high"]
+    unchanged = rows["neighbourhood unchanged"]
+    assert unchanged["before"] == {"value": 100, "low": 100, "high": 100}
+    assert 0 < unchanged["after"]["value"] < 100
+    assert unchanged["change"]["value"] == pytest.approx(unchanged["after"]["value"] - 100)
+    assert "efficacy unchanged" not in rows  # what is edited is meant to change
     assert rows["score harmonic"]["after"]["value"] == pytest.approx(summary["after"]["score"]["harmonic"], abs=0.006)
     shown = editflow("scores", "last", "--lake", reference.lake)
     assert "token accuracy %" in shown.out
