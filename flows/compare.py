@@ -13,6 +13,7 @@ from prefect.artifacts import create_table_artifact
 from prefect.client.orchestration import get_client
 
 from editing.errors import EditingError, first_line
+from editing.models.loading import require_device
 from flows.edit_model import repaired, requested
 from flows.errors import BadSpec
 from flows.grounds import check_model
@@ -35,7 +36,9 @@ Row = dict[str, Any]
 
 
 def check_sources(contenders: Sequence[Contender]) -> None:
-    """Facts and corpora that are not there, or cannot be read, are told before anything is computed."""
+    """Devices, facts and corpora that are not there, or cannot be read, are told before anything is computed."""
+    for device in {one.spec.model.device for one in contenders}:
+        require_device(device)
     asked = [one.spec.requests.model_copy(update={"order": None}) for one in contenders]
     for wanted in {each.model_dump_json(): each for each in asked}.values():
         requested(wanted)

@@ -46,7 +46,7 @@ def load(folder: Path, dtype: str = "float32", device: str = "cpu") -> EditableM
     from transformers import AutoConfig, AutoTokenizer
 
     _hush()
-    _require_device(device)
+    require_device(device)
     if not (folder / "config.json").is_file():
         raise UnknownModel(f"{folder} holds no config.json: give a model folder, a .gguf file or a hub id")
     try:
@@ -147,7 +147,8 @@ def _whole(pretrained_model_name_or_path: Any, **options: Any) -> Any:
     return model
 
 
-def _require_device(device: str) -> None:
+def require_device(device: str) -> None:
+    """Raise InvalidOption for a device that is not to be had here."""
     try:
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError) as error:  # torch raises either for a device it was not built for

@@ -32,13 +32,19 @@ def plan(
     Parameters
     ----------
     spec
-        A TOML file such as specs/demo.toml.
+        A TOML file such as specs/demo.toml; of one with [[variants]] each of them is told of in a row.
     set_
         Override a key of the spec, such as --set edit.batch_size=50; may be repeated.
     """
     from flows import server
-    from flows.spec import load_spec
+    from flows.spec import load_spec, read_toml
 
+    words = [part for setting in set_ or () for part in ("--set", setting)]
+    if read_toml(spec).get("variants"):
+        _compared(spec, set_ or (), lake, json=json)
+        if not json:
+            print_next(f"{typed('compare', str(spec), *words, lake=lake)} to do it")
+        return
     checked = load_spec(spec, set_ or ())
     server.prepare()
     from flows.planning.plan import plan_spec, reading
@@ -48,18 +54,48 @@ def plan(
         print_json(found.to_json())
         return
     _print(found)
-    words = [part for setting in set_ or () for part in ("--set", setting)]
     print_next(f"{typed('run', str(spec), *words, lake=lake)} to do it")
+
+
+def _compared(spec: Path, settings: Sequence[str], lake: str | None, *, json: bool) -> None:
+    """Every variant, and all of them together."""
+    from flows import server
+    from flows.variants import read_contenders
+
+    contenders = read_contenders([spec], settings)
+    server.prepare()
+    from flows.compare import check_models
+    from flows.planning.plan import plan_contenders, reading
+
+    place = reading(lake_folder(lake))
+    check_models(contenders, place)
+    plans = plan_contenders(contenders, place)
+    named = list(zip([one.label for one in contenders], plans, strict=True))
+    if json:
+        print_json({"variants": [{"label": label, **plan.to_json()} for label, plan in named]})
+        return
+    rows = [{"variant": label, **_summed(plan)} for label, plan in named]
+    keys = ("artifacts", "reused", "to compute", "seconds", "bytes")
+    seconds = [row["seconds"] for row in rows]
+    total = {key: sum(row[key] for row in rows) for key in keys if key != "seconds" or None not in seconds}
+    rows.append({"variant": "all", **total, "seconds": total.get("seconds"), "memory": max(p.peak for p in plans)})
+    print_table(_sized(rows), title="variants, with what they share counted for the first that needs it")
+    for text in dict.fromkeys(text for plan in plans for text in (plan.basis, *plan.warnings)):
+        print_line(quoted(text))
+
+
+def _summed(plan: Plan) -> dict[str, Any]:
+    return {"artifacts": plan.reused + plan.to_compute, "reused": plan.reused, "to compute": plan.to_compute,
+            "seconds": plan.seconds, "bytes": plan.bytes, "memory": plan.peak}  # fmt: skip
 
 
 def _print(found: Plan) -> None:
     from rich.filesize import decimal
 
-    model = found.model
-    title = f"{model['source']}: {model['family']}, {model['parameters']:,} parameters in {model['layers']} "
-    print_table(_sized(found.layers), title=f"{title}layers, {model['dtype']} on {model['device']}; edited are")
-    total = {"stage": "all", "artifacts": found.reused + found.to_compute, "reused": found.reused,
-             "to compute": found.to_compute, "seconds": found.seconds, "bytes": found.bytes}  # fmt: skip
+    print_table(_sized(found.layers), title=_title(found.model))
+    summed = _summed(found)
+    del summed["memory"]
+    total = {"stage": "all", **summed}
     print_table(_sized([*found.stages, total]), title="stages, with seconds and disk of what is to be computed")
     held = " + ".join(f"{decimal(int(size))} {name}" for name, size in found.memory.items())
     print_line(f"\nmemory: [bold]{decimal(int(found.peak))}[/] at most = {quoted(held)}")
@@ -68,12 +104,18 @@ def _print(found: Plan) -> None:
         print_line(f"[yellow]warning:[/] {quoted(text)}")
 
 
+def _title(model: Mapping[str, Any]) -> str:
+    title = f"{model['source']}: {model['family']}, {model['parameters']:,} parameters in {model['layers']} "
+    return f"{title}layers, {model['dtype']} on {model['device']}; edited are"
+
+
 def _sized(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Rows with bytes, and seconds of a run's length, for people."""
+    """Rows with bytes and memory, and seconds of a run's length, for people."""
     from rich.filesize import decimal
 
     shown = []
     for row in rows:
         seconds = {"seconds": None if row["seconds"] is None else round(row["seconds"], 1)} if "seconds" in row else {}
-        shown.append({**row, **seconds, "bytes": decimal(int(row["bytes"]))})
+        sizes = {name: decimal(int(row[name])) for name in ("bytes", "memory") if name in row}
+        shown.append({**row, **seconds, **sizes})
     return shown

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import torch
 
+from editing.errors import InvalidOption
 from editing.models.loading import DTYPES
 from flows.checks.finding import existing
 from flows.planning.scale import Size
@@ -39,6 +40,7 @@ class Machine:
         """Measured now."""
         import psutil  # type: ignore[import-untyped]
 
+        check_name(device)
         disk = shutil.disk_usage(existing(Path(lake))).free
         exact = speed(torch.float64, "cpu")
         return cls(speed_or_none(DTYPES[dtype], device), exact, psutil.virtual_memory().available, disk)
@@ -48,6 +50,14 @@ class Machine:
         if self.model is None:
             return None
         return (size.model / self.model + size.exact / self.exact) / EFFICIENCY + size.moved / DISK
+
+
+def check_name(device: str) -> None:
+    """Raise InvalidOption for what is the name of no device, whether or not one is here."""
+    try:
+        torch.device(device)
+    except RuntimeError:
+        raise InvalidOption(f"model.device = {device!r} names no device: write cpu, cuda or cuda:1") from None
 
 
 def speed_or_none(dtype: torch.dtype, device: str) -> float | None:

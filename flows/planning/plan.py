@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import fmean
@@ -22,6 +22,7 @@ from flows.planning.scale import Scale
 from flows.planning.timed import Times, timed
 from flows.recording import use_threads
 from flows.spec import RunSpec
+from flows.variants import Contender
 from storage.files import Files
 from storage.store import Lake
 from tasks.documents import corpus_path
@@ -78,23 +79,47 @@ def plan_spec(spec: RunSpec, lake: Lake) -> Plan:
 
     Facts and the corpus' digest are read, and the model's configuration; no weight is. The lake is only read.
     """
+    return _plan(spec, _walked(spec, lake, ()), lake)
+
+
+def plan_contenders(contenders: Sequence[Contender], lake: Lake) -> list[Plan]:
+    """The same of each row of a comparison; what an earlier row makes counts as reused in a later one."""
+    made: dict[tuple[str, str], set[str]] = {}
+    plans = []
+    for one in contenders:
+        # A model that was never read has no id of its own, so ids of two such models must not meet.
+        mine = made.setdefault((one.spec.model.source, one.spec.model.dtype), set())
+        pipe = _walked(one.spec, lake, mine)
+        plans.append(_plan(one.spec, pipe, lake))
+        mine.update(pipe.pieces)
+    return plans
+
+
+def _walked(spec: RunSpec, lake: Lake, elsewhere: Collection[str]) -> Planned:
+    """The pipeline after the flow of every seed went through it."""
     use_threads(spec)
     model = outline(lake, spec.model.source, spec.model.dtype)
     one, *others = spec.each()
-    facts = requested(one.requests)
-    pipe = walk(one, lake, model, facts)
+    pipe = walk(one, lake, model, requested(one.requests), elsewhere)
     for other in others:
         pipe.prefix = f"{other.name}: "
         edit(other, pipe)
+    return pipe
+
+
+def _plan(spec: RunSpec, pipe: Planned, lake: Lake) -> Plan:
     machine = Machine.here(lake.uri, spec.model.dtype, spec.model.device)
     return _told(spec, pipe, machine, timed(lake, pipe.scale, machine))
 
 
-def walk(spec: RunSpec, lake: Lake, model: Outline, facts: Sequence[EditRequest]) -> Planned:
+def walk(
+    spec: RunSpec, lake: Lake, model: Outline, facts: Sequence[EditRequest], elsewhere: Collection[str] = ()
+) -> Planned:
     """The pipeline after the flow of one run went through it."""
     scale = scale_of(spec, model, facts)
     pipe = Planned(
-        lake, no_record(spec.name), spec.model.device, lambda _use, _ref: None, outline=model, scale=scale
+        lake, no_record(spec.name), spec.model.device, lambda _use, _ref: None, outline=model, scale=scale,
+        elsewhere=elsewhere,
     )  # fmt: skip
     edit(spec, pipe, facts)
     return pipe

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -42,11 +42,12 @@ class Piece:
 class Planned(Pipeline):
     """`pieces` holds every artifact of the run by its id, in the order in which the run would come to it.
 
-    `rows` is what the table of costs counts of each.
+    `rows` is what the table of costs counts of each; what is in `elsewhere` another run makes before this one.
     """
 
     outline: Outline
     scale: Scale
+    elsewhere: Collection[str] = ()
     pieces: dict[str, Piece] = field(default_factory=dict)
     _unknown: set[str] = field(default_factory=lambda: {UNKNOWN})
     rows: dict[str, float] = field(default_factory=dict)
@@ -101,7 +102,8 @@ class Planned(Pipeline):
         self.rows[id_] = size.rows if found is None else rows_of(found)
         known = None if id_ in self._unknown else id_
         told = size.bytes if found is None else found.bytes
-        self.pieces[id_] = Piece(stage, self.prefix + label, known, found is not None, size, told)
+        reused = found is not None or id_ in self.elsewhere
+        self.pieces[id_] = Piece(stage, self.prefix + label, known, reused, size, told)
 
     def _computed(self, id_: str) -> bool:
         return id_ in self.pieces and not self.pieces[id_].reused

@@ -166,6 +166,7 @@ def test_what_cannot_be_planned_is_one_line(world: World, tmp_path: Path, monkey
     refused(
         editflow("plan", world.spec, "--set", "null_space.value=0.001", *where), "of 64 directions", "none to edits"
     )
+    refused(editflow("plan", world.spec, "--set", "model.device=banana", *where), "'banana' names no device", "cuda")
     few = ("--set", "edit.method=memit", "--set", "corpus.tokens=60")
     refused(editflow("plan", world.spec, *few, *where), "corpus.tokens = 60", "singular", "640 or more", "edit.ridge")
     assert editflow("plan", world.spec, *few, "--set", "edit.ridge=1", *where).code == 0  # control
@@ -189,3 +190,24 @@ def test_people_read_tables_and_what_to_type_next(world: World, shelf: Shelf) ->
     assert f"editflow run {world.spec} --set edit.ridge=2 --lake {shelf.folder}" in answer.err.splitlines()[-1]
     timed = json.loads(editflow("plan", world.spec, "--set", "edit.ridge=2", "--lake", shelf.folder, "--json").out)
     assert "that this lake has timed" in timed["basis"]
+
+
+def test_a_comparison_is_planned_with_what_its_variants_share_told_once(world: World, shelf: Shelf) -> None:
+    spec = world.folder / "compared-plan.toml"
+    variants = "".join(f'\n[[variants]]\nname = "{name}"\nedit.method = "{name}"' for name in ("alphaedit", "memit"))
+    spec.write_text(world.spec.read_text(encoding="utf-8") + variants, encoding="utf-8")
+    command = ("plan", spec, "--set", "corpus.partitions=1", "--lake", shelf.folder)
+    first, second = editflow(*command, "--json").json["variants"]
+    alone = editflow("plan", world.spec, "--set", "corpus.partitions=1", "--lake", shelf.folder, "--json").json
+    assert (first["reused"], first["to_compute"]) == (alone["reused"], alone["to_compute"])
+    told = {row["stage"]: row["to compute"] for row in second["stages"]}
+    assert told["second-moment"] == told["documents"] == 0
+    assert told["weight-change"] == 3, "the control: no two methods share their changes"
+    made = {row["id"] for row in first["artifacts"]}
+    assert all(row["reused"] or row["id"] not in made for row in second["artifacts"])
+    answer = editflow(*command)
+    assert answer.code == 0, answer.err
+    assert "alphaedit" in answer.out and "all" in answer.out
+    assert f"editflow compare {spec} --set corpus.partitions=1 --lake {shelf.folder}" in answer.err.splitlines()[-1]
+    wrong = editflow(*command, "--set", "edit.layers=[0,9]", "--set", "edit.z_layer=9")
+    refused(wrong, str(spec), "'tiny-alphaedit'", "out of range")
