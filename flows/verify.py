@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import chain
 
@@ -35,10 +36,9 @@ def subject(lake: Lake, text: str | None) -> Subject:
     runs = [run for run in lake.files.list("runs") if run.startswith(text)] if text.strip() else []
     if text in runs:
         return Subject(run=text)
-    try:
-        artifact = lake.resolve(text)
-    except UnknownArtifact:
-        artifact = None
+    artifact = None
+    with suppress(UnknownArtifact):
+        artifact = id_ if lake.is_committed(id_ := lake.resolve(text)) else None
     found = [*(f"run {run}" for run in runs), *([f"artifact {artifact[:12]}"] if artifact else [])]
     if len(found) > 1:
         raise UsageError(f"{text!r} may be {', '.join(found[:3])}: give more of it")

@@ -17,7 +17,6 @@ from deltalake.exceptions import DeltaError
 from pyarrow import parquet
 
 from storage.catalog import SCHEMAS, Catalog, artifact_row
-from storage.errors import StorageError
 from storage.faults import Fault, check_manifest
 from storage.manifest import Manifest
 from storage.runs import Runs
@@ -124,7 +123,7 @@ def _artifacts(lake: Lake, files: list[str]) -> _Parted:
         made, _ = check_manifest(lake, id_)
         if made is None:  # the audit of artifacts tells of it
             continue
-        if row is None and not (made.created_by and going.on(made.created_by)):
+        if row is None and going.status(made.created_by) != "running":
             found.note("lacks artifacts", id_[:12])
         elif row is not None and set(row) != {_mark(made)}:
             found.note("says otherwise than the manifest of", id_[:12])
@@ -136,7 +135,9 @@ def _runs(lake: Lake, files: list[str]) -> _Parted:
     for run, here, row in _beside(runs.ids(), _rows(_RUNS, files)):
         if not here:
             found.note("has runs that the lake has not", run)
-        elif (row is None or (runs.is_finished(run) and not row[0])) and not going.on(run):
+        elif row is not None and (row[0] or not runs.is_finished(run)):
+            continue
+        elif going.status(run) not in {"running", "damaged"}:
             found.note("lacks the end of runs" if row else "lacks runs", run)
     return found
 
@@ -154,17 +155,15 @@ def _uses(lake: Lake, files: list[str]) -> _Parted:
 
 @dataclass
 class _Going:
-    """Which runs are going on: what they make is not in the index yet."""
+    """Which runs are going on, whose works are not in the index yet, and which are damaged, which the audit tells."""
 
     lake: Lake
-    known: dict[str, bool] = field(default_factory=dict)
+    known: dict[str | None, str] = field(default_factory=dict)
 
-    def on(self, run: str) -> bool:
+    def status(self, run: str | None) -> str:
         if run not in self.known:
-            try:
-                self.known[run] = Runs(self.lake.files).get(run).status == "running"
-            except StorageError:
-                self.known[run] = False
+            there = run is not None and self.lake.files.exists(f"runs/{run}/started.json")
+            self.known[run] = Runs(self.lake.files).listed(str(run)).status if there else "unknown"
         return self.known[run]
 
 

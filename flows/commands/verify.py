@@ -74,7 +74,7 @@ def verify(
     else:
         _print(audit, rows)
         _print_again(again)
-        _print_next(left, [] if what is None else [what], lake)
+        _print_next(left, [] if what is None else [what], lake, tried=repair)
     return 1 if left or any(row["same"] is False for row in again) else 0
 
 
@@ -148,9 +148,11 @@ def _print_again(rows: Sequence[Row]) -> None:
         print_line(f"{same} of {len(rows)} artifacts, computed again, came out the same, bit for bit")
 
 
-def _print_next(left: Sequence[Fault], words: Sequence[str], lake: str | None) -> None:
+def _print_next(left: Sequence[Fault], words: Sequence[str], lake: str | None, *, tried: bool) -> None:
     mends = {fault.mend for fault in left}
-    if mends & {"artifact", "record"}:
+    if tried and left:
+        print_next("put back what could not be mended from a copy of the lake, or what it lacks, and say it again")
+    elif mends & {"artifact", "record"}:
         print_next(f"{typed('verify', *words, '--repair', lake=lake)} to set aside what is broken and put it right")
     elif "index" in mends:
         print_next(f"{typed('verify', '--rebuild', lake=lake)} to write the index anew from what is there")
