@@ -43,7 +43,7 @@ def subject(lake: Lake, text: str | None) -> Subject:
     if len(found) > 1:
         raise UsageError(f"{text!r} may be {', '.join(found[:3])}: give more of it")
     if not found:
-        named = (r.run_id for r in Runs(lake.files).newest() if text in {"last", r.name})
+        named = (r.run_id for r in Runs(lake.files).newest() if r.started_at and text in {"last", r.name})
         runs = [run for run in [next(named, None)] if run]
     if not (runs or artifact):
         raise UsageError(f"no run and no artifact {text!r} in {lake.uri}: `editflow runs` lists the runs")

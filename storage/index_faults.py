@@ -143,13 +143,15 @@ def _runs(lake: Lake, files: list[str]) -> _Parted:
 
 
 def _uses(lake: Lake, files: list[str]) -> _Parted:
-    """Of finished runs: what died had reused is known to the index alone."""
+    """Of runs that recorded their own end: what one that died had reused is known to the index alone."""
     found, runs = _Parted(), Runs(lake.files)
     for run, here, row in _beside(filter(runs.is_finished, runs.ids()), _rows(_USES, files)):
         record = runs.listed(run) if here else None
-        used = len({use.artifact for use in record.uses}) if record and record.status != "damaged" else None
-        if used is not None and used != (row[0] if row else 0):
-            found.note("lacks what was used by runs" if not row or row[0] < used else "has uses beyond runs", run)
+        if record is None or record.status in {"died", "damaged"}:
+            continue
+        used, told = len({use.artifact for use in record.uses}), row[0] if row else 0
+        if used != told:
+            found.note("lacks what was used by runs" if told < used else "has uses beyond those of runs", run)
     return found
 
 

@@ -180,6 +180,22 @@ def test_what_a_run_that_goes_on_has_made_is_no_fault(
     assert len(everything(lake)) == 2, "the control: now nobody will write it down any more"
 
 
+def test_what_a_dead_run_had_used_is_no_fault(lake: Lake, edited: dict[str, str]) -> None:
+    """The index alone knows it, before and after its end is written down."""
+    runs, catalog = Runs(lake.files), Catalog(lake)
+    record = runs.start("dead", {})
+    catalog.record_run(record)
+    catalog.record_use(record.run_id, edited["model"], "model", "reused")
+    assert everything(lake) == []
+    catalog.record_run(runs.finish(record, "died"))
+    assert everything(lake) == []
+    other = runs.start("done", {})
+    catalog.record_use(other.run_id, edited["model"], "model", "reused")
+    catalog.record_run(runs.finish(other, "completed"))
+    (fault,) = everything(lake)
+    assert fault.wrong == f"has uses beyond those of runs: {other.run_id}", "the control"
+
+
 def test_all_that_the_index_lacks_is_one_row_a_table(lake: Lake, edited: dict[str, str]) -> None:
     shutil.rmtree(lake.files.path("catalog"))
     found = {fault.what: fault.wrong for fault in index_faults(lake)}
