@@ -32,6 +32,7 @@ from flows.commands.run import run
 from flows.commands.scores import scores
 from flows.commands.tune import tune
 from flows.commands.up import down, up
+from flows.commands.verify import verify
 from flows.errors import UsageError
 from flows.output import print_line
 from storage.errors import StorageError
@@ -76,6 +77,7 @@ _COMMANDS = (
     up,
     down,
     doctor,
+    verify,
     completion,
 )
 for _command in _COMMANDS:

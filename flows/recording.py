@@ -16,7 +16,7 @@ from storage.errors import DamagedPayload, MissingPayload, RefConflict, StorageE
 from storage.refs import Refs
 from storage.runs import Outcome, RunRecord, Runs
 from storage.store import Lake
-from tasks.environment import environment
+from tasks.environment import whole_environment
 from tasks.terminal import quoted
 
 
@@ -61,7 +61,8 @@ def record_run(
     """
     use_threads(spec)
     runs, catalog = Runs(lake.files), Catalog(lake)
-    record = runs.start(spec.name, spec.model_dump(mode="json"), spec_path=spec_path, environment=environment())
+    made_with = whole_environment(spec.model.device)
+    record = runs.start(spec.name, spec.model_dump(mode="json"), spec_path=spec_path, environment=made_with)
     pipe = kind(lake, record, spec.model.device, report)
     outcome: Outcome = "failed"
     message, summary = "", dict[str, Any]()

@@ -18,6 +18,7 @@ from flows.output import lake_folder, print_line, report_stage
 from flows.owners import claim
 from flows.recording import record_run
 from flows.spec import RunSpec
+from storage.catalog import Catalog
 from storage.runs import RunRecord, Runs
 from storage.store import Lake
 from tasks.environment import environment
@@ -106,5 +107,6 @@ def _repeated(place: Lake, record: RunRecord, spec: RunSpec, folder: Path) -> Re
     fresh = Lake.open(folder)
     again = record_run(spec, fresh, record.spec_path, report_stage, repaired)
     found = compared(place, record, fresh, again)
-    archive(place, found, again.started_at, environment())
+    kept = archive(place, found, again.started_at, environment())
+    Catalog(place).record_artifact(place.manifest(kept.id))
     return found

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import pyarrow as pa
 
 from storage.errors import LakeNotWritable
+from storage.faults import check_manifest
 from storage.identity import parent_pairs
 from storage.runs import How, RunRecord, Runs, Use
 from storage.store import Lake, Manifest
@@ -102,22 +103,6 @@ class Catalog:
         except DeltaError:
             return []
 
-    def faults(self) -> dict[str, str]:
-        """{table: what is wrong with it} of index tables that are there and cannot be read whole; a pass over them."""
-        import duckdb
-        from deltalake import DeltaTable
-        from deltalake.exceptions import DeltaError
-
-        found = {}
-        for table, schema in SCHEMAS.items():
-            if self.lake.files.list(f"catalog/{table}"):
-                try:
-                    DeltaTable(self._path(table))
-                    self._read(", ".join(schema.names), table)
-                except (DeltaError, duckdb.Error) as error:
-                    found[table] = str(error).partition("\n")[0]
-        return found
-
     def missing(self) -> Missing:
         """What the index lacks; false when it is complete. Cost: a listing of the lake and three columns."""
         indexed = {row[0] for row in self._select("id", "artifacts")}
@@ -137,10 +122,10 @@ class Catalog:
         """Write the index anew from manifests and run records, over one that may be broken. Raises LakeNotWritable.
 
         The uses of a run without a final record are kept from the old index: only it knows the reused ones.
-        A damaged record is left out; queries tell of it.
+        A damaged record or manifest is left out; `storage.faults` tells of it.
         """
         records = [record for record in Runs(self.lake.files).all() if record.status != "damaged"]
-        manifests = list(self.lake.manifests())
+        manifests = [made for id_ in self.lake.ids() if (made := check_manifest(self.lake, id_)[0])]
         final = {record.run_id for record in records if record.finished_at}
         uses = [row for row in self._uses() if row["run_id"] not in final]
         uses += unrecorded_uses(records, manifests, {(row["run_id"], row["artifact"]) for row in uses})
@@ -168,28 +153,28 @@ class Catalog:
         return removed
 
     def _uses(self) -> list[dict[str, Any]]:
+        """All that was ever written of uses, also where the log is damaged: the files lie there all the same."""
+        import duckdb
+
         names = SCHEMAS["uses"].names
-        rows = self._select(f"DISTINCT {', '.join(names)}", "uses")
+        lying = [f"catalog/uses/{name}" for name in self.lake.files.list("catalog/uses") if name.endswith(".parquet")]
+        files = [self.lake.files.path(name) for name in lying]
+        rows: dict[tuple[Any, ...], None] = {}
+        for some in (files, *([file] for file in files)):  # one by one where they cannot be read together
+            with contextlib.suppress(duckdb.Error):
+                rows |= dict.fromkeys(_read(f"DISTINCT {', '.join(names)}", some))
+                if some is files:
+                    break
         return [dict(zip(names, row, strict=True)) for row in rows]
 
     def _select(self, columns: str, source: str) -> list[tuple[Any, ...]]:
         import duckdb
 
+        table, _, rest = source.partition(" ")
         try:
-            return self._read(columns, source)
+            return _read(columns, self.files(table), rest)
         except duckdb.Error:  # a file of the table is gone or damaged: the lake knows what stood in it
             return []
-
-    def _read(self, columns: str, source: str) -> list[tuple[Any, ...]]:
-        import duckdb
-
-        table, _, rest = source.partition(" ")
-        files = self.files(table)
-        if not files:
-            return []
-        with duckdb.connect() as connection:
-            sql = f"SELECT {columns} FROM read_parquet(?) {rest}"  # noqa: S608 - all parts are literals above
-            return connection.execute(sql, [files]).fetchall()
 
     def _append(self, table: str, rows: Sequence[Mapping[str, Any]]) -> None:
         if rows:
@@ -243,6 +228,16 @@ class Catalog:
 
     def _path(self, table: str) -> str:
         return self.lake.files.path(f"catalog/{table}")
+
+
+def _read(columns: str, files: Sequence[str], rest: str = "") -> list[tuple[Any, ...]]:
+    import duckdb
+
+    if not files:
+        return []
+    with duckdb.connect() as connection:
+        sql = f"SELECT {columns} FROM read_parquet(?) {rest}"  # noqa: S608 - all parts are literals above
+        return connection.execute(sql, [list(files)]).fetchall()
 
 
 def artifact_row(manifest: Manifest) -> dict[str, Any]:

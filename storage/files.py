@@ -11,6 +11,7 @@ import hashlib
 import io
 import os
 import shutil
+import time
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -121,6 +122,11 @@ class Files:
                 Path(self.path(name)).rename(self.path(to))
         else:
             self._fs.mv(self.path(name), self.path(to))
+
+    def set_aside(self, name: str) -> None:
+        """Rename a file that is damaged to one that nothing reads; nothing happens when it is gone."""
+        with contextlib.suppress(FileNotFoundError):  # or another process has just moved it
+            self.move(name, f"{name}.discarded-{time.time_ns()}")
 
     def remove(self, name: str) -> None:
         """Delete one file; nothing happens when it is gone."""

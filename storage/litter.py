@@ -1,7 +1,8 @@
 """What a lake holds that nobody can miss: what killed writers left, and what was set aside as broken.
 
     .tmp-…                      a file that was being written
-    artifacts/…                 a payload whose manifest was never written, or one moved aside since it was damaged
+    artifacts/…                 a payload whose manifest was never written
+    ….discarded-…               a payload, manifest or run record moved aside since it was damaged
     prefect/<id>                Prefect's record of an artifact that is not committed
 
 The rule: a file is litter when no reader would ever open it, and when it has not been touched for so long that no
@@ -72,9 +73,9 @@ def sweep(lake: Lake, found: Litter, hours: float) -> bool:
 def _what(lake: Lake, name: Path) -> What | None:
     if name.name.startswith(".tmp-"):
         return "unfinished file"
+    if ".discarded-" in name.name and name.parts[0] in {"artifacts", "runs"}:
+        return "set aside"
     if name.parts[0] == "artifacts":
-        if ".discarded-" in name.name:
-            return "set aside"
         lost = name.suffix == ".parquet" and not lake.files.exists(manifest_name(name.parent.name))
         return "payload without manifest" if lost else None
     if name.parts[0] == "prefect" and len(name.name) == 64 and not lake.files.exists(manifest_name(name.name)):

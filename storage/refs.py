@@ -8,6 +8,7 @@ any storage that can create a file exclusively. The old values are the name's hi
 
 import json
 import re
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +16,7 @@ from typing import Any
 from storage.errors import DamagedRecord, RefConflict
 from storage.files import Files
 
+COPY = "restore it from a copy of the lake"
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 
 
@@ -73,6 +75,23 @@ class Refs:
     def history(self, name: str) -> list[tuple[int, Any]]:
         """(version, value) of everything that a name has been set to, the oldest first; errors as those of ``get``."""
         return [(version, self._value(name, version)) for version in self._versions(name)]
+
+    def broken(self, name: str) -> Iterator[tuple[str, str, str]]:
+        """(file inside the lake, what is wrong, the remedy) of a name's files that cannot be read, or that are gone."""
+        try:
+            there = set(self._versions(name))
+        except (DamagedRecord, ValueError):
+            yield f"{self.folder}/{name}", "is no name, or holds what is no version", "take out what is none"
+            return
+        for version in range(1, max(there, default=0) + 1):
+            if version not in there:
+                yield self._file(name, version), "is gone, and later versions are there", COPY
+                continue
+            try:
+                self._value(name, version)
+            except DamagedRecord:
+                back = ", or delete it to go back to the value before" if version == max(there) else ""
+                yield self._file(name, version), "is damaged", COPY + back
 
     def append(self, name: str, value: object) -> int:
         """Move a name to ``value`` from whatever version it is at: its history is then a log. Returns the version."""

@@ -13,7 +13,7 @@ import os
 import platform
 import secrets
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import UTC, datetime
 from itertools import groupby
 from typing import Any, Literal
@@ -97,9 +97,7 @@ class Runs:
             run_id or new_run_id(), name, dict(spec), spec_path, _now(), dict(environment or {}),
             platform.node(), os.getpid(), psutil.Process().create_time(),
         )  # fmt: skip
-        later = ("status", "finished_at", "message", "state", "summary", "uses")
-        started = {key: value for key, value in asdict(record).items() if key not in later}
-        self.files.create(f"runs/{record.run_id}/started.json", _json(started))
+        self.files.create(f"runs/{record.run_id}/started.json", _json(_begun(record)))
         return record
 
     def finish(
@@ -128,6 +126,20 @@ class Runs:
                 with contextlib.suppress(FileExistsError):  # it did end, or somebody else closes it too
                     closed.append(self.finish(record, "died", message=f"its process {record.pid} was gone"))
         return closed
+
+    def reinstate(self, record: RunRecord) -> None:
+        """Write those of a run's files anew that are damaged or lost; the damaged ones are set aside."""
+        files: list[tuple[str, type[Any], dict[str, Any]]] = [("started", RunRecord, _begun(record))]
+        if record.finished_at is not None:
+            end = {f.name: getattr(record, f.name) for f in fields(_End)}
+            files.append(("finished", _End, end | {"uses": [asdict(use) for use in record.uses]}))
+        for part, kind, value in files:
+            name = f"runs/{record.run_id}/{part}.json"
+            try:
+                read_record(kind, self.files.read(name))
+            except (FileNotFoundError, ValueError):
+                self.files.set_aside(name)
+                self.files.create(name, _json(value))
 
     def get(self, run_id: str) -> RunRecord:
         """The record of a run; raises UnknownRun, or DamagedRecord for a file that cannot be read."""
@@ -185,6 +197,12 @@ class Runs:
         except ValueError as error:
             remedy = "restore it, or remove the run's folder: its artifacts are whole and stay"
             raise DamagedRecord(self.files.path(name), remedy) from error
+
+
+def _begun(record: RunRecord) -> dict[str, Any]:
+    """What the first file holds of a record."""
+    later = {f.name for f in fields(_End)}
+    return {key: value for key, value in asdict(record).items() if key not in later}
 
 
 def new_run_id() -> str:

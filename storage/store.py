@@ -13,7 +13,6 @@ never overwrite each other's bytes: whoever creates the manifest first has decid
 import contextlib
 import hashlib
 import json
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -86,7 +85,7 @@ class Lake:
         found = []
         if len(prefix) >= 6 and prefix.isalnum():
             found = [name for name in self.files.list(f"artifacts/{prefix[:2]}") if name.startswith(prefix)]
-            found = [name for name in found if self._load(name) is not None]
+            found = [name for name in found if self.is_committed(name)]
         if len(found) == 1:
             return found[0]
         why = f"{len(found)} artifacts begin so" if found else "none begins so"
@@ -182,8 +181,22 @@ class Lake:
             name = self.manifest(id).payload
         except DamagedPayload:
             name = manifest_name(id)
-        with contextlib.suppress(FileNotFoundError):  # gone, or another process has just moved it
-            self.files.move(name, f"{name}.discarded-{time.time_ns()}")
+        self.files.set_aside(name)
+
+    def reinstate(self, told: Manifest) -> bool:
+        """Write a manifest that was damaged or lost, from what is told of it; a damaged one is set aside.
+
+        False, and nothing is done, unless the payload is there and has the digest that is told; its size and SHA-256
+        are those it has now.
+        """
+        if self._fault(told) is not None:
+            return False
+        data = self.files.buffer(told.payload)
+        whole = asdict(told) | {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+        self.files.set_aside(manifest_name(told.id))
+        with contextlib.suppress(FileExistsError):  # another process has just done the same
+            self.files.create(manifest_name(told.id), _json(whole))
+        return True
 
     def _agree(self, kept: Manifest, digest: str, table: "pa.Table") -> ArtifactRef:
         """The kept reference, its payload made good, when the new content equals it; else the conflict."""

@@ -21,8 +21,11 @@ from tasks.fetch import MODEL, cache, fetch
 from tasks.progress import working
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from editing.models.editable import EditableModel
     from tasks.live import LiveModel
+    from tasks.stage import Stage
 
 VERSION = 1
 FINGERPRINTS = "fingerprints"
@@ -144,19 +147,34 @@ def _remember(lake: Lake, folder: Path, dtype: str, model: str) -> None:
 
 
 def _pin(lake: Lake, folder: Path, dtype: str, device: str, run: str | None) -> ArtifactRef:
+    from editing.models.loading import files_digest
+
+    table = _digests(str(folder), dtype, device)
+    rows = zip(table["tensor"].to_pylist(), table["digest"].to_pylist(), strict=True)
+    listing = hashlib.sha256("".join(f"{tensor}\0{digest}\n" for tensor, digest in rows).encode()).hexdigest()
+    spec = {"stage": "model", "tensors": listing, "files": files_digest(folder)}
+    about = about_of(open_model(str(folder), dtype, device).model, str(folder), dtype)
+    return lake.write("model", VERSION, spec, {}, table, created_by=run, environment=environment(device), about=about)
+
+
+def model_stage(folder: str, dtype: str) -> Stage:
+    """The stage that digests the model of a folder, for one whose recipe is known; `identify` finds it out."""
+    from tasks.stage import Stage
+
+    return Stage("model", "model", VERSION, lambda work: _digests(folder, dtype, str(work.how.get("device", "cpu"))))
+
+
+def _digests(folder: str, dtype: str, device: str) -> pa.Table:
+    """One row a tensor."""
     import pyarrow as pa
 
-    from editing.models.loading import files_digest, tensor_digests
+    from editing.models.loading import tensor_digests
     from storage.kinds import kind
 
-    live = open_model(str(folder), dtype, device)
+    live = open_model(folder, dtype, device)
     with working("digesting the model"):
-        rows = [vars(t) for t in tensor_digests(live.pristine())]
-    listing = hashlib.sha256("".join(f"{r['tensor']}\0{r['digest']}\n" for r in rows).encode()).hexdigest()
-    spec = {"stage": "model", "tensors": listing, "files": files_digest(folder)}
-    about = about_of(live.model, str(folder), dtype)
-    table = pa.Table.from_pylist(rows, schema=kind("model").schema)
-    return lake.write("model", VERSION, spec, {}, table, created_by=run, environment=environment(device), about=about)
+        rows = [vars(tensor) for tensor in tensor_digests(live.pristine())]
+    return pa.Table.from_pylist(rows, schema=kind("model").schema)
 
 
 def about_of(model: EditableModel, folder: str, dtype: str) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from prefect import Task
 from prefect.cache_policies import CachePolicy
 
+from storage.catalog import Catalog
 from storage.identity import recipe_id
 from storage.store import ArtifactRef, Lake
 from tasks.environment import environment
@@ -134,6 +135,17 @@ class Stage:
             persist_result=True,
             result_serializer="json",
         )
+
+
+def performed(
+    stage: Stage, lake: Lake, spec: Mapping[str, Any], parents: Parents, how: Mapping[str, Any]
+) -> ArtifactRef:
+    """`perform` outside of a run, which would do it: what is new is written to the index as well."""
+    known = lake.find(stage.id(spec, parents))
+    ref = stage.perform(lake.uri, spec, parents, how)
+    if known is None:
+        Catalog(lake).record_artifact(lake.manifest(ref.id))
+    return ref
 
 
 @dataclass

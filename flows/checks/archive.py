@@ -14,7 +14,6 @@ from rich.filesize import decimal
 
 from flows.checks.finding import Finding, Place, listed, ok, problem, refusal, warning
 from flows.hints import first_run, typed
-from storage.errors import DamagedPayload, DamagedRecord, StorageError
 from tasks.progress import bar
 
 if TYPE_CHECKING:
@@ -45,76 +44,44 @@ def lake(place: Place) -> Iterator[Finding]:
     from storage.store import Lake
 
     store = Lake.open(folder, create=False)
-    yield artifacts(store, deep=place.deep)
+    yield from artifacts(store, deep=place.deep)
     for check in CHECKS:
         yield from check(store)
 
 
-def artifacts(store: Lake, *, deep: bool) -> Finding:
-    """Manifests and payloads; with `deep` every byte of these."""
-    faults: dict[str, str] = {}
-    ids = [id_ for id_ in store.ids() if store.is_committed(id_)]
-    room = 0
+def artifacts(store: Lake, *, deep: bool) -> Iterator[Finding]:
+    """Manifests and payloads, with `deep` every byte of these, and whether what they were made from is here."""
+    from storage.faults import Audit
+
+    audit, ids = Audit(store, deep=deep), [id_ for id_ in store.ids() if store.is_committed(id_)]
     with bar("checking artifacts", len(ids), "artifacts") as advance:
-        for id_ in ids:
-            fault, held = _fault(store, id_, deep=deep)
-            faults |= {id_: fault} if fault else {}
-            room += held
-            advance(1)
-    found = f"{len(ids)} artifacts, {decimal(room)}" + (", every byte read" if deep else "")
-    if not faults:
-        return ok("artifacts", found if deep else f"{found}; `--deep` reads every byte")
-    named = listed([f"{id_[:12]} {fault}" for id_, fault in faults.items()])
-    remedy = "run the spec that made them again: what is missing or damaged is computed anew"
-    return problem("artifacts", f"{found}; {len(faults)} of them unsound: {named}", remedy)
-
-
-def _fault(store: Lake, id_: str, *, deep: bool) -> tuple[str, int]:
-    """(what is wrong with an artifact, empty when all is well; bytes of its payload)."""
-    from storage.identity import recipe_id
-
-    try:
-        made = store.manifest(id_)
-        if recipe_id(made.kind, made.version, made.spec, made.parents) != id_:
-            return "has the manifest of another recipe: delete its folder", 0
-        if deep:
-            fault = store.fault(id_)
-            return (fault.reason if isinstance(fault, DamagedPayload) else "is gone" if fault else ""), made.bytes
-        whole = store.find(id_) is not None
-        return "" if whole else "has lost its payload, or a part of it", made.bytes
-    except (StorageError, OSError, TypeError, ValueError, AttributeError, KeyError):
-        return "has a damaged manifest", 0
-
-
-def parents(store: Lake) -> Iterator[Finding]:
-    """Whether everything that an artifact was made from is known."""
-    from storage.identity import parent_pairs
-
-    ids = {id_ for id_ in store.ids() if store.is_committed(id_)}
-    lost: set[str] = set()
-    for id_ in ids:
-        try:
-            lost |= {parent for _role, parent in parent_pairs(store.manifest(id_).parents)} - ids
-        except (StorageError, TypeError, ValueError, AttributeError):
-            continue  # `artifacts` has told of it
+        faults = list(audit.of_artifacts(ids, advance))
+    found = f"{len(ids)} artifacts, {decimal(audit.bytes)}" + (", every byte read" if deep else "")
+    broken = [f"{fault.what} {fault.wrong}" for fault in faults if not fault.lost]
+    lost = [fault.id[:12] for fault in faults if fault.lost]
+    remedy = f"{typed('verify', '--repair', lake=store.uri)} computes anew what is missing or damaged"
+    if broken:
+        yield problem("artifacts", f"{found}; {len(broken)} of them unsound: {listed(broken)}", remedy)
+    else:
+        yield ok("artifacts", found if deep else f"{found}; `--deep` reads every byte")
     if lost:
-        found = f"{len(lost)} that others were made from are gone: {listed([id_[:12] for id_ in sorted(lost)])}"
-        yield problem("lineage", found, "run the spec that made them again, or bring their folders back")
+        yield problem("lineage", f"{len(lost)} that others were made from are gone: {listed(lost)}", remedy)
     else:
         yield ok("lineage", "everything that an artifact was made from is here")
 
 
 def index(store: Lake) -> Iterator[Finding]:
     """The index that SQL reads; manifests and run records are the truth, so none is lost with it."""
-    from storage.catalog import Catalog
+    from storage.catalog import SCHEMAS, Catalog
+    from storage.index_faults import damage
 
-    catalog = Catalog(store)
-    for table, why in (faults := catalog.faults()).items():
-        folder = store.files.path(f"catalog/{table}")
-        yield problem("index", f"{folder} is damaged: {why}", f"delete {folder}: questions add what the index lacks")
+    faults = [fault for table in SCHEMAS for fault in damage(store, table)]
     if faults:
+        found = listed([f"{store.files.path(fault.file)} {fault.wrong}" for fault in faults])
+        remedy = f"{typed('verify', '--rebuild', lake=store.uri)} writes it anew: no question is answered otherwise"
+        yield problem("index", found, remedy)
         return
-    lacking = catalog.missing()
+    lacking = Catalog(store).missing()
     note = f"lacks {len(lacking.artifacts)} artifacts and {len(lacking.runs)} runs, which questions add"
     yield ok("index", note if lacking else "complete")
 
@@ -126,7 +93,8 @@ def runs(store: Lake) -> Iterator[Finding]:
     records = list(Runs(store.files).all())
     for record in records:
         if record.status == "damaged":
-            yield problem("runs", f"{record.run_id}: {record.message}", "restore the file, or remove the run's folder")
+            remedy = f"{typed('verify', '--repair', lake=store.uri)} restores it from the index, if that knows it"
+            yield problem("runs", f"{record.run_id}: {record.message}", remedy)
     made_good = {r.name: r.started_at for r in records if r.status == "completed"}
     died = [r.run_id for r in records if r.status == "died" and r.started_at > made_good.get(r.name, "")]
     counts = {status: sum(r.status == status for r in records) for status in sorted({r.status for r in records})}
@@ -139,20 +107,18 @@ def runs(store: Lake) -> Iterator[Finding]:
 
 
 def names(store: Lake) -> Iterator[Finding]:
-    """The names that stand for the states of specs."""
+    """The names that stand for the states of specs, queues and their releases."""
+    from storage.faults import Audit
     from storage.refs import Refs
+    from tasks.queue_faults import queue_faults
 
-    refs = Refs(store.files)
-    broken = []
-    for name in refs.names():
-        try:
-            refs.get(name)
-        except (DamagedRecord, ValueError) as error:
-            broken.append(str(error))
-    for why in broken:
-        yield problem("names", why, "restore the file, or delete it to go back to the name's value before")
-    if not broken:
-        yield ok("names", f"{len(refs.names())} specs have a state")
+    audit = Audit(store)
+    faults = [*audit.of_names(), *queue_faults(audit)]
+    for fault in faults:
+        remedy = fault.remedy or typed("verify", "--repair", lake=store.uri)
+        yield problem("names", f"{fault.what}: {store.files.path(fault.file)} {fault.wrong}", remedy)
+    if not faults:
+        yield ok("names", f"{len(Refs(store.files).names())} specs have a state")
 
 
 def leftovers(store: Lake) -> Iterator[Finding]:
@@ -177,4 +143,4 @@ def leftovers(store: Lake) -> Iterator[Finding]:
         yield ok("leftovers", "none")
 
 
-CHECKS: tuple[Callable[[Lake], Iterator[Finding]], ...] = (parents, index, runs, names, leftovers)
+CHECKS: tuple[Callable[[Lake], Iterator[Finding]], ...] = (index, runs, names, leftovers)

@@ -14,7 +14,7 @@ from tasks.errors import UnknownSource
 from tasks.report.answers import ANSWERS
 from tasks.report.course import Course
 from tasks.report.page import render
-from tasks.stage import Parents, Stage, Work
+from tasks.stage import Parents, Stage, Work, performed
 
 FACTS = 12
 TOKENS = 12
@@ -46,14 +46,14 @@ def report(lake: Lake, run: str) -> ArtifactRef:
     parents = {"model": model, "state": str(state), "requests": course.whole}
     answers: dict[str, str] = {}
     try:
-        answers = {"answers": ANSWERS.perform(lake.uri, {"facts": FACTS, "tokens": TOKENS}, parents, how).id}
+        answers = {"answers": performed(ANSWERS, lake, {"facts": FACTS, "tokens": TOKENS}, parents, how).id}
     except UnknownSource as error:
         warnings.warn(f"the report shows no answers: {error}", NoAnswers, stacklevel=2)
     # Another version of what draws it draws another page.
     drawn_by = {name: version(name) for name in ("altair", "vl-convert-python", "jinja2")}
     spec = {"run": run, "drawn_by": drawn_by}
     sources: Parents = {**course.sources, **answers}
-    return REPORT.perform(lake.uri, spec, sources, how)
+    return performed(REPORT, lake, spec, sources, how)
 
 
 def read_page(lake: Lake, artifact: str) -> str:

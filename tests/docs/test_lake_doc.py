@@ -6,10 +6,7 @@ import dataclasses
 import re
 from pathlib import Path
 
-import pytest
-
 from docs.generate import DOCS, blocks
-from storage.catalog import Catalog
 from storage.query import query
 from storage.store import Lake, Manifest
 from tasks.evaluation import summarise
@@ -29,13 +26,6 @@ def test_success_is_counted_as_the_summary_counts_it(lake: Lake) -> None:
 def test_lost_facts_are_those_without_success(lake: Lake) -> None:
     (sql,) = (text for text in QUESTIONS if "e.success = 0" in text)
     assert [row["subject"] for row in query(lake, sql).to_pylist()] == ["subject b"]
-
-
-def test_the_index_is_written_anew_as_shown(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
-    (text,) = blocks("lake.md", "python")
-    monkeypatch.chdir(Path(lake.uri).parent)
-    exec(text, {})  # noqa: S102 - the snippet is our own
-    assert not Catalog(lake).missing()
 
 
 def test_the_manifests_fields_are_listed() -> None:

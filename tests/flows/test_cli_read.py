@@ -13,7 +13,7 @@ from tiny_world import editflow
 
 from storage.store import Lake
 
-COMMANDS = ["fetch", "run", "runs", "show", "lineage", "query", "compare", "ask", "report", "doctor", "completion"]
+COMMANDS = "fetch run runs show lineage query compare ask report doctor verify completion".split()
 
 LIGHT = """
 import json, sys
@@ -38,6 +38,7 @@ def test_reading_needs_neither_torch_nor_prefect(reference) -> None:
         ["lineage", state, *lake],
         ["lineage", state[:8], "--down", *lake],
         ["query", "SELECT kind, count(*) FROM artifacts GROUP BY kind", *lake],
+        ["verify", *lake],
         ["completion", "bash"],
         ["--help"],
     ]
@@ -46,6 +47,14 @@ def test_reading_needs_neither_torch_nor_prefect(reference) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert done.stderr.splitlines()[-1] == "heavy: []"
+
+
+def test_a_record_tells_code_packages_and_machine(reference) -> None:
+    told = editflow("show", "last", "--lake", reference.lake, "--json").json["environment"]
+    assert {"constraints", "installed", "processor", "threads", "device", "python", "torch"} <= told.keys()
+    manifest = tiny_world.artifacts(reference.lake, "state")[0]
+    assert "installed" not in manifest.environment, "it is the run's: every artifact names its run"
+    assert manifest.created_by == reference.record["run_id"]
 
 
 def test_the_light_check_sees_heavy_imports() -> None:

@@ -20,7 +20,7 @@ from storage.store import Lake
 COMMANDS = [
     "fetch", "plan", "prepare", "run", "tune", "runs", "show", "lineage", "query", "scores", "compare", "diff", "rerun",
     "ask", "report", "requests", "apply", "submit", "queue", "releases", "rollback", "evaluate", "gc", "impact",
-    "up", "down", "doctor", "completion",
+    "up", "down", "doctor", "verify", "completion",
 ]  # fmt: skip
 ASK_BASH = """
 set -u

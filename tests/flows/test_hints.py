@@ -51,6 +51,7 @@ def test_every_command_that_reads(lake: str, reference) -> None:
         ["lineage", state, "--down"],
         ["query", "SELECT id FROM artifacts LIMIT 1"],
         ["query", "SELECT 1 AS n"],
+        ["verify"],
     ]
     for command in commands:
         found = hinted(editflow(*command, f"--lake={lake}"))
@@ -142,7 +143,9 @@ def test_fetch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize(
-    "command", [["runs"], ["show", "last"], ["lineage", "tiny"], ["query", "SELECT 1"], ["doctor"]], ids=lambda c: c[0]
+    "command",
+    [["runs"], ["show", "last"], ["lineage", "tiny"], ["query", "SELECT 1"], ["doctor"], ["verify"]],
+    ids=lambda c: c[0],
 )
 def test_json_has_no_hint(reference, command: list[str]) -> None:
     answer = editflow(*command, "--json", "--lake", reference.lake)

@@ -38,20 +38,21 @@ def commands(lake: Lake) -> list[list[str]]:
         ["query", "SELECT message, name, spec_path, summary, environment FROM runs"],
         ["query", f"""SELECT '{TEXT}' AS "{TEXT}", ['{TEXT}'] AS list, {{'{TEXT}': '{TEXT}'}} AS struct"""],
         ["doctor"],
+        ["verify"],
     ]
     return [[*command, "--lake", lake.uri] for command in asked]
 
 
-@pytest.mark.parametrize("number", range(8))
+@pytest.mark.parametrize("number", range(9))
 def test_nothing_commands_the_terminal(lake: Lake, number: int) -> None:
     answer = editflow(*commands(lake)[number])
     assert answer.code in (0, 1), answer.err
     assert not COMMANDING.search(answer.out + answer.err)
     whole = answer.out.replace("\n", "")
     for part in SHOWN:
-        assert part in whole or number == 7
+        assert part in whole or number in {7, 8}
     assert max(map(len, answer.out.splitlines())) < 10 * 4 * 500, "long values are cut"
-    assert "…" in answer.out or number in {2, 3, 6, 7}
+    assert "…" in answer.out or number in {2, 3, 6, 7, 8}
 
 
 def test_it_is_there_to_be_obeyed(lake: Lake) -> None:

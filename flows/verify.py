@@ -1,0 +1,89 @@
+"""What a lake holds held against itself: payloads by their digests, recipes by their ids, records, names, the index."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from itertools import chain
+
+from flows.errors import UsageError
+from storage.catalog import Catalog
+from storage.errors import UnknownArtifact
+from storage.faults import Audit, Fault, upstream
+from storage.index_faults import index_faults
+from storage.runs import Runs
+from storage.store import Lake
+from tasks.progress import bar, working
+from tasks.queue_faults import queue_faults
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What is verified: a run with what it used, an artifact with all that it was made from, or neither: the lake."""
+
+    run: str | None = None
+    artifact: str | None = None
+
+
+def subject(lake: Lake, text: str | None) -> Subject:
+    """What a word of the command line means. Raises UsageError.
+
+    A run that cannot be read and an artifact that is damaged are found as well: that is what is asked about.
+    """
+    if text is None:
+        return Subject()
+    runs = [run for run in lake.files.list("runs") if run.startswith(text)] if text.strip() else []
+    if text in runs:
+        return Subject(run=text)
+    artifact = None
+    with suppress(UnknownArtifact):
+        artifact = id_ if lake.is_committed(id_ := lake.resolve(text)) else None
+    found = [*(f"run {run}" for run in runs), *([f"artifact {artifact[:12]}"] if artifact else [])]
+    if len(found) > 1:
+        raise UsageError(f"{text!r} may be {', '.join(found[:3])}: give more of it")
+    if not found:
+        named = (r.run_id for r in Runs(lake.files).newest() if r.started_at and text in {"last", r.name})
+        runs = [run for run in [next(named, None)] if run]
+    if not (runs or artifact):
+        raise UsageError(f"no run and no artifact {text!r} in {lake.uri}: `editflow runs` lists the runs")
+    return Subject(run=runs[0] if runs else None, artifact=artifact)
+
+
+def faults(audit: Audit, what: Subject) -> Iterator[Fault]:
+    """All that is wrong with a subject, as it is found."""
+    lake, known = audit.lake, Runs(audit.lake.files)
+    if what.run is not None:
+        yield from audit.of_runs([what.run], lambda _: None)
+        ids = list(dict.fromkeys(use.artifact for use in known.listed(what.run).uses))
+    elif what.artifact is not None:
+        ids = list(upstream(lake, what.artifact))
+    else:
+        yield from _whole(audit)
+        return
+    with bar("verifying", len(ids), "artifacts") as advance:
+        yield from audit.of_artifacts(filter(lake.is_committed, ids), advance)
+
+
+def _whole(audit: Audit) -> Iterator[Fault]:
+    lake, runs = audit.lake, Runs(audit.lake.files).ids()
+    with working("counting artifacts"):
+        count = sum(1 for _ in lake.ids())
+    with bar("verifying", count, "artifacts") as advance:
+        yield from audit.of_artifacts(filter(lake.is_committed, lake.ids()), advance)
+    lost = (run for run in lake.files.list("runs") if not lake.files.exists(f"runs/{run}/started.json"))
+    with bar("verifying", len(runs), "runs") as advance:
+        yield from audit.of_runs(chain(runs, lost), advance)
+    yield from audit.of_names()
+    yield from queue_faults(audit)
+    with working("verifying the index"):
+        yield from index_faults(lake)
+
+
+def rebuilt(lake: Lake, found: Sequence[Fault]) -> dict[Fault, tuple[bool, str]]:
+    """Write the index anew; {fault of it: (whether it is gone, what became of it)}."""
+    with working("writing the index anew"):
+        Catalog(lake).rebuild()
+    left = [fault.wrong for fault in index_faults(lake)]
+    said = f"it was written anew, and still {left[0]}" if left else "it was written anew"
+    return {fault: (not left, said) for fault in found if fault.mend == "index"}

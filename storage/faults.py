@@ -1,0 +1,167 @@
+"""What is wrong with what a lake holds: each file that is damaged or gone, named. Nothing is changed here.
+
+    artifacts     the manifest: readable, of the recipe that its id is the hash of; the payload; every parent there
+    runs          the two files of the record: readable, both there; every artifact that the run used there
+    names         refs, queues and releases: every version there and readable
+    index         see storage/index_faults.py
+
+All of it is read as a stream: memory holds one artifact and the faults that were found.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Literal
+
+from storage.errors import DamagedPayload, DamagedRecord, StorageError, UnknownArtifact
+from storage.identity import is_id, parent_pairs, recipe_id
+from storage.manifest import Manifest, manifest_name
+from storage.refs import Refs
+from storage.runs import Runs
+from storage.store import Lake
+
+Mend = Literal["artifact", "record", "index", "hand"]
+"""What mends a fault: the artifact is made again, a run's record restored, the index written anew, or somebody does."""
+
+
+@dataclass(frozen=True)
+class Fault:
+    """A file inside the lake, what it belongs to, and what is wrong with it.
+
+    `id` is the artifact or the run that `mend` speaks of; `remedy` says what to do where nothing here does it. `lost`:
+    it is not there at all, and something else needs it.
+    """
+
+    file: str
+    what: str
+    wrong: str
+    mend: Mend
+    id: str = ""
+    remedy: str = ""
+    lost: bool = False
+
+
+def check_manifest(lake: Lake, id_: str) -> tuple[Manifest | None, Fault | None]:
+    """(the manifest if it can be trusted, what is wrong with it)."""
+    file, what = manifest_name(id_), f"artifact {id_[:12]}"
+    if not is_id(id_):
+        return None, Fault(file, f"artifact {id_}", "has a name that is no id", "hand", id_, "remove its folder")
+    try:
+        made = lake.manifest(id_)
+    except UnknownArtifact:
+        return None, Fault(file, what, "is gone", "artifact", id_)
+    except DamagedPayload:
+        return None, Fault(file, what, "has a damaged manifest", "artifact", id_)
+    except OSError as error:
+        return None, Fault(file, what, f"has a manifest that cannot be read: {error.strerror}", "artifact", id_)
+    if made.id != id_ or not _hashes_to(made, id_):
+        return None, Fault(file, what, "has the manifest of another recipe", "artifact", id_)
+    return made, None
+
+
+def check_artifact(lake: Lake, id_: str, *, deep: bool = True) -> tuple[Manifest | None, Fault | None]:
+    """(the manifest if it can be trusted, what is wrong with the artifact); every byte is read if `deep`."""
+    made, fault = check_manifest(lake, id_)
+    if made is not None and (wrong := _payload(lake, made, deep=deep)):
+        return made, Fault(made.payload, f"{made.kind} {id_[:12]}", wrong, "artifact", id_)
+    return made, fault
+
+
+def _hashes_to(made: Manifest, id_: str) -> bool:
+    try:
+        return recipe_id(made.kind, made.version, made.spec, made.parents) == id_
+    except (TypeError, ValueError, AttributeError):
+        return False
+
+
+def _payload(lake: Lake, made: Manifest, *, deep: bool) -> str:
+    if not deep:
+        return "" if lake.find(made.id) is not None else "has lost its payload, or a part of it"
+    try:
+        fault = lake.fault(made.id)
+    except OSError as error:
+        return f"has a payload that cannot be read: {error.strerror}"
+    if isinstance(fault, DamagedPayload):
+        return f"has a damaged payload: {fault.reason}"
+    return "has lost its payload" if fault else ""
+
+
+@dataclass
+class Audit:
+    """A check of one lake, in parts. `artifacts`, `bytes`, `runs` and `names` count what was looked at so far.
+
+    What is lost is told once, however many need it.
+    """
+
+    lake: Lake
+    deep: bool = True
+    artifacts: int = 0
+    bytes: int = 0
+    runs: int = 0
+    names: int = 0
+    _told: set[str] = field(default_factory=set)
+
+    def of_artifacts(self, ids: Iterable[str], advance: Callable[[int], None]) -> Iterator[Fault]:
+        """Faults of artifacts, and of the parents that they have lost."""
+        for id_ in ids:
+            made, fault = check_artifact(self.lake, id_, deep=self.deep)
+            self.artifacts += 1
+            self.bytes += made.bytes if made else 0
+            if fault is not None and id_ not in self._told:
+                self._told.add(id_)
+                yield fault
+            for role, parent in parent_pairs(made.parents) if made else ():
+                yield from self.lost(parent, f"{made.kind if made else ''} {id_[:12]} was made from it as {role}")
+            advance(1)
+
+    def of_runs(self, ids: Iterable[str], advance: Callable[[int], None]) -> Iterator[Fault]:
+        """Faults of run records, and of what the runs have used."""
+        known = Runs(self.lake.files)
+        for run in ids:
+            advance(1)
+            self.runs += 1
+            try:
+                record = known.get(run)
+            except StorageError as error:
+                yield from self._record(run, error)
+                continue
+            for use in record.uses:
+                yield from self.lost(use.artifact, f"run {run} used it as {use.stage}")
+
+    def of_names(self) -> Iterator[Fault]:
+        """Faults of the files of refs, queues and releases, and the states of refs that are lost."""
+        for folder in ("refs", "queues", "releases"):
+            names = Refs(self.lake.files, folder)
+            for name in names.names():
+                self.names += 1
+                broken = list(names.broken(name))
+                for file, wrong, remedy in broken:
+                    yield Fault(file, f"{folder}/{name}", wrong, "hand", name, remedy)
+                found = names.get(name) if not broken and folder == "refs" else None
+                if found and isinstance(found[0], str) and is_id(found[0]):
+                    yield from self.lost(found[0], f"the name {name} stands for it")
+
+    def lost(self, id_: str, why: str) -> Iterator[Fault]:
+        """The fault of an artifact that is needed and not there."""
+        if id_ not in self._told and not self.lake.is_committed(id_):
+            self._told.add(id_)
+            wrong = f"is gone, and {why}"
+            yield Fault(manifest_name(id_), f"artifact {id_[:12]}", wrong, "artifact", id_, lost=True)
+
+    def _record(self, run: str, error: StorageError) -> Iterator[Fault]:
+        if isinstance(error, DamagedRecord):
+            file = error.path.removeprefix(f"{self.lake.files.root}/")
+            yield Fault(file, f"run {run}", "is damaged", "record", run)
+        elif Runs(self.lake.files).is_finished(run):  # else nothing of it was ever written
+            yield Fault(f"runs/{run}/started.json", f"run {run}", "is gone, though the run has an end", "record", run)
+
+
+def upstream(lake: Lake, *ids: str) -> Iterator[str]:
+    """Artifacts and all that they were made from, each once, as far as manifests tell. Cost: one manifest each."""
+    waiting, met = list(dict.fromkeys(ids)), set(ids)
+    while waiting:
+        here = waiting.pop()
+        yield here
+        made, _ = check_manifest(lake, here)
+        new = {parent for _, parent in parent_pairs(made.parents)} - met if made else set()
+        met |= new
+        waiting += sorted(new)

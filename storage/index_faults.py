@@ -1,0 +1,209 @@
+"""What is wrong with the index: log and data files that are gone or damaged, rows that it lacks or has beyond the lake.
+
+The rows of index and lake are held against each other as two sorted streams, so memory holds neither.
+"""
+
+import hashlib
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+from deltalake import DeltaTable
+from deltalake.exceptions import DeltaError
+from pyarrow import parquet
+
+from storage.catalog import SCHEMAS, Catalog, artifact_row
+from storage.faults import Fault, check_manifest
+from storage.manifest import Manifest
+from storage.runs import Runs
+from storage.store import Lake
+
+_NAMED = 3
+"""Most ids that a fault names of those it speaks of."""
+_APART, _BETWEEN = chr(31), chr(30)
+_MARKED = """
+SELECT id, min(mark), max(mark) FROM (
+    SELECT id, sha256(concat_ws(chr(31), kind, version, spec, digest,
+        coalesce(array_to_string([x.role || chr(30) || x.artifact FOR x IN inputs], chr(30)), ''))) AS mark
+    FROM read_parquet(?)
+) GROUP BY id ORDER BY id
+"""
+_RUNS = "SELECT run_id, bool_or(finished_at IS NOT NULL) FROM read_parquet(?) GROUP BY run_id ORDER BY run_id"
+_USES = "SELECT run_id, count(DISTINCT artifact) FROM read_parquet(?) GROUP BY run_id ORDER BY run_id"
+
+
+def index_faults(lake: Lake) -> Iterator[Fault]:
+    """Faults of the index. What runs that are going on have not yet written is none.
+
+    Cost: a pass over the index, one over the lake's listing, and a read of every manifest and run record.
+    """
+    catalog, whole = Catalog(lake), set(SCHEMAS)
+    for table in SCHEMAS:
+        for fault in damage(lake, table):
+            whole.discard(table)
+            yield fault
+    compared = {"artifacts": _artifacts, "runs": _runs, "uses": _uses}
+    for table in sorted(whole):
+        try:
+            yield from compared[table](lake, catalog.files(table)).told(table)
+        except duckdb.Error as error:
+            yield _broken(f"catalog/{table}", table, f"cannot be read: {str(error).partition(chr(10))[0][:200]}")
+
+
+def damage(lake: Lake, table: str) -> Iterator[Fault]:
+    """Faults of the files of one table: its log, and the Parquet files that the log names."""
+    folder = f"catalog/{table}"
+    if not lake.files.list(folder):
+        return
+    if gaps := list(_gaps(lake, f"{folder}/_delta_log")):
+        yield from (_broken(file, table, "is gone: the table cannot be read without it") for file in gaps)
+        return
+    try:
+        files = DeltaTable(lake.files.path(folder)).file_uris()
+    except DeltaError as error:
+        yield _broken(f"{folder}/_delta_log", table, f"is damaged: {str(error).partition(chr(10))[0][:200]}")
+        return
+    for file in files:
+        name = f"{folder}/{str(file).rpartition('/')[2]}"
+        if wrong := _unreadable(lake, name):
+            yield _broken(name, table, wrong)
+
+
+def _gaps(lake: Lake, log: str) -> Iterator[str]:
+    """Files of a log that are gone: all from its latest checkpoint on must be there."""
+    names = lake.files.list(log)
+    numbers = {int(name[:20]) for name in names if re.fullmatch(r"\d{20}\.json", name)}
+    kept = [int(name[:20]) for name in names if re.fullmatch(r"\d{20}\.checkpoint.*\.parquet", name)]
+    first = max(kept, default=-1) + 1
+    for number in range(first, max(numbers, default=first if kept else 0) + 1):
+        if number not in numbers:
+            yield f"{log}/{number:020d}.json"
+
+
+def _unreadable(lake: Lake, name: str) -> str:
+    try:
+        for _ in parquet.ParquetFile(lake.files.path(name)).iter_batches():
+            pass
+    except FileNotFoundError:
+        return "is gone"
+    except (pa.ArrowException, OSError) as error:
+        return f"is damaged: {str(error).partition(chr(10))[0][:200]}"
+    return ""
+
+
+@dataclass
+class _Parted:
+    """How many rows are lacking, beyond the lake, or say otherwise; and the first ids of each."""
+
+    counts: Counter[str] = field(default_factory=Counter)
+    named: dict[str, list[str]] = field(default_factory=dict)
+
+    def note(self, what: str, id_: str) -> None:
+        self.counts[what] += 1
+        if self.counts[what] <= _NAMED:
+            self.named.setdefault(what, []).append(id_)
+
+    def told(self, table: str) -> Iterator[Fault]:
+        for what, count in self.counts.items():
+            more = f" and {count - _NAMED} more" if count > _NAMED else ""
+            yield _broken(f"catalog/{table}", table, f"{what}: {', '.join(self.named[what])}{more}")
+
+
+def _artifacts(lake: Lake, files: list[str]) -> _Parted:
+    found, going = _Parted(), _Going(lake)
+    there = filter(lake.is_committed, lake.ids())
+    for id_, here, row in _beside(there, _rows(_MARKED, files)):
+        if not here:
+            found.note("has artifacts that the lake has not", id_[:12])
+            continue
+        made, _ = check_manifest(lake, id_)
+        if made is None:  # the audit of artifacts tells of it
+            continue
+        if row is None and going.status(made.created_by) != "running":
+            found.note("lacks artifacts", id_[:12])
+        elif row is not None and set(row) != {_mark(made)}:
+            found.note("says otherwise than the manifest of", id_[:12])
+    return found
+
+
+def _runs(lake: Lake, files: list[str]) -> _Parted:
+    found, going, runs = _Parted(), _Going(lake), Runs(lake.files)
+    for run, here, row in _beside(runs.ids(), _rows(_RUNS, files)):
+        if not here:
+            found.note("has runs that the lake has not", run)
+        elif row is not None and (row[0] or not runs.is_finished(run)):
+            continue
+        elif going.status(run) not in {"running", "damaged"}:
+            found.note("lacks the end of runs" if row else "lacks runs", run)
+    return found
+
+
+def _uses(lake: Lake, files: list[str]) -> _Parted:
+    """Of runs that recorded their own end: what one that died had reused is known to the index alone."""
+    found, runs = _Parted(), Runs(lake.files)
+    for run, here, row in _beside(filter(runs.is_finished, runs.ids()), _rows(_USES, files)):
+        record = runs.listed(run) if here else None
+        if record is None or record.status in {"died", "damaged"}:
+            continue
+        used, told = len({use.artifact for use in record.uses}), row[0] if row else 0
+        if used != told:
+            found.note("lacks what was used by runs" if told < used else "has uses beyond those of runs", run)
+    return found
+
+
+@dataclass
+class _Going:
+    """Which runs are going on, whose works are not in the index yet, and which are damaged, which the audit tells."""
+
+    lake: Lake
+    known: dict[str | None, str] = field(default_factory=dict)
+
+    def status(self, run: str | None) -> str:
+        if run not in self.known:
+            there = run is not None and self.lake.files.exists(f"runs/{run}/started.json")
+            self.known[run] = Runs(self.lake.files).listed(str(run)).status if there else "unknown"
+        return self.known[run]
+
+
+def _beside(
+    ours: Iterable[str], theirs: Iterator[tuple[Any, ...]]
+) -> Iterator[tuple[str, bool, tuple[Any, ...] | None]]:
+    """(key, whether the lake has it, the rest of the index's row) of two streams that are sorted by their keys."""
+    row = next(theirs, None)
+    for key in ours:
+        while row is not None and row[0] < key:
+            yield row[0], False, row[1:]
+            row = next(theirs, None)
+        if row is not None and row[0] == key:
+            yield key, True, row[1:]
+            row = next(theirs, None)
+        else:
+            yield key, True, None
+    while row is not None:
+        yield row[0], False, row[1:]
+        row = next(theirs, None)
+
+
+def _rows(sql: str, files: list[str]) -> Iterator[tuple[Any, ...]]:
+    if not files:
+        return
+    with duckdb.connect(config={"temp_directory": ""}) as connection:
+        cursor = connection.execute(sql, [files])
+        while batch := cursor.fetchmany(10_000):
+            yield from batch
+
+
+def _mark(made: Manifest) -> str:
+    """What the index must say of an artifact, as one hash: kind, version, spec, digest and inputs."""
+    row = artifact_row(made)
+    inputs = _BETWEEN.join(f"{x['role']}{_BETWEEN}{x['artifact']}" for x in row["inputs"])
+    parts = (row["kind"], str(row["version"]), row["spec"], row["digest"], inputs)
+    return hashlib.sha256(_APART.join(parts).encode(errors="surrogatepass")).hexdigest()
+
+
+def _broken(file: str, table: str, wrong: str) -> Fault:
+    return Fault(file, f"index of {table}", wrong, "index")

@@ -1,0 +1,78 @@
+"""Manifests and run records put back from the index, which holds a second copy of almost all that they say.
+
+The index's Parquet files are read as they lie there, so one with a damaged log still helps. A row of it is believed
+only where it proves itself: its recipe must hash to the artifact's id, and the payload must have its digest.
+"""
+
+import contextlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import product
+from typing import Any
+
+import pyarrow as pa
+from pyarrow import parquet
+
+from storage.catalog import SCHEMAS
+from storage.identity import recipe_id
+from storage.manifest import Manifest
+from storage.runs import RunRecord, Runs, Use
+from storage.store import Lake
+
+
+def indexed(lake: Lake, id_: str) -> Manifest | None:
+    """An artifact's manifest as the index tells it, without the SHA-256 of the payload's file; None: it is not told."""
+    for row in _rows(lake, "artifacts", "id", id_):
+        inputs = row.pop("inputs")
+        told = {name: json.loads(row.pop(name)) for name in ("spec", "environment", "about")}
+        for parents in _shapes(inputs):
+            with contextlib.suppress(ValueError):
+                if recipe_id(row["kind"], row["version"], told["spec"], parents) == id_:
+                    return Manifest(**row, **told, parents=parents, sha256="")
+    return None
+
+
+def restore_manifest(lake: Lake, id_: str) -> bool:
+    """Write a manifest anew from the index; the damaged one is set aside. False where the artifact would not be sound.
+
+    The digest that the index tells of must be that of the payload which is there.
+    """
+    found = indexed(lake, id_)
+    return found is not None and lake.reinstate(found)
+
+
+def restore_record(lake: Lake, run: str) -> bool:
+    """Write the damaged or lost files of a run's record anew from the index; the damaged ones are set aside.
+
+    False where the index does not know the run, or not its end.
+    """
+    rows = sorted(_rows(lake, "runs", "run_id", run), key=lambda row: row["finished_at"] is None)
+    if not rows:
+        return False
+    told = {name: json.loads(rows[0].pop(name)) for name in ("spec", "summary", "environment")}
+    uses = {row["artifact"]: Use(row["artifact"], row["stage"], row["how"], row["seconds"])
+            for row in _rows(lake, "uses", "run_id", run)}  # fmt: skip
+    known = Runs(lake.files)
+    known.reinstate(RunRecord(**rows[0], **told, process_started=0.0, uses=tuple(uses.values())))
+    return known.listed(run).status != "damaged"
+
+
+def _shapes(inputs: Sequence[Mapping[str, str]]) -> Iterator[dict[str, Any]]:
+    """The parents that a row's inputs may be: of a role with one id it does not say whether that stood in a list."""
+    ids: dict[str, list[str]] = {}
+    for one in inputs:
+        ids.setdefault(one["role"], []).append(one["artifact"])
+    choices = [[found[0], found] if len(found) == 1 else [found] for found in ids.values()]
+    for chosen in product(*choices):
+        yield dict(zip(ids, chosen, strict=True))
+
+
+def _rows(lake: Lake, table: str, column: str, value: str) -> Iterator[dict[str, Any]]:
+    """The rows of a table with a value, out of every file of it that can be read."""
+    names = SCHEMAS[table].names
+    for file in lake.files.list(f"catalog/{table}"):
+        if file.endswith(".parquet"):
+            path = lake.files.path(f"catalog/{table}/{file}")
+            with contextlib.suppress(pa.ArrowException, OSError):
+                found = parquet.read_table(path, columns=names, filters=[(column, "=", value)], partitioning=None)
+                yield from found.to_pylist()

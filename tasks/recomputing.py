@@ -1,0 +1,118 @@
+"""One artifact computed again from its recorded parents, in a lake of its own that borrows them."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from storage.errors import PayloadConflict, StorageError
+from storage.faults import check_manifest, upstream
+from storage.identity import parent_pairs, table_digest
+from storage.manifest import Manifest, manifest_name
+from storage.runs import Runs
+from storage.store import Lake
+from tasks.environment import environment
+from tasks.models import FINGERPRINTS
+from tasks.recipes import Recipe
+from tasks.rerun import distance
+from tasks.stage import Work
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+@dataclass(frozen=True)
+class Again:
+    """A table that was computed again, its digest, what was recorded beside it, and the wall-clock seconds it took."""
+
+    table: pa.Table
+    digest: str
+    about: Mapping[str, Any]
+    seconds: float
+
+
+def recomputed(lake: Lake, recipe: Recipe, made_with: Mapping[str, Any], label: str = "") -> Again:
+    """Compute an artifact as it was computed, on the threads and the device of its recorded environment.
+
+    Nothing is written to the lake. Raises what the stage raises, such as MissingPayload of a parent.
+    """
+    how = {"device": made_with.get("device", "cpu"), "label": label}
+    with tempfile.TemporaryDirectory(prefix="editflow-verify-") as folder, threads(made_with.get("threads")):
+        scratch = Lake.open(Path(folder) / "lake")
+        borrow(lake, scratch, recipe)
+        work, started = Work(scratch, recipe.spec, recipe.parents, how), time.perf_counter()
+        table = recipe.stage.compute(work)
+        return Again(table, table_digest(table), work.about, time.perf_counter() - started)
+
+
+def borrow(lake: Lake, scratch: Lake, recipe: Recipe) -> None:
+    """Let a lake have all that a recipe may read of another one, by links: what is set aside there stays here."""
+    needed = [parent for _, parent in parent_pairs(recipe.parents)]
+    names = [f"{FINGERPRINTS}/{name}" for name in lake.files.list(FINGERPRINTS)]
+    if run := recipe.spec.get("run"):  # a report is drawn from a run's record
+        needed += [use.artifact for use in Runs(lake.files).get(str(run)).uses]
+        names += [f"runs/{run}/{part}.json" for part in ("started", "finished")]
+    for id_ in upstream(lake, *needed):
+        made, _ = check_manifest(lake, id_)
+        names += [manifest_name(id_), made.payload] if made else []
+    for name in names:
+        place = Path(scratch.files.path(name))
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.symlink_to(lake.files.path(name))
+
+
+@contextmanager
+def threads(count: object) -> Iterator[None]:
+    """A block in which torch uses so many threads; as many as it does where none are recorded."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(count if isinstance(count, int) and count > 0 else before)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def keep(lake: Lake, recipe: Recipe, again: Again, told: Manifest | None, run: str | None) -> None:
+    """Put what was computed again in the place of what is damaged or lost, which is set aside.
+
+    `told` is what manifest or index say of the artifact; without it, it is recorded as made now by `run`. Raises
+    PayloadConflict, and replaces nothing, where the content is another than is told, or than a payload's name tells.
+    """
+    id_, (kept, _) = recipe.id, check_manifest(lake, recipe.id)
+    known = {told.digest[:16]} if told else _payloads(lake, id_)
+    if known and again.digest[:16] not in known:
+        raise PayloadConflict(id_, told.digest if told else min(known), again.digest, _apart(lake, id_, again))
+    if kept is not None:
+        lake.discard_payload(id_)
+    else:
+        lake.files.set_aside(manifest_name(id_))
+    stage, spec = recipe.stage, {"stage": recipe.stage.name, **recipe.spec}
+    lake.write(
+        stage.kind, stage.version, spec, recipe.parents, again.table,
+        created_by=told.created_by if told else run,
+        seconds=told.seconds if told else again.seconds,
+        environment=told.environment if told else environment(),
+        about=told.about if told else again.about,
+    )  # fmt: skip
+
+
+def _payloads(lake: Lake, id_: str) -> set[str]:
+    """The first digits of the digests of the payloads that lie in an artifact's folder, read off their names."""
+    names = lake.files.list(manifest_name(id_).rpartition("/")[0])
+    return {name[8:24] for name in names if name.startswith("payload-") and name.endswith(".parquet")}
+
+
+def _apart(lake: Lake, id_: str, again: Again) -> float | None:
+    """The largest difference of a number from what is kept, where that can be read."""
+    try:
+        found = distance(lake.read(id_), again.table)
+    except StorageError:
+        return None
+    return found[0] if found else None

@@ -1,0 +1,118 @@
+"""What the index tells is put back where it proves itself, and never where it does not."""
+
+# ruff: noqa: S608 - the SQL is put together from the test's own words
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+from pyarrow import parquet
+
+from storage.catalog import Catalog
+from storage.errors import DamagedPayload
+from storage.faults import check_artifact
+from storage.manifest import manifest_name
+from storage.query import query
+from storage.restore import indexed, restore_manifest, restore_record
+from storage.runs import Runs
+from storage.store import Lake
+
+
+def manifest(lake: Lake, id_: str) -> Path:
+    return Path(lake.files.path(manifest_name(id_)))
+
+
+def halve(path: Path) -> bytes:
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) // 2])
+    return whole
+
+
+@pytest.mark.parametrize("log", ["whole", "gone"])
+def test_a_manifest_comes_back_byte_by_byte(lake: Lake, edited: dict[str, str], log: str) -> None:
+    whole = {name: halve(manifest(lake, edited[name])) for name in ("model", "values1", "state2")}
+    if log == "gone":
+        next(Path(lake.files.path("catalog/artifacts/_delta_log")).glob("*.json")).unlink()
+    for name, text in whole.items():
+        assert restore_manifest(lake, edited[name])
+        assert json.loads(manifest(lake, edited[name]).read_bytes()) == json.loads(text)
+        assert manifest(lake, edited[name]).read_bytes() == text
+        assert check_artifact(lake, edited[name])[1] is None
+        assert len(list(manifest(lake, edited[name]).parent.glob("manifest.json.discarded-*"))) == 1
+
+
+def test_a_list_of_one_parent_and_a_single_one_are_told_apart(lake: Lake, table: Callable[..., pa.Table]) -> None:
+    model = lake.write("model", 1, {}, {}, table("model")).id
+    for parents in ({"a": model, "b": [model]}, {"a": [model], "b": model}, {"a": [model, model], "b": model}):
+        made = lake.write("state", 1, {}, parents, table("state"))
+        Catalog(lake).record_artifact(lake.manifest(made.id))
+        found = indexed(lake, made.id)
+        assert found is not None
+        assert found.parents == parents
+
+
+def test_nothing_is_believed_that_does_not_prove_itself(lake: Lake, edited: dict[str, str]) -> None:
+    """The controls: a row of other settings, a payload of other content, and an artifact that no row tells of."""
+    payload = Path(lake.files.path(lake.manifest(edited["values0"]).payload))
+    before = payload.read_bytes()
+    halve(manifest(lake, edited["values0"]))
+    payload.write_bytes(before[:-9])
+    assert indexed(lake, edited["values0"]) is not None
+    assert not restore_manifest(lake, edited["values0"])
+    payload.write_bytes(before)
+    for path in Path(lake.files.path("catalog/artifacts")).glob("*.parquet"):
+        rows = parquet.read_table(path)
+        lying = pa.array(['{"name": "other"}'] * rows.num_rows)
+        parquet.write_table(rows.set_column(rows.schema.get_field_index("spec"), "spec", lying), path)
+    assert indexed(lake, edited["values0"]) is None
+    assert not restore_manifest(lake, edited["values0"])
+    assert indexed(lake, "0" * 64) is None
+    with pytest.raises(DamagedPayload):
+        lake.manifest(edited["values0"])
+
+
+@pytest.mark.parametrize("parts", [["started"], ["finished"], ["started", "finished"]])
+@pytest.mark.parametrize("gone", [True, False])
+def test_a_run_record_comes_back(lake: Lake, edited: dict[str, str], parts: list[str], gone: bool) -> None:
+    runs, folder = Runs(lake.files), Path(lake.files.path(f"runs/{edited['run']}"))
+    before = runs.get(edited["run"])
+    for part in parts:
+        halve(folder / f"{part}.json")
+        if gone:
+            (folder / f"{part}.json").unlink()
+    assert restore_record(lake, edited["run"])
+    after = runs.get(edited["run"])
+    assert {use.artifact: use for use in after.uses} == {use.artifact: use for use in before.uses}
+    unknown = {"uses": (), "process_started": 0.0}
+    assert vars(after) | unknown == vars(before) | unknown
+    assert len(list(folder.glob("*.discarded-*"))) == (0 if gone else len(parts))
+
+
+def test_a_run_whose_end_the_index_does_not_know(lake: Lake, edited: dict[str, str]) -> None:
+    """The control: what is left of it stays as it is."""
+    runs = Runs(lake.files)
+    record = runs.start("late", {})
+    Catalog(lake).record_run(record)
+    runs.finish(record, "completed")
+    end = Path(lake.files.path(f"runs/{record.run_id}/finished.json"))
+    halve(end)
+    left = end.read_bytes()
+    assert not restore_record(lake, record.run_id)
+    assert end.read_bytes() == left
+    assert not restore_record(lake, "nobody")
+
+
+def test_a_rebuild_keeps_what_a_dead_run_had_reused_though_a_log_file_is_gone(
+    lake: Lake, edited: dict[str, str]
+) -> None:
+    """Only the index knows it, and its files lie there without the log."""
+    catalog, record = Catalog(lake), Runs(lake.files).start("cut off", {})
+    for name in ("model", "requests"):
+        catalog.record_use(record.run_id, edited[name], name, "reused")
+    Path(lake.files.path("catalog/uses/_delta_log/00000000000000000001.json")).unlink()
+    catalog.rebuild()
+    rows = query(lake, f"SELECT artifact FROM uses WHERE run_id = '{record.run_id}'").to_pylist()
+    found = {row["artifact"] for row in rows}
+    assert found == {edited["model"], edited["requests"]}

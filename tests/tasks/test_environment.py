@@ -1,0 +1,54 @@
+"""What a run's record says of code, lock file and machine, none of which is part of an id."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+import torch
+
+from tasks.environment import ROOT, commit_of, environment, whole_environment
+
+
+def test_a_run_is_told_more_than_an_artifact(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MKL_CBWR", "COMPATIBLE")
+    whole, short = whole_environment("cpu"), environment("cpu")
+    assert whole.items() >= short.items()
+    assert (whole["device"], whole["threads"]) == ("cpu", torch.get_num_threads())
+    added = whole.keys() - short.keys() - {"OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "commit"}
+    assert added == {"constraints", "installed", "processor", "MKL_CBWR"}
+    assert {len(whole["constraints"]), len(whole["installed"])} == {64}
+    assert ("commit" in whole) == bool(commit_of(ROOT))
+    assert None not in whole.values()
+
+
+def git(folder: Path, *words: str) -> str:
+    who = ["-c", "user.name=n", "-c", "user.email=n@example.org", "-c", "commit.gpgsign=false"]
+    done = subprocess.run(["git", "-C", str(folder), *who, *words], capture_output=True, text=True, check=True)
+    return done.stdout.strip()
+
+
+def test_the_commit_of_a_checkout(tmp_path: Path) -> None:
+    assert commit_of(tmp_path) == ""
+    git(tmp_path, "init", "--quiet")
+    assert commit_of(tmp_path) == "", "nothing is committed yet"
+    (tmp_path / "file").write_text("1")
+    git(tmp_path, "add", "file")
+    git(tmp_path, "commit", "--quiet", "--message", "first")
+    git(tmp_path, "tag", "v1")
+    commit = git(tmp_path, "rev-parse", "HEAD")
+    assert commit_of(tmp_path) == commit
+    (tmp_path / "new").write_text("not tracked")
+    assert commit_of(tmp_path) == commit
+    (tmp_path / "file").write_text("2")
+    assert commit_of(tmp_path) == f"{commit}-dirty"
+    (tmp_path / "below").mkdir()
+    assert commit_of(tmp_path / "below") == "", "a folder in somebody's repository is no checkout of ours"
+
+
+def test_without_git(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / ".git").mkdir()
+    assert commit_of(tmp_path) == "", "no repository"
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert commit_of(ROOT) == ""
