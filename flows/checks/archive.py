@@ -155,6 +155,26 @@ def names(store: Lake) -> Iterator[Finding]:
         yield ok("names", f"{len(refs.names())} specs have a state")
 
 
+def queues(store: Lake) -> Iterator[Finding]:
+    """What waits and what is served: whether both logs can be read, and whether the served state is still there."""
+    from storage.refs import Refs
+    from tasks.queue import Queue, pending
+
+    told = []
+    for name in sorted({*Refs(store.files, "queues").names(), *Refs(store.files, "releases").names()}):
+        found = Queue(store.files, name)
+        try:
+            entries, standing = found.entries(), found.standing()
+        except (DamagedRecord, ValueError) as error:
+            yield problem("queues", str(error), f"restore that file of queue {name} from a copy of the lake")
+            continue
+        if standing.state is not None and not store.is_committed(standing.state):
+            gone = f"release {name} serves state {standing.state[:12]}, which is not in the lake"
+            yield problem("queues", gone, f"bring it back, or {typed('rollback', name, lake=store.uri)}")
+        told.append(f"{name}: {len(pending(entries, standing))} waiting, release {standing.release}")
+    yield ok("queues", "; ".join(told) or "none")
+
+
 def leftovers(store: Lake) -> Iterator[Finding]:
     """What killed processes and damage have left: of no use to anybody, but not in the way."""
     litter: list[Path] = []
@@ -177,4 +197,4 @@ def leftovers(store: Lake) -> Iterator[Finding]:
         yield ok("leftovers", "none")
 
 
-CHECKS: tuple[Callable[[Lake], Iterator[Finding]], ...] = (parents, index, runs, names, leftovers)
+CHECKS: tuple[Callable[[Lake], Iterator[Finding]], ...] = (parents, index, runs, names, queues, leftovers)

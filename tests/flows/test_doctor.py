@@ -14,13 +14,16 @@ from typing import Any
 import pytest
 import tiny_world
 from checkup import doctor
+from judged import fact, judge
 from refusals import refused
 from tiny_world import World, editflow
 
 from storage.runs import Runs
 from storage.store import Lake
+from tasks.queue import Queue
+from tasks.releases import apply_next
 
-ARCHIVE = ["lake", "artifacts", "lineage", "index", "runs", "names", "leftovers"]
+ARCHIVE = ["lake", "artifacts", "lineage", "index", "runs", "names", "queues", "leftovers"]
 DYING = """
 import sys
 from storage.runs import Runs
@@ -61,6 +64,15 @@ def die(lake: Path, name: str = "tiny") -> None:
     subprocess.run([sys.executable, "-c", DYING, str(lake), name], check=True, cwd=Path(__file__).parents[2])
 
 
+def serve(lake: Path, damaged: str = "") -> None:
+    """A release of a state that is not there; with `damaged` a log that holds nothing as well."""
+    queue = Queue(Lake.open(lake).files, "current")
+    queue.submit([fact("a"), fact("b")])
+    apply_next(queue, 1, judge)
+    if damaged:
+        (lake / damaged / "current/00000001.json").write_text('{"value": {}}')
+
+
 def leave(lake: Path) -> None:
     (lake / "artifacts" / "ab" / ("ab" * 32)).mkdir(parents=True)
     (lake / "artifacts" / "ab" / ("ab" * 32) / ".tmp-0").write_bytes(b"x" * 5000)
@@ -91,6 +103,14 @@ DAMAGE: dict[str, tuple[Damage, str, str, str]] = {
         lambda lake: next((lake / "refs" / "tiny").iterdir()).write_text("{"),
         *("names", "problem", "is damaged"),
     ),
+    "served state gone": (serve, "queues", "problem", "release current serves state base+ared, which is not in"),
+    "queue damaged": (
+        lambda lake: serve(lake, "queues"),
+        "queues",
+        "problem",
+        "queues/current/00000001.json is",
+    ),
+    "release damaged": (lambda lake: serve(lake, "releases"), "queues", "problem", "releases/current/00000001.json is"),
     "leftovers": (leave, "leftovers", "warning", "1 temporary or discarded files, 5.0 kB; 1 unfinished"),
 }
 
