@@ -16,6 +16,7 @@ from flows.edit_model import repaired
 from flows.errors import UsageError
 from flows.output import lake_folder, print_line, report_stage
 from flows.owners import claim
+from flows.pages import table
 from flows.recording import record_run
 from flows.spec import RunSpec
 from storage.runs import RunRecord, Runs
@@ -107,4 +108,5 @@ def _repeated(place: Lake, record: RunRecord, spec: RunSpec, folder: Path) -> Re
     again = record_run(spec, fresh, record.spec_path, report_stage, repaired)
     found = compared(place, record, fresh, again)
     archive(place, found, again.started_at, environment())
+    table(found.rows, "reproduction", summary(found))
     return found
