@@ -23,8 +23,9 @@ from flows.measures import Measures, questions
 from flows.notify import addresses, tell
 from flows.output import lake_folder, print_line, report_stage
 from flows.owners import claim
+from flows.pages import Progress, on_page
 from flows.pipeline import Pipeline
-from flows.publish import on_page, publish_releases
+from flows.publish import publish_releases
 from flows.recording import record_run, repairing
 from flows.spec import RunSpec, load_served
 from storage.errors import RefConflict
@@ -168,7 +169,9 @@ def apply_pending(spec: RunSpec, pipe: Pipeline, batches: int | None = None) -> 
     queue = Queue(pipe.lake.files, spec.requests.queue or "")
     before, first = queue.standing(), queue.moves()
     applying = Applying(spec, pipe)
-    if before.open or pending(queue.entries(), before):
+    waiting = len(pending(queue.entries(), before))
+    progress = Progress(spec.name, "requests")
+    if waiting or before.open:
         _ = applying.measures  # what is wrong with model or spec is told before a batch is begun
         applying.check(before.state, queue.name)
     done, known = 0, len(first)
@@ -179,6 +182,7 @@ def apply_pending(spec: RunSpec, pipe: Pipeline, batches: int | None = None) -> 
         if more is None:
             break
         done += 1
+        progress.at(waiting - len(pending(queue.entries(), more)), waiting)
     standing = queue.standing()
     settled = [asdict(move) | {"release": n} for n, move in queue.moves()[len(first) :] if move.move == "settle"]
     return {

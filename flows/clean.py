@@ -9,6 +9,7 @@ from prefect import flow
 
 from flows.output import lake_folder
 from flows.owners import claim
+from flows.pages import table
 from storage.catalog import Catalog
 from storage.litter import litter, sweep
 from storage.store import Lake
@@ -24,7 +25,10 @@ def clean(lake: str | None = None, hours: float = HOURS, *, delete: bool = True)
     Safe beside running writers; killed at any moment, it leaves a sound lake. With `delete` false only the list is
     made. Artifacts, run records, names, queues and releases stay.
     """
-    return cleaned(Lake.open(lake_folder(lake), create=False), hours, delete=delete)
+    place = Lake.open(lake_folder(lake), create=False)
+    rows = cleaned(place, hours, delete=delete)
+    table(rows, "litter", f"{'removed from' if delete else 'to be removed from'} {place.uri}")
+    return rows
 
 
 def cleaned(place: Lake, hours: float, *, delete: bool) -> list[dict[str, Any]]:

@@ -15,11 +15,11 @@ import yaml
 # Not public, and all there is that says which keys Prefect reads; tests/flows/test_deployment_file.py holds on to it.
 from prefect.cli.deploy._models import DeploymentConfig, PrefectYamlModel, RawScheduleConfig
 from prefect.client.schemas.schedules import CronSchedule, IntervalSchedule, RRuleSchedule
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from flows.errors import UsageError
 
-SCHEDULES = {"cron": CronSchedule, "interval": IntervalSchedule, "rrule": RRuleSchedule}
+SCHEDULES: Mapping[str, type[BaseModel]] = {"cron": CronSchedule, "interval": IntervalSchedule, "rrule": RRuleSchedule}
 STRATEGIES = ("ENQUEUE", "CANCEL_NEW")
 
 

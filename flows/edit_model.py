@@ -19,8 +19,9 @@ from flows.grounds import (
 from flows.measures import Measures, questions
 from flows.output import lake_folder, report_stage
 from flows.owners import claim
+from flows.pages import Progress, on_page
 from flows.pipeline import Pipeline
-from flows.publish import on_page, publish
+from flows.publish import publish
 from flows.recording import record_run, repairing
 from flows.sections import RequestsSection
 from flows.spec import RunSpec, load_spec
@@ -73,6 +74,7 @@ def edit(spec: RunSpec, pipe: Pipeline, facts: Sequence[EditRequest] | None = No
     contexts = contexts_of(spec, pipe, model)
     pipe.flush()
     state, batches, so_far = model, [], list[EditRequest]()
+    progress = Progress(spec.name, "facts")
     for number, batch in planned:
         # More prompts to evaluate a fact with are no reason to edit it anew.
         rewrites = measures.requests([f.rewrite for f in batch], f"rewrites {number}")
@@ -83,6 +85,7 @@ def edit(spec: RunSpec, pipe: Pipeline, facts: Sequence[EditRequest] | None = No
         if spec.evaluation.is_checkpoint(number) and len(so_far) < len(chosen):
             measures.everywhere(state, so_far, f"after batch {number}", f"requests so far {number}")
         pipe.flush()
+        progress.at(len(so_far), len(chosen))
     after = measures.everywhere(state, chosen, "after", "requests")
     pipe.flush()
     return {"facts": len(chosen), "state": state, "before": before, "after": after, "batches": batches}

@@ -13,9 +13,11 @@ from flows.grounds import ground_of
 from flows.measures import Measures, questions
 from flows.output import lake_folder, print_line, report_stage
 from flows.owners import claim
+from flows.pages import table
 from flows.pipeline import Pipeline
 from flows.recording import mended, record_run
 from flows.spec import RunSpec, load_served
+from flows.summary import before_after
 from storage.store import Lake
 from tasks.queue import Queue, in_force
 from tasks.terminal import quoted
@@ -46,4 +48,8 @@ def evaluate(spec: str, settings: Sequence[str] = (), lake: str | None = None) -
     `settings` are `key.path=value` overrides; `lake` is EDITFLOW_LAKE or ./lake unless given.
     """
     path, place = Path(spec), Lake.open(lake_folder(lake))
-    return asdict(record_run(load_served(path, settings), place, str(path), report_stage, mended(evaluated)))
+    record = record_run(load_served(path, settings), place, str(path), report_stage, mended(evaluated))
+    if "before" in record.summary:
+        about = f"release {record.summary['queue']}: {record.summary['release']}, {record.summary['facts']} facts"
+        table(before_after(record.summary), f"{record.name}-evaluation", f"{about}; `editflow show {record.run_id}`")
+    return asdict(record)

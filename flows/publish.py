@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 
-from editing.errors import first_line
 from flows.gates import LEAST, MOST, settled
-from flows.output import print_line
 from flows.sections import GatesSection
 from storage.runs import RunRecord
 from storage.store import Lake
@@ -20,7 +18,6 @@ from tasks.report.course import Course
 from tasks.report.gates import gate
 from tasks.report.page import WORST, interval, shown
 from tasks.report.pictures import draw
-from tasks.terminal import quoted
 
 MIDDLE = "#808890"
 """Ink that can be read on Prefect's light and dark ground: a picture there knows nothing of its page."""
@@ -50,14 +47,6 @@ def publish_releases(record: RunRecord, gates: GatesSection, moves: Sequence[tup
     ]
     if pictures:
         create_markdown_artifact(_markdown(pictures), key=f"{record.name}-gates", description=about)
-
-
-def on_page(write: Callable[[], None], otherwise: str) -> None:
-    """Write artifacts in Prefect; a failure is a warning, for whatever fails here, the lake has all of it."""
-    try:
-        write()
-    except Exception as error:  # noqa: BLE001 - see above
-        print_line(f"[yellow]warning:[/] {otherwise}: {quoted(first_line(error))}")
 
 
 def _before_after(course: Course) -> list[dict[str, Any]]:

@@ -16,6 +16,7 @@ from flows.edit_model import repaired
 from flows.errors import UsageError
 from flows.output import lake_folder, print_line, report_stage
 from flows.owners import claim
+from flows.pages import table
 from flows.recording import record_run
 from flows.spec import RunSpec
 from storage.catalog import Catalog
@@ -109,4 +110,5 @@ def _repeated(place: Lake, record: RunRecord, spec: RunSpec, folder: Path) -> Re
     found = compared(place, record, fresh, again)
     kept = archive(place, found, again.started_at, environment())
     Catalog(place).record_artifact(place.manifest(kept.id))
+    table(found.rows, "reproduction", summary(found))
     return found

@@ -17,6 +17,7 @@ from flows.hints import first_run, typed
 from tasks.progress import bar
 
 if TYPE_CHECKING:
+    from storage.faults import Fault
     from storage.store import Lake
 
 ANOTHER = "choose another folder with --lake or EDITFLOW_LAKE, or make this one writable"
@@ -107,18 +108,40 @@ def runs(store: Lake) -> Iterator[Finding]:
 
 
 def names(store: Lake) -> Iterator[Finding]:
-    """The names that stand for the states of specs, queues and their releases."""
+    """The names that stand for the states of specs."""
     from storage.faults import Audit
     from storage.refs import Refs
+
+    faults = [fault for fault in Audit(store).of_names() if fault.lost or fault.file.startswith("refs/")]
+    yield from (_unsound("names", store, fault) for fault in faults)
+    if not faults:
+        yield ok("names", f"{len(Refs(store.files).names())} specs have a state")
+
+
+def queues(store: Lake) -> Iterator[Finding]:
+    """What waits and what is served: whether both logs can be read, and whether the released states are still there."""
+    from storage.faults import Audit
+    from storage.refs import Refs
+    from tasks.queue import Queue, pending
     from tasks.queue_faults import queue_faults
 
     audit = Audit(store)
-    faults = [*audit.of_names(), *queue_faults(audit)]
-    for fault in faults:
-        remedy = fault.remedy or typed("verify", "--repair", lake=store.uri)
-        yield problem("names", f"{fault.what}: {store.files.path(fault.file)} {fault.wrong}", remedy)
-    if not faults:
-        yield ok("names", f"{len(Refs(store.files).names())} specs have a state")
+    faults = [fault for fault in audit.of_names() if not (fault.lost or fault.file.startswith("refs/"))]
+    faults += queue_faults(audit)
+    yield from (_unsound("queues", store, fault) for fault in faults)
+    if faults:
+        return
+    told = []
+    for name in sorted({*Refs(store.files, "queues").names(), *Refs(store.files, "releases").names()}):
+        found = Queue(store.files, name)
+        standing = found.standing()
+        told.append(f"{name}: {len(pending(found.entries(), standing))} waiting, release {standing.release}")
+    yield ok("queues", "; ".join(told) or "none")
+
+
+def _unsound(check: str, store: Lake, fault: Fault) -> Finding:
+    remedy = fault.remedy or typed("verify", "--repair", lake=store.uri)
+    return problem(check, f"{fault.what}: {store.files.path(fault.file)} {fault.wrong}", remedy)
 
 
 def leftovers(store: Lake) -> Iterator[Finding]:
@@ -143,4 +166,4 @@ def leftovers(store: Lake) -> Iterator[Finding]:
         yield ok("leftovers", "none")
 
 
-CHECKS: tuple[Callable[[Lake], Iterator[Finding]], ...] = (index, runs, names, leftovers)
+CHECKS: tuple[Callable[[Lake], Iterator[Finding]], ...] = (index, runs, names, queues, leftovers)

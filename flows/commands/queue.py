@@ -170,12 +170,15 @@ def rollback(
     found = _queue(open_lake(lake), name)
     before = found.standing()
     after = go_back(found, None if to is None else _release(found, to))
-    withdrawn = [id_ for id_, outcome in after.outcomes.items() if before.outcomes[id_].status != outcome.status]
+    changed = [id_ for id_, outcome in after.outcomes.items() if before.outcomes[id_].status != outcome.status]
     if json:
-        print_json({"release": after.release, "state": after.state, "withdrawn": withdrawn})
+        now = {
+            status: [i for i in changed if after.outcomes[i].status == status] for status in ("withdrawn", "applied")
+        }
+        print_json({"release": after.release, "state": after.state, **now})
         return
     state = after.state[:12] if after.state else "the model as it came"
-    print_table([{"release": name, "served": after.release, "state": state, "requests changed": len(withdrawn)}])
+    print_table([{"release": name, "served": after.release, "state": state, "requests changed": len(changed)}])
     print_next(f"{typed('queue', name, lake=lake)} for what became of the requests")
 
 

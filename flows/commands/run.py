@@ -12,6 +12,7 @@ from cyclopts import Parameter
 from flows.completers import folders
 from flows.hints import print_next, question, typed
 from flows.output import lake_folder, print_json, print_line, print_table
+from flows.summary import before_after, closing
 from tasks.asked import asked
 from tasks.terminal import quoted
 
@@ -67,16 +68,9 @@ def run(
     print_next(f"{ask} to hear both models, {page} for all of it on one page, {shown} for the run's artifacts")
 
 
-def _closing(scores: Mapping[str, float]) -> list[str]:
-    """The figures of a metric that close a run: one by comparison and one by what is said. `show` has all of them."""
-    one = next((column for column in ("success", "token accuracy") if column in scores), None)
-    chosen = [one, "accuracy"] if one else list(scores)
-    return [column for column in chosen if column in scores]
-
-
 def _print_seeds(records: Sequence[Mapping[str, Any]]) -> None:
     """What several seeds gave: mean and standard deviation over runs, and the runs themselves."""
-    tables = [_before_after(record["summary"]) for record in records]
+    tables = [before_after(record["summary"]) for record in records]
     rows = []
     for row in tables[0]:
         same = [one for table in tables for one in table if one["metric"] == row["metric"]]
@@ -94,7 +88,7 @@ def _print_seeds(records: Sequence[Mapping[str, Any]]) -> None:
 def print_summary(record: Mapping[str, Any]) -> None:
     """Before and after, with what the spec asks for and the facts do not have; then each batch right after it."""
     summary = record["summary"]
-    rows = _before_after(summary)
+    rows = before_after(summary)
     rows += [{"metric": metric, "before": NOT_AVAILABLE, "after": NOT_AVAILABLE} for metric in _lacking(record)]
     facts, many = summary["facts"], len(summary["batches"])
     counted = f"{facts} {'fact' if facts == 1 else 'facts'}"
@@ -107,7 +101,7 @@ def print_summary(record: Mapping[str, Any]) -> None:
             "batch": batch["batch"],
             "facts": batch["facts"],
             "edited so far": batch.get("edited"),
-            **{f"{m} {c} %": scores[c] for m, scores in batch.get("metrics", {}).items() for c in _closing(scores)},
+            **{f"{m} {c} %": scores[c] for m, scores in batch.get("metrics", {}).items() for c in closing(scores)},
             "state": batch["state"][:12],
         }
         for batch in summary["batches"]
@@ -121,28 +115,3 @@ def _lacking(record: Mapping[str, Any]) -> list[str]:
     drift = {"drift" for use in record["uses"] if use["stage"].startswith("drift")}
     measured = {*before, *before.get("texts", {}), *drift}
     return [metric for metric in asked(record["spec"]) if metric not in measured]
-
-
-def _before_after(summary: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """One row a figure."""
-    before, after = summary["before"], summary["after"]
-    rows: list[dict[str, Any]] = []
-    for metric, scores in before.items():
-        if metric == "texts":
-            rows += [
-                {"metric": name, "before": value, "after": after["texts"].get(name)} for name, value in scores.items()
-            ]
-        elif metric == "ability":
-            rows += [
-                {"metric": f"{name} accuracy %, by {way}", "before": found["accuracy"],
-                 "after": after["ability"][name][way]["accuracy"]}
-                for name, ways in scores.items() for way, found in ways.items()
-            ]  # fmt: skip
-        elif metric != "perplexity":
-            rows += [
-                {"metric": f"{metric} {column} %", "before": scores[column], "after": after[metric].get(column)}
-                for column in _closing(scores)
-            ]
-    if "perplexity" in before:
-        rows.append({"metric": "held-out perplexity", "before": before["perplexity"], "after": after["perplexity"]})
-    return rows

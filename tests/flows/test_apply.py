@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 import tiny_world
 from judged import fact
+from prefect_pages import latest, table
 from tiny_queue import OPEN, apply_directly, served
 from tiny_world import World, editflow
 
@@ -56,6 +57,11 @@ def test_the_release_holds_the_weights_of_a_run_on_the_same_facts(loose, world: 
     ours, theirs = (Lake.open(place).read(state).to_pylist() for place, state in
                     ((lake, record["state"]), (tmp_path / "lake", run.state)))  # fmt: skip
     assert [row["weight_digest"] for row in ours] == [row["weight_digest"] for row in theirs]
+
+
+def test_how_far_it_is_stands_on_its_page(loose) -> None:
+    """Half of the requests after the first batch, all after the second."""
+    assert latest("serve-progress")["serve-progress"].data == 100.0
 
 
 def test_nothing_is_applied_twice(loose, world: World, tmp_path: Path) -> None:
@@ -279,17 +285,9 @@ def test_a_webhook_hears_of_what_a_gate_held_back(
     lines = told["message"].splitlines()
     assert [line.partition(":")[0] for line in lines] == rejected != []
     assert all("efficacy: 0%, at least 1 allowed" in line for line in lines)
-
-    from prefect.client.orchestration import get_client
-    from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey
-
-    with get_client(sync_client=True) as client:
-        names = ["serve-releases", "serve-gates"]
-        found = client.read_artifacts(artifact_filter=ArtifactFilter(key=ArtifactFilterKey(any_=names)))
-    latest = {a.key: a for a in sorted(found, key=lambda a: str(a.created))}
-    table = json.loads(latest["serve-releases"].data)
-    assert [row["status"] for row in table][-len(rejected) :] == ["rejected"] * len(rejected)
-    assert "data:image/svg+xml;base64," in latest["serve-gates"].data
+    rows = table("serve-releases")
+    assert [row["status"] for row in rows][-len(rejected) :] == ["rejected"] * len(rejected)
+    assert "data:image/svg+xml;base64," in latest("serve-gates")["serve-gates"].data
 
 
 def test_what_a_killed_run_did_not_tell_is_told_by_the_next_once(

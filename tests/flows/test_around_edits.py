@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import tiny_world
+from prefect_pages import table
 from tiny_queue import served
 from tiny_world import World, editflow
 
@@ -63,6 +64,8 @@ def test_a_release_is_evaluated_on_the_facts_it_holds(prepared, world: World, tm
     assert record["summary"]["before"] == run.summary["before"]
     assert set(record["summary"]["after"]) == set(run.summary["after"])
     assert record["summary"]["after"] != record["summary"]["before"]
+    rows = {row["metric"]: row["after"] for row in table("serve-evaluation")}
+    assert rows["efficacy success %"] == record["summary"]["after"]["efficacy"]["success"]
     shown = editflow("show", record["run_id"], "--lake", lake).out
     assert "3 facts in release current: " in shown
     assert editflow("ask", record["run_id"], "speaks", "--lake", lake).code == 0

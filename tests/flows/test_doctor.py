@@ -14,13 +14,16 @@ from typing import Any
 import pytest
 import tiny_world
 from checkup import doctor
+from judged import fact, judge
 from refusals import refused
 from tiny_world import World, editflow
 
 from storage.runs import Runs
 from storage.store import Lake
+from tasks.queue import Queue
+from tasks.releases import apply_next
 
-ARCHIVE = ["lake", "artifacts", "lineage", "index", "runs", "names", "leftovers"]
+ARCHIVE = ["lake", "artifacts", "lineage", "index", "runs", "names", "queues", "leftovers"]
 DYING = """
 import sys
 from storage.runs import Runs
@@ -61,6 +64,15 @@ def die(lake: Path, name: str = "tiny") -> None:
     subprocess.run([sys.executable, "-c", DYING, str(lake), name], check=True, cwd=Path(__file__).parents[2])
 
 
+def serve(lake: Path, damaged: str = "") -> None:
+    """A release of a state that is not there; with `damaged` a log that holds nothing as well."""
+    queue = Queue(Lake.open(lake).files, "current")
+    queue.submit([fact("a"), fact("b")])
+    apply_next(queue, 1, judge)
+    if damaged:
+        (lake / damaged / "current/00000001.json").write_text('{"value": {}}')
+
+
 def leave(lake: Path) -> None:
     (lake / "artifacts" / "ab" / ("ab" * 32)).mkdir(parents=True)
     (lake / "artifacts" / "ab" / ("ab" * 32) / ".tmp-0").write_bytes(b"x" * 5000)
@@ -80,16 +92,34 @@ DAMAGE: dict[str, tuple[Damage, str, str, str]] = {
     "manifest of other types": (lambda lake: manifest(lake, digest=7), "artifacts", "problem", "damaged manifest"),
     "manifest of another recipe": (lambda lake: manifest(lake, version=9), "artifacts", "problem", "another recipe"),
     "parent gone": (lambda lake: shutil.rmtree(newest(lake, "tokens").parent), "lineage", "problem", "are gone"),
-    "index log damaged": (lambda lake: log(lake).write_text("nonsense"), "index", "problem", "artifacts is damaged"),
+    "index log damaged": (
+        lambda lake: log(lake).write_text("nonsense"),
+        "index",
+        "problem",
+        "artifacts/_delta_log is dam",
+    ),
     "index file gone": (
         lambda lake: next((lake / "catalog" / "uses").glob("*.parquet")).unlink(),
-        *("index", "problem", "uses is damaged"),
+        *("index", "problem", ".snappy.parquet is gone"),
     ),
     "run record damaged": (lambda lake: (record(lake) / "finished.json").write_text("{"), "runs", "problem", "damaged"),
     "run died": (die, "runs", "warning", "not taken up again"),
     "name damaged": (
         lambda lake: next((lake / "refs" / "tiny").iterdir()).write_text("{"),
         *("names", "problem", "is damaged"),
+    ),
+    "served state gone": (serve, "queues", "problem", "is gone, and release 2 of current is it"),
+    "queue damaged": (
+        lambda lake: serve(lake, "queues"),
+        "queues",
+        "problem",
+        "queues/current/00000001.json says what no queue would",
+    ),
+    "release damaged": (
+        lambda lake: serve(lake, "releases"),
+        "queues",
+        "problem",
+        "releases/current/00000001.json says what no queue would",
     ),
     "leftovers": (leave, "leftovers", "warning", "1 temporary or discarded files, 5.0 kB; 1 unfinished"),
 }
@@ -110,7 +140,7 @@ def test_damage(copied: Path, name: str) -> None:
     before = tree(copied)
     found = doctor(copied)
     assert verdicts(found)[check] == verdict
-    assert any(fragment in finding["found"] for finding in found[check])
+    assert any(fragment in finding["found"] for finding in found[check]), found[check]
     assert "Traceback" not in json.dumps(found)
     assert tree(copied) == before, "the doctor changes nothing"
     table = editflow("doctor", "--lake", copied)

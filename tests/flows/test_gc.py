@@ -9,6 +9,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 import tiny_world
+from prefect_pages import table
 from tiny_world import World, editflow
 
 from flows.clean import clean
@@ -61,6 +62,13 @@ def test_litter_goes_and_all_else_stays(lake: Path) -> None:
     assert len(editflow("query", "SELECT id FROM artifacts", "--lake", lake, "--json").json) == len(
         tiny_world.digests(lake)
     )
+
+
+def test_the_flow_does_the_same_and_says_so_on_its_page(lake: Path, server: str) -> None:
+    found = clean(str(lake))
+    assert "set aside" in {row["what"] for row in found}
+    assert table("litter") == found
+    assert clean(str(lake)) == []
 
 
 def test_what_was_touched_of_late_stays(lake: Path) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 import psutil
 import pytest
 import tiny_world
+from prefect_pages import latest
 from tiny_world import World
 
 
@@ -57,6 +58,8 @@ def test_a_runs_page_has_its_tables_and_curves(reference) -> None:
     from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey
 
     names = ("before-after", "batches", "stages", "worst-facts", "curves")
+    # Told after the first of three batches, and moved since.
+    assert latest("tiny-progress")["tiny-progress"].data == 100.0
     with get_client(sync_client=True) as client:
         wanted = ArtifactFilter(key=ArtifactFilterKey(any_=[f"tiny-{name}" for name in names]))
         found = client.read_artifacts(artifact_filter=wanted)

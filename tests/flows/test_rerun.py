@@ -9,6 +9,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 import tiny_world
+from prefect_pages import table
 from tiny_world import World, editflow
 
 from flows.rerun import NotReproduced, reproduce
@@ -63,6 +64,7 @@ def test_the_week_chooses_the_run(moved: tuple[World, Path, str], server: str, t
     lake = shutil.copytree(moved[1], tmp_path / "lake")
     found: Any = reproduce(str(lake))
     assert found["run"] == moved[2]
+    assert [row["stage"] for row in table("reproduction")] == [row["stage"] for row in found["rows"]]
     assert all(row["same"] for row in found["rows"])
     assert reproduce(str(tiny_lake(tmp_path / "empty"))) is None
 

@@ -1,0 +1,38 @@
+"""The figures of a run's summary as rows, for whoever shows them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+
+def before_after(summary: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """One row a figure: metric, before, after."""
+    before, after = summary["before"], summary["after"]
+    rows: list[dict[str, Any]] = []
+    for metric, scores in before.items():
+        if metric == "texts":
+            rows += [
+                {"metric": name, "before": value, "after": after["texts"].get(name)} for name, value in scores.items()
+            ]
+        elif metric == "ability":
+            rows += [
+                {"metric": f"{name} accuracy %, by {way}", "before": found["accuracy"],
+                 "after": after["ability"][name][way]["accuracy"]}
+                for name, ways in scores.items() for way, found in ways.items()
+            ]  # fmt: skip
+        elif metric != "perplexity":
+            rows += [
+                {"metric": f"{metric} {column} %", "before": scores[column], "after": after[metric].get(column)}
+                for column in closing(scores)
+            ]
+    if "perplexity" in before:
+        rows.append({"metric": "held-out perplexity", "before": before["perplexity"], "after": after["perplexity"]})
+    return rows
+
+
+def closing(scores: Mapping[str, float]) -> list[str]:
+    """The figures of a metric that close a run: one by comparison and one by what is said. `show` has all of them."""
+    one = next((column for column in ("success", "token accuracy") if column in scores), None)
+    chosen = [one, "accuracy"] if one else list(scores)
+    return [column for column in chosen if column in scores]
