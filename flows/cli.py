@@ -23,6 +23,7 @@ from flows.commands.evaluate import evaluate
 from flows.commands.fetch import fetch
 from flows.commands.gc import gc
 from flows.commands.impact import impact
+from flows.commands.lineage import lineage
 from flows.commands.plan import plan
 from flows.commands.prepare import prepare
 from flows.commands.report import report
@@ -56,7 +57,7 @@ _COMMANDS = (
     tune,
     read.runs,
     read.show,
-    read.lineage,
+    lineage,
     read.query,
     scores,
     compare,
