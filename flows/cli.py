@@ -20,6 +20,7 @@ from flows.commands.completion import completion
 from flows.commands.diff import diff
 from flows.commands.doctor import doctor
 from flows.commands.evaluate import evaluate
+from flows.commands.export_run import export_run
 from flows.commands.fetch import fetch
 from flows.commands.gc import gc
 from flows.commands.impact import impact
@@ -63,6 +64,7 @@ _COMMANDS = (
     compare,
     diff,
     rerun,
+    export_run,
     ask,
     report,
     requests,
