@@ -20,9 +20,11 @@ from flows.commands.completion import completion
 from flows.commands.diff import diff
 from flows.commands.doctor import doctor
 from flows.commands.evaluate import evaluate
+from flows.commands.export_run import export_run
 from flows.commands.fetch import fetch
 from flows.commands.gc import gc
 from flows.commands.impact import impact
+from flows.commands.lineage import lineage
 from flows.commands.plan import plan
 from flows.commands.prepare import prepare
 from flows.commands.report import report
@@ -57,12 +59,13 @@ _COMMANDS = (
     tune,
     read.runs,
     read.show,
-    read.lineage,
+    lineage,
     read.query,
     scores,
     compare,
     diff,
     rerun,
+    export_run,
     ask,
     report,
     requests,

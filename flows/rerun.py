@@ -44,14 +44,14 @@ def spec_of(record: RunRecord, threads: int | None = None) -> RunSpec:
             f"run {record.run_id} {what} and cannot be repeated by itself: choose a completed run of `editflow run` or "
             "`editflow compare`"
         )
+    used = threads or record.environment.get("threads")
     try:
-        spec = RunSpec.model_validate(record.spec)
+        return RunSpec.model_validate({**record.spec, **({"threads": used} if used else {})})
     except ValidationError as error:
         raise UsageError(
             f"run {record.run_id} was recorded by another version of EditFlow, whose settings this one does not know: "
             f"{error.errors()[0]['loc']}"
         ) from None
-    return spec.model_copy(update={"threads": threads or record.environment.get("threads", spec.threads)})
 
 
 @flow(name="rerun", flow_run_name="{run}", validate_parameters=False, on_running=[claim])
@@ -102,10 +102,15 @@ def summary(found: Repetition) -> str:
     return f"run {found.run}: {many}; the first that did not is {first['stage']}{far}"
 
 
-def _repeated(place: Lake, record: RunRecord, spec: RunSpec, folder: Path) -> Repetition:
+def fresh_lake(folder: Path) -> Lake:
+    """A lake in a new folder. Raises UsageError where there is one already."""
     if (folder / "artifacts").is_dir():
         raise UsageError(f"{folder} is a lake already, whose artifacts would be reused: give --into a new folder")
-    fresh = Lake.open(folder)
+    return Lake.open(folder)
+
+
+def _repeated(place: Lake, record: RunRecord, spec: RunSpec, folder: Path) -> Repetition:
+    fresh = fresh_lake(folder)
     again = record_run(spec, fresh, record.spec_path, report_stage, repaired)
     found = compared(place, record, fresh, again)
     kept = archive(place, found, again.started_at, environment())

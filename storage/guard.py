@@ -20,15 +20,15 @@ _TELLING = re.compile(r"getenv|getvariable|.*setting.*|.*secret.*|current_(?!dat
 _WORD = re.compile(r"[A-Za-z_]\w*")
 
 
-def check(connection: duckdb.DuckDBPyConnection, sql: str, views: frozenset[str]) -> None:
-    """Raise QueryRefused unless ``sql`` is one SELECT over ``views``. Nothing of it is executed."""
+def check(connection: duckdb.DuckDBPyConnection, sql: str, views: frozenset[str], ours: frozenset[str]) -> None:
+    """Raise QueryRefused unless ``sql`` is one SELECT over ``views`` and functions ``ours``; nothing is executed."""
     nodes = list(_nodes(_parse(connection, sql)))
     ctes = {entry["key"].lower() for node in nodes for entry in _cte_entries(node)}
     if hidden := ctes & (_relations(connection) - views):
         # The name would be allowed outside its WITH as well, where it means the system's own table.
         raise QueryRefused(f"{min(hidden)!r} is a name that the system uses; call the WITH query something else")
     tables = views | {name for name in ctes if _WORD.fullmatch(name)}
-    functions = _functions(connection)
+    functions = _functions(connection) | ours
     for node in nodes:
         if node.get("type") == "BASE_TABLE":
             name = ".".join(filter(None, (node["catalog_name"], node["schema_name"], node["table_name"])))

@@ -25,8 +25,10 @@ from storage.store import Lake
 VIEWS = (
     "artifacts", "edges", "runs", "uses",
     "requests", "states", "edits", "evaluations", "perplexities", "spectra",
-    "generations", "text_scores", "drifts", "drift_points", "abilities",
+    "generations", "text_scores", "drifts", "drift_points", "abilities", "corpus",
 )  # fmt: skip
+FUNCTIONS = ("upstream", "downstream")
+"""Of the beginning of an id: the artifacts above or below, in a SELECT's FROM."""
 _PAYLOADS = (
     "requests", "state", "target_values", "evaluation", "perplexity", "spectrum",
     "generations", "text_scores", "drift", "drift_points", "ability", "ability_cases", "documents", "tokens",
@@ -74,7 +76,7 @@ def connect(lake: Lake) -> duckdb.DuckDBPyConnection:
 def query(lake: Lake, sql: str) -> pa.Table:
     """The result of one SELECT over the views; raises QueryRefused, in one line, for anything else."""
     with connect(lake) as connection:
-        guard.check(connection, sql, frozenset(VIEWS))
+        guard.check(connection, sql, frozenset(VIEWS), frozenset(FUNCTIONS))
         try:
             return connection.sql(sql).to_arrow_table()
         except duckdb.Error as error:
@@ -229,7 +231,7 @@ def _payload_view(connection: duckdb.DuckDBPyConnection, kind: str, paths: Seque
 
 
 def _create_views(connection: duckdb.DuckDBPyConnection) -> None:
-    for name in VIEWS:
+    for name in (*VIEWS, *FUNCTIONS):
         connection.execute(_sql(name))
 
 

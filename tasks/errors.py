@@ -8,6 +8,8 @@ TaskError
 ├── NothingToReport  a run whose record or artifacts lack what a report shows
 ├── NothingToCompare two runs without a case in common
 ├── NoSuchRelease    a release to go back to that there never was
+├── TooMuchToDraw    a lineage of more artifacts than a page can show
+├── BadPack          a file that is no run packed by `editflow export-run`, or is not what was packed
 └── ArtifactGone     a run one of whose artifacts is no longer in the lake
 """
 
@@ -60,3 +62,22 @@ class NoSuchRelease(TaskError):
         known = f"choose one of {', '.join(map(str, there))}" if there else "nothing was released yet"
         what = "no release before the present one" if to is None else f"no other release {to}"
         super().__init__(f"{name} has {what}: {known}; `editflow releases {name}` lists them")
+
+
+class TooMuchToDraw(TaskError):
+    """A lineage of more artifacts than a page can show."""
+
+    def __init__(self, count: int, most: int) -> None:
+        super().__init__(
+            f"{count:,} artifacts are more than the {most:,} that a page can show: ask for the way --to another "
+            "artifact, for the other direction, or for --json"
+        )
+
+
+class BadPack(TaskError):
+    """A file that is no packed run, or does not hold what was packed."""
+
+    def __init__(self, file: object, why: str) -> None:
+        super().__init__(
+            f"{file} is not a whole run of `editflow export-run`: {why}; pack the run again, or fetch it again"
+        )

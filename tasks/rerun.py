@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -20,6 +20,16 @@ from tasks.difference import settings
 Row = dict[str, Any]
 VERSION = 1
 GONE, MISSING = "no longer in the lake", "not made again"
+
+
+class Before(Protocol):
+    """Where a run's artifacts are looked up: its lake, or a packed run, which has their digests alone."""
+
+    def find(self, artifact: str, /) -> Manifest | None:
+        """What is known of an artifact; None for nothing."""
+
+    def read(self, artifact: str, /) -> pa.Table:
+        """Its content. Raises StorageError."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +52,7 @@ class Repetition:
         return all(row["same"] for row in self.rows)
 
 
-def compared(lake: Lake, first: RunRecord, fresh: Lake, again: RunRecord) -> Repetition:
+def compared(lake: Before, first: RunRecord, fresh: Lake, again: RunRecord) -> Repetition:
     """Set a run beside its repetition in another lake, by the names of their stages."""
     made = {use.stage: fresh.manifest(use.artifact) for use in again.uses}
     rows = [_row(lake, fresh, use.stage, use.artifact, made.get(use.stage)) for use in first.uses]
@@ -80,7 +90,7 @@ def archive(lake: Lake, found: Repetition, at: str, environment: dict[str, Any])
     return lake.write("reproduction", VERSION, spec, {"state": found.state}, table, environment=environment)
 
 
-def _row(lake: Lake, fresh: Lake, stage: str, artifact: str, again: Manifest | None) -> Row:
+def _row(lake: Before, fresh: Lake, stage: str, artifact: str, again: Manifest | None) -> Row:
     row = {"stage": stage, "artifact": artifact, "digest": None, "again": again.digest if again else None,
            "same": False, "largest": None, "relative": None, "note": ""}  # fmt: skip
     before = lake.find(artifact)

@@ -1,4 +1,4 @@
-"""editflow runs, show, lineage, query: questions to a lake. None of them imports torch or Prefect."""
+"""editflow runs, show, query: questions to a lake. None of them imports torch or Prefect."""
 
 from __future__ import annotations
 
@@ -12,11 +12,10 @@ from cyclopts import Parameter
 from cyclopts.validators import Number
 from rich.text import Text
 
-from flows.completers import folders, run_names, state_names
+from flows.completers import folders, run_names
 from flows.errors import UsageError
 from flows.hints import first_run, is_file, print_next, question, typed
 from flows.output import console, lake_folder, print_json, print_line, print_table
-from flows.output import show as as_text
 from tasks.terminal import safe, shortened
 
 if TYPE_CHECKING:
@@ -108,64 +107,11 @@ def _say(text: str) -> None:
     console().print(Text(safe(text)))
 
 
-def lineage(
-    artifact: Annotated[str, Parameter(completer=state_names)],
-    /,
-    *,
-    up: Annotated[bool, Parameter(negative=(), help="What it was made from (the default).")] = False,
-    down: Annotated[bool, Parameter(negative=(), help="What was made from it.")] = False,
-    lake: LakeFlag = None,
-    json: JsonFlag = False,
-) -> None:
-    """Show what an artifact was made from, or what was made from it, as a tree.
-
-    Parameters
-    ----------
-    artifact
-        An artifact's id, the first six or more digits of it, or a spec's name for the state its latest run made.
-    """
-    from dataclasses import asdict
-
-    from rich.tree import Tree
-
-    from storage.query import lineage as steps_of
-
-    if up and down:
-        raise UsageError("--up and --down exclude each other: choose one")
-    store = open_lake(lake)
-    steps = steps_of(store, named_state(store, artifact) or artifact, "down" if down else "up")
-    if json:
-        print_json([asdict(step) for step in steps])
-        return
-    children: dict[str | None, list[Any]] = {}
-    for step in steps:
-        children.setdefault(step.via, []).append(step)
-    root = steps[0]
-    tree = Tree(Text(as_text(f"{root.kind} {root.id[:12]}")))
-    drawn = {root.id}
-    # A list of what is left to draw instead of recursion: a chain has as many links as a run has batches.
-    waiting = [(tree, step) for step in reversed(children.get(root.id, []))]
-    while waiting:
-        node, step = waiting.pop()
-        seen = step.id in drawn
-        above = " (above)" if seen and children.get(step.id) else ""
-        label = as_text(f"{step.role}: {step.kind} {step.id[:12]}")
-        branch = node.add(Text.assemble(label, (above, "dim")))
-        if not seen:
-            drawn.add(step.id)
-            waiting += [(branch, below) for below in reversed(children.get(step.id, []))]
-    console().print(tree)
-    if down:
-        print_next(f"{typed('lineage', root.id[:12], lake=lake)} for what it was made from")
-    else:
-        print_next(f"{typed('lineage', root.id[:12], '--down', lake=lake)} for what was made from it")
-
-
 def query(sql: str, /, *, lake: LakeFlag = None, json: JsonFlag = False) -> None:
     """Answer a read-only SQL question (DuckDB) over everything in a lake.
 
-    Views: artifacts, edges, runs, uses, requests, edits, evaluations, perplexities, spectra, states; docs/lake.md
-    lists their columns.
+    Views: artifacts, edges, runs, uses, requests, edits, evaluations, perplexities, spectra, states, corpus and more;
+    FROM upstream('ID') and downstream('ID') walk the lineage. docs/lake.md lists their columns.
 
     Parameters
     ----------

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Annotated
 
@@ -11,6 +10,7 @@ from cyclopts import Parameter
 from flows.commands.read import LakeFlag, RunName, find_run, open_lake
 from flows.errors import UsageError
 from flows.hints import print_next, typed
+from flows.outfiles import show_in_browser, target, write
 from flows.output import print_json, print_line
 from tasks.terminal import quoted
 
@@ -37,15 +37,9 @@ def report(
     record = find_run(store, run, edited=True)
     if record.status != "completed":
         raise UsageError(f"run {record.run_id} is {record.status} and has no results to report: choose a completed one")
-    # A lake may come from anywhere, and with it a name that leads out of this folder.
-    target = out or Path(re.sub(r"[^\w-]+", "-", record.name)[:64] + "-report.html")
-    if not target.parent.is_dir():
-        raise UsageError(f"no folder {target.parent} to write the report to: make it, or give another --out")
-    if target.is_dir():
-        raise UsageError(f"--out {target} is a folder: give a file, such as {target / 'report.html'}")
+    file = target(out, record.name, "-report.html", "report")
     import torch
 
-    from storage.files import Files
     from tasks.report.stages import read_page
     from tasks.report.stages import report as made
 
@@ -53,18 +47,12 @@ def report(
     if isinstance(threads := record.environment.get("threads"), int):
         torch.set_num_threads(threads)
     ref = made(store, record.run_id)
-    try:
-        Files(target.parent).put(target.name, read_page(store, ref.id).encode())
-    except OSError as error:
-        raise UsageError(f"{target} cannot be written ({error.strerror}): give another --out") from None
+    write(file, read_page(store, ref.id).encode())
     if open_:
-        import webbrowser
-
-        if not webbrowser.open(target.absolute().as_uri()):
-            raise UsageError(f"no browser to open {target} with: copy it to where there is one")
+        show_in_browser(file)
     if json:
-        print_json({"run": record.run_id, "artifact": ref.id, "file": str(target)})
+        print_json({"run": record.run_id, "artifact": ref.id, "file": str(file)})
         return
-    print_line(f"report of run [bold]{record.run_id}[/] in [bold]{quoted(target)}[/]")
+    print_line(f"report of run [bold]{record.run_id}[/] in [bold]{quoted(file)}[/]")
     lineage = typed("lineage", ref.id[:12], lake=lake)
     print_next(f"open that file in a browser, or send it; {lineage} for what it was made from")

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
 from flows.commands.read import JsonFlag, LakeFlag, RunName, find_run, open_lake
+from flows.errors import UsageError
 from flows.hints import print_next, typed
-from flows.output import print_json, print_line, print_table
+from flows.output import lake_folder, print_json, print_line, print_table
 from tasks.terminal import quoted
+
+if TYPE_CHECKING:
+    from tasks.rerun import Repetition
 
 MOST = 20
 
@@ -24,6 +28,8 @@ def rerun(
     into: Annotated[Path | None, Parameter(help="The fresh lake; a temporary one unless given.")] = None,
     threads: Annotated[int | None, Parameter(help="As many as the run had unless given.",
                                              validator=Number(gte=1))] = None,
+    model: Annotated[str | None, Parameter(help="Of a packed run: where its model is here.")] = None,
+    corpus: Annotated[str | None, Parameter(help="Of a packed run: where its corpus is here.")] = None,
     lake: LakeFlag = None,
     json: JsonFlag = False,
 ) -> None:  # fmt: skip
@@ -32,11 +38,27 @@ def rerun(
     Exit code 0 where all have the same content, 1 where not: then the distance of the numbers is told, and what
     differs in versions, machine and threads. The outcome is kept in the lake, as a child of the run's state.
 
+    A file of `editflow export-run` needs neither the run's lake nor its files: it is held against the digests in it,
+    and where --lake names no lake yet, that is the fresh one.
+
     Parameters
     ----------
     run
-        A run's id or the start of one, the name of a spec (its latest completed run), or `last`.
+        A run's id or the start of one, the name of a spec (its latest completed run), `last`, or a packed run's file.
     """
+    if "." in run or "/" in run:
+        found, hint = _packed(Path(run), _fresh(into, lake), threads, model, corpus)
+    else:
+        if lost := [flag for flag, given in (("--model", model), ("--corpus", corpus)) if given is not None]:
+            raise UsageError(f"{lost[0]} is for the file of a packed run: run {run} says itself what it was made from")
+        found, hint = _recorded(run, into, threads, lake)
+    _say(found, hint, json=json)
+    if not found.same:
+        sys.exit(1)
+
+
+def _recorded(run: str, into: Path | None, threads: int | None, lake: str | None) -> tuple[Repetition, str]:
+    """The repetition of a run of a lake, and what to type next."""
     from flows import server
 
     store = open_lake(lake)
@@ -48,21 +70,50 @@ def rerun(
     spec_of(record)  # what cannot be repeated is told before a server is waited for
     server.start()
     from flows.rerun import rerun as repeat
-    from flows.rerun import summary
 
     found = repeat(record.run_id, store.uri, str(into) if into else None, threads)
-    other = [row for row in found.rows if not row["same"]]
+    return found, f"{typed('show', record.run_id, lake=lake)} for the run that was repeated"
+
+
+def _packed(
+    file: Path, into: Path | None, threads: int | None, model: str | None, corpus: str | None
+) -> tuple[Repetition, str]:
+    """The same of a packed run."""
+    from flows import server
+    from tasks.pack import read
+
+    pack = read(file)
+    server.prepare()
+    server.reap()
+    from flows.packing import rerun_packed
+    from flows.rerun import spec_of
+
+    spec_of(pack.record)
+    server.start()
+    found = rerun_packed(str(file), str(into) if into else None, threads, model, corpus)
+    if into is None:
+        return found, f"{typed('rerun', str(file), '--into', 'again')} to keep what is made"
+    return found, f"{typed('runs', lake=str(into))} for the run that repeated it"
+
+
+def _fresh(into: Path | None, lake: str | None) -> Path | None:
+    """Where a packed run is repeated: no lake that is there already."""
+    given = Path(lake_folder(lake)) if into is None and lake is not None else into
+    return None if into is None and given is not None and (given / "artifacts").is_dir() else given
+
+
+def _say(found: Repetition, hint: str, *, json: bool) -> None:
+    from flows.rerun import summary
+
     if json:
         print_json({"run": found.run, "same": found.same, "rows": found.rows, "explains": found.explains})
-    else:
-        columns = ["stage", "artifact", "largest", "relative", "note"]
-        rows = [row | {"artifact": row["artifact"][:12]} for row in other]
-        if rows:
-            more = f", the first {MOST} of {len(rows)}" if len(rows) > MOST else ""
-            print_table(rows[:MOST], columns, title=f"came out otherwise{more}")
-        if rows and found.explains:
-            print_table(found.explains, title="what differs since then: one was then, other is now")
-        print_line(quoted(summary(found)))
-        print_next(f"{typed('show', record.run_id, lake=lake)} for the run that was repeated")
-    if other:
-        sys.exit(1)
+        return
+    columns = ["stage", "artifact", "largest", "relative", "note"]
+    rows = [row | {"artifact": row["artifact"][:12]} for row in found.rows if not row["same"]]
+    if rows:
+        more = f", the first {MOST} of {len(rows)}" if len(rows) > MOST else ""
+        print_table(rows[:MOST], columns, title=f"came out otherwise{more}")
+    if rows and found.explains:
+        print_table(found.explains, title="what differs since then: one was then, other is now")
+    print_line(quoted(summary(found)))
+    print_next(hint)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from editing.metrics.plane import bandwidth, density, ellipse
-from tasks.report.work import LANES
+from tasks.report.layout import LANES
 
 if TYPE_CHECKING:
     import altair as alt
@@ -229,8 +229,11 @@ def durations(rows: Rows) -> str:
     )
 
 
-def graph(nodes: Rows) -> str:
-    """What was made from what: a lane a kind, from left to right; each node is a link to `#artifact-ID`."""
+def graph(nodes: Rows, marks: Sequence[str]) -> str:
+    """What was made from what: a lane a kind, from left to right; each node is a link to `#artifact-ID`.
+
+    `marks` are what nodes may be coloured by, their `how`, in the order of the colours.
+    """
     import altair as alt
 
     met = {node["kind"] for node in nodes}
@@ -258,13 +261,13 @@ def graph(nodes: Rows) -> str:
     )
     lines = plot(edges, width, height).mark_rule(color="gray", opacity=0.35).encode(x=x, y=y, x2="x2:Q", y2="y2:Q")
     dots = plot(points, width, height).mark_circle(size=130, opacity=1).encode(
-        x=x, y=y, color=alt.Color("how:N", sort=["created", "reused"]), href="link:N", description="name:N",
+        x=x, y=y, color=alt.Color("how:N", sort=list(marks)), href="link:N", description="name:N",
     )  # fmt: skip
     return svg(alt.layer(lines, dots), links=True)
 
 
 def _labels(kinds: Sequence[str]) -> str:
-    return "[" + ", ".join(f"'{kind.replace('_', ' ')}'" for kind in kinds) + "][datum.value]"
+    return json.dumps([kind.replace("_", " ") for kind in kinds]) + "[datum.value]"
 
 
 def _places(nodes: Rows, kinds: Sequence[str]) -> dict[str, tuple[float, float]]:

@@ -27,22 +27,25 @@ WORST = 12
 
 def render(course: Course, answers: Iterable[Mapping[str, Any]]) -> str:
     """The page of a completed run. `answers` are rows of the kind of that name."""
+    return template("tasks.report", "report.html").render(**dress(), run=course.record, **content(course, answers))
+
+
+def dress() -> dict[str, str]:
+    """Script and style of a page, and the script's digest: only this very script may run in it, whatever texts hold."""
     script = files("tasks.report").joinpath("report.js").read_text(encoding="utf-8")
     style = files("tasks.report").joinpath("report.css").read_text(encoding="utf-8")
-    # Only this very script may run, whatever the texts of requests hold, and nothing may be fetched.
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    return template("tasks.report", "report.html").render(
-        script=script, style=style, digest=digest, run=course.record, **content(course, answers)
-    )
+    return {"script": script, "style": style, "digest": digest}
 
 
 def template(package: str, name: str) -> Template:
-    """A page's template in a package: every text is escaped, and a name that is not given is an error."""
-    from jinja2 import Environment, PackageLoader, StrictUndefined
+    """A page's template in a package, which may include those of the report: every text is escaped, and a name that is
+    not given is an error."""
+    from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 
     world = Environment(
-        loader=PackageLoader(package, ""), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
-        lstrip_blocks=True,
+        loader=ChoiceLoader([PackageLoader(package, ""), PackageLoader("tasks.report", "")]), autoescape=True,
+        undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
     world.filters |= {"shown": shown, "number": number, "interval": interval}
     return world.get_template(name)
@@ -65,7 +68,9 @@ def content(course: Course, answers: Iterable[Mapping[str, Any]]) -> dict[str, A
         "durations": charts.durations(stages),
         "stages": stages,
         "nodes": nodes,
-        "graph": charts.graph(nodes),
+        "graph": charts.graph(nodes, ("created", "reused")),
+        "parentless": "nothing",
+        "childless": "nothing in this run",
         "toml": "\n".join(map(safe, toml(course.record.spec).split("\n"))),
     }
 

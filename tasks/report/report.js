@@ -85,7 +85,7 @@ theme.addEventListener("click", () => {
 });
 name();
 
-const copy = byId("copy");
+const copy = byId("copy") || document.createElement("button"); // a page of lineage alone has nothing to copy
 copy.hidden = false;
 copy.addEventListener("click", async () => {
   const text = byId("toml").textContent;

@@ -31,7 +31,7 @@ def _report(work: Work) -> pa.Table:
     return pa.Table.from_pylist([{"page": page}], schema=kind("report").schema)
 
 
-REPORT = Stage("report", "report", 3, _report)
+REPORT = Stage("report", "report", 4, _report)
 
 
 def report(lake: Lake, run: str) -> ArtifactRef:

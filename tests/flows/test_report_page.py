@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+import hostile as strangers
 import pytest
 from playwright.sync_api import Browser, Page, expect
 from tiny_world import editflow
@@ -106,6 +107,41 @@ def test_everything_is_printed(page: Page) -> None:
     for part in ("color", "backgroundColor"):
         wanted = {"color": "rgb(0, 0, 0)", "backgroundColor": "rgb(255, 255, 255)"}[part]
         assert page.evaluate(f"getComputedStyle(document.body).{part}") == wanted
+
+
+@pytest.mark.parametrize("size", WIDTHS, ids=["wide", "narrow"])
+def test_a_lineage_alone(browser: Browser, hostile, tmp_path: Path, size: tuple[int, str]) -> None:
+    """The report's graph, of what one artifact was made from."""
+    out = tmp_path / "lineage.html"
+    change = next(use["artifact"] for use in hostile.record["uses"] if use["stage"] == "weight change 2")
+    assert editflow("lineage", change, "--html", out, "--lake", hostile.lake).code == 0
+    with opened(browser, out, *size) as page:
+        assert page.title() == f"weight change 2 {change[:12]}, EditFlow"
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        whole = page.locator(".artifact:visible").count()
+        assert page.locator(".graph a").count() == whole
+        page.locator('.graph a:has([aria-label^="state 1,"])').click()
+        assert "used by" in page.locator("details[open]").inner_text()
+        assert page.locator(".graph a.lit").count() > 3
+        page.locator("details[open] a", has_text="rewrites 1").click()
+        assert "nothing that is shown here" in page.locator("details:has(summary:focus)").inner_text()
+        page.fill("#search", "null space")
+        assert 0 < page.locator(".artifact:visible").count() == page.locator(".graph a.lit").count() < whole
+        page.click("#theme")
+        page.emulate_media(media="print")
+        assert page.locator(".graph svg").is_visible()
+
+
+def test_a_strangers_lineage(browser: Browser, tmp_path: Path) -> None:
+    """Kinds of its own, roles, labels and settings are shown, and nothing of them runs."""
+    lake, out = strangers.lake(tmp_path / "lake"), tmp_path / "lineage.html"
+    (documents,) = (m for m in lake.manifests() if m.kind == "documents")
+    answer = editflow("lineage", documents.id, "--html", out, "--lake", lake.uri)
+    assert answer.code == 0, answer.err
+    with opened(browser, out, *WIDTHS[0]) as page:
+        page.locator(".graph a").first.click()
+        assert "[red]r[/red]" in page.locator("details[open]").inner_text()
+        assert "\\x1b[31mE" in page.title()
 
 
 def test_without_scripts_everything_is_there(browser: Browser, written: Path) -> None:

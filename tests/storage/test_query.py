@@ -36,6 +36,8 @@ ALLOWED = [
     "SELECT CASE WHEN steps > 1 THEN 'a' ELSE 'b' END, steps::DOUBLE / 2, coalesce(loss, 0), round(kl, 2) FROM edits",
     "SELECT * FROM states WHERE artifact IN (SELECT child FROM edges) AND EXISTS (SELECT 1 FROM runs)",
     "SELECT * FROM artifacts USING SAMPLE 2",
+    "SELECT u.kind, max(depth), count(*) FROM upstream('') u JOIN artifacts a ON a.id = u.artifact GROUP BY 1",
+    "SELECT count(*) FROM Downstream((SELECT min(id) FROM artifacts)) WHERE artifact NOT IN (SELECT parent FROM edges)",
 ]
 REFUSED = [
     "SELECT * FROM '/etc/passwd'",
@@ -54,6 +56,9 @@ REFUSED = [
     "WITH a AS (SELECT * FROM read_csv('/etc/passwd')) SELECT * FROM a",
     'WITH "/etc/passwd" AS (SELECT 1) SELECT * FROM "/etc/passwd"',
     "SELECT * FROM query('SELECT 1')",
+    "SELECT upstream('a')",
+    "SELECT * FROM upstream((SELECT content FROM read_text('/etc/passwd')))",
+    "SELECT * FROM other.upstream('a')",
     "SELECT * FROM query_table('artifacts')",
     "SELECT getenv('HOME')",
     "SELECT GetEnv('HOME')",
@@ -228,6 +233,28 @@ def test_lineage_up_and_down(lake: Lake, edited: dict[str, str]) -> None:
         lineage(lake, "f" * 64)
 
 
+def test_the_same_walks_in_sql(lake: Lake, edited: dict[str, str]) -> None:
+    for way, function in (("up", "upstream"), ("down", "downstream")):
+        found = query(lake, f"SELECT artifact, kind, depth FROM {function}('{edited['state1'][:12]}')").to_pylist()
+        steps = lineage(lake, edited["state1"], way)
+        assert {(row["artifact"], row["kind"], row["depth"]) for row in found} == {
+            (s.id, s.kind, s.depth) for s in steps
+        }
+        assert len(found) == len({step.id for step in steps})
+
+
+def test_a_document_is_counted_once(lake: Lake, table: Callable[..., pa.Table]) -> None:
+    """A row of tokens is a window of a document."""
+    rows = table("documents", 2, document=["a", "b"], title=["A", "B"], split=["moments", "heldout"])
+    documents = lake.write("documents", 1, {}, {}, rows).id
+    windows = table("tokens", 3, document=["a", "a", "b"], ids=[[1, 2], [3], [4]])
+    tokens = lake.write("tokens", 1, {}, {"documents": documents}, windows).id
+    assert query(lake, "SELECT * FROM corpus ORDER BY document").to_pylist() == [
+        {"artifact": tokens, "documents": documents, "document": "a", "title": "A", "split": "moments", "tokens": 3},
+        {"artifact": tokens, "documents": documents, "document": "b", "title": "B", "split": "heldout", "tokens": 1},
+    ]
+
+
 def test_a_long_list_of_states_is_walked_once(lake: Lake, table: Callable[..., pa.Table]) -> None:
     """Two ways lead from each link to the next: walking paths rather than artifacts would take 2^40 steps."""
     state = lake.write("state", 1, {}, {}, table("state")).id
@@ -241,7 +268,7 @@ def test_a_long_list_of_states_is_walked_once(lake: Lake, table: Callable[..., p
 
 def test_storage_needs_neither_torch_nor_prefect() -> None:
     """Short commands must stay short; and the archive knows nothing of the science or the scheduler."""
-    modules = "catalog codec errors files guard identity kinds query refs runs store"
+    modules = "catalog codec errors files guard identity kinds paths query refs runs store"
     code = "import sys, " + ", ".join(f"storage.{m}" for m in modules.split()) + "; print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
     names = {name.partition(".")[0] for name in loaded.stdout.split()}

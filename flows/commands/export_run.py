@@ -1,0 +1,80 @@
+"""editflow export-run"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Parameter
+
+from flows.commands.read import JsonFlag, LakeFlag, RunName, find_run, open_lake
+from flows.hints import print_next, typed
+from flows.outfiles import target, write
+from flows.output import print_json, print_line
+from tasks.terminal import quoted
+
+if TYPE_CHECKING:
+    from storage.runs import RunRecord
+    from storage.store import Lake
+
+
+def export_run(
+    run: RunName,
+    /,
+    *,
+    out: Annotated[Path | None, Parameter(help="The file to write (default: NAME-run.zip in this folder).")] = None,
+    openlineage: Annotated[bool, Parameter(negative=(), help="Write its lineage as OpenLineage events.")] = False,
+    lake: LakeFlag = None,
+    json: JsonFlag = False,
+) -> None:  # fmt: skip
+    """Pack a run into one file that another machine can repeat: its record, the digest of every artifact, its files.
+
+    Packed are the requests and what else it read, and the corpus where it is a file of at most 64 MiB. The model is
+    named with its digest and stays outside, and so do payloads. Each file must still be what the run has read.
+    With --openlineage: one RunEvent a line, for catalogues that read OpenLineage (NAME-openlineage.jsonl).
+
+    Parameters
+    ----------
+    run
+        A run's id or the start of one, the name of a spec (its latest run), or `last`.
+    """
+    store = open_lake(lake)
+    record = find_run(store, run, edited=not openlineage)
+    if openlineage:
+        _events(store, record, out, lake, json=json)
+        return
+    file = target(out, record.name, "-run.zip", "packed run")
+    from flows import server
+
+    server.prepare()
+    from flows.packing import pack_of, sources
+    from flows.rerun import spec_of
+    from tasks.pack import packed
+
+    found = pack_of(store, record)
+    write(file, packed(found))
+    outside = {"model.source": spec_of(record).model.source}
+    outside |= {key: source for key, source in sources(spec_of(record)).items() if key not in found.inputs}
+    if json:
+        print_json({"run": record.run_id, "file": str(file), "artifacts": len(found.manifests), "outside": outside,
+                    "inputs": {key: one.name for key, one in found.inputs.items()}})  # fmt: skip
+        return
+    names = ", ".join(one.name for one in found.inputs.values())
+    print_line(f"run [bold]{record.run_id}[/] with {quoted(names)} in [bold]{quoted(file)}[/]")
+    print_line("not in it: " + quoted(", ".join(f"{key} = {source}" for key, source in outside.items())))
+    print_next(f"{typed('rerun', str(file))} to repeat it, here or on another machine")
+
+
+def _events(store: Lake, record: RunRecord, out: Path | None, lake: str | None, *, json: bool) -> None:
+    from tasks.lineage.openlineage import events, lines
+
+    file = target(out, record.name, "-openlineage.jsonl", "events")
+    found = events(store, record)
+    write(file, lines(found))
+    if json:
+        print_json({"run": record.run_id, "file": str(file), "events": len(found)})
+        return
+    print_line(f"{len(found)} events of run [bold]{record.run_id}[/] in [bold]{quoted(file)}[/]")
+    print_next(
+        f"{typed('show', record.run_id, lake=lake)} for the run; send each line to a catalogue's lineage endpoint"
+    )

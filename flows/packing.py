@@ -1,0 +1,198 @@
+"""A run into one file and out of it: which files it read, and what its spec says where they lie elsewhere."""
+
+from __future__ import annotations
+
+import json
+import re
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from prefect import flow
+
+from flows.edit_model import batched, repaired, requested
+from flows.errors import UsageError
+from flows.output import report_stage
+from flows.owners import claim
+from flows.recording import record_run
+from flows.rerun import fresh_lake, spec_of
+from flows.spec import RunSpec
+from storage.errors import UnknownArtifact
+from storage.runs import RunRecord
+from storage.store import Lake
+from tasks.documents import corpus_path, describe_corpus
+from tasks.environment import environment
+from tasks.errors import ArtifactGone
+from tasks.fetch import CORPUS
+from tasks.models import identify
+from tasks.pack import LARGEST, Input, Pack, read
+from tasks.records import read_records
+from tasks.report.page import toml
+from tasks.requests import requests_stage
+from tasks.rerun import Repetition, archive, compared
+
+SMALL = 64 * 2**20
+"""Bytes of a corpus that is still packed."""
+
+
+def pack_of(lake: Lake, record: RunRecord) -> Pack:
+    """A run to be packed. Raises UsageError for one that cannot be repeated, or whose files are not those it read.
+
+    Cost: reading its files, and a manifest an artifact; nothing is loaded or computed.
+    """
+    spec = spec_of(record)
+    try:
+        manifests = tuple(lake.manifest(use.artifact) for use in record.uses)
+    except UnknownArtifact as error:
+        raise ArtifactGone(record.run_id, str(error)) from None
+    found = Pack(record, manifests, {})
+    _check_facts(found, spec)
+    _check_corpus(found, spec)
+    inputs = {key: _input(key, source) for key, source in sources(spec).items() if _is_packed(key, source)}
+    files = {key: f"inputs/{key}/{one.name}" for key, one in inputs.items()}
+    return Pack(record, manifests, inputs, toml(located(found, spec, files).model_dump(mode="json")))
+
+
+def sources(spec: RunSpec) -> dict[str, str]:
+    """{key: source} of everything but the model that a run reads from outside."""
+    given = {"requests.source": spec.requests.source, "requests.references": spec.requests.references}
+    given |= {"corpus.source": spec.corpus.source}
+    given |= {f"ability.sets.{name}": source for name, source in spec.ability.sets.items()}
+    return {key: source for key, source in given.items() if source is not None}
+
+
+def located(pack: Pack, spec: RunSpec, files: Mapping[str, str]) -> RunSpec:
+    """The spec with the files of a pack where they lie now, and a corpus on the hub at the commit that was read."""
+    raw = spec.model_dump(mode="json")
+    for key, file in files.items():
+        *sections, last = key.split(".")
+        here: dict[str, Any] = raw
+        for section in sections:
+            here = here[section]
+        here[last] = file
+    pinned = _corpus(pack)
+    if "hub" in pinned:
+        config = f":{pinned['config']}" if pinned.get("config") else ""
+        raw["corpus"]["source"] = f"hub:{pinned['hub']}{config}@{pinned.get('revision', '')}"
+    return RunSpec.model_validate(raw)
+
+
+def unpacked(pack: Pack, folder: Path, *, model: str | None, corpus: str | None, threads: int | None) -> RunSpec:
+    """The spec of a packed run, its files laid into a folder. Raises UsageError for what is neither there nor given.
+
+    Nothing of the machine it runs on is read but what is packed, the model, and a corpus of the very digest.
+    """
+    spec = spec_of(pack.record, threads)
+    wanted = sources(spec)
+    if lacking := sorted(key for key in wanted if key not in pack.inputs and key != "corpus.source"):
+        raise UsageError(
+            f"run {pack.record.run_id} reads {lacking[0]}, which is not packed with it: pack the run again"
+        )
+    files = {}
+    for key, found in pack.inputs.items():
+        if key not in wanted:
+            raise UsageError(
+                f"run {pack.record.run_id} is packed with {key}, which it does not read: pack the run again"
+            )
+        place = folder / key / found.name
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_bytes(found.data)
+        files[key] = str(place)
+    spec = located(pack, spec, files | ({} if corpus is None else {"corpus.source": corpus}))
+    if model is not None:
+        spec = spec.model_copy(update={"model": spec.model.model_copy(update={"source": model})})
+    if "corpus.source" not in pack.inputs:
+        _check_corpus(pack, spec, "give the run's with --corpus")
+    return spec
+
+
+@flow(name="rerun-packed", flow_run_name="{file}", validate_parameters=False, on_running=[claim])
+def rerun_packed(
+    file: str,
+    into: str | None = None,
+    threads: int | None = None,
+    model: str | None = None,
+    corpus: str | None = None,
+) -> Repetition:
+    """Repeat a packed run and compare by its digests; the outcome is kept in the fresh lake.
+
+    `into` is that lake, a temporary one unless given; `model` and `corpus` say where they are where the run's own
+    places are not here. Raises BadPack, and UsageError for another model or corpus than the run's.
+    """
+    pack = read(Path(file))
+    if into is not None:
+        return _repeated(pack, Path(into), threads, model, corpus)
+    with tempfile.TemporaryDirectory(prefix="editflow-rerun-") as folder:
+        return _repeated(pack, Path(folder) / "lake", threads, model, corpus)
+
+
+def _repeated(pack: Pack, folder: Path, threads: int | None, model: str | None, corpus: str | None) -> Repetition:
+    spec_of(pack.record)
+    fresh = fresh_lake(folder)
+    spec = unpacked(pack, folder / "inputs", model=model, corpus=corpus, threads=threads)
+    _check_model(pack, spec, fresh)
+    again = record_run(spec, fresh, None, report_stage, repaired)
+    found = compared(pack, pack.record, fresh, again)
+    archive(fresh, found, again.started_at, environment())
+    return found
+
+
+def _check_model(pack: Pack, spec: RunSpec, fresh: Lake) -> None:
+    """Another model would only be found out after all the work."""
+    wanted, given = pack.of_kind("model"), spec.model
+    ref, _ = identify(fresh, given.source, given.dtype, given.device, None, fresh.find)
+    if wanted is None or wanted.spec != fresh.manifest(ref.id).spec:
+        then = "none" if wanted is None else wanted.id[:12]
+        raise UsageError(
+            f"model {given.source} ({ref.id[:12]}) is not the one of run {pack.record.run_id} ({then}): give that one "
+            "with --model"
+        )
+
+
+def _check_facts(pack: Pack, spec: RunSpec) -> None:
+    """The file of requests must still give the facts that the run had."""
+    wanted = spec.requests
+    facts = [fact for _, batch in batched(requested(wanted), spec.edit.batch_size, wanted) for fact in batch]
+    stage, content = requests_stage(facts, wanted.source)
+    if pack.find(stage.id(content, {})) is None:
+        raise UsageError(
+            f"{wanted.source} does not hold the facts of run {pack.record.run_id} any more: put the file back as it was"
+        )
+
+
+def _corpus(pack: Pack) -> Mapping[str, Any]:
+    """What pins the corpus that the run has sampled; nothing where the pack does not say."""
+    documents = pack.of_kind("documents")
+    found = documents.spec.get("corpus") if documents is not None else None
+    return found if isinstance(found, Mapping) else {}
+
+
+def _check_corpus(pack: Pack, spec: RunSpec, remedy: str = "put the file back as it was") -> None:
+    pinned = _corpus(pack)
+    if "hub" not in pinned and describe_corpus(spec.corpus.source) != pinned:
+        raise UsageError(f"corpus {spec.corpus.source} is not what run {pack.record.run_id} has read: {remedy}")
+
+
+def _is_packed(key: str, source: str) -> bool:
+    """All but a corpus that can be had elsewhere or is too large."""
+    if key != "corpus.source":
+        return True
+    elsewhere = source.startswith("hub:") or source == CORPUS.name
+    return not elsewhere and corpus_path(source).stat().st_size <= SMALL
+
+
+def _input(key: str, source: str) -> Input:
+    """A local file as it is; what comes from a URL or the hub as lines of JSON, a record each."""
+    path = Path(source).expanduser()
+    if path.is_file():
+        if path.stat().st_size > LARGEST:
+            raise UsageError(
+                f"{key} {source} has more than {LARGEST // 2**20} MiB, too many to pack: cut it to the facts"
+            )
+        # The ending tells the format; of the rest, no more than a plain name.
+        name = re.sub(r"[^\w.-]+", "-", path.name)[-80:].lstrip(".")
+        return Input(name or "file", path.read_bytes())
+    split = {"split": "validation"} if key.startswith("ability") else {}
+    lines = [json.dumps(record, ensure_ascii=False) for _, record in read_records(source, **split)]
+    return Input("records.jsonl", "".join(f"{line}\n" for line in lines).encode())

@@ -1,0 +1,77 @@
+"""A lineage as one HTML page: the graph of the report, of any artifact, with or without a run."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+from storage.identity import is_id
+from storage.query import Step
+from storage.runs import Runs
+from storage.store import Lake, Manifest
+from tasks.errors import TooMuchToDraw
+from tasks.report import charts
+from tasks.report.layout import LANES, laid_out
+from tasks.report.page import dress, template
+
+WAYS = {
+    "upstream": "what it was made from",
+    "downstream": "what was made from it",
+    "between": "what lies between them",
+}
+"""What the other artifacts of a page are to those that were asked for."""
+MOST = 2000
+"""Artifacts on a page: more are neither drawn in reasonable time nor told apart."""
+
+
+def render(lake: Lake, steps: Sequence[Step], ends: Sequence[str], way: str, command: str) -> str:
+    """The page of the steps of a walk, the first of which is where it starts. `ends` are coloured by themselves.
+
+    `way` is one of WAYS; `command` what says the same as a tree.
+    Raises TooMuchToDraw. Cost: a manifest an artifact and a record a run that made any; 2,000 take about ten seconds.
+    """
+    # What a lake has no manifest of any more, another artifact's parents still name.
+    ids = [id_ for id_ in dict.fromkeys(step.id for step in steps) if is_id(id_) and lake.is_committed(id_)]
+    if len(ids) > MOST:
+        raise TooMuchToDraw(len(ids), MOST)
+    manifests = {id_: lake.manifest(id_) for id_ in ids}
+    labels = called(lake, manifests)
+    marks = {id_: "asked for" if id_ in ends else way for id_ in ids}
+    nodes = laid_out(manifests, labels, marks)
+    counts = Counter(manifest.kind for manifest in manifests.values())
+    start = manifests[ids[0]]
+    return template("tasks.lineage", "lineage.html").render(
+        **dress(),
+        title=f"{labels[start.id]} {start.id[:12]}",
+        sentence=_sentence(manifests, labels, ends, way),
+        kinds=[(kind.replace("_", " "), counts[kind]) for kind in sorted(counts, key=_lane)],
+        nodes=nodes,
+        graph=charts.graph(nodes, ("asked for", way)),
+        parentless="nothing that is shown here",
+        childless="nothing that is shown here",
+        command=command,
+    )
+
+
+def called(lake: Lake, manifests: Mapping[str, Manifest]) -> dict[str, str]:
+    """What the run that made each artifact called it; its stage or kind where no record tells."""
+    runs, found = Runs(lake.files), dict[str, str]()
+    known = [run for run in dict.fromkeys(m.created_by for m in manifests.values()) if run and _is_there(runs, run)]
+    for record in map(runs.listed, known):
+        found |= {use.artifact: use.stage for use in record.uses if use.artifact in manifests}
+    return {id_: found.get(id_, str(m.spec.get("stage", m.kind))) for id_, m in manifests.items()}
+
+
+def _is_there(runs: Runs, run: str) -> bool:
+    """Whether a run that a manifest names has a record here: lakes are moved, and come from others."""
+    return "/" not in run and runs.files.exists(f"runs/{run}/started.json")
+
+
+def _sentence(manifests: Mapping[str, Manifest], labels: Mapping[str, str], ends: Sequence[str], way: str) -> str:
+    others = len(manifests) - len(ends)
+    named = " and ".join(f"{labels[id_]} {id_[:12]}" for id_ in ends)
+    return f"{named}, and {WAYS[way]}: {others:,} {'artifact' if others == 1 else 'artifacts'}."
+
+
+def _lane(kind: str) -> tuple[int, str]:
+    return (LANES.index(kind) if kind in LANES else len(LANES), kind)
