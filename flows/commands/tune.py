@@ -56,6 +56,7 @@ def tune(
 
     server.prepare()  # before anything that imports Prefect
     from flows.tuning.wish import Wish, check, draft, split
+    from tasks.documents import describe_corpus
     from tasks.models import model_folder
 
     wish = Wish(model, requests, budget, facts, corpus, seed, tuple(set_ or ()), out)
@@ -63,6 +64,7 @@ def tune(
     drafted = draft(wish)
     split(wish, drafted.requests.dataset)
     model_folder(drafted.model.source)
+    describe_corpus(drafted.corpus.source)
     from storage.store import Lake
 
     store = Lake.open(lake_folder(lake))

@@ -95,6 +95,9 @@ def draft(wish: Wish) -> RunSpec:
     refuse_half(wish.fixed)
     for setting in wish.settings:
         apply(raw, setting)
+    layers = raw["edit"]["layers"] if _has(raw, "edit.layers") else None
+    if "z_layer" not in wish.fixed and isinstance(layers, list) and layers:
+        raw["edit"]["z_layer"] = layers[-1]
     spec = check_spec(raw, "--set")
     if spec.seeds:
         raise BadSpec("--set seeds: trials have one seed; put seeds into the written spec")

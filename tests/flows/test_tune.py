@@ -216,6 +216,12 @@ def facts(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (["--set", "edit.batchsize=3"], ["unknown key 'edit.batchsize'", "'batch_size'"]),
         (["--requests", "nothing.jsonl"], ["nothing.jsonl"]),
         (["--facts", "5"], ["no model './no/such/model'"]),
+        (["--facts", "5", "--set", "edit.layers=[9]"], ["no model './no/such/model'"]),  # the z layer is the last one
+        (["--set", "edit.layers=[true]"], ["edit.layers is true or false"]),
+        (["--set", "null_space.value=0"], ["nothing may be changed"]),
+        (["--set", "edit=5"], ["edit is a section"]),
+        (["--set", "edit.layers=5"], ["edit.layers"]),
+        (["--seed", "-1"], ["requests.seed", "greater than or equal to 0"]),
         (["--requests", "bare.jsonl"], ["bare.jsonl", "no fact with neighbourhood prompts"]),
         (["--requests", "bare.jsonl", "--set"], ["--set"]),
     ],
@@ -231,6 +237,15 @@ def test_what_cannot_be_is_one_line(
     rest = [word for flag, value in usual.items() if flag not in words for word in (flag, value)]
     refused(editflow("tune", "./no/such/model", *rest, *words), *fragments)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["bare.jsonl"]
+
+
+def test_a_corpus_that_is_not_there_is_told_first(
+    world: World, facts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    words = ("--requests", facts, "--budget", 1, "--facts", 4, "--corpus", "none.txt", "--lake", tmp_path / "lake")
+    refused(editflow("tune", world.model, *words), "no corpus 'none.txt'")
+    assert not list(tmp_path.iterdir())
 
 
 def test_the_budget_reckons_with_the_dearest_trial_alone() -> None:
