@@ -270,6 +270,20 @@ def test_the_guilty_are_found_by_halves_and_the_others_released(queue: Queue, ba
         assert (outcome.reasons == ("efficacy 0 is under 90",)) == (outcome.status == "rejected")
 
 
+def test_of_two_that_only_together_break_a_gate_the_later_is_rejected(queue: Queue) -> None:
+    """Each passes by itself, so the first half goes live and the rest is judged upon it."""
+
+    def together(state: str | None, part: Sequence[Entry], held: Sequence[Entry]) -> Candidate:
+        found = judge(state, part, held)
+        return replace(found, breaches=("both",) if "ared" in found.state and "dred" in found.state else ())
+
+    queue.submit([fact(subject) for subject in "abcd"])
+    standing = apply_next(queue, 4, together)
+    assert standing is not None
+    found = [outcome.status for outcome in statuses(queue.entries(), standing).values()]
+    assert found == ["applied", "applied", "applied", "rejected"]
+
+
 def test_a_kill_at_any_moment_changes_nothing_of_what_comes(tmp_path: Path) -> None:
     facts = [fact(s, "bad" if s in "bd" else "red") for s in "abcdefg"]
     whole = Queue(Files(tmp_path / "whole"), "current")
