@@ -29,13 +29,16 @@ from storage.runs import RunRecord
 from storage.store import Lake
 from tasks.edits import CHECKPOINT, CHUNK, KEYS, STATE, TARGET_VALUES, WEIGHT_CHANGE, chunk_count
 from tasks.errors import BadRecord
-from tasks.requests import choose, load_requests, reordered, unprobed
+from tasks.requests import choose, load_chosen, load_requests, reordered, unprobed
 from tasks.stage import recipe
 
 
 def requested(wanted: RequestsSection) -> list[EditRequest]:
     """The facts that a run edits, in its order."""
     source = wanted.source
+    if wanted.count is not None and not wanted.skip:
+        chosen = load_chosen(source, wanted.dataset, wanted.references, wanted.count, wanted.seed)
+        return reordered(chosen, wanted.order)
     found = load_requests(source, wanted.dataset, wanted.references)
     if wanted.skip:
         found = unprobed(found, wanted.skip, wanted.seed)

@@ -6,18 +6,21 @@ import random
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pyarrow as pa
 
+from editing.requests.marks import Marks
 from editing.requests.readers import read
-from editing.requests.record import EditRequest, Question, check_all
+from editing.requests.record import EditRequest, Question, Seen, check, check_all
 from storage.identity import table_digest
 from storage.kinds import kind
 from storage.store import Lake
 from tasks.errors import BadRecord
 from tasks.records import read_records
 from tasks.stage import Stage, Work
+
+Item = TypeVar("Item")
 
 
 def load_requests(source: str | Path, dataset: str | None = None, references: str | None = None) -> list[EditRequest]:
@@ -27,11 +30,42 @@ def load_requests(source: str | Path, dataset: str | None = None, references: st
     relation and new target. Raises UnknownSource, BadRecord or InvalidRequest; each names the file and the record.
     """
     requests = check_all(read(read_records(str(source)), dataset))
+    return _told(_any(requests, source), references)
+
+
+def load_chosen(
+    source: str | Path, dataset: str | None, references: str | None, count: int, seed: int
+) -> list[EditRequest]:
+    """The same as `choose(load_requests(…), count, seed, source)`, for files of millions of records.
+
+    Only the chosen are held, and less than a hundred bytes of each record. The source is read twice: all records are
+    checked, and then those that are alike are compared with each other. MQuAKE's cases are joined in memory.
+    """
+    met, total = Marks(), 0
+    for where, request in read(read_records(str(source)), dataset):
+        check(request, where)
+        total += 1
+        for mark in request.marks:
+            met.add(mark)
+    places = {index: n for n, index in enumerate(choose(_any(range(total), source), count, seed, source))}
+    seen, chosen = Seen(), dict[int, EditRequest]()
+    for index, (where, request) in enumerate(read(read_records(str(source)), dataset)):
+        if (met.times(request.marks) > 1).any():  # only then is there another one to compare it with
+            seen.add(where, request)
+        if index in places:
+            chosen[places[index]] = request
+    return _told([request for _, request in sorted(chosen.items())], references)
+
+
+def _any(requests: Sequence[Item], source: str | Path) -> Sequence[Item]:
     if not requests:
         raise BadRecord(f"{source} holds no requests; give at least one record")
-    if references is None:
-        return requests
-    found = _references(references)
+    return requests
+
+
+def _told(requests: Sequence[EditRequest], references: str | None) -> list[EditRequest]:
+    """The requests with the texts about their targets, from the source that holds these."""
+    found = _references(references) if references else {}
     return [replace(r, references=(*r.references, *found.get((r.relation, r.target_new), ()))) for r in requests]
 
 
@@ -65,7 +99,7 @@ def _subject(request: EditRequest) -> str:
     return " ".join(request.subject.split()).casefold()
 
 
-def choose(requests: Sequence[EditRequest], count: int | None, seed: int, path: str | Path) -> list[EditRequest]:
+def choose(requests: Sequence[Item], count: int | None, seed: int, path: str | Path) -> list[Item]:
     """The first `count` requests in an order shuffled by `seed`; a larger count only adds to the end."""
     if count is not None and count > len(requests):
         raise BadRecord(f"{path} holds {len(requests)} requests, {count} are asked for; lower requests.count")
