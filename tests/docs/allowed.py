@@ -22,6 +22,7 @@ NOT_RUN = {
     "--set corpus.tokens=500_000": "downloads 6 GB; tests/flows/test_paper_specs.py reads the spec",
     "editflow impact --withdraw REQUEST-ID": "names no fact; tests/flows/test_withdraw.py withdraws some",
     "editflow impact --withdraw document:NAME": "the same of a document",
+    "editflow rerun demo-run.zip": "repeats a whole run; tests/flows/test_export_run.py repeats packed ones",
     "editflow compare specs/compare/counterfact.toml": "hours, with a data set that is not part of the project; "
     "tests/flows/test_compare.py runs comparisons",
 }

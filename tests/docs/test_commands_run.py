@@ -21,7 +21,7 @@ from tasks.models import open_model
 
 BY_NAME = {name(path): path for path in DOCUMENTS}
 LEAST = {"name": "shown", "requests": {"source": "facts.jsonl"}}
-EDITFLOW = re.compile(r"(?<![\w/.-])editflow ((?!COMMAND)[a-z]+)")
+EDITFLOW = re.compile(r"(?<![\w/.-])editflow ((?!COMMAND)[a-z]+(?:-[a-z]+)*)")
 
 
 def in_world(*worlds: str) -> pytest.MarkDecorator:

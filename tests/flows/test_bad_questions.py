@@ -150,6 +150,6 @@ def test_messages_name_commands_that_exist() -> None:
 
     root = Path(__file__).parents[2]
     sources = [path for room in ("editing", "flows", "storage", "tasks") for path in (root / room).rglob("*.py")]
-    named = {word for path in sources for word in re.findall(r"`editflow (\w+)", path.read_text(encoding="utf-8"))}
+    named = {word for path in sources for word in re.findall(r"`editflow ([\w-]+)", path.read_text(encoding="utf-8"))}
     assert named > {"fetch", "run", "runs"}
     assert named <= set(app)

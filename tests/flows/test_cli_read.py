@@ -13,7 +13,7 @@ from tiny_world import editflow
 
 from storage.store import Lake
 
-COMMANDS = "fetch run runs show lineage query compare ask report doctor verify completion".split()
+COMMANDS = "fetch run runs show lineage query compare ask report doctor verify completion rerun export-run".split()
 
 LIGHT = """
 import json, sys
@@ -29,7 +29,7 @@ print("heavy:", heavy, file=sys.stderr)
 """
 
 
-def test_reading_needs_neither_torch_nor_prefect(reference) -> None:
+def test_reading_needs_neither_torch_nor_prefect(reference, tmp_path: Path) -> None:
     lake, state = ["--lake", str(reference.lake)], reference.record["state"]
     calls = [
         ["runs", *lake],
@@ -37,6 +37,10 @@ def test_reading_needs_neither_torch_nor_prefect(reference) -> None:
         ["show", "tiny", *lake],
         ["lineage", state, *lake],
         ["lineage", state[:8], "--down", *lake],
+        ["lineage", state, "--to", state, *lake],
+        ["lineage", state, "--sources", *lake],
+        ["lineage", state, "--results", *lake],
+        ["export-run", "last", "--openlineage", "--out", str(tmp_path / "events.jsonl"), *lake],
         ["query", "SELECT kind, count(*) FROM artifacts GROUP BY kind", *lake],
         ["verify", *lake],
         ["completion", "bash"],

@@ -19,8 +19,8 @@ from storage.store import Lake
 
 COMMANDS = [
     "fetch", "plan", "prepare", "run", "tune", "runs", "show", "lineage", "query", "scores", "compare", "diff", "rerun",
-    "ask", "report", "requests", "apply", "submit", "queue", "releases", "rollback", "evaluate", "gc", "impact",
-    "up", "down", "doctor", "verify", "completion",
+    "export-run", "ask", "report", "requests", "apply", "submit", "queue", "releases", "rollback", "evaluate", "gc",
+    "impact", "up", "down", "doctor", "verify", "completion",
 ]  # fmt: skip
 ASK_BASH = """
 set -u

@@ -39,11 +39,13 @@ def commands(lake: Lake) -> list[list[str]]:
         ["query", f"""SELECT '{TEXT}' AS "{TEXT}", ['{TEXT}'] AS list, {{'{TEXT}': '{TEXT}'}} AS struct"""],
         ["doctor"],
         ["verify"],
+        ["lineage", documents, "--sources"],
+        ["lineage", f"request:{TEXT}", "--results"],
     ]
     return [[*command, "--lake", lake.uri] for command in asked]
 
 
-@pytest.mark.parametrize("number", range(9))
+@pytest.mark.parametrize("number", range(11))
 def test_nothing_commands_the_terminal(lake: Lake, number: int) -> None:
     answer = editflow(*commands(lake)[number])
     assert answer.code in (0, 1), answer.err
@@ -52,7 +54,7 @@ def test_nothing_commands_the_terminal(lake: Lake, number: int) -> None:
     for part in SHOWN:
         assert part in whole or number in {7, 8}
     assert max(map(len, answer.out.splitlines())) < 10 * 4 * 500, "long values are cut"
-    assert "…" in answer.out or number in {2, 3, 6, 7, 8}
+    assert "…" in answer.out or number in {2, 3, 6, 7, 8, 10}
 
 
 def test_it_is_there_to_be_obeyed(lake: Lake) -> None:
@@ -88,6 +90,9 @@ def test_on_a_real_terminal(lake: Lake) -> None:
         ["show", LONG],
         ["lineage", TEXT],
         ["lineage", LONG],
+        ["lineage", f"request:{TEXT}?", "--results"],
+        ["export-run", f"{TEXT}?"],
+        ["rerun", f"{TEXT}.zip"],
         ["query", f'SELECT "{TEXT}"'],
         ["query", f"SELECT {TEXT}"],
         ["query", f"SELECT * FROM '{TEXT}'"],

@@ -11,6 +11,11 @@ from docs.generate import blocks
 from tiny_measures import MEASURES, everything
 from tiny_world import World, editflow
 
+from flows.edit_model import requested
+from flows.measures import questions
+from flows.packing import pack_of, sources, unpacked
+from flows.rerun import spec_of
+from storage.runs import Runs
 from storage.store import Lake
 
 ALL = ("efficacy", "paraphrase", "neighbourhood", "locality", "portability")
@@ -109,3 +114,14 @@ def test_scores_and_report_show_all_of_it(whole: tuple[Path, dict[str, Any]], tm
     assert page.count("after the last batch</figcaption>") == 3
     assert "Where hidden states went" in page
     assert "essence" in page
+
+
+def test_all_that_a_run_reads_is_packed(whole: tuple[Path, dict[str, Any]], tmp_path: Path) -> None:
+    """Reference texts and questions too: from the files of the pack come the facts and cases that came then."""
+    lake, record = whole
+    found = pack_of(Lake.open(lake), Runs(Lake.open(lake).files).get(record["run_id"]))
+    assert set(found.inputs) == {"requests.source", "requests.references", "corpus.source", "ability.sets.sst2"}
+    there, here = spec_of(found.record), unpacked(found, tmp_path, model=None, corpus=None, threads=None)
+    assert all(Path(source).is_relative_to(tmp_path) for source in sources(here).values())
+    assert requested(here.requests) == requested(there.requests)
+    assert questions(here) == questions(there)
