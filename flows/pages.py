@@ -12,7 +12,11 @@ from tasks.terminal import quoted
 
 
 def on_page(write: Callable[[], None], otherwise: str) -> None:
-    """Write artifacts in Prefect; a failure is a warning."""
+    """Write artifacts in Prefect; a failure is a warning. Nothing outside of Prefect, where there is no page."""
+    from prefect.context import FlowRunContext
+
+    if FlowRunContext.get() is None:
+        return
     try:
         write()
     except Exception as error:  # noqa: BLE001 - see above
@@ -20,19 +24,17 @@ def on_page(write: Callable[[], None], otherwise: str) -> None:
 
 
 def table(rows: Sequence[Mapping[str, Any]], key: str, about: str) -> None:
-    """A table under a key by which Prefect keeps its history; nothing outside of Prefect."""
+    """A table under a key by which Prefect keeps its history."""
     from prefect.artifacts import create_table_artifact
-    from prefect.context import FlowRunContext
 
     def write() -> None:
         create_table_artifact([dict(row) for row in rows], key=key, description=about)
 
-    if FlowRunContext.get() is not None:
-        on_page(write, f"the run's page in Prefect lacks its table {key}")
+    on_page(write, f"the run's page in Prefect lacks its table {key}")
 
 
 class Progress:
-    """How far a run is: a bar on its page that moves. None outside of Prefect, nor where it would begin full."""
+    """How far a run is: a bar on its page that moves; none where it would begin full."""
 
     def __init__(self, name: str, unit: str) -> None:
         self.key, self.unit = f"{name}-progress", unit
@@ -40,10 +42,7 @@ class Progress:
 
     def at(self, done: int, total: int) -> None:
         """So many of them are done."""
-        from prefect.context import FlowRunContext
-
-        told = self._bar is not None or done < total
-        if told and FlowRunContext.get() is not None:
+        if self._bar is not None or done < total:
             on_page(lambda: self._move(done, total), "the run's page in Prefect lacks its progress")
 
     def _move(self, done: int, total: int) -> None:

@@ -128,8 +128,8 @@ class Audit:
                 yield from self.lost(use.artifact, f"run {run} used it as {use.stage}")
 
     def of_names(self) -> Iterator[Fault]:
-        """Faults of the files of refs, queues and releases, and the states of refs that are lost."""
-        for folder in ("refs", "queues", "releases"):
+        """Faults of the files of refs, queues, releases and notices, and the states of refs that are lost."""
+        for folder in ("refs", "queues", "releases", "notices"):
             names = Refs(self.lake.files, folder)
             for name in names.names():
                 self.names += 1

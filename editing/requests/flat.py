@@ -42,6 +42,8 @@ def request(where: str, record: Mapping[str, Any]) -> EditRequest:
     if not isinstance(given, str | list | tuple | None):
         raise InvalidRequest(where, f"the new target is {called(given)}", "make it text")
     found = answers(where, given)
+    if given is not None and not found:
+        raise InvalidRequest(where, "the new target is empty", "give the answer as text")
     if not found or not prompt or not subject:
         lacks = [n for n, value in (("prompt", prompt), ("subject", subject), ("target_new", found)) if not value]
         raise InvalidRequest(where, f"no {' and no '.join(lacks)}", f"it has {', '.join(map(str, record))}")

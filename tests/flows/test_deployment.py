@@ -39,6 +39,10 @@ BRISK = {
     "PREFECT_WORKER_QUERY_SECONDS": "1",
     "PREFECT_WORKER_PREFETCH_SECONDS": "1",
     "PREFECT_SERVER_SERVICES_SCHEDULER_LOOP_SECONDS": "1",
+    # Of a schedule every few seconds Prefect would make a hundred runs ahead; on a slow machine all come due at once.
+    "PREFECT_SERVER_SERVICES_SCHEDULER_MIN_RUNS": "2",
+    "PREFECT_SERVER_SERVICES_SCHEDULER_MAX_RUNS": "3",
+    "PREFECT_SERVER_SERVICES_SCHEDULER_MIN_SCHEDULED_TIME": "5",
     "PYTHONPATH": str(ROOT),
     "OMP_NUM_THREADS": "1",
 }
@@ -163,7 +167,7 @@ def test_a_killed_worker_and_run_lose_nothing(deployed: Deployed, world: World, 
     for place in (lake, quiet):
         editflow("submit", facts, "--lake", place)
     store = Lake.open(lake)
-    with deployed.scheduled(5, {"spec": str(spec), "lake": str(lake)}):
+    with deployed.scheduled(10, {"spec": str(spec), "lake": str(lake)}):
         until(lambda: tiny_world.artifacts(lake, "target_values"), "a batch in its middle")
         worker, server = deployed.services.running("worker"), deployed.services.running("server")
         (dead,) = Runs(store.files).all()
