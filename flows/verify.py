@@ -84,6 +84,7 @@ def rebuilt(lake: Lake, found: Sequence[Fault]) -> dict[Fault, tuple[bool, str]]
     """Write the index anew; {fault of it: (whether it is gone, what became of it)}."""
     with working("writing the index anew"):
         Catalog(lake).rebuild()
-    left = [fault.wrong for fault in index_faults(lake)]
+    damaged = [fault for fault in found if fault.mend == "index"]
+    left = [fault.wrong for fault in index_faults(lake)] if damaged else []
     said = f"it was written anew, and still {left[0]}" if left else "it was written anew"
-    return {fault: (not left, said) for fault in found if fault.mend == "index"}
+    return dict.fromkeys(damaged, (not left, said))

@@ -2,7 +2,7 @@
 
     artifacts     the manifest: readable, of the recipe that its id is the hash of; the payload; every parent there
     runs          the two files of the record: readable, both there; every artifact that the run used there
-    names         refs, queues and releases: every version there and readable
+    names         refs, queues, releases and notices: every version there and readable
     index         see storage/index_faults.py
 
 All of it is read as a stream: memory holds one artifact and the faults that were found.
@@ -21,6 +21,9 @@ from storage.store import Lake
 
 Mend = Literal["artifact", "record", "index", "hand"]
 """What mends a fault: the artifact is made again, a run's record restored, the index written anew, or somebody does."""
+
+MOVING = ("refs", "queues", "releases", "notices")
+"""The folders of moving names."""
 
 
 @dataclass(frozen=True)
@@ -128,8 +131,8 @@ class Audit:
                 yield from self.lost(use.artifact, f"run {run} used it as {use.stage}")
 
     def of_names(self) -> Iterator[Fault]:
-        """Faults of the files of refs, queues, releases and notices, and the states of refs that are lost."""
-        for folder in ("refs", "queues", "releases", "notices"):
+        """Faults of the files of moving names, and the states of refs that are lost."""
+        for folder in MOVING:
             names = Refs(self.lake.files, folder)
             for name in names.names():
                 self.names += 1

@@ -86,7 +86,7 @@ def _gaps(lake: Lake, log: str) -> Iterator[str]:
 
 def _unreadable(lake: Lake, name: str) -> str:
     try:
-        for _ in parquet.ParquetFile(lake.files.path(name)).iter_batches():
+        for _ in parquet.ParquetFile(lake.files.path(name)).iter_batches(batch_size=1000):  # few, to hold little
             pass
     except FileNotFoundError:
         return "is gone"

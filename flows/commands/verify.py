@@ -91,6 +91,10 @@ def _mend(store: Lake, found: Sequence[Fault], *, repair: bool, rebuild: bool) -
             outcomes[fault] = done, how
             mark = "[green]mended[/]    " if done else "[yellow]not mended[/]"
             print_line(f"  {mark} {quoted(fault.what)}: {quoted(how)}")
+    lost = [fault for fault, (done, _) in outcomes.items() if not done and fault.file.endswith("manifest.json")]
+    if lost and not rebuild:
+        how = f"it may hold the only copy of what {lost[0].what} was: put that back first, or say --rebuild"
+        return outcomes | {fault: (False, how) for fault in found if fault.mend == "index"}
     if rebuild or (repair and any(fault.mend in {"artifact", "index"} for fault in found)):
         from flows.verify import rebuilt
 

@@ -265,6 +265,14 @@ def test_a_queues_release(lake: Path, made: tuple[Path, RunRecord]) -> None:
     flip_bit(tiny_world.payload(lake, newest(lake, "requests")))
     (fault,) = verify(lake, "--repair", code=1)["faults"]
     assert "given to a run, and none of those that used it can be repeated" in fault["remedy"]
+    # The index is not written anew while it alone knows what an artifact was.
+    folder = tiny_world.payload(lake, newest(lake, "requests")).parent
+    shutil.move(folder, lake.parent / "kept")
+    lost, index = verify(lake, "--repair", code=1)["faults"]
+    assert (lost["mended"], "may hold the only copy" in index["remedy"]) == (False, True)
+    assert len(verify(lake, "--rebuild", code=1)["faults"]) == 2
+    assert len(verify(lake, code=1)["faults"]) == 1, "the index tells of it no more"
+    shutil.move(lake.parent / "kept", folder)
 
 
 def test_queues_and_releases(lake: Path, made: tuple[Path, RunRecord]) -> None:
