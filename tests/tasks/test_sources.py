@@ -11,6 +11,7 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
 
+import fsspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -97,3 +98,10 @@ def test_a_served_file_that_is_broken_is_named_by_its_address(address: str, tmp_
     (tmp_path / "served" / "rows.parquet").write_bytes(b"PAR1 not")
     with pytest.raises(BadRecord, match=rf"^{address}/rows.parquet: not Parquet \([^\n]+\); fetch it again$"):
         list(read_records(f"{address}/rows.parquet"))
+
+
+def test_other_file_systems_are_fsspecs() -> None:
+    fsspec.filesystem("memory").pipe("/rows.jsonl", json.dumps(ROWS[0]).encode())
+    assert list(read_records("memory://rows.jsonl")) == [("memory://rows.jsonl, line 1", ROWS[0])]
+    with pytest.raises(UnknownSource, match=r"^no file memory://nowhere.jsonl: give"):
+        list(read_records("memory://nowhere.jsonl"))
