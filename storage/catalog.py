@@ -13,6 +13,7 @@ import json
 from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal
+from urllib.parse import unquote
 
 import pyarrow as pa
 
@@ -99,7 +100,8 @@ class Catalog:
         from deltalake.exceptions import DeltaError
 
         try:
-            return [str(uri) for uri in DeltaTable(self._path(table)).file_uris()]
+            # Their folder comes percent-encoded, as in a URL.
+            return [unquote(uri) for uri in DeltaTable(self._path(table)).file_uris()]
         except DeltaError:
             return []
 

@@ -67,6 +67,7 @@ def test_the_limits_speak_of_what_is_registered() -> None:
     assert "methods.md" in limits
     spelled = {
         "llama": "Llama",
+        "smollm3": "SmolLM3",
         "mistral": "Mistral",
         "qwen2": "Qwen2",
         "qwen3": "Qwen3",

@@ -43,7 +43,7 @@ def test_the_live_index_lacks_nothing(lake: Lake, edited: dict[str, str]) -> Non
 @pytest.mark.usefixtures("edited")
 def test_a_rebuilt_index_tells_what_the_live_one_told(lake: Lake) -> None:
     live = everything(lake)
-    unmade = {"spectra", "generations", "text_scores", "drifts", "drift_points"}
+    unmade = {"spectra", "generations", "text_scores", "drifts", "drift_points", "corpus"}
     assert all(live[view] for view in VIEWS if view not in unmade)
     shutil.rmtree(lake.files.path("catalog"))
     assert len(Catalog(lake).missing().artifacts) == 12
