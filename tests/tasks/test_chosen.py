@@ -89,4 +89,4 @@ def test_memory_does_not_hold_what_is_not_chosen(tmp_path: Path) -> None:
         peak(lambda: load_chosen(many, None, None, 5, 0))
         < peak(lambda: load_chosen(few, None, None, 5, 0)) + 200 * COUNT
     )
-    assert peak(lambda: load_requests(many)) > 1000 * COUNT  # the control holds them all
+    assert peak(lambda: load_requests(many)) > 600 * COUNT  # the control holds them all
