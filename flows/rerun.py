@@ -19,7 +19,6 @@ from flows.owners import claim
 from flows.pages import table
 from flows.recording import record_run
 from flows.spec import RunSpec
-from storage.catalog import Catalog
 from storage.runs import RunRecord, Runs
 from storage.store import Lake
 from tasks.environment import environment
@@ -113,7 +112,6 @@ def _repeated(place: Lake, record: RunRecord, spec: RunSpec, folder: Path) -> Re
     fresh = fresh_lake(folder)
     again = record_run(spec, fresh, record.spec_path, report_stage, repaired)
     found = compared(place, record, fresh, again)
-    kept = archive(place, found, again.started_at, environment())
-    Catalog(place).record_artifact(place.manifest(kept.id))
+    archive(place, found, again.started_at, environment())
     table(found.rows, "reproduction", summary(found))
     return found

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.types as of
 
+from storage.catalog import Catalog
 from storage.errors import StorageError
 from storage.kinds import kind
 from storage.runs import RunRecord
@@ -87,7 +88,9 @@ def archive(lake: Lake, found: Repetition, at: str, environment: dict[str, Any])
     rows = [{name: row[name] for name in columns.names} for row in found.rows]
     spec = {"run": found.run, "at": at}
     table = pa.Table.from_pylist(rows, schema=columns)
-    return lake.write("reproduction", VERSION, spec, {"state": found.state}, table, environment=environment)
+    ref = lake.write("reproduction", VERSION, spec, {"state": found.state}, table, environment=environment)
+    Catalog(lake).record_artifact(lake.manifest(ref.id))
+    return ref
 
 
 def _row(lake: Before, fresh: Lake, stage: str, artifact: str, again: Manifest | None) -> Row:

@@ -11,6 +11,7 @@ from tiny_measures import everything
 from tiny_world import World
 
 from flows.gathering import gathered
+from storage.catalog import Catalog
 from storage.errors import MissingPayload, PayloadConflict
 from storage.faults import check_artifact
 from storage.identity import recipe_id
@@ -107,6 +108,10 @@ def test_other_content_is_refused(copied: Lake, told: bool) -> None:
 def test_what_cannot_be_made_again_says_why(made: tuple[Lake, RunRecord]) -> None:
     lake, record = made
     kept = archive(lake, Repetition(record.run_id, record.state or "", [], []), "2026", {})
+    unknown = Catalog(lake).missing().artifacts
+    made_alone = {m.id for m in lake.manifests() if m.kind in {"report", "answers", "reproduction"}}
+    assert len(made_alone) == 3
+    assert made_alone.isdisjoint(unknown), "what no run writes to the index is there all the same"
     with pytest.raises(NotRepeatable, match="no stage of this version makes it"):
         recipe_of(lake.manifest(kept.id))
     shutil.rmtree(Path(lake.files.path(lake.manifest(kept.id).payload)).parent)
