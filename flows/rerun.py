@@ -113,7 +113,12 @@ def _repeated(place: Lake, record: RunRecord, spec: RunSpec, folder: Path) -> Re
     fresh = fresh_lake(folder)
     again = record_run(spec, fresh, record.spec_path, report_stage, repaired)
     found = compared(place, record, fresh, again)
-    kept = archive(place, found, again.started_at, environment())
-    Catalog(place).record_artifact(place.manifest(kept.id))
-    table(found.rows, "reproduction", summary(found))
+    keep(place, found, again.started_at)
     return found
+
+
+def keep(lake: Lake, found: Repetition, at: str) -> None:
+    """Keep a repetition in a lake, as one of a time, and show it on the run's page in Prefect."""
+    kept = archive(lake, found, at, environment())
+    Catalog(lake).record_artifact(lake.manifest(kept.id))
+    table(found.rows, "reproduction", summary(found))

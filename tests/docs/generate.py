@@ -104,7 +104,7 @@ def commands() -> str:
 
     text = generate_markdown_docs(app, heading_level=2, generate_toc=False, flatten_commands=True, no_root_title=True)
     # Under `python -m pytest` cyclopts takes the interpreter's own arguments for a part of the command.
-    text = re.sub(r"^(editflow [a-z ]+?) -m \S+", r"\1", text, flags=re.MULTILINE)
+    text = re.sub(r"^(editflow [a-z -]+?) -m \S+", r"\1", text, flags=re.MULTILINE)
     return re.sub(r"\n{3,}", "\n\n", text).strip()
 
 
