@@ -16,13 +16,12 @@ from flows.errors import UsageError
 from flows.output import report_stage
 from flows.owners import claim
 from flows.recording import record_run
-from flows.rerun import fresh_lake, spec_of
+from flows.rerun import fresh_lake, keep, spec_of
 from flows.spec import RunSpec
 from storage.errors import UnknownArtifact
 from storage.runs import RunRecord
 from storage.store import Lake
 from tasks.documents import corpus_path, describe_corpus
-from tasks.environment import environment
 from tasks.errors import ArtifactGone
 from tasks.fetch import CORPUS
 from tasks.models import identify
@@ -30,7 +29,7 @@ from tasks.pack import LARGEST, Input, Pack, read
 from tasks.records import read_records
 from tasks.report.page import toml
 from tasks.requests import requests_stage
-from tasks.rerun import Repetition, archive, compared
+from tasks.rerun import Repetition, compared
 
 SMALL = 64 * 2**20
 """Bytes of a corpus that is still packed."""
@@ -134,7 +133,7 @@ def _repeated(pack: Pack, folder: Path, threads: int | None, model: str | None, 
     _check_model(pack, spec, fresh)
     again = record_run(spec, fresh, None, report_stage, repaired)
     found = compared(pack, pack.record, fresh, again)
-    archive(fresh, found, again.started_at, environment())
+    keep(fresh, found, again.started_at)
     return found
 
 

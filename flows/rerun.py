@@ -112,6 +112,11 @@ def _repeated(place: Lake, record: RunRecord, spec: RunSpec, folder: Path) -> Re
     fresh = fresh_lake(folder)
     again = record_run(spec, fresh, record.spec_path, report_stage, repaired)
     found = compared(place, record, fresh, again)
-    archive(place, found, again.started_at, environment())
-    table(found.rows, "reproduction", summary(found))
+    keep(place, found, again.started_at)
     return found
+
+
+def keep(lake: Lake, found: Repetition, at: str) -> None:
+    """Keep a repetition in a lake, as one of a time, and show it on the run's page in Prefect."""
+    archive(lake, found, at, environment())
+    table(found.rows, "reproduction", summary(found))

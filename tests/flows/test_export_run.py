@@ -128,10 +128,7 @@ def test_another_model_is_refused_before_all_work(exported: Exported, alone: tup
     refused(editflow("rerun", file, "--into", "a"), "model")
     tiny_world.save_model(Path("other"), scale=0.5)
     refused(
-        editflow("rerun", file, "--model", "other", "--into", "b"),
-        "model other (",
-        ") is not the one of run",
-        "--model",
+        editflow("rerun", file, "--model", "other", "--into", "b"), "model other (", "is not the one of run", "--model"
     )
     assert {m.kind for m in Lake.open("b").manifests()} <= {"model"}
 
