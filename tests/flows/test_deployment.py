@@ -42,7 +42,7 @@ BRISK = {
     # Of a schedule every few seconds Prefect would make a hundred runs ahead; on a slow machine all come due at once.
     "PREFECT_SERVER_SERVICES_SCHEDULER_MIN_RUNS": "2",
     "PREFECT_SERVER_SERVICES_SCHEDULER_MAX_RUNS": "3",
-    "PREFECT_SERVER_SERVICES_SCHEDULER_MIN_SCHEDULED_TIME": "5",
+    "PREFECT_SERVER_SERVICES_SCHEDULER_MIN_SCHEDULED_TIME": "PT5S",
     "PYTHONPATH": str(ROOT),
     "OMP_NUM_THREADS": "1",
 }
