@@ -46,6 +46,16 @@ def console() -> Console:
     return terminal.console(width=None if sys.stdout.isatty() else UNFOLDED)
 
 
+def print_text(text: str) -> None:
+    """One line of a result, as it is."""
+    console().print(Text(safe(text)))
+
+
+def counted(number: int, what: str) -> str:
+    """`1 fault`, `2 faults`."""
+    return f"{number} {what}{'s' * (number != 1)}"
+
+
 def print_line(markup: str) -> None:
     """One line for the user beside the results, on standard error. What others wrote goes in by `quoted`."""
     terminal.console(stderr=True, soft_wrap=True).print(markup)

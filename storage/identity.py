@@ -52,6 +52,17 @@ def parent_pairs(parents: Mapping[str, str | Sequence[str]]) -> list[tuple[str, 
     ]
 
 
+def parents_in(parents: Mapping[str, str | Sequence[str]], role: str) -> list[str]:
+    """The ids of all parents in a role, in order; empty when the role is not filled."""
+    given = parents.get(role, [])
+    return [given] if isinstance(given, str) else list(given)
+
+
+def only_parent(parents: Mapping[str, str | Sequence[str]], role: str) -> str:
+    """The id of the only parent in a role."""
+    return parents_in(parents, role)[0]
+
+
 def table_digest(table: "pa.Table") -> str:
     """The SHA-256 of a table's logical content: column names, types, and values in row order.
 

@@ -18,6 +18,7 @@ from pyarrow import parquet
 
 from storage.catalog import SCHEMAS, Catalog, artifact_row
 from storage.faults import Fault, check_manifest
+from storage.guard import first_line
 from storage.manifest import Manifest
 from storage.runs import Runs
 from storage.store import Lake
@@ -51,7 +52,7 @@ def index_faults(lake: Lake) -> Iterator[Fault]:
         try:
             yield from compared[table](lake, catalog.files(table)).told(table)
         except duckdb.Error as error:
-            yield _broken(f"catalog/{table}", table, f"cannot be read: {str(error).partition(chr(10))[0][:200]}")
+            yield _broken(f"catalog/{table}", table, f"cannot be read: {first_line(error)[:200]}")
 
 
 def damage(lake: Lake, table: str) -> Iterator[Fault]:
@@ -65,7 +66,7 @@ def damage(lake: Lake, table: str) -> Iterator[Fault]:
     try:
         files = DeltaTable(lake.files.path(folder)).file_uris()
     except DeltaError as error:
-        yield _broken(f"{folder}/_delta_log", table, f"is damaged: {str(error).partition(chr(10))[0][:200]}")
+        yield _broken(f"{folder}/_delta_log", table, f"is damaged: {first_line(error)[:200]}")
         return
     for file in files:
         name = f"{folder}/{str(file).rpartition('/')[2]}"
@@ -91,7 +92,7 @@ def _unreadable(lake: Lake, name: str) -> str:
     except FileNotFoundError:
         return "is gone"
     except (pa.ArrowException, OSError) as error:
-        return f"is damaged: {str(error).partition(chr(10))[0][:200]}"
+        return f"is damaged: {first_line(error)[:200]}"
     return ""
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from storage.identity import only_parent
 from storage.runs import RunRecord
 from storage.store import Lake, Manifest
 from tasks.live import links
@@ -101,9 +102,8 @@ def _chain(lake: Lake, state: str | None) -> list[str]:
 
 def _held(lake: Lake, state: str | None) -> Iterator[Fact]:
     for link in links(lake, state)[1:] if state else ():
-        parent = link.parents["requests"]
         columns = ["subject", "prompt", "target_new"]
-        for row in lake.read(parent if isinstance(parent, str) else parent[0], columns).to_pylist():
+        for row in lake.read(only_parent(link.parents, "requests"), columns).to_pylist():
             yield row["prompt"].replace("{}", row["subject"], 1), row["target_new"].strip()
 
 

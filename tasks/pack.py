@@ -24,6 +24,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from editing.errors import first_line
 from storage.errors import StorageError
 from storage.identity import recipe_id
 from storage.manifest import Manifest
@@ -128,7 +129,7 @@ def read(path: Path) -> Pack:
     except (zipfile.BadZipFile, RuntimeError, EOFError, struct.error, OSError) as error:  # encrypted, cut short, …
         raise BadPack(path, str(error) or type(error).__name__) from None
     except ValueError as error:
-        raise BadPack(path, f"its record is not readable ({str(error).partition(chr(10))[0]})") from None
+        raise BadPack(path, f"its record is not readable ({first_line(error)})") from None
     inputs = {
         key: Input(name.rpartition("/")[2], _checked(path, parts, index, name)) for key, name in index.inputs.items()
     }

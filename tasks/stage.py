@@ -16,7 +16,7 @@ from prefect import Task
 from prefect.cache_policies import CachePolicy
 
 from storage.catalog import Catalog
-from storage.identity import recipe_id
+from storage.identity import only_parent, parents_in, recipe_id
 from storage.store import ArtifactRef, Lake
 from tasks.environment import environment
 
@@ -51,13 +51,11 @@ class Work:
 
     def one(self, role: str) -> str:
         """The id of the only parent in a role."""
-        parent = self.parents[role]
-        return parent if isinstance(parent, str) else parent[0]
+        return only_parent(self.parents, role)
 
     def many(self, role: str) -> list[str]:
         """The ids of all parents in a role, in order; empty when the role is not filled."""
-        parents = self.parents.get(role, [])
-        return [parents] if isinstance(parents, str) else list(parents)
+        return parents_in(self.parents, role)
 
     def table(self, role: str) -> pa.Table:
         """The payload of the only parent in a role, checked against its digest."""

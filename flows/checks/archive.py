@@ -108,35 +108,37 @@ def runs(store: Lake) -> Iterator[Finding]:
 
 
 def names(store: Lake) -> Iterator[Finding]:
-    """The names that stand for the states of specs."""
+    """Names of specs, queues and releases: whether all can be read, and whether the states that they name are here."""
     from storage.faults import Audit
-    from storage.refs import Refs
-
-    faults = [fault for fault in Audit(store).of_names() if fault.lost or fault.file.startswith("refs/")]
-    yield from (_unsound("names", store, fault) for fault in faults)
-    if not faults:
-        yield ok("names", f"{len(Refs(store.files).names())} specs have a state")
-
-
-def queues(store: Lake) -> Iterator[Finding]:
-    """What waits and what is served: whether both logs can be read, and whether the released states are still there."""
-    from storage.faults import Audit
-    from storage.refs import Refs
-    from tasks.queue import Queue, pending
     from tasks.queue_faults import queue_faults
 
     audit = Audit(store)
-    faults = [fault for fault in audit.of_names() if not (fault.lost or fault.file.startswith("refs/"))]
-    faults += queue_faults(audit)
-    yield from (_unsound("queues", store, fault) for fault in faults)
-    if faults:
-        return
+    found = [("names" if f.lost or f.file.startswith("refs/") else "queues", f) for f in audit.of_names()]
+    found += [("queues", fault) for fault in queue_faults(audit)]
+    for check, whole in (("names", _named), ("queues", _waiting)):
+        unsound = [fault for about, fault in found if about == check]
+        yield from (_unsound(check, store, fault) for fault in unsound)
+        if not unsound:
+            yield ok(check, whole(store))
+
+
+def _named(store: Lake) -> str:
+    from storage.refs import Refs
+
+    return f"{len(Refs(store.files).names())} specs have a state"
+
+
+def _waiting(store: Lake) -> str:
+    """What waits in each queue and what is served; only asked where all logs can be read."""
+    from storage.refs import Refs
+    from tasks.queue import Queue, pending
+
     told = []
     for name in sorted({*Refs(store.files, "queues").names(), *Refs(store.files, "releases").names()}):
         found = Queue(store.files, name)
         standing = found.standing()
         told.append(f"{name}: {len(pending(found.entries(), standing))} waiting, release {standing.release}")
-    yield ok("queues", "; ".join(told) or "none")
+    return "; ".join(told) or "none"
 
 
 def _unsound(check: str, store: Lake, fault: Fault) -> Finding:
@@ -166,4 +168,4 @@ def leftovers(store: Lake) -> Iterator[Finding]:
         yield ok("leftovers", "none")
 
 
-CHECKS: tuple[Callable[[Lake], Iterator[Finding]], ...] = (index, runs, names, queues, leftovers)
+CHECKS: tuple[Callable[[Lake], Iterator[Finding]], ...] = (index, runs, names, leftovers)

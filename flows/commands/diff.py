@@ -7,17 +7,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
-from rich.text import Text
 
 from flows.commands.read import JsonFlag, LakeFlag, find_run, open_lake, released
 from flows.commands.scores import plain, shown
 from flows.completers import run_names
 from flows.errors import UsageError
 from flows.hints import print_next, typed
-from flows.output import console, print_json, print_table
+from flows.output import print_json, print_table, print_text
 from storage.errors import StorageError
 from tasks.errors import NothingToCompare, NothingToReport
-from tasks.terminal import safe
 
 if TYPE_CHECKING:
     from storage.runs import RunRecord
@@ -70,8 +68,8 @@ def diff(one: Name, other: Name, /, *, lake: LakeFlag = None, json: JsonFlag = F
         if rows:
             more = f", the first {MOST} of {len(rows)}" if len(rows) > MOST else ""
             print_table(rows[:MOST], title=f"{title}{more}")
-    _say("")
-    _say(_summary(found))
+    print_text("")
+    print_text(_summary(found))
     print_next(f"{typed('diff', one, other, '--json', lake=lake)} for all of it as JSON")
 
 
@@ -209,7 +207,3 @@ def _summary(found: Difference) -> str:
     if found.unpaired:
         parts.append(f"no metrics: {found.unpaired}")
     return "; ".join(parts)
-
-
-def _say(text: str) -> None:
-    console().print(Text(safe(text)))

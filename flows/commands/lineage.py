@@ -14,9 +14,9 @@ from flows.commands.read import JsonFlag, LakeFlag, named_state, open_lake
 from flows.completers import state_names
 from flows.errors import UsageError
 from flows.hints import print_next, typed
-from flows.output import console, print_json, print_line, print_table
+from flows.output import console, print_json, print_line, print_table, print_text
 from flows.output import show as as_text
-from tasks.terminal import quoted, safe
+from tasks.terminal import quoted
 
 if TYPE_CHECKING:
     from rich.tree import Tree
@@ -170,7 +170,7 @@ def _sources(store: Lake, artifact: str, lake: str | None, *, json: bool) -> Non
         print_json(asdict(found) | {"batches": found.batches})
         return
     for row in found.models:
-        _say(f"model {row['artifact'][:12]} ({row['folder']}, {row['dtype']})")
+        print_text(f"model {row['artifact'][:12]} ({row['folder']}, {row['dtype']})")
     asked = sum(row["batch"] is None for row in found.facts)
     _listed(found.facts, ["batch", "request", "subject", "target_new", "artifact"],
             f"{len(found.facts) - asked} facts written in {found.batches} batches, {asked} asked about")  # fmt: skip
@@ -188,17 +188,12 @@ def _results(store: Lake, named: str, lake: str | None, *, json: bool) -> None:
     if json:
         print_json(asdict(found))
         return
-    _say(f"{source.what} {source.name}: in {found.states} states, {len(found.evaluations)} evaluations and "
+    print_text(f"{source.what} {source.name}: in {found.states} states, {len(found.evaluations)} evaluations and "
          f"{len(found.releases)} releases")  # fmt: skip
     _listed(found.evaluations, ["stage", "run", "artifact", "state", "edited", "asked"], "evaluations")
     _listed(found.releases, ["name", "release", "at", "state", "stands"], "releases")
     what = f"{source.what}:{source.name}"
     print_next(f"{typed('impact', '--withdraw', what, lake=lake)} for what doing without it would cost")
-
-
-def _say(text: str) -> None:
-    """One line of a result, as it is."""
-    console().print(Text(safe(text)))
 
 
 def _listed(rows: Sequence[dict[str, Any]], columns: Sequence[str], title: str) -> None:

@@ -10,13 +10,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 from cyclopts.validators import Number
-from rich.text import Text
 
 from flows.completers import folders, run_names
 from flows.errors import UsageError
 from flows.hints import first_run, is_file, print_next, question, typed
-from flows.output import console, lake_folder, print_json, print_line, print_table
-from tasks.terminal import safe, shortened
+from flows.output import lake_folder, print_json, print_line, print_table, print_text
+from tasks.terminal import shortened
 
 if TYPE_CHECKING:
     from storage.runs import RunRecord, Runs
@@ -81,8 +80,8 @@ def show(run: RunName, /, *, lake: LakeFlag = None, json: JsonFlag = False) -> N
     if json:
         print_json(asdict(record))
         return
-    _say(f"run {record.run_id} ({record.name}): {record.status} {shortened(record.message)}")
-    _say(f"started {record.started_at}, finished {record.finished_at or '—'}, final state {record.state or '—'}")
+    print_text(f"run {record.run_id} ({record.name}): {record.status} {shortened(record.message)}")
+    print_text(f"started {record.started_at}, finished {record.finished_at or '—'}, final state {record.state or '—'}")
     if "settled" in record.summary:
         from flows.commands.apply import print_settled
 
@@ -100,11 +99,6 @@ def show(run: RunName, /, *, lake: LakeFlag = None, json: JsonFlag = False) -> N
         print_next(f"{typed('run', record.spec_path, lake=lake)} to run it again: what it finished is reused")
     else:
         print_next(f"{typed('runs', lake=lake)} for the other runs")
-
-
-def _say(text: str) -> None:
-    """One line of a result, as it is."""
-    console().print(Text(safe(text)))
 
 
 def query(sql: str, /, *, lake: LakeFlag = None, json: JsonFlag = False) -> None:

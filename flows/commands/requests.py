@@ -11,7 +11,7 @@ from cyclopts import App, Parameter
 from flows.commands.read import JsonFlag
 from flows.completers import folders
 from flows.hints import print_next
-from flows.output import print_json, print_line, print_table
+from flows.output import counted, print_json, print_line, print_table
 from tasks.terminal import quoted
 
 if TYPE_CHECKING:
@@ -86,8 +86,3 @@ def notes(found: Findings, relations: int) -> Iterator[str]:
     if found.unread:
         fields = ", ".join(f"{name} ({times})" for name, times in found.unread.most_common(MOST))
         yield f"fields that {found.dataset} does not read, with the records that have them: {fields}"
-
-
-def counted(number: int, what: str) -> str:
-    """`1 fault`, `2 faults`."""
-    return f"{number} {what}{'s' * (number != 1)}"

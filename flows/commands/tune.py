@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
@@ -12,6 +12,9 @@ from flows.completers import folders
 from flows.hints import print_next, typed
 from flows.output import lake_folder, print_json, print_line, print_table
 from tasks.terminal import quoted
+
+if TYPE_CHECKING:
+    from flows.tuning.wish import Wish
 
 
 def tune(
@@ -55,16 +58,9 @@ def tune(
     from flows import server
 
     server.prepare()  # before anything that imports Prefect
-    from flows.tuning.wish import Wish, check, draft, split
-    from tasks.documents import describe_corpus
-    from tasks.models import model_folder
+    from flows.tuning.wish import Wish
 
-    wish = Wish(model, requests, budget, facts, corpus, seed, tuple(set_ or ()), out)
-    check(wish)
-    drafted = draft(wish)
-    split(wish, drafted.requests.dataset)
-    model_folder(drafted.model.source)
-    describe_corpus(drafted.corpus.source)
+    _check(Wish(model, requests, budget, facts, corpus, seed, tuple(set_ or ()), out))
     from storage.store import Lake
 
     store = Lake.open(lake_folder(lake))
@@ -79,6 +75,19 @@ def tune(
     else:
         _print(found)
         print_next(f"{typed('run', str(out), lake=lake)} to edit facts that were not probed, under the best setting")
+
+
+def _check(wish: Wish) -> None:
+    """What is wrong with it, told before a server starts."""
+    from flows.tuning.wish import check, draft, split
+    from tasks.documents import describe_corpus
+    from tasks.models import model_folder
+
+    check(wish)
+    drafted = draft(wish)
+    split(wish, drafted.requests.dataset)
+    model_folder(drafted.model.source)
+    describe_corpus(drafted.corpus.source)
 
 
 def _print(found: dict[str, Any]) -> None:

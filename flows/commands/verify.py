@@ -11,7 +11,7 @@ from flows.commands.read import JsonFlag, LakeFlag, open_lake
 from flows.completers import run_names
 from flows.errors import UsageError
 from flows.hints import print_next, typed
-from flows.output import print_json, print_line, print_table
+from flows.output import counted, print_json, print_line, print_table
 from tasks.terminal import quoted
 
 if TYPE_CHECKING:
@@ -130,11 +130,6 @@ def _print(audit: Audit, rows: Sequence[Row]) -> None:
     done = sum(row["mended"] for row in rows)
     found = f"{counted(len(rows), 'fault')}{f', {done} mended' if done else ''}" if rows else "nothing is wrong"
     print_line(quoted(f"{'; '.join(looked)}: {found}"))
-
-
-def counted(number: int, what: str) -> str:
-    """A number of things."""
-    return f"{number} {what}{'' if number == 1 else 's'}"
 
 
 def _print_again(rows: Sequence[Row]) -> None:

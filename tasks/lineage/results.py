@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from storage.identity import parents_in
 from storage.refs import Refs
 from storage.runs import RunRecord
 from storage.store import Lake, Manifest
@@ -56,20 +57,15 @@ def _measure(lake: Lake, source: Source, made: Manifest, states: set[str], run: 
     state = _state(lake, made)
     return {
         "stage": stage, "run": run, "artifact": made.id, "kind": made.kind, "state": state, "edited": state in states,
-        "asked": not set(_parents(made, "requests")).isdisjoint(source.holders),
+        "asked": not set(parents_in(made.parents, "requests")).isdisjoint(source.holders),
     }  # fmt: skip
 
 
 def _state(lake: Lake, made: Manifest) -> str | None:
     """The state that was measured: a parent, or one of what the model said or showed."""
     between = ("edited", "generations")
-    near = [made, *(lake.manifest(id_) for role in between for id_ in _parents(made, role))]
-    return next((id_ for manifest in near for id_ in _parents(manifest, "state")), None)
-
-
-def _parents(made: Manifest, role: str) -> list[str]:
-    given = made.parents.get(role, [])
-    return [given] if isinstance(given, str) else list(given)
+    near = [made, *(lake.manifest(id_) for role in between for id_ in parents_in(made.parents, role))]
+    return next((id_ for manifest in near for id_ in parents_in(manifest.parents, "state")), None)
 
 
 def _latest(runs: Sequence[RunRecord]) -> dict[str, tuple[str, str]]:

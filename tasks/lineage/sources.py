@@ -8,6 +8,7 @@ from typing import Any
 
 import pyarrow.compute as pc
 
+from storage.identity import only_parent
 from storage.query import Step, lineage
 from storage.store import Lake, Manifest
 
@@ -75,8 +76,7 @@ def _facts(lake: Lake, steps: Sequence[Step]) -> list[Row]:
 
 
 def _documents(lake: Lake, tokens: Manifest) -> list[Row]:
-    parent = tokens.parents["documents"]
-    sampled = lake.read(parent if isinstance(parent, str) else parent[0], ["document", "title", "split"]).to_pylist()
+    sampled = lake.read(only_parent(tokens.parents, "documents"), ["document", "title", "split"]).to_pylist()
     known = {row["document"]: row for row in sampled}
     counts: dict[str, int] = {}
     table = lake.read(tokens.id)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate
@@ -10,6 +10,7 @@ from typing import Any
 
 from editing.metrics.columns import available, cases
 from storage.errors import UnknownArtifact
+from storage.identity import only_parent
 from storage.kinds import kind
 from storage.runs import RunRecord, Runs
 from storage.store import Lake, Manifest
@@ -180,5 +181,4 @@ class Course:
 
 def one(parents: Parents, role: str) -> str:
     """The only parent in a role."""
-    parent: str | Sequence[str] = parents[role]
-    return parent if isinstance(parent, str) else parent[0]
+    return only_parent(parents, role)

@@ -8,16 +8,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
 import pytest
 import tiny_world
-from pyarrow import parquet
+from damaging import flip_bit, halve, remove
 from refusals import refused
 from tiny_world import World, editflow
 
 from editing.requests.record import EditRequest
 from storage.catalog import Catalog
-from storage.identity import table_digest
 from storage.query import query
 from storage.refs import Refs
 from storage.runs import RunRecord, Runs
@@ -50,29 +48,6 @@ def verify(lake: Path, *words: object, code: int) -> dict[str, Any]:
 
 def newest(lake: Path, kind: str) -> Manifest:
     return tiny_world.artifacts(lake, kind)[-1]
-
-
-def flip_bit(path: Path) -> Path:
-    """Change one bit of a payload that its content depends on."""
-    whole, content = path.read_bytes(), table_digest(parquet.read_table(path))
-    for place in range(len(whole) // 2, len(whole)):
-        path.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
-        try:
-            if table_digest(parquet.read_table(path)) != content:
-                return path
-        except (pa.ArrowException, OSError, ValueError, TypeError):
-            return path
-    raise AssertionError(f"no bit of {path} matters")
-
-
-def halve(path: Path) -> Path:
-    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-    return path
-
-
-def remove(path: Path) -> Path:
-    path.unlink()
-    return path
 
 
 def manifest(lake: Path, kind: str) -> Path:

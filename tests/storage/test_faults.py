@@ -3,11 +3,11 @@
 import json
 import shutil
 from collections.abc import Callable
-from io import BytesIO
 from pathlib import Path
 
 import pyarrow as pa
 import pytest
+from damaging import flip_bit, halve, remove
 from deltalake import DeltaTable
 from pyarrow import parquet
 
@@ -54,31 +54,6 @@ def payload(lake: Lake, ids: dict[str, str]) -> Path:
     return Path(lake.files.path(lake.manifest(ids["evaluation"]).payload))
 
 
-def flip(path: Path) -> Path:
-    """One bit that the content hangs on: a reader passes over some of the file's own notes."""
-    whole, table = path.read_bytes(), parquet.read_table(path)
-
-    def matters(data: bytes) -> bool:
-        try:
-            return not parquet.ParquetFile(BytesIO(data)).read().equals(table)
-        except (pa.ArrowException, OSError, ValueError):
-            return True
-
-    flipped = (whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :] for at in range(len(whole) // 3, len(whole)))
-    path.write_bytes(next(filter(matters, flipped)))
-    return path
-
-
-def halve(path: Path) -> Path:
-    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-    return path
-
-
-def remove(path: Path) -> Path:
-    path.unlink()
-    return path
-
-
 def rewrite(path: Path, **changes: object) -> Path:
     path.write_text(json.dumps(json.loads(path.read_text()) | changes))
     return path
@@ -101,7 +76,7 @@ def ref(lake: Lake, number: int) -> Path:
 
 
 DAMAGE: dict[str, tuple[Damage, str, str]] = {
-    "payload, a bit flipped": (lambda lake, ids: flip(payload(lake, ids)), "artifact", "damaged payload"),
+    "payload, a bit flipped": (lambda lake, ids: flip_bit(payload(lake, ids)), "artifact", "damaged payload"),
     "payload cut in half": (lambda lake, ids: halve(payload(lake, ids)), "artifact", "damaged payload"),
     "payload gone": (lambda lake, ids: remove(payload(lake, ids)), "artifact", "lost its payload"),
     "manifest cut in half": (lambda lake, ids: halve(manifest(lake, ids)), "artifact", "damaged manifest"),

@@ -1,0 +1,35 @@
+"""Ways to damage a file; each returns its path."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pyarrow as pa
+from pyarrow import parquet
+
+from storage.identity import table_digest
+
+
+def flip_bit(path: Path) -> Path:
+    """Change one bit of a payload that its content depends on: a reader passes over some of the file's own notes."""
+    whole, content = path.read_bytes(), table_digest(parquet.read_table(path))
+    for place in range(len(whole) // 2, len(whole)):
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
+        try:
+            if table_digest(parquet.read_table(path)) != content:
+                return path
+        except (pa.ArrowException, OSError, ValueError, TypeError):
+            return path
+    raise AssertionError(f"no bit of {path} matters")
+
+
+def halve(path: Path) -> Path:
+    """Cut a file in half."""
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    return path
+
+
+def remove(path: Path) -> Path:
+    """Delete a file."""
+    path.unlink()
+    return path
