@@ -13,7 +13,7 @@ from flows.gathering import gathered
 from flows.rerun import repeatable
 from flows.verify import Subject
 from storage.errors import StorageError
-from storage.faults import Fault, check_artifact, check_manifest, upstream
+from storage.faults import ASTRAY, Fault, check_artifact, check_manifest, upstream
 from storage.restore import indexed, restore_manifest, restore_record
 from storage.runs import RunRecord, Runs
 from storage.store import Lake, Manifest
@@ -160,6 +160,10 @@ def _artifacts(lake: Lake, found: Sequence[Fault]) -> Iterator[tuple[Fault, bool
 
 
 def _again(lake: Lake, id_: str, told: Manifest | None, recipes: Recipes) -> str:
+    made, fault = check_artifact(lake, id_)
+    if made is not None and fault is not None and fault.wrong == ASTRAY:
+        lake.straighten(made, write=True)
+        return "written anew from its own content"
     if restore_manifest(lake, id_):
         return "its manifest was restored from the index"
     recipe, record = recipes.of(id_, told)

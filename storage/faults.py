@@ -22,6 +22,8 @@ from storage.store import Lake
 Mend = Literal["artifact", "record", "index", "hand"]
 """What mends a fault: the artifact is made again, a run's record restored, the index written anew, or somebody does."""
 
+ASTRAY = "has a payload of other bytes than were written, though of the same content"
+"""Such as a bit of what is not content: what Parquet says of the least and the largest value, which SQL goes by."""
 MOVING = ("refs", "queues", "releases", "notices")
 """The folders of moving names."""
 
@@ -80,12 +82,17 @@ def _payload(lake: Lake, made: Manifest, *, deep: bool) -> str:
     if not deep:
         return "" if lake.find(made.id) is not None else "has lost its payload, or a part of it"
     try:
+        if lake.has_first_bytes(made):
+            return ""
         fault = lake.fault(made.id)
+        straight = fault is not None or lake.straighten(made, write=False)
     except OSError as error:
         return f"has a payload that cannot be read: {error.strerror}"
     if isinstance(fault, DamagedPayload):
         return f"has a damaged payload: {fault.reason}"
-    return "has lost its payload" if fault else ""
+    if fault:
+        return "has lost its payload"
+    return "" if straight else ASTRAY
 
 
 @dataclass

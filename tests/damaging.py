@@ -23,6 +23,14 @@ def flip_bit(path: Path) -> Path:
     raise AssertionError(f"no bit of {path} matters")
 
 
+def touch_bit(path: Path) -> Path:
+    """Change one bit of what a Parquet file says of itself: its writer's name, near its end."""
+    whole = path.read_bytes()
+    place = whole.rindex(b"parquet-cpp")
+    path.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
+    return path
+
+
 def halve(path: Path) -> Path:
     """Cut a file in half."""
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])

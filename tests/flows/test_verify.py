@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import tiny_world
-from damaging import flip_bit, halve, remove
+from damaging import flip_bit, halve, remove, touch_bit
 from refusals import refused
 from tiny_world import World, editflow
 
@@ -66,6 +66,10 @@ DAMAGE: dict[str, tuple[Callable[[Path], Path], str]] = {
     "the facts flipped by one bit": (
         lambda lake: flip_bit(tiny_world.payload(lake, newest(lake, "requests"))),
         "computed again",
+    ),
+    "a bit of a payload that is no content": (
+        lambda lake: touch_bit(tiny_world.payload(lake, newest(lake, "state"))),
+        "written anew from its own content",
     ),
     "a manifest cut in half": (lambda lake: halve(manifest(lake, "target_values")), "restored from the index"),
     "a catalog log file deleted": (lambda lake: remove(log(lake, "artifacts", 0)), "written anew"),

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from deltalake import DeltaTable
 from pyarrow import parquet
 
 from storage.catalog import SCHEMAS, Catalog
-from storage.faults import Audit, Fault, upstream
+from storage.faults import ASTRAY, Audit, Fault, check_artifact, upstream
 from storage.index_faults import index_faults
 from storage.manifest import manifest_name
 from storage.refs import Refs
@@ -110,6 +111,36 @@ def test_damage_is_named_with_its_file(lake: Lake, edited: dict[str, str], name:
     assert [(fault.mend, wrong in fault.wrong) for fault in named] == [(mend, True)]
     assert bool(named[0].remedy) == (mend == "hand")
     assert tree(Path(lake.uri)) == before, "nothing is changed"
+
+
+def test_no_bit_of_a_payload_goes_astray_unseen(lake: Lake, edited: dict[str, str]) -> None:
+    """Also one of what is no content, such as the least and largest value by which SQL passes rows over."""
+    made, path = lake.manifest(edited["evaluation"]), payload(lake, edited)
+    whole, wrong = path.read_bytes(), Counter[str]()
+    for place in range(0, len(whole), 5):
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ (1 << place % 8)]) + whole[place + 1 :])
+        _, fault = check_artifact(lake, made.id)
+        wrong[fault.wrong[:20] if fault else ""] += 1
+    assert set(wrong) == {"has a damaged payloa", "has a payload of oth"}
+    path.write_bytes(whole)
+    assert check_artifact(lake, made.id) == (made, None), "the control"
+
+
+def test_other_bytes_of_the_same_content_are_written_anew(lake: Lake, edited: dict[str, str]) -> None:
+    made, path = lake.manifest(edited["evaluation"]), payload(lake, edited)
+    whole = path.read_bytes()
+    parquet.write_table(parquet.read_table(path), path, compression="none")
+    _, fault = check_artifact(lake, made.id)
+    assert fault is not None
+    assert fault.wrong == ASTRAY
+    assert not lake.straighten(made, write=True)
+    assert path.read_bytes() == whole
+    assert check_artifact(lake, made.id) == (made, None)
+    halve(path.parent / "manifest.json")
+    parquet.write_table(parquet.read_table(path), path, compression="none")
+    assert lake.reinstate(made), "no manifest comes to stand for bytes that are astray"
+    assert path.read_bytes() == whole
+    assert lake.manifest(made.id) == made
 
 
 def tree(folder: Path) -> dict[str, bytes]:
