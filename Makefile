@@ -12,7 +12,8 @@ demo: fetch
 	$(BIN)/editflow query "SELECT kind, count(*) AS artifacts, sum(bytes) // 1024 AS kib FROM artifacts GROUP BY kind ORDER BY kind"
 
 # Two workers of one thread each: most tests are too small for more. Files are handed out in the order of tests/conftest.py.
-test: fetch lint browser
+test: .venv/ready
+	$(MAKE) --jobs 2 --output-sync fetch lint browser
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 test-demo: fetch browser
@@ -62,7 +63,7 @@ docs: .venv/ready
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "error: $(PYTHON) is older than Python 3.11: install a newer one, or say make PYTHON=python3.12" >&2; exit 2; }
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	$(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
 	@touch $@
 
 constraints: .venv/ready
