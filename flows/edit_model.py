@@ -111,6 +111,8 @@ def batch_of(
     if isinstance(method, ClosedForm):
         sources = {**parents, "target_values": _values(spec, pipe, parents, facts, number), **knowledge}
         update |= {"z_layer": spec.edit.z_layer, "kl_prompt": spec.target_values.kl_prompt}
+        if "second_moment" in knowledge and spec.gathered != spec.edit.layers:
+            update["layers"] = spec.edit.layers  # or all would be edited that there are moments of
         change = pipe.run(WEIGHT_CHANGE, update, sources, f"weight change {number}")
         made = {"weight_change": change, "keys": pipe.run(KEYS, update, sources, f"keys {number}")}
     else:

@@ -75,9 +75,6 @@ class RunSpec(Section):
             raise ValueError(f"corpus.layers {self.gathered} must ascend from 0 without repeats")
         if lacking := sorted(set(self.edit.layers) - set(self.gathered)):
             raise ValueError(f"corpus.layers lacks {lacking} of edit.layers: add them, or leave corpus.layers out")
-        if "second_moment" in self.edit.chosen.needed(self.edit.options) and self.gathered != self.edit.layers:
-            # Such a method is given the moments whole, and edits what it has moments of.
-            raise ValueError(f"corpus.layers must be edit.layers for {self.edit.method}: leave it out")
 
     def each(self) -> list[RunSpec]:
         """The specs of single runs that this one stands for."""

@@ -127,7 +127,7 @@ _declare("trials", "settings that were tried on probe facts, what each gave in p
          trial=_I32, varied=_TEXT, layers=pa.list_(_I32), z_layer=_I32, ridge=_F64, learning_rate=_F64, clamp=_F64,
          stop_at=_F64, steps=_I32, efficacy=_F64, paraphrase=_F64, neighbourhood=_F64, efficacy_accuracy=_F64,
          paraphrase_accuracy=_F64, neighbourhood_accuracy=_F64, perplexity=_F64, perplexity_ratio=_F64,
-         objective=_F64, error=_TEXT, state=_TEXT)  # fmt: skip
+         objective=_F64, error=_TEXT, state=_TEXT, alpha=_F64)  # fmt: skip
 _declare("reproduction", "a run beside its repetition in a fresh lake, artifact by artifact: digest then and again "
          "(null: note says why); of what is not the same the largest difference of a number, alone and relative",
          stage=_TEXT, artifact=_TEXT, digest=_TEXT, again=_TEXT, same=pa.bool_(), largest=_F64, relative=_F64,

@@ -73,14 +73,17 @@ def chosen_of(work: Work) -> tuple[Method, MethodOptions]:
 
 
 def _knowledge(work: Work, live: LiveModel) -> dict[int, Knowledge]:
-    """What the parents say of each edited layer, layers ascending."""
+    """What the parents say of each edited layer, layers ascending: all that they know, unless the recipe names them."""
     spaces = dict(read_null_space(work.lake, artifact) for artifact in work.many("null_space"))
-    means = dict(mean for artifact in work.many("second_moment") for mean in _means(work.lake, artifact))
+    wanted = work.spec.get("layers")
+    means = dict(mean for artifact in work.many("second_moment") for mean in _means(work.lake, artifact, wanted))
     return {n: Knowledge(spaces.get(n), means.get(n), live.original(n)) for n in sorted({*spaces, *means})}
 
 
-def _means(lake: Lake, artifact: str) -> Iterator[tuple[int, Tensor]]:
-    """(layer, C0) of merged moments."""
+def _means(lake: Lake, artifact: str, wanted: Sequence[int] | None) -> Iterator[tuple[int, Tensor]]:
+    """(layer, C0) of merged moments, of these layers or, with None, of all."""
     moments = read_moments(lake, artifact)
-    for layer in sorted(moments):  # each sum is let go once it is divided: those of wide layers fill gigabytes
+    for layer in sorted(
+        moments.keys() if wanted is None else wanted
+    ):  # each sum is let go once it is divided: those of wide layers fill gigabytes
         yield layer, moments.pop(layer).mean()

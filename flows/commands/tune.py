@@ -91,16 +91,17 @@ def _check(wish: Wish) -> None:
 
 
 def _print(found: dict[str, Any]) -> None:
-    threshold = found["threshold"]
-    print_table(threshold["layers"], title=f"null_space.rule = {threshold['rule']}, value = {threshold['value']:g}")
+    if threshold := found["threshold"]:
+        print_table(threshold["layers"], title=f"null_space.rule = {threshold['rule']}, value = {threshold['value']:g}")
     print_table([_shown(trial) for trial in found["trials"]], title=f"trials on {len(found['probes'])} probe facts")
     print_line(f"\nspec of trial {found['best']} in [bold]{quoted(found['spec'])}[/]")
 
 
 def _shown(trial: dict[str, Any]) -> dict[str, Any]:
+    hold = ("ridge", "λ") if trial["alpha"] is None else ("alpha", "α")
     names = {
         "trial": "trial", "varied": "varied", "layers": "layers", "learning_rate": "step", "clamp": "clamp",
-        "stop_at": "stop", "steps": "steps", "ridge": "λ", "efficacy": "efficacy %", "paraphrase": "paraphrase %",
+        "stop_at": "stop", "steps": "steps", hold[0]: hold[1], "efficacy": "efficacy %", "paraphrase": "paraphrase %",
         "neighbourhood": "neighbourhood %", "perplexity_ratio": "perplexity ×", "objective": "objective",
         "own_s": "own s", "error": "error",
     }  # fmt: skip

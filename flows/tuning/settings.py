@@ -37,6 +37,7 @@ NORMED = Reach((1,), (2.0, 1.0, 4.0))
 SCANNED = {
     "layers": "edit.layers",
     "ridge": "edit.ridge",
+    "alpha": "edit.alpha",
     "learning_rate": "target_values.learning_rate",
     "clamp": "target_values.clamp",
     "stop_at": "target_values.stop_at",
@@ -56,19 +57,26 @@ class Setting:
     clamp: float
     stop_at: float
     steps: int
+    alpha: float | None = None
 
     @classmethod
     def of(cls, spec: RunSpec) -> Setting:
-        """The point where a spec stands."""
+        """The point where a spec stands; `alpha` is None for a method that has none."""
         edit, values = spec.edit, spec.target_values
         return cls(
             tuple(edit.layers), edit.z_layer, edit.options.ridge,
             values.learning_rate, values.clamp, values.stop_at, values.steps,
+            edit.options.alpha if "alpha" in edit.chosen.options else None,
         )  # fmt: skip
+
+    @property
+    def hold(self) -> str:
+        """The coordinate of what the closed form weighs a change against: λ, or α where the method has one."""
+        return "ridge" if self.alpha is None else "alpha"
 
     def on(self, spec: RunSpec) -> RunSpec:
         """The spec at this point, checked as one that was read. Raises InvalidOption or pydantic's ValidationError."""
-        edited = {"layers": list(self.layers), "z_layer": self.z_layer, "ridge": self.ridge}
+        edited = {"layers": list(self.layers), "z_layer": self.z_layer, self.hold: getattr(self, self.hold)}
         edit = EditSection.model_validate(spec.edit.model_dump() | edited)
         values = replace(
             spec.target_values,
@@ -111,11 +119,11 @@ def at(setting: Setting, layers: tuple[int, ...]) -> Setting:
     return replace(setting, layers=layers, z_layer=layers[-1])
 
 
-def rounds(depth: int, fixed: Iterable[str], reach: Reach = PLAIN) -> list[Round]:
+def rounds(depth: int, fixed: Iterable[str], reach: Reach = PLAIN, hold: str = "ridge") -> list[Round]:
     """The coordinates in the order of what they usually decide, then finer steps; none that turns what is `fixed`."""
     every = [
-        # λ stands beside squared keys, whose scale is the model's own: where it is far off, nothing else shows.
-        _values("ridge", 0.1, 0.01, 10.0),
+        # λ and α weigh against squared keys, whose scale is the model's own: where it is far off, nothing else shows.
+        _factors(hold, 0.1, 0.01, 10.0),
         Round("centre", ("layers",), partial(_centres, depth, reach)),
         Round("width", ("layers",), partial(_widths, depth, reach)),
         _values("clamp", *reach.clamps[1:]),
@@ -123,7 +131,7 @@ def rounds(depth: int, fixed: Iterable[str], reach: Reach = PLAIN) -> list[Round
         _values("learning_rate", 0.2, 0.1),
         _factors("clamp", 0.7, 1.4),
         Round("shift", ("layers",), partial(_shifted, depth)),
-        _factors("ridge", 3.0, 1 / 3),
+        _factors(hold, 3.0, 1 / 3),
         _factors("learning_rate", 0.7, 1.4),
     ]
     return [one for one in every if not set(one.turns) & set(fixed)]

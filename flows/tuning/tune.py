@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from prefect import flow
@@ -54,10 +54,11 @@ class Tuning:
         bench = self._bench(draft, pipe)
         self.spec = bench.spec
         about = pipe.lake.manifest(bench.model).about
-        turns = rounds(int(about["depth"]), self.wish.fixed, Reach.of(str(about["model_type"])))
+        start = Setting.of(bench.spec)
+        turns = rounds(int(about["depth"]), self.wish.fixed, Reach.of(str(about["model_type"])), start.hold)
         report, pipe.report = pipe.report, lambda _use, _ref: None
         try:
-            for trial in scan(bench, Setting.of(bench.spec), turns, self.budget):
+            for trial in scan(bench, start, turns, self.budget):
                 self.trials.append(trial)
                 self.say(told(trial))
                 pipe.flush()
@@ -76,7 +77,8 @@ class Tuning:
         documents, held_out = texts_of(spec, pipe, corpus, model)
         measures = Measures(spec, pipe, model, self.chosen.probes, documents, held_out)
         measures.everywhere(model, self.chosen.probes, "before", "requests")
-        spec = self._with_threshold(spec, pipe, second_moment(spec, pipe, documents, model))
+        if "null_space" in spec.edit.chosen.needed(spec.edit.options):
+            spec = self._with_threshold(spec, pipe, second_moment(spec, pipe, documents, model))
         candidates = spec.edit.model_copy(update={"layers": spec.gathered})
         knowledge_of(spec.model_copy(update={"edit": candidates}), pipe, documents, model)
         pipe.run(CONTEXTS, recipe(spec.contexts), {"model": model})
@@ -116,7 +118,7 @@ class Tuning:
             raise UsageError(f"no setting could be tried ({error}); set what is wrong with --set")
         return {
             "run": record.run_id, "spec": str(self.wish.out), "artifact": self.artifact, "best": best.number,
-            "threshold": {"rule": self.spec.null_space.rule, "value": self.spec.null_space.value, "layers": self.free},
+            "threshold": asdict(self.spec.null_space) | {"layers": self.free} if self.free else None,
             "probes": [fact.request_id for fact in self.chosen.probes], "unseen": self.chosen.unseen,
             "before": self.before, "trials": [row(trial) for trial in self.trials],
         }  # fmt: skip
@@ -140,7 +142,8 @@ def told(trial: Trial) -> str:
     found = f"objective [bold]{trial.objective:.1f}[/]" if not trial.error else f"[red]{quoted(trial.error)}[/]"
     return (
         f"  trial {trial.number:2} {trial.varied:13} layers {layers:6} lr {setting.learning_rate:g} "
-        f"clamp {setting.clamp:g} stop {setting.stop_at:g} ridge {setting.ridge:g}: {found} [dim]{trial.own:.1f} s[/]"
+        f"clamp {setting.clamp:g} stop {setting.stop_at:g} {setting.hold} {getattr(setting, setting.hold):g}: {found} "
+        f"[dim]{trial.own:.1f} s[/]"
     )
 
 

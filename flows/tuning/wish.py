@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from editing.editors.methods import METHODS
 from editing.requests.record import EditRequest
 from flows.errors import BadSpec, UsageError
 from flows.spec import RunSpec, apply, check_spec
@@ -101,8 +102,13 @@ def draft(wish: Wish) -> RunSpec:
     spec = check_spec(raw, "--set")
     if spec.seeds:
         raise BadSpec("--set seeds: trials have one seed; put seeds into the written spec")
-    if spec.edit.chosen.needed(spec.edit.options) != ("null_space",):
-        raise BadSpec(f"--set edit.method={spec.edit.method}: tune scans methods that need a null space; use alphaedit")
+    method, options = spec.edit.chosen, spec.edit.options
+    if "alpha" not in method.options and method.needed(options) != ("null_space",):
+        able = ", ".join(sorted(m.name for m in METHODS.values() if "alpha" in m.options))
+        raise BadSpec(
+            f"--set edit.method={method.name}: tune scans what holds a change by a null space or by α; "
+            f"use alphaedit, {able}"
+        )
     return spec
 
 

@@ -8,7 +8,7 @@ from importlib.resources import files
 from typing import Any
 
 from flows.spec import RunSpec
-from flows.tuning.settings import SCANNED
+from flows.tuning.settings import SCANNED, Setting
 from flows.tuning.trial import Trial, best_of
 from flows.tuning.wish import JUDGED, MARK, Wish, whole
 from tasks.terminal import safe
@@ -57,9 +57,9 @@ def _sections(
     chosen: dict[str, dict[str, Any]] = {
         "model": {"source": whole(wish.model)},
         "corpus": {"source": whole(spec.corpus.source)},
-        "null_space": asdict(spec.null_space),
+        **({"null_space": asdict(spec.null_space)} if free else {}),
         "requests": {"source": whole(wish.requests), "count": min(unseen, JUDGED)},
-        "edit": {"layers": None, "z_layer": None, "ridge": None, "batch_size": batch},
+        "edit": {"layers": None, "z_layer": None, Setting.of(spec).hold: None, "batch_size": batch},
         "target_values": dict.fromkeys(("learning_rate", "clamp", "stop_at", "steps")),
         "evaluation": {"after_batch": ["efficacy"], "checkpoint_every": 2},
     }
@@ -95,7 +95,7 @@ def _line(key: str, value: Any, trials: Sequence[Trial], free: Sequence[Mapping[
 
 
 def _why(key: str, free: Sequence[Mapping[str, Any]]) -> str:
-    if key == "null_space.value":
+    if key == "null_space.value" and free:
         least, most = min(row["free %"] for row in free), max(row["free %"] for row in free)
         return f"leaves {least:.0f} to {most:.0f} % of the directions of a layer to edits"
     return {

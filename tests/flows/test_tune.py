@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import tiny_trained
+import tiny_world
 from refusals import refused
 from tiny_world import DirectPipeline, World, editflow, run_directly
 
@@ -158,6 +159,23 @@ def test_a_small_budget_still_tries_one(whole: Tuned, tmp_path: Path) -> None:
     found = tuned(replace(whole.wish, minutes=1e-9, out=tmp_path / "one.toml"), whole.lake)
     assert [trial["trial"] for trial in found["trials"]] == [1]
     assert tomllib.loads((tmp_path / "one.toml").read_text(encoding="utf-8"))["edit"]["layers"]
+
+
+def test_a_method_that_alpha_holds_needs_no_threshold(whole: Tuned, tmp_path: Path) -> None:
+    """Its spec runs, on the moments that the scan has gathered."""
+    settings = (*SETTINGS, "edit.method=memit", "edit.previous_keys=true")
+    wish = replace(whole.wish, minutes=1e-9, settings=settings, out=tmp_path / "memit.toml")
+    found = tuned(wish, whole.lake)
+    raw = tomllib.loads(wish.out.read_text(encoding="utf-8"))
+    assert found["threshold"] is None
+    assert "null_space" not in raw
+    assert raw["edit"]["method"] == "memit"
+    assert raw["edit"]["alpha"] == found["trials"][0]["alpha"]
+    (row,) = Lake.open(whole.lake).read(found["artifact"]).to_pylist()
+    assert row["alpha"] == raw["edit"]["alpha"]
+    moments = {m.id for m in tiny_world.artifacts(whole.lake, "second_moment")}
+    assert run_directly(wish.out, whole.lake, "requests.count=3")["facts"] == 3
+    assert {m.id for m in tiny_world.artifacts(whole.lake, "second_moment")} == moments
 
 
 def test_an_interruption_keeps_what_was_tried(whole: Tuned, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

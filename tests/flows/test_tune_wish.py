@@ -36,7 +36,7 @@ def facts(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (["--facts", "12"], ["no fact left", "lower --facts"]),
         (["--out", "no/such/tuned.toml"], ["no folder", "--out"]),
         (["--out", "."], ["is a folder", "tuned.toml"]),
-        (["--set", "edit.method=memit"], ["edit.method=memit", "alphaedit"]),
+        (["--set", "edit.method=ft"], ["edit.method=ft", "use alphaedit, memit, prune, rect"]),
         (["--set", "edit.z_layer=3"], ["edit.z_layer", "edit.layers"]),
         (["--set", "requests.skip=3"], ["requests.skip", "leave it out"]),
         (["--set", "edit.batchsize=3"], ["unknown key 'edit.batchsize'", "'batch_size'"]),
@@ -130,6 +130,28 @@ def test_the_scan_finds_the_top_of_a_hill_and_never_repeats() -> None:
     assert not {"clamp", "centre", "width", "shift"} & set(fixed)
 
 
+def test_alpha_is_turned_where_a_method_has_one(facts: Path) -> None:
+    """And λ, which stands at 0 there, is not; of AlphaEdit, the control, the other way about."""
+    about = {"depth": 26, "key_width": 64, "model_type": "llama"}
+    for method, turned, still in (("memit", "alpha", "ridge"), ("alphaedit", "ridge", "alpha")):
+        wish = Wish("some/model", str(facts), 1.0, settings=(f"edit.method={method}",))
+        spec = sized(wish, draft(wish), about)
+        start = Setting.of(spec)
+        course, tried = proposals(start, rounds(26, (), PLAIN, start.hold)), []
+        _, setting = next(course)
+        with pytest.raises(StopIteration):
+            while True:
+                tried.append(setting)
+                _, setting = course.send(0.0)
+        assert len({getattr(setting, turned) for setting in tried}) == 6
+        assert len({getattr(setting, still) for setting in tried}) == 1
+        assert {getattr(setting.on(spec).edit.options, turned) for setting in tried} == {
+            getattr(setting, turned) for setting in tried
+        }
+    fixed = Wish("some/model", str(facts), 1.0, settings=("edit.method=memit", "edit.alpha=300"))
+    assert not {turn.name for turn in rounds(26, fixed.fixed, PLAIN, "alpha")} & {"alpha", "ridge"}
+
+
 @pytest.mark.parametrize("model_type", ["gemma2", "llama"])
 def test_behind_a_norm_one_layer_is_edited_at_a_time(facts: Path, model_type: str) -> None:
     """As deep as Gemma 2 2B, whose layers a window of five would be refused for; the Llama is the control."""
@@ -171,7 +193,6 @@ def test_the_objective_is_what_it_says() -> None:
     [
         (["corpus.layers=[0, 1]"], ["corpus.layers lacks [2]"]),
         (["corpus.layers=[2, 1, 0]"], ["corpus.layers", "ascend"]),
-        (["corpus.layers=[0, 1, 2, 3]", "edit.method=memit"], ["corpus.layers must be edit.layers for memit"]),
         (["requests.skip=-1"], ["requests.skip"]),
     ],
 )
@@ -180,9 +201,10 @@ def test_wrong_keys_are_refused(world: World, tmp_path: Path, settings: list[str
     refused(editflow("run", world.spec, "--lake", tmp_path / "lake", *words), *fragments)
 
 
-def test_more_gathered_layers_edit_the_same(world: World, tmp_path: Path) -> None:
-    """Other artifacts of moments, the same null spaces and the same edit; without the key the recipe is the old one."""
-    one = ("requests.count=2", "evaluation.metrics=[]", "evaluation.perplexity=false")
+@pytest.mark.parametrize("method", ["alphaedit", "memit"])
+def test_more_gathered_layers_edit_the_same(world: World, tmp_path: Path, method: str) -> None:
+    """Other artifacts of moments, the same of each layer and the same edit; without the key the recipe is the old."""
+    one = ("requests.count=2", "evaluation.metrics=[]", "evaluation.perplexity=false", f"edit.method={method}")
     plain = run_directly(world.spec, tmp_path / "lake", *one)
     wide = run_directly(world.spec, tmp_path / "lake", *one, "corpus.layers=[0, 1, 2, 3]")
     assert plain["state"] != wide["state"]
