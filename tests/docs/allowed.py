@@ -18,6 +18,9 @@ NOT_RUN = {
     "postgresql+asyncpg://prefect:PASSWORD@127.0.0.1:5432/prefect": "needs a Postgres",
     "EDITFLOW_HOME=$PWD prefect worker start --pool editflow": "runs until it is stopped",
     "editflow tune model --requests my-facts.jsonl --budget 30": "minutes; tests/flows/test_tune.py runs a whole scan",
+    "editflow tune model --requests my-facts.jsonl --budget 30 --set edit.method=memit --set edit.previous_keys=true": (
+        "the same; a test there runs one trial of it"
+    ),
     "editflow run specs/paper/gpt2-xl-counterfact.toml --set requests.count=20 --set edit.batch_size=10 "
     "--set corpus.tokens=500_000": "downloads 6 GB; tests/flows/test_paper_specs.py reads the spec",
     "editflow impact --withdraw REQUEST-ID": "names no fact; tests/flows/test_withdraw.py withdraws some",
