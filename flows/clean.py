@@ -1,8 +1,10 @@
-"""The flow that clears a lake of what nobody can miss."""
+"""The flow that clears a lake: of what nobody can miss, and of what no run is kept for."""
 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from prefect import flow
@@ -12,32 +14,55 @@ from flows.owners import claim
 from flows.pages import table
 from storage.catalog import Catalog
 from storage.litter import litter, sweep
+from storage.retention import Rule, census, remove
 from storage.store import Lake
+from storage.upkeep import tidy
 
 HOURS = 24.0
 """No stage takes that long between two files, so what is older belongs to no writer."""
 
 
+@dataclass(frozen=True)
+class Cleared:
+    """`litter` by what it is, `kinds` of artifacts with what of them nobody needs, and how many were `removed`."""
+
+    litter: Sequence[Mapping[str, Any]]
+    kinds: Sequence[Mapping[str, Any]]
+    removed: int
+
+
 @flow(name="clean", validate_parameters=False, on_running=[claim])
-def clean(lake: str | None = None, hours: float = HOURS, *, delete: bool = True) -> list[dict[str, Any]]:
+def clean(
+    lake: str | None = None,
+    hours: float = HOURS,
+    *,
+    delete: bool = True,
+    keep_runs: int | None = None,
+    keep_days: float | None = None,
+) -> list[dict[str, Any]]:
     """Remove litter that was last touched so many hours ago and merge the index's files; what there was, by kind.
 
-    Safe beside running writers; killed at any moment, it leaves a sound lake. With `delete` false only the list is
-    made. Artifacts, run records, names, queues and releases stay.
+    With `keep_runs` or `keep_days`, also the artifacts that only older runs needed; without either, no artifact. Run
+    records, names, queues and releases stay. Safe beside running writers; killed at any moment, it leaves a sound lake.
+    With `delete` false only the list is made.
     """
     place = Lake.open(lake_folder(lake), create=False)
-    rows = cleaned(place, hours, delete=delete)
+    found = cleared(place, hours, Rule(keep_runs, keep_days), delete=delete)
+    rows = [*map(dict, found.litter), *map(dict, found.kinds)]
     table(rows, "litter", f"{'removed from' if delete else 'to be removed from'} {place.uri}")
     return rows
 
 
-def cleaned(place: Lake, hours: float, *, delete: bool) -> list[dict[str, Any]]:
+def cleared(place: Lake, hours: float, rule: Rule, *, delete: bool) -> Cleared:
     """The same without Prefect."""
+    found = census(place, rule, hours)
+    removed = len(remove(place, found)) if delete else 0
     files, sizes = Counter[str](), Counter[str]()
-    for found in list(litter(place, hours)):
-        if not delete or sweep(place, found, hours):
-            files[found.what] += 1
-            sizes[found.what] += found.bytes
+    for piece in list(litter(place, hours)):
+        if not delete or sweep(place, piece, hours):
+            files[piece.what] += 1
+            sizes[piece.what] += piece.bytes
     rows = [{"what": what, "files": number, "bytes": sizes[what]} for what, number in sorted(files.items())]
-    index = Catalog(place).tidy(hours, delete=delete)
-    return [*rows, {"what": "old file of the index", "files": index, "bytes": None}] if index else rows
+    index = tidy(Catalog(place), hours, delete=delete)
+    rows += [{"what": "old file of the index", "files": index, "bytes": None}] if index else []
+    return Cleared(rows, found.kinds, removed)

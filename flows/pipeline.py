@@ -80,7 +80,8 @@ class Pipeline:
     def sound(self, id_: str) -> Manifest | None:
         """The manifest of an artifact that is there, every byte checked once a run; a broken one is set aside."""
         if id_ in self.uses or not self.lake.is_committed(id_):
-            return self.lake.find(id_)
+            return self.lake.hold(id_)
+        self.lake.mark(id_)
         try:
             with working("checking what the lake holds"):
                 fault = self.lake.fault(id_)

@@ -54,6 +54,8 @@ SCHEMAS: Mapping[str, pa.Schema] = {
 
 # Every append is a small file; merging them now and then keeps opening the index fast.
 _MERGE_EVERY = 100
+MERGED = 8 * 2**20
+"""Bytes of a file that is merged no further: else every merging would write all that there is anew."""
 
 
 @dataclass(frozen=True)
@@ -123,36 +125,17 @@ class Catalog:
     def rebuild(self) -> None:
         """Write the index anew from manifests and run records, over one that may be broken. Raises LakeNotWritable.
 
-        The uses of a run without a final record are kept from the old index: only it knows the reused ones.
+        The uses of a run that did not record its own end are kept from the old index: only it knows the reused ones.
         A damaged record or manifest is left out; `storage.faults` tells of it.
         """
         records = [record for record in Runs(self.lake.files).all() if record.status != "damaged"]
         manifests = [made for id_ in self.lake.ids() if (made := check_manifest(self.lake, id_)[0])]
-        final = {record.run_id for record in records if record.finished_at}
+        final = {record.run_id for record in records if is_final(record)}
         uses = [row for row in self._uses() if row["run_id"] not in final]
         uses += unrecorded_uses(records, manifests, {(row["run_id"], row["artifact"]) for row in uses})
         self._write("artifacts", [artifact_row(manifest) for manifest in manifests], "overwrite")
         self._write("uses", uses, "overwrite")
         self._write("runs", [run_row(record) for record in records], "overwrite")
-
-    def tidy(self, hours: float, *, delete: bool) -> int:
-        """Merge the index's small files, and remove those that no version of the last days reads; how many that are.
-
-        `hours` are Delta's own 168 at least, so that no reader loses a file. Without `delete` nothing is touched. A
-        table that is damaged is left to `rebuild`.
-        """
-        from deltalake import DeltaTable
-        from deltalake.exceptions import DeltaError
-
-        removed = 0
-        for table in SCHEMAS:
-            with contextlib.suppress(DeltaError):
-                opened = DeltaTable(self._path(table))
-                if delete:
-                    opened.optimize.compact()
-                    opened.cleanup_metadata()
-                removed += len(opened.vacuum(max(168, int(hours)), dry_run=not delete))
-        return removed
 
     def _uses(self) -> list[dict[str, Any]]:
         """All that was ever written of uses, also where the log is damaged: the files lie there all the same."""
@@ -195,7 +178,7 @@ class Catalog:
             write_deltalake(opened, data, mode=mode, commit_properties=retries)
             if opened.version() % _MERGE_EVERY == 0:
                 with contextlib.suppress(DeltaError):  # another process has merged the files, or one is lost
-                    opened.optimize.compact()
+                    opened.optimize.compact(target_size=MERGED)
         except (DeltaError, OSError) as error:
             raise LakeNotWritable(
                 f"cannot write the index {path}: {str(error).partition(chr(10))[0]}; artifacts and run records are "
@@ -259,16 +242,21 @@ def run_row(record: RunRecord) -> dict[str, Any]:
     return row | {"started_at": record.started_at or None}  # unknown of a damaged record
 
 
+def is_final(record: RunRecord) -> bool:
+    """Whether a record says all that its run used: one that died left this to the index."""
+    return record.finished_at is not None and record.status != "died"
+
+
 def unrecorded_uses(
     records: Sequence[RunRecord], manifests: Iterable[Manifest], known: Container[tuple[str, str]]
 ) -> list[dict[str, Any]]:
     """Rows of the uses table for what these files tell and ``known`` (run id, artifact) pairs lack.
 
-    A run without a final record is known at least by the artifacts that name it as their maker; their stage
+    A run that did not record its own end is known at least by the artifacts that name it as their maker; their stage
     is then given as the kind.
     """
     found = {(record.run_id, use.artifact): use for record in records for use in record.uses}
-    final = {record.run_id for record in records if record.finished_at}
+    final = {record.run_id for record in records if is_final(record)}
     for m in manifests:
         if m.created_by and m.created_by not in final:
             found.setdefault((m.created_by, m.id), Use(m.id, m.kind, "created", m.seconds))

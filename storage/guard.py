@@ -20,8 +20,13 @@ _TELLING = re.compile(r"getenv|getvariable|.*setting.*|.*secret.*|current_(?!dat
 _WORD = re.compile(r"[A-Za-z_]\w*")
 
 
-def check(connection: duckdb.DuckDBPyConnection, sql: str, views: frozenset[str], ours: frozenset[str]) -> None:
-    """Raise QueryRefused unless ``sql`` is one SELECT over ``views`` and functions ``ours``; nothing is executed."""
+def check(
+    connection: duckdb.DuckDBPyConnection, sql: str, views: frozenset[str], ours: frozenset[str]
+) -> frozenset[str]:
+    """The ``views`` that ``sql`` names. Raises QueryRefused unless it is one SELECT over such and functions ``ours``.
+
+    Nothing is executed.
+    """
     nodes = list(_nodes(_parse(connection, sql)))
     ctes = {entry["key"].lower() for node in nodes for entry in _cte_entries(node)}
     if hidden := ctes & (_relations(connection) - views):
@@ -39,6 +44,7 @@ def check(connection: duckdb.DuckDBPyConnection, sql: str, views: frozenset[str]
         called = node.get("function_name")
         if isinstance(called, str) and called.lower() not in functions:
             raise QueryRefused(f"function {called!r} is not available in queries; use SQL without it")
+    return views & {str(node["table_name"]).lower() for node in nodes if node.get("type") == "BASE_TABLE"}
 
 
 def _parse(connection: duckdb.DuckDBPyConnection, sql: str) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """What a lake holds that nobody can miss: what killed writers left, and what was set aside as broken.
 
-    .tmp-…                      a file that was being written
+    .tmp-…                      a file that was being written, or a folder that was being removed
     artifacts/…                 a payload whose manifest was never written
     ….discarded-…               a payload, manifest or run record moved aside since it was damaged
     prefect/<id>                Prefect's record of an artifact that is not committed
@@ -65,13 +65,13 @@ def sweep(lake: Lake, found: Litter, hours: float) -> bool:
         return False
     aside.unlink()
     with contextlib.suppress(OSError):  # an artifact's folder that holds something else, or is not one
-        if found.what == "payload without manifest":
+        if found.what == "payload without manifest" or path.parent.name.startswith(".tmp-"):
             path.parent.rmdir()
     return True
 
 
 def _what(lake: Lake, name: Path) -> What | None:
-    if name.name.startswith(".tmp-"):
+    if any(part.startswith(".tmp-") for part in name.parts):
         return "unfinished file"
     if ".discarded-" in name.name and name.parts[0] in {"artifacts", "runs"}:
         return "set aside"

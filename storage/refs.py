@@ -47,7 +47,7 @@ class Refs:
             raise DamagedRecord(self.files.path(self._folder(name)), remedy) from error
 
     def _value(self, name: str, version: int) -> Any:
-        file = self._file(name, version)
+        file = self.file(name, version)
         try:
             return json.loads(self.files.read(file))["value"]
         except (ValueError, KeyError, TypeError, RecursionError) as error:
@@ -63,7 +63,7 @@ class Refs:
         if version == expect:
             text = json.dumps({"value": value}, ensure_ascii=False) + "\n"
             try:
-                self.files.create(self._file(name, expect + 1), text.encode())
+                self.files.create(self.file(name, expect + 1), text.encode())
             except FileExistsError:
                 version = expect + 1
             else:
@@ -107,7 +107,8 @@ class Refs:
         check_name(name)
         return f"{self.folder}/{name}"
 
-    def _file(self, name: str, version: int) -> str:
+    def file(self, name: str, version: int) -> str:
+        """The path inside the lake of what a name was set to."""
         return f"{self._folder(name)}/{version:08d}.json"
 
 

@@ -121,8 +121,9 @@ class Runs:
         Runs of other hosts, whose processes cannot be seen from here, stay open. Looks at one file a run.
         """
         closed = []
-        for record in map(self.listed, filter(lambda run_id: not self.is_finished(run_id), self.ids())):
-            if record.status == "died":
+        for run_id in self.files.list("runs"):
+            record = None if self.is_finished(run_id) or not self.is_begun(run_id) else self.listed(run_id)
+            if record is not None and record.status == "died":
                 with contextlib.suppress(FileExistsError):  # it did end, or somebody else closes it too
                     closed.append(self.finish(record, "died", message=f"its process {record.pid} was gone"))
         return closed
@@ -164,14 +165,18 @@ class Runs:
 
     def ids(self) -> list[str]:
         """All run ids; those made here sort by time."""
-        return [id_ for id_ in self.files.list("runs") if self.files.exists(f"runs/{id_}/started.json")]
+        return [id_ for id_ in self.files.list("runs") if self.is_begun(id_)]
 
     def newest(self) -> Iterator[RunRecord]:
         """Every run, newest first, as ``listed``. Cost: a listing, and the files of those that are taken."""
         names = reversed(self.files.list("runs"))
         for _, together in groupby(names, key=lambda name: name.partition("-")[0]):  # of one second
-            there = [id_ for id_ in together if self.files.exists(f"runs/{id_}/started.json")]
+            there = [id_ for id_ in together if self.is_begun(id_)]
             yield from sorted(map(self.listed, there), key=lambda record: record.started_at, reverse=True)
+
+    def is_begun(self, run_id: str) -> bool:
+        """Whether the run has a record; a folder without one is of a process that died before it began."""
+        return self.files.exists(f"runs/{run_id}/started.json")
 
     def is_finished(self, run_id: str) -> bool:
         """Whether the run's end is recorded."""

@@ -28,7 +28,7 @@ from storage.errors import (
     UnknownArtifact,
 )
 from storage.files import Files
-from storage.identity import canonical_json, is_id, recipe_id, table_digest
+from storage.identity import canonical_json, is_id, parent_pairs, recipe_id, table_digest
 from storage.kinds import kind as kind_named
 from storage.manifest import ArtifactRef, Manifest, manifest_name
 from storage.records import read_record
@@ -70,6 +70,19 @@ class Lake:
         if self.files.size(manifest.payload) != manifest.bytes and self._fault(manifest) is not None:
             return None
         return manifest
+
+    def hold(self, id: str) -> Manifest | None:
+        """`find`, for one who will build on what is found: see `mark`."""
+        self.mark(id)  # before the look: what is found after it stays
+        return self.find(id)
+
+    def mark(self, id: str) -> None:
+        """Say that an artifact is in use: no cleaner takes it for a day, nor while a run goes on that began before."""
+        self.files.touch(manifest_name(id))
+
+    def known(self, id: str) -> Manifest | None:
+        """The manifest under this whole id, whatever became of its payload; None where there is none."""
+        return self._load(id)
 
     def manifest(self, id: str) -> Manifest:
         """The manifest of an id or a unique prefix of six digits or more; raises UnknownArtifact."""
@@ -156,6 +169,8 @@ class Lake:
             datetime.now(UTC).isoformat(timespec="milliseconds"), created_by, seconds,
             dict(environment or {}), dict(about or {}),
         )  # fmt: skip
+        for _, parent in parent_pairs(parents):
+            self.mark(parent)
         size, sha256 = self.files.write_parquet(draft.payload, table)
         manifest = asdict(draft) | {"bytes": size, "sha256": sha256}
         try:

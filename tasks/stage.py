@@ -102,7 +102,7 @@ class Stage:
     def perform(self, lake: str, spec: Mapping[str, Any], parents: Parents, how: Mapping[str, Any]) -> ArtifactRef:
         """Find the artifact in the lake, or compute and store it."""
         store = Lake.open(lake)
-        found = store.find(self.id(spec, parents))
+        found = store.hold(self.id(spec, parents))
         if found is not None:
             return found.ref
         work = Work(store, spec, parents, how)

@@ -2,39 +2,61 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, Any
 
 from cyclopts import Parameter
 from cyclopts.validators import Number
+from rich.filesize import decimal
 
 from flows.commands.read import JsonFlag, LakeFlag, open_lake
 from flows.hints import print_next, typed
 from flows.output import print_json, print_line, print_table
+
+Runs = Annotated[
+    int | None, Parameter(help="Of each name, keep what its newest completed runs need.", validator=Number(gte=1))
+]
+Days = Annotated[float | None, Parameter(help="Keep what runs of so many days need.", validator=Number(gt=0))]
 
 
 def gc(
     *,
     delete: Annotated[bool, Parameter(negative=(), help="Do it; without this it is only said.")] = False,
     hours: Annotated[float, Parameter(help="Only what was not touched for so long.", validator=Number(gte=1))] = 24,
+    keep_runs: Runs = None,
+    keep_days: Days = None,
     lake: LakeFlag = None,
     json: JsonFlag = False,
 ) -> None:
-    """Say what a lake holds that nobody can miss: files of killed writers, payloads set aside. --delete removes it.
+    """Say how large a lake is, and what in it nobody can miss: files of killed writers, payloads set aside.
 
-    Artifacts, run records, names, queues and releases stay. Safe beside running writers; the index's files are merged.
+    --delete removes that, and merges the index's files. Artifacts stay, unless --keep-runs or --keep-days says which
+    runs count; with both, a run counts by either. Whatever a name, a release or a queue speaks of stays, and so do run
+    records: a run whose artifacts are gone can be run again. Safe beside running writers.
     """
-    from flows.clean import cleaned
+    from flows.clean import cleared
+    from storage.retention import Rule
 
-    rows = cleaned(open_lake(lake), hours, delete=delete)
+    found = cleared(open_lake(lake), hours, Rule(keep_runs, keep_days), delete=delete)
     if json:
-        print_json({"deleted": delete, "litter": rows})
+        print_json({"deleted": delete, "litter": found.litter, "kinds": found.kinds, "removed": found.removed})
         return
-    if not rows:
-        print_line("nothing to clear away")
-        print_next(f"{typed('doctor', lake=lake)} to check what is there")
-        return
-    print_table(rows, title="removed" if delete else "would be removed")
-    if delete:
+    ruled = keep_runs is not None or keep_days is not None
+    print_table([_kind(row, ruled=ruled) for row in found.kinds], title="artifacts by kind")
+    if found.litter:
+        print_table(found.litter, title="removed" if delete else "would be removed")
+    else:
+        print_line("no litter")
+    if delete and ruled:
+        print_line(f"{found.removed} artifacts were removed")
+    if delete or not (found.litter or any(row["unneeded"] for row in found.kinds)):
         print_next(f"{typed('doctor', lake=lake)} to check what is there")
     else:
-        print_next(f"{typed('gc', '--delete', lake=lake)} to remove it")
+        rule = [word for option, value in (("--keep-runs", keep_runs), ("--keep-days", keep_days)) if value is not None
+                for word in (option, f"{value:g}")]  # fmt: skip
+        print_next(f"{typed('gc', '--delete', *rule, lake=lake)} to remove it")
+
+
+def _kind(row: Mapping[str, Any], *, ruled: bool) -> dict[str, Any]:
+    shown = {"kind": row["kind"], "artifacts": row["artifacts"], "size": decimal(row["bytes"])}
+    return shown | ({"not needed": row["unneeded"], "of size": decimal(row["unneeded_bytes"])} if ruled else {})

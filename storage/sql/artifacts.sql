@@ -1,6 +1,6 @@
 -- One row per artifact: its recipe (kind, version, spec, inputs), its content's digest, and how it was made.
 CREATE VIEW artifacts AS
-SELECT DISTINCT ON (id)
+SELECT
     id, kind, version, spec::JSON AS spec, inputs, digest, "rows", bytes,
     created_at::TIMESTAMP AS created_at,  -- UTC
     created_by, seconds, environment::JSON AS environment, about::JSON AS about

@@ -2,7 +2,10 @@
 CREATE VIEW edges AS
 SELECT
     id AS child, kind AS child_kind, input.role AS role, input.artifact AS parent,
-    row_number() OVER (PARTITION BY id, input.role ORDER BY place) - 1 AS position
+    place - list_position(roles, input.role) AS position  -- inputs of one role stand together
 FROM (
-    SELECT id, kind, unnest(inputs) AS input, generate_subscripts(inputs, 1) AS place FROM artifacts
+    SELECT
+        id, kind, unnest(inputs) AS input, generate_subscripts(inputs, 1) AS place,
+        list_transform(inputs, lambda i: i.role) AS roles
+    FROM artifacts
 );

@@ -13,7 +13,7 @@ import pytest
 
 from storage.catalog import Catalog
 from storage.errors import LakeNotWritable
-from storage.query import VIEWS, lineage, query
+from storage.query import VIEWS, connect, lineage, query
 from storage.runs import Runs
 from storage.store import Lake
 
@@ -31,7 +31,9 @@ for n in range(12):
 
 
 def everything(lake: Lake) -> dict[str, list[str]]:
-    return {view: sorted(map(repr, query(lake, f"SELECT * FROM {view}").to_pylist())) for view in VIEWS}
+    with connect(lake) as views:
+        rows = {view: views.sql(f"SELECT * FROM {view}").to_arrow_table().to_pylist() for view in VIEWS}
+    return {view: sorted(map(repr, found)) for view, found in rows.items()}
 
 
 def test_the_live_index_lacks_nothing(lake: Lake, edited: dict[str, str]) -> None:

@@ -1,0 +1,104 @@
+"""Which artifacts have come and gone since somebody looked: only folders that have changed are listed again.
+
+An artifact's folder stands in one of 256 others, and the time of such a one changes whenever a folder is made in it or
+taken out of it. A time of the last seconds may stand for another change to come, so it is not trusted.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from storage.files import Files
+from storage.identity import is_id
+
+Ids = npt.NDArray[np.bytes_]
+"""Ids of 32 bytes each."""
+
+TRUSTED = 2 * 10**9
+"""Nanoseconds: file systems count time in steps of two seconds at most."""
+_SHARDS = tuple(f"{n:02x}" for n in range(256))
+
+
+@dataclass(frozen=True)
+class Look:
+    """What stands in the folders that had to be listed, by their names, and times for the next look."""
+
+    listed: Mapping[str, Ids]
+    times: Mapping[str, int]
+
+
+def look(files: Files, times: Mapping[str, int]) -> Look:
+    """List the folders whose times do not say that nothing has changed since.
+
+    Cost: a look at 256 folders, and a listing of those that have changed; on object storage of all.
+    """
+    before = time.time_ns() - TRUSTED
+    now = _times(files)
+    stale = [shard for shard, at in now.items() if at is None or times.get(shard) != at]
+    trusted = {shard: at for shard, at in now.items() if at is not None and at < before}
+    return Look({shard: _ids(_names(files, shard), shard) for shard in stale}, trusted)
+
+
+def differences(seen: Look, known: Callable[[str], Ids]) -> tuple[list[str], list[str]]:
+    """(ids with a folder that were not known, known ids without one); `known` are those of two first digits."""
+    new, gone = list[str](), list[str]()
+    for shard, there in seen.listed.items():
+        held = known(shard)
+        if len(there) != len(held) or (_ordered(there) != _ordered(held)).any():
+            now, before = {*hexadecimal(there)}, {*hexadecimal(held)}
+            new += sorted(now - before)
+            gone += sorted(before - now)
+    return new, gone
+
+
+def hexadecimal(ids: Ids) -> list[str]:
+    """The ids as text."""
+    text = np.ascontiguousarray(ids).tobytes().hex()
+    return [text[i : i + 64] for i in range(0, len(text), 64)]
+
+
+def _ids(names: Sequence[str], shard: str) -> Ids:
+    """Those of these names that are ids of a folder."""
+    text = "".join(names)
+    if len(text) != 64 * len(names) or not text.isalnum() or text != text.lower():
+        text = "".join(name for name in names if is_id(name) and name.startswith(shard))
+    try:
+        return np.frombuffer(bytes.fromhex(text), "S32")
+    except ValueError:
+        return _ids([name for name in names if is_id(name)], shard)
+
+
+def _ordered(ids: Ids) -> Ids:
+    """In the order of their first eight bytes, which tells nearly all apart and is quick to find."""
+    first = np.ascontiguousarray(ids).view(">u8")[::4].astype("u8")
+    return ids if (first[1:] > first[:-1]).all() else ids[np.argsort(first, kind="stable")]
+
+
+def _names(files: Files, shard: str) -> list[str]:
+    if not files.local:
+        return files.list(f"artifacts/{shard}")
+    try:
+        return os.listdir(files.path(f"artifacts/{shard}"))  # noqa: PTH208 - a million names, not in order
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+
+
+def _times(files: Files) -> dict[str, int | None]:
+    """When each of the folders last changed; None where that is not known."""
+    if not files.local:
+        return dict.fromkeys(shard for shard in files.list("artifacts") if shard in _SHARDS)
+    return {shard: _time(Path(files.path(f"artifacts/{shard}"))) for shard in _SHARDS}
+
+
+def _time(folder: Path) -> int | None:
+    try:
+        return folder.stat().st_mtime_ns
+    except (FileNotFoundError, NotADirectoryError):
+        return None

@@ -1,0 +1,228 @@
+"""Which artifacts nobody needs, by rules of whoever owns the lake, and their removal beside running writers.
+
+What is needed: everything behind a run that is kept, a name's latest value, a release, or a queue's requests, and what
+was touched of late. Writers touch what they will build on (Lake.mark), so an artifact that they could still take into
+use is younger than a day, or than the oldest run that goes on. It is moved aside by one rename before it is removed,
+and put back where it was touched after all; children go before their parents, so that nothing is left without one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import uuid
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from graphlib import TopologicalSorter
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+
+from storage.catalog import Catalog
+from storage.errors import StorageError
+from storage.graph import Graph, Numbers
+from storage.manifest import manifest_name
+from storage.query import opened
+from storage.refs import Refs
+from storage.snapshot import drop
+from storage.store import Lake
+from storage.upkeep import forget
+
+_ID = re.compile(rb"\b[0-9a-f]{64}\b")
+_MARGIN = 60
+"""Seconds by which the times of a run's record and of files may differ."""
+
+
+@dataclass(frozen=True)
+class Rule:
+    """Which runs count: of each name the newest ``runs`` completed ones and what came after, and all of so many days.
+
+    With neither, all do. A run that goes on always counts.
+    """
+
+    runs: int | None = None
+    days: float | None = None
+
+    def __bool__(self) -> bool:
+        return self.runs is not None or self.days is not None
+
+    def kept(self, runs: Iterable[Run], now: datetime) -> set[str]:
+        """The ids of the runs that count."""
+        named: dict[str, list[Run]] = {}
+        for run in sorted(runs, key=lambda run: (run.started, run.id), reverse=True):
+            named.setdefault(run.name, []).append(run)
+        return {run.id for held in named.values() for run in self._of_one_name(held, now)}
+
+    def _of_one_name(self, runs: Sequence[Run], now: datetime) -> Iterator[Run]:
+        """``runs`` are the newest first."""
+        completed = 0
+        for run in runs:
+            counts = not self or run.status == "running"
+            counts |= self.runs is not None and completed < self.runs
+            counts |= self.days is not None and run.started >= now - timedelta(days=self.days)
+            if counts:
+                yield run
+            completed += run.status == "completed"
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a rule looks at; ``started`` is in UTC."""
+
+    id: str
+    name: str
+    status: str
+    started: datetime
+
+
+@dataclass(frozen=True)
+class Census:
+    """What a lake holds and what of it no rule keeps.
+
+    ``kinds`` have kind, artifacts, bytes, and how many artifacts and bytes of these nobody needs; ``unneeded`` are the
+    numbers of the latter in ``graph``, each after all that were made from it; ``before`` is the time, in seconds since
+    1970, since which what was touched is needed.
+    """
+
+    kinds: Sequence[Mapping[str, Any]]
+    graph: Graph
+    unneeded: Sequence[int]
+    before: float
+
+
+def census(lake: Lake, rule: Rule, hours: float) -> Census:
+    """Count a lake, and what of it nobody needs that was not touched for so many hours.
+
+    Cost: the index, and with a rule a look at the file of each artifact that no run needs.
+    """
+    now = datetime.now(UTC)
+    with opened(lake) as (connection, graph):
+        runs = _runs(connection, now)
+        oldest = min([now - timedelta(hours=hours), *(run.started for run in runs if run.status == "running")])
+        before = oldest.timestamp() - _MARGIN
+        nodes = np.zeros(0, "i4")
+        if rule:
+            roots = {*_used(connection, rule, rule.kept(runs, now), now), *_named(lake)}
+            nodes = _unneeded(lake, graph, sorted(roots), before)
+        kinds = _counted(connection, graph.names(nodes))
+    return Census(kinds, graph, _children_first(graph, nodes), before)
+
+
+def remove(lake: Lake, found: Census) -> list[str]:
+    """Remove what nobody needs, and its rows in the index; the ids that are gone. Killed at any moment, it leaves a
+    sound lake: what was moved aside and not removed is litter."""
+    graph, kept, gone = found.graph, set[int](), list[str]()
+    for node in found.unneeded:
+        (id_,) = graph.names(np.array([node], "i4"))
+        if node in kept:
+            continue
+        if take(lake, id_, found.before):
+            gone.append(id_)
+        else:  # somebody has just taken it into use, and needs what it was made from
+            kept |= set(graph.walk(np.array([node], "i4"), up=True).far.tolist())
+    if gone:
+        forget(Catalog(lake), gone)
+        drop(lake.files)
+    return gone
+
+
+def take(lake: Lake, id_: str, before: float) -> bool:
+    """Remove an artifact that was not touched since a time; false when it was, or is gone."""
+    folder = Path(lake.files.path(manifest_name(id_))).parent
+    aside = folder.with_name(f".tmp-{uuid.uuid4().hex}")
+    try:
+        if (folder / "manifest.json").stat().st_mtime >= before:
+            return False
+        folder.rename(aside)
+        touched = (aside / "manifest.json").stat().st_mtime >= before
+    except FileNotFoundError:
+        return False
+    if touched:
+        with contextlib.suppress(OSError):  # where it stood, a writer has begun to make it again
+            aside.rename(folder)
+            return False
+    lake.files.remove_folder(f"{manifest_name(id_).rpartition('/')[0].rpartition('/')[0]}/{aside.name}")
+    return not touched
+
+
+def _runs(connection: duckdb.DuckDBPyConnection, now: datetime) -> list[Run]:
+    """All runs; when one began whose record is damaged is not known, so it is as good as new."""
+    rows = connection.execute("SELECT run_id, name, status, started_at FROM runs").fetchall()
+    return [
+        Run(id_, name, status, started.replace(tzinfo=UTC) if started else now) for id_, name, status, started in rows
+    ]
+
+
+def _used(connection: duckdb.DuckDBPyConnection, rule: Rule, kept: set[str], now: datetime) -> set[str]:
+    """The artifacts that these runs made, used or ended with, and those that no run speaks of.
+
+    The latter are kept for as many days as runs are, or for ever.
+    """
+    connection.register("kept", pa.table({"run_id": pa.array(sorted(kept), pa.string())}))
+    oldest = now - timedelta(days=rule.days) if rule.days is not None else datetime.min
+    rows = connection.execute(
+        "SELECT artifact FROM uses SEMI JOIN kept USING (run_id) "
+        "UNION SELECT state FROM runs SEMI JOIN kept USING (run_id) WHERE state IS NOT NULL "
+        "UNION SELECT id FROM artifacts WHERE created_by IN (FROM kept) "
+        "UNION SELECT id FROM artifacts WHERE id NOT IN (SELECT artifact FROM uses) AND created_at >= ? "
+        "AND (created_by IS NULL OR created_by NOT IN (SELECT run_id FROM runs))",
+        [oldest.replace(tzinfo=None)],
+    ).fetchall()
+    return {id_ for (id_,) in rows}
+
+
+def _named(lake: Lake) -> set[str]:
+    """The artifacts that the latest value of a name speaks of, or any release or queue, wherever in its text."""
+    files, texts = lake.files, list[bytes]()
+    refs = Refs(files)
+    for name in refs.names():
+        with contextlib.suppress(StorageError, ValueError):
+            texts.append(files.read(refs.file(name, refs.version(name))))
+    for folder in ("releases", "queues"):
+        texts += [
+            files.read(f"{folder}/{n}/{file}") for n in files.list(folder) for file in files.list(f"{folder}/{n}")
+        ]
+    return {found.decode() for text in texts for found in _ID.findall(text)}
+
+
+def _unneeded(lake: Lake, graph: Graph, roots: Sequence[str], before: float) -> Numbers:
+    """The artifacts behind none of these and none that was touched since."""
+    known = graph.numbers(roots)
+    needed = graph.walk(known[known >= 0], up=True).depth >= 0
+    nodes = np.flatnonzero(~needed & (graph.kind > 0)).astype("i4")
+    young = [node for node, id_ in zip(nodes.tolist(), graph.names(nodes), strict=True) if _touched(lake, id_, before)]
+    needed |= graph.walk(np.array(young, "i4"), up=True).depth >= 0
+    return nodes[~needed[nodes]]
+
+
+def _touched(lake: Lake, id_: str, before: float) -> bool:
+    try:
+        return Path(lake.files.path(manifest_name(id_))).stat().st_mtime >= before
+    except FileNotFoundError:
+        return False
+
+
+def _children_first(graph: Graph, nodes: Numbers) -> list[int]:
+    there = np.zeros(len(graph.kind), bool)
+    there[nodes] = True
+    order = TopologicalSorter[int](dict.fromkeys(nodes.tolist(), ()))
+    for edges in graph.layers:
+        among = there[edges.child] & there[edges.parent]
+        for child, parent in zip(edges.child[among].tolist(), edges.parent[among].tolist(), strict=True):
+            order.add(parent, child)
+    return list(order.static_order())
+
+
+def _counted(connection: duckdb.DuckDBPyConnection, unneeded: Sequence[str]) -> list[dict[str, Any]]:
+    connection.register("unneeded", pa.table({"id": pa.array(unneeded, pa.string())}))
+    columns = ("kind", "artifacts", "bytes", "unneeded", "unneeded_bytes")
+    rows = connection.execute(
+        "SELECT kind, count(*), sum(bytes)::BIGINT, count(u.id), "
+        "coalesce(sum(bytes) FILTER (WHERE u.id IS NOT NULL), 0)::BIGINT "
+        "FROM artifacts a LEFT JOIN unneeded u ON u.id = a.id GROUP BY kind ORDER BY 3 DESC, kind"
+    ).fetchall()
+    return [dict(zip(columns, row, strict=True)) for row in rows]

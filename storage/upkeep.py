@@ -1,0 +1,51 @@
+"""Keeping the index small: merging its files, taking out what is no longer there. Safe beside writers and readers."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Sequence
+
+from storage.catalog import MERGED, SCHEMAS, Catalog
+
+_WEEK = 168
+"""Hours for which Delta keeps what an older version reads, so that no reader loses a file."""
+_AT_ONCE = 1000
+
+
+def tidy(catalog: Catalog, hours: float, *, delete: bool) -> int:
+    """Merge the index's small files, and remove those that no version of the last days reads; how many that are.
+
+    That is a week at least, whatever ``hours`` say. Without ``delete`` nothing is touched. A table that is damaged is
+    left to ``Catalog.rebuild``.
+    """
+    from deltalake import DeltaTable
+    from deltalake.exceptions import DeltaError
+
+    removed = 0
+    for table in SCHEMAS:
+        with contextlib.suppress(DeltaError):
+            opened = DeltaTable(_path(catalog, table))
+            if delete:
+                opened.optimize.compact(target_size=MERGED)
+                opened.cleanup_metadata()
+            removed += len(opened.vacuum(max(_WEEK, int(hours)), dry_run=not delete))
+    return removed
+
+
+def forget(catalog: Catalog, artifacts: Sequence[str]) -> None:
+    """Take artifacts that were removed out of the index, where nobody else is merging it.
+
+    What stays in it is no harm: readers look which artifacts are there. Cost: the files that told of them are written
+    anew.
+    """
+    from deltalake import DeltaTable
+    from deltalake.exceptions import DeltaError
+
+    for start in range(0, len(artifacts), _AT_ONCE):
+        ids = ", ".join(f"'{id_}'" for id_ in artifacts[start : start + _AT_ONCE])
+        with contextlib.suppress(DeltaError):
+            DeltaTable(_path(catalog, "artifacts")).delete(f"id IN ({ids})")
+
+
+def _path(catalog: Catalog, table: str) -> str:
+    return catalog.lake.files.path(f"catalog/{table}")
