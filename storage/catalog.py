@@ -54,6 +54,7 @@ SCHEMAS: Mapping[str, pa.Schema] = {
 
 # Every append is a small file; merging them now and then keeps opening the index fast.
 _MERGE_EVERY = 100
+_TRIES = 20
 MERGED = 8 * 2**20
 """Bytes of a file that is merged no further: else every merging would write all that there is anew."""
 
@@ -166,16 +167,14 @@ class Catalog:
             self._write(table, rows, "append")
 
     def _write(self, table: str, rows: Sequence[Mapping[str, Any]], mode: Mode) -> None:
-        from deltalake import CommitProperties, DeltaTable, write_deltalake
+        from deltalake import DeltaTable
         from deltalake.exceptions import DeltaError
 
         path, data = self._path(table), pa.Table.from_pylist(list(rows), schema=SCHEMAS[table])
         try:
             if not DeltaTable.is_deltatable(path):
                 self._create(table)
-            opened = self._opened(table, mode)
-            retries = CommitProperties(max_commit_retries=100)
-            write_deltalake(opened, data, mode=mode, commit_properties=retries)
+            opened = self._commit(table, data, mode)
             if opened.version() % _MERGE_EVERY == 0:
                 with contextlib.suppress(DeltaError):  # another process has merged the files, or one is lost
                     opened.optimize.compact(target_size=MERGED)
@@ -185,6 +184,22 @@ class Catalog:
                 f"whole: make room or the folder writable, or delete this folder if it is damaged; queries add what "
                 f"the index lacks"
             ) from error
+
+    def _commit(self, table: str, data: pa.Table, mode: Mode) -> "DeltaTable":
+        """Write rows as one version; again where somebody has taken rows out meanwhile, a conflict to Delta."""
+        from deltalake import CommitProperties, write_deltalake
+        from deltalake.exceptions import CommitFailedError
+
+        for left in reversed(range(_TRIES)):
+            opened = self._opened(table, mode)
+            try:
+                write_deltalake(opened, data, mode=mode, commit_properties=CommitProperties(max_commit_retries=100))
+            except CommitFailedError:
+                if not left:
+                    raise
+            else:
+                break
+        return opened
 
     def _opened(self, table: str, mode: Mode) -> "DeltaTable":
         """The table; one whose log is damaged is created anew where all of it is about to be replaced."""

@@ -116,6 +116,19 @@ class Graph:
         late = [id_ for n, id_ in enumerate(self.extra, len(self.ids)) if id_[:2] == begin and self.kind[n]]
         return np.concatenate([self.ids[low:high][self.kind[low:high] > 0], _raw(late)])
 
+    def children(self, nodes: Numbers) -> list[str]:
+        """The ids of what is there and was made from these. Cost: a pass over all edges."""
+        if not len(nodes):
+            return []
+        found = np.concatenate([layer.child[np.isin(layer.parent, nodes)] for layer in self.layers])
+        found = np.unique(found).astype("i4")
+        return self.names(found[self.kind[found] > 0])
+
+    def wanting(self) -> list[str]:
+        """The ids of what is not there, and something that is there was made from. Cost: a pass over all edges."""
+        lacking = [layer.parent[(self.kind[layer.parent] == 0) & (self.kind[layer.child] > 0)] for layer in self.layers]
+        return self.names(np.unique(np.concatenate(lacking)).astype("i4"))
+
     def walk(self, starts: Numbers, *, up: bool) -> Walk:
         """Breadth first to parents or, if not `up`, to children. Edges of what is not there do not count."""
         depth = np.full(len(self.kind), -1, "i4")

@@ -15,15 +15,15 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import duckdb
-import numpy as np
 import pyarrow as pa
 
 from storage import snapshot, tables
 from storage.catalog import SCHEMAS, Catalog, artifact_row, is_final, run_row, unrecorded_uses
-from storage.folders import Ids, differences, hexadecimal, look
-from storage.graph import Edges, Graph, Later, Numbers
+from storage.folders import differences, look
+from storage.graph import Graph, Later
 from storage.identity import parent_pairs
 from storage.manifest import Manifest
+from storage.numbered import indexed
 from storage.runs import RunRecord, Runs
 from storage.snapshot import FORMAT, Head, Snapshot
 from storage.store import Lake
@@ -89,18 +89,22 @@ class _Reader:
             except duckdb.Error:
                 files["artifacts"] = self._delta("artifacts", [], large)
                 graph, repeated = indexed(self.connection)
-            new, gone = differences(listing.result(), graph.there)
+            seen = listing.result()
+            new, lost = differences(seen, graph.there)
             ordering = beside.submit(graph.layers[0].sorted)
-            made, waiting = self._made([*new, *repeated])
+            wanting = graph.wanting()  # the index may be younger or older than the listing
+            gone = self._gone(graph, [*lost, *wanting])
+            graph = graph.without([*gone, *repeated])
+            made, waiting = self._made({*new, *repeated, *wanting} - {*gone})
             tables.index(self.connection, {}, masked := [*gone, *repeated])
-            ripe, green, _ = self._settled(made, files["uses"], complete=bool(files["uses"]))
-        graph = replace(graph, layers=(ordering.result(),))
-        graph = graph.without(gone).with_later(list(map(_later, ripe))).merged()
+            records = self._late_runs()
+            made = self._closed(graph, made, records)
+            ripe, green = self._settled(made, records, files["uses"], complete=bool(files["uses"]))
+        graph = replace(graph, layers=(ordering.result(),)).with_later(list(map(_later, ripe))).merged()
         if local and not whole and (large or len(ripe) > TAIL):
             inside = {table: [self._inside(file) for file in held] for table, held in files.items()}
             waiting += [manifest.id for manifest in green]
-            times = listing.result().times
-            head = Head(FORMAT, self.began, inside, masked, waiting, times, graph.kinds, graph.roles, 0)
+            head = Head(FORMAT, self.began, inside, masked, waiting, seen.times, graph.kinds, graph.roles, 0)
             self._keep("rest", {}, head, graph.save)
         return self._with_green(graph, green)
 
@@ -109,12 +113,14 @@ class _Reader:
         head, files = kept.head, self.lake.files
         graph = kept.graph(files).with_later(self._tail(kept))
         seen = look(files, head.times)
-        new, gone = differences(seen, graph.there)
+        new, lost = differences(seen, graph.there)
+        gone = self._gone(graph, lost)
+        graph = graph.without(gone)
         made, waiting = self._made([*new, *head.waiting])
         if head.tail + len(made) > TAIL or len(gone) > FOLD:
             return self.survey()
         if not tables_too and max(len(made), len(seen.listed)) <= FOLD:
-            return graph.with_later(list(map(_later, made))).without(gone)
+            return graph.with_later(list(map(_later, self._closed(graph, made, []))))
         held = {table: [files.path(name) for name in names] for table, names in head.files.items()}
         for table in SCHEMAS:
             if not tables.delta(self.connection, table, held[table], copied=False) and held[table]:
@@ -122,14 +128,15 @@ class _Reader:
         rests, tails = kept.own(files, SCHEMAS, "rest"), kept.own(files, SCHEMAS, "tail")
         own = {table: [*rests[table], *tails[table]] for table in SCHEMAS}
         tables.index(self.connection, own, head.masked, gone)
-        ripe, green, ended = self._settled(made, held["uses"])
+        records = self._late_runs()
+        ripe, green = self._settled(self._closed(graph, made, records), records, held["uses"])
         graph = graph.with_later(list(map(_later, ripe)))
-        if not gone and max(len(ripe), len(seen.listed), ended) > FOLD:
+        if not gone and max(len(ripe), len(seen.listed), len(records)) > FOLD:
             waiting += [manifest.id for manifest in green]
             later = replace(head, waiting=waiting, times=seen.times, kinds=graph.kinds, roles=graph.roles,
                             tail=head.tail + len(ripe))  # fmt: skip
             self._keep("tail", tails, later, lambda folder: kept.link(files, folder))
-        return self._with_green(graph, green).without(gone)
+        return self._with_green(graph, green)
 
     def _delta(self, table: str, files: list[str], large: bool) -> list[str]:
         """delta_<table>; its files, or none where they cannot be read."""
@@ -142,14 +149,42 @@ class _Reader:
 
     def _made(self, ids: Iterable[str]) -> tuple[list[Manifest], list[str]]:
         """The manifests under these ids; those that have none yet."""
-        found = {id_: self.lake.known(id_) for id_ in ids}
+        found = {id_: self.lake.known(id_) for id_ in sorted(ids)}
         return [made for made in found.values() if made], [id_ for id_, made in found.items() if made is None]
 
+    def _gone(self, graph: Graph, ids: Iterable[str]) -> list[str]:
+        """Those of these that are gone, and what was made from them and is gone since its folder was listed."""
+        gone = [id_ for id_ in ids if not self.lake.is_committed(id_)]
+        found = gone
+        while found:
+            children = graph.children(graph.numbers(found))
+            found = [id_ for id_ in sorted({*children} - {*gone}) if not self.lake.is_committed(id_)]
+            gone += found
+        return gone
+
+    def _closed(self, graph: Graph, made: list[Manifest], records: Sequence[RunRecord]) -> list[Manifest]:
+        """These with what was made while folders were listed, one after the other, and is needed to understand them.
+
+        That are their parents and the works of runs that have ended. What has gone since then is left out.
+        """
+        found = {manifest.id: manifest for manifest in made}
+        wanted = {use.artifact for record in records for use in record.uses} | _parents(made)
+        asked, lost = set[str](found), set[str]()
+        while unseen := sorted(wanted - asked):
+            asked.update(unseen)
+            numbers = graph.numbers(unseen)
+            later, none = self._made(id_ for id_, n in zip(unseen, numbers, strict=True) if n < 0 or not graph.kind[n])
+            lost.update(none)
+            found |= {manifest.id: manifest for manifest in later}
+            wanted = _parents(later)
+        if _parents(found.values()).isdisjoint(lost):
+            return list(found.values())
+        return [manifest for id_, manifest in found.items() if self.lake.is_committed(id_)]
+
     def _settled(
-        self, made: Sequence[Manifest], files: Sequence[str], *, complete: bool = True
-    ) -> tuple[list[Manifest], list[Manifest], int]:
-        """Fill late_<table>: (artifacts that are in it, those of unfinished runs, how many runs have ended)."""
-        records = self._late_runs()
+        self, made: Sequence[Manifest], records: Sequence[RunRecord], files: Sequence[str], *, complete: bool = True
+    ) -> tuple[list[Manifest], list[Manifest]]:
+        """Fill late_<table>: (artifacts that are in it, those of unfinished runs)."""
         unfinished = {record.run_id for record in records if not record.finished_at}
         ripe = [manifest for manifest in made if manifest.created_by not in unfinished]
         green = [manifest for manifest in made if manifest.created_by in unfinished]
@@ -160,7 +195,7 @@ class _Reader:
         else:  # then the other two tables do not tell what is lacking
             everything = list(Runs(self.lake.files).all())
             tables.insert(self.connection, "uses", unrecorded_uses(everything, self.lake.manifests(), ()))
-        return ripe, green, len(records) - len(unfinished)
+        return ripe, green
 
     def _late_runs(self) -> list[RunRecord]:
         """Of the runs that the index does not know to have ended."""
@@ -212,52 +247,8 @@ class _Reader:
         return path.removeprefix(f"{self.lake.files.root}/")
 
 
-def indexed(connection: duckdb.DuckDBPyConnection) -> tuple[Graph, list[str]]:
-    """Who was made from whom by delta_artifacts, edges in no order, and the ids that stand there more than once.
-
-    Of these nothing is told: it is not known which row is right. Cost: a second or two for a million artifacts.
-    """
-    connection.execute("CREATE OR REPLACE TABLE unseen (id VARCHAR)")
-    connection.execute("CREATE OR REPLACE VIEW counted AS SELECT id, kind, seconds, inputs FROM delta_artifacts")
-    edges, ids = _numbered(connection)
-    repeated = hexadecimal(np.unique(ids[1:][ids[1:] == ids[:-1]]))
-    if repeated:
-        connection.execute("CREATE OR REPLACE TABLE repeated AS SELECT unnest(?::VARCHAR[]) AS id", [repeated])
-        connection.execute("INSERT INTO unseen FROM repeated")
-        connection.execute(
-            "CREATE OR REPLACE VIEW counted AS SELECT id, kind, seconds, inputs FROM delta_artifacts "
-            "WHERE id NOT IN (FROM repeated)"
-        )
-    if repeated or edges["parent"].null_count:  # parents that are not there get numbers all the same
-        connection.execute(
-            "INSERT INTO unseen SELECT artifact FROM (SELECT unnest(inputs, recursive := true) FROM counted) "
-            "WHERE artifact NOT IN (SELECT id FROM node)"
-        )
-        edges, ids = _numbered(connection)
-    nodes = connection.sql("SELECT kind, seconds FROM node ORDER BY rowid").to_arrow_table()
-    connection.execute("DROP TABLE node")
-    kind, kinds = _coded(nodes["kind"])
-    role, roles = _coded(edges["role"])
-    child, parent = (edges[name].to_numpy() for name in ("child", "parent"))
-    seconds = np.nan_to_num(nodes["seconds"].to_numpy())
-    return Graph(ids, (), kind + 1, seconds, [None, *kinds], roles, (Edges(child, parent, role),)), repeated
-
-
-def _numbered(connection: duckdb.DuckDBPyConnection) -> tuple[pa.Table, Ids]:
-    """The edges by the numbers of their artifacts, row ids in a table `node`, and these in order.
-
-    A parent that is not in it is null.
-    """
-    connection.execute(
-        "CREATE OR REPLACE TABLE node AS SELECT id, kind, seconds FROM counted "
-        "UNION ALL BY NAME SELECT DISTINCT id FROM unseen ORDER BY id"
-    )
-    edges = connection.sql(
-        "SELECT c.rowid::INTEGER AS child, p.rowid::INTEGER AS parent, role "
-        "FROM (SELECT id, unnest(inputs, recursive := true) FROM counted) i "
-        "JOIN node c ON c.id = i.id LEFT JOIN node p ON p.id = i.artifact"
-    ).to_arrow_table()
-    return edges, _raw(connection.sql("SELECT unhex(id) AS id FROM node ORDER BY rowid").to_arrow_table()["id"])
+def _parents(made: Iterable[Manifest]) -> set[str]:
+    return {parent for manifest in made for _, parent in parent_pairs(manifest.parents)}
 
 
 def _later(manifest: Manifest) -> Later:
@@ -275,17 +266,3 @@ def _size(file: str) -> int:
         return os.stat(file).st_size  # noqa: PTH116 - of ten thousand files
     except OSError:
         return 0
-
-
-def _raw(ids: pa.ChunkedArray) -> Ids:
-    """A column of 32 bytes each as an array."""
-    whole = ids.combine_chunks()
-    if not len(whole):
-        return np.zeros(0, "S32")
-    return np.frombuffer(whole.cast(pa.binary(32)).buffers()[1], "S32")
-
-
-def _coded(texts: pa.ChunkedArray) -> tuple[Numbers, list[str]]:
-    """A column as numbers and the texts that they stand for; -1 for null."""
-    coded = texts.combine_chunks().dictionary_encode()
-    return coded.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype("i4"), coded.dictionary.to_pylist()

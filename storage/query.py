@@ -38,6 +38,8 @@ _PAYLOADS = (
     "requests", "state", "target_values", "evaluation", "perplexity", "spectrum",
     "generations", "text_scores", "drift", "drift_points", "ability", "ability_cases", "documents", "tokens",
 )  # fmt: skip
+_UNREADABLE = (duckdb.IOException, duckdb.InvalidInputException)
+"""What DuckDB raises of a file that is gone or no Parquet."""
 _SHOWN = {"spectrum": ("layer", "i", "eigenvalue")}
 """Of kinds whose columns have changed, those that every version has: a lake keeps the artifacts of all of them."""
 
@@ -81,13 +83,12 @@ def connect(lake: Lake, kinds: Iterable[str] = _PAYLOADS) -> duckdb.DuckDBPyConn
 
 def query(lake: Lake, sql: str) -> pa.Table:
     """The result of one SELECT over the views; raises QueryRefused, in one line, for anything else."""
-    try:
-        return _answer(lake, sql)
-    except (duckdb.IOException, duckdb.InvalidInputException):  # a file has gone while it was read, or is damaged
+    for whole in (False, False, True):
         try:
-            return _answer(lake, sql, whole=True)
-        except duckdb.Error as error:
-            raise QueryRefused(f"the query failed: {guard.first_line(error)}") from error
+            return _answer(lake, sql, whole=whole)
+        except _UNREADABLE as error:  # a file has gone since it was looked up, or is damaged
+            failed = error
+    raise QueryRefused(f"the query failed: {guard.first_line(failed)}") from failed
 
 
 def _answer(lake: Lake, sql: str, *, whole: bool = False) -> pa.Table:
@@ -96,7 +97,7 @@ def _answer(lake: Lake, sql: str, *, whole: bool = False) -> pa.Table:
         _load_payloads(connection, lake, {kind for view in asked for kind in _kinds_of(view)})
         try:
             return _locked(connection, lake).sql(sql).to_arrow_table()
-        except (duckdb.IOException, duckdb.InvalidInputException):
+        except _UNREADABLE:
             raise
         except duckdb.Error as error:
             raise QueryRefused(f"the query failed: {guard.first_line(error)}") from error

@@ -85,13 +85,13 @@ class Refs:
             return
         for version in range(1, max(there, default=0) + 1):
             if version not in there:
-                yield self._file(name, version), "is gone, and later versions are there", COPY
+                yield self.file(name, version), "is gone, and later versions are there", COPY
                 continue
             try:
                 self._value(name, version)
             except DamagedRecord:
                 back = ", or delete it to go back to the value before" if version == max(there) else ""
-                yield self._file(name, version), "is damaged", COPY + back
+                yield self.file(name, version), "is damaged", COPY + back
 
     def append(self, name: str, value: object) -> int:
         """Move a name to ``value`` from whatever version it is at: its history is then a log. Returns the version."""

@@ -33,7 +33,7 @@ from storage.store import Lake
 from storage.upkeep import forget
 
 _ID = re.compile(rb"\b[0-9a-f]{64}\b")
-_MARGIN = 60
+MARGIN = 60
 """Seconds by which the times of a run's record and of files may differ."""
 
 
@@ -103,7 +103,7 @@ def census(lake: Lake, rule: Rule, hours: float) -> Census:
     with opened(lake) as (connection, graph):
         runs = _runs(connection, now)
         oldest = min([now - timedelta(hours=hours), *(run.started for run in runs if run.status == "running")])
-        before = oldest.timestamp() - _MARGIN
+        before = oldest.timestamp() - MARGIN
         nodes = np.zeros(0, "i4")
         if rule:
             roots = {*_used(connection, rule, rule.kept(runs, now), now), *_named(lake)}

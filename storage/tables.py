@@ -59,21 +59,19 @@ def index(
 ) -> None:
     """late_<table>, empty, and index_<table> over it, a snapshot's own files and delta_<table>.
 
-    Artifacts that are `masked` do not count in the latter, `gone` ones nowhere.
+    Artifacts that are `masked` do not count in the latter, those that are `gone` in neither.
     """
-    for name, ids in {"masked": masked, "gone": gone}.items():
+    for name, ids in {"masked": [*masked, *gone], "gone": gone}.items():
         connection.execute(f"CREATE OR REPLACE TABLE {name} AS SELECT unnest(?::VARCHAR[]) AS id", [list(ids)])
     for table, schema in SCHEMAS.items():
         connection.execute(f"CREATE OR REPLACE TABLE late_{table} ({declared(schema)})")
         parts = [f"FROM delta_{table}", f"FROM late_{table}"]
         if own.get(table):
             parts.append(_rows(table, own[table]))
-        if table == "artifacts" and masked:
-            parts[0] += " WHERE id NOT IN (SELECT id FROM masked)"
-        whole = f"FROM ({' UNION ALL '.join(parts)})"
-        if table == "artifacts" and gone:
-            whole += " WHERE id NOT IN (SELECT id FROM gone)"
-        connection.execute(f"CREATE OR REPLACE VIEW index_{table} AS {whole}")
+        if table == "artifacts" and (masked or gone):
+            parts[0] += " WHERE id NOT IN (FROM masked)"
+            parts[2:] = [f"{part} WHERE id NOT IN (FROM gone)" for part in parts[2:]]
+        connection.execute(f"CREATE OR REPLACE VIEW index_{table} AS FROM ({' UNION ALL '.join(parts)})")
 
 
 def insert(connection: duckdb.DuckDBPyConnection, table: str, rows: Iterable[Mapping[str, Any]]) -> None:

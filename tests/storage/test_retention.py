@@ -1,0 +1,323 @@
+"""What a kept run, a name, a release or a queue needs stays, and what was touched of late, beside writers."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from random import Random
+
+import pyarrow as pa
+import pytest
+from pyarrow import parquet
+
+from storage import retention
+from storage.catalog import Catalog
+from storage.identity import parent_pairs
+from storage.litter import litter, sweep
+from storage.manifest import manifest_name
+from storage.query import query
+from storage.refs import Refs
+from storage.retention import Census, Rule, Run, census, remove, take
+from storage.runs import Runs, Use
+from storage.store import ArtifactRef, Lake
+
+NOW = datetime(2026, 6, 1, tzinfo=UTC)
+OLD = 48
+"""Hours since everything was touched, unless something is touched anew."""
+LATEST = Rule(runs=1)
+
+
+def ran(name: str, days: float, status: str = "completed") -> Run:
+    return Run(f"{name} {days:g} {status}", name, status, NOW - timedelta(days=days))
+
+
+RUNS = [ran("a", 1, "failed"), ran("a", 2), ran("a", 3, "died"), ran("a", 4), ran("a", 9), ran("b", 30),
+        ran("b", 40, "running"), ran("b", 50)]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("rule", "kept"),
+    [
+        (Rule(), [0, 1, 2, 3, 4, 5, 6, 7]),
+        (Rule(runs=1), [0, 1, 5, 6]),
+        (Rule(runs=2), [0, 1, 2, 3, 5, 6, 7]),
+        (Rule(days=3.5), [0, 1, 2, 6]),
+        (Rule(runs=1, days=5), [0, 1, 2, 3, 5, 6]),
+    ],
+)
+def test_which_runs_count(rule: Rule, kept: Sequence[int]) -> None:
+    """The newest completed ones of each name, and what came after them; a run that goes on always."""
+    assert rule.kept(RUNS, NOW) == {RUNS[n].id for n in kept}
+    assert rule.kept(RUNS[::-1], NOW) == {RUNS[n].id for n in kept}
+
+
+@dataclass
+class Kept:
+    """A lake with a history: runs of two names, each reusing some of what there was."""
+
+    lake: Lake
+    table: Callable[..., pa.Table]
+    number: int = 0
+
+    def make(self, *parents: str, by: str | None = None) -> ArtifactRef:
+        self.number += 1
+        return self.lake.write(
+            "model", 1, {"n": self.number}, {"from": list(parents)}, self.table("model"), created_by=by
+        )
+
+    def run(self, name: str, reused: Sequence[str], made: int = 3) -> list[str]:
+        """A completed run: a chain of new artifacts that begins at those reused."""
+        runs = Runs(self.lake.files)
+        record = runs.start(name, {}, run_id=f"2026-{self.number:04d}")
+        chain: list[str] = []
+        for _ in range(made):
+            chain.append(self.make(*(chain[-1:] or reused), by=record.run_id).id)
+        uses = [*(Use(id_, "met", "reused") for id_ in reused), *(Use(id_, "made", "created") for id_ in chain)]
+        done = runs.finish(record, "completed", state=chain[-1], uses=uses)
+        Catalog(self.lake).record_many(runs=[done], uses=[(record.run_id, use) for use in uses],
+                                       artifacts=[self.lake.manifest(id_) for id_ in chain])  # fmt: skip
+        return chain
+
+    def age(self) -> None:
+        """All of it was last touched two days ago."""
+        past = time.time() - 3600 * OLD
+        for path in Path(self.lake.files.root).rglob("manifest.json"):
+            os.utime(path, (past, past))
+
+    @property
+    def there(self) -> set[str]:
+        return {made.id for made in self.lake.manifests()}
+
+    def behind(self, *ids: str) -> set[str]:
+        found, waiting = set[str](), list(ids)
+        while waiting:
+            id_ = waiting.pop()
+            if id_ not in found:
+                found.add(id_)
+                waiting += [parent for _, parent in parent_pairs(self.lake.manifest(id_).parents)]
+        return found
+
+    def whole(self) -> None:
+        """Everything that is there has all that it was made from, and its payload."""
+        there = self.there
+        for made in self.lake.manifests():
+            assert {parent for _, parent in parent_pairs(made.parents)} <= there
+            assert self.lake.fault(made.id) is None
+        told = query(self.lake, "SELECT id FROM artifacts").column("id").to_pylist()
+        assert sorted(told) == sorted(there)
+
+
+@pytest.fixture
+def kept(lake: Lake, table: Callable[..., pa.Table]) -> Kept:
+    return Kept(lake, table)
+
+
+def clear(lake: Lake, rule: Rule = LATEST, hours: float = 24) -> set[str]:
+    return set(remove(lake, census(lake, rule, hours)))
+
+
+def test_old_runs_go_and_what_newer_ones_reused_stays(kept: Kept) -> None:
+    first = kept.run("a", [])
+    second = kept.run("a", first[:2])
+    other = kept.run("b", first[:1])
+    kept.age()
+    found = census(kept.lake, LATEST, 24)
+    assert kept.there == {*first, *second, *other}, "a census takes nothing"
+    assert [(row["kind"], row["artifacts"], row["unneeded"]) for row in found.kinds] == [("model", 9, 1)]
+    assert found.kinds[0]["bytes"] > found.kinds[0]["unneeded_bytes"] > 0
+    assert remove(kept.lake, found) == [first[2]]
+    kept.whole()
+    assert clear(kept.lake) == set()
+    assert clear(kept.lake, Rule()) == set()
+
+
+def test_children_go_before_what_they_were_made_from(kept: Kept, monkeypatch: pytest.MonkeyPatch) -> None:
+    gone = kept.run("a", [], made=6)
+    kept.run("a", [])
+    kept.age()
+    order = []
+    monkeypatch.setattr(retention, "take", lambda lake, id_, before: order.append(id_) or take(lake, id_, before))
+    assert clear(kept.lake) == set(gone)
+    assert order == gone[::-1]
+
+
+def test_names_releases_and_queues_keep_what_they_speak_of(kept: Kept, monkeypatch: pytest.MonkeyPatch) -> None:
+    runs = [kept.run("a", []) for _ in range(6)]
+    refs, releases, queues = (Refs(kept.lake.files, folder) for folder in ("refs", "releases", "queues"))
+    refs.append("b", runs[0][-1])
+    refs.append("b", runs[1][-1])
+    for state in (runs[2][-1], runs[3][-1]):
+        releases.append("current", {"move": "settle", "state": state})
+    queues.append("current", {"requests": [{"made": runs[4][1]}]})
+    kept.age()
+    spoken = kept.behind(runs[1][-1], runs[2][-1], runs[3][-1], runs[4][1], runs[5][-1])
+    found = census(kept.lake, LATEST, 24)
+    with monkeypatch.context() as patch:
+        patch.setattr(retention, "_named", lambda _lake: set())
+        assert len(census(kept.lake, LATEST, 24).unneeded) > len(found.unneeded), "the control"
+    remove(kept.lake, found)
+    assert kept.there == spoken
+    kept.whole()
+
+
+def test_what_no_run_speaks_of_goes_by_its_age_alone(kept: Kept) -> None:
+    alone = kept.make().id
+    kept.run("a", [])
+    kept.age()
+    assert clear(kept.lake) == set()
+    assert clear(kept.lake, Rule(days=1)) == set()
+    time.sleep(0.01)
+    assert clear(kept.lake, Rule(runs=1, days=1e-7)) == {alone}
+
+
+def test_what_was_touched_of_late_stays_with_all_behind_it(kept: Kept) -> None:
+    old, new = kept.run("a", []), kept.run("a", [])
+    kept.age()
+    kept.lake.hold(old[1])
+    assert clear(kept.lake) == {old[2]}
+    assert kept.there == {*old[:2], *new}
+    kept.age()
+    assert clear(kept.lake) == set(old[:2])
+
+
+def test_a_run_that_goes_on_keeps_what_it_may_have_met(kept: Kept) -> None:
+    """It began three days ago and met something two days ago; when it has ended, that is nobody's."""
+    old, _ = kept.run("a", []), kept.run("a", [])
+    runs = Runs(kept.lake.files)
+    record = runs.start("long", {})
+    path = Path(kept.lake.files.path(f"runs/{record.run_id}/started.json"))
+    told = json.loads(path.read_text()) | {"started_at": (datetime.now(UTC) - timedelta(hours=72)).isoformat()}
+    path.write_text(json.dumps(told))
+    kept.age()
+    assert clear(kept.lake) == set()
+    runs.finish(record, "completed")
+    assert clear(kept.lake) == set(old)
+
+
+def test_a_writer_that_comes_in_between_keeps_what_it_met(kept: Kept, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Counted as needed by nobody, then met by a run: it stays with all behind it, and what is made of it is whole."""
+    old, _ = kept.run("a", [], made=4), kept.run("a", [])
+    kept.age()
+    found = census(kept.lake, LATEST, 24)
+    with monkeypatch.context() as patch:
+        patch.setattr(Lake, "mark", lambda _lake, _id: None)
+        assert kept.lake.hold(old[2]) is not None
+        assert set(doomed(kept.lake, found)) == set(old), "the control: nothing would say so"
+    assert kept.lake.hold(old[2]) is not None
+    assert remove(kept.lake, found) == [old[3]]
+    kept.run("b", [old[2]])
+    kept.whole()
+
+
+def test_a_child_that_is_written_in_between_keeps_its_parents(kept: Kept) -> None:
+    old, _ = kept.run("a", []), kept.run("a", [])
+    kept.age()
+    found = census(kept.lake, LATEST, 24)
+    kept.make(old[1])
+    assert remove(kept.lake, found) == [old[2]]
+    kept.whole()
+
+
+def doomed(lake: Lake, found: Census) -> Iterator[str]:
+    """What would be removed, looked at without removing it."""
+    for node in found.unneeded:
+        (id_,) = found.graph.names(pa.array([node]).to_numpy())
+        if Path(lake.files.path(manifest_name(id_))).stat().st_mtime < found.before:
+            yield id_
+
+
+@pytest.mark.parametrize("writes", [False, True])
+def test_the_moment_between_the_look_and_the_removal(
+    kept: Kept, monkeypatch: pytest.MonkeyPatch, *, writes: bool
+) -> None:
+    """Touched just before it was moved aside: it is put back, unless a writer has made it anew in its place."""
+    old, _ = kept.run("a", [], made=1), kept.run("a", [])
+    kept.age()
+    lake, rename = kept.lake, Path.rename
+
+    def late(path: Path, to: Path) -> Path:
+        if path.name == old[0]:
+            lake.mark(old[0])
+        moved = rename(path, to)
+        if path.name == old[0] and writes:
+            assert lake.hold(old[0]) is None
+            assert lake.write("model", 1, {"n": 1}, {"from": []}, kept.table("model")).id == old[0]
+        return moved
+
+    monkeypatch.setattr(Path, "rename", late)
+    assert clear(lake) == set()
+    assert not list(Path(lake.files.root).rglob(".tmp-*"))
+    kept.whole()
+
+
+def test_killed_after_any_step(kept: Kept, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was moved aside is litter, in time; everything else is as it was."""
+    old, _ = kept.run("a", []), kept.run("a", [])
+    kept.age()
+    found = census(kept.lake, LATEST, 24)
+    with monkeypatch.context() as patch:
+        patch.setattr(type(kept.lake.files), "remove_folder", lambda _files, _folder: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            remove(kept.lake, found)
+    assert kept.there & set(old) == set(old[:2])
+    kept.whole()
+    (aside,) = Path(kept.lake.files.root).glob("artifacts/*/.tmp-*")
+    pieces = list(litter(kept.lake, 0))
+    assert {piece.what for piece in pieces} == {"unfinished file"}
+    assert all(sweep(kept.lake, piece, 0) for piece in pieces)
+    assert not aside.exists()
+    assert clear(kept.lake) == set(old[:2])
+    kept.whole()
+
+
+def test_what_was_removed_can_be_made_again(kept: Kept) -> None:
+    old, _ = kept.run("a", [], made=1), kept.run("a", [])
+    before = made_at(kept.lake, old[0])
+    kept.age()
+    assert clear(kept.lake) == set(old)
+    assert old[0] not in [id_ for file in Catalog(kept.lake).files("artifacts") for id_ in _ids(file)]
+    time.sleep(0.01)
+    assert kept.lake.write("model", 1, {"n": 1}, {"from": []}, kept.table("model")).id == old[0]
+    assert made_at(kept.lake, old[0]) > before
+    kept.whole()
+
+
+def made_at(lake: Lake, id_: str) -> datetime:
+    rows = query(lake, "SELECT id, created_at FROM artifacts").to_pylist()
+    return next(row["created_at"] for row in rows if row["id"] == id_)
+
+
+def _ids(file: str) -> list[str]:
+    return list(parquet.read_table(file, columns=["id"]).column("id").to_pylist())
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_any_history(kept: Kept, seed: int) -> None:
+    """Held against sets: what stays is what is behind the kept runs, and nothing else."""
+    draw = Random(seed)  # noqa: S311 - draws of a test
+    runs: list[tuple[str, list[str], list[str]]] = []
+    for _ in range(8):
+        there = [id_ for _, _, made in runs for id_ in made]
+        reused = draw.sample(there, min(len(there), draw.randrange(3)))
+        name = draw.choice("abc")
+        runs.append((name, reused, kept.run(name, reused, made=draw.randrange(1, 4))))
+    kept.age()
+    rule = Rule(runs=draw.randrange(1, 3))
+    counted: dict[str, int] = {}
+    needed = set[str]()
+    for name, reused, made in reversed(runs):
+        counted[name] = counted.get(name, 0) + 1
+        if counted[name] <= (rule.runs or 0):
+            needed |= kept.behind(*reused, *made)
+    before = kept.there
+    assert clear(kept.lake, rule) == before - needed
+    assert kept.there == needed
+    kept.whole()
+    shutil.rmtree(kept.lake.files.path("catalog"))
+    kept.whole()
