@@ -78,7 +78,7 @@ def bench(
         print_line(f"  {name} …")
         rows.append(measure(name, size, threads))
         if out is not None:  # after every stage: what comes next may take an hour
-            about = {"command": " ".join(sys.argv), "at": datetime.now(UTC).isoformat(timespec="seconds"), **_machine()}
+            about = {"command": " ".join(sys.argv), "at": datetime.now(UTC).isoformat(timespec="seconds"), **machine()}
             out.write_text(json.dumps(about | {"rows": [asdict(row) for row in rows]}, indent=1) + "\n")
     print_table([_shown(row) for row in rows])
     sys.exit(any(row.missed for row in rows))
@@ -138,7 +138,7 @@ def _shown(row: Row) -> dict[str, object]:
     }
 
 
-def _machine() -> dict[str, str]:
+def machine() -> dict[str, str]:
     return {
         "machine": platform.processor() or platform.machine(),
         "system": platform.platform(),

@@ -1,4 +1,4 @@
-"""A lake of the size of years, without payloads: manifests, run records, and an index that was never merged.
+"""A lake of the size of years, with few payloads: manifests, run records, and an index that was never merged.
 
 A project of `CHAIN` runs has one text, one model and one null space; each run adds a link to the project's list of
 states. A link rests on all before it, so the newest state of a project has thousands of artifacts behind it.
@@ -23,6 +23,7 @@ from deltalake import DeltaTable
 from pyarrow import parquet
 
 from storage.catalog import SCHEMAS, Catalog, artifact_row
+from storage.kinds import kind
 from storage.manifest import Manifest, manifest_name
 from storage.runs import RunRecord, Use
 from storage.store import Lake
@@ -53,6 +54,8 @@ GROUND: dict[str, tuple[str, ...]] = {
 ENVIRONMENT = {"python": "3.11.7", "torch": "2.13.0", "threads": 2, "device": "cpu", "machine": "x86_64"}
 BEGAN = datetime(2020, 1, 1, tzinfo=UTC)
 AT_ONCE = 5000
+TEXTS = 50
+"""Documents of a project."""
 
 Run = tuple[RunRecord, list[Manifest]]
 
@@ -67,13 +70,13 @@ def runs() -> Iterator[Run]:
         began = BEGAN + timedelta(minutes=n)
         run = f"{began:%Y%m%dT%H%M%S}-{n:06x}"
         made = []
-        for kind, roles in parts.items():
+        for name, roles in parts.items():
             id_ = sha256(f"{next(numbers)}".encode()).hexdigest()
             inputs = {role: there.get(role, there.get("model", "")) for role in roles}  # the model is the first state
-            spec = {"stage": kind, "label": f"{kind} {n}"}
-            made.append(Manifest(id_, kind, 1, spec, inputs, id_[::-1], 10, 1000, id_, began.isoformat(), run, 0.5,
+            spec = {"stage": name, "label": f"{name} {n}"}
+            made.append(Manifest(id_, name, 1, spec, inputs, id_[::-1], 10, 1000, id_, began.isoformat(), run, 0.5,
                                  ENVIRONMENT))  # fmt: skip
-            there[kind] = id_
+            there[name] = id_
         yield _record(run, f"project-{n // CHAIN}", began, there["state"], made), made
 
 
@@ -96,12 +99,26 @@ def write(lake: Lake, number: int, commits: int) -> Manifest:
             _put_run(lake, record)
         for manifest in newest:
             _put(lake, manifest_name(manifest.id), vars(manifest))
+            put_texts(lake, manifest)
         number -= len(some)
         together = newest if number else newest[:-commits]
         uses = [(record.run_id, use) for record, _ in some for use in record.uses]
         Catalog(lake).record_many(artifacts=together, uses=uses, runs=[record for record, _ in some])
     commit_each(lake, newest[-commits:])
     return next(manifest for manifest in reversed(newest) if manifest.kind == "state")
+
+
+def put_texts(lake: Lake, made: Manifest) -> None:
+    """The payload of documents or tokens: these alone are read when a document is looked for by its name."""
+    project = made.spec["label"].rpartition(" ")[2]
+    names = [f"text {n} of {project}" for n in range(TEXTS)]
+    if made.kind == "documents":
+        columns: dict[str, Any] = {"document": names, "title": names, "split": ["moments"] * TEXTS, "text": names}
+    elif made.kind == "tokens":
+        columns = {"document": names, "ids": [[1, 2, 3]] * TEXTS}
+    else:
+        return
+    lake.files.write_parquet(made.payload, pa.table(columns, schema=kind(made.kind).schema))
 
 
 def commit_each(lake: Lake, manifests: Sequence[Manifest]) -> None:
