@@ -17,6 +17,7 @@ from urllib.parse import unquote
 
 import pyarrow as pa
 
+from storage.delta_log import append, latest
 from storage.errors import LakeNotWritable
 from storage.faults import check_manifest
 from storage.identity import parent_pairs
@@ -167,50 +168,57 @@ class Catalog:
             self._write(table, rows, "append")
 
     def _write(self, table: str, rows: Sequence[Mapping[str, Any]], mode: Mode) -> None:
+        from deltalake.exceptions import DeltaError
+
+        data, files = pa.Table.from_pylist(list(rows), schema=SCHEMAS[table]), self.lake.files
+        try:
+            version = latest(files, f"catalog/{table}")
+            if version is None:
+                self._create(table)
+            if mode == "overwrite":
+                self._replace(table, data)
+            elif append(files, f"catalog/{table}", data, version or 0) % _MERGE_EVERY == 0:
+                self._merge(table)
+        except (DeltaError, OSError) as error:
+            raise LakeNotWritable(
+                f"cannot write the index {self._path(table)}: {str(error).partition(chr(10))[0]}; artifacts and run "
+                f"records are whole: make room or the folder writable, or delete this folder if it is damaged; "
+                f"queries add what the index lacks"
+            ) from error
+
+    def _merge(self, table: str) -> None:
+        """Merge the files of the last commits, and let readers of the log begin here."""
         from deltalake import DeltaTable
         from deltalake.exceptions import DeltaError
 
-        path, data = self._path(table), pa.Table.from_pylist(list(rows), schema=SCHEMAS[table])
-        try:
-            if not DeltaTable.is_deltatable(path):
-                self._create(table)
-            opened = self._commit(table, data, mode)
-            if opened.version() % _MERGE_EVERY == 0:
-                with contextlib.suppress(DeltaError):  # another process has merged the files, or one is lost
-                    opened.optimize.compact(target_size=MERGED)
-        except (DeltaError, OSError) as error:
-            raise LakeNotWritable(
-                f"cannot write the index {path}: {str(error).partition(chr(10))[0]}; artifacts and run records are "
-                f"whole: make room or the folder writable, or delete this folder if it is damaged; queries add what "
-                f"the index lacks"
-            ) from error
+        with contextlib.suppress(DeltaError):  # another process has merged the files, or one is lost
+            opened = DeltaTable(self._path(table))
+            opened.optimize.compact(target_size=MERGED)
+            opened.create_checkpoint()
+            opened.cleanup_metadata()
 
-    def _commit(self, table: str, data: pa.Table, mode: Mode) -> "DeltaTable":
-        """Write rows as one version; again where somebody has taken rows out meanwhile, a conflict to Delta."""
+    def _replace(self, table: str, data: pa.Table) -> None:
+        """Write a whole table as one version; again where others have taken rows out meanwhile, a conflict to Delta."""
         from deltalake import CommitProperties, write_deltalake
         from deltalake.exceptions import CommitFailedError
 
+        retried = CommitProperties(max_commit_retries=100)
         for left in reversed(range(_TRIES)):
-            opened = self._opened(table, mode)
             try:
-                write_deltalake(opened, data, mode=mode, commit_properties=CommitProperties(max_commit_retries=100))
+                write_deltalake(self._opened(table), data, mode="overwrite", commit_properties=retried)
             except CommitFailedError:
                 if not left:
                     raise
             else:
-                break
-        return opened
+                return
 
-    def _opened(self, table: str, mode: Mode) -> "DeltaTable":
-        """The table; one whose log is damaged is created anew where all of it is about to be replaced."""
+    def _opened(self, table: str) -> "DeltaTable":
+        """The table; created anew where its log is damaged."""
         from deltalake import DeltaTable
         from deltalake.exceptions import DeltaError
 
-        try:
+        with contextlib.suppress(DeltaError):
             return DeltaTable(self._path(table))
-        except DeltaError:
-            if mode == "append":
-                raise
         self.lake.files.remove_folder(f"catalog/{table}")
         self._create(table)
         return DeltaTable(self._path(table))
