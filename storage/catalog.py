@@ -22,6 +22,7 @@ from storage.errors import LakeNotWritable
 from storage.faults import check_manifest
 from storage.identity import parent_pairs
 from storage.runs import How, RunRecord, Runs, Use
+from storage.snapshot import drop
 from storage.store import Lake, Manifest
 
 if TYPE_CHECKING:
@@ -127,6 +128,7 @@ class Catalog:
     def rebuild(self) -> None:
         """Write the index anew from manifests and run records, over one that may be broken. Raises LakeNotWritable.
 
+        What readers have kept of the old one counts no longer.
         The uses of a run that did not record its own end are kept from the old index: only it knows the reused ones.
         A damaged record or manifest is left out; `storage.faults` tells of it.
         """
@@ -138,6 +140,7 @@ class Catalog:
         self._write("artifacts", [artifact_row(manifest) for manifest in manifests], "overwrite")
         self._write("uses", uses, "overwrite")
         self._write("runs", [run_row(record) for record in records], "overwrite")
+        drop(self.lake.files)
 
     def _uses(self) -> list[dict[str, Any]]:
         """All that was ever written of uses, also where the log is damaged: the files lie there all the same."""

@@ -108,6 +108,12 @@ class Graph:
         text = raw[np.where(nodes < base, nodes, 0)].tobytes().hex()
         return [self.extra[n - base] if n >= base else text[64 * i : 64 * i + 64] for i, n in enumerate(nodes.tolist())]
 
+    def of_kind(self, kind: str) -> list[str]:
+        """The ids of the artifacts of a kind."""
+        return (
+            self.names(np.flatnonzero(self.kind == self.kinds.index(kind)).astype("i4")) if kind in self.kinds else []
+        )
+
     def there(self, begin: str) -> Ids:
         """The ids of the artifacts that are there and begin with two digits."""
         first = int(begin, 16)

@@ -133,8 +133,9 @@ class _Reader:
         graph = graph.with_later(list(map(_later, ripe)))
         if not gone and max(len(ripe), len(seen.listed), len(records)) > FOLD:
             waiting += [manifest.id for manifest in green]
+            unchanged = {name: checksum for name, checksum in head.parts.items() if not name.startswith("tail-")}
             later = replace(head, waiting=waiting, times=seen.times, kinds=graph.kinds, roles=graph.roles,
-                            tail=head.tail + len(ripe))  # fmt: skip
+                            tail=head.tail + len(ripe), parts=unchanged)  # fmt: skip
             self._keep("tail", tails, later, lambda folder: kept.link(files, folder))
         return self._with_green(graph, green)
 

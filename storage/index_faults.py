@@ -16,6 +16,7 @@ from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError
 from pyarrow import parquet
 
+from storage import snapshot
 from storage.catalog import SCHEMAS, Catalog, artifact_row
 from storage.faults import Fault, check_manifest
 from storage.guard import first_line
@@ -53,6 +54,8 @@ def index_faults(lake: Lake) -> Iterator[Fault]:
             yield from compared[table](lake, catalog.files(table)).told(table)
         except duckdb.Error as error:
             yield _broken(f"catalog/{table}", table, f"cannot be read: {first_line(error)[:200]}")
+    for name in snapshot.broken(lake.files):
+        yield Fault(name, "snapshot of the index", "does not hold what was written", "index")
 
 
 def damage(lake: Lake, table: str) -> Iterator[Fault]:

@@ -4,9 +4,9 @@ The index is read as storage/index.py says, and payload views read the lake's Pa
 says is written. The views' text stands in storage/sql/.
 """
 
+import contextlib
 import re
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files as package_files
 from itertools import takewhile
@@ -18,7 +18,7 @@ import pyarrow as pa
 
 from storage import guard, tables
 from storage.catalog import SCHEMAS
-from storage.errors import QueryRefused
+from storage.errors import DamagedPayload, QueryRefused
 from storage.graph import Graph, Walk
 from storage.index import ancestry, load
 from storage.kinds import kind as kind_named
@@ -38,6 +38,8 @@ _PAYLOADS = (
     "requests", "state", "target_values", "evaluation", "perplexity", "spectrum",
     "generations", "text_scores", "drift", "drift_points", "ability", "ability_cases", "documents", "tokens",
 )  # fmt: skip
+_FEW = 1000
+"""So many manifests are read sooner than a column of a large index."""
 _UNREADABLE = (duckdb.IOException, duckdb.InvalidInputException)
 """What DuckDB raises of a file that is gone or no Parquet."""
 _SHOWN = {"spectrum": ("layer", "i", "eigenvalue")}
@@ -171,12 +173,33 @@ def impact(lake: Lake, ids: Sequence[str]) -> Impact:
     return Impact([(id_, kind, seconds) for _, kind, id_, seconds in artifacts], [row[0] for row in used])
 
 
-def holders(lake: Lake, kind: str, column: str, begin: str) -> list[tuple[str, str]]:
-    """(artifact, value) of the artifacts of a kind that have a value in a column which begins with a text."""
-    with connect(lake, [kind]) as connection:
+def holders(lake: Lake, columns: Mapping[str, str], begin: str) -> dict[str, list[tuple[str, str]]]:
+    """Of each kind, (artifact, value) of the artifacts that have a value in its column which begins with a text.
+
+    Cost: a reading of all payloads of these kinds; the index is not searched for them where they are few.
+    """
+    with _open() as connection:
+        graph = ancestry(connection, lake)
+        ids = {kind: graph.of_kind(kind) for kind in columns}
+        if sum(map(len, ids.values())) <= _FEW:
+            with contextlib.suppress(DamagedPayload):  # of a damaged manifest the index tells
+                for kind, some in ids.items():
+                    made = filter(None, map(lake.known, some))
+                    payloads = [one.payload for one in made if lake.files.exists(one.payload)]
+                    _payload_view(connection, kind, [lake.files.path(name) for name in payloads])
+                return _holding(connection, columns, begin)
+    with connect(lake, columns) as connection:
+        return _holding(connection, columns, begin)
+
+
+def _holding(
+    connection: duckdb.DuckDBPyConnection, columns: Mapping[str, str], begin: str
+) -> dict[str, list[tuple[str, str]]]:
+    found = {}
+    for kind, column in columns.items():
         source = f"SELECT DISTINCT artifact, {column} FROM payload_{kind}"  # noqa: S608 - names of our own
-        rows = connection.execute(f"{source} WHERE starts_with({column}, ?) ORDER BY ALL", [begin]).fetchall()
-    return [(row[0], row[1]) for row in rows]
+        found[kind] = connection.execute(f"{source} WHERE starts_with({column}, ?) ORDER BY ALL", [begin]).fetchall()
+    return found
 
 
 def _open() -> duckdb.DuckDBPyConnection:
@@ -184,7 +207,7 @@ def _open() -> duckdb.DuckDBPyConnection:
     return duckdb.connect(config={"python_enable_replacements": "false", "temp_directory": ""})
 
 
-@contextmanager
+@contextlib.contextmanager
 def opened(lake: Lake, *, whole: bool = False) -> Iterator[tuple[duckdb.DuckDBPyConnection, Graph]]:
     """A connection with all views, those over payloads empty, that is not locked; who was made from whom."""
     with _open() as connection:

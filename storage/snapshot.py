@@ -1,6 +1,6 @@
 """What a large lake's index came to when it was last read, kept so that the next reader starts from there.
 
-    <lake>/catalog/snapshot/<time>-<random>/
+    <lake>/catalog/snapshot/<time>-<checksum of its head>/
         head.json           which files hold rows, which of their rows do not count, when the lake's folders had changed
         *.npy               who was made from whom: storage/graph.py
         rest-<table>.parquet    rows that no Delta table had then, among the graph's
@@ -8,18 +8,21 @@
     <lake>/catalog/snapshot/after    a time: what began before it does not count any more
 
 A snapshot is a copy: it may be deleted at any time, and whoever finds none reads the index and the lake's folders.
-It appears by one rename and is never changed; the latest one counts.
+It appears by one rename and is never changed; the latest one counts. Its parts' checksums stand in the head: readers,
+who map the arrays, do not look at them, `editflow verify` does.
 """
 
 from __future__ import annotations
 
 import contextlib
 import json
+import mmap
 import os
 import secrets
 import shutil
 import time
-from collections.abc import Callable, Iterable, Mapping
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
@@ -42,7 +45,7 @@ class Head:
 
     ``began`` is when the index itself was last read, before anything else was, in nanoseconds since 1970; ``waiting``
     are folders without a manifest, ``times`` those of storage/folders.py, ``tail`` counts what the graph lacks, and
-    ``parts`` are the files beside this one.
+    ``parts`` are the files beside this one with their checksums.
     """
 
     format: int
@@ -54,7 +57,7 @@ class Head:
     kinds: list[str | None]
     roles: list[str]
     tail: int
-    parts: list[str] = field(default_factory=list)
+    parts: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -82,31 +85,64 @@ class Snapshot:
 
 def newest(files: Files) -> Snapshot | None:
     """The latest one of which everything is there; None where there is none."""
-    names = [name for name in files.list(FOLDER) if name != _BARRIER]
-    after = _barrier(files) if names else 0
-    for name in reversed(names):
-        with contextlib.suppress(OSError, ValueError):
-            head = read_record(Head, files.read(f"{FOLDER}/{name}/head.json"))
-            needed = [f"{FOLDER}/{name}/{part}" for part in head.parts]
-            needed += [file for held in head.files.values() for file in held]
-            if head.format == FORMAT and head.began > after and all(map(files.exists, needed)):
-                return Snapshot(f"{FOLDER}/{name}", head)
+    for folder, head in _counting(files):
+        if head and head.format == FORMAT and all(map(files.exists, _needed(folder, head))):
+            return Snapshot(folder, head)
     return None
 
 
+def broken(files: Files) -> Iterator[str]:
+    """The files of snapshots that count and do not hold what was written. Cost: a reading of all of them."""
+    for folder, head in _counting(files):
+        if head is None:
+            yield f"{folder}/head.json"
+        for part, checksum in head.parts.items() if head else ():
+            name = f"{folder}/{part}"
+            if not files.exists(name) or zlib.crc32(files.buffer(name)) != checksum:
+                yield name
+
+
+def _counting(files: Files) -> Iterator[tuple[str, Head | None]]:
+    """Folder and head, None where it is damaged, of those that nobody has dropped; the latest first."""
+    names = [name for name in files.list(FOLDER) if name[:20].isdigit()]
+    after = _barrier(files) if names else 0
+    for name in reversed(names):
+        head = _head(files, name)
+        if (head.began if head else int(name.partition("-")[0])) > after:
+            yield f"{FOLDER}/{name}", head
+
+
+def _head(files: Files, name: str) -> Head | None:
+    with contextlib.suppress(OSError, ValueError):
+        text = files.read(f"{FOLDER}/{name}/head.json")
+        if name.endswith(f"-{zlib.crc32(text):08x}"):
+            return read_record(Head, text)
+    return None
+
+
+def _needed(folder: str, head: Head) -> Iterator[str]:
+    yield from (f"{folder}/{part}" for part in head.parts)
+    for held in head.files.values():
+        yield from held
+
+
 def keep(files: Files, fill: Callable[[Path], Head]) -> None:
-    """Write a snapshot, if the lake can be written to: ``fill`` puts everything but the head into a folder."""
+    """Write a snapshot, if the lake can be written to: ``fill`` puts everything but the head into a folder.
+
+    Checksums that its head has already are those of files that another snapshot has, too.
+    """
     place = Path(files.path(FOLDER))
     draft = place / f".tmp-{secrets.token_hex(8)}"
     with contextlib.suppress(OSError):
         draft.mkdir(parents=True)
         try:
             head = fill(draft)
-            head = replace(head, parts=sorted(path.name for path in draft.iterdir()))
-            (draft / "head.json").write_text(json.dumps(asdict(head)), encoding="utf-8")
+            parts = {path.name: head.parts.get(path.name) or _checksum(path) for path in sorted(draft.iterdir())}
+            text = json.dumps(asdict(replace(head, parts=parts))).encode()
+            (draft / "head.json").write_bytes(text)
             for path in draft.iterdir():
                 _sync(path)
-            draft.rename(place / f"{time.time_ns():020d}-{secrets.token_hex(4)}")
+            draft.rename(place / f"{time.time_ns():020d}-{zlib.crc32(text):08x}")
         finally:
             shutil.rmtree(draft, ignore_errors=True)
         _clear(place)
@@ -122,6 +158,11 @@ def _barrier(files: Files) -> int:
         return int(files.read(f"{FOLDER}/{_BARRIER}"))
     except FileNotFoundError:
         return 0
+
+
+def _checksum(path: Path) -> int:
+    with path.open("rb") as written, mmap.mmap(written.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        return zlib.crc32(content)
 
 
 def _sync(path: Path) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -82,20 +82,22 @@ def dependants(lake: Lake, source: Source) -> Dependants:
 
 
 def _requests(lake: Lake, name: str) -> list[Source]:
-    return [Source("request", fact, at, facts=[fact]) for fact, at in _held(lake, "requests", "request", name).items()]
+    held = _held(lake, {"requests": "request"}, name)["requests"]
+    return [Source("request", fact, at, facts=[fact]) for fact, at in held.items()]
 
 
 def _documents(lake: Lake, name: str) -> list[Source]:
     """What was sampled and never cut into tokens has no holders: nothing was made from it."""
-    sampled = _held(lake, "documents", "document", name)
-    used = _held(lake, "tokens", "document", name)
-    return [Source("document", one, used.get(one, []), documents=[one]) for one in sampled]
+    held = _held(lake, {"documents": "document", "tokens": "document"}, name)
+    return [Source("document", one, held["tokens"].get(one, []), documents=[one]) for one in held["documents"]]
 
 
-def _held(lake: Lake, kind: str, column: str, name: str) -> dict[str, list[str]]:
-    found: dict[str, list[str]] = {}
-    for artifact, value in holders(lake, kind, column, name) if name else []:
-        found.setdefault(value, []).append(artifact)
+def _held(lake: Lake, columns: Mapping[str, str], name: str) -> dict[str, dict[str, list[str]]]:
+    """Of each kind, {a value that begins so: the artifacts that have it}."""
+    found: dict[str, dict[str, list[str]]] = {kind: {} for kind in columns}
+    for kind, rows in (holders(lake, columns, name) if name else {}).items():
+        for artifact, value in rows:
+            found[kind].setdefault(value, []).append(artifact)
     return found
 
 

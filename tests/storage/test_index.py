@@ -14,6 +14,7 @@ import pytest
 from storage import folders, index, snapshot
 from storage.catalog import Catalog
 from storage.identity import parent_pairs
+from storage.index_faults import index_faults
 from storage.manifest import manifest_name
 from storage.query import connect, impact, lineage, query
 from storage.runs import RunRecord, Runs, Use
@@ -223,6 +224,35 @@ def test_a_damaged_snapshot_counts_as_none(lake: Lake, edited: dict[str, str], p
     if damage != "lost":
         path.write_bytes(whole[: len(whole) // 2] if damage == "cut" else b"junk" * 8)
     assert (told(lake), lineage(lake, edited["state2"])) == before
+
+
+@pytest.mark.parametrize("part", ["head.json", "ids.npy", "parent.npy", "by_parent.npy", "rest-artifacts.parquet"])
+def test_no_bit_of_a_snapshot_goes_astray_unseen(lake: Lake, edited: dict[str, str], part: str) -> None:
+    """A reader looks at the head's checksum alone; the audit at all of them, and an index written anew has none."""
+    before = told(lake)
+    assert list(index_faults(lake)) == []
+    path = Path(lake.files.path(f"{snapshot.FOLDER}/{kept(lake)[-1]}/{part}"))
+    whole = bytearray(path.read_bytes())
+    whole[len(whole) // 2] ^= 4
+    path.write_bytes(whole)
+    (fault,) = index_faults(lake)
+    assert (lake.files.path(fault.file), fault.mend) == (str(path), "index")
+    Catalog(lake).rebuild()
+    assert snapshot.newest(lake.files) is None
+    assert list(index_faults(lake)) == []
+    assert told(lake) == before
+
+
+def test_checksums_go_on_to_what_is_kept_later(
+    lake: Lake, edited: dict[str, str], table: Callable[..., pa.Table]
+) -> None:
+    history = History(lake, table, Random(0))  # noqa: S311
+    for _ in range(3):
+        history.make()
+        told(lake)
+    assert len(kept(lake)) > 1
+    assert list(snapshot.broken(lake.files)) == []
+    assert edited
 
 
 def test_what_was_begun_before_a_removal_does_not_count(lake: Lake, edited: dict[str, str]) -> None:
