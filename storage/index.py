@@ -86,7 +86,7 @@ class _Reader:
                      for table, held in sizes.items()}  # fmt: skip
             try:
                 graph, repeated = indexed(self.connection)
-            except duckdb.Error:
+            except (duckdb.Error, ValueError):
                 files["artifacts"] = self._delta("artifacts", [], large)
                 graph, repeated = indexed(self.connection)
             seen = listing.result()
