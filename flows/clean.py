@@ -48,7 +48,10 @@ def clean(
     """
     place = Lake.open(lake_folder(lake), create=False)
     found = cleared(place, hours, Rule(keep_runs, keep_days), delete=delete)
-    rows = [*map(dict, found.litter), *map(dict, found.kinds)]
+    rows = [*map(dict, found.litter)]
+    if unneeded := sum(row["unneeded"] for row in found.kinds):
+        size = sum(row["unneeded_bytes"] for row in found.kinds)
+        rows.append({"what": "artifact", "files": found.removed if delete else unneeded, "bytes": size})
     table(rows, "litter", f"{'removed from' if delete else 'to be removed from'} {place.uri}")
     return rows
 

@@ -16,6 +16,7 @@ from storage.errors import DamagedPayload, DamagedRecord, StorageError, UnknownA
 from storage.identity import is_id, parent_pairs, recipe_id
 from storage.manifest import Manifest, manifest_name
 from storage.refs import Refs
+from storage.removed import removed
 from storage.runs import Runs
 from storage.store import Lake
 
@@ -124,8 +125,8 @@ class Audit:
             advance(1)
 
     def of_runs(self, ids: Iterable[str], advance: Callable[[int], None]) -> Iterator[Fault]:
-        """Faults of run records, and of what the runs have used."""
-        known = Runs(self.lake.files)
+        """Faults of run records, and of what the runs have used; what was removed on purpose is none."""
+        known, gone = Runs(self.lake.files), removed(self.lake.files)
         for run in ids:
             advance(1)
             self.runs += 1
@@ -135,6 +136,8 @@ class Audit:
                 yield from self._record(run, error)
                 continue
             for use in record.uses:
+                if use.artifact in gone:
+                    continue
                 yield from self.lost(use.artifact, f"run {run} used it as {use.stage}")
 
     def of_names(self) -> Iterator[Fault]:

@@ -9,6 +9,7 @@ and put back where it was touched after all; children go before their parents, s
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -28,6 +29,7 @@ from storage.graph import Graph, Numbers
 from storage.manifest import manifest_name
 from storage.query import opened
 from storage.refs import Refs
+from storage.removed import announce, settle
 from storage.snapshot import drop
 from storage.store import Lake
 from storage.upkeep import forget
@@ -115,7 +117,10 @@ def census(lake: Lake, rule: Rule, hours: float) -> Census:
 def remove(lake: Lake, found: Census) -> list[str]:
     """Remove what nobody needs, and its rows in the index; the ids that are gone. Killed at any moment, it leaves a
     sound lake: what was moved aside and not removed is litter."""
+    if not found.unneeded:
+        return []
     graph, kept, gone = found.graph, set[int](), list[str]()
+    said = announce(lake.files, graph.names(np.array(found.unneeded, "i4")))
     for node in found.unneeded:
         (id_,) = graph.names(np.array([node], "i4"))
         if node in kept:
@@ -124,6 +129,7 @@ def remove(lake: Lake, found: Census) -> list[str]:
             gone.append(id_)
         else:  # somebody has just taken it into use, and needs what it was made from
             kept |= set(graph.walk(np.array([node], "i4"), up=True).far.tolist())
+    settle(lake.files, said, gone)
     if gone:
         forget(Catalog(lake), gone)
         drop(lake.files)
@@ -142,11 +148,19 @@ def take(lake: Lake, id_: str, before: float) -> bool:
     except FileNotFoundError:
         return False
     if touched:
-        with contextlib.suppress(OSError):  # where it stood, a writer has begun to make it again
+        with contextlib.suppress(OSError):
             aside.rename(folder)
             return False
+        _filled(folder, aside)  # where it stood, a writer has begun to make it again
     lake.files.remove_folder(f"{manifest_name(id_).rpartition('/')[0].rpartition('/')[0]}/{aside.name}")
     return not touched
+
+
+def _filled(folder: Path, aside: Path) -> None:
+    """Put into a folder what it lacks of the one moved aside, the manifest last."""
+    for path in sorted(aside.iterdir(), key=lambda path: path.name == "manifest.json"):
+        with contextlib.suppress(FileExistsError):
+            os.link(path, folder / path.name)
 
 
 def _runs(connection: duckdb.DuckDBPyConnection, now: datetime) -> list[Run]:

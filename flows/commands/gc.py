@@ -13,16 +13,22 @@ from flows.commands.read import JsonFlag, LakeFlag, open_lake
 from flows.hints import print_next, typed
 from flows.output import print_json, print_line, print_table
 
+CENTURY = 36_525
+"""Days: no lake is older, and dates have a beginning."""
 Runs = Annotated[
     int | None, Parameter(help="Of each name, keep what its newest completed runs need.", validator=Number(gte=1))
 ]
-Days = Annotated[float | None, Parameter(help="Keep what runs of so many days need.", validator=Number(gt=0))]
+Days = Annotated[
+    float | None, Parameter(help="Keep what runs of so many days need.", validator=Number(gt=0, lte=CENTURY))
+]
 
 
 def gc(
     *,
     delete: Annotated[bool, Parameter(negative=(), help="Do it; without this it is only said.")] = False,
-    hours: Annotated[float, Parameter(help="Only what was not touched for so long.", validator=Number(gte=1))] = 24,
+    hours: Annotated[
+        float, Parameter(help="Only what was not touched for so long.", validator=Number(gte=1, lte=24 * CENTURY))
+    ] = 24,
     keep_runs: Runs = None,
     keep_days: Days = None,
     lake: LakeFlag = None,

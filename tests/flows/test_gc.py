@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import shutil
 import time
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pytest
@@ -13,7 +15,11 @@ from prefect_pages import table
 from tiny_world import World, editflow
 
 from flows.clean import clean
+from storage.catalog import Catalog
 from storage.litter import litter, sweep
+from storage.query import lineage
+from storage.refs import Refs
+from storage.runs import Runs
 from storage.store import Lake
 
 OLD = time.time() - 48 * 3600
@@ -71,6 +77,12 @@ def test_the_flow_does_the_same_and_says_so_on_its_page(lake: Path, server: str)
     assert clean(str(lake)) == []
 
 
+def test_the_flow_says_how_many_artifacts_it_removed(outgrown: Path, server: str) -> None:
+    (row,) = [row for row in clean(str(outgrown), keep_runs=1, delete=False) if row["what"] == "artifact"]
+    assert row in clean(str(outgrown), keep_runs=1)
+    assert clean(str(outgrown), keep_runs=1) == []
+
+
 def test_what_was_touched_of_late_stays(lake: Path) -> None:
     """The control of age: a writer may be at work on it."""
     for path in _pieces(lake)[:2]:
@@ -97,11 +109,97 @@ def test_a_writer_that_comes_in_between_keeps_its_file(lake: Path) -> None:
     assert isinstance(table, pa.Table)
 
 
+@pytest.fixture
+def outgrown(world: World, tmp_path: Path) -> Path:
+    """Two runs of one name, two days old: the second needs a part of what the first one made."""
+    folder = tmp_path / "lake"
+    for count in (2, 3):
+        tiny_world.record_directly(world.spec, folder, f"requests.count={count}")
+    Catalog(Lake.open(folder)).rebuild()
+    for path in folder.rglob("manifest.json"):
+        os.utime(path, (OLD, OLD))
+    return folder
+
+
+def asked(lake: Path, *words: object) -> dict[str, Any]:
+    return dict(editflow("gc", *words, "--lake", lake, "--json").json)
+
+
+def unneeded(said: dict[str, Any]) -> int:
+    return sum(row["unneeded"] for row in said["kinds"])
+
+
+def test_sizes_by_kind(outgrown: Path) -> None:
+    made = list(Lake.open(outgrown).manifests())
+    told = {row["kind"]: (row["artifacts"], row["bytes"]) for row in asked(outgrown)["kinds"]}
+    assert told == {
+        kind: (sum(m.kind == kind for m in made), sum(m.bytes for m in made if m.kind == kind))
+        for kind in {m.kind for m in made}
+    }
+    shown = editflow("gc", "--lake", outgrown).out
+    assert "artifacts by kind" in shown
+    assert "not needed" not in shown, "without a rule everything is needed"
+
+
+def test_what_only_an_older_run_needed_goes_when_it_is_said(outgrown: Path) -> None:
+    before, runs = tiny_world.digests(outgrown), list(Runs(Lake.open(outgrown).files).newest())
+    assert unneeded(asked(outgrown, "--delete")) == 0, "without a rule no artifact goes"
+    said = asked(outgrown, "--keep-runs", 1)
+    assert unneeded(said) > 0
+    assert (said["deleted"], said["removed"]) == (False, 0)
+    assert tiny_world.digests(outgrown) == before, "it is only said"
+    assert "gc --delete --keep-runs 1" in editflow("gc", "--keep-runs", 1, "--lake", outgrown).err
+    done = asked(outgrown, "--keep-runs", 1, "--delete")
+    assert done["removed"] == unneeded(said)
+    after = tiny_world.digests(outgrown)
+    assert len(after) == len(before) - done["removed"]
+    assert {use.artifact for use in runs[0].uses} <= after.keys()
+    assert not {use.artifact for use in runs[1].uses} <= after.keys()
+    assert [run.run_id for run in Runs(Lake.open(outgrown).files).newest()] == [run.run_id for run in runs]
+    assert unneeded(asked(outgrown, "--keep-runs", 1)) == 0
+    assert editflow("verify", "--lake", outgrown).code == 0, "what was removed is not lost"
+    shutil.rmtree(outgrown / "removed")
+    assert editflow("verify", "--lake", outgrown).code == 1, "the control: a run had used it"
+    tiny_world.sound(outgrown)
+
+
+@pytest.mark.parametrize("words", [["--keep-runs", 2], ["--keep-runs", 1, "--keep-days", 1], ["--keep-days", 1]])
+def test_rules_that_keep_everything(outgrown: Path, words: list[object]) -> None:
+    """By either rule a run may count; both are of today."""
+    assert unneeded(asked(outgrown, *words)) == 0
+
+
+@pytest.mark.parametrize("folder", ["refs", "releases", "queues"])
+def test_what_a_name_a_release_or_a_queue_speaks_of_stays(outgrown: Path, folder: str) -> None:
+    older = list(Runs(Lake.open(outgrown).files).newest())[1]
+    Refs(Lake.open(outgrown).files, folder).append("kept", older.state)
+    left = unneeded(asked(outgrown, "--keep-runs", 1, "--delete"))
+    behind = {step.id for step in lineage(Lake.open(outgrown), str(older.state))}
+    assert behind <= tiny_world.digests(outgrown).keys()
+    assert left > 0, "the control: its evaluations are behind nothing"
+
+
+def test_a_run_that_goes_on_keeps_what_it_may_have_met(outgrown: Path) -> None:
+    files = Lake.open(outgrown).files
+    record = Runs(files).start("busy", {})
+    started = outgrown / "runs" / record.run_id / "started.json"
+    started.write_text(started.read_text().replace(record.started_at, "2020-01-01T00:00:00.000+00:00"))
+    assert unneeded(asked(outgrown, "--keep-runs", 1)) == 0
+    Runs(files).finish(record, "failed")
+    assert unneeded(asked(outgrown, "--keep-runs", 1)) > 0, "the control"
+
+
 def test_wrong_input_gets_one_line(tmp_path: Path) -> None:
     for words, said in (
         (["--lake", tmp_path / "none"], "no lake at"),
         (["--hours", "0", "--lake", tmp_path], "Must be >= 1"),
+        (["--hours", "inf", "--lake", tmp_path], "Must be <= "),
+        (["--keep-runs", "0", "--lake", tmp_path], "Must be >= 1"),
+        (["--keep-days", "0", "--lake", tmp_path], "Must be > 0"),
+        (["--keep-days", "-1", "--lake", tmp_path], "Must be > 0"),
+        (["--keep-days", "inf", "--lake", tmp_path], "Must be <= "),
+        (["--keep-days", "nan", "--lake", tmp_path], "Must be "),
     ):
         answer = editflow("gc", *words)
-        assert (answer.code, answer.err.count("\n")) == (2, 1)
-        assert said in answer.err
+        assert (answer.code, answer.err.count("\n")) == (2, 1), words
+        assert said in answer.err, words

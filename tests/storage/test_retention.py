@@ -232,11 +232,9 @@ def doomed(lake: Lake, found: Census) -> Iterator[str]:
             yield id_
 
 
-@pytest.mark.parametrize("writes", [False, True])
-def test_the_moment_between_the_look_and_the_removal(
-    kept: Kept, monkeypatch: pytest.MonkeyPatch, *, writes: bool
-) -> None:
-    """Touched just before it was moved aside: it is put back, unless a writer has made it anew in its place."""
+@pytest.mark.parametrize("writes", ["nothing", "payload", "all"])
+def test_the_moment_between_the_look_and_the_removal(kept: Kept, monkeypatch: pytest.MonkeyPatch, writes: str) -> None:
+    """Touched just before it was moved aside: it is put back, where a writer has made none or a part of it anew."""
     old, _ = kept.run("a", [], made=1), kept.run("a", [])
     kept.age()
     lake, rename = kept.lake, Path.rename
@@ -245,13 +243,16 @@ def test_the_moment_between_the_look_and_the_removal(
         if path.name == old[0]:
             lake.mark(old[0])
         moved = rename(path, to)
-        if path.name == old[0] and writes:
+        if path.name == old[0] and writes != "nothing":
             assert lake.hold(old[0]) is None
             assert lake.write("model", 1, {"n": 1}, {"from": []}, kept.table("model")).id == old[0]
+        if path.name == old[0] and writes == "payload":
+            (path / "manifest.json").unlink()
         return moved
 
     monkeypatch.setattr(Path, "rename", late)
     assert clear(lake) == set()
+    assert old[0] in kept.there
     assert not list(Path(lake.files.root).rglob(".tmp-*"))
     kept.whole()
 

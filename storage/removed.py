@@ -1,0 +1,42 @@
+"""Which artifacts were removed since nobody needed them, so that nobody takes them for lost.
+
+    <lake>/removed/<time>-<random>      the ids that one cleaning took, one a line
+
+What is listed may be there all the same: it was made again, or a cleaning was killed before it came to it.
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Iterable
+
+from storage.files import Files
+from storage.identity import is_id
+
+FOLDER = "removed"
+
+
+def announce(files: Files, ids: Iterable[str]) -> str:
+    """Say that these are about to go; where it stands. Raises LakeNotWritable, DiskFull."""
+    name = f"{FOLDER}/{time.time_ns():020d}-{secrets.token_hex(4)}"
+    files.put(name, _lines(ids))
+    return name
+
+
+def settle(files: Files, name: str, ids: Iterable[str]) -> None:
+    """Say which of those announced are gone. Raises LakeNotWritable, DiskFull."""
+    if text := _lines(ids):
+        files.put(name, text)
+    else:
+        files.remove(name)
+
+
+def removed(files: Files) -> set[str]:
+    """The ids that were ever removed."""
+    texts = (files.read(f"{FOLDER}/{name}").decode(errors="replace") for name in files.list(FOLDER))
+    return {id_ for text in texts for id_ in text.split() if is_id(id_)}
+
+
+def _lines(ids: Iterable[str]) -> bytes:
+    return "".join(f"{id_}\n" for id_ in ids).encode()
