@@ -3,8 +3,9 @@ PYTHON ?= python3
 BIN := .venv/bin
 SPEC ?= specs/demo.toml
 PORT ?= 4200
+SCALE ?= benchmarks-lake
 
-.PHONY: browser demo test test-demo up down soak bench bench-quick lint fetch format docs constraints clean
+.PHONY: browser demo test test-demo up down soak crowd bench bench-quick bench-scale lint fetch format docs constraints clean
 
 demo: fetch
 	$(BIN)/editflow run $(SPEC)
@@ -26,15 +27,23 @@ up: fetch
 down: .venv/ready
 	$(BIN)/editflow down
 
-# Twenty kills at random moments while two processes apply one queue; some minutes.
+# Twenty kills at random moments while two processes apply one queue, and what `crowd` does; some minutes.
 soak: .venv/ready
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m soak --capture no
+
+# Two processes write, one asks and one collects garbage, and is killed at times: five minutes.
+crowd: .venv/ready
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m soak --capture no tests/storage/test_crowd.py
 
 bench: fetch
 	$(BIN)/python -m benchmarks --out benchmarks.json
 
 bench-quick: fetch
 	$(BIN)/python -m benchmarks --quick --out benchmarks-quick.json
+
+# A lake of a million artifacts: some minutes to make and 10 GB the first time, half a minute to ask.
+bench-scale: .venv/ready
+	$(BIN)/python -m benchmarks.scale $(SCALE) --out benchmarks-scale.json
 
 lint: .venv/ready
 	$(BIN)/ruff check .

@@ -67,7 +67,8 @@ def _runs(lake: Lake, _: Target) -> int:
 
 
 def _runs_by_sql(lake: Lake, _: Target) -> int:
-    return query(lake, "SELECT run_id, name, status, started_at FROM runs ORDER BY started_at DESC LIMIT 100").num_rows
+    sql = "SELECT run_id, name, status, started_at FROM runs ORDER BY started_at DESC LIMIT 100"
+    return int(query(lake, sql).num_rows)
 
 
 def _write(lake: Lake, target: Target) -> int:

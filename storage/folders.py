@@ -64,7 +64,8 @@ def _without(ids: Ids, others: Ids) -> Ids:
         return ids
     order = np.argsort(prefixes(others))
     at = order[np.minimum(np.searchsorted(prefixes(others), prefixes(ids), sorter=order), len(others) - 1)]
-    return ids[others[at] != ids]
+    unlike: npt.NDArray[np.bool_] = others[at] != ids
+    return ids[unlike]
 
 
 def hexadecimal(ids: Ids) -> list[str]:

@@ -49,8 +49,9 @@ class Edges:
         moved = (np.arange(len(self.child)) + before).astype("i4")[self.by_parent]
         among = np.searchsorted(self.parent, other.parent[other.by_parent], "right", sorter=self.by_parent)
         own = (at + np.arange(len(at))).astype("i4")[other.by_parent]
-        parts = ((getattr(self, name), getattr(other, name)) for name in ("child", "parent", "role"))
-        return Edges(*(np.insert(ours, at, theirs) for ours, theirs in parts), np.insert(moved, among, own))
+        pairs = ((self.child, other.child), (self.parent, other.parent), (self.role, other.role))
+        child, parent, role = (np.insert(ours, at, theirs) for ours, theirs in pairs)
+        return Edges(child, parent, role, np.insert(moved, among, own))
 
     def renumbered(self, new: Numbers) -> Edges:
         """The same by new numbers; what is in order stays so when these are in the order of the old."""
@@ -97,7 +98,7 @@ class Graph:
             places = np.minimum(np.searchsorted(self.ids, wanted), len(self.ids) - 1).astype("i4")
             found = np.where(self.ids[places] == wanted, places, -1).astype("i4")
         later = {id_: len(self.ids) + n for n, id_ in enumerate(self.extra)}
-        for n in np.flatnonzero(found < 0) if later else ():
+        for n in np.flatnonzero(found < 0).tolist() if later else ():
             found[n] = later.get(ids[n], -1)
         return found
 

@@ -96,6 +96,8 @@ class _Reader:
             gone = self._gone(graph, [*lost, *wanting])
             graph = graph.without([*gone, *repeated])
             made, waiting = self._made({*new, *repeated, *wanting} - {*gone})
+            gone += (late := self._orphans(graph, waiting))
+            graph = graph.without(late)
             tables.index(self.connection, {}, masked := [*gone, *repeated])
             records = self._late_runs()
             made = self._closed(graph, made, records)
@@ -115,8 +117,9 @@ class _Reader:
         seen = look(files, head.times)
         new, lost = differences(seen, graph.there)
         gone = self._gone(graph, lost)
-        graph = graph.without(gone)
         made, waiting = self._made([*new, *head.waiting])
+        gone += self._orphans(graph, waiting)
+        graph = graph.without(gone)
         if head.tail + len(made) > TAIL or len(gone) > FOLD:
             return self.survey()
         if not tables_too and max(len(made), len(seen.listed)) <= FOLD:
@@ -156,10 +159,14 @@ class _Reader:
     def _gone(self, graph: Graph, ids: Iterable[str]) -> list[str]:
         """Those of these that are gone, and what was made from them and is gone since its folder was listed."""
         gone = [id_ for id_ in ids if not self.lake.is_committed(id_)]
-        found = gone
+        return gone + self._orphans(graph, gone)
+
+    def _orphans(self, graph: Graph, found: Sequence[str]) -> list[str]:
+        """What was made from these, which are not there, and is gone as well: children go before their parents."""
+        gone = list[str]()
         while found:
-            children = graph.children(graph.numbers(found))
-            found = [id_ for id_ in sorted({*children} - {*gone}) if not self.lake.is_committed(id_)]
+            children = {*graph.children(graph.numbers(found))} - {*gone}
+            found = [id_ for id_ in sorted(children) if not self.lake.is_committed(id_)]
             gone += found
         return gone
 

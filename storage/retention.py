@@ -210,7 +210,8 @@ def _unneeded(lake: Lake, graph: Graph, roots: Sequence[str], before: float) -> 
     nodes = np.flatnonzero(~needed & (graph.kind > 0)).astype("i4")
     young = [node for node, id_ in zip(nodes.tolist(), graph.names(nodes), strict=True) if _touched(lake, id_, before)]
     needed |= graph.walk(np.array(young, "i4"), up=True).depth >= 0
-    return nodes[~needed[nodes]]
+    unneeded: Numbers = nodes[~needed[nodes]]
+    return unneeded
 
 
 def _touched(lake: Lake, id_: str, before: float) -> bool:

@@ -33,7 +33,7 @@ def tidy(catalog: Catalog, hours: float, *, delete: bool) -> int:
 
 
 def forget(catalog: Catalog, artifacts: Sequence[str]) -> None:
-    """Take artifacts that were removed out of the index, where nobody else is merging it.
+    """Take artifacts that were removed out of the index, unless somebody else merges its files just now.
 
     What stays in it is no harm: readers look which artifacts are there. Cost: the files that told of them are written
     anew.

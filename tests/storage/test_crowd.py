@@ -1,6 +1,6 @@
 """Two processes write, a third asks, a fourth removes what only older runs needed: nothing is lost or half there.
 
-`make soak` lets them go on for five minutes and kills the fourth at times; EDITFLOW_CROWD_SECONDS sets another time.
+`make crowd` lets them go on for five minutes and kills the fourth at times; EDITFLOW_CROWD_SECONDS sets another time.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import os
 import subprocess
 import sys
 import time
+from itertools import chain
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -18,7 +19,9 @@ import crowd
 import pytest
 
 from storage.catalog import Catalog
+from storage.faults import Audit
 from storage.identity import parent_pairs
+from storage.index_faults import index_faults
 from storage.litter import litter, sweep
 from storage.query import query
 from storage.refs import Refs
@@ -80,12 +83,15 @@ def nothing_lost(lake: Lake) -> None:
         assert lake.read(made.id).equals(crowd.content(made.id))
     told = query(lake, "SELECT id, digest FROM artifacts").to_pylist()
     assert {row["id"]: row["digest"] for row in told} == {made.id: made.digest for made in there.values()}
+    audit, none = Audit(lake), lambda _n: None
+    faults = chain(audit.of_artifacts(lake.ids(), none), audit.of_runs(Runs(lake.files).ids(), none), audit.of_names())
+    assert list(chain(faults, index_faults(lake))) == []
     Catalog(lake).rebuild()
     assert sorted(map(repr, told)) == sorted(map(repr, query(lake, "SELECT id, digest FROM artifacts").to_pylist()))
 
 
 def test_four_processes_for_some_seconds(lake: Lake) -> None:
-    said = crowded(lake, 4, kills=False)
+    said = crowded(lake, 20, kills=False)
     assert all(said[name]["runs"] for name in "ab")
     assert said["third"]["asked"]
     assert said["fourth"]["passes"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
@@ -13,6 +13,7 @@ import pytest
 
 from storage import folders, index, snapshot
 from storage.catalog import Catalog
+from storage.files import Files
 from storage.identity import parent_pairs
 from storage.index_faults import index_faults
 from storage.manifest import manifest_name
@@ -168,6 +169,30 @@ def test_with_a_snapshot_the_same_is_told(
         assert told(lake) == anew(lake)
         history.sound()
     assert used > 4, "the control: most of these were told from a snapshot"
+
+
+@pytest.mark.parametrize("known", ["twice", "unfinished"])
+def test_what_goes_while_it_is_read_leaves_no_hole(
+    lake: Lake, table: Callable[..., pa.Table], monkeypatch: pytest.MonkeyPatch, known: str
+) -> None:
+    """Child and parent go after their folders were listed; of the parent only its manifest would have told."""
+    run = Runs(lake.files).start("goes on", {}) if known == "unfinished" else None
+    parent = lake.write("model", 1, {"n": 1}, {}, table("model"), created_by=run and run.run_id).id
+    child = lake.write("model", 1, {"n": 2}, {"state": parent}, table("model")).id
+    for _ in range(2 if known == "twice" else 0):
+        Catalog(lake).record_many(artifacts=map(lake.manifest, (parent, child)))
+    if run:
+        assert len(told(lake)["artifacts"]) == 2, "and a snapshot is kept"
+    seen = index.look
+
+    def look_and_lose(files: Files, times: Mapping[str, int]) -> folders.Look:
+        found = seen(files, times)
+        for id_ in (child, parent):
+            shutil.rmtree(Path(lake.files.path(manifest_name(id_))).parent, ignore_errors=True)
+        return found
+
+    monkeypatch.setattr(index, "look", look_and_lose)
+    assert told(lake)["edges"] == []
 
 
 def test_a_look_that_misses_what_is_new_is_found_out(
