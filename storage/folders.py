@@ -47,6 +47,12 @@ def look(files: Files, times: Mapping[str, int]) -> Look:
     return Look({shard: _ids(_names(files, shard), shard) for shard in stale}, trusted)
 
 
+def changed(files: Files, folder: str) -> int:
+    """When names in a folder last changed, to be asked before these are listed; 0 where that is not known for sure."""
+    at = _time(Path(files.path(folder))) if files.local else None
+    return at if at is not None and at < time.time_ns() - TRUSTED else 0
+
+
 def differences(seen: Look, known: Callable[[str], Ids]) -> tuple[list[str], list[str]]:
     """(ids with a folder that were not known, known ids without one); `known` are those of two first digits."""
     new, gone = list[str](), list[str]()

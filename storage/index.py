@@ -19,7 +19,7 @@ import pyarrow as pa
 
 from storage import snapshot, tables
 from storage.catalog import SCHEMAS, Catalog, artifact_row, is_final, run_row, unrecorded_uses
-from storage.folders import differences, look
+from storage.folders import changed, differences, look
 from storage.graph import Graph, Later
 from storage.identity import parent_pairs
 from storage.manifest import Manifest
@@ -74,6 +74,8 @@ class _Reader:
     connection: duckdb.DuckDBPyConnection
     lake: Lake
     began: int = field(default_factory=time.time_ns)
+    changed: int = 0
+    going: list[str] = field(default_factory=list)
 
     def survey(self, *, whole: bool = False) -> Graph:
         """Read the index and list the lake; what can go on beside other work does, for a lake may be large."""
@@ -106,7 +108,8 @@ class _Reader:
         if local and not whole and (large or len(ripe) > TAIL):
             inside = {table: [self._inside(file) for file in held] for table, held in files.items()}
             waiting += [manifest.id for manifest in green]
-            head = Head(FORMAT, self.began, inside, masked, waiting, seen.times, graph.kinds, graph.roles, 0)
+            head = Head(FORMAT, self.began, inside, masked, waiting, seen.times, self.changed, self.going, graph.kinds,
+                        graph.roles, 0)  # fmt: skip
             self._keep("rest", {}, head, graph.save)
         return self._with_green(graph, green)
 
@@ -131,14 +134,16 @@ class _Reader:
         rests, tails = kept.own(files, SCHEMAS, "rest"), kept.own(files, SCHEMAS, "tail")
         own = {table: [*rests[table], *tails[table]] for table in SCHEMAS}
         tables.index(self.connection, own, head.masked, gone)
-        records = self._late_runs()
+        records = self._late_runs(head)
         ripe, green = self._settled(self._closed(graph, made, records), records, held["uses"])
         graph = graph.with_later(list(map(_later, ripe)))
         if not gone and max(len(ripe), len(seen.listed), len(records)) > FOLD:
             waiting += [manifest.id for manifest in green]
             unchanged = {name: checksum for name, checksum in head.parts.items() if not name.startswith("tail-")}
-            later = replace(head, waiting=waiting, times=seen.times, kinds=graph.kinds, roles=graph.roles,
-                            tail=head.tail + len(ripe), parts=unchanged)  # fmt: skip
+            later = replace(
+                head, waiting=waiting, times=seen.times, changed=self.changed, going=self.going, kinds=graph.kinds,
+                roles=graph.roles, tail=head.tail + len(ripe), parts=unchanged,
+            )  # fmt: skip
             self._keep("tail", tails, later, lambda folder: kept.link(files, folder))
         return self._with_green(graph, green)
 
@@ -205,14 +210,19 @@ class _Reader:
             tables.insert(self.connection, "uses", unrecorded_uses(everything, self.lake.manifests(), ()))
         return ripe, green
 
-    def _late_runs(self) -> list[RunRecord]:
-        """Of the runs that the index does not know to have ended."""
-        runs = Runs(self.lake.files)
-        self.connection.register("names", pa.table({"run_id": pa.array(self.lake.files.list("runs"), pa.string())}))
+    def _late_runs(self, head: Head | None = None) -> list[RunRecord]:
+        """Of the runs that the index does not know to have ended; their folder is listed where it has changed."""
+        runs, self.changed = Runs(self.lake.files), changed(self.lake.files, "runs")
+        same = head is not None and self.changed == head.changed != 0
+        names = head.going if head is not None and same else self.lake.files.list("runs")
+        self.connection.register("names", pa.table({"run_id": pa.array(names, pa.string())}))
         ended = "SELECT run_id FROM index_runs WHERE finished_at IS NOT NULL"
         rows = self.connection.execute(f"FROM names WHERE run_id NOT IN ({ended}) ORDER BY run_id").fetchall()
         self.connection.unregister("names")
-        return [runs.listed(run_id) for (run_id,) in rows if runs.is_begun(run_id)]
+        records = [runs.listed(run_id) for (run_id,) in rows if runs.is_begun(run_id)]
+        over = {record.run_id for record in records if record.finished_at}
+        self.going = [run_id for (run_id,) in rows if run_id not in over]
+        return records
 
     def _late_uses(self, records: Sequence[RunRecord], made: Sequence[Manifest], files: Sequence[str]) -> None:
         asked = sorted({record.run_id for record in records} | {m.created_by for m in made if m.created_by})

@@ -33,7 +33,7 @@ from storage.graph import Graph
 from storage.records import read_record
 
 FOLDER = "catalog/snapshot"
-FORMAT = 1
+FORMAT = 2
 _BARRIER = "after"
 _KEPT = 3600 * 10**9
 """Nanoseconds for which a snapshot stays when there is a later one: a reader that began with it may go on with it."""
@@ -44,8 +44,9 @@ class Head:
     """``files`` by table, as paths inside the lake; ``masked`` are ids whose rows there do not count.
 
     ``began`` is when the index itself was last read, before anything else was, in nanoseconds since 1970; ``waiting``
-    are folders without a manifest, ``times`` those of storage/folders.py, ``tail`` counts what the graph lacks, and
-    ``parts`` are the files beside this one with their checksums.
+    are folders without a manifest, ``times`` those of storage/folders.py, ``changed`` is that of the folder of runs and
+    ``going`` are the runs in it that had no end; ``tail`` counts what the graph lacks, and ``parts`` are the files
+    beside this one with their checksums.
     """
 
     format: int
@@ -54,6 +55,8 @@ class Head:
     masked: list[str]
     waiting: list[str]
     times: Mapping[str, int]
+    changed: int
+    going: list[str]
     kinds: list[str | None]
     roles: list[str]
     tail: int
