@@ -8,21 +8,18 @@ from __future__ import annotations
 
 import json
 import os
-import time
-import uuid
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from itertools import count, islice
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 from deltalake import DeltaTable
-from pyarrow import parquet
 
 from storage.catalog import SCHEMAS, Catalog, artifact_row
+from storage.delta_log import append, latest
 from storage.kinds import kind
 from storage.manifest import Manifest, manifest_name
 from storage.runs import RunRecord, Use
@@ -54,6 +51,8 @@ GROUND: dict[str, tuple[str, ...]] = {
 ENVIRONMENT = {"python": "3.11.7", "torch": "2.13.0", "threads": 2, "device": "cpu", "machine": "x86_64"}
 BEGAN = datetime(2020, 1, 1, tzinfo=UTC)
 AT_ONCE = 5000
+CHECKPOINT = 100
+"""Commits after which a log can be read from, as Delta's writers do it."""
 TEXTS = 50
 """Documents of a project."""
 
@@ -122,24 +121,14 @@ def put_texts(lake: Lake, made: Manifest) -> None:
 
 
 def commit_each(lake: Lake, manifests: Sequence[Manifest]) -> None:
-    """A commit for each, as delta-rs writes it (which takes longer with every file that there is)."""
-    folder = Path(lake.files.path("catalog/artifacts"))
-    for version, manifest in enumerate(manifests, DeltaTable(folder).version() + 1):
+    """A commit for each, which nobody merges."""
+    table = "catalog/artifacts"
+    version = latest(lake.files, table) or 0
+    for manifest in manifests:
         row = pa.Table.from_pylist([artifact_row(manifest)], schema=SCHEMAS["artifacts"])
-        name = f"part-00000-{uuid.uuid4()}-c000.snappy.parquet"
-        parquet.write_table(row, folder / name, compression="snappy")
-        values = {key: value for key, value in row.to_pylist()[0].items() if key != "inputs"}
-        stats = {"numRecords": 1, "minValues": values, "maxValues": values, "nullCount": dict.fromkeys(values, 0)}
-        now = int(1000 * time.time())
-        add = {
-            "path": name, "partitionValues": {}, "size": (folder / name).stat().st_size, "modificationTime": now,
-            "dataChange": True, "stats": json.dumps(stats),
-        }  # fmt: skip
-        info = {"timestamp": now, "operation": "WRITE", "operationParameters": {"mode": "Append"}}
-        lines = [json.dumps({"commitInfo": info}), json.dumps({"add": add})]
-        (folder / "_delta_log" / f"{version:020d}.json").write_text("\n".join(lines))
-        if version % 100 == 0:
-            DeltaTable(folder).create_checkpoint()
+        version = append(lake.files, table, row, version)
+        if version % CHECKPOINT == 0:
+            DeltaTable(lake.files.path(table)).create_checkpoint()
 
 
 def _put_run(lake: Lake, record: RunRecord) -> None:

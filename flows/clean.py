@@ -9,6 +9,7 @@ from typing import Any
 
 from prefect import flow
 
+from flows.errors import UsageError
 from flows.output import lake_folder
 from flows.owners import claim
 from flows.pages import table
@@ -44,10 +45,14 @@ def clean(
 
     With `keep_runs` or `keep_days`, also the artifacts that only older runs needed; without either, no artifact. Run
     records, names, queues and releases stay. Safe beside running writers; killed at any moment, it leaves a sound lake.
-    With `delete` false only the list is made.
+    With `delete` false only the list is made. Raises UsageError for values that would take what a writer may need.
     """
     place = Lake.open(lake_folder(lake), create=False)
-    found = cleared(place, hours, Rule(keep_runs, keep_days), delete=delete)
+    try:
+        rule = Rule(keep_runs, keep_days)
+    except ValueError as error:
+        raise UsageError(str(error)) from error
+    found = cleared(place, hours, rule, delete=delete)
     rows = [*map(dict, found.litter)]
     if unneeded := sum(row["unneeded"] for row in found.kinds):
         size = sum(row["unneeded_bytes"] for row in found.kinds)
@@ -57,7 +62,9 @@ def clean(
 
 
 def cleared(place: Lake, hours: float, rule: Rule, *, delete: bool) -> Cleared:
-    """The same without Prefect."""
+    """The same without Prefect. Raises UsageError for fewer hours than one: what is young may be a writer's."""
+    if not hours >= 1:
+        raise UsageError(f"hours = {hours}: what is younger than an hour may be a writer's: choose 1 or more")
     found = census(place, rule, hours)
     removed = len(remove(place, found)) if delete else 0
     files, sizes = Counter[str](), Counter[str]()

@@ -35,6 +35,8 @@ from storage.store import Lake
 from storage.upkeep import forget
 
 _ID = re.compile(rb"\b[0-9a-f]{64}\b")
+CENTURY = 36_525
+"""Days: no lake is older, and dates have a beginning."""
 MARGIN = 60
 """Seconds by which the times of a run's record and of files may differ."""
 
@@ -43,11 +45,17 @@ MARGIN = 60
 class Rule:
     """Which runs count: of each name the newest ``runs`` completed ones and what came after, and all of so many days.
 
-    With neither, all do. A run that goes on always counts.
+    With neither, all do. A run that goes on always counts. Raises ValueError for what keeps nothing or is no time.
     """
 
     runs: int | None = None
     days: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.runs is not None and not self.runs >= 1:
+            raise ValueError(f"{self.runs} runs of each name cannot be kept: keep 1 or more")
+        if self.days is not None and not 0 < self.days <= CENTURY:
+            raise ValueError(f"{self.days} days are no time: choose more than 0 and at most {CENTURY}")
 
     def __bool__(self) -> bool:
         return self.runs is not None or self.days is not None

@@ -14,7 +14,7 @@ from flows.hints import print_next, typed
 from flows.output import print_json, print_line, print_table
 
 CENTURY = 36_525
-"""Days: no lake is older, and dates have a beginning."""
+"""Days, the most that storage/retention.py takes: it is not loaded for the help alone."""
 Runs = Annotated[
     int | None, Parameter(help="Of each name, keep what its newest completed runs need.", validator=Number(gte=1))
 ]

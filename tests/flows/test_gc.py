@@ -15,6 +15,7 @@ from prefect_pages import table
 from tiny_world import World, editflow
 
 from flows.clean import clean
+from flows.errors import UsageError
 from storage.catalog import Catalog
 from storage.litter import litter, sweep
 from storage.query import lineage
@@ -203,3 +204,13 @@ def test_wrong_input_gets_one_line(tmp_path: Path) -> None:
         answer = editflow("gc", *words)
         assert (answer.code, answer.err.count("\n")) == (2, 1), words
         assert said in answer.err, words
+
+
+@pytest.mark.parametrize("wrong", [{"hours": -1.0}, {"hours": 0.5}, {"keep_runs": 0}, {"keep_days": -1.0},
+                                   {"keep_days": float("inf")}])  # fmt: skip
+def test_a_schedule_cannot_take_what_a_writer_may_need(lake: Path, wrong: dict[str, Any]) -> None:
+    """Parameters of a deployment come without the command's checks."""
+    pieces = [path for path in _pieces(lake) if path.exists()]
+    with pytest.raises(UsageError, match="choose|keep 1"):
+        clean.fn(str(lake), **wrong)
+    assert all(path.exists() for path in pieces)
