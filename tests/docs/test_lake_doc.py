@@ -38,5 +38,5 @@ def test_the_folders_are_those_of_a_lake(lake: Lake) -> None:
     tree = (DOCS / "lake.md").read_text(encoding="utf-8").partition("## Folders")[2].partition("## Manifests")[0]
     named = set(re.findall(r"^ {6}([a-z]+)/", tree, re.MULTILINE))
     assert {path.name for path in Path(lake.uri).iterdir()} <= named
-    kept = {"artifacts", "runs", "catalog", "conflicts", "refs", "queues", "releases", "notices", "inputs"}
+    kept = {"artifacts", "runs", "catalog", "conflicts", "refs", "queues", "releases", "notices", "inputs", "removed"}
     assert named == {*kept, "fingerprints", "prefect"}
