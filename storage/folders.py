@@ -1,7 +1,8 @@
 """Which artifacts have come and gone since somebody looked: only folders that have changed are listed again.
 
 An artifact's folder stands in one of 256 others, and the time of such a one changes whenever a folder is made in it or
-taken out of it. A time of the last seconds may stand for another change to come, so it is not trusted.
+taken out of it. It is the time that nobody can set: a copy of a lake keeps other times, whatever it left out or found
+there. A time of the last seconds may stand for another change to come, so it is not trusted.
 """
 
 from __future__ import annotations
@@ -114,6 +115,6 @@ def _times(files: Files) -> dict[str, int | None]:
 
 def _time(folder: Path) -> int | None:
     try:
-        return folder.stat().st_mtime_ns
+        return folder.stat().st_ctime_ns
     except (FileNotFoundError, NotADirectoryError):
         return None

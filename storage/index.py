@@ -32,23 +32,27 @@ LARGE = 2 * 2**20
 """Bytes of the index's files, those of ten thousand artifacts, from which on they are not copied into memory."""
 SMALL, MANY = 2**16, 100
 """More than so many files of fewer bytes are slower to read than the manifests of what is in them."""
+DAMAGED = (duckdb.Error, OSError, ValueError, IndexError)
+"""What reading a snapshot raises of which a part is damaged; where nothing is raised, its checksums tell."""
 FOLD = 50
 """So many late artifacts or runs, or folders to list anew, are worth another snapshot."""
 TAIL = 2000
 """What a snapshot's graph may lack; beyond that it costs every reader more than a new graph costs one."""
 
 
-def load(connection: duckdb.DuckDBPyConnection, lake: Lake, *, whole: bool = False) -> Graph:
+def load(connection: duckdb.DuckDBPyConnection, lake: Lake, *, whole: bool = False, checked: bool = False) -> Graph:
     """Give a connection the tables index_<table> of a lake, as they are now; who was made from whom.
 
-    `whole` reads every byte of the index into memory: what is damaged is then told from the lake's own files. Cost: in
-    a large lake, a look at what has changed since the latest snapshot; else, or without one, the index and a listing of
-    the lake.
+    `whole` reads every byte of the index into memory: what is damaged is then told from the lake's own files. `checked`
+    holds a snapshot against its checksums first. Cost: in a large lake, a look at what has changed since the latest
+    snapshot; else, or without one, the index and a listing of the lake.
     """
     kept = None if whole else _snapshot(lake)
+    if kept is not None and checked and not snapshot.holds(lake.files, kept):
+        kept = None
     reader = _Reader(connection, lake)
     if kept is not None:
-        with contextlib.suppress(duckdb.Error, OSError, ValueError):  # a part of it is damaged
+        with contextlib.suppress(*DAMAGED):
             return reader.go_on(kept)
     return reader.survey(whole=whole)
 
@@ -58,7 +62,7 @@ def ancestry(connection: duckdb.DuckDBPyConnection, lake: Lake) -> Graph:
     kept = _snapshot(lake)
     reader = _Reader(connection, lake)
     if kept is not None:
-        with contextlib.suppress(duckdb.Error, OSError, ValueError):
+        with contextlib.suppress(*DAMAGED):
             return reader.go_on(kept, tables_too=False)
     return reader.survey()
 

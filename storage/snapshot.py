@@ -5,7 +5,8 @@
         *.npy               who was made from whom: storage/graph.py
         rest-<table>.parquet    rows that no Delta table had then, among the graph's
         tail-<table>.parquet    rows that came later, beside it
-    <lake>/catalog/snapshot/after    a time: what began before it does not count any more
+    <lake>/catalog/snapshot/after    a time, and its checksum: what began before it does not count any more; nor does
+                                     anything where it is damaged
 
 A snapshot is a copy: it may be deleted at any time, and whoever finds none reads the index and the lake's folders.
 It appears by one rename and is never changed; the latest one counts. Its parts' checksums stand in the head: readers,
@@ -96,22 +97,41 @@ def newest(files: Files) -> Snapshot | None:
 
 def broken(files: Files) -> Iterator[str]:
     """The files of snapshots that count and do not hold what was written. Cost: a reading of all of them."""
+    if _barrier(files) is None:
+        yield f"{FOLDER}/{_BARRIER}"
     for folder, head in _counting(files):
         if head is None:
             yield f"{folder}/head.json"
-        for part, checksum in head.parts.items() if head else ():
-            name = f"{folder}/{part}"
-            if not files.exists(name) or zlib.crc32(files.buffer(name)) != checksum:
-                yield name
+        else:
+            yield from _astray(files, folder, head)
+
+
+def holds(files: Files, found: Snapshot) -> bool:
+    """Whether each of its parts is there and what was written. Cost: a reading of all of it."""
+    with contextlib.suppress(OSError):
+        return not any(_astray(files, found.folder, found.head))
+    return False
+
+
+def _astray(files: Files, folder: str, head: Head) -> Iterator[str]:
+    for part, checksum in head.parts.items():
+        name = f"{folder}/{part}"
+        if not files.exists(name) or zlib.crc32(files.buffer(name)) != checksum:
+            yield name
 
 
 def _counting(files: Files) -> Iterator[tuple[str, Head | None]]:
-    """Folder and head, None where it is damaged, of those that nobody has dropped; the latest first."""
+    """Folder and head, None where it is damaged, of those that nobody has dropped; the latest first.
+
+    One that a clock of another day has made is left out: nobody could drop it, and none would be later.
+    """
     names = [name for name in files.list(FOLDER) if name[:20].isdigit()]
-    after = _barrier(files) if names else 0
+    after, now = _barrier(files) if names else 0, time.time_ns()
+    if after is None:
+        return
     for name in reversed(names):
         head = _head(files, name)
-        if (head.began if head else int(name.partition("-")[0])) > after:
+        if after < (head.began if head else int(name[:20])) <= now:
             yield f"{FOLDER}/{name}", head
 
 
@@ -132,8 +152,10 @@ def _needed(folder: str, head: Head) -> Iterator[str]:
 def keep(files: Files, fill: Callable[[Path], Head]) -> None:
     """Write a snapshot, if the lake can be written to: ``fill`` puts everything but the head into a folder.
 
-    Checksums that its head has already are those of files that another snapshot has, too.
+    Nothing is written where it would not count. Checksums that its head has already are those of files that another snapshot has, too.
     """
+    if _barrier(files) is None:
+        return
     place = Path(files.path(FOLDER))
     draft = place / f".tmp-{secrets.token_hex(8)}"
     with contextlib.suppress(OSError):
@@ -153,14 +175,19 @@ def keep(files: Files, fill: Callable[[Path], Head]) -> None:
 
 def drop(files: Files) -> None:
     """Let no snapshot count that was begun before now. Raises LakeNotWritable, DiskFull."""
-    files.put(f"{FOLDER}/{_BARRIER}", str(time.time_ns()).encode())
+    at = str(time.time_ns()).encode()
+    files.put(f"{FOLDER}/{_BARRIER}", b"%b-%08x" % (at, zlib.crc32(at)))
 
 
-def _barrier(files: Files) -> int:
+def _barrier(files: Files) -> int | None:
+    """The time before which no snapshot counts, 0 for none; None where that is not known."""
     try:
-        return int(files.read(f"{FOLDER}/{_BARRIER}"))
-    except FileNotFoundError:
+        at, _, checksum = files.read(f"{FOLDER}/{_BARRIER}").partition(b"-")
+    except (FileNotFoundError, NotADirectoryError):
         return 0
+    except OSError:
+        return None
+    return int(at) if b"%08x" % zlib.crc32(at) == checksum else None
 
 
 def _checksum(path: Path) -> int:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import os
 import shutil
+import time
+import zlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from random import Random
@@ -181,4 +185,52 @@ def test_a_damaged_column_of_a_large_index_is_told_from_the_lake(lake: Lake, edi
         whole[middle : middle + 400] = bytes(400)
         Path(file).write_bytes(whole)
     assert query(lake, sql) == before
+    assert edited
+
+
+def test_a_copy_that_keeps_times_is_looked_at_anew(lake: Lake, table: Callable[..., pa.Table]) -> None:
+    """Such as one by rsync of a part of a lake, or over another one: a folder's time is that of where it came from."""
+    for n in range(3):
+        lake.write("model", 1, {"n": n}, {}, table("model"))
+    time.sleep(0.2)
+    told(lake)
+    lost = Path(lake.files.path(manifest_name(next(lake.ids())))).parent
+    status = lost.parent.stat()
+    shutil.rmtree(lost)
+    os.utime(lost.parent, ns=(status.st_atime_ns, status.st_mtime_ns))
+    assert told(lake) == anew(lake)
+    assert len(told(lake)["artifacts"]) == 2
+
+
+@pytest.mark.parametrize("text", [b"", b"17x64", b"9764367046000000000", b"\0" * 20])
+def test_a_damaged_time_lets_no_snapshot_count_and_is_found(lake: Lake, edited: dict[str, str], text: bytes) -> None:
+    before = told(lake)
+    snapshot.drop(lake.files)
+    assert told(lake) == before
+    assert snapshot.newest(lake.files) is not None
+    after = Path(lake.files.path(f"{snapshot.FOLDER}/after"))
+    after.write_bytes(text)
+    assert told(lake) == before
+    assert snapshot.newest(lake.files) is None
+    (fault,) = index_faults(lake)
+    assert (lake.files.path(fault.file), fault.mend) == (str(after), "index")
+    Catalog(lake).rebuild()
+    assert list(index_faults(lake)) == []
+    assert edited
+    told(lake)
+    assert snapshot.newest(lake.files) is not None
+
+
+def test_what_a_clock_of_another_day_has_made_does_not_count(lake: Lake, edited: dict[str, str]) -> None:
+    """Else nothing that is kept later would, and an index written anew would not be rid of it."""
+    before = told(lake)
+    folder = Path(lake.files.path(f"{snapshot.FOLDER}/{kept(lake)[-1]}"))
+    head = json.loads((folder / "head.json").read_text())
+    text = json.dumps(head | {"began": head["began"] + 10**18}).encode()
+    (folder / "head.json").write_bytes(text)
+    folder.rename(folder.with_name(f"{int(folder.name[:20]) + 10**18:020d}-{zlib.crc32(text):08x}"))
+    Catalog(lake).rebuild()
+    assert snapshot.newest(lake.files) is None
+    assert told(lake) == before
+    assert snapshot.newest(lake.files) is not None
     assert edited
