@@ -208,10 +208,15 @@ def _open() -> duckdb.DuckDBPyConnection:
 
 
 @contextlib.contextmanager
-def opened(lake: Lake, *, whole: bool = False) -> Iterator[tuple[duckdb.DuckDBPyConnection, Graph]]:
-    """A connection with all views, those over payloads empty, that is not locked; who was made from whom."""
+def opened(
+    lake: Lake, *, whole: bool = False, checked: bool = False
+) -> Iterator[tuple[duckdb.DuckDBPyConnection, Graph]]:
+    """A connection with all views, those over payloads empty, that is not locked; who was made from whom.
+
+    `whole` and `checked` are those of storage/index.py.
+    """
     with _open() as connection:
-        graph = load(connection, lake, whole=whole)
+        graph = load(connection, lake, whole=whole, checked=checked)
         _create_views(connection)
         yield connection, graph
 

@@ -26,10 +26,12 @@ import pyarrow as pa
 from storage.catalog import Catalog
 from storage.errors import StorageError
 from storage.graph import Graph, Numbers
+from storage.identity import parent_pairs
 from storage.manifest import manifest_name
 from storage.query import opened
 from storage.refs import Refs
 from storage.removed import announce, settle
+from storage.runs import Runs
 from storage.snapshot import drop
 from storage.store import Lake
 from storage.upkeep import forget
@@ -107,16 +109,19 @@ class Census:
 def census(lake: Lake, rule: Rule, hours: float) -> Census:
     """Count a lake, and what of it nobody needs that was not touched for so many hours.
 
-    Cost: the index, and with a rule a look at the file of each artifact that no run needs.
+    The index may be damaged, and nothing brings back what is removed: a snapshot counts only if its checksums hold, and a
+    run that is kept is asked itself what it used. Cost: the index, a reading of its snapshot, and with a rule the files
+    of each kept run and a look at the file of each artifact that no run needs.
     """
     now = datetime.now(UTC)
-    with opened(lake) as (connection, graph):
+    with opened(lake, checked=True) as (connection, graph):
         runs = _runs(connection, now)
         oldest = min([now - timedelta(hours=hours), *(run.started for run in runs if run.status == "running")])
         before = oldest.timestamp() - MARGIN
         nodes = np.zeros(0, "i4")
         if rule:
-            roots = {*_used(connection, rule, rule.kept(runs, now), now), *_named(lake)}
+            kept = rule.kept(runs, now)
+            roots = {*_used(connection, rule, kept, now), *_recorded(lake, kept), *_named(lake), *_torn(lake, graph)}
             nodes = _unneeded(lake, graph, sorted(roots), before)
         kinds = _counted(connection, graph.names(nodes))
     return Census(kinds, graph, _children_first(graph, nodes), before)
@@ -160,7 +165,8 @@ def take(lake: Lake, id_: str, before: float) -> bool:
             aside.rename(folder)
             return False
         _filled(folder, aside)  # where it stood, a writer has begun to make it again
-    lake.files.remove_folder(f"{manifest_name(id_).rpartition('/')[0].rpartition('/')[0]}/{aside.name}")
+    with contextlib.suppress(FileNotFoundError):  # another cleaner takes it for litter, which it is
+        lake.files.remove_folder(f"{manifest_name(id_).rpartition('/')[0].rpartition('/')[0]}/{aside.name}")
     return not touched
 
 
@@ -197,18 +203,49 @@ def _used(connection: duckdb.DuckDBPyConnection, rule: Rule, kept: set[str], now
     return {id_ for (id_,) in rows}
 
 
+def _recorded(lake: Lake, kept: Iterable[str]) -> Iterator[str]:
+    """What these runs say themselves that they used, for the index may have lost it."""
+    runs = Runs(lake.files)
+    for run_id in kept:
+        with contextlib.suppress(StorageError):  # the index alone may know of it, or its record is damaged
+            record = runs.get(run_id)
+            yield from (use.artifact for use in record.uses)
+            yield from [record.state] if record.state else []
+
+
+def _torn(lake: Lake, graph: Graph) -> Iterator[str]:
+    """What artifacts were made from by their manifests, of those with a parent that is not there by the index.
+
+    One that is damaged names a parent that nobody knows, and not the one that is needed. Cost: a pass over all edges.
+    """
+    for id_ in graph.children(graph.numbers(graph.wanting())):
+        with contextlib.suppress(StorageError):
+            made = lake.known(id_)
+            yield from (parent for _, parent in parent_pairs(made.parents)) if made else ()
+
+
 def _named(lake: Lake) -> set[str]:
-    """The artifacts that the latest value of a name speaks of, or any release or queue, wherever in its text."""
-    files, texts = lake.files, list[bytes]()
-    refs = Refs(files)
+    """The artifacts that the latest value of a name speaks of, or any release or queue, wherever in its text.
+
+    Where the latest value is damaged, so that somebody may go back to one before it, all of the name's do.
+    """
+    files, refs, texts = lake.files, Refs(lake.files), list[bytes]()
     for name in refs.names():
-        with contextlib.suppress(StorageError, ValueError):
+        try:
+            refs.get(name)
             texts.append(files.read(refs.file(name, refs.version(name))))
+        except (StorageError, ValueError, FileNotFoundError):
+            texts += _texts(lake, f"refs/{name}")
     for folder in ("releases", "queues"):
-        texts += [
-            files.read(f"{folder}/{n}/{file}") for n in files.list(folder) for file in files.list(f"{folder}/{n}")
-        ]
+        for name in files.list(folder):
+            texts += _texts(lake, f"{folder}/{name}")
     return {found.decode() for text in texts for found in _ID.findall(text)}
+
+
+def _texts(lake: Lake, folder: str) -> Iterator[bytes]:
+    for name in lake.files.list(folder):
+        with contextlib.suppress(IsADirectoryError):
+            yield lake.files.read(f"{folder}/{name}")
 
 
 def _unneeded(lake: Lake, graph: Graph, roots: Sequence[str], before: float) -> Numbers:

@@ -160,6 +160,7 @@ class Lake:
         """
         kind_named(kind).check(table)
         id_, digest = recipe_id(kind, version, spec, parents), table_digest(table)
+        self.mark(id_)  # whoever writes what is there builds on it
         kept = self._load(id_)
         if kept is not None:
             return self._agree(kept, digest, table)

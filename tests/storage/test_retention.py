@@ -7,7 +7,7 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from random import Random
@@ -16,8 +16,9 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
-from storage import retention
+from storage import index, retention, snapshot
 from storage.catalog import Catalog
+from storage.files import Files
 from storage.identity import parent_pairs
 from storage.litter import litter, sweep
 from storage.manifest import manifest_name
@@ -297,3 +298,77 @@ def test_any_history(kept: Kept, seed: int) -> None:
     kept.whole()
     shutil.rmtree(kept.lake.files.path("catalog"))
     kept.whole()
+
+
+def test_a_damaged_name_keeps_all_that_it_stood_for(kept: Kept) -> None:
+    """Its latest value is told to be deleted, or a file that is no version: what it then stands for is there."""
+    runs = [kept.run("a", []) for _ in range(3)]
+    refs = Refs(kept.lake.files)
+    for name, state in (("torn", runs[0][-1]), ("torn", runs[2][-1]), ("strange", runs[1][-1])):
+        refs.append(name, state)
+    Path(kept.lake.files.path(refs.file("torn", 2))).write_bytes(b"\0" * 40)
+    Path(kept.lake.files.path("refs/strange/.DS_Store")).write_bytes(b"what is no version")
+    kept.age()
+    assert clear(kept.lake) == set()
+
+
+def test_what_a_kept_run_reused_stays_where_the_index_has_lost_it(kept: Kept) -> None:
+    """The table is gone, and whoever came next has begun another one; the run's record tells."""
+    first = kept.run("a", [])
+    second = kept.run("a", first[:2])
+    shutil.rmtree(kept.lake.files.path("catalog/uses"))
+    kept.run("b", [])
+    for id_ in second:  # reused, and nothing that is there was made from it
+        shutil.rmtree(Path(kept.lake.files.path(manifest_name(id_))).parent)
+    kept.age()
+    assert clear(kept.lake) == {first[2]}
+    assert set(first[:2]) <= kept.there
+
+
+def test_a_row_of_the_index_with_a_bit_astray_costs_nothing(kept: Kept) -> None:
+    """It names a parent that nobody knows, and the manifest the one that is needed."""
+    base = kept.run("a", [], made=1)
+    new = kept.make(*base, by="2026-0003")
+    shutil.rmtree(kept.lake.files.path("catalog/artifacts"))
+    told = kept.lake.manifest(new.id)
+    Catalog(kept.lake).record_artifact(replace(told, parents={"from": ["0" * 64]}))
+    Refs(kept.lake.files).append("a", new.id)
+    kept.run("a", [])
+    kept.age()
+    assert clear(kept.lake) == set()
+
+
+def test_a_damaged_snapshot_costs_nothing(kept: Kept, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Readers take its arrays as they are; who removes by them holds them against their checksums."""
+    monkeypatch.setattr(index, "LARGE", -1)
+    kept.run("a", kept.run("a", [])[-1:])
+    kept.age()
+    assert query(kept.lake, "FROM artifacts").num_rows == 6
+    found = snapshot.newest(kept.lake.files)
+    assert found is not None
+    child = Path(kept.lake.files.path(f"{found.folder}/child.npy"))
+    whole = child.read_bytes()
+    child.write_bytes(whole[:128] + bytes(len(whole) - 128))  # whatever was made, it was the first
+    assert clear(kept.lake) == set()
+    kept.whole()
+
+
+def test_what_is_written_again_is_in_use(kept: Kept) -> None:
+    old, _ = kept.run("a", [], made=1), kept.run("a", [])
+    kept.age()
+    assert kept.lake.write("model", 1, {"n": 1}, {"from": []}, kept.table("model")).id == old[0]
+    assert clear(kept.lake) == set()
+
+
+def test_two_cleaners_at_once(kept: Kept, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What one has moved aside is litter to the other."""
+    old, _ = kept.run("a", [], made=2), kept.run("a", [])
+    kept.age()
+    remove_folder = type(kept.lake.files).remove_folder
+
+    def beaten(files: Files, folder: str) -> None:
+        remove_folder(files, folder)
+        remove_folder(files, folder)
+
+    monkeypatch.setattr(type(kept.lake.files), "remove_folder", beaten)
+    assert clear(kept.lake) == set(old)
