@@ -148,7 +148,7 @@ def checkpoint_of(link: Manifest) -> str:
 def change_of(lake: Lake, link: Manifest) -> str:
     """The id of what a link applies: its checkpoint where the lake has one, else its low-rank change."""
     checkpoint, change = checkpoint_of(link), link.parents["weight_change"]
-    if lake.find(checkpoint) is not None:
+    if lake.hold(checkpoint) is not None:  # no state keeps it: it is read next
         return checkpoint
     return change if isinstance(change, str) else change[0]
 
@@ -174,5 +174,5 @@ def read_changes(lake: Lake, change: str) -> dict[int, LowRank | Tensor]:
 
 def _last_checkpoint(lake: Lake, chain: list[Manifest]) -> int:
     """Place of the last link that whole weights were kept of; 0 when there is none."""
-    kept = (n for n in range(len(chain) - 1, 0, -1) if lake.find(checkpoint_of(chain[n])) is not None)
+    kept = (n for n in range(len(chain) - 1, 0, -1) if lake.hold(checkpoint_of(chain[n])) is not None)
     return next(kept, 0)
