@@ -15,7 +15,7 @@ from flows.owners import claim
 from flows.pages import table
 from storage.catalog import Catalog
 from storage.litter import litter, sweep
-from storage.retention import Rule, census, remove
+from storage.retention import Rule, census, check_hours, remove
 from storage.store import Lake
 from storage.upkeep import tidy
 
@@ -62,9 +62,11 @@ def clean(
 
 
 def cleared(place: Lake, hours: float, rule: Rule, *, delete: bool) -> Cleared:
-    """The same without Prefect. Raises UsageError for fewer hours than one: what is young may be a writer's."""
-    if not hours >= 1:
-        raise UsageError(f"hours = {hours}: what is younger than an hour may be a writer's: choose 1 or more")
+    """The same without Prefect. Raises UsageError for fewer hours than one, and for what is no time."""
+    try:
+        check_hours(hours)
+    except ValueError as error:
+        raise UsageError(str(error)) from error
     found = census(place, rule, hours)
     removed = len(remove(place, found)) if delete else 0
     files, sizes = Counter[str](), Counter[str]()

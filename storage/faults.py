@@ -9,7 +9,9 @@ All of it is read as a stream: memory holds one artifact and the faults that wer
 """
 
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Literal
 
 from storage.errors import DamagedPayload, DamagedRecord, StorageError, UnknownArtifact
@@ -79,6 +81,14 @@ def _hashes_to(made: Manifest, id_: str) -> bool:
         return False
 
 
+def _time(text: str) -> datetime:
+    """A run's time; one that is none counts as before all others."""
+    with suppress(ValueError):
+        at = datetime.fromisoformat(text)
+        return at if at.tzinfo else at.replace(tzinfo=UTC)
+    return datetime.min.replace(tzinfo=UTC)
+
+
 def _payload(lake: Lake, made: Manifest, *, deep: bool) -> str:
     if not deep:
         return "" if lake.find(made.id) is not None else "has lost its payload, or a part of it"
@@ -135,8 +145,9 @@ class Audit:
             except StorageError as error:
                 yield from self._record(run, error)
                 continue
+            began = _time(record.started_at)
             for use in record.uses:
-                if use.artifact in gone:
+                if use.artifact in gone and began < gone[use.artifact]:
                     continue
                 yield from self.lost(use.artifact, f"run {run} used it as {use.stage}")
 

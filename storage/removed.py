@@ -2,7 +2,8 @@
 
     <lake>/removed/<time>-<random>      the ids that one cleaning took, one a line
 
-What is listed may be there all the same: it was made again, or a cleaning was killed before it came to it.
+What is listed may be there all the same: it was made again, or a cleaning was killed before it came to it. What
+was removed can only have been used by runs that began before: what a later one used and is not there is lost.
 """
 
 from __future__ import annotations
@@ -10,11 +11,13 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
 
 from storage.files import Files
 from storage.identity import is_id
 
 FOLDER = "removed"
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def announce(files: Files, ids: Iterable[str]) -> str:
@@ -32,10 +35,15 @@ def settle(files: Files, name: str, ids: Iterable[str]) -> None:
         files.remove(name)
 
 
-def removed(files: Files) -> set[str]:
-    """The ids that were ever removed."""
-    texts = (files.read(f"{FOLDER}/{name}").decode(errors="replace") for name in files.list(FOLDER))
-    return {id_ for text in texts for id_ in text.split() if is_id(id_)}
+def removed(files: Files) -> dict[str, datetime]:
+    """The ids that were ever removed, and when last."""
+    found = dict[str, datetime]()
+    for name in files.list(FOLDER):  # the oldest first
+        if name[:20].isdigit():
+            at = _EPOCH + timedelta(microseconds=int(name[:20]) / 1000)
+            text = files.read(f"{FOLDER}/{name}").decode(errors="replace")
+            found |= {id_: at for id_ in text.split() if is_id(id_)}
+    return found
 
 
 def _lines(ids: Iterable[str]) -> bytes:

@@ -54,10 +54,10 @@ class Rule:
     days: float | None = None
 
     def __post_init__(self) -> None:
-        if self.runs is not None and not self.runs >= 1:
-            raise ValueError(f"{self.runs} runs of each name cannot be kept: keep 1 or more")
-        if self.days is not None and not 0 < self.days <= CENTURY:
-            raise ValueError(f"{self.days} days are no time: choose more than 0 and at most {CENTURY}")
+        if self.runs is not None and not (_is_number(self.runs, int) and self.runs >= 1):
+            raise ValueError(f"{self.runs!r} runs of each name cannot be kept: keep 1 or more")
+        if self.days is not None and not (_is_number(self.days, int, float) and 0 < self.days <= CENTURY):
+            raise ValueError(f"{self.days!r} days are no time: choose more than 0 and at most {CENTURY}")
 
     def __bool__(self) -> bool:
         return self.runs is not None or self.days is not None
@@ -106,12 +106,24 @@ class Census:
     before: float
 
 
+def check_hours(hours: float) -> None:
+    """Raise ValueError for fewer hours than one, when what is young may be a writer's, and for what is no time."""
+    if not (_is_number(hours, int, float) and 1 <= hours <= 24 * CENTURY):
+        why = "what is younger than an hour may be a writer's"
+        raise ValueError(f"hours = {hours!r}: {why}: choose 1 or more, at most {24 * CENTURY}")
+
+
+def _is_number(value: object, *kinds: type) -> bool:
+    """A schedule gives whatever its JSON says."""
+    return isinstance(value, kinds) and not isinstance(value, bool)
+
+
 def census(lake: Lake, rule: Rule, hours: float) -> Census:
     """Count a lake, and what of it nobody needs that was not touched for so many hours.
 
-    The index may be damaged, and nothing brings back what is removed: a snapshot counts only if its checksums hold, and a
-    run that is kept is asked itself what it used. Cost: the index, a reading of its snapshot, and with a rule the files
-    of each kept run and a look at the file of each artifact that no run needs.
+    The index may be damaged, and nothing brings back what is removed: a snapshot counts only if its checksums hold, and
+    a run that is kept is asked itself what it used. Cost: the index, a reading of its snapshot, and with a rule the
+    files of each kept run and a look at the file of each artifact that no run needs.
     """
     now = datetime.now(UTC)
     with opened(lake, checked=True) as (connection, graph):

@@ -18,6 +18,7 @@ from pyarrow import parquet
 
 from storage import index, retention, snapshot
 from storage.catalog import Catalog
+from storage.faults import Audit
 from storage.files import Files
 from storage.identity import parent_pairs
 from storage.litter import litter, sweep
@@ -372,3 +373,18 @@ def test_two_cleaners_at_once(kept: Kept, monkeypatch: pytest.MonkeyPatch) -> No
 
     monkeypatch.setattr(type(kept.lake.files), "remove_folder", beaten)
     assert clear(kept.lake) == set(old)
+
+
+def test_what_was_removed_and_made_again_can_be_lost(kept: Kept) -> None:
+    """Verify passes over what a run used before it was removed, and not over what a later one has made anew."""
+    old, _ = kept.run("a", [], made=1), kept.run("a", [])
+    kept.age()
+    assert clear(kept.lake) == set(old)
+    assert list(Audit(kept.lake).of_runs(Runs(kept.lake.files).ids(), lambda _n: None)) == []
+    time.sleep(0.01)
+    assert kept.lake.write("model", 1, {"n": 1}, {"from": []}, kept.table("model")).id == old[0]
+    runs = Runs(kept.lake.files)
+    runs.finish(runs.start("b", {}), "completed", uses=[Use(old[0], "made", "created")])
+    shutil.rmtree(Path(kept.lake.files.path(manifest_name(old[0]))).parent)
+    (fault,) = Audit(kept.lake).of_runs(Runs(kept.lake.files).ids(), lambda _n: None)
+    assert (fault.id, fault.lost) == (old[0], True)

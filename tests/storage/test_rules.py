@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
-from storage.retention import Rule, Run
+from storage.retention import Rule, Run, check_hours
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 
@@ -34,3 +36,20 @@ def test_which_runs_count(rule: Rule, kept: Sequence[int]) -> None:
     """The newest completed ones of each name, and what came after them; a run that goes on always."""
     assert rule.kept(RUNS, NOW) == {RUNS[n].id for n in kept}
     assert rule.kept(RUNS[::-1], NOW) == {RUNS[n].id for n in kept}
+
+
+@pytest.mark.parametrize("wrong", ["24", None, True, 0.5, 1e9, float("inf"), float("nan")])
+def test_hours_that_are_none_are_refused(wrong: Any) -> None:
+    check_hours(1)
+    check_hours(24.5)
+    with pytest.raises(ValueError, match=re.escape(f"{wrong!r}")):
+        check_hours(wrong)
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"runs": "3"}, {"runs": 1.5}, {"runs": True}, {"runs": 0}, {"days": "7"}, {"days": True}, {"days": 0}]
+)
+def test_what_is_no_rule_is_refused(wrong: dict[str, Any]) -> None:
+    """A schedule gives whatever its JSON says."""
+    with pytest.raises(ValueError, match="choose|keep 1"):
+        Rule(**wrong)
