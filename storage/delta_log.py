@@ -8,6 +8,7 @@ in the log under the next number, which belongs to whoever creates that file fir
 from __future__ import annotations
 
 import json
+import re
 import time
 import uuid
 from typing import TYPE_CHECKING
@@ -17,13 +18,16 @@ from storage.files import Files
 if TYPE_CHECKING:
     import pyarrow as pa
 
+_VERSION = re.compile(r"\d{20}\.(json|checkpoint(\..*)?\.parquet)")
+"""Files of a log that stand for a version; beside them lie such as somebody's copies."""
+
 
 def latest(files: Files, table: str) -> int | None:
     """The version of the table in a folder, by the names of its log; None where there is no table.
 
     Cost: a listing, some milliseconds for ten thousand commits.
     """
-    numbers = [name[:20] for name in files.list(f"{table}/_delta_log") if name[:20].isdigit()]
+    numbers = [name[:20] for name in files.list(f"{table}/_delta_log") if _VERSION.fullmatch(name)]
     return int(max(numbers)) if numbers else None
 
 

@@ -152,7 +152,8 @@ def _needed(folder: str, head: Head) -> Iterator[str]:
 def keep(files: Files, fill: Callable[[Path], Head]) -> None:
     """Write a snapshot, if the lake can be written to: ``fill`` puts everything but the head into a folder.
 
-    Nothing is written where it would not count. Checksums that its head has already are those of files that another snapshot has, too.
+    Nothing is written where it would not count. Checksums that its head has already are those of files that another
+    snapshot has, too.
     """
     if _barrier(files) is None:
         return

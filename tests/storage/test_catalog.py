@@ -166,3 +166,13 @@ def test_a_run_that_cannot_be_read_is_told_as_damaged(lake: Lake, edited: dict[s
     Catalog(lake).rebuild()
     told = {row["run_id"]: row["status"] for row in query(lake, "SELECT * FROM runs").to_pylist()}
     assert told == {edited["run"]: "completed", run.run_id: "damaged"}
+
+
+def test_what_is_no_version_of_the_log_does_not_count(lake: Lake, edited: dict[str, str]) -> None:
+    """An append behind it would leave a gap, and the table could not be read."""
+    catalog = Catalog(lake)
+    before = len(catalog.files("artifacts"))
+    for name in ("00000000000000000099.json.bak", "00000000000000000099.json.discarded-1"):
+        lake.files.put(f"catalog/artifacts/_delta_log/{name}", b"{}")
+    catalog.record_artifact(lake.manifest(edited["model"]))
+    assert len(catalog.files("artifacts")) == before + 1
