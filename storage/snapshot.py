@@ -203,7 +203,7 @@ def _sync(path: Path) -> None:
 
 def _clear(place: Path) -> None:
     """Remove snapshots that were out of date an hour ago."""
-    names = sorted(path.name for path in place.iterdir() if path.is_dir() and not path.name.startswith("."))
+    names = sorted(path.name for path in place.iterdir() if path.is_dir() and path.name[:20].isdigit())
     for name, later in pairwise(names):
-        if int(later.partition("-")[0]) < time.time_ns() - _KEPT:
+        if int(later[:20]) < time.time_ns() - _KEPT:
             shutil.rmtree(place / name, ignore_errors=True)

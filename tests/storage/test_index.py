@@ -234,3 +234,16 @@ def test_what_a_clock_of_another_day_has_made_does_not_count(lake: Lake, edited:
     assert told(lake) == before
     assert snapshot.newest(lake.files) is not None
     assert edited
+
+
+@pytest.mark.parametrize("part", ["kind", "child", "parent", "role", "by_parent"])
+def test_a_number_that_is_no_place_counts_as_damage(lake: Lake, edited: dict[str, str], part: str) -> None:
+    """Readers do not look at checksums; they must not go astray by it either."""
+    before = told(lake), lineage(lake, edited["state2"]), impact(lake, [edited["documents"]])
+    path = Path(lake.files.path(f"{snapshot.FOLDER}/{kept(lake)[-1]}/{part}.npy"))
+    whole = bytearray(path.read_bytes())
+    for last in range(len(whole) - 1, 128, -4):
+        whole[last] ^= 64
+    path.write_bytes(whole)
+    (path.parent.parent / "of somebody else").mkdir()
+    assert (told(lake), lineage(lake, edited["state2"]), impact(lake, [edited["documents"]])) == before
