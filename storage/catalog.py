@@ -185,8 +185,8 @@ class Catalog:
         except (DeltaError, OSError) as error:
             raise LakeNotWritable(
                 f"cannot write the index {self._path(table)}: {str(error).partition(chr(10))[0]}; artifacts and run "
-                f"records are whole: make room or the folder writable, or delete this folder if it is damaged; "
-                f"queries add what the index lacks"
+                f"records are whole: make room or the folder writable; `editflow verify --rebuild` writes the index "
+                f"anew, and until then queries add what it lacks"
             ) from error
 
     def _merge(self, table: str) -> None:

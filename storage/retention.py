@@ -45,7 +45,8 @@ MARGIN = 60
 
 @dataclass(frozen=True)
 class Rule:
-    """Which runs count: of each name the newest ``runs`` completed ones and what came after, and all of so many days.
+    """Which runs count: of each name the newest ``runs`` completed ones and what came after, and all that ended, or of
+    which no end is known began, within so many days.
 
     With neither, all do. A run that goes on always counts. Raises ValueError for what keeps nothing or is no time.
     """
@@ -75,7 +76,7 @@ class Rule:
         for run in runs:
             counts = not self or run.status == "running"
             counts |= self.runs is not None and completed < self.runs
-            counts |= self.days is not None and run.started >= now - timedelta(days=self.days)
+            counts |= self.days is not None and (run.ended or run.started) >= now - timedelta(days=self.days)
             if counts:
                 yield run
             completed += run.status == "completed"
@@ -83,12 +84,13 @@ class Rule:
 
 @dataclass(frozen=True)
 class Run:
-    """What a rule looks at; ``started`` is in UTC."""
+    """What a rule looks at; times are in UTC."""
 
     id: str
     name: str
     status: str
     started: datetime
+    ended: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -191,9 +193,10 @@ def _filled(folder: Path, aside: Path) -> None:
 
 def _runs(connection: duckdb.DuckDBPyConnection, now: datetime) -> list[Run]:
     """All runs; when one began whose record is damaged is not known, so it is as good as new."""
-    rows = connection.execute("SELECT run_id, name, status, started_at FROM runs").fetchall()
+    rows = connection.execute("SELECT run_id, name, status, started_at, finished_at FROM runs").fetchall()
     return [
-        Run(id_, name, status, started.replace(tzinfo=UTC) if started else now) for id_, name, status, started in rows
+        Run(id_, name, status, began.replace(tzinfo=UTC) if began else now, ended and ended.replace(tzinfo=UTC))
+        for id_, name, status, began, ended in rows
     ]
 
 

@@ -19,7 +19,8 @@ Runs = Annotated[
     int | None, Parameter(help="Of each name, keep what its newest completed runs need.", validator=Number(gte=1))
 ]
 Days = Annotated[
-    float | None, Parameter(help="Keep what runs of so many days need.", validator=Number(gt=0, lte=CENTURY))
+    float | None,
+    Parameter(help="Keep what runs that ended within so many days need.", validator=Number(gt=0, lte=CENTURY)),
 ]
 
 

@@ -53,3 +53,10 @@ def test_what_is_no_rule_is_refused(wrong: dict[str, Any]) -> None:
     """A schedule gives whatever its JSON says."""
     with pytest.raises(ValueError, match="choose|keep 1"):
         Rule(**wrong)
+
+
+def test_days_count_from_a_run_s_end() -> None:
+    """Or what took longer than a rule's days would go as soon as it has ended."""
+    long = Run("a", "a", "completed", NOW - timedelta(days=5), NOW - timedelta(hours=1))
+    assert Rule(days=2).kept([long], NOW) == {"a"}
+    assert Rule(days=0.01).kept([long], NOW) == set()
