@@ -78,8 +78,7 @@ def bench(
         print_line(f"  {name} …")
         rows.append(measure(name, size, threads))
         if out is not None:  # after every stage: what comes next may take an hour
-            about = {"command": " ".join(sys.argv), "at": datetime.now(UTC).isoformat(timespec="seconds"), **machine()}
-            out.write_text(json.dumps(about | {"rows": [asdict(row) for row in rows]}, indent=1) + "\n")
+            out.write_text(json.dumps(circumstances() | {"rows": [asdict(row) for row in rows]}, indent=1) + "\n")
     print_table([_shown(row) for row in rows])
     sys.exit(any(row.missed for row in rows))
 
@@ -138,8 +137,11 @@ def _shown(row: Row) -> dict[str, object]:
     }
 
 
-def machine() -> dict[str, str]:
+def circumstances() -> dict[str, str]:
+    """What was asked for, when, and on what."""
     return {
+        "command": " ".join(sys.argv),
+        "at": datetime.now(UTC).isoformat(timespec="seconds"),
         "machine": platform.processor() or platform.machine(),
         "system": platform.platform(),
         **{name: version(name) for name in ("torch", "transformers", "numpy", "scipy")},

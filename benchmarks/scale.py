@@ -17,7 +17,6 @@ import uuid
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
 from itertools import islice
 from multiprocessing import get_context
 from pathlib import Path
@@ -27,7 +26,7 @@ import pyarrow as pa
 from cyclopts import App, Parameter
 from cyclopts.validators import Number
 
-from benchmarks.__main__ import machine
+from benchmarks.__main__ import circumstances
 from benchmarks.synthetic import CHAIN, write
 from flows.output import print_line, print_table
 from storage.catalog import Catalog
@@ -151,9 +150,8 @@ def measure(
         rows.append(_row(name, question, answered(name, folder, target, times if question.often else 1)))
     print_table([_shown(row) for row in rows])
     if out is not None:
-        about = {"command": " ".join(sys.argv), "at": datetime.now(UTC).isoformat(timespec="seconds"), **machine()}
         size = {"runs": runs, "commits": commits, "made_in_seconds": took}
-        out.write_text(json.dumps(about | size | {"rows": rows}, indent=1) + "\n")
+        out.write_text(json.dumps(circumstances() | size | {"rows": rows}, indent=1) + "\n")
     sys.exit(any(row["missed"] for row in rows))
 
 

@@ -15,7 +15,8 @@ from flows.owners import claim
 from flows.pages import table
 from storage.catalog import Catalog
 from storage.litter import litter, sweep
-from storage.retention import Rule, census, check_hours, remove
+from storage.retention import census, remove
+from storage.rules import Rule, check_hours
 from storage.store import Lake
 from storage.upkeep import tidy
 

@@ -31,66 +31,15 @@ from storage.manifest import manifest_name
 from storage.query import opened
 from storage.refs import Refs
 from storage.removed import announce, settle
+from storage.rules import Rule, Run
 from storage.runs import Runs
 from storage.snapshot import drop
 from storage.store import Lake
 from storage.upkeep import forget
 
 _ID = re.compile(rb"\b[0-9a-f]{64}\b")
-CENTURY = 36_525
-"""Days: no lake is older, and dates have a beginning."""
 MARGIN = 60
 """Seconds by which the times of a run's record and of files may differ."""
-
-
-@dataclass(frozen=True)
-class Rule:
-    """Which runs count: of each name the newest ``runs`` completed ones and what came after, and all that ended, or of
-    which no end is known began, within so many days.
-
-    With neither, all do. A run that goes on always counts. Raises ValueError for what keeps nothing or is no time.
-    """
-
-    runs: int | None = None
-    days: float | None = None
-
-    def __post_init__(self) -> None:
-        if self.runs is not None and not (_is_number(self.runs, int) and self.runs >= 1):
-            raise ValueError(f"{self.runs!r} runs of each name cannot be kept: keep 1 or more")
-        if self.days is not None and not (_is_number(self.days, int, float) and 0 < self.days <= CENTURY):
-            raise ValueError(f"{self.days!r} days are no time: choose more than 0 and at most {CENTURY}")
-
-    def __bool__(self) -> bool:
-        return self.runs is not None or self.days is not None
-
-    def kept(self, runs: Iterable[Run], now: datetime) -> set[str]:
-        """The ids of the runs that count."""
-        named: dict[str, list[Run]] = {}
-        for run in sorted(runs, key=lambda run: (run.started, run.id), reverse=True):
-            named.setdefault(run.name, []).append(run)
-        return {run.id for held in named.values() for run in self._of_one_name(held, now)}
-
-    def _of_one_name(self, runs: Sequence[Run], now: datetime) -> Iterator[Run]:
-        """``runs`` are the newest first."""
-        completed = 0
-        for run in runs:
-            counts = not self or run.status == "running"
-            counts |= self.runs is not None and completed < self.runs
-            counts |= self.days is not None and (run.ended or run.started) >= now - timedelta(days=self.days)
-            if counts:
-                yield run
-            completed += run.status == "completed"
-
-
-@dataclass(frozen=True)
-class Run:
-    """What a rule looks at; times are in UTC."""
-
-    id: str
-    name: str
-    status: str
-    started: datetime
-    ended: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -106,18 +55,6 @@ class Census:
     graph: Graph
     unneeded: Sequence[int]
     before: float
-
-
-def check_hours(hours: float) -> None:
-    """Raise ValueError for fewer hours than one, when what is young may be a writer's, and for what is no time."""
-    if not (_is_number(hours, int, float) and 1 <= hours <= 24 * CENTURY):
-        why = "what is younger than an hour may be a writer's"
-        raise ValueError(f"hours = {hours!r}: {why}: choose 1 or more, at most {24 * CENTURY}")
-
-
-def _is_number(value: object, *kinds: type) -> bool:
-    """A schedule gives whatever its JSON says."""
-    return isinstance(value, kinds) and not isinstance(value, bool)
 
 
 def census(lake: Lake, rule: Rule, hours: float) -> Census:

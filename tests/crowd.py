@@ -26,7 +26,8 @@ from storage.kinds import kind
 from storage.litter import litter, sweep
 from storage.query import lineage, query
 from storage.refs import Refs
-from storage.retention import Rule, census, remove
+from storage.retention import census, remove
+from storage.rules import Rule
 from storage.runs import Runs, Use
 from storage.store import Lake
 

@@ -12,9 +12,8 @@ from rich.filesize import decimal
 from flows.commands.read import JsonFlag, LakeFlag, open_lake
 from flows.hints import print_next, typed
 from flows.output import print_json, print_line, print_table
+from storage.rules import CENTURY, Rule
 
-CENTURY = 36_525
-"""Days, the most that storage/retention.py takes: it is not loaded for the help alone."""
 Runs = Annotated[
     int | None, Parameter(help="Of each name, keep what its newest completed runs need.", validator=Number(gte=1))
 ]
@@ -42,26 +41,25 @@ def gc(
     records: a run whose artifacts are gone can be run again. Safe beside running writers.
     """
     from flows.clean import cleared
-    from storage.retention import Rule
 
-    found = cleared(open_lake(lake), hours, Rule(keep_runs, keep_days), delete=delete)
+    rule = Rule(keep_runs, keep_days)
+    found = cleared(open_lake(lake), hours, rule, delete=delete)
     if json:
         print_json({"deleted": delete, "litter": found.litter, "kinds": found.kinds, "removed": found.removed})
         return
-    ruled = keep_runs is not None or keep_days is not None
-    print_table([_kind(row, ruled=ruled) for row in found.kinds], title="artifacts by kind")
+    print_table([_kind(row, ruled=bool(rule)) for row in found.kinds], title="artifacts by kind")
     if found.litter:
         print_table(found.litter, title="removed" if delete else "would be removed")
     else:
         print_line("no litter")
-    if delete and ruled:
+    if delete and rule:
         print_line(f"{found.removed} artifacts were removed")
     if delete or not (found.litter or any(row["unneeded"] for row in found.kinds)):
         print_next(f"{typed('doctor', lake=lake)} to check what is there")
     else:
-        rule = [word for option, value in (("--keep-runs", keep_runs), ("--keep-days", keep_days)) if value is not None
+        again = [word for option, value in (("--keep-runs", keep_runs), ("--keep-days", keep_days)) if value is not None
                 for word in (option, f"{value:g}")]  # fmt: skip
-        print_next(f"{typed('gc', '--delete', *rule, lake=lake)} to remove it")
+        print_next(f"{typed('gc', '--delete', *again, lake=lake)} to remove it")
 
 
 def _kind(row: Mapping[str, Any], *, ruled: bool) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from refusals import refused
 from tiny_world import World, editflow, run_directly
 
 from flows.tuning.budget import Budget
-from flows.tuning.settings import CENTRES, NORMED, PLAIN, Setting, proposals, rounds, window
+from flows.tuning.settings import CENTRES, NORMED, PLAIN, Round, Setting, proposals, rounds, window
 from flows.tuning.wish import Wish, draft, sized
 from storage.store import Lake
 from tasks.requests import choose, load_requests, probes, unprobed
@@ -109,6 +110,19 @@ def test_windows_lie_in_the_model(depth: int) -> None:
         assert len(layers) == min(width, max(1, depth // 3))
 
 
+def walked(
+    start: Setting, turns: Sequence[Round], height: Callable[[Setting], float] = lambda _setting: 0.0
+) -> list[Setting]:
+    """All that a scan proposes to the end, where a setting is as good as its height."""
+    course, tried = proposals(start, turns), list[Setting]()
+    _, setting = next(course)
+    with pytest.raises(StopIteration):
+        while True:
+            tried.append(setting)
+            _, setting = course.send(height(setting))
+    return tried
+
+
 def test_the_scan_finds_the_top_of_a_hill_and_never_repeats() -> None:
     """A made-up objective that no single step from the start reaches the top of."""
 
@@ -116,12 +130,7 @@ def test_the_scan_finds_the_top_of_a_hill_and_never_repeats() -> None:
         return -abs(s.layers[0] - 5) - 3 * abs(s.clamp - 0.4) - abs(s.ridge - 10) / 10
 
     start = Setting(window(30, 0.2, 5), 8, 1.0, 0.5, 0.75, 0.05, 25)
-    course = proposals(start, rounds(30, ()))
-    (_, setting), tried = next(course), []
-    with pytest.raises(StopIteration):
-        while True:
-            tried.append(setting)
-            _, setting = course.send(height(setting))
+    tried = walked(start, rounds(30, ()), height)
     best = max(tried, key=height)
     assert len(set(tried)) == len(tried)
     assert (best.clamp, best.ridge) == (0.4, 10.0)
@@ -137,12 +146,7 @@ def test_alpha_is_turned_where_a_method_has_one(facts: Path) -> None:
         wish = Wish("some/model", str(facts), 1.0, settings=(f"edit.method={method}",))
         spec = sized(wish, draft(wish), about)
         start = Setting.of(spec)
-        course, tried = proposals(start, rounds(26, (), PLAIN, start.hold)), []
-        _, setting = next(course)
-        with pytest.raises(StopIteration):
-            while True:
-                tried.append(setting)
-                _, setting = course.send(0.0)
+        tried = walked(start, rounds(26, (), PLAIN, start.hold))
         assert len({getattr(setting, turned) for setting in tried}) == 6
         assert len({getattr(setting, still) for setting in tried}) == 1
         assert {getattr(setting.on(spec).edit.options, turned) for setting in tried} == {
@@ -158,12 +162,7 @@ def test_behind_a_norm_one_layer_is_edited_at_a_time(facts: Path, model_type: st
     wish = Wish("some/model", str(facts), 1.0)
     spec = sized(wish, draft(wish), {"depth": 26, "key_width": 64, "model_type": model_type})
     reach = NORMED if model_type == "gemma2" else PLAIN
-    course, tried = proposals(Setting.of(spec), rounds(26, (), reach)), []
-    _, setting = next(course)
-    with pytest.raises(StopIteration):
-        while True:
-            tried.append(setting)
-            _, setting = course.send(0.0)
+    tried = walked(Setting.of(spec), rounds(26, (), reach))
     assert all(set(setting.layers) <= set(spec.corpus.layers or ()) for setting in tried)
     assert all(setting.z_layer == setting.layers[-1] for setting in tried)
     alone = all(len(setting.layers) == 1 for setting in tried)

@@ -25,7 +25,8 @@ from storage.litter import litter, sweep
 from storage.manifest import manifest_name
 from storage.query import query
 from storage.refs import Refs
-from storage.retention import Census, Rule, census, remove, take
+from storage.retention import Census, census, remove, take
+from storage.rules import Rule
 from storage.runs import Runs, Use
 from storage.store import ArtifactRef, Lake
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from storage.retention import Rule, Run, check_hours
+from storage.rules import Rule, Run, check_hours
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 
