@@ -91,15 +91,14 @@ class Bench:
             time.monotonic() - started, [(use, self.pipe.lake.manifest(use.artifact)) for use in new], self.model
         )
         evaluation, perplexity = self.evaluation_of(state), self.perplexity_of(state)
-        found = measured(self.pipe.lake, evaluation, perplexity, self.base)
+        found = measured(self.pipe.lake, evaluation, perplexity, self.base[1])
         return Trial(number, varied, setting, own, found, evaluation, perplexity, state)
 
     def archive(self, trials: Sequence[Trial]) -> ArtifactRef:
         """Keep the table of trials in the lake, with what it was read from as its parents."""
         done = [trial for trial in trials if not trial.error]
-        evaluation, perplexity = self.base
         parents: dict[str, str | list[str]] = {
-            "requests": self.requests, "base_evaluation": evaluation, "base_perplexity": perplexity,
+            "requests": self.requests, "base_perplexity": self.base[1],
             "evaluation": [t.evaluation for t in done], "perplexity": [t.perplexity for t in done],
             "state": [t.state for t in done],
         }  # fmt: skip

@@ -12,7 +12,6 @@ from flows.tuning.settings import SCANNED, Setting
 from flows.tuning.trial import Trial, best_of
 from flows.tuning.wish import JUDGED, MARK, Wish, whole
 from tasks.terminal import safe
-from tasks.trials import PERPLEXITY_LIMIT
 
 BATCH = 20
 """Facts a batch of the written spec, unless it was set."""
@@ -42,7 +41,6 @@ def written(
         best=best,
         figures=best.figures,
         count=len(trials),
-        limit=PERPLEXITY_LIMIT,
         name=Line(_toml("name", spec.name.replace("tune-", "tuned-", 1))),
         threads=Line(_toml("threads", spec.threads)) if spec.threads else None,
         sections=_sections(wish, best.setting.on(spec), trials, free, unseen),
