@@ -23,12 +23,13 @@ def fenced(language: str, text: str) -> str:
     return f"```{language}\n{text}\n```\n"
 
 
-@pytest.fixture
-def reader(lake: Lake) -> Iterator[Reader]:
+@pytest.fixture(params=[False, True], ids=["shell", "quick"])
+def reader(lake: Lake, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Reader]:
     """In the folder of the handmade lake."""
     folder = Path(lake.uri).parent
+    monkeypatch.delenv("EDITFLOW_LAKE", raising=False)
     with Shell(folder, environment(os.environ)) as shell:
-        yield Reader(folder, shell)
+        yield Reader(folder, shell, quick=request.param)
 
 
 @pytest.mark.parametrize(

@@ -54,9 +54,10 @@ def test_a_document_can_be_followed(
 ) -> None:
     folder = Path(shutil.copytree(small, tmp_path / "editflow", symlinks=True))
     monkeypatch.chdir(folder)
+    monkeypatch.delenv("EDITFLOW_LAKE", raising=False)
     with Shell(folder, environment_of_readers) as shell:
         compares = world(BY_NAME[document]) == "tiny"
-        Reader(folder, shell, compares=compares, skipped=[*NOT_RUN]).follow(read(document))
+        Reader(folder, shell, compares=compares, skipped=[*NOT_RUN], quick=True).follow(read(document))
 
 
 @pytest.mark.real_model
