@@ -12,7 +12,7 @@ from typing import Any
 from flows.edit_model import edit
 from flows.errors import UsageError
 from flows.pipeline import Pipeline, Read
-from flows.rerun import spec_of
+from flows.rerun import spec_here
 from flows.sections import ModelSection
 from storage.runs import RunRecord
 from storage.store import Lake, Manifest
@@ -25,7 +25,7 @@ def gathered(lake: Lake, record: RunRecord) -> Mapping[str, Recipe]:
 
     Raises UsageError for a run that cannot be repeated, UnknownSource and the like for a source that is gone.
     """
-    spec = spec_of(record)
+    spec = spec_here(record)
     pipe = Gathering(lake, record, spec.model.device, lambda _use, _ref: None)
     edit(spec, pipe)
     return pipe.found

@@ -16,7 +16,7 @@ from flows.errors import UsageError
 from flows.output import report_stage
 from flows.owners import claim
 from flows.recording import record_run
-from flows.rerun import fresh_lake, keep, spec_of
+from flows.rerun import fresh_lake, keep, sources, spec_here, spec_of
 from flows.spec import RunSpec
 from storage.errors import UnknownArtifact
 from storage.runs import RunRecord
@@ -40,7 +40,7 @@ def pack_of(lake: Lake, record: RunRecord) -> Pack:
 
     Cost: reading its files, and a manifest an artifact; nothing is loaded or computed.
     """
-    spec = spec_of(record)
+    spec = spec_here(record)
     try:
         manifests = tuple(lake.manifest(use.artifact) for use in record.uses)
     except UnknownArtifact as error:
@@ -51,14 +51,6 @@ def pack_of(lake: Lake, record: RunRecord) -> Pack:
     inputs = {key: _input(key, source) for key, source in sources(spec).items() if _is_packed(key, source)}
     files = {key: f"inputs/{key}/{one.name}" for key, one in inputs.items()}
     return Pack(record, manifests, inputs, toml(located(found, spec, files).model_dump(mode="json")))
-
-
-def sources(spec: RunSpec) -> dict[str, str]:
-    """{key: source} of everything but the model that a run reads from outside."""
-    given = {"requests.source": spec.requests.source, "requests.references": spec.requests.references}
-    given |= {"corpus.source": spec.corpus.source}
-    given |= {f"ability.sets.{name}": source for name, source in spec.ability.sets.items()}
-    return {key: source for key, source in given.items() if source is not None}
 
 
 def located(pack: Pack, spec: RunSpec, files: Mapping[str, str]) -> RunSpec:

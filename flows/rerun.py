@@ -22,6 +22,7 @@ from flows.spec import RunSpec
 from storage.runs import RunRecord, Runs
 from storage.store import Lake
 from tasks.environment import environment
+from tasks.fetch import CORPUS
 from tasks.rerun import Repetition, archive, compared
 
 
@@ -53,6 +54,28 @@ def spec_of(record: RunRecord, threads: int | None = None) -> RunSpec:
         ) from None
 
 
+def sources(spec: RunSpec) -> dict[str, str]:
+    """{key: source} of everything but the model that a run reads from outside."""
+    given = {"requests.source": spec.requests.source, "requests.references": spec.requests.references}
+    given |= {"corpus.source": spec.corpus.source}
+    given |= {f"ability.sets.{name}": source for name, source in spec.ability.sets.items()}
+    return {key: source for key, source in given.items() if source is not None}
+
+
+def spec_here(record: RunRecord, threads: int | None = None) -> RunSpec:
+    """The same, for who reads the run's own files. Raises UsageError also where one was named from another folder."""
+    spec = spec_of(record, threads)
+    for key, source in sources(spec).items():
+        path = Path(source).expanduser()
+        named = source == CORPUS.name or "://" in source or source.startswith("hub:")
+        if not (named or path.is_absolute() or path.exists()):
+            raise UsageError(
+                f"run {record.run_id} has read {key} from {source}, which is not in this folder: "
+                "say it in the folder where the run was made, or put the file here"
+            )
+    return spec
+
+
 @flow(name="rerun", flow_run_name="{run}", validate_parameters=False, on_running=[claim])
 def rerun(run: str, lake: str | None = None, into: str | None = None, threads: int | None = None) -> Repetition:
     """Repeat a run by its id and compare; the outcome is kept in the run's lake.
@@ -62,7 +85,7 @@ def rerun(run: str, lake: str | None = None, into: str | None = None, threads: i
     """
     place = Lake.open(lake_folder(lake), create=False)
     record = Runs(place.files).get(run)
-    spec = spec_of(record, threads)
+    spec = spec_here(record, threads)
     if into is not None:
         return _repeated(place, record, spec, Path(into))
     with tempfile.TemporaryDirectory(prefix="editflow-rerun-") as folder:

@@ -11,7 +11,7 @@ from flows.errors import UsageError
 from flows.output import lake_folder, report_stage
 from flows.owners import claim
 from flows.recording import record_run
-from flows.rerun import repeatable, spec_of
+from flows.rerun import repeatable, spec_here
 from flows.spec import RunSpec
 from storage.runs import RunRecord
 from storage.store import Lake
@@ -31,7 +31,7 @@ def without(record: RunRecord, source: Source) -> RunSpec:
             f"{source.what} {source.name[:12]} is computed from others: withdraw a fact or a document that it is made "
             f"from, which `editflow lineage {source.name[:12]}` leads to"
         )
-    spec = spec_of(record)
+    spec = spec_here(record)
     requests, corpus = spec.requests, spec.corpus
     chosen = sorted({*requests.withdrawn, *source.facts})
     sampled = sorted({*corpus.withdrawn, *source.documents})

@@ -47,8 +47,8 @@ def export_run(
     from flows import server
 
     server.prepare()
-    from flows.packing import pack_of, sources
-    from flows.rerun import spec_of
+    from flows.packing import pack_of
+    from flows.rerun import sources, spec_of
     from tasks.pack import packed
 
     found = pack_of(store, record)

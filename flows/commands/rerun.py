@@ -65,9 +65,9 @@ def _recorded(run: str, into: Path | None, threads: int | None, lake: str | None
     record = find_run(store, run, edited=True)
     server.prepare()
     server.reap()
-    from flows.rerun import spec_of
+    from flows.rerun import spec_here
 
-    spec_of(record)  # what cannot be repeated is told before a server is waited for
+    spec_here(record)  # what cannot be repeated is told before a server is waited for
     server.start()
     from flows.rerun import rerun as repeat
 

@@ -13,8 +13,8 @@ from tiny_world import World, editflow
 
 from flows.edit_model import requested
 from flows.measures import questions
-from flows.packing import pack_of, sources, unpacked
-from flows.rerun import spec_of
+from flows.packing import pack_of, unpacked
+from flows.rerun import sources, spec_of
 from storage.runs import Runs
 from storage.store import Lake
 

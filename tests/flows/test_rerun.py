@@ -97,6 +97,21 @@ def test_wrong_input_gets_one_line(moved: tuple[World, Path, str], server: str, 
     assert (answer.code, "facts.jsonl" in answer.err.splitlines()[-1]) == (2, True)
 
 
+def test_a_file_named_from_another_folder(
+    moved: tuple[World, Path, str], server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run whose spec was named from its own folder is repeated there, and elsewhere it says where."""
+    world, lake = moved[0], tmp_path / "lake"
+    monkeypatch.chdir(world.folder)
+    run = tiny_world.record_directly(Path(world.spec.name), lake, "requests.count=2").run_id
+    assert editflow("rerun", run, "--lake", lake).code == 0
+    monkeypatch.chdir(tmp_path)
+    for command in ("rerun", "export-run"):
+        answer = editflow(command, run, "--lake", lake)
+        assert (answer.code, answer.out) == (2, "")
+        assert "requests.source from facts.jsonl, which is not in this folder" in answer.err.splitlines()[-1]
+
+
 def test_distances() -> None:
     one = pa.table({"a": [1.0, -4.0], "v": [[1.0, 2.0], [3.0]], "t": ["x", "y"], "n": [1, None]})
     other = pa.table({"a": [1.0, -3.0], "v": [[1.0, 2.0], [3.5]], "t": ["x", "z"], "n": [1, None]})
