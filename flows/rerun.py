@@ -66,9 +66,8 @@ def spec_here(record: RunRecord, threads: int | None = None) -> RunSpec:
     """The same, for who reads the run's own files. Raises UsageError also where one was named from another folder."""
     spec = spec_of(record, threads)
     for key, source in sources(spec).items():
-        path = Path(source).expanduser()
-        named = source == CORPUS.name or "://" in source or source.startswith("hub:")
-        if not (named or path.is_absolute() or path.exists()):
+        named = source == CORPUS.name or "://" in source or source.startswith(("hub:", "data:", "~", "/"))
+        if not (named or Path(source).exists()):
             raise UsageError(
                 f"run {record.run_id} has read {key} from {source}, which is not in this folder: "
                 "say it in the folder where the run was made, or put the file here"

@@ -84,12 +84,13 @@ class Reader:
 
 
 def words(text: str) -> list[str]:
-    """A command's words; none where a shell or a browser has a part in it."""
-    found = shlex.shlex(text.replace("\\\n", ""), posix=True, punctuation_chars=True)
+    """A command's words; none where a shell or a browser has a part in it, or may have."""
+    line = text.replace("\\\n", "")
+    found = shlex.shlex(line, posix=True, punctuation_chars=True)
     found.whitespace_split = True
     parts = list(found)
-    signs = any(set(part) <= set(found.punctuation_chars) for part in parts)
-    return [] if signs or "--open" in parts or set(text) & set("$`") else parts
+    signs = any(set(part) <= set(found.punctuation_chars) or part.startswith("~") for part in parts)
+    return [] if signs or "--open" in parts or set(line) & set("$`\n") else parts
 
 
 def displayed(code: str, variables: dict[str, object]) -> str:

@@ -27,7 +27,8 @@ def fenced(language: str, text: str) -> str:
 def reader(lake: Lake, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Reader]:
     """In the folder of the handmade lake."""
     folder = Path(lake.uri).parent
-    monkeypatch.delenv("EDITFLOW_LAKE", raising=False)
+    for name in ("EDITFLOW_LAKE", "FORCE_COLOR"):
+        monkeypatch.delenv(name, raising=False)
     with Shell(folder, environment(os.environ)) as shell:
         yield Reader(folder, shell, quick=request.param)
 
