@@ -26,6 +26,9 @@ NOT_RUN = {
     "editflow impact --withdraw REQUEST-ID": "names no fact; tests/flows/test_withdraw.py withdraws some",
     "editflow impact --withdraw document:NAME": "the same of a document",
     "editflow rerun demo-run.zip": "repeats a whole run; tests/flows/test_export_run.py repeats packed ones",
+    "editflow tune smollm2-135m-instruct --requests counterfact.json --budget 36 --facts 40": (
+        "half an hour, with a data set that is not part of the project"
+    ),
     "editflow compare specs/compare/counterfact.toml": "hours, with a data set that is not part of the project; "
     "tests/flows/test_compare.py runs comparisons",
 }
