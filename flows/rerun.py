@@ -18,7 +18,7 @@ from flows.output import lake_folder, print_line, report_stage
 from flows.owners import claim
 from flows.pages import table
 from flows.recording import record_run
-from flows.spec import RunSpec
+from flows.spec import RunSpec, elsewhere
 from storage.runs import RunRecord, Runs
 from storage.store import Lake
 from tasks.environment import environment
@@ -66,7 +66,7 @@ def spec_here(record: RunRecord, threads: int | None = None) -> RunSpec:
     """The same, for who reads the run's own files. Raises UsageError also where one was named from another folder."""
     spec = spec_of(record, threads)
     for key, source in sources(spec).items():
-        named = source == CORPUS.name or "://" in source or source.startswith(("hub:", "data:", "~", "/"))
+        named = elsewhere(source) or source == CORPUS.name or source.startswith(("~", "/"))
         if not (named or Path(source).exists()):
             raise UsageError(
                 f"run {record.run_id} has read {key} from {source}, which is not in this folder: "

@@ -151,9 +151,14 @@ def located(spec: RunSpec, folder: Path) -> RunSpec:
     return spec.model_copy(update={"requests": wanted.model_copy(update=found)})
 
 
+def elsewhere(source: str) -> bool:
+    """Whether a source says by itself that it is no file of this machine."""
+    return "://" in source or source.startswith(("hub:", "queue:", "data:"))
+
+
 def _beside(folder: Path, given: str) -> str:
     """A file beside the spec if there is one, else what was given: from the working folder, or no file at all."""
-    if "://" in given or given.startswith(("hub:", "queue:")):
+    if elsewhere(given):
         return given
     with suppress(RuntimeError):  # no such user
         given = str(Path(given).expanduser())

@@ -71,11 +71,6 @@ class Bench:
         """The artifact in which a state's held-out perplexity was measured."""
         return PERPLEXITY.id({}, {"state": state, "documents": self.documents, "tokens": self.held_out})
 
-    @property
-    def base(self) -> tuple[str, str]:
-        """Evaluation and perplexity of the unedited model."""
-        return self.evaluation_of(self.model), self.perplexity_of(self.model)
-
     def judge(self, number: int, varied: str, setting: Setting) -> Trial:
         """Edit the probes under a setting and measure what came of it; one that cannot be edited with says why."""
         seen, started = set(self.pipe.uses), time.monotonic()
@@ -91,14 +86,14 @@ class Bench:
             time.monotonic() - started, [(use, self.pipe.lake.manifest(use.artifact)) for use in new], self.model
         )
         evaluation, perplexity = self.evaluation_of(state), self.perplexity_of(state)
-        found = measured(self.pipe.lake, evaluation, perplexity, self.base[1])
+        found = measured(self.pipe.lake, evaluation, perplexity, self.perplexity_of(self.model))
         return Trial(number, varied, setting, own, found, evaluation, perplexity, state)
 
     def archive(self, trials: Sequence[Trial]) -> ArtifactRef:
         """Keep the table of trials in the lake, with what it was read from as its parents."""
         done = [trial for trial in trials if not trial.error]
         parents: dict[str, str | list[str]] = {
-            "requests": self.requests, "base_perplexity": self.base[1],
+            "requests": self.requests, "base_perplexity": self.perplexity_of(self.model),
             "evaluation": [t.evaluation for t in done], "perplexity": [t.perplexity for t in done],
             "state": [t.state for t in done],
         }  # fmt: skip

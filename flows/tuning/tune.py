@@ -84,7 +84,7 @@ class Tuning:
         pipe.run(CONTEXTS, recipe(spec.contexts), {"model": model})
         requests = measures.requests(self.chosen.probes, "requests")
         bench = Bench(spec, pipe, self.chosen.probes, model, documents, held_out, requests)
-        self.before = figures(pipe.lake, bench.base[0])
+        self.before = figures(pipe.lake, bench.evaluation_of(model))
         pipe.flush()
         return bench
 

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import chdir, redirect_stdout
 from io import StringIO
 from pathlib import Path
+from unittest.mock import patch
 
 import tiny_world
 
@@ -63,7 +64,8 @@ class Reader:
         arguments = words(text) if self.quick else []
         if arguments[:1] != ["editflow"]:
             return self.shell.run(text)
-        with chdir(self.shell.run("pwd")[1].strip()):
+        folder = self.shell.run("pwd")[1].strip()
+        with chdir(folder), patch.dict(os.environ, environment(os.environ), clear=True):
             answer = tiny_world.editflow(*arguments[1:])
         return answer.code, answer.out, answer.err
 

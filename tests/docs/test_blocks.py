@@ -24,11 +24,9 @@ def fenced(language: str, text: str) -> str:
 
 
 @pytest.fixture(params=[False, True], ids=["shell", "quick"])
-def reader(lake: Lake, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Reader]:
+def reader(lake: Lake, request: pytest.FixtureRequest) -> Iterator[Reader]:
     """In the folder of the handmade lake."""
     folder = Path(lake.uri).parent
-    for name in ("EDITFLOW_LAKE", "FORCE_COLOR"):
-        monkeypatch.delenv(name, raising=False)
     with Shell(folder, environment(os.environ)) as shell:
         yield Reader(folder, shell, quick=request.param)
 

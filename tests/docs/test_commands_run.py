@@ -54,8 +54,6 @@ def test_a_document_can_be_followed(
 ) -> None:
     folder = Path(shutil.copytree(small, tmp_path / "editflow", symlinks=True))
     monkeypatch.chdir(folder)
-    for variable in ("EDITFLOW_LAKE", "FORCE_COLOR"):
-        monkeypatch.delenv(variable, raising=False)
     with Shell(folder, environment_of_readers) as shell:
         compares = world(BY_NAME[document]) == "tiny"
         Reader(folder, shell, compares=compares, skipped=[*NOT_RUN], quick=True).follow(read(document))

@@ -71,9 +71,10 @@ def test_a_run_on_a_terminal(world: World, environment: dict[str, str], tmp_path
     assert len(shown) == 1, "the lines that stay are those of a pipe"
 
 
-def test_a_run_on_a_plain_terminal(world: World, environment: dict[str, str], tmp_path: Path) -> None:
+@pytest.mark.parametrize("plain", [{"NO_COLOR": "1"}, {"TERM": "dumb"}])
+def test_a_run_on_a_plain_terminal(world: World, environment: dict[str, str], tmp_path: Path, plain: dict) -> None:
     command = several([["run", world.spec, "--lake", tmp_path / "lake"]])
-    said = on_terminal(command, **here(environment), NO_COLOR="1")
+    said = on_terminal(command, **here(environment), **plain)
     assert "\x1b" not in said
     assert "facts/s" not in said
     assert "created  target values 3" in said

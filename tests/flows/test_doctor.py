@@ -100,7 +100,7 @@ DAMAGE: dict[str, tuple[Damage, str, str, str]] = {
     ),
     "index file gone": (
         lambda lake: next((lake / "catalog" / "uses").glob("*.parquet")).unlink(),
-        *("index", "problem", ".parquet is gone"),
+        *("index", "problem", ".zstd.parquet is gone"),
     ),
     "run record damaged": (lambda lake: (record(lake) / "finished.json").write_text("{"), "runs", "problem", "damaged"),
     "run died": (die, "runs", "warning", "not taken up again"),
