@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
 
 PARTS = ("overview", "batches", "layers", "facts", "time", "lineage", "spec")
 WIDTHS = ((1280, "light"), (400, "dark"))
@@ -52,6 +52,13 @@ def visible(page: Page) -> list[str]:
     return [part for part in PARTS if page.locator(f"#{part}").is_visible()]
 
 
+def followed(page: Page, label: str) -> Locator:
+    """The artifact that a link has led to. A browser tells of a new hash after the click has returned: wait for it."""
+    item = page.locator("details[open]:has(summary:focus)")
+    expect(item.locator("summary")).to_contain_text(label)
+    return item
+
+
 def go_through(page: Page) -> None:
     """Each tab shows its part and nothing overflows; the graph and the search lead to artifacts."""
     for part in PARTS:
@@ -63,11 +70,11 @@ def go_through(page: Page) -> None:
             assert picture.bounding_box()["width"] > 100
     page.click("#tab-lineage")
     page.locator('.graph a:has([aria-label^="state 2,"])').click()
-    (item,) = page.locator("details[open]").all()
-    assert "state 2" in item.inner_text()
+    item = followed(page, "state 2")
+    expect(page.locator("details[open]")).to_have_count(1)
     assert page.locator(".graph a.lit").count() > 3  # itself, its parents and children
     item.locator("a", has_text="weight change 2").first.click()
-    assert "made from" in page.locator("details[open]", has_text="weight change 2").first.inner_text()
+    expect(followed(page, "weight change 2")).to_contain_text("made from")
     whole = page.locator(".artifact:visible").count()
     page.fill("#search", "weight change")
     assert 0 < page.locator(".artifact:visible").count() == page.locator(".graph a.lit").count() < whole

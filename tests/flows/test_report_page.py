@@ -9,7 +9,10 @@ import hostile as strangers
 import pytest
 from playwright.sync_api import Browser, Page, expect
 from tiny_world import editflow
-from watched import PARTS, WIDTHS, Watched, chromium, go_through, opened, visible
+from watched import PARTS, WIDTHS, Watched, chromium, followed, go_through, opened, visible
+
+# Ends when listeners of the new hash have been called, this one as the last of them.
+HEARD = "place => new Promise(done => { addEventListener('hashchange', done, {once: true}); location.hash = place })"
 
 
 @pytest.fixture(scope="module")
@@ -79,7 +82,7 @@ def test_a_node_says_its_name_to_the_keyboard_and_can_be_chosen_twice(page: Page
 @pytest.mark.parametrize("place", ["#main", "#%", "#nothing"])
 def test_other_places_in_the_address_change_no_tab(page: Page, place: str) -> None:
     page.click("#tab-layers")
-    page.evaluate(f"location.hash = '{place}'")
+    page.evaluate(HEARD, place)
     assert visible(page) == ["layers"]
     page.reload()
     assert visible(page) == ["overview"]
@@ -121,10 +124,11 @@ def test_a_lineage_alone(browser: Browser, hostile, tmp_path: Path, size: tuple[
         whole = page.locator(".artifact:visible").count()
         assert page.locator(".graph a").count() == whole
         page.locator('.graph a:has([aria-label^="state 1,"])').click()
-        assert "used by" in page.locator("details[open]").inner_text()
+        item = followed(page, "state 1")
+        expect(item).to_contain_text("used by")
         assert page.locator(".graph a.lit").count() > 3
-        page.locator("details[open] a", has_text="rewrites 1").click()
-        assert "nothing that is shown here" in page.locator("details:has(summary:focus)").inner_text()
+        item.locator("a", has_text="rewrites 1").click()
+        expect(followed(page, "rewrites 1")).to_contain_text("nothing that is shown here")
         page.fill("#search", "null space")
         assert 0 < page.locator(".artifact:visible").count() == page.locator(".graph a.lit").count() < whole
         page.click("#theme")
@@ -140,7 +144,7 @@ def test_a_strangers_lineage(browser: Browser, tmp_path: Path) -> None:
     assert answer.code == 0, answer.err
     with opened(browser, out, *WIDTHS[0]) as page:
         page.locator(".graph a").first.click()
-        assert "[red]r[/red]" in page.locator("details[open]").inner_text()
+        expect(page.locator("details[open]")).to_contain_text("[red]r[/red]")
         assert "\\x1b[31mE" in page.title()
 
 
