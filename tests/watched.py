@@ -55,7 +55,7 @@ def visible(page: Page) -> list[str]:
 def followed(page: Page, label: str) -> Locator:
     """The artifact that a link has led to. A browser tells of a new hash after the click has returned: wait for it."""
     item = page.locator("details[open]:has(summary:focus)")
-    expect(item.locator("summary")).to_contain_text(label)
+    expect(item.locator("summary")).to_contain_text(label, use_inner_text=True)
     return item
 
 
@@ -74,7 +74,7 @@ def go_through(page: Page) -> None:
     expect(page.locator("details[open]")).to_have_count(1)
     assert page.locator(".graph a.lit").count() > 3  # itself, its parents and children
     item.locator("a", has_text="weight change 2").first.click()
-    expect(followed(page, "weight change 2")).to_contain_text("made from")
+    expect(followed(page, "weight change 2")).to_contain_text("made from", use_inner_text=True)
     whole = page.locator(".artifact:visible").count()
     page.fill("#search", "weight change")
     assert 0 < page.locator(".artifact:visible").count() == page.locator(".graph a.lit").count() < whole

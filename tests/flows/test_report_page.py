@@ -125,10 +125,11 @@ def test_a_lineage_alone(browser: Browser, hostile, tmp_path: Path, size: tuple[
         assert page.locator(".graph a").count() == whole
         page.locator('.graph a:has([aria-label^="state 1,"])').click()
         item = followed(page, "state 1")
-        expect(item).to_contain_text("used by")
+        expect(page.locator("details[open]")).to_have_count(1)
+        expect(item).to_contain_text("used by", use_inner_text=True)
         assert page.locator(".graph a.lit").count() > 3
         item.locator("a", has_text="rewrites 1").click()
-        expect(followed(page, "rewrites 1")).to_contain_text("nothing that is shown here")
+        expect(followed(page, "rewrites 1")).to_contain_text("nothing that is shown here", use_inner_text=True)
         page.fill("#search", "null space")
         assert 0 < page.locator(".artifact:visible").count() == page.locator(".graph a.lit").count() < whole
         page.click("#theme")
@@ -144,7 +145,7 @@ def test_a_strangers_lineage(browser: Browser, tmp_path: Path) -> None:
     assert answer.code == 0, answer.err
     with opened(browser, out, *WIDTHS[0]) as page:
         page.locator(".graph a").first.click()
-        expect(page.locator("details[open]")).to_contain_text("[red]r[/red]")
+        expect(page.locator("details[open]")).to_contain_text("[red]r[/red]", use_inner_text=True)
         assert "\\x1b[31mE" in page.title()
 
 
