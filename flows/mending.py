@@ -133,7 +133,11 @@ def mended(lake: Lake, found: Sequence[Fault]) -> Iterator[tuple[Fault, bool, st
     broken waits for them.
     """
     for fault in (one for one in found if one.mend == "record"):
-        done = restore_record(lake, fault.id)
+        try:
+            done = restore_record(lake, fault.id)
+        except FAILURES as error:
+            yield fault, False, first_line(error)
+            continue
         yield fault, done, "restored from the index" if done else "the index does not know it"
     yield from _artifacts(lake, [fault for fault in found if fault.mend == "artifact"])
 

@@ -16,6 +16,8 @@ from rich.table import Table
 from rich.text import Text
 
 from flows.errors import UsageError
+from storage.errors import LakeNotWritable
+from storage.within import root_of
 from tasks import terminal
 from tasks.terminal import quoted, safe, shortened
 
@@ -31,14 +33,18 @@ CELL = 500
 
 
 def lake_folder(given: str | None) -> str:
-    """The lake's folder: the one given, that of EDITFLOW_LAKE, or ./lake. Raises UsageError for a URL."""
+    """The lake's folder: the one given, that of EDITFLOW_LAKE, or ./lake.
+
+    Raises UsageError for a URL, and for what can be no folder's name: see `storage.within.root_of`.
+    """
     place = (given or os.environ.get("EDITFLOW_LAKE") or "lake").removeprefix("file://")
     if "://" in place:
         raise UsageError(f"lake {place}: runs and questions need a folder on a local disk; give one with --lake")
     try:
-        return str(Path(place).expanduser())
-    except RuntimeError:  # no such user
-        return place
+        root_of(place)
+    except LakeNotWritable as error:
+        raise UsageError(str(error)) from error
+    return str(Path(place).expanduser())
 
 
 def console() -> Console:

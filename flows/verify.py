@@ -9,8 +9,8 @@ from itertools import chain
 
 from flows.errors import UsageError
 from storage.catalog import Catalog
-from storage.errors import UnknownArtifact
-from storage.faults import Audit, Fault, upstream
+from storage.errors import ForeignFile, UnknownArtifact
+from storage.faults import Audit, Fault, foreign, upstream
 from storage.index_faults import index_faults
 from storage.runs import Runs
 from storage.store import Lake
@@ -66,18 +66,33 @@ def faults(audit: Audit, what: Subject) -> Iterator[Fault]:
 
 
 def _whole(audit: Audit) -> Iterator[Fault]:
-    lake, runs = audit.lake, Runs(audit.lake.files).ids()
+    with working("looking for what is not the lake's own"):
+        yield from audit.of_strays()
+    for part in (_artifacts, _runs, Audit.of_names, queue_faults, _index):
+        try:
+            yield from part(audit)
+        except ForeignFile as error:  # a stray, behind which nothing can be looked at
+            yield foreign(audit.lake, error, "the lake")
+
+
+def _artifacts(audit: Audit) -> Iterator[Fault]:
     with working("counting artifacts"):
-        count = sum(1 for _ in lake.ids())
+        count = sum(1 for _ in audit.ids())
     with bar("verifying", count, "artifacts") as advance:
-        yield from audit.of_artifacts(filter(lake.is_committed, lake.ids()), advance)
-    lost = (run for run in lake.files.list("runs") if not lake.files.exists(f"runs/{run}/started.json"))
-    with bar("verifying", len(runs), "runs") as advance:
-        yield from audit.of_runs(chain(runs, lost), advance)
-    yield from audit.of_names()
-    yield from queue_faults(audit)
+        yield from audit.of_artifacts(audit.ids(), advance)
+
+
+def _runs(audit: Audit) -> Iterator[Fault]:
+    runs, files = Runs(audit.lake.files), audit.lake.files
+    begun = runs.ids()
+    lost = (run for run in files.list("runs") if not runs.is_begun(run))
+    with bar("verifying", len(begun), "runs") as advance:
+        yield from audit.of_runs(chain(begun, lost), advance)
+
+
+def _index(audit: Audit) -> Iterator[Fault]:
     with working("verifying the index"):
-        yield from index_faults(lake)
+        yield from index_faults(audit.lake)
 
 
 def rebuilt(lake: Lake, found: Sequence[Fault]) -> dict[Fault, tuple[bool, str]]:

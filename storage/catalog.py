@@ -13,12 +13,12 @@ import json
 from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal
-from urllib.parse import unquote
 
 import pyarrow as pa
 
 from storage.delta_log import append, latest
-from storage.errors import LakeNotWritable
+from storage.delta_table import opened, own
+from storage.errors import ForeignFile, LakeNotWritable
 from storage.faults import check_manifest
 from storage.identity import parent_pairs
 from storage.runs import How, RunRecord, Runs, Use
@@ -100,14 +100,20 @@ class Catalog:
         self._append("runs", [run_row(record) for record in runs])
 
     def files(self, table: str) -> list[str]:
-        """The Parquet files that make up an index table now; empty when it does not exist or its log is damaged."""
-        from deltalake import DeltaTable
+        """The Parquet files that make up an index table now; empty when it does not exist or its log is damaged.
+
+        Raises ForeignFile where something that is not the lake's own lies in its folder.
+        """
         from deltalake.exceptions import DeltaError
 
+        files, folder = self.lake.files, f"catalog/{table}"
         try:
-            # Their folder comes percent-encoded, as in a URL.
-            return [unquote(uri) for uri in DeltaTable(self._path(table)).file_uris()]
+            found = opened(files, folder)
         except DeltaError:
+            return []
+        try:
+            return own(files, folder, found)
+        except ForeignFile:  # a log that names what is no file of the table is damaged
             return []
 
     def missing(self) -> Missing:
@@ -148,7 +154,10 @@ class Catalog:
 
         names = SCHEMAS["uses"].names
         lying = [f"catalog/uses/{name}" for name in self.lake.files.list("catalog/uses") if name.endswith(".parquet")]
-        files = [self.lake.files.path(name) for name in lying]
+        files = []
+        for name in lying:
+            with contextlib.suppress(ForeignFile, FileNotFoundError):
+                files.append(self.lake.files.regular(name))
         rows: dict[tuple[Any, ...], None] = {}
         for some in (files, *([file] for file in files)):  # one by one where they cannot be read together
             with contextlib.suppress(duckdb.Error):
@@ -175,12 +184,13 @@ class Catalog:
 
         data, files = pa.Table.from_pylist(list(rows), schema=SCHEMAS[table]), self.lake.files
         try:
+            if mode == "overwrite":
+                self._replace(table, data)
+                return
             version = latest(files, f"catalog/{table}")
             if version is None:
                 self._create(table)
-            if mode == "overwrite":
-                self._replace(table, data)
-            elif append(files, f"catalog/{table}", data, version or 0) % _MERGE_EVERY == 0:
+            if append(files, f"catalog/{table}", data, version or 0) % _MERGE_EVERY == 0:
                 self._merge(table)
         except (DeltaError, OSError) as error:
             raise LakeNotWritable(
@@ -191,14 +201,14 @@ class Catalog:
 
     def _merge(self, table: str) -> None:
         """Merge the files of the last commits, and let readers of the log begin here."""
-        from deltalake import DeltaTable
         from deltalake.exceptions import DeltaError
 
         with contextlib.suppress(DeltaError):  # another process has merged the files, or one is lost
-            opened = DeltaTable(self._path(table))
-            opened.optimize.compact(target_size=MERGED)
-            opened.create_checkpoint()
-            opened.cleanup_metadata()
+            found = opened(self.lake.files, f"catalog/{table}")
+            own(self.lake.files, f"catalog/{table}", found)
+            found.optimize.compact(target_size=MERGED)
+            found.create_checkpoint()
+            found.cleanup_metadata()
 
     def _replace(self, table: str, data: pa.Table) -> None:
         """Write a whole table as one version; again where others have taken rows out meanwhile, a conflict to Delta."""
@@ -217,14 +227,19 @@ class Catalog:
 
     def _opened(self, table: str) -> "DeltaTable":
         """The table; created anew where its log is damaged."""
-        from deltalake import DeltaTable
         from deltalake.exceptions import DeltaError
 
-        with contextlib.suppress(DeltaError):
-            return DeltaTable(self._path(table))
-        self.lake.files.remove_folder(f"catalog/{table}")
+        files, folder = self.lake.files, f"catalog/{table}"
+        files.folder(folder)  # behind a link out of the lake nothing is written or removed
+        with contextlib.suppress(DeltaError, ForeignFile, OSError):
+            if latest(files, folder) is None:
+                self._create(table)
+            found = opened(files, folder)
+            own(files, folder, found)
+            return found
+        files.remove_folder(folder)
         self._create(table)
-        return DeltaTable(self._path(table))
+        return opened(files, folder)
 
     def _create(self, table: str) -> None:
         from deltalake import DeltaTable
@@ -238,7 +253,7 @@ class Catalog:
                 raise
 
     def _path(self, table: str) -> str:
-        return self.lake.files.path(f"catalog/{table}")
+        return self.lake.files.folder(f"catalog/{table}")
 
 
 def _read(columns: str, files: Sequence[str], rest: str = "") -> list[tuple[Any, ...]]:

@@ -18,17 +18,21 @@ from storage.files import Files
 if TYPE_CHECKING:
     import pyarrow as pa
 
-_VERSION = re.compile(r"\d{20}\.(json|checkpoint(\..*)?\.parquet)")
+LAST = 2**62
+"""The last version that is taken for one: Delta's are below twice that, and nobody has made so many."""
+_VERSION = re.compile(r"\d{20}\.(json|checkpoint(\..*)?\.parquet)", re.ASCII)
 """Files of a log that stand for a version; beside them lie such as somebody's copies."""
 
 
 def latest(files: Files, table: str) -> int | None:
     """The version of the table in a folder, by the names of its log; None where there is no table.
 
-    Cost: a listing, some milliseconds for ten thousand commits.
+    Raises OSError for a number that is no version. Cost: a listing, some milliseconds for ten thousand commits.
     """
-    numbers = [name[:20] for name in files.list(f"{table}/_delta_log") if _VERSION.fullmatch(name)]
-    return int(max(numbers)) if numbers else None
+    numbers = [int(name[:20]) for name in files.list(f"{table}/_delta_log") if _VERSION.fullmatch(name)]
+    if numbers and max(numbers) > LAST:
+        raise OSError(f"its log has a version {max(numbers)}, which is none")
+    return max(numbers) if numbers else None
 
 
 def append(files: Files, table: str, rows: pa.Table, after: int) -> int:

@@ -8,6 +8,8 @@
     ├── UnknownArtifact    no manifest under this id
     ├── UnknownRun         no run record under this id
     ├── DamagedRecord      a run record or a name's file that cannot be read
+    │   └── ForeignFile    what stands there is not the lake's own: a link out of it, a pipe, a device, a folder
+    ├── NoName             a text that cannot be the name it is given as: an id, a run's id, a moving name
     ├── MissingPayload     the manifest is there, its payload is not
     ├── DamagedPayload     the bytes are not those that were written
     ├── PayloadConflict    one recipe gave two contents
@@ -56,6 +58,23 @@ class DamagedRecord(StorageError):
         self.path = path
 
 
+class ForeignFile(DamagedRecord):
+    """What stands at ``path`` is not the lake's own: a link that leads out of it, or no regular file."""
+
+    def __init__(self, path: str, what: str, remedy: str) -> None:
+        StorageError.__init__(self, f"{path} is {what}; {remedy}")
+        self.path = path
+        self.what = what
+        self.remedy = remedy
+
+    def __reduce__(self) -> tuple[type["ForeignFile"], tuple[str, str, str]]:
+        return ForeignFile, (self.path, self.what, self.remedy)
+
+
+class NoName(StorageError, ValueError):
+    """A text that is no id, no run's id or no moving name is given as one: no path is built from it."""
+
+
 class MissingPayload(StorageError):
     """The manifest of ``id`` exists, its payload does not."""
 
@@ -83,8 +102,9 @@ class PayloadConflict(StorageError):
 
     def __init__(self, id: str, kept: str, other: str, distance: float | None) -> None:
         apart = "not comparable number by number" if distance is None else f"at most {distance:.3g} apart"
+        digits = next((n for n in range(12, len(kept)) if kept[:n] != other[:n]), len(kept))
         super().__init__(
-            f"artifact {id[:12]}: computed again with another result ({kept[:12]} kept, {other[:12]} "
+            f"artifact {id[:12]}: computed again with another result ({kept[:digits]} kept, {other[:digits]} "
             f"refused, {apart}); raise the stage's version if this is meant, or recompute where it was made"
         )
         self.id = id

@@ -3,6 +3,8 @@
     artifacts     the manifest: readable, of the recipe that its id is the hash of; the payload; every parent there
     runs          the two files of the record: readable, both there; every artifact that the run used there
     names         refs, queues, releases and notices: every version there and readable
+    strays        links out of the lake, pipes, devices, names that are no ids: storage/strays.py
+    conflicts     each file readable, and about the artifact and the content that its name tells
     index         see storage/index_faults.py
 
 All of it is read as a stream: memory holds one artifact and the faults that were found.
@@ -14,21 +16,23 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Literal
 
-from storage.errors import DamagedPayload, DamagedRecord, StorageError, UnknownArtifact
+from storage.errors import DamagedPayload, DamagedRecord, ForeignFile, StorageError, UnknownArtifact
 from storage.identity import is_id, parent_pairs, recipe_id
 from storage.manifest import Manifest, manifest_name
+from storage.records import is_run_id, read_record
 from storage.refs import Refs
 from storage.removed import removed
 from storage.runs import Runs
-from storage.store import Lake
+from storage.store import OTHER, Conflict, Lake
+from storage.strays import MOVING, strays
 
 Mend = Literal["artifact", "record", "index", "hand"]
 """What mends a fault: the artifact is made again, a run's record restored, the index written anew, or somebody does."""
 
 ASTRAY = "has a payload of other bytes than were written, though of the same content"
 """Such as a bit of what is not content: what Parquet says of the least and the largest value, which SQL goes by."""
-MOVING = ("refs", "queues", "releases", "notices")
-"""The folders of moving names."""
+LOST = "has lost its payload"
+FALSE = "has a manifest that tells a false digest"
 
 
 @dataclass(frozen=True)
@@ -51,17 +55,18 @@ class Fault:
 def check_manifest(lake: Lake, id_: str) -> tuple[Manifest | None, Fault | None]:
     """(the manifest if it can be trusted, what is wrong with it)."""
     file, what = manifest_name(id_), f"artifact {id_[:12]}"
-    if not is_id(id_):
-        return None, Fault(file, f"artifact {id_}", "has a name that is no id", "hand", id_, "remove its folder")
     try:
         made = lake.manifest(id_)
     except UnknownArtifact:
         return None, Fault(file, what, "is gone", "artifact", id_)
-    except DamagedPayload:
-        return None, Fault(file, what, "has a damaged manifest", "artifact", id_)
+    except DamagedPayload as error:
+        wrong = "has the manifest of another recipe" if error.reason.endswith(OTHER) else "has a damaged manifest"
+        return None, Fault(file, what, wrong, "artifact", id_)
+    except ForeignFile as error:
+        return None, foreign(lake, error, what, id_)
     except OSError as error:
         return None, Fault(file, what, f"has a manifest that cannot be read: {error.strerror}", "artifact", id_)
-    if made.id != id_ or not _hashes_to(made, id_):
+    if not _hashes_to(made, id_):
         return None, Fault(file, what, "has the manifest of another recipe", "artifact", id_)
     return made, None
 
@@ -69,9 +74,22 @@ def check_manifest(lake: Lake, id_: str) -> tuple[Manifest | None, Fault | None]
 def check_artifact(lake: Lake, id_: str, *, deep: bool = True) -> tuple[Manifest | None, Fault | None]:
     """(the manifest if it can be trusted, what is wrong with the artifact); every byte is read if `deep`."""
     made, fault = check_manifest(lake, id_)
-    if made is not None and (wrong := _payload(lake, made, deep=deep)):
-        return made, Fault(made.payload, f"{made.kind} {id_[:12]}", wrong, "artifact", id_)
-    return made, fault
+    if made is None:
+        return made, fault
+    what = f"{made.kind} {id_[:12]}"
+    try:
+        wrong = _payload(lake, made, deep=deep)
+    except ForeignFile as error:
+        return made, foreign(lake, error, what, id_)
+    if wrong == LOST and lake.is_false(made):
+        return made, Fault(manifest_name(id_), what, FALSE, "artifact", id_)
+    return made, Fault(made.payload, what, wrong, "artifact", id_) if wrong else None
+
+
+def foreign(lake: Lake, error: ForeignFile, what: str, id_: str = "") -> Fault:
+    """The fault of what stands behind something that is not the lake's own; the walk over strays names that, too."""
+    name = error.path.removeprefix(f"{lake.files.root}/")
+    return Fault(name, what, f"cannot be looked at: {name} is {error.what}", "hand", id_, error.remedy)
 
 
 def _hashes_to(made: Manifest, id_: str) -> bool:
@@ -102,7 +120,7 @@ def _payload(lake: Lake, made: Manifest, *, deep: bool) -> str:
     if isinstance(fault, DamagedPayload):
         return f"has a damaged payload: {fault.reason}"
     if fault:
-        return "has lost its payload"
+        return LOST
     return "" if straight else ASTRAY
 
 
@@ -120,6 +138,16 @@ class Audit:
     runs: int = 0
     names: int = 0
     _told: set[str] = field(default_factory=set)
+
+    def ids(self) -> Iterator[str]:
+        """The artifacts that are there, but for those behind a stray, which `of_strays` tells of."""
+        with suppress(ForeignFile):
+            for shard in self.lake.files.list("artifacts"):
+                with suppress(ForeignFile):
+                    for name in self.lake.files.list(f"artifacts/{shard}"):
+                        with suppress(ForeignFile):
+                            if name[:2] == shard and self.lake.is_committed(name):
+                                yield name
 
     def of_artifacts(self, ids: Iterable[str], advance: Callable[[int], None]) -> Iterator[Fault]:
         """Faults of artifacts, and of the parents that they have lost."""
@@ -155,28 +183,60 @@ class Audit:
         """Faults of the files of moving names, and the states of refs that are lost."""
         for folder in MOVING:
             names = Refs(self.lake.files, folder)
-            for name in names.names():
+            for name in self.lake.files.list(folder):
                 self.names += 1
                 broken = list(names.broken(name))
                 for file, wrong, remedy in broken:
                     yield Fault(file, f"{folder}/{name}", wrong, "hand", name, remedy)
                 found = names.get(name) if not broken and folder == "refs" else None
-                if found and isinstance(found[0], str) and is_id(found[0]):
+                if found and is_id(found[0]):
                     yield from self.lost(found[0], f"the name {name} stands for it")
+
+    def of_strays(self) -> Iterator[Fault]:
+        """What is not the lake's own, and conflicts that say something else than their names."""
+        for stray in strays(self.lake.files):
+            yield Fault(stray.name, _owner(stray.name), stray.wrong, "hand", remedy=stray.remedy)
+        files = self.lake.files
+        for name in files.list("conflicts"):
+            file = f"conflicts/{name}"
+            with suppress(ForeignFile, FileNotFoundError):  # a stray, or gone
+                try:
+                    sound = read_record(Conflict, files.read(file)).name == file
+                except ValueError:
+                    sound = False
+                if not sound:
+                    yield Fault(file, "conflict", "is damaged, or that of another artifact", "hand", remedy="remove it")
 
     def lost(self, id_: str, why: str) -> Iterator[Fault]:
         """The fault of an artifact that is needed and not there."""
-        if id_ not in self._told and not self.lake.is_committed(id_):
+        try:
+            there = id_ in self._told or self.lake.is_committed(id_)
+        except ForeignFile:  # a stray on the way to it, which is told of
+            return
+        if not there:
             self._told.add(id_)
             wrong = f"is gone, and {why}"
             yield Fault(manifest_name(id_), f"artifact {id_[:12]}", wrong, "artifact", id_, lost=True)
 
     def _record(self, run: str, error: StorageError) -> Iterator[Fault]:
-        if isinstance(error, DamagedRecord):
+        if isinstance(error, ForeignFile) and not error.path.endswith((f"{run}/started.json", f"{run}/finished.json")):
+            yield foreign(self.lake, error, f"run {run}", run)  # nothing can be put in its place
+        elif isinstance(error, DamagedRecord):
             file = error.path.removeprefix(f"{self.lake.files.root}/")
             yield Fault(file, f"run {run}", "is damaged", "record", run)
         elif Runs(self.lake.files).is_finished(run):  # else nothing of it was ever written
             yield Fault(f"runs/{run}/started.json", f"run {run}", "is gone, though the run has an end", "record", run)
+
+
+def _owner(name: str) -> str:
+    """What a name inside the lake belongs to, in words."""
+    parts = name.split("/")
+    known = {"artifacts": ("artifact", 2, is_id), "runs": ("run", 1, is_run_id)}
+    if parts[0] in known:
+        word, place, is_name = known[parts[0]]
+        if len(parts) > place and is_name(parts[place]):
+            return f"{word} {parts[place][:12] if word == 'artifact' else parts[place]}"
+    return f"{parts[0]}/{parts[1]}" if parts[0] in MOVING and len(parts) > 1 else parts[0]
 
 
 def upstream(lake: Lake, *ids: str) -> Iterator[str]:

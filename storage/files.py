@@ -3,6 +3,9 @@
 A file is written under a temporary name in its own folder, synced, and then linked or renamed to its real
 name. Temporary names start with ``.tmp-``; nothing ever reads or lists them, so those of a killed process are
 litter and never data. On object storage one conditional put does the same.
+
+On a local disk everything that is read, written or deleted is the lake's own: storage/within.py. What is not raises
+ForeignFile.
 """
 
 import contextlib
@@ -13,11 +16,12 @@ import os
 import shutil
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from storage.errors import DiskFull, LakeNotWritable
+from storage import within
+from storage.errors import DiskFull, ForeignFile, LakeNotWritable
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -30,13 +34,17 @@ _REFUSED = frozenset({errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, err
 
 
 class Files:
-    """Paths relative to one root, a folder or any URL that fsspec knows; ``uri`` opens the same root again."""
+    """Paths relative to one root, a folder or any URL that fsspec knows; ``uri`` opens the same root again.
 
-    def __init__(self, root: str | Path) -> None:
-        text = str(root)
+    Links may lead out of the root into folders that are ``lent`` to it. Raises LakeNotWritable for a root that has no
+    path, or one that not everybody who is handed it can read.
+    """
+
+    def __init__(self, root: str | Path, lent: Sequence[str] = ()) -> None:
+        text, self.lent = str(root), lent
         self.local = "://" not in text or text.startswith("file://")
         if self.local:
-            self.root = self.uri = str(Path(text.removeprefix("file://")).expanduser().absolute())
+            self.root = self.uri = within.root_of(text.removeprefix("file://"))
             self._fs: Any = None
         else:
             import fsspec
@@ -45,8 +53,27 @@ class Files:
             self.uri = text  # fsspec's own path has lost the protocol
 
     def path(self, name: str) -> str:
-        """The full path of ``name``, for readers such as DuckDB."""
-        return f"{self.root}/{name}"
+        """The full path of ``name``, to be shown, or to be made; nothing is looked at."""
+        return within.path_of(self.root, name)
+
+    def regular(self, name: str) -> str:
+        """The full path of a file, for readers such as DuckDB; FileNotFoundError when there is none."""
+        return within.regular(self.root, name, self.lent) if self.local else self.path(name)
+
+    def found(self, name: str) -> str | None:
+        """The same, None when there is none."""
+        try:
+            return self.regular(name) if self.local or self.exists(name) else None
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+
+    def folder(self, name: str) -> str:
+        """The full path of a folder, for readers such as Delta's, whether it is there or not."""
+        return self._way(f"{name}/").rstrip("/") if name else self.root
+
+    def _way(self, name: str) -> str:
+        """The full path of what is not behind a link out of the lake, though it may itself be one."""
+        return within.way(self.root, name, self.lent) if self.local else self.path(name)
 
     def create(self, name: str, data: bytes) -> None:
         """Create ``name`` with ``data``, whole; FileExistsError when it exists already.
@@ -88,22 +115,24 @@ class Files:
 
     def read(self, name: str) -> bytes:
         """The whole content; FileNotFoundError when there is none."""
-        return Path(self.path(name)).read_bytes() if self.local else bytes(self._fs.cat_file(self.path(name)))
+        if self.local:
+            return within.read(self.root, name, self.lent)
+        return bytes(self._fs.cat_file(self.path(name)))
 
     def buffer(self, name: str) -> "pa.Buffer":
         """The whole content as an Arrow buffer, mapped rather than copied on a local disk."""
         import pyarrow as pa
 
         if self.local and self.size(name):
-            with pa.memory_map(self.path(name)) as source:
+            with pa.memory_map(self.regular(name)) as source:
                 return source.read_buffer()
         return pa.py_buffer(self.read(name))
 
     def size(self, name: str) -> int | None:
-        """Bytes under ``name``, or None when there is no such file."""
+        """Bytes under ``name``, None when there is no such file, -1 where something else stands that is no file."""
+        if self.local:
+            return within.size(self.root, name, self.lent)
         try:
-            if self.local:
-                return Path(self.path(name)).stat().st_size
             return int(self._fs.info(self.path(name))["size"])
         except (FileNotFoundError, NotADirectoryError):
             return None
@@ -111,8 +140,9 @@ class Files:
     def touch(self, name: str) -> None:
         """Say that ``name`` is in use, by its time; nothing happens where it is gone, or times are not ours to set."""
         if self.local:
-            with contextlib.suppress(OSError):
-                os.utime(self.path(name))
+            path = self._way(name)
+            with contextlib.suppress(OSError, NotImplementedError):
+                os.utime(path, follow_symlinks=False)
 
     def exists(self, name: str) -> bool:
         return self.size(name) is not None
@@ -121,7 +151,7 @@ class Files:
         """The names directly inside ``folder``, sorted; empty when it does not exist."""
         try:
             if self.local:
-                names = os.listdir(self.path(folder))  # noqa: PTH208 - names, not Path objects by the thousand
+                names = os.listdir(self.folder(folder))  # noqa: PTH208 - names, not Path objects by the thousand
             else:
                 names = [path.rsplit("/", 1)[-1] for path in self._fs.ls(self.path(folder), detail=False)]
         except (FileNotFoundError, NotADirectoryError):
@@ -131,8 +161,9 @@ class Files:
     def move(self, name: str, to: str) -> None:
         """Rename inside the lake; FileNotFoundError when ``name`` is gone."""
         if self.local:
+            path, aside = self._way(name), self._way(to)
             with self._explained(name):
-                Path(self.path(name)).rename(self.path(to))
+                Path(path).rename(aside)
         else:
             self._fs.mv(self.path(name), self.path(to))
 
@@ -143,19 +174,23 @@ class Files:
 
     def remove(self, name: str) -> None:
         """Delete one file; nothing happens when it is gone."""
+        path = self._way(name)
         with contextlib.suppress(FileNotFoundError):
-            Path(self.path(name)).unlink() if self.local else self._fs.rm_file(self.path(name))
+            Path(path).unlink() if self.local else self._fs.rm_file(path)
 
     def remove_folder(self, folder: str) -> None:
-        """Delete ``folder`` with everything in it."""
+        """Delete ``folder`` with everything in it; of a link nothing is deleted."""
+        path = self._way(folder)
+        if self.local and Path(path).is_symlink():
+            raise ForeignFile(path, "a link", "remove it: a folder belongs there")
         with self._explained(folder):
-            shutil.rmtree(self.path(folder)) if self.local else self._fs.rm(self.path(folder), recursive=True)
+            shutil.rmtree(path) if self.local else self._fs.rm(path, recursive=True)
 
     def make_folder(self, folder: str) -> None:
         """Create ``folder`` and its parents, on disk when this returns."""
         if not self.local:
             return
-        target = Path(self.path(folder))
+        target = Path(self.folder(folder))
         with self._explained(folder):
             new = [p for p in (target, *target.parents) if not p.exists()]
             try:
@@ -170,7 +205,7 @@ class Files:
     def _place(self, name: str, fill: Callable[[IO[bytes]], Any], publish: Callable[[str, str], None]) -> None:
         folder = name.rpartition("/")[0]
         self.make_folder(folder)
-        final = self.path(name)
+        final = self._way(name)
         temporary = f"{self.path(folder)}/.tmp-{uuid.uuid4().hex}"
         with self._explained(name):
             try:

@@ -12,7 +12,6 @@ import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -50,7 +49,7 @@ def look(files: Files, times: Mapping[str, int]) -> Look:
 
 def changed(files: Files, folder: str) -> int:
     """When names in a folder last changed, to be asked before these are listed; 0 where that is not known for sure."""
-    at = _time(Path(files.path(folder))) if files.local else None
+    at = _time(files, folder) if files.local else None
     return at if at is not None and at < time.time_ns() - TRUSTED else 0
 
 
@@ -101,7 +100,7 @@ def _names(files: Files, shard: str) -> list[str]:
     if not files.local:
         return files.list(f"artifacts/{shard}")
     try:
-        return os.listdir(files.path(f"artifacts/{shard}"))  # noqa: PTH208 - a million names, not in order
+        return os.listdir(files.folder(f"artifacts/{shard}"))  # noqa: PTH208 - a million names, not in order
     except (FileNotFoundError, NotADirectoryError):
         return []
 
@@ -110,11 +109,11 @@ def _times(files: Files) -> dict[str, int | None]:
     """When each of the folders last changed; None where that is not known."""
     if not files.local:
         return dict.fromkeys(shard for shard in files.list("artifacts") if shard in _SHARDS)
-    return {shard: _time(Path(files.path(f"artifacts/{shard}"))) for shard in _SHARDS}
+    return {shard: _time(files, f"artifacts/{shard}") for shard in _SHARDS}
 
 
-def _time(folder: Path) -> int | None:
+def _time(files: Files, folder: str) -> int | None:
     try:
-        return folder.stat().st_ctime_ns
+        return os.stat(files.folder(folder)).st_ctime_ns  # noqa: PTH116 - of 256 folders
     except (FileNotFoundError, NotADirectoryError):
         return None

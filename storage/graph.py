@@ -6,7 +6,7 @@ order by parent. What came later, some thousands at most, is numbered behind the
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -210,12 +210,14 @@ class Graph:
             np.save(folder / f"{name}.npy", np.ascontiguousarray(held, layout))
 
     @classmethod
-    def load(cls, folder: Path, kinds: list[str | None], roles: list[str]) -> Graph:
+    def load(cls, path: Callable[[str], str], kinds: list[str | None], roles: list[str]) -> Graph:
         """What `save` wrote, mapped rather than read. Raises OSError, and ValueError for a number that is no place.
 
-        Cost: some milliseconds for a million artifacts.
+        `path` says where a file of that name lies. Cost: some milliseconds for a million artifacts.
         """
-        held = {name: np.asarray(np.load(folder / f"{name}.npy", mmap_mode="r")) for name in _ARRAYS}
+        held = {name: np.asarray(np.load(path(f"{name}.npy"), mmap_mode="r")) for name in _ARRAYS}
+        if any(held[name].dtype != np.dtype(layout) or held[name].ndim != 1 for name, layout in _ARRAYS.items()):
+            raise ValueError("the arrays of a graph are of other types")
         nodes, edges = len(held["ids"]), len(held["child"])
         ends = {"kind": len(kinds), "child": nodes, "parent": nodes, "role": len(roles), "by_parent": edges}
         if len(held["kind"]) != nodes or len(held["seconds"]) != nodes or len({*map(len, _edges(held))}) > 1:

@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 _HEX = frozenset("0123456789abcdef")
 
 
-def is_id(text: str) -> bool:
+def is_id(text: object) -> bool:
     """Whether ``text`` is a whole artifact id: 64 lower-case hexadecimal digits."""
-    return len(text) == 64 and _HEX.issuperset(text)
+    return isinstance(text, str) and len(text) == 64 and _HEX.issuperset(text)
 
 
 def canonical_json(value: object) -> bytes:

@@ -131,7 +131,7 @@ class _Reader:
             return self.survey()
         if not tables_too and max(len(made), len(seen.listed)) <= FOLD:
             return graph.with_later(list(map(_later, self._closed(graph, made, []))))
-        held = {table: [files.path(name) for name in names] for table, names in head.files.items()}
+        held = {table: [files.regular(name) for name in head.files.get(table, [])] for table in SCHEMAS}
         for table in SCHEMAS:
             if not tables.delta(self.connection, table, held[table], copied=False) and held[table]:
                 return self.survey()

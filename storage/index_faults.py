@@ -8,19 +8,21 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 import duckdb
 import pyarrow as pa
-from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError
 from pyarrow import parquet
 
 from storage import snapshot
 from storage.catalog import SCHEMAS, Catalog, artifact_row
-from storage.faults import Fault, check_manifest
+from storage.delta_table import opened, own
+from storage.errors import ForeignFile
+from storage.faults import FALSE, Fault, check_manifest, foreign
 from storage.guard import first_line
-from storage.manifest import Manifest
+from storage.manifest import Manifest, manifest_name
 from storage.removed import removed
 from storage.runs import Runs
 from storage.store import Lake
@@ -30,13 +32,18 @@ _NAMED = 3
 _APART, _BETWEEN = chr(31), chr(30)
 _MARKED = """
 SELECT id, min(mark), max(mark) FROM (
-    SELECT id, sha256(concat_ws(chr(31), kind, version, spec, digest,
+    SELECT coalesce(id::VARCHAR, '') AS id, sha256(concat_ws(chr(31), kind, version, spec, digest,
         coalesce(array_to_string([x.role || chr(30) || x.artifact FOR x IN inputs], chr(30)), ''))) AS mark
     FROM read_parquet(?)
 ) GROUP BY id ORDER BY id
 """
-_RUNS = "SELECT run_id, bool_or(finished_at IS NOT NULL) FROM read_parquet(?) GROUP BY run_id ORDER BY run_id"
-_USES = "SELECT run_id, count(DISTINCT artifact) FROM read_parquet(?) GROUP BY run_id ORDER BY run_id"
+_RUNS = """
+SELECT coalesce(run_id::VARCHAR, '') AS run, bool_or(finished_at IS NOT NULL)
+FROM read_parquet(?) GROUP BY run ORDER BY run
+"""
+_USES = """
+SELECT coalesce(run_id::VARCHAR, '') AS run, count(DISTINCT artifact) FROM read_parquet(?) GROUP BY run ORDER BY run
+"""
 
 
 def index_faults(lake: Lake) -> Iterator[Fault]:
@@ -68,12 +75,18 @@ def damage(lake: Lake, table: str) -> Iterator[Fault]:
         yield from (_broken(file, table, "is gone: the table cannot be read without it") for file in gaps)
         return
     try:
-        files = DeltaTable(lake.files.path(folder)).file_uris()
+        found = opened(lake.files, folder)
+        files = own(lake.files, folder, found)
     except DeltaError as error:
         yield _broken(f"{folder}/_delta_log", table, f"is damaged: {first_line(error)[:200]}")
         return
+    except ForeignFile as error:
+        inside, name = f"{lake.files.root}/{folder}/", error.path.removeprefix(f"{lake.files.root}/")
+        is_own = error.path.startswith(inside)  # then it goes with the table when that is written anew
+        yield _broken(name, table, f"is {error.what}") if is_own else foreign(lake, error, f"index of {table}")
+        return
     for file in files:
-        name = f"{folder}/{str(file).rpartition('/')[2]}"
+        name = f"{folder}/{file.rpartition('/')[2]}"
         if wrong := _unreadable(lake, name):
             yield _broken(name, table, wrong)
 
@@ -81,17 +94,18 @@ def damage(lake: Lake, table: str) -> Iterator[Fault]:
 def _gaps(lake: Lake, log: str) -> Iterator[str]:
     """Files of a log that are gone: all from its latest checkpoint on must be there."""
     names = lake.files.list(log)
-    numbers = {int(name[:20]) for name in names if re.fullmatch(r"\d{20}\.json", name)}
-    kept = [int(name[:20]) for name in names if re.fullmatch(r"\d{20}\.checkpoint.*\.parquet", name)]
+    numbers = sorted(int(name[:20]) for name in names if re.fullmatch(r"[0-9]{20}\.json", name))
+    kept = [int(name[:20]) for name in names if re.fullmatch(r"[0-9]{20}\.checkpoint.*\.parquet", name)]
     first = max(kept, default=-1) + 1
-    for number in range(first, max(numbers, default=first if kept else 0) + 1):
-        if number not in numbers:
-            yield f"{log}/{number:020d}.json"
+    there = [number for number in numbers if number >= first] if numbers else [first + 1]
+    for before, number in pairwise([first - 1, *there]):
+        if number > before + 1:  # the first of those that are gone
+            yield f"{log}/{before + 1:020d}.json"
 
 
 def _unreadable(lake: Lake, name: str) -> str:
     try:
-        for _ in parquet.ParquetFile(lake.files.path(name)).iter_batches(batch_size=1000):  # few, to hold little
+        for _ in parquet.ParquetFile(lake.files.regular(name)).iter_batches(batch_size=1000):  # few, to hold little
             pass
     except FileNotFoundError:
         return "is gone"
@@ -106,6 +120,8 @@ class _Parted:
 
     counts: Counter[str] = field(default_factory=Counter)
     named: dict[str, list[str]] = field(default_factory=dict)
+    false: list[str] = field(default_factory=list)
+    """Artifacts of which not the index, but their manifest says otherwise than their payload."""
 
     def note(self, what: str, id_: str) -> None:
         self.counts[what] += 1
@@ -116,6 +132,8 @@ class _Parted:
         for what, count in self.counts.items():
             more = f" and {count - _NAMED} more" if count > _NAMED else ""
             yield _broken(f"catalog/{table}", table, f"{what}: {', '.join(self.named[what])}{more}")
+        for id_ in self.false:
+            yield Fault(manifest_name(id_), f"artifact {id_[:12]}", FALSE, "artifact", id_)
 
 
 def _artifacts(lake: Lake, files: list[str]) -> _Parted:
@@ -132,7 +150,10 @@ def _artifacts(lake: Lake, files: list[str]) -> _Parted:
         if row is None and going.status(made.created_by) != "running":
             found.note("lacks artifacts", id_[:12])
         elif row is not None and set(row) != {_mark(made)}:
-            found.note("says otherwise than the manifest of", id_[:12])
+            if lake.is_false(made):
+                found.false.append(id_)
+            else:
+                found.note("says otherwise than the manifest of", id_[:12])
     return found
 
 
@@ -170,8 +191,8 @@ class _Going:
 
     def status(self, run: str | None) -> str:
         if run not in self.known:
-            there = run is not None and self.lake.files.exists(f"runs/{run}/started.json")
-            self.known[run] = Runs(self.lake.files).listed(str(run)).status if there else "unknown"
+            runs = Runs(self.lake.files)
+            self.known[run] = runs.listed(run).status if run is not None and runs.is_begun(run) else "unknown"
         return self.known[run]
 
 

@@ -6,6 +6,10 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from storage.errors import NoName
+from storage.identity import is_id
+from storage.records import Count, Hash, Id, KindName, RunId, Seconds, Time, as_record
+
 
 @dataclass(frozen=True)
 class ArtifactRef:
@@ -14,18 +18,19 @@ class ArtifactRef:
     ``digest`` is that of the logical content, ``bytes`` the payload's size on disk.
     """
 
-    id: str
-    kind: str
-    digest: str
-    rows: int
-    bytes: int
+    id: Id
+    kind: KindName
+    digest: Id
+    rows: Count
+    bytes: Count
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> "ArtifactRef":
-        return cls(**value)
+        """What `to_json` gave; ValueError for anything else."""
+        return as_record(cls, value)
 
 
 @dataclass(frozen=True)
@@ -36,18 +41,18 @@ class Manifest:
     as first written; the rest is recorded and never hashed.
     """
 
-    id: str
-    kind: str
-    version: int
+    id: Id
+    kind: KindName
+    version: Count
     spec: Mapping[str, Any]
-    parents: Mapping[str, str | list[str]]
-    digest: str
-    rows: int
-    bytes: int
-    sha256: str
-    created_at: str
-    created_by: str | None = None
-    seconds: float = 0.0
+    parents: Mapping[str, Id | list[Id]]
+    digest: Id
+    rows: Count
+    bytes: Count
+    sha256: Hash
+    created_at: Time
+    created_by: RunId | None = None
+    seconds: Seconds = 0.0
     environment: Mapping[str, Any] = field(default_factory=dict)
     about: Mapping[str, Any] = field(default_factory=dict)
 
@@ -62,10 +67,21 @@ class Manifest:
 
 
 def payload_name(id: str, digest: str) -> str:
-    """The path of a payload inside the lake."""
-    return f"artifacts/{id[:2]}/{id}/payload-{digest[:16]}.parquet"
+    """The path of a payload inside the lake. Raises NoName for what is no id or no digest."""
+    return f"{folder_name(id)}/payload-{_checked(digest, 'digest')[:16]}.parquet"
 
 
 def manifest_name(id: str) -> str:
-    """The path of a manifest inside the lake."""
-    return f"artifacts/{id[:2]}/{id}/manifest.json"
+    """The path of a manifest inside the lake. Raises NoName for what is no id."""
+    return f"{folder_name(id)}/manifest.json"
+
+
+def folder_name(id: str) -> str:
+    """The path of an artifact's folder inside the lake. Raises NoName for what is no id."""
+    return f"artifacts/{_checked(id, 'id')[:2]}/{id}"
+
+
+def _checked(text: str, what: str) -> str:
+    if not is_id(text):
+        raise NoName(f"{text!r} is no {what} of an artifact: give all of its 64 digits")
+    return text

@@ -20,6 +20,7 @@ from storage import guard, tables
 from storage.catalog import SCHEMAS
 from storage.errors import DamagedPayload, QueryRefused
 from storage.graph import Graph, Walk
+from storage.identity import is_id
 from storage.index import ancestry, load
 from storage.kinds import kind as kind_named
 from storage.manifest import payload_name
@@ -185,8 +186,8 @@ def holders(lake: Lake, columns: Mapping[str, str], begin: str) -> dict[str, lis
             with contextlib.suppress(DamagedPayload):  # of a damaged manifest the index tells
                 for kind, some in ids.items():
                     made = filter(None, map(lake.known, some))
-                    payloads = [one.payload for one in made if lake.files.exists(one.payload)]
-                    _payload_view(connection, kind, [lake.files.path(name) for name in payloads])
+                    payloads = [lake.files.found(one.payload) for one in made]
+                    _payload_view(connection, kind, list(filter(None, payloads)))
                 return _holding(connection, columns, begin)
     with connect(lake, columns) as connection:
         return _holding(connection, columns, begin)
@@ -236,8 +237,9 @@ def _load_payloads(connection: duckdb.DuckDBPyConnection, lake: Lake, kinds: Ite
         return
     sql = "SELECT kind, id, digest FROM index_artifacts WHERE kind IN (SELECT unnest(?)) ORDER BY id"
     for kind, id_, digest in connection.execute(sql, [list(present)]).fetchall():
-        if lake.files.exists(payload_name(id_, digest)):
-            present[kind].append(lake.files.path(payload_name(id_, digest)))
+        path = lake.files.found(payload_name(id_, digest)) if is_id(id_) and is_id(digest) else None
+        if path is not None:
+            present[kind].append(path)
     for kind, paths in present.items():
         _payload_view(connection, kind, paths)
 

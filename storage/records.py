@@ -1,19 +1,83 @@
-"""Reading the small JSON files of the archive into the dataclasses that they were written from."""
+"""Reading the small JSON files of the archive into the dataclasses that they were written from.
+
+A record may come from anybody, so this is the one place that says what its fields can hold. What a path is built from
+is of an alphabet without separators: ids have 64 hexadecimal digits, runs a name of letters, digits and three marks.
+Whether a record is that of the place where it stands is for its reader to say (`Lake`, `Runs`): only that one knows it.
+"""
 
 from __future__ import annotations
 
+import math
+import re
+from collections.abc import Callable
+from datetime import datetime
 from functools import cache
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+
+from storage.identity import is_id
 
 if TYPE_CHECKING:
-    from pydantic import TypeAdapter
+    from pydantic import GetCoreSchemaHandler, TypeAdapter
+    from pydantic_core import CoreSchema
 
 Record = TypeVar("Record")
+
+_RUN = re.compile(r"[0-9A-Za-z][0-9A-Za-z._-]{0,127}", re.ASCII)
+_KIND = re.compile(r"[a-z][a-z0-9_]{0,63}", re.ASCII)
+_LARGEST = 2**63 - 1
+"""The index and Parquet have no larger whole number."""
+
+
+def is_run_id(text: str) -> bool:
+    """Whether a text can be the id of a run: letters, digits, '.', '_' and '-', the first one of the former two."""
+    return _RUN.fullmatch(text) is not None
+
+
+class Checked:
+    """What a field must be beyond its type; a mark for an annotation, which pydantic knows how to use."""
+
+    def __init__(self, holds: Callable[[Any], bool], what: str) -> None:
+        self._holds, self._what = holds, what
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        from pydantic_core import core_schema
+
+        return core_schema.no_info_after_validator_function(self._check, handler(source))
+
+    def _check(self, value: Any) -> Any:
+        if not self._holds(value):
+            raise ValueError(f"is not {self._what}")
+        return value
+
+
+def _is_time(text: str) -> bool:
+    """Whether a text is a time as the archive writes it, which SQL must be able to read."""
+    try:
+        datetime.fromisoformat(text)
+    except ValueError:
+        return False
+    return len(text) >= len("2026-11-22") and text[4] == text[7] == "-"
+
+
+Id = Annotated[str, Checked(is_id, "an id of 64 digits")]
+RunId = Annotated[str, Checked(is_run_id, "the id of a run")]
+KindName = Annotated[str, Checked(_KIND.fullmatch, "the name of a kind")]
+Hash = Annotated[str, Checked(lambda text: not text or is_id(text), "a SHA-256")]
+"""None where it is empty."""
+Count = Annotated[int, Checked(lambda number: 0 <= number <= _LARGEST, "a count")]
+Seconds = Annotated[float, Checked(lambda number: 0 <= number < math.inf, "a number of seconds")]
+Time = Annotated[str, Checked(_is_time, "a time")]
 
 
 def read_record(kind: type[Record], text: bytes | str) -> Record:
     """The record that JSON text holds; ValueError unless every field is there and of the type it declares."""
     record: Record = _reader(kind).validate_json(text, strict=True)  # type: ignore[arg-type]  # classes are hashable
+    return record
+
+
+def as_record(kind: type[Record], fields: object) -> Record:
+    """The record of these fields, by name; ValueError as `read_record` raises it."""
+    record: Record = _reader(kind).validate_python(fields)  # type: ignore[arg-type]  # as above
     return record
 
 

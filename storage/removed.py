@@ -8,15 +8,19 @@ was removed can only have been used by runs that began before: what a later one 
 
 from __future__ import annotations
 
+import contextlib
+import re
 import secrets
 import time
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 
+from storage.errors import ForeignFile
 from storage.files import Files
 from storage.identity import is_id
 
 FOLDER = "removed"
+_NAME = re.compile(r"\d{20}-[0-9a-f]+", re.ASCII)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -39,10 +43,11 @@ def removed(files: Files) -> dict[str, datetime]:
     """The ids that were ever removed, and when last."""
     found = dict[str, datetime]()
     for name in files.list(FOLDER):  # the oldest first
-        if name[:20].isdigit():
+        if _NAME.fullmatch(name):
             at = _EPOCH + timedelta(microseconds=int(name[:20]) / 1000)
-            text = files.read(f"{FOLDER}/{name}").decode(errors="replace")
-            found |= {id_: at for id_ in text.split() if is_id(id_)}
+            with contextlib.suppress(ForeignFile, FileNotFoundError):  # what it lists then counts as lost
+                text = files.read(f"{FOLDER}/{name}").decode(errors="replace")
+                found |= {id_: at for id_ in text.split() if is_id(id_)}
     return found
 
 

@@ -7,28 +7,35 @@ only where it proves itself: its recipe must hash to the artifact's id, and the 
 import contextlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import product
+from itertools import islice, product
 from typing import Any
 
 import pyarrow as pa
 from pyarrow import parquet
 
 from storage.catalog import SCHEMAS
+from storage.errors import ForeignFile
 from storage.identity import recipe_id
 from storage.manifest import Manifest
-from storage.runs import RunRecord, Runs, Use
+from storage.records import as_record
+from storage.runs import RunRecord, Runs
 from storage.store import Lake
+
+_ODD = (ValueError, TypeError, AttributeError, KeyError, RecursionError)
+"""What a row gives rise to that was not written from a record."""
+_SHAPES = 2**12
+"""Most shapes that a row's inputs are tried in: twelve roles of one id each, twice as many as any stage has."""
 
 
 def indexed(lake: Lake, id_: str) -> Manifest | None:
     """An artifact's manifest as the index tells it, without the SHA-256 of the payload's file; None: it is not told."""
     for row in _rows(lake, "artifacts", "id", id_):
-        inputs = row.pop("inputs")
-        told = {name: json.loads(row.pop(name)) for name in ("spec", "environment", "about")}
-        for parents in _shapes(inputs):
-            with contextlib.suppress(ValueError):
+        with contextlib.suppress(*_ODD):
+            inputs = row.pop("inputs")
+            told = {name: json.loads(row.pop(name)) for name in ("spec", "environment", "about")}
+            for parents in islice(_shapes(inputs), _SHAPES):
                 if recipe_id(row["kind"], row["version"], told["spec"], parents) == id_:
-                    return Manifest(**row, **told, parents=parents, sha256="")
+                    return as_record(Manifest, {**row, **told, "parents": parents, "sha256": ""})
     return None
 
 
@@ -49,11 +56,14 @@ def restore_record(lake: Lake, run: str) -> bool:
     rows = sorted(_rows(lake, "runs", "run_id", run), key=lambda row: row["finished_at"] is None)
     if not rows:
         return False
-    told = {name: json.loads(rows[0].pop(name)) for name in ("spec", "summary", "environment")}
-    uses = {row["artifact"]: Use(row["artifact"], row["stage"], row["how"], row["seconds"])
-            for row in _rows(lake, "uses", "run_id", run)}  # fmt: skip
     known = Runs(lake.files)
-    known.reinstate(RunRecord(**rows[0], **told, process_started=0.0, uses=tuple(uses.values())))
+    try:
+        told = {name: json.loads(rows[0].pop(name)) for name in ("spec", "summary", "environment")}
+        uses = {row["artifact"]: row for row in _rows(lake, "uses", "run_id", run)}
+        whole = {**rows[0], **told, "process_started": 0.0, "uses": tuple(uses.values())}
+        known.reinstate(as_record(RunRecord, whole))
+    except _ODD:  # whoever wrote the index did not write it from a record
+        return False
     return known.listed(run).status != "damaged"
 
 
@@ -72,7 +82,7 @@ def _rows(lake: Lake, table: str, column: str, value: str) -> Iterator[dict[str,
     names = SCHEMAS[table].names
     for file in lake.files.list(f"catalog/{table}"):
         if file.endswith(".parquet"):
-            path = lake.files.path(f"catalog/{table}/{file}")
-            with contextlib.suppress(pa.ArrowException, OSError):
+            with contextlib.suppress(pa.ArrowException, OSError, ForeignFile):
+                path = lake.files.regular(f"catalog/{table}/{file}")
                 found = parquet.read_table(path, columns=names, filters=[(column, "=", value)], partitioning=None)
                 yield from found.to_pylist()

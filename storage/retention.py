@@ -27,7 +27,7 @@ from storage.catalog import Catalog
 from storage.errors import StorageError
 from storage.graph import Graph, Numbers
 from storage.identity import parent_pairs
-from storage.manifest import manifest_name
+from storage.manifest import folder_name
 from storage.query import opened
 from storage.refs import Refs
 from storage.removed import announce, settle
@@ -102,13 +102,13 @@ def remove(lake: Lake, found: Census) -> list[str]:
 
 def take(lake: Lake, id_: str, before: float) -> bool:
     """Remove an artifact that was not touched since a time; false when it was, or is gone."""
-    folder = Path(lake.files.path(manifest_name(id_))).parent
+    folder = Path(lake.files.folder(folder_name(id_)))
     aside = folder.with_name(f".tmp-{uuid.uuid4().hex}")
     try:
-        if (folder / "manifest.json").stat().st_mtime >= before:
+        if (folder / "manifest.json").lstat().st_mtime >= before:
             return False
         folder.rename(aside)
-        touched = (aside / "manifest.json").stat().st_mtime >= before
+        touched = (aside / "manifest.json").lstat().st_mtime >= before
     except FileNotFoundError:
         return False
     if touched:
@@ -117,7 +117,7 @@ def take(lake: Lake, id_: str, before: float) -> bool:
             return False
         _filled(folder, aside)  # where it stood, a writer has begun to make it again
     with contextlib.suppress(FileNotFoundError):  # another cleaner takes it for litter, which it is
-        lake.files.remove_folder(f"{manifest_name(id_).rpartition('/')[0].rpartition('/')[0]}/{aside.name}")
+        lake.files.remove_folder(f"{folder_name(id_).rpartition('/')[0]}/{aside.name}")
     return not touched
 
 
@@ -182,7 +182,7 @@ def _named(lake: Lake) -> set[str]:
     Where the latest value is damaged, so that somebody may go back to one before it, all of the name's do.
     """
     files, refs, texts = lake.files, Refs(lake.files), list[bytes]()
-    for name in refs.names():
+    for name in files.list("refs"):
         try:
             refs.get(name)
             texts.append(files.read(refs.file(name, refs.version(name))))
@@ -213,7 +213,7 @@ def _unneeded(lake: Lake, graph: Graph, roots: Sequence[str], before: float) -> 
 
 def _touched(lake: Lake, id_: str, before: float) -> bool:
     try:
-        return Path(lake.files.path(manifest_name(id_))).stat().st_mtime >= before
+        return os.lstat(f"{lake.files.folder(folder_name(id_))}/manifest.json").st_mtime >= before
     except FileNotFoundError:
         return False
 

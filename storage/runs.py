@@ -4,7 +4,7 @@
     <lake>/runs/<run_id>/finished.json     how it ended, what it made and reused
 
 A run whose process is gone without the second file has died: that is read off, until a later run writes it down
-(``close_dead``).
+(``close_dead``). The folder's name is the run's id: a record that names another is damaged.
 """
 
 import contextlib
@@ -12,28 +12,29 @@ import json
 import os
 import platform
 import secrets
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import UTC, datetime
 from itertools import groupby
 from typing import Any, Literal
 
-from storage.errors import DamagedRecord, UnknownRun
+from storage.errors import DamagedRecord, ForeignFile, NoName, StorageError, UnknownRun
 from storage.files import Files
-from storage.records import read_record
+from storage.records import Count, Id, RunId, Seconds, Time, is_run_id, read_record
 
 How = Literal["created", "reused"]
 Outcome = Literal["completed", "failed", "interrupted", "died"]
+Part = Literal["started", "finished"]
 
 
 @dataclass(frozen=True)
 class Use:
     """One artifact that a run made or met again. ``seconds``: wall-clock time of making it, 0 when reused."""
 
-    artifact: str
+    artifact: Id
     stage: str
     how: How
-    seconds: float = 0.0
+    seconds: Seconds = 0.0
 
 
 @dataclass(frozen=True)
@@ -43,19 +44,19 @@ class RunRecord:
     In a listing it is also damaged: ``message`` then names the file, and the fields hold what can still be read.
     """
 
-    run_id: str
+    run_id: RunId
     name: str
     spec: Mapping[str, Any]
     spec_path: str | None
-    started_at: str
+    started_at: Time
     environment: Mapping[str, Any]
     host: str
-    pid: int
-    process_started: float
+    pid: Count
+    process_started: Seconds
     status: str = "running"
-    finished_at: str | None = None
+    finished_at: Time | None = None
     message: str = ""
-    state: str | None = None
+    state: Id | None = None
     summary: Mapping[str, Any] = field(default_factory=dict)
     uses: tuple[Use, ...] = ()
 
@@ -65,14 +66,19 @@ class _End:
     """What the second file holds: fields of the record that are known when a run is over."""
 
     status: Outcome
-    finished_at: str
+    finished_at: Time
     message: str
-    state: str | None
+    state: Id | None
     summary: Mapping[str, Any]
     uses: tuple[Use, ...]
 
     def of(self, record: RunRecord) -> RunRecord:
         return replace(record, **vars(self))
+
+
+def _open(record: RunRecord) -> RunRecord:
+    """The record without an end, which the first file cannot tell."""
+    return replace(record, status="running", finished_at=None, message="", state=None, summary={}, uses=())
 
 
 @dataclass(frozen=True)
@@ -90,14 +96,14 @@ class Runs:
         environment: Mapping[str, Any] | None = None,
         run_id: str | None = None,
     ) -> RunRecord:
-        """Record that this process begins a run; FileExistsError when ``run_id`` is taken."""
+        """Record that this process begins a run; FileExistsError when ``run_id`` is taken, NoName for what is none."""
         import psutil  # type: ignore[import-untyped]
 
         record = RunRecord(
             run_id or new_run_id(), name, dict(spec), spec_path, _now(), dict(environment or {}),
             platform.node(), os.getpid(), psutil.Process().create_time(),
         )  # fmt: skip
-        self.files.create(f"runs/{record.run_id}/started.json", _json(_begun(record)))
+        self.files.create(record_name(record.run_id, "started"), _json(_begun(record)))
         return record
 
     def finish(
@@ -112,7 +118,7 @@ class Runs:
     ) -> RunRecord:
         """Record how a run ended; FileExistsError when that is recorded already."""
         end = _End(status, _now(), message, state, dict(summary or {}), tuple(uses))
-        self.files.create(f"runs/{record.run_id}/finished.json", _json(asdict(end)))
+        self.files.create(record_name(record.run_id, "finished"), _json(asdict(end)))
         return end.of(record)
 
     def close_dead(self) -> list[RunRecord]:
@@ -130,25 +136,26 @@ class Runs:
 
     def reinstate(self, record: RunRecord) -> None:
         """Write those of a run's files anew that are damaged or lost; the damaged ones are set aside."""
-        files: list[tuple[str, type[Any], dict[str, Any]]] = [("started", RunRecord, _begun(record))]
+        files: list[tuple[Part, Callable[[str], object], dict[str, Any]]] = [("started", self._started, _begun(record))]
         if record.finished_at is not None:
             end = {f.name: getattr(record, f.name) for f in fields(_End)}
-            files.append(("finished", _End, end | {"uses": [asdict(use) for use in record.uses]}))
-        for part, kind, value in files:
-            name = f"runs/{record.run_id}/{part}.json"
+            files.append(("finished", self._finished, end | {"uses": [asdict(use) for use in record.uses]}))
+        for part, read, value in files:
             try:
-                read_record(kind, self.files.read(name))
-            except (FileNotFoundError, ValueError):
+                read(record.run_id)
+            except (FileNotFoundError, DamagedRecord, UnknownRun):
+                name = record_name(record.run_id, part)
                 self.files.set_aside(name)
                 self.files.create(name, _json(value))
 
     def get(self, run_id: str) -> RunRecord:
         """The record of a run; raises UnknownRun, or DamagedRecord for a file that cannot be read."""
+        if not is_run_id(run_id) and self.is_begun(run_id):
+            path = f"{self.files.root}/runs/{run_id}"
+            raise ForeignFile(path, "a folder whose name is no run's id", "remove it, or give it its run's id again")
         record = self._started(run_id)
-        name = f"runs/{run_id}/finished.json"
         try:
-            with self._sound(name):
-                return read_record(_End, self.files.read(name)).of(record)
+            return self._finished(run_id).of(record)
         except FileNotFoundError:
             alive = may_exist(record.host, record.pid, record.process_started)
             return record if alive else replace(record, status="died")
@@ -159,9 +166,9 @@ class Runs:
             return self.get(run_id)
         except DamagedRecord as error:
             record = RunRecord(run_id, "", {}, None, "", {}, "", 0, 0.0)
-            with contextlib.suppress(DamagedRecord):
+            with contextlib.suppress(StorageError):
                 record = self._started(run_id)
-            return replace(record, run_id=run_id, status="damaged", message=str(error))
+            return replace(record, status="damaged", message=str(error))
 
     def ids(self) -> list[str]:
         """All run ids; those made here sort by time."""
@@ -176,23 +183,42 @@ class Runs:
 
     def is_begun(self, run_id: str) -> bool:
         """Whether the run has a record; a folder without one is of a process that died before it began."""
-        return self.files.exists(f"runs/{run_id}/started.json")
+        return self._holds(run_id, "started")
 
     def is_finished(self, run_id: str) -> bool:
         """Whether the run's end is recorded."""
-        return self.files.exists(f"runs/{run_id}/finished.json")
+        return self._holds(run_id, "finished")
 
     def all(self) -> Iterator[RunRecord]:
         """Every run, oldest first, as ``listed``."""
         return map(self.listed, self.ids())
 
-    def _started(self, run_id: str) -> RunRecord:
-        name = f"runs/{run_id}/started.json"
+    def _holds(self, run_id: str, part: Part) -> bool:
+        """Whether a file of the record is there, also of a folder whose name is no id."""
         try:
+            return self.files.exists(f"runs/{run_id}/{part}.json")
+        except ForeignFile as error:
+            if error.path == f"{self.files.root}/runs/{run_id}":  # a link that leads elsewhere: a damaged record
+                return True
+            if not is_run_id(run_id):
+                return False
+            raise
+
+    def _started(self, run_id: str) -> RunRecord:
+        try:
+            name = record_name(run_id, "started")
             with self._sound(name):
-                return read_record(RunRecord, self.files.read(name))
-        except (FileNotFoundError, NotADirectoryError) as error:
+                record = read_record(RunRecord, self.files.read(name))
+                if record.run_id != run_id:
+                    raise ValueError(f"it is the record of run {record.run_id}")
+        except (FileNotFoundError, NotADirectoryError, NoName) as error:
             raise UnknownRun(f"no run {run_id!r} in {self.files.root}; `editflow runs` lists them") from error
+        return _open(record)
+
+    def _finished(self, run_id: str) -> _End:
+        name = record_name(run_id, "finished")
+        with self._sound(name):
+            return read_record(_End, self.files.read(name))
 
     @contextlib.contextmanager
     def _sound(self, name: str) -> Iterator[None]:
@@ -202,6 +228,13 @@ class Runs:
         except ValueError as error:
             remedy = "restore it, or remove the run's folder: its artifacts are whole and stay"
             raise DamagedRecord(self.files.path(name), remedy) from error
+
+
+def record_name(run_id: str, part: Part) -> str:
+    """The path of a run's file inside the lake. Raises NoName for what is no run's id."""
+    if not is_run_id(run_id):
+        raise NoName(f"{run_id!r} is no run's id: use 1 to 128 letters, digits, '.', '_' and '-'")
+    return f"runs/{run_id}/{part}.json"
 
 
 def _begun(record: RunRecord) -> dict[str, Any]:

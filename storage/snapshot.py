@@ -19,6 +19,7 @@ import contextlib
 import json
 import mmap
 import os
+import re
 import secrets
 import shutil
 import time
@@ -27,15 +28,21 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
+from storage.errors import ForeignFile
 from storage.files import Files
 from storage.graph import Graph
-from storage.records import read_record
+from storage.records import Checked, Count, Id, RunId, read_record
 
 FOLDER = "catalog/snapshot"
 FORMAT = 2
 _BARRIER = "after"
+_NAME = re.compile(r"[0-9]{20}-[0-9a-f]{8}")
+_ROWS = re.compile(r"catalog/(artifacts|uses|runs)/[A-Za-z0-9][\w.=-]*\.parquet", re.ASCII)
+_OWN = re.compile(r"[a-z_]+\.npy|(rest|tail)-[a-z]+\.parquet")
+_File = Annotated[str, Checked(_ROWS.fullmatch, "a file of the index")]
+_Part = Annotated[str, Checked(_OWN.fullmatch, "a part of a snapshot")]
 _KEPT = 3600 * 10**9
 """Nanoseconds for which a snapshot stays when there is a later one: a reader that began with it may go on with it."""
 
@@ -52,16 +59,16 @@ class Head:
 
     format: int
     began: int
-    files: Mapping[str, list[str]]
-    masked: list[str]
-    waiting: list[str]
+    files: Mapping[str, list[_File]]
+    masked: list[Id]
+    waiting: list[Id]
     times: Mapping[str, int]
     changed: int
-    going: list[str]
+    going: list[RunId]
     kinds: list[str | None]
     roles: list[str]
-    tail: int
-    parts: Mapping[str, int] = field(default_factory=dict)
+    tail: Count
+    parts: Mapping[_Part, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -74,17 +81,17 @@ class Snapshot:
     def own(self, files: Files, tables: Iterable[str], part: Literal["rest", "tail"]) -> dict[str, list[str]]:
         """The paths of its own rows of each index table."""
         names = {table: f"{self.folder}/{part}-{table}.parquet" for table in tables}
-        return {table: [files.path(name)] if files.exists(name) else [] for table, name in names.items()}
+        return {table: [files.regular(name)] if files.exists(name) else [] for table, name in names.items()}
 
     def graph(self, files: Files) -> Graph:
         """That of all its artifacts but those in the tail. Raises OSError, ValueError."""
-        return Graph.load(Path(files.path(self.folder)), self.head.kinds, self.head.roles)
+        return Graph.load(lambda name: files.regular(f"{self.folder}/{name}"), self.head.kinds, self.head.roles)
 
     def link(self, files: Files, folder: Path) -> None:
         """Give another folder all that does not change when artifacts are added."""
-        for path in Path(files.path(self.folder)).iterdir():
-            if path.suffix == ".npy" or path.name.startswith("rest-"):
-                os.link(path, folder / path.name)
+        for name in files.list(self.folder):
+            if name.endswith(".npy") or name.startswith("rest-"):
+                os.link(files.regular(f"{self.folder}/{name}"), folder / name)
 
 
 def newest(files: Files) -> Snapshot | None:
@@ -116,7 +123,7 @@ def holds(files: Files, found: Snapshot) -> bool:
 def _astray(files: Files, folder: str, head: Head) -> Iterator[str]:
     for part, checksum in head.parts.items():
         name = f"{folder}/{part}"
-        if not files.exists(name) or zlib.crc32(files.buffer(name)) != checksum:
+        if (files.size(name) or -1) < 0 or zlib.crc32(files.buffer(name)) != checksum:
             yield name
 
 
@@ -125,7 +132,7 @@ def _counting(files: Files) -> Iterator[tuple[str, Head | None]]:
 
     One that a clock of another day has made is left out: nobody could drop it, and none would be later.
     """
-    names = [name for name in files.list(FOLDER) if name[:20].isdigit()]
+    names = list(filter(_NAME.fullmatch, files.list(FOLDER)))
     after, now = _barrier(files) if names else 0, time.time_ns()
     if after is None:
         return
@@ -136,7 +143,7 @@ def _counting(files: Files) -> Iterator[tuple[str, Head | None]]:
 
 
 def _head(files: Files, name: str) -> Head | None:
-    with contextlib.suppress(OSError, ValueError):
+    with contextlib.suppress(OSError, ValueError, ForeignFile):
         text = files.read(f"{FOLDER}/{name}/head.json")
         if name.endswith(f"-{zlib.crc32(text):08x}"):
             return read_record(Head, text)
@@ -157,7 +164,7 @@ def keep(files: Files, fill: Callable[[Path], Head]) -> None:
     """
     if _barrier(files) is None:
         return
-    place = Path(files.path(FOLDER))
+    place = Path(files.folder(FOLDER))
     draft = place / f".tmp-{secrets.token_hex(8)}"
     with contextlib.suppress(OSError):
         draft.mkdir(parents=True)
@@ -188,7 +195,12 @@ def _barrier(files: Files) -> int | None:
         return 0
     except OSError:
         return None
-    return int(at) if b"%08x" % zlib.crc32(at) == checksum else None
+    except ForeignFile as error:
+        if error.path != files.path(f"{FOLDER}/{_BARRIER}"):
+            raise
+        return None
+    sound = b"%08x" % zlib.crc32(at) == checksum and re.fullmatch(rb"[0-9]{1,20}", at)
+    return int(at) if sound else None
 
 
 def _checksum(path: Path) -> int:
@@ -203,7 +215,7 @@ def _sync(path: Path) -> None:
 
 def _clear(place: Path) -> None:
     """Remove snapshots that were out of date an hour ago."""
-    names = sorted(path.name for path in place.iterdir() if path.is_dir() and path.name[:20].isdigit())
+    names = sorted(path.name for path in place.iterdir() if path.is_dir() and _NAME.fullmatch(path.name))
     for name, later in pairwise(names):
         if int(later[:20]) < time.time_ns() - _KEPT:
             shutil.rmtree(place / name, ignore_errors=True)

@@ -14,13 +14,14 @@ import contextlib
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from storage.errors import (
     DamagedPayload,
+    ForeignFile,
     LakeNotWritable,
     MissingPayload,
     PayloadConflict,
@@ -30,8 +31,8 @@ from storage.errors import (
 from storage.files import Files
 from storage.identity import canonical_json, is_id, parent_pairs, recipe_id, table_digest
 from storage.kinds import kind as kind_named
-from storage.manifest import ArtifactRef, Manifest, manifest_name
-from storage.records import read_record
+from storage.manifest import ArtifactRef, Manifest, folder_name, manifest_name
+from storage.records import Id, Time, read_record
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -39,6 +40,24 @@ if TYPE_CHECKING:
 __all__ = ["ArtifactRef", "Lake", "Manifest", "Parents"]
 
 Parents = Mapping[str, str | Sequence[str]]
+OTHER = "is that of another recipe"
+"""Said of a manifest that names another id than that of its folder."""
+
+
+@dataclass(frozen=True)
+class Conflict:
+    """A recipe that gave a second content, and by how much that is apart at most."""
+
+    id: Id
+    kept: Id
+    other: Id
+    distance: float | None
+    at: Time
+
+    @property
+    def name(self) -> str:
+        """The path of its file inside the lake."""
+        return f"conflicts/{self.id}-{self.other[:16]}.json"
 
 
 class Lake:
@@ -48,9 +67,12 @@ class Lake:
         self.files = files
 
     @classmethod
-    def open(cls, uri: str | Path, *, create: bool = True) -> "Lake":
-        """The lake at a folder or URL; LakeNotWritable when it is absent and cannot or may not be made."""
-        files = Files(uri)
+    def open(cls, uri: str | Path, *, create: bool = True, lent: Sequence[str] = ()) -> "Lake":
+        """The lake at a folder or URL; LakeNotWritable when it is absent and cannot or may not be made.
+
+        Its links may lead into the folders that are ``lent`` to it.
+        """
+        files = Files(uri, lent)
         if create:
             files.make_folder("artifacts")
         elif not files.list(""):
@@ -96,7 +118,7 @@ class Lake:
         if is_id(prefix):
             return prefix
         found = []
-        if len(prefix) >= 6 and prefix.isalnum():
+        if isinstance(prefix, str) and len(prefix) >= 6 and prefix.isalnum():
             found = [name for name in self.files.list(f"artifacts/{prefix[:2]}") if name.startswith(prefix)]
             found = [name for name in found if self.is_committed(name)]
         if len(found) == 1:
@@ -112,13 +134,16 @@ class Lake:
                 yield manifest
 
     def ids(self) -> Iterator[str]:
-        """The ids that have a folder, sorted; a folder without a manifest is an unfinished write."""
+        """The ids that have a folder, sorted; a folder without a manifest is an unfinished write.
+
+        Folders that stand where no id belongs are not among them: storage/strays.py tells of these.
+        """
         for shard in self.files.list("artifacts"):
-            yield from self.files.list(f"artifacts/{shard}")
+            yield from (name for name in self.files.list(f"artifacts/{shard}") if is_id(name) and name[:2] == shard)
 
     def is_committed(self, id: str) -> bool:
         """Whether a manifest exists under this whole id."""
-        return self.files.exists(manifest_name(id))
+        return is_id(id) and self.files.exists(manifest_name(id))
 
     def read(self, id: str, columns: Sequence[str] | None = None) -> "pa.Table":
         """The table of an artifact (id or prefix), every byte checked on the way.
@@ -172,6 +197,7 @@ class Lake:
         )  # fmt: skip
         for _, parent in parent_pairs(parents):
             self.mark(parent)
+        read_record(Manifest, _json(asdict(draft)))  # or nobody could read it
         size, sha256 = self.files.write_parquet(draft.payload, table)
         manifest = asdict(draft) | {"bytes": size, "sha256": sha256}
         try:
@@ -191,19 +217,37 @@ class Lake:
     def discard_payload(self, id: str) -> None:
         """Move a payload aside so that ``find`` misses and the artifact is recomputed.
 
-        The manifest stays, unless it is itself unreadable: then it is what is moved aside.
+        The manifest stays, unless it is itself unreadable or false: then it is what is moved aside.
         """
         try:
-            name = self.manifest(id).payload
+            made = self._load(id)
         except DamagedPayload:
-            name = manifest_name(id)
-        self.files.set_aside(name)
+            made = None
+        sound = made is not None and not self.is_false(made)
+        self.files.set_aside(made.payload if made is not None and sound else manifest_name(id))
+
+    def is_false(self, made: Manifest) -> bool:
+        """Whether a manifest tells another digest than the payload has whose bytes it tells of, which is still there.
+
+        Cost: one pass over the artifact's payloads, and the content of one.
+        """
+        import pyarrow as pa
+        from pyarrow import parquet
+
+        folder = folder_name(made.id)
+        for name in self.files.list(folder):
+            if name.startswith("payload-") and name.endswith(".parquet"):
+                with contextlib.suppress(ForeignFile, FileNotFoundError, pa.ArrowException, ValueError, TypeError):
+                    data = self.files.buffer(f"{folder}/{name}")
+                    if hashlib.sha256(data).hexdigest() == made.sha256:
+                        return table_digest(parquet.ParquetFile(pa.BufferReader(data)).read()) != made.digest
+        return False
 
     def has_first_bytes(self, made: Manifest) -> bool:
         """Whether a payload's file is bit by bit as it was first written. Cost: one pass of SHA-256 over it."""
         try:
             return hashlib.sha256(self.files.buffer(made.payload)).hexdigest() == made.sha256
-        except FileNotFoundError:
+        except (FileNotFoundError, ForeignFile):
             return False
 
     def straighten(self, made: Manifest, *, write: bool) -> bool:
@@ -249,14 +293,18 @@ class Lake:
             return kept.ref
         from storage.codec import max_distance
 
+        if self.files.parquet_digest(table) == kept.sha256 or self.is_false(kept):
+            self.files.set_aside(manifest_name(kept.id))
+            why = "its manifest.json told another digest than its payload had, and was set aside"
+            raise DamagedPayload(kept.id, why)
         try:
             distance = max_distance(self.read(kept.id), table)
         except (MissingPayload, DamagedPayload):
             distance = None
-        conflict = {"id": kept.id, "kept": kept.digest, "other": digest, "distance": distance}
-        conflict["at"] = datetime.now(UTC).isoformat(timespec="milliseconds")
+        at = datetime.now(UTC).isoformat(timespec="milliseconds")
+        conflict = Conflict(kept.id, kept.digest, digest, distance, at)
         with contextlib.suppress(FileExistsError):  # the same disagreement has been recorded before
-            self.files.create(f"conflicts/{kept.id}-{digest[:16]}.json", _json(conflict))
+            self.files.create(conflict.name, _json(asdict(conflict)))
         raise PayloadConflict(kept.id, kept.digest, digest, distance)
 
     def _fault(self, manifest: Manifest) -> MissingPayload | DamagedPayload | None:
@@ -271,6 +319,11 @@ class Lake:
             buffer = self.files.buffer(manifest.payload)
         except FileNotFoundError:
             return MissingPayload(manifest.id)
+        except ForeignFile as error:
+            named = self._named(error, manifest.id, manifest.payload)
+            if isinstance(named, DamagedPayload):
+                return named
+            raise
         if hashlib.sha256(buffer).hexdigest() == manifest.sha256:
             return None
         try:
@@ -282,14 +335,27 @@ class Lake:
         return DamagedPayload(manifest.id, "its content has another digest")
 
     def _load(self, id: str) -> Manifest | None:
+        """The manifest under an id; None where none is. Raises DamagedPayload, also for one of another id."""
+        if not is_id(id):
+            return None
+        name = manifest_name(id)
         try:
-            text = self.files.read(manifest_name(id))
+            found = read_record(Manifest, self.files.read(name))
         except (FileNotFoundError, NotADirectoryError):
             return None
-        try:
-            return read_record(Manifest, text)
+        except ForeignFile as error:
+            raise self._named(error, id, name) from error
         except ValueError as error:
             raise DamagedPayload(id, "its manifest.json is not readable") from error
+        if found.id != id:
+            raise DamagedPayload(id, f"its manifest.json {OTHER}")
+        return found
+
+    def _named(self, error: ForeignFile, id: str, name: str) -> StorageError:
+        """What is wrong with an artifact whose file is not the lake's own; a folder on the way is no fault of its."""
+        if error.path != self.files.path(name):
+            return error
+        return DamagedPayload(id, f"its {name.rpartition('/')[2]} is {error.what}")
 
 
 def _json(value: Mapping[str, Any]) -> bytes:

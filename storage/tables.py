@@ -118,5 +118,5 @@ def type_name(kind: pa.DataType) -> str:
 
 
 def _rows(table: str, files: Sequence[str]) -> str:
-    columns = ", ".join(f'"{name}"' for name in SCHEMAS[table].names)
+    columns = ", ".join(f'"{one.name}"::{type_name(one.type)} AS "{one.name}"' for one in SCHEMAS[table])
     return f"SELECT {columns} FROM read_parquet([{', '.join(map(quoted, files))}])"  # noqa: S608 - our own names

@@ -6,6 +6,7 @@ import contextlib
 from collections.abc import Sequence
 
 from storage.catalog import MERGED, SCHEMAS, Catalog
+from storage.delta_table import opened, own
 
 _WEEK = 168
 """Hours for which Delta keeps what an older version reads, so that no reader loses a file."""
@@ -18,17 +19,17 @@ def tidy(catalog: Catalog, hours: float, *, delete: bool) -> int:
     That is a week at least, whatever ``hours`` say. Without ``delete`` nothing is touched. A table that is damaged is
     left to ``Catalog.rebuild``.
     """
-    from deltalake import DeltaTable
     from deltalake.exceptions import DeltaError
 
-    removed = 0
+    removed, files = 0, catalog.lake.files
     for table in SCHEMAS:
         with contextlib.suppress(DeltaError):
-            opened = DeltaTable(_path(catalog, table))
+            found = opened(files, f"catalog/{table}")
+            own(files, f"catalog/{table}", found)
             if delete:
-                opened.optimize.compact(target_size=MERGED)
-                opened.cleanup_metadata()
-            removed += len(opened.vacuum(max(_WEEK, int(hours)), dry_run=not delete))
+                found.optimize.compact(target_size=MERGED)
+                found.cleanup_metadata()
+            removed += len(found.vacuum(max(_WEEK, int(hours)), dry_run=not delete))
     return removed
 
 
@@ -38,14 +39,10 @@ def forget(catalog: Catalog, artifacts: Sequence[str]) -> None:
     What stays in it is no harm: readers look which artifacts are there. Cost: the files that told of them are written
     anew.
     """
-    from deltalake import DeltaTable
     from deltalake.exceptions import DeltaError
 
+    files = catalog.lake.files
     for start in range(0, len(artifacts), _AT_ONCE):
         ids = ", ".join(f"'{id_}'" for id_ in artifacts[start : start + _AT_ONCE])
         with contextlib.suppress(DeltaError):
-            DeltaTable(_path(catalog, "artifacts")).delete(f"id IN ({ids})")
-
-
-def _path(catalog: Catalog, table: str) -> str:
-    return catalog.lake.files.path(f"catalog/{table}")
+            opened(files, "catalog/artifacts").delete(f"id IN ({ids})")

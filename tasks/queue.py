@@ -20,6 +20,7 @@ from pydantic import TypeAdapter, ValidationError
 from editing.requests.record import EditRequest
 from storage.errors import DamagedRecord
 from storage.files import Files
+from storage.records import Count, Id
 from storage.refs import Refs
 
 Shape = TypeVar("Shape")
@@ -57,10 +58,10 @@ class Move:
     at: str
     entries: tuple[str, ...] = ()
     status: Literal["applied", "rejected"] = "applied"
-    state: str | None = None
+    state: Id | None = None
     measures: Mapping[str, float] = field(default_factory=dict)
     reasons: tuple[str, ...] = ()
-    to: int = 0
+    to: Count = 0
     run: str = ""
 
 

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 from storage.errors import PayloadConflict, StorageError
 from storage.faults import check_manifest, upstream
 from storage.identity import parent_pairs, table_digest
-from storage.manifest import Manifest, manifest_name
-from storage.runs import Runs
+from storage.manifest import Manifest, folder_name, manifest_name
+from storage.runs import Runs, record_name
 from storage.store import Lake
 from tasks.environment import environment
 from tasks.models import FINGERPRINTS
@@ -43,7 +43,7 @@ def recomputed(lake: Lake, recipe: Recipe, made_with: Mapping[str, Any], label: 
     """
     how = {"device": made_with.get("device", "cpu"), "label": label}
     with tempfile.TemporaryDirectory(prefix="editflow-verify-") as folder, threads(made_with.get("threads")):
-        scratch = Lake.open(Path(folder) / "lake")
+        scratch = Lake.open(Path(folder) / "lake", lent=[lake.files.root])
         borrow(lake, scratch, recipe)
         work, started = Work(scratch, recipe.spec, recipe.parents, how), time.perf_counter()
         table = recipe.stage.compute(work)
@@ -56,7 +56,7 @@ def borrow(lake: Lake, scratch: Lake, recipe: Recipe) -> None:
     names = [f"{FINGERPRINTS}/{name}" for name in lake.files.list(FINGERPRINTS)]
     if run := recipe.spec.get("run"):  # a report is drawn from a run's record
         needed += [use.artifact for use in Runs(lake.files).get(str(run)).uses]
-        names += [f"runs/{run}/{part}.json" for part in ("started", "finished")]
+        names += [record_name(str(run), "started"), record_name(str(run), "finished")]
     for id_ in upstream(lake, *needed):
         made, _ = check_manifest(lake, id_)
         names += [manifest_name(id_), made.payload] if made else []
@@ -86,7 +86,7 @@ def keep(lake: Lake, recipe: Recipe, again: Again, told: Manifest | None, run: s
     PayloadConflict, and replaces nothing, where the content is another than is told, or than a payload's name tells.
     """
     id_, (kept, _) = recipe.id, check_manifest(lake, recipe.id)
-    known = {told.digest[:16]} if told else _payloads(lake, id_)
+    known = {told.digest[:16]} if told and not lake.is_false(told) else _payloads(lake, id_)
     if known and again.digest[:16] not in known:
         raise PayloadConflict(id_, told.digest if told else min(known), again.digest, _apart(lake, id_, again))
     if kept is not None:
@@ -105,7 +105,7 @@ def keep(lake: Lake, recipe: Recipe, again: Again, told: Manifest | None, run: s
 
 def _payloads(lake: Lake, id_: str) -> set[str]:
     """The first digits of the digests of the payloads that lie in an artifact's folder, read off their names."""
-    names = lake.files.list(manifest_name(id_).rpartition("/")[0])
+    names = lake.files.list(folder_name(id_))
     return {name[8:24] for name in names if name.startswith("payload-") and name.endswith(".parquet")}
 
 

@@ -45,16 +45,26 @@ def lake(place: Place) -> Iterator[Finding]:
     from storage.store import Lake
 
     store = Lake.open(folder, create=False)
+    yield from strays(store)
     yield from artifacts(store, deep=place.deep)
     for check in CHECKS:
         yield from check(store)
+
+
+def strays(store: Lake) -> Iterator[Finding]:
+    """What in the lake is not its own, such as a link that leads out of it; nothing is found where there is none."""
+    from storage.faults import Audit
+
+    for fault in Audit(store).of_strays():
+        yield problem("lake", f"{store.files.path(fault.file)} {fault.wrong}", fault.remedy)
 
 
 def artifacts(store: Lake, *, deep: bool) -> Iterator[Finding]:
     """Manifests and payloads, with `deep` every byte of these, and whether what they were made from is here."""
     from storage.faults import Audit
 
-    audit, ids = Audit(store, deep=deep), [id_ for id_ in store.ids() if store.is_committed(id_)]
+    audit = Audit(store, deep=deep)
+    ids = list(audit.ids())
     with bar("checking artifacts", len(ids), "artifacts") as advance:
         faults = list(audit.of_artifacts(ids, advance))
     found = f"{len(ids)} artifacts, {decimal(audit.bytes)}" + (", every byte read" if deep else "")

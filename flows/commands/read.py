@@ -178,8 +178,7 @@ def named_state(lake: Lake, name: str) -> str | None:
     if release is not None and release.state is not None:
         return release.state
     with contextlib.suppress(ValueError):
-        found = Refs(lake.files).get(name)
-        return str(found[0]) if found else None
+        return Refs(lake.files).artifact(name)
     return None
 
 

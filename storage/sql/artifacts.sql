@@ -2,6 +2,6 @@
 CREATE VIEW artifacts AS
 SELECT
     id, kind, version, spec::JSON AS spec, inputs, digest, "rows", bytes,
-    created_at::TIMESTAMP AS created_at,  -- UTC
+    try_cast(created_at AS TIMESTAMP) AS created_at,  -- UTC
     created_by, seconds, environment::JSON AS environment, about::JSON AS about
 FROM index_artifacts;

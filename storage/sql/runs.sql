@@ -2,8 +2,8 @@
 -- interrupted, or damaged when its record cannot be read.
 CREATE VIEW runs AS
 SELECT DISTINCT ON (run_id)
-    run_id, name, status, started_at::TIMESTAMP AS started_at, finished_at::TIMESTAMP AS finished_at,
-    date_diff('millisecond', started_at::TIMESTAMP, finished_at::TIMESTAMP) / 1000 AS seconds,
+    run_id, name, status, try_cast(started_at AS TIMESTAMP) AS started_at, try_cast(finished_at AS TIMESTAMP) AS finished_at,
+    date_diff('millisecond', try_cast(started_at AS TIMESTAMP), try_cast(finished_at AS TIMESTAMP)) / 1000 AS seconds,
     message, state, spec::JSON AS spec, spec_path, summary::JSON AS summary,
     environment::JSON AS environment, host, pid
 FROM index_runs

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from storage.identity import is_id
 from storage.query import Step
+from storage.records import is_run_id
 from storage.runs import Runs
 from storage.store import Lake, Manifest
 from tasks.errors import TooMuchToDraw
@@ -65,7 +66,7 @@ def called(lake: Lake, manifests: Mapping[str, Manifest]) -> dict[str, str]:
 
 def _is_there(runs: Runs, run: str) -> bool:
     """Whether a run that a manifest names has a record here: lakes are moved, and come from others."""
-    return "/" not in run and runs.files.exists(f"runs/{run}/started.json")
+    return is_run_id(run) and runs.is_begun(run)
 
 
 def _sentence(manifests: Mapping[str, Manifest], labels: Mapping[str, str], ends: Sequence[str], way: str) -> str:

@@ -35,7 +35,7 @@ def everything(lake: Lake) -> list[Fault]:
     audit = Audit(lake)
     found = [*audit.of_artifacts(filter(lake.is_committed, lake.ids()), lambda _: None)]
     found += audit.of_runs(lake.files.list("runs"), lambda _: None)
-    return [*found, *audit.of_names(), *index_faults(lake)]
+    return [*found, *audit.of_names(), *audit.of_strays(), *index_faults(lake)]
 
 
 def test_a_sound_lake_has_no_faults(lake: Lake, edited: dict[str, str]) -> None:
