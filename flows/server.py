@@ -1,14 +1,20 @@
-"""Prefect's temporary server: quiet, with a database of its own, and not left behind by runs that were killed."""
+"""Prefect's temporary server: locked, quiet, with a database of its own, and not left behind by a killed run."""
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import os
 import platform
 import signal
+import subprocess
+import time
+from collections.abc import Mapping
 from importlib.metadata import version
+from pathlib import Path
 
 from editing.errors import first_line
+from flows import access, locked
 from flows.errors import UsageError
 from flows.output import print_line
 from tasks.fetch import cache
@@ -16,24 +22,28 @@ from tasks.progress import working
 
 OWNER = "EDITFLOW_SERVER_OWNER"
 QUIET = {
-    # On a busy laptop the server takes longer than its default of 20 s, and it must not phone home.
-    "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",
+    # It must not phone home, nor may Prefect start a server of its own, which would have no password.
+    "PREFECT_SERVER_EPHEMERAL_ENABLED": "false",
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
     "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",
     "PREFECT_LOGGING_LEVEL": "CRITICAL",
     "DO_NOT_TRACK": "1",
 }
+_ALONE = {"PREFECT_UI_ENABLED": "0", "PREFECT__SERVER_EPHEMERAL": "1", "PREFECT_SERVER_LOGGING_LEVEL": "ERROR"}
+"""No page, and only those of Prefect's services that its own temporary server has."""
+PATIENCE = 180
+"""Seconds that a new server may take until it answers; a new database on a busy machine needs 30."""
 
 
 def prepare() -> None:
     """Set Prefect's environment, before it is imported."""
     # The user's own Prefect database stays as it is; another version of Prefect would migrate it, or fail on it.
-    database = cache() / "prefect" / f"server-{version('prefect')}.db"
-    database.parent.mkdir(parents=True, exist_ok=True)
+    database = _folder() / f"server-{version('prefect')}.db"
     ours = {"PREFECT_SERVER_DATABASE_CONNECTION_URL": f"sqlite+aiosqlite:///{database.absolute()}"}
     for name, value in (QUIET | ours).items():
         os.environ.setdefault(name, value)
     os.environ[OWNER] = _owner(os.getpid())
+    access.without_proxy(os.environ)
 
 
 def ready() -> None:
@@ -47,18 +57,49 @@ def ready() -> None:
 def start() -> None:
     """Wait for the server that Prefect is set to, or for a temporary one. Raises UsageError when it does not answer."""
     from prefect.client.orchestration import get_client
-    from prefect.settings import PREFECT_API_URL
+    from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_URL
 
-    url = PREFECT_API_URL.value()
-    if not url:
+    if not (url := PREFECT_API_URL.value()):
         print_line("  [dim]starting Prefect's temporary server …[/]")
+        begin(_folder())
+    elif not PREFECT_API_AUTH_STRING.value():
+        _use_home(url)
     try:
         with working("waiting for Prefect's server"), get_client(sync_client=True) as client:
             client.hello().raise_for_status()
     except Exception as error:
-        remedy = "check PREFECT_API_URL, or unset it for a temporary server" if url else "run again"
-        where = url or "(a temporary one)"
-        raise UsageError(f"Prefect's server {where} does not answer ({first_line(error)}); {remedy}") from error
+        raise UsageError(_silent(url, error)) from error
+
+
+def begin(folder: Path) -> subprocess.Popen[bytes]:
+    """Start a temporary server that ends with this process; set Prefect to it, here and in processes begun here."""
+    from prefect.settings import get_current_settings
+
+    secret, log = access.new_secret(), access.private(folder) / "server.log"
+    settings = get_current_settings().to_environment_variables(exclude_unset=True)
+    with locked.listen() as listener, log.open("ab") as said:
+        port = listener.getsockname()[1]
+        lock = access.server_settings(secret, port)
+        environment = {**os.environ, **settings, **_ALONE, **lock, OWNER: _owner(os.getpid())}
+        environment[locked.UNTIL_EOF] = "1"
+        process = locked.begin(listener, environment, said, subprocess.PIPE)
+    atexit.register(end, process)
+    with working("waiting for Prefect's server"):
+        _await(process, access.api(port), log)
+    _use(access.client_settings(secret, port))
+    return process
+
+
+def end(process: subprocess.Popen[bytes], patience: float = 10) -> None:
+    """End a server of `begin`, at last by force."""
+    if process.stdin is not None:
+        process.stdin.close()
+    process.terminate()
+    try:
+        process.wait(timeout=patience)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
 
 
 def reap() -> int:
@@ -68,7 +109,8 @@ def reap() -> int:
     ended = 0
     for process in psutil.process_iter(["cmdline"]):
         with contextlib.suppress(psutil.Error, ValueError):
-            if "prefect.server" not in " ".join(process.info["cmdline"] or ()):
+            words = " ".join(process.info["cmdline"] or ())
+            if "prefect.server" not in words and str(Path(locked.__file__)) not in words:
                 continue
             pid, _, _host = (owner := process.environ().get(OWNER, "")).partition("@")
             # Another host's or container's process numbers say nothing here.
@@ -76,6 +118,47 @@ def reap() -> int:
                 process.send_signal(signal.SIGTERM)
                 ended += 1
     return ended
+
+
+def _use(settings: Mapping[str, str]) -> None:
+    """Set Prefect, which reads its environment when it is imported, to a server, and with it processes of this one."""
+    from prefect.context import refresh_global_settings_context
+
+    os.environ.update(settings)
+    refresh_global_settings_context()
+
+
+def _use_home(url: str) -> None:
+    """Where the address is that of the running server of `editflow up` in this folder, take its password."""
+    from flows.services import Services
+
+    services = Services(access.HOME)
+    if services.running("server") is not None and url.rstrip("/") in services.addresses:
+        _use({"PREFECT_API_AUTH_STRING": access.read_secret(access.HOME)})
+
+
+def _await(process: subprocess.Popen[bytes], url: str, log: Path) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while not access.answers(url):
+        if process.poll() is not None or time.monotonic() > deadline:
+            raise UsageError(f"Prefect's temporary server did not start: {log} says why")
+        time.sleep(0.1)
+
+
+def _silent(url: str | None, error: Exception) -> str:
+    """What to say of a server that refuses or does not answer."""
+    where = url or "(a temporary one)"
+    if getattr(getattr(error, "response", None), "status_code", 0) == 401:
+        return (
+            f"Prefect's server {where} wants another password: set PREFECT_API_AUTH_STRING to its user:password "
+            "(of `editflow up`: `. .editflow/env` in its folder)"
+        )
+    remedy = "check PREFECT_API_URL, or unset it for a temporary server" if url else "run again"
+    return f"Prefect's server {where} does not answer ({first_line(error)}); {remedy}"
+
+
+def _folder() -> Path:
+    return cache() / "prefect"
 
 
 def _owner(pid: int) -> str:

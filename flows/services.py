@@ -22,17 +22,17 @@ import psutil  # type: ignore[import-untyped]
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.exceptions import PrefectHTTPStatusError
 
+from flows import access, locked
 from flows.deployments import check
 from flows.errors import UsageError
 from flows.owners import close_dead
-from flows.server import QUIET
+from flows.server import PATIENCE, QUIET
 from storage.runs import may_exist
 from tasks.progress import working
 
 POOL = "editflow"
 _WORKER = f"editflow@{platform.node()}"
-PATIENCE = 180
-"""Seconds that a new server may take until it answers; a new database on a busy machine needs 30."""
+_OTHERS = {"PREFECT_API_KEY", "PREFECT_API_AUTH_STRING", "PREFECT_SERVER_API_AUTH_STRING"}
 
 
 @dataclass(frozen=True)
@@ -48,8 +48,23 @@ class Services:
                 [sys.executable, "-m", "prefect", *words], stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                 env=dict(environment), start_new_session=True,
             )  # fmt: skip
-        known = {"pid": process.pid, "started": psutil.Process(process.pid).create_time(), "port": port}
-        self._file(name).write_text(json.dumps(known))
+        self._remember(name, process, port)
+
+    def serve(self, listener: socket.socket, environment: Mapping[str, str]) -> None:
+        """Begin the locked server on a socket, likewise."""
+        with self.log("server").open("ab") as log:
+            process = locked.begin(listener, environment, log, subprocess.DEVNULL)
+        self._remember("server", process, listener.getsockname()[1])
+
+    @property
+    def addresses(self) -> list[str]:
+        """Of the API of its server."""
+        return [f"{origin}/api" for origin in locked.origins(self.port)]
+
+    def client(self) -> SyncPrefectClient:
+        """A client of its server, past all proxies."""
+        secret = access.read_secret(self.home)
+        return SyncPrefectClient(access.api(self.port), auth_string=secret, httpx_settings={"trust_env": False})
 
     def running(self, name: str) -> psutil.Process | None:
         """The process, unless it is gone."""
@@ -88,13 +103,21 @@ class Services:
                 time.sleep(0.2)
 
     def environment(self, port: int, root: Path) -> dict[str, str]:
-        """That of both processes and of the flow runs of the worker; what the user has set already stays."""
+        """That of the worker and its flow runs; what the user has set already stays, but for the server's address."""
         ours = {
-            "PREFECT_API_URL": _api(port),
+            **access.client_settings(access.read_secret(self.home), port),
             "PREFECT_HOME": str(self.home),
             "EDITFLOW_HOME": str(root),
         }
-        return {**QUIET, "PREFECT_LOGGING_LEVEL": "INFO", **os.environ, **ours}
+        # Other servers' passwords and keys are no business of these processes.
+        given = {name: value for name, value in os.environ.items() if name not in _OTHERS}
+        found = {**QUIET, "PREFECT_LOGGING_LEVEL": "INFO", **given, **ours}
+        access.without_proxy(found)
+        return found
+
+    def _remember(self, name: str, process: subprocess.Popen[bytes], port: int) -> None:
+        known = {"pid": process.pid, "started": psutil.Process(process.pid).create_time(), "port": port}
+        self._file(name).write_text(json.dumps(known))
 
     def _file(self, name: str) -> Path:
         return self.home / f"{name}.json"
@@ -112,11 +135,10 @@ def up(home: Path, port: int, deployments: Path) -> Services:
     if not deployments.is_file():
         raise UsageError(f"no {deployments}: say it in the repository's folder, or give the file with --file")
     check(deployments)
-    home.mkdir(parents=True, exist_ok=True)
-    services, root = Services(home.resolve()), deployments.resolve().parent
+    services, root = Services(access.private_home(home)), deployments.resolve().parent
+    _serve(services, port, root)
     environment = services.environment(port, root)
-    _serve(services, port, environment)
-    with SyncPrefectClient(_api(port)) as client:
+    with services.client() as client:
         close_dead(client)
         if services.running("worker") is None:
             words = ["worker", "start", "--pool", POOL, "--type", "process", "--name", _WORKER]
@@ -131,25 +153,56 @@ def down(home: Path) -> list[str]:
     services = Services(home.resolve())
     ended = ["worker"] if services.stop("worker") else []
     if services.running("server") is not None:
-        if _healthy(services.port):
-            with SyncPrefectClient(_api(services.port)) as client:
-                close_dead(client)  # the worker's runs, which ended with it: their next run goes on
+        # The worker's runs, which ended with it: their next run goes on. A lost password keeps nobody from the end.
+        with suppress(UsageError, PrefectHTTPStatusError):
+            if access.answers(access.api(services.port)):
+                with services.client() as client:
+                    close_dead(client)
         services.stop("server")
         ended.append("server")
     return ended
 
 
-def _serve(services: Services, port: int, environment: Mapping[str, str]) -> None:
-    if services.running("server") is not None and services.port != port:
+def _serve(services: Services, port: int, root: Path) -> None:
+    if services.running("server") is not None:
+        if services.port != port:
+            raise UsageError(
+                f"a server of {services.home} listens on port {services.port} already: say `editflow down` first"
+            )
+        services.wait("server", lambda: access.answers(access.api(port)))
+        _check_lock(services)
+        return
+    try:
+        listener = locked.listen(port)
+    except OSError:
         raise UsageError(
-            f"a server of {services.home} listens on port {services.port} already: say `editflow down` first"
-        )
-    if services.running("server") is None:
-        if _taken(port):
-            raise UsageError(f"port {port} is taken by another program: choose one with --port (make up PORT=4201)")
-        words = ["server", "start", "--host", "127.0.0.1", "--port", str(port)]
-        services.start("server", port, words, environment)
-    services.wait("server", lambda: _healthy(port))
+            f"port {port} is taken by another program: choose one with --port (make up PORT=4201)"
+        ) from None
+    with listener:
+        secret, fresh = access.make_secret(services.home)
+        if fresh:
+            services.stop("worker")  # one that outlived its server knows the old password
+        services.serve(listener, {**services.environment(port, root), **access.server_settings(secret, port)})
+    services.wait("server", lambda: access.answers(access.api(port)))
+    _write_settings(services)
+
+
+def _check_lock(services: Services) -> None:
+    """A server that runs already, perhaps of an earlier version, must take the home's password and nothing else."""
+    url, again = access.api(services.port), "say `editflow down`, then `editflow up`"
+    if access.status(url) == 200:
+        raise UsageError(f"the server of {services.home} runs without a password: {again}")
+    if access.status(url, secret=access.read_secret(services.home)) != 200:
+        raise UsageError(f"the server of {services.home} has another password than {access.PASSWORD} there: {again}")
+    access.write_private(services.home / access.PASSWORD, f"{access.read_secret(services.home)}\n")
+    _write_settings(services)
+
+
+def _write_settings(services: Services) -> None:
+    """The file that sets a shell's Prefect to the server."""
+    settings = access.client_settings(access.read_secret(services.home), services.port)
+    text = "".join(f"export {name}={value}\n" for name, value in settings.items())
+    access.write_private(services.home / access.SETTINGS, text)
 
 
 def _deploy(services: Services, deployments: Path, environment: Mapping[str, str]) -> None:
@@ -164,15 +217,6 @@ def _deploy(services: Services, deployments: Path, environment: Mapping[str, str
         raise UsageError(f"{deployments} could not be deployed: {services.log('deploy')} says why")
 
 
-def _api(port: int) -> str:
-    return f"http://127.0.0.1:{port}/api"
-
-
-def _healthy(port: int) -> bool:
-    with SyncPrefectClient(_api(port)) as client:
-        return client.api_healthcheck() is None
-
-
 def _polls(client: SyncPrefectClient, services: Services) -> bool:
     """Whether our worker, and no earlier one of its name, has told the server that it is there."""
     worker = services.running("worker")
@@ -182,13 +226,3 @@ def _polls(client: SyncPrefectClient, services: Services) -> bool:
         return False
     beats = [one.last_heartbeat_time for one in found if one.name == _WORKER]
     return worker is not None and any(beat and beat.timestamp() >= worker.create_time() for beat in beats)
-
-
-def _taken(port: int) -> bool:
-    with socket.socket() as listener:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            listener.bind(("127.0.0.1", port))
-        except OSError:
-            return True
-    return False

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from unittest.mock import patch
 
 os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
 os.environ.setdefault("PREFECT_LOGGING_LEVEL", "CRITICAL")
@@ -34,17 +35,26 @@ def one_thread(request: pytest.FixtureRequest) -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def server() -> Iterator[str]:
-    """The API of a Prefect server that lives as long as the tests; runs in this process use it by themselves."""
-    from prefect.settings import PREFECT_API_URL
-    from prefect.testing.utilities import prefect_test_harness
+def server(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The API of a temporary Prefect server, which ends with this process; runs in this process use it by themselves.
 
-    with prefect_test_harness(server_startup_timeout=120):
-        yield str(PREFECT_API_URL.value())
+    It has a password, as those of runs. Variables of this process say nothing of it.
+    """
+    from prefect.settings import PREFECT_API_URL
+
+    from flows import server as temporary
+
+    folder = tmp_path_factory.mktemp("server")
+    database = {"PREFECT_SERVER_DATABASE_CONNECTION_URL": f"sqlite+aiosqlite:///{folder / 'tests.db'}"}
+    with patch.dict(os.environ, database):
+        temporary.begin(folder)
+    return str(PREFECT_API_URL.value())
 
 
 @pytest.fixture(scope="session")
 def environment(server: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """The environment of a run in another process: this session's server, and a Prefect home of its own."""
-    home = tmp_path_factory.mktemp("prefect-home")
-    return {**os.environ, "PREFECT_API_URL": server, "PREFECT_HOME": str(home)}
+    from prefect.settings import PREFECT_API_AUTH_STRING
+
+    home, secret = tmp_path_factory.mktemp("prefect-home"), str(PREFECT_API_AUTH_STRING.value())
+    return {**os.environ, "PREFECT_API_URL": server, "PREFECT_API_AUTH_STRING": secret, "PREFECT_HOME": str(home)}

@@ -15,11 +15,11 @@ WIDTHS = ((1280, "light"), (400, "dark"))
 
 
 @contextmanager
-def chromium() -> Iterator[Browser]:
-    """A Chromium of the system's, or Playwright's own; `make browser` brings one."""
+def chromium(*words: str) -> Iterator[Browser]:
+    """A Chromium of the system's, or Playwright's own, started with further words; `make browser` brings one."""
     found = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
     with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=found, args=["--no-sandbox"])
+        started = playwright.chromium.launch(executable_path=found, args=["--no-sandbox", *words])
         yield started
         started.close()
 

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
+from shlex import quote
 from typing import Annotated
 
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
+from flows.access import HOME, PASSWORD, SETTINGS
 from flows.completers import folders
 from flows.hints import print_next
 from flows.output import print_line, print_table
 
-HOME = Path(".editflow")
 Home = Annotated[Path, Parameter(help="The folder of its database, its settings and its logs.", completer=folders)]
 
 
@@ -25,7 +26,8 @@ def up(
 ) -> None:  # fmt: skip
     """Start a Prefect server and a worker in the background, with all deployments and their schedules.
 
-    Said again, it registers the deployments anew and starts what is no longer there. `editflow down` ends both.
+    Said again, it registers the deployments anew and starts what is no longer there. `editflow down` ends both. The
+    server has a password, which only you can read.
     """
     from flows.services import up as start
 
@@ -37,9 +39,10 @@ def up(
         if (process := services.running(name)) is not None
     ]
     print_table(rows, title=f"Prefect is up: open http://127.0.0.1:{port}")
+    print_line(f"the page asks for a password: it is what `cat {quote(str(home / PASSWORD))}` prints")
     print_next(
-        f"`PREFECT_API_URL=http://127.0.0.1:{port}/api prefect deployment run apply-edits/apply` to start one now, "
-        "`editflow down` to end both"
+        f"`. {quote(str(home / SETTINGS))}` to let this shell's prefect talk to it, `prefect deployment run "
+        "apply-edits/apply` to start one now, `editflow down` to end both"
     )
 
 

@@ -25,10 +25,12 @@ from prefect.client.schemas.filters import DeploymentFilter, DeploymentFilterNam
 from prefect.client.schemas.objects import FlowRun
 from prefect.client.schemas.schedules import IntervalSchedule
 from refusals import refused
+from strangers import kept_out, stranger
 from tiny_queue import apply_directly, served
 from tiny_world import World, editflow
 
-from flows.services import Services
+from flows import access
+from flows.services import POOL, Services
 from storage.runs import Runs
 from storage.store import Lake
 from tasks.queue import Queue
@@ -67,7 +69,7 @@ class Deployed:
 
     @property
     def client(self) -> SyncPrefectClient:
-        return SyncPrefectClient(f"http://127.0.0.1:{self.port}/api")
+        return self.services.client()
 
     @property
     def services(self) -> Services:
@@ -149,6 +151,61 @@ def test_the_scheduler_schedules(deployed: Deployed) -> None:
     for name in ("prepare", "apply", "evaluate", "reproduce", "clean"):
         until(lambda name=name: "Scheduled" in deployed.states(name), f"a scheduled run of {name}", 60)
     assert deployed.states("demo") == []  # control: it has no schedule
+
+
+def test_a_foreign_page_cannot_have_the_worker_run_a_command(deployed: Deployed, tmp_path: Path) -> None:
+    """Nor can it with the password in hand; the control is what its owner can do by the same requests."""
+    canary, secret = tmp_path / "canary", access.read_secret(deployed.home)
+
+    def there() -> list[str]:
+        with deployed.client as client:
+            return sorted(str(one.id) for one in [*client.read_flows(), *client.read_deployments()])
+
+    before = there()
+    with stranger() as who:
+        kept_out(who, deployed.port, str(canary), secret)
+    assert there() == before
+    with deployed.client as client:
+        assert all(run.deployment_id is not None for run in client.read_flow_runs(limit=200))
+        step = {"prefect.deployments.steps.run_shell_script": {"script": f"touch {canary}"}}
+        made = client.create_deployment(
+            client.create_flow_from_name("taken"), "taken", work_pool_name=POOL,
+            entrypoint="flows.clean.nothing", pull_steps=[step],
+        )  # fmt: skip
+        assert not canary.exists()
+        run = client.create_flow_run_from_deployment(made)
+        until(canary.exists, "the owner's own command")
+        until(lambda: client.read_flow_run(run.id).state.is_final(), "the end of the owner's run")
+        client.delete_deployment(made)
+
+
+def test_its_home_and_password_are_for_its_owner_alone(deployed: Deployed) -> None:
+    secret, home = access.read_secret(deployed.home), deployed.home
+    assert home.stat().st_mode & 0o777 == 0o700
+    holding = {path.name for path in home.rglob("*") if path.is_file() and secret[9:].encode() in path.read_bytes()}
+    assert holding == {access.PASSWORD, access.SETTINGS}
+    assert {(home / name).stat().st_mode & 0o777 for name in holding} == {0o600}
+    for one in (deployed.services.running("server"), deployed.services.running("worker")):
+        processes = [one, *one.children(recursive=True)]
+        assert not [word for process in processes for word in process.cmdline() if secret[9:] in word]
+        assert all(secret == process.environ()["PREFECT_API_AUTH_STRING"] for process in processes)
+
+
+def test_a_shell_is_set_to_the_server_by_one_file(deployed: Deployed) -> None:
+    """And a run in the folder of `up` needs only the address."""
+    told = f'. {deployed.home / access.SETTINGS}; printf "%s %s" "$PREFECT_API_URL" "$PREFECT_API_AUTH_STRING"'
+    said = subprocess.run(["sh", "-c", told], capture_output=True, text=True, check=True).stdout
+    url, secret = said.split()
+    assert (access.status(url), access.status(url, secret=secret)) == (401, 200)
+
+
+def test_a_lost_password_gets_one_line(deployed: Deployed) -> None:
+    path = deployed.home / access.PASSWORD
+    kept = path.read_text()
+    for text in ("", access.new_secret()):
+        access.write_private(path, text)
+        refused(editflow("up", "--port", deployed.port, "--file", deployed.file, "--home", deployed.home), "down")
+    access.write_private(path, kept)
 
 
 def test_a_taken_port_gets_one_line(deployed: Deployed, tmp_path: Path) -> None:

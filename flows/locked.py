@@ -1,0 +1,121 @@
+"""Prefect's server in a process of ours: it answers under its own names, to its own page, and ends with its owner.
+
+Prefect has settings for a password and for the origins that may read its answers. It has none for the names that it
+answers to, and it carries out what a page of a foreign origin sends, even where that page may not read the answer. So
+its ASGI application stands behind `OwnPageOnly` here. The file is run by its path and imports nothing of ours.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Mapping, MutableMapping
+from pathlib import Path
+from typing import IO, Any
+
+NAMES = ("127.0.0.1", "localhost")
+UNTIL_EOF = "EDITFLOW_SERVER_UNTIL_EOF"
+"""Set: the server ends when its standard input does, which its owner holds open, and so also under kill -9."""
+
+Scope = MutableMapping[str, Any]
+
+
+def listen(port: int = 0) -> socket.socket:
+    """A socket that listens on this machine alone, on a free port unless given. Raises OSError when it is taken.
+
+    The server is given this socket, so that nobody else can take the port in between and be told the password.
+    """
+    listener = socket.socket()
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(("127.0.0.1", port))
+        listener.listen(2048)
+    except BaseException:
+        listener.close()
+        raise
+    return listener
+
+
+def begin(
+    listener: socket.socket, environment: Mapping[str, str], log: IO[bytes], stdin: int
+) -> subprocess.Popen[bytes]:
+    """Start the server on a socket, in a session of its own, so that a terminal's Ctrl-C does not end it first."""
+    command = [sys.executable, "-P", str(Path(__file__).resolve()), str(listener.fileno())]
+    return subprocess.Popen(  # noqa: S603 - our own words
+        command, pass_fds=[listener.fileno()], stdin=stdin, stdout=log, stderr=log, env=dict(environment),
+        start_new_session=True, umask=0o077,
+    )  # fmt: skip
+
+
+def origins(port: int) -> list[str]:
+    """Those of the server's own page."""
+    return [f"http://{name}:{port}" for name in NAMES]
+
+
+class OwnPageOnly:
+    """ASGI middleware that refuses foreign hosts (DNS rebinding) and foreign origins, for requests and websockets."""
+
+    def __init__(self, app: Any, port: int) -> None:
+        self.app = app
+        self.port = port
+
+    async def __call__(self, scope: Scope, receive: Any, send: Any) -> None:
+        """Pass on what is not a stranger's."""
+        stranger = foreign(scope, self.port) if scope["type"] in {"http", "websocket"} else ""
+        if not stranger:
+            await self.app(scope, receive, send)
+        elif scope["type"] == "websocket":
+            await receive()
+            await send({"type": "websocket.close", "code": 1008, "reason": stranger})
+        else:
+            kind = [(b"content-type", b"text/plain; charset=utf-8")]
+            await send({"type": "http.response.start", "status": 403, "headers": kind})
+            await send({"type": "http.response.body", "body": f"refused: {stranger}\n".encode()})
+
+
+def foreign(scope: Scope, port: int) -> str:
+    """What of a request is not this server's own: its host, its origin, or the site it comes from; empty if nothing."""
+    hosts, senders, site, mode, target = (
+        [value.decode("latin-1").lower() for key, value in scope["headers"] if key.lower() == name]
+        for name in (b"host", b"origin", b"sec-fetch-site", b"sec-fetch-mode", b"sec-fetch-dest")
+    )
+    if len(hosts) != 1 or hosts[0] not in {f"{name}:{port}" for name in NAMES}:
+        return "this server is not reached under that host"
+    if senders:
+        return "" if set(senders) <= set(origins(port)) else "a foreign origin"
+    # Browsers name no origin for pictures, scripts, frames and links: of these only an opened link is let through.
+    opened = scope.get("method") in {"GET", "HEAD"} and mode == ["navigate"] and target == ["document"]
+    return "a foreign site" if {"cross-site", "same-site"} & set(site) and not opened else ""
+
+
+def main() -> None:
+    """Serve on the socket of the number given; all settings come from the environment."""
+    import uvicorn
+    from prefect.server.api.server import create_app
+    from prefect.settings import get_current_settings
+
+    api, level = get_current_settings().server.api, get_current_settings().server.logging_level
+    listener = socket.socket(fileno=int(sys.argv[1]))
+    app = OwnPageOnly(create_app(final=True), listener.getsockname()[1])
+    server = uvicorn.Server(uvicorn.Config(
+        app, lifespan="on", log_level=level.lower(), timeout_keep_alive=api.keepalive_timeout,
+        timeout_graceful_shutdown=5, ws_ping_interval=api.websocket_ping_interval,
+        ws_ping_timeout=api.websocket_ping_timeout,
+    ))  # fmt: skip
+    if os.environ.pop(UNTIL_EOF, ""):
+        threading.Thread(target=_end_with_owner, args=[server], daemon=True).start()
+    server.run(sockets=[listener])
+
+
+def _end_with_owner(server: Any) -> None:
+    """Wait until nobody holds the other end of standard input."""
+    while sys.stdin.buffer.read(1):
+        pass
+    server.should_exit = True
+
+
+if __name__ == "__main__":
+    main()

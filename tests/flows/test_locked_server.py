@@ -1,0 +1,323 @@
+"""A server of ours is for its owner: no page, no other user and no other name gets in, and it ends with its owner."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+import requests
+from refusals import refused
+from strangers import Stranger, kept_out, stranger
+from tiny_world import editflow
+
+from flows import access, locked
+from flows.errors import UsageError
+
+PORT = 4200
+OWN = {"host": f"127.0.0.1:{PORT}"}
+OWNER = """
+import sys, time
+from pathlib import Path
+from flows import server
+server.prepare()
+print(server.begin(Path(sys.argv[1])).pid, flush=True)
+time.sleep(600)
+"""
+OPEN = {"/api/health", "/api/ready", "/openapi.json", "/docs", "/docs/oauth2-redirect", "/redoc", "/ui-settings"}
+"""All that is answered without the password, beside the page's own files; docs/howto/scheduling.md lists it."""
+
+
+def scope(kind: str = "http", method: str = "GET", **headers: str) -> dict[str, Any]:
+    """A request as an ASGI application gets it."""
+    found = [(name.replace("_", "-").encode(), value.encode("latin-1")) for name, value in headers.items()]
+    return {"type": kind, "method": method, "headers": found}
+
+
+@pytest.mark.parametrize(
+    "host",
+    ["", "127.0.0.1", "evil.example", f"evil.example:{PORT}", "127.0.0.1:4201", f"127.0.0.1.evil.example:{PORT}",
+     f"127.1:{PORT}", f"0.0.0.0:{PORT}", f"[::1]:{PORT}", f"localhost.:{PORT}", f"user@127.0.0.1:{PORT}",
+     f"127.0.0.1:{PORT}, evil.example", f" 127.0.0.1:{PORT}", f"evil.example#127.0.0.1:{PORT}", "\xe9"],
+)  # fmt: skip
+def test_another_host_is_refused(host: str) -> None:
+    assert locked.foreign(scope(host=host), PORT)
+    assert not locked.foreign(scope(host=f"LOCALHOST:{PORT}"), PORT)
+
+
+def test_a_request_names_one_host() -> None:
+    assert locked.foreign(scope(), PORT)
+    assert not locked.foreign(scope(**OWN), PORT)
+    twice = scope(**OWN)
+    twice["headers"] += [(b"host", b"evil.example")]
+    assert locked.foreign(twice, PORT)
+
+
+@pytest.mark.parametrize(
+    "origin",
+    ["null", "", "*", "http://evil.example", "http://evil.example:4200", "http://127.0.0.1", "http://127.0.0.1:4201",
+     "https://127.0.0.1:4200", "http://localhost", "http://localhost:42000", "http://localhost.evil.example:4200",
+     "http://127.0.0.1:4200/", "http://127.0.0.1:4200 http://evil.example", "file://", "chrome-extension://abc"],
+)  # fmt: skip
+@pytest.mark.parametrize("kind", ["http", "websocket"])
+def test_another_origin_is_refused(kind: str, origin: str) -> None:
+    assert locked.foreign(scope(kind, "POST", origin=origin, **OWN), PORT)
+    for own in locked.origins(PORT):
+        assert not locked.foreign(scope(kind, "POST", origin=own, **OWN), PORT)
+
+
+@pytest.mark.parametrize("site", ["cross-site", "same-site"])
+def test_without_an_origin_a_foreign_page_may_only_open_the_page(site: str) -> None:
+    sent = {**OWN, "sec_fetch_site": site}
+    opened = {**sent, "sec_fetch_mode": "navigate", "sec_fetch_dest": "document"}
+    assert not locked.foreign(scope(**opened), PORT)
+    assert locked.foreign(scope(method="POST", **opened), PORT)
+    assert locked.foreign(scope(**{**opened, "sec_fetch_dest": "iframe"}), PORT)
+    assert locked.foreign(scope(**sent, sec_fetch_mode="no-cors", sec_fetch_dest="script"), PORT)
+    assert not locked.foreign(scope(**{**sent, "sec_fetch_site": "same-origin"}), PORT)
+
+
+@pytest.mark.parametrize("kind", ["http", "websocket", "lifespan"])
+def test_what_is_refused_never_reaches_the_application(kind: str) -> None:
+    reached, sent = [], []
+
+    async def application(given: Any, _receive: Any, _send: Any) -> None:
+        reached.append(given)
+
+    async def receive() -> dict[str, Any]:
+        return {}
+
+    async def send(message: dict[str, Any]) -> None:
+        sent.append(message)
+
+    guarded = locked.OwnPageOnly(application, PORT)
+    asyncio.run(guarded(scope(kind, origin="http://evil.example", **OWN), receive, send))
+    assert [one["type"] for one in reached] == (["lifespan"] if kind == "lifespan" else [])
+    assert [one.get("status", one.get("code")) for one in sent if len(one) > 2] == {
+        "http": [403],
+        "websocket": [1008],
+    }.get(kind, [])
+    asyncio.run(guarded(scope(kind, **OWN), receive, send))
+    assert reached[-1]["type"] == kind
+
+
+@pytest.fixture
+def secret(server: str) -> str:
+    """The password of the session's server."""
+    from prefect.settings import PREFECT_API_AUTH_STRING
+
+    assert server
+    return str(PREFECT_API_AUTH_STRING.value())
+
+
+def test_only_the_password_opens_a_server(server: str, secret: str) -> None:
+    wrong = ["", "editflow:", "editflow:x", ":", secret[:-1], f"{secret}x", secret.upper(), f"admin:{secret[9:]}"]
+    assert {access.status(server, secret=one) for one in wrong} == {401}
+    assert access.status(server, secret=secret) == 200
+    key = {"Authorization": f"Bearer {secret[9:]}"}
+    assert requests.get(f"{server}/hello", headers=key, timeout=30).status_code == 401
+
+
+@pytest.mark.parametrize(
+    "stranger_s", [{"Origin": "http://evil.example"}, {"Host": "evil.example"}, {"Origin": "null"}]
+)
+def test_the_password_alone_is_not_enough(server: str, secret: str, stranger_s: dict[str, str]) -> None:
+    with requests.Session() as session:
+        session.trust_env, session.auth = False, tuple(secret.split(":"))
+        body = {"name": "taken"}
+        assert session.post(f"{server}/flows/", json=body, headers=stranger_s, timeout=30).status_code == 403
+        wish = {"Access-Control-Request-Method": "POST", **stranger_s}
+        answer = session.options(f"{server}/flows/", headers=wish, timeout=30)
+        assert (answer.status_code, "access-control-allow-origin" in answer.headers) == (403, False)
+        mine = {"Origin": server.removesuffix("/api"), "Access-Control-Request-Method": "POST"}
+        answer = session.options(f"{server}/flows/", headers=mine, timeout=30)
+        assert answer.headers["access-control-allow-origin"] == mine["Origin"]
+
+
+def routes(router: Any, prefix: str = "") -> Iterator[tuple[str, str]]:
+    """(method, path) of every route of an application; WS for a websocket."""
+    from starlette.routing import Mount
+
+    for route in router.routes:
+        if isinstance(route, Mount):
+            yield from routes(route.app, prefix + route.path) if hasattr(route.app, "routes") else ()
+        elif hasattr(route, "original_router"):
+            yield from routes(route.original_router, prefix)
+        else:
+            path = re.sub(r"\{[^}]*\}", "00000000-0000-0000-0000-000000000000", prefix + route.path)
+            yield from ((method, path) for method in getattr(route, "methods", None) or ["WS"])
+
+
+def test_what_is_open_without_a_password(server: str, secret: str) -> None:
+    """Every route that Prefect has, asked without the password."""
+    from prefect.server.api.server import create_app
+    from websockets.exceptions import ConnectionClosed
+    from websockets.sync.client import connect
+
+    every = set(routes(create_app(ephemeral=True)))
+    assert len(every) > 150
+    granted, base = set(), server.removesuffix("/api")
+    with requests.Session() as session:
+        session.trust_env = False
+        for method, path in sorted(every):
+            if method != "WS" and session.request(method, base + path, json={}, timeout=60).status_code != 401:
+                granted.add(path)
+    assert granted == OPEN
+    sockets = sorted(path for method, path in every if method == "WS")
+    assert {"/api/events/in", "/api/events/out", "/api/logs/out"} <= set(sockets)
+    for path in sockets:
+        for token, taken in ((None, False), ("editflow:x", False), (secret, True)):
+            with connect(f"ws{base[4:]}{path}", subprotocols=["prefect"], proxy=None, open_timeout=60) as socket:
+                socket.send(f'{{"type": "auth", "token": {"null" if token is None else chr(34) + token + chr(34)}}}')
+                if taken:
+                    assert "auth_success" in str(socket.recv(timeout=60)), path
+                else:
+                    with pytest.raises(ConnectionClosed):
+                        socket.recv(timeout=60)
+
+
+@pytest.fixture(scope="module")
+def page() -> Iterator[Stranger]:
+    with stranger() as found:
+        yield found
+
+
+def test_a_foreign_page_gets_nothing_from_a_temporary_server(
+    page: Stranger, server: str, secret: str, tmp_path: Path
+) -> None:
+    from prefect.client.orchestration import get_client
+
+    def there() -> list[str]:
+        with get_client(sync_client=True) as client:
+            return sorted(str(one.id) for one in [*client.read_flows(), *client.read_deployments()])
+
+    before = there()
+    kept_out(page, int(server.rsplit(":", maxsplit=1)[-1].removesuffix("/api")), str(tmp_path / "canary"), secret)
+    assert there() == before
+
+
+@pytest.fixture
+def unlocked(tmp_path: Path) -> Iterator[str]:
+    """A server as Prefect starts it by itself."""
+    from prefect.server.api.server import SubprocessASGIServer
+    from prefect.settings import PREFECT_SERVER_DATABASE_CONNECTION_URL, temporary_settings
+
+    place = {PREFECT_SERVER_DATABASE_CONNECTION_URL: f"sqlite+aiosqlite:///{tmp_path / 'open.db'}"}
+    with locked.listen() as free:
+        plain = SubprocessASGIServer(free.getsockname()[1])
+    with temporary_settings(place):
+        plain.start(timeout=300)
+    yield plain.api_url
+    plain.stop()
+
+
+def test_the_attack_works_on_a_server_without_a_lock(page: Stranger, unlocked: str, tmp_path: Path) -> None:
+    """The control of all the others."""
+    made = {"flow": 201, "deployment": 201, "run": 201, "socket": "open"}
+    requests.post(f"{unlocked}/work_pools/", json={"name": "editflow", "type": "process"}, timeout=60)
+    assert page.attack(page.origins()[0], unlocked, str(tmp_path / "canary")) == made
+    names = {one["name"] for one in requests.post(f"{unlocked}/flows/filter", json={}, timeout=60).json()}
+    assert names == {"taken", "blind"}
+    rebound = unlocked.replace("127.0.0.1", "evil.example")
+    assert page.attack(f"{rebound}/health", rebound, str(tmp_path / "canary"))["flow"] == 200  # it is there already
+
+
+def test_a_server_ends_with_its_owner_also_under_kill_9(tmp_path: Path) -> None:
+    """And its password is on no command line and in no file."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
+    environment |= {"EDITFLOW_CACHE": str(tmp_path / "cache"), "HTTP_PROXY": "http://127.0.0.1:9"}
+    command = [sys.executable, "-c", OWNER, str(tmp_path / "cache" / "prefect")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, env=environment) as owner:
+        assert owner.stdout is not None
+        begun = psutil.Process(int(owner.stdout.readline()))
+        secret = begun.environ()["PREFECT_SERVER_API_AUTH_STRING"]
+        assert secret.partition(":")[2] not in " ".join(begun.cmdline())
+        owner.kill()
+    psutil.wait_procs([begun], timeout=120)
+    assert not begun.is_running()
+    assert (tmp_path / "cache" / "prefect").stat().st_mode & 0o777 == 0o700
+    files = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert any(path.suffix == ".db" for path in files)
+    assert not [path for path in files if secret.partition(":")[2].encode() in path.read_bytes()]
+
+
+def test_a_home_is_for_its_owner_alone(tmp_path: Path) -> None:
+    home = access.private_home(tmp_path / "home")
+    secret, fresh = access.make_secret(home)
+    assert fresh
+    assert (home.stat().st_mode & 0o777, (home / access.PASSWORD).stat().st_mode & 0o777) == (0o700, 0o600)
+    assert access.make_secret(home) == (secret, False)
+    home.chmod(0o755)
+    assert access.private_home(home).stat().st_mode & 0o777 == 0o700
+    (home / access.PASSWORD).chmod(0o644)  # others may have read it
+    assert access.make_secret(home)[0] != secret
+    assert (home / access.PASSWORD).stat().st_mode & 0o777 == 0o600
+    assert not list(home.glob(".tmp-*"))
+
+
+@pytest.mark.parametrize("text", ["", "\n", "x", "editflow:", "editflow:short", "admin:" + "x" * 43, "\xff", "a b c"])
+def test_a_damaged_password_is_made_again(tmp_path: Path, text: str) -> None:
+    (tmp_path / access.PASSWORD).write_bytes(text.encode("latin-1"))
+    (tmp_path / access.PASSWORD).chmod(0o600)
+    with pytest.raises(UsageError, match="password"):
+        access.read_secret(tmp_path)
+    secret, fresh = access.make_secret(tmp_path)
+    assert (fresh, access.read_secret(tmp_path)) == (True, secret)
+
+
+def test_a_link_is_replaced_and_not_followed(tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.write_text("theirs")
+    home = access.private(tmp_path / "home")
+    (home / access.PASSWORD).symlink_to(elsewhere)
+    access.make_secret(home)
+    assert elsewhere.read_text() == "theirs"
+    assert not (home / access.PASSWORD).is_symlink()
+
+
+def test_a_folder_that_serves_something_else_is_no_home(tmp_path: Path) -> None:
+    """Narrowed to its owner, a folder of others would be closed to them."""
+    full, shared = tmp_path / "full", tmp_path / "shared"
+    full.mkdir(mode=0o755)
+    (full / "thesis.tex").write_text("")
+    shared.mkdir()
+    shared.chmod(0o1777)
+    for folder in (full, shared):
+        before = folder.stat().st_mode
+        refused(editflow("up", "--home", folder), "--home")
+        assert folder.stat().st_mode == before
+    (tmp_path / "file").write_text("")
+    refused(editflow("up", "--home", tmp_path / "file"), "file")
+    (full / "prefect.db").write_text("")  # of an earlier version's `up`
+    assert access.private_home(full).stat().st_mode & 0o777 == 0o700
+
+
+@pytest.mark.parametrize("given", ["", "internal.example", "localhost, .example", "*"])
+def test_no_request_to_this_machine_goes_through_a_proxy(
+    server: str, secret: str, monkeypatch: pytest.MonkeyPatch, given: str
+) -> None:
+    from prefect.client.orchestration import get_client
+
+    assert access.status(server, secret=secret) == 200
+    for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "HTTPS_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    monkeypatch.setenv("NO_PROXY", given)
+    monkeypatch.delenv("no_proxy", raising=False)
+    access.without_proxy(os.environ)
+    assert os.environ["no_proxy"].startswith(given.split(",", maxsplit=1)[0])
+    assert access.status(server, secret=secret) == 200
+    with get_client(sync_client=True) as client:
+        assert client.hello().status_code == 200
+
+
+def test_without_a_proxy_nothing_is_set() -> None:
+    environment: dict[str, str] = {}
+    access.without_proxy(environment)
+    assert environment == {}
