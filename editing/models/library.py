@@ -8,8 +8,9 @@ Whatever it raises becomes UnknownModel with its first line.
 from __future__ import annotations
 
 import json
+import re
 import secrets
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, redirect_stderr
 from io import StringIO
 from pathlib import Path
@@ -20,11 +21,14 @@ import torch
 
 from editing.errors import EditingError, UnknownModel, first_line
 from editing.models.folder import INDEX, WEIGHTS, ModelFiles, check_file, read_object
+from editing.models.reserved import check_sizes
 
 SAFE: Mapping[str, Any] = {"trust_remote_code": False, "local_files_only": True}
 """What every call says: no code of the files, and no question about it; nothing from elsewhere."""
 ELSEWHERE = ("tokenizer_object", "gguf_file", "vocab", "merges", "from_slow", "trust_remote_code", "init_inputs")
 """Keys of a tokenizer_config.json that would name files of any place, or pass for arguments; so do all `…_file(s)`."""
+
+_ROTARY = re.compile(r"(^|\.)(rope_freqs|rope_factors_\w+|attn_rot_embd)(\.weight)?$")
 
 
 def config_of(files: ModelFiles) -> Any:
@@ -40,7 +44,10 @@ def config_of_gguf(gguf: Path) -> Any:
     from transformers import AutoConfig
 
     with _alone(gguf) as (place, name), _telling(gguf, "has no configuration of a causal language model", place):
-        return AutoConfig.from_pretrained(place, gguf_file=name, **SAFE)
+        config: Any = AutoConfig.from_pretrained(place, gguf_file=name, **SAFE)
+        content = config.to_dict()
+    check_sizes(gguf, content)
+    return config
 
 
 def outline_of(config: Any, dtype: torch.dtype, name: object) -> Any:
@@ -80,7 +87,23 @@ def gguf_of(gguf: Path) -> tuple[Any, Mapping[str, Any], Any]:
         tokenizer: Any = AutoTokenizer.from_pretrained(place, **where)
     # Saved with the tokenizer; what it is for this call says nothing of the next.
     tokenizer.init_kwargs["local_files_only"] = False
-    return found[0], found[1], tokenizer
+    metadata, names = gguf_metadata(gguf)
+    with _telling(gguf, "cannot be read as a GGUF model"):
+        over = _without_place(found[0], str(metadata["general.architecture"]), names)
+    return found[0], {**found[1], "unexpected_keys": {*found[1]["unexpected_keys"], *over}}, tokenizer
+
+
+def _without_place(model: Any, architecture: str, names: Iterable[str]) -> list[str]:
+    """Tensors of a GGUF file that its reader passes over in silence; rotary tables are computed again."""
+    from transformers.modeling_gguf_pytorch_utils import (
+        TENSOR_PROCESSORS,
+        TensorProcessor,
+        get_gguf_hf_weights_map,
+    )
+
+    processor = TENSOR_PROCESSORS.get(architecture, TensorProcessor)(config={})
+    taken = get_gguf_hf_weights_map(model, processor)
+    return [name for name in names if name not in taken and not _ROTARY.search(name)]
 
 
 def gguf_metadata(gguf: Path) -> tuple[Mapping[str, Any], tuple[str, ...]]:

@@ -16,6 +16,7 @@ from editing.models import library
 from editing.models.editable import EditableModel
 from editing.models.family import family_of
 from editing.models.folder import examine
+from editing.models.tokens import bound
 from editing.models.weights import check_room, check_taken, headers
 
 DTYPES = {
@@ -53,7 +54,7 @@ def load(folder: Path, dtype: str = "float32", device: str = "cpu") -> EditableM
     _check_whole(folder, found)
     check_taken(files, held, model, found["unexpected_keys"])
     tokenizer = library.tokenizer_of(files)
-    check_vocabulary(folder, model, tokenizer)
+    bound(tokenizer, int(model.get_input_embeddings().weight.shape[0]))
     return editable(model.to(device), tokenizer, family)
 
 
@@ -90,8 +91,9 @@ def convert_gguf(gguf: Path, folder: Path) -> None:
 
     An architecture that is not declared is refused before any weight is read.
     """
-    _check_one_part(gguf)
-    family_of(library.config_of_gguf(gguf).model_type)
+    outline = outlined_gguf(gguf).model
+    if sum(p.numel() for p in outline.parameters()) > 16 * gguf.stat().st_size:
+        raise UnknownModel(f"{gguf} is smaller than a model of its shapes can be: fetch it again")
     model, found, tokenizer = library.gguf_of(gguf)
     _check_whole(gguf, found)
     if left := sorted(found["unexpected_keys"]):
@@ -130,17 +132,6 @@ def files_digest(folder: Path) -> str:
             with path.open("rb") as file:
                 digest.update(path.name.encode() + b"\0" + hashlib.file_digest(file, "sha256").digest())
     return digest.hexdigest()
-
-
-def check_vocabulary(name: Path, model: Any, tokenizer: Any) -> None:
-    """Raise UnknownModel for a tokenizer that gives tokens which the embedding has no row for."""
-    rows = int(model.get_input_embeddings().weight.shape[0])
-    highest = max(tokenizer.get_vocab().values(), default=-1)
-    if highest >= rows:
-        raise UnknownModel(
-            f"{name}: the tokenizer gives tokens up to {highest}, and the model's embedding has {rows} rows: put the "
-            "model's own tokenizer files there"
-        )
 
 
 def _check_whole(name: Path, found: Mapping[str, Any]) -> None:

@@ -41,7 +41,14 @@ def check_config(path: Path, config: Mapping[str, Any], beside: set[str]) -> Non
             raise UnknownModel(f"{path}: {key!r} names another file ({value!r}), which is not read: remove the key")
         elif key.lstrip("_") in {"attn_implementation", "experts_implementation"}:
             _check_way(path, key, value)
-        elif path.name == "config.json" and isinstance(value, int) and not isinstance(value, bool):
+    if path.name == "config.json":
+        check_sizes(path, config)
+
+
+def check_sizes(path: Path, config: Mapping[str, Any]) -> None:
+    """Raise UnknownModel for shapes that no model has: building one takes hours, or all memory."""
+    for key, value in _pairs(config, path):
+        if isinstance(value, int) and not isinstance(value, bool):
             _check_size(path, key, value)
 
 
