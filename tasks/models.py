@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import json
 import shutil
@@ -13,11 +12,12 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from editing.errors import InvalidOption, UnknownModel, first_line
+from editing.errors import InvalidOption
 from storage.store import ArtifactRef, Lake, Manifest
 from tasks.environment import environment
 from tasks.errors import StateMismatch, UnknownSource
 from tasks.fetch import MODEL, cache, fetch
+from tasks.hub import hub_folder, local
 from tasks.progress import working
 
 if TYPE_CHECKING:
@@ -42,22 +42,12 @@ def model_folder(source: str) -> Path:
                 f"model {source!r} is not in the cache ({MODEL.path.parent}): run `editflow fetch` first"
             )
         return _converted(MODEL.path)
-    path = Path(source).expanduser()
+    path = local(source)
     if path.suffix == ".gguf" and path.is_file():
         return _converted(path)
     if path.is_dir():
         return path
-    return _from_hub(source)
-
-
-def hub_id(source: str) -> tuple[str, str | None]:
-    """(name, revision) of a model on the hub. Raises UnknownModel for what cannot be one."""
-    if Path(source).expanduser().is_absolute() or source.count("/") != 1 or source.startswith("."):
-        near = difflib.get_close_matches(source, [MODEL.name], n=1)
-        hint = f"did you mean {near[0]!r}?" if near else f"give {MODEL.name!r}, a folder, a .gguf file or a hub id"
-        raise UnknownModel(f"no model {source!r}: {hint}")
-    name, _, revision = source.partition("@")
-    return name, revision or None
+    return hub_folder(source)
 
 
 def fetch_default_model() -> tuple[Path, bool]:
@@ -65,19 +55,6 @@ def fetch_default_model() -> tuple[Path, bool]:
     path, fresh = fetch(MODEL)
     known = converted_folder(path).is_dir()
     return _converted(path), fresh or not known
-
-
-def _from_hub(source: str) -> Path:
-    from huggingface_hub import snapshot_download
-
-    name, revision = hub_id(source)
-    patterns = ["*.json", "*.safetensors", "*.model", "*.txt", "*.jinja"]
-    try:
-        return Path(snapshot_download(name, revision=revision, allow_patterns=patterns))
-    except Exception as error:  # noqa: BLE001  (the hub client raises a different class for every way of failing)
-        raise UnknownModel(
-            f"no folder {source!r}, and the hub gave no such model ({first_line(error)}); check name and network"
-        ) from None
 
 
 def converted_folder(gguf: Path) -> Path:

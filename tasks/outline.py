@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from editing.errors import UnknownModel
 from editing.models.editable import EditableModel
-from editing.models.loading import outlined
+from editing.models.loading import outlined, outlined_gguf
 from storage.store import Lake
 from tasks.errors import UnknownSource
 from tasks.fetch import MODEL
-from tasks.models import about_of, converted_folder, hub_id, remembered
+from tasks.hub import cached_folder, configured_folder, local
+from tasks.models import about_of, converted_folder, remembered
 
 
 @dataclass(frozen=True)
@@ -49,13 +49,11 @@ def outline(lake: Lake, source: str, dtype: str) -> Outline:
     if gguf is not None:
         folder = converted_folder(gguf)
         if not folder.is_dir():
-            model = outlined(str(gguf.parent), dtype, gguf_file=gguf.name)
+            model = outlined_gguf(gguf, dtype)
             return _outline(lake, model, dtype, str(gguf), None, f"{gguf.name} is converted on the first run")
         return _of_folder(lake, folder, dtype)
-    path = Path(source).expanduser()
+    path = local(source)
     if path.is_dir():
-        if not (path / "config.json").is_file():
-            raise UnknownModel(f"{path} holds no config.json: give a model folder, a .gguf file or a hub id")
         return _of_folder(lake, path, dtype)
     return _of_hub(lake, source, dtype)
 
@@ -68,31 +66,22 @@ def _gguf_of(source: str) -> Path | None:
                 f"model {source!r} is not in the cache ({MODEL.path.parent}): run `editflow fetch` first"
             )
         return MODEL.path
-    path = Path(source).expanduser()
+    path = local(source)
     return path if path.suffix == ".gguf" and path.is_file() else None
 
 
 def _of_folder(lake: Lake, folder: Path, dtype: str) -> Outline:
     weights = any(folder.glob("*.safetensors"))
     lacking = "" if weights else f"{folder} holds no *.safetensors: it can be planned with, not run"
-    return _outline(lake, outlined(str(folder), dtype), dtype, str(folder), folder, lacking)
+    return _outline(lake, outlined(folder, dtype), dtype, str(folder), folder, lacking)
 
 
 def _of_hub(lake: Lake, source: str, dtype: str) -> Outline:
     """From the hub's cache where the model is there, else from its configuration alone."""
-    from huggingface_hub import snapshot_download
-
-    name, revision = hub_id(source)
-    try:
-        cached = Path(snapshot_download(name, revision=revision, local_files_only=True))
-    except Exception:  # noqa: BLE001 - whatever is wrong with the cache, the hub itself is asked next
-        cached = None
+    cached = cached_folder(source)
     if cached is not None and any(cached.glob("*.safetensors")):
         return _of_folder(lake, cached, dtype)
-    try:
-        model = outlined(name, dtype, revision=revision)
-    except UnknownModel as error:
-        raise UnknownModel(f"no folder {source!r}, and on the hub {error}; check name and network") from None
+    model = outlined(configured_folder(source), dtype)
     return _outline(lake, model, dtype, source, None, f"{source} is downloaded on the first run")
 
 

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import hashlib
-import struct
-from collections.abc import Iterator
-from contextlib import redirect_stderr
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 from torch import Tensor
 
 from editing.errors import InvalidOption, NonFinite, UnknownModel, first_line
+from editing.models import library
 from editing.models.editable import EditableModel
 from editing.models.family import family_of
+from editing.models.folder import examine
+from editing.models.tokens import bound
+from editing.models.weights import check_room, check_taken, headers
 
 DTYPES = {
     "float32": torch.float32,
@@ -41,42 +41,42 @@ class TensorDigest:
 def load(folder: Path, dtype: str = "float32", device: str = "cpu") -> EditableModel:
     """Load the model and fast tokenizer of a local folder in transformers' layout; never runs code from it.
 
-    Raises UnknownModel, or UnknownFamily before any weight is read.
+    Raises UnknownModel where a file lacks what the model needs or holds what it has no place for, and UnknownFamily
+    before any weight is read.
     """
-    from transformers import AutoConfig, AutoTokenizer
-
-    _hush()
     require_device(device)
-    if not (folder / "config.json").is_file():
-        raise UnknownModel(f"{folder} holds no config.json: give a model folder, a .gguf file or a hub id")
-    try:
-        family = family_of(AutoConfig.from_pretrained(folder).model_type)
-        model: Any = _whole(folder, dtype=DTYPES[dtype], use_safetensors=True)
-        tokenizer = AutoTokenizer.from_pretrained(folder)
-    except (OSError, ValueError, KeyError, RuntimeError, ImportError, SafetensorError) as error:
-        raise UnknownModel(f"{folder} cannot be loaded as a causal language model: {first_line(error)}") from error
+    files = examine(folder)
+    config = library.config_of(files)
+    family = family_of(config.model_type)
+    held = headers(files)
+    check_room(files, held, library.outline_of(config, DTYPES[dtype], folder))
+    model, found = library.model_of(files, DTYPES[dtype])
+    _check_whole(folder, found)
+    check_taken(files, held, model, found["unexpected_keys"])
+    tokenizer = library.tokenizer_of(files)
+    bound(tokenizer, int(model.get_input_embeddings().weight.shape[0]))
     return editable(model.to(device), tokenizer, family)
 
 
-def outlined(place: str, dtype: str = "float32", **where: Any) -> EditableModel:
-    """The model of a configuration on torch's meta device: every name and shape, no weight, no tokenizer.
+def outlined(folder: Path, dtype: str = "float32") -> EditableModel:
+    """The model of a folder's configuration on torch's meta device: every name and shape, no weight, no tokenizer.
 
-    `place` and `where` are what transformers' AutoConfig takes: a folder, a hub id, or a folder with `gguf_file`.
-    Raises UnknownModel, and UnknownFamily for an architecture that is not declared.
+    The folder may hold its configuration alone. Raises UnknownModel for what `load` would refuse without reading a
+    weight, and UnknownFamily for an architecture that is not declared.
     """
-    from transformers import AutoConfig, AutoModelForCausalLM
+    files = examine(folder, whole=False)
+    config = library.config_of(files)
+    family = family_of(config.model_type)
+    headers(files)
+    return editable(library.outline_of(config, DTYPES[dtype], folder), None, family)
 
-    _hush()
-    try:
-        with redirect_stderr(StringIO()):
-            config = AutoConfig.from_pretrained(place, **where)
-        family = family_of(config.model_type)
-        with torch.device("meta"):
-            model: Any = AutoModelForCausalLM.from_config(config, dtype=DTYPES[dtype])  # type: ignore[no-untyped-call]
-    except (OSError, ValueError, LookupError, TypeError, RuntimeError, ImportError, struct.error) as error:
-        name = where.get("gguf_file", place)
-        raise UnknownModel(f"{name} has no configuration of a causal language model: {first_line(error)}") from error
-    return editable(model, None, family)
+
+def outlined_gguf(gguf: Path, dtype: str = "float32") -> EditableModel:
+    """The same of a GGUF file."""
+    _check_one_part(gguf)
+    config = library.config_of_gguf(gguf)
+    family = family_of(config.model_type)
+    return editable(library.outline_of(config, DTYPES[dtype], gguf.name), None, family)
 
 
 def editable(model: Any, tokenizer: Any, family: Any = None) -> EditableModel:
@@ -87,25 +87,25 @@ def editable(model: Any, tokenizer: Any, family: Any = None) -> EditableModel:
 
 
 def convert_gguf(gguf: Path, folder: Path) -> None:
-    """Dequantise a GGUF file to float32 and save it and its tokenizer in `folder` (about 20 s, once)."""
-    from transformers import AutoTokenizer
+    """Dequantise a GGUF file to float32 and save it and its tokenizer in `folder` (about 20 s, once).
 
-    _hush()
-    try:
-        where = {"pretrained_model_name_or_path": str(gguf.parent), "gguf_file": gguf.name}
-        # A bar of the reader's own goes to standard error whatever the verbosity; failures come as exceptions.
-        with redirect_stderr(StringIO()):
-            model: Any = _whole(**where, dtype=torch.float32)
-            tokenizer = AutoTokenizer.from_pretrained(**where)
-    # A file cut short fails wherever its reader happens to be.
-    except (OSError, ValueError, LookupError, TypeError, RuntimeError, ImportError, struct.error) as error:
-        raise UnknownModel(f"{gguf} cannot be read as a GGUF model: {first_line(error)}") from error
+    An architecture that is not declared is refused before any weight is read.
+    """
+    outline = outlined_gguf(gguf).model
+    if sum(p.numel() for p in outline.parameters()) > 16 * gguf.stat().st_size:
+        raise UnknownModel(f"{gguf} is smaller than a model of its shapes can be: fetch it again")
+    model, found, tokenizer = library.gguf_of(gguf)
+    _check_whole(gguf, found)
+    if left := sorted(found["unexpected_keys"]):
+        raise UnknownModel(
+            f"{gguf} holds {len(left)} tensors that the model has no place for, first {left[0]}: they would be left "
+            "out; give the model without them"
+        )
     # The weights are plain float32 now; the mark of their former quantisation would refuse the save.
     model.hf_quantizer, model.is_quantized = None, False
     if hasattr(model.config, "quantization_config"):
         del model.config.quantization_config
-    model.save_pretrained(folder, safe_serialization=True)
-    tokenizer.save_pretrained(folder)
+    library.save(model, tokenizer, folder)
 
 
 def tensor_digests(model: EditableModel) -> Iterator[TensorDigest]:
@@ -128,23 +128,30 @@ def files_digest(folder: Path) -> str:
     """SHA-256 over the configuration and the tokenizer's files of a model folder."""
     digest = hashlib.sha256()
     for path in sorted(folder.iterdir()):
-        if path.name == "config.json" or path.name.startswith(TOKENIZER_FILES):
-            digest.update(path.name.encode() + b"\0" + hashlib.sha256(path.read_bytes()).digest())
+        if (path.name == "config.json" or path.name.startswith(TOKENIZER_FILES)) and path.is_file():
+            with path.open("rb") as file:
+                digest.update(path.name.encode() + b"\0" + hashlib.file_digest(file, "sha256").digest())
     return digest.hexdigest()
 
 
-def _whole(pretrained_model_name_or_path: Any, **options: Any) -> Any:
-    """The model, unless its files lack a tensor: transformers would fill that with random numbers."""
-    from transformers import AutoModelForCausalLM
-
-    loaded: Any = AutoModelForCausalLM.from_pretrained(
-        pretrained_model_name_or_path, **options, output_loading_info=True
-    )
-    model, found = loaded
+def _check_whole(name: Path, found: Mapping[str, Any]) -> None:
+    """Refuse files that lack a tensor: transformers would fill that with random numbers."""
     lacking = sorted([*found["missing_keys"], *(key for key, *_ in found["mismatched_keys"])])
     if lacking:
-        raise ValueError(f"its files lack {len(lacking)} tensors that its configuration asks for, first {lacking[0]}")
-    return model
+        raise UnknownModel(
+            f"{name} cannot be loaded as a causal language model: its files lack {len(lacking)} tensors that its "
+            f"configuration asks for, first {lacking[0]}"
+        )
+
+
+def _check_one_part(gguf: Path) -> None:
+    metadata, _ = library.gguf_metadata(gguf)
+    parts = metadata.get("split.count")
+    if isinstance(parts, int) and parts > 1:
+        raise UnknownModel(
+            f"{gguf} is one of {parts} parts of a model: merge them into one file (llama-gguf-split --merge), and give "
+            "that"
+        )
 
 
 def require_device(device: str) -> None:
@@ -153,10 +160,3 @@ def require_device(device: str) -> None:
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError) as error:  # torch raises either for a device it was not built for
         raise InvalidOption(f"model.device = {device!r} is not to be had: {first_line(error)}") from None
-
-
-def _hush() -> None:
-    """transformers draws bars of its own for steps that take a second."""
-    from transformers.utils import logging
-
-    logging.disable_progress_bar()  # type: ignore[no-untyped-call]

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from editing.errors import InvalidRequest
+from editing.errors import InvalidRequest, UnknownModel
+
+_ROWS = "embedding_rows"
 
 
 @dataclass(frozen=True)
@@ -19,7 +22,28 @@ class Located:
 def encode(tokenizer: Any, text: str) -> tuple[list[int], list[tuple[int, int]]]:
     """Token ids as the model expects them at the start of a text (BOS included where it has one), and offsets."""
     encoded = tokenizer(text, return_offsets_mapping=True)
-    return list(encoded["input_ids"]), [tuple(span) for span in encoded["offset_mapping"]]
+    return known(tokenizer, encoded["input_ids"], text), [tuple(span) for span in encoded["offset_mapping"]]
+
+
+def bound(tokenizer: Any, rows: int) -> None:
+    """Remember how many rows the model's embedding has, where the tokenizer has more tokens.
+
+    Such tokens are common and mostly idle, so only a text that has one is refused.
+    """
+    if max(tokenizer.get_vocab().values(), default=-1) >= rows:
+        setattr(tokenizer, _ROWS, rows)
+
+
+def known(tokenizer: Any, ids: Iterable[int], text: str) -> list[int]:
+    """The ids of a text as a list. Raises UnknownModel for one that the model's embedding has no row for."""
+    found = list(ids)
+    rows = getattr(tokenizer, _ROWS, None)
+    if rows is not None and (over := [token for token in found if token >= rows]):
+        raise UnknownModel(
+            f"text {text[:80]!r} has token {over[0]} ({tokenizer.convert_ids_to_tokens(over[0])!r}), and the model's "
+            f"embedding has {rows} rows: put the model's own tokenizer files beside it, or leave that text out"
+        )
+    return found
 
 
 def locate(tokenizer: Any, template: str, subject: str, where: str) -> Located:

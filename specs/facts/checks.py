@@ -132,9 +132,10 @@ def continent_breaches() -> Iterator[str]:
 
 def token_breaches(folder: Path) -> Iterator[str]:
     """Targets that the tokenizer in `folder` splits otherwise than tables/pieces.py says."""
-    from transformers import AutoTokenizer
+    from editing.models.folder import examine
+    from editing.models.library import tokenizer_of
 
-    tokenizer = AutoTokenizer.from_pretrained(folder)
+    tokenizer = tokenizer_of(examine(folder))
     for target in sorted({name for relation in RELATIONS.values() for name in relation.subjects}):
         ids = tokenizer(f" {target}", add_special_tokens=False)["input_ids"]
         found = "|".join(str(tokenizer.decode([i])) for i in ids)[1:]

@@ -158,12 +158,12 @@ def test_the_file_is_what_its_builder_writes() -> None:
 @pytest.mark.real_model
 def test_targets_are_short_and_differ_at_once(starter: list[EditRequest]) -> None:
     """For the default model's tokenizer: one to four tokens, and another first token for each of the two."""
-    from transformers import AutoTokenizer
-
+    from editing.models.folder import examine
+    from editing.models.library import tokenizer_of
     from editing.models.tokens import continuation
     from tasks.models import model_folder
 
-    tokenizer = AutoTokenizer.from_pretrained(model_folder(MODEL))
+    tokenizer = tokenizer_of(examine(model_folder(MODEL)))
     for request in starter:
         _, new = continuation(tokenizer, request.filled, request.target_new, request.request_id)
         _, true = continuation(tokenizer, request.filled, request.target_true, request.request_id)
