@@ -6,6 +6,7 @@ import json
 import platform
 import statistics
 import sys
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -18,7 +19,10 @@ from cyclopts.validators import Number
 from benchmarks.stage import Disagreement, Reached
 from benchmarks.stages import NAMES
 from benchmarks.worker import Reading, Worker, stage_named
+from flows import outfiles
+from flows.errors import UsageError
 from flows.output import print_line, print_table
+from tasks.terminal import quoted
 
 app = App(help="Measure the core against the published procedure.")
 
@@ -70,15 +74,13 @@ def bench(
     if unknown := [name for name in stages if name not in known]:
         print_line(f"no stage {', '.join(unknown)} of {size} size: choose from {', '.join(known)}")
         sys.exit(2)
-    if out is not None and not out.parent.is_dir():  # rather than after the first stage
-        print_line(f"{out}: there is no folder {out.parent}; make it first")
-        sys.exit(2)
+    check_out(out)
     rows = []
     for name in stages or known:
         print_line(f"  {name} …")
         rows.append(measure(name, size, threads))
         if out is not None:  # after every stage: what comes next may take an hour
-            out.write_text(json.dumps(circumstances() | {"rows": [asdict(row) for row in rows]}, indent=1) + "\n")
+            write_out(out, {"rows": [asdict(row) for row in rows]})
     print_table([_shown(row) for row in rows])
     sys.exit(any(row.missed for row in rows))
 
@@ -135,6 +137,26 @@ def _shown(row: Row) -> dict[str, object]:
         "of GEMM peak": f"{100 * row.peak_share:.0f} %" if row.ours_operations else "–",
         "answers": row.agreement,
     }
+
+
+def check_out(out: Path | None) -> None:
+    """End with one line and code 2 where no figures can be written, rather than after the first stage."""
+    if out is not None:
+        _or_end(lambda: outfiles.check(out, "found.json", "figures"))
+
+
+def write_out(out: Path, found: Mapping[str, object]) -> None:
+    """Write figures as JSON, with what was asked for, when, and on what."""
+    text = json.dumps({**circumstances(), **found}, indent=1) + "\n"
+    _or_end(lambda: outfiles.write(out, text.encode(), "figures"))
+
+
+def _or_end(work: Callable[[], object]) -> None:
+    try:
+        work()
+    except UsageError as error:
+        print_line(quoted(error))
+        sys.exit(2)
 
 
 def circumstances() -> dict[str, str]:

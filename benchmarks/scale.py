@@ -7,7 +7,6 @@ nothing but the lake. Memory is the most that any of these processes held.
 
 from __future__ import annotations
 
-import json
 import resource
 import shutil
 import statistics
@@ -26,7 +25,7 @@ import pyarrow as pa
 from cyclopts import App, Parameter
 from cyclopts.validators import Number
 
-from benchmarks.__main__ import circumstances
+from benchmarks.__main__ import check_out, write_out
 from benchmarks.synthetic import CHAIN, write
 from flows.output import print_line, print_table
 from storage.catalog import Catalog
@@ -139,9 +138,7 @@ def measure(
     if commits > 10 * runs:
         print_line(f"{commits} commits are asked for, {runs} runs make {10 * runs} artifacts: ask for fewer")
         sys.exit(2)
-    if out is not None and not out.parent.is_dir():
-        print_line(f"{out}: there is no folder {out.parent}; make it first")
-        sys.exit(2)
+    check_out(out)
     took = _make(folder, runs, commits)
     target = _target(folder, runs)
     rows = []
@@ -151,7 +148,7 @@ def measure(
     print_table([_shown(row) for row in rows])
     if out is not None:
         size = {"runs": runs, "commits": commits, "made_in_seconds": took}
-        out.write_text(json.dumps(circumstances() | size | {"rows": rows}, indent=1) + "\n")
+        write_out(out, size | {"rows": rows})
     sys.exit(any(row["missed"] for row in rows))
 
 

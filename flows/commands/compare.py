@@ -12,6 +12,7 @@ from cyclopts import Parameter
 from flows.commands.read import JsonFlag, LakeFlag
 from flows.errors import UsageError
 from flows.hints import print_next, typed
+from flows.outfiles import folder, named, show_in_browser, write
 from flows.output import lake_folder, print_json, print_line, print_table
 from tasks.terminal import quoted
 
@@ -47,7 +48,7 @@ def compare(
 
     files, numbers = [spec, *more], read_seeds(seeds)
     contenders = read_contenders(files, set_ or (), numbers)
-    target = _folder(out, contenders[0].origin)
+    target = folder(out or Path(named(contenders[0].origin, "-comparison")), "comparison")
     from flows import server
 
     server.prepare()
@@ -69,32 +70,21 @@ def compare(
     else:
         _print(found, written, target, lake)
     if open_ and written:
-        _open(target)
+        show_in_browser(target / "comparison.html")
     if any(run["status"] != "completed" for run in found["runs"]):
         sys.exit(1)
 
 
-def _folder(out: Path | None, name: str) -> Path:
-    """Where the page goes; refused before hours of work are for nothing."""
-    target = out or Path(f"{name}-comparison")
-    if target.exists() and not target.is_dir():
-        raise UsageError(f"--out {target} is a file: give a folder")
-    if not target.parent.is_dir():
-        raise UsageError(f"no folder {target.parent} to write the comparison to: make it, or give another --out")
-    return target
-
-
 def _written(store: Any, artifact: str, target: Path) -> Mapping[str, str]:
-    from storage.files import Files
     from tasks.comparing.stages import read_files
 
     found = read_files(store, artifact)
     try:
         target.mkdir(exist_ok=True)
-        for name, text in found.items():
-            Files(target).put(name, text.encode())
     except OSError as error:
-        raise UsageError(f"{target} cannot be written ({error.strerror}): give another --out") from None
+        raise UsageError(f"{target} cannot be made ({error.strerror}): give another --out") from None
+    for name, text in found.items():
+        write(target / name, text.encode(), "comparison")
     return found
 
 
@@ -147,11 +137,3 @@ def _plain(written: Mapping[str, str]) -> list[dict[str, Any]]:
         for group in tables(written["table.csv"])
         for label, cells in group.cells.items() for figure, cell in cells.items()
     ]  # fmt: skip
-
-
-def _open(target: Path) -> None:
-    import webbrowser
-
-    page = target / "comparison.html"
-    if not webbrowser.open(page.absolute().as_uri()):
-        raise UsageError(f"no browser to open {page} with: copy it to where there is one")

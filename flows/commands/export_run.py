@@ -9,7 +9,7 @@ from cyclopts import Parameter
 
 from flows.commands.read import JsonFlag, LakeFlag, RunName, find_run, open_lake
 from flows.hints import print_next, typed
-from flows.outfiles import target, write
+from flows.outfiles import named, target
 from flows.output import print_json, print_line
 from tasks.terminal import quoted
 
@@ -43,16 +43,16 @@ def export_run(
     if openlineage:
         _events(store, record, out, lake, json=json)
         return
-    file = target(out, record.name, "-run.zip", "packed run")
-    from flows import server
+    with target(out, named(record.name, "-run.zip"), "packed run") as file:
+        from flows import server
 
-    server.prepare()
-    from flows.packing import pack_of
-    from flows.rerun import sources, spec_of
-    from tasks.pack import packed
+        server.prepare()
+        from flows.packing import pack_of
+        from flows.rerun import sources, spec_of
+        from tasks.pack import packed
 
-    found = pack_of(store, record)
-    write(file, packed(found))
+        found = pack_of(store, record)
+        file.write(packed(found))
     outside = {"model.source": spec_of(record).model.source}
     outside |= {key: source for key, source in sources(spec_of(record)).items() if key not in found.inputs}
     if json:
@@ -68,9 +68,9 @@ def export_run(
 def _events(store: Lake, record: RunRecord, out: Path | None, lake: str | None, *, json: bool) -> None:
     from tasks.lineage.openlineage import events, lines
 
-    file = target(out, record.name, "-openlineage.jsonl", "events")
-    found = events(store, record)
-    write(file, lines(found))
+    with target(out, named(record.name, "-openlineage.jsonl"), "events") as file:
+        found = events(store, record)
+        file.write(lines(found))
     if json:
         print_json({"run": record.run_id, "file": str(file), "events": len(found)})
         return

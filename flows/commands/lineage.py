@@ -142,18 +142,19 @@ def tree(steps: Sequence[Step]) -> Tree:
 
 
 def _page(store: Lake, found: _Walk, html: Path | None, lake: str | None, *, open_: bool, json: bool) -> None:
-    from flows.outfiles import show_in_browser, target, write
+    from flows.outfiles import named, show_in_browser, target
 
     if not found.steps:
         one, other = (id_[:12] for id_ in found.ends)
         raise UsageError(f"nothing leads from {one} to {other}, so there is no graph: neither was made from the other")
-    file = target(html, "-".join(found.words).replace("---", "-"), "-lineage.html", "graph", "--html")
-    from tasks.lineage.page import render
+    name = named("-".join(found.words).replace("---", "-"), "-lineage.html")
+    with target(html, name, "graph", "--html") as file:
+        from tasks.lineage.page import render
 
-    page = render(store, found.steps, found.ends, found.way, " ".join(["editflow lineage", *found.words]))
-    write(file, page.encode(), "--html")
+        page = render(store, found.steps, found.ends, found.way, " ".join(["editflow lineage", *found.words]))
+        file.write(page.encode())
     if open_:
-        show_in_browser(file)
+        show_in_browser(file.path)
     count = len({step.id for step in found.steps})
     if json:
         print_json({"file": str(file), "artifacts": count})

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
 from flows.commands.read import LakeFlag, RunName, find_run, open_lake
 from flows.errors import UsageError
 from flows.hints import print_next, typed
-from flows.outfiles import show_in_browser, target, write
+from flows.outfiles import named, show_in_browser, target
 from flows.output import print_json, print_line
 from tasks.terminal import quoted
+
+if TYPE_CHECKING:
+    from flows.outfiles import Target
+    from storage.runs import RunRecord
+    from storage.store import Lake
 
 
 def report(
@@ -37,7 +42,20 @@ def report(
     record = find_run(store, run, edited=True)
     if record.status != "completed":
         raise UsageError(f"run {record.run_id} is {record.status} and has no results to report: choose a completed one")
-    file = target(out, record.name, "-report.html", "report")
+    with target(out, named(record.name, "-report.html"), "report") as file:
+        id_ = _written(store, record, file)
+    if open_:
+        show_in_browser(file.path)
+    if json:
+        print_json({"run": record.run_id, "artifact": id_, "file": str(file)})
+        return
+    print_line(f"report of run [bold]{record.run_id}[/] in [bold]{quoted(file)}[/]")
+    lineage = typed("lineage", id_[:12], lake=lake)
+    print_next(f"open that file in a browser, or send it; {lineage} for what it was made from")
+
+
+def _written(store: Lake, record: RunRecord, file: Target) -> str:
+    """The id of the page, which is made unless the lake has it."""
     import torch
 
     from tasks.report.stages import read_page
@@ -47,12 +65,5 @@ def report(
     if isinstance(threads := record.environment.get("threads"), int):
         torch.set_num_threads(threads)
     ref = made(store, record.run_id)
-    write(file, read_page(store, ref.id).encode())
-    if open_:
-        show_in_browser(file)
-    if json:
-        print_json({"run": record.run_id, "artifact": ref.id, "file": str(file)})
-        return
-    print_line(f"report of run [bold]{record.run_id}[/] in [bold]{quoted(file)}[/]")
-    lineage = typed("lineage", ref.id[:12], lake=lake)
-    print_next(f"open that file in a browser, or send it; {lineage} for what it was made from")
+    file.write(read_page(store, ref.id).encode())
+    return ref.id

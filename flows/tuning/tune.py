@@ -13,6 +13,7 @@ from editing.linalg.suggestion import suggest
 from flows.errors import UsageError
 from flows.grounds import check_model, knowledge_of, model_of, second_moment, spectrum_of, texts_of
 from flows.measures import Measures
+from flows.outfiles import write
 from flows.output import print_line, report_stage
 from flows.pipeline import Pipeline
 from flows.recording import record_run
@@ -22,7 +23,6 @@ from flows.tuning.settings import Reach, Setting, rounds
 from flows.tuning.trial import Bench, Trial, best_of, scan
 from flows.tuning.wish import Split, Wish, check, draft, sized, split
 from flows.tuning.written import written
-from storage.files import Files
 from storage.runs import RunRecord
 from storage.store import Lake
 from tasks.documents import describe_corpus
@@ -106,9 +106,8 @@ class Tuning:
         self.artifact = bench.archive(self.trials).id
         bench.pipe.flush()
         text = written(self.wish, bench.spec, best, self.trials, self.free, self.chosen.unseen)
-        out = self.wish.out
         check(self.wish)  # somebody may have put a file there meanwhile
-        Files(out.parent).put(out.name, text.encode())
+        write(self.wish.out, text.encode(), "spec")
 
     def result(self, record: RunRecord) -> dict[str, Any]:
         """All of it as JSON. Raises UsageError where no trial came to an end."""

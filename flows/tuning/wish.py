@@ -12,6 +12,7 @@ from typing import Any
 
 from editing.editors.methods import METHODS
 from editing.requests.record import EditRequest
+from flows import outfiles
 from flows.errors import BadSpec, UsageError
 from flows.spec import RunSpec, apply, check_spec
 from flows.tuning.settings import CENTRES, SCANNED, Reach, candidates, refuse_half, window
@@ -67,13 +68,17 @@ def check(wish: Wish) -> None:
         raise UsageError(f"--budget {wish.minutes:g}: give minutes above 0, such as --budget 20")
     if wish.facts < 1:
         raise UsageError(f"--facts {wish.facts}: at least one fact must be probed; leave it out for 24")
-    out = wish.out
-    if not out.parent.is_dir():
-        raise UsageError(f"no folder {out.parent} to write the spec to: make it, or give another --out")
-    if out.is_dir():
-        raise UsageError(f"--out {out} is a folder: give a file, such as {out / 'tuned.toml'}")
-    if out.exists() and not out.read_bytes().startswith(MARK.encode()):
-        raise UsageError(f"{out} was not written by editflow tune and is left as it is: give another --out")
+    replaces = outfiles.check(wish.out, "tuned.toml", "spec")
+    if replaces and not _is_ours(outfiles.expanded(wish.out)):
+        raise UsageError(f"{wish.out} was not written by editflow tune and is left as it is: give another --out")
+
+
+def _is_ours(path: Path) -> bool:
+    try:
+        with path.open("rb") as file:
+            return file.read(len(MARK)) == MARK.encode()
+    except OSError:
+        return False
 
 
 def draft(wish: Wish) -> RunSpec:
