@@ -14,12 +14,49 @@ TaskError
 """
 
 
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import TypeVar
+
+from editing.errors import EditingError
+from storage.address import cut_inside
+
+Item = TypeVar("Item")
+
+
 class TaskError(Exception):
-    """Base of the tree; the message is one line for the user."""
+    """Base of the tree; the message is one line for the user, without secrets of addresses in it."""
+
+    def __init__(self, message: object = "") -> None:
+        super().__init__(cut_inside(str(message)))
+
+
+def foreign(items: Iterable[Item], fault: Callable[[Exception], TaskError]) -> Iterator[Item]:
+    """What a library's iterator gives; whatever it raises while it reads becomes the error that `fault` makes of it.
+
+    Libraries raise what they like on a file that somebody made to break them; our own errors go through.
+    """
+    found = iter(items)
+    while True:
+        try:
+            item = next(found)
+        except StopIteration:
+            return
+        except (TaskError, EditingError):
+            raise
+        except Exception as error:  # noqa: BLE001  (any class that a library has)
+            raise fault(error) from None
+        yield item
 
 
 class UnknownSource(TaskError):
     """A model, corpus or request file that is not there."""
+
+
+def no_such_file(source: str, why: str = "", remedy: str = "give a path, a URL or hub:NAME:CONFIG:SPLIT") -> UnknownSource:
+    """The error of a source that is not there or is not read: which, perhaps why, and what to give."""
+    return UnknownSource(f"no file {source}{f' ({why})' if why else ''}: {remedy}")
 
 
 class BadRecord(TaskError):

@@ -5,21 +5,22 @@ from __future__ import annotations
 import csv
 import json
 import re
-import zlib
 from codecs import BOM_UTF8
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from functools import partial
 from itertools import chain
-from typing import Any
+from typing import IO, Any
 
 import ijson
 
 from editing.errors import first_line
-from tasks.errors import BadRecord
-from tasks.sources import at_hand, opened
+from storage.address import Address
+from tasks.errors import BadRecord, foreign
+from tasks.sources import at_hand, named, opened
 
 Located = tuple[str, Any]
+
+LONGEST = 2**24
+"""Most bytes of a record; a fact has a thousand, and one longer than memory would end the machine."""
 
 DEEPEST = 100
 """Most levels of objects and lists in a record of an array; no data set of the field has ten."""
@@ -36,57 +37,66 @@ def read_records(source: str, split: str = "train") -> Iterator[Located]:
 
     Raises UnknownSource for what is not there, BadRecord for what cannot be read; each names the place.
     """
-    if source.startswith("hub:"):
+    address = Address(source)
+    if address.startswith("hub:"):
         from tasks.tables import from_hub
 
-        yield from from_hub(source, split)
+        yield from from_hub(address, split)
         return
-    with at_hand(source) as place:
-        yield from _form(source, place)(source, place)
+    with at_hand(address) as place:
+        yield from _form(address, place)(address, place)
 
 
-def _form(source: str, place: str) -> Callable[[str, str], Iterator[Located]]:
+def _form(source: Address, place: str) -> Callable[[Address, str], Iterator[Located]]:
     """How the file is read: by its name, and where that says nothing by its first bytes."""
-    name = place.lower()
+    name = named(place).lower()
     if name.endswith(".parquet"):
         from tasks.tables import from_parquet
 
         return from_parquet
     if re.search(r"\.csv(\.\w+)?$", name):
         return _from_csv
-    with opened(place, source) as file, _readable(source):
-        first = file.read(1024).removeprefix(BOM_UTF8).lstrip()
+    with opened(place, source) as file:
+        first = next(_pieces(file, source), b"").removeprefix(BOM_UTF8).lstrip()
     return _from_array if first.startswith(b"[") else _from_lines
 
 
-def _from_lines(source: str, place: str) -> Iterator[Located]:
+def _from_lines(source: Address, place: str) -> Iterator[Located]:
     for number, line in _lines(source, place):
         if line.strip():
             where = f"{source}, line {number}"
             yield where, _parsed(where, line, _WHOLE if number == 1 and line.lstrip().startswith("{") else _REMEDY)
 
 
-def _from_array(source: str, place: str) -> Iterator[Located]:
+def _from_array(source: Address, place: str) -> Iterator[Located]:
     with opened(place, source) as file:
-        while (bracket := file.read(1)) not in {b"[", b""}:  # a byte order mark may stand before it
-            pass
-        rest = ijson.from_iter(chain([bracket], iter(partial(file.read, 1 << 16), b"")))
         number = 1
-        try:
-            with _readable(source):
-                for record in _items(ijson.basic_parse(rest, use_float=True)):
-                    yield f"{source}, record {number}", record
-                    number += 1
-        except _Twice as twice:
-            raise BadRecord(f"{source}, record {number}: {twice}") from None
-        except RecursionError:
-            raise BadRecord(f"{source}, record {number}: nested too deeply; {_REMEDY}") from None
-        except (ijson.JSONError, UnicodeDecodeError) as error:
-            raise BadRecord(f"{source}, record {number}: {_unreadable(error)}") from None
+
+        def fault(error: Exception) -> BadRecord:
+            return BadRecord(f"{source}, record {number}: {_unreadable(error)}")
+
+        events = ijson.basic_parse(ijson.from_iter(_array(file, source, lambda: number)), use_float=True)
+        for record in _items(foreign(events, fault), lambda: f"{source}, record {number}"):
+            yield f"{source}, record {number}", record
+            number += 1
+
+
+def _array(file: IO[bytes], source: Address, number: Callable[[], int]) -> Iterator[bytes]:
+    """The file from its bracket on; not all of it where there is no end of a single record."""
+    pieces = _pieces(file, source)
+    first = next(pieces, b"")
+    at, since = 0, 0
+    for piece in chain([first[max(0, first.find(b"[")) :]], pieces):  # a byte order mark may stand before it
+        at, since = number(), since + len(piece) if number() == at else 0
+        if since > LONGEST:
+            raise BadRecord(f"{source}, record {at}: longer than {LONGEST >> 20} MiB; {_REMEDY}")
+        yield piece
 
 
 def _unreadable(error: Exception) -> str:
     """What ijson says, whose messages are bytes that quote the file."""
+    if isinstance(error, RecursionError):
+        return f"nested too deeply; {_REMEDY}"
     said = error.args[0] if error.args else ""
     text = first_line(Exception(said.decode(errors="replace") if isinstance(said, bytes) else said))
     if isinstance(error, UnicodeDecodeError) or "UTF8" in text:
@@ -94,21 +104,21 @@ def _unreadable(error: Exception) -> str:
     return f"not JSON ({text}); mend it, or fetch the file again"
 
 
-def _items(events: Iterator[tuple[str, Any]]) -> Iterator[Any]:
+def _items(events: Iterator[tuple[str, Any]], where: Callable[[], str]) -> Iterator[Any]:
     """An array's items. ijson's own `items` takes memory by the square of the depth, for files that nest endlessly."""
-    next(events)  # the array's bracket
+    next(events, None)  # the array's bracket
     builder, depth, met = ijson.ObjectBuilder(), 0, list[set[str]]()
     for event, value in events:
         depth += event.startswith("start_") - event.startswith("end_")
         if depth > DEEPEST:
-            raise RecursionError
+            raise BadRecord(f"{where()}: nested too deeply; {_REMEDY}")
         if event == "start_map":
             met.append(set())
         elif event == "end_map":
             met.pop()
         elif event == "map_key":
             if value in met[-1]:
-                raise _Twice(value)
+                raise BadRecord(f"{where()}: {_Twice(value)}")
             met[-1].add(value)
         if depth >= 0:  # below is the array's other bracket
             builder.event(event, value)
@@ -117,43 +127,55 @@ def _items(events: Iterator[tuple[str, Any]]) -> Iterator[Any]:
             builder = ijson.ObjectBuilder()
 
 
-def _from_csv(source: str, place: str) -> Iterator[Located]:
+def _from_csv(source: Address, place: str) -> Iterator[Located]:
     """One record a row; empty cells are left out, and one that begins like a JSON list or object is read as that."""
-    try:
-        rows = csv.DictReader((line for _, line in _lines(source, place)), strict=True)
-        names = rows.fieldnames or ()
-        if twice := [name for n, name in enumerate(names) if name in names[:n]]:
-            raise BadRecord(f"{source}: the first line names column {twice[0]!r} twice; give each its own name")
-        for n, row in enumerate(rows, 1):
-            where = f"{source}, record {n}"
-            if None in row or None in row.values():
-                raise BadRecord(f"{where}: another number of cells than the first line; quote texts that hold commas")
-            yield where, {name: _cell(where, cell) for name, cell in row.items() if cell}
-    except csv.Error as error:
-        raise BadRecord(f"{source}: not CSV ({error}); quote texts that hold quotes or line ends") from None
+
+    def fault(error: Exception) -> BadRecord:
+        if "field larger than field limit" in str(error):
+            remedy = "close the quote that a text before it opens, or shorten the text"
+            return BadRecord(f"{source}: a cell of more than {csv.field_size_limit():,} characters; {remedy}")
+        return BadRecord(f"{source}: not CSV ({first_line(error)}); quote texts that hold quotes or line ends")
+
+    # The limit is the process's, and csv's own of 131,072 is less than a cell with a list of paraphrases may have.
+    csv.field_size_limit(max(csv.field_size_limit(), LONGEST))
+    rows = csv.DictReader((line for _, line in _lines(source, place)), strict=True)
+    for n, row in enumerate(foreign(rows, fault), 1):
+        if n == 1:
+            names = rows.fieldnames or ()
+            if twice := [name for n, name in enumerate(names) if name in names[:n]]:
+                raise BadRecord(f"{source}: the first line names column {twice[0]!r} twice; give each its own name")
+        where = f"{source}, record {n}"
+        if None in row or None in row.values():
+            raise BadRecord(f"{where}: another number of cells than the first line; quote texts that hold commas")
+        yield where, {name: _cell(where, cell) for name, cell in row.items() if cell}
 
 
 def _cell(where: str, text: str) -> Any:
     return _parsed(where, text) if text.startswith(("[", '{"')) else text
 
 
-def _lines(source: str, place: str) -> Iterator[tuple[int, str]]:
+def _lines(source: Address, place: str) -> Iterator[tuple[int, str]]:
     """(number, line) without the byte order mark that a file may begin with."""
-    number = 0
-    try:
-        with opened(place, source) as file, _readable(source):
-            for number, line in enumerate(file, 1):
-                yield number, line.decode("utf-8-sig" if number == 1 else "utf-8")
-    except UnicodeDecodeError as error:
-        raise BadRecord(f"{source}, line {number}: not UTF-8 ({error.reason}); save the file as UTF-8") from None
+    with opened(place, source) as file:
+        lines = foreign(iter(lambda: file.readline(LONGEST + 1), b""), _cut_short(source))
+        for number, line in enumerate(lines, 1):
+            where = f"{source}, line {number}"
+            if len(line) > LONGEST:
+                raise BadRecord(f"{where}: longer than {LONGEST >> 20} MiB; {_WHOLE}")
+            try:
+                text = line.decode("utf-8-sig" if number == 1 else "utf-8")
+            except UnicodeDecodeError as error:
+                raise BadRecord(f"{where}: not UTF-8 ({error.reason}); save the file as UTF-8") from None
+            yield number, text
 
 
-@contextmanager
-def _readable(source: str) -> Iterator[None]:
-    try:
-        yield
-    except (OSError, EOFError, zlib.error) as error:
-        raise BadRecord(f"{source}: cannot be read to its end ({first_line(error)}); fetch it again") from None
+def _pieces(file: IO[bytes], source: Address) -> Iterator[bytes]:
+    return foreign(iter(lambda: file.read(1 << 16), b""), _cut_short(source))
+
+
+def _cut_short(source: Address) -> Callable[[Exception], BadRecord]:
+    """What is wrong where the bytes themselves cannot be read: a file that is cut short, or packed in another way."""
+    return lambda error: BadRecord(f"{source}: cannot be read to its end ({first_line(error)}); fetch it again")
 
 
 class _Twice(ValueError):

@@ -2,45 +2,71 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import IO, Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from editing.errors import first_line
-from tasks.errors import BadRecord, UnknownSource
+from storage.address import Address
+from tasks.errors import BadRecord, UnknownSource, foreign
 from tasks.sources import opened
 
 _ROWS = 100  # of Parquet that are in memory at a time
+_GROUP = 2**32  # bytes of a row group, which is unpacked as a whole
 
 
-def from_parquet(source: str, place: str) -> Iterator[tuple[str, Any]]:
+def from_parquet(source: Address, place: str) -> Iterator[tuple[str, Any]]:
     """The rows of the file at `place`, which `source` names. Raises BadRecord."""
-    number = 0
-    try:
-        with opened(place, source) as file:
-            table = pq.ParquetFile(file)
-            names = _label_names(table.schema_arrow)
-            for batch in table.iter_batches(_ROWS):
-                for row in batch.to_pylist():
-                    number += 1
-                    yield f"{source}, record {number}", _labelled(row, names)
-    except (pa.ArrowException, OSError) as error:
-        raise BadRecord(f"{source}: not Parquet ({first_line(error)}); fetch it again") from None
+    with opened(place, source) as file:
+        rows = foreign(_rows(file, source), lambda error: _damaged(source, error))
+        for number, row in enumerate(rows, 1):
+            yield f"{source}, record {number}", row
+
+
+def _damaged(source: Address, error: Exception) -> BadRecord:
+    return BadRecord(f"{source}: not Parquet ({first_line(error)}); fetch it again")
+
+
+def _rows(file: IO[bytes], source: Address) -> Iterator[dict[str, Any]]:
+    table = pq.ParquetFile(file)
+    groups = (table.metadata.row_group(n) for n in range(table.metadata.num_row_groups))
+    if any(group.total_byte_size > _GROUP for group in groups):
+        raise BadRecord(f"{source}: a row group of more than {_GROUP >> 30} GiB; write it with smaller ones")
+    schema = table.schema_arrow
+    if twice := [name for n, name in enumerate(schema.names) if name in schema.names[:n]]:
+        raise BadRecord(f"{source}: two columns are called {twice[0]!r}; give each its own name")
+    names = _label_names(schema)
+    for batch in table.iter_batches(_ROWS):
+        for row in batch.to_pylist():
+            yield _labelled(row, names)
 
 
 def _label_names(schema: pa.Schema) -> dict[str, list[str]]:
-    """{column: its class labels' names} where the `datasets` that wrote the file left them in it."""
-    if b"huggingface" not in (schema.metadata or {}):
+    """{column: its class labels' names} where the `datasets` that wrote the file left them in it.
+
+    Read here: `datasets` looks at all of what a file says of its columns, and fails where it does not know a word.
+    """
+    try:
+        said = json.loads((schema.metadata or {}).get(b"huggingface", b"{}"))
+    except (ValueError, RecursionError):  # whoever wrote it, the columns are whole without it
         return {}
-    import datasets
+    for part in ("info", "features"):
+        said = said.get(part) if isinstance(said, dict) else None
+    features = said.items() if isinstance(said, dict) else ()
+    found = {name: about.get("names") for name, about in features
+             if isinstance(about, dict) and about.get("_type") == "ClassLabel"}  # fmt: skip
+    return {
+        name: labels
+        for name, labels in found.items()
+        if isinstance(labels, list) and all(isinstance(label, str) for label in labels)
+    }
 
-    return _names(datasets.Features.from_arrow_schema(schema))
 
-
-def from_hub(source: str, split: str) -> Iterator[tuple[str, Any]]:
+def from_hub(source: Address, split: str) -> Iterator[tuple[str, Any]]:
     """The rows of `hub:NAME[:CONFIG[:SPLIT]][@REVISION]`, in `split` unless it names one.
 
     Raises UnknownSource for no name, BadRecord for all that the hub refuses.
@@ -52,7 +78,7 @@ def from_hub(source: str, split: str) -> Iterator[tuple[str, Any]]:
     # What they would log is in the exception, and the user gets one line.
     datasets.logging.set_verbosity(datasets.logging.CRITICAL)
     huggingface_hub.logging.set_verbosity(logging.CRITICAL)
-    place, _, revision = source.removeprefix("hub:").partition("@")
+    place, _, revision = source.whole.removeprefix("hub:").partition("@")
     name, config, named = (*place.split(":"), "", "")[:3]
     if not name:
         raise UnknownSource(f"{source} names nothing: give a path, a URL or hub:NAME:CONFIG:SPLIT")
@@ -66,7 +92,7 @@ def from_hub(source: str, split: str) -> Iterator[tuple[str, Any]]:
     except BadRecord:
         raise
     except Exception as error:  # noqa: BLE001  (each format and the hub fail in their own ways)
-        what = f"the hub gave no such data ({first_line(error)})"
+        what = f"the hub gave no such data ({source.without_secrets(first_line(error))})"
         raise BadRecord(f"{source}: {what}; check the name, config, split and file") from None
 
 

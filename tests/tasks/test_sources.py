@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from storage.address import Address
 from tasks.errors import BadRecord, UnknownSource
 from tasks.records import read_records
 
@@ -73,7 +74,7 @@ def test_every_form_is_read_and_its_copy_goes(address: str, tmp_path: Path, name
     source = f"{address}/{name}"
     found = list(read_records(source))
     assert [{**record, "n": int(record["n"])} for _, record in found] == ROWS
-    assert all(where.startswith(source) for where, _ in found)
+    assert all(where.startswith(Address(source)) for where, _ in found)  # without the values of a query
     assert not list((tmp_path / "copies").iterdir())
     rows = read_records(source)
     next(rows)
