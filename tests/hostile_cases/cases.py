@@ -1,0 +1,27 @@
+"""Case k: its kind, its change and its question, drawn from the number alone."""
+
+from __future__ import annotations
+
+from random import Random
+from types import ModuleType
+
+from hostile_cases import addresses, bundles, facts, lakes, models, specs, statements
+from hostile_cases.case import Case, Setting
+from hostile_cases.good import Good
+
+KINDS: dict[str, tuple[ModuleType, int]] = {
+    "lake": (lakes, 40), "statement": (statements, 14), "spec": (specs, 14), "facts": (facts, 14),
+    "bundle": (bundles, 7), "model": (models, 6),
+    "address": (addresses, 5),
+}  # fmt: skip
+"""How many of a hundred cases are of a kind."""
+
+
+def case(number: int, good: Good, port: int) -> Case:
+    """Made in a folder of its own, which must not be there yet."""
+    draw = Random(f"case {number}")  # noqa: S311 - a text's seed depends on nothing else
+    (kind,) = draw.choices(list(KINDS), [weight for _, weight in KINDS.values()])
+    folder = good.base / "cases" / str(number)
+    folder.mkdir()
+    story, ask = KINDS[kind][0].make(Setting(number, draw, good, folder, port))
+    return Case(number, kind, story, ask, folder)

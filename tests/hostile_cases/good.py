@@ -1,0 +1,120 @@
+"""What the cases change copies of: a lake with a completed run, its bundle, models, facts, and a place outside."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import tiny_queue
+import tiny_world
+from oracle.tiny import FAMILIES
+from tiny_words import word_tokenizer
+from tiny_world import World, editflow
+
+from hostile_cases.shapes import write_shapes
+from storage.catalog import Catalog
+from storage.store import Lake
+
+RUN = "20261103T101112-0a0b0c"
+SECRET = "canary-5d1f0c2ea9b84e7d-secret"  # noqa: S105 - what must come out nowhere
+SMALL = (
+    "requests.count=2", "edit.layers=[1]", "edit.z_layer=1", "edit.batch_size=1", "corpus.tokens=300",
+    "corpus.documents=8",
+    "corpus.held_out_documents=2", "corpus.held_out_tokens=60", "corpus.partitions=1", "target_values.steps=3",
+)  # fmt: skip
+DAYS = 20 * 86_400 * 10**9
+
+
+@dataclass(frozen=True)
+class Good:
+    """`base` holds everything: `good` what is copied, `outside` what nobody may touch, `cases` a folder a case."""
+
+    base: Path
+
+    @property
+    def world(self) -> World:
+        return World(self.base / "good" / "world")
+
+    @property
+    def lake(self) -> Path:
+        return self.base / "good" / "lake"
+
+    @property
+    def bundle(self) -> Path:
+        return self.base / "good" / "tiny-run.zip"
+
+    @property
+    def models(self) -> Path:
+        return self.base / "good" / "models"
+
+    @property
+    def facts(self) -> Path:
+        return self.base / "good" / "facts"
+
+    @property
+    def outside(self) -> Path:
+        return self.base / "outside"
+
+    @property
+    def spec(self) -> Path:
+        return self.base / "good" / "world" / "small.toml"
+
+
+def make(base: Path) -> Good:
+    """Some seconds: one tiny run, a report and a bundle of it, a queue, a release, and a model of each architecture."""
+    good = Good(base)
+    for name in ("good", "outside", "home", "tmp", "cache", "cases"):
+        (base / name).mkdir(parents=True)
+    tiny_world.make(good.world.folder)
+    good.spec.write_text(_small(good.world.spec.read_text()))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("storage.runs.new_run_id", lambda: RUN)
+        record = tiny_world.record_directly(good.spec, good.lake)
+        patch.setattr("storage.runs.new_run_id", lambda: RUN.replace("03T", "04T"))
+        two = tiny_world.write_lines(good.world.folder / "two.jsonl", tiny_world.records(2))
+        assert editflow("submit", two, "--lake", good.lake).code == 0
+        applied = tiny_queue.apply_directly(tiny_queue.served(good.world, good.world.folder), good.lake, *SMALL[1:])
+    lake = Lake.open(good.lake)
+    uses = [(one.run_id, use) for one in (record, applied) for use in one.uses]
+    Catalog(lake).record_many(artifacts=lake.manifests(), runs=[record, applied], uses=uses)
+    lake.files.create("refs/tiny/00000001.json", json.dumps({"value": record.state}).encode())
+    for words in (["report", RUN, "--out", base / "good" / "r.html"], ["export-run", RUN, "--out", good.bundle]):
+        answer = editflow(*words, "--lake", good.lake)
+        assert answer.code == 0, answer.err
+    for name, build in FAMILIES.items():
+        folder = good.models / name
+        model = build().model.float()
+        model.save_pretrained(folder)
+        word_tokenizer(bos=True).save_pretrained(folder)
+    write_shapes(good.facts)
+    (good.outside / "secret.txt").write_text(f"{SECRET}\n")
+    (good.outside / "secret.jsonl").write_text(json.dumps({"subject": SECRET, "prompt": "{} is", "target_new": SECRET}))
+    shutil.copytree(good.lake, good.outside / "victim")
+    age(base / "good")
+    age(good.outside)
+    return good
+
+
+def age(folder: Path) -> None:
+    """Twenty days older, in the same order: what `gc` may collect by its age."""
+    for path in folder.rglob("*"):
+        was = path.stat().st_mtime_ns - DAYS
+        os.utime(path, ns=(was, was))
+
+
+def _small(text: str) -> str:
+    """The tiny spec with its smallest settings written in."""
+    import tomllib
+
+    import tomli_w
+
+    tree = tomllib.loads(text)
+    for setting in SMALL:
+        key, _, value = setting.partition("=")
+        section, _, name = key.partition(".")
+        tree[section][name] = json.loads(value)
+    return tomli_w.dumps(tree)
