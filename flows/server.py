@@ -62,13 +62,22 @@ def start() -> None:
     if not (url := PREFECT_API_URL.value()):
         print_line("  [dim]starting Prefect's temporary server …[/]")
         begin(_folder())
-    elif not PREFECT_API_AUTH_STRING.value():
-        _use_home(url)
+    elif not PREFECT_API_AUTH_STRING.value() and (secret := home_secret(url)):
+        _use({"PREFECT_API_AUTH_STRING": secret})
     try:
         with working("waiting for Prefect's server"), get_client(sync_client=True) as client:
             client.hello().raise_for_status()
     except Exception as error:
         raise UsageError(_silent(url, error)) from error
+
+
+def home_secret(url: str) -> str:
+    """The password of the running server of `editflow up` in this folder, where the address is that server's."""
+    from flows.services import Services
+
+    services = Services(access.HOME)
+    known = services.running("server") is not None and url.rstrip("/") in services.addresses
+    return access.read_secret(access.HOME) if known else ""
 
 
 def begin(folder: Path) -> subprocess.Popen[bytes]:
@@ -126,15 +135,6 @@ def _use(settings: Mapping[str, str]) -> None:
 
     os.environ.update(settings)
     refresh_global_settings_context()
-
-
-def _use_home(url: str) -> None:
-    """Where the address is that of the running server of `editflow up` in this folder, take its password."""
-    from flows.services import Services
-
-    services = Services(access.HOME)
-    if services.running("server") is not None and url.rstrip("/") in services.addresses:
-        _use({"PREFECT_API_AUTH_STRING": access.read_secret(access.HOME)})
 
 
 def _await(process: subprocess.Popen[bytes], url: str, log: Path) -> None:

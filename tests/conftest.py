@@ -52,9 +52,16 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 @pytest.fixture(scope="session")
-def environment(server: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """The environment of a run in another process: this session's server, and a Prefect home of its own."""
+def secret(server: str) -> str:
+    """The password of the session's server."""
     from prefect.settings import PREFECT_API_AUTH_STRING
 
-    home, secret = tmp_path_factory.mktemp("prefect-home"), str(PREFECT_API_AUTH_STRING.value())
+    del server
+    return str(PREFECT_API_AUTH_STRING.value())
+
+
+@pytest.fixture(scope="session")
+def environment(server: str, secret: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """The environment of a run in another process: this session's server, and a Prefect home of its own."""
+    home = tmp_path_factory.mktemp("prefect-home")
     return {**os.environ, "PREFECT_API_URL": server, "PREFECT_API_AUTH_STRING": secret, "PREFECT_HOME": str(home)}

@@ -1,4 +1,4 @@
-"""Python, the packages, torch and Prefect's files."""
+"""Python, the packages and torch."""
 
 from __future__ import annotations
 
@@ -11,9 +11,8 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
 from editing.errors import first_line
-from flows.checks.finding import Finding, Place, ok, problem, refusal, warning
+from flows.checks.finding import Finding, Place, ok, problem, warning
 from tasks.environment import PACKAGES
-from tasks.fetch import cache
 
 NAME = "editflow"
 INSTALL = "install it again: `make` in the repository, or `pip install --constraint constraints.txt .`"
@@ -85,16 +84,3 @@ def torch_build(_place: Place) -> Iterator[Finding]:
         )
     else:
         yield ok("torch", found)
-
-
-def prefect(_place: Place) -> Iterator[Finding]:
-    """Where runs find Prefect's server. It is not called: its start takes ten seconds or more."""
-    if url := os.environ.get("PREFECT_API_URL"):
-        yield ok("prefect", f"{version('prefect')}; runs use the server at {url}")
-        return
-    folder = cache() / "prefect"
-    if why := refusal(folder):
-        remedy = "make the folder writable, or choose another one with EDITFLOW_CACHE"
-        yield problem("prefect", f"its server cannot keep a database in {folder}: {why}", remedy)
-    else:
-        yield ok("prefect", f"{version('prefect')}; every run starts a server for itself, with a database in {folder}")

@@ -45,10 +45,11 @@ def doctor(
 
 def checks() -> tuple[Callable[[Place], Iterator[Finding]], ...]:
     """All checks, in the order of their telling."""
-    from flows.checks import archive, cached, installation, machine
+    from flows.checks import archive, cached, installation, machine, servers
 
     return (
-        *(installation.python, installation.packages, installation.torch_build, installation.prefect),
+        *(installation.python, installation.packages, installation.torch_build),
+        *(servers.prefect, servers.home),
         *(cached.cache_folder, cached.corpus, cached.model),
         archive.lake,
         *(machine.disk, machine.memory),

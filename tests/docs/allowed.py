@@ -11,7 +11,8 @@ NOT_RUN = {
     "EDITFLOW_HOME=$PWD prefect deploy --all": "the same; tests/flows/test_deployment_file.py checks them",
     "make up": "sets up an environment; tests/flows/test_deployment.py says `editflow up`",
     "make down": "the same of `editflow down`",
-    "export PREFECT_API_URL=http://127.0.0.1:4200/api": "the address of what `make up` would have started",
+    "cat .editflow/password": "the password of what `make up` would have started",
+    ". .editflow/env": "its address; tests/flows/test_deployment.py reads both",
     "prefect deployment run apply-edits/apply": "needs what `make up` starts; tests/flows/test_deployment.py has runs",
     "prefect deployment run edit-model/demo --param spec=specs/smoke.toml": "the same",
     "export PREFECT_SERVER_DATABASE_CONNECTION_URL="

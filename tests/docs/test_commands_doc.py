@@ -12,7 +12,7 @@ CODE = {
     for room in ("editing", "flows", "storage", "tasks")
     for path in sorted((ROOT / room).rglob("*.py"))
 }
-INTERNAL = {"EDITFLOW_SERVER_OWNER"}
+INTERNAL = {"EDITFLOW_SERVER_OWNER", "EDITFLOW_SERVER_UNTIL_EOF"}
 """What a run tells the server that it starts."""
 
 

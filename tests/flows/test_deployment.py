@@ -82,7 +82,7 @@ class Deployed:
         # Commands in this process have set Prefect's environment for themselves.
         inherited = {key: value for key, value in os.environ.items() if not key.startswith("PREFECT_")}
         environment = {**inherited, **BRISK}
-        return subprocess.run(command, capture_output=True, text=True, check=False, env=environment, timeout=300)
+        return subprocess.run(command, capture_output=True, text=True, check=False, env=environment, timeout=850)
 
     def down(self) -> str:
         """What `editflow down` says, in this process."""
@@ -173,9 +173,9 @@ def test_a_foreign_page_cannot_have_the_worker_run_a_command(deployed: Deployed,
             entrypoint="flows.clean.nothing", pull_steps=[step],
         )  # fmt: skip
         assert not canary.exists()
-        run = client.create_flow_run_from_deployment(made)
+        client.create_flow_run_from_deployment(made)
         until(canary.exists, "the owner's own command")
-        until(lambda: client.read_flow_run(run.id).state.is_final(), "the end of the owner's run")
+        until(lambda: {"Failed", "Crashed"} & set(deployed.states("taken")), "the end of the owner's run")
         client.delete_deployment(made)
 
 

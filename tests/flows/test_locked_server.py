@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import re
 import subprocess
@@ -14,15 +13,15 @@ from typing import Any
 import psutil
 import pytest
 import requests
+from checkup import doctor
+from homes import home_of, port_of
 from refusals import refused
 from strangers import Stranger, kept_out, stranger
 from tiny_world import editflow
 
 from flows import access, locked
-from flows.errors import UsageError
 
-PORT = 4200
-OWN = {"host": f"127.0.0.1:{PORT}"}
+ROOT = Path(__file__).parents[2]
 OWNER = """
 import sys, time
 from pathlib import Path
@@ -35,88 +34,6 @@ OPEN = {"/api/health", "/api/ready", "/openapi.json", "/docs", "/docs/oauth2-red
 """All that is answered without the password, beside the page's own files; docs/howto/scheduling.md lists it."""
 
 
-def scope(kind: str = "http", method: str = "GET", **headers: str) -> dict[str, Any]:
-    """A request as an ASGI application gets it."""
-    found = [(name.replace("_", "-").encode(), value.encode("latin-1")) for name, value in headers.items()]
-    return {"type": kind, "method": method, "headers": found}
-
-
-@pytest.mark.parametrize(
-    "host",
-    ["", "127.0.0.1", "evil.example", f"evil.example:{PORT}", "127.0.0.1:4201", f"127.0.0.1.evil.example:{PORT}",
-     f"127.1:{PORT}", f"0.0.0.0:{PORT}", f"[::1]:{PORT}", f"localhost.:{PORT}", f"user@127.0.0.1:{PORT}",
-     f"127.0.0.1:{PORT}, evil.example", f" 127.0.0.1:{PORT}", f"evil.example#127.0.0.1:{PORT}", "\xe9"],
-)  # fmt: skip
-def test_another_host_is_refused(host: str) -> None:
-    assert locked.foreign(scope(host=host), PORT)
-    assert not locked.foreign(scope(host=f"LOCALHOST:{PORT}"), PORT)
-
-
-def test_a_request_names_one_host() -> None:
-    assert locked.foreign(scope(), PORT)
-    assert not locked.foreign(scope(**OWN), PORT)
-    twice = scope(**OWN)
-    twice["headers"] += [(b"host", b"evil.example")]
-    assert locked.foreign(twice, PORT)
-
-
-@pytest.mark.parametrize(
-    "origin",
-    ["null", "", "*", "http://evil.example", "http://evil.example:4200", "http://127.0.0.1", "http://127.0.0.1:4201",
-     "https://127.0.0.1:4200", "http://localhost", "http://localhost:42000", "http://localhost.evil.example:4200",
-     "http://127.0.0.1:4200/", "http://127.0.0.1:4200 http://evil.example", "file://", "chrome-extension://abc"],
-)  # fmt: skip
-@pytest.mark.parametrize("kind", ["http", "websocket"])
-def test_another_origin_is_refused(kind: str, origin: str) -> None:
-    assert locked.foreign(scope(kind, "POST", origin=origin, **OWN), PORT)
-    for own in locked.origins(PORT):
-        assert not locked.foreign(scope(kind, "POST", origin=own, **OWN), PORT)
-
-
-@pytest.mark.parametrize("site", ["cross-site", "same-site"])
-def test_without_an_origin_a_foreign_page_may_only_open_the_page(site: str) -> None:
-    sent = {**OWN, "sec_fetch_site": site}
-    opened = {**sent, "sec_fetch_mode": "navigate", "sec_fetch_dest": "document"}
-    assert not locked.foreign(scope(**opened), PORT)
-    assert locked.foreign(scope(method="POST", **opened), PORT)
-    assert locked.foreign(scope(**{**opened, "sec_fetch_dest": "iframe"}), PORT)
-    assert locked.foreign(scope(**sent, sec_fetch_mode="no-cors", sec_fetch_dest="script"), PORT)
-    assert not locked.foreign(scope(**{**sent, "sec_fetch_site": "same-origin"}), PORT)
-
-
-@pytest.mark.parametrize("kind", ["http", "websocket", "lifespan"])
-def test_what_is_refused_never_reaches_the_application(kind: str) -> None:
-    reached, sent = [], []
-
-    async def application(given: Any, _receive: Any, _send: Any) -> None:
-        reached.append(given)
-
-    async def receive() -> dict[str, Any]:
-        return {}
-
-    async def send(message: dict[str, Any]) -> None:
-        sent.append(message)
-
-    guarded = locked.OwnPageOnly(application, PORT)
-    asyncio.run(guarded(scope(kind, origin="http://evil.example", **OWN), receive, send))
-    assert [one["type"] for one in reached] == (["lifespan"] if kind == "lifespan" else [])
-    assert [one.get("status", one.get("code")) for one in sent if len(one) > 2] == {
-        "http": [403],
-        "websocket": [1008],
-    }.get(kind, [])
-    asyncio.run(guarded(scope(kind, **OWN), receive, send))
-    assert reached[-1]["type"] == kind
-
-
-@pytest.fixture
-def secret(server: str) -> str:
-    """The password of the session's server."""
-    from prefect.settings import PREFECT_API_AUTH_STRING
-
-    assert server
-    return str(PREFECT_API_AUTH_STRING.value())
-
-
 def test_only_the_password_opens_a_server(server: str, secret: str) -> None:
     wrong = ["", "editflow:", "editflow:x", ":", secret[:-1], f"{secret}x", secret.upper(), f"admin:{secret[9:]}"]
     assert {access.status(server, secret=one) for one in wrong} == {401}
@@ -125,15 +42,13 @@ def test_only_the_password_opens_a_server(server: str, secret: str) -> None:
     assert requests.get(f"{server}/hello", headers=key, timeout=30).status_code == 401
 
 
-@pytest.mark.parametrize(
-    "stranger_s", [{"Origin": "http://evil.example"}, {"Host": "evil.example"}, {"Origin": "null"}]
-)
-def test_the_password_alone_is_not_enough(server: str, secret: str, stranger_s: dict[str, str]) -> None:
+@pytest.mark.parametrize("foreign", [{"Origin": "http://evil.example"}, {"Host": "evil.example"}, {"Origin": "null"}])
+def test_the_password_alone_is_not_enough(server: str, secret: str, foreign: dict[str, str]) -> None:
     with requests.Session() as session:
         session.trust_env, session.auth = False, tuple(secret.split(":"))
         body = {"name": "taken"}
-        assert session.post(f"{server}/flows/", json=body, headers=stranger_s, timeout=30).status_code == 403
-        wish = {"Access-Control-Request-Method": "POST", **stranger_s}
+        assert session.post(f"{server}/flows/", json=body, headers=foreign, timeout=30).status_code == 403
+        wish = {"Access-Control-Request-Method": "POST", **foreign}
         answer = session.options(f"{server}/flows/", headers=wish, timeout=30)
         assert (answer.status_code, "access-control-allow-origin" in answer.headers) == (403, False)
         mine = {"Origin": server.removesuffix("/api"), "Access-Control-Request-Method": "POST"}
@@ -199,7 +114,7 @@ def test_a_foreign_page_gets_nothing_from_a_temporary_server(
             return sorted(str(one.id) for one in [*client.read_flows(), *client.read_deployments()])
 
     before = there()
-    kept_out(page, int(server.rsplit(":", maxsplit=1)[-1].removesuffix("/api")), str(tmp_path / "canary"), secret)
+    kept_out(page, port_of(server), str(tmp_path / "canary"), secret)
     assert there() == before
 
 
@@ -218,8 +133,10 @@ def unlocked(tmp_path: Path) -> Iterator[str]:
     plain.stop()
 
 
-def test_the_attack_works_on_a_server_without_a_lock(page: Stranger, unlocked: str, tmp_path: Path) -> None:
-    """The control of all the others."""
+def test_the_attack_works_on_a_server_without_a_lock(
+    page: Stranger, unlocked: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The control of all the others; the doctor warns of such a server, and `up` does not take it for its own."""
     made = {"flow": 201, "deployment": 201, "run": 201, "socket": "open"}
     requests.post(f"{unlocked}/work_pools/", json={"name": "editflow", "type": "process"}, timeout=60)
     assert page.attack(page.origins()[0], unlocked, str(tmp_path / "canary")) == made
@@ -227,6 +144,12 @@ def test_the_attack_works_on_a_server_without_a_lock(page: Stranger, unlocked: s
     assert names == {"taken", "blind"}
     rebound = unlocked.replace("127.0.0.1", "evil.example")
     assert page.attack(f"{rebound}/health", rebound, str(tmp_path / "canary"))["flow"] == 200  # it is there already
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PREFECT_API_URL", unlocked)
+    assert doctor(tmp_path)["prefect"][0]["verdict"] == "warning"
+    home_of(tmp_path, port_of(unlocked), access.new_secret())
+    assert doctor(tmp_path)["up"][0]["verdict"] == "problem"
+    refused(editflow("up", "--port", port_of(unlocked), "--file", ROOT / "prefect.yaml"), "without a password")
 
 
 def test_a_server_ends_with_its_owner_also_under_kill_9(tmp_path: Path) -> None:
@@ -246,57 +169,6 @@ def test_a_server_ends_with_its_owner_also_under_kill_9(tmp_path: Path) -> None:
     files = [path for path in tmp_path.rglob("*") if path.is_file()]
     assert any(path.suffix == ".db" for path in files)
     assert not [path for path in files if secret.partition(":")[2].encode() in path.read_bytes()]
-
-
-def test_a_home_is_for_its_owner_alone(tmp_path: Path) -> None:
-    home = access.private_home(tmp_path / "home")
-    secret, fresh = access.make_secret(home)
-    assert fresh
-    assert (home.stat().st_mode & 0o777, (home / access.PASSWORD).stat().st_mode & 0o777) == (0o700, 0o600)
-    assert access.make_secret(home) == (secret, False)
-    home.chmod(0o755)
-    assert access.private_home(home).stat().st_mode & 0o777 == 0o700
-    (home / access.PASSWORD).chmod(0o644)  # others may have read it
-    assert access.make_secret(home)[0] != secret
-    assert (home / access.PASSWORD).stat().st_mode & 0o777 == 0o600
-    assert not list(home.glob(".tmp-*"))
-
-
-@pytest.mark.parametrize("text", ["", "\n", "x", "editflow:", "editflow:short", "admin:" + "x" * 43, "\xff", "a b c"])
-def test_a_damaged_password_is_made_again(tmp_path: Path, text: str) -> None:
-    (tmp_path / access.PASSWORD).write_bytes(text.encode("latin-1"))
-    (tmp_path / access.PASSWORD).chmod(0o600)
-    with pytest.raises(UsageError, match="password"):
-        access.read_secret(tmp_path)
-    secret, fresh = access.make_secret(tmp_path)
-    assert (fresh, access.read_secret(tmp_path)) == (True, secret)
-
-
-def test_a_link_is_replaced_and_not_followed(tmp_path: Path) -> None:
-    elsewhere = tmp_path / "elsewhere"
-    elsewhere.write_text("theirs")
-    home = access.private(tmp_path / "home")
-    (home / access.PASSWORD).symlink_to(elsewhere)
-    access.make_secret(home)
-    assert elsewhere.read_text() == "theirs"
-    assert not (home / access.PASSWORD).is_symlink()
-
-
-def test_a_folder_that_serves_something_else_is_no_home(tmp_path: Path) -> None:
-    """Narrowed to its owner, a folder of others would be closed to them."""
-    full, shared = tmp_path / "full", tmp_path / "shared"
-    full.mkdir(mode=0o755)
-    (full / "thesis.tex").write_text("")
-    shared.mkdir()
-    shared.chmod(0o1777)
-    for folder in (full, shared):
-        before = folder.stat().st_mode
-        refused(editflow("up", "--home", folder), "--home")
-        assert folder.stat().st_mode == before
-    (tmp_path / "file").write_text("")
-    refused(editflow("up", "--home", tmp_path / "file"), "file")
-    (full / "prefect.db").write_text("")  # of an earlier version's `up`
-    assert access.private_home(full).stat().st_mode & 0o777 == 0o700
 
 
 @pytest.mark.parametrize("given", ["", "internal.example", "localhost, .example", "*"])

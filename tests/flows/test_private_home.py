@@ -1,0 +1,129 @@
+"""The folder of `editflow up` is its owner's alone, and its password is for its own server alone."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from checkup import doctor
+from homes import home_of, port_of
+from refusals import refused
+from tiny_world import World, editflow
+
+from flows import access
+from flows import server as temporary
+from flows.errors import UsageError
+
+
+def test_a_home_is_for_its_owner_alone(tmp_path: Path) -> None:
+    home = access.private_home(tmp_path / "home")
+    secret, fresh = access.make_secret(home)
+    assert fresh
+    assert (home.stat().st_mode & 0o777, (home / access.PASSWORD).stat().st_mode & 0o777) == (0o700, 0o600)
+    assert access.make_secret(home) == (secret, False)
+    home.chmod(0o755)
+    assert access.private_home(home).stat().st_mode & 0o777 == 0o700
+    (home / access.PASSWORD).chmod(0o644)  # others may have read it
+    assert access.make_secret(home)[0] != secret
+    assert (home / access.PASSWORD).stat().st_mode & 0o777 == 0o600
+    assert not list(home.glob(".tmp-*"))
+
+
+@pytest.mark.parametrize("text", ["", "\n", "x", "editflow:", "editflow:short", "admin:" + "x" * 43, "\xff", "a b c"])
+def test_a_damaged_password_is_made_again(tmp_path: Path, text: str) -> None:
+    (tmp_path / access.PASSWORD).write_bytes(text.encode("latin-1"))
+    (tmp_path / access.PASSWORD).chmod(0o600)
+    with pytest.raises(UsageError, match="password"):
+        access.read_secret(tmp_path)
+    secret, fresh = access.make_secret(tmp_path)
+    assert (fresh, access.read_secret(tmp_path)) == (True, secret)
+
+
+def test_a_link_is_replaced_and_not_followed(tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.write_text("theirs")
+    home = access.private(tmp_path / "home")
+    (home / access.PASSWORD).symlink_to(elsewhere)
+    access.make_secret(home)
+    assert elsewhere.read_text() == "theirs"
+    assert not (home / access.PASSWORD).is_symlink()
+
+
+def test_a_folder_that_serves_something_else_is_no_home(tmp_path: Path) -> None:
+    """Narrowed to its owner, a folder of others would be closed to them."""
+    full, shared = tmp_path / "full", tmp_path / "shared"
+    full.mkdir(mode=0o755)
+    (full / "thesis.tex").write_text("")
+    shared.mkdir()
+    shared.chmod(0o1777)
+    for folder in (full, shared):
+        before = folder.stat().st_mode
+        refused(editflow("up", "--home", folder), "--home")
+        assert folder.stat().st_mode == before
+    (tmp_path / "file").write_text("")
+    refused(editflow("up", "--home", tmp_path / "file"), "file")
+    (full / "prefect.db").write_text("")  # of an earlier version's `up`
+    assert access.private_home(full).stat().st_mode & 0o777 == 0o700
+
+
+def test_the_doctor_asks_a_chosen_server(server: str, secret: str, tmp_path: Path, monkeypatch: Any) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PREFECT_API_URL", server)
+    for given, verdict in ((secret, "ok"), ("editflow:x", "problem"), ("", "problem")):
+        monkeypatch.setenv("PREFECT_API_AUTH_STRING", given)
+        (finding,) = doctor(tmp_path)["prefect"]
+        assert (finding["verdict"], secret[9:] in str(finding)) == (verdict, False)
+    monkeypatch.delenv("PREFECT_API_AUTH_STRING")
+    home_of(tmp_path, port_of(server), secret)
+    assert doctor(tmp_path)["prefect"][0]["verdict"] == "ok"
+    monkeypatch.setenv("PREFECT_API_URL", "http://somebody:hunter2@127.0.0.1:9/api")
+    (finding,) = doctor(tmp_path)["prefect"]
+    assert (finding["verdict"], "hunter2" in str(finding)) == ("problem", False)
+
+
+def test_the_doctor_looks_at_the_home(server: str, secret: str, tmp_path: Path, monkeypatch: Any) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert "up" not in doctor(tmp_path)
+    home = home_of(tmp_path, port_of(server), secret)
+    assert [one["verdict"] for one in doctor(tmp_path)["up"]] == ["ok"]
+    home.chmod(0o755)
+    assert [one["verdict"] for one in doctor(tmp_path)["up"]] == ["warning", "ok"]
+    home.chmod(0o700)
+    for text in ("", access.new_secret()):
+        access.write_private(home / access.PASSWORD, text)
+        (finding,) = doctor(tmp_path)["up"]
+        assert (finding["verdict"], "editflow up" in finding["remedy"]) == ("problem", True)
+    (home / "server.json").unlink()
+    assert [one["verdict"] for one in doctor(tmp_path)["up"]] == ["ok"]
+
+
+def test_a_run_takes_the_password_of_the_home_for_its_own_server_alone(
+    server: str, secret: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert temporary.home_secret(server) == ""
+    home = home_of(tmp_path, port_of(server), secret)
+    assert temporary.home_secret(server) == temporary.home_secret(f"{server}/") == secret
+    others = (
+        "http://evil.example/api",
+        server.replace("127.0.0.1", "127.0.0.2"),
+        f"http://127.0.0.1:{port_of(server) + 1}/api",
+    )
+    assert [temporary.home_secret(other) for other in others] == ["", "", ""]
+    rewritten = json.loads((home / "server.json").read_text()) | {"started": 0}  # it has ended
+    (home / "server.json").write_text(json.dumps(rewritten))
+    assert temporary.home_secret(server) == ""
+
+
+def test_a_wrong_password_gets_one_line(
+    server: str, world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from prefect.settings import PREFECT_API_AUTH_STRING, temporary_settings
+
+    monkeypatch.chdir(tmp_path)
+    for given in ("editflow:x", None):
+        with temporary_settings({PREFECT_API_AUTH_STRING: given}):
+            answer = editflow("run", world.spec, "--lake", tmp_path / "lake")
+        refused(answer, "PREFECT_API_AUTH_STRING")
