@@ -28,7 +28,9 @@ up: fetch
 down: .venv/ready
 	$(BIN)/editflow down
 
-# Twenty kills at random moments while two processes apply one queue, and what `crowd` does; some minutes.
+# 120 kills of long commands and 20 signals, 20 kills of a pair that applies one queue, full disks, three machines at one
+# lake, 20,000 inputs from strangers, and what `crowd` does: under an hour. Each part prints its figures;
+# EDITFLOW_SOAK_KILLS, EDITFLOW_SOAK_SIGNALS and EDITFLOW_CASES make it shorter.
 soak: .venv/ready
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m soak --capture no
 

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-import tiny_queue
 import tiny_world
 from oracle.tiny import FAMILIES
 from tiny_words import word_tokenizer
@@ -17,9 +16,11 @@ from tiny_world import World, editflow
 
 from hostile_cases.shapes import write_shapes
 from storage.catalog import Catalog
+from storage.refs import Refs
 from storage.store import Lake
+from tasks.queue import Move, Queue, now
 
-RUN = "20261103T101112-0a0b0c"
+RUN, LATER = "20261103T101112-0a0b0c", "20261104T101112-0a0b0c"
 SECRET = "canary-5d1f0c2ea9b84e7d-secret"  # noqa: S105 - what must come out nowhere
 SMALL = (
     "requests.count=2", "edit.layers=[1]", "edit.z_layer=1", "edit.batch_size=1", "corpus.tokens=300",
@@ -74,14 +75,20 @@ def make(base: Path) -> Good:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("storage.runs.new_run_id", lambda: RUN)
         record = tiny_world.record_directly(good.spec, good.lake)
-        patch.setattr("storage.runs.new_run_id", lambda: RUN.replace("03T", "04T"))
+        patch.setattr("storage.runs.new_run_id", lambda: LATER)
         two = tiny_world.write_lines(good.world.folder / "two.jsonl", tiny_world.records(2))
         assert editflow("submit", two, "--lake", good.lake).code == 0
-        applied = tiny_queue.apply_directly(tiny_queue.served(good.world, good.world.folder), good.lake, *SMALL[1:])
+        again = tiny_world.record_directly(good.spec, good.lake)
     lake = Lake.open(good.lake)
-    uses = [(one.run_id, use) for one in (record, applied) for use in one.uses]
-    Catalog(lake).record_many(artifacts=lake.manifests(), runs=[record, applied], uses=uses)
-    lake.files.create("refs/tiny/00000001.json", json.dumps({"value": record.state}).encode())
+    Refs(lake.files).set("tiny", record.state, 0)
+    queue = Queue(lake.files, "current")
+    for n, entry in enumerate(queue.entries()):
+        queue.move(Move("begin", now(), (entry.id,)), 2 * n)
+        queue.move(
+            Move("settle", now(), (entry.id,), state=record.state, measures={"efficacy": 1.0}, run=LATER), 2 * n + 1
+        )
+    Catalog(lake).record_many(artifacts=lake.manifests(), runs=[record], uses=[(RUN, use) for use in record.uses])
+    Catalog(lake).record_many(runs=[again], uses=[(LATER, use) for use in again.uses])
     for words in (["report", RUN, "--out", base / "good" / "r.html"], ["export-run", RUN, "--out", good.bundle]):
         answer = editflow(*words, "--lake", good.lake)
         assert answer.code == 0, answer.err

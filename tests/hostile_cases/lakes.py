@@ -8,9 +8,8 @@ from pathlib import Path
 
 from hostile_cases import files, lake_tricks
 from hostile_cases.case import Ask, Setting, command
-from hostile_cases.good import RUN
+from hostile_cases.good import LATER, RUN
 
-LATER = RUN.replace("03T", "04T")
 PREFIXES = (
     "artifacts/**/*",
     "runs/**/*",
@@ -156,16 +155,16 @@ RUNS, MADE = ("runs", "dead run", "leads to", "record"), ("artifacts", "manifest
 MOVES, INDEX, LINKS = ("refs", "queues", "releases"), ("catalog", "log", "index"), ("link", "/: ", "is there")
 """By which words of a story it is known what was changed."""
 WAYS: tuple[tuple[Callable[[Setting, Path], Ask], float, tuple[str, ...]], ...] = (
-    (_read("runs"), 12, RUNS), (_read("show", "RUN"), 12, RUNS), (_close, 8, RUNS), (_run, 4, (*MADE, "Prefect")),
+    (_read("runs"), 12, RUNS), (_read("show", "RUN"), 12, RUNS), (_close, 8, RUNS), (_run, 2.5, (*MADE, "Prefect")),
     (_query, 4, (*INDEX, *MADE)), (_read("queue"), 4, MOVES), (_read("releases"), 4, MOVES),
     (_read("lineage", "ARTIFACT"), 8, MADE), (_read("lineage", "ARTIFACT", "--down"), 3, (*MADE, *INDEX)),
     (_read("lineage", "tiny"), 2, (*MOVES, *RUNS)), (_read("lineage", "ARTIFACT", "--sources"), 2, MADE),
     (_out("lineage", "ARTIFACT", option="--html"), 2, MADE), (_read("verify", finds=True), 6, (*MOVES, *INDEX, *LINKS)),
     (_read("verify", "RUN", finds=True), 4, (*RUNS, *MADE)), (_read("verify", "ARTIFACT", finds=True), 4, MADE),
-    (_read("verify", "--rebuild", finds=True), 2, (*INDEX, *RUNS)), (_read("scores", "RUN"), 3, (*RUNS, *MADE)),
-    (_diff, 4, (*RUNS, *MOVES)), (_read("gc"), 2, LINKS), (_read("gc", "--delete"), 4, (*LINKS, *MADE, *INDEX)),
-    (_read("gc", "--delete", "--keep-days", "1"), 3, (*LINKS, *MADE, *RUNS)),
-    (_read("gc", "--delete", "--keep-runs", "1"), 3, (*LINKS, *MADE, *MOVES)),
+    (_read("verify", "--rebuild", finds=True), 2, (*INDEX, *RUNS)), (_read("scores", "RUN"), 1, (*RUNS, *MADE)),
+    (_diff, 4, (*RUNS, *MOVES)), (_read("gc"), 2, LINKS), (_read("gc", "--delete"), 2.5, (*LINKS, *MADE, *INDEX)),
+    (_read("gc", "--delete", "--keep-days", "1"), 1.5, (*LINKS, *MADE, *RUNS)),
+    (_read("gc", "--delete", "--keep-runs", "1"), 1.5, (*LINKS, *MADE, *MOVES)),
     (_out("report", "RUN"), 3, (*RUNS, *MADE)),
     (_out("export-run", "RUN"), 7, (*RUNS, *MADE)), (_out("export-run", "RUN", "--openlineage"), 2, (*RUNS, *MADE)),
     (_submit, 3, MOVES), (_withdraw, 4, (*INDEX, *MADE)), (_plan, 0.5, MADE), (_read("doctor", finds=True), 0.7, RUNS),

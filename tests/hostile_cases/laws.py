@@ -18,17 +18,23 @@ from types import FrameType
 
 import pytest
 
-from flows.cli import EXPECTED, main
+from editing.errors import EditingError
+from flows.cli import main
+from flows.errors import UsageError
 from hostile_cases import offline, watch
 from hostile_cases.case import Ask, Case
 from hostile_cases.good import SECRET, Good, make
 from hostile_cases.lake_tricks import ADDRESS
+from storage.errors import StorageError
+from tasks.errors import TaskError
 
 LIMIT = float(os.environ.get("EDITFLOW_CASE_SECONDS", "60"))
 """A case that takes longer hangs: no case has a second's work to do."""
 ROOM = 8 << 30
 """Bytes of address space that a case may add to what there is; a machine must not end with it."""
 SECRETS = (SECRET, ADDRESS)
+MENDABLE = (EditingError, StorageError, TaskError, UsageError, OSError)
+"""What the command line turns into a line, where a function under it is asked in its place."""
 
 
 class Hang(BaseException):
@@ -150,6 +156,8 @@ def _ending(ask: Ask, came: Came) -> Iterator[str]:
     errors = [line for line in came.err.splitlines() if line.startswith("error:")]
     if came.code == 2 and len(errors) != 1:
         yield f"{len(errors)} error lines"
+    if "memory does not suffice" in came.err:
+        yield f"more than {ROOM >> 30} GiB of memory were asked for"
 
 
 def _tail(came: Came) -> str:
@@ -176,7 +184,7 @@ def _called(call: Callable[[], object], err: StringIO) -> tuple[int | None, str]
     except SystemExit as end:
         code = end.code or 0
         return (code, "") if isinstance(code, int) else (None, f"SystemExit({code!r})")
-    except EXPECTED as error:
+    except MENDABLE as error:
         err.write(f"error: {error}".replace("\n", " "))
         return 2, ""
     except Hang:

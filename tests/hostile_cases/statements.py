@@ -82,14 +82,30 @@ def make(at: Setting) -> tuple[str, Ask]:
     chance = at.draw.random()
     if chance < 0.012:
         sql = at.draw.choice(ENDLESS)
-    elif chance < 0.35:
+    elif chance < 0.4:
         sql = at.draw.choice(WHOLE).format(out=at.outside)
     elif chance < 0.6:
         sql = _called(at)
     else:
         sql = _changed(at.draw, str(at.outside))
-    more = ["--json"] if at.draw.random() < 0.5 else []
-    return "a statement", command("query", sql, "--lake", at.good.lake, "--timeout", "1", *more, keeps=(at.good.lake,))
+    lake, words = at.good.lake, ["query", sql, "--lake", at.good.lake, "--timeout", "1"]
+    if chance < 0.012 or at.draw.random() < 0.02:  # as the command asks, in a process that can be ended
+        return "a statement", command(*words, *(["--json"] if at.draw.random() < 0.5 else []), keeps=(lake,))
+    return "a statement", command(*words, call=lambda: _answered(lake, sql), keeps=(lake,))
+
+
+def _answered(lake: Path, sql: str) -> None:
+    """Its rows, shown, by the function that the command's process calls."""
+    from storage.limits import Limits
+
+    from storage.query import first_rows
+    from storage.store import Lake
+
+    rows, _ = first_rows(Lake.open(lake, create=False), sql, Limits(seconds=20, rows=1_000, bytes=1 << 24))
+    try:
+        print(rows.to_pylist())
+    except (OverflowError, ValueError):  # what Python has no value for
+        print(rows)
 
 
 def _called(at: Setting) -> str:
