@@ -12,6 +12,7 @@ import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -49,7 +50,7 @@ def look(files: Files, times: Mapping[str, int]) -> Look:
 
 def changed(files: Files, folder: str) -> int:
     """When names in a folder last changed, to be asked before these are listed; 0 where that is not known for sure."""
-    at = _time(files, folder) if files.local else None
+    at = _time(Path(files.folder(folder))) if files.local else None
     return at if at is not None and at < time.time_ns() - TRUSTED else 0
 
 
@@ -109,11 +110,11 @@ def _times(files: Files) -> dict[str, int | None]:
     """When each of the folders last changed; None where that is not known."""
     if not files.local:
         return dict.fromkeys(shard for shard in files.list("artifacts") if shard in _SHARDS)
-    return {shard: _time(files, f"artifacts/{shard}") for shard in _SHARDS}
+    return {shard: _time(Path(files.folder(f"artifacts/{shard}"))) for shard in _SHARDS}
 
 
-def _time(files: Files, folder: str) -> int | None:
+def _time(folder: Path) -> int | None:
     try:
-        return os.stat(files.folder(folder)).st_ctime_ns  # noqa: PTH116 - of 256 folders
+        return folder.stat().st_ctime_ns
     except (FileNotFoundError, NotADirectoryError):
         return None
