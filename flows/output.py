@@ -16,6 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from flows.errors import UsageError
+from storage.address import Address
 from tasks import terminal
 from tasks.terminal import quoted, safe, shortened
 
@@ -34,7 +35,9 @@ def lake_folder(given: str | None) -> str:
     """The lake's folder: the one given, that of EDITFLOW_LAKE, or ./lake. Raises UsageError for a URL."""
     place = (given or os.environ.get("EDITFLOW_LAKE") or "lake").removeprefix("file://")
     if "://" in place:
-        raise UsageError(f"lake {place}: runs and questions need a folder on a local disk; give one with --lake")
+        raise UsageError(
+            f"lake {Address(place)}: runs and questions need a folder on a local disk; give one with --lake"
+        )
     try:
         return str(Path(place).expanduser())
     except RuntimeError:  # no such user

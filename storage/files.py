@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
+from storage.address import Address
 from storage.errors import DiskFull, LakeNotWritable
 
 if TYPE_CHECKING:
@@ -33,7 +34,8 @@ class Files:
     """Paths relative to one root, a folder or any URL that fsspec knows; ``uri`` opens the same root again."""
 
     def __init__(self, root: str | Path) -> None:
-        text = str(root)
+        address = Address(str(root)) if not isinstance(root, Address) else root
+        text = address.whole
         self.local = "://" not in text or text.startswith("file://")
         if self.local:
             self.root = self.uri = str(Path(text.removeprefix("file://")).expanduser().absolute())
@@ -42,7 +44,7 @@ class Files:
             import fsspec
 
             self._fs, self.root = fsspec.url_to_fs(text)
-            self.uri = text  # fsspec's own path has lost the protocol
+            self.uri = address  # fsspec's own path has lost the protocol
 
     def path(self, name: str) -> str:
         """The full path of ``name``, for readers such as DuckDB."""

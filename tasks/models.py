@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from editing.errors import InvalidOption, UnknownModel, first_line
+from storage.address import Address
 from storage.store import ArtifactRef, Lake, Manifest
 from tasks.environment import environment
 from tasks.errors import StateMismatch, UnknownSource
@@ -42,7 +43,7 @@ def model_folder(source: str) -> Path:
                 f"model {source!r} is not in the cache ({MODEL.path.parent}): run `editflow fetch` first"
             )
         return _converted(MODEL.path)
-    path = Path(source).expanduser()
+    path = Path(Address(source).whole).expanduser()
     if path.suffix == ".gguf" and path.is_file():
         return _converted(path)
     if path.is_dir():
