@@ -38,7 +38,7 @@ _VARIABLE = re.compile(r"\$\{(\w*)\}")
 _VARIABLES = re.compile(r"(?:\$\{\w+\})+")
 _TOKENS = re.compile(r"hf_[A-Za-z0-9]{8,}")
 _NAME = re.compile(r"[A-Za-z][\w.\-]{0,39}")
-_INSIDE = re.compile(rf"(?:\w+::)*{_SCHEME}://[^\s'\"<>`|]+")
+_INSIDE = re.compile(rf"(?:\w+::)*{_SCHEME}:/+[^\s'\"<>`|]+")
 _LACKS = re.compile(f"{CUT}[^/?#]*@|[?&;=]{CUT}")
 
 

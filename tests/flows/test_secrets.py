@@ -1,4 +1,4 @@
-"""No secret of an address is written, shown, sent or hashed: whatever a run leaves behind is searched for planted ones."""
+"""No secret of an address is written, shown, sent or hashed: all that a run leaves is searched for planted ones."""
 
 from __future__ import annotations
 
@@ -82,9 +82,15 @@ def environment(monkeypatch: pytest.MonkeyPatch, temporary: Path) -> None:
 
 
 def test_nothing_that_a_run_leaves_has_a_secret_of_an_address(
-    world: World, server: str, known: tuple[Served, tuple[str, ...]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    world: World,
+    server: str,
+    known: tuple[Served, tuple[str, ...]],
+    tmp_path: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     environment(monkeypatch, tmp_path)
+    monkeypatch.setattr(notify, "_send", notify._send.with_options(retries=0))
     monkeypatch.chdir(tmp_path)
     web, settings = known
     left, lake = Left(tmp_path), tmp_path / "lake"
@@ -96,7 +102,7 @@ def test_nothing_that_a_run_leaves_has_a_secret_of_an_address(
                   ["show", "last"], ["runs"], ["doctor"], ["verify"],
                   ["query", "SELECT * FROM runs"], ["query", "SELECT * FROM artifacts"]):  # fmt: skip
         left.run(*words, "--lake", lake)
-    spec = tmp_path / "planted.toml"
+    spec = tmp_path_factory.mktemp("planted") / "planted.toml"  # which is the user's own, and not searched
     spec.write_text(world.spec.read_text().replace('"facts.jsonl"', json.dumps(planted(web, "nowhere.jsonl"))))
     failing = planted(web, "nowhere.jsonl")
     refusals = [
@@ -122,8 +128,8 @@ def test_nothing_that_a_run_leaves_has_a_secret_of_an_address(
         answer = left.run(*words, *(() if "--lake" in words else ("--lake", lake)))
         assert (answer.code, answer.err.count("error:")) == (2, 1), (words, answer.err)
     chain = f"simplecache::https://Qx7User:Qx7Pass@{web.host}/x?sig=Qx7Query"
-    for source in (failing, chain, f"zip://a.jsonl::{failing}", "s3://Qx7User:Qx7Pass@bucket/x", "hub:a/b?token=Qx7Query",
-                   f"ftp://Qx7User:Qx7Pass@{web.host}/x", f"http://Qx7User:Qx7Pass@{web.host}:99999/x",
+    for source in (failing, chain, f"zip://a.jsonl::{failing}", "s3://Qx7User:Qx7Pass@bucket/x",
+                   "hub:a/b?token=Qx7Query", f"ftp://Qx7User:Qx7Pass@{web.host}/x", f"http://Qx7User:Qx7Pass@{web.host}:99999/x",
                    f"http://Qx7User:Qx7Pass/Qx7Key@{web.host}/x", f"http:/Qx7User:Qx7Pass@{web.host}/x"):  # fmt: skip
         assert left.run("requests", "check", source).code == 2
     notify.tell("title", "body")
