@@ -37,6 +37,7 @@ from flows.commands.up import down, up
 from flows.commands.verify import verify
 from flows.errors import UsageError
 from flows.output import print_line
+from storage.address import cut_inside
 from storage.errors import StorageError
 from tasks.errors import TaskError
 from tasks.terminal import console, quoted
@@ -95,9 +96,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         app(arguments, console=console(), error_console=console(stderr=True))
     except CycloptsError as error:
-        _fail(quoted(" ".join(str(error).split())) + " Try `editflow --help`.")
+        _fail(quoted(cut_inside(" ".join(str(error).split()))) + " Try `editflow --help`.")
     except EXPECTED as error:
-        _fail(quoted(error))
+        _fail(quoted(cut_inside(str(error))))
     except OSError as error:
         if error.errno not in {errno.ENOSPC, errno.EACCES, errno.EROFS, errno.EDQUOT, errno.ENAMETOOLONG}:
             raise

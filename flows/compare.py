@@ -60,10 +60,10 @@ def check_models(contenders: Sequence[Contender], lake: Lake) -> None:
 
 
 @flow(name="edit-variant", flow_run_name="{name}", validate_parameters=False)
-def edit_variant(name: str, spec: Mapping[str, Any], spec_path: str, lake: str) -> str:
+def edit_variant(name: str, spec: RunSpec, spec_path: str, lake: str) -> str:
     """One run of a comparison; its id. `name` is what Prefect calls it."""
     del name
-    return record_run(RunSpec.model_validate(spec), Lake.open(lake), spec_path, _report, repaired).run_id
+    return record_run(spec, Lake.open(lake), spec_path, _report, repaired).run_id
 
 
 @flow(name="compare", validate_parameters=False)
@@ -122,7 +122,7 @@ def _texts(one: Contender) -> list[list[str]]:
 def _ended(spec: RunSpec, one: Contender, place: Lake) -> RunRecord | str:
     """The record of a completed run, or why it failed."""
     try:
-        run: Any = edit_variant(spec.name, spec.model_dump(mode="json"), str(one.path), place.uri)
+        run: Any = edit_variant(spec.name, spec, str(one.path), place.uri)
         return Runs(place.files).get(run)
     except OSError:  # a full disk or a folder that is gone would end all others as well
         raise

@@ -1,8 +1,13 @@
 """What can be wrong with what the user typed."""
 
+from storage.address import cut_inside
+
 
 class UsageError(Exception):
-    """Base of the tree; the message is one line for the user."""
+    """Base of the tree; the message is one line for the user, without secrets of addresses in it."""
+
+    def __init__(self, message: object = "") -> None:
+        super().__init__(cut_inside(str(message)))
 
 
 class BadSpec(UsageError):

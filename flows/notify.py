@@ -35,22 +35,23 @@ def addresses() -> list[str]:
 
 def tell(title: str, body: str) -> None:
     """Send a message to all addresses; one that cannot be reached is warned of, for the release stands either way."""
-    undelivered = [place for place, url in enumerate(addresses(), 1) if not _sent(url, title, body)]
+    undelivered = [place for place, _ in enumerate(addresses(), 1) if not _sent(place, title, body)]
     if undelivered:
         which = ", ".join(map(str, undelivered))
         print_line(f"[yellow]warning:[/] {ADDRESSES}: address {which} did not take the notification")
 
 
-def _sent(url: str, title: str, body: str) -> bool:
-    state = _send(url, title, body, return_state=True)
+def _sent(place: int, title: str, body: str) -> bool:
+    state = _send(place, title, body, return_state=True)
     return bool(state.is_completed())
 
 
 @task(name="notify", cache_policy=NO_CACHE, retries=2, retry_delay_seconds=[1, 5], log_prints=False)
-def _send(url: str, title: str, body: str) -> None:
+def _send(place: int, title: str, body: str) -> None:
+    """To the address in a place: what a task is given, Prefect keeps, and an address holds secrets."""
     import apprise
 
-    if not _to(url).notify(body=body, title=title, notify_type=apprise.NotifyType.FAILURE):
+    if not _to(addresses()[place - 1]).notify(body=body, title=title, notify_type=apprise.NotifyType.FAILURE):
         raise ConnectionError("the address did not take it")
 
 

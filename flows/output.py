@@ -16,6 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from flows.errors import UsageError
+from storage.address import Address
 from storage.errors import LakeNotWritable
 from storage.within import root_of
 from tasks import terminal
@@ -39,7 +40,9 @@ def lake_folder(given: str | None) -> str:
     """
     place = (given or os.environ.get("EDITFLOW_LAKE") or "lake").removeprefix("file://")
     if "://" in place:
-        raise UsageError(f"lake {place}: runs and questions need a folder on a local disk; give one with --lake")
+        raise UsageError(
+            f"lake {Address(place)}: runs and questions need a folder on a local disk; give one with --lake"
+        )
     try:
         root_of(place)
     except LakeNotWritable as error:

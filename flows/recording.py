@@ -11,6 +11,7 @@ import torch
 from flows.output import print_line
 from flows.pipeline import Pipeline, Report
 from flows.spec import RunSpec
+from storage.address import cut_inside
 from storage.catalog import Catalog
 from storage.errors import DamagedPayload, MissingPayload, RefConflict, StorageError
 from storage.refs import Refs
@@ -74,7 +75,7 @@ def record_run(
         outcome, message = "interrupted", "interrupted by the user"
         raise
     except Exception as error:
-        message = str(error) or type(error).__name__
+        message = cut_inside(str(error)) or type(error).__name__
         raise
     finally:
         # Whatever ended the run is what the user must hear of, not that its end could not be written down as well.

@@ -19,6 +19,7 @@ from flows.owners import claim
 from flows.pages import table
 from flows.recording import record_run
 from flows.spec import RunSpec, elsewhere
+from storage.address import PREFIX, Address
 from storage.runs import RunRecord, Runs
 from storage.store import Lake
 from tasks.environment import environment
@@ -65,7 +66,14 @@ def sources(spec: RunSpec) -> dict[str, str]:
 def spec_here(record: RunRecord, threads: int | None = None) -> RunSpec:
     """The same, for who reads the run's own files. Raises UsageError also where one was named from another folder."""
     spec = spec_of(record, threads)
-    for key, source in sources(spec).items():
+    for key, source in {"model.source": spec.model.source, **sources(spec)}.items():
+        if Address(source).is_lacking:
+            raise UsageError(
+                f"run {record.run_id} has read {key} from {source}, whose secret parts no record keeps: run its spec "
+                f"again with --set {key}=ADDRESS, or write it with ${{{PREFIX}NAME}}, which can be repeated"
+            )
+        if key == "model.source":
+            continue
         named = elsewhere(source) or source == CORPUS.name or source.startswith(("~", "/"))
         if not (named or Path(source).exists()):
             raise UsageError(

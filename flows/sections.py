@@ -13,6 +13,7 @@ from editing.editors.options import MethodOptions
 from editing.metrics.ability.asking import TOKENS, WAYS, check_ways
 from editing.metrics.ability.sets import ability_set
 from editing.metrics.registry import METRICS
+from storage.address import Address
 
 # Recipes are canonical JSON, whose whole numbers end at 2^53.
 Count = Annotated[int, Field(ge=1, le=2**53 - 1)]
@@ -28,7 +29,7 @@ class Section(BaseModel):
 class ModelSection(Section):
     """Which model to edit."""
 
-    source: str = "smollm2-135m-instruct"
+    source: Address = Address("smollm2-135m-instruct")
     """The packaged default, a folder, a .gguf file or a hub id (`org/name[@revision]`)."""
     dtype: Literal["float32", "float64", "bfloat16", "float16"] = "float32"
     """The type in which it is loaded and edited."""
@@ -39,7 +40,7 @@ class ModelSection(Section):
 class CorpusSection(Section):
     """Preserved knowledge: a seeded sample of documents, cut to `tokens` tokens in `partitions` that are kept apart."""
 
-    source: str = "wikipedia-sample"
+    source: Address = Address("wikipedia-sample")
     """The packaged sample, a .txt, .jsonl, .parquet, .xml or .xml.bz2 file, or `hub:NAME[:CONFIG][@REVISION]`."""
     seed: Seed = 0
     """Of the choice of documents and their order."""
@@ -70,12 +71,12 @@ class CorpusSection(Section):
 class RequestsSection(Section):
     """Which facts to edit: the first `count` of the file in an order shuffled by `seed`."""
 
-    source: str
+    source: Address
     """A .jsonl, .json, .csv or .parquet file beside the spec or in the working folder, a URL, hub:NAME[:CONFIG], or,
     for `editflow apply`, queue:NAME."""
     dataset: str | None = None
     """The shape of its records, where the first of them does not tell; docs/requests.md has the names."""
-    references: str | None = None
+    references: Address | None = None
     """A .jsonl file of texts about targets (relation, target, text), for the metric consistency."""
     count: Count | None = None
     """How many; all of them unless given. A larger count only adds to the end."""
@@ -214,7 +215,7 @@ class GatesSection(Section):
 class AbilitySection(Section):
     """General ability: public questions, asked wherever all facts are. Where each set comes from stands in `sets`."""
 
-    sets: dict[str, str] = {}
+    sets: dict[str, Address] = {}
     """{set: source} of sst2, mrpc, cola, rte, mmlu, nli: a .jsonl, .json, .csv or .parquet file, a URL, or the hub."""
     count: Count | None = 100
     """Questions of each set; a larger count only adds."""

@@ -30,6 +30,8 @@ from flows.sections import (
     Seed,
     Variant,
 )
+from flows.settings import as_setting
+from storage.address import Address, sealed
 from storage.refs import check_name
 
 
@@ -130,7 +132,7 @@ def load_any(path: Path, settings: Sequence[str] = ()) -> RunSpec:
 def read_toml(path: Path) -> dict[str, Any]:
     """What a spec file says, unchecked. Raises BadSpec with one line."""
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return dict(sealed(tomllib.loads(path.read_text(encoding="utf-8"))))
     except FileNotFoundError:
         near = difflib.get_close_matches(path.name, [p.name for p in path.parent.glob("*.toml")], n=1)
         hint = f"; did you mean {path.parent / near[0]}?" if near else "; the specs to start from are in specs/"
@@ -147,7 +149,7 @@ def located(spec: RunSpec, folder: Path) -> RunSpec:
     """The spec with its request files looked for in a folder first."""
     wanted = spec.requests
     given = {"source": wanted.source, "references": wanted.references}
-    found = {name: _beside(folder, value) for name, value in given.items() if value is not None}
+    found = {name: Address(_beside(folder, value)) for name, value in given.items() if value is not None}
     return spec.model_copy(update={"requests": wanted.model_copy(update=found)})
 
 
@@ -156,10 +158,11 @@ def elsewhere(source: str) -> bool:
     return "://" in source or source.startswith(("hub:", "queue:", "data:"))
 
 
-def _beside(folder: Path, given: str) -> str:
+def _beside(folder: Path, source: Address) -> str:
     """A file beside the spec if there is one, else what was given: from the working folder, or no file at all."""
-    if elsewhere(given):
-        return given
+    if elsewhere(source):
+        return source
+    given = source.whole
     with suppress(RuntimeError):  # no such user
         given = str(Path(given).expanduser())
     beside = folder / given
@@ -224,7 +227,8 @@ def _keys_beside(path: Sequence[str]) -> list[str]:
 
 def apply(raw: dict[str, Any], setting: str) -> None:
     """Put `key.path=value` into the raw spec; the value is TOML, or text where it is not."""
-    key, equals, text = setting.partition("=")
+    setting = as_setting(setting)
+    key, equals, text = setting.whole.partition("=")
     if not equals or not key.strip():
         raise BadSpec(f"--set {setting!r}: write key=value, such as edit.batch_size=50")
     try:
@@ -241,4 +245,4 @@ def apply(raw: dict[str, Any], setting: str) -> None:
         here = here.setdefault(section, {})
         if not isinstance(here, dict):
             raise BadSpec(f"--set {setting!r}: {section!r} is a value, not a section")
-    here[last] = value
+    here[last] = sealed(value)

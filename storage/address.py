@@ -1,7 +1,7 @@
 """Addresses of files and lakes, whose secrets are for the opener alone.
 
-An `Address` is the text without its secrets, so whatever prints, records, compares, hashes, copies or sends it handles
-that one; `whole` is what was given. Cut are user and password, the values of a query, a fragment, and tokens of the hub:
+An `Address` is the text without its secrets, so whatever prints, records, compares, hashes, copies or sends it has that
+one; `whole` is what was given. Cut are user and password, the values of a query, a fragment, and tokens of the hub:
 
     https://user:password@host/facts.jsonl?token=value#part    →    https://…@host/facts.jsonl?token=…#…
 
@@ -38,12 +38,12 @@ _VARIABLE = re.compile(r"\$\{(\w*)\}")
 _VARIABLES = re.compile(r"(?:\$\{\w+\})+")
 _TOKENS = re.compile(r"hf_[A-Za-z0-9]{8,}")
 _NAME = re.compile(r"[A-Za-z][\w.\-]{0,39}")
-_INSIDE = re.compile(rf"(?:\w+::)*{_SCHEME}://[^\s'\"<>`|]+")
+_INSIDE = re.compile(rf"(?:\w+::)*{_SCHEME}:/+[^\s'\"<>`|]+")
 _LACKS = re.compile(f"{CUT}[^/?#]*@|[?&;=]{CUT}")
 
 
 class Address(str):
-    """A path or URL as it may be shown; `whole` is what opens it. A copy by pickle has nothing but what may be shown."""
+    """A path or URL as it may be shown; `whole` is what opens it. A pickle has nothing but what may be shown."""
 
     __slots__ = ("_whole",)
     _whole: str
@@ -53,6 +53,13 @@ class Address(str):
         if isinstance(text, Address):
             return text
         made = super().__new__(cls, cut(text))
+        made._whole = str(text)
+        return made
+
+    @classmethod
+    def shown_as(cls, text: str, shown: str) -> Address:
+        """A text that holds addresses in a way of its own, such as a setting, and how it may be shown."""
+        made = super().__new__(cls, shown)
         made._whole = str(text)
         return made
 
@@ -78,7 +85,8 @@ class Address(str):
         whole = _VARIABLE.sub(lambda found: os.environ.get(found[1], ""), self._whole)
         parts = {part for part in re.split(r"[:/?#&=@;]+", whole) if len(part) >= 4 and part not in kept}
         parts = {part for part in parts if part not in str(self)}
-        return {made(part) for part in parts for made in (str, unquote, unquote_plus, quote, quote_plus, _quoted)} - {""}
+        spellings = (str, unquote, unquote_plus, quote, quote_plus, _quoted)
+        return {spelt(part) for part in parts for spelt in spellings} - {""}
 
     def __reduce__(self) -> tuple[Any, ...]:
         return (Address, (str(self),))
@@ -100,7 +108,7 @@ class Address(str):
 
 
 def expanded(address: Address, environment: Mapping[str, str]) -> str:
-    """The whole address with its variables' values. Raises ValueError, one line, for one that is not set or not ours."""
+    """The whole address with its variables' values. Raises ValueError, one line, for one that is not set or ours."""
 
     def value(found: re.Match[str], *, user: bool) -> str:
         name = found[1]
@@ -147,7 +155,7 @@ def sealed(value: Any) -> Any:
 
 def _cut_word(word: str) -> str:
     """An address with what ends the sentence or the list that it stands in."""
-    end = re.search(r"[)\],.;:}…]*\Z", word)
+    end = re.search(r"[)\],.;:}]*\Z", word)
     body = word[: end.start()] if end else word
     return cut(body) + word[len(body) :]
 

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from storage import within
+from storage.address import Address
 from storage.errors import DiskFull, ForeignFile, LakeNotWritable
 
 if TYPE_CHECKING:
@@ -41,7 +42,8 @@ class Files:
     """
 
     def __init__(self, root: str | Path, lent: Sequence[str] = ()) -> None:
-        text, self.lent = str(root), lent
+        address = root if isinstance(root, Address) else Address(str(root))
+        text, self.lent = address.whole, lent
         self.local = "://" not in text or text.startswith("file://")
         if self.local:
             self.root = self.uri = within.root_of(text.removeprefix("file://"))
@@ -50,7 +52,7 @@ class Files:
             import fsspec
 
             self._fs, self.root = fsspec.url_to_fs(text)
-            self.uri = text  # fsspec's own path has lost the protocol
+            self.uri = address  # fsspec's own path has lost the protocol
 
     def path(self, name: str) -> str:
         """The full path of ``name``, to be shown, or to be made; nothing is looked at."""

@@ -80,7 +80,15 @@ def download(address: Address, part: str, place: Path) -> None:
         if isinstance(error, OSError) and error.errno is not None and not _is_remote(error):
             why = f"no copy of {address} could be written to {gettempdir()} ({os.strerror(error.errno)})"
             raise FetchFailed(f"{why}; make room there, or set TMPDIR to another folder") from None
-        raise no_such_file(address, address.without_secrets(first_line(error))) from None
+        raise no_such_file(address, address.without_secrets(_why(error))) from None
+
+
+def _why(error: Exception) -> str:
+    """What a library says, without the names of its objects."""
+    inner = error.args[0] if error.args else error
+    reason = getattr(inner, "reason", inner)
+    said = first_line(reason if isinstance(reason, Exception) else error)
+    return re.sub(r"^\w+\(host=[^)]*\): ", "", said)
 
 
 class _Refused(Exception):
@@ -229,9 +237,9 @@ class _Watch:
     def check(self) -> None:
         """Raises _Refused where the time is up."""
         if time.monotonic() > self._end:
-            slow = "" if self._end - self._start >= self.limits.seconds else f" and sends under {SLOWEST} bytes a second"
-            took = round(self._end - self._start)
-            raise _Refused(f"the server takes more than {took} s{slow}; {SECONDS} sets the limit")
+            if time.monotonic() - self._start < self.limits.seconds:
+                raise _Refused(f"the server sends under {SLOWEST} bytes a second, too few to wait for")
+            raise _Refused(f"the server takes more than {self.limits.seconds} s, the limit; {SECONDS} sets another one")
 
     @property
     def _end(self) -> float:

@@ -13,7 +13,6 @@ TaskError
 └── ArtifactGone     a run one of whose artifacts is no longer in the lake
 """
 
-
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
@@ -54,7 +53,9 @@ class UnknownSource(TaskError):
     """A model, corpus or request file that is not there."""
 
 
-def no_such_file(source: str, why: str = "", remedy: str = "give a path, a URL or hub:NAME:CONFIG:SPLIT") -> UnknownSource:
+def no_such_file(
+    source: str, why: str = "", remedy: str = "give a path, a URL or hub:NAME:CONFIG:SPLIT"
+) -> UnknownSource:
     """The error of a source that is not there or is not read: which, perhaps why, and what to give."""
     return UnknownSource(f"no file {source}{f' ({why})' if why else ''}: {remedy}")
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from editing.errors import EditingError, UnknownModel, first_line
 from editing.models.folder import CONFIGS, INDEX, PACKED, TOKENIZER, WEIGHTS, read_object, shards, weight_files
+from storage.address import Address
 from tasks.fetch import MODEL
 from tasks.progress import working
 
@@ -19,11 +20,11 @@ FIRST = ("config.json", *CONFIGS, *PACKED, "adapter_config.json")
 def local(source: str) -> Path:
     """A source as a path, with the user's home for `~`. Raises UnknownModel for what can be none."""
     try:
-        path = Path(source).expanduser()
+        path = Path(Address(source).whole).expanduser()
         path.is_dir()
     except (RuntimeError, OSError, ValueError) as error:
         raise UnknownModel(
-            f"no model {source!r} ({first_line(error)}): give a folder, a .gguf file or a hub id"
+            f"no model {_shown(source)} ({_why(source, error)}): give a folder, a .gguf file or a hub id"
         ) from None
     return path
 
@@ -33,7 +34,7 @@ def hub_id(source: str) -> tuple[str, str | None]:
     if local(source).is_absolute() or source.count("/") != 1 or source.startswith("."):
         near = difflib.get_close_matches(source, [MODEL.name], n=1)
         hint = f"did you mean {near[0]!r}?" if near else f"give {MODEL.name!r}, a folder, a .gguf file or a hub id"
-        raise UnknownModel(f"no model {source!r}: {hint}")
+        raise UnknownModel(f"no model {_shown(source)}: {hint}")
     name, _, revision = source.partition("@")
     return name, revision or None
 
@@ -113,6 +114,14 @@ def _fetched(source: str, commit: str, names: list[str]) -> Path:
     return Path(snapshot_download(hub_id(source)[0], revision=commit, allow_patterns=names))
 
 
+def _shown(source: str) -> str:
+    return repr(str(Address(source)))
+
+
+def _why(source: str, error: Exception) -> str:
+    return Address(source).without_secrets(first_line(error))
+
+
 @contextmanager
 def _asking(source: str) -> Iterator[None]:
     try:
@@ -121,5 +130,6 @@ def _asking(source: str) -> Iterator[None]:
         raise
     except Exception as error:  # noqa: BLE001  (the hub client raises a different class for every way of failing)
         raise UnknownModel(
-            f"no folder {source!r}, and the hub gave no such model ({first_line(error)}); check name and network"
+            f"no folder {_shown(source)}, and the hub gave no such model ({_why(source, error)}); "
+            "check name and network"
         ) from None

@@ -69,27 +69,30 @@ def _from_lines(source: Address, place: str) -> Iterator[Located]:
 
 
 def _from_array(source: Address, place: str) -> Iterator[Located]:
+    done = 0
+
+    def where() -> str:
+        return f"{source}, record {done + 1}"
+
+    def fault(error: Exception) -> BadRecord:
+        return BadRecord(f"{where()}: {_unreadable(error)}")
+
     with opened(place, source) as file:
-        number = 1
-
-        def fault(error: Exception) -> BadRecord:
-            return BadRecord(f"{source}, record {number}: {_unreadable(error)}")
-
-        events = ijson.basic_parse(ijson.from_iter(_array(file, source, lambda: number)), use_float=True)
-        for record in _items(foreign(events, fault), lambda: f"{source}, record {number}"):
-            yield f"{source}, record {number}", record
-            number += 1
+        events = ijson.basic_parse(ijson.from_iter(_array(file, source, where)), use_float=True)
+        for record in _items(foreign(events, fault), where):
+            yield where(), record
+            done += 1
 
 
-def _array(file: IO[bytes], source: Address, number: Callable[[], int]) -> Iterator[bytes]:
+def _array(file: IO[bytes], source: Address, where: Callable[[], str]) -> Iterator[bytes]:
     """The file from its bracket on; not all of it where there is no end of a single record."""
     pieces = _pieces(file, source)
     first = next(pieces, b"")
-    at, since = 0, 0
+    record, since = "", 0
     for piece in chain([first[max(0, first.find(b"[")) :]], pieces):  # a byte order mark may stand before it
-        at, since = number(), since + len(piece) if number() == at else 0
+        record, since = where(), since + len(piece) if where() == record else 0
         if since > LONGEST:
-            raise BadRecord(f"{source}, record {at}: longer than {LONGEST >> 20} MiB; {_REMEDY}")
+            raise BadRecord(f"{record}: longer than {LONGEST >> 20} MiB; {_REMEDY}")
         yield piece
 
 

@@ -12,7 +12,8 @@ import pyarrow as pa
 
 from editing.requests.marks import Marks
 from editing.requests.readers import read
-from editing.requests.record import EditRequest, Question, Seen, check, check_all
+from editing.requests.record import EditRequest, Question, Seen, check, check_all, is_whole
+from storage.address import Address
 from storage.identity import table_digest
 from storage.kinds import kind
 from storage.store import Lake
@@ -29,7 +30,7 @@ def load_requests(source: str | Path, dataset: str | None = None, references: st
     `references` names a source of texts about targets (relation, target, text), which go to the requests of that
     relation and new target. Raises UnknownSource, BadRecord or InvalidRequest; each names the file and the record.
     """
-    requests = check_all(read(read_records(str(source)), dataset))
+    requests = check_all(read(read_records(_address(source)), dataset))
     return _told(_any(requests, source), references)
 
 
@@ -42,19 +43,23 @@ def load_chosen(
     checked, and then those that are alike are compared with each other. MQuAKE's cases are joined in memory.
     """
     met, total = Marks(), 0
-    for where, request in read(read_records(str(source)), dataset):
+    for where, request in read(read_records(_address(source)), dataset):
         check(request, where)
         total += 1
         for mark in request.marks:
             met.add(mark)
     places = {index: n for n, index in enumerate(choose(_any(range(total), source), count, seed, source))}
     seen, chosen = Seen(), dict[int, EditRequest]()
-    for index, (where, request) in enumerate(read(read_records(str(source)), dataset)):
+    for index, (where, request) in enumerate(read(read_records(_address(source)), dataset)):
         if (met.times(request.marks) > 1).any():  # only then is there another one to compare it with
             seen.add(where, request)
         if index in places:
             chosen[places[index]] = request
     return _told([request for _, request in sorted(chosen.items())], references)
+
+
+def _address(source: str | Path) -> Address:
+    return Address(source if isinstance(source, str) else str(source))
 
 
 def _any(requests: Sequence[Item], source: str | Path) -> Sequence[Item]:
@@ -76,6 +81,8 @@ def _references(source: str) -> dict[tuple[str, str], list[str]]:
         if not all(isinstance(field, str) for field in fields):
             raise BadRecord(f"{where}: needs the texts relation, target and text; write them, or drop the line")
         relation, target, text = map(str, fields)
+        if half := next((field for field in (relation, target, text) if not is_whole(field)), None):
+            raise BadRecord(f"{where}: {half!r} holds half a character; write the whole one (a surrogate pair)")
         found.setdefault((relation, target), []).append(text)
     return found
 

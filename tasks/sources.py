@@ -22,7 +22,7 @@ from tasks.errors import TaskError, UnknownSource, no_such_file
 LEAST_UNPACKED = 2**30
 """Bytes that any packed file may unpack to."""
 RATIO = 100
-"""How many times its size a larger file may unpack to; texts are packed to a fifth, a file of nothing to a thousandth."""
+"""How many times its size a larger file may unpack to: of texts that is five, of a file of nothing a thousand."""
 _IN_PROCESS = frozenset({"memory"})
 _LOCAL = frozenset({"file", "local"})
 _SCHEME = re.compile(r"\s*([A-Za-z][A-Za-z0-9+.\-]*)(?:://|::)")

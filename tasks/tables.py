@@ -71,6 +71,10 @@ def from_hub(source: Address, split: str) -> Iterator[tuple[str, Any]]:
 
     Raises UnknownSource for no name, BadRecord for all that the hub refuses.
     """
+    place, _, revision = source.whole.removeprefix("hub:").partition("@")
+    name, config, named = (*place.split(":"), "", "")[:3]
+    if not name:
+        raise UnknownSource(f"{source} names nothing: give a path, a URL or hub:NAME:CONFIG:SPLIT")
     import datasets
     import huggingface_hub
 
@@ -78,10 +82,6 @@ def from_hub(source: Address, split: str) -> Iterator[tuple[str, Any]]:
     # What they would log is in the exception, and the user gets one line.
     datasets.logging.set_verbosity(datasets.logging.CRITICAL)
     huggingface_hub.logging.set_verbosity(logging.CRITICAL)
-    place, _, revision = source.whole.removeprefix("hub:").partition("@")
-    name, config, named = (*place.split(":"), "", "")[:3]
-    if not name:
-        raise UnknownSource(f"{source} names nothing: give a path, a URL or hub:NAME:CONFIG:SPLIT")
     try:
         rows = datasets.load_dataset(
             name, config or None, split=named or split, revision=revision or None, streaming=True

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 from editing.errors import InvalidRequest
 
+LONGEST = 10_000
+"""Most characters of a subject or prompt; models place fewer."""
 # Half of a surrogate pair: JSON can write it alone, UTF-8 cannot.
 _HALF = re.compile("[\ud800-\udfff]")
+# Everything that commands a machine and is no letter; a prompt of several lines is one.
+_UNSEEN = frozenset("\u115f\u1160\u2800\u3164\uffa0")
+_CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 
 
 @dataclass(frozen=True)
@@ -77,10 +83,11 @@ class EditRequest:
 def check(request: EditRequest, where: str) -> None:
     """Raise InvalidRequest, naming `where` the record stands, unless the request can be edited."""
     slots = request.prompt.count("{}")
-    broken = next(filter(_HALF.search, _texts(request)), None)
+    broken = next((text for text in _texts(request) if not is_whole(text)), None)
     if broken is not None:
         raise InvalidRequest(where, f"{broken!r} holds half a character", "write the whole one (a surrogate pair)")
-    if not request.subject.strip():
+    _check_characters(request, where)
+    if not any(is_seen(c) for c in request.subject):
         raise InvalidRequest(where, "the subject is empty", "name what the fact is about")
     if slots == 0 and request.subject not in request.prompt:
         what = f"subject {request.subject!r} is absent from its prompt {request.prompt!r}"
@@ -95,6 +102,36 @@ def check(request: EditRequest, where: str) -> None:
     for prompt in (request.filled, *request.evaluation_prompts):
         if not prompt.strip() or prompt != prompt.rstrip():
             raise InvalidRequest(where, f"prompt {prompt!r} is empty or ends with a space", "end it with a word")
+
+
+def _check_characters(request: EditRequest, where: str) -> None:
+    """Nothing that no text has, in what is edited: control characters, and more than a model can read."""
+    parts = {"subject": request.subject, "prompt": request.prompt, "new target": request.target_new,
+             "true target": request.target_true}  # fmt: skip
+    for name, text in parts.items():
+        if found := _CONTROL.search(text):
+            what = f"the {name} {text!r} holds the control character U+{ord(found[0]):04X}"
+            raise InvalidRequest(where, what, "remove it, or save the file in the encoding that it is read in")
+        if len(text) > LONGEST:
+            what = f"the {name} has {len(text):,} characters"
+            raise InvalidRequest(where, what, f"shorten it to {LONGEST:,} at most")
+    if len(request.filled) > LONGEST:
+        what = f"the prompt with its subject has {len(request.filled):,} characters"
+        raise InvalidRequest(where, what, f"shorten it to {LONGEST:,} at most")
+
+
+def is_whole(text: str) -> bool:
+    """Whether UTF-8 can hold a text."""
+    return _HALF.search(text) is None
+
+
+def is_seen(character: str) -> bool:
+    """Whether a character is more than a space, a mark of direction, or one that takes no room."""
+    return (
+        not character.isspace()
+        and unicodedata.category(character) not in {"Cf", "Cc", "Mn", "Me"}
+        and (character not in _UNSEEN)
+    )
 
 
 class Seen:

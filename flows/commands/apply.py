@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
-from flows.commands.read import JsonFlag, LakeFlag
+from flows.commands.read import JsonFlag, LakeFlag, SetFlag
 from flows.hints import print_next, typed
 from flows.output import lake_folder, print_json, print_line, print_table
 from tasks.terminal import quoted
@@ -21,7 +21,7 @@ def apply(
     *,
     batches: Annotated[int | None, Parameter(help="At most so many; all that waits unless given.",
                                              validator=Number(gte=1))] = None,
-    set_: Annotated[list[str] | None, Parameter(name="--set", negative=())] = None,
+    set_: SetFlag = None,
     lake: LakeFlag = None,
     json: JsonFlag = False,
 ) -> None:  # fmt: skip

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from flows.commands.read import JsonFlag, LakeFlag
+from flows.commands.read import JsonFlag, LakeFlag, SetFlag
 from flows.errors import UsageError
 from flows.hints import print_next, typed
 from flows.outfiles import folder, named, show_in_browser, write
@@ -22,7 +22,7 @@ def compare(
     /,
     *more: Path,
     seeds: Annotated[list[str] | None, Parameter(negative=())] = None,
-    set_: Annotated[list[str] | None, Parameter(name="--set", negative=())] = None,
+    set_: SetFlag = None,
     out: Annotated[Path | None, Parameter(help="The folder to write (default: NAME-comparison in this one).")] = None,
     open_: Annotated[bool, Parameter(name="--open", negative=(), help="Open the page in the browser.")] = False,
     lake: LakeFlag = None,

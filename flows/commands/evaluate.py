@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
 
-from cyclopts import Parameter
-
-from flows.commands.read import JsonFlag, LakeFlag
+from flows.commands.read import JsonFlag, LakeFlag, SetFlag
 from flows.commands.run import print_summary
 from flows.hints import print_next, typed
 from flows.output import lake_folder, print_json, print_line
@@ -18,7 +15,7 @@ def evaluate(
     spec: Path,
     /,
     *,
-    set_: Annotated[list[str] | None, Parameter(name="--set", negative=())] = None,
+    set_: SetFlag = None,
     lake: LakeFlag = None,
     json: JsonFlag = False,
 ) -> None:

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
-from cyclopts import Parameter
-
-from flows.commands.read import JsonFlag, LakeFlag
+from flows.commands.read import JsonFlag, LakeFlag, SetFlag
 from flows.hints import print_next, typed
 from flows.output import lake_folder, print_json, print_line, print_table
 from tasks.terminal import quoted
@@ -21,7 +19,7 @@ def plan(
     spec: Path,
     /,
     *,
-    set_: Annotated[list[str] | None, Parameter(name="--set", negative=())] = None,
+    set_: SetFlag = None,
     lake: LakeFlag = None,
     json: JsonFlag = False,
 ) -> None:

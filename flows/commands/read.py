@@ -15,6 +15,7 @@ from flows.completers import folders, run_names
 from flows.errors import UsageError
 from flows.hints import first_run, is_file, print_next, question, typed
 from flows.output import lake_folder, print_json, print_line, print_table, print_text
+from flows.settings import typed_settings
 from tasks.terminal import shortened
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ LakeFlag = Annotated[
     str | None,
     Parameter(env_var="EDITFLOW_LAKE", help="Where artifacts are kept (default: ./lake).", completer=folders),
 ]
+SetFlag = Annotated[list[str] | None, Parameter(name="--set", negative=(), converter=typed_settings)]
 RunName = Annotated[str, Parameter(completer=run_names)]
 JsonFlag = Annotated[bool, Parameter(negative=(), help="Print JSON instead of a table.")]
 

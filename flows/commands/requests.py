@@ -12,6 +12,7 @@ from flows.commands.read import JsonFlag
 from flows.completers import folders
 from flows.hints import print_next
 from flows.output import counted, print_json, print_line, print_table
+from storage.address import Address
 from tasks.terminal import quoted
 
 if TYPE_CHECKING:
@@ -46,6 +47,8 @@ def check(
     from tasks.errors import BadRecord
     from tasks.progress import bar
     from tasks.records import read_records
+
+    source = Address(source)
 
     def read() -> Iterator[tuple[str, Any]]:
         with bar(source, None, "records") as advance:

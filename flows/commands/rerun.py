@@ -13,6 +13,7 @@ from flows.commands.read import JsonFlag, LakeFlag, RunName, find_run, open_lake
 from flows.errors import UsageError
 from flows.hints import print_next, typed
 from flows.output import lake_folder, print_json, print_line, print_table
+from storage.address import Address
 from tasks.terminal import quoted
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ def rerun(
     run
         A run's id or the start of one, the name of a spec (its latest completed run), `last`, or a packed run's file.
     """
+    model, corpus = (Address(given) if given else None for given in (model, corpus))
     if "." in run or "/" in run:
         found, hint = _packed(Path(run), _fresh(into, lake), threads, model, corpus)
     else:

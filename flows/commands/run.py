@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
+from flows.commands.read import SetFlag
 from flows.completers import folders
 from flows.hints import print_next, question, typed
 from flows.output import lake_folder, print_json, print_line, print_table
@@ -23,7 +24,7 @@ def run(
     spec: Path,
     /,
     *,
-    set_: Annotated[list[str] | None, Parameter(name="--set", negative=())] = None,
+    set_: SetFlag = None,
     lake: Annotated[str | None, Parameter(env_var="EDITFLOW_LAKE", completer=folders)] = None,
     json: Annotated[bool, Parameter(negative=())] = False,
 ) -> None:

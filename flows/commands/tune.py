@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
-from flows.commands.read import JsonFlag, LakeFlag
+from flows.commands.read import JsonFlag, LakeFlag, SetFlag
 from flows.completers import folders
 from flows.hints import print_next, typed
 from flows.output import lake_folder, print_json, print_line, print_table
+from storage.address import Address
 from tasks.terminal import quoted
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ def tune(
     corpus: str | None = None,
     out: Path = Path("tuned.toml"),
     seed: int = 0,
-    set_: Annotated[list[str] | None, Parameter(name="--set", negative=())] = None,
+    set_: SetFlag = None,
     lake: LakeFlag = None,
     json: JsonFlag = False,
 ) -> None:
@@ -60,6 +61,7 @@ def tune(
     server.prepare()  # before anything that imports Prefect
     from flows.tuning.wish import Wish
 
+    model, requests, corpus = Address(model), Address(requests), Address(corpus) if corpus else None
     _check(Wish(model, requests, budget, facts, corpus, seed, tuple(set_ or ()), out))
     from storage.store import Lake
 

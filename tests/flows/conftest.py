@@ -57,7 +57,9 @@ def hostile(world: World, server: str, tmp_path_factory: pytest.TempPathFactory)
     rows = tiny_world.records(len(HOSTILE))
     for row, text in zip(rows, HOSTILE, strict=True):
         rewrite = row["requested_rewrite"]
-        rewrite["subject"], rewrite["target_new"] = text, {"str": f"{text[:40]} new"}
+        # What is edited holds no control character and has an end; what is asked and shown beside it may be anything.
+        edited = "".join(c for c in text if c not in "\x1b\x07")[:9_900]
+        rewrite["subject"], rewrite["target_new"] = edited, {"str": f"{edited[:40]} new"}
         row["paraphrase_prompts"] = [f"it is {text} who says"]
         row["relation"] = text[:60]
     facts = tiny_world.write_lines(folder / "facts.jsonl", rows)

@@ -102,13 +102,17 @@ def test_a_wrong_rollback_moves_nothing(lake: Path, words: list[str], said: str)
 def test_no_request_commands_the_terminal(tmp_path: Path) -> None:
     queue = Queue(Lake.open(tmp_path / "lake").files, "current")
     queue.submit([fact(TEXT.strip()), fact("a", f"{TEXT} bad")])
-    rows = [{"subject": TEXT.strip(), "prompt": "{} is", "target_new": TEXT}]
-    file = tiny_world.write_lines(tmp_path / "f.jsonl", rows)
-    answers = [editflow(*words, "--lake", tmp_path / "lake") for words in (["submit", file], ["queue"])]
-    for answer in answers:
-        assert answer.code == 0, answer.err
+    hidden = "\u202eR \u200b <script>"  # what a fact may hold
+    queue.submit([fact(hidden)])
+    rows = [{"subject": text, "prompt": "{} is", "target_new": text} for text in (TEXT.strip(), hidden)]
+    refusal, taken = (tiny_world.write_lines(tmp_path / f"{n}.jsonl", [row]) for n, row in enumerate(rows))
+    answers = [
+        editflow(*words, "--lake", tmp_path / "lake") for words in (["submit", refusal], ["submit", taken], ["queue"])
+    ]
+    for answer, code, parts in zip(answers, (2, 0, 0), (["\\x1b[31mE"], ["\\u202eR", "<script>"], SHOWN), strict=True):
+        assert answer.code == code, answer.err
         assert not COMMANDING.search(answer.out + answer.err)
-        assert all(part in answer.out.replace("\n", "") for part in SHOWN)
+        assert all(part in (answer.out + answer.err).replace("\n", "") for part in parts)
     rows = editflow("queue", "--lake", tmp_path / "lake", "--json")
     assert not COMMANDING.search(rows.out)
     assert json.dumps(TEXT.strip(), ensure_ascii=False)[1:-1] in json.dumps(rows.json, ensure_ascii=False)
