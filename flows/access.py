@@ -131,7 +131,8 @@ def status(url: str, path: str = "hello", secret: str = "") -> int:
     with requests.Session() as session:
         session.trust_env = not here(url)  # on this machine neither a proxy nor a .netrc
         if secret:
-            session.auth = tuple(secret.partition(":")[::2])
+            user, _, password = secret.partition(":")
+            session.auth = (user, password)
         try:
             return session.get(f"{url.rstrip('/')}/{path}", timeout=10, allow_redirects=False).status_code
         except (requests.RequestException, ValueError):

@@ -40,13 +40,16 @@ def listen(port: int = 0) -> socket.socket:
 
 
 def begin(
-    listener: socket.socket, environment: Mapping[str, str], log: IO[bytes], stdin: int
+    listener: socket.socket, environment: Mapping[str, str], log: IO[bytes], stdin: int, folder: Path
 ) -> subprocess.Popen[bytes]:
-    """Start the server on a socket, in a session of its own, so that a terminal's Ctrl-C does not end it first."""
+    """Start the server on a socket, in a session of its own, so that a terminal's Ctrl-C does not end it first.
+
+    It runs in a folder of ours, from which Prefect may take settings.
+    """
     command = [sys.executable, "-P", str(Path(__file__).resolve()), str(listener.fileno())]
     return subprocess.Popen(  # noqa: S603 - our own words
         command, pass_fds=[listener.fileno()], stdin=stdin, stdout=log, stderr=log, env=dict(environment),
-        start_new_session=True, umask=0o077,
+        start_new_session=True, cwd=folder, umask=0o077,
     )  # fmt: skip
 
 

@@ -8,8 +8,9 @@ import os
 import platform
 import signal
 import subprocess
+import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from importlib.metadata import version
 from pathlib import Path
 
@@ -44,6 +45,10 @@ def prepare() -> None:
         os.environ.setdefault(name, value)
     os.environ[OWNER] = _owner(os.getpid())
     access.without_proxy(os.environ)
+    for name in _unread():
+        print_line(f"  [dim]{name} in this folder does not set Prefect here: use variables or a profile of Prefect[/]")
+    with _elsewhere():
+        import prefect.context  # noqa: F401 - reads its settings
 
 
 def ready() -> None:
@@ -91,7 +96,7 @@ def begin(folder: Path) -> subprocess.Popen[bytes]:
         lock = access.server_settings(secret, port)
         environment = {**os.environ, **settings, **_ALONE, **lock, OWNER: _owner(os.getpid())}
         environment[locked.UNTIL_EOF] = "1"
-        process = locked.begin(listener, environment, said, subprocess.PIPE)
+        process = locked.begin(listener, environment, said, subprocess.PIPE, folder)
     atexit.register(end, process)
     with working("waiting for Prefect's server"):
         _await(process, access.api(port), log)
@@ -129,12 +134,43 @@ def reap() -> int:
     return ended
 
 
+@contextlib.contextmanager
+def _elsewhere() -> Iterator[None]:
+    """Be in the folder of this Python while Prefect reads its settings.
+
+    It takes them from files of the folder that it is in, too. That may be a lake or a bundle of somebody else's, and a
+    setting can name code to run, such as a logging configuration.
+    """
+    try:
+        here = Path.cwd()
+    except FileNotFoundError:  # the folder is gone, and so are its files
+        yield
+        return
+    os.chdir(sys.prefix)
+    try:
+        yield
+    finally:
+        os.chdir(here)
+
+
+def _unread() -> Iterator[str]:
+    """The files of this folder from which Prefect would take settings."""
+    for name, mark in ((".env", b"PREFECT_"), ("prefect.toml", b""), ("pyproject.toml", b"[tool.prefect")):
+        with contextlib.suppress(OSError):
+            if Path(name).is_file():  # and no pipe
+                with Path(name).open("rb") as file:
+                    set_here = mark in file.read(1 << 16)
+                if set_here:
+                    yield name
+
+
 def _use(settings: Mapping[str, str]) -> None:
     """Set Prefect, which reads its environment when it is imported, to a server, and with it processes of this one."""
     from prefect.context import refresh_global_settings_context
 
     os.environ.update(settings)
-    refresh_global_settings_context()
+    with _elsewhere():
+        refresh_global_settings_context()
 
 
 def _await(process: subprocess.Popen[bytes], url: str, log: Path) -> None:

@@ -53,7 +53,7 @@ class Services:
     def serve(self, listener: socket.socket, environment: Mapping[str, str]) -> None:
         """Begin the locked server on a socket, likewise."""
         with self.log("server").open("ab") as log:
-            process = locked.begin(listener, environment, log, subprocess.DEVNULL)
+            process = locked.begin(listener, environment, log, subprocess.DEVNULL, Path.cwd())
         self._remember("server", process, listener.getsockname()[1])
 
     @property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -28,6 +29,9 @@ from pathlib import Path
 from flows import server
 server.prepare()
 print(server.begin(Path(sys.argv[1])).pid, flush=True)
+import prefect.logging.configuration
+prefect.logging.configuration.setup_logging()
+print("set", flush=True)
 time.sleep(600)
 """
 OPEN = {"/api/health", "/api/ready", "/openapi.json", "/docs", "/docs/oauth2-redirect", "/redoc", "/ui-settings"}
@@ -152,20 +156,37 @@ def test_the_attack_works_on_a_server_without_a_lock(
     refused(editflow("up", "--port", port_of(unlocked), "--file", ROOT / "prefect.yaml"), "without a password")
 
 
+def hostile_folder(folder: Path) -> Path:
+    """A folder whose files would make Prefect or Python run a command, and leave a canary."""
+    folder.mkdir()
+    touch = {"()": "os.system", "command": f"touch {folder / 'canary-log'}"}
+    (folder / "log.json").write_text(json.dumps({"version": 1, "formatters": {"x": touch}}))
+    (folder / ".env").write_text(
+        f"PREFECT_LOGGING_CONFIG_PATH={folder / 'log.json'}\nPREFECT_API_URL=http://evil.example\n"
+    )
+    (folder / "prefect.toml").write_text(f"[logging]\nconfig_path = '{folder / 'log.json'}'\n")
+    for module in ("uvicorn", "prefect", "site_customize", "flows"):
+        (folder / f"{module}.py").write_text(f"open({str(folder / f'canary-{module}')!r}, 'w')")
+    return folder
+
+
 def test_a_server_ends_with_its_owner_also_under_kill_9(tmp_path: Path) -> None:
-    """And its password is on no command line and in no file."""
+    """And its password is on no command line and in no file; files of the folder it is started in set nothing."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
     environment |= {"EDITFLOW_CACHE": str(tmp_path / "cache"), "HTTP_PROXY": "http://127.0.0.1:9"}
-    command = [sys.executable, "-c", OWNER, str(tmp_path / "cache" / "prefect")]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, env=environment) as owner:
+    command = [sys.executable, "-P", "-c", OWNER, str(tmp_path / "cache" / "prefect")]
+    theirs = hostile_folder(tmp_path / "theirs")
+    with subprocess.Popen(command, stdout=subprocess.PIPE, env=environment, cwd=theirs) as owner:
         assert owner.stdout is not None
         begun = psutil.Process(int(owner.stdout.readline()))
         secret = begun.environ()["PREFECT_SERVER_API_AUTH_STRING"]
         assert secret.partition(":")[2] not in " ".join(begun.cmdline())
+        assert owner.stdout.readline() == b"set\n"
         owner.kill()
     psutil.wait_procs([begun], timeout=120)
     assert not begun.is_running()
     assert (tmp_path / "cache" / "prefect").stat().st_mode & 0o777 == 0o700
+    assert not list(theirs.glob("canary*"))
     files = [path for path in tmp_path.rglob("*") if path.is_file()]
     assert any(path.suffix == ".db" for path in files)
     assert not [path for path in files if secret.partition(":")[2].encode() in path.read_bytes()]
@@ -178,8 +199,9 @@ def test_no_request_to_this_machine_goes_through_a_proxy(
     from prefect.client.orchestration import get_client
 
     assert access.status(server, secret=secret) == 200
-    for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "HTTPS_PROXY"):
+    for name in ("http_proxy", "HTTP_PROXY", "HTTPS_PROXY"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")
+    monkeypatch.setenv("all_proxy", "socks5://127.0.0.1:9")
     monkeypatch.setenv("NO_PROXY", given)
     monkeypatch.delenv("no_proxy", raising=False)
     access.without_proxy(os.environ)
