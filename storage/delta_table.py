@@ -50,7 +50,8 @@ def check(files: Files, table: str) -> None:
 def own(files: Files, table: str, opened: DeltaTable) -> list[str]:
     """The paths of the Parquet files that an opened table names. Raises ForeignFile where one is not in its folder."""
     folder = files.folder(table)
-    names = [unquote(uri).removeprefix(f"{folder}/") for uri in opened.file_uris()]  # they come percent-encoded
+    place = f"{os.path.realpath(folder) if files.local else folder}/"  # so Delta calls it, and percent-encoded
+    names = [unquote(uri).removeprefix(place) for uri in opened.file_uris()]
     for name in names:
         if not _FILE.fullmatch(name):
             raise ForeignFile(f"{folder}/{LOG}", f"a log that names {name!r}, no file of its table", REMEDY)

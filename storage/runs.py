@@ -100,7 +100,7 @@ class Runs:
         import psutil  # type: ignore[import-untyped]
 
         record = RunRecord(
-            run_id or new_run_id(), name, dict(spec), spec_path, _now(), dict(environment or {}),
+            new_run_id() if run_id is None else run_id, name, dict(spec), spec_path, _now(), dict(environment or {}),
             platform.node(), os.getpid(), psutil.Process().create_time(),
         )  # fmt: skip
         self.files.create(record_name(record.run_id, "started"), _json(_begun(record)))

@@ -85,22 +85,29 @@ def real(root: str, link: str, lent: Sequence[str] = ()) -> str:
 
 
 def regular(root: str, name: str, lent: Sequence[str] = ()) -> str:
-    """The path of a regular file, links inside the lake followed; FileNotFoundError. Raises ForeignFile."""
+    """The path of a regular file, or of a link to one inside the lake; FileNotFoundError. Raises ForeignFile."""
     path = way(root, name, lent)
-    mode = os.lstat(path).st_mode
+    _target(root, path, lent)
+    return path
+
+
+def _target(root: str, path: str, lent: Sequence[str]) -> str:
+    """The path of a regular file, after links."""
+    target, mode = path, os.lstat(path).st_mode
     if stat.S_ISLNK(mode):
-        path = real(root, path, lent)
-        mode = os.lstat(path).st_mode
+        target = real(root, path, lent)
+        mode = os.lstat(target).st_mode
     if not stat.S_ISREG(mode):
         raise foreign(path, mode)
-    return path
+    return target
 
 
 def read(root: str, name: str, lent: Sequence[str] = ()) -> bytes:
     """The content of a regular file; FileNotFoundError. Raises ForeignFile for any other, and for an endless one."""
-    path = regular(root, name, lent)
+    path = way(root, name, lent)
+    target = _target(root, path, lent)
     try:
-        handle = os.open(path, _FLAGS)
+        handle = os.open(target, _FLAGS)
     except OSError as error:
         if error.errno in {errno.ELOOP, errno.ENXIO}:  # another process has just put something else there
             raise foreign(path, os.lstat(path).st_mode) from error
