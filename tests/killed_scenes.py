@@ -8,9 +8,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import pytest
 import tiny_queue
 import tiny_world
-from killing import Nursery, Scene
+from hostile_cases.offline import without_prefect
+from killing import Scene
 from tiny_world import World, editflow
 
 from storage.runs import Runs
@@ -46,28 +48,25 @@ class Stock:
         return prepare
 
 
-def stock(world: World, folder: Path, commands: Nursery) -> Stock:
-    """All of it by the commands themselves."""
-    for name in ("one", "two", "queue"):
-        (folder / name / "tmp").mkdir(parents=True)
+def stock(world: World, folder: Path) -> Stock:
+    """All of it by the commands themselves, in this process."""
     settings = [part for setting in SMALL for part in ("--set", setting)]
-    _done(commands, ["run", str(world.spec), "--lake", "lake", *settings], folder / "one")
-    shutil.copytree(folder / "one" / "lake", folder / "two" / "lake")
-    _done(
-        commands,
-        ["run", str(world.spec), "--lake", "lake", *settings, "--set", "edit.layers=[1]", "--set", "edit.z_layer=1"],
-        folder / "two",
-    )
+    other = ["--set", "edit.layers=[1]", "--set", "edit.z_layer=1"]
+    with pytest.MonkeyPatch.context() as patch:
+        without_prefect(patch)
+        _done("run", world.spec, "--lake", folder / "one" / "lake", *settings)
+        shutil.copytree(folder / "one" / "lake", folder / "two" / "lake")
+        _done("run", world.spec, "--lake", folder / "two" / "lake", *settings, *other)
     facts = tiny_world.write_lines(folder / "facts.jsonl", tiny_world.records(4))
-    assert editflow("submit", facts, "--lake", folder / "queue" / "lake").code == 0
+    _done("submit", facts, "--lake", folder / "queue" / "lake")
     tiny_queue.served(world, folder)
     run = next(Runs(Lake.open(folder / "one" / "lake").files).all()).run_id
     return Stock(world, folder, run)
 
 
-def _done(commands: Nursery, words: list[str], folder: Path) -> None:
-    child = commands.begin(words, folder)
-    assert child.wait() == 0, child.said
+def _done(*words: object) -> None:
+    answer = editflow(*words)
+    assert answer.code == 0, answer.err
 
 
 def scenes(stock: Stock) -> dict[str, Scene]:

@@ -67,8 +67,8 @@ def commands(shared: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -
 
 
 @pytest.fixture(scope="module")
-def stocked(world: World, commands: Nursery, tmp_path_factory: pytest.TempPathFactory) -> Stock:
-    return stock(world, tmp_path_factory.mktemp("stock"), commands)
+def stocked(world: World, tmp_path_factory: pytest.TempPathFactory) -> Stock:
+    return stock(world, tmp_path_factory.mktemp("stock"))
 
 
 @pytest.fixture(scope="module")
