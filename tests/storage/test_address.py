@@ -69,7 +69,8 @@ def test_what_is_shown_has_no_secret(whole: str) -> None:
     assert address.is_lacking is False
     assert Address(str(address)) == address, "what was cut once stays as it is"
     made = Model(place=whole, others={"a": whole})
-    turned = [f"{address}", repr(address), "".join([address]), json.dumps([address]), repr(Holder(address)), address + "",
+    turned = [f"{address}", repr(address), "".join([address]), json.dumps([address]), repr(Holder(address)),
+              address + "",
               str(asdict(Holder(address))), str(copy.deepcopy([address])), repr(made), made.model_dump_json(),
               str(made.model_dump(mode="json")), repr(pickle.loads(pickle.dumps(address)).whole)]  # fmt: skip  # noqa: S301
     assert not [text for text in turned if SECRET in text]
