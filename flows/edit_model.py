@@ -35,7 +35,7 @@ from tasks.stage import recipe
 
 def requested(wanted: RequestsSection) -> list[EditRequest]:
     """The facts that a run edits, in its order."""
-    source = wanted.source
+    source: str = wanted.source
     if wanted.count is not None and not wanted.skip:
         chosen = load_chosen(source, wanted.dataset, wanted.references, wanted.count, wanted.seed)
         return reordered(chosen, wanted.order)

@@ -163,12 +163,8 @@ def _cut_word(word: str) -> str:
 def _cut(part: str) -> str:
     """One part of a chain."""
     head = _HEAD.match(part)
-    if head is None:  # a path, the name of a model or data set, or an address whose scheme was forgotten
-        user = re.match(r"[^/\s:@]*:[^@/]*@", part) if not part.startswith(("hub:", "queue:")) else None
-        rest = part[user.end() :] if user else part
-        at = re.search(r"\?[^/?]*=", rest) or (re.search(r"[?#]", rest) if part.startswith("hub:") else None)
-        kept, asked = (rest[: at.start()], rest[at.start() :]) if at else (rest, "")
-        return _TOKENS.sub(CUT, (f"{CUT}@" if user else "") + kept + _query(asked))
+    if head is None:
+        return _cut_name(part)
     scheme = (head[1] or head[2] or "").lower()
     rest = part[head.end() :]
     user, place = _user(scheme, rest)
@@ -176,6 +172,15 @@ def _cut(part: str) -> str:
     path, asked = (place[: end.start()], place[end.start() :]) if end else (place, "")
     path = re.sub(r";([^=/;]*)=[^/;]+", rf";\1={CUT}", path)
     return _TOKENS.sub(CUT, head[0] + user + path + _query(asked))
+
+
+def _cut_name(part: str) -> str:
+    """A path, the name of a model or data set, or an address whose scheme was forgotten."""
+    user = None if part.startswith(("hub:", "queue:")) else re.match(r"[^/\s:@]*:[^@/]*@", part)
+    rest = part[user.end() :] if user else part
+    at = re.search(r"\?[^/?]*=", rest) or (re.search(r"[?#]", rest) if part.startswith("hub:") else None)
+    kept, asked = (rest[: at.start()], rest[at.start() :]) if at else (rest, "")
+    return _TOKENS.sub(CUT, (f"{CUT}@" if user else "") + kept + _query(asked))
 
 
 def _user(scheme: str, rest: str) -> tuple[str, str]:

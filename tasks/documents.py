@@ -157,7 +157,7 @@ class Growing:
     def __init__(self, file: IO[bytes] | bz2.BZ2File, most: int) -> None:
         self._file, self._most, self._since = file, most, 0
 
-    def read(self, size: int) -> bytes:
+    def read(self, size: int = -1, /) -> bytes:
         """The next bytes. Raises ValueError where a page has no end."""
         data = self._file.read(size)
         self._since += len(data)

@@ -189,8 +189,8 @@ def _session(watch: _Watch) -> requests.Session:
 
     class Adapter(HTTPAdapter):
         def get_connection_with_tls_context(self, *given: Any, **named: Any) -> Any:
-            pool = super().get_connection_with_tls_context(*given, **named)  # type: ignore[no-untyped-call]
-            watched = {HTTPConnection: Plain, HTTPSConnection: Locked}
+            pool = super().get_connection_with_tls_context(*given, **named)
+            watched: dict[Any, Any] = {HTTPConnection: Plain, HTTPSConnection: Locked}
             pool.ConnectionCls = watched.get(pool.ConnectionCls, pool.ConnectionCls)  # one of SOCKS stays its own
             return pool
 

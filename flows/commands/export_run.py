@@ -53,7 +53,7 @@ def export_run(
 
         found = pack_of(store, record)
         file.write(packed(found))
-    outside = {"model.source": spec_of(record).model.source}
+    outside: dict[str, str] = {"model.source": spec_of(record).model.source}
     outside |= {key: source for key, source in sources(spec_of(record)).items() if key not in found.inputs}
     if json:
         print_json({"run": record.run_id, "file": str(file), "artifacts": len(found.manifests), "outside": outside,

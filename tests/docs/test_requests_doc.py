@@ -36,6 +36,8 @@ WRONG: dict[str, Any] = {
     "no target": other(target_new=None),
     "prompts not a list of texts": other() | {"paraphrase_prompts": "one"},
     "text that UTF-8 cannot hold": other(subject="Ly\ud800on"),
+    "control character": other(subject="Ly\0on"),
+    "too long": other(subject="L" * 10_001),
     "empty subject": other(subject=" "),
     "subject not in its prompt": other(prompt="It lies in"),
     "not exactly one `{}`": other(prompt="{} and {} lie in"),

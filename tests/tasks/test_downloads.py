@@ -107,13 +107,14 @@ def test_a_login_of_netrc_is_used(web: Served, tmp_path: Path, monkeypatch: pyte
 
 
 def test_a_full_disk_is_one_line(web: Served, monkeypatch: pytest.MonkeyPatch) -> None:
-    if not os.path.exists("/dev/full"):
+    full, plain = Path("/dev/full"), Path.open
+    if not full.exists():
         pytest.skip("needs /dev/full")
-    plain = Path.open
-    full = Path("/dev/full")
-    monkeypatch.setattr(
-        Path, "open", lambda path, *a, **k: plain(full if path.name.startswith("copy") else path, *a, **k)
-    )
+
+    def opened(path: Path, *how: str, **named: object) -> object:
+        return plain(full if path.name.startswith("copy") else path, *how, **named)
+
+    monkeypatch.setattr(Path, "open", opened)
     with pytest.raises(FetchFailed, match="TMPDIR"):
         read(f"http://{web.host}/rows.jsonl")
 

@@ -1,0 +1,112 @@
+"""An address shows none of its secrets, however it is turned, and keeps all for the opener."""
+
+from __future__ import annotations
+
+import copy
+import json
+import pickle
+from dataclasses import asdict, dataclass
+
+import pytest
+from pydantic import BaseModel, ValidationError
+
+from storage.address import PREFIX, Address, cut_inside, expanded, sealed
+
+SECRET = "Qx7"  # noqa: S105
+CUT = {
+    "http://Qx7:Qx7@host/facts.jsonl?token=Qx7&download=true#Qx7": "http://…@host/facts.jsonl?token=…&download=…#…",
+    "https://Qx7@host/x": "https://…@host/x",
+    "HTTPS://:Qx7@host/x": "HTTPS://…@host/x",
+    "http://user:Qx7::Qx7@host/x": "http://…@host/x",
+    "http://user:Qx7@Qx7@host/x": "http://…@host/x",
+    "http://user:Qx7/Qx7@host/x": "http://…@host/x",
+    "http://user:Qx7#Qx7@host/x": "http://…@host/x",
+    "http://user:Qx7?Qx7@host/x": "http://…@host/x",
+    "http://u:Qx7@[::1]:80/x": "http://…@[::1]:80/x",
+    "http://u:Qx7@host:99999/x": "http://…@host:99999/x",
+    "http:/u:Qx7@host/x": "http:/…@host/x",
+    "//u:Qx7@host/x": "//…@host/x",
+    "u:Qx7@host/x": "…@host/x",
+    " http://u:Qx7@host/x": " http://…@host/x",
+    "http://host/x?Qx7": "http://host/x?…",
+    "http://host/x?Qx7==": "http://host/x?…",
+    "http://host/x?a=b;c=Qx7": "http://host/x?a=…;c=…",
+    "http://host/x?to\nken=Qx7": "http://host/x?…",
+    "http://host?sig=Qx7::Qx7": "http://host?sig=…",
+    "http://host/x;session=Qx7/y": "http://host/x;session=…/y",
+    "s3://Qx7:Qx7@bucket/x": "s3://…@bucket/x",
+    "simplecache::https://u:Qx7@host/x": "simplecache::https://…@host/x",
+    "zip://a.jsonl::https://host/x.zip?sig=Qx7": "zip://a.jsonl::https://host/x.zip?sig=…",
+    "hub:org/name?token=Qx7": "hub:org/name?token=…",
+    "hf_Qx7Qx7Qx7@org/name": "…@org/name",
+    f"http://u:${{{PREFIX}A}}@host/x?t=${{{PREFIX}B}}&s=Qx7${{{PREFIX}C}}": (
+        f"http://…:${{{PREFIX}A}}@host/x?t=${{{PREFIX}B}}&s=…"
+    ),
+}
+SAME = (
+    "facts.jsonl", "a b/c#d?.jsonl", "a:b.jsonl", "a::b", "C:\\x\\y", "org/name@revision",
+    "hub:org/name:config:split@rev",
+    "wikipedia-sample", "queue:current", "https://host:80/@scope/x@2/y", "s3://bucket/x", "abfs://container@account/x",
+    "file:///a/b", "memory://x", "http://[::1/x", "http://", "~/x", f"http://${{{PREFIX}A}}:${{{PREFIX}B}}@host/x",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Holder:
+    place: Address
+
+
+class Model(BaseModel):
+    place: Address
+    others: dict[str, Address] = {}
+
+
+@pytest.mark.parametrize("whole", CUT)
+def test_what_is_shown_has_no_secret(whole: str) -> None:
+    address = Address(whole)
+    assert str(address) == CUT[whole]
+    assert address.whole == whole  # control: for the opener it is there
+    assert address.is_lacking is False
+    assert Address(str(address)) == address, "what was cut once stays as it is"
+    made = Model(place=whole, others={"a": whole})
+    turned = [f"{address}", repr(address), "".join([address]), json.dumps([address]), repr(Holder(address)),
+              address + "",
+              str(asdict(Holder(address))), str(copy.deepcopy([address])), repr(made), made.model_dump_json(),
+              str(made.model_dump(mode="json")), repr(pickle.loads(pickle.dumps(address)).whole)]  # fmt: skip  # noqa: S301
+    assert not [text for text in turned if SECRET in text]
+    assert SECRET.encode() not in pickle.dumps(address)
+    assert (made.place.whole, made.others["a"].whole, copy.deepcopy(address).whole) == (whole, whole, whole)
+
+
+@pytest.mark.parametrize("text", SAME)
+def test_what_has_no_secret_stays_as_it_is(text: str) -> None:
+    assert (str(Address(text)), Address(text).is_lacking) == (text, False)
+
+
+def test_a_record_of_an_address_cannot_be_opened() -> None:
+    lacking = [shown for shown in CUT.values() if not shown.endswith("#…")]
+    assert [shown for shown in lacking if not Address(shown).is_lacking] == []
+    assert not Address("http://host/x#…").is_lacking, "a fragment is never sent"
+
+
+def test_an_address_that_is_no_text_shows_none_in_the_error() -> None:
+    with pytest.raises(ValidationError) as error:
+        Model.model_validate(sealed({"place": ["http://u:Qx7@host/x"]}))
+    assert SECRET not in str(error.value)
+
+
+def test_a_sentence_about_an_address_is_cut() -> None:
+    told = "404 for url: http://u:Qx7@h/x?a=Qx7, (https://h/y?z=Qx7). Retries with url: /x?tok=Qx7 (Caused by nothing)"
+    cut = "404 for url: http://…@h/x?a=…, (https://h/y?z=…). Retries with url: /x?… (Caused by nothing)"
+    assert cut_inside(told) == cut_inside(cut) == cut
+    address = Address("http://user:Qx7%20Qx7@host/x?t=Qx7Qx7")
+    assert SECRET not in address.without_secrets("b'Qx7 Qx7' and Qx7Qx7 and Qx7%20Qx7")
+
+
+def test_variables_are_put_in_by_the_opener_alone() -> None:
+    address = Address(f"http://${{{PREFIX}A}}@host/x?t=${{{PREFIX}B}}")
+    assert expanded(address, {f"{PREFIX}A": "a@b:/", f"{PREFIX}B": "c%2Fd"}) == "http://a%40b%3A%2F@host/x?t=c%2Fd"
+    for environment in ({}, {f"{PREFIX}A": "a"}, {f"{PREFIX}A": "a", f"{PREFIX}B": ""}):
+        with pytest.raises(ValueError, match="is not set"):
+            expanded(address, environment)
+    assert expanded(Address("a${HOME}b.jsonl"), {"HOME": "x"}) == "a${HOME}b.jsonl"  # the name of a file
