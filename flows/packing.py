@@ -11,13 +11,14 @@ from typing import Any
 
 from prefect import flow
 
+from flows.consent import downloads, modest, name_sources, require_agreement, settled
 from flows.edit_model import batched, repaired, requested
 from flows.errors import UsageError
 from flows.output import report_stage
 from flows.owners import claim
 from flows.recording import record_run
 from flows.rerun import fresh_lake, keep, sources, spec_here, spec_of
-from flows.spec import RunSpec
+from flows.spec import RunSpec, check_spec
 from storage.errors import UnknownArtifact
 from storage.runs import RunRecord
 from storage.store import Lake
@@ -69,12 +70,38 @@ def located(pack: Pack, spec: RunSpec, files: Mapping[str, str]) -> RunSpec:
     return RunSpec.model_validate(raw)
 
 
-def unpacked(pack: Pack, folder: Path, *, model: str | None, corpus: str | None, threads: int | None) -> RunSpec:
+def to_download(pack: Pack, *, model: str | None, corpus: str | None) -> list[str]:
+    """What repeating a packed run would download, in words; nothing is laid out or asked for. Raises UsageError."""
+    spec = _checked_spec(pack, None)
+    return downloads(pack, _placed(pack, spec, {}, model, corpus), model, corpus)
+
+
+def _checked_spec(pack: Pack, threads: int | None) -> RunSpec:
+    """The spec of the pack's run, under the checks that a spec file has."""
+    spec = spec_of(pack.record, threads)
+    check_spec(pack.record.spec, f"run {pack.record.run_id}")
+    return spec
+
+
+def _placed(pack: Pack, spec: RunSpec, files: Mapping[str, str], model: str | None, corpus: str | None) -> RunSpec:
+    """The spec with everything where it is here."""
+    spec = located(pack, spec, files)
+    if corpus is not None:
+        spec = spec.model_copy(update={"corpus": spec.corpus.model_copy(update={"source": corpus})})
+    if model is not None:
+        spec = spec.model_copy(update={"model": spec.model.model_copy(update={"source": model})})
+    return spec
+
+
+def unpacked(
+    pack: Pack, folder: Path, *, model: str | None, corpus: str | None, threads: int | None, download: bool = False
+) -> RunSpec:
     """The spec of a packed run, its files laid into a folder. Raises UsageError for what is neither there nor given.
 
-    Nothing of the machine it runs on is read but what is packed, the model, and a corpus of the very digest.
+    Nothing of the machine it runs on is read but what is packed, the model, and a corpus of the very digest; nothing
+    that the pack names is downloaded without `download`.
     """
-    spec = spec_of(pack.record, threads)
+    spec = modest(_checked_spec(pack, threads), threads)
     wanted = sources(spec)
     if lacking := sorted(key for key in wanted if key not in pack.inputs and key != "corpus.source"):
         raise UsageError(
@@ -90,9 +117,10 @@ def unpacked(pack: Pack, folder: Path, *, model: str | None, corpus: str | None,
         place.parent.mkdir(parents=True, exist_ok=True)
         place.write_bytes(found.data)
         files[key] = str(place)
-    spec = located(pack, spec, files | ({} if corpus is None else {"corpus.source": corpus}))
-    if model is not None:
-        spec = spec.model_copy(update={"model": spec.model.model_copy(update={"source": model})})
+    spec = _placed(pack, spec, files, model, corpus)
+    require_agreement(downloads(pack, spec, model, corpus), download)
+    spec = settled(spec, model)
+    name_sources(spec, model, corpus, "corpus.source" in pack.inputs)
     if "corpus.source" not in pack.inputs:
         _check_corpus(pack, spec, "give the run's with --corpus")
     return spec
@@ -105,23 +133,26 @@ def rerun_packed(
     threads: int | None = None,
     model: str | None = None,
     corpus: str | None = None,
+    download: bool = False,
 ) -> Repetition:
     """Repeat a packed run and compare by its digests; the outcome is kept in the fresh lake.
 
     `into` is that lake, a temporary one unless given; `model` and `corpus` say where they are where the run's own
-    places are not here. Raises BadPack, and UsageError for another model or corpus than the run's.
+    places are not here; `download` that what the pack names may be fetched. Raises BadPack, and UsageError for another
+    model or corpus than the run's.
     """
     pack = read(Path(file))
+    here = {"model": model, "corpus": corpus, "threads": threads, "download": download}
     if into is not None:
-        return _repeated(pack, Path(into), threads, model, corpus)
+        return _repeated(pack, Path(into), here)
     with tempfile.TemporaryDirectory(prefix="editflow-rerun-") as folder:
-        return _repeated(pack, Path(folder) / "lake", threads, model, corpus)
+        return _repeated(pack, Path(folder) / "lake", here)
 
 
-def _repeated(pack: Pack, folder: Path, threads: int | None, model: str | None, corpus: str | None) -> Repetition:
-    spec_of(pack.record)
+def _repeated(pack: Pack, folder: Path, here: Mapping[str, Any]) -> Repetition:
+    require_agreement(to_download(pack, model=here["model"], corpus=here["corpus"]), bool(here["download"]))
     fresh = fresh_lake(folder)
-    spec = unpacked(pack, folder / "inputs", model=model, corpus=corpus, threads=threads)
+    spec = unpacked(pack, folder / "inputs", **here)
     _check_model(pack, spec, fresh)
     again = record_run(spec, fresh, None, report_stage, repaired)
     found = compared(pack, pack.record, fresh, again)
@@ -161,7 +192,8 @@ def _corpus(pack: Pack) -> Mapping[str, Any]:
 
 def _check_corpus(pack: Pack, spec: RunSpec, remedy: str = "put the file back as it was") -> None:
     pinned = _corpus(pack)
-    if "hub" not in pinned and describe_corpus(spec.corpus.source) != pinned:
+    at_a_commit = "hub" in pinned and spec.corpus.source.startswith("hub:")
+    if not at_a_commit and describe_corpus(spec.corpus.source) != pinned:
         raise UsageError(f"corpus {spec.corpus.source} is not what run {pack.record.run_id} has read: {remedy}")
 
 

@@ -43,7 +43,7 @@ def describe_corpus(source: str) -> dict[str, str]:
     """
     source = Address(source)
     if source.startswith("hub:"):
-        name, config, revision = _hub_parts(source)
+        name, config, revision = hub_parts(source)
         return {"hub": name, "config": config, "revision": revision or _newest_revision(source, name)}
     path = corpus_path(source)
     with path.open("rb") as file, working("digesting the corpus"):
@@ -75,7 +75,7 @@ def _format(path: Path) -> str:
     raise UnknownSource(f"corpus {path}: unknown format; use .txt, .jsonl, .parquet, .xml or .xml.bz2")
 
 
-def _hub_parts(source: str) -> tuple[str, str, str]:
+def hub_parts(source: str) -> tuple[str, str, str]:
     """(name, config, revision) of a hub source; the last two may be empty."""
     place, _, revision = source.removeprefix("hub:").partition("@")
     name, _, config = place.partition(":")
@@ -97,7 +97,7 @@ def read_documents(source: str, revision: str = "") -> Iterator[Document]:
     """Documents of a corpus in its own order, one at a time. Raises UnknownSource or BadRecord."""
     source = Address(source)
     if source.startswith("hub:"):
-        name, config, _ = _hub_parts(source)
+        name, config, _ = hub_parts(source)
         yield from _from_datasets(source, path=name, name=config or None, revision=revision or None)
         return
     path = corpus_path(source)

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from editing.errors import EditingError, UnknownModel, first_line
-from editing.models.folder import CONFIGS, INDEX, PACKED, TOKENIZER, WEIGHTS, read_object, shards, weight_files
+from editing.models.folder import CONFIGS, INDEX, PACKED, TOKENIZER, WEIGHTS, examine, read_object, shards, weight_files
 from storage.address import Address
 from tasks.fetch import MODEL
 from tasks.progress import working
@@ -42,7 +42,16 @@ def hub_id(source: str) -> tuple[str, str | None]:
 def is_remote(source: str) -> bool:
     """Whether reading a model would first download something."""
     path = local(source)
-    return source != MODEL.name and not path.exists() and cached_folder(source) is None
+    return source != MODEL.name and not path.exists() and whole_folder(source) is None
+
+
+def whole_folder(source: str) -> Path | None:
+    """The folder of a hub model in the hub's cache, where all that is read of it is there."""
+    folder = cached_folder(source)
+    try:
+        return folder if folder is not None and examine(folder).weights else None
+    except UnknownModel:
+        return None
 
 
 def cached_folder(source: str) -> Path | None:
@@ -59,8 +68,8 @@ def cached_folder(source: str) -> Path | None:
 def configured_folder(source: str) -> Path:
     """The folder with a hub model's configuration, and no weights. Raises UnknownModel."""
     with _asking(source):
-        sizes, commit = _listed(source)
-        return _fetched(source, commit, [name for name in FIRST if name in sizes])
+        sizes = _listed(source)
+        return _fetched(source, [name for name in FIRST if name in sizes])
 
 
 def hub_folder(source: str) -> Path:
@@ -70,7 +79,7 @@ def hub_folder(source: str) -> Path:
     """
     try:
         with _asking(source):
-            sizes, commit = _listed(source)
+            sizes = _listed(source)
     except UnknownModel:
         if (cached := cached_folder(source)) is not None:
             return cached
@@ -78,17 +87,17 @@ def hub_folder(source: str) -> Path:
     from editing.models.loading import outlined
 
     with _asking(source):
-        outlined(_fetched(source, commit, [name for name in FIRST if name in sizes]))
-        wanted = _wanted(source, commit, sizes)
+        outlined(_fetched(source, [name for name in FIRST if name in sizes]))
+        wanted = _wanted(source, sizes)
         much = sum(sizes[name] for name in wanted) / 1e6
         with working(f"fetching {source}, {much:,.0f} MB where it is not in the hub's cache"):
-            return _fetched(source, commit, wanted)
+            return _fetched(source, wanted)
 
 
-def _wanted(source: str, commit: str, sizes: Mapping[str, int]) -> list[str]:
+def _wanted(source: str, sizes: Mapping[str, int]) -> list[str]:
     """Names of the files that a run reads; the weights are those of the index."""
     if INDEX in sizes:
-        index = _fetched(source, commit, [INDEX]) / INDEX
+        index = _fetched(source, [INDEX]) / INDEX
         weights = [INDEX, *shards(read_object(index), index)]
     elif WEIGHTS in sizes:
         weights = [WEIGHTS]
@@ -99,19 +108,20 @@ def _wanted(source: str, commit: str, sizes: Mapping[str, int]) -> list[str]:
     return [*weights, *(name for name in (*FIRST, *TOKENIZER) if name in sizes)]
 
 
-def _listed(source: str) -> tuple[dict[str, int], str]:
-    """({name: bytes}, commit) of a hub model."""
+def _listed(source: str) -> dict[str, int]:
+    """{name: bytes} of a hub model."""
     from huggingface_hub import HfApi
 
     name, revision = hub_id(source)
     info = HfApi().model_info(name, revision=revision, files_metadata=True)
-    return {file.rfilename: file.size or 0 for file in info.siblings or []}, str(info.sha)
+    return {file.rfilename: file.size or 0 for file in info.siblings or []}
 
 
-def _fetched(source: str, commit: str, names: list[str]) -> Path:
+def _fetched(source: str, names: list[str]) -> Path:
     from huggingface_hub import snapshot_download
 
-    return Path(snapshot_download(hub_id(source)[0], revision=commit, allow_patterns=names))
+    name, revision = hub_id(source)
+    return Path(snapshot_download(name, revision=revision, allow_patterns=names))
 
 
 def _shown(source: str) -> str:

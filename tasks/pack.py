@@ -15,6 +15,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import stat
 import struct
 import zipfile
 from collections.abc import Mapping
@@ -40,8 +41,15 @@ LARGEST = 256 * 2**20
 """Bytes of a part, at most; and of all of them together four times as much."""
 MOST = 200
 """Parts, at most."""
+SMALLER = {"pack.json": 2**20, "record.json": 32 * 2**20, "artifacts.jsonl": 128 * 2**20, "spec.toml": 4 * 2**20}
+"""The same of the parts that are read as a whole."""
+ARTIFACTS = 100_000
+"""Artifacts of a run, at most."""
 
-_INPUT = re.compile(r"inputs/[\w-][\w.-]*/[\w-][\w.-]*")
+_INPUT = re.compile(r"inputs/[\w-][\w.-]{0,99}/[\w-][\w.-]{0,99}")
+_RUN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+_END = b"PK\x05\x06"
+_END_BYTES = 22
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 
 
@@ -123,12 +131,15 @@ def read(path: Path) -> Pack:
         parts = _parts(path)
         index = _index(path, parts)
         record = read_record(RunRecord, _checked(path, parts, index, "record.json"))
+        _check_record(path, record)
         lines = _checked(path, parts, index, "artifacts.jsonl").splitlines()
+        if len(lines) > ARTIFACTS:
+            raise BadPack(path, f"it has {len(lines):,} artifacts, where {ARTIFACTS:,} are the most")
         manifests = tuple(read_record(Manifest, line) for line in lines)
         _check_recipes(path, record, index, manifests)
-    except (zipfile.BadZipFile, RuntimeError, EOFError, struct.error, OSError) as error:  # encrypted, cut short, …
-        raise BadPack(path, str(error) or type(error).__name__) from None
-    except ValueError as error:
+    except (zipfile.BadZipFile, RuntimeError, EOFError, struct.error, OSError, MemoryError) as error:
+        raise BadPack(path, first_line(error)) from None  # encrypted, cut short, nested too deep, …
+    except (ValueError, TypeError, LookupError, OverflowError) as error:
         raise BadPack(path, f"its record is not readable ({first_line(error)})") from None
     inputs = {
         key: Input(name.rpartition("/")[2], _checked(path, parts, index, name)) for key, name in index.inputs.items()
@@ -138,6 +149,7 @@ def read(path: Path) -> Pack:
 
 def _parts(path: Path) -> dict[str, bytes]:
     """The parts by name; nothing is read before its size and name are found to be those of a pack."""
+    _check_frame(path)
     with zipfile.ZipFile(path) as archive:
         entries = archive.infolist()
         names = [entry.filename for entry in entries]
@@ -148,10 +160,38 @@ def _parts(path: Path) -> dict[str, bytes]:
         for entry in entries:
             if entry.compress_type != zipfile.ZIP_STORED or entry.file_size != entry.compress_size:
                 raise BadPack(path, f"{entry.filename} is not stored as it is")
+            if entry.orig_filename != entry.filename or stat.S_IFMT(entry.external_attr >> 16) not in {0, stat.S_IFREG}:
+                raise BadPack(path, f"{entry.filename} is no plain file")
         sizes = [entry.file_size for entry in entries]
         if max(sizes) > LARGEST or sum(sizes) > min(4 * LARGEST, path.stat().st_size):
             raise BadPack(path, f"its parts claim {sum(sizes):,} bytes")
+        if large := [entry.filename for entry in entries if entry.file_size > SMALLER.get(entry.filename, LARGEST)]:
+            raise BadPack(path, f"{large[0]} has more bytes than it may")
         return {entry.filename: archive.read(entry) for entry in entries}
+
+
+def _check_frame(path: Path) -> None:
+    """A zip from its first byte to its last, with a directory of few entries: nothing before, behind or between it."""
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        start = file.read(4)
+        file.seek(max(0, size - _END_BYTES))
+        end = file.read(_END_BYTES)
+    if not start.startswith(b"PK\x03\x04") or not end.startswith(_END) or end[-2:] != b"\0\0":
+        raise BadPack(path, "it is not a zip file from its first byte to its last")
+    entries, bulk, place = struct.unpack("<HII", end[10:20])
+    if entries > MOST or bulk > 2**20 or bulk + place + _END_BYTES != size:
+        raise BadPack(path, f"its directory of {entries:,} parts has another place or size than a pack's")
+
+
+def _check_record(path: Path, record: RunRecord) -> None:
+    """What a record says of its run and machine is short and plain: it is shown, and compared with this machine's."""
+    if not _RUN.fullmatch(record.run_id):
+        raise BadPack(path, "the id of its run is none")
+    for key, value in record.environment.items():
+        plain = isinstance(value, str | int | float | bool | None)
+        if not plain or len(key) > 100 or len(str(value)) > 1000 or len(record.environment) > 200:
+            raise BadPack(path, f"environment.{key[:100]} of its record is no plain value")
 
 
 def _index(path: Path, parts: Mapping[str, bytes]) -> _Index:

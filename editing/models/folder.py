@@ -73,11 +73,20 @@ def examine(folder: Path, *, whole: bool = True) -> ModelFiles:
     others = [name for name in (*CONFIGS, *TOKENIZER) if name in names]
     for name in others:
         check_file(folder / name)
-    weights = weight_files(folder, names, whole=whole)
+    weights = weight_files(folder, names, whole=False)
     found = ModelFiles(folder, config, small.get("tokenizer_config.json", {}), weights, tuple(others))
-    if whole and not found.has_tokenizer:
-        raise UnknownModel(_no_tokenizer(folder, names))
+    if whole:
+        require_whole(found)
     return found
+
+
+def require_whole(files: ModelFiles) -> None:
+    """Raise UnknownModel for a folder without weights or without a fast tokenizer's files."""
+    names = _names(files.folder)
+    if not files.weights:
+        weight_files(files.folder, names)
+    if not files.has_tokenizer:
+        raise UnknownModel(_no_tokenizer(files.folder, names))
 
 
 def read_object(path: Path) -> dict[str, Any]:

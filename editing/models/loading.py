@@ -15,7 +15,7 @@ from editing.errors import InvalidOption, NonFinite, UnknownModel, first_line
 from editing.models import library
 from editing.models.editable import EditableModel
 from editing.models.family import family_of
-from editing.models.folder import examine
+from editing.models.folder import examine, require_whole
 from editing.models.tokens import bound
 from editing.models.weights import check_room, check_taken, headers
 
@@ -45,9 +45,10 @@ def load(folder: Path, dtype: str = "float32", device: str = "cpu") -> EditableM
     before any weight is read.
     """
     require_device(device)
-    files = examine(folder)
+    files = examine(folder, whole=False)
     config = library.config_of(files)
     family = family_of(config.model_type)
+    require_whole(files)
     held = headers(files)
     check_room(files, held, library.outline_of(config, DTYPES[dtype], folder))
     model, found = library.model_of(files, DTYPES[dtype])

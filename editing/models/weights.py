@@ -18,8 +18,8 @@ from editing.models.reserved import packed
 
 PLAIN = {"F64", "F32", "F16", "BF16"}
 """Types that a weight can be edited in."""
-MASKS = re.compile(r"\.(attn|attention)\.(masked_)?bias$")
-"""Causal masks that old checkpoints of GPT-2, GPT-J and GPT-NeoX keep beside the weights; no weight is called so."""
+BUFFERS = re.compile(r"(^|\.)((attn|attention|crossattention)\.(masked_)?bias|rotary_emb\.inv_freq|position_ids)$")
+"""Causal masks, rotary tables and positions that old checkpoints keep beside the weights; no weight is called so."""
 NO_WEIGHT = re.compile(
     r"(^|[._])(lora_|weight_scale|input_scale|scale_inv|qweight|qzeros|scales$|g_idx|absmax|quant_map|quant_state)"
 )
@@ -51,7 +51,7 @@ def headers(files: ModelFiles) -> dict[str, Held]:
                     f"{held.file} and {found[tensor].file.name} both hold tensor {tensor!r}, and only one can be "
                     "meant: remove one of the files, or fetch the model again"
                 )
-            if held.dtype.startswith(("F8", "F4", "F6", "E8")):
+            if held.dtype not in PLAIN and held.dtype.startswith(("F8", "F6", "F4", "E8")):
                 raise UnknownModel(packed(held.file, f"{tensor} is of type {held.dtype}"))
             if NO_WEIGHT.search(tensor):
                 raise UnknownModel(_left(held.file, [tensor]))
@@ -88,14 +88,18 @@ def check_taken(files: ModelFiles, held: Mapping[str, Held], model: nn.Module, u
 
     `unexpected` are the tensors that the loader had no place for, without those that its class declares as of no use.
     """
-    left = sorted(name for name in unexpected if not MASKS.search(name))
+    tensors = model.state_dict()
+    prefix = getattr(model, "base_model_prefix", "")
+    places = {name: next((p for p in (name, f"{prefix}.{name}") if p in tensors), None) for name in held}
+    # Its class's own patterns are searched for anywhere in a name, so they pass over more than buffers.
+    patterns = [*(getattr(model, "_keys_to_ignore_on_load_unexpected", None) or ()), r"rotary_emb\.inv_freq"]
+    passed = [name for name, place in places.items() if place is None and any(re.search(p, name) for p in patterns)]
+    left = sorted(name for name in {*unexpected, *passed} if not BUFFERS.search(name))
     if left:
         file = held[left[0]].file if left[0] in held else files.folder
         raise UnknownModel(_left(file, left))
-    tensors = model.state_dict()
-    prefix = getattr(model, "base_model_prefix", "")
     for name, one in held.items():
-        place = next((p for p in (name, f"{prefix}.{name}") if p in tensors), None)
+        place = places[name]
         if place is not None and one.dtype not in PLAIN and tensors[place].dtype in _FLOATS:
             raise UnknownModel(packed(one.file, f"{name} is of type {one.dtype}"))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 from cyclopts.validators import Number
@@ -31,6 +31,8 @@ def rerun(
                                              validator=Number(gte=1))] = None,
     model: Annotated[str | None, Parameter(help="Of a packed run: where its model is here.")] = None,
     corpus: Annotated[str | None, Parameter(help="Of a packed run: where its corpus is here.")] = None,
+    download: Annotated[bool, Parameter(negative=(), help="Of a packed run: fetch the model or corpus that it names.")]
+    = False,
     lake: LakeFlag = None,
     json: JsonFlag = False,
 ) -> None:  # fmt: skip
@@ -40,7 +42,8 @@ def rerun(
     differs in versions, machine and threads. The outcome is kept in the lake, as a child of the run's state.
 
     A file of `editflow export-run` needs neither the run's lake nor its files: it is held against the digests in it,
-    and where --lake names no lake yet, that is the fresh one.
+    and where --lake names no lake yet, that is the fresh one. What it names on the hub is fetched only with --download,
+    or after a question on a terminal.
 
     Parameters
     ----------
@@ -49,9 +52,12 @@ def rerun(
     """
     model, corpus = (Address(given) if given else None for given in (model, corpus))
     if "." in run or "/" in run:
-        found, hint = _packed(Path(run), _fresh(into, lake), threads, model, corpus)
+        found, hint = _packed(
+            Path(run), _fresh(into, lake), {"threads": threads, "model": model, "corpus": corpus, "download": download}
+        )
     else:
-        if lost := [flag for flag, given in (("--model", model), ("--corpus", corpus)) if given is not None]:
+        given = {"--model": model, "--corpus": corpus, "--download": download or None}
+        if lost := [flag for flag, value in given.items() if value is not None]:
             raise UsageError(f"{lost[0]} is for the file of a packed run: run {run} says itself what it was made from")
         found, hint = _recorded(run, into, threads, lake)
     _say(found, hint, json=json)
@@ -77,22 +83,22 @@ def _recorded(run: str, into: Path | None, threads: int | None, lake: str | None
     return found, f"{typed('show', record.run_id, lake=lake)} for the run that was repeated"
 
 
-def _packed(
-    file: Path, into: Path | None, threads: int | None, model: str | None, corpus: str | None
-) -> tuple[Repetition, str]:
-    """The same of a packed run."""
+def _packed(file: Path, into: Path | None, here: dict[str, Any]) -> tuple[Repetition, str]:
+    """The same of a packed run; `here` is what this machine adds to it."""
     from flows import server
     from tasks.pack import read
 
     pack = read(file)
     server.prepare()
     server.reap()
-    from flows.packing import rerun_packed
-    from flows.rerun import spec_of
+    from flows.consent import agreement, require_agreement
+    from flows.packing import rerun_packed, to_download
 
-    spec_of(pack.record)
+    wanted = to_download(pack, model=here["model"], corpus=here["corpus"])
+    here["download"] = here["download"] or agreement(wanted)
+    require_agreement(wanted, here["download"])  # what is not agreed to is told before a server is waited for
     server.start()
-    found = rerun_packed(str(file), str(into) if into else None, threads, model, corpus)
+    found = rerun_packed(str(file), str(into) if into else None, **here)
     if into is None:
         return found, f"{typed('rerun', str(file), '--into', 'again')} to keep what is made"
     return found, f"{typed('runs', lake=str(into))} for the run that repeated it"
