@@ -9,6 +9,7 @@ import signal
 from importlib.metadata import version
 
 from editing.errors import first_line
+from flows import environment
 from flows.errors import UsageError
 from flows.output import print_line
 from tasks.fetch import cache
@@ -28,12 +29,13 @@ QUIET = {
 def prepare() -> None:
     """Set Prefect's environment, before it is imported."""
     # The user's own Prefect database stays as it is; another version of Prefect would migrate it, or fail on it.
-    database = cache() / "prefect" / f"server-{version('prefect')}.db"
-    database.parent.mkdir(parents=True, exist_ok=True)
+    folder = environment.made_folder(cache() / "prefect", "EDITFLOW_CACHE")
+    database = folder / f"server-{version('prefect')}.db"
     ours = {"PREFECT_SERVER_DATABASE_CONNECTION_URL": f"sqlite+aiosqlite:///{database.absolute()}"}
     for name, value in (QUIET | ours).items():
         os.environ.setdefault(name, value)
     os.environ[OWNER] = _owner(os.getpid())
+    environment.check_prefect()
 
 
 def ready() -> None:
