@@ -53,9 +53,17 @@ def question(lake: Lake, state: str) -> str:
 def _where(lake: str | None) -> list[str]:
     """The words that name a lake. One of the environment is named as well: it may be set for one command only."""
     place = lake_folder(lake) if lake is not None else ""
-    if not place or ("EDITFLOW_LAKE" not in os.environ and Path(place).absolute() == Path("lake").absolute()):
+    if not place or ("EDITFLOW_LAKE" not in os.environ and _is_usual(place)):
         return []
     return ["--lake", f"./{place}" if place.startswith("-") else place]
+
+
+def _is_usual(place: str) -> bool:
+    """Whether that is ./lake."""
+    try:
+        return Path(place).absolute() == Path("lake").absolute()
+    except OSError:  # the working folder is gone
+        return False
 
 
 def is_file(path: str) -> bool:

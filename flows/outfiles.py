@@ -18,18 +18,9 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from flows import outplaces
 from flows.errors import UsageError
-from flows.outplaces import (
-    allowed,
-    called,
-    descriptor,
-    followed,
-    is_for_writing,
-    kind_of,
-    own_descriptors,
-    pipe,
-    writable,
-)
+from flows.outplaces import called, kind_of, own_descriptors, writable
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
@@ -144,23 +135,23 @@ def show_in_browser(path: Path) -> None:
 def _open(found: Target, example: str, what: str, *, wait: bool) -> None:
     """Open the stream or the folder of a path."""
     path, flag = found.path, found.flag
-    parent, name = followed(path, flag, what)
+    parent, name = outplaces.followed(path, flag, what)
     if own_descriptors(parent):
-        found.stream = descriptor(name, path, flag)
+        found.stream = outplaces.descriptor(name, path, flag)
         return
     at = os.open(parent, _FOLDER)
     found.folder, found.name = at, name
     kind = kind_of(at, name or ".")
     if kind is None or stat.S_ISREG(kind.st_mode):
         writable(parent, path, flag)
-        if kind is not None and not allowed(name, os.W_OK, at):
+        if kind is not None and not outplaces.allowed(name, os.W_OK, at):
             raise UsageError(f"{flag} {path} is write-protected: give another one")
         return
     if stat.S_ISDIR(kind.st_mode):
         raise UsageError(f"{flag} {path} is a folder: give a file, such as {path / example}")
     if stat.S_ISFIFO(kind.st_mode):
-        found.stream = pipe(at, name, path, flag) if wait else None
-    elif stat.S_ISCHR(kind.st_mode) and is_for_writing(kind):
+        found.stream = outplaces.pipe(at, name, path, flag) if wait else None
+    elif stat.S_ISCHR(kind.st_mode) and outplaces.is_for_writing(kind):
         found.stream = os.open(name, os.O_WRONLY | os.O_NOCTTY | os.O_CLOEXEC, dir_fd=at)
     else:
         raise UsageError(f"{flag} {path} is {called(kind)}: give a file")

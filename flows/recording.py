@@ -10,6 +10,7 @@ import torch
 
 from flows.output import print_line
 from flows.pipeline import Pipeline, Report
+from flows.signals import sender
 from flows.spec import RunSpec
 from storage.address import cut_inside
 from storage.catalog import Catalog
@@ -71,11 +72,11 @@ def record_run(
         catalog.record_many(runs=[record, *_closed(runs)])
         summary = work(spec, pipe)
         outcome = "completed"
-    except KeyboardInterrupt:
-        outcome, message = "interrupted", "interrupted by the user"
-        raise
     except Exception as error:
         message = cut_inside(str(error)) or type(error).__name__
+        raise
+    except BaseException as stop:  # Ctrl-C, a signal, or Prefect's own way to say that a worker ends
+        outcome, message = "interrupted", f"interrupted by {sender(stop)}"
         raise
     finally:
         # Whatever ended the run is what the user must hear of, not that its end could not be written down as well.

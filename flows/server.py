@@ -15,7 +15,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from editing.errors import first_line
-from flows import access, locked
+from flows import access, environment, locked
 from flows.errors import UsageError
 from flows.output import print_line
 from tasks.fetch import cache
@@ -39,7 +39,8 @@ PATIENCE = 180
 def prepare() -> None:
     """Set Prefect's environment, before it is imported."""
     # The user's own Prefect database stays as it is; another version of Prefect would migrate it, or fail on it.
-    database = _folder() / f"server-{version('prefect')}.db"
+    folder = environment.made_folder(_folder(), "EDITFLOW_CACHE")
+    database = folder / f"server-{version('prefect')}.db"
     ours = {"PREFECT_SERVER_DATABASE_CONNECTION_URL": f"sqlite+aiosqlite:///{database.absolute()}"}
     for name, value in (QUIET | ours).items():
         os.environ.setdefault(name, value)
@@ -48,6 +49,7 @@ def prepare() -> None:
     for name in _unread():
         print_line(f"  [dim]{name} in this folder does not set Prefect here: use variables or a profile of Prefect[/]")
     with _elsewhere():
+        environment.check_prefect()
         import prefect.context  # noqa: F401 - reads its settings
 
 

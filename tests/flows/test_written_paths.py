@@ -312,7 +312,7 @@ def test_a_file_that_finds_no_room_is_as_it_was(tmp_path: Path, monkeypatch: pyt
     with pytest.raises(UsageError, match="No space left"):
         outfiles.write(file, b"new", "page")
     assert file.read_bytes() == b"old"
-    assert os.listdir(tmp_path) == ["page"]
+    assert [path.name for path in tmp_path.iterdir()] == ["page"]
 
 
 def test_what_comes_to_stand_there_meanwhile_is_left_alone(tmp_path: Path) -> None:

@@ -1,0 +1,56 @@
+"""What the environment says to Prefect and to us, refused in one line where it cannot be."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from contextlib import redirect_stderr
+from io import StringIO
+from pathlib import Path
+
+from editing.errors import first_line
+from flows.errors import UsageError
+
+
+def check_prefect() -> None:
+    """Load Prefect with the settings of the environment. Raises UsageError that names the variable."""
+    from pydantic import ValidationError
+
+    heard = StringIO()  # on wrong settings, Prefect's import prints traces and goes on
+    try:
+        with redirect_stderr(heard):
+            from prefect.settings.models.root import Settings
+
+            Settings()
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise UsageError(_explained(".".join(map(str, first["loc"])), str(first["input"]), str(first["msg"]))) from None
+    except (OSError, ValueError) as error:
+        raise UsageError(
+            f"Prefect's settings cannot be read ({first_line(error)}): see to its profile, `prefect config view`, and "
+            "to the environment variables that begin with PREFECT_"
+        ) from None
+    sys.stderr.write(heard.getvalue())
+
+
+def _explained(key: str, given: str, why: str) -> str:
+    wanted = {name: value for name, value in os.environ.items() if name.startswith("PREFECT_")}
+    same = [name for name, value in wanted.items() if value.casefold() == given.casefold()]
+    ending = [name for name in same or wanted if name.endswith(key.upper().replace(".", "_"))]
+    named = next(iter([*ending, *same]), "")
+    if not named:
+        return f"Prefect's setting {key} is {given!r}: {why}; mend it, `prefect config view` shows where it stands"
+    return f"{named} is {given!r}: {why}; set it right, or unset it"
+
+
+def made_folder(path: Path, variable: str, environment: Mapping[str, str] = os.environ) -> Path:
+    """A folder of ours, made unless it is there. Raises UsageError that names the variable which chooses it."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        if not os.access(path, os.W_OK | os.X_OK):
+            raise PermissionError(0, "it takes no files")
+    except OSError as error:
+        chosen = f"{variable} chooses it" if variable in environment else f"choose another one with {variable}"
+        raise UsageError(f"the folder {path} cannot be used ({error.strerror}): {chosen}") from None
+    return path
