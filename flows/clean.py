@@ -73,7 +73,7 @@ def cleared(place: Lake, hours: float, rule: Rule, *, delete: bool) -> Cleared:
     files, sizes = Counter[str](), Counter[str]()
     for piece in list(litter(place, hours)):
         if not delete or sweep(place, piece, hours):
-            files[piece.what] += 1
+            files[piece.what] += piece.files
             sizes[piece.what] += piece.bytes
     rows = [{"what": what, "files": number, "bytes": sizes[what]} for what, number in sorted(files.items())]
     index = tidy(Catalog(place), hours, delete=delete)

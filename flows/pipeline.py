@@ -12,12 +12,12 @@ from prefect import Task
 from flows.output import print_line
 from flows.sections import ModelSection
 from storage.catalog import Catalog
-from storage.errors import DamagedPayload, StorageError
+from storage.errors import DamagedPayload, MissingPayload, StorageError
 from storage.runs import RunRecord, Use
 from storage.store import ArtifactRef, Lake, Manifest
 from tasks.models import identify
 from tasks.progress import working
-from tasks.stage import Parents, Stage, result_folder
+from tasks.stage import Parents, Stage
 from tasks.terminal import quoted
 
 Report = Callable[[Use, ArtifactRef], None]
@@ -42,9 +42,9 @@ class Pipeline:
         """The id of the stage's artifact, computed unless the lake has it."""
         found = self.sound(stage.id(spec, parents))
         started = time.perf_counter()
-        ref = self._call(stage, spec, parents, known=found is not None, label=label or stage.name)
         # A sibling written by another stage of this very run, such as a batch's keys, is new all the same.
         reused = found is not None and found.created_by != self.record.run_id
+        ref = self._call(stage, spec, parents, known=reused, label=label or stage.name)
         self.note(stage.name, ref, reused=reused, seconds=time.perf_counter() - started, label=label)
         return ref.id
 
@@ -107,14 +107,12 @@ class Pipeline:
         self._flushed |= {use.artifact for use in new}
 
     def _call(self, stage: Stage, spec: Mapping[str, Any], parents: Parents, *, known: bool, label: str) -> ArtifactRef:
-        """Run the stage's Prefect task. A payload that the lake has lost makes Prefect's own cached answer void."""
+        """Run the stage's Prefect task. What it returns is not used: the lake says what is there."""
         if stage not in self._tasks:
             self._tasks[stage] = stage.task()
-        task = self._tasks[stage].with_options(
-            task_run_name=label,
-            refresh_cache=not known,
-            result_storage=result_folder(self.lake.uri),
-        )
         how = {"run": self.record.run_id, "device": self.device, "label": label}
-        result: Any = task(self.lake.uri, dict(spec), dict(parents), how)
-        return ArtifactRef.from_json(result)
+        self._tasks[stage].with_options(task_run_name=label)(self.lake.uri, dict(spec), dict(parents), how, known)
+        id_ = stage.id(spec, parents)
+        if (made := self.lake.find(id_)) is None:
+            raise MissingPayload(id_)
+        return made.ref
