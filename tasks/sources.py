@@ -6,7 +6,6 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import IO
 from urllib.parse import urlsplit
 
@@ -14,6 +13,7 @@ import fsspec
 
 from editing.errors import first_line
 from tasks.errors import UnknownSource
+from tasks.scratch import temporary
 
 PATIENCE = 60
 """Seconds that a server may be silent."""
@@ -30,8 +30,8 @@ def at_hand(source: str) -> Iterator[str]:
     if not source.lower().startswith(("http://", "https://")):
         yield source
         return
-    with TemporaryDirectory(prefix="editflow-") as folder:
-        copy = Path(folder) / f"copy{_ending(source)}"
+    with temporary("copy") as folder:
+        copy = folder / f"copy{_ending(source)}"
         _download(source, copy)
         yield str(copy)
 

@@ -17,6 +17,7 @@ from prefect.cache_policies import NO_CACHE
 from prefect.states import Completed
 
 from storage.catalog import Catalog
+from storage.debts import unindexed
 from storage.identity import only_parent, parents_in, recipe_id
 from storage.store import ArtifactRef, Lake
 from tasks.environment import environment
@@ -127,7 +128,7 @@ class Stage:
         ends as Cached.
         """
 
-        def stage(lake: str, spec: dict[str, Any], parents: dict[str, Any], how: dict[str, Any], known: bool) -> Any:  # noqa: FBT001
+        def stage(lake: str, spec: dict[str, Any], parents: dict[str, Any], how: dict[str, Any], known: bool) -> Any:
             ref = self.perform(lake, spec, parents, how)
             if known:
                 return Completed(name="Cached", message=f"the lake has artifact {ref.id}", data=ref.to_json())
@@ -142,6 +143,6 @@ def performed(
     """`perform` outside of a run, which would do it: what is new is written to the index as well."""
     known = lake.find(stage.id(spec, parents))
     ref = stage.perform(lake.uri, spec, parents, how)
-    if known is None:
+    if known is None or unindexed(lake, [ref.id]):
         Catalog(lake).record_artifact(lake.manifest(ref.id))
     return ref

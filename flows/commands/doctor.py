@@ -49,7 +49,7 @@ def checks() -> tuple[Callable[[Place], Iterator[Finding]], ...]:
 
     return (
         *(installation.python, installation.packages, installation.torch_build, installation.prefect),
-        *(cached.cache_folder, cached.corpus, cached.model),
+        *(cached.cache_folder, cached.temporary, cached.corpus, cached.model),
         archive.lake,
         *(machine.disk, machine.memory),
     )

@@ -39,7 +39,7 @@ def rerun(
     differs in versions, machine and threads. The outcome is kept in the lake, as a child of the run's state.
 
     A file of `editflow export-run` needs neither the run's lake nor its files: it is held against the digests in it,
-    and where --lake names no lake yet, that is the fresh one.
+    and where --lake names no lake yet, that is the fresh one. Said again after it was killed, it goes on where it was.
 
     Parameters
     ----------
@@ -97,9 +97,12 @@ def _packed(
 
 
 def _fresh(into: Path | None, lake: str | None) -> Path | None:
-    """Where a packed run is repeated: no lake that is there already."""
+    """Where a packed run is repeated: no lake that is there already, but for one that a repetition left unfinished."""
+    from flows.fresh import marked
+
     given = Path(lake_folder(lake)) if into is None and lake is not None else into
-    return None if into is None and given is not None and (given / "artifacts").is_dir() else given
+    there = given is not None and (given / "artifacts").is_dir() and marked(given) is None
+    return None if into is None and there else given
 
 
 def _say(found: Repetition, hint: str, *, json: bool) -> None:

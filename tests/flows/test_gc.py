@@ -57,7 +57,7 @@ def test_litter_goes_and_all_else_stays(lake: Path) -> None:
     said = editflow("gc", "--lake", lake, "--json").json
     assert all(path.exists() for path in pieces)  # only said so far
     assert sorted(row["what"] for row in said["litter"]) == [
-        "payload without manifest", "result without artifact", "set aside", "unfinished file",
+        "payload without manifest", "result of Prefect", "set aside", "unfinished file",
     ]  # fmt: skip
     assert editflow("gc", "--lake", lake, "--delete", "--json").json["litter"] == said["litter"]
     assert not any(path.exists() for path in pieces)
