@@ -9,7 +9,6 @@ link), and its owner was a process of this host that is gone.
 from __future__ import annotations
 
 import json
-import math
 import os
 import platform
 import shutil
@@ -51,9 +50,10 @@ class Owner:
         if not isinstance(told, dict):
             return None
         host, pid, started = (told.get(name) for name in ("host", "pid", "started"))
-        whole = isinstance(pid, int) and not isinstance(pid, bool) and 0 < pid < 2**31
-        timed = isinstance(started, int | float) and not isinstance(started, bool) and math.isfinite(started)
-        return cls(host, pid, float(started)) if isinstance(host, str) and whole and timed else None
+        if not isinstance(host, str) or not isinstance(pid, int) or not isinstance(started, int | float):
+            return None
+        true = not isinstance(pid, bool) and 0 < pid < 2**31 and 0 <= started < 2**40
+        return cls(host, pid, float(started)) if true else None
 
     @property
     def is_gone(self) -> bool:

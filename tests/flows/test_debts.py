@@ -66,28 +66,34 @@ def spec(world: World) -> RunSpec:
     return load_spec(world.spec, ["requests.count=4"])
 
 
+def recorded(spec: RunSpec, work: Callable[[RunSpec, Pipeline], dict[str, Any]]) -> Step:
+    return lambda lake: record_run(spec, lake, None, lambda _use, _ref: None, work, DirectPipeline)
+
+
 @pytest.fixture
 def run(spec: RunSpec) -> Step:
-    return lambda lake: record_run(spec, lake, None, lambda _use, _ref: None, edit, DirectPipeline)
+    return recorded(spec, edit)
 
 
 @pytest.fixture
 def fail(world: World) -> Step:
-    three = load_spec(world.spec, ["requests.count=3"])
-
     def step(lake: Lake) -> None:
         with pytest.raises((RuntimeError, Killed, Full)):
-            record_run(three, lake, None, lambda _use, _ref: None, edit, DirectPipeline)
+            recorded(load_spec(world.spec, ["requests.count=3"]), edit)(lake)
 
     return step
 
 
-@pytest.fixture(params=["small", "large"])
-def size(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """A large lake is not listed without a sign."""
-    if request.param == "large":
-        monkeypatch.setattr(debts, "SMALL", -1)
-    return str(request.param)
+@pytest.fixture
+def large(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every lake is a large one, which is not listed without a sign."""
+    monkeypatch.setattr(debts, "SMALL", -1)
+
+
+@pytest.fixture(autouse=True)
+def no_waiting_for_the_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No power is cut here."""
+    monkeypatch.setattr("os.fsync", lambda _handle: None)
 
 
 def wrong(lake: Lake) -> list[str]:
@@ -111,25 +117,35 @@ def told(lake: Lake) -> set[tuple[str, str]]:
     return {(row["id"], row["digest"]) for row in query(lake, "SELECT id, digest FROM artifacts").to_pylist()}
 
 
-def moments(step: Step, folder: Path, how: type[BaseException] = Killed) -> list[Lake]:
-    """A lake for each write at which the process of a step, the first in it, was stopped."""
-    lakes = list[Lake]()
-    while True:
-        lake = Lake.open(folder / f"lake{len(lakes)}")
-        if not killed(step, lake, len(lakes) + 1, how):
-            assert len(lakes) > 10, "the control: it writes a lot"
-            return lakes
-        lakes.append(lake)
+@pytest.fixture(scope="module")
+def moments(world: World, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """A lake for each write at which the process of a run, the first in it, was killed. Read only."""
+    spec, folder = load_spec(world.spec, ["requests.count=4"]), tmp_path_factory.mktemp("moments")
+    lakes = list[Path]()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("os.fsync", lambda _handle: None)
+        while True:
+            lake = Lake.open(folder / f"lake{len(lakes)}")
+            if not killed(recorded(spec, edit), lake, len(lakes) + 1):
+                assert len(lakes) > 20, "the control: it writes a lot"
+                return lakes
+            lakes.append(Path(lake.files.root))
 
 
-@pytest.mark.parametrize("how", [Killed, Full])
-def test_stopped_at_any_write_the_next_run_pays(run: Step, tmp_path: Path, size: str, how: type[BaseException]) -> None:
-    """Each write in a small lake, where a process was killed; every fourth otherwise."""
+def copy(lake: Path, folder: Path) -> Lake:
+    return Lake.open(shutil.copytree(lake, folder / lake.name))
+
+
+def test_killed_at_any_write_the_next_run_pays(
+    run: Step, moments: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By turns in a small lake and in a large one."""
     quiet = Lake.open(tmp_path / "quiet")
     run(quiet)
     assert wrong(quiet) == []
-    lakes = moments(run, tmp_path, how)
-    for at, lake in list(enumerate(lakes))[:: 1 if how is Killed and size == "small" else 4]:
+    for at, made in enumerate(moments):
+        monkeypatch.setattr(debts, "SMALL", 2**20 if at % 2 else -1)
+        lake = copy(made, tmp_path)
         before = told(lake)
         run(lake)
         assert wrong(lake) == [], at
@@ -137,57 +153,63 @@ def test_stopped_at_any_write_the_next_run_pays(run: Step, tmp_path: Path, size:
         assert [r.status for r in Runs(lake.files).all()][1:] in ([], ["completed"])
 
 
-@pytest.mark.usefixtures("size")
-def test_who_pays_may_be_stopped_as_well(run: Step, fail: Step, tmp_path: Path) -> None:
-    """Somebody was killed, somebody else failed at the end for want of room, and who came next is stopped anywhere."""
-    owing = Lake.open(tmp_path / "owing")
-    killed(run, owing, 16)
-    killed(fail, owing, 12, Full)
-    assert len(list(Runs(owing.files).all())) == 2
-    number, stopped = 0, True
-    while stopped:
-        number += 1
-        lake = Lake.open(shutil.copytree(owing.files.root, tmp_path / f"copy{number}"))
-        stopped = killed(run, lake, number)
+def test_out_of_room_at_any_write_the_next_run_pays(run: Step, tmp_path: Path, large: None) -> None:
+    at = 1
+    while killed(run, lake := Lake.open(tmp_path / f"lake{at}"), at, Full):
         run(lake)
-        assert wrong(lake) == [], number
-    assert number > 5, "the control: paying takes some writes"
+        assert wrong(lake) == [], at
+        at += 5
+    assert at > 20, "the control: it writes a lot"
 
 
-@pytest.mark.usefixtures("size")
-def test_a_failed_run_owes_nothing(fail: Step, tmp_path: Path) -> None:
+def test_who_pays_may_be_killed_as_well(run: Step, fail: Step, tmp_path: Path, large: None) -> None:
+    """Somebody was killed, somebody else failed at the end for want of room, and who came next is killed anywhere."""
+    owing = tmp_path / "owing"
+    killed(run, Lake.open(owing), 20)
+    killed(fail, Lake.open(owing), 12, Full)
+    assert len(list(Runs(Lake.open(owing).files).all())) == 2
+    at = 2
+    while killed(run, lake := copy(owing, tmp_path / str(at)), at):
+        run(lake)
+        assert wrong(lake) == [], at
+        at += 3
+    assert at > 8, "the control: paying takes some writes"
+
+
+def test_a_failed_run_owes_nothing(fail: Step, tmp_path: Path, large: None) -> None:
+    """Nor for what a stage made beside its own and no other was asked for."""
     lake = Lake.open(tmp_path / "lake")
     fail(lake)
     assert wrong(lake) == []
     assert len(told(lake)) == 4
 
 
-@pytest.mark.usefixtures("size")
-def test_gc_pays(run: Step, tmp_path: Path) -> None:
-    for at, lake in list(enumerate(moments(run, tmp_path)))[::4]:
+def test_gc_pays(moments: list[Path], tmp_path: Path, large: None) -> None:
+    for made in moments[::6]:
+        lake = copy(made, tmp_path)
         cleared(lake, 24, Rule(), delete=False)
         owed = Catalog(lake).missing()
         cleared(lake, 24, Rule(), delete=True)
         assert wrong(lake) == []
-        assert not Catalog(lake).missing(), f"{at}: {owed}"
+        assert not Catalog(lake).missing(), f"{made.name}: {owed}"
 
 
-def test_until_somebody_pays_it_is_no_fault(run: Step, tmp_path: Path) -> None:
+def test_until_somebody_pays_it_is_no_fault(run: Step, moments: list[Path], tmp_path: Path) -> None:
     """Who died has no end recorded, and who records it pays; an index that lost rows is another matter."""
-    lakes = moments(run, tmp_path)
-    assert [wrong(lake) for lake in lakes if not list(lake.files.list("refs"))] == [[]] * len(lakes)
-    lake = lakes[-1]
+    unfinished = [made for made in moments if not list(made.glob("runs/*/finished.json"))]
+    assert len(unfinished) > 15
+    assert [wrong(Lake.open(made)) for made in unfinished[::4]] == [[]] * len(unfinished[::4])
+    lake = copy(unfinished[-1], tmp_path)
     run(lake)
     log = sorted(Path(lake.files.path("catalog/artifacts/_delta_log")).glob("*.json"))
     log[-1].unlink()
     assert "lacks artifacts" in " ".join(wrong(lake)), "the control"
 
 
-def test_whoever_reuses_what_a_dead_run_made_writes_it_down(run: Step, tmp_path: Path, monkeypatch: Any) -> None:
+def test_whoever_reuses_what_a_dead_run_made_writes_it_down(run: Step, tmp_path: Path, large: None) -> None:
     """In a large lake, where the end of the dead is in the index and nothing else tells of a debt."""
-    monkeypatch.setattr(debts, "SMALL", -1)
     lake = Lake.open(tmp_path / "lake")
-    killed(run, lake, 16)
+    killed(run, lake, 20)
     for dead in Runs(lake.files).close_dead():
         Catalog(lake).record_run(dead)
     lacking = set(Catalog(lake).missing().artifacts)
@@ -199,7 +221,7 @@ def test_whoever_reuses_what_a_dead_run_made_writes_it_down(run: Step, tmp_path:
 
 def test_what_a_dead_run_made_is_known_as_its_own(run: Step, tmp_path: Path) -> None:
     lake = Lake.open(tmp_path / "lake")
-    killed(run, lake, 16)
+    killed(run, lake, 20)
     (dead,) = Runs(lake.files).ids()
     made = {m.id for m in lake.manifests()}
     run(lake)
@@ -222,10 +244,9 @@ def test_what_goes_on_is_left_alone(run: Step, tmp_path: Path) -> None:
     assert wrong(lake) == []
 
 
-@pytest.mark.usefixtures("size")
 def test_a_damaged_index_is_left_for_verify(run: Step, tmp_path: Path) -> None:
     lake = Lake.open(tmp_path / "lake")
-    killed(run, lake, 16)
+    killed(run, lake, 20)
     (file, *_) = Catalog(lake).files("artifacts")
     Path(file).write_bytes(b"PAR1 cut off")
     assert debts.unindexed(lake, ["ab" * 32]) == []

@@ -76,6 +76,7 @@ OTHERS: dict[str, dict[str, Any]] = {
     "true is no number": {"owner": GONE | {"pid": True}},
     "no time": {"owner": GONE | {"started": "x"}},
     "a time that is none": {"owner": json.dumps(GONE | {"started": float("nan")})},
+    "a time beyond all numbers": {"owner": GONE | {"started": 10**400}},
     "no host": {"owner": {key: GONE[key] for key in ("pid", "started")}},
     "deep": {"owner": "[" * 4000},
 }
