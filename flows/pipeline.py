@@ -129,7 +129,8 @@ class Pipeline:
         if stage not in self._tasks:
             self._tasks[stage] = stage.task()
         how = {"run": self.record.run_id, "device": self.device, "label": label}
-        self._tasks[stage].with_options(task_run_name=label)(self.lake.uri, dict(spec), dict(parents), how, known)
+        task: Any = self._tasks[stage].with_options(task_run_name=label)
+        task(self.lake.uri, dict(spec), dict(parents), how, known)
         id_ = stage.id(spec, parents)
         if (made := self.lake.find(id_)) is None:
             raise MissingPayload(id_)
