@@ -9,16 +9,19 @@ from typing import Any
 
 from prefect import flow
 
+from flows.debts import settle
 from flows.errors import UsageError
 from flows.output import lake_folder
 from flows.owners import claim
 from flows.pages import table
+from flows.temporary import left_behind
 from storage.catalog import Catalog
 from storage.litter import litter, sweep
 from storage.retention import census, remove
 from storage.rules import Rule, check_hours
 from storage.store import Lake
 from storage.upkeep import tidy
+from tasks.scratch import clear
 
 HOURS = 24.0
 """No stage takes that long between two files, so what is older belongs to no writer."""
@@ -26,11 +29,15 @@ HOURS = 24.0
 
 @dataclass(frozen=True)
 class Cleared:
-    """`litter` by what it is, `kinds` of artifacts with what of them nobody needs, and how many were `removed`."""
+    """`litter` by what it is, `kinds` of artifacts with what of them nobody needs, and how many were `removed`.
+
+    `folders` are temporary ones of killed processes, wherever they lie: path and bytes.
+    """
 
     litter: Sequence[Mapping[str, Any]]
     kinds: Sequence[Mapping[str, Any]]
     removed: int
+    folders: Sequence[Mapping[str, Any]] = ()
 
 
 @flow(name="clean", validate_parameters=False, on_running=[claim])
@@ -43,6 +50,8 @@ def clean(
     keep_days: float | None = None,
 ) -> list[dict[str, Any]]:
     """Remove litter that was last touched so many hours ago and merge the index's files; what there was, by kind.
+
+    So go temporary folders of killed processes of this user.
 
     With `keep_runs` or `keep_days`, also the artifacts that only older runs needed; without either, no artifact. Run
     records, names, queues and releases stay. Safe beside running writers; killed at any moment, it leaves a sound lake.
@@ -58,6 +67,9 @@ def clean(
     if unneeded := sum(row["unneeded"] for row in found.kinds):
         size = sum(row["unneeded_bytes"] for row in found.kinds)
         rows.append({"what": "artifact", "files": found.removed if delete else unneeded, "bytes": size})
+    if found.folders:
+        size = sum(row["bytes"] for row in found.folders)
+        rows.append({"what": "temporary folder", "files": len(found.folders), "bytes": size})
     table(rows, "litter", f"{'removed from' if delete else 'to be removed from'} {place.uri}")
     return rows
 
@@ -68,14 +80,18 @@ def cleared(place: Lake, hours: float, rule: Rule, *, delete: bool) -> Cleared:
         check_hours(hours)
     except ValueError as error:
         raise UsageError(str(error)) from error
+    if delete:
+        settle(place, whole=True)
     found = census(place, rule, hours)
     removed = len(remove(place, found)) if delete else 0
     files, sizes = Counter[str](), Counter[str]()
     for piece in list(litter(place, hours)):
         if not delete or sweep(place, piece, hours):
-            files[piece.what] += 1
+            files[piece.what] += piece.files
             sizes[piece.what] += piece.bytes
     rows = [{"what": what, "files": number, "bytes": sizes[what]} for what, number in sorted(files.items())]
     index = tidy(Catalog(place), hours, delete=delete)
     rows += [{"what": "old file of the index", "files": index, "bytes": None}] if index else []
-    return Cleared(rows, found.kinds, removed)
+    left = [one for one in left_behind() if not delete or clear(one)]
+    folders = [{"path": str(one.path), "bytes": one.bytes} for one in left]
+    return Cleared(rows, found.kinds, removed, folders)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,10 +13,11 @@ from prefect import flow
 from flows.consent import downloads, modest, name_sources, require_agreement, settled
 from flows.edit_model import batched, repaired, requested
 from flows.errors import UsageError
+from flows.fresh import fresh_lake
 from flows.output import report_stage
 from flows.owners import claim
 from flows.recording import record_run
-from flows.rerun import fresh_lake, keep, sources, spec_here, spec_of
+from flows.rerun import keep, sources, spec_here, spec_of
 from flows.spec import RunSpec, check_spec
 from storage.errors import UnknownArtifact
 from storage.runs import RunRecord
@@ -31,6 +31,7 @@ from tasks.records import read_records
 from tasks.report.page import toml
 from tasks.requests import requests_stage
 from tasks.rerun import Repetition, compared
+from tasks.scratch import temporary
 
 SMALL = 64 * 2**20
 """Bytes of a corpus that is still packed."""
@@ -145,18 +146,18 @@ def rerun_packed(
     here = {"model": model, "corpus": corpus, "threads": threads, "download": download}
     if into is not None:
         return _repeated(pack, Path(into), here)
-    with tempfile.TemporaryDirectory(prefix="editflow-rerun-") as folder:
-        return _repeated(pack, Path(folder) / "lake", here)
+    with temporary("rerun") as folder:
+        return _repeated(pack, folder / "lake", here)
 
 
 def _repeated(pack: Pack, folder: Path, here: Mapping[str, Any]) -> Repetition:
     require_agreement(to_download(pack, model=here["model"], corpus=here["corpus"]), bool(here["download"]))
-    fresh = fresh_lake(folder)
-    spec = unpacked(pack, folder / "inputs", **here)
-    _check_model(pack, spec, fresh)
-    again = record_run(spec, fresh, None, report_stage, repaired)
-    found = compared(pack, pack.record, fresh, again)
-    keep(fresh, found, again.started_at)
+    with fresh_lake(folder, pack.record, spec_of(pack.record, here["threads"])) as fresh:
+        spec = unpacked(pack, folder / "inputs", **here)
+        _check_model(pack, spec, fresh)
+        again = record_run(spec, fresh, None, report_stage, repaired)
+        found = compared(pack, pack.record, fresh, again)
+        keep(fresh, found, again.started_at)
     return found
 
 

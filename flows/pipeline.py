@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any, TypeVar
 
 from prefect import Task
@@ -12,12 +14,13 @@ from prefect import Task
 from flows.output import print_line
 from flows.sections import ModelSection
 from storage.catalog import Catalog
-from storage.errors import DamagedPayload, StorageError
-from storage.runs import RunRecord, Use
+from storage.debts import unindexed
+from storage.errors import DamagedPayload, MissingPayload, StorageError
+from storage.runs import RunRecord, Runs, Use
 from storage.store import ArtifactRef, Lake, Manifest
 from tasks.models import identify
 from tasks.progress import working
-from tasks.stage import Parents, Stage, result_folder
+from tasks.stage import Parents, Stage
 from tasks.terminal import quoted
 
 Report = Callable[[Use, ArtifactRef], None]
@@ -42,9 +45,9 @@ class Pipeline:
         """The id of the stage's artifact, computed unless the lake has it."""
         found = self.sound(stage.id(spec, parents))
         started = time.perf_counter()
-        ref = self._call(stage, spec, parents, known=found is not None, label=label or stage.name)
         # A sibling written by another stage of this very run, such as a batch's keys, is new all the same.
         reused = found is not None and found.created_by != self.record.run_id
+        ref = self._call(stage, spec, parents, known=reused, label=label or stage.name)
         self.note(stage.name, ref, reused=reused, seconds=time.perf_counter() - started, label=label)
         return ref.id
 
@@ -106,15 +109,29 @@ class Pipeline:
         Catalog(self.lake).record_many(artifacts=made, uses=[(self.record.run_id, use) for use in new])
         self._flushed |= {use.artifact for use in new}
 
+    def close(self) -> None:
+        """`flush` for the last time, with what others made and did not live to write to the index."""
+        lacking = unindexed(self.lake, self._of_others())
+        Catalog(self.lake).record_many(artifacts=map(self.lake.manifest, lacking))
+        self.flush()
+
+    def _of_others(self) -> Iterator[str]:
+        """What was reused and was not made by a run that completed: the index has all that such a one made."""
+        runs, begun = Runs(self.lake.files), {*self.lake.files.list("runs")}
+        well = cache(lambda run: run in begun and runs.listed(run).status == "completed")
+        for id_ in [id_ for id_, use in self.uses.items() if use.how == "reused"]:
+            with suppress(StorageError):  # damaged since
+                if (made := self.lake.known(id_)) is not None and not well(made.created_by):
+                    yield id_
+
     def _call(self, stage: Stage, spec: Mapping[str, Any], parents: Parents, *, known: bool, label: str) -> ArtifactRef:
-        """Run the stage's Prefect task. A payload that the lake has lost makes Prefect's own cached answer void."""
+        """Run the stage's Prefect task. What it returns is not used: the lake says what is there."""
         if stage not in self._tasks:
             self._tasks[stage] = stage.task()
-        task = self._tasks[stage].with_options(
-            task_run_name=label,
-            refresh_cache=not known,
-            result_storage=result_folder(self.lake.uri),
-        )
         how = {"run": self.record.run_id, "device": self.device, "label": label}
-        result: Any = task(self.lake.uri, dict(spec), dict(parents), how)
-        return ArtifactRef.from_json(result)
+        task: Any = self._tasks[stage].with_options(task_run_name=label)
+        task(self.lake.uri, dict(spec), dict(parents), how, known)
+        id_ = stage.id(spec, parents)
+        if (made := self.lake.find(id_)) is None:
+            raise MissingPayload(id_)
+        return made.ref

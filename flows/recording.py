@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from flows.output import print_line
+from flows.debts import settle
 from flows.pipeline import Pipeline, Report
 from flows.signals import sender
 from flows.spec import RunSpec
@@ -19,7 +19,6 @@ from storage.refs import Refs
 from storage.runs import Outcome, RunRecord, Runs
 from storage.store import Lake
 from tasks.environment import whole_environment
-from tasks.terminal import quoted
 
 
 def use_threads(spec: RunSpec) -> None:
@@ -69,7 +68,8 @@ def record_run(
     outcome: Outcome = "failed"
     message, summary = "", dict[str, Any]()
     try:
-        catalog.record_many(runs=[record, *_closed(runs)])
+        catalog.record_run(record)
+        settle(lake)
         summary = work(spec, pipe)
         outcome = "completed"
     except Exception as error:
@@ -81,21 +81,18 @@ def record_run(
     finally:
         # Whatever ended the run is what the user must hear of, not that its end could not be written down as well.
         with suppress(StorageError) if outcome != "completed" else nullcontext():
-            state, uses = summary.get("state"), list(pipe.uses.values())
-            record = runs.finish(record, outcome, message=message, state=state, summary=summary, uses=uses)
-            pipe.flush()
-            catalog.record_run(record)
+            try:
+                pipe.close()  # before the end of the run, which says that the index has all of it
+            finally:
+                state, uses = summary.get("state"), list(pipe.uses.values())
+                record = runs.finish(record, outcome, message=message, state=state, summary=summary, uses=uses)
+            if outcome == "completed":
+                catalog.record_run(record)
+            else:  # a stage may have left what no other was asked for
+                settle(lake)
     if record.state is not None:
         _point(Refs(lake.files), spec.name, record.state)
     return record
-
-
-def _closed(runs: Runs) -> list[RunRecord]:
-    """Runs that were killed, now recorded as such; the user is told."""
-    found = runs.close_dead()
-    for dead in found:
-        print_line(f"  [yellow]run {quoted(dead.run_id)} had died[/]: {quoted(dead.message)}")
-    return found
 
 
 def _point(refs: Refs, name: str, state: str | None) -> None:

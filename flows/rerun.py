@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import tempfile
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,8 +11,10 @@ from typing import Any
 from prefect import flow
 from pydantic import ValidationError
 
+from flows.debts import settle
 from flows.edit_model import repaired
 from flows.errors import UsageError
+from flows.fresh import fresh_lake
 from flows.output import lake_folder, print_line, report_stage
 from flows.owners import claim
 from flows.pages import table
@@ -25,6 +26,7 @@ from storage.store import Lake
 from tasks.environment import environment
 from tasks.fetch import CORPUS
 from tasks.rerun import Repetition, archive, compared
+from tasks.scratch import temporary
 
 
 class NotReproduced(Exception):
@@ -87,16 +89,17 @@ def spec_here(record: RunRecord, threads: int | None = None) -> RunSpec:
 def rerun(run: str, lake: str | None = None, into: str | None = None, threads: int | None = None) -> Repetition:
     """Repeat a run by its id and compare; the outcome is kept in the run's lake.
 
-    `into` is the fresh lake, a temporary one unless given; `threads` another number of threads than the run had.
-    Raises UsageError for a run that cannot be repeated, or for a lake that is not fresh.
+    `into` is the fresh lake, a temporary one unless given; `threads` another number of threads than the run had. What a
+    repetition of the same run has left there goes on. Raises UsageError for a run that cannot be repeated, or for a
+    lake that is not fresh.
     """
     place = Lake.open(lake_folder(lake), create=False)
     record = Runs(place.files).get(run)
     spec = spec_here(record, threads)
     if into is not None:
         return _repeated(place, record, spec, Path(into))
-    with tempfile.TemporaryDirectory(prefix="editflow-rerun-") as folder:
-        return _repeated(place, record, spec, Path(folder) / "lake")
+    with temporary("rerun") as folder:
+        return _repeated(place, record, spec, folder / "lake")
 
 
 @flow(name="reproduce", flow_run_name="reproduce-{seed}", validate_parameters=False, on_running=[claim])
@@ -131,22 +134,16 @@ def summary(found: Repetition) -> str:
     return f"run {found.run}: {many}; the first that did not is {first['stage']}{far}"
 
 
-def fresh_lake(folder: Path) -> Lake:
-    """A lake in a new folder. Raises UsageError where there is one already."""
-    if (folder / "artifacts").is_dir():
-        raise UsageError(f"{folder} is a lake already, whose artifacts would be reused: give --into a new folder")
-    return Lake.open(folder)
-
-
 def _repeated(place: Lake, record: RunRecord, spec: RunSpec, folder: Path) -> Repetition:
-    fresh = fresh_lake(folder)
-    again = record_run(spec, fresh, record.spec_path, report_stage, repaired)
-    found = compared(place, record, fresh, again)
-    keep(place, found, again.started_at)
+    with fresh_lake(folder, record, spec) as fresh:
+        again = record_run(spec, fresh, record.spec_path, report_stage, repaired)
+        found = compared(place, record, fresh, again)
+        keep(place, found, again.started_at)
     return found
 
 
 def keep(lake: Lake, found: Repetition, at: str) -> None:
     """Keep a repetition in a lake, as one of a time, and show it on the run's page in Prefect."""
+    settle(lake)
     archive(lake, found, at, environment())
     table(found.rows, "reproduction", summary(found))

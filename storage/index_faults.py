@@ -147,7 +147,7 @@ def _artifacts(lake: Lake, files: list[str]) -> _Parted:
         made, _ = check_manifest(lake, id_)
         if made is None:  # the audit of artifacts tells of it
             continue
-        if row is None and going.status(made.created_by) != "running":
+        if row is None and not going.is_open(made.created_by):
             found.note("lacks artifacts", id_[:12])
         elif row is not None and set(row) != {_mark(made)}:
             if lake.files.exists(made.payload) and lake.is_false(made):  # else the audit of artifacts tells of it
@@ -164,7 +164,7 @@ def _runs(lake: Lake, files: list[str]) -> _Parted:
             found.note("has runs that the lake has not", run)
         elif row is not None and (row[0] or not runs.is_finished(run)):
             continue
-        elif going.status(run) not in {"running", "damaged"}:
+        elif not going.is_open(run) and going.status(run) != "damaged":
             found.note("lacks the end of runs" if row else "lacks runs", run)
     return found
 
@@ -184,10 +184,17 @@ def _uses(lake: Lake, files: list[str]) -> _Parted:
 
 @dataclass
 class _Going:
-    """Which runs are going on, whose works are not in the index yet, and which are damaged, which the audit tells."""
+    """Which runs have no end yet, and which are damaged, which the audit tells.
+
+    What those without an end have made may be in no index: they write it, or whoever records that they died.
+    """
 
     lake: Lake
     known: dict[str | None, str] = field(default_factory=dict)
+
+    def is_open(self, run: str | None) -> bool:
+        """Whether a run has begun and nobody has recorded its end."""
+        return self.status(run) in {"running", "died"} and not Runs(self.lake.files).is_finished(str(run))
 
     def status(self, run: str | None) -> str:
         if run not in self.known:

@@ -3,14 +3,16 @@
     .tmp-…                      a file that was being written, or a folder that was being removed
     artifacts/…                 a payload whose manifest was never written
     ….discarded-…               a payload, manifest or run record moved aside since it was damaged
-    prefect/<id>                Prefect's record of an artifact that is not committed
+    prefect                     Prefect's results, which earlier versions kept here: they choose how they are read
 
 The rule: a file is litter when no reader would ever open it, and when it has not been touched for so long that no
-writer can be at work on it. Committed artifacts, run records, names, queues and releases are never litter.
+writer can be at work on it. Prefect's results have neither reader nor writer, so their age does not count. Committed
+artifacts, run records, names, queues and releases are never litter.
 """
 
 import contextlib
 import os
+import shutil
 import time
 import uuid
 from collections.abc import Iterator
@@ -21,29 +23,49 @@ from typing import Literal
 from storage.manifest import manifest_name
 from storage.store import Lake
 
-What = Literal["unfinished file", "set aside", "payload without manifest", "result without artifact"]
+What = Literal["unfinished file", "set aside", "payload without manifest", "result of Prefect"]
+RESULTS = "prefect"
+"""The folder of the last of these."""
 
 
 @dataclass(frozen=True)
 class Litter:
-    """A file by its name inside the lake, what it is, and its bytes."""
+    """A file by its name inside the lake, what it is, and its bytes; or a folder with the bytes of all its files."""
 
     name: str
     what: What
     bytes: int
+    files: int = 1
 
 
 def litter(lake: Lake, hours: float) -> Iterator[Litter]:
     """The litter of a lake on a local disk that was last touched so many hours ago. Cost: a walk over its files."""
     root, before = Path(lake.files.root), time.time() - 3600 * hours
-    for folder, _, names in os.walk(root):
-        for name in names:
+    yield from results(lake)
+    for folder, folders, names in os.walk(root):
+        if folder == str(root) and RESULTS in folders:
+            folders.remove(RESULTS)
+        emptied = [] if names or folders or folder == str(root) else ["."]  # a folder that was being removed
+        for name in names or emptied:
             path = Path(folder) / name
             what = _what(lake, path.relative_to(root))
             with contextlib.suppress(FileNotFoundError):  # somebody has just removed it
-                status = path.stat()
+                status = path.lstat()
                 if what is not None and status.st_mtime < before:
                     yield Litter(str(path.relative_to(root)), what, status.st_size)
+
+
+def results(lake: Lake) -> Iterator[Litter]:
+    """The folder of Prefect's results as one piece, if there is one. Nothing in it is opened, and no link followed."""
+    folder = Path(lake.files.path(RESULTS))
+    if folder.is_symlink() or folder.exists():
+        inside = folder.is_dir() and not folder.is_symlink()
+        held = [Path(place) / name for place, _, names in os.walk(folder) for name in names] if inside else [folder]
+        size = 0
+        for path in held:
+            with contextlib.suppress(FileNotFoundError):
+                size += path.lstat().st_size
+        yield Litter(RESULTS, "result of Prefect", size, max(1, len(held)))
 
 
 def sweep(lake: Lake, found: Litter, hours: float) -> bool:
@@ -57,17 +79,29 @@ def sweep(lake: Lake, found: Litter, hours: float) -> bool:
         path.rename(aside)
     except FileNotFoundError:
         return False
-    young = aside.stat().st_mtime >= time.time() - 3600 * hours
+    if found.name == RESULTS:
+        _drop(aside)
+        return True
+    young = aside.lstat().st_mtime >= time.time() - 3600 * hours
     if young or _what(lake, Path(found.name)) is None:
-        with contextlib.suppress(FileExistsError):
-            os.link(aside, path)
-        aside.unlink()
+        if not aside.is_dir():
+            with contextlib.suppress(FileExistsError):
+                os.link(aside, path)
+            aside.unlink()
         return False
-    aside.unlink()
+    _drop(aside)
     with contextlib.suppress(OSError):  # an artifact's folder that holds something else, or is not one
         if found.what == "payload without manifest" or path.parent.name.startswith(".tmp-"):
             path.parent.rmdir()
     return True
+
+
+def _drop(path: Path) -> None:
+    """Remove a file, a link (not what it leads to), or a folder with all that is in it."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink()
 
 
 def _what(lake: Lake, name: Path) -> What | None:
@@ -78,6 +112,4 @@ def _what(lake: Lake, name: Path) -> What | None:
     if name.parts[0] == "artifacts":
         lost = name.suffix == ".parquet" and not lake.files.exists(manifest_name(name.parent.name))
         return "payload without manifest" if lost else None
-    if name.parts[0] == "prefect" and len(name.name) == 64 and not lake.files.exists(manifest_name(name.name)):
-        return "result without artifact"
     return None

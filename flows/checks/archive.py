@@ -157,16 +157,21 @@ def _unsound(check: str, store: Lake, fault: Fault) -> Finding:
 
 
 def leftovers(store: Lake) -> Iterator[Finding]:
-    """What killed processes and damage have left: of no use to anybody, but not in the way."""
+    """What killed processes, damage and earlier versions have left: of no use to anybody, but not in the way."""
+    from storage.litter import results as prefects
+
     litter: list[Path] = []
     for pattern in (".tmp-*", "*.discarded-*"):
         litter += [path for path in Path(store.uri).rglob(pattern) if path.is_file()]
     unfinished = [id_ for id_ in store.ids() if not store.is_committed(id_)]
     room = sum(path.stat().st_size for path in litter)
-    conflicts = store.files.list("conflicts")
+    conflicts, results = store.files.list("conflicts"), list(prefects(store))
+    remedy = f"{typed('gc', '--delete', lake=store.uri)} removes what nobody can miss"
     if litter or unfinished:
         found = f"{len(litter)} temporary or discarded files, {decimal(room)}; {len(unfinished)} unfinished artifacts"
-        remedy = f"delete .tmp-* and *.discarded-* below {store.uri} while no run is going on, if you want the room"
+        yield warning("leftovers", found, remedy)
+    for piece in results:
+        found = f"results of Prefect from an earlier version, which nothing reads: {store.files.path(piece.name)}"
         yield warning("leftovers", found, remedy)
     if conflicts:
         where = store.files.path("conflicts")
@@ -174,7 +179,7 @@ def leftovers(store: Lake) -> Iterator[Finding]:
         yield warning(
             "conflicts", found, "see whether another machine or library is behind it; the first content is kept"
         )
-    if not (litter or unfinished or conflicts):
+    if not (litter or unfinished or conflicts or results):
         yield ok("leftovers", "none")
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from rich.filesize import decimal
 
-from flows.checks.finding import Finding, Place, ok, problem, refusal, warning
+from flows.checks.finding import Finding, Place, listed, ok, problem, refusal, warning
 from tasks.fetch import CORPUS, MODEL, Packaged, cache
 
 FETCH = "`editflow fetch` obtains it"
@@ -27,6 +27,19 @@ def cache_folder(_place: Place) -> Iterator[Finding]:
         yield warning("cache", found, "delete these folders unless `editflow fetch` is going on now")
     else:
         yield ok("cache", str(cache()))
+
+
+def temporary(_place: Place) -> Iterator[Finding]:
+    """Temporary folders whose processes are gone."""
+    from flows.temporary import left_behind
+
+    left = left_behind()
+    if left:
+        room = decimal(sum(one.bytes for one in left))
+        found = f"{len(left)} folders of killed processes, {room}: {listed([str(one.path) for one in left])}"
+        yield warning("temporary", found, "`editflow gc --delete` removes them")
+    else:
+        yield ok("temporary", "no folders of killed processes")
 
 
 def corpus(_place: Place) -> Iterator[Finding]:

@@ -50,7 +50,7 @@ def checks() -> tuple[Callable[[Place], Iterator[Finding]], ...]:
     return (
         *(installation.python, installation.packages, installation.torch_build),
         *(servers.prefect, servers.home),
-        *(cached.cache_folder, cached.corpus, cached.model),
+        *(cached.cache_folder, cached.temporary, cached.corpus, cached.model),
         archive.lake,
         *(machine.disk, machine.memory),
     )

@@ -36,25 +36,30 @@ def gc(
 ) -> None:
     """Say how large a lake is, and what in it nobody can miss: files of killed writers, payloads set aside.
 
-    --delete removes that, and merges the index's files. Artifacts stay, unless --keep-runs or --keep-days says which
-    runs count; with both, a run counts by either. Whatever a name, a release or a queue speaks of stays, and so do run
-    records: a run whose artifacts are gone can be run again. Safe beside running writers.
+    Temporary folders of your killed processes are listed as well, wherever they lie. --delete removes all that, and
+    merges the index's files. Artifacts stay, unless --keep-runs or --keep-days says which runs count; with both, a run
+    counts by either. Whatever a name, a release or a queue speaks of stays, and so do run records: a run whose
+    artifacts are gone can be run again. Safe beside running writers.
     """
     from flows.clean import cleared
 
     rule = Rule(keep_runs, keep_days)
     found = cleared(open_lake(lake), hours, rule, delete=delete)
     if json:
-        print_json({"deleted": delete, "litter": found.litter, "kinds": found.kinds, "removed": found.removed})
+        told = {"litter": found.litter, "folders": found.folders, "kinds": found.kinds}
+        print_json({"deleted": delete, **told, "removed": found.removed})
         return
     print_table([_kind(row, ruled=bool(rule)) for row in found.kinds], title="artifacts by kind")
     if found.litter:
         print_table(found.litter, title="removed" if delete else "would be removed")
     else:
         print_line("no litter")
+    if found.folders:
+        title = f"temporary folders of killed processes, {'removed' if delete else 'would be removed'}"
+        print_table([row | {"bytes": decimal(row["bytes"])} for row in map(dict, found.folders)], title=title)
     if delete and rule:
         print_line(f"{found.removed} artifacts were removed")
-    if delete or not (found.litter or any(row["unneeded"] for row in found.kinds)):
+    if delete or not (found.litter or found.folders or any(row["unneeded"] for row in found.kinds)):
         print_next(f"{typed('doctor', lake=lake)} to check what is there")
     else:
         again = [word for option, value in (("--keep-runs", keep_runs), ("--keep-days", keep_days)) if value is not None

@@ -43,7 +43,7 @@ def rerun(
 
     A file of `editflow export-run` needs neither the run's lake nor its files: it is held against the digests in it,
     and where --lake names no lake yet, that is the fresh one. What it names on the hub is fetched only with --download,
-    or after a question on a terminal.
+    or after a question on a terminal. Said again after it was killed, it goes on where it was.
 
     Parameters
     ----------
@@ -105,9 +105,12 @@ def _packed(file: Path, into: Path | None, here: dict[str, Any]) -> tuple[Repeti
 
 
 def _fresh(into: Path | None, lake: str | None) -> Path | None:
-    """Where a packed run is repeated: no lake that is there already."""
+    """Where a packed run is repeated: no lake that is there already, but for one that a repetition left unfinished."""
+    from flows.fresh import marked
+
     given = Path(lake_folder(lake)) if into is None and lake is not None else into
-    return None if into is None and given is not None and (given / "artifacts").is_dir() else given
+    there = given is not None and (given / "artifacts").is_dir() and marked(given) is None
+    return None if into is None and there else given
 
 
 def _say(found: Repetition, hint: str, *, json: bool) -> None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
+import platform
 import shutil
+import tempfile
 import time
 from pathlib import Path
 from typing import Any
@@ -11,6 +14,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 import tiny_world
+from dying import DEAD
 from prefect_pages import table
 from tiny_world import World, editflow
 
@@ -22,6 +26,7 @@ from storage.query import lineage
 from storage.refs import Refs
 from storage.runs import Runs
 from storage.store import Lake
+from tasks.scratch import OWNER, temporary
 
 OLD = time.time() - 48 * 3600
 
@@ -57,7 +62,7 @@ def test_litter_goes_and_all_else_stays(lake: Path) -> None:
     said = editflow("gc", "--lake", lake, "--json").json
     assert all(path.exists() for path in pieces)  # only said so far
     assert sorted(row["what"] for row in said["litter"]) == [
-        "payload without manifest", "result without artifact", "set aside", "unfinished file",
+        "payload without manifest", "result of Prefect", "set aside", "unfinished file",
     ]  # fmt: skip
     assert editflow("gc", "--lake", lake, "--delete", "--json").json["litter"] == said["litter"]
     assert not any(path.exists() for path in pieces)
@@ -108,6 +113,33 @@ def test_a_writer_that_comes_in_between_keeps_its_file(lake: Path) -> None:
     assert store.fault(documents.id) is None
     assert store.read(documents.id).equals(table)
     assert isinstance(table, pa.Table)
+
+
+def test_temporary_folders_of_killed_processes(lake: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Listed with their sizes and named by the doctor, then gone; one whose process goes on stays."""
+    place, cached = tmp_path / "temporary", tmp_path / "cache" / "converted"
+    monkeypatch.setattr(tempfile, "tempdir", str(place))
+    monkeypatch.setenv("EDITFLOW_CACHE", str(tmp_path / "cache"))
+    gone = {"host": platform.node(), "pid": DEAD, "started": 1.0}
+    left = [place / "editflow-rerun-1", place / "editflow-verify-2", cached / "editflow-convert-3"]
+    for folder in left:
+        (folder / "lake").mkdir(parents=True)
+        (folder / "lake" / "payload").write_bytes(b"x" * 1000)
+        (folder / OWNER).write_text(json.dumps(gone))
+
+    def named() -> str:
+        (found,) = [row for row in editflow("doctor", "--lake", lake, "--json").json if row["check"] == "temporary"]
+        return str(found["found"])
+
+    with temporary("rerun") as mine:
+        assert {row["path"]: row["bytes"] // 1000 for row in asked(lake)["folders"]} == dict.fromkeys(map(str, left), 1)
+        assert str(left[0]) in editflow("gc", "--lake", lake).out
+        assert str(left[0]) in named()
+        assert len(asked(lake, "--delete")["folders"]) == 3
+        assert asked(lake)["folders"] == []
+        assert (mine / OWNER).exists()
+        assert str(place) not in named()
+    assert list(place.iterdir()) == list(cached.iterdir()) == []
 
 
 @pytest.fixture

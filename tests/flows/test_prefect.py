@@ -16,40 +16,55 @@ from prefect_pages import latest
 from tiny_world import World
 
 
-def test_the_cache_key_is_the_artifacts_id(reference) -> None:
-    stored = {path.name: json.loads(path.read_text()) for path in (reference.lake / "prefect").iterdir()}
-    assert set(stored) == set(tiny_world.digests(reference.lake)) - {
-        # The model is pinned before there are stages, keys are written beside the weight change.
-        *(m.id for m in tiny_world.artifacts(reference.lake, "model")),
-    }
-    for id_, record in stored.items():
-        assert record["metadata"]["storage_key"].endswith(id_)
-        assert json.loads(record["result"])["id"] == id_
-        assert len(record["result"]) < 1000  # a reference, never a tensor
+def states(spec: Path, wanted: set[str]) -> dict[str, str]:
+    """{task run: name of its state} of the latest flow run of a spec, as soon as the server has all that are wanted."""
+    from prefect.client.orchestration import get_client
+    from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId, FlowRunFilterName
+    from prefect.client.schemas.sorting import FlowRunSort
+
+    with get_client(sync_client=True) as client:
+        named = FlowRunFilter(name=FlowRunFilterName(any_=[str(spec)]))
+        (flow,) = client.read_flow_runs(flow_run_filter=named, sort=FlowRunSort.START_TIME_DESC, limit=1)
+        mine = FlowRunFilter(id=FlowRunFilterId(any_=[flow.id]))
+        while True:
+            runs = client.read_task_runs(flow_run_filter=mine, limit=200)
+            found = {run.name: str(run.state_name) for run in runs if run.state and run.state.is_final()}
+            if found.keys() >= wanted:
+                return found
+            time.sleep(0.1)
 
 
-def test_results_are_json_and_never_pickle(reference) -> None:
-    for path in (reference.lake / "prefect").iterdir():
-        assert json.loads(path.read_text())["metadata"]["serializer"]["type"] == "json"
+def small(world: World, spec: Path) -> Path:
+    """A spec of a few facts on one layer, under a name of its own."""
+    spec.write_text(world.spec.read_text().replace('"facts.jsonl"', f'"{world.facts}"'))
+    return spec
+
+
+SMALL = ("requests.count=2", "edit.layers=[0]", "edit.z_layer=0")
+
+
+def test_what_the_lake_has_is_shown_as_cached(world: World, server: str, tmp_path: Path) -> None:
+    """By the lake alone: Prefect keeps no result, in the lake or at home, and another lake has none of it."""
+    from prefect.settings import PREFECT_LOCAL_STORAGE_PATH
+
+    spec, home = small(world, tmp_path / "cached.toml"), PREFECT_LOCAL_STORAGE_PATH.value()
+    at_home = sorted(home.rglob("*"))
+    record = tiny_world.run(spec, tmp_path / "lake", *SMALL)
+    stages = {use["stage"] for use in record["uses"]} - {"model"}
+    assert set(states(spec, stages).values()) == {"Completed"}
+    tiny_world.run(spec, tmp_path / "lake", *SMALL)
+    assert set(states(spec, stages).values()) == {"Cached"}
+    tiny_world.run(spec, tmp_path / "other", *SMALL)
+    assert set(states(spec, stages).values()) == {"Completed"}, "the control"
+    assert not (tmp_path / "lake" / "prefect").exists()
+    assert sorted(home.rglob("*")) == at_home
 
 
 def test_task_runs_are_named_for_people(world: World, server: str, tmp_path: Path) -> None:
-    from prefect.client.orchestration import get_client
-    from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterName
-
-    spec = tmp_path / "named.toml"
-    spec.write_text(world.spec.read_text().replace('"facts.jsonl"', f'"{world.facts}"'))
-    record = tiny_world.run(spec, tmp_path / "lake", "requests.count=4", "edit.layers=[0]", "edit.z_layer=0")
+    spec = small(world, tmp_path / "named.toml")
+    record = tiny_world.run(spec, tmp_path / "lake", *SMALL, "requests.count=4")
     expected = {use["stage"] for use in record["uses"]} - {"model"}
-    names: set[str] = set()
-    with get_client(sync_client=True) as client:
-        wanted = FlowRunFilter(name=FlowRunFilterName(any_=[str(spec)]))
-        for _ in range(150):  # the server records task runs a moment later
-            names = {task_run.name for task_run in client.read_task_runs(flow_run_filter=wanted, limit=200)}
-            if names >= expected:
-                break
-            time.sleep(0.2)
-    assert names == expected
+    assert set(states(spec, expected)) == expected
 
 
 def test_a_runs_page_has_its_tables_and_curves(reference) -> None:
@@ -87,31 +102,16 @@ def test_a_page_that_cannot_be_written_fails_no_run(
     assert "2 facts in 1 batch" in answer.out
 
 
-def test_a_lost_payload_is_not_served_from_prefects_cache(world: World, reference, copied: Path) -> None:
-    (*_, lost) = tiny_world.artifacts(copied, "state")
-    assert (copied / "prefect" / lost.id).is_file()
-    tiny_world.payload(copied, lost).unlink()
-    record = tiny_world.run(world.spec, copied)
-    assert [use["artifact"] for use in record["uses"] if use["how"] == "created"] == [lost.id]
-    assert tiny_world.payload(copied, lost).is_file()
-
-
-def test_a_lost_artifact_is_not_served_from_prefects_cache(world: World, reference, copied: Path) -> None:
-    """Prefect's answer for an artifact that is gone altogether, manifest and all."""
-    (*_, lost) = tiny_world.artifacts(copied, "state")
-    tiny_world.payload(copied, lost).unlink()
-    (tiny_world.payload(copied, lost).parent / "manifest.json").unlink()
-    tiny_world.run(world.spec, copied)
-    assert tiny_world.digests(copied) == tiny_world.digests(reference.lake)
-
-
-def test_prefects_cache_may_be_deleted_or_damaged(world: World, reference, copied: Path) -> None:
-    """It is a convenience: the lake alone decides what is there."""
-    for n, path in enumerate(sorted((copied / "prefect").iterdir())):
-        path.unlink() if n % 2 else path.write_text("{")
-    record = tiny_world.run(world.spec, copied)
-    assert {use["how"] for use in record["uses"]} == {"reused"}
-    assert record["state"] == reference.record["state"]
+def test_what_is_lost_is_computed_again(world: World, reference, copied: Path) -> None:
+    """A payload, and an artifact that is gone altogether, manifest and all."""
+    for whole in (False, True):
+        (*_, lost) = tiny_world.artifacts(copied, "state")
+        tiny_world.payload(copied, lost).unlink()
+        if whole:
+            (tiny_world.payload(copied, lost).parent / "manifest.json").unlink()
+        record = tiny_world.run(world.spec, copied)
+        assert [use["artifact"] for use in record["uses"] if use["how"] == "created"] == [lost.id]
+        assert tiny_world.digests(copied) == tiny_world.digests(reference.lake)
 
 
 def test_flow_runs_of_dead_processes_are_closed_and_no_others(server: str) -> None:

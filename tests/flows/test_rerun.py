@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 from typing import Any
@@ -9,10 +10,14 @@ from typing import Any
 import pyarrow as pa
 import pytest
 import tiny_world
+from dying import DEAD, bury
 from prefect_pages import table
 from tiny_world import World, editflow
 
-from flows.rerun import NotReproduced, reproduce
+from flows.errors import UsageError
+from flows.fresh import MARK, fresh_lake
+from flows.rerun import NotReproduced, reproduce, spec_of
+from storage.kinds import kind as kinds
 from storage.runs import Runs
 from storage.store import Lake
 from tasks.rerun import distance
@@ -95,6 +100,88 @@ def test_wrong_input_gets_one_line(moved: tuple[World, Path, str], server: str, 
     finally:
         (tmp_path / "facts.jsonl").rename(world.facts)
     assert (answer.code, "facts.jsonl" in answer.err.splitlines()[-1]) == (2, True)
+
+
+class Killed(BaseException):
+    """Nobody catches it, as nobody catches a kill."""
+
+
+def stopped(run: str, lake: Path, into: Path, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A repetition that was killed as soon as it had written an artifact of a kind, in a process that is gone."""
+
+    def write(self: Lake, name: str, *args: Any, inner: Any = Lake.write, **more: Any) -> Any:
+        made = inner(self, name, *args, **more)
+        if name == kind:
+            raise Killed
+        return made
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Lake, "write", write)
+        if kind == "state":  # else the run itself came to its end
+            patch.setattr(Runs, "finish", lambda *_, **__: None)
+        with pytest.raises(Killed):
+            editflow("rerun", run, "--lake", lake, "--into", into)
+    bury(Lake.open(into))
+    mark = into / MARK
+    told = json.loads(mark.read_text())
+    mark.write_text(json.dumps(told | {"owner": told["owner"] | {"pid": DEAD}}))
+
+
+@pytest.mark.parametrize("kind", ["state", "reproduction"])
+def test_a_killed_repetition_goes_on_when_it_is_said_again(
+    moved: tuple[World, Path, str], server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    """In its middle, and after all of it but for the last word; once it is over, its lake is a lake like any other."""
+    _, lake, run = moved
+    fresh, lake = tmp_path / "fresh", Path(shutil.copytree(lake, tmp_path / "lake"))
+    before = {id_ for id_, made in tiny_world.digests(lake).items() if made}
+    stopped(run, lake, fresh, kind, monkeypatch)
+    began = tiny_world.digests(fresh)
+    assert began
+    answer = editflow("rerun", run, "--lake", lake, "--into", fresh, "--json")
+    assert answer.code == 0, answer.err
+    assert answer.json["same"]
+    assert {row["artifact"] for row in answer.json["rows"]} <= before
+    assert tiny_world.digests(fresh).items() >= began.items()
+    assert not (fresh / MARK).exists()
+    for place in (fresh, lake):
+        assert editflow("verify", "--lake", place).code == 0
+    again = editflow("rerun", run, "--lake", lake, "--into", fresh)
+    assert (again.code, "is a lake already" in again.err) == (2, True)
+
+
+def test_what_another_began_is_refused(moved: tuple[World, Path, str], tmp_path: Path) -> None:
+    """Of another run, under other settings, by a process that goes on, and what bears no mark that can be read."""
+    _, lake, run = moved
+    record = Runs(Lake.open(lake).files).get(run)
+    spec = spec_of(record)
+    fresh = tmp_path / "fresh"
+    with pytest.raises(Killed), fresh_lake(fresh, record, spec) as begun:
+        begun.write("contexts", 1, {}, {}, pa.table({"i": [0], "template": ["x"]}, schema=kinds("contexts").schema))
+        raise Killed
+    text = (fresh / MARK).read_text()
+    told = json.loads(text)
+    elsewhere = told["owner"] | {"host": "elsewhere"}
+    wrong = (
+        (told | {"run": "another"}, "another run"), (told | {"record": "another"}, "another run"),
+        (told | {"threads": 77}, "threads"), (told | {"environment": {}}, "versions"),
+        (told | {"owner": elsewhere}, "goes on"), ([], "already"), ({}, "another run"), ("[" * 3000, "already"),
+    )  # fmt: skip
+    for other, said in wrong:
+        (fresh / MARK).write_text(other if isinstance(other, str) else json.dumps(other))
+        with pytest.raises(UsageError, match=said), fresh_lake(fresh, record, spec):
+            pass
+        assert len(tiny_world.digests(fresh)) == 1
+    (fresh / MARK).unlink()
+    (fresh / MARK).symlink_to(tmp_path / "mark")
+    (tmp_path / "mark").write_text(text)
+    with pytest.raises(UsageError, match="already"), fresh_lake(fresh, record, spec):
+        pass
+    (fresh / MARK).unlink()
+    (fresh / MARK).write_text(text)
+    with fresh_lake(fresh, record, spec) as again:
+        assert len(list(again.ids())) == 1, "the control"
+    assert (tmp_path / "mark").read_text() == text
 
 
 def test_a_file_named_from_another_folder(

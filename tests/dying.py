@@ -1,0 +1,69 @@
+"""Processes that die at a chosen write, played in this process: after it nothing more is written."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from storage.catalog import Catalog
+from storage.errors import DiskFull
+from storage.files import Files
+from storage.store import Lake
+
+WRITES = ("create", "put", "write_parquet", "move", "remove", "set_aside")
+DEAD = 2**22 + 1
+"""No process has this number: Linux gives none above 2**22."""
+
+
+class Killed(BaseException):
+    """Nobody catches it, as nobody catches a kill."""
+
+
+class Full(DiskFull):
+    """What a write meets from now on."""
+
+
+class Death:
+    """`count` writes were begun; from the `at`-th on all fail with `how`."""
+
+    def __init__(self, at: int, how: type[BaseException] = Killed) -> None:
+        self.at, self.how, self.count = at, how, 0
+
+    @property
+    def over(self) -> bool:
+        return self.count >= self.at
+
+    def write(self) -> None:
+        self.count += 1
+        if self.over:
+            raise self.how("no more")
+
+
+@contextmanager
+def dying(death: Death) -> Iterator[None]:
+    """A block in which a process dies so."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in WRITES:
+            patch.setattr(Files, name, _counting(getattr(Files, name), death))
+        patch.setattr(Catalog, "_create", _counting(Catalog._create, death))
+        yield
+
+
+def _counting(inner: Any, death: Death) -> Any:
+    def write(self: Any, *args: Any, **more: Any) -> Any:
+        death.write()
+        return inner(self, *args, **more)
+
+    return write
+
+
+def bury(lake: Lake) -> None:
+    """Let the process of each run without an end be gone."""
+    for started in Path(lake.files.root).glob("runs/*/started.json"):
+        if not started.with_name("finished.json").exists():
+            started.write_text(json.dumps(json.loads(started.read_text()) | {"pid": DEAD, "process_started": 1.0}))
