@@ -16,7 +16,7 @@ from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError
 from pyarrow import parquet
 
-from storage import snapshot
+from storage import literal, snapshot
 from storage.catalog import SCHEMAS, Catalog, artifact_row
 from storage.faults import Fault, check_manifest
 from storage.guard import first_line
@@ -32,11 +32,11 @@ _MARKED = """
 SELECT id, min(mark), max(mark) FROM (
     SELECT id, sha256(concat_ws(chr(31), kind, version, spec, digest,
         coalesce(array_to_string([x.role || chr(30) || x.artifact FOR x IN inputs], chr(30)), ''))) AS mark
-    FROM read_parquet(?)
+    FROM {files}
 ) GROUP BY id ORDER BY id
 """
-_RUNS = "SELECT run_id, bool_or(finished_at IS NOT NULL) FROM read_parquet(?) GROUP BY run_id ORDER BY run_id"
-_USES = "SELECT run_id, count(DISTINCT artifact) FROM read_parquet(?) GROUP BY run_id ORDER BY run_id"
+_RUNS = "SELECT run_id, bool_or(finished_at IS NOT NULL) FROM {files} GROUP BY run_id ORDER BY run_id"
+_USES = "SELECT run_id, count(DISTINCT artifact) FROM {files} GROUP BY run_id ORDER BY run_id"
 
 
 def index_faults(lake: Lake) -> Iterator[Fault]:
@@ -198,7 +198,7 @@ def _rows(sql: str, files: list[str]) -> Iterator[tuple[Any, ...]]:
     if not files:
         return
     with duckdb.connect(config={"temp_directory": ""}) as connection:
-        cursor = connection.execute(sql, [files])
+        cursor = connection.execute(sql.replace("{files}", literal.parquet(files)))
         while batch := cursor.fetchmany(10_000):
             yield from batch
 

@@ -13,6 +13,7 @@ never overwrite each other's bytes: whoever creates the manifest first has decid
 import contextlib
 import hashlib
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 __all__ = ["ArtifactRef", "Lake", "Manifest", "Parents"]
 
 Parents = Mapping[str, str | Sequence[str]]
+_UNNAMEABLE = re.compile(r"%[0-9A-Fa-f]{2}|\\|[\x00-\x1f\x7f]")
 
 
 class Lake:
@@ -49,8 +51,17 @@ class Lake:
 
     @classmethod
     def open(cls, uri: str | Path, *, create: bool = True) -> "Lake":
-        """The lake at a folder or URL; LakeNotWritable when it is absent and cannot or may not be made."""
+        """The lake at a folder or URL; LakeNotWritable when it is absent and cannot or may not be made.
+
+        So it is where the folder's name cannot be: Delta reads `%41` as A and a backslash as a slash, in another folder
+        than this, and takes no control characters.
+        """
         files = Files(uri)
+        if files.local and (wrong := _UNNAMEABLE.search(files.root)):
+            raise LakeNotWritable(
+                f"lake {files.root!r}: its index cannot be kept in a folder whose path has {wrong[0]!r} in it; rename "
+                "the folder, or give another"
+            )
         if create:
             files.make_folder("artifacts")
         elif not files.list(""):
