@@ -4,8 +4,6 @@ All of them are called with such texts, on a connection that is not locked: what
 be asked for at all. The control is a function that once was allowed.
 """
 
-# ruff: noqa: S608 - the SQL is put together from the test's own words
-
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,7 +20,7 @@ SECRET = "canary-7d1c"  # noqa: S105 - planted here
 NEVER = """
 json_serialize_plan json_serialize_sql json_deserialize_sql json_execute_serialized_sql query query_table getenv
 getvariable current_setting which_secret read_text read_blob read_csv read_csv_auto read_json read_json_auto
-read_parquet read_ndjson parquet_scan parquet_metadata parquet_schema glob sniff_csv nextval currval setseed current_query
+read_parquet read_ndjson parquet_scan parquet_metadata parquet_schema glob sniff_csv nextval currval setseed
 current_user session_user user current_database current_schema current_schemas current_catalog in_search_path version
 txid_current pg_typeof pg_get_viewdef pg_get_expr has_table_privilege col_description obj_description inet_server_addr
 duckdb_settings duckdb_secrets duckdb_tables pragma_version write_log sleep_ms pg_sleep error parse_duckdb_log_message
