@@ -18,6 +18,7 @@ from prefect.client.schemas.schedules import CronSchedule, IntervalSchedule, RRu
 from pydantic import BaseModel, ValidationError
 
 from flows.errors import UsageError
+from flows.small import read_small
 
 SCHEDULES: Mapping[str, type[BaseModel]] = {"cron": CronSchedule, "interval": IntervalSchedule, "rrule": RRuleSchedule}
 STRATEGIES = ("ENQUEUE", "CANCEL_NEW")
@@ -26,8 +27,8 @@ STRATEGIES = ("ENQUEUE", "CANCEL_NEW")
 def check(file: Path) -> None:
     """Raise UsageError with the first fault of a file, in one line."""
     try:
-        found = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        found = yaml.safe_load(read_small(file, UsageError))
+    except (yaml.YAMLError, RecursionError) as error:
         mark = getattr(error, "problem_mark", None)
         where = f", line {mark.line + 1}" if mark else ""
         raise UsageError(f"{file}{where}: not YAML ({getattr(error, 'problem', None) or error})") from None

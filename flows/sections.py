@@ -44,23 +44,23 @@ class CorpusSection(Section):
     """The packaged sample, a .txt, .jsonl, .parquet, .xml or .xml.bz2 file, or `hub:NAME[:CONFIG][@REVISION]`."""
     seed: Seed = 0
     """Of the choice of documents and their order."""
-    documents: Count = 90
+    documents: Count = Field(default=90, le=10_000_000)
     """How many are sampled, at most."""
-    held_out_documents: Count = 10
+    held_out_documents: Count = Field(default=10, le=10_000_000)
     """How many more are kept apart for perplexity; of a small corpus one in five at most."""
     min_characters: Count = 1000
     """Shorter documents are passed over."""
     scan: Count = 100_000
     """How many documents that are long enough are looked at, from the start of the corpus."""
-    window: Several = 256
+    window: Several = Field(default=256, le=2**20)
     """Tokens a window; a document is cut into windows, and each is read by itself."""
-    tokens: Count = 120_000
+    tokens: Count = Field(default=120_000, le=10**11)
     """Tokens of all partitions together, at most: ten times the width of the keys or more."""
-    partitions: Count = 4
+    partitions: Count = Field(default=4, le=4096)
     """Parts whose moments are kept apart and then merged; a killed run loses one at most."""
-    tokens_per_pass: Count = 2048
+    tokens_per_pass: Count = Field(default=2048, le=2**24)
     """Tokens that share a forward pass: bounds memory, moves the last bits."""
-    held_out_tokens: Several = 4096
+    held_out_tokens: Several = Field(default=4096, le=10**9)
     """Tokens on which perplexity is measured, at most."""
     withdrawn: list[str] = Field(default=[])
     """Names of sampled documents to do without. Each leaves a gap in its partition; the others stay what they are."""
@@ -118,7 +118,7 @@ class EditSection(Section):
     """prune: the base of the logarithm by which the total change may outgrow the weight; 1.2, and more clips harder."""
     learning_rate: float | None = None
     """ft: Adam's; 0.0005."""
-    steps: Count | None = None
+    steps: Count | None = Field(default=None, le=100_000)
     """ft: of Adam, at most; 25."""
     stop_at: float | None = None
     """ft: a batch is done once its facts' mean loss is under this; 0.01."""
@@ -128,7 +128,7 @@ class EditSection(Section):
     """Whether z* is rescaled to the norm that the fact's hidden state has in the unedited model; not unless told so."""
     filter: float | None = None
     """The share of the weight's energy whose singular directions a change may not touch; 0: all may be touched."""
-    batch_size: Count = 20
+    batch_size: Count = Field(default=20, le=1_000_000)
     """Facts that are solved for together; the next batch starts from the edited model."""
     checkpoint_every: Count = 10
     """Batches after which whole weights are kept, so that fewer changes have to be applied again."""
@@ -167,9 +167,9 @@ class EvaluationSection(Section):
     """Every how many batches all facts so far are asked with `metrics`; 0: never."""
     published: bool = False
     """Whether token accuracy is also counted as published zsRE panels do, in a column of its own."""
-    texts: int = Field(default=0, ge=0)
+    texts: int = Field(default=0, ge=0, le=10_000_000)
     """Of how many facts texts and answers are generated and scored wherever all facts are asked; 0: of none."""
-    drift: int = Field(default=0, ge=0)
+    drift: int = Field(default=0, ge=0, le=10_000_000)
     """On how many fixed prompts the hidden states of base and edited model are compared, likewise; 0: on none."""
     perplexity: bool = True
     """Whether held-out documents are measured wherever all facts are asked."""
@@ -208,7 +208,7 @@ class GatesSection(Section):
     """Most times the unedited model's perplexity on held-out documents."""
     ability: Annotated[Share | Literal[False], ByKind] = 10.0
     """Most points of accuracy that any set of `[ability]` may lose against the unedited model."""
-    facts: Count = 200
+    facts: Count = Field(default=200, le=1_000_000)
     """Of how many facts applied before retention is measured, at most; which ones hangs on their names alone."""
 
 
@@ -217,9 +217,9 @@ class AbilitySection(Section):
 
     sets: dict[str, Address] = {}
     """{set: source} of sst2, mrpc, cola, rte, mmlu, nli: a .jsonl, .json, .csv or .parquet file, a URL, or the hub."""
-    count: Count | None = 100
+    count: Count | None = Field(default=100, le=1_000_000)
     """Questions of each set; a larger count only adds."""
-    shots: int = Field(default=0, ge=0)
+    shots: int = Field(default=0, ge=0, le=1000)
     """Answered examples before each question: the first records of the source, which are not asked."""
     seed: Seed = 0
     """Of the choice of questions and the order of the examples."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -31,8 +32,14 @@ from flows.sections import (
     Variant,
 )
 from flows.settings import as_setting
+from flows.small import read_small
 from storage.address import Address, sealed
 from storage.refs import check_name
+
+PARTS = 32
+"""Most parts of a dotted key."""
+_QUOTED = re.compile(r'"(?:\\.|[^"\\\n])*+"|\'[^\'\n]*+\'')
+_LONG_KEY = re.compile(rf"(?<![\w-])(?:[\w-]++[ \t]*+\.[ \t]*+){{{PARTS}}}")
 
 
 class RunSpec(Section):
@@ -40,9 +47,9 @@ class RunSpec(Section):
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$", max_length=64)
     """What commands call the run and its edited model."""
-    seeds: list[Seed] = Field(default=[])
+    seeds: list[Seed] = Field(default=[], max_length=1000)
     """Runs the spec once for each, as NAME-SEED: requests.order, in which the same facts come, and contexts.seed."""
-    threads: Count | None = Field(default=None, le=1024)
+    threads: Count | None = Field(default=None, le=256)
     """How many torch uses; all cores unless given. Another number moves the last bits."""
     model: ModelSection = ModelSection()
     corpus: CorpusSection = CorpusSection()
@@ -55,7 +62,7 @@ class RunSpec(Section):
     texts: GenerationOptions = GenerationOptions()
     ability: AbilitySection = AbilitySection()
     gates: GatesSection = GatesSection()
-    variants: list[Variant] = Field(default=[])
+    variants: list[Variant] = Field(default=[], max_length=1000)
     """For `editflow compare`: each with a `name`, perhaps a `label` for tables, and the keys that it sets otherwise."""
 
     @model_validator(mode="after")
@@ -132,17 +139,21 @@ def load_any(path: Path, settings: Sequence[str] = ()) -> RunSpec:
 def read_toml(path: Path) -> dict[str, Any]:
     """What a spec file says, unchecked. Raises BadSpec with one line."""
     try:
-        return dict(sealed(tomllib.loads(path.read_text(encoding="utf-8"))))
+        return dict(sealed(_toml(read_small(path, BadSpec))))
     except FileNotFoundError:
         near = difflib.get_close_matches(path.name, [p.name for p in path.parent.glob("*.toml")], n=1)
         hint = f"; did you mean {path.parent / near[0]}?" if near else "; the specs to start from are in specs/"
         raise BadSpec(f"no spec {path}{hint}") from None
-    except IsADirectoryError:
-        raise BadSpec(f"{path} is a folder: give the spec file inside it") from None
-    except OSError as error:
-        raise BadSpec(f"{path} cannot be read: {error.strerror}; check the path and its permissions") from None
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
-        raise BadSpec(f"{path} is not a TOML file: {error}") from None
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        why = "it is nested too deeply" if isinstance(error, RecursionError) else error
+        raise BadSpec(f"{path} is not a TOML file: {why}") from None
+
+
+def _toml(text: str) -> dict[str, Any]:
+    """Parsed; a key of so many parts that it takes long is refused as wrong."""
+    if _LONG_KEY.search(_QUOTED.sub("q", text)):
+        raise tomllib.TOMLDecodeError(f"a key has more than {PARTS} parts")
+    return tomllib.loads(text)
 
 
 def located(spec: RunSpec, folder: Path) -> RunSpec:
@@ -179,21 +190,27 @@ def check_spec(raw: Mapping[str, Any], where: str) -> RunSpec:
         raise BadSpec(f"{where}: {_explain(first, raw)}") from None
     except EditingError as error:
         raise BadSpec(f"{where}: {error}") from None
-    if key := next(_truths_for_numbers(raw, spec.model_dump()), None):
-        raise BadSpec(f"{where}: {key} is true or false, where a number is wanted")
+    if found := next(_taken_for_another(raw, spec.model_dump()), None):
+        raise BadSpec(f"{where}: {found}")
     return spec
 
 
-def _truths_for_numbers(raw: Any, read: Any, key: str = "") -> Iterator[str]:
-    """Keys at which true or false was written and taken for 1 or 0, as pydantic takes them."""
-    if isinstance(raw, bool) and not isinstance(read, bool):
-        yield key
-    elif isinstance(raw, Mapping) and isinstance(read, Mapping):
+def _taken_for_another(raw: Any, read: Any, key: str = "") -> Iterator[str]:
+    """What was written as one kind of value and taken for another, as pydantic takes "1", true and 1e3 for numbers."""
+    if isinstance(raw, Mapping) and isinstance(read, Mapping):
         for name in raw:
-            yield from _truths_for_numbers(raw[name], read.get(name), f"{key}.{name}" if key else name)
-    elif isinstance(raw, list) and isinstance(read, list):
+            yield from _taken_for_another(raw[name], read.get(name), f"{key}.{name}" if key else name)
+    elif isinstance(raw, list) and isinstance(read, list | tuple):
         for part, value in zip(raw, read, strict=False):
-            yield from _truths_for_numbers(part, value, key)
+            yield from _taken_for_another(part, value, key)
+    elif isinstance(raw, bool) and not isinstance(read, bool):
+        yield f"{key} is true or false, where a number is wanted"
+    elif isinstance(read, bool) and not isinstance(raw, bool):
+        yield f"{key} = {raw!r}: write true or false, without quotes"
+    elif isinstance(read, int | float) and isinstance(raw, str):
+        yield f"{key} = {raw!r}: write the number without quotes"
+    elif isinstance(read, int) and isinstance(raw, float):
+        yield f"{key} = {raw!r}: write a whole number, without a point or an exponent"
 
 
 def _explain(problem: Any, raw: Mapping[str, Any]) -> str:
@@ -231,18 +248,39 @@ def apply(raw: dict[str, Any], setting: str) -> None:
     key, equals, text = setting.whole.partition("=")
     if not equals or not key.strip():
         raise BadSpec(f"--set {setting!r}: write key=value, such as edit.batch_size=50")
-    try:
-        value = tomllib.loads(f"value = {text}")["value"]
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
-        if text.lstrip().startswith(("[", '"')):
-            raise BadSpec(f"--set {setting!r}: the value is neither TOML nor plain text: {error}") from None
-        value = text
+    value = _value(setting, text.strip())
     *sections, last = key.strip().split(".")
-    if not all(part.strip() for part in (*sections, last)):
-        raise BadSpec(f"--set {setting!r}: a part of the key is empty; write it as edit.batch_size=50")
+    if not all(part.strip() for part in (*sections, last)) or len(sections) >= PARTS:
+        raise BadSpec(
+            f"--set {setting[:200]!r}: a part of the key is empty, or it has too many; write edit.batch_size=50"
+        )
     here = raw
     for section in sections:
         here = here.setdefault(section, {})
         if not isinstance(here, dict):
             raise BadSpec(f"--set {setting!r}: {section!r} is a value, not a section")
     here[last] = sealed(value)
+
+
+def _value(setting: str, text: str) -> Any:
+    """The one value that a text is; text that is no TOML stands for itself."""
+    try:
+        found = _toml(f"value = {text}")
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        if text.startswith(("[", '"')):
+            raise BadSpec(f"--set {setting[:200]!r}: the value is neither TOML nor plain text: {error}") from None
+        found = {"value": text}
+        if "\n" in text or "\r" in text:
+            raise BadSpec(
+                f"--set {setting!r}: one value is wanted, in one line; repeat --set for another key"
+            ) from None
+    else:
+        try:
+            # Inside of a table, where neither a comment nor another key can follow.
+            whole = _toml(f"table = {{ value = {text} }}") == {"table": found}
+        except (tomllib.TOMLDecodeError, RecursionError):
+            whole = False
+        # NaN is like nothing, not even itself.
+        if not whole and not (len(found) == 1 and isinstance(found["value"], float) and "#" not in text):
+            raise BadSpec(f"--set {setting!r}: something follows the value; repeat --set for another key")
+    return found["value"]

@@ -21,6 +21,7 @@ from storage.delta_table import opened, own
 from storage.errors import ForeignFile, LakeNotWritable
 from storage.faults import check_manifest
 from storage.identity import parent_pairs
+from storage.literal import parquet
 from storage.runs import How, RunRecord, Runs, Use
 from storage.snapshot import drop
 from storage.store import Lake, Manifest
@@ -262,8 +263,8 @@ def _read(columns: str, files: Sequence[str], rest: str = "") -> list[tuple[Any,
     if not files:
         return []
     with duckdb.connect() as connection:
-        sql = f"SELECT {columns} FROM read_parquet(?) {rest}"  # noqa: S608 - all parts are literals above
-        return connection.execute(sql, [list(files)]).fetchall()
+        sql = f"SELECT {columns} FROM {parquet(files)} {rest}"  # noqa: S608 - all parts are literals above
+        return connection.execute(sql).fetchall()
 
 
 def artifact_row(manifest: Manifest) -> dict[str, Any]:

@@ -9,16 +9,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from urllib.parse import unquote
 
 import duckdb
 import pyarrow as pa
-from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError
 
 from storage.catalog import Catalog, unrecorded_uses
 from storage.delta_log import latest
+from storage.delta_table import opened, own
+from storage.errors import ForeignFile
 from storage.faults import check_manifest
+from storage.literal import parquet
 from storage.manifest import Manifest
 from storage.runs import RunRecord, Runs, Use
 from storage.store import Lake
@@ -27,7 +28,7 @@ SMALL = 2 * 2**20
 """Bytes of the index's artifacts up to which the lake is listed without a sign: that takes some milliseconds."""
 MOST = 20_000
 """More than so many artifacts that it lacks are no debt but a lost index, which `Catalog.rebuild` writes anew."""
-UNREADABLE = (duckdb.Error, DeltaError, OSError)
+UNREADABLE = (duckdb.Error, DeltaError, OSError, ForeignFile)
 """What an index raises of which a file is gone or damaged; it is for `editflow verify` to tell."""
 
 
@@ -94,27 +95,27 @@ def _ended(lake: Lake, known: set[str]) -> Iterator[RunRecord]:
 
 
 def _files(lake: Lake, table: str) -> list[str]:
-    """The files of a table of the index; none where there is no table. Raises DeltaError."""
+    """The files of a table of the index; none where there is no table. Raises what UNREADABLE lists."""
     folder = f"catalog/{table}"
     if latest(lake.files, folder) is None:
         return []
-    return [unquote(uri) for uri in DeltaTable(lake.files.path(folder)).file_uris()]
+    return own(lake.files, folder, opened(lake.files, folder))
 
 
 def _known(connection: duckdb.DuckDBPyConnection, files: Sequence[str]) -> set[str]:
     """The runs that the index knows to have ended."""
     if not files:
         return set()
-    sql = "SELECT DISTINCT run_id FROM read_parquet(?) WHERE finished_at IS NOT NULL"
-    return {run for (run,) in connection.execute(sql, [list(files)]).fetchall()}
+    sql = f"SELECT DISTINCT run_id FROM {parquet(files)} WHERE finished_at IS NOT NULL"  # noqa: S608
+    return {run for (run,) in connection.execute(sql).fetchall()}
 
 
 def _beyond(connection: duckdb.DuckDBPyConnection, ids: Iterable[str], files: Sequence[str]) -> list[str]:
     """Those of these ids that have no row in the files."""
     connection.register("there", pa.table({"id": pa.array(ids, pa.string())}))
     try:
-        known = " ANTI JOIN (SELECT id FROM read_parquet(?)) USING (id)" if files else ""
-        rows = connection.execute(f"SELECT id FROM there{known} ORDER BY id", [list(files)] if files else [])  # noqa: S608
+        known = f" ANTI JOIN (SELECT id FROM {parquet(files)}) USING (id)" if files else ""  # noqa: S608
+        rows = connection.execute(f"SELECT id FROM there{known} ORDER BY id")  # noqa: S608
         return [id_ for (id_,) in rows.fetchall()]
     finally:
         connection.unregister("there")
@@ -124,5 +125,5 @@ def _pairs(connection: duckdb.DuckDBPyConnection, files: Sequence[str], runs: Se
     """(run id, artifact) of the uses of these runs in the index."""
     if not (files and runs):
         return set()
-    sql = "SELECT run_id, artifact FROM read_parquet(?) WHERE run_id IN (SELECT unnest(?))"
-    return {(run, artifact) for run, artifact in connection.execute(sql, [list(files), list(runs)]).fetchall()}
+    sql = f"SELECT run_id, artifact FROM {parquet(files)} WHERE run_id IN (SELECT unnest(?))"  # noqa: S608
+    return {(run, artifact) for run, artifact in connection.execute(sql, [list(runs)]).fetchall()}

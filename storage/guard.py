@@ -1,22 +1,26 @@
 """Which SQL a stranger may run: one SELECT over the documented views, decided on DuckDB's own parse tree.
 
-Everything is by allow-list: tables are the views and the query's own common table expressions, table
-functions a short list, other functions those that DuckDB declares free of side effects, less the few that
-tell about the machine. The connection itself is locked as well (storage/query.py): a second fence.
+Everything is by allow-list: tables are the views and the query's own common table expressions, table functions a short
+list, other functions those of storage/sql/functions.txt that DuckDB declares free of side effects. None of these takes
+a query, a file, a table's name or a setting, or tells about the machine. The connection itself is locked as well
+(storage/query.py): a second fence.
 """
 
 import json
 import re
 from collections.abc import Iterator
+from functools import cache
+from importlib.resources import files as package_files
+from itertools import islice
 from typing import Any
 
 import duckdb
 
 from storage.errors import QueryRefused
+from storage.limits import PARTS, TEXT
 
 _ALLOWED = frozenset({"unnest", "range", "generate_series", "random"})
-# Harmless by DuckDB's own declaration, but they tell about the process, its settings or its secrets.
-_TELLING = re.compile(r"getenv|getvariable|.*setting.*|.*secret.*|current_(?!date|localtime).*|pg_.*|duckdb_.*|read_.*")
+_OPERATOR = re.compile(r"\W+|!__postfix|IS (NOT )?DISTINCT FROM")
 _WORD = re.compile(r"[A-Za-z_]\w*")
 
 
@@ -27,13 +31,17 @@ def check(
 
     Nothing is executed.
     """
-    nodes = list(_nodes(_parse(connection, sql)))
+    if len(sql) > TEXT:
+        raise QueryRefused(f"the query has {len(sql):,} characters, more than the {TEXT:,} that are read: shorten it")
+    nodes = list(islice(_nodes(_parse(connection, sql)), PARTS + 1))
+    if len(nodes) > PARTS:
+        raise QueryRefused(f"the query has more than {PARTS:,} parts: write it with fewer terms, columns or rows")
     ctes = {entry["key"].lower() for node in nodes for entry in _cte_entries(node)}
     if hidden := ctes & (_relations(connection) - views):
         # The name would be allowed outside its WITH as well, where it means the system's own table.
         raise QueryRefused(f"{min(hidden)!r} is a name that the system uses; call the WITH query something else")
     tables = views | {name for name in ctes if _WORD.fullmatch(name)}
-    functions = _functions(connection) | ours
+    functions = allowed(connection) | ours
     for node in nodes:
         if node.get("type") == "BASE_TABLE":
             name = ".".join(filter(None, (node["catalog_name"], node["schema_name"], node["table_name"])))
@@ -49,11 +57,11 @@ def check(
 
 def _parse(connection: duckdb.DuckDBPyConnection, sql: str) -> dict[str, Any]:
     try:
-        row = connection.execute("SELECT json_serialize_sql(?)", [sql]).fetchone()
+        ((text,),) = connection.execute("SELECT json_serialize_sql(?)", [sql]).fetchall()
     except duckdb.Error as error:
         raise QueryRefused(f"the query cannot be parsed: {first_line(error)}") from error
     try:
-        tree: dict[str, Any] = json.loads(row[0]) if row else {"error": True, "error_message": "empty"}
+        tree: dict[str, Any] = json.loads(text)
     except RecursionError:
         raise QueryRefused("the query is nested too deeply; write it with fewer levels or terms") from None
     if tree["error"]:
@@ -75,14 +83,20 @@ def _relations(connection: duckdb.DuckDBPyConnection) -> set[str]:
     return {name.lower() for (name,) in rows}
 
 
-def _functions(connection: duckdb.DuckDBPyConnection) -> set[str]:
-    """The names of functions without side effects, and the few others that are allowed."""
+def allowed(connection: duckdb.DuckDBPyConnection) -> set[str]:
+    """The names of functions that a query may call: listed ones without side effects, and the few others."""
     rows = connection.execute(
         "SELECT function_name FROM duckdb_functions() "
         "WHERE function_type IN ('scalar', 'aggregate', 'window', 'macro') "
         "GROUP BY 1 HAVING NOT coalesce(bool_or(has_side_effects), false)"
     ).fetchall()
-    return {name for (name,) in rows if not _TELLING.fullmatch(name)} | _ALLOWED
+    listed = _listed()
+    return {name for (name,) in rows if name in listed or _OPERATOR.fullmatch(name)} | _ALLOWED
+
+
+@cache
+def _listed() -> frozenset[str]:
+    return frozenset(package_files("storage").joinpath("sql", "functions.txt").read_text(encoding="utf-8").split())
 
 
 def _cte_entries(node: dict[str, Any]) -> list[dict[str, Any]]:

@@ -22,6 +22,7 @@ from storage.catalog import SCHEMAS, Catalog, artifact_row, is_final, run_row, u
 from storage.folders import changed, differences, look
 from storage.graph import Graph, Later
 from storage.identity import parent_pairs
+from storage.literal import parquet
 from storage.manifest import Manifest
 from storage.numbered import indexed
 from storage.runs import RunRecord, Runs
@@ -233,10 +234,9 @@ class _Reader:
         if not all(map(is_final, records)):  # only the index knows what they have reused
             newer = sorted({*Catalog(self.lake).files("uses")} - {*files})
             if newer:
-                sql = (
-                    "INSERT INTO late_uses SELECT DISTINCT run_id, artifact, stage, how, seconds FROM read_parquet($1)"
-                )
-                self.connection.execute(f"{sql} WHERE run_id IN (SELECT unnest($2))", [newer, asked])
+                columns = "run_id, artifact, stage, how, seconds"
+                sql = f"INSERT INTO late_uses SELECT DISTINCT {columns} FROM {parquet(newer)}"  # noqa: S608
+                self.connection.execute(f"{sql} WHERE run_id IN (SELECT unnest(?))", [asked])
         if asked:
             sql = "SELECT run_id, artifact FROM index_uses WHERE run_id IN (SELECT unnest(?))"
             known = set(self.connection.execute(sql, [asked]).fetchall())
@@ -251,7 +251,8 @@ class _Reader:
         files = kept.own(self.lake.files, ["artifacts"], "tail")["artifacts"]
         if not files:
             return []
-        rows = self.connection.execute("SELECT id, kind, seconds, inputs FROM read_parquet(?)", [files]).fetchall()
+        sql = f"SELECT id, kind, seconds, inputs FROM {parquet(files)}"  # noqa: S608 - our own names
+        rows = self.connection.execute(sql).fetchall()
         return [(id_, kind, took, [(i["role"], i["artifact"]) for i in inputs]) for id_, kind, took, inputs in rows]
 
     def _keep(self, part: str, before: Mapping[str, Sequence[str]], head: Head, fill: Callable[[Path], None]) -> None:

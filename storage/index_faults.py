@@ -16,7 +16,7 @@ import pyarrow as pa
 from deltalake.exceptions import DeltaError
 from pyarrow import parquet
 
-from storage import snapshot
+from storage import literal, snapshot
 from storage.catalog import SCHEMAS, Catalog, artifact_row
 from storage.delta_table import opened, own
 from storage.errors import ForeignFile
@@ -34,15 +34,15 @@ _MARKED = """
 SELECT id, min(mark), max(mark) FROM (
     SELECT coalesce(id::VARCHAR, '') AS id, sha256(concat_ws(chr(31), kind, version, spec, digest,
         coalesce(array_to_string([x.role || chr(30) || x.artifact FOR x IN inputs], chr(30)), ''))) AS mark
-    FROM read_parquet(?)
+    FROM {files}
 ) GROUP BY id ORDER BY id
 """
 _RUNS = """
 SELECT coalesce(run_id::VARCHAR, '') AS run, bool_or(finished_at IS NOT NULL)
-FROM read_parquet(?) GROUP BY run ORDER BY run
+FROM {files} GROUP BY run ORDER BY run
 """
 _USES = """
-SELECT coalesce(run_id::VARCHAR, '') AS run, count(DISTINCT artifact) FROM read_parquet(?) GROUP BY run ORDER BY run
+SELECT coalesce(run_id::VARCHAR, '') AS run, count(DISTINCT artifact) FROM {files} GROUP BY run ORDER BY run
 """
 
 
@@ -226,7 +226,7 @@ def _rows(sql: str, files: list[str]) -> Iterator[tuple[Any, ...]]:
     if not files:
         return
     with duckdb.connect(config={"temp_directory": ""}) as connection:
-        cursor = connection.execute(sql, [files])
+        cursor = connection.execute(sql.replace("{files}", literal.parquet(files)))
         while batch := cursor.fetchmany(10_000):
             yield from batch
 

@@ -1,59 +1,50 @@
 """The lake as SQL: documented views over index and payloads in a locked, in-memory DuckDB.
 
 The index is read as storage/index.py says, and payload views read the lake's Parquet files when asked. Nothing that SQL
-says is written. The views' text stands in storage/sql/.
+says is written. The views are made in storage/views.py.
 """
 
 import contextlib
-import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from importlib.resources import files as package_files
-from itertools import takewhile
 from typing import Any, Literal
 
 import duckdb
 import numpy as np
 import pyarrow as pa
 
-from storage import guard, tables
-from storage.catalog import SCHEMAS
+from storage import guard
 from storage.errors import DamagedPayload, QueryRefused
 from storage.graph import Graph, Walk
-from storage.identity import is_id
 from storage.index import ancestry, load
-from storage.kinds import kind as kind_named
-from storage.manifest import payload_name
+from storage.limits import Limits, Work, size, within
 from storage.store import Lake
-from storage.tables import quoted, type_name
+from storage.views import (
+    FUNCTIONS,
+    PAYLOADS,
+    VIEWS,
+    View,
+    create_views,
+    kinds_of,
+    load_payloads,
+    locked,
+    open_database,
+    opened,
+    payload_view,
+    views,
+)
 
-# In the order of their dependence: a view may read those before it.
-VIEWS = (
-    "artifacts", "edges", "runs", "uses",
-    "requests", "states", "edits", "evaluations", "perplexities", "spectra",
-    "generations", "text_scores", "drifts", "drift_points", "abilities", "corpus",
-)  # fmt: skip
-FUNCTIONS = ("upstream", "downstream")
-"""Of the beginning of an id: the artifacts above or below, in a SELECT's FROM."""
-_PAYLOADS = (
-    "requests", "state", "target_values", "evaluation", "perplexity", "spectrum",
-    "generations", "text_scores", "drift", "drift_points", "ability", "ability_cases", "documents", "tokens",
-)  # fmt: skip
+__all__ = ["VIEWS", "Impact", "Step", "View", "connect", "first_rows", "holders", "impact", "lineage", "opened",
+           "query", "views"]  # fmt: skip
+
 _FEW = 1000
 """So many manifests are read sooner than a column of a large index."""
+_AT_ONCE = 1000
+"""Rows that are taken from a result at a time."""
 _UNREADABLE = (duckdb.IOException, duckdb.InvalidInputException)
 """What DuckDB raises of a file that is gone or no Parquet."""
-_SHOWN = {"spectrum": ("layer", "i", "eigenvalue")}
-"""Of kinds whose columns have changed, those that every version has: a lake keeps the artifacts of all of them."""
-
-
-@dataclass(frozen=True)
-class View:
-    """A view's name, what one row of it is, and its columns as (name, DuckDB type)."""
-
-    name: str
-    about: str
-    columns: tuple[tuple[str, str], ...]
+_READING = ("IO Error", "Invalid Input Error")
+"""How the same begins where Arrow tells it, which knows one class of error only."""
 
 
 @dataclass(frozen=True)
@@ -71,56 +62,86 @@ class Step:
     via: str | None
 
 
-def connect(lake: Lake, kinds: Iterable[str] = _PAYLOADS) -> duckdb.DuckDBPyConnection:
+def connect(lake: Lake, kinds: Iterable[str] = PAYLOADS) -> duckdb.DuckDBPyConnection:
     """A connection with all views, locked: the only files it can reach are this lake's artifacts and its index.
 
     Views over payloads of other ``kinds`` are empty. For SQL of your own writing; that of others goes through
     ``query``, which also keeps COPY from the artifacts.
     """
-    connection = _open()
+    connection = open_database()
     load(connection, lake)
-    _create_views(connection)
-    _load_payloads(connection, lake, kinds)
-    return _locked(connection, lake)
+    create_views(connection)
+    load_payloads(connection, lake, kinds)
+    return locked(connection, lake)
 
 
-def query(lake: Lake, sql: str) -> pa.Table:
-    """The result of one SELECT over the views; raises QueryRefused, in one line, for anything else."""
+def query(lake: Lake, sql: str, limits: Limits | None = None) -> pa.Table:
+    """The result of one SELECT over the views; raises QueryRefused, in one line, for anything else.
+
+    So it does for a result beyond the limits. A step that DuckDB does not interrupt, such as planning or one call of a
+    function on a text of a gigabyte, goes on in a thread until it ends; storage/apart.py ends it at once.
+    """
+    limits = limits or Limits()
+    result, more = first_rows(lake, sql, limits)
+    if more:
+        raise QueryRefused(
+            f"the result has more than {limits.rows:,} rows: add LIMIT, or ask with Limits(rows=...) for more"
+        )
+    return result
+
+
+def first_rows(
+    lake: Lake, sql: str, limits: Limits, loaded: Callable[[], None] = lambda: None
+) -> tuple[pa.Table, bool]:
+    """The first rows of a result, as many as the limits have, and whether it has more; else as `query`.
+
+    `loaded` is called once the lake's index is read, before the query is.
+    """
+    return within(limits, lambda work: _tried(lake, sql, limits, work, loaded))
+
+
+def _tried(lake: Lake, sql: str, limits: Limits, work: Work, loaded: Callable[[], None]) -> tuple[pa.Table, bool]:
     for whole in (False, False, True):
         try:
-            return _answer(lake, sql, whole=whole)
+            return _answer(lake, sql, limits, work, loaded, whole=whole)
         except _UNREADABLE as error:  # a file has gone since it was looked up, or is damaged
             failed = error
     raise QueryRefused(f"the query failed: {guard.first_line(failed)}") from failed
 
 
-def _answer(lake: Lake, sql: str, *, whole: bool = False) -> pa.Table:
-    with opened(lake, whole=whole) as (connection, _):
+def _answer(
+    lake: Lake, sql: str, limits: Limits, work: Work, loaded: Callable[[], None], *, whole: bool
+) -> tuple[pa.Table, bool]:
+    with opened(lake, whole=whole, settings=limits.settings) as (connection, _):
+        work.interruptible(connection)
+        loaded()
         asked = guard.check(connection, sql, frozenset(VIEWS), frozenset(FUNCTIONS))
-        _load_payloads(connection, lake, {kind for view in asked for kind in _kinds_of(view)})
+        load_payloads(connection, lake, {kind for view in asked for kind in kinds_of(view)})
         try:
-            return _locked(connection, lake).sql(sql).to_arrow_table()
+            return _taken(locked(connection, lake).sql(sql), limits)
         except _UNREADABLE:
             raise
-        except duckdb.Error as error:
+        except (duckdb.Error, pa.ArrowException, OSError) as error:
+            if any(name in str(error).partition(":")[0] for name in _READING):
+                raise duckdb.IOException(str(error)) from error
             raise QueryRefused(f"the query failed: {guard.first_line(error)}") from error
 
 
-def views() -> tuple[View, ...]:
-    """Every view with its description and columns; needs no lake."""
-    with _open() as connection:
-        for table in SCHEMAS:
-            tables.delta(connection, table, [], copied=True)
-        tables.index(connection, {})
-        _create_views(connection)
-        return tuple(
-            View(
-                name,
-                _about(name),
-                tuple((row[0], row[1]) for row in connection.execute(f"DESCRIBE {name}").fetchall()),
-            )
-            for name in VIEWS
-        )
+def _taken(result: duckdb.DuckDBPyRelation, limits: Limits) -> tuple[pa.Table, bool]:
+    """The first rows of a result, read a few at a time; whether there are more."""
+    kept, rows, held = list[pa.RecordBatch](), 0, 0
+    with result.to_arrow_reader(_AT_ONCE) as reader:
+        for batch in reader:
+            kept.append(batch.slice(0, limits.rows - rows))
+            rows, held = rows + batch.num_rows, held + batch.nbytes
+            if held > limits.bytes:
+                raise QueryRefused(
+                    f"the result's first {rows:,} rows have more than {size(limits.bytes)}: ask for fewer rows or "
+                    "columns, or for parts of long lists and texts"
+                )
+            if rows > limits.rows:
+                break
+        return pa.Table.from_batches(kept, reader.schema), rows > limits.rows
 
 
 def lineage(lake: Lake, id: str, direction: Literal["up", "down"] = "up") -> list[Step]:  # noqa: A002
@@ -129,7 +150,7 @@ def lineage(lake: Lake, id: str, direction: Literal["up", "down"] = "up") -> lis
     Ordered by depth; the first step is the artifact itself. Raises UnknownArtifact. Cost: that of the steps.
     """
     start = lake.manifest(id)
-    with _open() as connection:
+    with open_database() as connection:
         graph = ancestry(connection, lake)
     walk = graph.walk(graph.numbers([start.id]), up=direction == "up")
     return [Step(0, start.id, start.kind, None, None), *sorted(_steps(graph, walk), key=_in_order)]
@@ -159,7 +180,7 @@ class Impact:
 
 def impact(lake: Lake, ids: Sequence[str]) -> Impact:
     """All that stands on these artifacts (whole ids). Cost: one walk down from all of them, and a look at all uses."""
-    with _open() as connection:
+    with open_database() as connection:
         graph = load(connection, lake)
         starts = graph.numbers(ids)
         walk = graph.walk(starts[starts >= 0], up=False)
@@ -179,7 +200,7 @@ def holders(lake: Lake, columns: Mapping[str, str], begin: str) -> dict[str, lis
 
     Cost: a reading of all payloads of these kinds; the index is not searched for them where they are few.
     """
-    with _open() as connection:
+    with open_database() as connection:
         graph = ancestry(connection, lake)
         ids = {kind: graph.of_kind(kind) for kind in columns}
         if sum(map(len, ids.values())) <= _FEW:
@@ -187,7 +208,7 @@ def holders(lake: Lake, columns: Mapping[str, str], begin: str) -> dict[str, lis
                 for kind, some in ids.items():
                     made = filter(None, map(lake.known, some))
                     payloads = [lake.files.found(one.payload) for one in made]
-                    _payload_view(connection, kind, list(filter(None, payloads)))
+                    payload_view(connection, kind, list(filter(None, payloads)))
                 return _holding(connection, columns, begin)
     with connect(lake, columns) as connection:
         return _holding(connection, columns, begin)
@@ -201,85 +222,3 @@ def _holding(
         source = f"SELECT DISTINCT artifact, {column} FROM payload_{kind}"  # noqa: S608 - names of our own
         found[kind] = connection.execute(f"{source} WHERE starts_with({column}, ?) ORDER BY ALL", [begin]).fetchall()
     return found
-
-
-def _open() -> duckdb.DuckDBPyConnection:
-    """An empty database; SQL names no Python variables and nothing spills to disk."""
-    return duckdb.connect(config={"python_enable_replacements": "false", "temp_directory": ""})
-
-
-@contextlib.contextmanager
-def opened(
-    lake: Lake, *, whole: bool = False, checked: bool = False
-) -> Iterator[tuple[duckdb.DuckDBPyConnection, Graph]]:
-    """A connection with all views, those over payloads empty, that is not locked; who was made from whom.
-
-    `whole` and `checked` are those of storage/index.py.
-    """
-    with _open() as connection:
-        graph = load(connection, lake, whole=whole, checked=checked)
-        _create_views(connection)
-        yield connection, graph
-
-
-def _locked(connection: duckdb.DuckDBPyConnection, lake: Lake) -> duckdb.DuckDBPyConnection:
-    reached = ", ".join(quoted(lake.files.path(f"{folder}/")) for folder in ("artifacts", "catalog"))
-    connection.execute(f"SET allowed_directories = [{reached}]")
-    connection.execute("SET enable_external_access = false")
-    connection.execute("SET lock_configuration = true")
-    return connection
-
-
-def _load_payloads(connection: duckdb.DuckDBPyConnection, lake: Lake, kinds: Iterable[str]) -> None:
-    """One view a kind over the payloads that are there."""
-    present: dict[str, list[str]] = {kind: [] for kind in kinds}
-    if not present:
-        return
-    sql = "SELECT kind, id, digest FROM index_artifacts WHERE kind IN (SELECT unnest(?)) ORDER BY id"
-    for kind, id_, digest in connection.execute(sql, [list(present)]).fetchall():
-        path = lake.files.found(payload_name(id_, digest)) if is_id(id_) and is_id(digest) else None
-        if path is not None:
-            present[kind].append(path)
-    for kind, paths in present.items():
-        _payload_view(connection, kind, paths)
-
-
-def _kinds_of(view: str) -> set[str]:
-    """The kinds whose payloads a view reads, itself or through another one."""
-    words = set(re.findall(r"\w+", "\n".join(line.partition("--")[0] for line in _sql(view).splitlines())))
-    inner = [other for other in VIEWS[: VIEWS.index(view)] if other in words]
-    return {kind for kind in _PAYLOADS if f"payload_{kind}" in words}.union(*map(_kinds_of, inner))
-
-
-def _payload_view(connection: duckdb.DuckDBPyConnection, kind: str, paths: Sequence[str]) -> None:
-    schema = kind_named(kind).schema
-    schema = pa.schema([schema.field(name) for name in _SHOWN.get(kind, schema.names)])
-    if paths:
-        listed = ", ".join(map(quoted, paths))
-        columns = ", ".join(f'"{name}"' for name in schema.names)
-        artifact = "regexp_extract(payload_file, '([0-9a-f]{64})/[^/]*$', 1) AS artifact"
-        # Columns that were added later are null in older artifacts, also where there are none but these.
-        empty = ", ".join(f'NULL::{type_name(field.type)} AS "{field.name}"' for field in schema)
-        source = f"read_parquet([{listed}], filename = 'payload_file', union_by_name = true)"
-        source = f"(SELECT {empty} FROM range(0) UNION ALL BY NAME SELECT * FROM {source})"  # noqa: S608
-    else:
-        columns = ", ".join(f'NULL::{type_name(field.type)} AS "{field.name}"' for field in schema)
-        artifact, source = "NULL::VARCHAR AS artifact", "range(0)"
-    connection.execute(f"CREATE OR REPLACE VIEW payload_{kind} AS SELECT {artifact}, {columns} FROM {source}")  # noqa: S608
-
-
-def _create_views(connection: duckdb.DuckDBPyConnection) -> None:
-    for kind in _PAYLOADS:
-        _payload_view(connection, kind, [])
-    for name in (*VIEWS, *FUNCTIONS):
-        connection.execute(_sql(name))
-
-
-def _sql(name: str) -> str:
-    return package_files("storage").joinpath("sql", f"{name}.sql").read_text(encoding="utf-8")
-
-
-def _about(name: str) -> str:
-    """The comment at the head of a view's file."""
-    head = takewhile(lambda line: line.startswith("--"), _sql(name).splitlines())
-    return " ".join(line.removeprefix("--").strip() for line in head)

@@ -13,6 +13,7 @@ never overwrite each other's bytes: whoever creates the manifest first has decid
 import contextlib
 import hashlib
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -42,6 +43,7 @@ __all__ = ["ArtifactRef", "Lake", "Manifest", "Parents"]
 Parents = Mapping[str, str | Sequence[str]]
 OTHER = "is that of another recipe"
 """Said of a manifest that names another id than that of its folder."""
+_UNNAMEABLE = re.compile(r"%[0-9A-Fa-f]{2}|\\|[\x00-\x1f\x7f]")
 
 
 @dataclass(frozen=True)
@@ -70,9 +72,15 @@ class Lake:
     def open(cls, uri: str | Path, *, create: bool = True, lent: Sequence[str] = ()) -> "Lake":
         """The lake at a folder or URL; LakeNotWritable when it is absent and cannot or may not be made.
 
-        Its links may lead into the folders that are ``lent`` to it.
+        So it is where the folder's name cannot be: Delta reads `%41` as A and a backslash as a slash, in another folder
+        than this, and takes no control characters. Its links may lead into the folders that are ``lent`` to it.
         """
         files = Files(uri, lent)
+        if files.local and (wrong := _UNNAMEABLE.search(files.root)):
+            raise LakeNotWritable(
+                f"lake {files.root!r}: its index cannot be kept in a folder whose path has {wrong[0]!r} in it; rename "
+                "the folder, or give another"
+            )
         if create:
             files.make_folder("artifacts")
         elif not files.list(""):

@@ -16,6 +16,7 @@ import duckdb
 import pyarrow as pa
 
 from storage.catalog import SCHEMAS
+from storage.literal import parquet, quoted
 
 _AT_ONCE = 10_000
 _SETTLED = {
@@ -35,7 +36,7 @@ def delta(connection: duckdb.DuckDBPyConnection, table: str, files: Sequence[str
         with contextlib.suppress(duckdb.CatalogException):
             connection.execute(f"DROP {kind} IF EXISTS delta_{table}")
     if files:
-        with contextlib.suppress(duckdb.Error):
+        with contextlib.suppress(duckdb.Error, OSError):
             connection.execute(f"CREATE {'TABLE' if copied else 'VIEW'} delta_{table} AS {_rows(table, files)}")
             return True
     connection.execute(f"CREATE TABLE delta_{table} ({declared(SCHEMAS[table])})")
@@ -89,11 +90,6 @@ def export(connection: duckdb.DuckDBPyConnection, table: str, before: Sequence[s
     connection.execute(f"COPY ({' UNION ALL '.join(parts)}) TO {quoted(path)} (FORMAT parquet, COMPRESSION zstd)")
 
 
-def quoted(text: str) -> str:
-    """A text as SQL's literal."""
-    return "'" + text.replace("'", "''") + "'"
-
-
 def declared(schema: pa.Schema) -> str:
     """The columns of a table as SQL declares them."""
     return ", ".join(f'"{column.name}" {type_name(column.type)}' for column in schema)
@@ -119,4 +115,4 @@ def type_name(kind: pa.DataType) -> str:
 
 def _rows(table: str, files: Sequence[str]) -> str:
     columns = ", ".join(f'"{one.name}"::{type_name(one.type)} AS "{one.name}"' for one in SCHEMAS[table])
-    return f"SELECT {columns} FROM read_parquet([{', '.join(map(quoted, files))}])"  # noqa: S608 - our own names
+    return f"SELECT {columns} FROM {parquet(files)}"  # noqa: S608 - our own names

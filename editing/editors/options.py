@@ -73,14 +73,17 @@ class TargetValueOptions:
 
     def __post_init__(self) -> None:
         _require(self.learning_rate > 0, f"target_values.learning_rate = {self.learning_rate}: must be above 0")
-        _require(self.steps >= 1, f"target_values.steps = {self.steps}: must be at least 1")
+        _require(1 <= self.steps <= 100_000, f"target_values.steps = {self.steps}: choose 1…100000, at least 1")
         _require(self.clamp > 0, f"target_values.clamp = {self.clamp}: must be above 0, or nothing changes")
         _require(min(self.weight_decay, self.kl) >= 0, "target_values.weight_decay and .kl must not be negative")
         _require(
             self.kl_prompt.count("{}") == 1,
             f"target_values.kl_prompt = {self.kl_prompt!r}: needs exactly one {{}}",
         )
-        _require(self.tokens_per_pass >= 1, f"target_values.tokens_per_pass = {self.tokens_per_pass}: at least 1")
+        _require(
+            1 <= self.tokens_per_pass <= 2**24,
+            f"target_values.tokens_per_pass = {self.tokens_per_pass}: at least 1, at most 2^24",
+        )
         _require(
             self.forward in ("model", "bfloat16"),
             f"target_values.forward = {self.forward!r}: choose 'model' or 'bfloat16'",

@@ -103,7 +103,24 @@ def show(run: RunName, /, *, lake: LakeFlag = None, json: JsonFlag = False) -> N
         print_next(f"{typed('runs', lake=lake)} for the other runs")
 
 
-def query(sql: str, /, *, lake: LakeFlag = None, json: JsonFlag = False) -> None:
+IN_TABLE, IN_JSON = 1000, 100_000
+"""Most rows of an answer that are shown unless told otherwise."""
+ANSWER = 64 * 2**20
+"""Most bytes of an answer: as text and as objects it takes many times as much."""
+Rows = Annotated[
+    int | None,
+    Parameter(
+        help=f"Show so many rows at most (default: {IN_TABLE}, with --json {IN_JSON}).",
+        validator=Number(gte=1, lte=10**7),
+        show_default=False,
+    ),
+]
+Timeout = Annotated[float, Parameter(help="Stop after so many seconds.", validator=Number(gt=0, lte=86_400))]
+
+
+def query(
+    sql: str, /, *, timeout: Timeout = 60.0, rows: Rows = None, lake: LakeFlag = None, json: JsonFlag = False
+) -> None:
     """Answer a read-only SQL question (DuckDB) over everything in a lake.
 
     Views: artifacts, edges, runs, uses, requests, edits, evaluations, perplexities, spectra, states, corpus and more;
@@ -114,20 +131,28 @@ def query(sql: str, /, *, lake: LakeFlag = None, json: JsonFlag = False) -> None
     sql
         One SELECT, such as "SELECT kind, count(*) FROM artifacts GROUP BY kind".
     """
-    from storage.query import query as answer
+    from storage.apart import first_rows
+    from storage.limits import Limits
 
+    if not timeout > 0:  # NaN is neither above 0 nor below
+        raise UsageError(f"--timeout {timeout}: give seconds, such as --timeout 60")
     store = open_lake(lake)
-    table = answer(store, sql)
+    most = rows or (IN_JSON if json else IN_TABLE)
+    table, more = first_rows(store.uri, sql, Limits(seconds=timeout, rows=most, bytes=ANSWER))
     table = table.rename_columns(distinct(table.column_names))
     try:
-        rows = table.to_pylist()
+        found = table.to_pylist()
     except (OverflowError, ValueError) as error:
         raise UsageError(f"a value of the answer cannot be shown ({error}); cast its column to VARCHAR") from None
     if json:
-        print_json(rows)
+        print_json(found)
+    else:
+        print_table(found, table.column_names)
+    if more:
+        print_line(f"[yellow]there are more rows[/] than these {most}: --rows {most * 10} shows more, LIMIT asks fewer")
+    if json:
         return
-    print_table(rows, table.column_names)
-    if known := _artifact(store, rows):
+    if known := _artifact(store, found):
         print_next(f"{typed('lineage', known[:12], lake=lake)} for what the first row's artifact was made from")
     else:
         print_next("`editflow query --help` for the views to ask, `--json` behind a query for programs")

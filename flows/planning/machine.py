@@ -14,6 +14,8 @@ from editing.models.loading import DTYPES
 from flows.checks.finding import existing
 from flows.planning.scale import Size
 
+KINDS = ("cpu", "cuda", "mps", "xpu")
+"""Types of device that compute."""
 SIDE = 1024
 """Of the square matrices that are multiplied."""
 SPAN = 0.2
@@ -53,11 +55,15 @@ class Machine:
 
 
 def check_name(device: str) -> None:
-    """Raise InvalidOption for what is the name of no device, whether or not one is here."""
+    """Raise InvalidOption for what is the name of no device that holds values, whether or not one is here."""
     try:
-        torch.device(device)
+        named = torch.device(device)
     except RuntimeError:
         raise InvalidOption(f"model.device = {device!r} names no device: write cpu, cuda or cuda:1") from None
+    if named.type not in KINDS or (named.type == "cpu" and named.index):
+        raise InvalidOption(f"model.device = {device!r} is none that computes: write cpu, cuda or cuda:1")
+    if torch.cuda.is_available() and named.type == "cuda" and (named.index or 0) >= torch.cuda.device_count():
+        raise InvalidOption(f"model.device = {device!r}: there are {torch.cuda.device_count()} here, counted from 0")
 
 
 def speed_or_none(dtype: torch.dtype, device: str) -> float | None:

@@ -1,0 +1,150 @@
+"""The views of a lake over its index and payloads, in an in-memory DuckDB that can be locked.
+
+The views' text stands in storage/sql/.
+"""
+
+import contextlib
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from importlib.resources import files as package_files
+from itertools import takewhile
+from types import MappingProxyType
+
+import duckdb
+import pyarrow as pa
+
+from storage import tables
+from storage.catalog import SCHEMAS
+from storage.graph import Graph
+from storage.identity import is_id
+from storage.index import load
+from storage.kinds import kind as kind_named
+from storage.literal import literal, parquet, quoted
+from storage.manifest import payload_name
+from storage.store import Lake
+from storage.tables import type_name
+
+# In the order of their dependence: a view may read those before it.
+VIEWS = (
+    "artifacts", "edges", "runs", "uses",
+    "requests", "states", "edits", "evaluations", "perplexities", "spectra",
+    "generations", "text_scores", "drifts", "drift_points", "abilities", "corpus",
+)  # fmt: skip
+FUNCTIONS = ("upstream", "downstream")
+"""Of the beginning of an id: the artifacts above or below, in a SELECT's FROM."""
+PAYLOADS = (
+    "requests", "state", "target_values", "evaluation", "perplexity", "spectrum",
+    "generations", "text_scores", "drift", "drift_points", "ability", "ability_cases", "documents", "tokens",
+)  # fmt: skip
+_SHOWN = {"spectrum": ("layer", "i", "eigenvalue")}
+"""Of kinds whose columns have changed, those that every version has: a lake keeps the artifacts of all of them."""
+Settings = Mapping[str, str | bool | int | float | list[str]]
+"""What a database is opened with."""
+
+
+@dataclass(frozen=True)
+class View:
+    """A view's name, what one row of it is, and its columns as (name, DuckDB type)."""
+
+    name: str
+    about: str
+    columns: tuple[tuple[str, str], ...]
+
+
+def views() -> tuple[View, ...]:
+    """Every view with its description and columns; needs no lake."""
+    with open_database() as connection:
+        for table in SCHEMAS:
+            tables.delta(connection, table, [], copied=True)
+        tables.index(connection, {})
+        create_views(connection)
+        return tuple(
+            View(
+                name,
+                _about(name),
+                tuple((row[0], row[1]) for row in connection.execute(f"DESCRIBE {name}").fetchall()),
+            )
+            for name in VIEWS
+        )
+
+
+def open_database(settings: Settings = MappingProxyType({})) -> duckdb.DuckDBPyConnection:
+    """An empty database; SQL names no Python variables and nothing spills to disk."""
+    return duckdb.connect(config={"python_enable_replacements": "false", "temp_directory": "", **settings})
+
+
+@contextlib.contextmanager
+def opened(
+    lake: Lake, *, whole: bool = False, checked: bool = False, settings: Settings = MappingProxyType({})
+) -> Iterator[tuple[duckdb.DuckDBPyConnection, Graph]]:
+    """A connection with all views, those over payloads empty, that is not locked; who was made from whom.
+
+    `whole` and `checked` are those of storage/index.py.
+    """
+    with open_database(settings) as connection:
+        graph = load(connection, lake, whole=whole, checked=checked)
+        create_views(connection)
+        yield connection, graph
+
+
+def locked(connection: duckdb.DuckDBPyConnection, lake: Lake) -> duckdb.DuckDBPyConnection:
+    reached = ", ".join(quoted(literal(lake.files.path(f"{folder}/"))) for folder in ("artifacts", "catalog"))
+    connection.execute(f"SET allowed_directories = [{reached}]")
+    connection.execute("SET enable_external_access = false")
+    connection.execute("SET lock_configuration = true")
+    return connection
+
+
+def load_payloads(connection: duckdb.DuckDBPyConnection, lake: Lake, kinds: Iterable[str]) -> None:
+    """One view a kind over the payloads that are there."""
+    present: dict[str, list[str]] = {kind: [] for kind in kinds}
+    if not present:
+        return
+    sql = "SELECT kind, id, digest FROM index_artifacts WHERE kind IN (SELECT unnest(?)) ORDER BY id"
+    for kind, id_, digest in connection.execute(sql, [list(present)]).fetchall():
+        path = lake.files.found(payload_name(id_, digest)) if is_id(id_) and is_id(digest) else None
+        if path is not None:
+            present[kind].append(path)
+    for kind, paths in present.items():
+        payload_view(connection, kind, paths)
+
+
+def kinds_of(view: str) -> set[str]:
+    """The kinds whose payloads a view reads, itself or through another one."""
+    words = set(re.findall(r"\w+", "\n".join(line.partition("--")[0] for line in _sql(view).splitlines())))
+    inner = [other for other in VIEWS[: VIEWS.index(view)] if other in words]
+    return {kind for kind in PAYLOADS if f"payload_{kind}" in words}.union(*map(kinds_of, inner))
+
+
+def payload_view(connection: duckdb.DuckDBPyConnection, kind: str, paths: Sequence[str]) -> None:
+    schema = kind_named(kind).schema
+    schema = pa.schema([schema.field(name) for name in _SHOWN.get(kind, schema.names)])
+    if paths:
+        columns = ", ".join(f'"{name}"' for name in schema.names)
+        artifact = "regexp_extract(payload_file, '([0-9a-f]{64})/[^/]*$', 1) AS artifact"
+        # Columns that were added later are null in older artifacts, also where there are none but these.
+        empty = ", ".join(f'NULL::{type_name(field.type)} AS "{field.name}"' for field in schema)
+        source = parquet(paths, "filename = 'payload_file'", "union_by_name = true")
+        source = f"(SELECT {empty} FROM range(0) UNION ALL BY NAME SELECT * FROM {source})"  # noqa: S608
+    else:
+        columns = ", ".join(f'NULL::{type_name(field.type)} AS "{field.name}"' for field in schema)
+        artifact, source = "NULL::VARCHAR AS artifact", "range(0)"
+    connection.execute(f"CREATE OR REPLACE VIEW payload_{kind} AS SELECT {artifact}, {columns} FROM {source}")  # noqa: S608
+
+
+def create_views(connection: duckdb.DuckDBPyConnection) -> None:
+    for kind in PAYLOADS:
+        payload_view(connection, kind, [])
+    for name in (*VIEWS, *FUNCTIONS):
+        connection.execute(_sql(name))
+
+
+def _sql(name: str) -> str:
+    return package_files("storage").joinpath("sql", f"{name}.sql").read_text(encoding="utf-8")
+
+
+def _about(name: str) -> str:
+    """The comment at the head of a view's file."""
+    head = takewhile(lambda line: line.startswith("--"), _sql(name).splitlines())
+    return " ".join(line.removeprefix("--").strip() for line in head)

@@ -1,0 +1,200 @@
+"""A spec is a small regular file with one value under each key, each of its own kind and within bounds."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from tiny_world import World
+
+from flows.deployments import check
+from flows.errors import BadSpec, UsageError
+from flows.small import LARGEST
+from flows.spec import RunSpec, load_any, load_spec
+from flows.variants import read_contenders
+
+ROOT = Path(__file__).parents[2]
+Reader = Callable[[Path], object]
+READERS: dict[str, Reader] = {
+    "a run's": load_spec,
+    "a comparison's": lambda path: read_contenders([path]),
+    "deployments": check,
+}
+
+
+def pipe(path: Path) -> None:
+    os.mkfifo(path)
+
+
+def linked_pipe(path: Path) -> None:
+    os.mkfifo(path.with_name("p"))
+    path.symlink_to("p")
+
+
+def folder(path: Path) -> None:
+    path.mkdir()
+
+
+def unix_socket(path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as one:
+        here = Path.cwd()
+        os.chdir(path.parent)  # a socket's name may be no longer than a hundred characters
+        try:
+            one.bind(path.name)
+        finally:
+            os.chdir(here)
+
+
+def link_to(target: str) -> Callable[[Path], None]:
+    return lambda path: path.symlink_to(target)
+
+
+def content(data: bytes) -> Callable[[Path], None]:
+    def write(path: Path) -> None:
+        path.write_bytes(data)
+
+    return write
+
+
+WRONG: dict[str, tuple[Callable[[Path], None], str]] = {
+    "a named pipe": (pipe, "pipe"),
+    "a link to a named pipe": (linked_pipe, "pipe"),
+    "a socket": (unix_socket, "socket"),
+    "a folder": (folder, "folder"),
+    "zeros without end": (link_to("/dev/zero"), "device"),
+    "nothing": (link_to("/dev/null"), "device"),
+    "chance without end": (link_to("/dev/urandom"), "device"),
+    "a terminal": (link_to("/dev/tty"), "device"),
+    "the kernel's memory": (link_to("/proc/self/mem"), "cannot be read"),
+    "a link to nothing": (link_to("not-there.toml"), "not-there.toml"),
+    "a link to itself": (link_to("spec.toml"), "cannot be read"),
+    "a large file": (content(b"#" * (LARGEST + 1)), "MiB"),
+    "UTF-16": (content('name = "x"'.encode("utf-16")), "UTF-8"),
+    "UTF-16 without a mark": (content('name = "x"'.encode("utf-16-le")), "UTF-8"),
+    "another encoding": (content("name = 'ü'".encode("latin-1")), "UTF-8"),
+}
+DEEP: dict[str, str] = {
+    "a key of many parts": "a." * 20_000 + "a = 1",
+    "a table of many parts": f"[{'a.' * 20_000}a]",
+    "quoted parts": '"a".' * 20_000 + "a = 1",
+    "a key in an inline table": f"x = {{ {'a.' * 20_000}a = 1 }}",
+    "nested arrays": f"x = {'[' * 10_000}{']' * 10_000}",
+    "nested tables": "x = " + "{a = " * 10_000 + "1" + "}" * 10_000,
+    "many tables": "[[a]]\n" * (LARGEST // 7),
+    "one long word": "a" * (LARGEST - 1),
+    "an open array": "x = " + "[" * 100_000,
+}
+
+
+@pytest.mark.parametrize("read", READERS.values(), ids=READERS)
+@pytest.mark.parametrize(("make", "word"), WRONG.values(), ids=WRONG)
+def test_what_is_no_small_file_of_text_is_named_at_once(
+    make: Callable[[Path], None], word: str, read: Reader, tmp_path: Path
+) -> None:
+    make(tmp_path / "spec.toml")
+    with pytest.raises(UsageError, match=rf"^[^\n]*{word}[^\n]*$") as caught:
+        read(tmp_path / "spec.toml")
+    assert "did you mean" not in str(caught.value)
+
+
+@pytest.mark.parametrize("text", DEEP.values(), ids=DEEP)
+def test_a_file_that_takes_long_to_parse_is_refused_in_one_line(text: str, tmp_path: Path) -> None:
+    (tmp_path / "spec.toml").write_text(text)
+    with pytest.raises(BadSpec, match=r"^[^\n]+$"):
+        load_spec(tmp_path / "spec.toml")
+
+
+def test_a_byte_order_mark_is_no_part_of_a_spec(world: World, tmp_path: Path) -> None:
+    (tmp_path / "spec.toml").write_bytes(b"\xef\xbb\xbf" + world.spec.read_bytes())
+    marked, plain = load_spec(tmp_path / "spec.toml"), load_spec(world.spec)
+    assert marked.model_dump(exclude={"requests"}) == plain.model_dump(exclude={"requests"})
+    (tmp_path / "link.toml").symlink_to(world.spec)
+    assert load_spec(tmp_path / "link.toml").name == plain.name
+
+
+@pytest.mark.parametrize(
+    ("setting", "word"),
+    [
+        ('edit.batch_size=3\nname="x"', "follows"),
+        ("edit.batch_size=3\n[edit]\nz_layer=9", "follows"),
+        ("edit.batch_size=3\n[value]\na=1", "one value"),
+        ("edit.batch_size=3 # more", "follows"),
+        ("edit.batch_size=3\n# more", "follows"),
+        ("edit.batch_size=3\n\n\nx=1", "follows"),
+        ("edit.batch_size=3\r\nx=1", "follows"),
+        ("name='a'\nseeds=[1]", "follows"),
+        ("model.source=a\nb", "one value"),
+        ("edit.batch_size=3, x=4", "number|integer"),
+        ("target_values.clamp=nan", "finite|number"),
+        ("target_values.clamp=nan # c", "follows"),
+        ('threads="1"', "quotes"),
+        ("threads=1e0", "whole"),
+        ("edit.batch_size=1e3", "whole"),
+        ("edit.batch_size=3.0", "whole"),
+        ('edit.batch_size="3"', "quotes"),
+        ("edit.layers=['1']", "quotes"),
+        ("edit.layers=[1.0]", "whole"),
+        ('edit.ridge="1"', "quotes"),
+        ('target_values.steps="5"', "quotes"),
+        ("target_values.steps=5e0", "whole"),
+        ("contexts.count=true", "number"),
+        ('null_space.value="0.5"', "quotes"),
+        ('evaluation.perplexity="yes"', "true or false"),
+        ("evaluation.perplexity=yes", "true or false"),
+        ("evaluation.published=1", "true or false"),
+        ("seeds=['1']", "quotes"),
+        ("ability.shots=1e1", "whole"),
+        ("a." * 40 + "b=1", "many"),
+        ("edit.layers=" + "[" * 20_000, "TOML"),
+    ],
+    ids=lambda text: text[:40],
+)
+def test_a_setting_is_one_value_of_its_own_kind(setting: str, word: str, world: World) -> None:
+    with pytest.raises(UsageError, match=rf"^[^\n]*({word})[^\n]*$"):
+        load_spec(world.spec, [setting])
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [
+        "corpus.partitions=1000000", "corpus.window=100000000", "corpus.documents=1000000000",
+        "corpus.tokens=1000000000000", "corpus.tokens_per_pass=1000000000", "edit.batch_size=10000000",
+        "target_values.steps=1000000000000", "target_values.steps=0", "target_values.steps=-1",
+        "target_values.tokens_per_pass=1000000000", "edit.steps=1000000000", "contexts.count=1000",
+        "texts.tokens=1000000", "ability.shots=1000000", "ability.count=1000000000", "threads=1025", "threads=0",
+        "evaluation.texts=1000000000", "evaluation.drift=1000000000", "gates.facts=1000000000",
+        f"seeds={list(range(1001))}",
+    ],
+    ids=lambda text: text[:40],
+)  # fmt: skip
+def test_a_number_that_makes_work_has_a_largest_value(setting: str, world: World) -> None:
+    key = setting.partition("=")[0].rpartition(".")[2]
+    with pytest.raises(BadSpec, match=rf"^[^\n]*{key}[^\n]*$"):
+        load_spec(world.spec, [setting])
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [
+        "edit.batch_size=100", " edit.batch_size = 100 ", "edit.batch_size=100\n", "edit.layers=[1,\n 2]", "threads=16",
+        "name='a'", 'name = "a-b"', "model.source=some/where#1", "gates.efficacy=false", "gates.efficacy=90",
+        "target_values.clamp=1", "target_values.clamp=1e-1", "evaluation.perplexity=false", "texts.roles=['efficacy']",
+        "corpus.partitions=1024", "target_values.steps=1000", 'target_values.kl_prompt="""{} # is"""',
+        "requests={source='a#b'}", "edit={layers=[1], z_layer=2}",
+    ],
+)  # fmt: skip
+def test_a_setting_of_one_value_is_taken(setting: str, world: World) -> None:
+    """The control."""
+    assert isinstance(load_spec(world.spec, [setting]), RunSpec)
+
+
+def test_the_specs_that_people_copy_load_and_come_back_from_a_record() -> None:
+    for path in sorted((ROOT / "specs").rglob("*.toml")):
+        for one in read_contenders([path]) if "[[variants]]" in path.read_text() else ():
+            assert RunSpec.model_validate(one.spec.model_dump(mode="json")) == one.spec
+        if "[[variants]]" not in path.read_text():
+            spec = load_any(path)
+            assert RunSpec.model_validate(spec.model_dump(mode="json")) == spec

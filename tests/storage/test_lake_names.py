@@ -1,0 +1,68 @@
+"""A lake's path names one folder: no part of it is a pattern, a column or another way to write a name.
+
+Beside every lake stands one that its name would mean, were it a pattern or decoded, with other artifacts in it.
+"""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from storage import index
+from storage.catalog import Catalog
+from storage.errors import LakeNotWritable
+from storage.index_faults import index_faults
+from storage.query import holders, impact, lineage, query
+from storage.store import Lake
+
+NAMES = {
+    "t[1]": "t1", "[a-z]": "q", "a*b": "aXb", "a?b": "aYb", "{a,b}": "a", "layer=7": "7", "kind=model": "model",
+    "100%": "100", "it's": "its", "$HOME": "home", "[*]": "*?",
+}  # fmt: skip
+"""Of each name, the sibling's."""
+REFUSED = ("per%41cent", "100%25", "a\\b", "a\nb", "a\tb", "\x7f", "a\rb", "\x1b[31m")
+
+
+@pytest.mark.parametrize(("name", "other"), NAMES.items(), ids=[repr(name) for name in NAMES])
+def test_only_the_lake_of_that_name_is_read(
+    name: str, other: str, lake: Lake, edited: dict[str, str], tmp_path: Path, table: Callable[..., pa.Table]
+) -> None:
+    place, beside = tmp_path / "lakes" / name / "lake", tmp_path / "lakes" / other / "lake"
+    for folder in (place, beside):
+        shutil.copytree(lake.files.root, folder)
+    Lake.open(beside).write("requests", 1, {"of": "another"}, {}, table("requests", 9))
+    found = Lake.open(place, create=False)
+    for view in ("artifacts", "uses", "requests", "evaluations"):
+        sql = f"SELECT * FROM {view} ORDER BY ALL"  # noqa: S608 - a view's name
+        assert query(found, sql) == query(lake, sql), view
+    assert holders(found, {"requests": "subject"}, "subject") == holders(lake, {"requests": "subject"}, "subject")
+    assert lineage(found, edited["state2"]) == lineage(lake, edited["state2"])
+    assert impact(found, [edited["model"]]) == impact(lake, [edited["model"]])
+    assert not list(index_faults(found))
+    assert not Catalog(found).missing()
+
+
+@pytest.mark.parametrize("name", ["t[1]", "layer=7"])
+def test_so_it_is_where_an_index_is_large(
+    name: str, lake: Lake, edited: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Then its files are read where they are, and a snapshot is kept beside them."""
+    monkeypatch.setattr(index, "LARGE", 0)
+    assert edited
+    for folder in (tmp_path / name, tmp_path / "t1"):
+        shutil.copytree(lake.files.root, folder)
+    found = Lake.open(tmp_path / name, create=False)
+    for _ in range(2):
+        rows = query(found, "SELECT id, kind FROM artifacts ORDER BY id")
+        assert rows == query(lake, "SELECT id, kind FROM artifacts ORDER BY id")
+    assert found.files.list("catalog/snapshot")
+
+
+@pytest.mark.parametrize("name", REFUSED, ids=map(repr, REFUSED))
+def test_a_name_that_the_index_would_read_as_another_is_refused(name: str, tmp_path: Path) -> None:
+    for create in (True, False):
+        with pytest.raises(LakeNotWritable, match=r"^[^\n]*rename[^\n]*$"):
+            Lake.open(tmp_path / name / "lake", create=create)
+    assert not list(tmp_path.iterdir())

@@ -1,0 +1,156 @@
+"""A query has a bound of time, memory, rows and text, and ends on Ctrl-C; one within them is answered as ever."""
+
+# ruff: noqa: S608 - the SQL is put together from the test's own words
+
+import os
+import signal
+from collections.abc import Callable
+from threading import Timer
+
+import pyarrow as pa
+import pytest
+
+from storage import apart
+from storage.errors import QueryRefused
+from storage.limits import TEXT, Limits, memory_share
+from storage.query import query
+from storage.store import Lake
+
+ENDLESS = {
+    "a count of all numbers": "SELECT count(*) FROM range(1000000000000)",
+    "a recursion without end": "WITH RECURSIVE t AS (SELECT 1 AS a UNION ALL SELECT a FROM t) SELECT count(*) FROM t",
+    "a product of a million": "SELECT count(*) FROM range(1000000) a(x), range(1000000) b(y) WHERE hash(x) = y",
+    "rows that never come": "SELECT * FROM range(1000000000000) WHERE hash(range) = 7",
+    "a sum over another series": "SELECT sum(hash(g)) FROM generate_series(1, 1000000000000) s(g)",
+}
+UNINTERRUPTED = {
+    "queries that double each other": "WITH a0 AS (SELECT 1), "
+    + ", ".join(f"a{n} AS (SELECT * FROM a{n - 1}, a{n - 1} b)" for n in range(1, 30))
+    + " SELECT count(*) FROM a29",
+    "one number, two billion places wide": "SELECT printf('%2000000000d', 1)",
+}
+LARGE = {
+    "a list of all numbers": "SELECT list(range) FROM range(1000000000000)",
+    "one long text": "SELECT string_agg(repeat('x', 100000), '') FROM range(1000000)",
+    "a list as a value": "SELECT len(range(1000000000000))",
+    "a text of ten gigabytes": "SELECT repeat('x', 10000000000)",
+    "many rows": "SELECT * FROM range(300000000)",
+    "wide rows": "SELECT repeat('x', 100000) FROM range(100000)",
+}
+TOO_MUCH_TEXT = {
+    "twenty thousand unions": "SELECT 1" + " UNION ALL SELECT 1" * 20_000,
+    "five thousand unions": "SELECT 1" + " UNION ALL SELECT 1" * 5000,
+    "a long list": f"SELECT 1 IN ({', '.join(['1'] * 60_000)})",
+    "many columns": f"SELECT {', '.join(['1'] * 30_000)}",
+    "brackets": "SELECT " + "[" * 50_000 + "]" * 50_000,
+    "parentheses": "SELECT " + "(" * 50_000 + "1" + ")" * 50_000,
+    "negations": "SELECT " + "NOT " * 40_000 + "true",
+    "a long comment": "SELECT 1 --" + "x" * TEXT,
+    "nested queries": "SELECT * FROM " + "(SELECT * FROM " * 2000 + "runs" + ")" * 2000,
+}
+SHORT = Limits(seconds=0.2)
+SMALL = Limits(memory=256 * 2**20, rows=10_000, bytes=2**24)
+
+
+@pytest.mark.parametrize("sql", ENDLESS.values(), ids=ENDLESS)
+def test_a_query_without_end_is_stopped(sql: str, lake: Lake) -> None:
+    with pytest.raises(QueryRefused, match=r"^[^\n]*stopped[^\n]*$"):
+        query(lake, sql, SHORT)
+    assert query(lake, "SELECT 1 AS a").num_rows == 1
+
+
+@pytest.mark.parametrize("sql", LARGE.values(), ids=LARGE)
+def test_an_answer_without_bound_is_refused(sql: str, lake: Lake) -> None:
+    with pytest.raises(QueryRefused, match=r"^[^\n]+$"):
+        query(lake, sql, SMALL)
+
+
+@pytest.mark.parametrize("sql", TOO_MUCH_TEXT.values(), ids=TOO_MUCH_TEXT)
+def test_a_text_that_takes_too_long_to_plan_is_refused(sql: str, lake: Lake) -> None:
+    with pytest.raises(QueryRefused, match=r"^[^\n]+$"):
+        query(lake, sql)
+
+
+def test_a_long_query_and_a_long_answer_within_the_limits_are_whole(lake: Lake, edited: dict[str, str]) -> None:
+    assert edited
+    many = ", ".join(f"'{number:064x}'" for number in range(2000))
+    ids = query(lake, f"SELECT id FROM artifacts WHERE id NOT IN ({many}) ORDER BY id")
+    assert [row["id"] for row in ids.to_pylist()] == sorted(m.id for m in lake.manifests())
+    rows = query(lake, "SELECT range AS n, repeat('x', 100) AS x FROM range(50000)", Limits(rows=50_000))
+    assert rows.num_rows == 50_000
+    assert rows["n"].to_pylist() == list(range(50_000)), "in order, from every batch"
+
+
+def test_rows_beyond_the_limit_are_named_and_not_dropped(lake: Lake) -> None:
+    with pytest.raises(QueryRefused, match="100 rows"):
+        query(lake, "SELECT * FROM range(101)", Limits(rows=100))
+    assert query(lake, "SELECT * FROM range(100)", Limits(rows=100)).num_rows == 100
+
+
+@pytest.mark.parametrize("wrong", [{"seconds": 0}, {"seconds": float("nan")}, {"seconds": float("inf")}, {"rows": 0}])
+def test_a_limit_is_a_number_above_nothing(wrong: dict[str, float]) -> None:
+    with pytest.raises(ValueError, match="above 0"):
+        Limits(**wrong)  # type: ignore[arg-type]
+    assert 0 < memory_share() <= 2 * 2**30
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        ENDLESS["a count of all numbers"],
+        ENDLESS["rows that never come"],
+        UNINTERRUPTED["one number, two billion places wide"],
+    ],
+)
+def test_ctrl_c_ends_a_query_as_it_ends_python(sql: str, lake: Lake) -> None:
+    stop = Timer(0.5, os.kill, (os.getpid(), signal.SIGINT))
+    with pytest.raises(KeyboardInterrupt):
+        stop.start()
+        query(lake, sql, Limits(seconds=60, memory=2**28))
+    stop.join()
+
+
+def test_a_query_in_a_process_of_its_own_gives_the_same_answer(lake: Lake, edited: dict[str, str]) -> None:
+    sql = "SELECT id, kind, inputs, created_at, seconds, 1 AS a, 2 AS a, NULL AS nothing FROM artifacts ORDER BY id"
+    assert apart.first_rows(lake.uri, sql, Limits()) == (query(lake, sql), False)
+    few, more = apart.first_rows(lake.uri, sql, Limits(rows=3))
+    assert more
+    assert few == query(lake, f"{sql} LIMIT 3")
+    assert edited
+    with pytest.raises(QueryRefused, match="no view 'nope'"):
+        apart.first_rows(lake.uri, "SELECT * FROM nope", Limits())
+
+
+@pytest.mark.parametrize("sql", UNINTERRUPTED.values(), ids=UNINTERRUPTED)
+def test_a_process_of_its_own_ends_what_nothing_interrupts(sql: str, lake: Lake) -> None:
+    with pytest.raises(QueryRefused, match=r"^[^\n]*(stopped|memory)[^\n]*$"):
+        apart.first_rows(lake.uri, sql, Limits(seconds=2, memory=2**28))
+
+
+def test_memory_that_duckdb_does_not_count_is_bounded_too(lake: Lake) -> None:
+    with pytest.raises(QueryRefused, match="memory"):
+        apart.first_rows(lake.uri, "SELECT repeat('x', 4000000000)", Limits(memory=2**28))
+
+
+def test_nothing_is_imported_from_the_folder_that_the_user_is_in(
+    lake: Lake, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path_factory.mktemp("elsewhere")
+    for name in ("duckdb", "json", "storage", "psutil"):
+        (folder / f"{name}.py").write_text("open('taken', 'w').close()\nraise SystemExit(9)\n")
+    monkeypatch.chdir(folder)
+    table, _ = apart.first_rows(lake.uri, "SELECT 1 AS a", Limits())
+    assert table == pa.table({"a": pa.array([1], pa.int32())})
+    assert not (folder / "taken").exists()
+
+
+def test_a_process_that_dies_without_a_word_is_no_answer(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The control of the way back."""
+    ends: dict[str, Callable[[], type[Exception]]] = {
+        "import os, signal; os.kill(os.getpid(), signal.SIGABRT)": lambda: QueryRefused,
+        "raise KeyError('x')": lambda: RuntimeError,
+    }
+    for code, error in ends.items():
+        monkeypatch.setattr(apart, "_START", code)
+        with pytest.raises(error()):
+            apart.first_rows(lake.uri, "SELECT 1", Limits())
