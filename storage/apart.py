@@ -126,7 +126,7 @@ def _send(out: IO[bytes], table: pa.Table, *, more: bool) -> None:
 
 def _confine(extra: int) -> None:
     """Let the process have so many bytes more than it has now, where the system can hold it to that."""
-    import psutil
+    import psutil  # type: ignore[import-untyped]
 
     with contextlib.suppress(ImportError, ValueError, OSError):
         import resource

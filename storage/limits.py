@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from threading import Event, Thread
 from typing import TYPE_CHECKING, TypeVar
 
-import psutil
+import psutil  # type: ignore[import-untyped]
 
 from storage.errors import QueryRefused
 
