@@ -44,23 +44,23 @@ class CorpusSection(Section):
     """The packaged sample, a .txt, .jsonl, .parquet, .xml or .xml.bz2 file, or `hub:NAME[:CONFIG][@REVISION]`."""
     seed: Seed = 0
     """Of the choice of documents and their order."""
-    documents: Count = Field(default=90, le=10_000_000)
+    documents: Annotated[int, Field(ge=1, le=10_000_000)] = 90
     """How many are sampled, at most."""
-    held_out_documents: Count = Field(default=10, le=10_000_000)
+    held_out_documents: Annotated[int, Field(ge=1, le=10_000_000)] = 10
     """How many more are kept apart for perplexity; of a small corpus one in five at most."""
     min_characters: Count = 1000
     """Shorter documents are passed over."""
     scan: Count = 100_000
     """How many documents that are long enough are looked at, from the start of the corpus."""
-    window: Several = Field(default=256, le=2**20)
+    window: Annotated[int, Field(ge=2, le=2**20)] = 256
     """Tokens a window; a document is cut into windows, and each is read by itself."""
-    tokens: Count = Field(default=120_000, le=10**11)
+    tokens: Annotated[int, Field(ge=1, le=10**11)] = 120_000
     """Tokens of all partitions together, at most: ten times the width of the keys or more."""
-    partitions: Count = Field(default=4, le=4096)
+    partitions: Annotated[int, Field(ge=1, le=4096)] = 4
     """Parts whose moments are kept apart and then merged; a killed run loses one at most."""
-    tokens_per_pass: Count = Field(default=2048, le=2**24)
+    tokens_per_pass: Annotated[int, Field(ge=1, le=2**24)] = 2048
     """Tokens that share a forward pass: bounds memory, moves the last bits."""
-    held_out_tokens: Several = Field(default=4096, le=10**9)
+    held_out_tokens: Annotated[int, Field(ge=2, le=10**9)] = 4096
     """Tokens on which perplexity is measured, at most."""
     withdrawn: list[str] = Field(default=[])
     """Names of sampled documents to do without. Each leaves a gap in its partition; the others stay what they are."""
@@ -128,7 +128,7 @@ class EditSection(Section):
     """Whether z* is rescaled to the norm that the fact's hidden state has in the unedited model; not unless told so."""
     filter: float | None = None
     """The share of the weight's energy whose singular directions a change may not touch; 0: all may be touched."""
-    batch_size: Count = Field(default=20, le=1_000_000)
+    batch_size: Annotated[int, Field(ge=1, le=1_000_000)] = 20
     """Facts that are solved for together; the next batch starts from the edited model."""
     checkpoint_every: Count = 10
     """Batches after which whole weights are kept, so that fewer changes have to be applied again."""
@@ -208,7 +208,7 @@ class GatesSection(Section):
     """Most times the unedited model's perplexity on held-out documents."""
     ability: Annotated[Share | Literal[False], ByKind] = 10.0
     """Most points of accuracy that any set of `[ability]` may lose against the unedited model."""
-    facts: Count = Field(default=200, le=1_000_000)
+    facts: Annotated[int, Field(ge=1, le=1_000_000)] = 200
     """Of how many facts applied before retention is measured, at most; which ones hangs on their names alone."""
 
 
@@ -225,7 +225,7 @@ class AbilitySection(Section):
     """Of the choice of questions and the order of the examples."""
     ways: list[str] = list(WAYS)
     """By the likelihood of the options, by what the model says, or both: two figures, never mixed."""
-    tokens: Count = Field(default=TOKENS, le=1000)
+    tokens: Annotated[int, Field(ge=1, le=1000)] = TOKENS
     """Tokens that an answer may have by generation."""
 
     @model_validator(mode="after")

@@ -230,6 +230,8 @@ def _warnings(spec: RunSpec, pipe: Planned, machine: Machine, room: float, peak:
         yield pipe.outline.lacking
     if pipe.outline.id is None:
         yield "the model was never read in this lake: ids that hang on it are not known before, nor what they reuse"
+    if machine.model is None:
+        yield f"model.device = {spec.model.device!r} is not to be had here: a run on this machine is refused"
     if room > machine.disk:
         yield f"the disk of the lake has {decimal(machine.disk)} free for {decimal(int(room))}: free some, or move it"
     if spec.model.device == "cpu" and peak > machine.memory:

@@ -5,14 +5,14 @@
 import os
 import signal
 from collections.abc import Callable
-from threading import Timer
 
+import duckdb
 import pyarrow as pa
 import pytest
 
 from storage import apart
 from storage.errors import QueryRefused
-from storage.limits import TEXT, Limits, memory_share
+from storage.limits import TEXT, Limits, Work, memory_share
 from storage.query import query
 from storage.store import Lake
 
@@ -102,12 +102,16 @@ def test_a_limit_is_a_number_above_nothing(wrong: dict[str, float]) -> None:
         UNINTERRUPTED["one number, two billion places wide"],
     ],
 )
-def test_ctrl_c_ends_a_query_as_it_ends_python(sql: str, lake: Lake) -> None:
-    stop = Timer(0.5, os.kill, (os.getpid(), signal.SIGINT))
+def test_ctrl_c_ends_a_query_as_it_ends_python(sql: str, lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    begun = Work.interruptible
+
+    def interrupted(work: Work, connection: duckdb.DuckDBPyConnection) -> None:
+        begun(work, connection)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr(Work, "interruptible", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        stop.start()
-        query(lake, sql, Limits(seconds=60, memory=2**28))
-    stop.join()
+        query(lake, sql, Limits(seconds=600))
 
 
 def test_a_query_in_a_process_of_its_own_gives_the_same_answer(lake: Lake, edited: dict[str, str]) -> None:
