@@ -28,7 +28,7 @@ from hostile_cases.lake_tricks import ADDRESS
 from storage.errors import StorageError
 from tasks.errors import TaskError
 
-LIMIT = float(os.environ.get("EDITFLOW_CASE_SECONDS", "60"))
+LIMIT = float(os.environ.get("EDITFLOW_CASE_SECONDS", "120"))
 """A case that takes longer hangs: no case has a second's work to do."""
 ROOM = 8 << 30
 """Bytes of address space that a case may add to what there is; a machine must not end with it."""
