@@ -79,6 +79,9 @@ for _command in _COMMANDS:
     app.command(_command)
 
 
+app.meta.suppress_keyboard_interrupt = False
+
+
 @app.meta.default
 def launch(
     *words: Annotated[str, Parameter(show=False, allow_leading_hyphen=True)],
