@@ -18,6 +18,7 @@ from pyarrow import parquet
 
 from storage import literal, snapshot
 from storage.catalog import SCHEMAS, Catalog, artifact_row
+from storage.delta_log import LAST
 from storage.delta_table import opened, own
 from storage.errors import ForeignFile
 from storage.faults import FALSE, Fault, check_manifest, foreign
@@ -72,7 +73,10 @@ def damage(lake: Lake, table: str) -> Iterator[Fault]:
     if not lake.files.list(folder):
         return
     if gaps := list(_gaps(lake, f"{folder}/_delta_log")):
-        yield from (_broken(file, table, "is gone: the table cannot be read without it") for file in gaps)
+        for file in gaps:
+            beyond = lake.files.exists(file)
+            wrong = "is no version of it" if beyond else "is gone: the table cannot be read without it"
+            yield _broken(file, table, wrong)
         return
     try:
         found = opened(lake.files, folder)
@@ -97,6 +101,9 @@ def _gaps(lake: Lake, log: str) -> Iterator[str]:
     numbers = sorted(int(name[:20]) for name in names if re.fullmatch(r"[0-9]{20}\.json", name))
     kept = [int(name[:20]) for name in names if re.fullmatch(r"[0-9]{20}\.checkpoint.*\.parquet", name)]
     first = max(kept, default=-1) + 1
+    if beyond := [name for name in names if name[:20].isascii() and name[:20].isdigit() and int(name[:20]) > LAST]:
+        yield f"{log}/{beyond[0]}"
+        return
     there = [number for number in numbers if number >= first] if numbers else [first + 1]
     for before, number in pairwise([first - 1, *there]):
         if number > before + 1:  # the first of those that are gone

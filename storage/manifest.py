@@ -8,7 +8,7 @@ from typing import Any
 
 from storage.errors import NoName
 from storage.identity import is_id
-from storage.records import Count, Hash, Id, KindName, RunId, Seconds, Time, as_record
+from storage.records import About, Count, Hash, Id, KindName, RunId, Seconds, Time, as_record
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class Manifest:
     created_by: RunId | None = None
     seconds: Seconds = 0.0
     environment: Mapping[str, Any] = field(default_factory=dict)
-    about: Mapping[str, Any] = field(default_factory=dict)
+    about: About = field(default_factory=dict)
 
     @property
     def ref(self) -> ArtifactRef:

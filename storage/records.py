@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from functools import cache
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
@@ -59,6 +59,17 @@ def _is_time(text: str) -> bool:
     return len(text) >= len("2026-11-22") and text[4] == text[7] == "-"
 
 
+_COUNTS = ("depth", "key_width", "positions", "parameters", "rank", "tokens", "width", "found")
+_TEXTS = ("folder", "dtype", "model_type", "source")
+
+
+def _is_about(about: Any) -> bool:
+    """Whether what readers take from beside a table has the type that they take it for."""
+    counts = [about[name] for name in _COUNTS if about.get(name) is not None]
+    texts = [about[name] for name in _TEXTS if name in about]
+    return all(type(one) is int and 0 <= one <= _LARGEST for one in counts) and all(type(one) is str for one in texts)
+
+
 Id = Annotated[str, Checked(is_id, "an id of 64 digits")]
 RunId = Annotated[str, Checked(is_run_id, "the id of a run")]
 KindName = Annotated[str, Checked(_KIND.fullmatch, "the name of a kind")]
@@ -67,6 +78,7 @@ Hash = Annotated[str, Checked(lambda text: not text or is_id(text), "a SHA-256")
 Count = Annotated[int, Checked(lambda number: 0 <= number <= _LARGEST, "a count")]
 Seconds = Annotated[float, Checked(lambda number: 0 <= number < math.inf, "a number of seconds")]
 Time = Annotated[str, Checked(_is_time, "a time")]
+About = Annotated[Mapping[str, Any], Checked(_is_about, "of the types that its readers know")]
 
 
 def read_record(kind: type[Record], text: bytes | str) -> Record:

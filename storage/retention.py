@@ -134,6 +134,7 @@ def _runs(connection: duckdb.DuckDBPyConnection, now: datetime) -> list[Run]:
     return [
         Run(id_, name, status, began.replace(tzinfo=UTC) if began else now, ended and ended.replace(tzinfo=UTC))
         for id_, name, status, began, ended in rows
+        if id_ is not None and name is not None  # else the index is damaged, and the row nobody's
     ]
 
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from storage.catalog import MERGED, SCHEMAS, Catalog
 from storage.delta_table import opened, own
+from storage.errors import ForeignFile
 
 _WEEK = 168
 """Hours for which Delta keeps what an older version reads, so that no reader loses a file."""
@@ -25,7 +26,10 @@ def tidy(catalog: Catalog, hours: float, *, delete: bool) -> int:
     for table in SCHEMAS:
         with contextlib.suppress(DeltaError):
             found = opened(files, f"catalog/{table}")
-            own(files, f"catalog/{table}", found)
+            try:
+                own(files, f"catalog/{table}", found)
+            except ForeignFile:  # of a log: it is damaged
+                continue
             if delete:
                 found.optimize.compact(target_size=MERGED)
                 found.cleanup_metadata()
