@@ -138,7 +138,7 @@ def test_the_folder_that_is_used_is_told(pack: Pack, tmp_path: Path, capsys: pyt
 def terminal(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
     """Standard input is a terminal; the user's end of it."""
     ours, theirs = pty.openpty()
-    with open(theirs, encoding="utf-8") as reading:
+    with open(theirs, encoding="utf-8") as reading:  # noqa: PTH123 - a descriptor
         monkeypatch.setattr(sys, "stdin", reading)
         yield ours
     os.close(ours)
