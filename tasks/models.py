@@ -166,11 +166,21 @@ def about_of(model: EditableModel, folder: str, dtype: str) -> dict[str, Any]:
     }
 
 
+def _recorded(about: Mapping[str, Any], key: str) -> int:
+    """A number that was recorded of a model. Raises StateMismatch for what a lake from elsewhere may have instead."""
+    value = about.get(key)
+    if not isinstance(value, int) or not 0 < value < 2**53:
+        raise StateMismatch(
+            f"the lake records no {key} of model {about.get('folder')!r}, or another than a number: use a fresh lake"
+        )
+    return value
+
+
 def check_layers(
     about: Mapping[str, Any], layers: list[int], z_layer: int, keys: str = "edit.layers or edit.z_layer"
 ) -> None:
     """Raise InvalidOption unless the model has the layers, in what was recorded when it was pinned."""
-    depth = int(about["depth"])
+    depth = _recorded(about, "depth")
     wrong = [layer for layer in [*layers, z_layer] if not 0 <= layer < depth]
     if wrong:
         raise InvalidOption(
@@ -187,8 +197,8 @@ def check_place(about: Mapping[str, Any], layers: list[int], z_layer: int) -> No
 
 def check_window(about: Mapping[str, Any], window: int) -> None:
     """Raise InvalidOption when a window of the corpus is longer than what the model can place."""
-    positions = about.get("positions")
-    if positions is not None and window > int(positions):
+    positions = None if about.get("positions") is None else _recorded(about, "positions")
+    if positions is not None and window > positions:
         raise InvalidOption(
             f"corpus.window = {window}: {Path(about['folder']).name} has {positions} positions; choose at most that"
         )
@@ -216,7 +226,7 @@ def _folder_of(lake: Lake, model: Manifest, dtype: str, device: str) -> Path:
 
     A folder whose files did change is loaded and digested once more, so other weights never pass for the model's.
     """
-    folders = [folder for folder in _folders(lake, model) if folder.is_dir()]
+    folders = [folder for folder in _folders(lake, model) if _is_folder(folder)]
     for folder in folders:
         if remembered(lake, folder, dtype) == model.id:
             return folder
@@ -229,13 +239,21 @@ def _folder_of(lake: Lake, model: Manifest, dtype: str, device: str) -> Path:
         raise StateMismatch(
             f"{folders[0]} no longer holds model {model.id[:12]}: put its files back, or use a fresh lake"
         )
-    first = model.about["folder"]
+    first = model.about.get("folder")
     raise UnknownSource(f"the model's folder {first} is gone: put it back, or run `editflow fetch` and the spec again")
+
+
+def _is_folder(path: Path) -> bool:
+    """Whether a path that a lake names is a folder of this machine; a lake may name anything."""
+    try:
+        return path.is_absolute() and path.is_dir()
+    except (OSError, ValueError):
+        return False
 
 
 def _folders(lake: Lake, model: Manifest) -> list[Path]:
     """The folders that a model was found in, the first one first."""
-    found = [Path(str(model.about["folder"]))]
+    found = [Path(str(model.about.get("folder", "")))]
     for memory in lake.files.list(FINGERPRINTS):
         with suppress(FileNotFoundError, ValueError, KeyError, TypeError):
             known = json.loads(lake.files.read(f"{FINGERPRINTS}/{memory}"))
