@@ -101,14 +101,14 @@ def _without_place(model: Any, architecture: str, names: Iterable[str]) -> list[
         get_gguf_hf_weights_map,
     )
 
-    processor = TENSOR_PROCESSORS.get(architecture, TensorProcessor)(config={})
+    processor = TENSOR_PROCESSORS.get(architecture, TensorProcessor)(config={})  # type: ignore[no-untyped-call]
     taken = get_gguf_hf_weights_map(model, processor)
     return [name for name in names if name not in taken and not _ROTARY.search(name)]
 
 
 def gguf_metadata(gguf: Path) -> tuple[Mapping[str, Any], tuple[str, ...]]:
     """(metadata, names of the tensors) of a GGUF file."""
-    from transformers.integrations.gguf import read_gguf_metadata
+    from transformers.integrations.gguf import read_gguf_metadata  # type: ignore[attr-defined]
 
     check_file(gguf)
     with _telling(gguf, "cannot be read as a GGUF model"):
@@ -176,4 +176,4 @@ def _hush() -> None:
     from transformers.utils import logging
 
     logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-    logging.set_verbosity(logging.CRITICAL)
+    logging.set_verbosity(50)  # as logging.CRITICAL

@@ -61,7 +61,7 @@ def headers(files: ModelFiles) -> dict[str, Held]:
 
 def _header(path: Path) -> Iterator[tuple[str, Held]]:
     try:
-        with safe_open(path, framework="pt") as file:  # type: ignore[no-untyped-call]
+        with safe_open(path, framework="pt") as file:
             for tensor in file.keys():  # noqa: SIM118 - it is no mapping
                 part = file.get_slice(tensor)
                 yield tensor, Held(path, str(part.get_dtype()), tuple(part.get_shape()))
