@@ -177,4 +177,4 @@ def _hush() -> None:
     from transformers.utils import logging
 
     logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-    logging.set_verbosity(CRITICAL)
+    logging.set_verbosity(50)  # as logging.CRITICAL
