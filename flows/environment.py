@@ -4,25 +4,32 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping
-from contextlib import redirect_stderr
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, redirect_stderr, suppress
 from io import StringIO
 from pathlib import Path
 
 from editing.errors import first_line
 from flows.errors import UsageError
+from flows.output import print_line
 
 
 def check_prefect() -> None:
-    """Load Prefect with the settings of the environment. Raises UsageError that names the variable."""
+    """Load Prefect with the settings of the environment, before anything else does. Raises UsageError.
+
+    Files of the folder that the command runs in do not set it; one that would is named.
+    """
     from pydantic import ValidationError
 
+    for name in _unread():
+        print_line(f"  [dim]{name} in this folder does not set Prefect here: use variables or a profile of Prefect[/]")
     heard = StringIO()  # on wrong settings, Prefect's import prints traces and goes on
     try:
-        with redirect_stderr(heard):
+        with redirect_stderr(heard), elsewhere():
             from prefect.settings.models.root import Settings
 
             Settings()
+            import prefect.context  # noqa: F401 - reads its settings
     except ValidationError as error:
         first = error.errors()[0]
         raise UsageError(_explained(".".join(map(str, first["loc"])), str(first["input"]), str(first["msg"]))) from None
@@ -32,6 +39,36 @@ def check_prefect() -> None:
             "to the environment variables that begin with PREFECT_"
         ) from None
     sys.stderr.write(heard.getvalue())
+
+
+@contextmanager
+def elsewhere() -> Iterator[None]:
+    """Be in the folder of this Python while Prefect reads its settings.
+
+    It takes them from files of the folder that it is in, too. That may be a lake or a bundle of somebody else's, and a
+    setting can name code to run, such as a logging configuration.
+    """
+    try:
+        here = Path.cwd()
+    except FileNotFoundError:  # the folder is gone, and so are its files
+        yield
+        return
+    os.chdir(sys.prefix)
+    try:
+        yield
+    finally:
+        os.chdir(here)
+
+
+def _unread() -> Iterator[str]:
+    """The files of this folder from which Prefect would take settings."""
+    for name, mark in ((".env", b"PREFECT_"), ("prefect.toml", b""), ("pyproject.toml", b"[tool.prefect")):
+        with suppress(OSError):
+            if Path(name).is_file():  # and no pipe
+                with Path(name).open("rb") as file:
+                    set_here = mark in file.read(1 << 16)
+                if set_here:
+                    yield name
 
 
 def _explained(key: str, given: str, why: str) -> str:

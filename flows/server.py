@@ -8,9 +8,8 @@ import os
 import platform
 import signal
 import subprocess
-import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 
@@ -46,11 +45,7 @@ def prepare() -> None:
         os.environ.setdefault(name, value)
     os.environ[OWNER] = _owner(os.getpid())
     access.without_proxy(os.environ)
-    for name in _unread():
-        print_line(f"  [dim]{name} in this folder does not set Prefect here: use variables or a profile of Prefect[/]")
-    with _elsewhere():
-        environment.check_prefect()
-        import prefect.context  # noqa: F401 - reads its settings
+    environment.check_prefect()
 
 
 def ready() -> None:
@@ -136,42 +131,12 @@ def reap() -> int:
     return ended
 
 
-@contextlib.contextmanager
-def _elsewhere() -> Iterator[None]:
-    """Be in the folder of this Python while Prefect reads its settings.
-
-    It takes them from files of the folder that it is in, too. That may be a lake or a bundle of somebody else's, and a
-    setting can name code to run, such as a logging configuration.
-    """
-    try:
-        here = Path.cwd()
-    except FileNotFoundError:  # the folder is gone, and so are its files
-        yield
-        return
-    os.chdir(sys.prefix)
-    try:
-        yield
-    finally:
-        os.chdir(here)
-
-
-def _unread() -> Iterator[str]:
-    """The files of this folder from which Prefect would take settings."""
-    for name, mark in ((".env", b"PREFECT_"), ("prefect.toml", b""), ("pyproject.toml", b"[tool.prefect")):
-        with contextlib.suppress(OSError):
-            if Path(name).is_file():  # and no pipe
-                with Path(name).open("rb") as file:
-                    set_here = mark in file.read(1 << 16)
-                if set_here:
-                    yield name
-
-
 def _use(settings: Mapping[str, str]) -> None:
     """Set Prefect, which reads its environment when it is imported, to a server, and with it processes of this one."""
     from prefect.context import refresh_global_settings_context
 
     os.environ.update(settings)
-    with _elsewhere():
+    with environment.elsewhere():
         refresh_global_settings_context()
 
 

@@ -9,6 +9,7 @@ from importlib.metadata import version
 
 from flows import access
 from flows.checks.finding import Finding, Place, ok, problem, refusal, warning
+from flows.environment import check_prefect
 from flows.errors import UsageError
 from tasks.fetch import cache
 
@@ -50,9 +51,15 @@ def home(_place: Place) -> Iterator[Finding]:
     """The folder of `editflow up`, where there is one."""
     if not access.HOME.is_dir():
         return
+    name = "up"
+    try:
+        check_prefect()
+    except UsageError as error:
+        yield problem(name, str(error), "then ask again")
+        return
     from flows.services import Services
 
-    services, name = Services(access.HOME), "up"
+    services = Services(access.HOME)
     if access.HOME.stat().st_mode & 0o077:
         yield warning(name, f"other users can look into {access.HOME}", "`editflow up` makes it private")
     if services.running("server") is None:
