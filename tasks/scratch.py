@@ -27,6 +27,8 @@ _LARGEST = 4096
 """Bytes of an owner's file, at most."""
 _BORN = 3600
 """Seconds after which an empty folder without an owner is none that is just being made."""
+_LINKS, _LOADED = f"{PREFIX}model-", 24 * 3600
+"""Folders of links through which a model is loaded; they name no owner, and loading takes no day."""
 
 
 @dataclass(frozen=True)
@@ -130,11 +132,13 @@ def _owner(path: Path) -> Owner | None:
 
 
 def _is_unborn(path: Path) -> bool:
-    """Whether whoever made it was gone before anything could be written: nothing is in it, and it is old."""
+    """Whether it is old, and holds nothing, as whoever made it was gone before, or links of a model alone."""
     with suppress(OSError):
-        old = path.lstat().st_mtime < time.time() - _BORN
+        age = time.time() - path.lstat().st_mtime
+        if path.name.startswith(_LINKS):
+            return age > _LOADED
         held = {name.name: name.lstat().st_size for name in path.iterdir()}
-        return old and held in ({}, {OWNER: 0})
+        return age > _BORN and held in ({}, {OWNER: 0})
     return False
 
 

@@ -192,6 +192,18 @@ def test_a_server_ends_with_its_owner_also_under_kill_9(tmp_path: Path) -> None:
     assert not [path for path in files if secret.partition(":")[2].encode() in path.read_bytes()]
 
 
+@pytest.mark.parametrize("command", ["gc", "down"])
+def test_files_of_the_folder_of_a_command_set_nothing(tmp_path: Path, command: str) -> None:
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
+    theirs = hostile_folder(tmp_path / "theirs")
+    (theirs / "lake" / "artifacts").mkdir(parents=True)
+    words = [sys.executable, "-P", "-c", "from flows.cli import main; main()", command]
+    done = subprocess.run(words, env=environment, cwd=theirs, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert ".env" in done.stderr
+    assert not list(theirs.glob("canary*"))
+
+
 @pytest.mark.parametrize("given", ["", "internal.example", "localhost, .example", "*"])
 def test_no_request_to_this_machine_goes_through_a_proxy(
     server: str, secret: str, monkeypatch: pytest.MonkeyPatch, given: str

@@ -175,3 +175,17 @@ def test_a_number_that_was_given_out_again(tmp_path: Path) -> None:
     me = psutil.Process()
     left(tmp_path, owner=GONE | {"pid": me.pid, "started": me.create_time() - 1000})
     assert len(abandoned([tmp_path])) == 1
+
+
+def test_links_of_a_model_go_after_a_day(tmp_path: Path) -> None:
+    """A model is loaded through them; who was killed meanwhile has named no owner."""
+    weights, folder = tmp_path / "weights", tmp_path / "editflow-model-x"
+    weights.write_bytes(b"kept")
+    folder.mkdir()
+    (folder / "model.safetensors").symlink_to(weights)
+    os.utime(folder, (OLD, OLD))
+    assert abandoned([tmp_path]) == [], "it may be loaded now"
+    os.utime(folder, (OLD - 24 * 3600, OLD - 24 * 3600))
+    (found,) = abandoned([tmp_path])
+    assert clear(found)
+    assert weights.read_bytes() == b"kept"
