@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import re
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -31,15 +30,10 @@ from flows.sections import (
     Seed,
     Variant,
 )
-from flows.settings import as_setting
+from flows.settings import PARTS, as_setting, read_toml_text
 from flows.small import read_small
 from storage.address import Address, sealed
 from storage.refs import check_name
-
-PARTS = 32
-"""Most parts of a dotted key."""
-_QUOTED = re.compile(r'"(?:\\.|[^"\\\n])*+"|\'[^\'\n]*+\'')
-_LONG_KEY = re.compile(rf"(?<![\w-])(?:[\w-]++[ \t]*+\.[ \t]*+){{{PARTS}}}")
 
 
 class RunSpec(Section):
@@ -139,7 +133,7 @@ def load_any(path: Path, settings: Sequence[str] = ()) -> RunSpec:
 def read_toml(path: Path) -> dict[str, Any]:
     """What a spec file says, unchecked. Raises BadSpec with one line."""
     try:
-        return dict(sealed(_toml(read_small(path, BadSpec))))
+        return dict(sealed(read_toml_text(read_small(path, BadSpec))))
     except FileNotFoundError:
         near = difflib.get_close_matches(path.name, [p.name for p in path.parent.glob("*.toml")], n=1)
         hint = f"; did you mean {path.parent / near[0]}?" if near else "; the specs to start from are in specs/"
@@ -147,13 +141,6 @@ def read_toml(path: Path) -> dict[str, Any]:
     except (tomllib.TOMLDecodeError, RecursionError) as error:
         why = "it is nested too deeply" if isinstance(error, RecursionError) else error
         raise BadSpec(f"{path} is not a TOML file: {why}") from None
-
-
-def _toml(text: str) -> dict[str, Any]:
-    """Parsed; a key of so many parts that it takes long is refused as wrong."""
-    if _LONG_KEY.search(_QUOTED.sub("q", text)):
-        raise tomllib.TOMLDecodeError(f"a key has more than {PARTS} parts")
-    return tomllib.loads(text)
 
 
 def located(spec: RunSpec, folder: Path) -> RunSpec:
@@ -265,7 +252,7 @@ def apply(raw: dict[str, Any], setting: str) -> None:
 def _value(setting: str, text: str) -> Any:
     """The one value that a text is; text that is no TOML stands for itself."""
     try:
-        found = _toml(f"value = {text}")
+        found = read_toml_text(f"value = {text}")
     except (tomllib.TOMLDecodeError, RecursionError) as error:
         if text.startswith(("[", '"')):
             raise BadSpec(f"--set {setting[:200]!r}: the value is neither TOML nor plain text: {error}") from None
@@ -277,7 +264,7 @@ def _value(setting: str, text: str) -> Any:
     else:
         try:
             # Inside of a table, where neither a comment nor another key can follow.
-            whole = _toml(f"table = {{ value = {text} }}") == {"table": found}
+            whole = read_toml_text(f"table = {{ value = {text} }}") == {"table": found}
         except (tomllib.TOMLDecodeError, RecursionError):
             whole = False
         # NaN is like nothing, not even itself.

@@ -5,6 +5,9 @@ from __future__ import annotations
 import re
 
 from docs.blocks import ROOT
+from flows.border import FAULT, MENDABLE
+from flows.signals import SIGNALS
+from flows.streams import BROKEN
 
 TEXT = (ROOT / "docs" / "commands.md").read_text(encoding="utf-8")
 CODE = {
@@ -24,13 +27,14 @@ def named(text: str) -> set[str]:
 def test_every_variable_is_listed() -> None:
     used = set().union(*map(named, CODE.values())) - INTERNAL
     deployed = set(re.findall(r"\$(EDITFLOW_[A-Z_]+)", (ROOT / "prefect.yaml").read_text(encoding="utf-8")))
-    listed = set(re.findall(r"^\| `(EDITFLOW_[A-Z_]+)` \|", TEXT, re.MULTILINE))
+    rows = re.findall(r"^\| (`[^|]*`) \|", TEXT, re.MULTILINE)
+    listed = set(re.findall(r"EDITFLOW_[A-Z_]+", " ".join(rows)))
     assert listed == used | deployed
     assert named('os.environ["EDITFLOW_COLOUR"]') - listed  # the control
 
 
 def test_every_exit_code_is_listed() -> None:
-    cli = CODE[ROOT / "flows" / "cli.py"]
-    listed = set(re.findall(r"^\| (\d+) \|", TEXT, re.MULTILINE))
-    doctor = CODE[ROOT / "flows" / "commands" / "doctor.py"]
-    assert listed == {"0", *re.findall(r"sys\.exit\((\d+)\)", cli), *re.findall(r"return (\d+) if", doctor)}
+    rows = re.findall(r"^\| ([\d, ]+) \|", TEXT, re.MULTILINE)
+    listed = {int(code) for row in rows for code in row.split(", ")}
+    doctor = map(int, re.findall(r"return (\d+) if", CODE[ROOT / "flows" / "commands" / "doctor.py"]))
+    assert listed == {0, MENDABLE, FAULT, BROKEN, *doctor, *(128 + number for number in SIGNALS)}
