@@ -29,7 +29,7 @@ pytestmark = [pytest.mark.soak, pytest.mark.timeout(7_200)]
 KILLS = int(os.environ.get("EDITFLOW_SOAK_KILLS", "15"))
 """Of each command; every twelfth with a server of its own that its kill leaves behind."""
 TRIES = 4
-SIGNALS = int(os.environ.get("EDITFLOW_SOAK_SIGNALS", "20"))
+SIGNALS = int(os.environ.get("EDITFLOW_SOAK_SIGNALS", "40"))
 EDITFLOW = "import sys; from flows.cli import main; main(sys.argv[1:])"
 
 
@@ -187,6 +187,7 @@ def test_asked_to_end(
         sent, said = (signal.SIGHUP if n % 5 == 4 else signal.SIGTERM), (folder / "output.txt").read_text()
         over = f"{scene.name} {sent.name}"
         if "interrupted: " not in said and editflow("runs", "--json", "--lake", folder / "lake").json[:1] == []:
+            ended["before it began"] += 1
             continue
         lines = [line for line in said.splitlines() if line.startswith("interrupted: ")]
         if not lines and _completed(folder):
@@ -199,6 +200,7 @@ def test_asked_to_end(
         _again(scene, folder, known[scene.name], commands, None)
         check(scene, folder, known[scene.name])
     print(f"\n{SIGNALS} signals: {dict(ended)} in {time.monotonic() - began:.0f} s")
+    assert sum(number for over, number in ended.items() if "SIGTERM" in over) >= SIGNALS // 2
 
 
 def _completed(folder: Path) -> bool:
