@@ -103,8 +103,10 @@ def test_asking_a_failed_run(world: World, server: str, tmp_path: Path) -> None:
 def test_a_damaged_run_record(reference, copied: Path, name: str) -> None:
     """It is listed as damaged, asked for it is one line, and it hides no other run."""
     whole = reference.record["run_id"]
-    shutil.copytree(copied / "runs" / whole, copied / "runs" / "19700101T000000-damage")
-    damaged = copied / "runs" / "19700101T000000-damage" / name
+    other = copied / "runs" / "19700101T000000-damage"
+    shutil.copytree(copied / "runs" / whole, other)
+    (other / "started.json").write_text((other / "started.json").read_text().replace(whole, other.name))
+    damaged = other / name
     damaged.write_text("{")
     rows = {row["run"]: row for row in editflow("runs", "--json", "--lake", copied).json}
     assert {run: row["status"] for run, row in rows.items()} == {whole: "completed", damaged.parent.name: "damaged"}

@@ -113,10 +113,10 @@ def test_a_folder_or_binary_for_a_spec(tmp_path: Path) -> None:
 
 
 def test_a_spec_without_permission(world: World, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    def denied(*_: object, **__: object) -> str:
+    def denied(*_: object, **__: object) -> bytes:
         raise PermissionError(errno.EACCES, "Permission denied")
 
-    monkeypatch.setattr(Path, "read_text", denied)  # permissions on disk do not stop an administrator
+    monkeypatch.setattr("flows.small._content", denied)  # permissions on disk do not stop an administrator
     refused(editflow("run", world.spec, "--lake", tmp_path / "lake"), str(world.spec), "read: Permission denied")
 
 
