@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 from cyclopts import App, Parameter
 
-from flows import border
+from flows import border, environment, server
 from flows.commands import queue, read
 from flows.commands.apply import apply
 from flows.commands.ask import ask
@@ -97,4 +97,6 @@ def call(words: Sequence[str]) -> None:
     for word in words:
         if "\0" in word or word != word.encode(errors="ignore").decode():
             raise UsageError(f"{word!r} is no text: give file names and words in the terminal's encoding")
+    if any(environment.settings_here()):
+        server.prepare()  # before anything else imports Prefect, which would read them
     app.meta(words, console=console(), error_console=console(stderr=True), exit_on_error=False, print_error=False)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import tomllib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, redirect_stderr, suppress
 from io import StringIO
@@ -13,6 +14,9 @@ from editing.errors import first_line
 from flows.errors import UsageError
 from flows.output import print_line
 
+_LARGEST = 2**20
+"""Bytes of a pyproject.toml that are read."""
+
 
 def check_prefect() -> None:
     """Load Prefect with the settings of the environment, before anything else does. Raises UsageError.
@@ -21,8 +25,9 @@ def check_prefect() -> None:
     """
     from pydantic import ValidationError
 
-    for name in _unread():
-        print_line(f"  [dim]{name} in this folder does not set Prefect here: use variables or a profile of Prefect[/]")
+    for name in settings_here() if "prefect" not in sys.modules else ():
+        if b"prefect" in Path(name).read_bytes()[:_LARGEST].lower():
+            print_line(f"  [dim]{name} in this folder does not set Prefect here: use variables or a profile of it[/]")
     heard = StringIO()  # on wrong settings, Prefect's import prints traces and goes on
     try:
         with redirect_stderr(heard), elsewhere():
@@ -60,15 +65,21 @@ def elsewhere() -> Iterator[None]:
         os.chdir(here)
 
 
-def _unread() -> Iterator[str]:
-    """The files of this folder from which Prefect would take settings."""
-    for name, mark in ((".env", b"PREFECT_"), ("prefect.toml", b""), ("pyproject.toml", b"[tool.prefect")):
+def settings_here() -> Iterator[str]:
+    """The files of this folder from which Prefect would take settings, as far as a look can tell; rather one more."""
+    for name in (".env", "prefect.toml", "pyproject.toml"):
         with suppress(OSError):
-            if Path(name).is_file():  # and no pipe
-                with Path(name).open("rb") as file:
-                    set_here = mark in file.read(1 << 16)
-                if set_here:
-                    yield name
+            if Path(name).is_file() and (name != "pyproject.toml" or _speaks_of_prefect(Path(name))):  # and no pipe
+                yield name
+
+
+def _speaks_of_prefect(path: Path) -> bool:
+    with path.open("rb") as file:
+        text = file.read(_LARGEST)
+    try:
+        return len(text) == _LARGEST or "prefect" in tomllib.loads(text.decode()).get("tool", {})
+    except (ValueError, RecursionError, AttributeError):
+        return True
 
 
 def _explained(key: str, given: str, why: str) -> str:

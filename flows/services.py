@@ -32,6 +32,8 @@ from tasks.progress import working
 
 POOL = "editflow"
 _WORKER = f"editflow@{platform.node()}"
+_PREFECT = (sys.executable, "-P", "-m", "prefect")
+"""No module of the folder that it runs in passes for one of Prefect's."""
 _OTHERS = {"PREFECT_API_KEY", "PREFECT_API_AUTH_STRING", "PREFECT_SERVER_API_AUTH_STRING"}
 
 
@@ -45,15 +47,15 @@ class Services:
         """Begin `prefect WORDS` in a session of its own; its output goes to the log."""
         with self.log(name).open("ab") as log:
             process = subprocess.Popen(  # noqa: S603 - our own words
-                [sys.executable, "-m", "prefect", *words], stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                env=dict(environment), start_new_session=True,
+                [*_PREFECT, *words], stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                env=dict(environment), start_new_session=True, cwd=self.home,
             )  # fmt: skip
         self._remember(name, process, port)
 
     def serve(self, listener: socket.socket, environment: Mapping[str, str]) -> None:
         """Begin the locked server on a socket, likewise."""
         with self.log("server").open("ab") as log:
-            process = locked.begin(listener, environment, log, subprocess.DEVNULL, Path.cwd())
+            process = locked.begin(listener, environment, log, subprocess.DEVNULL, self.home)
         self._remember("server", process, listener.getsockname()[1])
 
     @property
@@ -210,7 +212,7 @@ def _deploy(services: Services, deployments: Path, environment: Mapping[str, str
     words = ["--no-prompt", "deploy", "--all", "--prefect-file", str(deployments)]
     with services.log("deploy").open("wb") as log:
         done = subprocess.run(  # noqa: S603 - our own words
-            [sys.executable, "-m", "prefect", *words], stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+            [*_PREFECT, *words], stdin=subprocess.DEVNULL, stdout=log, stderr=log,
             env=dict(environment), cwd=deployments.parent, check=False,
         )  # fmt: skip
     if done.returncode:

@@ -41,9 +41,6 @@ def gc(
     counts by either. Whatever a name, a release or a queue speaks of stays, and so do run records: a run whose
     artifacts are gone can be run again. Safe beside running writers.
     """
-    from flows.environment import check_prefect
-
-    check_prefect()
     from flows.clean import cleared
 
     rule = Rule(keep_runs, keep_days)
