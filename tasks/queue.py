@@ -20,7 +20,7 @@ from pydantic import TypeAdapter, ValidationError
 from editing.requests.record import EditRequest
 from storage.errors import DamagedRecord
 from storage.files import Files
-from storage.records import Count, Id
+from storage.records import Count
 from storage.refs import Refs
 
 Shape = TypeVar("Shape")
@@ -58,7 +58,7 @@ class Move:
     at: str
     entries: tuple[str, ...] = ()
     status: Literal["applied", "rejected"] = "applied"
-    state: Id | None = None
+    state: str | None = None  # a path is built from ids alone: storage/manifest.py refuses anything else
     measures: Mapping[str, float] = field(default_factory=dict)
     reasons: tuple[str, ...] = ()
     to: Count = 0

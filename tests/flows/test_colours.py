@@ -88,7 +88,8 @@ def here(environment: dict[str, str]) -> dict[str, str]:
 def test_a_reader_that_has_seen_enough(lake: Lake) -> None:
     """`| head` ends the output without a traceback, for tables and for JSON."""
     for more in ([], ["--json"]):
-        command = several([["query", "SELECT range AS n FROM range(60000)", "--lake", lake.uri, *more]])
+        query = ["query", "SELECT range AS n FROM range(60000)", "--rows", "60000", *more]
+        command = several([[*query, "--lake", lake.uri]])
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
         with subprocess.Popen(command, **pipes, text=True, env=surroundings({})) as process:
             assert process.stdout is not None

@@ -102,7 +102,7 @@ def test_a_file_entrypoint_is_found_by_its_path() -> None:
         ("", "no list of `deployments`"),
         ("deployments:\n- {name: a, entrypoint: x.y, schedulse: []}\n", "unknown key 'schedulse'"),
         (None, "no "),
-        ("\udc80", "not YAML"),
+        ("\udc80", "UTF-8"),
     ],
 )
 def test_a_wrong_file_is_told_before_anything_is_started(tmp_path: Path, text: str | None, said: str) -> None:
