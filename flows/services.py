@@ -27,6 +27,7 @@ from flows.deployments import check
 from flows.errors import UsageError
 from flows.owners import close_dead
 from flows.server import PATIENCE, QUIET
+from flows.small import read_small
 from storage.runs import may_exist
 from tasks.progress import working
 
@@ -119,17 +120,21 @@ class Services:
 
     def _remember(self, name: str, process: subprocess.Popen[bytes], port: int) -> None:
         known = {"pid": process.pid, "started": psutil.Process(process.pid).create_time(), "port": port}
+        self._file(name).unlink(missing_ok=True)  # nothing is written into a pipe, or through a link
         self._file(name).write_text(json.dumps(known))
 
     def _file(self, name: str) -> Path:
         return self.home / f"{name}.json"
 
     def _known(self, name: str) -> dict[str, float]:
+        """What its file says; nothing where that cannot be true, or the file is none that was written here."""
         try:
-            found = json.loads(self._file(name).read_text())
-            return {key: float(found[key]) for key in ("pid", "started", "port")}
-        except (FileNotFoundError, ValueError, KeyError, TypeError):
+            found = json.loads(read_small(self._file(name), UsageError))
+            known = {key: float(found[key]) for key in ("pid", "started", "port")}
+        except (FileNotFoundError, UsageError, ValueError, KeyError, TypeError, OverflowError, RecursionError):
             return {}
+        true = 0 < known["pid"] < 2**31 and 0 <= known["started"] < 2**40 and 0 <= known["port"] < 2**16
+        return known if true else {}
 
 
 def up(home: Path, port: int, deployments: Path) -> Services:

@@ -119,9 +119,9 @@ class Catalog:
 
     def missing(self) -> Missing:
         """What the index lacks; false when it is complete. Cost: a listing of the lake and three columns."""
-        indexed = {row[0] for row in self._select("id", "artifacts")}
-        started = {row[0] for row in self._select("run_id", "runs")}
-        ended = {row[0] for row in self._select("run_id", "runs WHERE finished_at IS NOT NULL")}
+        indexed = {row[0] for row in self._select("DISTINCT id", "artifacts")}
+        started = {row[0] for row in self._select("DISTINCT run_id", "runs")}
+        ended = {row[0] for row in self._select("DISTINCT run_id", "runs WHERE finished_at IS NOT NULL")}
         lake, runs = self.lake, Runs(self.lake.files)
         return Missing(
             tuple(id_ for id_ in lake.ids() if id_ not in indexed and lake.is_committed(id_)),
@@ -258,11 +258,11 @@ class Catalog:
 
 
 def _read(columns: str, files: Sequence[str], rest: str = "") -> list[tuple[Any, ...]]:
-    import duckdb
+    from storage.database import open_database
 
     if not files:
         return []
-    with duckdb.connect() as connection:
+    with open_database() as connection:
         sql = f"SELECT {columns} FROM {parquet(files)} {rest}"  # noqa: S608 - all parts are literals above
         return connection.execute(sql).fetchall()
 

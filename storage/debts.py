@@ -15,6 +15,7 @@ import pyarrow as pa
 from deltalake.exceptions import DeltaError
 
 from storage.catalog import Catalog, unrecorded_uses
+from storage.database import open_database
 from storage.delta_log import latest
 from storage.delta_table import opened, own
 from storage.errors import ForeignFile
@@ -40,7 +41,7 @@ def pay(lake: Lake, *, whole: bool = False) -> list[RunRecord]:
     LakeNotWritable, DiskFull.
     """
     closed = Runs(lake.files).close_dead()
-    with duckdb.connect(config={"temp_directory": ""}) as connection:
+    with open_database() as connection:
         try:
             artifacts, uses, runs = _owed(connection, lake, whole=whole)
         except UNREADABLE:
@@ -55,7 +56,7 @@ def unindexed(lake: Lake, ids: Iterable[str]) -> list[str]:
     if not wanted:
         return []
     try:
-        with duckdb.connect(config={"temp_directory": ""}) as connection:
+        with open_database() as connection:
             return _beyond(connection, wanted, _files(lake, "artifacts"))
     except UNREADABLE:
         return []
@@ -125,5 +126,5 @@ def _pairs(connection: duckdb.DuckDBPyConnection, files: Sequence[str], runs: Se
     """(run id, artifact) of the uses of these runs in the index."""
     if not (files and runs):
         return set()
-    sql = f"SELECT run_id, artifact FROM {parquet(files)} WHERE run_id IN (SELECT unnest(?))"  # noqa: S608
+    sql = f"SELECT DISTINCT run_id, artifact FROM {parquet(files)} WHERE run_id IN (SELECT unnest(?))"  # noqa: S608
     return {(run, artifact) for run, artifact in connection.execute(sql, [list(runs)]).fetchall()}

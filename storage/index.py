@@ -221,7 +221,7 @@ class _Reader:
         same = head is not None and self.changed == head.changed != 0
         names = head.going if head is not None and same else self.lake.files.list("runs")
         self.connection.register("names", pa.table({"run_id": pa.array(names, pa.string())}))
-        ended = "SELECT run_id FROM index_runs WHERE finished_at IS NOT NULL"
+        ended = "SELECT DISTINCT run_id FROM index_runs WHERE finished_at IS NOT NULL"
         rows = self.connection.execute(f"FROM names WHERE run_id NOT IN ({ended}) ORDER BY run_id").fetchall()
         self.connection.unregister("names")
         records = [runs.listed(run_id) for (run_id,) in rows if runs.is_begun(run_id)]
@@ -238,7 +238,7 @@ class _Reader:
                 sql = f"INSERT INTO late_uses SELECT DISTINCT {columns} FROM {parquet(newer)}"  # noqa: S608
                 self.connection.execute(f"{sql} WHERE run_id IN (SELECT unnest(?))", [asked])
         if asked:
-            sql = "SELECT run_id, artifact FROM index_uses WHERE run_id IN (SELECT unnest(?))"
+            sql = "SELECT DISTINCT run_id, artifact FROM index_uses WHERE run_id IN (SELECT unnest(?))"
             known = set(self.connection.execute(sql, [asked]).fetchall())
             tables.insert(self.connection, "uses", unrecorded_uses(records, made, known))
 
@@ -252,7 +252,9 @@ class _Reader:
         if not files:
             return []
         sql = f"SELECT id, kind, seconds, inputs FROM {parquet(files)}"  # noqa: S608 - our own names
-        rows = self.connection.execute(sql).fetchall()
+        rows = self.connection.execute(sql).fetchmany(2 * TAIL)
+        if len(rows) == 2 * TAIL:
+            raise ValueError("the snapshot has more late artifacts than are ever kept in one")
         return [(id_, kind, took, [(i["role"], i["artifact"]) for i in inputs]) for id_, kind, took, inputs in rows]
 
     def _keep(self, part: str, before: Mapping[str, Sequence[str]], head: Head, fill: Callable[[Path], None]) -> None:

@@ -18,6 +18,7 @@ from pyarrow import parquet
 
 from storage import literal, snapshot
 from storage.catalog import SCHEMAS, Catalog, artifact_row
+from storage.database import open_database
 from storage.delta_log import LAST
 from storage.delta_table import opened, own
 from storage.errors import ForeignFile
@@ -232,7 +233,7 @@ def _beside(
 def _rows(sql: str, files: list[str]) -> Iterator[tuple[Any, ...]]:
     if not files:
         return
-    with duckdb.connect(config={"temp_directory": ""}) as connection:
+    with open_database() as connection:
         cursor = connection.execute(sql.replace("{files}", literal.parquet(files)))
         while batch := cursor.fetchmany(10_000):
             yield from batch

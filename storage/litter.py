@@ -20,7 +20,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from storage.manifest import manifest_name
 from storage.store import Lake
 
 What = Literal["unfinished file", "set aside", "payload without manifest", "result of Prefect"]
@@ -91,7 +90,8 @@ def sweep(lake: Lake, found: Litter, hours: float) -> bool:
         return False
     _drop(aside)
     with contextlib.suppress(OSError):  # an artifact's folder that holds something else, or is not one
-        if found.what == "payload without manifest" or path.parent.name.startswith(".tmp-"):
+        inside = found.what == "payload without manifest" and len(Path(found.name).parts) > 2
+        if inside or path.parent.name.startswith(".tmp-"):
             path.parent.rmdir()
     return True
 
@@ -110,6 +110,6 @@ def _what(lake: Lake, name: Path) -> What | None:
     if ".discarded-" in name.name and name.parts[0] in {"artifacts", "runs"}:
         return "set aside"
     if name.parts[0] == "artifacts":
-        lost = name.suffix == ".parquet" and not lake.files.exists(manifest_name(name.parent.name))
+        lost = name.suffix == ".parquet" and not lake.files.exists(f"{name.parent}/manifest.json")
         return "payload without manifest" if lost else None
     return None

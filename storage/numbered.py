@@ -7,12 +7,15 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from storage import database
 from storage.folders import Ids, hexadecimal, prefixes
 from storage.graph import Edges, Graph, Numbers
 
 Marks = npt.NDArray[np.uint64]
 """Hashes of ids: parents are found by these. Two ids of a lake with the same one are refused."""
 
+_AT_ONCE = 10_000
+"""Rows that are taken at a time."""
 _ROWS = """
 SELECT unhex(id) AS id, hash(id) AS mark, kind, seconds,
     list_transform(inputs, lambda x: hash(x.artifact)) AS parents, list_transform(inputs, lambda x: x.role) AS roles
@@ -30,7 +33,7 @@ def indexed(connection: duckdb.DuckDBPyConnection) -> tuple[Graph, list[str]]:
     Of these nothing is told: it is not known which row is right. Raises ValueError where two ids have one hash. Cost: a
     second or two for a million artifacts.
     """
-    rows = connection.sql(_ROWS).to_arrow_table()
+    rows = _taken(connection.sql(_ROWS))
     kind, kinds = _coded(rows["kind"])
     role, roles = _coded(_flat(rows["roles"]))
     ids, marks = _raw(rows["id"]), rows["mark"].to_numpy()
@@ -61,6 +64,18 @@ def indexed(connection: duckdb.DuckDBPyConnection) -> tuple[Graph, list[str]]:
         child, parent, role = child[told], parent[told], role[told]
     graph = Graph(ids[first], (), kind, seconds, [None, *kinds], roles, (Edges(child, parent, role),))
     return graph, hexadecimal(ids[first][repeated])
+
+
+def _taken(result: duckdb.DuckDBPyRelation) -> pa.Table:
+    """All rows of a result. Raises ValueError where they take more memory than reading an index may."""
+    kept, held, most = list[pa.RecordBatch](), 0, database.memory()
+    with result.to_arrow_reader(_AT_ONCE) as reader:
+        for batch in reader:
+            held += batch.nbytes
+            if held > most:
+                raise ValueError("the index unpacks to more than there is room for")
+            kept.append(batch)
+        return pa.Table.from_batches(kept, reader.schema)
 
 
 def _places(ids: Ids, marks: Marks, wanted: Marks) -> Numbers:

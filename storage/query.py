@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 
 from storage import guard
+from storage.database import open_database, within_memory
 from storage.errors import DamagedPayload, QueryRefused
 from storage.graph import Graph, Walk
 from storage.index import ancestry, load
@@ -28,7 +29,6 @@ from storage.views import (
     kinds_of,
     load_payloads,
     locked,
-    open_database,
     opened,
     payload_view,
     views,
@@ -62,6 +62,7 @@ class Step:
     via: str | None
 
 
+@within_memory()
 def connect(lake: Lake, kinds: Iterable[str] = PAYLOADS) -> duckdb.DuckDBPyConnection:
     """A connection with all views, locked: the only files it can reach are this lake's artifacts and its index.
 
@@ -144,6 +145,7 @@ def _taken(result: duckdb.DuckDBPyRelation, limits: Limits) -> tuple[pa.Table, b
         return pa.Table.from_batches(kept, reader.schema), rows > limits.rows
 
 
+@within_memory()
 def lineage(lake: Lake, id: str, direction: Literal["up", "down"] = "up") -> list[Step]:  # noqa: A002
     """What an artifact (id or prefix) was made from, or what was made from it, one step an edge.
 
@@ -178,6 +180,7 @@ class Impact:
     runs: Sequence[str]
 
 
+@within_memory()
 def impact(lake: Lake, ids: Sequence[str]) -> Impact:
     """All that stands on these artifacts (whole ids). Cost: one walk down from all of them, and a look at all uses."""
     with open_database() as connection:
@@ -195,6 +198,7 @@ def impact(lake: Lake, ids: Sequence[str]) -> Impact:
     return Impact([(id_, kind, seconds) for _, kind, id_, seconds in artifacts], [row[0] for row in used])
 
 
+@within_memory()
 def holders(lake: Lake, columns: Mapping[str, str], begin: str) -> dict[str, list[tuple[str, str]]]:
     """Of each kind, (artifact, value) of the artifacts that have a value in its column which begins with a text.
 

@@ -5,7 +5,7 @@ The views' text stands in storage/sql/.
 
 import contextlib
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib.resources import files as package_files
 from itertools import takewhile
@@ -16,6 +16,7 @@ import pyarrow as pa
 
 from storage import tables
 from storage.catalog import SCHEMAS
+from storage.database import Settings, open_database
 from storage.graph import Graph
 from storage.identity import is_id
 from storage.index import load
@@ -39,8 +40,6 @@ PAYLOADS = (
 )  # fmt: skip
 _SHOWN = {"spectrum": ("layer", "i", "eigenvalue")}
 """Of kinds whose columns have changed, those that every version has: a lake keeps the artifacts of all of them."""
-Settings = Mapping[str, str | bool | int | float | list[str]]
-"""What a database is opened with."""
 
 
 @dataclass(frozen=True)
@@ -67,11 +66,6 @@ def views() -> tuple[View, ...]:
             )
             for name in VIEWS
         )
-
-
-def open_database(settings: Settings = MappingProxyType({})) -> duckdb.DuckDBPyConnection:
-    """An empty database; SQL names no Python variables and nothing spills to disk."""
-    return duckdb.connect(config={"python_enable_replacements": "false", "temp_directory": "", **settings})
 
 
 @contextlib.contextmanager

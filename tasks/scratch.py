@@ -29,6 +29,10 @@ _BORN = 3600
 """Seconds after which an empty folder without an owner is none that is just being made."""
 _LINKS, _LOADED = f"{PREFIX}model-", 24 * 3600
 """Folders of links through which a model is loaded; they name no owner, and loading takes no day."""
+_WRITTEN = {"tokenizer_config.json", "model.safetensors.index.json"}
+"""The only regular files among these links."""
+_SMALL = 2**24
+"""Bytes of such a file, at most."""
 
 
 @dataclass(frozen=True)
@@ -136,10 +140,18 @@ def _is_unborn(path: Path) -> bool:
     with suppress(OSError):
         age = time.time() - path.lstat().st_mtime
         if path.name.startswith(_LINKS):
-            return age > _LOADED
+            return age > _LOADED and all(map(_is_shown, path.iterdir()))
         held = {name.name: name.lstat().st_size for name in path.iterdir()}
         return age > _BORN and held in ({}, {OWNER: 0})
     return False
+
+
+def _is_shown(path: Path) -> bool:
+    """Whether it is a link, or one of the files that loading writes beside links."""
+    status = path.lstat()
+    return stat.S_ISLNK(status.st_mode) or (
+        stat.S_ISREG(status.st_mode) and path.name in _WRITTEN and status.st_size <= _SMALL
+    )
 
 
 def _size(path: Path) -> int:

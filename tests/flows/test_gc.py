@@ -21,6 +21,7 @@ from tiny_world import World, editflow
 from flows.clean import clean
 from flows.errors import UsageError
 from storage.catalog import Catalog
+from storage.faults import Audit
 from storage.litter import litter, sweep
 from storage.query import lineage
 from storage.refs import Refs
@@ -74,6 +75,24 @@ def test_litter_goes_and_all_else_stays(lake: Path) -> None:
     assert len(editflow("query", "SELECT id FROM artifacts", "--lake", lake, "--json").json) == len(
         tiny_world.digests(lake)
     )
+
+
+def test_a_payload_in_no_artifacts_folder_is_litter_as_well(lake: Path) -> None:
+    store, copy = Lake.open(lake), lake / "artifacts" / "ab" / "a-copy"
+    payload = next(lake.glob("artifacts/*/*/payload-*.parquet"))
+    shutil.copytree(payload.parent, copy)  # with its manifest: somebody may want it
+    pieces = ["artifacts/a.parquet", "artifacts/ab/a.parquet", "artifacts/ab/nothing/a.parquet"]
+    for name in pieces:
+        (lake / name).parent.mkdir(exist_ok=True)
+        (lake / name).write_bytes(b"x")
+    before = {one.name for one in litter(store, 24)}
+    for path in lake.glob("artifacts/**/*"):
+        os.utime(path, (OLD, OLD))
+    assert {one.name for one in litter(store, 24)} - before == {*pieces}
+    assert not {fault.file for fault in Audit(store).of_strays()} & {*pieces}
+    assert all(sweep(store, one, 24) for one in litter(store, 24) if one.name in pieces)
+    assert not any((lake / name).exists() for name in pieces)
+    assert len([*copy.iterdir()]) == len([*payload.parent.iterdir()])
 
 
 def test_the_flow_does_the_same_and_says_so_on_its_page(lake: Path, server: str) -> None:

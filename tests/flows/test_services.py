@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -52,11 +53,45 @@ def test_a_process_that_takes_no_word_ends_with_all_that_it_began(stubborn, tmp_
     assert not services.stop("worker")
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", '{"pid": "x"}', '{"pid": 1}'])
+def _number(**other: object) -> str:
+    return json.dumps({"pid": os.getpid(), "started": psutil.Process().create_time(), "port": 4200} | other)
+
+
+SAYS_NOTHING = {
+    "empty": "",
+    "begun": "{",
+    "a list": "[]",
+    "no number": '{"pid": "x"}',
+    "one number": '{"pid": 1}',
+    "deep": "[" * 200_000,
+    "large": " " * 2**21 + _number(),
+    "a negative process": _number(pid=-1),
+    "an endless number": _number(pid=float("inf")),
+    "a number of many digits": _number(pid=10**400),
+    "a process beyond all": _number(pid=2**70),
+    "no time": _number(started=float("nan")),
+    "no port": _number(port=-1),
+}
+
+
+@pytest.mark.parametrize("text", SAYS_NOTHING.values(), ids=SAYS_NOTHING)
 def test_a_process_file_that_says_nothing_is_of_no_process(tmp_path: Path, text: str) -> None:
     (tmp_path / "worker.json").write_text(text)
     assert Services(tmp_path).running("worker") is None
     assert not Services(tmp_path).stop("worker")
+    (tmp_path / "worker.json").write_text(_number())
+    assert Services(tmp_path).running("worker") is not None, "the control"
+
+
+def test_a_process_file_that_is_no_file_is_of_no_process(tmp_path: Path) -> None:
+    (tmp_path / "folder.json").mkdir()
+    os.mkfifo(tmp_path / "pipe.json")
+    (tmp_path / "device.json").symlink_to("/dev/zero")
+    (tmp_path / "loop.json").symlink_to("loop.json")
+    for name in ("folder", "pipe", "device", "loop"):
+        assert Services(tmp_path).running(name) is None
+    (tmp_path / "server.json").symlink_to(tmp_path / "pipe.json")
+    assert Services(tmp_path).port == 0
 
 
 def test_another_process_of_that_number_is_left_alone(stubborn, tmp_path: Path) -> None:

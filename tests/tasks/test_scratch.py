@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import shutil
 import subprocess
 import sys
 import time
@@ -189,3 +190,34 @@ def test_links_of_a_model_go_after_a_day(tmp_path: Path) -> None:
     (found,) = abandoned([tmp_path])
     assert clear(found)
     assert weights.read_bytes() == b"kept"
+
+
+OWN: dict[str, Callable[[Path], object]] = {
+    "weights": lambda folder: (folder / "model.safetensors").write_bytes(b"kept"),
+    "a configuration": lambda folder: (folder / "config.json").write_text("{}"),
+    "a folder": lambda folder: (folder / "tokenizer_config.json").mkdir(),
+    "a large file": lambda folder: os.truncate(_empty(folder / "model.safetensors.index.json"), 2**30),
+}
+
+
+def _empty(path: Path) -> Path:
+    path.touch()
+    return path
+
+
+@pytest.mark.parametrize("name", OWN)
+def test_a_model_folder_with_files_of_its_own_stays(tmp_path: Path, name: str) -> None:
+    """It has a name like those of loading, but somebody keeps a model in it."""
+    folder = tmp_path / "editflow-model-mine"
+    folder.mkdir()
+    (folder / "merges.txt").symlink_to(tmp_path / "merges")
+    OWN[name](folder)
+    os.utime(folder, (OLD - 24 * 3600, OLD - 24 * 3600))
+    assert abandoned([tmp_path]) == []
+    assert len([*folder.iterdir()]) == 2
+    shutil.rmtree(folder)
+    folder.mkdir()
+    for written in ("tokenizer_config.json", "model.safetensors.index.json"):
+        (folder / written).write_text("{}")
+    os.utime(folder, (OLD - 24 * 3600, OLD - 24 * 3600))
+    assert len(abandoned([tmp_path])) == 1, "the control"
