@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from flows.errors import UsageError
@@ -15,6 +15,7 @@ from tasks.documents import hub_parts
 from tasks.fetch import MODEL
 from tasks.hub import is_remote, local, whole_folder
 from tasks.pack import Pack
+from tasks.sources import needs_network, sender
 from tasks.terminal import quoted
 
 _NAME = re.compile(r"[\w-][\w.-]{0,99}(/[\w-][\w.-]{0,99})?")
@@ -53,6 +54,12 @@ def downloads(pack: Pack, spec: RunSpec, model: str | None, corpus: str | None) 
     return found
 
 
+def fetched(spec: RunSpec, sources: Mapping[str, str]) -> list[str]:
+    """What a recorded run would have downloaded, in words, with the hosts and the variables that they get."""
+    found = [f"model {spec.model.source} from the hub"] if is_remote(spec.model.source) else []
+    return found + [f"{key} {source} from {sender(source)}" for key, source in sources.items() if needs_network(source)]
+
+
 def settled(spec: RunSpec, model: str | None) -> RunSpec:
     """The spec with a hub model that is whole in the hub's cache as that folder, so that the hub is not asked."""
     source = spec.model.source
@@ -64,20 +71,18 @@ def settled(spec: RunSpec, model: str | None) -> RunSpec:
     return spec.model_copy(update={"model": spec.model.model_copy(update={"source": str(folder)})})
 
 
-def require_agreement(wanted: Sequence[str], agreed: bool) -> None:
+def require_agreement(wanted: Sequence[str], agreed: bool, packed: bool = True) -> None:
     """Raise UsageError for downloads that nobody has agreed to."""
     if wanted and not agreed:
-        raise UsageError(
-            f"the packed run asks for {' and for '.join(wanted)}: allow it with --download, or name what is here with "
-            "--model and --corpus"
-        )
+        other = ", or name what is here with --model and --corpus" if packed else ""
+        raise UsageError(f"the recorded run asks for {' and for '.join(wanted)}: allow it with --download{other}")
 
 
 def agreement(wanted: Sequence[str]) -> bool:
     """Whether the user agrees to downloads: asked on a terminal; elsewhere nobody is there to ask."""
     if not wanted or not (sys.stdin.isatty() and sys.stderr.isatty()):
         return not wanted
-    print_line(f"the packed run asks for {quoted(' and for '.join(wanted))}.")
+    print_line(f"the recorded run asks for {quoted(' and for '.join(wanted))}.")
     print_line("Download it? \\[y/N]")
     return sys.stdin.readline(100).strip().lower() in {"y", "yes"}
 

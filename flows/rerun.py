@@ -11,6 +11,8 @@ from typing import Any
 from prefect import flow
 from pydantic import ValidationError
 
+from editing.errors import EditingError
+from flows.consent import fetched, require_agreement
 from flows.debts import settle
 from flows.edit_model import repaired
 from flows.errors import UsageError
@@ -86,16 +88,19 @@ def spec_here(record: RunRecord, threads: int | None = None) -> RunSpec:
 
 
 @flow(name="rerun", flow_run_name="{run}", validate_parameters=False, on_running=[claim])
-def rerun(run: str, lake: str | None = None, into: str | None = None, threads: int | None = None) -> Repetition:
+def rerun(
+    run: str, lake: str | None = None, into: str | None = None, threads: int | None = None, download: bool = False
+) -> Repetition:
     """Repeat a run by its id and compare; the outcome is kept in the run's lake.
 
-    `into` is the fresh lake, a temporary one unless given; `threads` another number of threads than the run had. What a
-    repetition of the same run has left there goes on. Raises UsageError for a run that cannot be repeated, or for a
-    lake that is not fresh.
+    `into` is the fresh lake, a temporary one unless given; `threads` another number of threads than the run had;
+    `download` that what the record names elsewhere may be fetched. What a repetition of the same run has left there
+    goes on. Raises UsageError for a run that cannot be repeated, or for a lake that is not fresh.
     """
     place = Lake.open(lake_folder(lake), create=False)
     record = Runs(place.files).get(run)
     spec = spec_here(record, threads)
+    require_agreement(fetched(spec, sources(spec)), download, packed=False)
     if into is not None:
         return _repeated(place, record, spec, Path(into))
     with temporary("rerun") as folder:
@@ -103,23 +108,38 @@ def rerun(run: str, lake: str | None = None, into: str | None = None, threads: i
 
 
 @flow(name="reproduce", flow_run_name="reproduce-{seed}", validate_parameters=False, on_running=[claim])
-def reproduce(lake: str | None = None, seed: str | None = None) -> dict[str, Any] | None:
+def reproduce(lake: str | None = None, seed: str | None = None, download: bool = False) -> dict[str, Any] | None:
     """Repeat one of the lake's runs, another one each week; None where there is none to repeat.
 
-    `seed` chooses the run, the week of the year unless given. Raises NotReproduced, after the outcome is kept, where
-    anything came out otherwise.
+    `seed` chooses the run, the week of the year unless given. Runs whose records name files of other machines are left
+    out without `download`: a lake may come from anybody, and nobody is there to ask. Raises NotReproduced,
+    after the outcome is kept, where anything came out otherwise.
     """
     place = Lake.open(lake_folder(lake), create=False)
     known = [record for record in Runs(place.files).all() if repeatable(record)]
     if not known:
         print_line("no completed run to repeat")
         return None
+    agreed = known if download else [record for record in known if not _asks(record)]
+    if len(agreed) < len(known):
+        print_line(f"left out: {len(known) - len(agreed)} of {len(known)} runs, which would download; see `download`")
+    if not agreed:
+        return None
     chosen = seed or datetime.now(UTC).strftime("%G-%V")
-    record = min(known, key=lambda r: hashlib.sha256(f"{chosen}:{r.run_id}".encode()).digest())
-    found = rerun(record.run_id, place.uri)
+    record = min(agreed, key=lambda r: hashlib.sha256(f"{chosen}:{r.run_id}".encode()).digest())
+    found = rerun(record.run_id, place.uri, download=download)
     if not found.same:
         raise NotReproduced(summary(found))
     return asdict(found)
+
+
+def _asks(record: RunRecord) -> bool:
+    """Whether repeating a run would download something; one that cannot be repeated says so when it is its turn."""
+    try:
+        spec = spec_of(record)
+        return bool(fetched(spec, sources(spec)))
+    except (UsageError, EditingError):
+        return False
 
 
 def summary(found: Repetition) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import os
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -30,7 +31,7 @@ from flows.sections import (
     Seed,
     Variant,
 )
-from flows.settings import PARTS, as_setting, read_toml_text
+from flows.settings import PARTS, as_setting, as_written, read_toml_text
 from flows.small import read_small
 from storage.address import Address, sealed
 from storage.refs import check_name
@@ -158,9 +159,9 @@ def elsewhere(source: str) -> bool:
 
 def _beside(folder: Path, source: Address) -> str:
     """A file beside the spec if there is one, else what was given: from the working folder, or no file at all."""
-    if elsewhere(source):
-        return source
     given = source.whole
+    if elsewhere(source) and not os.path.isfile(folder / given):  # noqa: PTH113 - never raises, whatever the text
+        return source
     with suppress(RuntimeError):  # no such user
         given = str(Path(given).expanduser())
     beside = folder / given
@@ -170,7 +171,7 @@ def _beside(folder: Path, source: Address) -> str:
 def check_spec(raw: Mapping[str, Any], where: str) -> RunSpec:
     """Validate a spec. Raises BadSpec with the first problem, in one line."""
     try:
-        spec = RunSpec.model_validate(raw)
+        spec = RunSpec.model_validate(as_written(raw, RunSpec))
     except ValidationError as error:
         # A misspelt key is what explains a missing one.
         first = min(error.errors(), key=lambda problem: problem["type"] == "missing")
@@ -214,7 +215,9 @@ def _explain(problem: Any, raw: Mapping[str, Any]) -> str:
     if problem["type"] in {"model_type", "dataclass_type"}:
         return f"{key} is a section, not a value: set a key of it, such as {key}.{_keys_beside(path)[0]}"
     message = str(problem["msg"]).removeprefix("Value error, ")
-    return f"{key}: {message}" + (f" (got {problem['input']!r})" if not isinstance(problem["input"], Mapping) else "")
+    return f"{key}: {message}" + (
+        f" (got {sealed(problem['input'])!r})" if not isinstance(problem["input"], Mapping) else ""
+    )
 
 
 def _keys_beside(path: Sequence[str]) -> list[str]:

@@ -12,6 +12,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from flows.errors import BadSpec, UsageError
 from flows.sections import Seed, Variant
+from flows.settings import as_written
 from flows.spec import RunSpec, apply, check_spec, located, read_toml
 
 LONGEST = 64
@@ -95,7 +96,9 @@ def _of_file(path: Path, settings: Sequence[str], seeds: Sequence[int] | None) -
         merged["name"] = f"{raw['name']}-{variant.name}" if isinstance(raw.get("name"), str) else raw.get("name")
         merged.pop("variants", None)
         spec = located(check_spec(merged, where), path.parent)
-        yield Contender(variant.label or variant.name, str(raw["name"]), path, spec, dict(_flat(given)))
+        yield Contender(
+            variant.label or variant.name, str(raw["name"]), path, spec, dict(_flat(as_written(given, RunSpec)))
+        )
 
 
 def _checked(variants: Any, path: Path) -> list[Variant]:
@@ -107,7 +110,7 @@ def _checked(variants: Any, path: Path) -> list[Variant]:
         name = raw.get("name", "") if isinstance(raw, dict) else ""
         where = f"{path}: variant {name!r}" if name else f"{path}: variant {number}"
         try:
-            variant = Variant.model_validate(raw)
+            variant = Variant.model_validate(as_written(raw, Variant))
         except ValidationError as error:
             first = error.errors()[0]
             key = ".".join(map(str, first["loc"])) or "variants"

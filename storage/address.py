@@ -29,7 +29,9 @@ PREFIX = "EDITFLOW_SECRET_"
 _SCHEME = r"[A-Za-z][A-Za-z0-9+.\-]*"
 _KNOWN = r"https?|s3[an]?|gc?s|az|abfss?|adl|ftps?|sftp|ssh|hf|webhdfs|hdfs|data"
 # `://`, or what was meant to be: one slash, none after a scheme of the network, or no scheme.
-_HEAD = re.compile(rf"\s*(?:({_SCHEME}):[/\\]+|({_KNOWN}):(?=[^:]*[@?#])|[/\\]{{2,}}(?=[^/\\]*@))", re.IGNORECASE)
+_HEAD = re.compile(
+    rf"\s*(?:({_SCHEME}):[/\\]+|({_KNOWN}):(?=[^:]*[@?#])|//+(?=[^/]*@)|[/\\]{{2,}}(?=[^/\\]*@))", re.IGNORECASE
+)
 _LINK = re.compile(rf"::(?=\s*(?:\w+::)*\s*{_SCHEME}:[/\\])")
 """Between the parts of a chain such as zip://facts.jsonl::https://host/facts.zip."""
 _CONTAINERS = frozenset({"abfs", "abfss", "adl", "az", "wasb", "wasbs"})
@@ -38,7 +40,12 @@ _VARIABLE = re.compile(r"\$\{(\w*)\}")
 _VARIABLES = re.compile(r"(?:\$\{\w+\})+")
 _TOKENS = re.compile(r"hf_[A-Za-z0-9]{8,}")
 _NAME = re.compile(r"[A-Za-z][\w.\-]{0,39}")
-_INSIDE = re.compile(rf"(?:\w+::)*{_SCHEME}:/+[^\s'\"<>`|]+")
+_INSIDE = re.compile(rf"(?:\w+::)*{_SCHEME}:[/\\]+[^\s'\"<>`|]+")
+_USER_INSIDE = re.compile(
+    r"(?<![\w:/.@%+\-])(?!hub:|queue:)[\w.%+@\-]{1,100}+:[^\s/'\"<>`|]{1,200}@"
+    r"(?=[\w\-]+(?:\.[\w\-]+)*+(?::\d+)?/|[\w\-]+\.\w|[\w\-]+:\d|localhost\b|\[[\da-fA-F:.]+\])"
+)
+"""`user:password@` without a scheme, where a host follows."""
 _LACKS = re.compile(f"{CUT}[^/?#]*@|[?&;=]{CUT}")
 
 
@@ -131,12 +138,14 @@ def cut(text: str) -> str:
     for found in _LINK.finditer(text):
         parts.append(text[start : found.start()])
         start = found.end()
-    return "::".join(_cut(part) for part in (*parts, text[start:]))
+    shown = "::".join(_cut(part) for part in (*parts, text[start:]))
+    return text if shown != text and _is_here(text) else shown
 
 
 def cut_inside(text: str) -> str:
     """A sentence in which addresses may stand, without their secrets."""
     found = _INSIDE.sub(lambda one: _cut_word(one[0]), text)
+    found = _USER_INSIDE.sub(f"{CUT}@", found)
     found = re.sub(r"(url: /[^\s?]*)\?[^\s'\")]+", rf"\1?{CUT}", found)
     return _TOKENS.sub(CUT, found)
 
@@ -151,6 +160,27 @@ def sealed(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {key: sealed(inner) for key, inner in value.items()}
     return [sealed(inner) for inner in value] if isinstance(value, list) else value
+
+
+def opened(value: Any) -> Any:
+    """The same as it was written, for what is no address."""
+    if isinstance(value, Address):
+        return value.whole
+    if isinstance(value, Mapping):
+        return {key: opened(inner) for key, inner in value.items()}
+    return [opened(inner) for inner in value] if isinstance(value, list) else value
+
+
+def variables(address: Address) -> list[str]:
+    """The names of the variables that an address asks for."""
+    return sorted(set(_VARIABLE.findall(address.whole)))
+
+
+def _is_here(text: str) -> bool:
+    """Whether a text that looks like an address is the name of a local file."""
+    head = _HEAD.match(text)
+    named = head is None or (head[2] or "").lower() == "data"
+    return named and "://" not in text and os.path.exists(text)  # noqa: PTH110 - never raises, whatever the text
 
 
 def _cut_word(word: str) -> str:
@@ -176,7 +206,7 @@ def _cut(part: str) -> str:
 
 def _cut_name(part: str) -> str:
     """A path, the name of a model or data set, or an address whose scheme was forgotten."""
-    user = None if part.startswith(("hub:", "queue:")) else re.match(r"[^/\s:@]*:[^@/]*@", part)
+    user = None if part.startswith(("hub:", "queue:")) else re.match(r"[^/\s:]*+:[^/]*@", part)
     rest = part[user.end() :] if user else part
     at = re.search(r"\?[^/?]*=", rest) or (re.search(r"[?#]", rest) if part.startswith("hub:") else None)
     kept, asked = (rest[: at.start()], rest[at.start() :]) if at else (rest, "")
@@ -185,7 +215,8 @@ def _cut_name(part: str) -> str:
 
 def _user(scheme: str, rest: str) -> tuple[str, str]:
     """(what is shown of user and password, what comes after them)."""
-    authority = re.split(r"[/\\?#]", rest, maxsplit=1)[0]
+    # Programs do not agree whether a host ends at a backslash, but in C:\folder there is none.
+    authority = re.split(r"[/\\?#]" if len(scheme) == 1 else r"[/?#]", rest, maxsplit=1)[0]
     if "@" not in authority:
         host, colon, port = authority.rpartition(":")
         odd = colon and not port.isdecimal() and not authority.endswith("]") and scheme not in {"zip", "tar"}

@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin, urlsplit
 
 from editing.errors import first_line
-from storage.address import Address, expanded
+from storage.address import Address, expanded, variables
 from tasks.errors import FetchFailed, TaskError, no_such_file
+from tasks.terminal import console, safe
 
 if TYPE_CHECKING:
     import requests
@@ -67,6 +68,7 @@ def download(address: Address, part: str, place: Path) -> None:
     limits = Limits.set()
     try:
         url = _sound(address, part)
+        _say_who_gets(Address(part))
         with place.open("wb") as copy, _watched(limits) as watch:
             for chunk in _from_web(url, watch) if _scheme(url) in WEB else _from_storage(url):
                 watch.take(len(chunk))
@@ -81,6 +83,23 @@ def download(address: Address, part: str, place: Path) -> None:
             why = f"no copy of {address} could be written to {gettempdir()} ({os.strerror(error.errno)})"
             raise FetchFailed(f"{why}; make room there, or set TMPDIR to another folder") from None
         raise no_such_file(address, address.without_secrets(_why(error))) from None
+
+
+def host_of(part: str) -> str:
+    """The host or bucket that an address leads to; a variable in it stays a name."""
+    try:
+        split = urlsplit(Address(part).whole)
+        split.port  # noqa: B018  (raises for a password with a slash in it)
+        return split.netloc.rpartition("@")[2] or str(Address(part))
+    except ValueError:
+        return str(Address(part))
+
+
+def _say_who_gets(given: Address) -> None:
+    """One line that names the host to which the values of variables go."""
+    if names := variables(given):
+        said = f"  {', '.join(names)}: sent to {host_of(given)}, as the address asks"
+        console(stderr=True, soft_wrap=True).print(safe(said), markup=False, highlight=False)
 
 
 def _why(error: Exception) -> str:
@@ -110,6 +129,8 @@ def _sound(address: Address, part: str) -> str:
         raise _Refused(given.without_secrets(first_line(error))) from None
     if any(c < " " or c == "\x7f" for c in url):
         raise _Refused("a control character is in it: write it as % and two digits")
+    if "\\" in split.netloc:
+        raise _Refused("a backslash is in its host, where programs do not agree on the host: write %5C")
     if not split.netloc or (_scheme(url) in WEB and not split.hostname):
         raise _Refused("No host in it")
     return url

@@ -14,8 +14,8 @@ from typing import IO, Any
 import fsspec
 
 from editing.errors import first_line
-from storage.address import Address
-from tasks.download import NETWORK, download
+from storage.address import Address, variables
+from tasks.download import NETWORK, download, host_of
 from tasks.errors import TaskError, UnknownSource, no_such_file
 from tasks.scratch import temporary
 
@@ -35,6 +35,15 @@ def needs_network(source: str) -> bool:
     """
     scheme, _, place = _parts(Address(source).whole)
     return scheme in NETWORK or place.startswith("hub:")
+
+
+def sender(source: str) -> str:
+    """The host that a source of another machine comes from, and the variables whose values it gets."""
+    address = Address(source)
+    _, _, place = _parts(address.whole)
+    host = "the hub" if place.startswith("hub:") else host_of(place)
+    names = variables(address)
+    return f"{host}, which gets the values of {', '.join(names)}" if names else host
 
 
 @contextmanager

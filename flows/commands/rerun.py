@@ -31,8 +31,7 @@ def rerun(
                                              validator=Number(gte=1))] = None,
     model: Annotated[str | None, Parameter(help="Of a packed run: where its model is here.")] = None,
     corpus: Annotated[str | None, Parameter(help="Of a packed run: where its corpus is here.")] = None,
-    download: Annotated[bool, Parameter(negative=(), help="Of a packed run: fetch the model or corpus that it names.")]
-    = False,
+    download: Annotated[bool, Parameter(negative=(), help="Fetch what the record names elsewhere.")] = False,
     lake: LakeFlag = None,
     json: JsonFlag = False,
 ) -> None:  # fmt: skip
@@ -42,8 +41,9 @@ def rerun(
     differs in versions, machine and threads. The outcome is kept in the lake, as a child of the run's state.
 
     A file of `editflow export-run` needs neither the run's lake nor its files: it is held against the digests in it,
-    and where --lake names no lake yet, that is the fresh one. What it names on the hub is fetched only with --download,
-    or after a question on a terminal. Said again after it was killed, it goes on where it was.
+    and where --lake names no lake yet, that is the fresh one. What a record names on the hub or at other hosts is
+    fetched only with --download, or after a question on a terminal. Said again after it was killed, it goes on where
+    it was.
 
     Parameters
     ----------
@@ -56,16 +56,18 @@ def rerun(
             Path(run), _fresh(into, lake), {"threads": threads, "model": model, "corpus": corpus, "download": download}
         )
     else:
-        given = {"--model": model, "--corpus": corpus, "--download": download or None}
+        given = {"--model": model, "--corpus": corpus}
         if lost := [flag for flag, value in given.items() if value is not None]:
             raise UsageError(f"{lost[0]} is for the file of a packed run: run {run} says itself what it was made from")
-        found, hint = _recorded(run, into, threads, lake)
+        found, hint = _recorded(run, into, threads, lake, download)
     _say(found, hint, json=json)
     if not found.same:
         sys.exit(1)
 
 
-def _recorded(run: str, into: Path | None, threads: int | None, lake: str | None) -> tuple[Repetition, str]:
+def _recorded(
+    run: str, into: Path | None, threads: int | None, lake: str | None, download: bool
+) -> tuple[Repetition, str]:
     """The repetition of a run of a lake, and what to type next."""
     from flows import server
 
@@ -73,13 +75,17 @@ def _recorded(run: str, into: Path | None, threads: int | None, lake: str | None
     record = find_run(store, run, edited=True)
     server.prepare()
     server.reap()
-    from flows.rerun import spec_here
+    from flows.consent import agreement, fetched, require_agreement
+    from flows.rerun import sources, spec_here
 
-    spec_here(record)  # what cannot be repeated is told before a server is waited for
+    spec = spec_here(record)  # what cannot be repeated is told before a server is waited for
+    wanted = fetched(spec, sources(spec))
+    download = download or agreement(wanted)
+    require_agreement(wanted, download, packed=False)
     server.start()
     from flows.rerun import rerun as repeat
 
-    found = repeat(record.run_id, store.uri, str(into) if into else None, threads)
+    found = repeat(record.run_id, store.uri, str(into) if into else None, threads, download)
     return found, f"{typed('show', record.run_id, lake=lake)} for the run that was repeated"
 
 

@@ -17,6 +17,7 @@ from served import Served, served
 from tiny_world import Answer, World, editflow
 
 from flows import notify
+from flows.rerun import reproduce
 from storage.address import PREFIX
 
 NAMES = ("Qx7User", "Qx7Pass", "Qx7Query", "Qx7Frag", "Qx7Key", "Qx7Hub", "Qx7Cloud", "Qx7Hook", "Qx7Var")
@@ -169,6 +170,15 @@ def test_a_variable_stands_for_a_secret_and_the_run_can_be_repeated(
     left, lake = Left(tmp_path), tmp_path / "lake"
     assert left.run("run", world.spec, "--set", f"requests.source={source}", "--lake", lake).code == 0
     assert "/facts.jsonl?t=Qx7Var" in [path for path, _ in web.seen]
+    assert web.host in next(line for line in left.said[1].splitlines() if f"{PREFIX}VALUE" in line and "sent" in line)
+    seen = len(web.seen)
+    answer = left.run("rerun", "last", "--lake", lake)
+    assert (answer.code, len(web.seen)) == (2, seen), "nothing is sent unasked"
+    assert [word for word in (web.host, f"{PREFIX}VALUE", "--download") if word not in answer.err] == []
+    assert reproduce(str(lake)) is None
+    assert len(web.seen) == seen
+    assert left.run("rerun", "last", "--download", "--lake", lake).code == 0
+    assert len(web.seen) > seen, "the control: with a yes it is"
     assert left.run("export-run", "last", "--lake", lake, "--out", tmp_path / "run.zip").code == 0
     monkeypatch.delenv(f"{PREFIX}PASSWORD")
     answer = left.run("requests", "check", source)

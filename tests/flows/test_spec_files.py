@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 import socket
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,6 +14,7 @@ from tiny_world import World
 
 from flows.deployments import check
 from flows.errors import BadSpec, UsageError
+from flows.settings import as_setting, read_toml_text
 from flows.small import LARGEST
 from flows.spec import RunSpec, load_any, load_spec
 from flows.variants import read_contenders
@@ -76,6 +79,7 @@ WRONG: dict[str, tuple[Callable[[Path], None], str]] = {
     "UTF-16 without a mark": (content('name = "x"'.encode("utf-16-le")), "UTF-8"),
     "another encoding": (content("name = 'ü'".encode("latin-1")), "UTF-8"),
 }
+LONG = "a." * 20_000 + "a"
 DEEP: dict[str, str] = {
     "a key of many parts": "a." * 20_000 + "a = 1",
     "a table of many parts": f"[{'a.' * 20_000}a]",
@@ -198,3 +202,67 @@ def test_the_specs_that_people_copy_load_and_come_back_from_a_record() -> None:
         if "[[variants]]" not in path.read_text():
             spec = load_any(path)
             assert RunSpec.model_validate(spec.model_dump(mode="json")) == spec
+
+
+HIDDEN = {
+    "one between a text of many lines and another text": f'x = {{s = """a"b""", {LONG} = 1, t = "z"}}',
+    "one behind a text that ends with a quote of its own": f'x = {{s = """a"""", {LONG} = 1, t = "z"}}',
+    "one behind plain texts of many lines": f"x = {{s = '''a'b''', {LONG} = 1, t = 'z'}}",
+    "one between comments with quotes": f'# it\'s """\n{LONG} = 1\n# it\'s """',
+}
+
+
+@pytest.mark.parametrize("text", HIDDEN.values(), ids=HIDDEN)
+def test_a_key_of_many_parts_hides_behind_no_text(text: str) -> None:
+    with pytest.raises(tomllib.TOMLDecodeError, match="parts"):
+        read_toml_text(text)
+
+
+def test_a_text_with_many_points_is_no_key() -> None:
+    """The control of the bound on keys: what only looks like one."""
+    for text in (f'x = """{LONG}"""', f"x = '''\n{LONG}'''", f"x = 1 # {LONG}", f'x = ["{LONG}"]'):
+        assert "x" in read_toml_text(text)
+
+
+LIKE_ADDRESSES = {
+    "target_values.kl_prompt": "Info: mail@{} is a",
+    "corpus.withdrawn": ["https://en.wikipedia.org/wiki?curid=12", "u:v@w/x"],
+    "requests.withdrawn": ["https://host/x?id=1#2"],
+}
+
+
+def value_at(spec: object, key: str) -> object:
+    for part in key.split("."):
+        spec = getattr(spec, part)
+    return spec
+
+
+def test_what_is_no_address_stays_as_it_was_written(world: World, tmp_path: Path) -> None:
+    known = LIKE_ADDRESSES
+    text = world.spec.read_text()
+    settings = [f"{key}={json.dumps(value)}" for key, value in known.items()]
+    for setting in settings:
+        assert as_setting(setting) == setting
+    table = as_setting('requests={source="http://u:Qx7@h/x", withdrawn=["http://h?a=1"]}')
+    assert ("Qx7" in table, "http://h?a=1" in table) == (False, True)
+    spec = load_spec(world.spec, settings)
+    assert {key: value_at(spec, key) for key in known} == known
+    path = tmp_path / "spec.toml"
+    labels = {"label": "tau: 0.02 @ layer 5"} | known
+    lines = "\n".join(f"{key} = {json.dumps(value)}" for key, value in labels.items())
+    path.write_text(f'{text}\n[[variants]]\nname = "v"\nrequests.source = "http://u:Qx7@h/x"\n{lines}\n')
+    (row,) = read_contenders([path])
+    assert row.label == labels["label"]
+    assert {key: value_at(row.spec, key) for key in known} == known
+    assert {key: row.settings[key] for key in known} == known
+    assert str(row.spec.requests.source) == row.settings["requests.source"] == "http://…@h/x"
+    assert row.spec.requests.source.whole == "http://u:Qx7@h/x", "the control: an address keeps both"
+
+
+def test_a_relative_file_beside_the_spec_may_look_like_an_address(world: World, tmp_path: Path) -> None:
+    (tmp_path / "data:v1@2024").mkdir()
+    (tmp_path / "data:v1@2024" / "facts.jsonl").touch()
+    path = tmp_path / "spec.toml"
+    path.write_text(world.spec.read_text())
+    found = load_spec(path, ["requests.source=data:v1@2024/facts.jsonl"])
+    assert str(found.requests.source) == str(tmp_path / "data:v1@2024/facts.jsonl")

@@ -6,6 +6,7 @@ import copy
 import json
 import pickle
 from dataclasses import asdict, dataclass
+from pathlib import Path
 
 import pytest
 from pydantic import BaseModel, ValidationError
@@ -37,6 +38,10 @@ CUT = {
     "s3://Qx7:Qx7@bucket/x": "s3://…@bucket/x",
     "simplecache::https://u:Qx7@host/x": "simplecache::https://…@host/x",
     "zip://a.jsonl::https://host/x.zip?sig=Qx7": "zip://a.jsonl::https://host/x.zip?sig=…",
+    r"https://host\@u:Qx7@evil/x": "https://…@evil/x",
+    r"https:\\u:Qx7@host\x": r"https:\\…@host\x",
+    r"//host\@u:Qx7@evil/x": "//…@evil/x",
+    "me@corp.example:Qx7@host/x": "…@host/x",
     "hub:org/name?token=Qx7": "hub:org/name?token=…",
     "hf_Qx7Qx7Qx7@org/name": "…@org/name",
     f"http://u:${{{PREFIX}A}}@host/x?t=${{{PREFIX}B}}&s=Qx7${{{PREFIX}C}}": (
@@ -101,6 +106,32 @@ def test_a_sentence_about_an_address_is_cut() -> None:
     assert cut_inside(told) == cut_inside(cut) == cut
     address = Address("http://user:Qx7%20Qx7@host/x?t=Qx7Qx7")
     assert SECRET not in address.without_secrets("b'Qx7 Qx7' and Qx7Qx7 and Qx7%20Qx7")
+
+
+@pytest.mark.parametrize("place", [r"https://host\@u:Qx7@evil/x", r"https://host\\@u:Qx7@evil/x",
+    r"https:\\u:Qx7@host/x", "u:Qx7@host/x", "me@corp.example:Qx7@host/x", "u:Qx7@host:80", "u:Qx7@data.example.org",
+    "u:Qx7@localhost", "u:Qx7@[::1]/x", "u.v:Qx7@Qx7@host/x"])  # fmt: skip
+def test_an_address_in_an_odd_spelling_is_cut_in_a_sentence(place: str) -> None:
+    for said in (f"no file {place}: mend it", f"bad '{place}'", f"({place}), and so on", f"x={place}"):
+        assert SECRET not in cut_inside(said)
+
+
+@pytest.mark.parametrize("said", ["Info: mail@{} is a", "tau: 0.02 @ layer 5", "hub:name:config@v1.2", "12:30@noon",
+    "hub:org/name:config:split@rev", "me@corp.example: no", "a:b@c"])  # fmt: skip
+def test_a_sentence_that_only_looks_alike_stays(said: str) -> None:
+    assert cut_inside(said) == said
+
+
+def test_the_name_of_a_local_file_stays_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    names = ("data:v1@2024/facts.jsonl", "u:v@w/facts.jsonl", "facts?v=1.jsonl", "hf_12345678.jsonl")
+    assert [name for name in names if str(Address(name)) == name] == [], "the control: nothing is there"
+    for name in names:
+        Path(name).parent.mkdir(exist_ok=True)
+        Path(name).touch()
+        assert str(Address(name)) == name
+    Path("https:/u:Qx7@h").mkdir(parents=True)
+    assert SECRET not in str(Address("https:/u:Qx7@h")), "a scheme of the network is none of a file"
 
 
 def test_variables_are_put_in_by_the_opener_alone() -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from served import Served, served
 
+from storage.address import Address
 from tasks import download
 from tasks.errors import FetchFailed, TaskError, UnknownSource
 from tasks.records import read_records
@@ -176,3 +177,20 @@ def test_which_sources_another_machine_has() -> None:
              "zip://x::https://h/x.zip")  # fmt: skip
     here = ("facts.jsonl", "/a/b", "~/x", "file:///x", "memory://x", "zip://x::y.zip", "a::b", "wikipedia-sample")
     assert [source for source in (*there, *here) if needs_network(source)] == list(there)
+
+
+@pytest.mark.parametrize(("address", "host"), [
+    ("https://good.example:80/x", "good.example:80"),
+    ("https://u:p@evil.example/x?y=${EDITFLOW_SECRET_A}", "evil.example"),
+    ("https://evil.example:?@good.example/x", "evil.example:"),
+    ("https://evil.example#@good.example/x", "evil.example"),
+    ("s3://bucket/x", "bucket"),
+])  # fmt: skip
+def test_the_host_that_is_named_is_the_one_that_is_asked(address: str, host: str) -> None:
+    assert download.host_of(address) == host
+
+
+def test_a_host_with_a_backslash_is_refused(tmp_path: Path) -> None:
+    address = Address(r"http://127.0.0.1:1\@u:p@127.0.0.1:2/x")
+    with pytest.raises(TaskError, match="backslash"):
+        download.download(address, address.whole, tmp_path / "copy")
