@@ -147,9 +147,11 @@ def test_nothing_that_a_run_leaves_has_a_secret_of_an_address(
 def stored(server: str) -> Any:
     """All that Prefect's server has of flows, their parameters, states, logs and artifacts."""
     import httpx
+    from prefect.settings import PREFECT_API_AUTH_STRING
 
     found: dict[str, Any] = {}
-    with httpx.Client() as client:
+    user, _, password = str(PREFECT_API_AUTH_STRING.value().get_secret_value()).partition(":")
+    with httpx.Client(auth=(user, password)) as client:
         for what in ("flow_runs", "task_runs", "logs", "artifacts", "flow_run_states", "task_run_states"):
             answer = client.post(f"{server}/{what}/filter", json={"limit": 200}, timeout=60)
             found[what] = answer.json() if answer.status_code == 200 else []
