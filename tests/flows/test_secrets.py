@@ -150,7 +150,7 @@ def stored(server: str) -> Any:
     from prefect.settings import PREFECT_API_AUTH_STRING
 
     found: dict[str, Any] = {}
-    user, _, password = str(PREFECT_API_AUTH_STRING.value().get_secret_value()).partition(":")
+    user, _, password = str(PREFECT_API_AUTH_STRING.value()).partition(":")
     with httpx.Client(auth=(user, password)) as client:
         for what in ("flow_runs", "task_runs", "logs", "artifacts", "flow_run_states", "task_run_states"):
             answer = client.post(f"{server}/{what}/filter", json={"limit": 200}, timeout=60)
