@@ -28,15 +28,6 @@ _LOCAL = frozenset({"file", "local"})
 _SCHEME = re.compile(r"\s*([A-Za-z][A-Za-z0-9+.\-]*)(?:://|::)")
 
 
-def needs_network(source: str) -> bool:
-    """Whether a source is read from another machine: an address of http or object storage, or `hub:`.
-
-    The id of a model on the hub looks like a folder, and is not told here.
-    """
-    scheme, _, place = _parts(Address(source).whole)
-    return scheme in NETWORK or place.startswith("hub:")
-
-
 @contextmanager
 def at_hand(source: str) -> Iterator[str]:
     """Where a source can be read, as often as needed and from any place: itself, or a copy of what another machine has.
