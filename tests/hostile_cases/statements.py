@@ -97,7 +97,6 @@ def make(at: Setting) -> tuple[str, Ask]:
 def _answered(lake: Path, sql: str) -> None:
     """Its rows, shown, by the function that the command's process calls."""
     from storage.limits import Limits
-
     from storage.query import first_rows
     from storage.store import Lake
 
