@@ -8,7 +8,7 @@ import secrets
 import stat
 import tempfile
 from collections.abc import MutableMapping
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from ipaddress import ip_address
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -31,17 +31,22 @@ def new_secret() -> str:
     return f"{_USER}:{secrets.token_urlsafe(32)}"
 
 
-def private(folder: Path) -> Path:
-    """Make a folder that only its owner can enter, or narrow the one that is there; returns its real path."""
+def private(folder: Path, remedy: str = "choose another folder") -> Path:
+    """Make a folder that only its owner can enter, or narrow the one that is there; returns its real path.
+
+    Root may use that of somebody else, who stays its owner, as a container does with a cache from outside. `remedy`
+    ends the message of the UsageError for any other folder.
+    """
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         found = folder.stat()
-        if found.st_uid != os.geteuid():
-            raise UsageError(f"{folder} belongs to another user: choose another folder")
+        if os.geteuid() not in {0, found.st_uid}:
+            raise UsageError(f"{folder} belongs to another user: {remedy}")
         if found.st_mode & 0o077:
-            folder.chmod(0o700)
+            with nullcontext() if found.st_uid == os.geteuid() else suppress(PermissionError):
+                folder.chmod(0o700)
     except OSError as error:
-        raise UsageError(f"{folder} cannot be made a private folder ({error.strerror}): choose another one") from None
+        raise UsageError(f"{folder} cannot be made a private folder ({error.strerror}): {remedy}") from None
     return folder.resolve()
 
 
@@ -55,7 +60,7 @@ def private_home(home: Path) -> Path:
         raise UsageError(f"{home} holds other files: choose a new or an empty folder with --home")
     if home.is_dir() and home.stat().st_mode & stat.S_ISVTX:
         raise UsageError(f"{home} is shared by several users: choose another folder with --home")
-    return private(home)
+    return private(home, "choose another folder with --home")
 
 
 def write_private(path: Path, text: str) -> None:

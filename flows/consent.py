@@ -1,8 +1,7 @@
-"""What a packed run may have of this machine: its cores, a model that is here, and downloads that are agreed to."""
+"""What a stranger's run may have of this machine: its cores, a model that is here, and downloads agreed to."""
 
 from __future__ import annotations
 
-import os
 import re
 import sys
 from collections.abc import Mapping, Sequence
@@ -22,18 +21,12 @@ _NAME = re.compile(r"[\w-][\w.-]{0,99}(/[\w-][\w.-]{0,99})?")
 _PART = re.compile(r"[\w.-]{0,100}")
 
 
-def cores() -> int:
-    """How many cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def modest(spec: RunSpec, threads: int | None) -> RunSpec:
-    """The spec with no more threads than this machine has cores, unless `threads` were asked for here."""
-    most = cores()
-    if threads is not None or spec.threads is None or spec.threads <= most:
-        return spec
-    print_line(f"  [yellow]threads:[/] the run had {spec.threads}, this machine has {most} cores, which are used")
-    return spec.model_copy(update={"threads": most})
+def name_threads(had: object, used: int | None) -> None:
+    """Say where fewer threads are used than a record names: this machine has cores for no more."""
+    if isinstance(had, int) and used is not None and had > used:
+        print_line(
+            f"  [yellow]threads:[/] the run had {quoted(had)}, this machine has cores for {used}, which are used"
+        )
 
 
 def downloads(pack: Pack, spec: RunSpec, model: str | None, corpus: str | None) -> list[str]:

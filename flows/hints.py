@@ -52,7 +52,10 @@ def question(lake: Lake, state: str) -> str:
 
 def _where(lake: str | None) -> list[str]:
     """The words that name a lake. One of the environment is named as well: it may be set for one command only."""
-    place = lake_folder(lake) if lake is not None else ""
+    try:
+        place = lake_folder(lake) if lake is not None else ""
+    except FileNotFoundError:  # the working folder is gone
+        place = str(lake)
     if not place or ("EDITFLOW_LAKE" not in os.environ and _is_usual(place)):
         return []
     return ["--lake", f"./{place}" if place.startswith("-") else place]

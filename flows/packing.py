@@ -10,14 +10,14 @@ from typing import Any
 
 from prefect import flow
 
-from flows.consent import downloads, modest, name_sources, require_agreement, settled
+from flows.consent import downloads, name_sources, name_threads, require_agreement, settled
 from flows.edit_model import batched, repaired, requested
 from flows.errors import UsageError
 from flows.fresh import fresh_lake
 from flows.output import report_stage
 from flows.owners import claim
 from flows.recording import record_run
-from flows.rerun import keep, sources, spec_here, spec_of
+from flows.rerun import keep, sources, spec_here, spec_of, threads_had
 from flows.spec import RunSpec, check_spec
 from storage.errors import UnknownArtifact
 from storage.runs import RunRecord
@@ -102,7 +102,9 @@ def unpacked(
     Nothing of the machine it runs on is read but what is packed, the model, and a corpus of the very digest; nothing
     that the pack names is downloaded without `download`.
     """
-    spec = modest(_checked_spec(pack, threads), threads)
+    spec = _checked_spec(pack, threads)
+    if threads is None:
+        name_threads(threads_had(pack.record), spec.threads)
     wanted = sources(spec)
     if lacking := sorted(key for key in wanted if key not in pack.inputs and key != "corpus.source"):
         raise UsageError(

@@ -12,7 +12,7 @@ from prefect import flow
 from pydantic import ValidationError
 
 from editing.errors import EditingError
-from flows.consent import fetched, require_agreement
+from flows.consent import fetched, name_threads, require_agreement
 from flows.debts import settle
 from flows.edit_model import repaired
 from flows.errors import UsageError
@@ -25,7 +25,7 @@ from flows.spec import RunSpec, elsewhere
 from storage.address import PREFIX, Address
 from storage.runs import RunRecord, Runs
 from storage.store import Lake
-from tasks.environment import environment
+from tasks.environment import environment, threads_of
 from tasks.fetch import CORPUS
 from tasks.rerun import Repetition, archive, compared
 from tasks.scratch import temporary
@@ -41,15 +41,23 @@ def repeatable(record: RunRecord) -> bool:
     return record.status == "completed" and edited and "queue" not in record.summary
 
 
+def threads_had(record: RunRecord) -> object:
+    """The number of threads of a run as its record has it, which may be anything; None where it has none."""
+    return record.environment.get("threads", record.spec.get("threads"))
+
+
 def spec_of(record: RunRecord, threads: int | None = None) -> RunSpec:
-    """The spec of a run as it was recorded, under the number of threads that it had. Raises UsageError."""
+    """The spec of a run as it was recorded, under the number of threads that it had. Raises UsageError.
+
+    What is no number of threads that this machine has is brought within that; see `threads_of`.
+    """
     if not repeatable(record):
         what = "took its requests from a queue" if "queue" in record.summary else f"is {record.status}"
         raise UsageError(
             f"run {record.run_id} {what} and cannot be repeated by itself: choose a completed run of `editflow run` or "
             "`editflow compare`"
         )
-    used = threads or record.environment.get("threads")
+    used = threads or (threads_of({"threads": had}) if (had := threads_had(record)) is not None else None)
     try:
         return RunSpec.model_validate({**record.spec, **({"threads": used} if used else {})})
     except ValidationError as error:
@@ -101,6 +109,8 @@ def rerun(
     record = Runs(place.files).get(run)
     spec = spec_here(record, threads)
     require_agreement(fetched(spec, sources(spec)), download, packed=False)
+    if threads is None:
+        name_threads(threads_had(record), spec.threads)
     if into is not None:
         return _repeated(place, record, spec, Path(into))
     with temporary("rerun") as folder:

@@ -86,7 +86,7 @@ def begin(folder: Path) -> subprocess.Popen[bytes]:
     """Start a temporary server that ends with this process; set Prefect to it, here and in processes begun here."""
     from prefect.settings import get_current_settings
 
-    secret, log = access.new_secret(), access.private(folder) / "server.log"
+    secret, log = access.new_secret(), access.private(folder, "set EDITFLOW_CACHE to another") / "server.log"
     settings = get_current_settings().to_environment_variables(exclude_unset=True)
     with locked.listen() as listener, log.open("ab") as said:
         port = listener.getsockname()[1]

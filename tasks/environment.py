@@ -7,7 +7,7 @@ import os
 import platform
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import cache
 from importlib.metadata import distributions, version
 from pathlib import Path
@@ -37,6 +37,24 @@ def environment(device: str = "cpu") -> dict[str, Any]:
         "device": device,
         **_versions(),
     }
+
+
+def cores() -> int:
+    """How many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def threads_of(recorded: Mapping[str, Any]) -> int:
+    """The number of threads of a recorded environment, within what this machine has; the present one where it is none.
+
+    A record may come from anywhere, and torch takes no number below 1 and makes as many threads as it is asked for.
+    """
+    import torch
+
+    present, found = torch.get_num_threads(), recorded.get("threads")
+    if not isinstance(found, int) or isinstance(found, bool) or found < 1:
+        return present
+    return min(found, max(present, cores()))
 
 
 def whole_environment(device: str = "cpu") -> dict[str, Any]:

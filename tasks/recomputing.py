@@ -15,7 +15,7 @@ from storage.identity import parent_pairs, table_digest
 from storage.manifest import Manifest, folder_name, manifest_name
 from storage.runs import Runs, record_name
 from storage.store import Lake
-from tasks.environment import environment
+from tasks.environment import environment, threads_of
 from tasks.models import FINGERPRINTS
 from tasks.recipes import Recipe
 from tasks.rerun import distance
@@ -42,7 +42,7 @@ def recomputed(lake: Lake, recipe: Recipe, made_with: Mapping[str, Any], label: 
     Nothing is written to the lake. Raises what the stage raises, such as MissingPayload of a parent.
     """
     how = {"device": made_with.get("device", "cpu"), "label": label}
-    with temporary("verify") as folder, threads(made_with.get("threads")):
+    with temporary("verify") as folder, threads(made_with):
         scratch = Lake.open(folder / "lake", lent=[lake.files.root])
         borrow(lake, scratch, recipe)
         work, started = Work(scratch, recipe.spec, recipe.parents, how), time.perf_counter()
@@ -67,12 +67,12 @@ def borrow(lake: Lake, scratch: Lake, recipe: Recipe) -> None:
 
 
 @contextmanager
-def threads(count: object) -> Iterator[None]:
-    """A block in which torch uses so many threads; as many as it does where none are recorded."""
+def threads(made_with: Mapping[str, Any]) -> Iterator[None]:
+    """A block in which torch uses as many threads as a recorded environment has; see `threads_of`."""
     import torch
 
     before = torch.get_num_threads()
-    torch.set_num_threads(count if isinstance(count, int) and count > 0 else before)
+    torch.set_num_threads(threads_of(made_with))
     try:
         yield
     finally:

@@ -41,12 +41,16 @@ def ask(
     import torch
 
     from editing.models.generation import continue_text
+    from flows.consent import name_threads
+    from tasks.environment import threads_of
     from tasks.live import links
     from tasks.models import live_model
     from tasks.progress import working
 
     # The thread count may move the last bits, and the state's digests are checked against those it was made with.
-    torch.set_num_threads(int(store.manifest(state).environment.get("threads", torch.get_num_threads())))
+    made_with = store.manifest(state).environment
+    torch.set_num_threads(used := threads_of(made_with))
+    name_threads(made_with.get("threads"), used)
     base = links(store, state)[0].id
     live = live_model(store, base, "cpu")
     states = {"base": base, "edited": state}

@@ -105,13 +105,15 @@ def show(run: RunName, /, *, lake: LakeFlag = None, json: JsonFlag = False) -> N
 
 IN_TABLE, IN_JSON = 1000, 100_000
 """Most rows of an answer that are shown unless told otherwise."""
+MOST_ROWS = 10**7
+"""Those that can be asked for."""
 ANSWER = 64 * 2**20
 """Most bytes of an answer: as text and as objects it takes many times as much."""
 Rows = Annotated[
     int | None,
     Parameter(
         help=f"Show so many rows at most (default: {IN_TABLE}, with --json {IN_JSON}).",
-        validator=Number(gte=1, lte=10**7),
+        validator=Number(gte=1, lte=MOST_ROWS),
         show_default=False,
     ),
 ]
@@ -149,7 +151,8 @@ def query(
     else:
         print_table(found, table.column_names)
     if more:
-        print_line(f"[yellow]there are more rows[/] than these {most}: --rows {most * 10} shows more, LIMIT asks fewer")
+        further = f"--rows {min(most * 10, MOST_ROWS)} shows more, " if most < MOST_ROWS else ""
+        print_line(f"[yellow]there are more rows[/] than these {most}: {further}LIMIT asks fewer")
     if json:
         return
     if known := _artifact(store, found):

@@ -58,12 +58,14 @@ def _written(store: Lake, record: RunRecord, file: Target) -> str:
     """The id of the page, which is made unless the lake has it."""
     import torch
 
+    from flows.consent import name_threads
+    from tasks.environment import threads_of
     from tasks.report.stages import read_page
     from tasks.report.stages import report as made
 
     # What both models say may depend on the number of threads, as the state's weights do.
-    if isinstance(threads := record.environment.get("threads"), int):
-        torch.set_num_threads(threads)
+    torch.set_num_threads(used := threads_of(record.environment))
+    name_threads(record.environment.get("threads"), used)
     ref = made(store, record.run_id)
     file.write(read_page(store, ref.id).encode())
     return ref.id

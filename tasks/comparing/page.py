@@ -16,7 +16,10 @@ from tasks.report.charts import drift as drift_picture
 from tasks.report.charts import heat_map
 from tasks.report.page import template
 
-PAGE = "comparison.html"
+PAGE, TABLE, ROWS = "comparison.html", "table.csv", "rows.csv"
+SHEETS = ("table", "curves", "retention", "drift", "norms", "null_space_use", "differences")
+NAMES = frozenset({PAGE, ROWS, *(f"{name}.csv" for name in SHEETS)})
+"""Of all files of a comparison: no other name comes out of a lake."""
 OWN, ALL = "the batch's own facts", "all facts so far"
 Row = dict[str, Any]
 Tables = Mapping[str, Mapping[str, Cell]]
@@ -28,9 +31,8 @@ def render(groups: Sequence[Group]) -> dict[str, str]:
     style = files("tasks.report").joinpath("report.css").read_text(encoding="utf-8")
     own = files("tasks.comparing").joinpath("comparison.css").read_text(encoding="utf-8")
     page = template("tasks.comparing", PAGE).render(style=style + own, groups=parts)
-    tables = ("table", "curves", "retention", "drift", "norms", "null_space_use", "differences")
-    sheets = {f"{name}.csv": sheet(row for part in parts for row in part[name]) for name in tables}
-    return {PAGE: page, **sheets, "rows.csv": sheet(_rows(groups))}
+    sheets = {f"{name}.csv": sheet(row for part in parts for row in part[name]) for name in SHEETS}
+    return {PAGE: page, **sheets, ROWS: sheet(_rows(groups))}
 
 
 def _part(group: Group) -> Row:

@@ -8,10 +8,11 @@ from typing import Any
 
 import pyarrow as pa
 
+from storage.errors import DamagedPayload
 from storage.kinds import kind
 from storage.store import ArtifactRef, Lake
 from tasks.comparing.entries import read_groups
-from tasks.comparing.page import render
+from tasks.comparing.page import NAMES, PAGE, TABLE, render
 from tasks.stage import Parents, Stage, Work
 
 
@@ -37,5 +38,8 @@ def compare(lake: Lake, rows: Sequence[Mapping[str, Any]], parents: Parents) -> 
 
 
 def read_files(lake: Lake, artifact: str) -> dict[str, str]:
-    """{file name: text} of a comparison."""
-    return {row["name"]: row["text"] for row in lake.read(artifact).to_pylist()}
+    """{file name: text} of a comparison. Raises DamagedPayload for any name that is none of its own files."""
+    found = {row["name"]: row["text"] for row in lake.read(artifact).to_pylist()}
+    if not {PAGE, TABLE} <= found.keys() <= NAMES or None in found.values():
+        raise DamagedPayload(artifact, "it holds other files than those of a comparison")
+    return found

@@ -4,9 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 from refusals import refused
 from tiny_world import World, editflow
+
+from flows.commands.compare import _written
+from storage.errors import DamagedPayload
+from storage.kinds import kind
+from storage.store import Lake
 
 MEMIT = '[[variants]]\nname = "memit"\nedit.method = "memit"\n'
 
@@ -96,3 +102,24 @@ def test_run_refuses_variants_and_says_what_takes_them(world: World, tmp_path: P
     _, spec, *_ = typed(world, tmp_path, MEMIT)
     refused(editflow("run", spec, "--lake", tmp_path / "lake"), "has variants", "`editflow compare`")
     assert not (tmp_path / "lake").exists()
+
+
+def test_a_name_in_a_comparison_leads_nowhere_else(tmp_path: Path) -> None:
+    """A lake of a stranger may hold any name; of a comparison's files only the known ones are written."""
+    place, victim = Lake.open(tmp_path / "lake"), tmp_path / "victim.txt"
+    victim.write_text("mine")
+
+    def stored(*names: str) -> str:
+        rows = [{"name": name, "text": "theirs"} for name in ("comparison.html", "table.csv", *names)]
+        table = pa.Table.from_pylist(rows, schema=kind("comparison").schema)
+        return place.write("comparison", 2, {"names": names}, {}, table).id
+
+    strange = (str(victim), "../victim.txt", "../more.txt", ".", "..", "", ".bashrc", "run.sh", "a/b.csv", "a\0.csv",
+               "Table.csv", "table.csv ", "other.csv")  # fmt: skip
+    for name in strange:
+        with pytest.raises(DamagedPayload):
+            _written(place, stored(name), tmp_path / "out")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["lake", "victim.txt"]
+    assert victim.read_text() == "mine"
+    _written(place, stored("rows.csv"), tmp_path / "out")  # control
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"comparison.html", "table.csv", "rows.csv"}

@@ -201,8 +201,8 @@ def test_a_working_folder_that_is_gone(lake: Path, tmp_path: Path, monkeypatch: 
     for words in (["runs"], ["show", "last"], ["query", "SELECT 1"]):
         answer = editflow(*words, "--lake", lake)
         assert (answer.code, "next:" in answer.err) == (0, True), answer
-    refused(editflow("runs"), "no lake")
-    refused(editflow("runs", "--lake", "sub/lake"), "lake")
+    refused(editflow("runs"), "working folder")  # in which ./lake would be
+    refused(editflow("runs", "--lake", "sub/lake"), "working folder")
     refused(editflow("plan", "tiny.toml"), "tiny.toml")
     refused(editflow("lineage", "tiny", "--html", "x.html", "--lake", lake))
     assert typed("runs", lake="other") == "`editflow runs --lake other`"

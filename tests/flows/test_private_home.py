@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,34 @@ def test_a_home_is_for_its_owner_alone(tmp_path: Path) -> None:
     assert access.make_secret(home)[0] != secret
     assert (home / access.PASSWORD).stat().st_mode & 0o777 == 0o600
     assert not list(home.glob(".tmp-*"))
+
+
+@pytest.mark.parametrize(("user", "may"), [(0, True), (os.geteuid() + 1, False)])
+def test_root_may_use_a_folder_of_somebody_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, user: int, may: bool
+) -> None:
+    """As in a container with a cache from outside; everybody else is refused, with the caller's remedy."""
+    folder, found = tmp_path / "cache", tmp_path.stat()
+    folder.mkdir(mode=0o755)
+    if os.geteuid() == 0:
+        os.chown(folder, 1234, found.st_gid)
+    monkeypatch.setattr(os, "geteuid", lambda: user)
+    if may:
+        assert access.private(folder).stat().st_mode & 0o777 == 0o700
+        monkeypatch.setattr(Path, "chmod", refuse)  # a root of a container whose user the owner is not
+        os.chmod(folder, 0o750)  # noqa: PTH101, S103
+        if folder.stat().st_uid != user:
+            assert access.private(folder) == folder
+        return
+    with pytest.raises(UsageError, match="another user.*EDITFLOW_CACHE"):
+        access.private(folder, "set EDITFLOW_CACHE")
+    with pytest.raises(UsageError, match="another user.*--home"):
+        access.private_home(folder)
+    assert folder.stat().st_mode & 0o777 == 0o755
+
+
+def refuse(*_given: object) -> None:
+    raise PermissionError(1, "not permitted")
 
 
 @pytest.mark.parametrize("text", ["", "\n", "x", "editflow:", "editflow:short", "admin:" + "x" * 43, "\xff", "a b c"])

@@ -11,6 +11,7 @@ import pytest
 from refusals import refused
 from tiny_world import editflow
 
+from flows.commands import read
 from storage import apart
 from storage.store import Lake
 
@@ -28,6 +29,15 @@ def test_rows_that_are_left_out_are_told_of(tmp_path: Path) -> None:
     whole = editflow("query", "SELECT range AS n FROM range(1200)", "--json", "--lake", lake)
     assert [row["n"] for row in whole.json] == list(range(1200))
     assert "more rows" not in whole.err
+
+
+def test_no_more_rows_are_advised_than_can_be_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lake = Lake.open(tmp_path / "lake").uri
+    monkeypatch.setattr(read, "MOST_ROWS", 50)
+    for rows, advised in ((4, 40), (20, 50), (50, None)):
+        said = editflow("query", "SELECT range AS n FROM range(60)", "--rows", rows, "--lake", lake).err
+        assert "more rows" in said
+        assert ("--rows" in said, f"--rows {advised} " in said) == (advised is not None,) * 2
 
 
 def test_a_query_without_end_is_one_line(tmp_path: Path) -> None:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 from pathlib import Path
 
 import pytest
 import tiny_world
+import torch
 from tiny_world import World, editflow
 
 from storage.query import lineage
 from storage.store import Lake
+from tasks.environment import cores
 from tasks.report import results, spaces
 from tasks.report.course import Course
 from tasks.report.page import shown
@@ -44,6 +47,24 @@ def test_an_artifact_that_is_gone_is_named_with_the_remedy(copied: Path, tmp_pat
     assert (answer.code, answer.err.count("\n")) == (2, 1)
     assert gone.id[:12] in answer.err
     assert "run its spec again" in answer.err
+
+
+def test_a_number_of_threads_that_cannot_be_stops_nobody(copied: Path, tmp_path: Path) -> None:
+    """Of the run for its report, and of the state for a question; a number above this machine's is told of."""
+    (state,) = [Path(tiny_world.payload(copied, m).parent) for m in tiny_world.artifacts(copied, "state")][-1:]
+    (started,) = copied.glob("runs/*/started.json")
+    before = torch.get_num_threads()
+    for number, threads in enumerate((0, -1, "x", 10**6)):
+        for file in (started, state / "manifest.json"):
+            record = json.loads(file.read_text(encoding="utf-8"))
+            record["environment"]["threads"] = threads
+            file.write_text(json.dumps(record), encoding="utf-8")
+        for words in (["report", "last", "--out", tmp_path / f"{number}.html"], ["ask", "last", "Lyon is in"]):
+            answer = editflow(*words, "--lake", copied)
+            assert answer.code == 0, (threads, answer)
+            assert ("cores" in answer.err) == (threads == 10**6)
+            assert torch.get_num_threads() <= max(before, cores())
+    torch.set_num_threads(before)
 
 
 @pytest.mark.parametrize("metrics", [[], ["efficacy"], ["paraphrase"]], ids=["none", "efficacy", "paraphrase"])

@@ -116,7 +116,7 @@ def test_killed_and_said_again(
         cleared(folder)
     seconds = time.monotonic() - began
     print(f"\n{name}: {kills.total()} kills in {tries} tries, {dict(kills)}, {seconds:.0f} s")
-    assert kills.total() >= min(KILLS, 10)
+    assert kills.total() >= KILLS, f"{name} ended before its kill too often: {dict(kills)} of {tries} tries"
 
 
 def _again(scene: Scene, folder: Path, wanted: Undisturbed, commands: Nursery, own: dict[str, str] | None) -> None:

@@ -28,8 +28,8 @@ from hostile_cases.lake_tricks import ADDRESS
 from storage.errors import StorageError
 from tasks.errors import TaskError
 
-LIMIT = float(os.environ.get("EDITFLOW_CASE_SECONDS", "120"))
-"""A case that takes longer hangs: no case has a second's work to do."""
+LIMIT = float(os.environ.get("EDITFLOW_CASE_SECONDS", "300"))
+"""A case that takes longer hangs: no case has a second's work to do, but the machine may have other work."""
 ROOM = 8 << 30
 """Bytes of address space that a case may add to what there is; a machine must not end with it."""
 SECRETS = (SECRET, ADDRESS)
@@ -215,7 +215,7 @@ def _bounded() -> Iterator[None]:
     room = resource.getrlimit(resource.RLIMIT_AS)
     now = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     before, left = signal.signal(signal.SIGALRM, _hang), signal.setitimer(signal.ITIMER_REAL, LIMIT)
-    faulthandler.dump_traceback_later(3 * LIMIT, exit=True, file=sys.__stderr__)
+    faulthandler.dump_traceback_later(2 * LIMIT, exit=True, file=sys.__stderr__)
     resource.setrlimit(resource.RLIMIT_AS, (now + ROOM, room[1]))
     try:
         yield

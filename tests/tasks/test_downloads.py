@@ -56,10 +56,11 @@ def test_a_server_that_sends_a_little_now_and_then_is_left(
 
 
 def test_a_server_may_be_slow_for_a_minute_only(web: Served, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(download, "PATIENCE", 0.5)
-    monkeypatch.setattr(download, "SLOWEST", 2**20)
-    with pytest.raises(UnknownSource, match="too few to wait for"):
-        read(f"http://{web.host}/drip")
+    with monkeypatch.context() as patch:
+        patch.setattr(download, "PATIENCE", 0.5)
+        patch.setattr(download, "SLOWEST", 2**20)
+        with pytest.raises(UnknownSource, match="too few to wait for"):
+            read(f"http://{web.host}/drip")
     assert read(f"http://{web.host}/rows.jsonl") == ROWS  # control
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from tasks.environment import ROOT, commit_of, environment, whole_environment
+from tasks.environment import ROOT, commit_of, cores, environment, threads_of, whole_environment
 
 
 def test_a_run_is_told_more_than_an_artifact(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -21,6 +21,18 @@ def test_a_run_is_told_more_than_an_artifact(monkeypatch: pytest.MonkeyPatch) ->
     assert {len(whole["constraints"]), len(whole["installed"])} == {64}
     assert ("commit" in whole) == bool(commit_of(ROOT))
     assert None not in whole.values()
+
+
+def test_a_recorded_number_of_threads_is_kept_within_this_machine() -> None:
+    present = torch.get_num_threads()
+    most = max(present, cores())
+    for count in range(1, cores() + 1):
+        assert threads_of({"threads": count}) == count
+    for count in (most + 1, 1024, 2**70):
+        assert threads_of({"threads": count}) == most
+    for strange in (0, -1, -(2**70), "x", "2", 1.0, float("nan"), True, None, [1], {}):
+        assert threads_of({"threads": strange}) == present
+    assert threads_of({}) == present
 
 
 def git(folder: Path, *words: str) -> str:
