@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 from cyclopts import App, Parameter
 
-from flows import border, environment, server
+from flows import border, environment
 from flows.commands import queue, read
 from flows.commands.apply import apply
 from flows.commands.ask import ask
@@ -98,5 +98,7 @@ def call(words: Sequence[str]) -> None:
         if "\0" in word or word != word.encode(errors="ignore").decode():
             raise UsageError(f"{word!r} is no text: give file names and words in the terminal's encoding")
     if any(environment.settings_here()):
+        from flows import server
+
         server.prepare()  # before anything else imports Prefect, which would read them
     app.meta(words, console=console(), error_console=console(stderr=True), exit_on_error=False, print_error=False)

