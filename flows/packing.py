@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
+from copy import deepcopy
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,7 @@ from flows.owners import claim
 from flows.recording import record_run
 from flows.rerun import keep, sources, spec_here, spec_of, threads_had
 from flows.spec import RunSpec, check_spec
+from storage.address import Address, cut_inside
 from storage.errors import UnknownArtifact
 from storage.runs import RunRecord
 from storage.store import Lake
@@ -52,7 +55,24 @@ def pack_of(lake: Lake, record: RunRecord) -> Pack:
     _check_corpus(found, spec)
     inputs = {key: _input(key, source) for key, source in sources(spec).items() if _is_packed(key, source)}
     files = {key: f"inputs/{key}/{one.name}" for key, one in inputs.items()}
-    return Pack(record, manifests, inputs, toml(located(found, spec, files).model_dump(mode="json")))
+    sent = tuple(replace(made, about=_without_secrets(made.about)) for made in manifests)
+    return Pack(_shown(record, spec), sent, inputs, toml(located(found, spec, files).model_dump(mode="json")))
+
+
+def _shown(record: RunRecord, spec: RunSpec) -> RunRecord:
+    """The record as it may be sent: earlier versions kept the secrets of addresses."""
+    raw = deepcopy(dict(record.spec))
+    for key, source in {"model.source": spec.model.source, **sources(spec)}.items():
+        *sections, last = key.split(".")
+        here = raw
+        for section in sections:
+            here = here[section]
+        here[last] = str(Address(source))
+    return replace(record, spec=raw, message=cut_inside(record.message))
+
+
+def _without_secrets(about: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: cut_inside(value) if isinstance(value, str) else value for key, value in about.items()}
 
 
 def located(pack: Pack, spec: RunSpec, files: Mapping[str, str]) -> RunSpec:

@@ -32,7 +32,10 @@ _KNOWN = r"https?|s3[an]?|gc?s|az|abfss?|adl|ftps?|sftp|ssh|hf|webhdfs|hdfs|data
 _HEAD = re.compile(
     rf"\s*(?:({_SCHEME}):[/\\]+|({_KNOWN}):(?=[^:]*[@?#])|//+(?=[^/]*@)|[/\\]{{2,}}(?=[^/\\]*@))", re.IGNORECASE
 )
-_LINK = re.compile(rf"::(?=\s*(?:\w+::)*\s*{_SCHEME}:[/\\])")
+# Searched for at every place of a text, so that each of them may look but a little further.
+_SHORT = r"[A-Za-z][A-Za-z0-9+.\-]{0,30}"
+_CHAIN = r"(?:\w{1,30}::){0,8}"
+_LINK = re.compile(rf"::(?=\s{{0,8}}{_CHAIN}\s{{0,8}}{_SHORT}:[/\\])")
 """Between the parts of a chain such as zip://facts.jsonl::https://host/facts.zip."""
 _CONTAINERS = frozenset({"abfs", "abfss", "adl", "az", "wasb", "wasbs"})
 """Here `container@account` is a place; only what has a colon is a user's."""
@@ -40,7 +43,7 @@ _VARIABLE = re.compile(r"\$\{(\w*)\}")
 _VARIABLES = re.compile(r"(?:\$\{\w+\})+")
 _TOKENS = re.compile(r"hf_[A-Za-z0-9]{8,}")
 _NAME = re.compile(r"[A-Za-z][\w.\-]{0,39}")
-_INSIDE = re.compile(rf"(?:\w+::)*{_SCHEME}:[/\\]+[^\s'\"<>`|]+")
+_INSIDE = re.compile(rf"{_CHAIN}{_SHORT}:[/\\]+[^\s'\"<>`|]+")
 _USER_INSIDE = re.compile(
     r"(?<![\w:/.@%+\-])(?!hub:|queue:)[\w.%+@\-]{1,100}+:[^\s/'\"<>`|]{1,200}@"
     r"(?=[\w\-]+(?:\.[\w\-]+)*+(?::\d+)?/|[\w\-]+\.\w|[\w\-]+:\d|localhost\b|\[[\da-fA-F:.]+\])"

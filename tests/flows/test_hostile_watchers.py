@@ -91,7 +91,6 @@ BAD: dict[str, tuple[Act, str]] = {
     "a process is left"),
     "leaves an orphan": (_left, "a process is left"),
     "raises an error of no class of ours": (lambda _w, _f: {}["x"], "KeyError"),
-    "raises an operating system's error": (lambda _w, _f: Path("/proc/self/mem").read_bytes(), "OSError"),
     "ends otherwise": (lambda _w, _f: sys.exit(3), "exit code 3"),
     "ends as if wrong": (lambda _w, _f: sys.exit(1), "exit code 1"),
     "refuses without a word": (lambda _w, _f: sys.exit(2), "0 error lines"),

@@ -174,7 +174,7 @@ def test_what_cannot_be_planned_is_one_line(world: World, tmp_path: Path, monkey
     empty.mkdir()
     refused(editflow("plan", world.spec, "--set", f"model.source={empty}", *where), "no config.json")
     (empty / "config.json").write_text("{")
-    refused(editflow("plan", world.spec, "--set", f"model.source={empty}", *where), "no configuration")
+    refused(editflow("plan", world.spec, "--set", f"model.source={empty}", *where), "config.json", "JSON")
     refused(editflow("plan", world.spec, "--set", "model.source=smollm", *where), "no model 'smollm'")
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     refused(editflow("plan", world.spec, "--set", "model.source=org/none", *where), "no folder 'org/none'", "network")

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel, ValidationError
 
-from storage.address import PREFIX, Address, cut_inside, expanded, sealed
+from storage.address import PREFIX, Address, cut, cut_inside, expanded, sealed
 
 SECRET = "Qx7"  # noqa: S105
 CUT = {
@@ -141,3 +141,11 @@ def test_variables_are_put_in_by_the_opener_alone() -> None:
         with pytest.raises(ValueError, match="is not set"):
             expanded(address, environment)
     assert expanded(Address("a${HOME}b.jsonl"), {"HOME": "x"}) == "a${HOME}b.jsonl"  # the name of a file
+
+
+@pytest.mark.parametrize("piece", ["x", "a::", "a-", "hf_", "a@", "/", "http://", "?a=", "${", "a:b@", "\\"])
+def test_a_long_text_costs_its_length(piece: str) -> None:
+    """What costs the square of it would take hours here, and end at the test's time limit."""
+    text = piece * (1_000_000 // len(piece))
+    assert len(cut(text)) <= 2 * len(text)
+    assert len(cut_inside(text)) <= 2 * len(text)
