@@ -67,7 +67,7 @@ def put_together(made: Made, cuts: tuple[int, int]) -> list[Graph]:
     merged = EMPTY.with_later(parts[0]).with_later(parts[1]).merged()
     with TemporaryDirectory() as folder:
         merged.save(Path(folder))
-        loaded = Graph.load(Path(folder), merged.kinds, merged.roles)
+        loaded = Graph.load(lambda name: f"{folder}/{name}", merged.kinds, merged.roles)
     grown = EMPTY.with_later(parts[0]).with_later(parts[1]).with_later(parts[2])
     return [EMPTY.with_later(made), grown, grown.merged(), loaded.with_later(parts[2])]
 
