@@ -43,7 +43,7 @@ __all__ = ["ArtifactRef", "Lake", "Manifest", "Parents"]
 Parents = Mapping[str, str | Sequence[str]]
 OTHER = "is that of another recipe"
 """Said of a manifest that names another id than that of its folder."""
-_UNNAMEABLE = re.compile(r"%[0-9A-Fa-f]{2}|\\|[\x00-\x1f\x7f]")
+_UNNAMEABLE = re.compile(r"%[0-9A-Fa-f]{2}|\\")
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ class Lake:
         """The lake at a folder or URL; LakeNotWritable when it is absent and cannot or may not be made.
 
         So it is where the folder's name cannot be: Delta reads `%41` as A and a backslash as a slash, in another folder
-        than this, and takes no control characters. Its links may lead into the folders that are ``lent`` to it.
+        than this. Its links may lead into the folders that are ``lent`` to it.
         """
         files = Files(uri, lent)
         if files.local and (wrong := _UNNAMEABLE.search(files.root)):
