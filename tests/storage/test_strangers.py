@@ -768,7 +768,7 @@ def test_a_lake_whose_name_has_control_characters(tmp_path: Path, name: str) -> 
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("name", ["a b", "ä", "日本", "a'b", 'a"b', "a%20b", "a#b", "👩‍🔬", "a;b", "~"])
+@pytest.mark.parametrize("name", ["a b", "ä", "日本", "a'b", 'a"b', "a#b", "👩‍🔬", "a;b", "~"])
 def test_a_lake_of_another_name(tmp_path: Path, name: str) -> None:
     """The control."""
     Lake.open(tmp_path / name)
