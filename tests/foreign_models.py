@@ -241,7 +241,7 @@ LEFT_ALONE: dict[str, Change] = {
     "rotary tables": more("model.layers.0.self_attn.rotary_emb.inv_freq", 4),
     "names of other places": said("config.json", _name_or_path="/etc", base_model_name_or_path="org/base"),
     "paths of the machine that saved it": said(
-        "tokenizer_config.json", special_tokens_map_file="/root/x", tokenizer_file="/root/y", name_or_path="/root/z"
+        "tokenizer_config.json", special_tokens_map_file="/saved/x", tokenizer_file="/saved/y", name_or_path="/saved/z"
     ),
     "code that transformers has taken over": said(
         "config.json", auto_map={"AutoModelForCausalLM": "modeling_llama.LlamaForCausalLM"}
