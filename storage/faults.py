@@ -20,7 +20,7 @@ from storage.errors import DamagedPayload, DamagedRecord, ForeignFile, StorageEr
 from storage.identity import is_id, parent_pairs, recipe_id
 from storage.manifest import Manifest, manifest_name
 from storage.records import is_run_id, read_record
-from storage.refs import Refs
+from storage.refs import COPY, Refs
 from storage.removed import removed
 from storage.runs import Runs
 from storage.store import OTHER, Conflict, Lake
@@ -191,6 +191,9 @@ class Audit:
                 found = names.get(name) if not broken and folder == "refs" else None
                 if found and is_id(found[0]):
                     yield from self.lost(found[0], f"the name {name} stands for it")
+                elif found:
+                    remedy = f"{COPY}, or delete it to go back to the value before"
+                    yield Fault(names.file(name, found[1]), f"refs/{name}", "holds no id of a state", "hand", name, remedy)
 
     def of_strays(self) -> Iterator[Fault]:
         """What is not the lake's own, and conflicts that say something else than their names."""

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 
 from storage.errors import DamagedRecord
 from storage.faults import Audit, Fault
+from storage.identity import is_id
 from storage.refs import COPY, Refs
 from tasks.queue import Queue
 
@@ -29,5 +30,8 @@ def _of(audit: Audit, folder: str, name: str) -> Iterator[Fault]:
         yield Fault(file, f"{folder}/{name}", "says what no queue would", "hand", name, COPY)
         return
     for version, move in queue.moves() if folder == "releases" else ():
-        if move.state is not None:
+        if move.state is not None and not is_id(move.state):
+            file = Refs(audit.lake.files, folder).file(name, version)
+            yield Fault(file, f"{folder}/{name}", "releases what is no id of a state", "hand", name, COPY)
+        elif move.state is not None:
             yield from audit.lost(move.state, f"release {version} of {name} is it")

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -64,11 +65,11 @@ def die(lake: Path, name: str = "tiny") -> None:
     subprocess.run([sys.executable, "-c", DYING, str(lake), name], check=True, cwd=Path(__file__).parents[2])
 
 
-def serve(lake: Path, damaged: str = "") -> None:
+def serve(lake: Path, damaged: str = "", state: str = "ab" * 32) -> None:
     """A release of a state that is not there; with `damaged` a log that holds nothing as well."""
     queue = Queue(Lake.open(lake).files, "current")
     queue.submit([fact("a"), fact("b")])
-    apply_next(queue, 1, judge)
+    apply_next(queue, 1, lambda *asked: replace(judge(*asked), state=state))
     if damaged:
         (lake / damaged / "current/00000001.json").write_text('{"value": {}}')
 
@@ -108,7 +109,15 @@ DAMAGE: dict[str, tuple[Damage, str, str, str]] = {
         lambda lake: next((lake / "refs" / "tiny").iterdir()).write_text("{"),
         *("names", "problem", "is damaged"),
     ),
+    "name of nothing": (
+        lambda lake: rewrite(next((lake / "refs" / "tiny").iterdir()), value="../x"),
+        *("names", "problem", "holds no id of a state"),
+    ),
     "served state gone": (serve, "queues", "problem", "is gone, and release 2 of current is it"),
+    "served state of no id": (
+        lambda lake: serve(lake, state="../x"),
+        *("queues", "problem", "releases/current/00000002.json releases what is no id of a state"),
+    ),
     "queue damaged": (
         lambda lake: serve(lake, "queues"),
         "queues",
