@@ -4,6 +4,9 @@ BIN := .venv/bin
 SPEC ?= specs/demo.toml
 PORT ?= 4200
 SCALE ?= benchmarks-lake
+# What is imported once need not be compiled by the next process: set to anything, this makes each test of a command and each
+# server take twice as long.
+export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: browser demo test test-demo up down soak crowd bench bench-quick bench-scale lint fetch format docs constraints clean
 
