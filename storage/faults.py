@@ -192,8 +192,8 @@ class Audit:
                 if found and is_id(found[0]):
                     yield from self.lost(found[0], f"the name {name} stands for it")
                 elif found:
-                    remedy = f"{COPY}, or delete it to go back to the value before"
-                    yield Fault(names.file(name, found[1]), f"refs/{name}", "holds no id of a state", "hand", name, remedy)
+                    file, remedy = names.file(name, found[1]), f"{COPY}, or delete it to go back to the value before"
+                    yield Fault(file, f"refs/{name}", "holds no id of a state", "hand", name, remedy)
 
     def of_strays(self) -> Iterator[Fault]:
         """What is not the lake's own, and conflicts that say something else than their names."""

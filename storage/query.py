@@ -113,11 +113,12 @@ def _tried(lake: Lake, sql: str, limits: Limits, work: Work, loaded: Callable[[]
 def _answer(
     lake: Lake, sql: str, limits: Limits, work: Work, loaded: Callable[[], None], *, whole: bool
 ) -> tuple[pa.Table, bool]:
-    with opened(lake, whole=whole, settings=limits.settings) as (connection, _):
+    with opened(lake, (), whole=whole, settings=limits.settings) as (connection, _):
         work.interruptible(connection)
         loaded()
         asked = guard.check(connection, sql, frozenset(VIEWS), frozenset(FUNCTIONS))
-        load_payloads(connection, lake, {kind for view in asked for kind in kinds_of(view)})
+        create_views(connection, asked)
+        load_payloads(connection, lake, kinds_of(asked))
         try:
             return _taken(locked(connection, lake).sql(sql), limits)
         except _UNREADABLE:

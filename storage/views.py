@@ -7,6 +7,7 @@ import contextlib
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from importlib.resources import files as package_files
 from itertools import takewhile
 from types import MappingProxyType
@@ -70,15 +71,16 @@ def views() -> tuple[View, ...]:
 
 @contextlib.contextmanager
 def opened(
-    lake: Lake, *, whole: bool = False, checked: bool = False, settings: Settings = MappingProxyType({})
-) -> Iterator[tuple[duckdb.DuckDBPyConnection, Graph]]:
-    """A connection with all views, those over payloads empty, that is not locked; who was made from whom.
+    lake: Lake, names: Iterable[str] = (*VIEWS, *FUNCTIONS), *, whole: bool = False, checked: bool = False,
+    settings: Settings = MappingProxyType({}),
+) -> Iterator[tuple[duckdb.DuckDBPyConnection, Graph]]:  # fmt: skip
+    """A connection with views and functions, those over payloads empty, that is not locked; who was made from whom.
 
     `whole` and `checked` are those of storage/index.py.
     """
     with open_database(settings) as connection:
         graph = load(connection, lake, whole=whole, checked=checked)
-        create_views(connection)
+        create_views(connection, names)
         yield connection, graph
 
 
@@ -104,11 +106,26 @@ def load_payloads(connection: duckdb.DuckDBPyConnection, lake: Lake, kinds: Iter
         payload_view(connection, kind, paths)
 
 
-def kinds_of(view: str) -> set[str]:
-    """The kinds whose payloads a view reads, itself or through another one."""
-    words = set(re.findall(r"\w+", "\n".join(line.partition("--")[0] for line in _sql(view).splitlines())))
-    inner = [other for other in VIEWS[: VIEWS.index(view)] if other in words]
-    return {kind for kind in PAYLOADS if f"payload_{kind}" in words}.union(*map(kinds_of, inner))
+@cache
+def behind(name: str) -> frozenset[str]:
+    """What a view or function reads, itself or through other views, and itself: views, and tables of payloads."""
+    words = set(re.findall(r"\w+", "\n".join(line.partition("--")[0] for line in _sql(name).splitlines())))
+    inner = [other for other in takewhile(lambda other: other != name, VIEWS) if other in words]
+    return frozenset({name, *(words & set(map(_payload, PAYLOADS)))}) | _read(inner)
+
+
+def kinds_of(names: Iterable[str]) -> list[str]:
+    """The kinds whose payloads views and functions read."""
+    read = _read(names)
+    return [kind for kind in PAYLOADS if _payload(kind) in read]
+
+
+def _read(names: Iterable[str]) -> frozenset[str]:
+    return frozenset[str]().union(*map(behind, names))
+
+
+def _payload(kind: str) -> str:
+    return f"payload_{kind}"
 
 
 def payload_view(connection: duckdb.DuckDBPyConnection, kind: str, paths: Sequence[str]) -> None:
@@ -124,14 +141,18 @@ def payload_view(connection: duckdb.DuckDBPyConnection, kind: str, paths: Sequen
     else:
         columns = ", ".join(f'NULL::{type_name(field.type)} AS "{field.name}"' for field in schema)
         artifact, source = "NULL::VARCHAR AS artifact", "range(0)"
-    connection.execute(f"CREATE OR REPLACE VIEW payload_{kind} AS SELECT {artifact}, {columns} FROM {source}")  # noqa: S608
+    connection.execute(f"CREATE OR REPLACE VIEW {_payload(kind)} AS SELECT {artifact}, {columns} FROM {source}")  # noqa: S608
 
 
-def create_views(connection: duckdb.DuckDBPyConnection) -> None:
+def create_views(connection: duckdb.DuckDBPyConnection, names: Iterable[str] = (*VIEWS, *FUNCTIONS)) -> None:
+    """Views and functions, and what these read."""
+    read = _read(names)
     for kind in PAYLOADS:
-        payload_view(connection, kind, [])
+        if _payload(kind) in read:
+            payload_view(connection, kind, [])
     for name in (*VIEWS, *FUNCTIONS):
-        connection.execute(_sql(name))
+        if name in read:
+            connection.execute(_sql(name))
 
 
 def _sql(name: str) -> str:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import shutil
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
 from hostile_cases import files, lake_tricks
 from hostile_cases.case import Ask, Setting, command
 from hostile_cases.good import LATER, RUN
+from hostile_cases.statements import answered
 
 PREFIXES = (
     "artifacts/**/*",
@@ -26,7 +27,7 @@ FOLDERS = ("artifacts", "runs", "catalog", "refs", "queues", "releases", "catalo
 def make(at: Setting) -> tuple[str, Ask]:
     """A copy of the good lake, one change, one question."""
     lake = at.folder / "lake"
-    shutil.copytree(at.good.lake, lake)
+    subprocess.run(["cp", "-a", at.good.lake, lake], check=True, close_fds=False)
     way = at.draw.choices((_file, _json, _folder, lake_tricks.trick), (30, 35, 8, 27))[0]
     story = way(at, lake)
     return story, asked(at, lake, story)
@@ -148,7 +149,9 @@ def _query(at: Setting, lake: Path) -> Ask:
         "SELECT * FROM evaluations", "SELECT * FROM states", "SELECT * FROM spectra", "FROM corpus",
         f"FROM upstream('{artifact(at, lake)}')",
     ))  # fmt: skip
-    return command("query", sql, "--lake", lake, "--json")
+    if at.draw.random() < 0.1:  # as the command asks, in a process that can be ended
+        return command("query", sql, "--lake", lake, "--json")
+    return command("query", sql, "--lake", lake, call=lambda: answered(lake, sql))
 
 
 RUNS, MADE = ("runs", "dead run", "leads to", "record"), ("artifacts", "manifest", "leads to", " with ", "fingerprints")

@@ -91,10 +91,10 @@ def make(at: Setting) -> tuple[str, Ask]:
     lake, words = at.good.lake, ["query", sql, "--lake", at.good.lake, "--timeout", "1"]
     if chance < 0.012 or at.draw.random() < 0.02:  # as the command asks, in a process that can be ended
         return "a statement", command(*words, *(["--json"] if at.draw.random() < 0.5 else []), keeps=(lake,))
-    return "a statement", command(*words, call=lambda: _answered(lake, sql), keeps=(lake,))
+    return "a statement", command(*words, call=lambda: answered(lake, sql), keeps=(lake,))
 
 
-def _answered(lake: Path, sql: str) -> None:
+def answered(lake: Path, sql: str) -> None:
     """Its rows, shown, by the function that the command's process calls."""
     from storage.limits import Limits
     from storage.query import first_rows
