@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -74,10 +75,16 @@ def packed(path: Path, how: str) -> str:
 
 def is_known(name: str) -> bool:
     """Whether transformers itself has a class of that name."""
+    names = {name, name.removesuffix("Fast"), f"{name}Fast"}
+    return bool(names & (_offered() | {"BloomTokenizer", "TokenizersBackend"}))
+
+
+@cache
+def _offered() -> frozenset[str]:
+    """All names that transformers offers; to list them takes it as long as to load a small model."""
     import transformers
 
-    names = {name, name.removesuffix("Fast"), f"{name}Fast"}
-    return bool(names & (set(dir(transformers)) | {"BloomTokenizer", "TokenizersBackend"}))
+    return frozenset(dir(transformers))
 
 
 def _check_code(path: Path, value: Any, beside: set[str]) -> None:

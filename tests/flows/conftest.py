@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 import tiny_world
+from hostile_cases.laws import Watch, watched
 from tiny_world import World
 
 from tasks.models import open_model
@@ -84,3 +85,10 @@ def new_process(monkeypatch: pytest.MonkeyPatch) -> None:
 def use_of() -> Callable[[dict[str, Any]], dict[str, str]]:
     """`use_of(record)`: {stage's label: created or reused}."""
     return lambda record: {use["stage"]: use["how"] for use in record["uses"]}
+
+
+@pytest.fixture(scope="module")
+def watch(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watch]:
+    """Good lakes, bundles, models, specs and requests, and a watch over what is asked of changed ones."""
+    with watched(tmp_path_factory.mktemp("hostile") / "base") as made:
+        yield made

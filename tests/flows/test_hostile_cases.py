@@ -1,5 +1,7 @@
 """A thousand inputs from strangers, and not one of them breaks a law; `make soak` asks twenty thousand others.
 
+The second half of the thousand is in test_more_hostile_cases.py, so that two workers share them.
+
 The cases are in tests/hostile_cases. A failure names its number, and `python tests/hostile_cases NUMBER` asks it alone.
 """
 
@@ -11,36 +13,23 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
 from hostile_cases.cases import KINDS, case
-from hostile_cases.laws import Watch, clear, watched
+from hostile_cases.laws import CASES, HALF, SHARE, Watch, broken, clear
 from hostile_cases.watch import seen
 
-CASES, SHARE = 1_000, 50
 MANY = int(os.environ.get("EDITFLOW_CASES", "20000"))
 """How many `make soak` asks, behind the thousand."""
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.fixture(scope="module")
-def watch(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watch]:
-    with watched(tmp_path_factory.mktemp("hostile") / "base") as made:
-        yield made
-
-
-@pytest.mark.parametrize("first", range(0, CASES, SHARE))
+@pytest.mark.parametrize("first", range(0, HALF, SHARE))
 def test_no_case_breaks_a_law(watch: Watch, first: int) -> None:
-    broken = []
-    for number in range(first, first + SHARE):
-        made = case(number, watch.good, watch.listener.port)
-        broken += [f"{made}\n  {breach}" for breach in watch.judge(made).breaches]
-        clear(made)
-    watch.check_bytes()
-    assert not broken, f"{len(broken)} breaches\n" + "\n".join(broken)
+    found = broken(watch, range(first, first + SHARE))
+    assert not found, f"{len(found)} breaches\n" + "\n".join(found)
 
 
 def test_a_case_is_the_same_every_time(watch: Watch) -> None:

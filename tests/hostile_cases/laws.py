@@ -9,7 +9,7 @@ import shutil
 import signal
 import sys
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from io import StringIO
@@ -23,11 +23,14 @@ from flows.cli import main
 from flows.errors import UsageError
 from hostile_cases import offline, watch
 from hostile_cases.case import Ask, Case
+from hostile_cases.cases import case
 from hostile_cases.good import SECRET, Good, make
 from hostile_cases.lake_tricks import ADDRESS
 from storage.errors import StorageError
 from tasks.errors import TaskError
 
+CASES, HALF, SHARE = 1_000, 500, 50
+"""How many `make test` asks, how many of them in one file, and in one test."""
 LIMIT = float(os.environ.get("EDITFLOW_CASE_SECONDS", "300"))
 """A case that takes longer hangs: no case has a second's work to do, but the machine may have other work."""
 ROOM = 8 << 30
@@ -243,6 +246,17 @@ def watched(base: Path) -> Iterator[Watch]:
             yield watch
         finally:
             watch.listener.close()
+
+
+def broken(watch: Watch, numbers: Iterable[int]) -> list[str]:
+    """The laws that some cases broke, in words; then every byte of what nobody may touch is looked at."""
+    found = []
+    for number in numbers:
+        made = case(number, watch.good, watch.listener.port)
+        found += [f"{made}\n  {breach}" for breach in watch.judge(made).breaches]
+        clear(made)
+    watch.check_bytes()
+    return found
 
 
 def clear(case: Case) -> None:
