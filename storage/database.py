@@ -14,10 +14,12 @@ from types import MappingProxyType
 import duckdb
 import psutil  # type: ignore[import-untyped]
 
-from storage.errors import StorageError
+from storage.errors import StorageError, first_line
 
 Settings = Mapping[str, str | bool | int | float | list[str]]
 """What a database is opened with."""
+UNREADABLE = (duckdb.IOException, duckdb.InvalidInputException)
+"""What DuckDB raises of a file that is gone or no Parquet."""
 _GROUP = Path("/sys/fs/cgroup/memory.max")
 """What a container may use."""
 
@@ -37,10 +39,14 @@ def open_database(settings: Settings = MappingProxyType({})) -> duckdb.DuckDBPyC
 
 
 @contextmanager
-def within_memory() -> Iterator[None]:
-    """Turns what DuckDB raises where it may have no more memory into a StorageError of one line."""
+def readable() -> Iterator[None]:
+    """Turns what DuckDB raises of damaged files, and where it may have no more memory, into a StorageError."""
     try:
         yield
+    except UNREADABLE as error:
+        raise StorageError(
+            f"a file of the lake cannot be read ({first_line(error)}): `editflow verify` tells what is damaged"
+        ) from error
     except (duckdb.OutOfMemoryException, MemoryError) as error:
         raise StorageError(
             f"reading the lake takes more than the {memory() / 2**30:.3g} GiB of memory that it may use: "

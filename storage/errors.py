@@ -119,3 +119,8 @@ class RefConflict(StorageError):
 
 class QueryRefused(StorageError):
     """The SQL is not one read-only SELECT over the documented views, or DuckDB cannot run it."""
+
+
+def first_line(error: Exception) -> str:
+    """What a library says, without the lines of detail under it."""
+    return str(error).partition("\n")[0]

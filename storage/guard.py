@@ -16,7 +16,8 @@ from typing import Any
 
 import duckdb
 
-from storage.errors import QueryRefused
+from storage.database import open_database
+from storage.errors import QueryRefused, first_line
 from storage.limits import PARTS, TEXT
 
 _ALLOWED = frozenset({"unnest", "range", "generate_series", "random"})
@@ -89,7 +90,7 @@ def _relations(connection: duckdb.DuckDBPyConnection) -> set[str]:
 @cache
 def _allowed() -> frozenset[str]:
     """Those of this version of DuckDB, which takes as long to list them as a small query takes."""
-    with duckdb.connect() as connection:
+    with open_database() as connection:
         return frozenset(allowed(connection))
 
 
@@ -124,7 +125,3 @@ def _nodes(tree: dict[str, Any]) -> Iterator[dict[str, Any]]:
             waiting.extend(item.values())
         elif isinstance(item, list):
             waiting.extend(item)
-
-
-def first_line(error: Exception) -> str:
-    return str(error).partition("\n")[0]

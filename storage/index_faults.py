@@ -21,9 +21,8 @@ from storage.catalog import SCHEMAS, Catalog, artifact_row
 from storage.database import open_database
 from storage.delta_log import LAST
 from storage.delta_table import opened, own
-from storage.errors import ForeignFile
+from storage.errors import ForeignFile, first_line
 from storage.faults import FALSE, Fault, check_manifest, foreign
-from storage.guard import first_line
 from storage.manifest import Manifest, manifest_name
 from storage.removed import removed
 from storage.runs import Runs

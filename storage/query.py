@@ -14,8 +14,8 @@ import numpy as np
 import pyarrow as pa
 
 from storage import guard
-from storage.database import open_database, within_memory
-from storage.errors import DamagedPayload, QueryRefused
+from storage.database import UNREADABLE, open_database, readable
+from storage.errors import DamagedPayload, QueryRefused, first_line
 from storage.graph import Graph, Walk
 from storage.index import ancestry, load
 from storage.limits import Limits, Work, size, within
@@ -41,8 +41,6 @@ _FEW = 1000
 """So many manifests are read sooner than a column of a large index."""
 _AT_ONCE = 1000
 """Rows that are taken from a result at a time."""
-_UNREADABLE = (duckdb.IOException, duckdb.InvalidInputException)
-"""What DuckDB raises of a file that is gone or no Parquet."""
 _READING = ("IO Error", "Invalid Input Error")
 """How the same begins where Arrow tells it, which knows one class of error only."""
 
@@ -62,7 +60,7 @@ class Step:
     via: str | None
 
 
-@within_memory()
+@readable()
 def connect(lake: Lake, kinds: Iterable[str] = PAYLOADS) -> duckdb.DuckDBPyConnection:
     """A connection with all views, locked: the only files it can reach are this lake's artifacts and its index.
 
@@ -105,9 +103,9 @@ def _tried(lake: Lake, sql: str, limits: Limits, work: Work, loaded: Callable[[]
     for whole in (False, False, True):
         try:
             return _answer(lake, sql, limits, work, loaded, whole=whole)
-        except _UNREADABLE as error:  # a file has gone since it was looked up, or is damaged
+        except UNREADABLE as error:  # a file has gone since it was looked up, or is damaged
             failed = error
-    raise QueryRefused(f"the query failed: {guard.first_line(failed)}") from failed
+    raise QueryRefused(f"the query failed: {first_line(failed)}") from failed
 
 
 def _answer(
@@ -121,12 +119,12 @@ def _answer(
         load_payloads(connection, lake, kinds_of(asked))
         try:
             return _taken(locked(connection, lake).sql(sql), limits)
-        except _UNREADABLE:
+        except UNREADABLE:
             raise
         except (duckdb.Error, pa.ArrowException, OSError) as error:
             if any(name in str(error).partition(":")[0] for name in _READING):
                 raise duckdb.IOException(str(error)) from error
-            raise QueryRefused(f"the query failed: {guard.first_line(error)}") from error
+            raise QueryRefused(f"the query failed: {first_line(error)}") from error
 
 
 def _taken(result: duckdb.DuckDBPyRelation, limits: Limits) -> tuple[pa.Table, bool]:
@@ -146,7 +144,7 @@ def _taken(result: duckdb.DuckDBPyRelation, limits: Limits) -> tuple[pa.Table, b
         return pa.Table.from_batches(kept, reader.schema), rows > limits.rows
 
 
-@within_memory()
+@readable()
 def lineage(lake: Lake, id: str, direction: Literal["up", "down"] = "up") -> list[Step]:  # noqa: A002
     """What an artifact (id or prefix) was made from, or what was made from it, one step an edge.
 
@@ -181,7 +179,7 @@ class Impact:
     runs: Sequence[str]
 
 
-@within_memory()
+@readable()
 def impact(lake: Lake, ids: Sequence[str]) -> Impact:
     """All that stands on these artifacts (whole ids). Cost: one walk down from all of them, and a look at all uses."""
     with open_database() as connection:
@@ -199,7 +197,7 @@ def impact(lake: Lake, ids: Sequence[str]) -> Impact:
     return Impact([(id_, kind, seconds) for _, kind, id_, seconds in artifacts], [row[0] for row in used])
 
 
-@within_memory()
+@readable()
 def holders(lake: Lake, columns: Mapping[str, str], begin: str) -> dict[str, list[tuple[str, str]]]:
     """Of each kind, (artifact, value) of the artifacts that have a value in its column which begins with a text.
 

@@ -24,7 +24,7 @@ import numpy as np
 import pyarrow as pa
 
 from storage.catalog import Catalog
-from storage.database import within_memory
+from storage.database import readable
 from storage.errors import StorageError
 from storage.graph import Graph, Numbers
 from storage.identity import parent_pairs
@@ -58,7 +58,7 @@ class Census:
     before: float
 
 
-@within_memory()
+@readable()
 def census(lake: Lake, rule: Rule, hours: float) -> Census:
     """Count a lake, and what of it nobody needs that was not touched for so many hours.
 

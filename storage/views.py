@@ -141,7 +141,12 @@ def payload_view(connection: duckdb.DuckDBPyConnection, kind: str, paths: Sequen
     else:
         columns = ", ".join(f'NULL::{type_name(field.type)} AS "{field.name}"' for field in schema)
         artifact, source = "NULL::VARCHAR AS artifact", "range(0)"
-    connection.execute(f"CREATE OR REPLACE VIEW {_payload(kind)} AS SELECT {artifact}, {columns} FROM {source}")  # noqa: S608
+    try:
+        connection.execute(f"CREATE OR REPLACE VIEW {_payload(kind)} AS SELECT {artifact}, {columns} FROM {source}")  # noqa: S608
+    except duckdb.Error as error:
+        if type(error) is duckdb.Error:  # of a file whose parts lie outside it; of all others it has a class
+            raise duckdb.IOException(str(error)) from error
+        raise
 
 
 def create_views(connection: duckdb.DuckDBPyConnection, names: Iterable[str] = (*VIEWS, *FUNCTIONS)) -> None:

@@ -14,6 +14,7 @@ from typing import IO, TYPE_CHECKING, Any
 from editing.errors import first_line
 from storage.address import Address
 from storage.kinds import kind
+from tasks.bounds import bounded
 from tasks.errors import BadRecord, UnknownSource, foreign
 from tasks.fetch import CORPUS
 from tasks.progress import bar, working
@@ -117,7 +118,8 @@ def _from_datasets(source: Address, **options: Any) -> Iterator[Document]:
     datasets.logging.set_verbosity(datasets.logging.CRITICAL)
 
     def rows() -> Iterator[dict[str, Any]]:
-        yield from datasets.load_dataset(**options, split="train", streaming=True)
+        found = datasets.load_dataset(**options, split="train", streaming=True)
+        yield from bounded(found) if source.startswith("hub:") else found
 
     def fault(error: Exception) -> BadRecord:
         return BadRecord(f"corpus {source} cannot be read: {source.without_secrets(first_line(error))}")

@@ -5,19 +5,16 @@ from __future__ import annotations
 import os
 import re
 import socket
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
 from tempfile import gettempdir
-from threading import Event, Thread
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin, urlsplit
 
 from editing.errors import first_line
 from storage.address import Address, expanded, variables
+from tasks.bounds import PATIENCE, Limits, Refused, Watch, watched
 from tasks.errors import FetchFailed, TaskError, no_such_file
 from tasks.terminal import console, safe
 
@@ -27,37 +24,11 @@ if TYPE_CHECKING:
 WEB = frozenset({"http", "https"})
 NETWORK = WEB | {"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "adl", "hf"}
 """Schemes whose files are copied."""
-SIZE, SECONDS = "EDITFLOW_DOWNLOAD_MIB", "EDITFLOW_DOWNLOAD_SECONDS"
-"""Environment variables that set other limits for one file."""
-PATIENCE = 60
-"""Seconds that a server may be silent, and those it has before it must be faster than SLOWEST."""
-SLOWEST = 2048
-"""Bytes a second that a server must send, from its first minute on."""
 HOPS = 5
 """Redirects that are followed."""
 LONGEST = 8000
 """Characters of an address; servers take no more."""
 _CHUNK = 1 << 16
-
-
-@dataclass(frozen=True)
-class Limits:
-    """The most bytes and seconds of one download."""
-
-    size: int
-    seconds: float
-
-    @classmethod
-    def set(cls) -> Limits:
-        """Those of the environment, or 2 GiB and half an hour. Raises FetchFailed for what is no number."""
-        return cls(_number(SIZE, 2048) << 20, _number(SECONDS, 1800))
-
-
-def _number(name: str, usual: int) -> int:
-    given = os.environ.get(name) or str(usual)
-    if not re.fullmatch(r"[1-9][0-9]{0,8}", given):
-        raise FetchFailed(f"{name} = {given!r} is no whole number from 1 to 999999999; unset or correct it")
-    return int(given)
 
 
 def download(address: Address, part: str, place: Path) -> None:
@@ -69,14 +40,14 @@ def download(address: Address, part: str, place: Path) -> None:
     try:
         url = _sound(address, part)
         _say_who_gets(Address(part))
-        with place.open("wb") as copy, _watched(limits) as watch:
+        with place.open("wb") as copy, watched(limits) as watch:
             for chunk in _from_web(url, watch) if _scheme(url) in WEB else _from_storage(url):
                 watch.take(len(chunk))
                 copy.write(chunk)
             watch.check()
     except TaskError:
         raise
-    except _Refused as refused:
+    except Refused as refused:
         raise no_such_file(address, str(refused)) from None
     except Exception as error:  # noqa: BLE001  (requests, urllib3, and each file system of fsspec fail in their ways)
         if isinstance(error, OSError) and error.errno is not None and not _is_remote(error):
@@ -110,29 +81,25 @@ def _why(error: Exception) -> str:
     return re.sub(r"^\w+\(host=[^)]*\): ", "", said)
 
 
-class _Refused(Exception):
-    """What an address or its server asks for, and is not done; the message has no secret."""
-
-
 def _sound(address: Address, part: str) -> str:
-    """The address to be opened, whole and with its variables. Raises _Refused for one that leads nowhere."""
+    """The address to be opened, whole and with its variables. Raises Refused for one that leads nowhere."""
     if address.is_lacking:
-        raise _Refused("its secret parts were cut out when it was recorded: give it whole, with --set or in the spec")
+        raise Refused("its secret parts were cut out when it was recorded: give it whole, with --set or in the spec")
     if len(part) > LONGEST:
-        raise _Refused(f"an address of {len(part):,} characters; {LONGEST:,} are the most")
+        raise Refused(f"an address of {len(part):,} characters; {LONGEST:,} are the most")
     given = Address(part)
     try:
         url = expanded(given, os.environ)
         split = urlsplit(url)
         split.port  # noqa: B018  (raises for one out of range)
     except ValueError as error:
-        raise _Refused(given.without_secrets(first_line(error))) from None
+        raise Refused(given.without_secrets(first_line(error))) from None
     if any(c < " " or c == "\x7f" for c in url):
-        raise _Refused("a control character is in it: write it as % and two digits")
+        raise Refused("a control character is in it: write it as % and two digits")
     if "\\" in split.netloc:
-        raise _Refused("a backslash is in its host, where programs do not agree on the host: write %5C")
+        raise Refused("a backslash is in its host, where programs do not agree on the host: write %5C")
     if not split.netloc or (_scheme(url) in WEB and not split.hostname):
-        raise _Refused("No host in it")
+        raise Refused("No host in it")
     return url
 
 
@@ -148,7 +115,7 @@ def _is_remote(error: OSError) -> bool:
     return isinstance(error, requests.RequestException | urllib3.exceptions.HTTPError | ConnectionError | TimeoutError)
 
 
-def _from_web(url: str, watch: _Watch) -> Iterator[bytes]:
+def _from_web(url: str, watch: Watch) -> Iterator[bytes]:
     with _session(watch) as session, _answer(session, url) as answer:
         length = answer.headers.get("Content-Length", "")
         if length.isdecimal():
@@ -171,11 +138,11 @@ def _answer(session: requests.Session, url: str) -> requests.Response:
         if target is None:
             if answer.status_code != 200:
                 answer.close()
-                raise _Refused(f"the server answers {_status(answer.status_code)}")
+                raise Refused(f"the server answers {_status(answer.status_code)}")
             return answer
         answer.close()
         url = _redirected(url, target)
-    raise _Refused(f"the server redirects more than {HOPS} times")
+    raise Refused(f"the server redirects more than {HOPS} times")
 
 
 def _status(code: int) -> str:
@@ -188,13 +155,13 @@ def _redirected(url: str, target: str) -> str:
     found = urljoin(url, target)
     scheme = _scheme(found)
     if scheme not in WEB:
-        raise _Refused("the server redirects to what is no http")
+        raise Refused("the server redirects to what is no http")
     if scheme == "http" and _scheme(url) == "https":
-        raise _Refused("the server redirects from https to http, where anybody could read and change it")
+        raise Refused("the server redirects from https to http, where anybody could read and change it")
     return found
 
 
-def _session(watch: _Watch) -> requests.Session:
+def _session(watch: Watch) -> requests.Session:
     """A session whose connections the watch can end, whatever they wait for."""
     import requests
     from requests.adapters import HTTPAdapter
@@ -228,76 +195,3 @@ def _from_storage(url: str) -> Iterator[bytes]:
     with fsspec.open(url, "rb") as file:
         while chunk := file.read(_CHUNK):
             yield chunk
-
-
-class _Watch:
-    """Ends a download that takes too long: between two pieces, or by closing what it waits for."""
-
-    def __init__(self, limits: Limits) -> None:
-        self.limits, self.done = limits, 0
-        self.ended, self._start = Event(), time.monotonic()
-        self._held: list[socket.socket] = []
-
-    def hold(self, made: socket.socket) -> socket.socket:
-        """Keep a second handle of a connection; TLS takes the first one over."""
-        self._held.append(socket.socket(fileno=os.dup(made.fileno())))
-        self.check()
-        return made
-
-    def take(self, size: int) -> None:
-        """Count what came. Raises _Refused beyond a limit."""
-        self.done += size
-        self.expect(self.done)
-        self.check()
-
-    def expect(self, size: int) -> None:
-        """Raises _Refused for more bytes than there may be."""
-        if size > self.limits.size:
-            raise _Refused(f"it has more than {self.limits.size >> 20:,} MiB, the limit; {SIZE} sets another one")
-
-    def check(self) -> None:
-        """Raises _Refused where the time is up."""
-        if time.monotonic() > self._end:
-            if time.monotonic() - self._start < self.limits.seconds:
-                raise _Refused(f"the server sends under {SLOWEST} bytes a second, too few to wait for")
-            raise _Refused(f"the server takes more than {self.limits.seconds} s, the limit; {SECONDS} sets another one")
-
-    @property
-    def _end(self) -> float:
-        return self._start + min(self.limits.seconds, PATIENCE + self.done / SLOWEST)
-
-    def run(self) -> None:
-        """Wait for the end of the download or of its time, whichever is first."""
-        while not self.ended.wait(max(0.01, self._end - time.monotonic())):
-            if time.monotonic() > self._end:
-                self.cut()
-                self.ended.wait()
-
-    def cut(self) -> None:
-        """End all connections; whoever reads one finds its end."""
-        for held in list(self._held):
-            with suppress(OSError):
-                held.shutdown(socket.SHUT_RDWR)
-
-    def close(self) -> None:
-        """Let go of all connections."""
-        for held in self._held:
-            held.close()
-
-
-@contextmanager
-def _watched(limits: Limits) -> Iterator[_Watch]:
-    watch = _Watch(limits)
-    thread = Thread(target=watch.run, name="download watch", daemon=True)
-    thread.start()
-    try:
-        yield watch
-    except _Refused:
-        raise
-    except Exception:
-        watch.check()  # what failed may be what the watch has ended
-        raise
-    finally:
-        watch.ended.set()
-        thread.join()
-        watch.close()

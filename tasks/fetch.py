@@ -20,7 +20,7 @@ from threading import Timer
 
 from platformdirs import user_cache_path
 
-from tasks.download import SECONDS, SIZE, Limits
+from tasks.bounds import SECONDS, SIZE, Limits
 from tasks.errors import FetchFailed
 from tasks.progress import bar
 

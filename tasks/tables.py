@@ -12,7 +12,8 @@ import pyarrow.parquet as pq
 
 from editing.errors import first_line
 from storage.address import Address
-from tasks.errors import BadRecord, UnknownSource, foreign
+from tasks.bounds import Refused, bounded
+from tasks.errors import BadRecord, TaskError, UnknownSource, foreign
 from tasks.sources import opened
 
 _ROWS = 100  # of Parquet that are in memory at a time
@@ -87,10 +88,12 @@ def from_hub(source: Address, split: str) -> Iterator[tuple[str, Any]]:
             name, config or None, split=named or split, revision=revision or None, streaming=True
         )
         names = _names(rows.features or {})
-        for number, row in enumerate(rows, 1):
+        for number, row in enumerate(bounded(rows), 1):
             yield f"{source}, record {number}", _labelled(row, names)
-    except BadRecord:
+    except TaskError:
         raise
+    except Refused as error:
+        raise BadRecord(f"{source}: {error}") from None
     except Exception as error:  # noqa: BLE001  (each format and the hub fail in their own ways)
         what = f"the hub gave no such data ({source.without_secrets(first_line(error))})"
         raise BadRecord(f"{source}: {what}; check the name, config, split and file") from None

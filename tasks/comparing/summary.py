@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from editing.metrics.intervals import Interval
 from tasks.comparing.figures import Cell, Column, columns
+from tasks.errors import BadRecord
 
 Row = dict[str, Any]
 
@@ -22,12 +23,18 @@ class Table(NamedTuple):
 
 
 def tables(text: str) -> list[Table]:
-    """The groups of a comparison's `table.csv`, in order."""
+    """The groups of a comparison's `table.csv`, in order. Raises BadRecord for what no comparison writes."""
     found: dict[str, dict[str, dict[str, Cell]]] = {}
-    for row in csv.DictReader(StringIO(text)):
-        cell = Cell(row["unit"], _interval(row, "before"), _interval(row, "after"))
-        found.setdefault(row["group"], {}).setdefault(row["label"], {})[row["figure"]] = cell
-    return [Table(title, columns(list(cells.values())), cells) for title, cells in found.items()]
+    try:
+        for row in csv.DictReader(StringIO(text)):
+            cell = Cell(row["unit"], _interval(row, "before"), _interval(row, "after"))
+            found.setdefault(row["group"], {}).setdefault(row["label"], {})[row["figure"]] = cell
+        return [Table(title, columns(list(cells.values())), cells) for title, cells in found.items()]
+    except (KeyError, ValueError, TypeError, AttributeError, csv.Error) as error:
+        raise BadRecord(
+            "the lake's table.csv of this comparison is none that a comparison writes: `editflow lineage` names its "
+            "artifact, and `editflow compare` with another --lake makes it anew"
+        ) from error
 
 
 def rows(table: Table, failures: Mapping[str, str]) -> list[Row]:

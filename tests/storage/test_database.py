@@ -13,9 +13,9 @@ from pyarrow import parquet
 
 from storage import database, debts, index
 from storage.catalog import SCHEMAS, Catalog
-from storage.errors import StorageError
+from storage.errors import QueryRefused, StorageError
 from storage.index_faults import index_faults
-from storage.query import connect, holders, impact, lineage
+from storage.query import connect, holders, impact, lineage, query
 from storage.retention import census
 from storage.rules import Rule
 from storage.store import Lake
@@ -76,12 +76,25 @@ def test_a_part_of_the_index_that_unpacks_to_very_much(
         assert list(index_faults(lake)) == []
 
 
+@pytest.mark.parametrize("text", [b"null", b"", b"PAR1PAR1", b"PAR1" + b"\xff" * 2000 + b"PAR1"],
+                         ids=["a word", "nothing", "two marks", "marks around nonsense"])  # fmt: skip
+def test_a_payload_that_is_no_parquet_is_one_line(text: bytes, lake: Lake, edited: dict[str, str]) -> None:
+    assert holders(lake, {"requests": "subject"}, "subject")["requests"], "the control"
+    payload = Path(lake.files.path(lake.manifest(edited["requests"]).payload))
+    payload.write_bytes(text)
+    for question in ("holders", "connect"):
+        with pytest.raises(StorageError, match=r"^[^\n]*cannot be read[^\n]*`editflow verify`[^\n]*$"):
+            ASKED[question](lake, edited)
+    with pytest.raises(QueryRefused, match=r"^[^\n]+$"):
+        query(lake, "SELECT * FROM requests")
+
+
 def test_every_database_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     assert database.memory() >= 2**30
     monkeypatch.setattr(database, "memory", lambda: SMALL)
     with database.open_database() as connection:
         assert connection.execute("SELECT current_setting('memory_limit')").fetchall() == [("64.0 MiB",)]
-        with pytest.raises(StorageError, match="memory"), database.within_memory():
+        with pytest.raises(StorageError, match="memory"), database.readable():
             connection.execute("CREATE TABLE a AS SELECT hash(range) FROM range(100_000_000)")
     root = Path(__file__).parents[2]
     opening = [path for part in SOURCES for path in (root / part).rglob("*.py") if _opens(path)]

@@ -13,7 +13,7 @@ import pytest
 from served import Served, served
 
 from storage.address import Address
-from tasks import download
+from tasks import bounds, download
 from tasks.errors import FetchFailed, TaskError, UnknownSource
 from tasks.records import read_records
 from tasks.sources import needs_network
@@ -39,7 +39,7 @@ def read(source: str) -> list[object]:
 
 
 def test_too_large_by_its_own_word_or_by_what_comes(web: Served, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(download.SIZE, "1")
+    monkeypatch.setenv(bounds.SIZE, "1")
     for name in (f"claims?bytes={2**20 + 1}", "endless"):
         with pytest.raises(UnknownSource, match="more than 1 MiB"):
             read(f"http://{web.host}/{name}")
@@ -50,22 +50,22 @@ def test_too_large_by_its_own_word_or_by_what_comes(web: Served, monkeypatch: py
 def test_a_server_that_sends_a_little_now_and_then_is_left(
     web: Served, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
-    monkeypatch.setenv(download.SECONDS, "1")
-    with pytest.raises(UnknownSource, match=f"takes more than 1 s.*{download.SECONDS}"):
+    monkeypatch.setenv(bounds.SECONDS, "1")
+    with pytest.raises(UnknownSource, match=f"takes more than 1 s.*{bounds.SECONDS}"):
         read(f"http://{web.host}/{name}")
 
 
 def test_a_server_may_be_slow_for_a_minute_only(web: Served, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr(download, "PATIENCE", 0.5)
-        patch.setattr(download, "SLOWEST", 2**20)
+        patch.setattr(bounds, "PATIENCE", 0.5)
+        patch.setattr(bounds, "SLOWEST", 2**20)
         with pytest.raises(UnknownSource, match="too few to wait for"):
             read(f"http://{web.host}/drip")
     assert read(f"http://{web.host}/rows.jsonl") == ROWS  # control
 
 
 @pytest.mark.parametrize("given", ["0", "-1", "1.5", "many", "1e3", " ", "9" * 30])
-@pytest.mark.parametrize("name", [download.SIZE, download.SECONDS])
+@pytest.mark.parametrize("name", [bounds.SIZE, bounds.SECONDS])
 def test_a_limit_that_is_no_number_is_refused(name: str, given: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(name, given)
     with pytest.raises(FetchFailed, match=name):
@@ -82,7 +82,7 @@ def test_redirects_lead_to_the_web_alone_and_not_for_ever(web: Served, tmp_path:
     with pytest.raises(UnknownSource, match="redirects more than"):
         read(f"http://{web.host}/round")
     assert [path for path, _ in web.seen].count("/round") == download.HOPS + 1
-    with pytest.raises(download._Refused, match="from https to http"):
+    with pytest.raises(bounds.Refused, match="from https to http"):
         download._redirected("https://127.0.0.1/a", "http://127.0.0.1/a")
 
 
@@ -125,7 +125,7 @@ def test_an_interruption_takes_the_copy_along(web: Served, monkeypatch: pytest.M
     def interrupted(_self: object, _size: int) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(download._Watch, "take", interrupted)
+    monkeypatch.setattr(bounds.Watch, "take", interrupted)
     with pytest.raises(KeyboardInterrupt):
         read(f"http://{web.host}/rows.jsonl")
 

@@ -1,0 +1,86 @@
+"""Streams of rows from the hub: bounded in size and in the time that is waited for them."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from storage.address import Address
+from tasks.bounds import SECONDS, SIZE, Refused, bounded
+from tasks.documents import read_documents
+from tasks.errors import BadRecord, FetchFailed
+from tasks.tables import from_hub
+
+
+class Clock:
+    """Time that goes on only where it is told to."""
+
+    now = 0.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    made = Clock()
+    monkeypatch.setattr(time, "monotonic", made.monotonic)
+    return made
+
+
+def endless() -> Iterator[dict[str, str]]:
+    return itertools.repeat({"text": "x" * 300_000})
+
+
+def test_a_stream_without_end_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(SIZE, "1")
+    taken = []
+    with pytest.raises(Refused, match=f"more than 1 MiB.*{SIZE}"):
+        for row in bounded(endless()):
+            taken.append(len(row["text"]))  # noqa: PERF401 - what comes before it is refused is kept
+    assert taken == [300_000] * 3
+    assert list(bounded(itertools.islice(endless(), 3))) == [*itertools.islice(endless(), 3)], "the control: an end"
+
+
+def test_rows_that_are_waited_for_too_long_are_refused(monkeypatch: pytest.MonkeyPatch, clock: Clock) -> None:
+    def slow() -> Iterator[int]:
+        for number in range(10):
+            clock.now += 3
+            yield number
+
+    monkeypatch.setenv(SECONDS, "10")
+    with pytest.raises(Refused, match=f"more than 10 s.*{SECONDS}"):
+        list(bounded(slow()))
+
+
+def test_what_is_done_with_rows_takes_as_long_as_it_takes(monkeypatch: pytest.MonkeyPatch, clock: Clock) -> None:
+    monkeypatch.setenv(SECONDS, "10")
+    taken = []
+    for number in bounded(range(10)):
+        taken.append(number)
+        clock.now += 3
+    assert taken == [*range(10)]
+
+
+@pytest.mark.parametrize("read", [read_documents, lambda source: from_hub(Address(source), "train")])
+def test_the_hub_is_bounded(read: object, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Data sets of the hub are opened by the library; here it is one without end."""
+    import datasets
+
+    class Stream:
+        features = None
+
+        def __iter__(self) -> Iterator[dict[str, str]]:
+            return endless()
+
+    monkeypatch.setattr(datasets, "load_dataset", lambda *_, **__: Stream())
+    monkeypatch.setenv(SIZE, "1")
+    assert callable(read)
+    with pytest.raises(BadRecord, match=SIZE):
+        list(read("hub:a/b"))
+    monkeypatch.setenv(SIZE, "much")
+    with pytest.raises(FetchFailed, match=SIZE):
+        list(read("hub:a/b"))

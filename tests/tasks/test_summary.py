@@ -1,0 +1,32 @@
+"""A comparison's table as it is read back: what no comparison writes is refused in one line."""
+
+from __future__ import annotations
+
+import pytest
+
+from tasks.comparing.summary import rows, tables
+from tasks.errors import BadRecord
+
+HEAD = "group,label,figure,unit,before,before low,before high,after,after low,after high\n"
+ROW = "tiny,memit,efficacy probability,%,10,8,12,90,,\n"
+
+
+def test_what_a_comparison_writes_comes_back() -> None:
+    """The control."""
+    (table,) = tables(HEAD + ROW)
+    cell = table.cells["memit"]["efficacy probability"]
+    assert (cell.unit, cell.before, cell.after) == ("%", (10.0, 8.0, 12.0), (90.0, None, None))
+    assert [row["method"] for row in rows(table, {})] == ["before all edits", "memit"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a,b\n1,2\n", HEAD.replace("figure", "figures") + ROW, HEAD + "tiny\n", HEAD + ROW.replace("90", "many"),
+        HEAD + ROW.replace(",8,", ",low,"), HEAD + "x" * 200_000 + ROW,
+    ],
+    ids=["other columns", "a column less", "a short row", "a word for a number", "a word for a bound", "a large field"],
+)  # fmt: skip
+def test_what_no_comparison_writes_is_refused(text: str) -> None:
+    with pytest.raises(BadRecord, match=r"^[^\n]*table\.csv[^\n]*$"):
+        tables(text)
