@@ -15,6 +15,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 from storage.identity import is_id
+from storage.summaries import is_summary
 
 if TYPE_CHECKING:
     from pydantic import GetCoreSchemaHandler, TypeAdapter
@@ -78,6 +79,7 @@ Hash = Annotated[str, Checked(lambda text: not text or is_id(text), "a SHA-256")
 Count = Annotated[int, Checked(lambda number: 0 <= number <= _LARGEST, "a count")]
 Seconds = Annotated[float, Checked(lambda number: 0 <= number < math.inf, "a number of seconds")]
 Time = Annotated[str, Checked(_is_time, "a time")]
+Summary = Annotated[Mapping[str, Any], Checked(is_summary, "a run's summary")]
 About = Annotated[Mapping[str, Any], Checked(_is_about, "of the types that its readers know")]
 
 

@@ -20,7 +20,7 @@ from typing import Any, Literal
 
 from storage.errors import DamagedRecord, ForeignFile, NoName, StorageError, UnknownRun
 from storage.files import Files
-from storage.records import Count, Id, RunId, Seconds, Time, is_run_id, read_record
+from storage.records import Count, Id, RunId, Seconds, Summary, Time, is_run_id, read_record
 
 How = Literal["created", "reused"]
 Outcome = Literal["completed", "failed", "interrupted", "died"]
@@ -57,7 +57,7 @@ class RunRecord:
     finished_at: Time | None = None
     message: str = ""
     state: Id | None = None
-    summary: Mapping[str, Any] = field(default_factory=dict)
+    summary: Summary = field(default_factory=dict)
     uses: tuple[Use, ...] = ()
 
 
@@ -69,7 +69,7 @@ class _End:
     finished_at: Time
     message: str
     state: Id | None
-    summary: Mapping[str, Any]
+    summary: Summary
     uses: tuple[Use, ...]
 
     def of(self, record: RunRecord) -> RunRecord:

@@ -10,6 +10,9 @@ TEXTS = ("fluency", "consistency", "essence")
 
 def asked(spec: Mapping[str, Any]) -> list[str]:
     """The metrics by the names under which tables show them; none of a spec that says nothing of evaluation."""
-    wanted = spec.get("evaluation", {})
-    texts = TEXTS if wanted.get("texts") else ()
-    return [*wanted.get("metrics", ()), *texts, *(("drift",) if wanted.get("drift") else ())]
+    wanted = spec.get("evaluation")
+    if not isinstance(wanted, Mapping):
+        return []
+    named = wanted.get("metrics")
+    metrics = [name for name in named if isinstance(name, str)] if isinstance(named, list | tuple) else []
+    return [*metrics, *(TEXTS if wanted.get("texts") else ()), *(("drift",) if wanted.get("drift") else ())]

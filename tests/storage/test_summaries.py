@@ -1,0 +1,103 @@
+"""A summary that no run writes makes its record a damaged one; what runs write is read."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from storage.errors import DamagedRecord
+from storage.runs import Runs
+from storage.store import Lake
+from storage.summaries import is_summary
+
+FIGURES = {"success": 33.3, "accuracy": 0, "magnitude": None}
+MEASURES = {"efficacy": FIGURES, "score": {"harmonic": 1.5}, "perplexity": 30.5, "texts": {"fluency": None},
+            "ability": {"sst2": {"letters": {"accuracy": 50.0, "mcc": None, "count": 4}}}}  # fmt: skip
+MOVE = {"release": 2, "move": "settle", "at": "2026-11-22", "entries": ["1.1"], "status": "applied", "state": "ab",
+        "measures": {"efficacy": 90.0}, "reasons": [], "to": 0, "run": ""}  # fmt: skip
+BATCH = {"batch": 1, "facts": 2, "edited": 2, "state": "ab", "metrics": {"efficacy": FIGURES}}
+SOUND: dict[str, dict[str, Any]] = {
+    "of a run": {"facts": 2, "state": "ab", "before": MEASURES, "after": {**MEASURES, "more": {}}, "batches": [BATCH]},
+    "of an evaluation": {"queue": "q", "release": 2, "state": "ab", "facts": 2, "before": MEASURES, "after": MEASURES,
+                         "batches": []},
+    "of what held nothing": {"queue": "q", "release": 0, "state": None, "facts": 0},
+    "of an application": {"queue": "q", "release": 2, "pending": 0, "settled": [MOVE], "state": "ab"},
+    "of a search": {},
+    "of a later version": {"facts": 1, "colour": ["red"]},
+}  # fmt: skip
+STRANGE = (None, [], {}, "x", True, {"": None}, [None], {"x": {"y": "z"}}, [{"x": 1}])
+LET_THROUGH = {"colour", "mcc", "count", "more"}
+"""Of these no reader knows anything."""
+
+
+@pytest.mark.parametrize("summary", SOUND.values(), ids=SOUND)
+def test_what_a_run_writes_is_read(summary: dict[str, Any], lake: Lake) -> None:
+    assert is_summary(summary)
+    runs = Runs(lake.files)
+    runs.finish(run := runs.start("tiny", {}), "completed", summary=summary)
+    assert runs.get(run.run_id).summary == summary
+
+
+def places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    """Every place inside a value."""
+    inside = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    return [path, *(place for name, one in inside for place in places(one, (*path, name)))]
+
+
+def changed(summary: dict[str, Any], place: tuple[Any, ...], value: object) -> Any:
+    made = json.loads(json.dumps(summary))
+    inside: Any = made
+    for name in place[:-1]:
+        inside = inside[name]
+    inside[place[-1]] = value
+    return made
+
+
+@pytest.mark.parametrize("name", ["of a run", "of an application"])
+def test_another_type_at_any_place_is_none(name: str) -> None:
+    """But none where a number may be none, and where a state may be."""
+    summary, refused = SOUND[name], 0
+    for place in places(summary)[1:]:
+        was = summary
+        for step in place:
+            was = was[step]
+        for value in STRANGE:
+            number = type(was) in {int, float, type(None)}
+            like = type(value) is type(was) or (value is None and (number or place[-1] == "state"))
+            if like or LET_THROUGH & set(map(str, place)):
+                continue
+            assert not is_summary(changed(summary, place, value)), (place, value)
+            refused += 1
+    assert refused > 80, "the control: so many were asked"
+
+
+@pytest.mark.parametrize(
+    ("name", "gone"),
+    [("of a run", ["after"]), ("of a run", ["facts"]), ("of a run", ["batches"]), ("of a run", ["after", "efficacy"]),
+     ("of a run", ["after", "perplexity"]), ("of a run", ["after", "ability", "sst2"]),
+     ("of a run", ["after", "ability", "sst2", "letters"]), ("of a run", ["after", "texts"]),
+     ("of a run", ["batches", 0, "state"]), ("of an application", ["queue"]), ("of an application", ["pending"]),
+     ("of an application", ["settled", 0, "release"])],
+)  # fmt: skip
+def test_what_readers_look_up_is_there(name: str, gone: list[Any]) -> None:
+    summary = json.loads(json.dumps(SOUND[name]))
+    inside: Any = summary
+    for step in gone[:-1]:
+        inside = inside[step]
+    del inside[gone[-1]]
+    assert not is_summary(summary)
+
+
+def test_a_record_with_such_a_summary_is_damaged(lake: Lake) -> None:
+    runs = Runs(lake.files)
+    runs.finish(run := runs.start("tiny", {}), "completed", summary=SOUND["of a run"])
+    path = Path(lake.files.path(f"runs/{run.run_id}/finished.json"))
+    record = json.loads(path.read_text())
+    record["summary"]["before"]["efficacy"] = None
+    path.write_text(json.dumps(record))
+    with pytest.raises(DamagedRecord, match=r"finished\.json"):
+        runs.get(run.run_id)
+    assert [found.status for found in runs.all()] == ["damaged"]
