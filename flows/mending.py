@@ -16,6 +16,7 @@ from storage.errors import StorageError
 from storage.faults import ASTRAY, Fault, check_artifact, check_manifest, upstream
 from storage.restore import indexed, restore_manifest, restore_record
 from storage.runs import RunRecord, Runs
+from storage.soundness import straighten
 from storage.store import Lake, Manifest
 from tasks.difference import settings
 from tasks.environment import environment
@@ -166,7 +167,7 @@ def _artifacts(lake: Lake, found: Sequence[Fault]) -> Iterator[tuple[Fault, bool
 def _again(lake: Lake, id_: str, told: Manifest | None, recipes: Recipes) -> str:
     made, fault = check_artifact(lake, id_)
     if made is not None and fault is not None and fault.wrong == ASTRAY:
-        lake.straighten(made, write=True)
+        straighten(lake.files, made, write=True)
         return "written anew from its own content"
     if restore_manifest(lake, id_):
         return "its manifest was restored from the index"

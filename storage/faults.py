@@ -23,6 +23,7 @@ from storage.records import is_run_id, read_record
 from storage.refs import COPY, Refs
 from storage.removed import removed
 from storage.runs import Runs
+from storage.soundness import has_first_bytes, is_false, straighten
 from storage.store import OTHER, Conflict, Lake
 from storage.strays import MOVING, strays
 
@@ -81,7 +82,7 @@ def check_artifact(lake: Lake, id_: str, *, deep: bool = True) -> tuple[Manifest
         wrong = _payload(lake, made, deep=deep)
     except ForeignFile as error:
         return made, foreign(lake, error, what, id_)
-    if wrong == LOST and lake.is_false(made):
+    if wrong == LOST and is_false(lake.files, made):
         return made, Fault(manifest_name(id_), what, FALSE, "artifact", id_)
     return made, Fault(made.payload, what, wrong, "artifact", id_) if wrong else None
 
@@ -111,10 +112,10 @@ def _payload(lake: Lake, made: Manifest, *, deep: bool) -> str:
     if not deep:
         return "" if lake.find(made.id) is not None else "has lost its payload, or a part of it"
     try:
-        if lake.has_first_bytes(made):
+        if has_first_bytes(lake.files, made):
             return ""
         fault = lake.fault(made.id)
-        straight = fault is not None or lake.straighten(made, write=False)
+        straight = fault is not None or straighten(lake.files, made, write=False)
     except OSError as error:
         return f"has a payload that cannot be read: {error.strerror}"
     if isinstance(fault, DamagedPayload):

@@ -26,6 +26,7 @@ from storage.faults import FALSE, Fault, check_manifest, foreign
 from storage.manifest import Manifest, manifest_name
 from storage.removed import removed
 from storage.runs import Runs
+from storage.soundness import is_false
 from storage.store import Lake
 
 _NAMED = 3
@@ -157,7 +158,9 @@ def _artifacts(lake: Lake, files: list[str]) -> _Parted:
         if row is None and not going.is_open(made.created_by):
             found.note("lacks artifacts", id_[:12])
         elif row is not None and set(row) != {_mark(made)}:
-            if lake.files.exists(made.payload) and lake.is_false(made):  # else the audit of artifacts tells of it
+            if lake.files.exists(made.payload) and is_false(
+                lake.files, made
+            ):  # else the audit of artifacts tells of it
                 found.false.append(id_)
             else:
                 found.note("says otherwise than the manifest of", id_[:12])

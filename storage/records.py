@@ -7,6 +7,7 @@ Whether a record is that of the place where it stands is for its reader to say (
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from collections.abc import Callable, Mapping
@@ -87,6 +88,11 @@ def read_record(kind: type[Record], text: bytes | str) -> Record:
     """The record that JSON text holds; ValueError unless every field is there and of the type it declares."""
     record: Record = _reader(kind).validate_json(text, strict=True)  # type: ignore[arg-type]  # classes are hashable
     return record
+
+
+def record_json(record: Mapping[str, Any]) -> bytes:
+    """A record as its file holds it."""
+    return (json.dumps(record, ensure_ascii=False, indent=1, sort_keys=True) + "\n").encode()
 
 
 def as_record(kind: type[Record], fields: object) -> Record:

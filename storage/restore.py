@@ -5,8 +5,10 @@ only where it proves itself: its recipe must hash to the artifact's id, and the 
 """
 
 import contextlib
+import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
 from itertools import islice, product
 from typing import Any
 
@@ -16,9 +18,10 @@ from pyarrow import parquet
 from storage.catalog import SCHEMAS
 from storage.errors import ForeignFile
 from storage.identity import recipe_id
-from storage.manifest import Manifest
-from storage.records import as_record
+from storage.manifest import Manifest, manifest_name
+from storage.records import as_record, record_json
 from storage.runs import RunRecord, Runs
+from storage.soundness import straighten
 from storage.store import Lake
 
 _ODD = (ValueError, TypeError, AttributeError, KeyError, RecursionError)
@@ -45,7 +48,24 @@ def restore_manifest(lake: Lake, id_: str) -> bool:
     The digest that the index tells of must be that of the payload which is there.
     """
     found = indexed(lake, id_)
-    return found is not None and lake.reinstate(found)
+    return found is not None and reinstate(lake, found)
+
+
+def reinstate(lake: Lake, told: Manifest) -> bool:
+    """Write a manifest that was damaged or lost, from what is told of it; a damaged one is set aside.
+
+    False, and nothing is done, unless the payload is there and has the digest that is told; its size and SHA-256
+    are those it has now.
+    """
+    if lake.content_fault(told) is not None:
+        return False
+    straighten(lake.files, told, write=True)  # or a bit that is astray would be taken for the right one
+    data = lake.files.buffer(told.payload)
+    whole = asdict(told) | {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+    lake.files.set_aside(manifest_name(told.id))
+    with contextlib.suppress(FileExistsError):  # another process has just done the same
+        lake.files.create(manifest_name(told.id), record_json(whole))
+    return True
 
 
 def restore_record(lake: Lake, run: str) -> bool:

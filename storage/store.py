@@ -32,8 +32,9 @@ from storage.errors import (
 from storage.files import Files
 from storage.identity import canonical_json, is_id, parent_pairs, recipe_id, table_digest
 from storage.kinds import kind as kind_named
-from storage.manifest import ArtifactRef, Manifest, folder_name, manifest_name
-from storage.records import Id, Time, read_record
+from storage.manifest import ArtifactRef, Manifest, manifest_name
+from storage.records import Id, Time, read_record, record_json
+from storage.soundness import is_false
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -97,7 +98,7 @@ class Lake:
         if manifest is None:
             return None
         # Another size may still be the right content (see _fault): only then are the bytes read.
-        if self.files.size(manifest.payload) != manifest.bytes and self._fault(manifest) is not None:
+        if self.files.size(manifest.payload) != manifest.bytes and self.content_fault(manifest) is not None:
             return None
         return manifest
 
@@ -162,7 +163,7 @@ class Lake:
         from pyarrow import parquet
 
         manifest = self.manifest(id)
-        fault = self._fault(manifest)
+        fault = self.content_fault(manifest)
         if fault is not None:
             raise fault
         source = pa.BufferReader(self.files.buffer(manifest.payload))
@@ -170,7 +171,7 @@ class Lake:
 
     def fault(self, id: str) -> MissingPayload | DamagedPayload | None:
         """What is wrong with an artifact's payload, every byte read; None when all is well. Raises UnknownArtifact."""
-        return self._fault(self.manifest(id))
+        return self.content_fault(self.manifest(id))
 
     def write(
         self,
@@ -205,11 +206,11 @@ class Lake:
         )  # fmt: skip
         for _, parent in parent_pairs(parents):
             self.mark(parent)
-        read_record(Manifest, _json(asdict(draft)))  # or nobody could read it
+        read_record(Manifest, record_json(asdict(draft)))  # or nobody could read it
         size, sha256 = self.files.write_parquet(draft.payload, table)
         manifest = asdict(draft) | {"bytes": size, "sha256": sha256}
         try:
-            self.files.create(manifest_name(id_), _json(manifest))
+            self.files.create(manifest_name(id_), record_json(manifest))
         except FileExistsError:
             kept = self.manifest(id_)
             if kept.digest != digest:
@@ -231,77 +232,18 @@ class Lake:
             made = self._load(id)
         except DamagedPayload:
             made = None
-        sound = made is not None and not self.is_false(made)
+        sound = made is not None and not is_false(self.files, made)
         self.files.set_aside(made.payload if made is not None and sound else manifest_name(id))
-
-    def is_false(self, made: Manifest) -> bool:
-        """Whether a manifest tells another digest than the payload has whose bytes it tells of, which is still there.
-
-        Cost: one pass over the artifact's payloads, and the content of one.
-        """
-        import pyarrow as pa
-        from pyarrow import parquet
-
-        folder = folder_name(made.id)
-        for name in self.files.list(folder):
-            if name.startswith("payload-") and name.endswith(".parquet"):
-                with contextlib.suppress(ForeignFile, FileNotFoundError, pa.ArrowException, ValueError, TypeError):
-                    data = self.files.buffer(f"{folder}/{name}")
-                    if hashlib.sha256(data).hexdigest() == made.sha256:
-                        return table_digest(parquet.ParquetFile(pa.BufferReader(data)).read()) != made.digest
-        return False
-
-    def has_first_bytes(self, made: Manifest) -> bool:
-        """Whether a payload's file is bit by bit as it was first written. Cost: one pass of SHA-256 over it."""
-        try:
-            return hashlib.sha256(self.files.buffer(made.payload)).hexdigest() == made.sha256
-        except (FileNotFoundError, ForeignFile):
-            return False
-
-    def straighten(self, made: Manifest, *, write: bool) -> bool:
-        """Whether a payload of the right content has the bytes that this content is written as, so no bit is astray.
-
-        With `write`, one that has not is set aside and written anew from its own content.
-        """
-        import pyarrow as pa
-        from pyarrow import parquet
-
-        data = self.files.buffer(made.payload)
-        table = parquet.ParquetFile(pa.BufferReader(data)).read().replace_schema_metadata(None)
-        schema = kind_named(made.kind).schema
-        if table.schema.names == schema.names:  # else it is of an older version of its kind
-            table = table.cast(schema)
-        straight = hashlib.sha256(data).hexdigest() in {made.sha256, self.files.parquet_digest(table)}
-        if write and not straight:
-            self.files.set_aside(made.payload)
-            self.files.write_parquet(made.payload, table)
-        return straight
-
-    def reinstate(self, told: Manifest) -> bool:
-        """Write a manifest that was damaged or lost, from what is told of it; a damaged one is set aside.
-
-        False, and nothing is done, unless the payload is there and has the digest that is told; its size and SHA-256
-        are those it has now.
-        """
-        if self._fault(told) is not None:
-            return False
-        self.straighten(told, write=True)  # or a bit that is astray would be taken for the right one
-        data = self.files.buffer(told.payload)
-        whole = asdict(told) | {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
-        self.files.set_aside(manifest_name(told.id))
-        with contextlib.suppress(FileExistsError):  # another process has just done the same
-            self.files.create(manifest_name(told.id), _json(whole))
-        return True
 
     def _agree(self, kept: Manifest, digest: str, table: "pa.Table") -> ArtifactRef:
         """The kept reference, its payload made good, when the new content equals it; else the conflict."""
         if kept.digest == digest:
-            if self._fault(kept) is not None:
+            if self.content_fault(kept) is not None:
                 self.files.write_parquet(kept.payload, table)
             return kept.ref
         from storage.codec import max_distance
 
-        if self.files.parquet_digest(table) == kept.sha256 or self.is_false(kept):
+        if self.files.parquet_digest(table) == kept.sha256 or is_false(self.files, kept):
             self.files.set_aside(manifest_name(kept.id))
             why = "its manifest.json told another digest than its payload had, and was set aside"
             raise DamagedPayload(kept.id, why)
@@ -312,10 +254,10 @@ class Lake:
         at = datetime.now(UTC).isoformat(timespec="milliseconds")
         conflict = Conflict(kept.id, kept.digest, digest, distance, at)
         with contextlib.suppress(FileExistsError):  # the same disagreement has been recorded before
-            self.files.create(conflict.name, _json(asdict(conflict)))
+            self.files.create(conflict.name, record_json(asdict(conflict)))
         raise PayloadConflict(kept.id, kept.digest, digest, distance)
 
-    def _fault(self, manifest: Manifest) -> MissingPayload | DamagedPayload | None:
+    def content_fault(self, manifest: Manifest) -> MissingPayload | DamagedPayload | None:
         """What is wrong with the payload, if anything.
 
         Other bytes than at first may be the right content still: a payload restored by another writer.
@@ -364,7 +306,3 @@ class Lake:
         if error.path != self.files.path(name):
             return error
         return DamagedPayload(id, f"its {name.rpartition('/')[2]} is {error.what}")
-
-
-def _json(value: Mapping[str, Any]) -> bytes:
-    return (json.dumps(value, ensure_ascii=False, indent=1, sort_keys=True) + "\n").encode()

@@ -14,6 +14,7 @@ from storage.faults import check_manifest, upstream
 from storage.identity import parent_pairs, table_digest
 from storage.manifest import Manifest, folder_name, manifest_name
 from storage.runs import Runs, record_name
+from storage.soundness import is_false
 from storage.store import Lake
 from tasks.environment import environment, threads_of
 from tasks.models import FINGERPRINTS
@@ -86,7 +87,7 @@ def keep(lake: Lake, recipe: Recipe, again: Again, told: Manifest | None, run: s
     PayloadConflict, and replaces nothing, where the content is another than is told, or than a payload's name tells.
     """
     id_, (kept, _) = recipe.id, check_manifest(lake, recipe.id)
-    known = {told.digest[:16]} if told and not lake.is_false(told) else _payloads(lake, id_)
+    known = {told.digest[:16]} if told and not is_false(lake.files, told) else _payloads(lake, id_)
     if known and again.digest[:16] not in known:
         raise PayloadConflict(id_, told.digest if told else min(known), again.digest, _apart(lake, id_, again))
     if kept is not None:
