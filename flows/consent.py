@@ -49,8 +49,13 @@ def downloads(pack: Pack, spec: RunSpec, model: str | None, corpus: str | None) 
 
 def fetched(spec: RunSpec, sources: Mapping[str, str]) -> list[str]:
     """What a recorded run would have downloaded, in words, with the hosts and the variables that they get."""
-    found = [f"model {spec.model.source} from the hub"] if is_remote(spec.model.source) else []
-    return found + [f"{key} {source} from {sender(source)}" for key, source in sources.items() if needs_network(source)]
+    model = spec.model.source
+    return [*([f"model {model} from the hub"] if is_remote(model) else []), *elsewhere(sources)]
+
+
+def elsewhere(sources: Mapping[str, str]) -> list[str]:
+    """The same of what is not the model."""
+    return [f"{key} {source} from {sender(source)}" for key, source in sources.items() if needs_network(source)]
 
 
 def settled(spec: RunSpec, model: str | None) -> RunSpec:

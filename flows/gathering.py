@@ -9,10 +9,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from flows.consent import elsewhere, require_agreement
 from flows.edit_model import edit
 from flows.errors import UsageError
 from flows.pipeline import Pipeline, Read
-from flows.rerun import spec_here
+from flows.rerun import sources, spec_here
 from flows.sections import ModelSection
 from storage.runs import RunRecord
 from storage.store import Lake, Manifest
@@ -20,12 +21,14 @@ from tasks.recipes import Recipe
 from tasks.stage import Parents, Stage
 
 
-def gathered(lake: Lake, record: RunRecord) -> Mapping[str, Recipe]:
+def gathered(lake: Lake, record: RunRecord, *, download: bool = False) -> Mapping[str, Recipe]:
     """{id: recipe} of all that a run made or reused, but its model. Reads the facts and digests the corpus.
 
-    Raises UsageError for a run that cannot be repeated, UnknownSource and the like for a source that is gone.
+    Raises UsageError for a run that cannot be repeated, or that without `download` would have something downloaded,
+    UnknownSource and the like for a source that is gone.
     """
     spec = spec_here(record)
+    require_agreement(elsewhere(sources(spec)), download, packed=False)
     pipe = Gathering(lake, record, spec.model.device, lambda _use, _ref: None)
     edit(spec, pipe)
     return pipe.found

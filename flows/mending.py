@@ -31,10 +31,14 @@ FAILURES = (EditingError, StorageError, TaskError, UsageError, OSError, RuntimeE
 
 @dataclass(frozen=True)
 class Recipes:
-    """The recipes of artifacts of one lake; `wanted` are the ids that will be asked for."""
+    """The recipes of artifacts of one lake; `wanted` are the ids that will be asked for.
+
+    What records name elsewhere is fetched with `download` alone.
+    """
 
     lake: Lake
     wanted: Collection[str]
+    download: bool = False
     _walked: dict[str, Mapping[str, Recipe]] = field(default_factory=dict)
 
     def of(self, id_: str, told: Manifest | None) -> tuple[Recipe, RunRecord | None]:
@@ -68,7 +72,7 @@ class Recipes:
 
     def _walk(self, record: RunRecord) -> Mapping[str, Recipe]:
         if record.run_id not in self._walked:
-            self._walked[record.run_id] = gathered(self.lake, record)
+            self._walked[record.run_id] = gathered(self.lake, record, download=self.download)
         return self._walked[record.run_id]
 
 
@@ -96,13 +100,13 @@ def _called(stage: str, label: str, made: Manifest) -> bool:
     return stage in {label, made.kind, made.spec.get("stage")} or label.startswith(f"{stage} ")
 
 
-def computed_again(lake: Lake, items: Sequence[tuple[str, Manifest]]) -> Iterator[Row]:
+def computed_again(lake: Lake, items: Sequence[tuple[str, Manifest]], *, download: bool = False) -> Iterator[Row]:
     """Each artifact computed again from its recorded parents, beside the one that is kept.
 
     Rows have stage, artifact, same (None: it could not be computed again, `note` says why), largest and relative (see
     `tasks.rerun.distance`) of what is not the same, seconds, and explains: what its environment had otherwise.
     """
-    recipes = Recipes(lake, {made.id for _, made in items})
+    recipes = Recipes(lake, {made.id for _, made in items}, download)
     for label, made in items:
         row: Row = {"stage": label, "artifact": made.id, "same": None, "largest": None, "relative": None,
                     "seconds": None, "note": "", "explains": []}  # fmt: skip
@@ -127,7 +131,7 @@ def _apart(lake: Lake, made: Manifest, table: Any) -> Row:
     return {"largest": apart[0], "relative": apart[1]} if apart else {"note": "other rows"}
 
 
-def mended(lake: Lake, found: Sequence[Fault]) -> Iterator[tuple[Fault, bool, str]]:
+def mended(lake: Lake, found: Sequence[Fault], *, download: bool = False) -> Iterator[tuple[Fault, bool, str]]:
     """(fault, whether it was mended, how or why not) of run records and artifacts.
 
     What is broken is set aside, and what comes in its place has the digest that it had. An artifact whose parents are
@@ -140,12 +144,12 @@ def mended(lake: Lake, found: Sequence[Fault]) -> Iterator[tuple[Fault, bool, st
             yield fault, False, first_line(error)
             continue
         yield fault, done, "restored from the index" if done else "the index does not know it"
-    yield from _artifacts(lake, [fault for fault in found if fault.mend == "artifact"])
+    yield from _artifacts(lake, [fault for fault in found if fault.mend == "artifact"], download)
 
 
-def _artifacts(lake: Lake, found: Sequence[Fault]) -> Iterator[tuple[Fault, bool, str]]:
+def _artifacts(lake: Lake, found: Sequence[Fault], download: bool) -> Iterator[tuple[Fault, bool, str]]:
     told = {fault.id: check_manifest(lake, fault.id)[0] or indexed(lake, fault.id) for fault in found}
-    recipes = Recipes(lake, set(told))
+    recipes = Recipes(lake, set(told), download)
     # Parents are older; what nothing is told of may be anybody's child.
     left = sorted(found, key=lambda fault: one.created_at if (one := told[fault.id]) else "~")
     while left:

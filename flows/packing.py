@@ -12,7 +12,7 @@ from typing import Any
 
 from prefect import flow
 
-from flows.consent import downloads, name_sources, name_threads, require_agreement, settled
+from flows.consent import downloads, elsewhere, name_sources, name_threads, require_agreement, settled
 from flows.edit_model import batched, repaired, requested
 from flows.errors import UsageError
 from flows.fresh import fresh_lake
@@ -89,6 +89,12 @@ def located(pack: Pack, spec: RunSpec, files: Mapping[str, str]) -> RunSpec:
         config = f":{pinned['config']}" if pinned.get("config") else ""
         raw["corpus"]["source"] = f"hub:{pinned['hub']}{config}@{pinned.get('revision', '')}"
     return RunSpec.model_validate(raw)
+
+
+def to_fetch(record: RunRecord) -> list[str]:
+    """What packing a run would download, in words; nothing is asked for. Raises UsageError."""
+    given = sources(spec_here(record))
+    return elsewhere({key: source for key, source in given.items() if _is_packed(key, source)})
 
 
 def to_download(pack: Pack, *, model: str | None, corpus: str | None) -> list[str]:

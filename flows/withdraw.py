@@ -6,12 +6,13 @@ from collections.abc import Sequence
 
 from prefect import flow
 
+from flows.consent import fetched, require_agreement
 from flows.edit_model import repaired
 from flows.errors import UsageError
 from flows.output import lake_folder, report_stage
 from flows.owners import claim
 from flows.recording import record_run
-from flows.rerun import repeatable, spec_here
+from flows.rerun import repeatable, sources, spec_here
 from flows.spec import RunSpec
 from storage.runs import RunRecord
 from storage.store import Lake
@@ -42,13 +43,20 @@ def without(record: RunRecord, source: Source) -> RunSpec:
     return spec.model_copy(update=update)
 
 
+def to_fetch(specs: Sequence[RunSpec]) -> list[str]:
+    """What repeating these would download, in words."""
+    return list(dict.fromkeys(what for spec in specs for what in fetched(spec, sources(spec))))
+
+
 @flow(name="withdraw", flow_run_name="without {what}", validate_parameters=False, on_running=[claim])
-def withdraw(what: str, lake: str | None = None) -> Sequence[RunRecord]:
+def withdraw(what: str, lake: str | None = None, download: bool = False) -> Sequence[RunRecord]:
     """Repeat the latest run of each name that stands on a fact or document, without it; the new records.
 
     What does not stand on it is reused. The old artifacts stay, and so do releases: to move one back is `rollback`.
+    What records name elsewhere is fetched with `download` alone.
     """
     place = Lake.open(lake_folder(lake), create=False)
     found = dependants(place, source_of(place, what))
     specs = [(without(record, found.source), record.spec_path) for record in affected(found)]
+    require_agreement(to_fetch([spec for spec, _ in specs]), download, packed=False)
     return [record_run(spec, place, path, report_stage, repaired) for spec, path in specs]

@@ -156,8 +156,8 @@ def _check_one_part(gguf: Path) -> None:
 
 
 def require_device(device: str) -> None:
-    """Raise InvalidOption for a device that is not to be had here."""
+    """Raise InvalidOption for a device that is not to be had here, or that holds no values, as `meta`."""
     try:
-        torch.empty(0, device=device)
+        torch.ones(1, device=device).item()
     except (RuntimeError, AssertionError) as error:  # torch raises either for a device it was not built for
         raise InvalidOption(f"model.device = {device!r} is not to be had: {first_line(error)}") from None

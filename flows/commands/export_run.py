@@ -24,13 +24,15 @@ def export_run(
     *,
     out: Annotated[Path | None, Parameter(help="The file to write (default: NAME-run.zip in this folder).")] = None,
     openlineage: Annotated[bool, Parameter(negative=(), help="Write its lineage as OpenLineage events.")] = False,
+    download: Annotated[bool, Parameter(negative=(), help="Fetch what the record names elsewhere.")] = False,
     lake: LakeFlag = None,
     json: JsonFlag = False,
 ) -> None:  # fmt: skip
     """Pack a run into one file that another machine can repeat: its record, the digest of every artifact, its files.
 
     Packed are the requests and what else it read, and the corpus where it is a file of at most 64 MiB. The model is
-    named with its digest and stays outside, and so do payloads. Each file must still be what the run has read.
+    named with its digest and stays outside, and so do payloads. Each file must still be what the run has read; one at
+    another host is fetched only with --download, or after a question on a terminal.
     With --openlineage: one RunEvent a line, for catalogues that read OpenLineage (NAME-openlineage.jsonl).
 
     Parameters
@@ -43,11 +45,15 @@ def export_run(
     if openlineage:
         _events(store, record, out, lake, json=json)
         return
-    with target(out, named(record.name, "-run.zip"), "packed run") as file:
-        from flows import server
+    from flows import server
 
-        server.prepare()
-        from flows.packing import pack_of
+    server.prepare()
+    from flows.consent import agreement, require_agreement
+    from flows.packing import pack_of, to_fetch
+
+    wanted = to_fetch(record)
+    require_agreement(wanted, download or agreement(wanted), packed=False)
+    with target(out, named(record.name, "-run.zip"), "packed run") as file:
         from flows.rerun import sources, spec_of
         from tasks.pack import packed
 

@@ -21,13 +21,15 @@ def impact(
     *,
     withdraw: Annotated[str, Parameter(help="Its id or name, or the only beginning of one.")],
     redo: Annotated[bool, Parameter(negative=(), help="Repeat the runs without it.")] = False,
+    download: Annotated[bool, Parameter(negative=(), help="With --redo, fetch what records name elsewhere.")] = False,
     lake: LakeFlag = None,
     json: JsonFlag = False,
 ) -> None:
     """Say what stands on a fact, a document or an artifact, and what doing without it would cost. --redo does it.
 
     Costs are the seconds that making each of the artifacts took. With --redo the latest run of each name that stands on
-    it is repeated without it; what does not stand on it is reused. Releases stay where they are.
+    it is repeated without it; what does not stand on it is reused. Releases stay where they are. What a record names on
+    the hub or at other hosts is fetched only with --download, or after a question on a terminal.
     Write request:ID, document:NAME or artifact:ID where a name could be several things.
     """
     from tasks.impact import dependants, source_of
@@ -45,15 +47,18 @@ def impact(
         return
     if not runs:
         raise UsageError(f"no completed run of `editflow run` stands on {found.source.what} {found.source.name}")
-    from flows.withdraw import without
+    from flows.consent import agreement, require_agreement
+    from flows.withdraw import to_fetch, without
 
-    for record in runs:
-        without(record, found.source)  # what cannot be done is told before a server is waited for
+    # What cannot be done, or is not agreed to, is told before a server is waited for.
+    wanted = to_fetch([without(record, found.source) for record in runs])
+    download = download or agreement(wanted)
+    require_agreement(wanted, download, packed=False)
     server.reap()
     server.start()
     from flows.withdraw import withdraw as do
 
-    records = do(f"{found.source.what}:{found.source.name}", store.uri)
+    records = do(f"{found.source.what}:{found.source.name}", store.uri, download)
     rows = [_cost(record) for record in records]
     if json:
         print_json(rows)

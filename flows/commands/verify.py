@@ -39,6 +39,8 @@ def verify(
                                                  "repeated.")] = None,
     repair: Annotated[bool, Parameter(negative=(), help="Mend what can be mended.")] = False,
     rebuild: Annotated[bool, Parameter(negative=(), help="Write the index anew from manifests and records.")] = False,
+    download: Annotated[bool, Parameter(negative=(), help="With --deep or --repair, fetch what records name "
+                                        "elsewhere.")] = False,
     lake: LakeFlag = None,
     json: JsonFlag = False,
 ) -> int:  # fmt: skip
@@ -64,8 +66,8 @@ def verify(
     store = open_lake(lake)
     chosen, audit = subject(store, what), Audit(store)
     found = list(faults(audit, chosen))
-    outcomes = _mend(store, found, repair=repair, rebuild=rebuild)
-    again = _again(store, chosen, stage or []) if deep else []
+    outcomes = _mend(store, found, repair=repair, rebuild=rebuild, download=download)
+    again = _again(store, chosen, stage or [], download=download) if deep else []
     rows = [_row(fault, outcomes.get(fault)) for fault in found]
     left = [fault for fault, row in zip(found, rows, strict=True) if not row["mended"]]
     if json:
@@ -78,7 +80,9 @@ def verify(
     return 1 if left or any(row["same"] is False for row in again) else 0
 
 
-def _mend(store: Lake, found: Sequence[Fault], *, repair: bool, rebuild: bool) -> dict[Fault, tuple[bool, str]]:
+def _mend(
+    store: Lake, found: Sequence[Fault], *, repair: bool, rebuild: bool, download: bool
+) -> dict[Fault, tuple[bool, str]]:
     """{fault: (whether it was mended, how or why not)} of what was asked for."""
     outcomes: dict[Fault, tuple[bool, str]] = {}
     if repair and any(fault.mend in {"artifact", "record"} for fault in found):
@@ -87,7 +91,7 @@ def _mend(store: Lake, found: Sequence[Fault], *, repair: bool, rebuild: bool) -
         server.prepare()
         from flows.mending import mended
 
-        for fault, done, how in mended(store, found):
+        for fault, done, how in mended(store, found, download=download):
             outcomes[fault] = done, how
             mark = "[green]mended[/]    " if done else "[yellow]not mended[/]"
             print_line(f"  {mark} {quoted(fault.what)}: {quoted(how)}")
@@ -102,7 +106,7 @@ def _mend(store: Lake, found: Sequence[Fault], *, repair: bool, rebuild: bool) -
     return outcomes
 
 
-def _again(store: Lake, chosen: Subject, stages: Sequence[str]) -> list[Row]:
+def _again(store: Lake, chosen: Subject, stages: Sequence[str], *, download: bool) -> list[Row]:
     """What came of computing again, a line each on the way."""
     from flows import server
 
@@ -111,7 +115,7 @@ def _again(store: Lake, chosen: Subject, stages: Sequence[str]) -> list[Row]:
     from flows.mending import computed_again
 
     rows = []
-    for row in computed_again(store, to_compute(store, chosen, stages)):
+    for row in computed_again(store, to_compute(store, chosen, stages), download=download):
         words = {True: "[green]same[/]     ", False: "[bold red]otherwise[/]", None: "[yellow]not done[/] "}
         took = "" if row["seconds"] is None else f" {row['seconds']:7.1f} s"
         print_line(f"  {words[row['same']]} {quoted(row['stage']):26} [dim]{row['artifact'][:12]}[/]{took}")

@@ -73,6 +73,7 @@ def test_variants(world: World, tmp_path: Path, variants: str, fragments: list[s
         (["--set", "corpus.source=none.jsonl"], ["none.jsonl"]),
         (["--seeds", "1000", "--set", f"name={'a' * 57}"], ["longer than 64 characters", "shorten"]),
         (["--set", "model.device=banana"], ["model.device = 'banana' is not to be had"]),
+        (["--set", "model.device=meta"], ["model.device = 'meta' is not to be had"]),
         (["--set", "edit.batch_size=true"], ["edit.batch_size is true or false"]),
         (["nowhere.toml"], ["no spec nowhere.toml"]),
     ],

@@ -181,7 +181,10 @@ def test_a_variable_stands_for_a_secret_and_the_run_can_be_repeated(
     assert len(web.seen) == seen
     assert left.run("rerun", "last", "--download", "--lake", lake).code == 0
     assert len(web.seen) > seen, "the control: with a yes it is"
-    assert left.run("export-run", "last", "--lake", lake, "--out", tmp_path / "run.zip").code == 0
+    seen = len(web.seen)
+    assert left.run("export-run", "last", "--lake", lake, "--out", tmp_path / "run.zip").code == 2
+    assert len(web.seen) == seen
+    assert left.run("export-run", "last", "--download", "--lake", lake, "--out", tmp_path / "run.zip").code == 0
     monkeypatch.delenv(f"{PREFIX}PASSWORD")
     answer = left.run("requests", "check", source)
     assert (answer.code, f"{PREFIX}PASSWORD is not set" in answer.err) == (2, True)

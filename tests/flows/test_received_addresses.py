@@ -1,0 +1,77 @@
+"""A lake's record may name any address: commands that would read from it say so first, and do it only if told to."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import tiny_world
+from served import Served, served
+from tiny_world import World, editflow
+
+from flows.edit_model import edit
+from flows.errors import UsageError
+from flows.recording import mended, record_run
+from flows.spec import load_spec
+from flows.withdraw import withdraw
+from storage.store import Lake
+
+
+@pytest.fixture(scope="module")
+def web(world: World) -> Iterator[Served]:
+    with served(world.facts.parent) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def received(world: World, web: Served, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A lake with one run whose facts came from another host."""
+    lake = tmp_path_factory.mktemp("received") / "lake"
+    source = f"http://{web.host}/{world.facts.name}"
+    spec = load_spec(world.spec, [f"requests.source={source}"])
+    record_run(spec, Lake.open(lake), None, lambda _use, _ref: None, mended(edit), tiny_world.DirectPipeline)
+    return lake
+
+
+@pytest.fixture
+def lake(received: Path, web: Served, tmp_path: Path) -> Path:
+    web.seen.clear()
+    return Path(shutil.copytree(received, tmp_path / "lake"))
+
+
+def test_a_run_is_packed(lake: Path, web: Served, tmp_path: Path) -> None:
+    words = ("export-run", "last", "--lake", lake, "--out", tmp_path / "run.zip")
+    refused = editflow(*words)
+    assert (refused.code, web.seen, (tmp_path / "run.zip").exists()) == (2, [], False)
+    assert [word for word in (web.host, "requests.source", "--download") if word not in refused.err] == []
+    assert editflow(*words, "--download").code == 0
+    assert web.seen, "the control"
+
+
+def test_a_fact_is_withdrawn(lake: Path, web: Served) -> None:
+    fact = Lake.open(lake).read(tiny_world.artifacts(lake, "requests")[0].id)["request"][0].as_py()
+    words = ("impact", "--withdraw", f"request:{fact}", "--lake", lake)
+    assert (editflow(*words).code, web.seen) == (0, []), "to ask is free"
+    refused = editflow(*words, "--redo")
+    assert (refused.code, web.seen) == (2, [])
+    assert web.host in refused.err
+    assert "--download" in refused.err
+    with pytest.raises(UsageError, match="--download"):
+        withdraw.fn(f"request:{fact}", str(lake))
+    assert web.seen == []
+
+
+def test_an_artifact_is_computed_again(lake: Path, web: Served) -> None:
+    """Its recipe is in its manifest, or it takes the run's whole walk, which reads the facts."""
+    words = ("verify", "--repair", "--lake", lake)
+    requests = tiny_world.payload(lake, tiny_world.artifacts(lake, "requests")[0])
+    requests.unlink()
+    refused = editflow(*words)
+    assert (refused.code, web.seen) == (1, [])
+    assert web.host in refused.out + refused.err
+    again = editflow(*words, "--download")
+    assert again.code == 0, again.err
+    assert web.seen, "the control"
+    assert requests.exists()
