@@ -159,23 +159,23 @@ def test_asked_to_end(
     draw: Random,
     tmp_path: Path,
 ) -> None:
-    """SIGTERM, and SIGHUP each fifth time: one line, the server is gone with it, the run is interrupted."""
+    """SIGTERM, and SIGHUP each fourth time: one line, the server is gone with it, the run is interrupted."""
     every = scenes(stocked)
     drawn = [(n, every[NAMES[n % 5]], draw.randint(1, 10_000)) for n in range(SIGNALS)]
     known = {scene.name: quiet(scene) for _, scene, _ in drawn}
     began, ended = time.monotonic(), Counter[str]()
 
     def one(n: int, scene: Scene, at: int) -> tuple[Scene, Path, int, str]:
-        folder, sent = scene.set(tmp_path / f"s{n}"), signal.SIGHUP if n % 5 == 4 else signal.SIGTERM
+        folder, sent = scene.set(tmp_path / f"s{n}"), _signal(n)
         own = {
             **alone,
             TOKEN: f"{alone[TOKEN]}-{n}",
             "PREFECT_HOME": str(folder / "prefect"),
             "EDITFLOW_CACHE": str(folder / "cache"),
         }
-        before, enough = killing.names(folder / "lake"), 1 + at % max(1, known[scene.name].names // 2)
+        before, enough = _made(folder), 1 + at % max(1, known[scene.name].names // 2)
         process = _process(scene.words(folder), folder, own)
-        while process.poll() is None and len(before ^ killing.names(folder / "lake")) < enough:
+        while process.poll() is None and len(before ^ _made(folder)) < enough:
             time.sleep(0.005)
         process.send_signal(sent)
         code = process.wait(timeout=300)
@@ -184,7 +184,7 @@ def test_asked_to_end(
     with ThreadPoolExecutor(2) as pool:
         outcomes = list(pool.map(lambda given: one(*given), drawn))
     for n, (scene, folder, _, mark) in enumerate(outcomes):
-        sent, said = (signal.SIGHUP if n % 5 == 4 else signal.SIGTERM), (folder / "output.txt").read_text()
+        sent, said = _signal(n), (folder / "output.txt").read_text()
         over = f"{scene.name} {sent.name}"
         if "interrupted: " not in said and editflow("runs", "--json", "--lake", folder / "lake").json[:1] == []:
             ended["before it began"] += 1
@@ -201,6 +201,15 @@ def test_asked_to_end(
         check(scene, folder, known[scene.name])
     print(f"\n{SIGNALS} signals: {dict(ended)} in {time.monotonic() - began:.0f} s")
     assert sum(number for over, number in ended.items() if "SIGTERM" in over) >= SIGNALS // 2
+
+
+def _signal(n: int) -> signal.Signals:
+    return signal.SIGHUP if n % 4 == 3 else signal.SIGTERM
+
+
+def _made(folder: Path) -> set[str]:
+    """What the command makes: `rerun` works in a temporary lake."""
+    return killing.names(folder / "lake") | killing.names(folder / "tmp")
 
 
 def _completed(folder: Path) -> bool:
