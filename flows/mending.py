@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import Any
 
 from editing.errors import EditingError, first_line
+from flows.consent import elsewhere, require_agreement
 from flows.errors import UsageError
 from flows.gathering import gathered
 from flows.rerun import repeatable
@@ -21,7 +22,7 @@ from storage.store import Lake, Manifest
 from tasks.difference import settings
 from tasks.environment import environment
 from tasks.errors import TaskError
-from tasks.recipes import NotRepeatable, Recipe, recipe_of
+from tasks.recipes import NotRepeatable, Recipe, recipe_of, source_of
 from tasks.recomputing import keep, recomputed
 from tasks.rerun import Row, distance
 
@@ -46,9 +47,13 @@ class Recipes:
         why = f"artifact {id_[:12]}: nothing tells its recipe, and no run that can be repeated used it"
         if told is not None:
             try:
-                return recipe_of(told), None
+                recipe = recipe_of(told)
+                require_agreement(elsewhere({"corpus.source": source_of(told)}), self.download, packed=False)
+                return recipe, None
             except NotRepeatable as error:
                 why = f"{error}, and none of those that used it can be repeated"
+            except UsageError as error:
+                raise NotRepeatable(f"artifact {id_[:12]}: {first_line(error)}") from None
         for record in self._users.get(id_, ()):
             try:
                 found = self._walk(record)

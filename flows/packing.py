@@ -221,8 +221,8 @@ def _corpus(pack: Pack) -> Mapping[str, Any]:
 
 def _check_corpus(pack: Pack, spec: RunSpec, remedy: str = "put the file back as it was") -> None:
     pinned = _corpus(pack)
-    at_a_commit = "hub" in pinned and spec.corpus.source.startswith("hub:")
-    if not at_a_commit and describe_corpus(spec.corpus.source) != pinned:
+    on_hub = spec.corpus.source.startswith("hub:")  # which is not asked: a commit holds what it held
+    if on_hub != ("hub" in pinned) or (not on_hub and describe_corpus(spec.corpus.source) != pinned):
         raise UsageError(f"corpus {spec.corpus.source} is not what run {pack.record.run_id} has read: {remedy}")
 
 

@@ -48,5 +48,7 @@ def forget(catalog: Catalog, artifacts: Sequence[str]) -> None:
     files = catalog.lake.files
     for start in range(0, len(artifacts), _AT_ONCE):
         ids = ", ".join(f"'{id_}'" for id_ in artifacts[start : start + _AT_ONCE])
-        with contextlib.suppress(DeltaError):
-            opened(files, "catalog/artifacts").delete(f"id IN ({ids})")
+        with contextlib.suppress(DeltaError, ForeignFile):
+            found = opened(files, "catalog/artifacts")
+            own(files, "catalog/artifacts", found)
+            found.delete(f"id IN ({ids})")

@@ -124,10 +124,14 @@ class LiveModel:
 
 
 def links(lake: Lake, state: str) -> list[Manifest]:
-    """The chain from the model (first) to the state (last)."""
+    """The chain from the model (first) to the state (last). Raises StateMismatch for one that leads into itself."""
     chain: list[Manifest] = []
+    seen: set[str] = set()
     here: str | None = state
     while here is not None:
+        if here in seen:
+            raise StateMismatch(f"state {here[:12]} is its own ancestor: `editflow verify` tells what is false")
+        seen.add(here)
         manifest = lake.manifest(here)
         chain.append(manifest)
         parent = manifest.parents.get("state") if manifest.kind == "state" else None

@@ -73,6 +73,11 @@ def recipe_of(made: Manifest) -> Recipe:
     return found
 
 
+def source_of(made: Manifest) -> str:
+    """Where computing an artifact again reads from outside the lake, by its manifest; empty where it does not."""
+    return str(made.about["source"]) if made.spec.get("stage") == "documents" and "source" in made.about else ""
+
+
 def _from_outside(name: str, about: Mapping[str, Any]) -> Stage | None:
     if name == "model" and {"folder", "dtype"} <= about.keys():
         return model_stage(str(about["folder"]), str(about["dtype"]))

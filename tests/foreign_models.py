@@ -218,6 +218,7 @@ KEPT_OUT: dict[str, tuple[Change, str]] = {
     "nested without an end": (written("config.json", '{"a":' * 100_000), "config.json"),
     "a nested tokenizer": (written("tokenizer.json", '{"a":' * 100_000), "tokenizer"),
     "a billion layers": (said("config.json", num_hidden_layers=10**9), "num_hidden_layers"),
+    "a billion labels": (said("config.json", num_labels=10**9), "num_labels"),
     "a huge vocabulary": (said("config.json", vocab_size=10**12), "vocab_size"),
     "shapes of another model": (
         both(

@@ -57,8 +57,8 @@ def record(store: Lake) -> RunRecord:
 
 def _summary() -> dict[str, Any]:
     scores = {TEXT: {TEXT: 1.0}, "perplexity": 2.0}
-    batch = {"batch": TEXT, "facts": LONG, "state": TEXT, "metrics": {TEXT: {TEXT: 1.0}}}
-    return {"facts": TEXT, "before": scores, "after": scores, "batches": [batch]}
+    batch = {"batch": 1, "facts": 1, "state": TEXT, "metrics": {TEXT: {TEXT: 1.0, LONG: 2.0}}}
+    return {"facts": 1, "before": scores, "after": scores, "batches": [batch]}
 
 
 def _write(store: Lake, name: str, row: dict[str, Any], parents: dict[str, str]) -> str:

@@ -17,10 +17,10 @@ WAYS = {"eager", "sdpa"}
 QUANTISED = ("quantization_config", "compression_config")
 PLACES = ("transformers_weights", "gguf_file")
 """Keys that name another file to read weights from."""
-MOST = {"layers": 1000, "position": 2**25}
+MOST = {"layers": 1000, "position": 2**25, "labels": 10_000}
 """The largest number of a key that has the word in its name; of any other that says a shape, 2^31."""
 
-_SHAPE = re.compile(r"size|heads?|dim|embd|inner|ctx|positions?|groups|experts|layers?|window")
+_SHAPE = re.compile(r"labels|size|heads?|dim|embd|inner|ctx|positions?|groups|experts|layers?|window")
 _LAYERS = re.compile(r"(num_)?(hidden_)?(decoder_)?layers?|n_layers?")
 _TOKENIZER = re.compile(r"\w*(Tokenizer(Fast)?|Backend)")
 _OWN = re.compile(r"(configuration|modeling|tokenization)_\w+\.(\w+)")
@@ -123,11 +123,8 @@ def _check_way(path: Path, key: str, value: Any) -> None:
 def _check_size(path: Path, key: str, value: int) -> None:
     if not _SHAPE.search(key):
         return
-    most = 2**31
-    if _LAYERS.fullmatch(key):
-        most = MOST["layers"]
-    elif "position" in key:
-        most = MOST["position"]
+    word = "layers" if _LAYERS.fullmatch(key) else next((one for one in ("position", "labels") if one in key), "")
+    most = MOST.get(word, 2**31)
     if not -most <= value <= most:
         raise UnknownModel(f"{path}: {key!r} is {_shown(value)}, where {most:,} is the most: fetch the file again")
 

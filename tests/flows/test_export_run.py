@@ -227,7 +227,7 @@ def test_a_pack_reads_nothing_else_of_the_machine(exported: Exported, tmp_path: 
 def test_wrong_input_gets_one_line(exported: Exported, lake: Lake, tmp_path: Path) -> None:
     runs = Runs(lake.files)
     served = runs.start("served", {})
-    runs.finish(served, "completed", summary={"queue": "current", "batches": [], "before": {}, "after": {}})
+    runs.finish(served, "completed", summary={"queue": "current", "facts": 0, "batches": [], "before": {}, "after": {}})
     where = ["--lake", lake.uri]
     refused(editflow("export-run", served.run_id, *where), "took its requests from a queue")
     refused(editflow("export-run", "nobody", *where), "0 runs match 'nobody'")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -75,3 +76,32 @@ def test_an_artifact_is_computed_again(lake: Path, web: Served) -> None:
     assert again.code == 0, again.err
     assert web.seen, "the control"
     assert requests.exists()
+
+
+def test_a_manifest_names_a_source_that_is_not_read(lake: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What an artifact's description says of where it came from is no part of its id, so anybody can change it."""
+    asked: list[str] = []
+    monkeypatch.setattr("tasks.documents.read_documents", lambda source, *_: asked.append(source) or iter(()))
+    documents = tiny_world.artifacts(lake, "documents")[0]
+    manifest = tiny_world.payload(lake, documents).parent / "manifest.json"
+    words = ("verify", documents.id, "--deep", "--stage", "documents", "--lake", lake)
+    found = json.loads(manifest.read_text())
+    manifest.write_text(json.dumps(found | {"about": found["about"] | {"source": "hub:evil/data"}}))
+    refused = editflow(*words)
+    assert asked == []
+    assert "hub:evil/data" in refused.out + refused.err
+    assert "--download" in refused.out + refused.err
+    editflow(*words, "--download")
+    assert asked == ["hub:evil/data"], "the control"
+
+
+def test_a_record_names_a_data_set_that_is_not_asked(lake: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+    monkeypatch.setattr("flows.packing.describe_corpus", lambda source: asked.append(source) or {})
+    started = next((lake / "runs").iterdir()) / "started.json"
+    record = json.loads(started.read_text())
+    record["spec"]["corpus"]["source"] = "hub:evil/data"
+    started.write_text(json.dumps(record))
+    refused = editflow("export-run", "last", "--download", "--lake", lake, "--out", lake.parent / "run.zip")
+    assert (refused.code, asked) == (2, [])
+    assert "corpus" in refused.err

@@ -83,7 +83,7 @@ def test_wrong_input_gets_one_line(moved: tuple[World, Path, str], server: str, 
     world, lake, run = moved
     runs = Runs(Lake.open(lake).files)
     died, served = (runs.start(name, {}) for name in ("half", "served"))
-    runs.finish(served, "completed", summary={"queue": "current", "batches": [], "before": {}, "after": {}})
+    runs.finish(served, "completed", summary={"queue": "current", "facts": 0, "batches": [], "before": {}, "after": {}})
     for words, said in (
         ([served.run_id], "took its requests from a queue"),
         (["nobody"], "0 runs match 'nobody'"),

@@ -225,7 +225,8 @@ def _pickled(at: Setting, folder: Path) -> str:
 def _settings(at: Setting, folder: Path) -> str:
     """Sizes that cost, names that lead elsewhere, templates that compute."""
     settings: tuple[tuple[str, str, Any], ...] = (
-        ("config.json", "vocab_size", 10**9), ("config.json", "num_hidden_layers", 10**6),
+        ("config.json", "vocab_size", 10**9), ("config.json", "num_labels", 10**9),
+        ("config.json", "num_hidden_layers", 10**6),
         ("config.json", "hidden_size", 2**30), ("config.json", "vocab_size", -1),
         ("config.json", "torch_dtype", "os.system"), ("config.json", "dtype", "float7"),
         ("config.json", "_name_or_path", "org/name"), ("config.json", "model_type", "bert"),

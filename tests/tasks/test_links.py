@@ -1,0 +1,31 @@
+"""The chain of a state ends, whatever a lake's manifests say of each other."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from storage.kinds import kind
+from storage.store import Lake
+from tasks.errors import StateMismatch
+from tasks.live import links
+
+
+def state(lake: Lake, number: int, parents: dict[str, str]) -> str:
+    return lake.write("state", 1, {"number": number}, parents, kind("state").schema.empty_table()).id
+
+
+def test_a_state_that_is_its_own_ancestor_is_refused(tmp_path: Path) -> None:
+    lake = Lake.open(tmp_path / "lake")
+    first = state(lake, 0, {})
+    second = state(lake, 1, {"state": first})
+    assert [link.id for link in links(lake, second)] == [first, second], "the control"
+    for forged, parent in ((second, second), (first, second)):
+        path = Path(lake.files.path(f"artifacts/{forged[:2]}/{forged}/manifest.json"))
+        kept = path.read_text()
+        path.write_text(json.dumps(json.loads(kept) | {"parents": {"state": parent}}))
+        with pytest.raises(StateMismatch, match=r"^[^\n]*its own ancestor[^\n]*$"):
+            links(Lake.open(tmp_path / "lake"), second)
+        path.write_text(kept)
