@@ -23,9 +23,9 @@ def test_what_a_comparison_writes_comes_back() -> None:
     "text",
     [
         "a,b\n1,2\n", HEAD.replace("figure", "figures") + ROW, HEAD + "tiny\n", HEAD + ROW.replace("90", "many"),
-        HEAD + ROW.replace(",8,", ",low,"), HEAD + "x" * 200_000 + ROW,
+        HEAD + ROW.replace(",8,", ",low,"),
     ],
-    ids=["other columns", "a column less", "a short row", "a word for a number", "a word for a bound", "a large field"],
+    ids=["other columns", "a column less", "a short row", "a word for a number", "a word for a bound"],
 )  # fmt: skip
 def test_what_no_comparison_writes_is_refused(text: str) -> None:
     with pytest.raises(BadRecord, match=r"^[^\n]*table\.csv[^\n]*$"):
