@@ -78,8 +78,9 @@ def private_home(home: Path) -> Path:
     real = private(home, OWNED)
     for one in real.iterdir():
         # A password of somebody else is replaced; a database or settings would have the worker run what they want.
-        if one.name != PASSWORD and one.lstat().st_uid != os.geteuid():
-            raise UsageError(f"{one} belongs to another user: delete it, or make it yours with chown if you trust it")
+        with suppress(FileNotFoundError):  # a running database's journal, which comes and goes
+            if one.name != PASSWORD:
+                _check_user(one, one.lstat())
     return real
 
 
@@ -121,6 +122,10 @@ def open_log(path: Path, *, anew: bool = False) -> BinaryIO:
 def _check_file(path: Path, found: os.stat_result) -> None:
     if not stat.S_ISREG(found.st_mode):
         raise UsageError(f"{path} is no regular file: delete it")
+    _check_user(path, found)
+
+
+def _check_user(path: Path, found: os.stat_result) -> None:
     if found.st_uid != os.geteuid():
         raise UsageError(f"{path} belongs to another user: delete it, or make it yours with chown if you trust it")
 

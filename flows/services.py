@@ -196,9 +196,9 @@ def down(home: Path) -> list[str]:
 
 def _ours(process: psutil.Process) -> bool:
     """Whether it is the caller's, and a server or worker by its words: anybody can see numbers and start times."""
-    words = process.cmdline()
     if process.uids().effective != os.geteuid():
         return False
+    words = process.cmdline()
     # That of another checkout or an earlier version, which began `prefect server start`, is to be found, too.
     own_server = any(Path(word).parts[-2:] == _SERVER for word in words)
     begun = {("worker", "start"), ("server", "start")} & set(pairwise(words))
