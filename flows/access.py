@@ -11,6 +11,7 @@ from collections.abc import MutableMapping
 from contextlib import nullcontext, suppress
 from ipaddress import ip_address
 from pathlib import Path
+from typing import BinaryIO
 from urllib.parse import urlsplit
 
 from flows.errors import UsageError
@@ -20,6 +21,10 @@ HOME = Path(".editflow")
 """Of `editflow up`, unless given."""
 PASSWORD = "password"  # noqa: S105 - the name of the file
 SETTINGS = "env"
+OWNED = "make it yours with chown if you trust all it holds, or choose another folder with --home"
+"""What to do about a home of somebody else."""
+_LONGEST = 4096
+"""Characters that are read of a password's file."""
 _USER = "editflow"
 _SHAPE = re.compile(rf"{_USER}:[\w-]{{20,}}")
 _MARKS = (PASSWORD, "server.log", "server.json", "prefect.db")
@@ -31,23 +36,33 @@ def new_secret() -> str:
     return f"{_USER}:{secrets.token_urlsafe(32)}"
 
 
-def private(folder: Path, remedy: str = "choose another folder") -> Path:
+def private(folder: Path, remedy: str = "choose another folder", *, root_anywhere: bool = False) -> Path:
     """Make a folder that only its owner can enter, or narrow the one that is there; returns its real path.
 
-    Root may use that of somebody else, who stays its owner, as a container does with a cache from outside. `remedy`
-    ends the message of the UsageError for any other folder.
+    With `root_anywhere`, root may use that of somebody else, who stays its owner, as a container does with a cache from
+    outside. `remedy` ends the message of the UsageError for any other folder.
     """
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if not (root_anywhere and os.geteuid() == 0):
+            check_owner(folder, remedy)
         found = folder.stat()
-        if os.geteuid() not in {0, found.st_uid}:
-            raise UsageError(f"{folder} belongs to another user: {remedy}")
         if found.st_mode & 0o077:
             with nullcontext() if found.st_uid == os.geteuid() else suppress(PermissionError):
                 folder.chmod(0o700)
     except OSError as error:
         raise UsageError(f"{folder} cannot be made a private folder ({error.strerror}): {remedy}") from None
     return folder.resolve()
+
+
+def check_owner(folder: Path, remedy: str = OWNED) -> None:
+    """Raise UsageError unless a folder is the caller's; also for root, to whom its owner could hand anything in it."""
+    try:
+        theirs = folder.stat().st_uid != os.geteuid()
+    except PermissionError:
+        theirs = True
+    if theirs:
+        raise UsageError(f"{folder} belongs to another user: {remedy}")
 
 
 def private_home(home: Path) -> Path:
@@ -60,7 +75,59 @@ def private_home(home: Path) -> Path:
         raise UsageError(f"{home} holds other files: choose a new or an empty folder with --home")
     if home.is_dir() and home.stat().st_mode & stat.S_ISVTX:
         raise UsageError(f"{home} is shared by several users: choose another folder with --home")
-    return private(home, "choose another folder with --home")
+    real = private(home, OWNED)
+    for one in real.iterdir():
+        # A password of somebody else is replaced; a database or settings would have the worker run what they want.
+        with suppress(FileNotFoundError):  # a running database's journal, which comes and goes
+            if one.name != PASSWORD:
+                _check_user(one, one.lstat())
+    return real
+
+
+def own_file(path: Path) -> bool:
+    """Whether there is a file; raises UsageError unless it is a regular one of the caller's, and no link."""
+    try:
+        found = path.lstat()
+    except FileNotFoundError:
+        return False
+    except OSError as error:
+        raise UsageError(f"{path} cannot be looked at ({error.strerror}): see to its folder") from None
+    _check_file(path, found)
+    return True
+
+
+def open_own(path: Path, flags: int) -> int:
+    """Open a regular file of the caller's, or make it with mode 0600 where the flags say so; no link is followed."""
+    try:
+        handle = os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        own_file(path)  # says more of a link, a folder and a pipe
+        raise UsageError(f"{path} cannot be opened ({error.strerror}): see to its permissions, or delete it") from None
+    try:
+        _check_file(path, os.fstat(handle))
+    except UsageError:
+        os.close(handle)
+        raise
+    return handle
+
+
+def open_log(path: Path, *, anew: bool = False) -> BinaryIO:
+    """A log of ours to append to, or to begin `anew`. Raises UsageError for what is no file of the caller's."""
+    handle = open_own(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+    if anew:
+        os.ftruncate(handle, 0)  # only now: it is known to be ours
+    return os.fdopen(handle, "ab")
+
+
+def _check_file(path: Path, found: os.stat_result) -> None:
+    if not stat.S_ISREG(found.st_mode):
+        raise UsageError(f"{path} is no regular file: delete it")
+    _check_user(path, found)
+
+
+def _check_user(path: Path, found: os.stat_result) -> None:
+    if found.st_uid != os.geteuid():
+        raise UsageError(f"{path} belongs to another user: delete it, or make it yours with chown if you trust it")
 
 
 def write_private(path: Path, text: str) -> None:
@@ -75,10 +142,10 @@ def write_private(path: Path, text: str) -> None:
 
 
 def make_secret(home: Path) -> tuple[str, bool]:
-    """The password of a home and whether it is new: where there was none, or where others could have read it."""
+    """The password of a home and whether it is new: where there was none of ours, or others could have read it."""
     path = home / PASSWORD
     with suppress(UsageError, FileNotFoundError):
-        if not path.is_symlink() and not path.stat().st_mode & 0o077:
+        if not path.lstat().st_mode & 0o077:
             return read_secret(home), False
     secret = new_secret()
     write_private(path, f"{secret}\n")
@@ -89,8 +156,10 @@ def read_secret(home: Path) -> str:
     """The password of a home; raises UsageError where it has none."""
     path = home / PASSWORD
     try:
-        text = path.read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError):
+        # One that somebody else wrote is known to them.
+        with os.fdopen(open_own(path, os.O_RDONLY), encoding="utf-8") as file:
+            text = file.read(_LONGEST).strip()
+    except (UsageError, OSError, UnicodeDecodeError):
         text = ""
     if not _SHAPE.fullmatch(text):
         raise UsageError(f"{path} holds no password of its server: `editflow down` and `editflow up` make a new one")

@@ -86,9 +86,10 @@ def begin(folder: Path) -> subprocess.Popen[bytes]:
     """Start a temporary server that ends with this process; set Prefect to it, here and in processes begun here."""
     from prefect.settings import get_current_settings
 
-    secret, log = access.new_secret(), access.private(folder, "set EDITFLOW_CACHE to another") / "server.log"
+    home = access.private(folder, "set EDITFLOW_CACHE to another", root_anywhere=True)
+    secret, log = access.new_secret(), home / "server.log"
     settings = get_current_settings().to_environment_variables(exclude_unset=True)
-    with locked.listen() as listener, log.open("ab") as said:
+    with locked.listen() as listener, access.open_log(log) as said:
         port = listener.getsockname()[1]
         lock = access.server_settings(secret, port)
         environment = {**os.environ, **settings, **_ALONE, **lock, OWNER: _owner(os.getpid())}

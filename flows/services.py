@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import psutil  # type: ignore[import-untyped]
@@ -35,6 +36,8 @@ POOL = "editflow"
 _WORKER = f"editflow@{platform.node()}"
 _PREFECT = (sys.executable, "-P", "-m", "prefect")
 """No module of the folder that it runs in passes for one of Prefect's."""
+_SERVER = Path(locked.__file__).parts[-2:]
+_NAMES = ("worker", "server")
 _OTHERS = {"PREFECT_API_KEY", "PREFECT_API_AUTH_STRING", "PREFECT_SERVER_API_AUTH_STRING"}
 
 
@@ -46,7 +49,8 @@ class Services:
 
     def start(self, name: str, port: int, words: Sequence[str], environment: Mapping[str, str]) -> None:
         """Begin `prefect WORDS` in a session of its own; its output goes to the log."""
-        with self.log(name).open("ab") as log:
+        self._forget(name)
+        with access.open_log(self.log(name)) as log:
             process = subprocess.Popen(  # noqa: S603 - our own words
                 [*_PREFECT, *words], stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                 env=dict(environment), start_new_session=True, cwd=self.home,
@@ -55,7 +59,8 @@ class Services:
 
     def serve(self, listener: socket.socket, environment: Mapping[str, str]) -> None:
         """Begin the locked server on a socket, likewise."""
-        with self.log("server").open("ab") as log:
+        self._forget("server")
+        with access.open_log(self.log("server")) as log:
             process = locked.begin(listener, environment, log, subprocess.DEVNULL, self.home)
         self._remember("server", process, listener.getsockname()[1])
 
@@ -70,10 +75,14 @@ class Services:
         return SyncPrefectClient(access.api(self.port), auth_string=secret, httpx_settings={"trust_env": False})
 
     def running(self, name: str) -> psutil.Process | None:
-        """The process, unless it is gone."""
+        """The process, unless it is gone, or its number is now that of a process which `up` cannot have begun."""
         known = self._known(name)
-        alive = known and may_exist(platform.node(), int(known["pid"]), known["started"])
-        return psutil.Process(int(known["pid"])) if alive else None
+        if not known or not may_exist(platform.node(), int(known["pid"]), known["started"]):
+            return None
+        with suppress(psutil.Error):  # it ended just now
+            process = psutil.Process(int(known["pid"]))
+            return process if _ours(process) else None
+        return None
 
     @property
     def port(self) -> int:
@@ -82,6 +91,7 @@ class Services:
 
     def stop(self, name: str, patience: float = 30) -> bool:
         """End the process if it is there, with all that it started, at last by force; whether it was."""
+        self.check(name)
         if (process := self.running(name)) is not None:
             under = process.children(recursive=True)
             process.terminate()
@@ -89,8 +99,13 @@ class Services:
             for one in left:
                 with suppress(psutil.NoSuchProcess):
                     one.kill()
-        self._file(name).unlink(missing_ok=True)
+        self._forget(name)
         return process is not None
+
+    def check(self, *names: str) -> None:
+        """Raise UsageError where a process file is there and no regular file of the caller's."""
+        for name in names:
+            access.own_file(self._file(name))
 
     def log(self, name: str) -> Path:
         """The file with all that it said."""
@@ -120,8 +135,12 @@ class Services:
 
     def _remember(self, name: str, process: subprocess.Popen[bytes], port: int) -> None:
         known = {"pid": process.pid, "started": psutil.Process(process.pid).create_time(), "port": port}
-        self._file(name).unlink(missing_ok=True)  # nothing is written into a pipe, or through a link
-        self._file(name).write_text(json.dumps(known))
+        access.write_private(self._file(name), json.dumps(known))
+
+    def _forget(self, name: str) -> None:
+        """Before a process is begun: one whose file cannot be written would not be found again."""
+        self.check(name)
+        self._file(name).unlink(missing_ok=True)
 
     def _file(self, name: str) -> Path:
         return self.home / f"{name}.json"
@@ -129,6 +148,7 @@ class Services:
     def _known(self, name: str) -> dict[str, float]:
         """What its file says; nothing where that cannot be true, or the file is none that was written here."""
         try:
+            access.own_file(self._file(name))
             found = json.loads(read_small(self._file(name), UsageError))
             known = {key: float(found[key]) for key in ("pid", "started", "port")}
         except (FileNotFoundError, UsageError, ValueError, KeyError, TypeError, OverflowError, RecursionError):
@@ -143,6 +163,7 @@ def up(home: Path, port: int, deployments: Path) -> Services:
         raise UsageError(f"no {deployments}: say it in the repository's folder, or give the file with --file")
     check(deployments)
     services, root = Services(access.private_home(home)), deployments.resolve().parent
+    services.check(*_NAMES)
     _serve(services, port, root)
     environment = services.environment(port, root)
     with services.client() as client:
@@ -158,6 +179,9 @@ def up(home: Path, port: int, deployments: Path) -> Services:
 def down(home: Path) -> list[str]:
     """End the worker and the server of a folder, and no other process; the names of those that ran."""
     services = Services(home.resolve())
+    with suppress(FileNotFoundError):
+        access.check_owner(services.home)
+    services.check(*_NAMES)
     ended = ["worker"] if services.stop("worker") else []
     if services.running("server") is not None:
         # The worker's runs, which ended with it: their next run goes on. A lost password keeps nobody from the end.
@@ -168,6 +192,17 @@ def down(home: Path) -> list[str]:
         services.stop("server")
         ended.append("server")
     return ended
+
+
+def _ours(process: psutil.Process) -> bool:
+    """Whether it is the caller's, and a server or worker by its words: anybody can see numbers and start times."""
+    if process.uids().effective != os.geteuid():
+        return False
+    words = process.cmdline()
+    # That of another checkout or an earlier version, which began `prefect server start`, is to be found, too.
+    own_server = any(Path(word).parts[-2:] == _SERVER for word in words)
+    begun = {("worker", "start"), ("server", "start")} & set(pairwise(words))
+    return own_server or ("prefect" in words and bool(begun))
 
 
 def _serve(services: Services, port: int, root: Path) -> None:
@@ -215,7 +250,7 @@ def _write_settings(services: Services) -> None:
 def _deploy(services: Services, deployments: Path, environment: Mapping[str, str]) -> None:
     """Register what the file has; Prefect replaces what is registered already."""
     words = ["--no-prompt", "deploy", "--all", "--prefect-file", str(deployments)]
-    with services.log("deploy").open("wb") as log:
+    with access.open_log(services.log("deploy"), anew=True) as log:
         done = subprocess.run(  # noqa: S603 - our own words
             [*_PREFECT, *words], stdin=subprocess.DEVNULL, stdout=log, stderr=log,
             env=dict(environment), cwd=deployments.parent, check=False,

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
+import subprocess
+import sys
+from functools import cache
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -17,10 +19,18 @@ def port_of(url: str) -> int:
     return int(urlsplit(url).port or 0)
 
 
+@cache
+def stand_in(*words: str) -> psutil.Process:
+    """A process of this user's with the words of one of Prefect's; it does nothing, and ends with this one."""
+    command = [sys.executable, "-c", "import sys; sys.stdin.read()", *words]
+    return psutil.Popen(command, stdin=subprocess.PIPE)
+
+
 def home_of(folder: Path, port: int, secret: str) -> Path:
-    """A home as if this process were the server of `editflow up` in the folder."""
+    """A home as if a process of ours were the server of `editflow up` in the folder."""
     home = access.private(folder / access.HOME)
     access.write_private(home / access.PASSWORD, secret)
-    known = {"pid": os.getpid(), "started": psutil.Process().create_time(), "port": port}
+    process = stand_in("prefect", "server", "start")
+    known = {"pid": process.pid, "started": process.create_time(), "port": port}
     (home / "server.json").write_text(json.dumps(known))
     return home

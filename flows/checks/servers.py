@@ -59,6 +59,11 @@ def home(_place: Place) -> Iterator[Finding]:
         return
     from flows.services import Services
 
+    try:
+        access.check_owner(access.HOME)
+    except UsageError as error:
+        yield problem(name, str(error), "`editflow up` and `editflow down` do not use it as it is")
+        return
     services = Services(access.HOME)
     if access.HOME.stat().st_mode & 0o077:
         yield warning(name, f"other users can look into {access.HOME}", "`editflow up` makes it private")

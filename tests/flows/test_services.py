@@ -6,11 +6,12 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psutil
 import pytest
+from homes import stand_in
 
 from flows.services import Services
 
@@ -26,7 +27,8 @@ time.sleep(600)
 @pytest.fixture
 def stubborn() -> Iterator[tuple[psutil.Process, psutil.Process]]:
     """A process that takes no word, with one that it began; what is left of them ends with the test."""
-    with subprocess.Popen([sys.executable, "-c", STUBBORN], stdout=subprocess.PIPE, text=True) as process:
+    command = [sys.executable, "-c", STUBBORN, "prefect", "worker", "start"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         both = psutil.Process(process.pid), psutil.Process(int(process.stdout.readline()))
         yield both
@@ -54,29 +56,30 @@ def test_a_process_that_takes_no_word_ends_with_all_that_it_began(stubborn, tmp_
 
 
 def _number(**other: object) -> str:
-    return json.dumps({"pid": os.getpid(), "started": psutil.Process().create_time(), "port": 4200} | other)
+    process = stand_in("prefect", "worker", "start")
+    return json.dumps({"pid": process.pid, "started": process.create_time(), "port": 4200} | other)
 
 
-SAYS_NOTHING = {
-    "empty": "",
-    "begun": "{",
-    "a list": "[]",
-    "no number": '{"pid": "x"}',
-    "one number": '{"pid": 1}',
-    "deep": "[" * 200_000,
-    "large": " " * 2**21 + _number(),
-    "a negative process": _number(pid=-1),
-    "an endless number": _number(pid=float("inf")),
-    "a number of many digits": _number(pid=10**400),
-    "a process beyond all": _number(pid=2**70),
-    "no time": _number(started=float("nan")),
-    "no port": _number(port=-1),
+SAYS_NOTHING: dict[str, Callable[[], str]] = {
+    "empty": lambda: "",
+    "begun": lambda: "{",
+    "a list": lambda: "[]",
+    "no number": lambda: '{"pid": "x"}',
+    "one number": lambda: '{"pid": 1}',
+    "deep": lambda: "[" * 200_000,
+    "large": lambda: " " * 2**21 + _number(),
+    "a negative process": lambda: _number(pid=-1),
+    "an endless number": lambda: _number(pid=float("inf")),
+    "a number of many digits": lambda: _number(pid=10**400),
+    "a process beyond all": lambda: _number(pid=2**70),
+    "no time": lambda: _number(started=float("nan")),
+    "no port": lambda: _number(port=-1),
 }
 
 
-@pytest.mark.parametrize("text", SAYS_NOTHING.values(), ids=SAYS_NOTHING)
-def test_a_process_file_that_says_nothing_is_of_no_process(tmp_path: Path, text: str) -> None:
-    (tmp_path / "worker.json").write_text(text)
+@pytest.mark.parametrize("made", SAYS_NOTHING.values(), ids=SAYS_NOTHING)
+def test_a_process_file_that_says_nothing_is_of_no_process(tmp_path: Path, made: Callable[[], str]) -> None:
+    (tmp_path / "worker.json").write_text(made())
     assert Services(tmp_path).running("worker") is None
     assert not Services(tmp_path).stop("worker")
     (tmp_path / "worker.json").write_text(_number())
