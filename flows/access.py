@@ -119,6 +119,13 @@ def open_log(path: Path, *, anew: bool = False) -> BinaryIO:
     return os.fdopen(handle, "ab")
 
 
+def drop_foreign(path: Path) -> None:
+    """Remove a log that another user of the same cache has left, such as the host's of a container's root."""
+    with suppress(OSError):
+        if path.lstat().st_uid != os.geteuid():
+            path.unlink()
+
+
 def _check_file(path: Path, found: os.stat_result) -> None:
     if not stat.S_ISREG(found.st_mode):
         raise UsageError(f"{path} is no regular file: delete it")

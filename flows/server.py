@@ -88,6 +88,7 @@ def begin(folder: Path) -> subprocess.Popen[bytes]:
 
     home = access.private(folder, "set EDITFLOW_CACHE to another", root_anywhere=True)
     secret, log = access.new_secret(), home / "server.log"
+    access.drop_foreign(log)
     settings = get_current_settings().to_environment_variables(exclude_unset=True)
     with locked.listen() as listener, access.open_log(log) as said:
         port = listener.getsockname()[1]

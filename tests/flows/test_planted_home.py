@@ -148,6 +148,21 @@ def test_a_log_goes_on_unless_begun_anew(home: Path) -> None:
     assert (home / "server.log").read_bytes() == b"three"
 
 
+@as_root
+def test_a_log_of_somebody_else_in_a_cache_gives_way(home: Path) -> None:
+    log, elsewhere = home / "server.log", home.parent / "elsewhere"
+    elsewhere.write_text("theirs")
+    for leave in (lambda: log.write_text("theirs"), lambda: log.symlink_to(elsewhere)):
+        leave()
+        os.chown(log, OTHER, OTHER, follow_symlinks=False)
+        access.drop_foreign(log)
+        assert not os.path.lexists(log)
+    assert elsewhere.read_text() == "theirs"
+    log.write_text("ours")
+    access.drop_foreign(log)
+    assert log.read_text() == "ours", "the control"
+
+
 @pytest.mark.parametrize("name", ["worker", "server"])
 @pytest.mark.parametrize("kind", ["link", "folder", "pipe", "theirs"])
 def test_a_process_file_is_a_file_of_ours(home: Path, kind: str, name: str) -> None:
