@@ -1,4 +1,4 @@
-"""Records of a stranger whose values are of the right type and cannot be: one line that names the place, exit code 2."""
+"""Records of a stranger whose values are of the right type and cannot be: one line that names it, exit code 2."""
 
 from __future__ import annotations
 
