@@ -18,7 +18,7 @@ from flows.commands.read import LakeFlag, find_run, open_lake
 from flows.output import print_json, print_table
 from storage.codec import vectors
 from tasks.moments import read_moments, read_null_space
-from tasks.report.course import Course, one
+from tasks.report.course import Course
 
 app = App(help="Measure which directions a run's edits have used up.")
 Whiten = Callable[[Tensor], Tensor]
@@ -66,7 +66,7 @@ def _keys(course: Course) -> dict[int, dict[int, Tensor]]:
     for manifest in course.of_kind("keys"):
         table = course.lake.read(manifest.id)
         keys, at = torch.from_numpy(vectors(table["key"]).copy()).T, table["layer"].to_numpy()
-        batch = course.states[one(manifest.parents, "state")] + 1
+        batch = course.number(manifest) + 1
         found[batch] = {int(layer): keys[:, torch.from_numpy(at == layer)].double() for layer in np.unique(at)}
     return found
 

@@ -66,7 +66,7 @@ def _shown(record: RunRecord, spec: RunSpec) -> RunRecord:
         *sections, last = key.split(".")
         here = raw
         for section in sections:
-            here = here[section]
+            here = here.setdefault(section, {})
         here[last] = str(Address(source))
     return replace(record, spec=raw, message=cut_inside(record.message))
 

@@ -10,6 +10,7 @@
     ├── DamagedRecord      a run record or a name's file that cannot be read
     │   └── ForeignFile    what stands there is not the lake's own: a link out of it, a pipe, a device, a folder
     ├── NoName             a text that cannot be the name it is given as: an id, a run's id, a moving name
+    ├── LackingParent      a manifest names no artifact in a role that its kind has
     ├── MissingPayload     the manifest is there, its payload is not
     ├── DamagedPayload     the bytes are not those that were written
     ├── PayloadConflict    one recipe gave two contents
@@ -73,6 +74,17 @@ class ForeignFile(DamagedRecord):
 
 class NoName(StorageError, ValueError):
     """A text that is no id, no run's id or no moving name is given as one: no path is built from it."""
+
+
+class LackingParent(StorageError):
+    """A manifest names no artifact in a role that whatever was made so has."""
+
+    def __init__(self, whose: str, role: str) -> None:
+        super().__init__(f"{whose} names no {role} that it was made from: restore its manifest, or use a fresh lake")
+        self.whose, self.role = whose, role
+
+    def __reduce__(self) -> tuple[type["LackingParent"], tuple[str, str]]:
+        return LackingParent, (self.whose, self.role)
 
 
 class MissingPayload(StorageError):

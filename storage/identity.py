@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from storage.errors import LackingParent
+
 if TYPE_CHECKING:
     import pyarrow as pa
 
@@ -58,9 +60,11 @@ def parents_in(parents: Mapping[str, str | Sequence[str]], role: str) -> list[st
     return [given] if isinstance(given, str) else list(given)
 
 
-def only_parent(parents: Mapping[str, str | Sequence[str]], role: str) -> str:
-    """The id of the only parent in a role."""
-    return parents_in(parents, role)[0]
+def only_parent(parents: Mapping[str, str | Sequence[str]], role: str, whose: str = "a stage") -> str:
+    """The id of the only parent in a role. Raises LackingParent where ``whose`` parents fill it with none."""
+    for parent in parents_in(parents, role):
+        return parent
+    raise LackingParent(whose, role)
 
 
 def table_digest(table: "pa.Table") -> str:

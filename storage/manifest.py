@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from storage.errors import NoName
-from storage.identity import is_id
+from storage.identity import is_id, only_parent
 from storage.records import About, Count, Hash, Id, KindName, RunId, Seconds, Time, as_record
 
 
@@ -59,6 +59,10 @@ class Manifest:
     @property
     def ref(self) -> ArtifactRef:
         return ArtifactRef(self.id, self.kind, self.digest, self.rows, self.bytes)
+
+    def parent(self, role: str) -> str:
+        """The id of the only parent in a role; raises LackingParent, which names this artifact."""
+        return only_parent(self.parents, role, f"{self.kind} {self.id[:12]}")
 
     @property
     def payload(self) -> str:

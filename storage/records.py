@@ -8,7 +8,6 @@ Whether a record is that of the place where it stands is for its reader to say (
 from __future__ import annotations
 
 import json
-import math
 import re
 from collections.abc import Callable, Mapping
 from datetime import datetime
@@ -28,6 +27,9 @@ _RUN = re.compile(r"[0-9A-Za-z][0-9A-Za-z._-]{0,127}", re.ASCII)
 _KIND = re.compile(r"[a-z][a-z0-9_]{0,63}", re.ASCII)
 _LARGEST = 2**63 - 1
 """The index and Parquet have no larger whole number."""
+_LONGEST, _LATEST = 10**9, 2**40
+"""Seconds that something took (30 years), and those since 1970."""
+_YEARS = (1970, 9000)
 
 
 def is_run_id(text: str) -> bool:
@@ -53,12 +55,14 @@ class Checked:
 
 
 def _is_time(text: str) -> bool:
-    """Whether a text is a time as the archive writes it, which SQL must be able to read."""
+    """Whether a text is a time as the archive writes it: SQL can read it, it can be held against any other and, its
+    year being neither among the first nor the last there are, a number of seconds added or taken away."""
     try:
-        datetime.fromisoformat(text)
+        at = datetime.fromisoformat(text)
     except ValueError:
         return False
-    return len(text) >= len("2026-11-22") and text[4] == text[7] == "-"
+    known = at.tzinfo is not None and _YEARS[0] <= at.year <= _YEARS[1]
+    return known and len(text) >= len("2026-11-22") and text[4] == text[7] == "-"
 
 
 _COUNTS = ("depth", "key_width", "positions", "parameters", "rank", "tokens", "width", "found")
@@ -78,8 +82,9 @@ KindName = Annotated[str, Checked(_KIND.fullmatch, "the name of a kind")]
 Hash = Annotated[str, Checked(lambda text: not text or is_id(text), "a SHA-256")]
 """None where it is empty."""
 Count = Annotated[int, Checked(lambda number: 0 <= number <= _LARGEST, "a count")]
-Seconds = Annotated[float, Checked(lambda number: 0 <= number < math.inf, "a number of seconds")]
-Time = Annotated[str, Checked(_is_time, "a time")]
+Seconds = Annotated[float, Checked(lambda number: 0 <= number <= _LONGEST, "a number of seconds")]
+UnixTime = Annotated[float, Checked(lambda number: 0 <= number <= _LATEST, "a number of seconds since 1970")]
+Time = Annotated[str, Checked(_is_time, "a time with its zone")]
 Summary = Annotated[Mapping[str, Any], Checked(is_summary, "a run's summary")]
 About = Annotated[Mapping[str, Any], Checked(_is_about, "of the types that its readers know")]
 

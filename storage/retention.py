@@ -131,13 +131,20 @@ def _filled(folder: Path, aside: Path) -> None:
 
 
 def _runs(connection: duckdb.DuckDBPyConnection, now: datetime) -> list[Run]:
-    """All runs; when one began whose record is damaged is not known, so it is as good as new."""
+    """All runs; when one began whose record is damaged is not known, so it is as good as new.
+
+    A time that Python has no value for, such as of the year 290000, comes as a text: it is none either.
+    """
     rows = connection.execute("SELECT run_id, name, status, started_at, finished_at FROM runs").fetchall()
     return [
-        Run(id_, name, status, began.replace(tzinfo=UTC) if began else now, ended and ended.replace(tzinfo=UTC))
+        Run(id_, name, status, _moment(began) or now, _moment(ended))
         for id_, name, status, began, ended in rows
         if id_ is not None and name is not None  # else the index is damaged, and the row nobody's
     ]
+
+
+def _moment(value: object) -> datetime | None:
+    return value.replace(tzinfo=UTC) if isinstance(value, datetime) else None
 
 
 def _used(connection: duckdb.DuckDBPyConnection, rule: Rule, kept: set[str], now: datetime) -> set[str]:

@@ -20,7 +20,7 @@ from typing import Any, Literal
 
 from storage.errors import DamagedRecord, ForeignFile, NoName, StorageError, UnknownRun
 from storage.files import Files
-from storage.records import Count, Id, RunId, Seconds, Summary, Time, is_run_id, read_record
+from storage.records import Count, Id, RunId, Seconds, Summary, Time, UnixTime, is_run_id, read_record
 
 How = Literal["created", "reused"]
 Outcome = Literal["completed", "failed", "interrupted", "died"]
@@ -52,7 +52,7 @@ class RunRecord:
     environment: Mapping[str, Any]
     host: str
     pid: Count
-    process_started: Seconds
+    process_started: UnixTime
     status: str = "running"
     finished_at: Time | None = None
     message: str = ""

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from storage.identity import only_parent
 from storage.runs import RunRecord
 from storage.store import Lake, Manifest
 from tasks.live import links
@@ -103,7 +102,7 @@ def _chain(lake: Lake, state: str | None) -> list[str]:
 def _held(lake: Lake, state: str | None) -> Iterator[Fact]:
     for link in links(lake, state)[1:] if state else ():
         columns = ["subject", "prompt", "target_new"]
-        for row in lake.read(only_parent(link.parents, "requests"), columns).to_pylist():
+        for row in lake.read(link.parent("requests"), columns).to_pylist():
             yield row["prompt"].replace("{}", row["subject"], 1), row["target_new"].strip()
 
 

@@ -20,7 +20,6 @@ from editing.linalg.solvers import LowRank
 from editing.models.editable import EditableModel
 from editing.models.loading import tensor_digest
 from storage.codec import vectors, vectors_column
-from storage.identity import only_parent
 from storage.kinds import kind
 from storage.store import Lake
 from tasks.environment import environment
@@ -175,7 +174,7 @@ def _previous_keys(lake: Lake, state: str) -> Iterator[dict[int, Tensor]]:
     """Keys (d_in, n) by layer of every batch behind a state, oldest first."""
     for link in links(lake, state):
         if link.kind == "state":
-            table = lake.read(only_parent(link.parents, "keys"))
+            table = lake.read(link.parent("keys"))
             layers = table["layer"].to_numpy()
             rows = torch.from_numpy(vectors(table["key"]).copy())
             yield {int(n): rows[torch.from_numpy(layers == n)].T for n in np.unique(layers)}

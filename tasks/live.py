@@ -145,16 +145,16 @@ def checkpoint_of(link: Manifest) -> str:
     A checkpoint is a copy of what the chain gives anyway. It is no parent of its state, so how often one is kept
     changes no identity.
     """
-    parents = {role: link.parents[role] for role in ("state", "weight_change")}
+    parents = {role: link.parents.get(role, []) for role in ("state", "weight_change")}
     return recipe_id("weight_change", CHECKPOINT_VERSION, {"stage": "checkpoint"}, parents)
 
 
 def change_of(lake: Lake, link: Manifest) -> str:
     """The id of what a link applies: its checkpoint where the lake has one, else its low-rank change."""
-    checkpoint, change = checkpoint_of(link), link.parents["weight_change"]
+    checkpoint = checkpoint_of(link)
     if lake.hold(checkpoint) is not None:  # no state keeps it: it is read next
         return checkpoint
-    return change if isinstance(change, str) else change[0]
+    return link.parent("weight_change")
 
 
 def read_changes(lake: Lake, change: str) -> dict[int, LowRank | Tensor]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -91,12 +90,14 @@ def identify(
 
     Its identity is the digest of the loaded tensors, the configuration and the tokenizer's files. It is remembered by
     the folder's file names, sizes and times, so a model that did not change is not loaded to be recognised. `find`
-    looks a remembered artifact up: it may check the payload and set a broken one aside.
+    looks a remembered artifact up: it may check the payload and set a broken one aside. Raises StateMismatch where
+    the lake records of the model what cannot be, as one from elsewhere may.
     """
     folder = model_folder(source).resolve()
     known = remembered(lake, folder, dtype)
     found = find(known) if known is not None else None
     if found is not None:
+        _check_about(found)
         return found.ref, True
     ref = _pin(lake, folder, dtype, device, run)
     _remember(lake, folder, dtype, ref.id)
@@ -112,10 +113,16 @@ def _memory(folder: Path, dtype: str) -> str:
 
 def remembered(lake: Lake, folder: Path, dtype: str) -> str | None:
     """The id of the model that the folder was found to hold, unless its files have changed since."""
+    return _recalled(lake, _memory(folder, dtype))[0]
+
+
+def _recalled(lake: Lake, memory: str) -> tuple[str | None, Path | None]:
+    """The model that a file of the memory names, and its folder; a damaged memory is no memory."""
     try:
-        return str(json.loads(lake.files.read(_memory(folder, dtype)))["model"])
-    except (FileNotFoundError, ValueError, KeyError, TypeError):  # a damaged memory is no memory
-        return None
+        known = json.loads(lake.files.read(memory))
+        return str(known["model"]), Path(known["folder"])
+    except (FileNotFoundError, ValueError, KeyError, TypeError, RecursionError):
+        return None, None
 
 
 def _remember(lake: Lake, folder: Path, dtype: str, model: str) -> None:
@@ -164,6 +171,28 @@ def about_of(model: EditableModel, folder: str, dtype: str) -> dict[str, Any]:
         "positions": getattr(model.model.config, "max_position_embeddings", None),
         "parameters": sum(p.numel() for p in model.model.parameters()),
     }
+
+
+def _check_about(model: Manifest) -> None:
+    """Raise StateMismatch where the record of a model lacks what a run takes from it."""
+    for name in ("folder", "dtype", "model_type"):
+        if not isinstance(model.about.get(name), str):
+            raise StateMismatch(f"the lake records no {name} of model {model.id[:12]}: use a fresh lake")
+    for name in ("depth", "key_width"):
+        _recorded(model.about, name)
+
+
+def _dtype_of(model: Manifest) -> str:
+    """The type of the numbers that a model was pinned with. Raises StateMismatch for none that there is."""
+    from editing.models.loading import DTYPES
+
+    dtype = model.about.get("dtype")
+    if dtype not in DTYPES:
+        raise StateMismatch(
+            f"the lake records dtype {dtype!r} of {model.kind} {model.id[:12]}, which is none of {', '.join(DTYPES)}: "
+            "use a fresh lake"
+        )
+    return str(dtype)
 
 
 def _recorded(about: Mapping[str, Any], key: str) -> int:
@@ -217,7 +246,7 @@ def live_model(lake: Lake, state: str, device: str) -> LiveModel:
     from tasks.live import links
 
     model = links(lake, state)[0]
-    dtype = str(model.about["dtype"])
+    dtype = _dtype_of(model)
     return open_model(str(_folder_of(lake, model, dtype, device)), dtype, device)
 
 
@@ -255,8 +284,7 @@ def _folders(lake: Lake, model: Manifest) -> list[Path]:
     """The folders that a model was found in, the first one first."""
     found = [Path(str(model.about.get("folder", "")))]
     for memory in lake.files.list(FINGERPRINTS):
-        with suppress(FileNotFoundError, ValueError, KeyError, TypeError):
-            known = json.loads(lake.files.read(f"{FINGERPRINTS}/{memory}"))
-            if known["model"] == model.id:
-                found.append(Path(known["folder"]))
+        known, folder = _recalled(lake, f"{FINGERPRINTS}/{memory}")
+        if known == model.id and folder is not None:
+            found.append(folder)
     return list(dict.fromkeys(found))

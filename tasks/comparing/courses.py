@@ -9,7 +9,7 @@ from typing import Any
 from tasks.comparing.entries import Entry, edits
 from tasks.drift import read_drift
 from tasks.report import results, spaces
-from tasks.report.course import Course, one
+from tasks.report.course import Course
 
 Row = dict[str, Any]
 
@@ -74,11 +74,7 @@ def drift(entries: Iterable[Entry]) -> list[Row]:
 
 def drifts(course: Course, kind: str) -> list[str]:
     """The artifacts of a kind that compare the last state's hidden states with the model's."""
-
-    def state(parents: Any) -> int:
-        return course.states[one(course.manifests[one(parents, "edited")].parents, "state")]
-
-    return [m.id for m in course.of_kind(kind) if state(m.parents) == course.last]
+    return [m.id for m in course.of_kind(kind) if course.number(course.made(m, "edited")) == course.last]
 
 
 def _runs(entries: Iterable[Entry]) -> Iterable[tuple[Entry, Course]]:

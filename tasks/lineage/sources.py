@@ -8,7 +8,6 @@ from typing import Any
 
 import pyarrow.compute as pc
 
-from storage.identity import only_parent
 from storage.query import Step, lineage
 from storage.store import Lake, Manifest
 
@@ -76,7 +75,7 @@ def _facts(lake: Lake, steps: Sequence[Step]) -> list[Row]:
 
 
 def _documents(lake: Lake, tokens: Manifest) -> list[Row]:
-    sampled = lake.read(only_parent(tokens.parents, "documents"), ["document", "title", "split"]).to_pylist()
+    sampled = lake.read(tokens.parent("documents"), ["document", "title", "split"]).to_pylist()
     known = {row["document"]: row for row in sampled}
     counts: dict[str, int] = {}
     table = lake.read(tokens.id)

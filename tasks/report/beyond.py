@@ -10,8 +10,9 @@ import numpy as np
 
 from editing.metrics.ability.confusion import accuracy, interval, mcc, paired_interval, unanswered, weighted_f1
 from editing.metrics.intervals import Interval, mean_interval
+from storage.manifest import Manifest
 from tasks.drift import read_drift
-from tasks.report.course import Course, one
+from tasks.report.course import Course
 
 Row = dict[str, Any]
 Cases = dict[str, float]
@@ -67,8 +68,8 @@ def _texts(course: Course) -> dict[str, dict[int, Cases]]:
     """{metric: {0 before, 1 after: {request: mean over its texts}}}."""
     values: dict[str, dict[int, dict[str, list[float]]]] = {}
     for manifest in course.of_kind("text_scores"):
-        made = course.manifests[one(manifest.parents, "generations")] if "generations" in manifest.parents else manifest
-        place = _end(course, one(made.parents, "state"))
+        made = course.made(manifest, "generations") if "generations" in manifest.parents else manifest
+        place = _end(course, made)
         for row in course.lake.read(manifest.id).to_pylist() if place is not None else ():
             share = row["metric"].startswith(SHARE)
             name = f"{row['role']} {row['metric']}" if share else row["metric"]
@@ -97,8 +98,8 @@ def _ability_rows(course: Course) -> Iterator[Row]:
 def _drift_rows(course: Course) -> Iterator[Row]:
     """Of the highest edited layer, which all changes reach; a model is no way from itself."""
     for manifest in course.of_kind("drift"):
-        edited = course.manifests[one(manifest.parents, "edited")]
-        if _end(course, one(edited.parents, "state")) == 1:
+        edited = course.made(manifest, "edited")
+        if _end(course, edited) == 1:
             layer, values = max(read_drift(course.lake, manifest.id).items())
             for name, unit in DRIFT.items():
                 start = {"share_inside": values["base_share_inside"]}.get(name, float(name.startswith("overlap")))
@@ -112,7 +113,7 @@ def _answers(course: Course) -> dict[tuple[str, str], dict[str, dict[int, Row]]]
     """{(set, way): {question: {0 before, 1 after: row}}}."""
     answers: dict[tuple[str, str], dict[str, dict[int, Row]]] = {}
     for manifest in course.of_kind("ability"):
-        place = _end(course, one(manifest.parents, "state"))
+        place = _end(course, manifest)
         for row in course.lake.read(manifest.id).to_pylist() if place is not None else ():
             case = answers.setdefault((row["set"], row["way"]), {}).setdefault(row["case_id"], {})
             case[int(place or 0)] = row
@@ -135,6 +136,6 @@ def _in(unit: str, value: Interval) -> Interval:
     return Interval(*(None if bound is None else 100 * bound for bound in value)) if unit else value  # type: ignore[arg-type]
 
 
-def _end(course: Course, state: str) -> int | None:
-    """0 for the model as it was, 1 for the last state, None for those between."""
-    return {0: 0, course.last: 1}.get(course.states[state])
+def _end(course: Course, manifest: Manifest) -> int | None:
+    """0 for what is of the model as it was, 1 for what is of the last state, None for those between."""
+    return {0: 0, course.last: 1}.get(course.number(manifest))

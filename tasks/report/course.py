@@ -2,26 +2,50 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from bisect import bisect
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate
-from typing import Any
+from typing import Any, TypeVar
 
 from editing.metrics.columns import available, cases
 from storage.errors import UnknownArtifact
-from storage.identity import only_parent
 from storage.kinds import kind
 from storage.runs import RunRecord, Runs
 from storage.store import Lake, Manifest
 from tasks.errors import ArtifactGone, NothingToReport
-from tasks.stage import Parents
 
 READ = (
     "model", "evaluation", "perplexity", "text_scores", "drift_points", "drift", "ability", "state", "target_values",
     "keys", "spectrum", "null_space", "requests",
 )  # fmt: skip
 """The kinds of artifact that a report is made from."""
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, float) or _is_count(value)
+
+
+def _is_count(value: object) -> bool:
+    return type(value) is int and 0 <= value < 2**53
+
+
+def _are_layers(value: object) -> bool:
+    return isinstance(value, list | tuple) and bool(value) and all(map(_is_count, value))
+
+
+READ_OF_SPEC: Mapping[str, Mapping[str, Callable[[object], bool]]] = {
+    "target_values": {"stop_at": _is_number, "clamp": _is_number},
+    "edit": {"layers": _are_layers, "method": _is_text},
+    "model": {"source": _is_text},
+}
+"""The settings of a run's spec that a report reads, and whether a value can be one."""
+Known = TypeVar("Known")
 
 
 @dataclass(frozen=True)
@@ -40,18 +64,47 @@ class Course:
             course = cls(lake, record, {use.artifact: lake.manifest(use.artifact) for use in record.uses})
         except UnknownArtifact as error:
             raise ArtifactGone(run_id, str(error)) from None
-        kinds = {manifest.kind for manifest in course.manifests.values()}
-        lacking = [kind for kind in ("model", "state", "evaluation") if kind not in kinds]
-        lacking += [part for part in ("target_values", "edit", "model") if part not in record.spec]
-        if lacking or not record.summary.get("batches"):
-            raise NothingToReport(run_id, (lacking or ["batches"])[0])
+        for lack in course._lacking():
+            raise NothingToReport(run_id, lack)
         return course
+
+    def _lacking(self) -> Iterator[str]:
+        """What no report can be without, and what the record has of it in a shape that no run writes."""
+        kinds = {manifest.kind for manifest in self.manifests.values()}
+        yield from (kind for kind in ("model", "state", "evaluation") if kind not in kinds)
+        yield from lacking(self.record.spec)
+        yield from self._lacking_batches(self.record.summary.get("batches") or [])
+
+    def _lacking_batches(self, batches: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+        """Batches rise from 1; there are gaps where all facts of one were withdrawn."""
+        states = {manifest.id for manifest in self.of_kind("state")}
+        numbers = [0, *(batch["batch"] for batch in batches)]
+        if not batches or numbers[-1] > len(batches) + withdrawn(self.record.spec):
+            yield "batches"
+        for before, batch in zip(numbers, batches, strict=False):
+            if batch["batch"] <= before or batch["facts"] < 1:
+                yield "number of a batch, or of its facts,"
+            if batch["state"] not in states:
+                yield f"state {batch['state'][:12]} among its artifacts"
 
     @cached_property
     def states(self) -> dict[str, int]:
         """The number of each state by its id."""
         model = next(m.id for m in self.manifests.values() if m.kind == "model")
         return {model: 0} | {batch["state"]: batch["batch"] for batch in self.record.summary["batches"]}
+
+    def number(self, manifest: Manifest) -> int:
+        """The number of the state that an artifact of the run was made of. Raises NothingToReport for another's."""
+        return self._known(manifest, self.states.get(state := manifest.parent("state")), f"state {state[:12]}")
+
+    def made(self, manifest: Manifest, role: str) -> Manifest:
+        """The artifact of the run in a role of another. Raises NothingToReport where it is none of the run's."""
+        return self._known(manifest, self.manifests.get(id_ := manifest.parent(role)), f"{role} {id_[:12]}")
+
+    def _known(self, manifest: Manifest, found: Known | None, what: str) -> Known:
+        if found is None:
+            raise NothingToReport(self.record.run_id, f"{what}, which {manifest.kind} {manifest.id[:12]} is of,")
+        return found
 
     def of_kind(self, name: str) -> list[Manifest]:
         """The run's artifacts of a kind, in the order of the run."""
@@ -67,14 +120,19 @@ class Course:
     def whole(self) -> str:
         """The artifact of all the run's requests with the prompts that evaluate them."""
         start = next(iter(self.states))
-        return next(one(m.parents, "requests") for m in self.of_kind("evaluation") if one(m.parents, "state") == start)
+        for manifest in self.of_kind("evaluation"):
+            if manifest.parent("state") == start:
+                return manifest.parent("requests")
+        raise NothingToReport(self.record.run_id, "evaluation of the model as it was")
 
     @cached_property
     def requests(self) -> dict[str, dict[str, Any]]:
         """The requests by id in the order of editing, each with its `batch`."""
         rows = self.lake.read(self.whole).to_pylist()
         ends = list(accumulate(batch["facts"] for batch in self.record.summary["batches"]))
-        batch = [next(n for n, end in enumerate(ends, 1) if row["position"] < end) for row in rows]
+        if any(row["position"] >= ends[-1] for row in rows):
+            raise NothingToReport(self.record.run_id, "batch of some requests")
+        batch = [bisect(ends, row["position"]) + 1 for row in rows]
         return {row["request"]: row | {"batch": n} for row, n in zip(rows, batch, strict=True)}
 
     @cached_property
@@ -115,7 +173,10 @@ class Course:
     def norms(self) -> list[dict[str, Any]]:
         """One row per state and layer: norms of change and weight."""
         return [
-            row | {"n": self.states[m.id]} for m in self.of_kind("state") for row in self.lake.read(m.id).to_pylist()
+            row | {"n": self.states[m.id]}
+            for m in self.of_kind("state")
+            if m.id in self.states
+            for row in self.lake.read(m.id).to_pylist()
         ]
 
     @property
@@ -174,11 +235,26 @@ class Course:
 
     def _at_states(self, name: str) -> Iterator[tuple[int, dict[str, Any]]]:
         for manifest in self.of_kind(name):
-            state = one(manifest.parents, "state")
+            number = self.number(manifest)
             for row in self.lake.read(manifest.id).to_pylist():
-                yield self.states[state], row
+                yield number, row
 
 
-def one(parents: Parents, role: str) -> str:
-    """The only parent in a role."""
-    return only_parent(parents, role)
+def withdrawn(spec: Mapping[str, Any]) -> int:
+    """How many of the facts a spec leaves out."""
+    requests = spec.get("requests")
+    names = requests.get("withdrawn") if isinstance(requests, Mapping) else None
+    return len(names) if isinstance(names, list | tuple) else 0
+
+
+def lacking(spec: Mapping[str, Any]) -> Iterator[str]:
+    """The settings that a report shows or reckons with and that a spec lacks, or has in another type.
+
+    Nothing else is asked of it: specs that earlier versions took, and this one would refuse, have their reports.
+    """
+    for section, settings in READ_OF_SPEC.items():
+        there = spec.get(section)
+        if not isinstance(there, Mapping):
+            yield section
+            continue
+        yield from (f"{section}.{name}" for name, holds in settings.items() if not holds(there.get(name)))

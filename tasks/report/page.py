@@ -138,6 +138,11 @@ def toml(spec: Mapping[str, Any]) -> str:
 
 
 def _given(spec: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        key: _given(value) if isinstance(value, Mapping) else value for key, value in spec.items() if value is not None
-    }
+    """The settings that are given: TOML has no word for nothing, at whatever depth it stands."""
+    return {key: _written(value) for key, value in spec.items() if value is not None}
+
+
+def _written(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return _given(value)
+    return [_written(one) for one in value if one is not None] if isinstance(value, list | tuple) else value

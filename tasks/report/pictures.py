@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from tasks.report import charts, results, spaces
-from tasks.report.course import Course, one
-from tasks.stage import Parents
+from tasks.report.course import Course
 
 Named = list[tuple[str, str]]
 """What a picture is of (a metric, a layer) and its SVG."""
@@ -47,11 +46,7 @@ def draw(course: Course) -> Pictures:
 
 def _drifts(course: Course) -> Named:
     """Of the last state, layer by layer; nothing where the spec did not ask."""
-    last = [m for m in course.of_kind("drift_points") if _state(course, m.parents) == course.last]
+    last = [m for m in course.of_kind("drift_points") if course.number(course.made(m, "edited")) == course.last]
     rows = course.lake.read(last[-1].id).to_pylist() if last else []
     layers = dict.fromkeys(row["layer"] for row in rows)
     return [(str(layer), charts.drift([row for row in rows if row["layer"] == layer])) for layer in layers]
-
-
-def _state(course: Course, parents: Parents) -> int:
-    return course.states[one(course.manifests[one(parents, "edited")].parents, "state")]

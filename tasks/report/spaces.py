@@ -8,8 +8,10 @@ import numpy as np
 import torch
 
 from storage.codec import vectors
+from storage.manifest import Manifest
+from tasks.errors import NothingToReport
 from tasks.moments import read_null_space
-from tasks.report.course import Course, one
+from tasks.report.course import Course
 
 POINTS = 160
 """Eigenvalues drawn of each layer: more than a picture of this width can show."""
@@ -19,8 +21,8 @@ def layers(course: Course) -> list[dict[str, Any]]:
     """One row per layer: width, directions that may be used, their share of the trace, and the largest one's value."""
     rows = []
     for manifest in course.of_kind("null_space"):
-        layer, values = eigenvalues(course, one(manifest.parents, "spectrum"))
-        free = int(manifest.about["rank"])
+        layer, values = eigenvalues(course, manifest.parent("spectrum"))
+        free = _rank(course, manifest, len(values))
         share = 100 * float(values[:free].sum() / values.sum())
         rows.append({"layer": layer, "width": len(values), "free": free, "share": share, "limit": values[free - 1]})
     return sorted(rows, key=lambda row: row["layer"])
@@ -30,13 +32,21 @@ def spectrum_points(course: Course) -> list[dict[str, Any]]:
     """Some eigenvalues of each layer, the greatest first, with the place where the null space begins."""
     rows = []
     for manifest in course.of_kind("null_space"):
-        layer, values = eigenvalues(course, one(manifest.parents, "spectrum"))
+        layer, values = eigenvalues(course, manifest.parent("spectrum"))
         falling = np.maximum(values[::-1], np.finfo(float).tiny)
         places = np.unique(np.linspace(0, len(falling) - 1, POINTS).round().astype(int))
-        used = len(values) - int(manifest.about["rank"])
+        used = len(values) - _rank(course, manifest, len(values))
         edge = {"layer": layer, "edge": used, "threshold": _drawn(manifest.spec, falling, used)}
         rows += [edge | {"place": int(n) + 1, "eigenvalue": float(falling[n])} for n in places]
     return rows
+
+
+def _rank(course: Course, manifest: Manifest, width: int) -> int:
+    """The directions that may be used, of so many. Raises NothingToReport where it is recorded otherwise."""
+    rank = manifest.about.get("rank")
+    if not isinstance(rank, int) or not 0 < rank <= width:
+        raise NothingToReport(course.record.run_id, f"rank, of 1 to {width}, of null_space {manifest.id[:12]}")
+    return rank
 
 
 def _drawn(spec: Any, falling: np.ndarray, used: int) -> float:
@@ -61,7 +71,7 @@ def null_space_use(course: Course) -> list[dict[str, Any]]:
         return rows
     for manifest in course.of_kind("keys"):
         table = course.lake.read(manifest.id)
-        batch = course.states[one(manifest.parents, "state")] + 1
+        batch = course.number(manifest) + 1
         keys, at = torch.from_numpy(vectors(table["key"]).copy()).T, table["layer"].to_numpy()
         for layer in np.unique(at):
             mine = keys[:, torch.from_numpy(at == layer)]

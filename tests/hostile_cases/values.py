@@ -63,6 +63,25 @@ def odd(draw: Random, outside: Path) -> Any:
     return draw.choice(ways)()
 
 
+TIMES = (
+    "2026-11-30", "2026-11-30T10:45:30", "0001-01-01T00:00:00+00:00", "9999-12-31T23:59:59.999+00:00",
+    "2026-11-22T10:45:30+14:00", "290000-01-01 00:00:00",
+)  # fmt: skip
+
+
+def within(was: Any, draw: Random) -> Any:
+    """Another value of the type that was there, which no writer would give: of a check of types it is let through."""
+    if isinstance(was, bool) or was is None:
+        return not was
+    if isinstance(was, (int, float)):
+        return type(was)(draw.choice((0, 1, 10**6, 10**9 + 1, 2**53 - 1, was + 1, -was)))
+    if isinstance(was, str):
+        return draw.choice(TIMES) if was[:2] == "20" else draw.choice(("0" * len(was), was[:-1], was[::-1], f"{was}9"))
+    parts = list(was.items() if isinstance(was, dict) else was)
+    kept = draw.choice(([], parts[1:], parts[:-1], parts[::-1]))
+    return dict(kept) if isinstance(was, dict) else kept
+
+
 def spots(tree: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
     """The way to every value of a tree but the root."""
     inside = tree.items() if isinstance(tree, dict) else enumerate(tree) if isinstance(tree, list) else ()
@@ -84,7 +103,7 @@ def changed(tree: Any, draw: Random, outside: Path, *, only: str | None = None) 
     for key in above:
         place = place[key]
     name = ".".join(map(str, (*above, last)))
-    what = draw.choice(("other", "other", "other", "other", "gone", "more", "type", "wrapped"))
+    what = draw.choice(("other", "other", "other", "other", "within", "within", "gone", "more", "type", "wrapped"))
     if what == "gone":
         del place[last]
         return tree, f"{name} is gone"
@@ -97,6 +116,8 @@ def changed(tree: Any, draw: Random, outside: Path, *, only: str | None = None) 
         place[last] = [was] if isinstance(was, (str, dict)) else str(was)
     elif what == "wrapped":
         place[last] = {"value": was}
+    elif what == "within":
+        place[last] = within(was, draw)
     else:
         place[last] = odd(draw, outside)
     return tree, f"{name} = {shown(place[last])}"
