@@ -98,7 +98,7 @@ MANIFESTS: dict[str, tuple[str, str, Change, str]] = {
     "an unknown dtype": ("ask", "model", lambda m: m["about"].update(dtype="float99"), "'float99'"),
     "nothing about the model": ("ask", "model", lambda m: m.update(about={}), "dtype"),
     "a state of nothing": ("ask", "state", lambda m: m.update(parents={}), "dtype"),
-    "a state of itself": ("ask", "state", lambda m: m["parents"].update(state=m["id"]), "made from itself"),
+    "a state of itself": ("ask", "state", lambda m: m["parents"].update(state=m["id"]), "its own ancestor"),
 }
 
 
