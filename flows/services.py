@@ -199,6 +199,8 @@ def _ours(process: psutil.Process) -> bool:
     if process.uids().effective != os.geteuid():
         return False
     words = process.cmdline()
+    if not words:  # it is being begun: for a moment, the kernel has no words of it
+        return True
     # That of another checkout or an earlier version, which began `prefect server start`, is to be found, too.
     own_server = any(Path(word).parts[-2:] == _SERVER for word in words)
     begun = {("worker", "start"), ("server", "start")} & set(pairwise(words))

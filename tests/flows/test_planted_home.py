@@ -203,6 +203,14 @@ def test_a_locked_server_is_known_by_its_file(home: Path) -> None:
     assert Services(home).running("server") is None
 
 
+def test_a_process_that_is_being_begun_is_ours(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its words are not there for a moment, which comes too seldom to be waited for."""
+    remember(home, stand_in("a", "notebook"))
+    assert Services(home).running("worker") is None, "the control"
+    monkeypatch.setattr(psutil.Process, "cmdline", lambda _: [])
+    assert Services(home).running("worker") is not None
+
+
 @as_root
 def test_the_doctor_names_a_home_of_somebody_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
