@@ -111,10 +111,10 @@ def open_own(path: Path, flags: int) -> int:
     return handle
 
 
-def open_log(path: Path, *, anew: bool = False) -> BinaryIO:
-    """A log of ours to append to, or to begin `anew`. Raises UsageError for what is no file of the caller's."""
+def open_log(path: Path, *, truncate: bool = False) -> BinaryIO:
+    """A log to append to, which `truncate` empties first. Raises UsageError for what is no file of the caller's."""
     handle = open_own(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
-    if anew:
+    if truncate:
         os.ftruncate(handle, 0)  # only now: it is known to be ours
     return os.fdopen(handle, "ab")
 

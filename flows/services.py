@@ -252,7 +252,7 @@ def _write_settings(services: Services) -> None:
 def _deploy(services: Services, deployments: Path, environment: Mapping[str, str]) -> None:
     """Register what the file has; Prefect replaces what is registered already."""
     words = ["--no-prompt", "deploy", "--all", "--prefect-file", str(deployments)]
-    with access.open_log(services.log("deploy"), anew=True) as log:
+    with access.open_log(services.log("deploy"), truncate=True) as log:
         done = subprocess.run(  # noqa: S603 - our own words
             [*_PREFECT, *words], stdin=subprocess.DEVNULL, stdout=log, stderr=log,
             env=dict(environment), cwd=deployments.parent, check=False,

@@ -158,9 +158,8 @@ def _artifacts(lake: Lake, files: list[str]) -> _Parted:
         if row is None and not going.is_open(made.created_by):
             found.note("lacks artifacts", id_[:12])
         elif row is not None and set(row) != {_mark(made)}:
-            if lake.files.exists(made.payload) and is_false(
-                lake.files, made
-            ):  # else the audit of artifacts tells of it
+            # Of a payload that is gone the audit of artifacts tells.
+            if lake.files.exists(made.payload) and is_false(lake.files, made):
                 found.false.append(id_)
             else:
                 found.note("says otherwise than the manifest of", id_[:12])

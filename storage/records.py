@@ -55,7 +55,7 @@ class Checked:
 
 
 def _is_time(text: str) -> bool:
-    """Whether a text is a time as the archive writes it: SQL can read it, it can be held against any other and, its
+    """Whether a text is a time as the archive writes it: SQL can read it, it can be compared with any other and, its
     year being neither among the first nor the last there are, a number of seconds added or taken away."""
     try:
         at = datetime.fromisoformat(text)

@@ -35,6 +35,11 @@ class Limits:
         """Those of the environment, or 2 GiB and half an hour. Raises FetchFailed for what is no number."""
         return cls(_number(SIZE, 2048) << 20, _number(SECONDS, 1800))
 
+    def expect(self, size: int) -> None:
+        """Raises Refused for more bytes than there may be."""
+        if size > self.size:
+            raise Refused(f"it has more than {self.size >> 20:,} MiB, the limit; {SIZE} sets another one")
+
 
 def _number(name: str, usual: int) -> int:
     given = os.environ.get(name) or str(usual)
@@ -69,8 +74,7 @@ class Watch:
 
     def expect(self, size: int) -> None:
         """Raises Refused for more bytes than there may be."""
-        if size > self.limits.size:
-            raise Refused(f"it has more than {self.limits.size >> 20:,} MiB, the limit; {SIZE} sets another one")
+        self.limits.expect(size)
 
     def check(self) -> None:
         """Raises Refused where the time is up."""
@@ -133,8 +137,7 @@ def bounded(rows: Iterable[Row]) -> Iterator[Row]:
         except StopIteration:
             return
         size, seconds = size + len(str(row)), seconds + time.monotonic() - began
-        if size > limits.size:
-            raise Refused(f"it has more than {limits.size >> 20:,} MiB, the limit; {SIZE} sets another one")
+        limits.expect(size)
         if seconds > limits.seconds:
             raise Refused(f"its rows take more than {limits.seconds} s, the limit; {SECONDS} sets another one")
         yield row

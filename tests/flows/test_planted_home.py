@@ -111,9 +111,9 @@ def test_a_log_is_a_file_of_ours_and_no_link(home: Path, kind: str) -> None:
     log, elsewhere = home / "server.log", home.parent / "elsewhere"
     elsewhere.write_text("theirs")
     plant(log, kind, elsewhere)
-    for anew in (False, True):
+    for truncate in (False, True):
         with pytest.raises(UsageError, match=r"server\.log.*delete it"):
-            access.open_log(log, anew=anew)
+            access.open_log(log, truncate=truncate)
     with pytest.raises(UsageError, match=r"server\.log"):
         Services(home).start("server", 4299, ["version"], {})
     assert elsewhere.read_text() == "theirs"
@@ -136,14 +136,14 @@ def plant(path: Path, kind: str, elsewhere: Path) -> None:
         pytest.skip("only root can make files of another user")
 
 
-def test_a_log_goes_on_unless_begun_anew(home: Path) -> None:
+def test_a_log_goes_on_unless_truncated(home: Path) -> None:
     """The control."""
     for text in (b"one", b"two"):
         with access.open_log(home / "server.log") as log:
             log.write(text)
     assert (home / "server.log").read_bytes() == b"onetwo"
     assert (home / "server.log").stat().st_mode & 0o777 == 0o600
-    with access.open_log(home / "server.log", anew=True) as log:
+    with access.open_log(home / "server.log", truncate=True) as log:
         log.write(b"three")
     assert (home / "server.log").read_bytes() == b"three"
 

@@ -74,6 +74,7 @@ def test_what_is_shown_has_no_secret(whole: str) -> None:
     assert address.is_lacking is False
     assert Address(str(address)) == address, "what was cut once stays as it is"
     made = Model(place=whole, others={"a": whole})
+    # Libraries hand what they hold to other processes as pickles; these bytes are made here.
     turned = [f"{address}", repr(address), "".join([address]), json.dumps([address]), repr(Holder(address)),
               address + "",
               str(asdict(Holder(address))), str(copy.deepcopy([address])), repr(made), made.model_dump_json(),
