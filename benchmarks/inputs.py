@@ -12,9 +12,9 @@ from editing.models.loading import load
 from editing.models.windows import windows
 from editing.requests.record import EditRequest
 from tasks.documents import read_documents
+from tasks.edit_requests import choose, load_requests
 from tasks.fetch import CORPUS, MODEL
-from tasks.models import model_folder
-from tasks.requests import choose, load_requests
+from tasks.model_folders import model_folder
 
 FACTS = Path(__file__).parents[1] / "specs" / "facts" / "starter.jsonl"
 LAYERS = [4, 5, 6, 7, 8]

@@ -14,7 +14,8 @@ from editing.editors.methods import method
 from editing.editors.options import MethodOptions
 from editing.linalg.covariance import whitening
 from editing.linalg.room import outweighed, room
-from flows.commands.read import LakeFlag, find_run, open_lake
+from flows.flags import LakeFlag
+from flows.lookup import find_run, open_lake
 from flows.output import print_json, print_table
 from storage.codec import vectors
 from tasks.moments import read_moments, read_null_space

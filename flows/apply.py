@@ -27,7 +27,8 @@ from flows.pages import Progress, on_page
 from flows.pipeline import Pipeline
 from flows.publish import publish_releases
 from flows.recording import record_run, repairing
-from flows.spec import RunSpec, load_served
+from flows.spec import RunSpec
+from flows.spec_files import load_served
 from storage.errors import RefConflict
 from storage.runs import RunRecord
 from storage.store import Lake

@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from contextvars import copy_context
-from typing import Any
 
 from flows.signals import Stopped, end_servers, stopping
 
@@ -33,8 +32,8 @@ def _run(words: Sequence[str], signals: Sequence[int], *, strict: bool) -> None:
 
     with streams():
         try:
-            from flows.app import call
             from flows.border import warned
+            from flows.registry import call
 
             try:
                 with warned():
@@ -50,12 +49,3 @@ def _run(words: Sequence[str], signals: Sequence[int], *, strict: bool) -> None:
             if code is None:
                 raise
             sys.exit(code)
-
-
-def __getattr__(name: str) -> Any:
-    """The commands themselves, which `main` loads when it is called."""
-    if name == "app":
-        from flows.app import app
-
-        return app
-    raise AttributeError(name)

@@ -43,7 +43,7 @@ def folders(context: CompletionContext) -> list[str]:
 
 
 def _lake(context: CompletionContext) -> Lake:
-    from flows.commands.read import open_lake
+    from flows.lookup import open_lake
 
     return open_lake(context["lake"].raw)
 

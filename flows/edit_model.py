@@ -24,12 +24,13 @@ from flows.pipeline import Pipeline
 from flows.publish import publish
 from flows.recording import record_run, repairing
 from flows.sections import RequestsSection
-from flows.spec import RunSpec, load_spec
+from flows.spec import RunSpec
+from flows.spec_files import load_spec
 from storage.runs import RunRecord
 from storage.store import Lake
+from tasks.edit_requests import choose, load_chosen, load_requests, reordered, unprobed
 from tasks.edits import CHECKPOINT, CHUNK, KEYS, STATE, TARGET_VALUES, WEIGHT_CHANGE, chunk_count
 from tasks.errors import BadRecord
-from tasks.requests import choose, load_chosen, load_requests, reordered, unprobed
 from tasks.stage import recipe
 
 

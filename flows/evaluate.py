@@ -16,7 +16,8 @@ from flows.owners import claim
 from flows.pages import table
 from flows.pipeline import Pipeline
 from flows.recording import mended, record_run
-from flows.spec import RunSpec, load_served
+from flows.spec import RunSpec
+from flows.spec_files import load_served
 from flows.summary import before_after
 from storage.store import Lake
 from tasks.queue import Queue, in_force

@@ -8,7 +8,8 @@ from typing import Any
 from editing.editors.method import ClosedForm
 from flows.pipeline import Pipeline
 from flows.spec import RunSpec
-from tasks.documents import describe_corpus, documents_stage
+from tasks.documents import describe_corpus
+from tasks.documents_stage import documents_stage
 from tasks.edits import CONTEXTS
 from tasks.models import check_layers, check_place, check_window
 from tasks.moments import (

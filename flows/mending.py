@@ -13,8 +13,8 @@ from flows.errors import UsageError
 from flows.gathering import gathered
 from flows.rerun import repeatable
 from flows.verify import Subject
+from storage.check import ASTRAY, Fault, check_artifact, check_manifest, upstream
 from storage.errors import StorageError
-from storage.faults import ASTRAY, Fault, check_artifact, check_manifest, upstream
 from storage.restore import indexed, restore_manifest, restore_record
 from storage.runs import RunRecord, Runs
 from storage.soundness import straighten

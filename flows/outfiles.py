@@ -186,3 +186,9 @@ def _replace(at: int, name: str, content: bytes) -> None:
             os.unlink(draft, dir_fd=at)
     with suppress(OSError):  # not every file system syncs folders
         os.fsync(at)
+
+
+def existing(path: Path) -> Path:
+    """The path, or the nearest one above it that exists."""
+    path = path.absolute()
+    return next(place for place in (path, *path.parents) if place.exists())

@@ -20,7 +20,8 @@ from flows.output import report_stage
 from flows.owners import claim
 from flows.recording import record_run
 from flows.rerun import keep, sources, spec_here, spec_of, threads_had
-from flows.spec import RunSpec, check_spec
+from flows.spec import RunSpec
+from flows.spec_check import check_spec
 from storage.address import Address, cut_inside
 from storage.errors import UnknownArtifact
 from storage.runs import RunRecord

@@ -14,7 +14,8 @@ from flows.output import lake_folder, report_stage
 from flows.owners import claim
 from flows.pipeline import Pipeline
 from flows.recording import mended, record_run
-from flows.spec import RunSpec, load_any
+from flows.spec import RunSpec
+from flows.spec_files import load_any
 from storage.store import Lake
 
 

@@ -21,7 +21,8 @@ from flows.output import lake_folder, print_line, report_stage
 from flows.owners import claim
 from flows.pages import table
 from flows.recording import record_run
-from flows.spec import RunSpec, elsewhere
+from flows.spec import RunSpec
+from flows.spec_files import elsewhere
 from storage.address import PREFIX, Address
 from storage.runs import RunRecord, Runs
 from storage.store import Lake

@@ -15,24 +15,15 @@ from pathlib import Path
 
 from editing.errors import first_line
 from flows import access, environment, locked
+from flows.environment import PATIENCE, QUIET
 from flows.errors import UsageError
 from flows.output import print_line
 from tasks.fetch import cache
 from tasks.progress import working
 
 OWNER = "EDITFLOW_SERVER_OWNER"
-QUIET = {
-    # It must not phone home, nor may Prefect start a server of its own, which would have no password.
-    "PREFECT_SERVER_EPHEMERAL_ENABLED": "false",
-    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
-    "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",
-    "PREFECT_LOGGING_LEVEL": "CRITICAL",
-    "DO_NOT_TRACK": "1",
-}
 _ALONE = {"PREFECT_UI_ENABLED": "0", "PREFECT__SERVER_EPHEMERAL": "1", "PREFECT_SERVER_LOGGING_LEVEL": "ERROR"}
 """No page, and only those of Prefect's services that its own temporary server has."""
-PATIENCE = 180
-"""Seconds that a new server may take until it answers; a new database on a busy machine needs 30."""
 
 
 def prepare() -> None:

@@ -25,9 +25,9 @@ from prefect.exceptions import PrefectHTTPStatusError
 
 from flows import access, locked
 from flows.deployments import check
+from flows.environment import PATIENCE, QUIET
 from flows.errors import UsageError
 from flows.owners import close_dead
-from flows.server import PATIENCE, QUIET
 from flows.small import read_small
 from storage.runs import may_exist
 from tasks.progress import working

@@ -10,10 +10,13 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
+from flows.addresses import as_written
 from flows.errors import BadSpec, UsageError
+from flows.overrides import apply
 from flows.sections import Seed, Variant
-from flows.settings import as_written
-from flows.spec import RunSpec, apply, check_spec, located, read_toml
+from flows.spec import RunSpec
+from flows.spec_check import check_spec
+from flows.spec_files import located, read_toml
 
 LONGEST = 64
 """Characters of a run's name."""

@@ -9,8 +9,9 @@ from itertools import chain
 
 from flows.errors import UsageError
 from storage.catalog import Catalog
+from storage.check import Fault, foreign, upstream
 from storage.errors import ForeignFile, UnknownArtifact
-from storage.faults import Audit, Fault, foreign, upstream
+from storage.faults import Audit
 from storage.index_faults import index_faults
 from storage.runs import Runs
 from storage.store import Lake

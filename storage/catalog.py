@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import pyarrow as pa
 
+from storage.check import check_manifest
 from storage.delta_log import append, latest
 from storage.delta_table import opened, own
 from storage.errors import ForeignFile, LakeNotWritable
-from storage.faults import check_manifest
 from storage.identity import parent_pairs
 from storage.literal import parquet
 from storage.runs import How, RunRecord, Runs, Use

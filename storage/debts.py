@@ -15,11 +15,11 @@ import pyarrow as pa
 from deltalake.exceptions import DeltaError
 
 from storage.catalog import Catalog, unrecorded_uses
+from storage.check import check_manifest
 from storage.database import open_database
 from storage.delta_log import latest
 from storage.delta_table import opened, own
 from storage.errors import ForeignFile
-from storage.faults import check_manifest
 from storage.literal import parquet
 from storage.manifest import Manifest
 from storage.runs import RunRecord, Runs, Use

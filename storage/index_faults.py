@@ -18,11 +18,11 @@ from pyarrow import parquet
 
 from storage import literal, snapshot
 from storage.catalog import SCHEMAS, Catalog, artifact_row
+from storage.check import FALSE, Fault, check_manifest, foreign
 from storage.database import open_database
 from storage.delta_log import LAST
 from storage.delta_table import opened, own
 from storage.errors import ForeignFile, first_line
-from storage.faults import FALSE, Fault, check_manifest, foreign
 from storage.manifest import Manifest, manifest_name
 from storage.removed import removed
 from storage.runs import Runs

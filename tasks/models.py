@@ -13,74 +13,17 @@ from editing.errors import InvalidOption
 from storage.store import ArtifactRef, Lake, Manifest
 from tasks.environment import environment
 from tasks.errors import StateMismatch, UnknownSource
-from tasks.fetch import MODEL, cache, fetch
-from tasks.hub import hub_folder, local
+from tasks.model_folders import model_folder
 from tasks.progress import working
-from tasks.scratch import temporary
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
     from editing.models.editable import EditableModel
     from tasks.live import LiveModel
-    from tasks.stage import Stage
 
 VERSION = 1
 FINGERPRINTS = "fingerprints"
-
-
-def model_folder(source: str) -> Path:
-    """The local folder of a model: the packaged default, a folder, a .gguf file, or a hub id (`org/name[@revision]`).
-
-    A GGUF file is converted into the cache once. Raises UnknownSource or UnknownModel.
-    """
-    if source == MODEL.name:
-        if not MODEL.path.is_file():
-            raise UnknownSource(
-                f"model {source!r} is not in the cache ({MODEL.path.parent}): run `editflow fetch` first"
-            )
-        return _converted(MODEL.path)
-    path = local(source)
-    if path.suffix == ".gguf" and path.is_file():
-        return _converted(path)
-    if path.is_dir():
-        return path
-    return hub_folder(source)
-
-
-def fetch_default_model() -> tuple[Path, bool]:
-    """Download the default model and convert it, unless both are done: (folder, whether something was done)."""
-    path, fresh = fetch(MODEL)
-    known = converted_folder(path).is_dir()
-    return _converted(path), fresh or not known
-
-
-def converted_folder(gguf: Path) -> Path:
-    """Where the safetensors of a GGUF file are, or will be, in the cache; the file must be there."""
-    stat = gguf.stat()
-    mark = hashlib.sha256(f"{gguf.resolve()}\0{stat.st_size}\0{stat.st_mtime_ns}".encode()).hexdigest()
-    return cache() / "converted" / f"{gguf.stem}-{mark[:12]}"
-
-
-def _converted(gguf: Path) -> Path:
-    """The safetensors folder of a GGUF file, made on first use and renamed into place when it is whole."""
-    folder = converted_folder(gguf)
-    if folder.is_dir():
-        return folder
-    from editing.models.loading import convert_gguf
-
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with temporary("convert", folder.parent) as place:
-        draft = place / "model"
-        draft.mkdir()
-        try:
-            with working(f"converting {gguf.name}, once, about half a minute"):
-                convert_gguf(gguf, draft)
-            draft.rename(folder)
-        except OSError:
-            if not folder.is_dir():
-                raise
-    return folder
 
 
 def identify(
@@ -138,13 +81,6 @@ def _pin(lake: Lake, folder: Path, dtype: str, device: str, run: str | None) -> 
     spec = {"stage": "model", "tensors": listing, "files": files_digest(folder)}
     about = about_of(open_model(str(folder), dtype, device).model, str(folder), dtype)
     return lake.write("model", VERSION, spec, {}, table, created_by=run, environment=environment(device), about=about)
-
-
-def model_stage(folder: str, dtype: str) -> Stage:
-    """The stage that digests the model of a folder, for one whose recipe is known; `identify` finds it out."""
-    from tasks.stage import Stage
-
-    return Stage("model", "model", VERSION, lambda work: _digests(folder, dtype, str(work.how.get("device", "cpu"))))
 
 
 def _digests(folder: str, dtype: str, device: str) -> pa.Table:

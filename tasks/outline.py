@@ -13,7 +13,8 @@ from storage.store import Lake
 from tasks.errors import UnknownSource
 from tasks.fetch import MODEL
 from tasks.hub import cached_folder, configured_folder, local
-from tasks.models import about_of, converted_folder, remembered
+from tasks.model_folders import converted_folder
+from tasks.models import about_of, remembered
 
 
 @dataclass(frozen=True)

@@ -14,12 +14,12 @@ from typing import Any
 from storage.store import Manifest
 from tasks.ability import ABILITY
 from tasks.comparing.stages import COMPARISON
-from tasks.documents import documents_stage
+from tasks.documents_stage import documents_stage
 from tasks.drift import DRIFT, DRIFT_POINTS, HIDDEN_STATES
 from tasks.edits import CHECKPOINT, CONTEXTS, KEYS, STATE, TARGET_VALUES, WEIGHT_CHANGE
 from tasks.errors import TaskError
 from tasks.evaluation import EVALUATION, PERPLEXITY
-from tasks.models import model_stage
+from tasks.model_stage import model_stage
 from tasks.moments import MERGE, NULL_SPACE, SECOND_MOMENT, SPECTRUM, TOKENS
 from tasks.report.answers import ANSWERS
 from tasks.report.stages import REPORT

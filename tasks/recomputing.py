@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from storage.check import check_manifest, upstream
 from storage.errors import PayloadConflict, StorageError
-from storage.faults import check_manifest, upstream
 from storage.identity import parent_pairs, table_digest
 from storage.manifest import Manifest, folder_name, manifest_name
 from storage.runs import Runs, record_name

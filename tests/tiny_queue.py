@@ -8,7 +8,7 @@ import tiny_world
 from tiny_world import World
 
 from flows.apply import apply_pending
-from flows.spec import load_served
+from flows.spec_files import load_served
 from storage.runs import RunRecord, Runs
 from storage.store import Lake
 

@@ -27,7 +27,7 @@ from flows.cli import main
 from flows.edit_model import edit
 from flows.pipeline import Pipeline
 from flows.recording import use_threads
-from flows.spec import load_spec
+from flows.spec_files import load_spec
 from storage.identity import table_digest
 from storage.runs import RunRecord, Runs
 from storage.store import ArtifactRef, Lake, Manifest

@@ -25,7 +25,7 @@ from benchmarks.stage import Answer, Disagreement, Reached, Stage, Work
 from benchmarks.stages.target_values import settings_of
 from editing.editors.options import TargetValueOptions
 from storage.store import Lake
-from tasks.requests import load_requests
+from tasks.edit_requests import load_requests
 
 SPEC = """
 name = "whole-run"

@@ -17,7 +17,7 @@ from flows.hints import first_run, typed
 from tasks.progress import bar
 
 if TYPE_CHECKING:
-    from storage.faults import Fault
+    from storage.check import Fault
     from storage.store import Lake
 
 ANOTHER = "choose another folder with --lake or EDITFLOW_LAKE, or make this one writable"

@@ -49,7 +49,7 @@ def corpus(_place: Place) -> Iterator[Finding]:
 
 def model(_place: Place) -> Iterator[Finding]:
     """Whether the default model is there, whole, and converted."""
-    from tasks.models import converted_folder
+    from tasks.model_folders import converted_folder
 
     found = _packaged("model", MODEL)
     if found.verdict != "ok":

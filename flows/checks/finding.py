@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from flows.outfiles import existing
+
 Verdict = Literal["ok", "warning", "problem"]
 
 
@@ -41,12 +43,6 @@ def warning(check: str, found: str, remedy: str) -> Finding:
 def problem(check: str, found: str, remedy: str) -> Finding:
     """Something that a command will fail on."""
     return Finding(check, "problem", found, remedy)
-
-
-def existing(path: Path) -> Path:
-    """The path, or the nearest one above it that exists."""
-    path = path.absolute()
-    return next(place for place in (path, *path.parents) if place.exists())
 
 
 def refusal(folder: Path) -> str:

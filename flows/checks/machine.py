@@ -8,7 +8,8 @@ from pathlib import Path
 
 from rich.filesize import decimal
 
-from flows.checks.finding import Finding, Place, existing, ok, warning
+from flows.checks.finding import Finding, Place, ok, warning
+from flows.outfiles import existing
 from tasks.fetch import cache
 
 LEAST_DISK = 2_000_000_000

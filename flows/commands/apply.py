@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
-from flows.commands.read import JsonFlag, LakeFlag, SetFlag
+from flows.flags import JsonFlag, LakeFlag, SetFlag
 from flows.hints import print_next, typed
-from flows.output import lake_folder, print_json, print_line, print_table
+from flows.output import lake_folder, print_json, print_line
+from flows.run_summary import print_settled
 from tasks.terminal import quoted
 
 
@@ -38,7 +38,7 @@ def apply(
         Override a key of the spec, such as --set edit.batch_size=50; may be repeated.
     """
     from flows import server
-    from flows.spec import load_served
+    from flows.spec_files import load_served
     from storage.store import Lake
 
     checked = load_served(spec, set_ or ())
@@ -57,20 +57,3 @@ def apply(
         f"{typed('ask', name, 'PROMPT', lake=lake)} to hear the release, "
         f"{typed('releases', name, lake=lake)} for what was measured"
     )
-
-
-def print_settled(summary: Mapping[str, Any]) -> None:
-    """What a run of a queue settled, and what the release is then."""
-    from flows.gates import settled
-    from tasks.queue import Move
-
-    moves = [
-        (move["release"], Move(**{key: move[key] for key in move if key != "release"})) for move in summary["settled"]
-    ]
-    rows = settled(moves)
-    waiting = f"{summary['pending']} still waiting"
-    if rows:
-        columns = list(dict.fromkeys(name for row in rows for name in row if name != "reason"))
-        print_table(rows, [*columns, "reason"], title=f"release {summary['queue']}: {summary['release']}, {waiting}")
-    else:
-        print_line(f"nothing waits in queue {quoted(summary['queue'])}: the release is {summary['release']}, as before")

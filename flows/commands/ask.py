@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
-from flows.commands.read import JsonFlag, LakeFlag, RunName, find_run, open_lake, released
 from flows.errors import UsageError
+from flows.flags import JsonFlag, LakeFlag, RunName
 from flows.hints import print_next, typed
+from flows.lookup import find_run, open_lake, released
 from flows.output import print_json, print_table
 
 if TYPE_CHECKING:

@@ -9,8 +9,8 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from flows.commands.read import JsonFlag, LakeFlag, SetFlag
 from flows.errors import UsageError
+from flows.flags import JsonFlag, LakeFlag, SetFlag
 from flows.hints import print_next, typed
 from flows.outfiles import folder, named, show_in_browser, write
 from flows.output import lake_folder, print_json, print_line, print_table

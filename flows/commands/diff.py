@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
-from flows.commands.read import JsonFlag, LakeFlag, find_run, open_lake, released
 from flows.commands.scores import plain, shown
 from flows.completers import run_names
 from flows.errors import UsageError
+from flows.flags import JsonFlag, LakeFlag
 from flows.hints import print_next, typed
+from flows.lookup import find_run, open_lake, released
 from flows.output import print_json, print_table, print_text
 from storage.errors import StorageError
 from tasks.errors import NothingToCompare, NothingToReport

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from flows.commands.read import JsonFlag, LakeFlag
+from flows.flags import JsonFlag, LakeFlag
 from flows.hints import print_next, typed
 from flows.output import lake_folder, print_json, print_table
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from flows.commands.read import JsonFlag, LakeFlag, SetFlag
-from flows.commands.run import print_summary
+from flows.flags import JsonFlag, LakeFlag, SetFlag
 from flows.hints import print_next, typed
 from flows.output import lake_folder, print_json, print_line
+from flows.run_summary import print_summary
 from tasks.terminal import quoted
 
 
@@ -29,7 +29,7 @@ def evaluate(
         Override a key of the spec, such as --set evaluation.drift=100; may be repeated.
     """
     from flows import server
-    from flows.spec import load_served
+    from flows.spec_files import load_served
     from storage.store import Lake
 
     checked = load_served(spec, set_ or ())

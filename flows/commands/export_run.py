@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from flows.commands.read import JsonFlag, LakeFlag, RunName, find_run, open_lake
+from flows.flags import JsonFlag, LakeFlag, RunName
 from flows.hints import print_next, typed
+from flows.lookup import find_run, open_lake
 from flows.outfiles import named, target
 from flows.output import print_json, print_line
 from tasks.terminal import quoted

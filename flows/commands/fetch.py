@@ -24,7 +24,7 @@ def fetch(*, json: Annotated[bool, Parameter(negative=())] = False) -> None:
     """
     from tasks.fetch import CORPUS, MODEL
     from tasks.fetch import fetch as obtain
-    from tasks.models import fetch_default_model
+    from tasks.model_folders import fetch_default_model
 
     rows = []
     for item, get in ((CORPUS, partial(obtain, CORPUS)), (MODEL, fetch_default_model)):

@@ -9,8 +9,9 @@ from cyclopts import Parameter
 from cyclopts.validators import Number
 from rich.filesize import decimal
 
-from flows.commands.read import JsonFlag, LakeFlag, open_lake
+from flows.flags import JsonFlag, LakeFlag
 from flows.hints import print_next, typed
+from flows.lookup import open_lake
 from flows.output import print_json, print_line, print_table
 from storage.rules import CENTURY, Rule
 

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
-from flows.commands.read import JsonFlag, LakeFlag, open_lake
 from flows.errors import UsageError
+from flows.flags import JsonFlag, LakeFlag
 from flows.hints import print_next, typed
+from flows.lookup import open_lake
 from flows.output import print_json, print_line, print_table
 from tasks.terminal import quoted
 

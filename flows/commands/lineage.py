@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 from rich.text import Text
 
-from flows.commands.read import JsonFlag, LakeFlag, named_state, open_lake
 from flows.completers import state_names
 from flows.errors import UsageError
+from flows.flags import JsonFlag, LakeFlag
 from flows.hints import print_next, typed
+from flows.lookup import named_state, open_lake
 from flows.output import console, print_json, print_line, print_table, print_text
 from flows.output import show as as_text
 from tasks.terminal import quoted

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from flows.commands.read import JsonFlag, LakeFlag, SetFlag
+from flows.flags import JsonFlag, LakeFlag, SetFlag
 from flows.hints import print_next, typed
 from flows.output import lake_folder, print_json, print_line, print_table
 from tasks.terminal import quoted
@@ -35,7 +35,7 @@ def plan(
         Override a key of the spec, such as --set edit.batch_size=50; may be repeated.
     """
     from flows import server
-    from flows.spec import load_spec, read_toml
+    from flows.spec_files import load_spec, read_toml
 
     words = [part for setting in set_ or () for part in ("--set", setting)]
     if read_toml(spec).get("variants"):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from flows.commands.read import JsonFlag, LakeFlag, SetFlag
+from flows.flags import JsonFlag, LakeFlag, SetFlag
 from flows.hints import print_next, typed
 from flows.output import lake_folder, print_json, print_line
 from tasks.terminal import quoted
@@ -30,7 +30,7 @@ def prepare(
         Override a key of the spec, such as --set corpus.tokens=500000; may be repeated.
     """
     from flows import server
-    from flows.spec import load_any
+    from flows.spec_files import load_any
     from storage.store import Lake
 
     checked = load_any(spec, set_ or ())

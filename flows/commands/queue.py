@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
-from flows.commands.read import JsonFlag, LakeFlag, open_lake
 from flows.completers import folders
 from flows.errors import UsageError
+from flows.flags import JsonFlag, LakeFlag
 from flows.hints import print_next, typed
+from flows.lookup import open_lake
 from flows.output import lake_folder, print_json, print_line, print_table
 from tasks.terminal import quoted
 
@@ -60,7 +61,7 @@ def submit(
     if source is None:
         requests = [_single({**single, "target_true": was, "relation": relation})]
     else:
-        from tasks.requests import load_requests
+        from tasks.edit_requests import load_requests
 
         requests = load_requests(source, dataset)
     store = Lake.open(lake_folder(lake))

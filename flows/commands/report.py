@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from flows.commands.read import LakeFlag, RunName, find_run, open_lake
 from flows.errors import UsageError
+from flows.flags import LakeFlag, RunName
 from flows.hints import print_next, typed
+from flows.lookup import find_run, open_lake
 from flows.outfiles import named, show_in_browser, target
 from flows.output import print_json, print_line
 from tasks.terminal import quoted

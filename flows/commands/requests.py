@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import App, Parameter
 
-from flows.commands.read import JsonFlag
 from flows.completers import folders
+from flows.flags import JsonFlag
 from flows.hints import print_next
 from flows.output import counted, print_json, print_line, print_table
 from storage.address import Address

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
-from flows.commands.read import JsonFlag, LakeFlag, RunName, find_run, open_lake
 from flows.errors import UsageError
+from flows.flags import JsonFlag, LakeFlag, RunName
 from flows.hints import print_next, typed
+from flows.lookup import find_run, open_lake
 from flows.output import lake_folder, print_json, print_line, print_table
 from storage.address import Address
 from tasks.terminal import quoted

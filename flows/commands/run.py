@@ -9,15 +9,13 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from flows.commands.read import SetFlag
 from flows.completers import folders
+from flows.flags import SetFlag
 from flows.hints import print_next, question, typed
 from flows.output import lake_folder, print_json, print_line, print_table
-from flows.summary import before_after, closing
-from tasks.asked import asked
+from flows.run_summary import NOT_AVAILABLE, _lacking, print_summary
+from flows.summary import before_after
 from tasks.terminal import quoted
-
-NOT_AVAILABLE = "not available"
 
 
 def run(
@@ -42,7 +40,7 @@ def run(
         Print the run's record as JSON instead of tables.
     """
     from flows import server
-    from flows.spec import load_spec
+    from flows.spec_files import load_spec
     from storage.store import Lake
 
     checked = load_spec(spec, set_ or ())
@@ -84,35 +82,3 @@ def _print_seeds(records: Sequence[Mapping[str, Any]]) -> None:
     rows += [{"metric": metric, "before": NOT_AVAILABLE, "after": NOT_AVAILABLE} for metric in _lacking(records[0])]
     print_table(rows, title=f"{len(records)} seeds, means over runs")
     print_table([{"run": r["run_id"], "name": r["name"], "state": r["state"][:12]} for r in records])
-
-
-def print_summary(record: Mapping[str, Any]) -> None:
-    """Before and after, with what the spec asks for and the facts do not have; then each batch right after it."""
-    summary = record["summary"]
-    rows = before_after(summary)
-    rows += [{"metric": metric, "before": NOT_AVAILABLE, "after": NOT_AVAILABLE} for metric in _lacking(record)]
-    facts, many = summary["facts"], len(summary["batches"])
-    counted = f"{facts} {'fact' if facts == 1 else 'facts'}"
-    if "release" in summary:  # an evaluation of what others edited
-        print_table(rows, title=f"{counted} in release {summary['queue']}: {summary['release']}")
-        return
-    print_table(rows, title=f"{counted} in {many} {'batch' if many == 1 else 'batches'}, all of them after the last")
-    batches = [
-        {
-            "batch": batch["batch"],
-            "facts": batch["facts"],
-            "edited so far": batch.get("edited"),
-            **{f"{m} {c} %": scores[c] for m, scores in batch.get("metrics", {}).items() for c in closing(scores)},
-            "state": batch["state"][:12],
-        }
-        for batch in summary["batches"]
-    ]
-    print_table(batches, title="each batch's own facts, right after it")
-
-
-def _lacking(record: Mapping[str, Any]) -> list[str]:
-    """The metrics that the spec asks for and the facts do not have."""
-    before = record["summary"]["before"]
-    drift = {"drift" for use in record["uses"] if use["stage"].startswith("drift")}
-    measured = {*before, *before.get("texts", {}), *drift}
-    return [metric for metric in asked(record["spec"]) if metric not in measured]

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
-from flows.commands.read import JsonFlag, LakeFlag, RunName, find_run, open_lake
 from flows.completers import run_names
 from flows.errors import UsageError
+from flows.flags import JsonFlag, LakeFlag, RunName
 from flows.hints import print_next, typed
+from flows.lookup import find_run, open_lake
 from flows.output import print_json, print_table
 
 if TYPE_CHECKING:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
-from flows.commands.read import JsonFlag, LakeFlag, SetFlag
 from flows.completers import folders
+from flows.flags import JsonFlag, LakeFlag, SetFlag
 from flows.hints import print_next, typed
 from flows.output import lake_folder, print_json, print_line, print_table
 from storage.address import Address
@@ -83,7 +83,7 @@ def _check(wish: Wish) -> None:
     """What is wrong with it, told before a server starts."""
     from flows.tuning.wish import check, draft, split
     from tasks.documents import describe_corpus
-    from tasks.models import model_folder
+    from tasks.model_folders import model_folder
 
     check(wish)
     drafted = draft(wish)

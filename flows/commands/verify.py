@@ -7,16 +7,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
-from flows.commands.read import JsonFlag, LakeFlag, open_lake
 from flows.completers import run_names
 from flows.errors import UsageError
+from flows.flags import JsonFlag, LakeFlag
 from flows.hints import print_next, typed
+from flows.lookup import open_lake
 from flows.output import counted, print_json, print_line, print_table
 from tasks.terminal import quoted
 
 if TYPE_CHECKING:
     from flows.verify import Subject
-    from storage.faults import Audit, Fault
+    from storage.check import Fault
+    from storage.faults import Audit
     from storage.store import Lake
 
 MOST = 50

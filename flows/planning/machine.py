@@ -11,7 +11,7 @@ import torch
 
 from editing.errors import InvalidOption
 from editing.models.loading import DTYPES
-from flows.checks.finding import existing
+from flows.outfiles import existing
 from flows.planning.scale import Size
 
 KINDS = ("cpu", "cuda", "mps", "xpu")

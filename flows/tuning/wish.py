@@ -14,10 +14,12 @@ from editing.editors.methods import METHODS
 from editing.requests.record import EditRequest
 from flows import outfiles
 from flows.errors import BadSpec, UsageError
-from flows.spec import RunSpec, apply, check_spec
+from flows.overrides import apply
+from flows.spec import RunSpec
+from flows.spec_check import check_spec
 from flows.tuning.settings import CENTRES, SCANNED, Reach, candidates, refuse_half, window
 from flows.tuning.settings import Setting as Point
-from tasks.requests import load_requests, probes, unprobed
+from tasks.edit_requests import load_requests, probes, unprobed
 
 MARK = "# Written by `editflow tune`"
 """How the first line of a file begins that may be overwritten."""

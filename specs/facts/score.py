@@ -13,9 +13,9 @@ from editing.metrics.scoring import score
 from editing.models.editable import EditableModel
 from editing.models.loading import load
 from editing.requests.record import EditRequest
+from tasks.edit_requests import load_requests
 from tasks.fetch import MODEL
-from tasks.models import model_folder
-from tasks.requests import load_requests
+from tasks.model_folders import model_folder
 
 STARTER = Path(__file__).with_name("starter.jsonl")
 CHUNK = 50  # records scored together

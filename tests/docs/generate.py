@@ -100,7 +100,7 @@ def commands() -> str:
     """Every command's help."""
     from cyclopts.docs import generate_markdown_docs
 
-    from flows.cli import app
+    from flows.registry import app
 
     text = generate_markdown_docs(app, heading_level=2, generate_toc=False, flatten_commands=True, no_root_title=True)
     # Under `python -m pytest` cyclopts takes the interpreter's own arguments for a part of the command.

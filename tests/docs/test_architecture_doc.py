@@ -19,7 +19,7 @@ from docs.generate import DOCS
 from editing.models.family import families
 from editing.requests.record import EditRequest, Question
 from tasks.ability import cases_stage
-from tasks.documents import documents_stage
+from tasks.documents_stage import documents_stage
 from tasks.requests import questions_stage, requests_stage
 from tasks.stage import Stage
 

@@ -15,8 +15,8 @@ from docs.reader import Reader
 from docs.reader import environment as reader_environment
 from docs.shell import Shell
 from docs.worlds import demo, tiny
-from flows.cli import app
-from flows.spec import check_spec
+from flows.registry import app
+from flows.spec_check import check_spec
 from tasks.models import open_model
 
 BY_NAME = {name(path): path for path in DOCUMENTS}

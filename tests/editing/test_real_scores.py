@@ -13,9 +13,9 @@ from editing.metrics.published import published_accuracy
 from editing.models.loading import load
 from editing.models.tokens import continuation
 from editing.requests.record import EditRequest
+from tasks.edit_requests import choose, load_requests
 from tasks.fetch import MODEL
-from tasks.models import model_folder
-from tasks.requests import choose, load_requests
+from tasks.model_folders import model_folder
 
 pytestmark = pytest.mark.real_model
 

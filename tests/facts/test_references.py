@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from editing.requests.record import EditRequest
-from tasks.requests import load_requests
+from tasks.edit_requests import load_requests
 
 FACTS = Path(__file__).parents[2] / "specs" / "facts"
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from editing.requests.record import EditRequest
-from tasks.requests import load_requests
+from tasks.edit_requests import load_requests
 
 FACTS = Path(__file__).parents[2] / "specs" / "facts"
 STARTER = FACTS / "starter.jsonl"
@@ -161,7 +161,7 @@ def test_targets_are_short_and_differ_at_once(starter: list[EditRequest]) -> Non
     from editing.models.folder import examine
     from editing.models.library import tokenizer_of
     from editing.models.tokens import continuation
-    from tasks.models import model_folder
+    from tasks.model_folders import model_folder
 
     tokenizer = tokenizer_of(examine(model_folder(MODEL)))
     for request in starter:
@@ -176,7 +176,7 @@ def test_the_default_model_knows_most_of_a_sample(starter: list[EditRequest]) ->
     """On 100 seeded records the true target beats the false one in 70 at least; but not at another record's prompt."""
     from editing.metrics.scoring import score
     from editing.models.loading import load
-    from tasks.models import model_folder
+    from tasks.model_folders import model_folder
 
     model = load(model_folder(MODEL))
     chosen = random.Random(0).sample(starter, 100)  # noqa: S311 - a sample, not a secret

@@ -24,7 +24,7 @@ from flows.apply import LINES
 from flows.edit_model import requested
 from flows.gates import breaches
 from flows.sections import GatesSection
-from flows.spec import load_spec
+from flows.spec_files import load_spec
 from storage.store import Lake
 from tasks.queue import Move, Queue, now
 

@@ -148,7 +148,7 @@ def test_messages_name_commands_that_exist() -> None:
     """Every `editflow …` in the sources that users are told to type is a command."""
     import re
 
-    from flows.cli import app
+    from flows.registry import app
 
     root = Path(__file__).parents[2]
     sources = [path for room in ("editing", "flows", "storage", "tasks") for path in (root / room).rglob("*.py")]

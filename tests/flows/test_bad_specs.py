@@ -14,7 +14,7 @@ import tiny_world
 from refusals import refused, unharmed
 from tiny_world import World, editflow
 
-from flows.spec import load_spec
+from flows.spec_files import load_spec
 
 Records = list[dict[str, Any]]
 

@@ -15,7 +15,8 @@ from tiny_world import DirectPipeline, World
 from flows.clean import cleared
 from flows.pipeline import Pipeline
 from flows.recording import record_run
-from flows.spec import RunSpec, load_spec
+from flows.spec import RunSpec
+from flows.spec_files import load_spec
 from flows.verify import Subject, faults
 from storage import debts
 from storage.catalog import Catalog

@@ -11,7 +11,7 @@ import tiny_world
 from tiny_world import editflow
 from watched import WIDTHS, chromium, go_through, opened
 
-from flows.spec import load_spec
+from flows.spec_files import load_spec
 from storage.store import Lake
 from tasks.moments import read_moments
 

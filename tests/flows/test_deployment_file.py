@@ -15,7 +15,7 @@ from tiny_world import editflow
 
 from flows.deployments import SCHEDULES, faults, never
 from flows.services import POOL
-from flows.spec import load_any
+from flows.spec_files import load_any
 
 ROOT = Path(__file__).parents[2]
 FILE: dict[str, Any] = yaml.safe_load((ROOT / "prefect.yaml").read_text())

@@ -14,7 +14,7 @@ from tiny_world import Answer
 
 from flows.checks import machine
 from tasks.fetch import CORPUS, MODEL
-from tasks.models import converted_folder
+from tasks.model_folders import converted_folder
 
 
 @pytest.mark.parametrize("name", ["disk", "memory"])

@@ -21,9 +21,9 @@ from flows import packing
 from flows.errors import UsageError
 from storage.runs import RunRecord, Runs
 from storage.store import Lake
+from tasks.edit_requests import load_requests
 from tasks.errors import UnknownSource
 from tasks.pack import Input, Pack, packed, read
-from tasks.requests import load_requests
 
 MODEL = "model.source"
 

@@ -16,11 +16,11 @@ from refusals import refused
 from tiny_world import World, editflow
 
 from editing.requests.record import EditRequest
-from flows.spec import load_spec
+from flows.spec_files import load_spec
 from storage.query import lineage, query
 from storage.runs import Runs, Use
 from storage.store import Lake
-from tasks.documents import sample
+from tasks.documents_stage import sample
 from tasks.lineage.openlineage import events
 from tasks.queue import Move, Queue
 

@@ -17,7 +17,7 @@ from tiny_queue import served
 from tiny_world import World, editflow
 
 from flows.edit_model import requested
-from flows.spec import load_spec
+from flows.spec_files import load_spec
 from storage.litter import litter, sweep
 from storage.store import Lake
 

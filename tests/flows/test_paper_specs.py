@@ -9,7 +9,7 @@ from refusals import refused, unharmed
 from tiny_world import editflow
 
 from editing.errors import InvalidOption
-from flows.spec import load_spec
+from flows.spec_files import load_spec
 from tasks.models import check_layers, check_window
 
 FOLDER = Path(__file__).parents[2] / "specs" / "paper"

@@ -23,7 +23,7 @@ from flows.planning.costs import AT_HAND, SIZES
 from flows.planning.plan import reading, walk
 from flows.planning.planned import Planned
 from flows.planning.scale import MOMENT
-from flows.spec import load_spec
+from flows.spec_files import load_spec
 from storage.store import Lake
 from tasks.models import identify
 from tasks.outline import outline

@@ -15,7 +15,7 @@ from tiny_world import World, editflow
 from flows.edit_model import edit
 from flows.errors import UsageError
 from flows.recording import mended, record_run
-from flows.spec import load_spec
+from flows.spec_files import load_spec
 from flows.withdraw import withdraw
 from storage.store import Lake
 

@@ -17,7 +17,7 @@ from tiny_world import World, editflow
 
 from flows.edit_model import edit
 from flows.recording import mended, record_run
-from flows.spec import load_spec
+from flows.spec_files import load_spec
 from storage.store import Lake
 
 Change = Callable[[Any], object]

@@ -16,7 +16,8 @@ from tiny_world import Answer, editflow
 from torch import Tensor
 from watched import WIDTHS, chromium, go_through, opened
 
-from flows.spec import RunSpec, load_spec
+from flows.spec import RunSpec
+from flows.spec_files import load_spec
 from storage.store import Lake, Manifest
 from tasks.models import open_model
 from tasks.moments import read_moments, read_null_space

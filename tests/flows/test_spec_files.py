@@ -14,9 +14,11 @@ from tiny_world import World
 
 from flows.deployments import check
 from flows.errors import BadSpec, UsageError
-from flows.settings import as_setting, read_toml_text
+from flows.settings import as_setting
 from flows.small import LARGEST
-from flows.spec import RunSpec, load_any, load_spec
+from flows.spec import RunSpec
+from flows.spec_files import load_any, load_spec
+from flows.toml_text import read_toml_text
 from flows.variants import read_contenders
 
 ROOT = Path(__file__).parents[2]

@@ -15,13 +15,13 @@ from refusals import refused
 from tiny_world import DirectPipeline, World, editflow, run_directly
 
 from flows.edit_model import requested
-from flows.spec import load_spec
+from flows.spec_files import load_spec
 from flows.tuning.settings import Setting
 from flows.tuning.trial import OWN, Bench
 from flows.tuning.tune import tune
 from flows.tuning.wish import MARK, Wish
 from storage.store import Lake
-from tasks.requests import load_requests
+from tasks.edit_requests import load_requests
 
 SETTINGS = (
     "threads=1", "corpus.min_characters=50", "corpus.window=32", "corpus.tokens=4000", "corpus.partitions=2",

@@ -16,7 +16,7 @@ from flows.tuning.budget import Budget
 from flows.tuning.settings import CENTRES, NORMED, PLAIN, Round, Setting, proposals, rounds, window
 from flows.tuning.wish import Wish, draft, sized
 from storage.store import Lake
-from tasks.requests import choose, load_requests, probes, unprobed
+from tasks.edit_requests import choose, load_requests, probes, unprobed
 from tasks.trials import objective
 
 

@@ -13,7 +13,7 @@ from tiny_world import World, editflow
 from editing.requests.record import EditRequest
 from flows.edit_model import batched
 from flows.sections import RequestsSection
-from flows.spec import load_spec
+from flows.spec_files import load_spec
 from storage.refs import Refs
 from storage.runs import RunRecord, Runs
 from storage.store import Lake

@@ -124,7 +124,7 @@ def directly(spec: Path, lake: Path) -> None:
 
     from flows.edit_model import edit
     from flows.recording import mended, record_run
-    from flows.spec import load_spec
+    from flows.spec_files import load_spec
     from storage.store import Lake
 
     record_run(load_spec(spec), Lake.open(lake), str(spec), lambda _use, _ref: None, mended(edit), DirectPipeline)

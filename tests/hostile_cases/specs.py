@@ -110,13 +110,13 @@ def _asked(at: Setting, spec: Path, settings: list[str]) -> Ask:
 
 
 def _loaded(spec: Path, settings: list[str]) -> None:
-    from flows.spec import load_spec
+    from flows.spec_files import load_spec
 
     load_spec(spec, settings)
 
 
 def _served(spec: Path, settings: list[str]) -> None:
-    from flows.spec import load_served
+    from flows.spec_files import load_served
 
     load_served(spec, settings)
 

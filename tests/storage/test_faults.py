@@ -13,7 +13,8 @@ from deltalake import DeltaTable
 from pyarrow import parquet
 
 from storage.catalog import SCHEMAS, Catalog
-from storage.faults import ASTRAY, Audit, Fault, check_artifact, upstream
+from storage.check import ASTRAY, Fault, check_artifact, upstream
+from storage.faults import Audit
 from storage.index_faults import index_faults
 from storage.manifest import manifest_name
 from storage.refs import Refs

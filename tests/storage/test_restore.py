@@ -11,8 +11,8 @@ import pytest
 from pyarrow import parquet
 
 from storage.catalog import Catalog
+from storage.check import check_artifact
 from storage.errors import DamagedPayload
-from storage.faults import check_artifact
 from storage.manifest import manifest_name
 from storage.query import query
 from storage.restore import indexed, restore_manifest, restore_record

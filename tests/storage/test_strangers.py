@@ -20,8 +20,9 @@ from pyarrow import parquet
 
 from storage import snapshot, strays
 from storage.catalog import SCHEMAS, Catalog, artifact_row
+from storage.check import FALSE, Fault
 from storage.errors import DamagedPayload, DamagedRecord, ForeignFile, LakeNotWritable, NoName, StorageError
-from storage.faults import FALSE, Audit, Fault
+from storage.faults import Audit
 from storage.files import Files
 from storage.index_faults import index_faults
 from storage.kinds import kind

@@ -18,9 +18,9 @@ import tiny_world
 
 from editing.errors import EditingError, InvalidRequest
 from tasks.documents import read_documents
+from tasks.edit_requests import load_requests
 from tasks.errors import BadRecord, TaskError
 from tasks.records import LONGEST, read_records
-from tasks.requests import load_requests
 
 FACT = {"prompt": "Where is {}?", "subject": "Ann", "target_new": "Rome"}
 LINE = json.dumps(FACT).encode() + b"\n"

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from editing.errors import InvalidRequest
+from tasks.edit_requests import choose, load_chosen, load_requests
 from tasks.errors import BadRecord
-from tasks.requests import choose, load_chosen, load_requests
 
 COUNT = 1_000
 

@@ -12,7 +12,7 @@ from tiny_world import World
 
 from editing.errors import EditingError, UnknownModel
 from tasks.hub import configured_folder, hub_folder, is_remote, whole_folder
-from tasks.models import model_folder
+from tasks.model_folders import model_folder
 
 ID = "org/tiny"
 

@@ -15,12 +15,12 @@ from editing.editors.anchor import reference_norms
 from editing.editors.facts import prepare
 from editing.editors.methods import method
 from editing.editors.target_values import TargetValue
-from flows.spec import load_spec
+from flows.spec_files import load_spec
 from storage.runs import Runs
 from storage.store import Lake
+from tasks.edit_requests import load_requests
 from tasks.live import LiveModel, links
 from tasks.report.stages import read_page, report
-from tasks.requests import load_requests
 from tasks.solving import Solving
 
 NEEDS: dict[str, set[str]] = {

@@ -12,8 +12,8 @@ from tiny_world import World
 
 from flows.gathering import gathered
 from storage.catalog import Catalog
+from storage.check import check_artifact
 from storage.errors import MissingPayload, PayloadConflict
-from storage.faults import check_artifact
 from storage.identity import recipe_id
 from storage.runs import RunRecord
 from storage.store import Lake, Manifest

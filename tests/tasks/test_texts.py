@@ -21,8 +21,9 @@ from editing.requests.record import EditRequest
 from storage import kinds
 from storage.query import query
 from storage.store import Lake
+from tasks.edit_requests import load_requests
 from tasks.models import identify, open_model
-from tasks.requests import load_requests, requests_stage
+from tasks.requests import requests_stage
 from tasks.stage import Stage, recipe
 from tasks.texts import ESSENCE, GENERATIONS, TEXT_SCORES, summarise_texts
 

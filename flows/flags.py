@@ -1,0 +1,32 @@
+"""Options that several commands have."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Parameter
+from cyclopts.validators import Number
+
+from flows.completers import folders, run_names
+from flows.settings import typed_settings
+
+if TYPE_CHECKING:
+    pass
+
+
+LakeFlag = Annotated[
+    str | None,
+    Parameter(env_var="EDITFLOW_LAKE", help="Where artifacts are kept (default: ./lake).", completer=folders),
+]
+
+
+SetFlag = Annotated[list[str] | None, Parameter(name="--set", negative=(), converter=typed_settings)]
+
+
+RunName = Annotated[str, Parameter(completer=run_names)]
+
+
+JsonFlag = Annotated[bool, Parameter(negative=(), help="Print JSON instead of a table.")]
+
+
+Limit = Annotated[int, Parameter(help="Only so many of the newest; 0 for all.", validator=Number(gte=0))]
