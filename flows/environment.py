@@ -17,6 +17,17 @@ from flows.output import print_line
 _LARGEST = 2**20
 """Bytes of a pyproject.toml that are read."""
 
+QUIET = {
+    # It must not phone home, nor may Prefect start a server of its own, which would have no password.
+    "PREFECT_SERVER_EPHEMERAL_ENABLED": "false",
+    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+    "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",
+    "PREFECT_LOGGING_LEVEL": "CRITICAL",
+    "DO_NOT_TRACK": "1",
+}
+PATIENCE = 180
+"""Seconds that a new server may take until it answers; a new database on a busy machine needs 30."""
+
 
 def check_prefect() -> None:
     """Load Prefect with the settings of the environment, before anything else does. Raises UsageError.
@@ -102,17 +113,3 @@ def made_folder(path: Path, variable: str, environment: Mapping[str, str] = os.e
         chosen = f"{variable} chooses it" if variable in environment else f"choose another one with {variable}"
         raise UsageError(f"the folder {path} cannot be used ({error.strerror}): {chosen}") from None
     return path
-
-
-QUIET = {
-    # It must not phone home, nor may Prefect start a server of its own, which would have no password.
-    "PREFECT_SERVER_EPHEMERAL_ENABLED": "false",
-    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
-    "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",
-    "PREFECT_LOGGING_LEVEL": "CRITICAL",
-    "DO_NOT_TRACK": "1",
-}
-
-
-PATIENCE = 180
-"""Seconds that a new server may take until it answers; a new database on a busy machine needs 30."""

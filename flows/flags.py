@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
 from flows.completers import folders, run_names
 from flows.settings import typed_settings
-
-if TYPE_CHECKING:
-    pass
-
 
 LakeFlag = Annotated[
     str | None,

@@ -18,10 +18,10 @@ from flows import access, environment, locked
 from flows.environment import PATIENCE, QUIET
 from flows.errors import UsageError
 from flows.output import print_line
+from flows.signals import OWNER
 from tasks.fetch import cache
 from tasks.progress import working
 
-OWNER = "EDITFLOW_SERVER_OWNER"
 _ALONE = {"PREFECT_UI_ENABLED": "0", "PREFECT__SERVER_EPHEMERAL": "1", "PREFECT_SERVER_LOGGING_LEVEL": "ERROR"}
 """No page, and only those of Prefect's services that its own temporary server has."""
 

@@ -14,6 +14,8 @@ from types import FrameType
 from typing import Any
 
 SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
+OWNER = "EDITFLOW_SERVER_OWNER"
+"""The environment variable that names the process which a temporary server belongs to."""
 REPEAT = 0.1
 """Seconds until a signal is raised again that came where an exception is lost, such as in a finaliser."""
 
@@ -88,8 +90,6 @@ def end_servers(patience: float = 10) -> None:
     if "psutil" not in sys.modules and "prefect" not in sys.modules:
         return  # nothing was started yet
     import psutil  # type: ignore[import-untyped]
-
-    from flows.server import OWNER
 
     ours = []
     for child in psutil.Process().children(recursive=True):

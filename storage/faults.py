@@ -16,9 +16,9 @@ from dataclasses import dataclass, field
 
 from storage.check import Fault, _time, check_artifact, foreign
 from storage.errors import DamagedRecord, ForeignFile, StorageError
-from storage.identity import is_id, parent_pairs
+from storage.identity import parent_pairs
 from storage.manifest import manifest_name
-from storage.records import is_run_id, read_record
+from storage.records import is_id, is_run_id, read_record
 from storage.refs import COPY, Refs
 from storage.removed import removed
 from storage.runs import Runs

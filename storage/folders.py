@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from storage.files import Files
-from storage.identity import is_id
+from storage.records import is_id
 
 Ids = npt.NDArray[np.bytes_]
 """Ids of 32 bytes each."""

@@ -12,16 +12,10 @@ import numpy as np
 import numpy.typing as npt
 
 from storage.errors import LackingParent
+from storage.records import is_id
 
 if TYPE_CHECKING:
     import pyarrow as pa
-
-_HEX = frozenset("0123456789abcdef")
-
-
-def is_id(text: object) -> bool:
-    """Whether ``text`` is a whole artifact id: 64 lower-case hexadecimal digits."""
-    return isinstance(text, str) and len(text) == 64 and _HEX.issuperset(text)
 
 
 def canonical_json(value: object) -> bytes:

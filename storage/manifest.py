@@ -7,8 +7,8 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from storage.errors import NoName
-from storage.identity import is_id, only_parent
-from storage.records import About, Count, Hash, Id, KindName, RunId, Seconds, Time, as_record
+from storage.identity import only_parent
+from storage.records import About, Count, Hash, Id, KindName, RunId, Seconds, Time, as_record, is_id
 
 
 @dataclass(frozen=True)

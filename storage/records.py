@@ -14,7 +14,6 @@ from datetime import datetime
 from functools import cache
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
-from storage.identity import is_id
 from storage.summaries import is_summary
 
 if TYPE_CHECKING:
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
 
 Record = TypeVar("Record")
 
+_HEX = frozenset("0123456789abcdef")
 _RUN = re.compile(r"[0-9A-Za-z][0-9A-Za-z._-]{0,127}", re.ASCII)
 _KIND = re.compile(r"[a-z][a-z0-9_]{0,63}", re.ASCII)
 _LARGEST = 2**63 - 1
@@ -30,6 +30,11 @@ _LARGEST = 2**63 - 1
 _LONGEST, _LATEST = 10**9, 2**40
 """Seconds that something took (30 years), and those since 1970."""
 _YEARS = (1970, 9000)
+
+
+def is_id(text: object) -> bool:
+    """Whether ``text`` is a whole artifact id: 64 lower-case hexadecimal digits."""
+    return isinstance(text, str) and len(text) == 64 and _HEX.issuperset(text)
 
 
 def is_run_id(text: str) -> bool:

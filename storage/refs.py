@@ -16,7 +16,7 @@ from typing import Any
 
 from storage.errors import DamagedRecord, ForeignFile, NoName, RefConflict
 from storage.files import Files
-from storage.identity import is_id
+from storage.records import is_id
 
 COPY = "restore it from a copy of the lake"
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")

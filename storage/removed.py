@@ -17,7 +17,7 @@ from datetime import UTC, datetime, timedelta
 
 from storage.errors import ForeignFile
 from storage.files import Files
-from storage.identity import is_id
+from storage.records import is_id
 
 FOLDER = "removed"
 _NAME = re.compile(r"\d{20}-[0-9a-f]+", re.ASCII)

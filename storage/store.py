@@ -30,10 +30,10 @@ from storage.errors import (
     UnknownArtifact,
 )
 from storage.files import Files
-from storage.identity import canonical_json, is_id, parent_pairs, recipe_id, table_digest
+from storage.identity import canonical_json, parent_pairs, recipe_id, table_digest
 from storage.kinds import kind as kind_named
 from storage.manifest import ArtifactRef, Manifest, manifest_name
-from storage.records import Id, Time, read_record, record_json
+from storage.records import Id, Time, is_id, read_record, record_json
 from storage.soundness import is_false
 
 if TYPE_CHECKING:

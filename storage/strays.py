@@ -17,8 +17,7 @@ from dataclasses import dataclass
 from storage import within
 from storage.errors import ForeignFile
 from storage.files import Files
-from storage.identity import is_id
-from storage.records import is_run_id
+from storage.records import is_id, is_run_id
 
 MOVING = ("refs", "queues", "releases", "notices")
 """The folders of moving names."""

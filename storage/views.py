@@ -19,11 +19,11 @@ from storage import tables
 from storage.catalog import SCHEMAS
 from storage.database import Settings, open_database
 from storage.graph import Graph
-from storage.identity import is_id
 from storage.index import load
 from storage.kinds import kind as kind_named
 from storage.literal import literal, parquet, quoted
 from storage.manifest import payload_name
+from storage.records import is_id
 from storage.store import Lake
 from storage.tables import type_name
 

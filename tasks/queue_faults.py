@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from storage.check import Fault
 from storage.errors import DamagedRecord
 from storage.faults import Audit
-from storage.identity import is_id
+from storage.records import is_id
 from storage.refs import COPY, Refs
 from tasks.queue import Queue
 

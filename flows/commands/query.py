@@ -86,7 +86,7 @@ def query(
 
 def _artifact(lake: Lake, rows: Sequence[Mapping[str, Any]]) -> str | None:
     """The first artifact that the first row names."""
-    from storage.identity import is_id
+    from storage.records import is_id
 
     values = rows[0].values() if rows else ()
     return next((v for v in values if isinstance(v, str) and is_id(v) and lake.is_committed(v)), None)

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from storage.identity import is_id
 from storage.query import Step
-from storage.records import is_run_id
+from storage.records import is_id, is_run_id
 from storage.runs import Runs
 from storage.store import Lake, Manifest
 from tasks.errors import TooMuchToDraw
