@@ -19,10 +19,10 @@ from cyclopts.validators import Number
 from benchmarks.stage import Disagreement, Reached
 from benchmarks.stages import NAMES
 from benchmarks.worker import Reading, Worker, stage_named
-from flows import outfiles
-from flows.errors import UsageError
-from flows.output import print_line, print_table
-from tasks.terminal import quoted
+from editflow.flows.console import output_files
+from editflow.flows.console.errors import UsageError
+from editflow.flows.console.output import print_line, print_table
+from editflow.tasks.console.terminal import quoted
 
 app = App(help="Measure the core against the published procedure.")
 
@@ -142,13 +142,13 @@ def _shown(row: Row) -> dict[str, object]:
 def check_out(out: Path | None) -> None:
     """End with one line and code 2 where no figures can be written, rather than after the first stage."""
     if out is not None:
-        _or_end(lambda: outfiles.check(out, "found.json", "figures"))
+        _or_end(lambda: output_files.check(out, "found.json", "figures"))
 
 
 def write_out(out: Path, found: Mapping[str, object]) -> None:
     """Write figures as JSON, with what was asked for, when, and on what."""
     text = json.dumps({**circumstances(), **found}, indent=1) + "\n"
-    _or_end(lambda: outfiles.write(out, text.encode(), "figures"))
+    _or_end(lambda: output_files.write(out, text.encode(), "figures"))
 
 
 def _or_end(work: Callable[[], object]) -> None:

@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from editing.editors.contexts import sample_contexts
-from editing.editors.options import ContextOptions
-from editing.models.editable import EditableModel
-from editing.models.loading import load
-from editing.models.windows import windows
-from editing.requests.record import EditRequest
-from tasks.documents import read_documents
-from tasks.edit_requests import choose, load_requests
-from tasks.fetch import CORPUS, MODEL
-from tasks.model_folders import model_folder
+from editflow.editing.editors.contexts import sample_contexts
+from editflow.editing.editors.options import ContextOptions
+from editflow.editing.models.editable import EditableModel
+from editflow.editing.models.loading import load
+from editflow.editing.models.windows import windows
+from editflow.editing.requests.record import EditRequest
+from editflow.tasks.models.model_source import model_folder
+from editflow.tasks.sources.corpus import read_documents
+from editflow.tasks.sources.edit_requests import choose, load_requests
+from editflow.tasks.sources.packaged_data import CORPUS, MODEL
 
 FACTS = Path(__file__).parents[1] / "specs" / "facts" / "starter.jsonl"
 LAYERS = [4, 5, 6, 7, 8]

@@ -10,16 +10,16 @@ import torch
 from cyclopts import App
 from torch import Tensor
 
-from editing.editors.methods import method
-from editing.editors.options import MethodOptions
-from editing.linalg.covariance import whitening
-from editing.linalg.room import outweighed, room
-from flows.flags import LakeFlag
-from flows.lookup import find_run, open_lake
-from flows.output import print_json, print_table
-from storage.codec import vectors
-from tasks.moments import read_moments, read_null_space
-from tasks.report.course import Course
+from editflow.editing.editors.methods import method
+from editflow.editing.editors.options import MethodOptions
+from editflow.editing.linalg.key_interference import outweighed, room
+from editflow.editing.linalg.moment_solvers import whitening
+from editflow.flows.cli.common.flags import LakeFlag
+from editflow.flows.cli.common.lookup import find_run, open_lake
+from editflow.flows.console.output import print_json, print_table
+from editflow.storage.artifacts.codec import vectors
+from editflow.tasks.report.run_results import Course
+from editflow.tasks.stages.moments import read_moments, read_null_space
 
 app = App(help="Measure which directions a run's edits have used up.")
 Whiten = Callable[[Tensor], Tensor]

@@ -27,14 +27,14 @@ from cyclopts.validators import Number
 
 from benchmarks.__main__ import check_out, write_out
 from benchmarks.synthetic import CHAIN, write
-from flows.output import print_line, print_table
-from storage.catalog import Catalog
-from storage.kinds import kind
-from storage.query import lineage, query
-from storage.runs import Runs
-from storage.snapshot import FOLDER
-from storage.store import Lake
-from tasks.impact import dependants, source_of
+from editflow.flows.console.output import print_line, print_table
+from editflow.storage.artifacts.kinds import kind
+from editflow.storage.artifacts.store import Lake
+from editflow.storage.index.catalog import Catalog
+from editflow.storage.index.snapshot import FOLDER
+from editflow.storage.queries.query import lineage, query
+from editflow.storage.records.runs import Runs
+from editflow.tasks.lineage.impact import dependants, source_of
 
 app = App(help="Measure a lake of a million artifacts.")
 

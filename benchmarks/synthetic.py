@@ -18,12 +18,12 @@ from typing import Any
 import pyarrow as pa
 from deltalake import DeltaTable
 
-from storage.catalog import SCHEMAS, Catalog, artifact_row
-from storage.delta_log import append, latest
-from storage.kinds import kind
-from storage.manifest import Manifest, manifest_name
-from storage.runs import RunRecord, Use
-from storage.store import Lake
+from editflow.storage.artifacts.kinds import kind
+from editflow.storage.artifacts.manifest import Manifest, manifest_name
+from editflow.storage.artifacts.store import Lake
+from editflow.storage.index.catalog import SCHEMAS, Catalog, artifact_row
+from editflow.storage.index.delta_log import append, latest
+from editflow.storage.records.runs import RunRecord, Use
 
 CHAIN = 500
 LINK: dict[str, tuple[str, ...]] = {

@@ -12,31 +12,31 @@ from typing import Any
 
 from prefect import flow
 
-from editing.editors.method import ClosedForm
-from editing.errors import InvalidRequest, NonFinite
-from editing.requests.record import EditRequest
-from flows.edit_model import batch_of
-from flows.errors import UsageError
-from flows.gates import breaches, held_back
-from flows.grounds import check_model, contexts_of, knowledge_of, model_of, texts_of
-from flows.measures import Measures, questions
-from flows.notify import addresses, tell
-from flows.output import lake_folder, print_line, report_stage
-from flows.owners import claim
-from flows.pages import Progress, on_page
-from flows.pipeline import Pipeline
-from flows.publish import publish_releases
-from flows.recording import record_run, repairing
-from flows.spec import RunSpec
-from flows.spec_files import load_served
-from storage.errors import RefConflict
-from storage.runs import RunRecord
-from storage.store import Lake
-from tasks.documents import describe_corpus
-from tasks.live import links
-from tasks.queue import Entry, Move, Queue, pending
-from tasks.releases import Candidate, apply_next
-from tasks.terminal import quoted
+from editflow.editing.editors.method import ClosedForm
+from editflow.editing.errors import InvalidRequest, NonFinite
+from editflow.editing.requests.record import EditRequest
+from editflow.flows.console.errors import UsageError
+from editflow.flows.console.output import lake_folder, print_line, report_stage
+from editflow.flows.edit_model import batch_of
+from editflow.flows.orchestration.crashed_runs import claim
+from editflow.flows.orchestration.notifications import addresses, tell
+from editflow.flows.orchestration.run_artifacts import publish_releases
+from editflow.flows.orchestration.run_page import Progress, on_page
+from editflow.flows.pipeline.gates import breaches, held_back
+from editflow.flows.pipeline.measurements import Measures, questions
+from editflow.flows.pipeline.pipeline import Pipeline
+from editflow.flows.pipeline.prerequisites import check_model, contexts_of, knowledge_of, model_of, texts_of
+from editflow.flows.pipeline.tracked_run import record_run, repairing
+from editflow.flows.spec.loading import load_served
+from editflow.flows.spec.run_spec import RunSpec
+from editflow.storage.artifacts.store import Lake
+from editflow.storage.errors import RefConflict
+from editflow.storage.records.runs import RunRecord
+from editflow.tasks.console.terminal import quoted
+from editflow.tasks.models.model_session import links
+from editflow.tasks.releases.queue import Entry, Move, Queue, pending
+from editflow.tasks.releases.release import Candidate, apply_next
+from editflow.tasks.sources.corpus import describe_corpus
 
 Row = dict[str, Any]
 LINES = 40

@@ -9,19 +9,19 @@ from typing import Any
 
 from prefect import flow
 
-from flows.debts import settle
-from flows.errors import UsageError
-from flows.output import lake_folder
-from flows.owners import claim
-from flows.pages import table
-from flows.temporary import left_behind
-from storage.catalog import Catalog
-from storage.litter import litter, sweep
-from storage.retention import census, remove
-from storage.rules import Rule, check_hours
-from storage.store import Lake
-from storage.upkeep import tidy
-from tasks.scratch import clear
+from editflow.flows.console.errors import UsageError
+from editflow.flows.console.leftover_folders import left_behind
+from editflow.flows.console.output import lake_folder
+from editflow.flows.orchestration.crashed_runs import claim
+from editflow.flows.orchestration.run_page import table
+from editflow.flows.pipeline.index_updates import settle
+from editflow.storage.artifacts.store import Lake
+from editflow.storage.index.catalog import Catalog
+from editflow.storage.index.compaction import tidy
+from editflow.storage.maintenance.garbage_collection import census, remove
+from editflow.storage.maintenance.orphans import litter, sweep
+from editflow.storage.maintenance.retention_policy import Rule, check_hours
+from editflow.tasks.temporary_folders import clear
 
 HOURS = 24.0
 """No stage takes that long between two files, so what is older belongs to no writer."""

@@ -12,25 +12,25 @@ from prefect import flow
 from prefect.artifacts import create_table_artifact
 from prefect.client.orchestration import get_client
 
-from editing.errors import EditingError, first_line
-from editing.models.loading import require_device
-from flows.edit_model import repaired, requested
-from flows.errors import BadSpec
-from flows.grounds import check_model
-from flows.output import lake_folder, print_line, report_stage
-from flows.recording import record_run
-from flows.spec import RunSpec
-from flows.variants import Contender, read_contenders
-from storage.catalog import Catalog
-from storage.runs import RunRecord, Runs, Use
-from storage.store import ArtifactRef, Lake
-from tasks.comparing.entries import described, sources
-from tasks.comparing.stages import compare, read_files
-from tasks.comparing.summary import rows, tables
-from tasks.documents import describe_corpus
-from tasks.errors import TaskError
-from tasks.outline import outline
-from tasks.terminal import quoted
+from editflow.editing.errors import EditingError, first_line
+from editflow.editing.models.loading import require_device
+from editflow.flows.console.errors import BadSpec
+from editflow.flows.console.output import lake_folder, print_line, report_stage
+from editflow.flows.edit_model import repaired, requested
+from editflow.flows.pipeline.prerequisites import check_model
+from editflow.flows.pipeline.tracked_run import record_run
+from editflow.flows.spec.run_spec import RunSpec
+from editflow.flows.spec.variants import Contender, read_contenders
+from editflow.storage.artifacts.store import ArtifactRef, Lake
+from editflow.storage.index.catalog import Catalog
+from editflow.storage.records.runs import RunRecord, Runs, Use
+from editflow.tasks.comparison.comparison_rows import described, sources
+from editflow.tasks.comparison.comparison_summary import rows, tables
+from editflow.tasks.comparison.stages import compare, read_files
+from editflow.tasks.console.terminal import quoted
+from editflow.tasks.errors import TaskError
+from editflow.tasks.models.meta_model import outline
+from editflow.tasks.sources.corpus import describe_corpus
 
 Row = dict[str, Any]
 

@@ -9,29 +9,25 @@ from typing import Any
 
 from prefect import flow
 
-from editing.editors.method import ClosedForm
-from editing.requests.record import EditRequest
-from flows.grounds import (
-    contexts_of,
-    ground_of,
-    knowledge_of,
-)
-from flows.measures import Measures, questions
-from flows.output import lake_folder, report_stage
-from flows.owners import claim
-from flows.pages import Progress, on_page
-from flows.pipeline import Pipeline
-from flows.publish import publish
-from flows.recording import record_run, repairing
-from flows.sections import RequestsSection
-from flows.spec import RunSpec
-from flows.spec_files import load_spec
-from storage.runs import RunRecord
-from storage.store import Lake
-from tasks.edit_requests import choose, load_chosen, load_requests, reordered, unprobed
-from tasks.edits import CHECKPOINT, CHUNK, KEYS, STATE, TARGET_VALUES, WEIGHT_CHANGE, chunk_count
-from tasks.errors import BadRecord
-from tasks.stage import recipe
+from editflow.editing.editors.method import ClosedForm
+from editflow.editing.requests.record import EditRequest
+from editflow.flows.console.output import lake_folder, report_stage
+from editflow.flows.orchestration.crashed_runs import claim
+from editflow.flows.orchestration.run_artifacts import publish
+from editflow.flows.orchestration.run_page import Progress, on_page
+from editflow.flows.pipeline.measurements import Measures, questions
+from editflow.flows.pipeline.pipeline import Pipeline
+from editflow.flows.pipeline.prerequisites import contexts_of, ground_of, knowledge_of
+from editflow.flows.pipeline.tracked_run import record_run, repairing
+from editflow.flows.spec.loading import load_spec
+from editflow.flows.spec.run_spec import RunSpec
+from editflow.flows.spec.sections import RequestsSection
+from editflow.storage.artifacts.store import Lake
+from editflow.storage.records.runs import RunRecord
+from editflow.tasks.errors import BadRecord
+from editflow.tasks.sources.edit_requests import choose, load_chosen, load_requests, reordered, unprobed
+from editflow.tasks.stages.edits import CHECKPOINT, CHUNK, KEYS, STATE, TARGET_VALUES, WEIGHT_CHANGE, chunk_count
+from editflow.tasks.stages.stage import recipe
 
 
 def requested(wanted: RequestsSection) -> list[EditRequest]:

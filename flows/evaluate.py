@@ -9,19 +9,19 @@ from typing import Any
 
 from prefect import flow
 
-from flows.grounds import ground_of
-from flows.measures import Measures, questions
-from flows.output import lake_folder, print_line, report_stage
-from flows.owners import claim
-from flows.pages import table
-from flows.pipeline import Pipeline
-from flows.recording import mended, record_run
-from flows.spec import RunSpec
-from flows.spec_files import load_served
-from flows.summary import before_after
-from storage.store import Lake
-from tasks.queue import Queue, in_force
-from tasks.terminal import quoted
+from editflow.flows.console.output import lake_folder, print_line, report_stage
+from editflow.flows.orchestration.crashed_runs import claim
+from editflow.flows.orchestration.run_page import table
+from editflow.flows.pipeline.measurements import Measures, questions
+from editflow.flows.pipeline.pipeline import Pipeline
+from editflow.flows.pipeline.prerequisites import ground_of
+from editflow.flows.pipeline.summary_rows import before_after
+from editflow.flows.pipeline.tracked_run import mended, record_run
+from editflow.flows.spec.loading import load_served
+from editflow.flows.spec.run_spec import RunSpec
+from editflow.storage.artifacts.store import Lake
+from editflow.tasks.console.terminal import quoted
+from editflow.tasks.releases.queue import Queue, in_force
 
 
 def evaluated(spec: RunSpec, pipe: Pipeline) -> dict[str, Any]:

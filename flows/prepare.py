@@ -9,14 +9,14 @@ from typing import Any
 
 from prefect import flow
 
-from flows.grounds import contexts_of, ground_of, knowledge_of
-from flows.output import lake_folder, report_stage
-from flows.owners import claim
-from flows.pipeline import Pipeline
-from flows.recording import mended, record_run
-from flows.spec import RunSpec
-from flows.spec_files import load_any
-from storage.store import Lake
+from editflow.flows.console.output import lake_folder, report_stage
+from editflow.flows.orchestration.crashed_runs import claim
+from editflow.flows.pipeline.pipeline import Pipeline
+from editflow.flows.pipeline.prerequisites import contexts_of, ground_of, knowledge_of
+from editflow.flows.pipeline.tracked_run import mended, record_run
+from editflow.flows.spec.loading import load_any
+from editflow.flows.spec.run_spec import RunSpec
+from editflow.storage.artifacts.store import Lake
 
 
 def prepared(spec: RunSpec, pipe: Pipeline) -> dict[str, Any]:

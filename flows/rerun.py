@@ -11,25 +11,25 @@ from typing import Any
 from prefect import flow
 from pydantic import ValidationError
 
-from editing.errors import EditingError
-from flows.consent import fetched, name_threads, require_agreement
-from flows.debts import settle
-from flows.edit_model import repaired
-from flows.errors import UsageError
-from flows.fresh import fresh_lake
-from flows.output import lake_folder, print_line, report_stage
-from flows.owners import claim
-from flows.pages import table
-from flows.recording import record_run
-from flows.spec import RunSpec
-from flows.spec_files import elsewhere
-from storage.address import PREFIX, Address
-from storage.runs import RunRecord, Runs
-from storage.store import Lake
-from tasks.environment import environment, threads_of
-from tasks.fetch import CORPUS
-from tasks.rerun import Repetition, archive, compared
-from tasks.scratch import temporary
+from editflow.editing.errors import EditingError
+from editflow.flows.console.errors import UsageError
+from editflow.flows.console.output import lake_folder, print_line, report_stage
+from editflow.flows.edit_model import repaired
+from editflow.flows.orchestration.crashed_runs import claim
+from editflow.flows.orchestration.run_page import table
+from editflow.flows.pipeline.fresh_lake import fresh_lake
+from editflow.flows.pipeline.index_updates import settle
+from editflow.flows.pipeline.tracked_run import record_run
+from editflow.flows.spec.consent import fetched, name_threads, require_agreement
+from editflow.flows.spec.loading import elsewhere
+from editflow.flows.spec.run_spec import RunSpec
+from editflow.storage.address import PREFIX, Address
+from editflow.storage.artifacts.store import Lake
+from editflow.storage.records.runs import RunRecord, Runs
+from editflow.tasks.environment import environment, threads_of
+from editflow.tasks.reproduction.reproduction import Repetition, archive, compared
+from editflow.tasks.sources.packaged_data import CORPUS
+from editflow.tasks.temporary_folders import temporary
 
 
 class NotReproduced(Exception):

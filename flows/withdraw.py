@@ -6,17 +6,17 @@ from collections.abc import Sequence
 
 from prefect import flow
 
-from flows.consent import fetched, require_agreement
-from flows.edit_model import repaired
-from flows.errors import UsageError
-from flows.output import lake_folder, report_stage
-from flows.owners import claim
-from flows.recording import record_run
-from flows.rerun import repeatable, sources, spec_here
-from flows.spec import RunSpec
-from storage.runs import RunRecord
-from storage.store import Lake
-from tasks.impact import Dependants, Source, dependants, source_of
+from editflow.flows.console.errors import UsageError
+from editflow.flows.console.output import lake_folder, report_stage
+from editflow.flows.edit_model import repaired
+from editflow.flows.orchestration.crashed_runs import claim
+from editflow.flows.pipeline.tracked_run import record_run
+from editflow.flows.rerun import repeatable, sources, spec_here
+from editflow.flows.spec.consent import fetched, require_agreement
+from editflow.flows.spec.run_spec import RunSpec
+from editflow.storage.artifacts.store import Lake
+from editflow.storage.records.runs import RunRecord
+from editflow.tasks.lineage.impact import Dependants, Source, dependants, source_of
 
 
 def affected(found: Dependants) -> list[RunRecord]:

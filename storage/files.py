@@ -4,8 +4,8 @@ A file is written under a temporary name in its own folder, synced, and then lin
 name. Temporary names start with ``.tmp-``; nothing ever reads or lists them, so those of a killed process are
 litter and never data. On object storage one conditional put does the same.
 
-On a local disk everything that is read, written or deleted is the lake's own: storage/within.py. What is not raises
-ForeignFile.
+On a local disk everything that is read, written or deleted is the lake's own: storage/containment.py. What is not
+raises ForeignFile.
 """
 
 import contextlib
@@ -20,9 +20,9 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from storage import within
-from storage.address import Address
-from storage.errors import DiskFull, ForeignFile, LakeNotWritable
+from editflow.storage import containment
+from editflow.storage.address import Address
+from editflow.storage.errors import DiskFull, ForeignFile, LakeNotWritable
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -46,7 +46,7 @@ class Files:
         text, self.lent = address.whole, lent
         self.local = "://" not in text or text.startswith("file://")
         if self.local:
-            self.root = self.uri = within.root_of(text.removeprefix("file://"))
+            self.root = self.uri = containment.root_of(text.removeprefix("file://"))
             self._fs: Any = None
         else:
             import fsspec
@@ -56,11 +56,11 @@ class Files:
 
     def path(self, name: str) -> str:
         """The full path of ``name``, to be shown, or to be made; nothing is looked at."""
-        return within.path_of(self.root, name)
+        return containment.path_of(self.root, name)
 
     def regular(self, name: str) -> str:
         """The full path of a file, for readers such as DuckDB; FileNotFoundError when there is none."""
-        return within.regular(self.root, name, self.lent) if self.local else self.path(name)
+        return containment.regular(self.root, name, self.lent) if self.local else self.path(name)
 
     def found(self, name: str) -> str | None:
         """The same, None when there is none."""
@@ -75,7 +75,7 @@ class Files:
 
     def _way(self, name: str) -> str:
         """The full path of what is not behind a link out of the lake, though it may itself be one."""
-        return within.way(self.root, name, self.lent) if self.local else self.path(name)
+        return containment.way(self.root, name, self.lent) if self.local else self.path(name)
 
     def create(self, name: str, data: bytes) -> None:
         """Create ``name`` with ``data``, whole; FileExistsError when it exists already.
@@ -118,7 +118,7 @@ class Files:
     def read(self, name: str) -> bytes:
         """The whole content; FileNotFoundError when there is none."""
         if self.local:
-            return within.read(self.root, name, self.lent)
+            return containment.read(self.root, name, self.lent)
         return bytes(self._fs.cat_file(self.path(name)))
 
     def buffer(self, name: str) -> "pa.Buffer":
@@ -133,7 +133,7 @@ class Files:
     def size(self, name: str) -> int | None:
         """Bytes under ``name``, None when there is no such file, -1 where something else stands that is no file."""
         if self.local:
-            return within.size(self.root, name, self.lent)
+            return containment.size(self.root, name, self.lent)
         try:
             return int(self._fs.info(self.path(name))["size"])
         except (FileNotFoundError, NotADirectoryError):

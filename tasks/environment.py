@@ -22,7 +22,7 @@ FELT = (
     *("MKL_CBWR", "CUBLAS_WORKSPACE_CONFIG", "PYTORCH_CUDA_ALLOC_CONF"),
 )
 """Environment variables that move the last bits."""
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 
 
 def environment(device: str = "cpu") -> dict[str, Any]:

@@ -18,8 +18,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar
 
-from editing.errors import EditingError
-from storage.address import cut_inside
+from editflow.editing.errors import EditingError
+from editflow.storage.address import cut_inside
 
 Item = TypeVar("Item")
 

@@ -42,7 +42,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> str:
     """
     from prefect.settings import PREFECT_API_URL
 
-    from flows import server as temporary
+    from editflow.flows.orchestration import temporary_server as temporary
 
     folder = tmp_path_factory.mktemp("server")
     database = {"PREFECT_SERVER_DATABASE_CONNECTION_URL": f"sqlite+aiosqlite:///{folder / 'tests.db'}"}

@@ -18,18 +18,19 @@ from typing import Any
 
 import pyarrow as pa
 
-from storage import index, retention
-from storage.catalog import Catalog
-from storage.errors import UnknownArtifact
-from storage.identity import recipe_id
-from storage.kinds import kind
-from storage.litter import litter, sweep
-from storage.query import lineage, query
-from storage.refs import Refs
-from storage.retention import census, remove
-from storage.rules import Rule
-from storage.runs import Runs, Use
-from storage.store import Lake
+from editflow.storage.artifacts.identity import recipe_id
+from editflow.storage.artifacts.kinds import kind
+from editflow.storage.artifacts.store import Lake
+from editflow.storage.errors import UnknownArtifact
+from editflow.storage.index import index_reader
+from editflow.storage.index.catalog import Catalog
+from editflow.storage.maintenance import garbage_collection
+from editflow.storage.maintenance.garbage_collection import census, remove
+from editflow.storage.maintenance.orphans import litter, sweep
+from editflow.storage.maintenance.retention_policy import Rule
+from editflow.storage.queries.query import lineage, query
+from editflow.storage.records.refs import Refs
+from editflow.storage.records.runs import Runs, Use
 
 KEPT = 2
 """Runs of each name."""
@@ -105,9 +106,11 @@ def write(lake: Lake, name: str, seconds: float) -> dict[str, Any]:
 def ask(lake: Lake, name: str, seconds: float) -> dict[str, Any]:
     """What is told of a run may be half gone when two others have ended since; what is told of an artifact never is."""
     asked, most, states, refs = 0, 0, 0, Refs(lake.files)
-    large = index.LARGE
+    large = index_reader.LARGE
     for number in until(seconds):
-        index.LARGE, index.FOLD = (large, 50) if number % 3 == 0 else (-1, 5)  # also as a large lake is read
+        index_reader.LARGE, index_reader.FOLD = (
+            (large, 50) if number % 3 == 0 else (-1, 5)
+        )  # also as a large lake is read
         half = query(lake, DANGLING).to_pylist()
         assert half == [], [(row, [*map(lake.is_committed, row.values())]) for row in half]
         if lost := query(lake, LATEST).to_pylist():
@@ -134,7 +137,7 @@ def whole(lake: Lake, state: str) -> bool:
 
 def collect(lake: Lake, name: str, seconds: float) -> dict[str, Any]:
     """Hours count for nothing here: runs that go on are all that protects."""
-    retention.MARGIN = 0.05  # the clocks of files and records are one machine's
+    garbage_collection.MARGIN = 0.05  # the clocks of files and records are one machine's
     removed, swept, passes = 0, 0, 0
     for _ in until(seconds):
         removed += len(remove(lake, census(lake, Rule(runs=KEPT), 0)))

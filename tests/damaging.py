@@ -7,7 +7,7 @@ from pathlib import Path
 import pyarrow as pa
 from pyarrow import parquet
 
-from storage.identity import table_digest
+from editflow.storage.artifacts.identity import table_digest
 
 
 def flip_bit(path: Path) -> Path:

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from storage.catalog import Catalog
-from storage.errors import DiskFull
-from storage.files import Files
-from storage.store import Lake
+from editflow.storage.artifacts.store import Lake
+from editflow.storage.errors import DiskFull
+from editflow.storage.files import Files
+from editflow.storage.index.catalog import Catalog
 
 WRITES = ("create", "put", "write_parquet", "move", "remove", "set_aside")
 DEAD = 2**22 + 1

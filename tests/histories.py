@@ -11,13 +11,13 @@ from random import Random
 import pyarrow as pa
 import pytest
 
-from storage import index, snapshot
-from storage.catalog import Catalog
-from storage.identity import parent_pairs
-from storage.manifest import manifest_name
-from storage.query import connect, lineage
-from storage.runs import RunRecord, Runs, Use
-from storage.store import Lake
+from editflow.storage.artifacts.identity import parent_pairs
+from editflow.storage.artifacts.manifest import manifest_name
+from editflow.storage.artifacts.store import Lake
+from editflow.storage.index import index_reader, snapshot
+from editflow.storage.index.catalog import Catalog
+from editflow.storage.queries.query import connect, lineage
+from editflow.storage.records.runs import RunRecord, Runs, Use
 
 VIEWS = ("artifacts", "edges", "runs", "uses")
 DEAD = 2**22 + 1
@@ -35,7 +35,7 @@ def anew(lake: Lake) -> dict[str, list[str]]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(snapshot, "newest", lambda _files: None)
         patch.setattr(snapshot, "keep", lambda _files, _fill: None)
-        patch.setattr(index, "LARGE", 2**40)
+        patch.setattr(index_reader, "LARGE", 2**40)
         return told(lake)
 
 

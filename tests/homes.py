@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 import psutil
 
-from flows import access
+from editflow.flows.orchestration import server_access
 
 
 def port_of(url: str) -> int:
@@ -28,8 +28,8 @@ def stand_in(*words: str) -> psutil.Process:
 
 def home_of(folder: Path, port: int, secret: str) -> Path:
     """A home as if a process of ours were the server of `editflow up` in the folder."""
-    home = access.private(folder / access.HOME)
-    access.write_private(home / access.PASSWORD, secret)
+    home = server_access.private(folder / server_access.HOME)
+    server_access.write_private(home / server_access.PASSWORD, secret)
     process = stand_in("prefect", "server", "start")
     known = {"pid": process.pid, "started": process.create_time(), "port": port}
     (home / "server.json").write_text(json.dumps(known))

@@ -7,10 +7,10 @@ from typing import Any
 
 import pyarrow as pa
 
-from storage.catalog import Catalog
-from storage.kinds import kind
-from storage.runs import RunRecord, Runs, Use
-from storage.store import Lake
+from editflow.storage.artifacts.kinds import kind
+from editflow.storage.artifacts.store import Lake
+from editflow.storage.index.catalog import Catalog
+from editflow.storage.records.runs import RunRecord, Runs, Use
 
 TEXT = (
     "<script>x</script> [red]r[/red] [/] :100: \x1b[31mE\x1b]8;;http://a\x1b\\L \x07 "

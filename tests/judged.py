@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from editing.requests.record import EditRequest
-from tasks.queue import Entry, Queue
-from tasks.releases import Candidate
+from editflow.editing.requests.record import EditRequest
+from editflow.tasks.releases.queue import Entry, Queue
+from editflow.tasks.releases.release import Candidate
 
 
 def fact(subject: str, target: str = "red") -> EditRequest:

@@ -15,8 +15,8 @@ from hostile_cases.offline import without_prefect
 from killing import Scene
 from tiny_world import World, editflow
 
-from storage.runs import Runs
-from storage.store import Lake
+from editflow.storage.artifacts.store import Lake
+from editflow.storage.records.runs import Runs
 
 SMALL = ("requests.count=3", "corpus.tokens=600", "corpus.documents=15", "target_values.steps=4")
 VARIANTS = """

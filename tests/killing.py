@@ -131,7 +131,7 @@ def names(folder: Path) -> set[str]:
 
 
 def digests(folder: Path) -> dict[str, str]:
-    from storage.store import Lake
+    from editflow.storage.artifacts.store import Lake
 
     if not (folder / "lake" / "artifacts").is_dir():
         return {}

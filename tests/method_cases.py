@@ -10,15 +10,15 @@ import torch
 from oracle import literal, methods
 from torch import Tensor
 
-from editing.editors.batch import Solver
-from editing.editors.knowledge import Knowledge
-from editing.editors.method import ClosedForm
-from editing.editors.methods import method, options_of
-from editing.editors.options import MethodOptions
-from editing.linalg.null_space import NullSpace, Threshold
-from editing.linalg.spectrum import decompose
-from editing.models.editable import EditableModel
-from editing.models.moments import second_moments
+from editflow.editing.editors.batch import Solver
+from editflow.editing.editors.layer_statistics import Knowledge
+from editflow.editing.editors.method import ClosedForm
+from editflow.editing.editors.methods import method, options_of
+from editflow.editing.editors.options import MethodOptions
+from editflow.editing.linalg.null_space import NullSpace, Threshold
+from editflow.editing.linalg.spectrum import decompose
+from editflow.editing.models.editable import EditableModel
+from editflow.editing.models.moments import second_moments
 
 ALPHA = 20.0
 """Beside few keys of a tiny model: as much as 15000 is beside those of a real one."""

@@ -14,19 +14,31 @@ from importlib import import_module
 from pathlib import Path
 
 HEAVY = (
-    "torch", "transformers", "datasets", "duckdb", "deltalake", "pyarrow.dataset", "prefect", "flows.edit_model",
-    "flows.apply",
-    "flows.rerun", "flows.packing", "flows.compare", "flows.tuning.tune", "flows.clean", "flows.mending",
-    "flows.verify",
+    "torch",
+    "transformers",
+    "datasets",
+    "duckdb",
+    "deltalake",
+    "pyarrow.dataset",
+    "prefect",
+    "editflow.flows.edit_model",
+    "editflow.flows.apply",
+    "editflow.flows.rerun",
+    "editflow.flows.rerun_bundle",
+    "editflow.flows.compare",
+    "editflow.flows.tuning.tune",
+    "editflow.flows.clean",
+    "editflow.flows.repair.repair",
+    "editflow.flows.repair.verify",
 )  # fmt: skip
 
 
 def main() -> None:
     sys.path[:0] = [str(Path(__file__).parents[1])]
-    from flows import server
-    from flows.cli import main as command
+    from editflow.flows.cli.main import main as command
+    from editflow.flows.orchestration import temporary_server
 
-    server.prepare()
+    temporary_server.prepare()
     for name in HEAVY:
         import_module(name)
     threads = len(list(Path("/proc/self/task").iterdir()))

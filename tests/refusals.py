@@ -7,7 +7,7 @@ from pathlib import Path
 import tiny_world
 from tiny_world import Answer, editflow
 
-from storage.store import Lake
+from editflow.storage.artifacts.store import Lake
 
 
 def refused(answer: Answer, *fragments: str) -> None:

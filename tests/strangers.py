@@ -30,7 +30,7 @@ async ({ api, canary, secret }) => {
   const flow = await post("flow", "/flows/", { name: "taken" });
   const script = { script: "touch " + canary };
   const deployment = await post("deployment", "/deployments/", {
-    name: "taken", flow_id: flow.id, work_pool_name: "editflow", entrypoint: "flows.clean.nothing",
+    name: "taken", flow_id: flow.id, work_pool_name: "editflow", entrypoint: "editflow.flows.clean.nothing",
     pull_steps: [{ "prefect.deployments.steps.run_shell_script": script }] });
   await post("run", `/deployments/${deployment.id}/create_flow_run`, { state: { type: "SCHEDULED" } });
   // A request that no browser asks leave for: no header of its own, a body without a type.

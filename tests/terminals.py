@@ -14,7 +14,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 SEVERAL = """
 import json, sys
-from flows.cli import main
+from editflow.flows.cli.main import main
 
 for arguments in json.loads(sys.argv[1]):
     try:

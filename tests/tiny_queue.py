@@ -7,10 +7,10 @@ from pathlib import Path
 import tiny_world
 from tiny_world import World
 
-from flows.apply import apply_pending
-from flows.spec_files import load_served
-from storage.runs import RunRecord, Runs
-from storage.store import Lake
+from editflow.flows.apply import apply_pending
+from editflow.flows.spec.loading import load_served
+from editflow.storage.artifacts.store import Lake
+from editflow.storage.records.runs import RunRecord, Runs
 
 OPEN = "[gates]\nefficacy = false\nretention = false\nneighbourhood = false\nperplexity = 1e9\n"
 """Gates that stop nothing."""

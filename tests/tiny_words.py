@@ -5,9 +5,9 @@ from __future__ import annotations
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import PreTrainedTokenizerFast
 
-from editing.editors.facts import Fact, cost_order, prepare
-from editing.models.editable import EditableModel
-from editing.requests.record import EditRequest
+from editflow.editing.editors.facts import Fact, cost_order, prepare
+from editflow.editing.models.editable import EditableModel
+from editflow.editing.requests.record import EditRequest
 
 WORDS = (
     "the capital of France Italy Spain is Paris Rome Madrid in city a an was born speaks plays lives works Anna Karl "

@@ -23,16 +23,16 @@ from pyarrow import parquet
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import Gemma2Config, Gemma2ForCausalLM, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-from flows.cli import main
-from flows.edit_model import edit
-from flows.pipeline import Pipeline
-from flows.recording import use_threads
-from flows.spec_files import load_spec
-from storage.identity import table_digest
-from storage.runs import RunRecord, Runs
-from storage.store import ArtifactRef, Lake, Manifest
-from tasks.live import LiveModel
-from tasks.stage import Parents, Stage
+from editflow.flows.cli.main import main
+from editflow.flows.edit_model import edit
+from editflow.flows.pipeline.pipeline import Pipeline
+from editflow.flows.pipeline.tracked_run import use_threads
+from editflow.flows.spec.loading import load_spec
+from editflow.storage.artifacts.identity import table_digest
+from editflow.storage.artifacts.store import ArtifactRef, Lake, Manifest
+from editflow.storage.records.runs import RunRecord, Runs
+from editflow.tasks.models.model_session import LiveModel
+from editflow.tasks.stages.stage import Parents, Stage
 
 FILLER = ["".join(parts) for parts in product("bdfgklmnprst", "aeiou", ("l", "n", "ra", "so"))]
 GLUE = "the a of is in was city river speaks born flows through and it who says lives The I You Because Therefore"

@@ -9,8 +9,8 @@ import numpy as np
 from benchmarks import inputs
 from benchmarks.literal.evaluation import score as literal_score
 from benchmarks.stage import Answer, Disagreement, Stage, Work
-from editing.metrics.panel import measure
-from editing.metrics.registry import METRICS
+from editflow.editing.metrics.measure import measure
+from editflow.editing.metrics.registry import METRICS
 
 
 @dataclass(frozen=True)

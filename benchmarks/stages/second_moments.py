@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from benchmarks import inputs
 from benchmarks.literal.statistics import second_moment
 from benchmarks.stage import Answer, Stage, Work, least_of_peak, near
-from editing.models.moments import second_moments
+from editflow.editing.models.moments import second_moments
 
 PER_PASS = 2048
 

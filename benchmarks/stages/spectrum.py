@@ -10,8 +10,8 @@ from torch import Tensor
 
 from benchmarks.literal.statistics import projector
 from benchmarks.stage import Answer, Stage, Work, near
-from editing.linalg.null_space import NullSpace, Threshold
-from editing.linalg.spectrum import decompose
+from editflow.editing.linalg.null_space import NullSpace, Threshold
+from editflow.editing.linalg.spectrum import decompose
 
 THRESHOLD = 2e-2
 

@@ -11,11 +11,11 @@ from benchmarks import inputs
 from benchmarks.literal.facts import question
 from benchmarks.literal.target_values import Settings, target_values
 from benchmarks.stage import Answer, Disagreement, Stage, Work, least_of_peak
-from editing.editors.facts import Fact, cost_order, prepare
-from editing.editors.options import TargetValueOptions
-from editing.editors.suffixes import split
-from editing.editors.target_values import optimise
-from tasks.edits import CHUNK
+from editflow.editing.editors.facts import Fact, cost_order, prepare
+from editflow.editing.editors.options import TargetValueOptions
+from editflow.editing.editors.suffixes import split
+from editflow.editing.editors.target_values import optimise
+from editflow.tasks.stages.edits import CHUNK
 
 
 @dataclass(frozen=True)

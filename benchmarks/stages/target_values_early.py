@@ -11,7 +11,7 @@ import numpy as np
 
 from benchmarks.stage import Answer, Disagreement, Stage
 from benchmarks.stages.target_values import SIZES, Size, literal_with, ours_with
-from editing.editors.options import TargetValueOptions
+from editflow.editing.editors.options import TargetValueOptions
 
 PUBLISHED = TargetValueOptions()
 PATIENCE = 2

@@ -10,8 +10,8 @@ from torch import Tensor
 
 from benchmarks.literal.statistics import update
 from benchmarks.stage import Answer, Stage, Work, most_memory, near
-from editing.linalg.null_space import NullSpace
-from editing.linalg.solvers import ProjectedRidge
+from editflow.editing.linalg.null_space import NullSpace
+from editflow.editing.linalg.projected_ridge import ProjectedRidge
 
 
 @dataclass(frozen=True)

@@ -23,9 +23,9 @@ from benchmarks.literal.facts import question
 from benchmarks.many import write_requests
 from benchmarks.stage import Answer, Disagreement, Reached, Stage, Work
 from benchmarks.stages.target_values import settings_of
-from editing.editors.options import TargetValueOptions
-from storage.store import Lake
-from tasks.edit_requests import load_requests
+from editflow.editing.editors.options import TargetValueOptions
+from editflow.storage.artifacts.store import Lake
+from editflow.tasks.sources.edit_requests import load_requests
 
 SPEC = """
 name = "whole-run"

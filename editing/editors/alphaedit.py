@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 
-from editing.editors.method import ClosedForm
-from editing.editors.options import MethodOptions
-from editing.errors import InvalidOption
-from editing.linalg.solvers import ProjectedRidge
+from editflow.editing.editors.method import ClosedForm
+from editflow.editing.editors.options import MethodOptions
+from editflow.editing.errors import InvalidOption
+from editflow.editing.linalg.projected_ridge import ProjectedRidge
 
 
 def _ridge(options: MethodOptions, _layers: Sequence[int], _z_layer: int, _batch_size: int) -> None:

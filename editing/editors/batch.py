@@ -9,13 +9,13 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from editing.editors.facts import Fact
-from editing.editors.keys import KeyWalk
-from editing.editors.target_values import TargetValue
-from editing.errors import NonFinite
-from editing.linalg.solvers import LowRank
-from editing.models.editable import EditableModel
-from editing.models.family import check_target
+from editflow.editing.editors.facts import Fact
+from editflow.editing.editors.keys import KeyWalk
+from editflow.editing.editors.target_values import TargetValue
+from editflow.editing.errors import NonFinite
+from editflow.editing.linalg.projected_ridge import LowRank
+from editflow.editing.models.editable import EditableModel
+from editflow.editing.models.family import check_target
 
 Finish = Callable[[int, LowRank, Tensor], LowRank | Tensor]
 """(layer, change, weight as it is) to what is written: a low-rank change, or the whole new weight."""

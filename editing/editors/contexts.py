@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import torch
 
-from editing.editors.options import ContextOptions
-from editing.models.editable import EditableModel
-from editing.models.rows import Rows, run
-from editing.models.tokens import encode
+from editflow.editing.editors.options import ContextOptions
+from editflow.editing.models.editable import EditableModel
+from editflow.editing.models.forward import Rows, run
+from editflow.editing.models.tokens import encode
 
 OPENINGS = ("The", "Therefore", "Because", "I", "You")
 """First words of the sampled contexts, in turn (as in the published settings of MEMIT and AlphaEdit)."""

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from editing.models.tokens import continuation, locate
-from editing.requests.record import EditRequest
+from editflow.editing.models.tokens import continuation, locate
+from editflow.editing.requests.record import EditRequest
 
 
 @dataclass(frozen=True)

@@ -10,13 +10,13 @@ from typing import cast
 import torch
 from torch import Tensor
 
-from editing.editors.facts import Fact
-from editing.editors.method import Training
-from editing.editors.options import MethodOptions
-from editing.errors import NonFinite
-from editing.models.editable import EditableModel
-from editing.models.head import Nll, losses_and_gradients
-from editing.models.rows import Rows, capture, run
+from editflow.editing.editors.facts import Fact
+from editflow.editing.editors.method import Training
+from editflow.editing.editors.options import MethodOptions
+from editflow.editing.errors import NonFinite
+from editflow.editing.models.editable import EditableModel
+from editflow.editing.models.forward import Rows, capture, run
+from editflow.editing.models.lm_head import Nll, losses_and_gradients
 
 ROWS_PER_PASS = 32
 """Facts that share a pass: bounds memory. Part of the stage's version, since it moves the last bits."""

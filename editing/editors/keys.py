@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from editing.editors.facts import Fact, Row
-from editing.models.editable import EditableModel
-from editing.models.rows import Rows, capture, run
+from editflow.editing.editors.facts import Fact, Row
+from editflow.editing.models.editable import EditableModel
+from editflow.editing.models.forward import Rows, capture, run
 
 ROWS_PER_PASS = 128
 """Rows that share one forward pass: bounds memory. Part of the stage's version, since it moves the last bits."""

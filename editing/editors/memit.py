@@ -1,9 +1,9 @@
 """MEMIT: a least-squares fit of the new facts, held back by the second moment of the text's keys."""
 
-from editing.editors.knowledge import Knowledge
-from editing.editors.method import ClosedForm
-from editing.editors.options import MethodOptions
-from editing.linalg.covariance import MomentRidge
+from editflow.editing.editors.layer_statistics import Knowledge
+from editflow.editing.editors.method import ClosedForm
+from editflow.editing.editors.options import MethodOptions
+from editflow.editing.linalg.moment_solvers import MomentRidge
 
 OPTIONS = ("alpha", "ridge", "previous_keys", "projected")
 """What every method takes that starts from MEMIT's change."""

@@ -8,13 +8,13 @@ from typing import Any, ClassVar, Literal
 
 from torch import Tensor
 
-from editing.editors.batch import Solver
-from editing.editors.facts import Fact
-from editing.editors.knowledge import Knowledge
-from editing.editors.options import MethodOptions
-from editing.editors.steps import Change, Step, filtered, projected
-from editing.linalg.solvers import LowRank
-from editing.models.editable import EditableModel
+from editflow.editing.editors.batch import Solver
+from editflow.editing.editors.facts import Fact
+from editflow.editing.editors.layer_statistics import Knowledge
+from editflow.editing.editors.options import MethodOptions
+from editflow.editing.editors.postprocessing import Change, Step, filtered, projected
+from editflow.editing.linalg.projected_ridge import LowRank
+from editflow.editing.models.editable import EditableModel
 
 Need = Literal["null_space", "second_moment"]
 

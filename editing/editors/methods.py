@@ -8,15 +8,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from editing.editors.alphaedit import ALPHAEDIT
-from editing.editors.ft import FT
-from editing.editors.memit import MEMIT
-from editing.editors.method import Method
-from editing.editors.options import MethodOptions
-from editing.editors.prune import PRUNE
-from editing.editors.rect import RECT
-from editing.editors.rome import ROME
-from editing.errors import InvalidOption
+from editflow.editing.editors.alphaedit import ALPHAEDIT
+from editflow.editing.editors.ft import FT
+from editflow.editing.editors.memit import MEMIT
+from editflow.editing.editors.method import Method
+from editflow.editing.editors.options import MethodOptions
+from editflow.editing.editors.prune import PRUNE
+from editflow.editing.editors.rect import RECT
+from editflow.editing.editors.rome import ROME
+from editflow.editing.errors import InvalidOption
 
 METHODS: dict[str, Method] = {method.name: method for method in (ALPHAEDIT, MEMIT, ROME, RECT, PRUNE, FT)}
 

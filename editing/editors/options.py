@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-from editing.errors import InvalidOption
+from editflow.editing.errors import InvalidOption
 
 PYDANTIC = {"extra": "forbid", "allow_inf_nan": False, "use_attribute_docstrings": True}
 """How pydantic reads options when a spec is validated; the text below an option is what docs/commands.md says of it."""

@@ -3,12 +3,12 @@
 import torch
 from torch import Tensor
 
-from editing.editors.knowledge import Knowledge
-from editing.editors.memit import OPTIONS, held_by_moment
-from editing.editors.method import ClosedForm
-from editing.editors.options import MethodOptions
-from editing.linalg.restraints import largest_relative
-from editing.linalg.solvers import LowRank
+from editflow.editing.editors.layer_statistics import Knowledge
+from editflow.editing.editors.memit import OPTIONS, held_by_moment
+from editflow.editing.editors.method import ClosedForm
+from editflow.editing.editors.options import MethodOptions
+from editflow.editing.linalg.change_filters import largest_relative
+from editflow.editing.linalg.projected_ridge import LowRank
 
 
 def _keep_largest(change: LowRank, weight: Tensor, _known: Knowledge, options: MethodOptions) -> Tensor:

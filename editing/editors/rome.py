@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 
-from editing.editors.method import ClosedForm
-from editing.editors.options import MethodOptions
-from editing.errors import InvalidOption
-from editing.linalg.covariance import RankOne
+from editflow.editing.editors.method import ClosedForm
+from editflow.editing.editors.options import MethodOptions
+from editflow.editing.errors import InvalidOption
+from editflow.editing.linalg.moment_solvers import RankOne
 
 
 def _one_of_each(_options: MethodOptions, layers: Sequence[int], z_layer: int, batch_size: int) -> None:

@@ -14,9 +14,9 @@ from itertools import pairwise, takewhile
 import torch
 from torch import Tensor
 
-from editing.editors.facts import Row
-from editing.models.editable import EditableModel
-from editing.models.rows import Prefix, Rows, capture, run, run_prefix
+from editflow.editing.editors.facts import Row
+from editflow.editing.models.editable import EditableModel
+from editflow.editing.models.forward import Prefix, Rows, capture, run, run_prefix
 
 START = 40
 """What one more pass costs, in tokens: every weight is read again, which took as long as some 40 tokens on two cores of

@@ -12,15 +12,15 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from editing.editors.facts import Fact
-from editing.editors.options import TargetValueOptions
-from editing.editors.suffixes import Suffixes, shared, split
-from editing.errors import InvalidOption, NonFinite
-from editing.models.attention import short_rows
-from editing.models.editable import EditableModel
-from editing.models.head import Divergence, Loss, Nll, log_probs, losses, losses_and_gradients
-from editing.models.precision import narrow_products
-from editing.models.rows import Prefix
+from editflow.editing.editors.facts import Fact
+from editflow.editing.editors.options import TargetValueOptions
+from editflow.editing.editors.suffixes import Suffixes, shared, split
+from editflow.editing.errors import InvalidOption, NonFinite
+from editflow.editing.models.attention import short_rows
+from editflow.editing.models.editable import EditableModel
+from editflow.editing.models.forward import Prefix
+from editflow.editing.models.lm_head import Divergence, Loss, Nll, log_probs, losses, losses_and_gradients
+from editflow.editing.models.precision import narrow_products
 
 
 @dataclass(frozen=True)

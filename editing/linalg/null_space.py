@@ -8,8 +8,8 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from editing.errors import InvalidOption
-from editing.linalg.spectrum import Spectrum
+from editflow.editing.errors import InvalidOption
+from editflow.editing.linalg.spectrum import Spectrum
 
 Rule = Literal["absolute", "energy", "rank"]
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from editing.errors import InvalidOption, NonFinite
+from editflow.editing.errors import InvalidOption, NonFinite
 
 
 @dataclass

@@ -17,7 +17,7 @@ from scipy.linalg import LinAlgError, eigh_tridiagonal, eigvalsh_tridiagonal, la
 from threadpoolctl import threadpool_limits
 from torch import Tensor
 
-from editing.errors import NonFinite
+from editflow.editing.errors import NonFinite
 
 Floats = npt.NDArray[np.float64]
 

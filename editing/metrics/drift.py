@@ -11,8 +11,8 @@ from collections.abc import Callable
 import numpy as np
 from scipy import linalg
 
-from editing.errors import InvalidOption, NonFinite
-from editing.metrics.plane import Floats, Plane, overlap, share_inside
+from editflow.editing.errors import InvalidOption, NonFinite
+from editflow.editing.metrics.principal_plane import Floats, Plane, overlap, share_inside
 
 FEWEST = 3
 """Prompts below which a confidence region has no covariance to stand on."""

@@ -1,6 +1,6 @@
 """Efficacy: does the edited prompt itself give the new target? (ROME, arXiv 2202.05262, §3.3: efficacy score)"""
 
-from editing.metrics.metric import Metric, new_answer
+from editflow.editing.metrics.metric import Metric, new_answer
 
 EFFICACY = Metric(
     "efficacy", new_answer(lambda request: (request.filled,)), wants_new=True, source="arXiv 2202.05262, §3.3"

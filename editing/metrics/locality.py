@@ -1,6 +1,6 @@
 """Locality: are unrelated questions still answered so? (MEND, arXiv 2110.11309; zsRE and EasyEdit)"""
 
-from editing.metrics.metric import Asked, Metric
+from editflow.editing.metrics.metric import Asked, Metric
 
 LOCALITY = Metric(
     "locality", lambda request: tuple(Asked(q.prompt, q.answers[0], "") for q in request.locality if q.answers),

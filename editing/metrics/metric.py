@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from editing.requests.record import EditRequest
+from editflow.editing.requests.record import EditRequest
 
 
 class Asked(NamedTuple):

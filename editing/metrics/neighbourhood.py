@@ -1,7 +1,7 @@
 """Neighbourhood (specificity): do other subjects with the same true target keep it? (arXiv 2202.05262, §3.3)"""
 
-from editing.metrics.metric import Asked, Metric
-from editing.requests.record import EditRequest
+from editflow.editing.metrics.metric import Asked, Metric
+from editflow.editing.requests.record import EditRequest
 
 
 def _asks(request: EditRequest) -> tuple[Asked, ...]:

@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterable, Sequence
 
 import torch
 
-from editing.errors import InvalidOption, NonFinite
-from editing.models.editable import EditableModel
-from editing.models.head import Nll, losses
-from editing.models.rows import Rows, run
+from editflow.editing.errors import InvalidOption, NonFinite
+from editflow.editing.models.editable import EditableModel
+from editflow.editing.models.forward import Rows, run
+from editflow.editing.models.lm_head import Nll, losses
 
 
 @torch.no_grad()

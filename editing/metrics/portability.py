@@ -1,6 +1,6 @@
 """Portability: are questions that follow from the fact answered by it? (MQuAKE, arXiv 2305.14795; EasyEdit)"""
 
-from editing.metrics.metric import Asked, Metric
+from editflow.editing.metrics.metric import Asked, Metric
 
 PORTABILITY = Metric(
     "portability", lambda request: tuple(Asked(q.prompt, q.answers[0], "") for q in request.portability if q.answers),

@@ -17,9 +17,9 @@ from typing import Any
 
 import torch
 
-from editing.models.editable import EditableModel
-from editing.models.rows import Rows, run
-from editing.models.tokens import known
+from editflow.editing.models.editable import EditableModel
+from editflow.editing.models.forward import Rows, run
+from editflow.editing.models.tokens import known
 
 Step = tuple[str, int | None]
 """A text and the token that should follow it; None where the token's own text encodes to nothing."""

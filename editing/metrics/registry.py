@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from editing.errors import InvalidOption
-from editing.metrics.efficacy import EFFICACY
-from editing.metrics.locality import LOCALITY
-from editing.metrics.metric import Metric
-from editing.metrics.neighbourhood import NEIGHBOURHOOD
-from editing.metrics.paraphrase import PARAPHRASE
-from editing.metrics.portability import PORTABILITY
+from editflow.editing.errors import InvalidOption
+from editflow.editing.metrics.efficacy import EFFICACY
+from editflow.editing.metrics.locality import LOCALITY
+from editflow.editing.metrics.metric import Metric
+from editflow.editing.metrics.neighbourhood import NEIGHBOURHOOD
+from editflow.editing.metrics.paraphrase import PARAPHRASE
+from editflow.editing.metrics.portability import PORTABILITY
 
 METRICS: dict[str, Metric] = {
     metric.name: metric for metric in (EFFICACY, PARAPHRASE, NEIGHBOURHOOD, LOCALITY, PORTABILITY)

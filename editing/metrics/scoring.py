@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from editing.errors import NonFinite
-from editing.models.editable import EditableModel
-from editing.models.head import Nll, losses
-from editing.models.rows import Rows, left_by, run
-from editing.models.tokens import continuation
+from editflow.editing.errors import NonFinite
+from editflow.editing.models.editable import EditableModel
+from editflow.editing.models.forward import Rows, left_by, run
+from editflow.editing.models.lm_head import Nll, losses
+from editflow.editing.models.tokens import continuation
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.masking_utils import eager_mask
 
-from editing.models.editable import EditableModel
+from editflow.editing.models.editable import EditableModel
 
 NAME = "short_rows"
 

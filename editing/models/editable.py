@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from editing.linalg.solvers import LowRank
-from editing.models.family import Family
+from editflow.editing.linalg.projected_ridge import LowRank
+from editflow.editing.models.family import Family
 
 
 @dataclass(frozen=True)

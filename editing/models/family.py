@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from editing.errors import InvalidOption, UnknownFamily
+from editflow.editing.errors import InvalidOption, UnknownFamily
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from editing.errors import UnknownModel, first_line
-from editing.models.reserved import check_config, check_tokenizer, packed
+from editflow.editing.errors import UnknownModel, first_line
+from editflow.editing.models.reserved import check_config, check_tokenizer, packed
 
 CONFIGS = (
     *("generation_config.json", "tokenizer_config.json", "processor_config.json", "preprocessor_config.json"),

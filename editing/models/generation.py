@@ -9,10 +9,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from editing.errors import NonFinite
-from editing.models.editable import EditableModel
-from editing.models.rows import Prefix, Rows, left_by, run
-from editing.models.tokens import encode
+from editflow.editing.errors import NonFinite
+from editflow.editing.models.editable import EditableModel
+from editflow.editing.models.forward import Prefix, Rows, left_by, run
+from editflow.editing.models.tokens import encode
 
 Choice = Callable[[Tensor], list[int]]
 """From the logits (B, vocabulary) of what comes next to one token a row."""

@@ -8,10 +8,10 @@ from contextlib import ExitStack
 import torch
 from torch import Tensor
 
-from editing.errors import InvalidOption, NonFinite
-from editing.models.editable import EditableModel
-from editing.models.rows import Rows, capture, run
-from editing.models.tokens import encode
+from editflow.editing.errors import InvalidOption, NonFinite
+from editflow.editing.models.editable import EditableModel
+from editflow.editing.models.forward import Rows, capture, run
+from editflow.editing.models.tokens import encode
 
 
 @torch.no_grad()

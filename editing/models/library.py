@@ -19,9 +19,9 @@ from typing import Any
 
 import torch
 
-from editing.errors import EditingError, UnknownModel, first_line
-from editing.models.folder import INDEX, WEIGHTS, ModelFiles, check_file, read_object
-from editing.models.reserved import check_sizes
+from editflow.editing.errors import EditingError, UnknownModel, first_line
+from editflow.editing.models.folder import INDEX, WEIGHTS, ModelFiles, check_file, read_object
+from editflow.editing.models.reserved import check_sizes
 
 SAFE: Mapping[str, Any] = {"trust_remote_code": False, "local_files_only": True}
 """What every call says: no code of the files, and no question about it; nothing from elsewhere."""

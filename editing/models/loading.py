@@ -11,13 +11,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from editing.errors import InvalidOption, NonFinite, UnknownModel, first_line
-from editing.models import library
-from editing.models.editable import EditableModel
-from editing.models.family import family_of
-from editing.models.folder import examine, require_whole
-from editing.models.tokens import bound
-from editing.models.weights import check_room, check_taken, headers
+from editflow.editing.errors import InvalidOption, NonFinite, UnknownModel, first_line
+from editflow.editing.models import library
+from editflow.editing.models.editable import EditableModel
+from editflow.editing.models.family import family_of
+from editflow.editing.models.folder import examine, require_whole
+from editflow.editing.models.tokens import bound
+from editflow.editing.models.weights import check_room, check_taken, headers
 
 DTYPES = {
     "float32": torch.float32,

@@ -7,9 +7,9 @@ from contextlib import ExitStack
 
 import torch
 
-from editing.linalg.second_moment import SecondMoment
-from editing.models.editable import EditableModel
-from editing.models.rows import Rows, capture, run
+from editflow.editing.linalg.second_moment import SecondMoment
+from editflow.editing.models.editable import EditableModel
+from editflow.editing.models.forward import Rows, capture, run
 
 
 @torch.no_grad()

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import torch
 from torch import nn
 
-from editing.models.editable import EditableModel
+from editflow.editing.models.editable import EditableModel
 
 
 @contextmanager

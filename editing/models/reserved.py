@@ -8,7 +8,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from editing.errors import UnknownModel
+from editflow.editing.errors import UnknownModel
 
 CODE = ("custom_pipelines", "custom_generate", "kernel_config", "fusion_config", "use_kernels")
 """Keys that name code, or ask for other code than the architecture's own."""

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from editing.errors import InvalidRequest, UnknownModel
+from editflow.editing.errors import InvalidRequest, UnknownModel
 
 _ROWS = "embedding_rows"
 

@@ -12,9 +12,9 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import nn
 
-from editing.errors import UnknownModel, first_line
-from editing.models.folder import ModelFiles
-from editing.models.reserved import packed
+from editflow.editing.errors import UnknownModel, first_line
+from editflow.editing.models.folder import ModelFiles
+from editflow.editing.models.reserved import packed
 
 PLAIN = {"F64", "F32", "F16", "BF16"}
 """Types that a weight can be edited in."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from editing.models.tokens import encode
+from editflow.editing.models.tokens import encode
 
 
 def windows(tokenizer: Any, texts: Iterable[str], length: int, limit: int) -> Iterator[tuple[int, list[int]]]:

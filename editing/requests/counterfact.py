@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from editing.errors import InvalidRequest
-from editing.requests.fields import field, name_of, texts
-from editing.requests.record import EditRequest
+from editflow.editing.errors import InvalidRequest
+from editflow.editing.requests.fields import field, name_of, texts
+from editflow.editing.requests.record import EditRequest
 
 
 def request(where: str, record: Mapping[str, Any]) -> EditRequest:

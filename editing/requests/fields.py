@@ -7,8 +7,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from editing.errors import InvalidRequest
-from editing.requests.record import Question
+from editflow.editing.errors import InvalidRequest
+from editflow.editing.requests.record import Question
 
 _WORDS: dict[type, str] = {
     str: "text",

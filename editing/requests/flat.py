@@ -22,9 +22,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from itertools import zip_longest
 from typing import Any
 
-from editing.errors import InvalidRequest
-from editing.requests.fields import answers, called, first, name_of, question, template, text, texts
-from editing.requests.record import EditRequest, Question
+from editflow.editing.errors import InvalidRequest
+from editflow.editing.requests.fields import answers, called, first, name_of, question, template, text, texts
+from editflow.editing.requests.record import EditRequest, Question
 
 PROMPT = ("prompt", "src", "text")
 SUBJECT = ("subject", "concept")

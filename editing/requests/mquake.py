@@ -11,10 +11,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from editing.errors import InvalidRequest
-from editing.requests import counterfact
-from editing.requests.fields import field, question, texts
-from editing.requests.record import EditRequest
+from editflow.editing.errors import InvalidRequest
+from editflow.editing.requests import counterfact
+from editflow.editing.requests.fields import field, question, texts
+from editflow.editing.requests.record import EditRequest
 
 
 def requests(where: str, record: Mapping[str, Any]) -> Iterator[EditRequest]:

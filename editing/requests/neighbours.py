@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
-from editing.requests.marks import Marks
-from editing.requests.record import EditRequest
+from editflow.editing.requests.hash_counts import Marks
+from editflow.editing.requests.record import EditRequest
 
 _WORD = re.compile(r"\w+")
 

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import Any
 
-from editing.errors import InvalidOption, InvalidRequest
-from editing.requests import counterfact, flat, mquake, zsre
-from editing.requests.fields import called
-from editing.requests.record import EditRequest
+from editflow.editing.errors import InvalidOption, InvalidRequest
+from editflow.editing.requests import counterfact, flat, mquake, zsre
+from editflow.editing.requests.fields import called
+from editflow.editing.requests.record import EditRequest
 
 Located = Iterator[tuple[str, EditRequest]]
 

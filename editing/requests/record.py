@@ -7,7 +7,7 @@ import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from editing.errors import InvalidRequest
+from editflow.editing.errors import InvalidRequest
 
 LONGEST = 10_000
 """Most characters of a subject or prompt; models place fewer."""

@@ -12,9 +12,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from editing.errors import InvalidRequest
-from editing.requests.fields import answers, field, name_of, question, template, text, texts
-from editing.requests.record import EditRequest, Question
+from editflow.editing.errors import InvalidRequest
+from editflow.editing.requests.fields import answers, field, name_of, question, template, text, texts
+from editflow.editing.requests.record import EditRequest, Question
 
 
 def right_answer(where: str, record: Mapping[str, Any]) -> EditRequest:

@@ -11,22 +11,22 @@ from typing import Any
 
 from rich.filesize import decimal
 
-from editing.metrics.registry import metric
-from editing.models.loading import DTYPES
-from editing.requests.record import EditRequest
-from flows.edit_model import edit, requested
-from flows.errors import UsageError
-from flows.planning.machine import Machine
-from flows.planning.planned import Piece, Planned, no_record
-from flows.planning.scale import Scale
-from flows.planning.timed import Times, timed
-from flows.recording import use_threads
-from flows.spec import RunSpec
-from flows.variants import Contender
-from storage.files import Files
-from storage.store import Lake
-from tasks.documents import corpus_path
-from tasks.outline import Outline, outline
+from editflow.editing.metrics.registry import metric
+from editflow.editing.models.loading import DTYPES
+from editflow.editing.requests.record import EditRequest
+from editflow.flows.console.errors import UsageError
+from editflow.flows.edit_model import edit, requested
+from editflow.flows.pipeline.tracked_run import use_threads
+from editflow.flows.planning.dry_run import Piece, Planned, no_record
+from editflow.flows.planning.machine_speed import Machine
+from editflow.flows.planning.timings import Times, timed
+from editflow.flows.planning.workload import Scale
+from editflow.flows.spec.run_spec import RunSpec
+from editflow.flows.spec.variants import Contender
+from editflow.storage.artifacts.store import Lake
+from editflow.storage.files import Files
+from editflow.tasks.models.meta_model import Outline, outline
+from editflow.tasks.sources.corpus import corpus_path
 
 PROCESS = 900_000_000
 """Bytes of a process that has imported torch, transformers and Prefect and holds no model."""

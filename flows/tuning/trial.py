@@ -9,17 +9,17 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from editing.errors import EditingError, first_line
-from editing.requests.record import EditRequest
-from flows.edit_model import repaired
-from flows.pipeline import Pipeline
-from flows.spec import RunSpec
-from flows.tuning.budget import Budget
-from flows.tuning.settings import Round, Setting, proposals
-from storage.runs import Use
-from storage.store import ArtifactRef, Manifest
-from tasks.evaluation import EVALUATION, PERPLEXITY, metric_spec
-from tasks.trials import TRIALS, measured
+from editflow.editing.errors import EditingError, first_line
+from editflow.editing.requests.record import EditRequest
+from editflow.flows.edit_model import repaired
+from editflow.flows.pipeline.pipeline import Pipeline
+from editflow.flows.spec.run_spec import RunSpec
+from editflow.flows.tuning.budget import Budget
+from editflow.flows.tuning.search_space import Round, Setting, proposals
+from editflow.storage.artifacts.store import ArtifactRef, Manifest
+from editflow.storage.records.runs import Use
+from editflow.tasks.stages.evaluation import EVALUATION, PERPLEXITY, metric_spec
+from editflow.tasks.stages.tuning_trials import TRIALS, measured
 
 OWN = frozenset({"target_values", "weight_change", "keys", "state", "evaluation", "perplexity"})
 """Kinds that a trial makes for itself; those of the unedited model belong to all trials."""

@@ -9,28 +9,35 @@ from typing import Any
 
 from prefect import flow
 
-from editing.linalg.suggestion import suggest
-from flows.errors import UsageError
-from flows.grounds import check_model, knowledge_of, model_of, second_moment, spectrum_of, texts_of
-from flows.measures import Measures
-from flows.outfiles import write
-from flows.output import print_line, report_stage
-from flows.pipeline import Pipeline
-from flows.recording import record_run
-from flows.spec import RunSpec
-from flows.tuning.budget import Budget
-from flows.tuning.settings import Reach, Setting, rounds
-from flows.tuning.trial import Bench, Trial, best_of, scan
-from flows.tuning.wish import Split, Wish, check, draft, sized, split
-from flows.tuning.written import written
-from storage.runs import RunRecord
-from storage.store import Lake
-from tasks.documents import describe_corpus
-from tasks.edits import CONTEXTS
-from tasks.moments import read_spectrum
-from tasks.stage import recipe
-from tasks.terminal import quoted
-from tasks.trials import figures
+from editflow.editing.linalg.threshold_suggestion import suggest
+from editflow.flows.console.errors import UsageError
+from editflow.flows.console.output import print_line, report_stage
+from editflow.flows.console.output_files import write
+from editflow.flows.pipeline.measurements import Measures
+from editflow.flows.pipeline.pipeline import Pipeline
+from editflow.flows.pipeline.prerequisites import (
+    check_model,
+    knowledge_of,
+    model_of,
+    second_moment,
+    spectrum_of,
+    texts_of,
+)
+from editflow.flows.pipeline.tracked_run import record_run
+from editflow.flows.spec.run_spec import RunSpec
+from editflow.flows.tuning.arguments import Split, Wish, check, draft, sized, split
+from editflow.flows.tuning.budget import Budget
+from editflow.flows.tuning.search_space import Reach, Setting, rounds
+from editflow.flows.tuning.spec_writer import written
+from editflow.flows.tuning.trial import Bench, Trial, best_of, scan
+from editflow.storage.artifacts.store import Lake
+from editflow.storage.records.runs import RunRecord
+from editflow.tasks.console.terminal import quoted
+from editflow.tasks.sources.corpus import describe_corpus
+from editflow.tasks.stages.edits import CONTEXTS
+from editflow.tasks.stages.moments import read_spectrum
+from editflow.tasks.stages.stage import recipe
+from editflow.tasks.stages.tuning_trials import figures
 
 Rows = list[dict[str, Any]]
 

@@ -132,8 +132,8 @@ def continent_breaches() -> Iterator[str]:
 
 def token_breaches(folder: Path) -> Iterator[str]:
     """Targets that the tokenizer in `folder` splits otherwise than tables/pieces.py says."""
-    from editing.models.folder import examine
-    from editing.models.library import tokenizer_of
+    from editflow.editing.models.folder import examine
+    from editflow.editing.models.library import tokenizer_of
 
     tokenizer = tokenizer_of(examine(folder))
     for target in sorted({name for relation in RELATIONS.values() for name in relation.subjects}):

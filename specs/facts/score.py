@@ -9,13 +9,13 @@ of the prompts themselves, of their paraphrases, and of the neighbours' prompts.
 from collections.abc import Sequence
 from pathlib import Path
 
-from editing.metrics.scoring import score
-from editing.models.editable import EditableModel
-from editing.models.loading import load
-from editing.requests.record import EditRequest
-from tasks.edit_requests import load_requests
-from tasks.fetch import MODEL
-from tasks.model_folders import model_folder
+from editflow.editing.metrics.scoring import score
+from editflow.editing.models.editable import EditableModel
+from editflow.editing.models.loading import load
+from editflow.editing.requests.record import EditRequest
+from editflow.tasks.models.model_source import model_folder
+from editflow.tasks.sources.edit_requests import load_requests
+from editflow.tasks.sources.packaged_data import MODEL
 
 STARTER = Path(__file__).with_name("starter.jsonl")
 CHUNK = 50  # records scored together

@@ -15,13 +15,13 @@ from importlib.metadata import version
 from typing import Any
 from uuid import NAMESPACE_URL, uuid5
 
-from storage.errors import UnknownArtifact
-from storage.identity import parent_pairs
-from storage.kinds import kind, kinds
-from storage.manifest import Manifest
-from storage.runs import RunRecord, Use
-from storage.store import Lake
-from tasks.errors import ArtifactGone
+from editflow.storage.artifacts.identity import parent_pairs
+from editflow.storage.artifacts.kinds import kind, kinds
+from editflow.storage.artifacts.manifest import Manifest
+from editflow.storage.artifacts.store import Lake
+from editflow.storage.errors import UnknownArtifact
+from editflow.storage.records.runs import RunRecord, Use
+from editflow.tasks.errors import ArtifactGone
 
 NAMESPACE = "editflow"
 SPEC = "https://openlineage.io/spec"

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from storage.query import Step
-from storage.records import is_id, is_run_id
-from storage.runs import Runs
-from storage.store import Lake, Manifest
-from tasks.errors import TooMuchToDraw
-from tasks.report import charts
-from tasks.report.layout import LANES, laid_out
-from tasks.report.page import dress, template
+from editflow.storage.artifacts.store import Lake, Manifest
+from editflow.storage.json_records import is_id, is_run_id
+from editflow.storage.queries.query import Step
+from editflow.storage.records.runs import Runs
+from editflow.tasks.errors import TooMuchToDraw
+from editflow.tasks.report import charts
+from editflow.tasks.report.graph_layout import LANES, laid_out
+from editflow.tasks.report.page import dress, template
 
 WAYS = {
     "upstream": "what it was made from",
@@ -41,7 +41,7 @@ def render(lake: Lake, steps: Sequence[Step], ends: Sequence[str], way: str, com
     nodes = laid_out(manifests, labels, marks)
     counts = Counter(manifest.kind for manifest in manifests.values())
     start = manifests[ids[0]]
-    return template("tasks.lineage", "lineage.html").render(
+    return template("editflow.tasks.lineage", "lineage.html").render(
         **dress(),
         title=f"{labels[start.id]} {start.id[:12]}",
         sentence=_sentence(manifests, labels, ends, way),

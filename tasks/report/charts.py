@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from editing.metrics.plane import bandwidth, density, ellipse
-from tasks.report.layout import LANES
+from editflow.editing.metrics.principal_plane import bandwidth, density, ellipse
+from editflow.tasks.report.graph_layout import LANES
 
 if TYPE_CHECKING:
     import altair as alt

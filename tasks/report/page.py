@@ -11,11 +11,11 @@ from importlib.resources import files
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
-from editing.metrics.intervals import Interval
-from tasks.report import charts, results, spaces, work
-from tasks.report.course import Course
-from tasks.report.pictures import draw
-from tasks.terminal import safe
+from editflow.editing.metrics.intervals import Interval
+from editflow.tasks.console.terminal import safe
+from editflow.tasks.report import charts, null_space_tables, results, stage_timings
+from editflow.tasks.report.plots import draw
+from editflow.tasks.report.run_results import Course
 
 if TYPE_CHECKING:
     from jinja2 import Template
@@ -27,13 +27,15 @@ WORST = 12
 
 def render(course: Course, answers: Iterable[Mapping[str, Any]]) -> str:
     """The page of a completed run. `answers` are rows of the kind of that name."""
-    return template("tasks.report", "report.html").render(**dress(), run=course.record, **content(course, answers))
+    return template("editflow.tasks.report", "report.html").render(
+        **dress(), run=course.record, **content(course, answers)
+    )
 
 
 def dress() -> dict[str, str]:
     """Script and style of a page, and the script's digest: only this very script may run in it, whatever texts hold."""
-    script = files("tasks.report").joinpath("report.js").read_text(encoding="utf-8")
-    style = files("tasks.report").joinpath("report.css").read_text(encoding="utf-8")
+    script = files("editflow.tasks.report").joinpath("report.js").read_text(encoding="utf-8")
+    style = files("editflow.tasks.report").joinpath("report.css").read_text(encoding="utf-8")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     return {"script": script, "style": style, "digest": digest}
 
@@ -44,7 +46,7 @@ def template(package: str, name: str) -> Template:
     from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 
     world = Environment(
-        loader=ChoiceLoader([PackageLoader(package, ""), PackageLoader("tasks.report", "")]), autoescape=True,
+        loader=ChoiceLoader([PackageLoader(package, ""), PackageLoader("editflow.tasks.report", "")]), autoescape=True,
         undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
     world.filters |= {"shown": shown, "number": number, "interval": interval}
@@ -53,7 +55,7 @@ def template(package: str, name: str) -> Template:
 
 def content(course: Course, answers: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
     """Everything that the template shows."""
-    nodes, stages = work.nodes(course), work.stages(course)
+    nodes, stages = stage_timings.nodes(course), stage_timings.stages(course)
     return {
         "about": about(course),
         "before_after": results.before_after(course),
@@ -61,7 +63,7 @@ def content(course: Course, answers: Iterable[Mapping[str, Any]]) -> dict[str, A
         **draw(course)._asdict(),
         "points": results.by_batch(course),
         "perplexities": results.perplexity_by_batch(course),
-        "layers": spaces.layers(course),
+        "layers": null_space_tables.layers(course),
         "examples": [example(course, row) for row in answers],
         "worst": results.worst(course, WORST),
         "asked": course.metrics,

@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from editing.metrics.columns import HARMONIC, harmonic
-from editing.metrics.intervals import Interval, mean_interval, ratio_interval, table_interval
-from editing.metrics.perplexity import perplexity
-from tasks.asked import asked
-from tasks.report.beyond import beyond, found
-from tasks.report.course import Course
+from editflow.editing.metrics.intervals import Interval, mean_interval, ratio_interval, table_interval
+from editflow.editing.metrics.perplexity import perplexity
+from editflow.editing.metrics.score_columns import HARMONIC, harmonic
+from editflow.tasks.report.other_metrics import beyond, found
+from editflow.tasks.report.requested_metrics import asked
+from editflow.tasks.report.run_results import Course
 
 Row = dict[str, Any]
 

@@ -8,13 +8,13 @@ from typing import Any
 
 import pyarrow as pa
 
-from storage.kinds import kind
-from storage.store import ArtifactRef, Lake
-from tasks.errors import UnknownSource
-from tasks.report.answers import ANSWERS
-from tasks.report.course import Course
-from tasks.report.page import render
-from tasks.stage import Parents, Stage, Work, performed
+from editflow.storage.artifacts.kinds import kind
+from editflow.storage.artifacts.store import ArtifactRef, Lake
+from editflow.tasks.errors import UnknownSource
+from editflow.tasks.report.page import render
+from editflow.tasks.report.run_results import Course
+from editflow.tasks.report.sample_answers import ANSWERS
+from editflow.tasks.stages.stage import Parents, Stage, Work, performed
 
 FACTS = 12
 TOKENS = 12

@@ -8,7 +8,7 @@ import pytest
 
 from benchmarks.inputs import FACTS
 from benchmarks.many import write_requests
-from tasks.edit_requests import load_requests
+from editflow.tasks.sources.edit_requests import load_requests
 
 
 def test_requests_with_subjects_of_their_own_follow_the_starter_set(tmp_path: Path) -> None:

@@ -6,8 +6,8 @@ import pytest
 import tiny_world
 
 from benchmarks.room import used
-from storage.store import Lake
-from tasks.report.course import Course
+from editflow.storage.artifacts.store import Lake
+from editflow.tasks.report.run_results import Course
 
 
 @pytest.mark.parametrize("more", [(), ("edit.method=memit", "edit.alpha=10", "edit.previous_keys=true")])

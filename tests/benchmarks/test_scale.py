@@ -11,9 +11,9 @@ import pytest
 from benchmarks import scale
 from benchmarks.scale import MEMORY, QUESTIONS, Answer, app
 from benchmarks.synthetic import GROUND, LINK, write
-from storage.catalog import Catalog
-from storage.query import lineage, query
-from storage.store import Lake
+from editflow.storage.artifacts.store import Lake
+from editflow.storage.index.catalog import Catalog
+from editflow.storage.queries.query import lineage, query
 
 RUNS, COMMITS = 30, 20
 

@@ -9,11 +9,11 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from storage.catalog import Catalog
-from storage.codec import packed_rows
-from storage.kinds import kind
-from storage.runs import Runs, Use
-from storage.store import Lake
+from editflow.storage.artifacts.codec import packed_rows
+from editflow.storage.artifacts.kinds import kind
+from editflow.storage.artifacts.store import Lake
+from editflow.storage.index.catalog import Catalog
+from editflow.storage.records.runs import Runs, Use
 
 LAYER = 4
 

@@ -39,7 +39,7 @@ def blocks(document: str, language: str) -> list[str]:
 
 def kinds() -> str:
     """Every artifact kind with its columns."""
-    from storage.kinds import kinds as registered
+    from editflow.storage.artifacts.kinds import kinds as registered
 
     rows = [
         (f"`{kind.name}`", kind.about, _columns((field.name, _arrow(str(field.type))) for field in kind.schema))
@@ -50,7 +50,7 @@ def kinds() -> str:
 
 def views() -> str:
     """Every view with its columns."""
-    from storage.query import views as described
+    from editflow.storage.queries.query import views as described
 
     rows = [(f"`{view.name}`", view.about, _columns(view.columns)) for view in described()]
     return _table(("view", "what a row is", "columns"), rows)
@@ -60,11 +60,11 @@ def metrics() -> str:
     """Every metric over prompts, with what it asks and what is wanted."""
     import importlib
 
-    from editing.metrics.registry import METRICS
+    from editflow.editing.metrics.registry import METRICS
 
     rows = []
     for name, metric in METRICS.items():
-        about = str(importlib.import_module(f"editing.metrics.{name}").__doc__).partition(": ")[2].strip()
+        about = str(importlib.import_module(f"editflow.editing.metrics.{name}").__doc__).partition(": ")[2].strip()
         rows.append(
             (f"`{name}`", about, "the new one" if metric.wants_new else "the one that must stay", metric.source)
         )
@@ -73,14 +73,14 @@ def metrics() -> str:
 
 def figures() -> str:
     """Every figure of a prompt."""
-    from editing.metrics.columns import COLUMNS
+    from editflow.editing.metrics.score_columns import COLUMNS
 
     return _table(("figure", "what it is"), [(f"`{column.name}`", column.about) for column in COLUMNS.values()])
 
 
 def methods() -> str:
     """Every editing method: what it does, what it must know of a layer, its options with their defaults."""
-    from editing.editors.methods import METHODS
+    from editflow.editing.editors.methods import METHODS
 
     rows = []
     for name, method in METHODS.items():
@@ -100,7 +100,7 @@ def commands() -> str:
     """Every command's help."""
     from cyclopts.docs import generate_markdown_docs
 
-    from flows.registry import app
+    from editflow.flows.cli.registry import app
 
     text = generate_markdown_docs(app, heading_level=2, generate_toc=False, flatten_commands=True, no_root_title=True)
     # Under `python -m pytest` cyclopts takes the interpreter's own arguments for a part of the command.
@@ -110,7 +110,7 @@ def commands() -> str:
 
 def spec_keys() -> str:
     """Every key of a run's spec, section by section."""
-    from flows.spec import RunSpec
+    from editflow.flows.spec.run_spec import RunSpec
 
     schema = RunSpec.model_json_schema()
     keys = schema["properties"]
@@ -127,10 +127,10 @@ def stages() -> str:
     import tiny_world
     from tiny_measures import everything
 
-    from storage.store import Lake
-    from tasks.comparing.entries import described, sources
-    from tasks.comparing.stages import compare
-    from tasks.report.stages import report
+    from editflow.storage.artifacts.store import Lake
+    from editflow.tasks.comparison.comparison_rows import described, sources
+    from editflow.tasks.comparison.stages import compare
+    from editflow.tasks.report.stages import report
 
     with tempfile.TemporaryDirectory() as folder:
         world, lake = tiny_world.make(Path(folder) / "world"), Lake.open(Path(folder) / "lake")

@@ -7,21 +7,21 @@ from pathlib import Path
 
 import pytest
 
-import tasks.ability
-import tasks.comparing.stages
-import tasks.drift
-import tasks.edits
-import tasks.evaluation
-import tasks.moments
-import tasks.report.stages
-import tasks.texts
+import editflow.tasks.comparison.stages
+import editflow.tasks.report.stages
+import editflow.tasks.stages.ability
+import editflow.tasks.stages.drift
+import editflow.tasks.stages.edits
+import editflow.tasks.stages.evaluation
+import editflow.tasks.stages.generated_texts
+import editflow.tasks.stages.moments
 from docs.generate import DOCS
-from editing.models.family import families
-from editing.requests.record import EditRequest, Question
-from tasks.ability import cases_stage
-from tasks.documents_stage import documents_stage
-from tasks.requests import questions_stage, requests_stage
-from tasks.stage import Stage
+from editflow.editing.models.family import families
+from editflow.editing.requests.record import EditRequest, Question
+from editflow.tasks.stages.ability import cases_stage
+from editflow.tasks.stages.documents import documents_stage
+from editflow.tasks.stages.requests import questions_stage, requests_stage
+from editflow.tasks.stages.stage import Stage
 
 ROOT = DOCS.parent
 TEXT = (DOCS / "architecture.md").read_text(encoding="utf-8")
@@ -34,14 +34,14 @@ def test_every_stage_is_in_the_table_and_nothing_else() -> None:
     assert questions
     stages = [documents_stage("x.txt"), requests_stage([], "")[0], questions[0], cases_stage([], {})[0]]
     modules = (
-        tasks.ability,
-        tasks.comparing.stages,
-        tasks.drift,
-        tasks.edits,
-        tasks.evaluation,
-        tasks.moments,
-        tasks.report.stages,
-        tasks.texts,
+        editflow.tasks.stages.ability,
+        editflow.tasks.comparison.stages,
+        editflow.tasks.stages.drift,
+        editflow.tasks.stages.edits,
+        editflow.tasks.stages.evaluation,
+        editflow.tasks.stages.moments,
+        editflow.tasks.report.stages,
+        editflow.tasks.stages.generated_texts,
     )
     for module in modules:
         stages += [value for value in vars(module).values() if isinstance(value, Stage)]

@@ -14,7 +14,7 @@ from docs.outputs import difference, translated
 from docs.reader import Reader, displayed, environment
 from docs.shell import Shell
 from docs.test_commands_run import unknown_commands
-from storage.store import Lake
+from editflow.storage.artifacts.store import Lake
 
 LONG = "0123456789abcdef" * 4
 

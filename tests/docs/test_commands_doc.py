@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 
 from docs.blocks import ROOT
-from flows.border import FAULT, MENDABLE
-from flows.signals import SIGNALS
-from flows.streams import BROKEN
+from editflow.flows.cli.error_border import FAULT, MENDABLE
+from editflow.flows.console.signals import SIGNALS
+from editflow.flows.console.standard_streams import BROKEN
 
 TEXT = (ROOT / "docs" / "commands.md").read_text(encoding="utf-8")
 CODE = {
@@ -36,5 +36,5 @@ def test_every_variable_is_listed() -> None:
 def test_every_exit_code_is_listed() -> None:
     rows = re.findall(r"^\| ([\d, ]+) \|", TEXT, re.MULTILINE)
     listed = {int(code) for row in rows for code in row.split(", ")}
-    doctor = map(int, re.findall(r"return (\d+) if", CODE[ROOT / "flows" / "commands" / "doctor.py"]))
+    doctor = map(int, re.findall(r"return (\d+) if", CODE[ROOT / "flows" / "cli" / "commands" / "doctor.py"]))
     assert listed == {0, MENDABLE, FAULT, BROKEN, *doctor, *(128 + number for number in SIGNALS)}

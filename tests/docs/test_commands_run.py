@@ -15,9 +15,9 @@ from docs.reader import Reader
 from docs.reader import environment as reader_environment
 from docs.shell import Shell
 from docs.worlds import demo, tiny
-from flows.registry import app
-from flows.spec_check import check_spec
-from tasks.models import open_model
+from editflow.flows.cli.registry import app
+from editflow.flows.spec.spec_validation import check_spec
+from editflow.tasks.models.model_identity import open_model
 
 BY_NAME = {name(path): path for path in DOCUMENTS}
 LEAST = {"name": "shown", "requests": {"source": "facts.jsonl"}}

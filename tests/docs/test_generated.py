@@ -40,8 +40,8 @@ def test_a_part_that_nobody_generates_is_refused() -> None:
 
 def test_spec_keys_and_kinds_are_all_there() -> None:
     """The generator reads schemas: a key or column that it cannot express would vanish from the tables."""
-    from flows.spec import RunSpec
-    from storage.kinds import kinds
+    from editflow.flows.spec.run_spec import RunSpec
+    from editflow.storage.artifacts.kinds import kinds
 
     keys, columns = PARTS["spec-keys"](), PARTS["kinds"]()
     for name, field in RunSpec.model_fields.items():

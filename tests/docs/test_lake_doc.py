@@ -7,9 +7,9 @@ import re
 from pathlib import Path
 
 from docs.generate import DOCS, blocks
-from storage.query import query
-from storage.store import Lake, Manifest
-from tasks.evaluation import summarise
+from editflow.storage.artifacts.store import Lake, Manifest
+from editflow.storage.queries.query import query
+from editflow.tasks.stages.evaluation import summarise
 
 QUESTIONS = blocks("lake.md", "sql")
 

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from docs.generate import DOCS, blocks
-from editing.errors import EditingError
-from tasks.edit_requests import load_requests
-from tasks.errors import TaskError
+from editflow.editing.errors import EditingError
+from editflow.tasks.errors import TaskError
+from editflow.tasks.sources.edit_requests import load_requests
 
 TEXT = (DOCS / "requests.md").read_text(encoding="utf-8")
 STARTER = DOCS.parent / "specs" / "facts" / "starter.jsonl"

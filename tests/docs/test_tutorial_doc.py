@@ -9,8 +9,8 @@ import pytest
 import tiny_world
 
 from docs.blocks import ROOT
-from flows.spec_files import load_spec
-from tasks.edit_requests import choose, load_requests
+from editflow.flows.spec.loading import load_spec
+from editflow.tasks.sources.edit_requests import choose, load_requests
 
 
 def kinds_of(labels: list[str]) -> set[str]:

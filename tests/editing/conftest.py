@@ -9,9 +9,9 @@ import torch
 from oracle.tiny import FAMILIES
 from tiny_words import word_tokenizer
 
-from editing.models.editable import EditableModel
-from editing.models.loading import editable
-from editing.requests.record import EditRequest
+from editflow.editing.models.editable import EditableModel
+from editflow.editing.models.loading import editable
+from editflow.editing.requests.record import EditRequest
 
 UNLIKE = ("gpt2", "gptj", "llama", "mistral")
 """Architectures that differ in what matters to editing: weights' orientation, parallel layers, none of it, windows."""

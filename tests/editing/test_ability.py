@@ -11,14 +11,14 @@ import numpy as np
 import pytest
 from oracle import literal
 
-from editing.errors import InvalidCase, InvalidOption
-from editing.metrics.ability.asking import ask, check_ways, parsed, preferred
-from editing.metrics.ability.confusion import STATISTICS, confusion, interval, paired_interval, unanswered
-from editing.metrics.ability.declaration import AbilityCase
-from editing.metrics.ability.sets import ABILITY_SETS, Located, draw
-from editing.models.editable import EditableModel
-from editing.models.generation import continue_text
-from editing.models.tokens import continuation
+from editflow.editing.errors import InvalidCase, InvalidOption
+from editflow.editing.metrics.ability.asking import ask, check_ways, parsed, preferred
+from editflow.editing.metrics.ability.confusion import STATISTICS, confusion, interval, paired_interval, unanswered
+from editflow.editing.metrics.ability.declaration import AbilityCase
+from editflow.editing.metrics.ability.sets import ABILITY_SETS, Located, draw
+from editflow.editing.models.editable import EditableModel
+from editflow.editing.models.generation import continue_text
+from editflow.editing.models.tokens import continuation
 
 Pairs = list[tuple[str, str | None]]
 OPTIONS = {"two": ("No", "Yes"), "four": ("A", "B", "C", "D")}

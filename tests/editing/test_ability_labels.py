@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from editing.errors import InvalidCase, InvalidOption
-from editing.metrics.ability.sets import ABILITY_SETS, ability_set
+from editflow.editing.errors import InvalidCase, InvalidOption
+from editflow.editing.metrics.ability.sets import ABILITY_SETS, ability_set
 
 CAT = "A cat is asleep on the warm roof."
 CAPITALS = {"question": "What is the capital of France?", "choices": ["Rome", "Paris", "Madrid", "Berlin"]}

@@ -11,8 +11,8 @@ from tiny_words import WORDS
 from tokenizers_offline import KINDS, built
 from transformers import PreTrainedTokenizerFast
 
-from editing.metrics.published import steps
-from editing.models.tokens import continuation
+from editflow.editing.metrics.published import steps
+from editflow.editing.models.tokens import continuation
 
 PHRASES = st.lists(st.sampled_from([w for w in WORDS if w.isalnum()]), min_size=1, max_size=4).map(" ".join)
 made = cache(built)

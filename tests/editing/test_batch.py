@@ -10,15 +10,15 @@ from method_cases import knowledge
 from oracle import literal
 from tiny_words import facts_of
 
-from editing.editors.batch import edit_batch
-from editing.editors.contexts import sample_contexts
-from editing.editors.options import ContextOptions, TargetValueOptions
-from editing.editors.target_values import optimise
-from editing.errors import InvalidOption
-from editing.linalg.null_space import NullSpace
-from editing.linalg.solvers import LowRank, ProjectedRidge
-from editing.models.editable import EditableModel
-from editing.requests.record import EditRequest
+from editflow.editing.editors.batch import edit_batch
+from editflow.editing.editors.contexts import sample_contexts
+from editflow.editing.editors.options import ContextOptions, TargetValueOptions
+from editflow.editing.editors.target_values import optimise
+from editflow.editing.errors import InvalidOption
+from editflow.editing.linalg.null_space import NullSpace
+from editflow.editing.linalg.projected_ridge import LowRank, ProjectedRidge
+from editflow.editing.models.editable import EditableModel
+from editflow.editing.requests.record import EditRequest
 
 LAYERS, Z_LAYER, RIDGE = [0, 1, 2], 2, 1.0
 OPTIONS = TargetValueOptions(learning_rate=0.3, steps=12, stop_at=1.2, tokens_per_pass=80)

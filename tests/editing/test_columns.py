@@ -6,12 +6,12 @@ from math import exp, log
 
 import pytest
 
-from editing.metrics.columns import COLUMNS, available, cases, harmonic
-from editing.metrics.panel import measure
-from editing.metrics.registry import METRICS
-from editing.models.editable import EditableModel
-from editing.requests.neighbours import edited_neighbours
-from editing.requests.record import EditRequest
+from editflow.editing.metrics.measure import measure
+from editflow.editing.metrics.registry import METRICS
+from editflow.editing.metrics.score_columns import COLUMNS, available, cases, harmonic
+from editflow.editing.models.editable import EditableModel
+from editflow.editing.requests.neighbours import edited_neighbours
+from editflow.editing.requests.record import EditRequest
 
 
 def row(request: str = "a", metric: str = "efficacy", **columns: object) -> dict[str, object]:

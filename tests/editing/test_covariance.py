@@ -9,9 +9,9 @@ import torch
 from oracle import methods
 from torch import Tensor
 
-from editing.errors import InvalidOption
-from editing.linalg.covariance import MomentRidge, RankOne, whitening
-from editing.linalg.second_moment import SecondMoment
+from editflow.editing.errors import InvalidOption
+from editflow.editing.linalg.moment_solvers import MomentRidge, RankOne, whitening
+from editflow.editing.linalg.second_moment import SecondMoment
 
 D, OUT = 30, 8
 

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from editing.errors import InvalidOption, InvalidRequest
-from editing.requests.faults import findings
-from editing.requests.readers import READERS, read
-from editing.requests.record import EditRequest, Question, check_all
+from editflow.editing.errors import InvalidOption, InvalidRequest
+from editflow.editing.requests.readers import READERS, read
+from editflow.editing.requests.record import EditRequest, Question, check_all
+from editflow.editing.requests.validation import findings
 
 ZSRE = {
     "subject": "Lyon", "src": "What river does Lyon lie at?", "pred": "Rhine", "rephrase": "At which river is Lyon?",

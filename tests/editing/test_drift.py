@@ -6,10 +6,17 @@ import numpy as np
 import pytest
 from scipy import linalg, stats
 
-from editing.errors import InvalidOption, NonFinite
-from editing.metrics import drift as measures
-from editing.metrics.drift import DISTANCES, drift, frechet_distance, hausdorff_distance, mean_shift, paired_distance
-from editing.metrics.plane import Floats
+from editflow.editing.errors import InvalidOption, NonFinite
+from editflow.editing.metrics import drift as measures
+from editflow.editing.metrics.drift import (
+    DISTANCES,
+    drift,
+    frechet_distance,
+    hausdorff_distance,
+    mean_shift,
+    paired_distance,
+)
+from editflow.editing.metrics.principal_plane import Floats
 
 SHAPES = [(200, 6), (20, 50), (50, 50), (3, 40)]
 """More prompts than dimensions, fewer, as many, and the fewest."""

@@ -15,20 +15,20 @@ import torch
 from tiny_words import WORDS, word_tokenizer
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from editing.metrics.ability.asking import WAYS, ask
-from editing.metrics.ability.confusion import STATISTICS, confusion
-from editing.metrics.ability.declaration import AbilityCase
-from editing.metrics.columns import HARMONIC, available, cases, harmonic
-from editing.metrics.panel import measure
-from editing.metrics.perplexity import perplexity, window_nll
-from editing.metrics.registry import METRICS
-from editing.metrics.texts.essence import essences
-from editing.metrics.texts.free import matches
-from editing.models.editable import EditableModel
-from editing.models.generation import continue_texts
-from editing.models.loading import editable
-from editing.models.tokens import encode
-from editing.requests.record import EditRequest, Question
+from editflow.editing.metrics.ability.asking import WAYS, ask
+from editflow.editing.metrics.ability.confusion import STATISTICS, confusion
+from editflow.editing.metrics.ability.declaration import AbilityCase
+from editflow.editing.metrics.measure import measure
+from editflow.editing.metrics.perplexity import perplexity, window_nll
+from editflow.editing.metrics.registry import METRICS
+from editflow.editing.metrics.score_columns import HARMONIC, available, cases, harmonic
+from editflow.editing.metrics.texts.essence import essences
+from editflow.editing.metrics.texts.free import matches
+from editflow.editing.models.editable import EditableModel
+from editflow.editing.models.generation import continue_texts
+from editflow.editing.models.loading import editable
+from editflow.editing.models.tokens import encode
+from editflow.editing.requests.record import EditRequest, Question
 
 REQUEST = EditRequest(
     "a", "{} was born in", "Anna", "Old Madrid", "Great Paris", "", ("Anna lives",), ("Karl speaks", "Omar says"),

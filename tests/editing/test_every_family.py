@@ -10,16 +10,16 @@ from oracle import literal
 from oracle.rows import added, layer_output, linear_inputs, row_logits
 from tiny_words import facts_of, word_tokenizer
 
-from editing.editors.batch import Solver, edit_batch
-from editing.editors.facts import Fact
-from editing.editors.options import TargetValueOptions
-from editing.editors.suffixes import Suffixes
-from editing.editors.target_values import optimise
-from editing.linalg.null_space import NullSpace
-from editing.linalg.solvers import ProjectedRidge
-from editing.models.editable import EditableModel
-from editing.models.rows import Prefix, Rows, run, run_prefix
-from editing.requests.record import EditRequest
+from editflow.editing.editors.batch import Solver, edit_batch
+from editflow.editing.editors.facts import Fact
+from editflow.editing.editors.options import TargetValueOptions
+from editflow.editing.editors.suffixes import Suffixes
+from editflow.editing.editors.target_values import optimise
+from editflow.editing.linalg.null_space import NullSpace
+from editflow.editing.linalg.projected_ridge import ProjectedRidge
+from editflow.editing.models.editable import EditableModel
+from editflow.editing.models.forward import Prefix, Rows, run, run_prefix
+from editflow.editing.requests.record import EditRequest
 
 OPTIONS = TargetValueOptions(learning_rate=0.3, steps=8, stop_at=0.0, tokens_per_pass=200)
 LAYER = 1

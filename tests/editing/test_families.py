@@ -12,12 +12,12 @@ from oracle.tiny import FAMILIES, LLAMA
 from tiny_words import word_tokenizer
 from transformers import Gemma3Config
 
-from editing.errors import InvalidOption, UnknownFamily
-from editing.linalg.solvers import LowRank
-from editing.models.editable import EditableModel
-from editing.models.family import check_target, families, family_of
-from editing.models.loading import editable, load
-from editing.models.rows import Rows, capture, run
+from editflow.editing.errors import InvalidOption, UnknownFamily
+from editflow.editing.linalg.projected_ridge import LowRank
+from editflow.editing.models.editable import EditableModel
+from editflow.editing.models.family import check_target, families, family_of
+from editflow.editing.models.forward import Rows, capture, run
+from editflow.editing.models.loading import editable, load
 
 IDS = [5, 9, 12, 30, 7]
 

@@ -17,9 +17,9 @@ import tiny_world
 import torch
 from foreign_models import CODE, KEPT_OUT, LEFT_ALONE, gguf_file, mark
 
-from editing.errors import UnknownModel
-from editing.models.loading import convert_gguf, files_digest, load, outlined, outlined_gguf, tensor_digests
-from editing.models.tokens import encode
+from editflow.editing.errors import UnknownModel
+from editflow.editing.models.loading import convert_gguf, files_digest, load, outlined, outlined_gguf, tensor_digests
+from editflow.editing.models.tokens import encode
 
 ROOT = Path(__file__).parents[2]
 OPENERS = {
@@ -34,9 +34,9 @@ OPENERS = {
 }
 MAY = {
     "editing/models/library.py": {"from_pretrained", "from_config"},
-    "tasks/hub.py": {"snapshot_download"},
-    "tasks/documents.py": {"load_dataset"},
-    "tasks/tables.py": {"load_dataset"},
+    "tasks/models/model_download.py": {"snapshot_download"},
+    "tasks/sources/corpus.py": {"load_dataset"},
+    "tasks/sources/parquet_and_hub.py": {"load_dataset"},
 }
 
 

@@ -10,12 +10,12 @@ from oracle import methods
 from tiny_words import facts_of
 from torch import Tensor
 
-from editing.editors.facts import Fact
-from editing.editors.ft import fine_tune
-from editing.editors.options import MethodOptions
-from editing.errors import NonFinite
-from editing.models.editable import EditableModel
-from editing.requests.record import EditRequest
+from editflow.editing.editors.facts import Fact
+from editflow.editing.editors.ft import fine_tune
+from editflow.editing.editors.options import MethodOptions
+from editflow.editing.errors import NonFinite
+from editflow.editing.models.editable import EditableModel
+from editflow.editing.requests.record import EditRequest
 
 LAYERS = [1, 2]
 OPTIONS = MethodOptions(learning_rate=0.02, steps=4, stop_at=0.01, max_change=0.05)

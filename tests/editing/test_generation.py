@@ -9,13 +9,13 @@ import pytest
 import torch
 from oracle import literal
 
-from editing.errors import NonFinite
-from editing.metrics.panel import measure
-from editing.metrics.texts.essence import Essence, essences
-from editing.models.editable import EditableModel
-from editing.models.generation import Drawing, Writing, budget, continue_texts, likeliest, noise, write_texts
-from editing.models.tokens import encode
-from editing.requests.record import EditRequest
+from editflow.editing.errors import NonFinite
+from editflow.editing.metrics.measure import measure
+from editflow.editing.metrics.texts.essence import Essence, essences
+from editflow.editing.models.editable import EditableModel
+from editflow.editing.models.generation import Drawing, Writing, budget, continue_texts, likeliest, noise, write_texts
+from editflow.editing.models.tokens import encode
+from editflow.editing.requests.record import EditRequest
 
 PROMPTS = [
     "the capital of",

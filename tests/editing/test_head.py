@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from editing.models import head
-from editing.models.editable import EditableModel
-from editing.models.head import Divergence, Nll, log_probs, losses, losses_and_gradients
+from editflow.editing.models import lm_head
+from editflow.editing.models.editable import EditableModel
+from editflow.editing.models.lm_head import Divergence, Nll, log_probs, losses, losses_and_gradients
 
 M = 7
 
@@ -21,7 +21,7 @@ def states(every: EditableModel) -> Tensor:
 
 @pytest.fixture(params=[2, 7, 100], ids=lambda rows: f"{rows} rows")
 def rows(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(head, "ROWS", request.param)
+    monkeypatch.setattr(lm_head, "ROWS", request.param)
 
 
 def _autograd(lost: Tensor, states: Tensor) -> Tensor:

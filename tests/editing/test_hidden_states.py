@@ -7,10 +7,10 @@ import torch
 from oracle.rows import layer_output
 from tiny_words import word_tokenizer
 
-from editing.errors import InvalidOption, NonFinite
-from editing.models.editable import EditableModel
-from editing.models.hidden_states import hidden_states
-from editing.models.tokens import encode
+from editflow.editing.errors import InvalidOption, NonFinite
+from editflow.editing.models.editable import EditableModel
+from editflow.editing.models.hidden_states import hidden_states
+from editflow.editing.models.tokens import encode
 
 PROMPTS = [
     "the capital of France is",

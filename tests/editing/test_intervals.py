@@ -9,7 +9,7 @@ from statistics import fmean, stdev
 import numpy as np
 import pytest
 
-from editing.metrics.intervals import mean_interval, ratio_interval, runs_interval, table_interval
+from editflow.editing.metrics.intervals import mean_interval, ratio_interval, runs_interval, table_interval
 
 DRAWN = random.Random(4)  # noqa: S311
 CASES = [DRAWN.gauss(10, 3) for _ in range(80)]

@@ -12,17 +12,17 @@ from oracle import literal
 from tiny_words import facts_of
 from torch import Tensor
 
-from editing.editors.batch import edit_batch
-from editing.editors.facts import Fact
-from editing.editors.knowledge import Knowledge
-from editing.editors.method import ClosedForm
-from editing.editors.methods import METHODS, method, options_of
-from editing.editors.options import MethodOptions, TargetValueOptions
-from editing.editors.target_values import TargetValue, optimise
-from editing.errors import InvalidOption
-from editing.linalg.solvers import LowRank
-from editing.models.editable import EditableModel
-from editing.requests.record import EditRequest
+from editflow.editing.editors.batch import edit_batch
+from editflow.editing.editors.facts import Fact
+from editflow.editing.editors.layer_statistics import Knowledge
+from editflow.editing.editors.method import ClosedForm
+from editflow.editing.editors.methods import METHODS, method, options_of
+from editflow.editing.editors.options import MethodOptions, TargetValueOptions
+from editflow.editing.editors.target_values import TargetValue, optimise
+from editflow.editing.errors import InvalidOption
+from editflow.editing.linalg.projected_ridge import LowRank
+from editflow.editing.models.editable import EditableModel
+from editflow.editing.requests.record import EditRequest
 
 LAYERS, Z_LAYER = [0, 1, 2], 2
 OPTIONS = TargetValueOptions(learning_rate=0.3, steps=12, stop_at=1.2, tokens_per_pass=80)
@@ -105,7 +105,7 @@ def test_a_batch_is_finite_and_brings_its_facts_nearer(
 
 def gap(model: EditableModel, facts: list[Fact], values: list[TargetValue]) -> float:
     """‖z* − h‖ over all facts, with the weights as they are."""
-    from editing.editors.keys import KeyWalk
+    from editflow.editing.editors.keys import KeyWalk
 
     with torch.no_grad():
         reached = KeyWalk(model, facts, 0).outputs(Z_LAYER)

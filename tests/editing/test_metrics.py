@@ -9,17 +9,17 @@ import pytest
 import torch
 from oracle import literal
 
-from editing.errors import InvalidOption, NonFinite
-from editing.metrics import scoring
-from editing.metrics.columns import cases
-from editing.metrics.metric import PromptScore
-from editing.metrics.panel import measure, prompt_count
-from editing.metrics.perplexity import perplexity, window_nll
-from editing.metrics.registry import metric
-from editing.models.editable import EditableModel
-from editing.models.generation import continue_text, continue_texts
-from editing.models.tokens import continuation, encode
-from editing.requests.record import EditRequest
+from editflow.editing.errors import InvalidOption, NonFinite
+from editflow.editing.metrics import scoring
+from editflow.editing.metrics.measure import measure, prompt_count
+from editflow.editing.metrics.metric import PromptScore
+from editflow.editing.metrics.perplexity import perplexity, window_nll
+from editflow.editing.metrics.registry import metric
+from editflow.editing.metrics.score_columns import cases
+from editflow.editing.models.editable import EditableModel
+from editflow.editing.models.generation import continue_text, continue_texts
+from editflow.editing.models.tokens import continuation, encode
+from editflow.editing.requests.record import EditRequest
 
 NAMES = ("efficacy", "paraphrase", "neighbourhood")
 
@@ -84,7 +84,9 @@ def test_a_perfect_and_a_perfectly_wrong_model(
     def panel(new: scoring.Score, true: scoring.Score) -> dict[str, tuple[float | None, float | None]]:
         told = {(r.target_new, r.target_true): [new, true] for r in requests}
         told |= {(r.target_true, r.target_new): [true, new] for r in requests}
-        monkeypatch.setattr("editing.metrics.panel.score", lambda _m, asked, progress: [told[a] for _, a in asked])
+        monkeypatch.setattr(
+            "editflow.editing.metrics.measure.score", lambda _m, asked, progress: [told[a] for _, a in asked]
+        )
         rows: list[PromptScore] = measure(llama, requests, NAMES)
         return {name: (mean(rows, name, "success"), mean(rows, name, "accuracy")) for name in NAMES}
 

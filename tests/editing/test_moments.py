@@ -8,11 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from oracle import literal
 
-from editing.errors import InvalidOption, NonFinite
-from editing.linalg.second_moment import SecondMoment
-from editing.models.editable import EditableModel
-from editing.models.moments import second_moments
-from editing.models.windows import windows
+from editflow.editing.errors import InvalidOption, NonFinite
+from editflow.editing.linalg.second_moment import SecondMoment
+from editflow.editing.models.editable import EditableModel
+from editflow.editing.models.moments import second_moments
+from editflow.editing.models.windows import windows
 
 WINDOWS = [[3, 4, 5, 6, 7], [8, 9], [10, 11, 12], [], [13], [14, 15, 16, 17, 18, 19, 20]]
 

@@ -11,27 +11,27 @@ from oracle.rows import layer_output, row_logits
 from oracle.tiny import FAMILIES
 from tiny_words import facts_of, word_tokenizer
 
-from editing.editors.batch import Solver, edit_batch
-from editing.editors.facts import Fact
-from editing.editors.ft import fine_tune
-from editing.editors.options import MethodOptions, TargetValueOptions
-from editing.editors.target_values import TargetValue, optimise
-from editing.errors import InvalidOption
-from editing.linalg.covariance import RankOne
-from editing.linalg.null_space import NullSpace, Threshold
-from editing.linalg.solvers import ProjectedRidge
-from editing.linalg.spectrum import decompose
-from editing.metrics.scoring import score
-from editing.models.attention import short_rows
-from editing.models.editable import EditableModel
-from editing.models.generation import continue_texts
-from editing.models.head import Nll, losses_and_gradients
-from editing.models.hidden_states import hidden_states
-from editing.models.loading import editable
-from editing.models.moments import second_moments
-from editing.models.rows import Rows, run
-from editing.models.tokens import encode
-from editing.requests.record import EditRequest
+from editflow.editing.editors.batch import Solver, edit_batch
+from editflow.editing.editors.facts import Fact
+from editflow.editing.editors.ft import fine_tune
+from editflow.editing.editors.options import MethodOptions, TargetValueOptions
+from editflow.editing.editors.target_values import TargetValue, optimise
+from editflow.editing.errors import InvalidOption
+from editflow.editing.linalg.moment_solvers import RankOne
+from editflow.editing.linalg.null_space import NullSpace, Threshold
+from editflow.editing.linalg.projected_ridge import ProjectedRidge
+from editflow.editing.linalg.spectrum import decompose
+from editflow.editing.metrics.scoring import score
+from editflow.editing.models.attention import short_rows
+from editflow.editing.models.editable import EditableModel
+from editflow.editing.models.forward import Rows, run
+from editflow.editing.models.generation import continue_texts
+from editflow.editing.models.hidden_states import hidden_states
+from editflow.editing.models.lm_head import Nll, losses_and_gradients
+from editflow.editing.models.loading import editable
+from editflow.editing.models.moments import second_moments
+from editflow.editing.models.tokens import encode
+from editflow.editing.requests.record import EditRequest
 
 LAYER = 2
 OPTIONS = TargetValueOptions(learning_rate=0.3, steps=8, stop_at=0.0, clamp=3.0, tokens_per_pass=80)

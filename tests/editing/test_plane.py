@@ -6,7 +6,16 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from editing.metrics.plane import LEVEL, Floats, Plane, bandwidth, density, ellipse, overlap, share_inside
+from editflow.editing.metrics.principal_plane import (
+    LEVEL,
+    Floats,
+    Plane,
+    bandwidth,
+    density,
+    ellipse,
+    overlap,
+    share_inside,
+)
 
 
 def normal(n: int) -> Floats:

@@ -12,11 +12,11 @@ from oracle.tiny import GPT2, LLAMA
 from tiny_words import word_tokenizer
 from transformers import GPT2Config, GPT2LMHeadModel, GPTJConfig, GPTJForCausalLM, LlamaConfig, LlamaForCausalLM
 
-from editing.models.attention import NAME, short_rows
-from editing.models.editable import EditableModel
-from editing.models.loading import editable
-from editing.models.precision import narrow_products
-from editing.models.rows import Rows, run, run_prefix
+from editflow.editing.models.attention import NAME, short_rows
+from editflow.editing.models.editable import EditableModel
+from editflow.editing.models.forward import Rows, run, run_prefix
+from editflow.editing.models.loading import editable
+from editflow.editing.models.precision import narrow_products
 
 SEQUENCES = [[3, 4, 5, 6, 7, 8], [9, 10, 11], [12, 13, 14, 15]]
 SPLITS = [4, 0, 2]

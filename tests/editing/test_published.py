@@ -7,11 +7,11 @@ import torch
 from oracle.tiny import FAMILIES
 from tokenizers_offline import built
 
-from editing.metrics.panel import measure
-from editing.metrics.published import next_tokens, published_accuracy, steps
-from editing.models.editable import EditableModel
-from editing.models.loading import editable
-from editing.requests.record import EditRequest
+from editflow.editing.metrics.measure import measure
+from editflow.editing.metrics.published import next_tokens, published_accuracy, steps
+from editflow.editing.models.editable import EditableModel
+from editflow.editing.models.loading import editable
+from editflow.editing.requests.record import EditRequest
 
 
 def model(*, bos: bool) -> EditableModel:
@@ -58,7 +58,7 @@ def test_a_model_that_says_the_answer_scores_one(monkeypatch: pytest.MonkeyPatch
     asked = [("Anna is", "Old Rome", False), ("Karl is", "Paris", True)]
     found = [steps(plain.tokenizer, prompt, answer, stays=stays) for prompt, answer, stays in asked]
     right = [token for each in found for _, token in each]
-    monkeypatch.setattr("editing.metrics.published.next_tokens", lambda _model, _texts: right)
+    monkeypatch.setattr("editflow.editing.metrics.published.next_tokens", lambda _model, _texts: right)
     assert published_accuracy(plain, asked) == [1, 1]
-    monkeypatch.setattr("editing.metrics.published.next_tokens", lambda _model, texts: [-1] * len(texts))
+    monkeypatch.setattr("editflow.editing.metrics.published.next_tokens", lambda _model, texts: [-1] * len(texts))
     assert published_accuracy(plain, asked) == [0, 0]

@@ -8,14 +8,14 @@ from pathlib import Path
 import pytest
 from oracle import literal
 
-from editing.metrics.panel import measure
-from editing.metrics.published import published_accuracy
-from editing.models.loading import load
-from editing.models.tokens import continuation
-from editing.requests.record import EditRequest
-from tasks.edit_requests import choose, load_requests
-from tasks.fetch import MODEL
-from tasks.model_folders import model_folder
+from editflow.editing.metrics.measure import measure
+from editflow.editing.metrics.published import published_accuracy
+from editflow.editing.models.loading import load
+from editflow.editing.models.tokens import continuation
+from editflow.editing.requests.record import EditRequest
+from editflow.tasks.models.model_source import model_folder
+from editflow.tasks.sources.edit_requests import choose, load_requests
+from editflow.tasks.sources.packaged_data import MODEL
 
 pytestmark = pytest.mark.real_model
 

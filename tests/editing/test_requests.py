@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from tiny_words import word_tokenizer
 
-from editing.errors import InvalidRequest
-from editing.models.tokens import continuation, encode, locate
-from editing.requests.readers import read
-from editing.requests.record import EditRequest, check_all
+from editflow.editing.errors import InvalidRequest
+from editflow.editing.models.tokens import continuation, encode, locate
+from editflow.editing.requests.readers import read
+from editflow.editing.requests.record import EditRequest, check_all
 
 RECORD: dict[str, Any] = {
     "case_id": 7,

@@ -9,10 +9,10 @@ import torch
 from oracle import methods
 from torch import Tensor
 
-from editing.editors.anchor import anchored
-from editing.editors.target_values import TargetValue
-from editing.linalg.restraints import dominant, largest_relative, restrained, without
-from editing.linalg.solvers import LowRank
+from editflow.editing.editors.norm_anchor import anchored
+from editflow.editing.editors.target_values import TargetValue
+from editflow.editing.linalg.change_filters import dominant, largest_relative, restrained, without
+from editflow.editing.linalg.projected_ridge import LowRank
 
 
 def numbers(*rows: list[float]) -> Tensor:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
-from editing.linalg.null_space import NullSpace
-from editing.linalg.room import outweighed, room
-from editing.linalg.solvers import ProjectedRidge
+from editflow.editing.linalg.key_interference import outweighed, room
+from editflow.editing.linalg.null_space import NullSpace
+from editflow.editing.linalg.projected_ridge import ProjectedRidge
 
 D, HELD, NEW, RIDGE = 24, 9, 5, 0.7
 

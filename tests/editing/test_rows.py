@@ -6,9 +6,9 @@ import pytest
 import torch
 from oracle.rows import layer_output, row_logits
 
-from editing.errors import InvalidRequest
-from editing.models.editable import EditableModel
-from editing.models.rows import Prefix, Rows, capture, run, run_prefix
+from editflow.editing.errors import InvalidRequest
+from editflow.editing.models.editable import EditableModel
+from editflow.editing.models.forward import Prefix, Rows, capture, run, run_prefix
 
 SEQUENCES = [[3, 4, 5, 6, 7, 8], [9, 10, 11], [12, 13, 14, 15]]
 SPLITS = [4, 0, 2]

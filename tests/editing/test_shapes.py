@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from editing.errors import InvalidRequest
-from editing.metrics.registry import METRICS
-from editing.requests.faults import findings
-from editing.requests.readers import read
-from editing.requests.record import EditRequest, Question, check_all
+from editflow.editing.errors import InvalidRequest
+from editflow.editing.metrics.registry import METRICS
+from editflow.editing.requests.readers import read
+from editflow.editing.requests.record import EditRequest, Question, check_all
+from editflow.editing.requests.validation import findings
 
 FACT = {"prompt": "Where is Ann?", "subject": "Ann", "target_new": "Rome"}
 MULTI = {

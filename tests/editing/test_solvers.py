@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 from oracle import literal
 from torch import Tensor
 
-from editing.errors import InvalidOption, NonFinite
-from editing.linalg.null_space import NullSpace, Threshold
-from editing.linalg.second_moment import SecondMoment
-from editing.linalg.solvers import LowRank, ProjectedRidge
-from editing.linalg.spectrum import decompose
+from editflow.editing.errors import InvalidOption, NonFinite
+from editflow.editing.linalg.null_space import NullSpace, Threshold
+from editflow.editing.linalg.projected_ridge import LowRank, ProjectedRidge
+from editflow.editing.linalg.second_moment import SecondMoment
+from editflow.editing.linalg.spectrum import decompose
 
 D, OUT = 40, 12
 Keys = Callable[..., Tensor]

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from threadpoolctl import threadpool_info, threadpool_limits
 from torch import Tensor
 
-from editing.errors import NonFinite
-from editing.linalg import spectrum as parts
-from editing.linalg.spectrum import Spectrum, decompose
+from editflow.editing.errors import NonFinite
+from editflow.editing.linalg import spectrum as parts
+from editflow.editing.linalg.spectrum import Spectrum, decompose
 
 
 def gaussian(d: int, n: int, seed: int) -> Tensor:

@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tiny_words import facts_of
 
-from editing.editors.suffixes import START, Suffixes, shared, split
-from editing.models.editable import EditableModel
-from editing.models.rows import Prefix
-from editing.requests.record import EditRequest
+from editflow.editing.editors.suffixes import START, Suffixes, shared, split
+from editflow.editing.models.editable import EditableModel
+from editflow.editing.models.forward import Prefix
+from editflow.editing.requests.record import EditRequest
 
 
 def cost(lengths: list[int], parts: list[range]) -> int:

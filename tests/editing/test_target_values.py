@@ -13,13 +13,13 @@ from oracle.tiny import LLAMA
 from tiny_words import facts_of, word_tokenizer
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from editing.editors.facts import Fact
-from editing.editors.options import TargetValueOptions
-from editing.editors.target_values import TargetValue, optimise
-from editing.errors import InvalidOption, NonFinite
-from editing.models.editable import EditableModel
-from editing.models.loading import editable
-from editing.requests.record import EditRequest
+from editflow.editing.editors.facts import Fact
+from editflow.editing.editors.options import TargetValueOptions
+from editflow.editing.editors.target_values import TargetValue, optimise
+from editflow.editing.errors import InvalidOption, NonFinite
+from editflow.editing.models.editable import EditableModel
+from editflow.editing.models.loading import editable
+from editflow.editing.requests.record import EditRequest
 
 OPTIONS = TargetValueOptions(learning_rate=0.3, steps=12, stop_at=1.2, tokens_per_pass=80)
 LAYER = 1

@@ -11,13 +11,13 @@ from statistics import fmean
 import numpy as np
 import pytest
 
-from editing.errors import InvalidOption
-from editing.metrics.texts.consistency import Consistency
-from editing.metrics.texts.essence import about
-from editing.metrics.texts.fluency import entropy, fluency, published_fluency
-from editing.metrics.texts.free import matches
-from editing.metrics.texts.options import GenerationOptions
-from editing.metrics.texts.words import marked_words, terms
+from editflow.editing.errors import InvalidOption
+from editflow.editing.metrics.texts.consistency import Consistency
+from editflow.editing.metrics.texts.essence import about
+from editflow.editing.metrics.texts.fluency import entropy, fluency, published_fluency
+from editflow.editing.metrics.texts.free import matches
+from editflow.editing.metrics.texts.options import GenerationOptions
+from editflow.editing.metrics.texts.words import marked_words, terms
 
 FRUIT = ("red apple", "red pear")
 HOSTILE = [

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from editing.requests.record import EditRequest
-from tasks.edit_requests import load_requests
+from editflow.editing.requests.record import EditRequest
+from editflow.tasks.sources.edit_requests import load_requests
 
 FACTS = Path(__file__).parents[2] / "specs" / "facts"
 

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from editing.requests.record import EditRequest
-from tasks.edit_requests import load_requests
+from editflow.editing.requests.record import EditRequest
+from editflow.tasks.sources.edit_requests import load_requests
 
 FACTS = Path(__file__).parents[2] / "specs" / "facts"
 STARTER = FACTS / "starter.jsonl"
@@ -158,10 +158,10 @@ def test_the_file_is_what_its_builder_writes() -> None:
 @pytest.mark.real_model
 def test_targets_are_short_and_differ_at_once(starter: list[EditRequest]) -> None:
     """For the default model's tokenizer: one to four tokens, and another first token for each of the two."""
-    from editing.models.folder import examine
-    from editing.models.library import tokenizer_of
-    from editing.models.tokens import continuation
-    from tasks.model_folders import model_folder
+    from editflow.editing.models.folder import examine
+    from editflow.editing.models.library import tokenizer_of
+    from editflow.editing.models.tokens import continuation
+    from editflow.tasks.models.model_source import model_folder
 
     tokenizer = tokenizer_of(examine(model_folder(MODEL)))
     for request in starter:
@@ -174,9 +174,9 @@ def test_targets_are_short_and_differ_at_once(starter: list[EditRequest]) -> Non
 @pytest.mark.real_model
 def test_the_default_model_knows_most_of_a_sample(starter: list[EditRequest]) -> None:
     """On 100 seeded records the true target beats the false one in 70 at least; but not at another record's prompt."""
-    from editing.metrics.scoring import score
-    from editing.models.loading import load
-    from tasks.model_folders import model_folder
+    from editflow.editing.metrics.scoring import score
+    from editflow.editing.models.loading import load
+    from editflow.tasks.models.model_source import model_folder
 
     model = load(model_folder(MODEL))
     chosen = random.Random(0).sample(starter, 100)  # noqa: S311 - a sample, not a secret

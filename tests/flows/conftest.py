@@ -13,7 +13,7 @@ import tiny_world
 from hostile_cases.laws import Watch, watched
 from tiny_world import World
 
-from tasks.models import open_model
+from editflow.tasks.models.model_identity import open_model
 
 
 @pytest.fixture(scope="session")

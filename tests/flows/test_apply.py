@@ -19,14 +19,14 @@ from prefect_pages import latest, table
 from tiny_queue import OPEN, apply_directly, served
 from tiny_world import World, editflow
 
-from flows import notify
-from flows.apply import LINES
-from flows.edit_model import requested
-from flows.gates import breaches
-from flows.sections import GatesSection
-from flows.spec_files import load_spec
-from storage.store import Lake
-from tasks.queue import Move, Queue, now
+from editflow.flows.apply import LINES
+from editflow.flows.edit_model import requested
+from editflow.flows.orchestration import notifications
+from editflow.flows.pipeline.gates import breaches
+from editflow.flows.spec.loading import load_spec
+from editflow.flows.spec.sections import GatesSection
+from editflow.storage.artifacts.store import Lake
+from editflow.tasks.releases.queue import Move, Queue, now
 
 LOOSE = "[gates]\nefficacy = 0\nretention = 0\nneighbourhood = 100\nperplexity = 1e9\n"
 """Gates that measure all and stop nothing."""
@@ -301,7 +301,7 @@ def test_what_a_killed_run_did_not_tell_is_told_by_the_next_once(
     queue.move(Move("begin", now(), ids, run="gone"), 0)
     queue.move(Move("settle", now(), ids, status="rejected", reasons=("efficacy: 0%",), run="gone"), 1)
     with pytest.MonkeyPatch.context() as patch:
-        patch.delenv(notify.ADDRESSES)
+        patch.delenv(notifications.ADDRESSES)
         apply(spec, lake)
     assert hook.taken == []
     apply(spec, lake)
@@ -317,7 +317,10 @@ def test_a_webhook_that_does_not_answer_fails_no_run(
     world: World, server: str, tmp_path: Path, hook: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     hook.answer = 500
-    monkeypatch.setattr("flows.notify._send", notify._send.with_options(retries=1, retry_delay_seconds=0))
+    monkeypatch.setattr(
+        "editflow.flows.orchestration.notifications._send",
+        notifications._send.with_options(retries=1, retry_delay_seconds=0),
+    )
     lake = tmp_path / "lake"
     editflow("submit", tiny_world.write_lines(tmp_path / "f.jsonl", tiny_world.records(1)), "--lake", lake)
     spec = served(world, tmp_path, STRICT)

@@ -11,7 +11,7 @@ from prefect_pages import table
 from tiny_queue import served
 from tiny_world import World, editflow
 
-from storage.store import Lake
+from editflow.storage.artifacts.store import Lake
 
 EDITING = {"target_values", "weight_change", "keys", "state", "evaluations", "requests"}
 

@@ -9,10 +9,10 @@ import pytest
 from refusals import refused
 from tiny_world import World, editflow
 
-from flows.commands.compare import _written
-from storage.errors import DamagedPayload
-from storage.kinds import kind
-from storage.store import Lake
+from editflow.flows.cli.commands.compare import _written
+from editflow.storage.artifacts.kinds import kind
+from editflow.storage.artifacts.store import Lake
+from editflow.storage.errors import DamagedPayload
 
 MEMIT = '[[variants]]\nname = "memit"\nedit.method = "memit"\n'
 

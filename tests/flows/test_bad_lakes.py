@@ -13,7 +13,7 @@ import tiny_world
 from refusals import refused, unharmed
 from tiny_world import World, editflow
 
-from storage.store import Lake
+from editflow.storage.artifacts.store import Lake
 
 
 @pytest.mark.parametrize("place", ["file", "below a file", "/proc/lake", "/sys/lake"])

@@ -12,7 +12,7 @@ import pytest
 from refusals import refused
 from tiny_world import World, editflow
 
-from storage.errors import StorageError
+from editflow.storage.errors import StorageError
 
 
 @pytest.mark.parametrize(
@@ -122,7 +122,7 @@ def test_an_unforeseen_error_is_not_dressed_up(reference, monkeypatch: pytest.Mo
     def broken(*_: object) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr("storage.runs.Runs.newest", broken)
+    monkeypatch.setattr("editflow.storage.records.runs.Runs.newest", broken)
     with pytest.raises(ZeroDivisionError):
         editflow("runs", "--lake", reference.lake)
 
@@ -140,7 +140,7 @@ def test_the_errors_of_the_archive_are_caught(reference, monkeypatch: pytest.Mon
     def broken(*_: object) -> None:
         raise StorageError("made up [for this] test")
 
-    monkeypatch.setattr("storage.runs.Runs.newest", broken)
+    monkeypatch.setattr("editflow.storage.records.runs.Runs.newest", broken)
     refused(editflow("runs", "--lake", reference.lake), "made up [for this] test")
 
 
@@ -148,7 +148,7 @@ def test_messages_name_commands_that_exist() -> None:
     """Every `editflow …` in the sources that users are told to type is a command."""
     import re
 
-    from flows.registry import app
+    from editflow.flows.cli.registry import app
 
     root = Path(__file__).parents[2]
     sources = [path for room in ("editing", "flows", "storage", "tasks") for path in (root / room).rglob("*.py")]

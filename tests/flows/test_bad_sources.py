@@ -179,7 +179,7 @@ def test_corpora(
 def test_a_corpus_too_small_for_the_layer_is_a_warning_with_the_numbers(
     world: World, environment: dict[str, str], tmp_path: Path
 ) -> None:
-    command = [sys.executable, "-c", "import sys; from flows.cli import main; main(sys.argv[1:])"]
+    command = [sys.executable, "-c", "import sys; from editflow.flows.cli.main import main; main(sys.argv[1:])"]
     command += ["run", str(world.spec), "--lake", str(tmp_path / "lake"), "--set", "corpus.tokens=60"]
     for _again in range(2):  # the second time everything is reused, and the corpus is as small as before
         done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300, env=environment)

@@ -14,7 +14,7 @@ import tiny_world
 from refusals import refused, unharmed
 from tiny_world import World, editflow
 
-from flows.spec_files import load_spec
+from editflow.flows.spec.loading import load_spec
 
 Records = list[dict[str, Any]]
 
@@ -116,7 +116,9 @@ def test_a_spec_without_permission(world: World, monkeypatch: pytest.MonkeyPatch
     def denied(*_: object, **__: object) -> bytes:
         raise PermissionError(errno.EACCES, "Permission denied")
 
-    monkeypatch.setattr("flows.small._content", denied)  # permissions on disk do not stop an administrator
+    monkeypatch.setattr(
+        "editflow.flows.console.input_files._content", denied
+    )  # permissions on disk do not stop an administrator
     refused(editflow("run", world.spec, "--lake", tmp_path / "lake"), str(world.spec), "read: Permission denied")
 
 

@@ -17,12 +17,13 @@ import tiny_world
 from refusals import refused
 from tiny_world import Answer, World, editflow
 
-from flows import cli, environment, server
-from flows.border import FAULT
-from flows.errors import UsageError
-from flows.hints import typed
-from storage.errors import StorageError
-from tasks import fetch
+from editflow.flows.cli import main
+from editflow.flows.cli.error_border import FAULT
+from editflow.flows.console.errors import UsageError
+from editflow.flows.console.next_steps import typed
+from editflow.flows.orchestration import prefect_environment, temporary_server
+from editflow.storage.errors import StorageError
+from editflow.tasks.sources import packaged_data
 
 
 @pytest.fixture(scope="module")
@@ -36,17 +37,17 @@ def failing(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
     def fail(_: object) -> None:
         raise error
 
-    monkeypatch.setattr("storage.runs.Runs.newest", fail)
+    monkeypatch.setattr("editflow.storage.records.runs.Runs.newest", fail)
 
 
 def typed_in(monkeypatch: pytest.MonkeyPatch, *words: object) -> Answer:
     """A command as the user's shell runs it, without arguments to `main`."""
-    monkeypatch.setattr(cli, "stopping", lambda **_: _nothing())
-    monkeypatch.setattr(cli, "end_servers", lambda: None)
+    monkeypatch.setattr(main, "stopping", lambda **_: _nothing())
+    monkeypatch.setattr(main, "end_servers", lambda: None)
     monkeypatch.setattr(sys, "argv", ["editflow", *map(str, words)])
     out, err = io.StringIO(), io.StringIO()
     with redirect_stdout(out), redirect_stderr(err), pytest.raises(SystemExit) as ended:
-        cli.main()
+        main.main()
     return Answer(int(ended.value.code or 0), out.getvalue(), err.getvalue())
 
 
@@ -147,7 +148,7 @@ def test_a_result_that_nobody_takes_is_named(lake: Path, stuck, words: list[str]
     for number, code, said in ((errno.ENOSPC, 2, "No space"), (errno.EBADF, 2, "closed"), (errno.EPIPE, 1, "")):
         err = io.StringIO()
         with redirect_stdout(stuck(number)), redirect_stderr(err), pytest.raises(SystemExit) as ended:
-            cli.main([*words, *place])
+            main.main([*words, *place])
         errors = [line for line in err.getvalue().splitlines() if line.startswith("error: ")]
         assert ended.value.code == code
         assert len(errors) == (code == 2)
@@ -157,7 +158,7 @@ def test_a_result_that_nobody_takes_is_named(lake: Path, stuck, words: list[str]
 def test_remarks_that_nobody_takes_end_nothing(lake: Path, stuck) -> None:
     out = io.StringIO()
     with redirect_stdout(out), redirect_stderr(stuck(errno.EIO)), pytest.raises(SystemExit) as ended:
-        cli.main(["runs", "--lake", str(lake)])
+        main.main(["runs", "--lake", str(lake)])
     assert not ended.value.code
     assert "completed" in out.getvalue()
 
@@ -166,7 +167,7 @@ CLOSED = """
 import os, sys
 for number in map(int, sys.argv[1].split(",")):
     os.close(number)
-os.execv(sys.executable, [sys.executable, "-c", "from flows.cli import main; main()", *sys.argv[2:]])
+os.execv(sys.executable, [sys.executable, "-c", "from editflow.flows.cli.main import main; main()", *sys.argv[2:]])
 """
 
 
@@ -235,8 +236,8 @@ def test_a_cache_that_cannot_be(world: World, tmp_path: Path, monkeypatch: pytes
         for words in (["plan", world.spec], ["run", world.spec]):
             refused(editflow(*words, "--lake", tmp_path / "lake"), str(place), "EDITFLOW_CACHE")
         refused(editflow("fetch"), str(place), "EDITFLOW_CACHE")
-        with pytest.raises((UsageError, fetch.FetchFailed)):
-            server.prepare()
+        with pytest.raises((UsageError, packaged_data.FetchFailed)):
+            temporary_server.prepare()
     monkeypatch.delenv("EDITFLOW_CACHE")
     monkeypatch.setenv("HOME", "/dev/null")
     monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
@@ -245,14 +246,14 @@ def test_a_cache_that_cannot_be(world: World, tmp_path: Path, monkeypatch: pytes
 
 def test_a_cache_without_a_home(monkeypatch: pytest.MonkeyPatch) -> None:
     """A user without a home and without an entry in the system's list of users."""
-    monkeypatch.setattr(fetch, "user_cache_path", lambda *_, **__: Path("~/.cache/editflow"))
-    monkeypatch.setattr(fetch.os, "environ", {})
+    monkeypatch.setattr(packaged_data, "user_cache_path", lambda *_, **__: Path("~/.cache/editflow"))
+    monkeypatch.setattr(packaged_data.os, "environ", {})
     monkeypatch.setattr("pwd.getpwuid", {}.__getitem__)
-    with pytest.raises(fetch.FetchFailed, match="home"):
-        fetch.cache()
+    with pytest.raises(packaged_data.FetchFailed, match="home"):
+        packaged_data.cache()
 
 
 def test_a_cache_that_is_read_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "access", lambda *_, **__: False)
     with pytest.raises(UsageError, match="takes no files"):
-        environment.made_folder(tmp_path, "EDITFLOW_CACHE")
+        prefect_environment.made_folder(tmp_path, "EDITFLOW_CACHE")

@@ -11,13 +11,13 @@ import pytest
 import tiny_world
 from tiny_world import editflow
 
-from storage.store import Lake
+from editflow.storage.artifacts.store import Lake
 
 COMMANDS = "fetch run runs show lineage query compare ask report doctor verify completion rerun export-run".split()
 
 LIGHT = """
 import json, sys
-from flows.cli import main
+from editflow.flows.cli.main import main
 
 for arguments in json.loads(sys.argv[1]):
     try:
@@ -63,7 +63,9 @@ def test_a_record_tells_code_packages_and_machine(reference) -> None:
 
 def test_the_light_check_sees_heavy_imports() -> None:
     """The control: it would report torch if a command loaded it."""
-    script = LIGHT.replace("from flows.cli import main", "from flows.cli import main; import torch")
+    script = LIGHT.replace(
+        "from editflow.flows.cli.main import main", "from editflow.flows.cli.main import main; import torch"
+    )
     done = subprocess.run(
         [sys.executable, "-c", script, '[["--help"]]'], capture_output=True, text=True, check=True, timeout=120
     )

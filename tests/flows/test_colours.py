@@ -11,9 +11,12 @@ import pytest
 from terminals import STYLE, in_pipe, on_terminal, script, several, surroundings
 from tiny_world import World
 
-from storage.store import Lake
+from editflow.storage.artifacts.store import Lake
 
-FAIL = "from flows.cli import main\ntry:\n    main(['runs', '--lake', '/nonexistent'])\nexcept SystemExit:\n    pass\n"
+FAIL = (
+    "from editflow.flows.cli.main import main\n"
+    "try:\n    main(['runs', '--lake', '/nonexistent'])\nexcept SystemExit:\n    pass\n"
+)
 DRAWING = re.compile(r"\r|\x1b\[(\?25[lh]|[0-9]*[ABCDKJ])")
 """Hiding the cursor, moving it, erasing lines."""
 

@@ -17,15 +17,15 @@ import tiny_world
 from tiny_world import Answer, World, editflow
 from watched import WIDTHS, Watched, chromium
 
-from storage.query import lineage
-from storage.store import Lake, Manifest
-from tasks.comparing.figures import values
-from tasks.comparing.stages import compare, read_files
-from tasks.comparison import paired
-from tasks.models import open_model
-from tasks.report.course import Course
-from tasks.report.results import before_after
-from tasks.stage import Stage
+from editflow.storage.artifacts.store import Lake, Manifest
+from editflow.storage.queries.query import lineage
+from editflow.tasks.comparison.metric_tables import values
+from editflow.tasks.comparison.stages import compare, read_files
+from editflow.tasks.models.model_identity import open_model
+from editflow.tasks.report.paired_metrics import paired
+from editflow.tasks.report.results import before_after
+from editflow.tasks.report.run_results import Course
+from editflow.tasks.stages.stage import Stage
 
 HOSTILE = '<script>document.title = "taken"</script> {{ 7 * 7 }}'
 SPEC = f"""

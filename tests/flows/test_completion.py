@@ -14,8 +14,8 @@ from refusals import refused
 from terminals import on_terminal, several
 from tiny_world import editflow
 
-from storage.runs import Runs
-from storage.store import Lake
+from editflow.storage.artifacts.store import Lake
+from editflow.storage.records.runs import Runs
 
 COMMANDS = [
     "fetch", "plan", "prepare", "run", "tune", "runs", "show", "lineage", "query", "scores", "compare", "diff", "rerun",

@@ -10,7 +10,7 @@ import pytest
 import tiny_world
 from tiny_world import World
 
-from storage.store import Lake, Manifest
+from editflow.storage.artifacts.store import Lake, Manifest
 
 KINDS = ["evaluation", "target_values", "weight_change", "second_moment", "tokens"]
 OTHERS = ["model", "documents", "spectrum", "null_space", "contexts", "state", "perplexity", "requests"]

@@ -12,21 +12,21 @@ import pytest
 from dying import Death, Full, Killed, bury, dying
 from tiny_world import DirectPipeline, World
 
-from flows.clean import cleared
-from flows.pipeline import Pipeline
-from flows.recording import record_run
-from flows.spec import RunSpec
-from flows.spec_files import load_spec
-from flows.verify import Subject, faults
-from storage import debts
-from storage.catalog import Catalog
-from storage.faults import Audit
-from storage.kinds import kind
-from storage.query import query
-from storage.rules import Rule
-from storage.runs import Runs
-from storage.store import Lake
-from tasks.stage import Stage, Work, performed
+from editflow.flows.clean import cleared
+from editflow.flows.pipeline.pipeline import Pipeline
+from editflow.flows.pipeline.tracked_run import record_run
+from editflow.flows.repair.verify import Subject, faults
+from editflow.flows.spec.loading import load_spec
+from editflow.flows.spec.run_spec import RunSpec
+from editflow.storage.artifacts.kinds import kind
+from editflow.storage.artifacts.store import Lake
+from editflow.storage.index.catalog import Catalog
+from editflow.storage.maintenance import unindexed_artifacts
+from editflow.storage.maintenance.audit import Audit
+from editflow.storage.maintenance.retention_policy import Rule
+from editflow.storage.queries.query import query
+from editflow.storage.records.runs import Runs
+from editflow.tasks.stages.stage import Stage, Work, performed
 
 Step = Callable[[Lake], object]
 
@@ -88,7 +88,7 @@ def fail(world: World) -> Step:
 @pytest.fixture
 def large(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every lake is a large one, which is not listed without a sign."""
-    monkeypatch.setattr(debts, "SMALL", -1)
+    monkeypatch.setattr(unindexed_artifacts, "SMALL", -1)
 
 
 @pytest.fixture(autouse=True)
@@ -145,7 +145,7 @@ def test_killed_at_any_write_the_next_run_pays(
     run(quiet)
     assert wrong(quiet) == []
     for at, made in enumerate(moments):
-        monkeypatch.setattr(debts, "SMALL", 2**20 if at % 2 else -1)
+        monkeypatch.setattr(unindexed_artifacts, "SMALL", 2**20 if at % 2 else -1)
         lake = copy(made, tmp_path)
         before = told(lake)
         run(lake)
@@ -250,7 +250,7 @@ def test_a_damaged_index_is_left_for_verify(run: Step, tmp_path: Path) -> None:
     killed(run, lake, 20)
     (file, *_) = Catalog(lake).files("artifacts")
     Path(file).write_bytes(b"PAR1 cut off")
-    assert debts.unindexed(lake, ["ab" * 32]) == []
+    assert unindexed_artifacts.unindexed(lake, ["ab" * 32]) == []
     run(lake)
     assert "is damaged" in " ".join(wrong(lake))
     Catalog(lake).rebuild()
@@ -264,7 +264,7 @@ def test_a_lost_index_is_no_debt(run: Step, tmp_path: Path, monkeypatch: pytest.
     whole = Lake.open(shutil.copytree(lake.files.root, tmp_path / "small"))
     run(whole)
     assert wrong(whole) == []
-    monkeypatch.setattr(debts, "MOST", 2)
+    monkeypatch.setattr(unindexed_artifacts, "MOST", 2)
     run(lake)
     assert "lacks artifacts" in " ".join(wrong(lake))
 
@@ -315,7 +315,7 @@ def test_paying_costs_a_large_lake_little(lake_of_many: Lake, run: Step) -> None
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Lake, "ids", ids)
-        patch.setattr(debts, "SMALL", -1)
+        patch.setattr(unindexed_artifacts, "SMALL", -1)
         run(lake_of_many)
         assert seen == []
         killed(run, lake_of_many, 4)

@@ -11,9 +11,9 @@ import tiny_world
 from tiny_world import editflow
 from watched import WIDTHS, chromium, go_through, opened
 
-from flows.spec_files import load_spec
-from storage.store import Lake
-from tasks.moments import read_moments
+from editflow.flows.spec.loading import load_spec
+from editflow.storage.artifacts.store import Lake
+from editflow.tasks.stages.moments import read_moments
 
 # One run of the demo takes about seven minutes on two cores.
 pytestmark = [pytest.mark.demo, pytest.mark.timeout(3600)]

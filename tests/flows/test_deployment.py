@@ -29,11 +29,11 @@ from strangers import kept_out, stranger
 from tiny_queue import apply_directly, served
 from tiny_world import World, editflow
 
-from flows import access
-from flows.services import POOL, Services
-from storage.runs import Runs
-from storage.store import Lake
-from tasks.queue import Queue
+from editflow.flows.orchestration import server_access
+from editflow.flows.orchestration.background_services import POOL, Services
+from editflow.storage.artifacts.store import Lake
+from editflow.storage.records.runs import Runs
+from editflow.tasks.releases.queue import Queue
 
 ROOT = Path(__file__).parents[2]
 BRISK = {
@@ -78,7 +78,7 @@ class Deployed:
     def up(self, file: Path | None = None) -> subprocess.CompletedProcess[str]:
         """`editflow up` in a process of its own, as people type it: server and worker have its environment."""
         words = ["up", "--port", str(self.port), "--file", file or self.file, "--home", self.home]
-        command = [sys.executable, "-c", "from flows.cli import main; main()", *words]
+        command = [sys.executable, "-c", "from editflow.flows.cli.main import main; main()", *words]
         # Commands in this process have set Prefect's environment for themselves.
         inherited = {key: value for key, value in os.environ.items() if not key.startswith("PREFECT_")}
         environment = {**inherited, **BRISK}
@@ -155,7 +155,7 @@ def test_the_scheduler_schedules(deployed: Deployed) -> None:
 
 def test_a_foreign_page_cannot_have_the_worker_run_a_command(deployed: Deployed, tmp_path: Path) -> None:
     """Nor can it with the password in hand; the control is what its owner can do by the same requests."""
-    canary, secret = tmp_path / "canary", access.read_secret(deployed.home)
+    canary, secret = tmp_path / "canary", server_access.read_secret(deployed.home)
 
     def there() -> list[str]:
         with deployed.client as client:
@@ -170,7 +170,7 @@ def test_a_foreign_page_cannot_have_the_worker_run_a_command(deployed: Deployed,
         step = {"prefect.deployments.steps.run_shell_script": {"script": f"touch {canary}"}}
         made = client.create_deployment(
             client.create_flow_from_name("taken"), "taken", work_pool_name=POOL,
-            entrypoint="flows.clean.nothing", pull_steps=[step],
+            entrypoint="editflow.flows.clean.nothing", pull_steps=[step],
         )  # fmt: skip
         assert not canary.exists()
         client.create_flow_run_from_deployment(made)
@@ -180,10 +180,10 @@ def test_a_foreign_page_cannot_have_the_worker_run_a_command(deployed: Deployed,
 
 
 def test_its_home_and_password_are_for_its_owner_alone(deployed: Deployed) -> None:
-    secret, home = access.read_secret(deployed.home), deployed.home
+    secret, home = server_access.read_secret(deployed.home), deployed.home
     assert home.stat().st_mode & 0o777 == 0o700
     holding = {path.name for path in home.rglob("*") if path.is_file() and secret[9:].encode() in path.read_bytes()}
-    assert holding == {access.PASSWORD, access.SETTINGS}
+    assert holding == {server_access.PASSWORD, server_access.SETTINGS}
     assert {(home / name).stat().st_mode & 0o777 for name in holding} == {0o600}
     for one in (deployed.services.running("server"), deployed.services.running("worker")):
         processes = [one, *one.children(recursive=True)]
@@ -193,19 +193,19 @@ def test_its_home_and_password_are_for_its_owner_alone(deployed: Deployed) -> No
 
 def test_a_shell_is_set_to_the_server_by_one_file(deployed: Deployed) -> None:
     """And a run in the folder of `up` needs only the address."""
-    told = f'. {deployed.home / access.SETTINGS}; printf "%s %s" "$PREFECT_API_URL" "$PREFECT_API_AUTH_STRING"'
+    told = f'. {deployed.home / server_access.SETTINGS}; printf "%s %s" "$PREFECT_API_URL" "$PREFECT_API_AUTH_STRING"'
     said = subprocess.run(["sh", "-c", told], capture_output=True, text=True, check=True).stdout
     url, secret = said.split()
-    assert (access.status(url), access.status(url, secret=secret)) == (401, 200)
+    assert (server_access.status(url), server_access.status(url, secret=secret)) == (401, 200)
 
 
 def test_a_lost_password_gets_one_line(deployed: Deployed) -> None:
-    path = deployed.home / access.PASSWORD
+    path = deployed.home / server_access.PASSWORD
     kept = path.read_text()
-    for text in ("", access.new_secret()):
-        access.write_private(path, text)
+    for text in ("", server_access.new_secret()):
+        server_access.write_private(path, text)
         refused(editflow("up", "--port", deployed.port, "--file", deployed.file, "--home", deployed.home), "down")
-    access.write_private(path, kept)
+    server_access.write_private(path, kept)
 
 
 def test_a_taken_port_gets_one_line(deployed: Deployed, tmp_path: Path) -> None:

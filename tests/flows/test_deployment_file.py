@@ -13,9 +13,9 @@ from prefect.flows import load_flow_from_entrypoint
 from refusals import refused
 from tiny_world import editflow
 
-from flows.deployments import SCHEDULES, faults, never
-from flows.services import POOL
-from flows.spec_files import load_any
+from editflow.flows.orchestration.background_services import POOL
+from editflow.flows.orchestration.deployment_file import SCHEDULES, faults, never
+from editflow.flows.spec.loading import load_any
 
 ROOT = Path(__file__).parents[2]
 FILE: dict[str, Any] = yaml.safe_load((ROOT / "prefect.yaml").read_text())
@@ -70,7 +70,11 @@ CONTROLS: list[tuple[tuple[Any, ...], Any, str]] = [
     (("deployments", APPLY, "schedules", 0, "interval"), 60, "Exactly one"),
     (("deployments", APPLY, "parameters", "specs"), "specs/serve.toml", "no parameter 'specs'; did you mean 'spec'?"),
     (("deployments", APPLY, "parameters", "spec"), "specs/server.toml", "no file specs/server.toml"),
-    (("deployments", APPLY, "entrypoint"), "flows.apply.apply_edit", "no flow flows.apply.apply_edit"),
+    (
+        ("deployments", APPLY, "entrypoint"),
+        "editflow.flows.apply.apply_edit",
+        "no flow editflow.flows.apply.apply_edit",
+    ),
     (("deployments", APPLY, "entrypoint"), "flows.appply.apply_edits", "no flow flows.appply.apply_edits"),
     (("deployments", APPLY, "entrypoint"), "flows/apply.py:apply_edit", "no flow flows/apply.py:apply_edit"),
     (("deployments", APPLY, "entrypoint"), None, "no flow None"),

@@ -9,10 +9,10 @@ import pytest
 import tiny_world
 from tiny_world import World, editflow
 
-from storage.runs import Runs
-from storage.store import Lake
-from tasks.comparison import paired
-from tasks.report.course import Course
+from editflow.storage.artifacts.store import Lake
+from editflow.storage.records.runs import Runs
+from editflow.tasks.report.paired_metrics import paired
+from editflow.tasks.report.run_results import Course
 
 
 @pytest.fixture(scope="module")

@@ -15,8 +15,8 @@ from places import disk, read_only, resize
 from refusals import refused
 from tiny_world import Answer, World, editflow
 
-from storage.store import Lake
-from tasks.models import open_model
+from editflow.storage.artifacts.store import Lake
+from editflow.tasks.models.model_identity import open_model
 
 PLENTY = 64 * 1024
 MOMENTS = 10

@@ -19,16 +19,16 @@ from judged import fact, judge
 from refusals import refused
 from tiny_world import World, editflow
 
-from storage.runs import Runs
-from storage.store import Lake
-from tasks.queue import Queue
-from tasks.releases import apply_next
+from editflow.storage.artifacts.store import Lake
+from editflow.storage.records.runs import Runs
+from editflow.tasks.releases.queue import Queue
+from editflow.tasks.releases.release import apply_next
 
 ARCHIVE = ["lake", "artifacts", "lineage", "index", "runs", "names", "queues", "leftovers"]
 DYING = """
 import sys
-from storage.runs import Runs
-from storage.store import Lake
+from editflow.storage.records.runs import Runs
+from editflow.storage.artifacts.store import Lake
 Runs(Lake.open(sys.argv[1]).files).start(sys.argv[2], {})
 """
 

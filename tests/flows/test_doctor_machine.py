@@ -12,9 +12,9 @@ import pytest
 from checkup import doctor
 from tiny_world import Answer
 
-from flows.checks import machine
-from tasks.fetch import CORPUS, MODEL
-from tasks.model_folders import converted_folder
+from editflow.flows.cli.doctor import machine
+from editflow.tasks.models.model_source import converted_folder
+from editflow.tasks.sources.packaged_data import CORPUS, MODEL
 
 
 @pytest.mark.parametrize("name", ["disk", "memory"])

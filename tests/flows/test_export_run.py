@@ -17,13 +17,13 @@ import torch
 from refusals import refused
 from tiny_world import World, editflow
 
-from flows import packing
-from flows.errors import UsageError
-from storage.runs import RunRecord, Runs
-from storage.store import Lake
-from tasks.edit_requests import load_requests
-from tasks.errors import UnknownSource
-from tasks.pack import Input, Pack, packed, read
+from editflow.flows import rerun_bundle
+from editflow.flows.console.errors import UsageError
+from editflow.storage.artifacts.store import Lake
+from editflow.storage.records.runs import RunRecord, Runs
+from editflow.tasks.errors import UnknownSource
+from editflow.tasks.reproduction.run_bundle import Input, Pack, packed, read
+from editflow.tasks.sources.edit_requests import load_requests
 
 MODEL = "model.source"
 
@@ -171,12 +171,12 @@ def test_files_that_are_not_what_was_read(exported: Exported, lake: Lake, tmp_pa
 
 def test_a_large_corpus_stays_outside(exported: Exported, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is found where it was or where --corpus says, and taken for no other."""
-    monkeypatch.setattr("flows.packing.SMALL", 10)
-    found = packing.pack_of(Lake.open(exported.lake), exported.record)
+    monkeypatch.setattr("editflow.flows.rerun_bundle.SMALL", 10)
+    found = rerun_bundle.pack_of(Lake.open(exported.lake), exported.record)
     assert list(found.inputs) == ["requests.source"]
 
     def spec(corpus: str | None = None) -> str:
-        return packing.unpacked(found, tmp_path / "in", model="m", corpus=corpus, threads=None).corpus.source
+        return rerun_bundle.unpacked(found, tmp_path / "in", model="m", corpus=corpus, threads=None).corpus.source
 
     assert spec() == str(exported.world.corpus)
     shutil.copy(exported.world.corpus, tmp_path / "c.jsonl")
@@ -193,13 +193,13 @@ def test_a_corpus_on_the_hub_is_named_at_its_commit(exported: Exported) -> None:
     manifests = tuple(
         replace(m, spec={**m.spec, "corpus": pinned}) if m.kind == "documents" else m for m in exported.pack.manifests
     )
-    spec = packing.spec_of(exported.record)
-    found = packing.located(replace(exported.pack, manifests=manifests), spec, {})
+    spec = rerun_bundle.spec_of(exported.record)
+    found = rerun_bundle.located(replace(exported.pack, manifests=manifests), spec, {})
     assert found.corpus.source == "hub:some/texts:en@abc"
 
 
 def test_what_comes_by_a_url_is_packed_as_records(exported: Exported, tmp_path: Path) -> None:
-    found = packing._input("requests.source", exported.world.facts.as_uri())
+    found = rerun_bundle._input("requests.source", exported.world.facts.as_uri())
     path = tmp_path / found.name
     path.write_bytes(found.data)
     assert found.name == "records.jsonl"
@@ -212,15 +212,15 @@ def test_a_pack_reads_nothing_else_of_the_machine(exported: Exported, tmp_path: 
     spec = {**pack.record.spec, "requests": {**pack.record.spec["requests"], "references": "/etc/passwd"}}
     ours = replace(pack, record=replace(pack.record, spec=spec))
     with pytest.raises(UsageError, match="reads requests.references, which is not packed"):
-        packing.unpacked(ours, tmp_path / "a", model="m", corpus=None, threads=None)
+        rerun_bundle.unpacked(ours, tmp_path / "a", model="m", corpus=None, threads=None)
     more = replace(pack, inputs={**pack.inputs, "model.source": Input("x", b"")})
     with pytest.raises(UsageError, match="is packed with model.source"):
-        packing.unpacked(more, tmp_path / "b", model="m", corpus=None, threads=None)
+        rerun_bundle.unpacked(more, tmp_path / "b", model="m", corpus=None, threads=None)
     bare = replace(pack, inputs={"requests.source": pack.inputs["requests.source"]}, manifests=())
     with pytest.raises(UsageError, match="corpus .* is not what run"):
-        packing.unpacked(bare, tmp_path / "d", model="m", corpus=None, threads=None)
+        rerun_bundle.unpacked(bare, tmp_path / "d", model="m", corpus=None, threads=None)
     late = replace(pack, record=replace(pack.record, environment={"threads": "many"}))
-    kept = packing.unpacked(late, tmp_path / "c", model="m", corpus=None, threads=None)
+    kept = rerun_bundle.unpacked(late, tmp_path / "c", model="m", corpus=None, threads=None)
     assert kept.threads in {None, torch.get_num_threads()}, "what is no number of threads is none"
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from flows import locked
+from editflow.flows.orchestration import locked_server
 
 PORT = 4200
 OWN = {"host": f"127.0.0.1:{PORT}"}
@@ -26,16 +26,16 @@ def scope(kind: str = "http", method: str = "GET", **headers: str) -> dict[str, 
      f"127.0.0.1:{PORT}, evil.example", f" 127.0.0.1:{PORT}", f"evil.example#127.0.0.1:{PORT}", "\xe9"],
 )  # fmt: skip
 def test_another_host_is_refused(host: str) -> None:
-    assert locked.foreign(scope(host=host), PORT)
-    assert not locked.foreign(scope(host=f"LOCALHOST:{PORT}"), PORT)
+    assert locked_server.foreign(scope(host=host), PORT)
+    assert not locked_server.foreign(scope(host=f"LOCALHOST:{PORT}"), PORT)
 
 
 def test_a_request_names_one_host() -> None:
-    assert locked.foreign(scope(), PORT)
-    assert not locked.foreign(scope(**OWN), PORT)
+    assert locked_server.foreign(scope(), PORT)
+    assert not locked_server.foreign(scope(**OWN), PORT)
     twice = scope(**OWN)
     twice["headers"] += [(b"host", b"evil.example")]
-    assert locked.foreign(twice, PORT)
+    assert locked_server.foreign(twice, PORT)
 
 
 @pytest.mark.parametrize(
@@ -46,20 +46,20 @@ def test_a_request_names_one_host() -> None:
 )  # fmt: skip
 @pytest.mark.parametrize("kind", ["http", "websocket"])
 def test_another_origin_is_refused(kind: str, origin: str) -> None:
-    assert locked.foreign(scope(kind, "POST", origin=origin, **OWN), PORT)
-    for own in locked.origins(PORT):
-        assert not locked.foreign(scope(kind, "POST", origin=own, **OWN), PORT)
+    assert locked_server.foreign(scope(kind, "POST", origin=origin, **OWN), PORT)
+    for own in locked_server.origins(PORT):
+        assert not locked_server.foreign(scope(kind, "POST", origin=own, **OWN), PORT)
 
 
 @pytest.mark.parametrize("site", ["cross-site", "same-site"])
 def test_without_an_origin_a_foreign_page_may_only_open_the_page(site: str) -> None:
     sent = {**OWN, "sec_fetch_site": site}
     opened = {**sent, "sec_fetch_mode": "navigate", "sec_fetch_dest": "document"}
-    assert not locked.foreign(scope(**opened), PORT)
-    assert locked.foreign(scope(method="POST", **opened), PORT)
-    assert locked.foreign(scope(**{**opened, "sec_fetch_dest": "iframe"}), PORT)
-    assert locked.foreign(scope(**sent, sec_fetch_mode="no-cors", sec_fetch_dest="script"), PORT)
-    assert not locked.foreign(scope(**{**sent, "sec_fetch_site": "same-origin"}), PORT)
+    assert not locked_server.foreign(scope(**opened), PORT)
+    assert locked_server.foreign(scope(method="POST", **opened), PORT)
+    assert locked_server.foreign(scope(**{**opened, "sec_fetch_dest": "iframe"}), PORT)
+    assert locked_server.foreign(scope(**sent, sec_fetch_mode="no-cors", sec_fetch_dest="script"), PORT)
+    assert not locked_server.foreign(scope(**{**sent, "sec_fetch_site": "same-origin"}), PORT)
 
 
 @pytest.mark.parametrize("kind", ["http", "websocket", "lifespan"])
@@ -75,7 +75,7 @@ def test_what_is_refused_never_reaches_the_application(kind: str) -> None:
     async def send(message: dict[str, Any]) -> None:
         sent.append(message)
 
-    guarded = locked.OwnPageOnly(application, PORT)
+    guarded = locked_server.OwnPageOnly(application, PORT)
     asyncio.run(guarded(scope(kind, origin="http://evil.example", **OWN), receive, send))
     assert [one["type"] for one in reached] == (["lifespan"] if kind == "lifespan" else [])
     assert [one.get("status", one.get("code")) for one in sent if len(one) > 2] == {

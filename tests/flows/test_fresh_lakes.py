@@ -7,7 +7,7 @@ from pathlib import Path
 import tiny_world
 from tiny_world import World
 
-from storage.store import Lake
+from editflow.storage.artifacts.store import Lake
 
 
 def test_two_fresh_lakes_hold_the_same_content(world: World, reference, tmp_path: Path) -> None:

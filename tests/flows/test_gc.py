@@ -18,16 +18,16 @@ from dying import DEAD
 from prefect_pages import table
 from tiny_world import World, editflow
 
-from flows.clean import clean
-from flows.errors import UsageError
-from storage.catalog import Catalog
-from storage.faults import Audit
-from storage.litter import litter, sweep
-from storage.query import lineage
-from storage.refs import Refs
-from storage.runs import Runs
-from storage.store import Lake
-from tasks.scratch import OWNER, temporary
+from editflow.flows.clean import clean
+from editflow.flows.console.errors import UsageError
+from editflow.storage.artifacts.store import Lake
+from editflow.storage.index.catalog import Catalog
+from editflow.storage.maintenance.audit import Audit
+from editflow.storage.maintenance.orphans import litter, sweep
+from editflow.storage.queries.query import lineage
+from editflow.storage.records.refs import Refs
+from editflow.storage.records.runs import Runs
+from editflow.tasks.temporary_folders import OWNER, temporary
 
 OLD = time.time() - 48 * 3600
 

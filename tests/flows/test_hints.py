@@ -13,9 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tiny_world import Answer, World, editflow
 
-from flows.hints import QUESTION, question, typed
-from storage.runs import Runs
-from storage.store import Lake
+from editflow.flows.console.next_steps import QUESTION, question, typed
+from editflow.storage.artifacts.store import Lake
+from editflow.storage.records.runs import Runs
 
 FOLDERS = ["lake", "my lake", 'a\'b "c" $HOME !e', "ä [red] :100:", "-lake"]
 UNINDEXED = (FOLDERS[3],)

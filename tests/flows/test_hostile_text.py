@@ -14,7 +14,7 @@ from refusals import refused
 from terminals import COMMANDING, on_terminal, several
 from tiny_world import World, editflow
 
-from storage.store import Lake
+from editflow.storage.artifacts.store import Lake
 
 REQUESTS = "SELECT * FROM requests"
 

@@ -17,10 +17,10 @@ import pytest
 import tiny_world
 from tiny_world import Answer, World, editflow
 
-from flows import signals
+from editflow.flows.console import signals
 
 ROOT = Path(__file__).parents[2]
-PROGRAM = [sys.executable, "-c", "from flows.cli import main; main()"]
+PROGRAM = [sys.executable, "-c", "from editflow.flows.cli.main import main; main()"]
 
 
 @pytest.fixture
@@ -64,7 +64,7 @@ def test_an_interrupted_question(reference, monkeypatch: pytest.MonkeyPatch) -> 
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("storage.runs.Runs.newest", interrupted)
+    monkeypatch.setattr("editflow.storage.records.runs.Runs.newest", interrupted)
     answer = editflow("runs", "--lake", reference.lake)
     assert (answer.code, answer.err.count("\n")) == (130, 1)
     assert answer.err.startswith("interrupted: ")
@@ -103,7 +103,7 @@ def around(**signals: Any) -> Iterator[None]:
 
 def answered(monkeypatch: pytest.MonkeyPatch, lake: Path, work: Callable[[], None]) -> Answer:
     """`editflow runs` with something else for its work."""
-    monkeypatch.setattr("storage.runs.Runs.newest", lambda _: work())
+    monkeypatch.setattr("editflow.storage.records.runs.Runs.newest", lambda _: work())
     return editflow("runs", "--lake", lake)
 
 

@@ -19,15 +19,15 @@ import pytest
 import tiny_world
 from tiny_world import World
 
-from flows import server
-from storage.store import Lake
+from editflow.flows.orchestration import temporary_server as server
+from editflow.storage.artifacts.store import Lake
 
 # Runs `editflow` and kills its whole process group at a chosen moment of the n-th write of an artifact kind.
 KILLER = """
 import os, signal, sys
-from flows.cli import main
-from storage.files import Files
-from storage.store import Lake
+from editflow.flows.cli.main import main
+from editflow.storage.files import Files
+from editflow.storage.artifacts.store import Lake
 
 moment, kind, wanted = sys.argv[1], sys.argv[2], int(sys.argv[3])
 writes = 0
@@ -58,7 +58,7 @@ main(sys.argv[4:])
 
 SMOKE = Path(__file__).parents[2] / "specs" / "smoke.toml"
 
-EDITFLOW = "import sys; from flows.cli import main; main(sys.argv[1:])"
+EDITFLOW = "import sys; from editflow.flows.cli.main import main; main(sys.argv[1:])"
 
 MOMENTS = [
     ("after", "target_values", 2),  # in the middle of the second batch

@@ -15,14 +15,14 @@ from jsonschema import Draft202012Validator, FormatChecker
 from refusals import refused
 from tiny_world import World, editflow
 
-from editing.requests.record import EditRequest
-from flows.spec_files import load_spec
-from storage.query import lineage, query
-from storage.runs import Runs, Use
-from storage.store import Lake
-from tasks.documents_stage import sample
-from tasks.lineage.openlineage import events
-from tasks.queue import Move, Queue
+from editflow.editing.requests.record import EditRequest
+from editflow.flows.spec.loading import load_spec
+from editflow.storage.artifacts.store import Lake
+from editflow.storage.queries.query import lineage, query
+from editflow.storage.records.runs import Runs, Use
+from editflow.tasks.lineage.openlineage import events
+from editflow.tasks.releases.queue import Move, Queue
+from editflow.tasks.stages.documents import sample
 
 Event = dict[str, Any]
 
@@ -225,7 +225,7 @@ def test_wrong_input_gets_one_line(reference, words: list[str], said: str) -> No
 
 
 def test_a_page_of_too_much_is_refused(reference, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr("tasks.lineage.page.MOST", 5)
+    monkeypatch.setattr("editflow.tasks.lineage.page.MOST", 5)
     out = tmp_path / "graph.html"
     refused(
         editflow("lineage", "tiny", "--html", out, "--lake", reference.lake), "more than the 5 that a page can show"

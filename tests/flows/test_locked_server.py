@@ -21,7 +21,7 @@ from refusals import refused
 from strangers import Stranger, kept_out, stranger
 from tiny_world import editflow
 
-from flows import access, locked
+from editflow.flows.orchestration import locked_server, server_access
 
 ROOT = Path(__file__).parents[2]
 OWNER = """
@@ -41,8 +41,8 @@ OPEN = {"/api/health", "/api/ready", "/openapi.json", "/docs", "/docs/oauth2-red
 
 def test_only_the_password_opens_a_server(server: str, secret: str) -> None:
     wrong = ["", "editflow:", "editflow:x", ":", secret[:-1], f"{secret}x", secret.upper(), f"admin:{secret[9:]}"]
-    assert {access.status(server, secret=one) for one in wrong} == {401}
-    assert access.status(server, secret=secret) == 200
+    assert {server_access.status(server, secret=one) for one in wrong} == {401}
+    assert server_access.status(server, secret=secret) == 200
     key = {"Authorization": f"Bearer {secret[9:]}"}
     assert requests.get(f"{server}/hello", headers=key, timeout=30).status_code == 401
 
@@ -130,7 +130,7 @@ def unlocked(tmp_path: Path) -> Iterator[str]:
     from prefect.settings import PREFECT_SERVER_DATABASE_CONNECTION_URL, temporary_settings
 
     place = {PREFECT_SERVER_DATABASE_CONNECTION_URL: f"sqlite+aiosqlite:///{tmp_path / 'open.db'}"}
-    with locked.listen() as free:
+    with locked_server.listen() as free:
         plain = SubprocessASGIServer(free.getsockname()[1])
     with temporary_settings(place):
         plain.start(timeout=300)
@@ -152,7 +152,7 @@ def test_the_attack_works_on_a_server_without_a_lock(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PREFECT_API_URL", unlocked)
     assert doctor(tmp_path)["prefect"][0]["verdict"] == "warning"
-    home_of(tmp_path, port_of(unlocked), access.new_secret())
+    home_of(tmp_path, port_of(unlocked), server_access.new_secret())
     assert doctor(tmp_path)["up"][0]["verdict"] == "problem"
     refused(editflow("up", "--port", port_of(unlocked), "--file", ROOT / "prefect.yaml"), "without a password")
 
@@ -166,7 +166,7 @@ def hostile_folder(folder: Path) -> Path:
         f"PREFECT_LOGGING_CONFIG_PATH={folder / 'log.json'}\nPREFECT_API_URL=http://evil.example\n"
     )
     (folder / "prefect.toml").write_text(f"[logging]\nconfig_path = '{folder / 'log.json'}'\n")
-    for module in ("uvicorn", "prefect", "site_customize", "flows"):
+    for module in ("uvicorn", "prefect", "site_customize", "editflow", "flows"):
         (folder / f"{module}.py").write_text(f"open({str(folder / f'canary-{module}')!r}, 'w')")
     return folder
 
@@ -199,7 +199,7 @@ def test_files_of_the_folder_of_a_command_set_nothing(reference, tmp_path: Path,
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
     theirs = hostile_folder(tmp_path / "theirs")
     shutil.copytree(reference.lake, theirs / "lake")
-    words = [sys.executable, "-P", "-c", "from flows.cli import main; main()", *command.split()]
+    words = [sys.executable, "-P", "-c", "from editflow.flows.cli.main import main; main()", *command.split()]
     done = subprocess.run(words, env=environment, cwd=theirs, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert ".env" in done.stderr
@@ -212,20 +212,20 @@ def test_no_request_to_this_machine_goes_through_a_proxy(
 ) -> None:
     from prefect.client.orchestration import get_client
 
-    assert access.status(server, secret=secret) == 200
+    assert server_access.status(server, secret=secret) == 200
     for name in ("http_proxy", "HTTP_PROXY", "HTTPS_PROXY"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")
     monkeypatch.setenv("all_proxy", "socks5://127.0.0.1:9")
     monkeypatch.setenv("NO_PROXY", given)
     monkeypatch.delenv("no_proxy", raising=False)
-    access.without_proxy(os.environ)
+    server_access.without_proxy(os.environ)
     assert os.environ["no_proxy"].startswith(given.split(",", maxsplit=1)[0])
-    assert access.status(server, secret=secret) == 200
+    assert server_access.status(server, secret=secret) == 200
     with get_client(sync_client=True) as client:
         assert client.hello().status_code == 200
 
 
 def test_without_a_proxy_nothing_is_set() -> None:
     environment: dict[str, str] = {}
-    access.without_proxy(environment)
+    server_access.without_proxy(environment)
     assert environment == {}

@@ -17,15 +17,20 @@ from hostile_cases.offline import without_prefect
 from places import elsewhere
 from tiny_world import World, editflow
 
-from storage.runs import Runs
-from storage.store import Lake
-from tasks.models import open_model
+from editflow.storage.artifacts.store import Lake
+from editflow.storage.records.runs import Runs
+from editflow.tasks.models.model_identity import open_model
 
 ROOT = Path(__file__).parents[2]
 SETTINGS = [part for setting in SMALL for part in ("--set", setting)]
 OTHER = [*SETTINGS, "--set", "target_values.steps=4"]
-CLOCKS = ("storage.runs", "storage.store", "storage.retention", "tasks.queue")
-EDITFLOW = "import sys; from flows.cli import main; main(sys.argv[1:])"
+CLOCKS = (
+    "editflow.storage.records.runs",
+    "editflow.storage.artifacts.store",
+    "editflow.storage.maintenance.garbage_collection",
+    "editflow.tasks.releases.queue",
+)
+EDITFLOW = "import sys; from editflow.flows.cli.main import main; main(sys.argv[1:])"
 
 
 def set_clock(patch: pytest.MonkeyPatch, days: float) -> None:
@@ -39,8 +44,8 @@ def set_clock(patch: pytest.MonkeyPatch, days: float) -> None:
     real = time.time
     for module in CLOCKS:
         patch.setattr(f"{module}.datetime", Shifted)
-    patch.setattr("storage.litter.time", _Time(lambda: real() + 86_400 * days))
-    patch.setattr("storage.delta_log.time", _Time(lambda: real() + 86_400 * days))
+    patch.setattr("editflow.storage.maintenance.orphans.time", _Time(lambda: real() + 86_400 * days))
+    patch.setattr("editflow.storage.index.delta_log.time", _Time(lambda: real() + 86_400 * days))
 
 
 class _Time:

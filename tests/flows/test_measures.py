@@ -11,12 +11,12 @@ from docs.generate import blocks
 from tiny_measures import MEASURES, everything
 from tiny_world import World, editflow
 
-from flows.edit_model import requested
-from flows.measures import questions
-from flows.packing import pack_of, unpacked
-from flows.rerun import sources, spec_of
-from storage.runs import Runs
-from storage.store import Lake
+from editflow.flows.edit_model import requested
+from editflow.flows.pipeline.measurements import questions
+from editflow.flows.rerun import sources, spec_of
+from editflow.flows.rerun_bundle import pack_of, unpacked
+from editflow.storage.artifacts.store import Lake
+from editflow.storage.records.runs import Runs
 
 ALL = ("efficacy", "paraphrase", "neighbourhood", "locality", "portability")
 

@@ -10,7 +10,7 @@ from refusals import refused, unharmed
 from tiny_world import World, editflow
 from transformers import Gemma3Config
 
-from storage.store import Lake
+from editflow.storage.artifacts.store import Lake
 
 
 @pytest.fixture(scope="module")

@@ -16,10 +16,10 @@ from prefect.serializers import PickleSerializer
 from tiny_queue import served
 from tiny_world import World, editflow
 
-from flows.edit_model import requested
-from flows.spec_files import load_spec
-from storage.litter import litter, sweep
-from storage.store import Lake
+from editflow.flows.edit_model import requested
+from editflow.flows.spec.loading import load_spec
+from editflow.storage.artifacts.store import Lake
+from editflow.storage.maintenance.orphans import litter, sweep
 
 
 class Canary:

@@ -17,12 +17,13 @@ import torch
 from refusals import refused
 from tiny_world import World, editflow
 
-from editing.errors import EditingError
-from flows import consent, packing
-from flows.errors import UsageError
-from storage.store import Lake
-from tasks.environment import cores as machine
-from tasks.pack import Pack, packed
+from editflow.editing.errors import EditingError
+from editflow.flows import rerun_bundle
+from editflow.flows.console.errors import UsageError
+from editflow.flows.spec import consent
+from editflow.storage.artifacts.store import Lake
+from editflow.tasks.environment import cores as machine
+from editflow.tasks.reproduction.run_bundle import Pack, packed
 
 MODEL = {"source": "org/tiny", "dtype": "float32", "device": "cpu"}
 
@@ -33,7 +34,7 @@ def pack(tmp_path_factory: pytest.TempPathFactory) -> Pack:
     folder = tmp_path_factory.mktemp("strangers")
     world = tiny_world.make(folder / "world")
     record = tiny_world.record_directly(world.spec, folder / "lake", "requests.count=2")
-    return packing.pack_of(Lake.open(folder / "lake"), record)
+    return rerun_bundle.pack_of(Lake.open(folder / "lake"), record)
 
 
 def told(pack: Pack, environment: dict[str, Any] | None = None, **sections: Any) -> Pack:
@@ -44,7 +45,7 @@ def told(pack: Pack, environment: dict[str, Any] | None = None, **sections: Any)
 
 
 def laid(pack: Pack, folder: Path, **here: Any) -> Any:
-    return packing.unpacked(pack, folder / "in", **{"model": None, "corpus": None, "threads": None, **here})
+    return rerun_bundle.unpacked(pack, folder / "in", **{"model": None, "corpus": None, "threads": None, **here})
 
 
 @pytest.mark.parametrize(
@@ -98,12 +99,12 @@ def test_nothing_is_fetched_without_consent(pack: Pack, tmp_path: Path, monkeypa
         with pytest.raises(UsageError, match=r"--download") as caught:
             laid(bare, tmp_path)
         assert named in str(caught.value)
-        assert any(named in text for text in packing.to_download(bare, model=None, corpus=None))
-    assert "MB" in str(packing.to_download(told(pack, model=MODEL), model=None, corpus=None))
+        assert any(named in text for text in rerun_bundle.to_download(bare, model=None, corpus=None))
+    assert "MB" in str(rerun_bundle.to_download(told(pack, model=MODEL), model=None, corpus=None))
     allowed = laid(told(pack, model=MODEL), tmp_path, download=True)
     assert allowed.model.source == "org/tiny"
-    assert packing.to_download(told(pack, model=MODEL), model="org/mine", corpus=None) == []
-    assert packing.to_download(pack, model=None, corpus=None) == []
+    assert rerun_bundle.to_download(told(pack, model=MODEL), model="org/mine", corpus=None) == []
+    assert rerun_bundle.to_download(pack, model=None, corpus=None) == []
 
 
 @pytest.mark.parametrize("name", ["/etc", "../texts", "org/a/b", "~/texts", "org/te xts", "", "a:/etc", "a@../b"])
@@ -126,7 +127,9 @@ def test_a_model_that_it_names_here_is_a_folder_that_holds_one(
     os.mkfifo(tmp_path / "pipe.gguf")
     theirs = told(pack, model={**MODEL, "source": place})
     with pytest.raises((UsageError, EditingError)) as caught:
-        packing._repeated(theirs, tmp_path / "lake", {"model": None, "corpus": None, "threads": None, "download": True})
+        rerun_bundle._repeated(
+            theirs, tmp_path / "lake", {"model": None, "corpus": None, "threads": None, "download": True}
+        )
     assert "\n" not in str(caught.value)
 
 

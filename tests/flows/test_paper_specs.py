@@ -8,9 +8,9 @@ import pytest
 from refusals import refused, unharmed
 from tiny_world import editflow
 
-from editing.errors import InvalidOption
-from flows.spec_files import load_spec
-from tasks.models import check_layers, check_window
+from editflow.editing.errors import InvalidOption
+from editflow.flows.spec.loading import load_spec
+from editflow.tasks.models.model_identity import check_layers, check_window
 
 FOLDER = Path(__file__).parents[2] / "specs" / "paper"
 SPECS = sorted(FOLDER.glob("*.toml"))

@@ -17,16 +17,16 @@ from tiny_measures import everything
 from tiny_world import World, editflow
 from transformers import BertConfig, GPT2Config
 
-from editing.editors.methods import METHODS
-from flows.edit_model import requested
-from flows.planning.costs import AT_HAND, SIZES
-from flows.planning.plan import reading, walk
-from flows.planning.planned import Planned
-from flows.planning.scale import MOMENT
-from flows.spec_files import load_spec
-from storage.store import Lake
-from tasks.models import identify
-from tasks.outline import outline
+from editflow.editing.editors.methods import METHODS
+from editflow.flows.edit_model import requested
+from editflow.flows.planning.cost_table import AT_HAND, SIZES
+from editflow.flows.planning.dry_run import Planned
+from editflow.flows.planning.plan import reading, walk
+from editflow.flows.planning.workload import MOMENT
+from editflow.flows.spec.loading import load_spec
+from editflow.storage.artifacts.store import Lake
+from editflow.tasks.models.meta_model import outline
+from editflow.tasks.models.model_identity import identify
 
 SETTINGS = {"alphaedit": (), **method_runs.SETTINGS}
 MODEL_FREE = {"documents", "requests", "questions", "ability-cases"}

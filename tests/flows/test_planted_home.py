@@ -17,9 +17,9 @@ from homes import home_of, stand_in
 from refusals import refused
 from tiny_world import Answer, editflow
 
-from flows import access
-from flows.errors import UsageError
-from flows.services import Services
+from editflow.flows.console.errors import UsageError
+from editflow.flows.orchestration import server_access
+from editflow.flows.orchestration.background_services import Services
 
 ROOT = Path(__file__).parents[2]
 OTHER = 1234
@@ -30,8 +30,8 @@ WORKER = ("prefect", "worker", "start")
 @pytest.fixture
 def home(tmp_path: Path) -> Path:
     """One of ours, with a password."""
-    made = access.private_home(tmp_path / "home")
-    access.make_secret(made)
+    made = server_access.private_home(tmp_path / "home")
+    server_access.make_secret(made)
     return made
 
 
@@ -67,33 +67,33 @@ def sleeper() -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
 
 @as_root
 def test_root_takes_no_password_of_somebody_else(home: Path) -> None:
-    secret = access.read_secret(home)
-    assert access.make_secret(home) == (secret, False), "the control"
-    os.chown(home / access.PASSWORD, OTHER, OTHER)
+    secret = server_access.read_secret(home)
+    assert server_access.make_secret(home) == (secret, False), "the control"
+    os.chown(home / server_access.PASSWORD, OTHER, OTHER)
     with pytest.raises(UsageError, match="password"):
-        access.read_secret(home)
-    new, fresh = access.make_secret(home)
-    assert (fresh, new != secret, access.read_secret(home)) == (True, True, new)
-    assert (home / access.PASSWORD).stat().st_uid == os.geteuid()
+        server_access.read_secret(home)
+    new, fresh = server_access.make_secret(home)
+    assert (fresh, new != secret, server_access.read_secret(home)) == (True, True, new)
+    assert (home / server_access.PASSWORD).stat().st_uid == os.geteuid()
 
 
 @as_root
 def test_root_uses_no_home_of_somebody_else(home: Path) -> None:
     """Home and password both of another user, of the narrowest modes: as the password was planted."""
-    secret = access.read_secret(home)
-    for path in (home / access.PASSWORD, home):
+    secret = server_access.read_secret(home)
+    for path in (home / server_access.PASSWORD, home):
         os.chown(path, OTHER, OTHER)
     for answer in (up(home), editflow("down", "--home", home)):
         refused(answer, str(home), "another user", "chown", "--home")
     os.chown(home, 0, 0)  # as the message says; the password is still theirs
-    assert access.make_secret(access.private_home(home))[0] != secret
+    assert server_access.make_secret(server_access.private_home(home))[0] != secret
 
 
 @as_root
 @pytest.mark.parametrize("name", ["prefect.db", "profiles.toml", "server.log", "worker.json"])
 def test_no_file_of_somebody_else_in_a_home_of_ours(home: Path, name: str) -> None:
     (home / name).write_text("")
-    access.private_home(home)  # the control
+    server_access.private_home(home)  # the control
     os.chown(home / name, OTHER, OTHER)
     refused(up(home), str(home / name), "another user", "delete it")
 
@@ -101,9 +101,9 @@ def test_no_file_of_somebody_else_in_a_home_of_ours(home: Path, name: str) -> No
 @as_root
 def test_a_cache_of_somebody_else_is_roots_to_use(home: Path) -> None:
     os.chown(home, OTHER, OTHER)
-    assert access.private(home, root_anywhere=True) == home
+    assert server_access.private(home, root_anywhere=True) == home
     with pytest.raises(UsageError, match="another user"):
-        access.private(home)
+        server_access.private(home)
 
 
 @pytest.mark.parametrize("kind", ["link", "dangling", "folder", "pipe", "theirs"])
@@ -113,7 +113,7 @@ def test_a_log_is_a_file_of_ours_and_no_link(home: Path, kind: str) -> None:
     plant(log, kind, elsewhere)
     for truncate in (False, True):
         with pytest.raises(UsageError, match=r"server\.log.*delete it"):
-            access.open_log(log, truncate=truncate)
+            server_access.open_log(log, truncate=truncate)
     with pytest.raises(UsageError, match=r"server\.log"):
         Services(home).start("server", 4299, ["version"], {})
     assert elsewhere.read_text() == "theirs"
@@ -139,11 +139,11 @@ def plant(path: Path, kind: str, elsewhere: Path) -> None:
 def test_a_log_goes_on_unless_truncated(home: Path) -> None:
     """The control."""
     for text in (b"one", b"two"):
-        with access.open_log(home / "server.log") as log:
+        with server_access.open_log(home / "server.log") as log:
             log.write(text)
     assert (home / "server.log").read_bytes() == b"onetwo"
     assert (home / "server.log").stat().st_mode & 0o777 == 0o600
-    with access.open_log(home / "server.log", truncate=True) as log:
+    with server_access.open_log(home / "server.log", truncate=True) as log:
         log.write(b"three")
     assert (home / "server.log").read_bytes() == b"three"
 
@@ -155,11 +155,11 @@ def test_a_log_of_somebody_else_in_a_cache_gives_way(home: Path) -> None:
     for leave in (lambda: log.write_text("theirs"), lambda: log.symlink_to(elsewhere)):
         leave()
         os.chown(log, OTHER, OTHER, follow_symlinks=False)
-        access.drop_foreign(log)
+        server_access.drop_foreign(log)
         assert not os.path.lexists(log)
     assert elsewhere.read_text() == "theirs"
     log.write_text("ours")
-    access.drop_foreign(log)
+    server_access.drop_foreign(log)
     assert log.read_text() == "ours", "the control"
 
 
@@ -196,7 +196,10 @@ def test_down_ends_no_process_of_somebody_else(home: Path, sleeper: Callable[...
 
 def test_a_locked_server_is_known_by_its_file(home: Path) -> None:
     """Of this checkout, and of another one."""
-    for words in ((sys.modules["flows.locked"].__file__ or "", "3"), ("/elsewhere/flows/locked.py", "3")):
+    for words in (
+        (sys.modules["editflow.flows.orchestration.locked_server"].__file__ or "", "3"),
+        ("/elsewhere/flows/orchestration/locked_server.py", "3"),
+    ):
         remember(home, stand_in(*words), "server")
         assert Services(home).running("server") is not None
     remember(home, stand_in("/elsewhere/locked.py", "worker"), "server")
@@ -214,7 +217,7 @@ def test_a_process_that_is_being_begun_is_ours(home: Path, monkeypatch: pytest.M
 @as_root
 def test_the_doctor_names_a_home_of_somebody_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    home = home_of(tmp_path, 4299, access.new_secret())
+    home = home_of(tmp_path, 4299, server_access.new_secret())
     os.chown(home, OTHER, OTHER)
     (finding,) = doctor(tmp_path)["up"]
     assert (finding["verdict"], "another user" in str(finding)) == ("problem", True)

@@ -95,7 +95,7 @@ def test_a_page_that_cannot_be_written_fails_no_run(
     def refuse(*_arguments: object) -> None:
         raise ConnectionError("nobody answers")
 
-    monkeypatch.setattr("flows.edit_model.publish", refuse)
+    monkeypatch.setattr("editflow.flows.edit_model.publish", refuse)
     answer = tiny_world.editflow("run", world.spec, "--lake", tmp_path / "lake", "--set", "requests.count=2")
     assert answer.code == 0
     assert "no tables: nobody answers" in answer.err
@@ -119,7 +119,7 @@ def test_flow_runs_of_dead_processes_are_closed_and_no_others(server: str) -> No
     from prefect.client.orchestration import get_client
     from prefect.states import Running
 
-    from flows.owners import HOST, PID, STARTED, close_dead
+    from editflow.flows.orchestration.crashed_runs import HOST, PID, STARTED, close_dead
 
     @flow
     def held() -> None: ...

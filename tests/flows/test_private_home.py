@@ -13,22 +13,22 @@ from homes import home_of, port_of
 from refusals import refused
 from tiny_world import World, editflow
 
-from flows import access
-from flows import server as temporary
-from flows.errors import UsageError
+from editflow.flows.console.errors import UsageError
+from editflow.flows.orchestration import server_access
+from editflow.flows.orchestration import temporary_server as temporary
 
 
 def test_a_home_is_for_its_owner_alone(tmp_path: Path) -> None:
-    home = access.private_home(tmp_path / "home")
-    secret, fresh = access.make_secret(home)
+    home = server_access.private_home(tmp_path / "home")
+    secret, fresh = server_access.make_secret(home)
     assert fresh
-    assert (home.stat().st_mode & 0o777, (home / access.PASSWORD).stat().st_mode & 0o777) == (0o700, 0o600)
-    assert access.make_secret(home) == (secret, False)
+    assert (home.stat().st_mode & 0o777, (home / server_access.PASSWORD).stat().st_mode & 0o777) == (0o700, 0o600)
+    assert server_access.make_secret(home) == (secret, False)
     home.chmod(0o755)
-    assert access.private_home(home).stat().st_mode & 0o777 == 0o700
-    (home / access.PASSWORD).chmod(0o644)  # others may have read it
-    assert access.make_secret(home)[0] != secret
-    assert (home / access.PASSWORD).stat().st_mode & 0o777 == 0o600
+    assert server_access.private_home(home).stat().st_mode & 0o777 == 0o700
+    (home / server_access.PASSWORD).chmod(0o644)  # others may have read it
+    assert server_access.make_secret(home)[0] != secret
+    assert (home / server_access.PASSWORD).stat().st_mode & 0o777 == 0o600
     assert not list(home.glob(".tmp-*"))
 
 
@@ -43,16 +43,16 @@ def test_root_may_use_a_folder_of_somebody_else(
         os.chown(folder, 1234, found.st_gid)
     monkeypatch.setattr(os, "geteuid", lambda: user)
     if may:
-        assert access.private(folder, root_anywhere=True).stat().st_mode & 0o777 == 0o700
+        assert server_access.private(folder, root_anywhere=True).stat().st_mode & 0o777 == 0o700
         monkeypatch.setattr(Path, "chmod", refuse)  # a root of a container whose user the owner is not
         os.chmod(folder, 0o750)  # noqa: PTH101, S103
         if folder.stat().st_uid != user:
-            assert access.private(folder, root_anywhere=True) == folder
+            assert server_access.private(folder, root_anywhere=True) == folder
         return
     with pytest.raises(UsageError, match="another user.*EDITFLOW_CACHE"):
-        access.private(folder, "set EDITFLOW_CACHE", root_anywhere=True)
+        server_access.private(folder, "set EDITFLOW_CACHE", root_anywhere=True)
     with pytest.raises(UsageError, match="another user.*--home"):
-        access.private_home(folder)
+        server_access.private_home(folder)
     assert folder.stat().st_mode & 0o777 == 0o755
 
 
@@ -62,22 +62,22 @@ def refuse(*_given: object) -> None:
 
 @pytest.mark.parametrize("text", ["", "\n", "x", "editflow:", "editflow:short", "admin:" + "x" * 43, "\xff", "a b c"])
 def test_a_damaged_password_is_made_again(tmp_path: Path, text: str) -> None:
-    (tmp_path / access.PASSWORD).write_bytes(text.encode("latin-1"))
-    (tmp_path / access.PASSWORD).chmod(0o600)
+    (tmp_path / server_access.PASSWORD).write_bytes(text.encode("latin-1"))
+    (tmp_path / server_access.PASSWORD).chmod(0o600)
     with pytest.raises(UsageError, match="password"):
-        access.read_secret(tmp_path)
-    secret, fresh = access.make_secret(tmp_path)
-    assert (fresh, access.read_secret(tmp_path)) == (True, secret)
+        server_access.read_secret(tmp_path)
+    secret, fresh = server_access.make_secret(tmp_path)
+    assert (fresh, server_access.read_secret(tmp_path)) == (True, secret)
 
 
 def test_a_link_is_replaced_and_not_followed(tmp_path: Path) -> None:
     elsewhere = tmp_path / "elsewhere"
     elsewhere.write_text("theirs")
-    home = access.private(tmp_path / "home")
-    (home / access.PASSWORD).symlink_to(elsewhere)
-    access.make_secret(home)
+    home = server_access.private(tmp_path / "home")
+    (home / server_access.PASSWORD).symlink_to(elsewhere)
+    server_access.make_secret(home)
     assert elsewhere.read_text() == "theirs"
-    assert not (home / access.PASSWORD).is_symlink()
+    assert not (home / server_access.PASSWORD).is_symlink()
 
 
 def test_a_folder_that_serves_something_else_is_no_home(tmp_path: Path) -> None:
@@ -94,7 +94,7 @@ def test_a_folder_that_serves_something_else_is_no_home(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     refused(editflow("up", "--home", tmp_path / "file"), "file")
     (full / "prefect.db").write_text("")  # of an earlier version's `up`
-    assert access.private_home(full).stat().st_mode & 0o777 == 0o700
+    assert server_access.private_home(full).stat().st_mode & 0o777 == 0o700
 
 
 def test_the_doctor_asks_a_chosen_server(server: str, secret: str, tmp_path: Path, monkeypatch: Any) -> None:
@@ -120,8 +120,8 @@ def test_the_doctor_looks_at_the_home(server: str, secret: str, tmp_path: Path, 
     home.chmod(0o755)
     assert [one["verdict"] for one in doctor(tmp_path)["up"]] == ["warning", "ok"]
     home.chmod(0o700)
-    for text in ("", access.new_secret()):
-        access.write_private(home / access.PASSWORD, text)
+    for text in ("", server_access.new_secret()):
+        server_access.write_private(home / server_access.PASSWORD, text)
         (finding,) = doctor(tmp_path)["up"]
         assert (finding["verdict"], "editflow up" in finding["remedy"]) == ("problem", True)
     (home / "server.json").unlink()

@@ -11,9 +11,9 @@ import pytest
 from refusals import refused
 from tiny_world import editflow
 
-from flows.commands import query
-from storage import apart
-from storage.store import Lake
+from editflow.flows.cli.commands import query
+from editflow.storage.artifacts.store import Lake
+from editflow.storage.queries import query_process
 
 ENDLESS = "SELECT count(*) FROM range(1000000000000)"
 
@@ -57,7 +57,7 @@ class Ringing(Timer):
 
 def test_ctrl_c_in_a_query_is_exit_code_130(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     lake = Lake.open(tmp_path / "lake").uri
-    monkeypatch.setattr(apart, "Timer", Ringing)
+    monkeypatch.setattr(query_process, "Timer", Ringing)
     answer = editflow("query", ENDLESS, "--lake", lake)
     assert answer.code == 130
     assert len(answer.err.splitlines()) == 1

@@ -13,9 +13,9 @@ from refusals import refused
 from terminals import COMMANDING
 from tiny_world import editflow
 
-from storage.store import Lake
-from tasks.queue import Queue
-from tasks.releases import apply_next
+from editflow.storage.artifacts.store import Lake
+from editflow.tasks.releases.queue import Queue
+from editflow.tasks.releases.release import apply_next
 
 
 @pytest.fixture

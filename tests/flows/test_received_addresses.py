@@ -12,12 +12,12 @@ import tiny_world
 from served import Served, served
 from tiny_world import World, editflow
 
-from flows.edit_model import edit
-from flows.errors import UsageError
-from flows.recording import mended, record_run
-from flows.spec_files import load_spec
-from flows.withdraw import withdraw
-from storage.store import Lake
+from editflow.flows.console.errors import UsageError
+from editflow.flows.edit_model import edit
+from editflow.flows.pipeline.tracked_run import mended, record_run
+from editflow.flows.spec.loading import load_spec
+from editflow.flows.withdraw import withdraw
+from editflow.storage.artifacts.store import Lake
 
 
 @pytest.fixture(scope="module")
@@ -81,7 +81,9 @@ def test_an_artifact_is_computed_again(lake: Path, web: Served) -> None:
 def test_a_manifest_names_a_source_that_is_not_read(lake: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What an artifact's description says of where it came from is no part of its id, so anybody can change it."""
     asked: list[str] = []
-    monkeypatch.setattr("tasks.documents.read_documents", lambda source, *_: asked.append(source) or iter(()))
+    monkeypatch.setattr(
+        "editflow.tasks.sources.corpus.read_documents", lambda source, *_: asked.append(source) or iter(())
+    )
     documents = tiny_world.artifacts(lake, "documents")[0]
     manifest = tiny_world.payload(lake, documents).parent / "manifest.json"
     words = ("verify", documents.id, "--deep", "--stage", "documents", "--lake", lake)
@@ -97,7 +99,7 @@ def test_a_manifest_names_a_source_that_is_not_read(lake: Path, monkeypatch: pyt
 
 def test_a_record_names_a_data_set_that_is_not_asked(lake: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[str] = []
-    monkeypatch.setattr("flows.packing.describe_corpus", lambda source: asked.append(source) or {})
+    monkeypatch.setattr("editflow.flows.rerun_bundle.describe_corpus", lambda source: asked.append(source) or {})
     started = next((lake / "runs").iterdir()) / "started.json"
     record = json.loads(started.read_text())
     record["spec"]["corpus"]["source"] = "hub:evil/data"

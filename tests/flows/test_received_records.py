@@ -15,10 +15,10 @@ from pyarrow import parquet
 from refusals import refused
 from tiny_world import World, editflow
 
-from flows.edit_model import edit
-from flows.recording import mended, record_run
-from flows.spec_files import load_spec
-from storage.store import Lake
+from editflow.flows.edit_model import edit
+from editflow.flows.pipeline.tracked_run import mended, record_run
+from editflow.flows.spec.loading import load_spec
+from editflow.storage.artifacts.store import Lake
 
 Change = Callable[[Any], object]
 START, END = "started.json", "finished.json"

@@ -12,12 +12,12 @@ import tiny_world
 import torch
 from tiny_world import World, editflow
 
-from storage.query import lineage
-from storage.store import Lake
-from tasks.environment import cores
-from tasks.report import results, spaces
-from tasks.report.course import Course
-from tasks.report.page import shown
+from editflow.storage.artifacts.store import Lake
+from editflow.storage.queries.query import lineage
+from editflow.tasks.environment import cores
+from editflow.tasks.report import null_space_tables, results
+from editflow.tasks.report.page import shown
+from editflow.tasks.report.run_results import Course
 
 
 def report(lake: Path, out: Path, run: str = "last") -> str:
@@ -132,11 +132,11 @@ def test_checkpoints_change_no_edit(hostile, world: World, tmp_path: Path) -> No
 
 def test_the_null_space_is_what_the_threshold_leaves(reference) -> None:
     course = Course.of(Lake.open(reference.lake), reference.record["run_id"])
-    assert [(row["layer"], row["width"], row["free"]) for row in spaces.layers(course)] == [
+    assert [(row["layer"], row["width"], row["free"]) for row in null_space_tables.layers(course)] == [
         (layer, 64, 32) for layer in (0, 1, 2)
     ]
-    assert {row["edge"] for row in spaces.spectrum_points(course)} == {32}
-    shares = [row["share"] for row in spaces.null_space_use(course)]
+    assert {row["edge"] for row in null_space_tables.spectrum_points(course)} == {32}
+    shares = [row["share"] for row in null_space_tables.null_space_use(course)]
     assert len(shares) == 3 * 3
     assert all(0 < share < 100 for share in shares)
 
@@ -152,7 +152,7 @@ def test_what_is_lost_is_told_with_its_reason(reference) -> None:
     assert all(row["reasons"] for row in hurt.values())
 
 
-@pytest.mark.filterwarnings("always::tasks.report.stages.NoAnswers")
+@pytest.mark.filterwarnings("always::editflow.tasks.report.stages.NoAnswers")
 def test_without_the_model_all_else_is_told(world: World, copied: Path, tmp_path: Path) -> None:
     """A lake that was sent to a colleague comes without the model; answers that it holds are shown all the same."""
     away = world.model.rename(tmp_path / "away")

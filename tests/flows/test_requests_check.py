@@ -14,8 +14,8 @@ import pyarrow.parquet as pq
 import pytest
 from tiny_world import editflow
 
-from editing.requests.faults import OTHERS, Findings, findings
-from tasks.records import read_records
+from editflow.editing.requests.validation import OTHERS, Findings, findings
+from editflow.tasks.sources.records import read_records
 
 ROWS = [
     {"prompt": f"Where is {name}?", "subject": name, "target_new": "Rome", "ground_truth": "Nice"}
@@ -122,7 +122,7 @@ def test_many_relations_are_not_a_table_without_end(tmp_path: Path) -> None:
 
 
 def test_relations_without_end_are_counted_together(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("editing.requests.faults.KEPT", 2)
+    monkeypatch.setattr("editflow.editing.requests.validation.KEPT", 2)
     names = ["a", "b", "c", "d", "a"]
     rows = [
         ROWS[0] | {"prompt": f"Where is Ann {n}?", "subject": f"Ann {n}", "relation": r} for n, r in enumerate(names)

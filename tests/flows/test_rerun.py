@@ -14,13 +14,13 @@ from dying import DEAD, bury
 from prefect_pages import table
 from tiny_world import World, editflow
 
-from flows.errors import UsageError
-from flows.fresh import MARK, fresh_lake
-from flows.rerun import NotReproduced, reproduce, spec_of
-from storage.kinds import kind as kinds
-from storage.runs import Runs
-from storage.store import Lake
-from tasks.rerun import distance
+from editflow.flows.console.errors import UsageError
+from editflow.flows.pipeline.fresh_lake import MARK, fresh_lake
+from editflow.flows.rerun import NotReproduced, reproduce, spec_of
+from editflow.storage.artifacts.kinds import kind as kinds
+from editflow.storage.artifacts.store import Lake
+from editflow.storage.records.runs import Runs
+from editflow.tasks.reproduction.reproduction import distance
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ from typing import Any
 import tiny_world
 from tiny_world import World
 
-from tasks.models import open_model
+from editflow.tasks.models.model_identity import open_model
 
 UsesOf = Callable[[dict[str, Any]], dict[str, str]]
 

@@ -16,9 +16,9 @@ from pyarrow import parquet
 from served import Served, served
 from tiny_world import Answer, World, editflow
 
-from flows import notify
-from flows.rerun import reproduce
-from storage.address import PREFIX
+from editflow.flows.orchestration import notifications
+from editflow.flows.rerun import reproduce
+from editflow.storage.address import PREFIX
 
 NAMES = ("Qx7User", "Qx7Pass", "Qx7Query", "Qx7Frag", "Qx7Key", "Qx7Hub", "Qx7Cloud", "Qx7Hook", "Qx7Var")
 """Planted as user, password, value of a query, fragment, value without a name, and variables of the environment."""
@@ -91,7 +91,7 @@ def test_nothing_that_a_run_leaves_has_a_secret_of_an_address(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     environment(monkeypatch, tmp_path)
-    monkeypatch.setattr(notify, "_send", notify._send.with_options(retries=0))
+    monkeypatch.setattr(notifications, "_send", notifications._send.with_options(retries=0))
     monkeypatch.chdir(tmp_path)
     web, settings = known
     left, lake = Left(tmp_path), tmp_path / "lake"
@@ -133,7 +133,7 @@ def test_nothing_that_a_run_leaves_has_a_secret_of_an_address(
                    "hub:a/b?token=Qx7Query", f"ftp://Qx7User:Qx7Pass@{web.host}/x", f"http://Qx7User:Qx7Pass@{web.host}:99999/x",
                    f"http://Qx7User:Qx7Pass/Qx7Key@{web.host}/x", f"http:/Qx7User:Qx7Pass@{web.host}/x"):  # fmt: skip
         assert left.run("requests", "check", source).code == 2
-    notify.tell("title", "body")
+    notifications.tell("title", "body")
     left.said.append(json.dumps(stored(server)))
     for name in NAMES:
         assert holding(left, name) == [], name

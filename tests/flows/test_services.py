@@ -13,7 +13,7 @@ import psutil
 import pytest
 from homes import stand_in
 
-from flows.services import Services
+from editflow.flows.orchestration.background_services import Services
 
 STUBBORN = """
 import signal, subprocess, sys, time

@@ -16,11 +16,11 @@ from tiny_world import Answer, editflow
 from torch import Tensor
 from watched import WIDTHS, chromium, go_through, opened
 
-from flows.spec import RunSpec
-from flows.spec_files import load_spec
-from storage.store import Lake, Manifest
-from tasks.models import open_model
-from tasks.moments import read_moments, read_null_space
+from editflow.flows.spec.loading import load_spec
+from editflow.flows.spec.run_spec import RunSpec
+from editflow.storage.artifacts.store import Lake, Manifest
+from editflow.tasks.models.model_identity import open_model
+from editflow.tasks.stages.moments import read_moments, read_null_space
 
 pytestmark = pytest.mark.real_model
 
@@ -88,7 +88,7 @@ def test_the_same_again_reuses_everything_and_loads_nothing(answer: Answer, fold
 
 def test_the_model_alone_is_loaded_without_the_network(answer: Answer, folder: Path) -> None:
     """Everything came out of the cache of `editflow fetch`: the model's folder lies in it."""
-    from tasks.fetch import cache
+    from editflow.tasks.sources.packaged_data import cache
 
     (model,) = tiny_world.artifacts(folder, "model")
     assert Path(str(model.about["folder"])).is_relative_to(cache().resolve())

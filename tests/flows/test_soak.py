@@ -23,9 +23,9 @@ import tiny_world
 from tiny_queue import apply_directly, served
 from tiny_world import World, editflow
 
-from storage.runs import Runs
-from storage.store import Lake
-from tasks.queue import Outcome, Queue, statuses
+from editflow.storage.artifacts.store import Lake
+from editflow.storage.records.runs import Runs
+from editflow.tasks.releases.queue import Outcome, Queue, statuses
 
 KILLS, FACTS, FARTHEST = 20, 34, 9
 GATES = "[gates]\nefficacy = 40\nretention = 1\nneighbourhood = false\nperplexity = 1e9\n"
@@ -34,9 +34,9 @@ APPLY = """
 import sys
 from pathlib import Path
 from flows import server
-from flows.cli import main
+from editflow.flows.cli.main import main
 server.prepare()
-import flows.apply, transformers
+import editflow.flows.apply, transformers
 Path(sys.argv[1]).touch()  # what takes seconds is over: the two of a pair begin together
 sys.stdin.readline()
 main(sys.argv[2:])

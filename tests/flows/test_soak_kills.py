@@ -30,7 +30,7 @@ KILLS = int(os.environ.get("EDITFLOW_SOAK_KILLS", "15"))
 """Of each command; every twelfth with a server of its own that its kill leaves behind."""
 TRIES = 4
 SIGNALS = int(os.environ.get("EDITFLOW_SOAK_SIGNALS", "40"))
-EDITFLOW = "import sys; from flows.cli import main; main(sys.argv[1:])"
+EDITFLOW = "import sys; from editflow.flows.cli.main import main; main(sys.argv[1:])"
 
 
 @pytest.fixture(scope="module")

@@ -12,14 +12,14 @@ from pathlib import Path
 import pytest
 from tiny_world import World
 
-from flows.deployments import check
-from flows.errors import BadSpec, UsageError
-from flows.settings import as_setting
-from flows.small import LARGEST
-from flows.spec import RunSpec
-from flows.spec_files import load_any, load_spec
-from flows.toml_text import read_toml_text
-from flows.variants import read_contenders
+from editflow.flows.console.errors import BadSpec, UsageError
+from editflow.flows.console.input_files import LARGEST
+from editflow.flows.orchestration.deployment_file import check
+from editflow.flows.spec.loading import load_any, load_spec
+from editflow.flows.spec.run_spec import RunSpec
+from editflow.flows.spec.toml_text import read_toml_text
+from editflow.flows.spec.typed_settings import as_setting
+from editflow.flows.spec.variants import read_contenders
 
 ROOT = Path(__file__).parents[2]
 Reader = Callable[[Path], object]

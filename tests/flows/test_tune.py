@@ -14,14 +14,14 @@ import tiny_world
 from refusals import refused
 from tiny_world import DirectPipeline, World, editflow, run_directly
 
-from flows.edit_model import requested
-from flows.spec_files import load_spec
-from flows.tuning.settings import Setting
-from flows.tuning.trial import OWN, Bench
-from flows.tuning.tune import tune
-from flows.tuning.wish import MARK, Wish
-from storage.store import Lake
-from tasks.edit_requests import load_requests
+from editflow.flows.edit_model import requested
+from editflow.flows.spec.loading import load_spec
+from editflow.flows.tuning.arguments import MARK, Wish
+from editflow.flows.tuning.search_space import Setting
+from editflow.flows.tuning.trial import OWN, Bench
+from editflow.flows.tuning.tune import tune
+from editflow.storage.artifacts.store import Lake
+from editflow.tasks.sources.edit_requests import load_requests
 
 SETTINGS = (
     "threads=1", "corpus.min_characters=50", "corpus.window=32", "corpus.tokens=4000", "corpus.partitions=2",

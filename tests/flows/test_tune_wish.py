@@ -12,12 +12,12 @@ import tiny_world
 from refusals import refused
 from tiny_world import World, editflow, run_directly
 
-from flows.tuning.budget import Budget
-from flows.tuning.settings import CENTRES, NORMED, PLAIN, Round, Setting, proposals, rounds, window
-from flows.tuning.wish import Wish, draft, sized
-from storage.store import Lake
-from tasks.edit_requests import choose, load_requests, probes, unprobed
-from tasks.trials import objective
+from editflow.flows.tuning.arguments import Wish, draft, sized
+from editflow.flows.tuning.budget import Budget
+from editflow.flows.tuning.search_space import CENTRES, NORMED, PLAIN, Round, Setting, proposals, rounds, window
+from editflow.storage.artifacts.store import Lake
+from editflow.tasks.sources.edit_requests import choose, load_requests, probes, unprobed
+from editflow.tasks.stages.tuning_trials import objective
 
 
 @pytest.fixture(scope="module")

@@ -14,14 +14,14 @@ from damaging import flip_bit, halve, remove, touch_bit
 from refusals import refused
 from tiny_world import World, editflow
 
-from editing.requests.record import EditRequest
-from storage.catalog import Catalog
-from storage.query import query
-from storage.refs import Refs
-from storage.runs import RunRecord, Runs
-from storage.store import Lake, Manifest
-from tasks.models import open_model
-from tasks.queue import Move, Queue, now
+from editflow.editing.requests.record import EditRequest
+from editflow.storage.artifacts.store import Lake, Manifest
+from editflow.storage.index.catalog import Catalog
+from editflow.storage.queries.query import query
+from editflow.storage.records.refs import Refs
+from editflow.storage.records.runs import RunRecord, Runs
+from editflow.tasks.models.model_identity import open_model
+from editflow.tasks.releases.queue import Move, Queue, now
 
 
 @pytest.fixture(scope="module")

@@ -10,15 +10,15 @@ import pytest
 import tiny_world
 from tiny_world import World, editflow
 
-from editing.requests.record import EditRequest
-from flows.edit_model import batched
-from flows.sections import RequestsSection
-from flows.spec_files import load_spec
-from storage.refs import Refs
-from storage.runs import RunRecord, Runs
-from storage.store import Lake
-from tasks.errors import BadRecord
-from tasks.requests import read_requests
+from editflow.editing.requests.record import EditRequest
+from editflow.flows.edit_model import batched
+from editflow.flows.spec.loading import load_spec
+from editflow.flows.spec.sections import RequestsSection
+from editflow.storage.artifacts.store import Lake
+from editflow.storage.records.refs import Refs
+from editflow.storage.records.runs import RunRecord, Runs
+from editflow.tasks.errors import BadRecord
+from editflow.tasks.stages.requests import read_requests
 
 
 @dataclass(frozen=True)

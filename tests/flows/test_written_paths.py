@@ -19,9 +19,9 @@ import tiny_world
 from refusals import refused
 from tiny_world import Answer, World, editflow
 
-from flows import outfiles, outplaces
-from flows.errors import UsageError
-from flows.tuning.wish import MARK, Wish, check
+from editflow.flows.console import output_files, output_places
+from editflow.flows.console.errors import UsageError
+from editflow.flows.tuning.arguments import MARK, Wish, check
 
 Write = Callable[[object], Answer]
 WRITERS = {
@@ -135,7 +135,7 @@ def test_a_named_pipe_is_written_into(write: Write, tmp_path: Path) -> None:
 def test_a_pipe_that_nobody_reads_is_not_waited_for(
     write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(outplaces, "PATIENCE", 0.05)
+    monkeypatch.setattr(output_places, "PATIENCE", 0.05)
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
     unchanged(pipe, work=lambda: refused(write(pipe), "pipe", "reader"))
@@ -173,7 +173,7 @@ def test_a_reader_that_ends_early_is_one_line() -> None:
     os.close(read)
     try:
         with pytest.raises(UsageError, match="has ended"):
-            outfiles.write(Path(f"/dev/fd/{write}"), b"x", "page")
+            output_files.write(Path(f"/dev/fd/{write}"), b"x", "page")
     finally:
         os.close(write)
 
@@ -182,11 +182,11 @@ def test_a_terminal_gets_no_commands() -> None:
     ours, theirs = pty.openpty()
     try:
         for path in (Path(f"/dev/fd/{theirs}"), Path(os.ttyname(theirs))):
-            outfiles.write(path, "plain é text".encode(), "page")
+            output_files.write(path, "plain é text".encode(), "page")
             assert os.read(ours, 100) == "plain é text".encode()
             for command in (b"\x1b[2J", b"a\x07", "\x9b2J".encode()):
                 with pytest.raises(UsageError, match="terminal"):
-                    outfiles.write(path, command, "page")
+                    output_files.write(path, command, "page")
     finally:
         os.close(ours)
         os.close(theirs)
@@ -263,9 +263,13 @@ def test_what_cannot_be_written_is_refused_before_the_work(
     def work(*_: object) -> None:
         raise AssertionError("the work was begun")
 
-    for place in ("tasks.report.stages.report", "tasks.lineage.page.render", "flows.packing.pack_of"):
+    for place in (
+        "editflow.tasks.report.stages.report",
+        "editflow.tasks.lineage.page.render",
+        "editflow.flows.rerun_bundle.pack_of",
+    ):
         monkeypatch.setattr(place, work)
-    monkeypatch.setattr("tasks.lineage.openlineage.events", work)
+    monkeypatch.setattr("editflow.tasks.lineage.openlineage.events", work)
     monkeypatch.chdir(tmp_path)
     (tmp_path / "file").touch()
     (tmp_path / "sub").mkdir()
@@ -288,8 +292,8 @@ def test_a_folder_that_takes_no_files(graph: Write, tmp_path: Path, monkeypatch:
 LIMITED = """
 import resource, sys
 from pathlib import Path
-from flows.errors import UsageError
-from flows.outfiles import write
+from editflow.flows.console.errors import UsageError
+from editflow.flows.console.output_files import write
 resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
 try:
     write(Path(sys.argv[1]), b"x" * 5000, "page")
@@ -310,13 +314,13 @@ def test_a_file_that_finds_no_room_is_as_it_was(tmp_path: Path, monkeypatch: pyt
 
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(UsageError, match="No space left"):
-        outfiles.write(file, b"new", "page")
+        output_files.write(file, b"new", "page")
     assert file.read_bytes() == b"old"
     assert [path.name for path in tmp_path.iterdir()] == ["page"]
 
 
 def test_what_comes_to_stand_there_meanwhile_is_left_alone(tmp_path: Path) -> None:
-    with outfiles.target(tmp_path / "page", "page", "page") as found:
+    with output_files.target(tmp_path / "page", "page", "page") as found:
         os.mkfifo(tmp_path / "page")
         with pytest.raises(UsageError, match="cannot be written"):
             found.write(b"new")
@@ -328,7 +332,7 @@ def test_the_folder_is_the_one_that_was_opened(tmp_path: Path) -> None:
     """A folder that is swapped for a link meanwhile leads nobody elsewhere."""
     (tmp_path / "ours").mkdir()
     (tmp_path / "theirs").mkdir()
-    with outfiles.target(tmp_path / "ours" / "page", "page", "page") as found:
+    with output_files.target(tmp_path / "ours" / "page", "page", "page") as found:
         (tmp_path / "ours").rename(tmp_path / "moved")
         (tmp_path / "ours").symlink_to("theirs")
         found.write(b"new")
@@ -343,13 +347,13 @@ def test_a_folder_to_write_into(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     os.mkfifo(tmp_path / "pipe")
     for name in ("folder", "link", "new"):
-        assert outfiles.folder(tmp_path / name, "comparison") == tmp_path / name
+        assert output_files.folder(tmp_path / name, "comparison") == tmp_path / name
     for name in ("nowhere", "file", "pipe", "no/new", "file/new", "a\nb"):
         with pytest.raises(UsageError):
-            outfiles.folder(tmp_path / name, "comparison")
+            output_files.folder(tmp_path / name, "comparison")
     for name in ("/proc/self", "/proc/new", "/sys", "/dev/null"):
         with pytest.raises(UsageError):
-            outfiles.folder(Path(name), "comparison")
+            output_files.folder(Path(name), "comparison")
     assert not (tmp_path / "new").exists()
 
 

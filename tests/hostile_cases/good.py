@@ -14,11 +14,11 @@ from oracle.tiny import FAMILIES
 from tiny_words import word_tokenizer
 from tiny_world import World, editflow
 
+from editflow.storage.artifacts.store import Lake
+from editflow.storage.index.catalog import Catalog
+from editflow.storage.records.refs import Refs
+from editflow.tasks.releases.queue import Move, Queue, now
 from hostile_cases.shapes import write_shapes
-from storage.catalog import Catalog
-from storage.refs import Refs
-from storage.store import Lake
-from tasks.queue import Move, Queue, now
 
 RUN, LATER = "20261103T101112-0a0b0c", "20261104T101112-0a0b0c"
 SECRET = "canary-5d1f0c2ea9b84e7d-secret"  # noqa: S105 - what must come out nowhere
@@ -73,9 +73,9 @@ def make(base: Path) -> Good:
     tiny_world.make(good.world.folder)
     good.spec.write_text(_small(good.world.spec.read_text()))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("storage.runs.new_run_id", lambda: RUN)
+        patch.setattr("editflow.storage.records.runs.new_run_id", lambda: RUN)
         record = tiny_world.record_directly(good.spec, good.lake)
-        patch.setattr("storage.runs.new_run_id", lambda: LATER)
+        patch.setattr("editflow.storage.records.runs.new_run_id", lambda: LATER)
         two = tiny_world.write_lines(good.world.folder / "two.jsonl", tiny_world.records(2))
         assert editflow("submit", two, "--lake", good.lake).code == 0
         again = tiny_world.record_directly(good.spec, good.lake)

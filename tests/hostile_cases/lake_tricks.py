@@ -16,12 +16,12 @@ import hostile
 import pyarrow as pa
 from pyarrow import parquet
 
+from editflow.storage.artifacts.identity import table_digest
 from hostile_cases.case import Setting
 from hostile_cases.files import ordered
 from hostile_cases.foreign_code import Payload
 from hostile_cases.good import RUN
 from hostile_cases.values import ids, odd, places, shown
-from storage.identity import table_digest
 
 GONE = 2**22 + 7
 """No process has such a number."""

@@ -106,8 +106,8 @@ def _withdraw(at: Setting, lake: Path) -> Ask:
 
 def _close(at: Setting, lake: Path) -> Ask:
     """What every run does first in a lake: the ends of the dead are written down."""
-    from storage.runs import Runs
-    from storage.store import Lake
+    from editflow.storage.artifacts.store import Lake
+    from editflow.storage.records.runs import Runs
 
     del at
     return command("run (its first step)", "--lake", lake, call=lambda: Runs(Lake.open(lake).files).close_dead())
@@ -122,10 +122,10 @@ def directly(spec: Path, lake: Path) -> None:
     """The run's record, index and names, as `editflow run` makes them."""
     from tiny_world import DirectPipeline
 
-    from flows.edit_model import edit
-    from flows.recording import mended, record_run
-    from flows.spec_files import load_spec
-    from storage.store import Lake
+    from editflow.flows.edit_model import edit
+    from editflow.flows.pipeline.tracked_run import mended, record_run
+    from editflow.flows.spec.loading import load_spec
+    from editflow.storage.artifacts.store import Lake
 
     record_run(load_spec(spec), Lake.open(lake), str(spec), lambda _use, _ref: None, mended(edit), DirectPipeline)
 

@@ -18,16 +18,16 @@ from types import FrameType
 
 import pytest
 
-from editing.errors import EditingError
-from flows.cli import main
-from flows.errors import UsageError
+from editflow.editing.errors import EditingError
+from editflow.flows.cli.main import main
+from editflow.flows.console.errors import UsageError
+from editflow.storage.errors import StorageError
+from editflow.tasks.errors import TaskError
 from hostile_cases import offline, watch
 from hostile_cases.case import Ask, Case
 from hostile_cases.cases import case
 from hostile_cases.good import SECRET, Good, make
 from hostile_cases.lake_tricks import ADDRESS
-from storage.errors import StorageError
-from tasks.errors import TaskError
 
 CASES, HALF, SHARE = 1_000, 500, 50
 """How many `make test` asks, how many of them in one file, and in one test."""

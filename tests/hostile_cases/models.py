@@ -47,16 +47,16 @@ def make(at: Setting) -> tuple[str, Ask]:
 
 
 def _outlined(folder: Path, lake: Path) -> None:
-    from storage.store import Lake
-    from tasks.outline import outline
+    from editflow.storage.artifacts.store import Lake
+    from editflow.tasks.models.meta_model import outline
 
     outline(Lake.open(lake), str(folder), "float32")
 
 
 def _identified(folder: Path, lake: Path) -> None:
-    from storage.store import Lake
-    from tasks.live import LiveModel
-    from tasks.models import identify
+    from editflow.storage.artifacts.store import Lake
+    from editflow.tasks.models.model_identity import identify
+    from editflow.tasks.models.model_session import LiveModel
 
     store = Lake.open(lake)
     identify(store, str(folder), "float32", "cpu", None, store.find)

@@ -12,12 +12,12 @@ def without_prefect(patch: pytest.MonkeyPatch) -> None:
     """Flows are the functions that they wrap, stages are called one by one, and no server is waited for."""
     from prefect import Flow
 
-    from flows.pipeline import Pipeline
+    from editflow.flows.pipeline.pipeline import Pipeline
 
     patch.setattr(Flow, "__call__", lambda flow, *given, **named: flow.fn(*given, **named))
     patch.setattr(Pipeline, "_call", DirectPipeline._call)
     for name in ("ready", "start", "reap", "prepare"):
-        patch.setattr(f"flows.server.{name}", lambda *_given, **_named: 0)
+        patch.setattr(f"editflow.flows.orchestration.temporary_server.{name}", lambda *_given, **_named: 0)
 
 
 def at_home(patch: pytest.MonkeyPatch, base: Path, secret: str) -> None:

@@ -110,18 +110,18 @@ def _asked(at: Setting, spec: Path, settings: list[str]) -> Ask:
 
 
 def _loaded(spec: Path, settings: list[str]) -> None:
-    from flows.spec_files import load_spec
+    from editflow.flows.spec.loading import load_spec
 
     load_spec(spec, settings)
 
 
 def _served(spec: Path, settings: list[str]) -> None:
-    from flows.spec_files import load_served
+    from editflow.flows.spec.loading import load_served
 
     load_served(spec, settings)
 
 
 def _contenders(spec: Path, settings: list[str]) -> None:
-    from flows.variants import read_contenders
+    from editflow.flows.spec.variants import read_contenders
 
     read_contenders([spec], settings, None)

@@ -96,9 +96,9 @@ def make(at: Setting) -> tuple[str, Ask]:
 
 def answered(lake: Path, sql: str) -> None:
     """Its rows, shown, by the function that the command's process calls."""
-    from storage.limits import Limits
-    from storage.query import first_rows
-    from storage.store import Lake
+    from editflow.storage.artifacts.store import Lake
+    from editflow.storage.queries.query import first_rows
+    from editflow.storage.queries.query_limits import Limits
 
     rows, _ = first_rows(Lake.open(lake, create=False), sql, Limits(seconds=20, rows=1_000, bytes=1 << 24))
     try:

@@ -9,10 +9,10 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from storage.catalog import Catalog
-from storage.kinds import kind
-from storage.runs import Runs, Use
-from storage.store import Lake
+from editflow.storage.artifacts.kinds import kind
+from editflow.storage.artifacts.store import Lake
+from editflow.storage.index.catalog import Catalog
+from editflow.storage.records.runs import Runs, Use
 
 ROOT = Path(__file__).parents[2]
 

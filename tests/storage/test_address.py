@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel, ValidationError
 
-from storage.address import PREFIX, Address, cut, cut_inside, expanded, sealed
+from editflow.storage.address import PREFIX, Address, cut, cut_inside, expanded, sealed
 
 SECRET = "Qx7"  # noqa: S105
 CUT = {

@@ -11,17 +11,17 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from storage.catalog import Catalog
-from storage.errors import LakeNotWritable
-from storage.query import VIEWS, connect, lineage, query
-from storage.runs import Runs
-from storage.store import Lake
+from editflow.storage.artifacts.store import Lake
+from editflow.storage.errors import LakeNotWritable
+from editflow.storage.index.catalog import Catalog
+from editflow.storage.queries.query import VIEWS, connect, lineage, query
+from editflow.storage.records.runs import Runs
 
 WRITER = """
 import sys
-from storage.catalog import Catalog
-from storage.runs import Use
-from storage.store import Lake
+from editflow.storage.index.catalog import Catalog
+from editflow.storage.records.runs import Use
+from editflow.storage.artifacts.store import Lake
 catalog = Catalog(Lake.open(sys.argv[1]))
 print("ready", flush=True)
 sys.stdin.readline()
@@ -110,7 +110,7 @@ def test_four_processes_append_at_once(lake: Lake, script: Callable[..., "Popen[
 
 
 def test_merging_small_files_loses_nothing(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("storage.catalog._MERGE_EVERY", 10)
+    monkeypatch.setattr("editflow.storage.index.catalog._MERGE_EVERY", 10)
     catalog = Catalog(lake)
     for n in range(25):
         catalog.record_use("run", f"{n}", "stage", "created")

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from storage.codec import (
+from editflow.storage.artifacts.codec import (  # fmt: skip
     matrices,
     matrix_rows,
     pack_upper,
@@ -16,8 +16,8 @@ from storage.codec import (
     unpack_upper,
     vectors,
     vectors_column,
-)  # fmt: skip
-from storage.kinds import kind
+)
+from editflow.storage.artifacts.kinds import kind
 
 _shapes = hnp.array_shapes(min_dims=2, max_dims=2, max_side=6)
 _doubles = hnp.arrays(np.float64, _shapes, elements=st.floats(width=64))

@@ -18,15 +18,15 @@ from typing import Any
 import crowd
 import pytest
 
-from storage.catalog import Catalog
-from storage.faults import Audit
-from storage.identity import parent_pairs
-from storage.index_faults import index_faults
-from storage.litter import litter, sweep
-from storage.query import query
-from storage.refs import Refs
-from storage.runs import Runs
-from storage.store import Lake
+from editflow.storage.artifacts.identity import parent_pairs
+from editflow.storage.artifacts.store import Lake
+from editflow.storage.index.catalog import Catalog
+from editflow.storage.maintenance.audit import Audit
+from editflow.storage.maintenance.index_audit import index_faults
+from editflow.storage.maintenance.orphans import litter, sweep
+from editflow.storage.queries.query import query
+from editflow.storage.records.refs import Refs
+from editflow.storage.records.runs import Runs
 
 ROOT = Path(__file__).parents[2]
 

@@ -11,14 +11,15 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
-from storage import database, debts, index
-from storage.catalog import SCHEMAS, Catalog
-from storage.errors import QueryRefused, StorageError
-from storage.index_faults import index_faults
-from storage.query import connect, holders, impact, lineage, query
-from storage.retention import census
-from storage.rules import Rule
-from storage.store import Lake
+from editflow.storage.artifacts.store import Lake
+from editflow.storage.errors import QueryRefused, StorageError
+from editflow.storage.index import database, index_reader
+from editflow.storage.index.catalog import SCHEMAS, Catalog
+from editflow.storage.maintenance import unindexed_artifacts
+from editflow.storage.maintenance.garbage_collection import census
+from editflow.storage.maintenance.index_audit import index_faults
+from editflow.storage.maintenance.retention_policy import Rule
+from editflow.storage.queries.query import connect, holders, impact, lineage, query
 
 ROWS, AT_ONCE = 500_000, 100_000
 SMALL = 2**26
@@ -40,8 +41,8 @@ def blow_up(lake: Lake, table: str) -> None:
 
 ASKED: dict[str, Callable[[Lake, dict[str, str]], object]] = {
     "missing": lambda lake, _: Catalog(lake).missing(),
-    "debts": lambda lake, _: debts.pay(lake, whole=True),
-    "unindexed": lambda lake, made: debts.unindexed(lake, [made["model"]]),
+    "debts": lambda lake, _: unindexed_artifacts.pay(lake, whole=True),
+    "unindexed": lambda lake, made: unindexed_artifacts.unindexed(lake, [made["model"]]),
     "verify": lambda lake, _: list(index_faults(lake)),
     "lineage": lambda lake, made: lineage(lake, made["state2"]),
     "impact": lambda lake, made: impact(lake, [made["model"]]),
@@ -63,7 +64,7 @@ def test_a_part_of_the_index_that_unpacks_to_very_much(
     blow_up(lake, name)
     monkeypatch.setattr(database, "memory", lambda: SMALL)
     if large:
-        monkeypatch.setattr(index, "LARGE", 0)
+        monkeypatch.setattr(index_reader, "LARGE", 0)
     for question in OF_ALL if large else ASKED:
         try:
             found = ASKED[question](lake, edited)
@@ -98,7 +99,7 @@ def test_every_database_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
             connection.execute("CREATE TABLE a AS SELECT hash(range) FROM range(100_000_000)")
     root = Path(__file__).parents[2]
     opening = [path for part in SOURCES for path in (root / part).rglob("*.py") if _opens(path)]
-    assert opening == [root / "storage" / "database.py"]
+    assert opening == [root / "storage" / "index" / "database.py"]
 
 
 def _opens(path: Path) -> bool:

@@ -12,16 +12,16 @@ from damaging import flip_bit, halve, remove
 from deltalake import DeltaTable
 from pyarrow import parquet
 
-from storage.catalog import SCHEMAS, Catalog
-from storage.check import ASTRAY, Fault, check_artifact, upstream
-from storage.faults import Audit
-from storage.index_faults import index_faults
-from storage.manifest import manifest_name
-from storage.refs import Refs
-from storage.restore import reinstate
-from storage.runs import Runs
-from storage.soundness import straighten
-from storage.store import Lake
+from editflow.storage.artifacts.check import ASTRAY, Fault, check_artifact, upstream
+from editflow.storage.artifacts.manifest import manifest_name
+from editflow.storage.artifacts.payload_check import straighten
+from editflow.storage.artifacts.store import Lake
+from editflow.storage.index.catalog import SCHEMAS, Catalog
+from editflow.storage.maintenance.audit import Audit
+from editflow.storage.maintenance.index_audit import index_faults
+from editflow.storage.maintenance.restore import reinstate
+from editflow.storage.records.refs import Refs
+from editflow.storage.records.runs import Runs
 
 Damage = Callable[[Lake, dict[str, str]], Path]
 

@@ -11,16 +11,16 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
-from storage.codec import packed_rows
-from storage.errors import LakeNotWritable
-from storage.files import ROW_GROUP_BYTES, Files
+from editflow.storage.artifacts.codec import packed_rows
+from editflow.storage.errors import LakeNotWritable
+from editflow.storage.files import ROW_GROUP_BYTES, Files
 
 FILL = """
 import resource, signal, sys
 import numpy as np
-from storage.codec import matrix_rows
-from storage.errors import StorageError
-from storage.files import Files
+from editflow.storage.artifacts.codec import matrix_rows
+from editflow.storage.errors import StorageError
+from editflow.storage.files import Files
 if len(sys.argv) > 2:
     resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
 files = Files(sys.argv[1])
@@ -83,7 +83,7 @@ def test_size_and_hash_are_those_of_the_file(tmp_path: Path) -> None:
 def test_row_groups_stay_under_the_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Rows of a packed triangle differ in length, so an average row would mislead."""
     assert ROW_GROUP_BYTES == 64 * 2**20
-    monkeypatch.setattr("storage.files.ROW_GROUP_BYTES", 20_000)
+    monkeypatch.setattr("editflow.storage.files.ROW_GROUP_BYTES", 20_000)
     half = np.random.default_rng(0).standard_normal((120, 120))
     Files(tmp_path).write_parquet("a.parquet", packed_rows([(0, "m", half + half.T)]))
     stored = parquet.ParquetFile(tmp_path / "a.parquet")

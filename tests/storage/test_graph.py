@@ -11,8 +11,8 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from storage.folders import Look, _ids, differences, hexadecimal
-from storage.graph import Edges, Graph, Later
+from editflow.storage.index.graph import Edges, Graph, Later
+from editflow.storage.index.shard_listing import Look, _ids, differences, hexadecimal
 
 Made = list[Later]
 

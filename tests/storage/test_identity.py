@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pyarrow import parquet
 
-from storage.identity import canonical_json, parent_pairs, recipe_id, table_digest
+from editflow.storage.artifacts.identity import canonical_json, parent_pairs, recipe_id, table_digest
 
 A, B = "a" * 64, "b" * 64
 MIXED = pa.schema(

@@ -15,30 +15,30 @@ import pyarrow as pa
 import pytest
 from histories import EVENTS, History, anew, kept, told
 
-from storage import folders, index, snapshot
-from storage.catalog import Catalog
-from storage.files import Files
-from storage.index_faults import index_faults
-from storage.manifest import manifest_name
-from storage.query import impact, lineage, query
-from storage.runs import Runs
-from storage.store import Lake
+from editflow.storage.artifacts.manifest import manifest_name
+from editflow.storage.artifacts.store import Lake
+from editflow.storage.files import Files
+from editflow.storage.index import index_reader, shard_listing, snapshot
+from editflow.storage.index.catalog import Catalog
+from editflow.storage.maintenance.index_audit import index_faults
+from editflow.storage.queries.query import impact, lineage, query
+from editflow.storage.records.runs import Runs
 
 
 @pytest.fixture(autouse=True)
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every lake is a large one, and every change is worth another snapshot."""
-    monkeypatch.setattr(index, "LARGE", -1)
-    monkeypatch.setattr(index, "FOLD", 0)
-    monkeypatch.setattr(folders, "TRUSTED", 10**8)
+    monkeypatch.setattr(index_reader, "LARGE", -1)
+    monkeypatch.setattr(index_reader, "FOLD", 0)
+    monkeypatch.setattr(shard_listing, "TRUSTED", 10**8)
 
 
 @pytest.mark.parametrize(("seed", "fold", "tail"), [(1, 0, 2000), (2, 3, 2000), (3, 0, 2), (4, 100, 2000)])
 def test_with_a_snapshot_the_same_is_told(
     lake: Lake, table: Callable[..., pa.Table], monkeypatch: pytest.MonkeyPatch, seed: int, fold: int, tail: int
 ) -> None:
-    monkeypatch.setattr(index, "FOLD", fold)
-    monkeypatch.setattr(index, "TAIL", tail)
+    monkeypatch.setattr(index_reader, "FOLD", fold)
+    monkeypatch.setattr(index_reader, "TAIL", tail)
     history = History(lake, table, Random(seed))  # noqa: S311 - draws of a test
     used = 0
     for _ in range(8):
@@ -62,15 +62,15 @@ def test_what_goes_while_it_is_read_leaves_no_hole(
         Catalog(lake).record_many(artifacts=map(lake.manifest, (parent, child)))
     if run:
         assert len(told(lake)["artifacts"]) == 2, "and a snapshot is kept"
-    seen = index.look
+    seen = index_reader.look
 
-    def look_and_lose(files: Files, times: Mapping[str, int]) -> folders.Look:
+    def look_and_lose(files: Files, times: Mapping[str, int]) -> shard_listing.Look:
         found = seen(files, times)
         for id_ in (child, parent):
             shutil.rmtree(Path(lake.files.path(manifest_name(id_))).parent, ignore_errors=True)
         return found
 
-    monkeypatch.setattr(index, "look", look_and_lose)
+    monkeypatch.setattr(index_reader, "look", look_and_lose)
     assert told(lake)["edges"] == []
 
 
@@ -81,15 +81,15 @@ def test_a_look_that_misses_what_is_new_is_found_out(
     history = History(lake, table, Random(0))  # noqa: S311
     history.make()
     assert told(lake) == anew(lake)
-    monkeypatch.setattr(folders, "TRUSTED", -(10**18))
-    monkeypatch.setattr(folders, "_time", lambda _folder: 1)
+    monkeypatch.setattr(shard_listing, "TRUSTED", -(10**18))
+    monkeypatch.setattr(shard_listing, "_time", lambda _folder: 1)
     told(lake)
     history.make()
     assert told(lake) != anew(lake)
 
 
 def test_nothing_is_kept_of_a_small_lake(lake: Lake, edited: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(index, "LARGE", 2 * 2**20)
+    monkeypatch.setattr(index_reader, "LARGE", 2 * 2**20)
     assert query(lake, "FROM artifacts").num_rows == 12
     assert lineage(lake, edited["state2"])
     assert not kept(lake)
@@ -98,10 +98,10 @@ def test_nothing_is_kept_of_a_small_lake(lake: Lake, edited: dict[str, str], mon
 def test_a_second_reader_lists_no_folder_that_did_not_change(
     lake: Lake, edited: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(folders, "TRUSTED", -(10**18))
+    monkeypatch.setattr(shard_listing, "TRUSTED", -(10**18))
     before = lineage(lake, edited["state2"]), impact(lake, [edited["documents"]])
     listed = []
-    monkeypatch.setattr(folders, "_names", lambda _files, shard: listed.append(shard) or [])
+    monkeypatch.setattr(shard_listing, "_names", lambda _files, shard: listed.append(shard) or [])
     assert (lineage(lake, edited["state2"]), impact(lake, [edited["documents"]])) == before
     there = {id_[:2] for name, id_ in edited.items() if name != "run"}
     assert not there.intersection(listed)
@@ -109,7 +109,7 @@ def test_a_second_reader_lists_no_folder_that_did_not_change(
 
 def test_a_young_time_is_not_trusted(lake: Lake, edited: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
     """A folder may change once more within the same tick of the clock."""
-    monkeypatch.setattr(folders, "TRUSTED", 10**18)
+    monkeypatch.setattr(shard_listing, "TRUSTED", 10**18)
     assert query(lake, "FROM artifacts").num_rows == 12
     found = snapshot.newest(lake.files)
     assert found is not None

@@ -5,10 +5,10 @@ from collections.abc import Callable
 import pyarrow as pa
 import pytest
 
-from storage.errors import UnknownKind, WrongSchema
-from storage.identity import table_digest
-from storage.kinds import Kind, kind, kinds, register
-from storage.store import Lake
+from editflow.storage.artifacts.identity import table_digest
+from editflow.storage.artifacts.kinds import Kind, kind, kinds, register
+from editflow.storage.artifacts.store import Lake
+from editflow.storage.errors import UnknownKind, WrongSchema
 
 
 @pytest.mark.parametrize("name", [k.name for k in kinds()])

@@ -10,12 +10,12 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from storage import index
-from storage.catalog import Catalog
-from storage.errors import LakeNotWritable
-from storage.index_faults import index_faults
-from storage.query import holders, impact, lineage, query
-from storage.store import Lake
+from editflow.storage.artifacts.store import Lake
+from editflow.storage.errors import LakeNotWritable
+from editflow.storage.index import index_reader
+from editflow.storage.index.catalog import Catalog
+from editflow.storage.maintenance.index_audit import index_faults
+from editflow.storage.queries.query import holders, impact, lineage, query
 
 NAMES = {
     "t[1]": "t1", "[a-z]": "q", "a*b": "aXb", "a?b": "aYb", "{a,b}": "a", "layer=7": "7", "kind=model": "model",
@@ -49,7 +49,7 @@ def test_so_it_is_where_an_index_is_large(
     name: str, lake: Lake, edited: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Then its files are read where they are, and a snapshot is kept beside them."""
-    monkeypatch.setattr(index, "LARGE", 0)
+    monkeypatch.setattr(index_reader, "LARGE", 0)
     assert edited
     for folder in (tmp_path / name, tmp_path / "t1"):
         shutil.copytree(lake.files.root, folder)

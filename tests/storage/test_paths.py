@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from storage.errors import UnknownArtifact
-from storage.paths import between, on_the_way
-from storage.query import Step
-from storage.store import Lake
+from editflow.storage.artifacts.store import Lake
+from editflow.storage.errors import UnknownArtifact
+from editflow.storage.queries.lineage_paths import between, on_the_way
+from editflow.storage.queries.query import Step
 
 
 def walk(*edges: str) -> list[Step]:

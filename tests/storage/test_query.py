@@ -12,10 +12,10 @@ import duckdb
 import pyarrow as pa
 import pytest
 
-from storage import kinds
-from storage.errors import MissingPayload, QueryRefused, UnknownArtifact
-from storage.query import VIEWS, connect, lineage, query, views
-from storage.store import Lake
+from editflow.storage.artifacts import kinds
+from editflow.storage.artifacts.store import Lake
+from editflow.storage.errors import MissingPayload, QueryRefused, UnknownArtifact
+from editflow.storage.queries.query import VIEWS, connect, lineage, query, views
 
 ALLOWED = [
     "SELECT count(*) FROM artifacts",
@@ -268,12 +268,15 @@ def test_a_long_list_of_states_is_walked_once(lake: Lake, table: Callable[..., p
 
 def test_storage_needs_neither_torch_nor_prefect() -> None:
     """Short commands must stay short; and the archive knows nothing of the science or the scheduler."""
-    modules = "catalog codec errors files guard identity kinds paths query refs runs store"
-    code = "import sys, " + ", ".join(f"storage.{m}" for m in modules.split()) + "; print(*sys.modules)"
+    modules = [path for path in (ROOT / "storage").rglob("*.py") if path.name != "__init__.py"]
+    names = [".".join(path.relative_to(ROOT).with_suffix("").parts) for path in modules]
+    code = "import sys, " + ", ".join(f"editflow.{name}" for name in names) + "; print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
     names = {name.partition(".")[0] for name in loaded.stdout.split()}
     assert "duckdb" in names
-    assert not names & {"torch", "prefect", "transformers", "pandas", "editing", "tasks", "flows"}
+    assert not names & {"torch", "prefect", "transformers", "pandas"}
+    packages = {name.split(".")[1] for name in loaded.stdout.split() if name.startswith("editflow.")}
+    assert packages == {"storage"}
 
 
 ROOT = Path(__file__).parents[2]

@@ -11,9 +11,9 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from storage.errors import QueryRefused
-from storage.query import connect, query
-from storage.store import Lake
+from editflow.storage.artifacts.store import Lake
+from editflow.storage.errors import QueryRefused
+from editflow.storage.queries.query import connect, query
 
 Attempt = Callable[[Path, Lake], str]
 WRITE: dict[str, Attempt] = {

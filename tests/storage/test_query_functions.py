@@ -11,10 +11,10 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from storage.errors import QueryRefused
-from storage.guard import allowed
-from storage.query import query
-from storage.store import Lake
+from editflow.storage.artifacts.store import Lake
+from editflow.storage.errors import QueryRefused
+from editflow.storage.queries.query import query
+from editflow.storage.queries.sql_guard import allowed
 
 SECRET = "canary-7d1c"  # noqa: S105 - planted here
 NEVER = """

@@ -10,11 +10,11 @@ import duckdb
 import pyarrow as pa
 import pytest
 
-from storage import apart
-from storage.errors import QueryRefused
-from storage.limits import TEXT, Limits, Work, memory_share
-from storage.query import query
-from storage.store import Lake
+from editflow.storage.artifacts.store import Lake
+from editflow.storage.errors import QueryRefused
+from editflow.storage.queries import query_process
+from editflow.storage.queries.query import query
+from editflow.storage.queries.query_limits import TEXT, Limits, Work, memory_share
 
 ENDLESS = {
     "a count of all numbers": "SELECT count(*) FROM range(1000000000000)",
@@ -116,34 +116,34 @@ def test_ctrl_c_ends_a_query_as_it_ends_python(sql: str, lake: Lake, monkeypatch
 
 def test_a_query_in_a_process_of_its_own_gives_the_same_answer(lake: Lake, edited: dict[str, str]) -> None:
     sql = "SELECT id, kind, inputs, created_at, seconds, 1 AS a, 2 AS a, NULL AS nothing FROM artifacts ORDER BY id"
-    assert apart.first_rows(lake.uri, sql, Limits()) == (query(lake, sql), False)
-    few, more = apart.first_rows(lake.uri, sql, Limits(rows=3))
+    assert query_process.first_rows(lake.uri, sql, Limits()) == (query(lake, sql), False)
+    few, more = query_process.first_rows(lake.uri, sql, Limits(rows=3))
     assert more
     assert few == query(lake, f"{sql} LIMIT 3")
     assert edited
     with pytest.raises(QueryRefused, match="no view 'nope'"):
-        apart.first_rows(lake.uri, "SELECT * FROM nope", Limits())
+        query_process.first_rows(lake.uri, "SELECT * FROM nope", Limits())
 
 
 @pytest.mark.parametrize("sql", UNINTERRUPTED.values(), ids=UNINTERRUPTED)
 def test_a_process_of_its_own_ends_what_nothing_interrupts(sql: str, lake: Lake) -> None:
     with pytest.raises(QueryRefused, match=r"^[^\n]*(stopped|memory)[^\n]*$"):
-        apart.first_rows(lake.uri, sql, Limits(seconds=2, memory=2**28))
+        query_process.first_rows(lake.uri, sql, Limits(seconds=2, memory=2**28))
 
 
 def test_memory_that_duckdb_does_not_count_is_bounded_too(lake: Lake) -> None:
     with pytest.raises(QueryRefused, match="memory"):
-        apart.first_rows(lake.uri, "SELECT repeat('x', 4000000000)", Limits(memory=2**28))
+        query_process.first_rows(lake.uri, "SELECT repeat('x', 4000000000)", Limits(memory=2**28))
 
 
 def test_nothing_is_imported_from_the_folder_that_the_user_is_in(
     lake: Lake, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = tmp_path_factory.mktemp("elsewhere")
-    for name in ("duckdb", "json", "storage", "psutil"):
+    for name in ("duckdb", "json", "editflow", "storage", "psutil"):
         (folder / f"{name}.py").write_text("open('taken', 'w').close()\nraise SystemExit(9)\n")
     monkeypatch.chdir(folder)
-    table, _ = apart.first_rows(lake.uri, "SELECT 1 AS a", Limits())
+    table, _ = query_process.first_rows(lake.uri, "SELECT 1 AS a", Limits())
     assert table == pa.table({"a": pa.array([1], pa.int32())})
     assert not (folder / "taken").exists()
 
@@ -155,6 +155,6 @@ def test_a_process_that_dies_without_a_word_is_no_answer(lake: Lake, monkeypatch
         "raise KeyError('x')": lambda: RuntimeError,
     }
     for code, error in ends.items():
-        monkeypatch.setattr(apart, "_START", code)
+        monkeypatch.setattr(query_process, "_START", code)
         with pytest.raises(error()):
-            apart.first_rows(lake.uri, "SELECT 1", Limits())
+            query_process.first_rows(lake.uri, "SELECT 1", Limits())

@@ -9,9 +9,9 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from storage.errors import DamagedRecord, RefConflict
-from storage.files import Files
-from storage.refs import Refs
+from editflow.storage.errors import DamagedRecord, RefConflict
+from editflow.storage.files import Files
+from editflow.storage.records.refs import Refs
 
 
 class Names(RuleBasedStateMachine):

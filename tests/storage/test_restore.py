@@ -10,14 +10,14 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
-from storage.catalog import Catalog
-from storage.check import check_artifact
-from storage.errors import DamagedPayload
-from storage.manifest import manifest_name
-from storage.query import query
-from storage.restore import indexed, restore_manifest, restore_record
-from storage.runs import Runs
-from storage.store import Lake
+from editflow.storage.artifacts.check import check_artifact
+from editflow.storage.artifacts.manifest import manifest_name
+from editflow.storage.artifacts.store import Lake
+from editflow.storage.errors import DamagedPayload
+from editflow.storage.index.catalog import Catalog
+from editflow.storage.maintenance.restore import indexed, restore_manifest, restore_record
+from editflow.storage.queries.query import query
+from editflow.storage.records.runs import Runs
 
 
 def manifest(lake: Lake, id_: str) -> Path:

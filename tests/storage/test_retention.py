@@ -16,19 +16,20 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
-from storage import index, retention, snapshot
-from storage.catalog import Catalog
-from storage.faults import Audit
-from storage.files import Files
-from storage.identity import parent_pairs
-from storage.litter import litter, sweep
-from storage.manifest import manifest_name
-from storage.query import query
-from storage.refs import Refs
-from storage.retention import Census, census, remove, take
-from storage.rules import Rule
-from storage.runs import Runs, Use
-from storage.store import ArtifactRef, Lake
+from editflow.storage.artifacts.identity import parent_pairs
+from editflow.storage.artifacts.manifest import manifest_name
+from editflow.storage.artifacts.store import ArtifactRef, Lake
+from editflow.storage.files import Files
+from editflow.storage.index import index_reader, snapshot
+from editflow.storage.index.catalog import Catalog
+from editflow.storage.maintenance import garbage_collection
+from editflow.storage.maintenance.audit import Audit
+from editflow.storage.maintenance.garbage_collection import Census, census, remove, take
+from editflow.storage.maintenance.orphans import litter, sweep
+from editflow.storage.maintenance.retention_policy import Rule
+from editflow.storage.queries.query import query
+from editflow.storage.records.refs import Refs
+from editflow.storage.records.runs import Runs, Use
 
 OLD = 48
 """Hours since everything was touched, unless something is touched anew."""
@@ -120,7 +121,9 @@ def test_children_go_before_what_they_were_made_from(kept: Kept, monkeypatch: py
     kept.run("a", [])
     kept.age()
     order = []
-    monkeypatch.setattr(retention, "take", lambda lake, id_, before: order.append(id_) or take(lake, id_, before))
+    monkeypatch.setattr(
+        garbage_collection, "take", lambda lake, id_, before: order.append(id_) or take(lake, id_, before)
+    )
     assert clear(kept.lake) == set(gone)
     assert order == gone[::-1]
 
@@ -137,7 +140,7 @@ def test_names_releases_and_queues_keep_what_they_speak_of(kept: Kept, monkeypat
     spoken = kept.behind(runs[1][-1], runs[2][-1], runs[3][-1], runs[4][1], runs[5][-1])
     found = census(kept.lake, LATEST, 24)
     with monkeypatch.context() as patch:
-        patch.setattr(retention, "_named", lambda _lake: set())
+        patch.setattr(garbage_collection, "_named", lambda _lake: set())
         assert len(census(kept.lake, LATEST, 24).unneeded) > len(found.unneeded), "the control"
     remove(kept.lake, found)
     assert kept.there == spoken
@@ -342,7 +345,7 @@ def test_a_row_of_the_index_with_a_bit_astray_costs_nothing(kept: Kept) -> None:
 
 def test_a_damaged_snapshot_costs_nothing(kept: Kept, monkeypatch: pytest.MonkeyPatch) -> None:
     """Readers take its arrays as they are; who removes by them holds them against their checksums."""
-    monkeypatch.setattr(index, "LARGE", -1)
+    monkeypatch.setattr(index_reader, "LARGE", -1)
     kept.run("a", kept.run("a", [])[-1:])
     kept.age()
     assert query(kept.lake, "FROM artifacts").num_rows == 6

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from storage.rules import Rule, Run, check_hours
+from editflow.storage.maintenance.retention_policy import Rule, Run, check_hours
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 

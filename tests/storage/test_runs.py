@@ -9,14 +9,14 @@ from subprocess import Popen
 
 import pytest
 
-from storage.errors import DamagedRecord, UnknownRun
-from storage.files import Files
-from storage.runs import Runs, Use
+from editflow.storage.errors import DamagedRecord, UnknownRun
+from editflow.storage.files import Files
+from editflow.storage.records.runs import Runs, Use
 
 START = """
 import sys
-from storage.files import Files
-from storage.runs import Runs
+from editflow.storage.files import Files
+from editflow.storage.records.runs import Runs
 print(Runs(Files(sys.argv[1])).start("demo", {}).run_id, flush=True)
 sys.stdin.read()
 """

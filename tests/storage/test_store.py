@@ -10,9 +10,9 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
-from storage.errors import DamagedPayload, LakeNotWritable, MissingPayload, PayloadConflict, UnknownArtifact
-from storage.identity import recipe_id, table_digest
-from storage.store import ArtifactRef, Lake
+from editflow.storage.artifacts.identity import recipe_id, table_digest
+from editflow.storage.artifacts.store import ArtifactRef, Lake
+from editflow.storage.errors import DamagedPayload, LakeNotWritable, MissingPayload, PayloadConflict, UnknownArtifact
 
 Make = Callable[..., pa.Table]
 Script = Callable[..., "Popen[str]"]
@@ -21,8 +21,8 @@ Script = Callable[..., "Popen[str]"]
 KILLED = """
 import os, signal, sys
 import pyarrow as pa
-from storage.kinds import kind
-from storage.store import Lake
+from editflow.storage.artifacts.kinds import kind
+from editflow.storage.artifacts.store import Lake
 
 def deadly(publish):
     def publish_or_die(source, target):
@@ -39,9 +39,9 @@ print(Lake.open(sys.argv[1]).write("contexts", 1, {}, {}, table).id)
 RACER = """
 import sys
 import pyarrow as pa
-from storage.errors import PayloadConflict
-from storage.kinds import kind
-from storage.store import Lake
+from editflow.storage.errors import PayloadConflict
+from editflow.storage.artifacts.kinds import kind
+from editflow.storage.artifacts.store import Lake
 
 lake = Lake.open(sys.argv[1])
 print("ready", flush=True)

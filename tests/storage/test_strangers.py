@@ -18,24 +18,25 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
-from storage import snapshot, strays
-from storage.catalog import SCHEMAS, Catalog, artifact_row
-from storage.check import FALSE, Fault
-from storage.errors import DamagedPayload, DamagedRecord, ForeignFile, LakeNotWritable, NoName, StorageError
-from storage.faults import Audit
-from storage.files import Files
-from storage.index_faults import index_faults
-from storage.kinds import kind
-from storage.manifest import manifest_name, payload_name
-from storage.query import opened, query
-from storage.refs import Refs
-from storage.removed import announce, removed
-from storage.restore import restore_manifest
-from storage.retention import census, remove, take
-from storage.rules import Rule
-from storage.runs import Runs, Use, record_name
-from storage.store import Lake
-from storage.upkeep import tidy
+from editflow.storage.artifacts.check import FALSE, Fault
+from editflow.storage.artifacts.kinds import kind
+from editflow.storage.artifacts.manifest import manifest_name, payload_name
+from editflow.storage.artifacts.store import Lake
+from editflow.storage.errors import DamagedPayload, DamagedRecord, ForeignFile, LakeNotWritable, NoName, StorageError
+from editflow.storage.files import Files
+from editflow.storage.index import snapshot
+from editflow.storage.index.catalog import SCHEMAS, Catalog, artifact_row
+from editflow.storage.index.compaction import tidy
+from editflow.storage.maintenance import foreign_files
+from editflow.storage.maintenance.audit import Audit
+from editflow.storage.maintenance.garbage_collection import census, remove, take
+from editflow.storage.maintenance.index_audit import index_faults
+from editflow.storage.maintenance.restore import restore_manifest
+from editflow.storage.maintenance.retention_policy import Rule
+from editflow.storage.queries.query import opened, query
+from editflow.storage.records.refs import Refs
+from editflow.storage.records.runs import Runs, Use, record_name
+from editflow.storage.records.tombstones import announce, removed
 
 RECORDS = {
     "manifest": "artifacts/*/*/manifest.json",
@@ -88,7 +89,7 @@ def good(tmp_path_factory: pytest.TempPathFactory) -> Path:
     lake.files.put("fingerprints/00.json", json.dumps({"model": model, "folder": "/nowhere"}).encode())
     snapshot.drop(lake.files)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("storage.index.LARGE", 0)
+        patch.setattr("editflow.storage.index.index_reader.LARGE", 0)
         with opened(lake):
             pass
     return Path(lake.uri)
@@ -159,7 +160,7 @@ def everybody(lake: Lake) -> Iterator[Callable[[], object]]:
     yield lambda: list(lake.manifests())
     yield lambda: list(Runs(lake.files).newest())
     yield lambda: Runs(lake.files).close_dead()
-    for folder in strays.MOVING:
+    for folder in foreign_files.MOVING:
         names = Refs(lake.files, folder)
         yield lambda names=names: [names.history(name) for name in names.names()]
         yield lambda names=names: list(names.broken("demo"))
@@ -186,13 +187,13 @@ def tree(folder: Path) -> dict[str, bytes]:
 
 
 def test_every_kind_of_file_is_known_here(lake: Lake) -> None:
-    """Whoever adds a kind of record adds it to RECORDS, to the lake of these tests, and to storage/strays.py."""
+    """Whoever adds a kind of record adds it to RECORDS, to the lake of these tests, and to foreign_files.py."""
     files = [path for path in Path(lake.uri).rglob("*") if path.is_file()]
     matched = {path: [name for name, pattern in RECORDS.items() if here(lake, path, pattern)] for path in files}
     assert {path: names for path, names in matched.items() if len(names) != 1} == {}
     assert {name for names in matched.values() for name in names} == set(RECORDS)
     tops = {pattern.partition("/")[0] for pattern in RECORDS.values()}
-    assert tops | BY_OTHERS == strays._TOPS
+    assert tops | BY_OTHERS == foreign_files._TOPS
 
 
 def test_a_good_lake_passes(lake: Lake, tmp_path: Path) -> None:
@@ -630,7 +631,7 @@ def test_a_cleaner_of_the_index_removes_nothing_behind_a_link(lake: Lake, tmp_pa
 # -- names that count --------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("folder", strays.MOVING)
+@pytest.mark.parametrize("folder", foreign_files.MOVING)
 @pytest.mark.parametrize(
     "name", ["99999999.json", "999999999999.json", f"{10**17}.json", f"{10**19}.json", "9" * 200 + ".json",
              "00000000.json", "1.json", "-0000001.json", "+0000002.json", "0000_003.json", "２００００００１.json", "x"]

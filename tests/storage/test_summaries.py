@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from storage.errors import DamagedRecord
-from storage.runs import Runs
-from storage.store import Lake
-from storage.summaries import is_summary
+from editflow.storage.artifacts.store import Lake
+from editflow.storage.errors import DamagedRecord
+from editflow.storage.records.runs import Runs
+from editflow.storage.run_values import is_summary
 
 FIGURES = {"success": 33.3, "accuracy": 0, "magnitude": None}
 MEASURES = {"efficacy": FIGURES, "score": {"harmonic": 1.5}, "perplexity": 30.5, "texts": {"fluency": None},

@@ -6,7 +6,7 @@ import pytest
 import tiny_world
 from tiny_world import World
 
-from tasks.models import open_model
+from editflow.tasks.models.model_identity import open_model
 
 
 @pytest.fixture(scope="session")

@@ -13,13 +13,15 @@ import pytest
 import tiny_world
 from tiny_world import World
 
-from editing.errors import EditingError, InvalidCase, InvalidOption
-from editing.metrics.ability.asking import WAYS
-from editing.metrics.ability.declaration import AbilityCase
-from storage.kinds import kind
-from storage.query import query
-from storage.store import Lake
-from tasks.ability import (
+from editflow.editing.errors import EditingError, InvalidCase, InvalidOption
+from editflow.editing.metrics.ability.asking import WAYS
+from editflow.editing.metrics.ability.declaration import AbilityCase
+from editflow.storage.artifacts.kinds import kind
+from editflow.storage.artifacts.store import Lake
+from editflow.storage.queries.query import query
+from editflow.tasks.errors import BadRecord, TaskError, UnknownSource
+from editflow.tasks.models.model_identity import identify
+from editflow.tasks.stages.ability import (
     ABILITY,
     ability_scores,
     ability_spec,
@@ -28,8 +30,6 @@ from tasks.ability import (
     read_cases,
     summarise_ability,
 )
-from tasks.errors import BadRecord, TaskError, UnknownSource
-from tasks.models import identify
 
 ROWS = [{"sentence": f"film number {n} is good", "label": n % 2, "idx": 10 * n} for n in range(6)]
 NAMES = ["negative", "positive"]

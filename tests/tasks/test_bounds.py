@@ -8,11 +8,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from storage.address import Address
-from tasks.bounds import SECONDS, SIZE, Refused, bounded
-from tasks.documents import read_documents
-from tasks.errors import BadRecord, FetchFailed
-from tasks.tables import from_hub
+from editflow.storage.address import Address
+from editflow.tasks.errors import BadRecord, FetchFailed
+from editflow.tasks.sources.corpus import read_documents
+from editflow.tasks.sources.download_limits import SECONDS, SIZE, Refused, bounded
+from editflow.tasks.sources.parquet_and_hub import from_hub
 
 
 class Clock:

@@ -16,11 +16,11 @@ import pyarrow.parquet as pq
 import pytest
 import tiny_world
 
-from editing.errors import EditingError, InvalidRequest
-from tasks.documents import read_documents
-from tasks.edit_requests import load_requests
-from tasks.errors import BadRecord, TaskError
-from tasks.records import LONGEST, read_records
+from editflow.editing.errors import EditingError, InvalidRequest
+from editflow.tasks.errors import BadRecord, TaskError
+from editflow.tasks.sources.corpus import read_documents
+from editflow.tasks.sources.edit_requests import load_requests
+from editflow.tasks.sources.records import LONGEST, read_records
 
 FACT = {"prompt": "Where is {}?", "subject": "Ann", "target_new": "Rome"}
 LINE = json.dumps(FACT).encode() + b"\n"
@@ -176,7 +176,7 @@ def test_what_the_parser_of_a_page_raises_names_the_page(tmp_path: Path, monkeyp
 
 
 def test_a_page_has_an_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tasks.documents.LARGEST_PAGE", 2**16)
+    monkeypatch.setattr("editflow.tasks.sources.corpus.LARGEST_PAGE", 2**16)
     (tmp_path / "bomb.xml.bz2").write_bytes(bz2.compress(DUMP.format("x" * 10**6).encode()))
     with pytest.raises(BadRecord, match="a page of more than"):
         list(read_documents(str(tmp_path / "bomb.xml.bz2")))

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from editing.errors import InvalidRequest
-from tasks.edit_requests import choose, load_chosen, load_requests
-from tasks.errors import BadRecord
+from editflow.editing.errors import InvalidRequest
+from editflow.tasks.errors import BadRecord
+from editflow.tasks.sources.edit_requests import choose, load_chosen, load_requests
 
 COUNT = 1_000
 

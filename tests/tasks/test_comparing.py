@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from editing.metrics.intervals import Interval, runs_interval
-from tasks.comparing.figures import one_in_the_other, over_runs, without_dust
-from tasks.comparing.styles import style
+from editflow.editing.metrics.intervals import Interval, runs_interval
+from editflow.tasks.comparison.metric_tables import one_in_the_other, over_runs, without_dust
+from editflow.tasks.comparison.styles import style
 
 
 def test_every_row_has_a_style_of_its_own() -> None:

@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 from served import Served, served
 
-from storage.address import Address
-from tasks import bounds, download
-from tasks.errors import FetchFailed, TaskError, UnknownSource
-from tasks.records import read_records
-from tasks.sources import needs_network
+from editflow.storage.address import Address
+from editflow.tasks.errors import FetchFailed, TaskError, UnknownSource
+from editflow.tasks.sources import download, download_limits
+from editflow.tasks.sources.records import read_records
+from editflow.tasks.sources.remote_files import needs_network
 
 ROWS = [{"n": n} for n in range(3)]
 
@@ -39,7 +39,7 @@ def read(source: str) -> list[object]:
 
 
 def test_too_large_by_its_own_word_or_by_what_comes(web: Served, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(bounds.SIZE, "1")
+    monkeypatch.setenv(download_limits.SIZE, "1")
     for name in (f"claims?bytes={2**20 + 1}", "endless"):
         with pytest.raises(UnknownSource, match="more than 1 MiB"):
             read(f"http://{web.host}/{name}")
@@ -50,22 +50,22 @@ def test_too_large_by_its_own_word_or_by_what_comes(web: Served, monkeypatch: py
 def test_a_server_that_sends_a_little_now_and_then_is_left(
     web: Served, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
-    monkeypatch.setenv(bounds.SECONDS, "1")
-    with pytest.raises(UnknownSource, match=f"takes more than 1 s.*{bounds.SECONDS}"):
+    monkeypatch.setenv(download_limits.SECONDS, "1")
+    with pytest.raises(UnknownSource, match=f"takes more than 1 s.*{download_limits.SECONDS}"):
         read(f"http://{web.host}/{name}")
 
 
 def test_a_server_may_be_slow_for_a_minute_only(web: Served, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr(bounds, "PATIENCE", 0.5)
-        patch.setattr(bounds, "SLOWEST", 2**20)
+        patch.setattr(download_limits, "PATIENCE", 0.5)
+        patch.setattr(download_limits, "SLOWEST", 2**20)
         with pytest.raises(UnknownSource, match="too few to wait for"):
             read(f"http://{web.host}/drip")
     assert read(f"http://{web.host}/rows.jsonl") == ROWS  # control
 
 
 @pytest.mark.parametrize("given", ["0", "-1", "1.5", "many", "1e3", " ", "9" * 30])
-@pytest.mark.parametrize("name", [bounds.SIZE, bounds.SECONDS])
+@pytest.mark.parametrize("name", [download_limits.SIZE, download_limits.SECONDS])
 def test_a_limit_that_is_no_number_is_refused(name: str, given: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(name, given)
     with pytest.raises(FetchFailed, match=name):
@@ -82,7 +82,7 @@ def test_redirects_lead_to_the_web_alone_and_not_for_ever(web: Served, tmp_path:
     with pytest.raises(UnknownSource, match="redirects more than"):
         read(f"http://{web.host}/round")
     assert [path for path, _ in web.seen].count("/round") == download.HOPS + 1
-    with pytest.raises(bounds.Refused, match="from https to http"):
+    with pytest.raises(download_limits.Refused, match="from https to http"):
         download._redirected("https://127.0.0.1/a", "http://127.0.0.1/a")
 
 
@@ -125,7 +125,7 @@ def test_an_interruption_takes_the_copy_along(web: Served, monkeypatch: pytest.M
     def interrupted(_self: object, _size: int) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(bounds.Watch, "take", interrupted)
+    monkeypatch.setattr(download_limits.Watch, "take", interrupted)
     with pytest.raises(KeyboardInterrupt):
         read(f"http://{web.host}/rows.jsonl")
 
@@ -164,7 +164,7 @@ def test_a_member_of_an_archive_is_read_by_its_own_form(web: Served, tmp_path: P
 
 
 def test_what_a_file_unpacks_to_has_an_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tasks.sources.LEAST_UNPACKED", 2**20)
+    monkeypatch.setattr("editflow.tasks.sources.remote_files.LEAST_UNPACKED", 2**20)
     lines = b'{"n": 1}\n' * 2**18  # 2.3 MB of 7 kB
     (tmp_path / "bomb.jsonl.gz").write_bytes(gzip.compress(lines))
     (tmp_path / "plain.jsonl.gz").write_bytes(gzip.compress(lines[: 9 * 2**16]))

@@ -9,16 +9,16 @@ import pytest
 import tiny_world
 from tiny_world import World
 
-from editing.errors import InvalidOption
-from editing.metrics.drift import drift
-from editing.models.hidden_states import hidden_states
-from editing.requests.record import EditRequest
-from storage.codec import vectors
-from storage.query import query
-from storage.store import Lake
-from tasks.drift import DRIFT, DRIFT_POINTS, HIDDEN_STATES, fixed_prompts, read_drift
-from tasks.models import live_model
-from tasks.requests import read_requests
+from editflow.editing.errors import InvalidOption
+from editflow.editing.metrics.drift import drift
+from editflow.editing.models.hidden_states import hidden_states
+from editflow.editing.requests.record import EditRequest
+from editflow.storage.artifacts.codec import vectors
+from editflow.storage.artifacts.store import Lake
+from editflow.storage.queries.query import query
+from editflow.tasks.models.model_identity import live_model
+from editflow.tasks.stages.drift import DRIFT, DRIFT_POINTS, HIDDEN_STATES, fixed_prompts, read_drift
+from editflow.tasks.stages.requests import read_requests
 
 SPEC = {"layers": [0, 2], "count": 9, "seed": 3}
 

@@ -8,7 +8,7 @@ from xml.etree import ElementTree
 
 import numpy as np
 
-from tasks.report import charts
+from editflow.tasks.report import charts
 
 
 def points(n: int = 50, moved: float = 0.0) -> list[dict[str, Any]]:

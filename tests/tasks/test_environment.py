@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from tasks.environment import ROOT, commit_of, cores, environment, threads_of, whole_environment
+from editflow.tasks.environment import ROOT, commit_of, cores, environment, threads_of, whole_environment
 
 
 def test_a_run_is_told_more_than_an_artifact(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,8 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from tasks.errors import FetchFailed
-from tasks.fetch import Packaged, fetch
+from editflow.tasks.errors import FetchFailed
+from editflow.tasks.sources.packaged_data import Packaged, fetch
 
 DATA = b"numbers, and more numbers\n" * 40
 ITEM = Packaged(

@@ -11,11 +11,11 @@ import pytest
 import tiny_world
 from tiny_world import World
 
-from editing.errors import EditingError
-from storage.store import Lake, Manifest
-from tasks import models
-from tasks.errors import TaskError
-from tasks.models import check_layers, check_window, identify
+from editflow.editing.errors import EditingError
+from editflow.storage.artifacts.store import Lake, Manifest
+from editflow.tasks.errors import TaskError
+from editflow.tasks.models import model_identity
+from editflow.tasks.models.model_identity import check_layers, check_window, identify
 
 
 @pytest.fixture
@@ -28,8 +28,8 @@ def pinned(world: World, tmp_path: Path) -> tuple[Lake, Manifest]:
 @pytest.mark.parametrize("what", ["pipe", "device", "none", "number", "nul", "long", "pipes", "another"])
 def test_a_folder_that_holds_no_model(pinned: tuple[Lake, Manifest], tmp_path: Path, what: str) -> None:
     lake, model = pinned
-    for memory in lake.files.list(models.FINGERPRINTS):
-        (Path(lake.uri) / models.FINGERPRINTS / memory).unlink()
+    for memory in lake.files.list(model_identity.FINGERPRINTS):
+        (Path(lake.uri) / model_identity.FINGERPRINTS / memory).unlink()
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "pipes").mkdir()
     for name in ("config.json", "model.safetensors", "tokenizer.json"):
@@ -41,14 +41,14 @@ def test_a_folder_that_holds_no_model(pinned: tuple[Lake, Manifest], tmp_path: P
     if what in places:
         about["folder"] = places[what]
     with pytest.raises((EditingError, TaskError)) as caught:
-        models._folder_of(lake, replace(model, about=about), "float32", "cpu")
+        model_identity._folder_of(lake, replace(model, about=about), "float32", "cpu")
     assert "\n" not in str(caught.value)
 
 
 def test_the_folder_itself_is_found(pinned: tuple[Lake, Manifest], world: World) -> None:
     """The control."""
     lake, model = pinned
-    assert models._folder_of(lake, model, "float32", "cpu") == world.model.resolve()
+    assert model_identity._folder_of(lake, model, "float32", "cpu") == world.model.resolve()
 
 
 @pytest.mark.parametrize("value", ["y", None, [1], -1, 10**400, float("nan")])

@@ -20,10 +20,10 @@ import tiny_world
 from tiny_measures import everything
 from tiny_world import World
 
-import tasks.edits
-import tasks.models
-from storage.identity import recipe_id
-from storage.store import Lake, Manifest
+import editflow.tasks.models.model_identity
+import editflow.tasks.stages.edits
+from editflow.storage.artifacts.identity import recipe_id
+from editflow.storage.artifacts.store import Lake, Manifest
 
 GOLDEN = Path(__file__).with_name("golden.json")
 RENEW = "EDITFLOW_RENEW_GOLDEN"
@@ -114,7 +114,7 @@ def close(old: list[float] | None, new: list[float]) -> bool:
 @pytest.fixture(scope="module")
 def run(world: World, tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Golden]:
     def run_and_collect() -> Golden:
-        tasks.models.open_model.cache_clear()
+        editflow.tasks.models.model_identity.open_model.cache_clear()
         folder = tmp_path_factory.mktemp("golden")
         lake = folder / "lake"
         tiny_world.run_directly(world.spec, lake, "model.dtype=float64")
@@ -142,10 +142,10 @@ def test_numbers_change_only_with_the_version(found: Golden) -> None:
 
 def test_every_stage_is_pinned(found: Golden) -> None:
     """All stages that `tasks` declares take part."""
-    from tasks import ability, drift, edits, evaluation, moments, texts
-    from tasks.stage import Stage
+    from editflow.tasks.stages import ability, drift, edits, evaluation, generated_texts, moments
+    from editflow.tasks.stages.stage import Stage
 
-    modules = (ability, drift, edits, evaluation, moments, texts)
+    modules = (ability, drift, edits, evaluation, moments, generated_texts)
     declared = {v.name for module in modules for v in vars(module).values() if isinstance(v, Stage)}
     assert set(found) == declared | {"model", "documents", "requests", "questions", "ability-cases"}
 
@@ -156,12 +156,12 @@ def test_a_changed_stage_is_noticed_and_named(
     """The control: target values one part in a thousand larger, without a new version."""
     from dataclasses import replace
 
-    real = tasks.edits.optimise
+    real = editflow.tasks.stages.edits.optimise
 
     def slightly_other(*args: Any, **kwargs: Any) -> Any:
         return [replace(value, z=value.z * 1.001) for value in real(*args, **kwargs)]
 
-    monkeypatch.setattr(tasks.edits, "optimise", slightly_other)
+    monkeypatch.setattr(editflow.tasks.stages.edits, "optimise", slightly_other)
     lines = differences(found, run())
     named = {line.split("'")[1] for line in lines}
     assert {"target-values", "weight-change", "state"} <= named

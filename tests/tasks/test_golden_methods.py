@@ -18,8 +18,8 @@ import tiny_world
 from method_runs import SETTINGS, SMALL
 from tiny_world import World
 
-from storage.identity import recipe_id
-from storage.store import Lake, Manifest
+from editflow.storage.artifacts.identity import recipe_id
+from editflow.storage.artifacts.store import Lake, Manifest
 
 RENEW = "EDITFLOW_RENEW_GOLDEN"
 GOLDEN = Path(__file__).with_name("golden_methods.json")

@@ -10,9 +10,9 @@ import pytest
 from hub_here import hub
 from tiny_world import World
 
-from editing.errors import EditingError, UnknownModel
-from tasks.hub import configured_folder, hub_folder, is_remote, whole_folder
-from tasks.model_folders import model_folder
+from editflow.editing.errors import EditingError, UnknownModel
+from editflow.tasks.models.model_download import configured_folder, hub_folder, is_remote, whole_folder
+from editflow.tasks.models.model_source import model_folder
 
 ID = "org/tiny"
 

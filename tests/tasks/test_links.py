@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from storage.kinds import kind
-from storage.store import Lake
-from tasks.errors import StateMismatch
-from tasks.live import links
+from editflow.storage.artifacts.kinds import kind
+from editflow.storage.artifacts.store import Lake
+from editflow.tasks.errors import StateMismatch
+from editflow.tasks.models.model_session import links
 
 
 def state(lake: Lake, number: int, parents: dict[str, str]) -> str:

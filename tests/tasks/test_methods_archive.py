@@ -11,17 +11,17 @@ import torch
 from method_runs import SETTINGS, SMALL
 from tiny_world import World
 
-from editing.editors.anchor import reference_norms
-from editing.editors.facts import prepare
-from editing.editors.methods import method
-from editing.editors.target_values import TargetValue
-from flows.spec_files import load_spec
-from storage.runs import Runs
-from storage.store import Lake
-from tasks.edit_requests import load_requests
-from tasks.live import LiveModel, links
-from tasks.report.stages import read_page, report
-from tasks.solving import Solving
+from editflow.editing.editors.facts import prepare
+from editflow.editing.editors.methods import method
+from editflow.editing.editors.norm_anchor import reference_norms
+from editflow.editing.editors.target_values import TargetValue
+from editflow.flows.spec.loading import load_spec
+from editflow.storage.artifacts.store import Lake
+from editflow.storage.records.runs import Runs
+from editflow.tasks.models.model_session import LiveModel, links
+from editflow.tasks.report.stages import read_page, report
+from editflow.tasks.sources.edit_requests import load_requests
+from editflow.tasks.stages.solver_inputs import Solving
 
 NEEDS: dict[str, set[str]] = {
     "memit": {"second_moment"},

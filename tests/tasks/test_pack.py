@@ -13,11 +13,11 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from storage.kinds import kind
-from storage.runs import Runs, Use
-from storage.store import Lake
-from tasks.errors import BadPack, UnknownSource
-from tasks.pack import Input, Pack, packed, read
+from editflow.storage.artifacts.kinds import kind
+from editflow.storage.artifacts.store import Lake
+from editflow.storage.records.runs import Runs, Use
+from editflow.tasks.errors import BadPack, UnknownSource
+from editflow.tasks.reproduction.run_bundle import Input, Pack, packed, read
 
 Parts = dict[str, bytes]
 

@@ -20,11 +20,11 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 from judged import fact, judge
 
-from storage.errors import DamagedRecord, RefConflict
-from storage.files import Files
-from tasks.errors import NoSuchRelease
-from tasks.queue import Entry, Move, Outcome, Queue, in_force, now, pending, statuses
-from tasks.releases import Candidate, apply_next, rollback
+from editflow.storage.errors import DamagedRecord, RefConflict
+from editflow.storage.files import Files
+from editflow.tasks.errors import NoSuchRelease
+from editflow.tasks.releases.queue import Entry, Move, Outcome, Queue, in_force, now, pending, statuses
+from editflow.tasks.releases.release import Candidate, apply_next, rollback
 
 ROOT = Path(__file__).parents[2]
 
@@ -306,9 +306,9 @@ MORTALS = """
 import json, os, signal, sys
 from itertools import count
 from judged import course, fact, judge
-from storage.files import Files
-from tasks.queue import Queue
-from tasks.releases import apply_next
+from editflow.storage.files import Files
+from editflow.tasks.releases.queue import Queue
+from editflow.tasks.releases.release import apply_next
 
 folder, workers = sys.argv[1], int(sys.argv[2])
 left = -1

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from editing.editors.method import Training
-from editing.editors.methods import METHODS
-from editing.editors.options import ContextOptions, TargetValueOptions
-from editing.linalg.null_space import Threshold
-from tasks.edits import CHUNK, CONTEXTS, STATE, TARGET_VALUES, WEIGHT_CHANGE
-from tasks.moments import NULL_SPACE, SPECTRUM
-from tasks.stage import recipe
+from editflow.editing.editors.method import Training
+from editflow.editing.editors.methods import METHODS
+from editflow.editing.editors.options import ContextOptions, TargetValueOptions
+from editflow.editing.linalg.null_space import Threshold
+from editflow.tasks.stages.edits import CHUNK, CONTEXTS, STATE, TARGET_VALUES, WEIGHT_CHANGE
+from editflow.tasks.stages.moments import NULL_SPACE, SPECTRUM
+from editflow.tasks.stages.stage import recipe
 
 A, B, C, D = ("a" * 64, "b" * 64, "c" * 64, "d" * 64)
 OPTIONS = {"options": recipe(TargetValueOptions()), "z_layer": 8, "chunk": 0, "chunk_size": CHUNK}

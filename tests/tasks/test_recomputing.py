@@ -10,19 +10,19 @@ import tiny_world
 from tiny_measures import everything
 from tiny_world import World
 
-from flows.gathering import gathered
-from storage.catalog import Catalog
-from storage.check import check_artifact
-from storage.errors import MissingPayload, PayloadConflict
-from storage.identity import recipe_id
-from storage.runs import RunRecord
-from storage.store import Lake, Manifest
-from tasks.comparing.entries import described, sources
-from tasks.comparing.stages import compare
-from tasks.recipes import GIVEN, STAGES, NotRepeatable, Recipe, recipe_of
-from tasks.recomputing import keep, recomputed
-from tasks.report.stages import report
-from tasks.rerun import Repetition, archive
+from editflow.flows.repair.recipe_collector import gathered
+from editflow.storage.artifacts.check import check_artifact
+from editflow.storage.artifacts.identity import recipe_id
+from editflow.storage.artifacts.store import Lake, Manifest
+from editflow.storage.errors import MissingPayload, PayloadConflict
+from editflow.storage.index.catalog import Catalog
+from editflow.storage.records.runs import RunRecord
+from editflow.tasks.comparison.comparison_rows import described, sources
+from editflow.tasks.comparison.stages import compare
+from editflow.tasks.report.stages import report
+from editflow.tasks.reproduction.recipes import GIVEN, STAGES, NotRepeatable, Recipe, recipe_of
+from editflow.tasks.reproduction.recompute import keep, recomputed
+from editflow.tasks.reproduction.reproduction import Repetition, archive
 
 
 @pytest.fixture(scope="module")

@@ -9,13 +9,13 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from editing.requests.record import EditRequest, Question
-from storage.kinds import kind
-from storage.store import Lake
-from tasks.evaluation import summarise
-from tasks.report.course import Course
-from tasks.requests import questions_stage, read_requests, requests_stage
-from tasks.stage import Stage
+from editflow.editing.requests.record import EditRequest, Question
+from editflow.storage.artifacts.kinds import kind
+from editflow.storage.artifacts.store import Lake
+from editflow.tasks.report.run_results import Course
+from editflow.tasks.stages.evaluation import summarise
+from editflow.tasks.stages.requests import questions_stage, read_requests, requests_stage
+from editflow.tasks.stages.stage import Stage
 
 ONE = EditRequest("one", "{} was born in", "Anna", "Rome", "Bari")
 QUESTION = Question("The land where Anna was born is", ("Spain",), needs=("one",))

@@ -16,8 +16,8 @@ from typing import Any
 import psutil
 import pytest
 
-from tasks import scratch
-from tasks.scratch import OWNER, Owner, abandoned, clear, temporary
+from editflow.tasks import temporary_folders
+from editflow.tasks.temporary_folders import OWNER, Owner, abandoned, clear, temporary
 
 GONE = {"host": platform.node(), "pid": 2**22 + 1, "started": 1.0}
 """No process has this number: Linux gives none above 2**22."""
@@ -51,7 +51,7 @@ def test_it_goes_when_the_block_fails(tmp_path: Path) -> None:
 
 def test_a_killed_process_leaves_one_that_is_found(tmp_path: Path) -> None:
     text = (
-        "import os, sys; from pathlib import Path; from tasks.scratch import temporary\n"
+        "import os, sys; from pathlib import Path; from editflow.tasks.temporary_folders import temporary\n"
         "with temporary('copy', Path(sys.argv[1])) as folder:\n"
         "    (folder / 'copy.json').write_bytes(b'x' * 1000); os.kill(os.getpid(), 9)"
     )
@@ -128,7 +128,7 @@ def test_no_link_is_followed_and_no_pipe_read(tmp_path: Path, make: Callable[[Pa
 def test_another_users_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     left(tmp_path)
     (found,) = abandoned([tmp_path])
-    monkeypatch.setattr(scratch.os, "getuid", lambda: os.geteuid() + 1)
+    monkeypatch.setattr(temporary_folders.os, "getuid", lambda: os.geteuid() + 1)
     assert abandoned([tmp_path]) == []
     assert not clear(found)
 

@@ -16,9 +16,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from storage.address import Address
-from tasks.errors import BadRecord, UnknownSource
-from tasks.records import read_records
+from editflow.storage.address import Address
+from editflow.tasks.errors import BadRecord, UnknownSource
+from editflow.tasks.sources.records import read_records
 
 ROWS = [{"name": f"é{n}", "n": n} for n in range(3)]
 

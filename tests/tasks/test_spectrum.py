@@ -8,9 +8,9 @@ import pyarrow as pa
 import pytest
 import torch
 
-from editing.linalg.spectrum import Spectrum, decompose
-from storage.store import Lake
-from tasks.moments import read_spectrum, spectrum_table
+from editflow.editing.linalg.spectrum import Spectrum, decompose
+from editflow.storage.artifacts.store import Lake
+from editflow.tasks.stages.moments import read_spectrum, spectrum_table
 
 D = 40
 

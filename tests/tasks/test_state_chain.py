@@ -15,12 +15,12 @@ import torch
 from tiny_world import World
 from torch import Tensor
 
-import tasks.edits
-from storage.errors import DamagedPayload, MissingPayload
-from storage.identity import table_digest
-from storage.store import Lake
-from tasks.errors import StateMismatch
-from tasks.live import LiveModel, change_of, checkpoint_of, links, read_changes
+import editflow.tasks.stages.edits
+from editflow.storage.artifacts.identity import table_digest
+from editflow.storage.artifacts.store import Lake
+from editflow.storage.errors import DamagedPayload, MissingPayload
+from editflow.tasks.errors import StateMismatch
+from editflow.tasks.models.model_session import LiveModel, change_of, checkpoint_of, links, read_changes
 
 PROBE = torch.arange(1, 25).reshape(2, 12)
 
@@ -49,7 +49,7 @@ def edited(request: pytest.FixtureRequest, world: World, tmp_path_factory: pytes
     """A run of three batches; what the model says is recorded inside `edit_batch`'s block, before it is put back."""
     folder = tmp_path_factory.mktemp("chain") / "lake"
     seen: list[Tensor] = []
-    real = tasks.edits.edit_batch
+    real = editflow.tasks.stages.edits.edit_batch
 
     def recording(model: Any, *args: Any) -> Any:
         if not seen:
@@ -59,7 +59,7 @@ def edited(request: pytest.FixtureRequest, world: World, tmp_path_factory: pytes
         return edits
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(tasks.edits, "edit_batch", recording)
+        patch.setattr(editflow.tasks.stages.edits, "edit_batch", recording)
         summary = tiny_world.run_directly(world.spec, folder, f"edit.checkpoint_every={request.param}")
     chain = [link.id for link in links(Lake.open(folder), summary["state"])]
     assert len(chain) == len(seen) == 4

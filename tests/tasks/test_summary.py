@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tasks.comparing.summary import rows, tables
-from tasks.errors import BadRecord
+from editflow.tasks.comparison.comparison_summary import rows, tables
+from editflow.tasks.errors import BadRecord
 
 HEAD = "group,label,figure,unit,before,before low,before high,after,after low,after high\n"
 ROW = "tiny,memit,efficacy probability,%,10,8,12,90,,\n"

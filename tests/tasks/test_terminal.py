@@ -11,14 +11,14 @@ from hypothesis import strategies as st
 from rich.text import Text
 from terminals import COMMANDING, STYLE, in_pipe, on_terminal, script
 
-from tasks.terminal import quoted, safe, shortened
+from editflow.tasks.console.terminal import quoted, safe, shortened
 
 ESCAPE = "\x1b"
 HOSTILE = (
     "<b>[red]x[/red]</b> \x1b[31m \x1b]8;;http://a\x1b\\ \x07 \u202eright\u202c \u200bthin \x9b7m \r\n \udc80 \ufeff"
 )
 SEARCH = """
-from tasks.progress import bar, working
+from editflow.tasks.console.progress import bar, working
 
 with bar({label!r}, 20, "facts") as advance:
     for _ in range(20):

@@ -12,20 +12,20 @@ import pytest
 import torch
 from tiny_world import World
 
-from editing.metrics.texts.consistency import Consistency
-from editing.metrics.texts.essence import essences
-from editing.metrics.texts.fluency import fluency
-from editing.metrics.texts.options import GenerationOptions
-from editing.models.generation import continue_texts
-from editing.requests.record import EditRequest
-from storage import kinds
-from storage.query import query
-from storage.store import Lake
-from tasks.edit_requests import load_requests
-from tasks.models import identify, open_model
-from tasks.requests import requests_stage
-from tasks.stage import Stage, recipe
-from tasks.texts import ESSENCE, GENERATIONS, TEXT_SCORES, summarise_texts
+from editflow.editing.metrics.texts.consistency import Consistency
+from editflow.editing.metrics.texts.essence import essences
+from editflow.editing.metrics.texts.fluency import fluency
+from editflow.editing.metrics.texts.options import GenerationOptions
+from editflow.editing.models.generation import continue_texts
+from editflow.editing.requests.record import EditRequest
+from editflow.storage.artifacts import kinds
+from editflow.storage.artifacts.store import Lake
+from editflow.storage.queries.query import query
+from editflow.tasks.models.model_identity import identify, open_model
+from editflow.tasks.sources.edit_requests import load_requests
+from editflow.tasks.stages.generated_texts import ESSENCE, GENERATIONS, TEXT_SCORES, summarise_texts
+from editflow.tasks.stages.requests import requests_stage
+from editflow.tasks.stages.stage import Stage, recipe
 
 OPTIONS = GenerationOptions(tokens=14, answer_tokens=4)
 QUESTIONS = pa.schema(

@@ -10,12 +10,12 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from editing.errors import InvalidOption
-from editing.metrics.ability.declaration import AbilityCase
-from editing.metrics.scoring import score
-from editing.models.editable import EditableModel
-from editing.models.generation import continue_texts
-from editing.models.tokens import encode
+from editflow.editing.errors import InvalidOption
+from editflow.editing.metrics.ability.declaration import AbilityCase
+from editflow.editing.metrics.scoring import score
+from editflow.editing.models.editable import EditableModel
+from editflow.editing.models.generation import continue_texts
+from editflow.editing.models.tokens import encode
 
 WAYS = ("likelihood", "generation")
 TOKENS = 8

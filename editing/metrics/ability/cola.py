@@ -1,6 +1,6 @@
 """CoLA: is a sentence good English? (Warstadt et al., arXiv 1805.12471; GLUE; 0 unacceptable, 1 acceptable)"""
 
-from editing.metrics.ability.declaration import AbilitySet
+from editflow.editing.metrics.ability.declaration import AbilitySet
 
 COLA = AbilitySet(
     "cola",

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 
-from editing.metrics.intervals import RESAMPLES, Interval
+from editflow.editing.metrics.intervals import RESAMPLES, Interval
 
 Statistic = Callable[[np.ndarray], np.ndarray]
 

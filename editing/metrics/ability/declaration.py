@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from editing.errors import InvalidCase
+from editflow.editing.errors import InvalidCase
 
 _IDS = ("idx", "index")
 

@@ -1,6 +1,6 @@
 """MMLU: questions of 57 subjects with four choices. (Hendrycks et al., arXiv 2009.03300; 0 … 3 are A … D)"""
 
-from editing.metrics.ability.declaration import AbilitySet
+from editflow.editing.metrics.ability.declaration import AbilitySet
 
 MMLU = AbilitySet(
     "mmlu",

@@ -1,6 +1,6 @@
 """MRPC: do two sentences say the same? (Dolan & Brockett 2005; GLUE, arXiv 1804.07461; 0 no, 1 yes: equivalent)"""
 
-from editing.metrics.ability.declaration import AbilitySet
+from editflow.editing.metrics.ability.declaration import AbilitySet
 
 MRPC = AbilitySet(
     "mrpc",

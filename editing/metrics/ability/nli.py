@@ -3,8 +3,8 @@
 A number is refused as a label: 1 is "neutral" in one collection and "not entailed" in another.
 """
 
-from editing.metrics.ability.declaration import AbilitySet
-from editing.metrics.ability.rte import TEMPLATE
+from editflow.editing.metrics.ability.declaration import AbilitySet
+from editflow.editing.metrics.ability.rte import TEMPLATE
 
 NLI = AbilitySet(
     "nli",

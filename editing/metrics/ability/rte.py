@@ -4,7 +4,7 @@ Label 0 is entailment and 1 is not: the other way round than "1 is yes" suggests
 have got wrong.
 """
 
-from editing.metrics.ability.declaration import AbilitySet
+from editflow.editing.metrics.ability.declaration import AbilitySet
 
 TEMPLATE = "Text: {sentence1}\nStatement: {sentence2}\nDoes the statement follow from the text, Yes or No?\nAnswer:"
 

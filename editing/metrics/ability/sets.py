@@ -9,14 +9,14 @@ from dataclasses import replace
 from heapq import nsmallest
 from itertools import islice
 
-from editing.errors import InvalidCase, InvalidOption
-from editing.metrics.ability.cola import COLA
-from editing.metrics.ability.declaration import AbilityCase, AbilitySet
-from editing.metrics.ability.mmlu import MMLU
-from editing.metrics.ability.mrpc import MRPC
-from editing.metrics.ability.nli import NLI
-from editing.metrics.ability.rte import RTE
-from editing.metrics.ability.sst2 import SST2
+from editflow.editing.errors import InvalidCase, InvalidOption
+from editflow.editing.metrics.ability.cola import COLA
+from editflow.editing.metrics.ability.declaration import AbilityCase, AbilitySet
+from editflow.editing.metrics.ability.mmlu import MMLU
+from editflow.editing.metrics.ability.mrpc import MRPC
+from editflow.editing.metrics.ability.nli import NLI
+from editflow.editing.metrics.ability.rte import RTE
+from editflow.editing.metrics.ability.sst2 import SST2
 
 ABILITY_SETS: dict[str, AbilitySet] = {one.name: one for one in (SST2, MRPC, COLA, RTE, MMLU, NLI)}
 

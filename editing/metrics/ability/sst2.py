@@ -1,6 +1,6 @@
 """SST-2: is a film review's sentence positive? (Socher et al. 2013; GLUE, arXiv 1804.07461; 0 negative, 1 positive)"""
 
-from editing.metrics.ability.declaration import AbilitySet
+from editflow.editing.metrics.ability.declaration import AbilitySet
 
 SST2 = AbilitySet(
     "sst2",

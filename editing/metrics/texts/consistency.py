@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from editing.metrics.texts.words import composed, decomposed, terms
+from editflow.editing.metrics.texts.words import composed, decomposed, terms
 
 
 @dataclass(frozen=True)

@@ -14,10 +14,10 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from editing.metrics.perplexity import window_nll
-from editing.metrics.texts.words import composed
-from editing.models.editable import EditableModel
-from editing.models.tokens import encode
+from editflow.editing.metrics.perplexity import window_nll
+from editflow.editing.metrics.texts.words import composed
+from editflow.editing.models.editable import EditableModel
+from editflow.editing.models.tokens import encode
 
 TOKENS = 100
 """A text is cut after so many, as in the published code."""

@@ -14,7 +14,7 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 
-from editing.metrics.texts.words import decomposed, marked_words
+from editflow.editing.metrics.texts.words import decomposed, marked_words
 
 
 def fluency(text: str) -> float | None:

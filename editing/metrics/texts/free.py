@@ -17,7 +17,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from editing.metrics.texts.words import composed
+from editflow.editing.metrics.texts.words import composed
 
 _BETWEEN = re.compile(r"[\s!\"'(),./:;?\[\\\]`{}\u2010-\u2027\u3001\u3002-]+")
 """Spaces and punctuation. Signs such as + and # belong to their word, and so do marks that combine with a letter."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from editing.errors import InvalidOption
+from editflow.editing.errors import InvalidOption
 
 ROLES = ("efficacy", "paraphrase", "generation", "portability")
 """What a model may be asked to go on from: the edited prompt, the fact in other words, the beginning of a text about

@@ -1,0 +1,46 @@
+"""What a run knows of a layer beside the weight as it is now."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypeVar
+
+from torch import Tensor
+
+from editflow.editing.errors import InvalidOption
+from editflow.editing.linalg.null_space import NullSpace
+
+Known = TypeVar("Known")
+
+
+@dataclass(frozen=True)
+class Knowledge:
+    """A layer's null space P, its keys' mean second moment C0 (d_in, d_in) and its weight as it came (d_out, d_in).
+
+    Each is None where nobody asked for it; reading one that is lacking raises InvalidOption.
+    """
+
+    null_space: NullSpace | None = None
+    second_moment: Tensor | None = None
+    original: Tensor | None = None
+
+    @property
+    def space(self) -> NullSpace:
+        """P."""
+        return _there(self.null_space, "null space")
+
+    @property
+    def mean(self) -> Tensor:
+        """C0."""
+        return _there(self.second_moment, "second moment")
+
+    @property
+    def came(self) -> Tensor:
+        """W0."""
+        return _there(self.original, "original weight")
+
+
+def _there(value: Known | None, what: str) -> Known:
+    if value is None:
+        raise InvalidOption(f"this method needs the layer's {what}, which it was not given")
+    return value

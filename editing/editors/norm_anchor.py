@@ -1,0 +1,33 @@
+"""Target values brought back to the length that the unedited model's hidden states have."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from editflow.editing.editors.facts import Fact
+from editflow.editing.editors.keys import KeyWalk
+from editflow.editing.editors.target_values import TargetValue
+from editflow.editing.models.editable import EditableModel
+
+
+@torch.no_grad()
+def reference_norms(model: EditableModel, facts: Sequence[Fact], z_layer: int) -> Tensor:
+    """‖h‖ (n,) float64 of the z layer's output at each fact's subject in its plain prompt."""
+    norms: Tensor = KeyWalk(model, facts, 0).outputs(z_layer).norm(dim=0)
+    return norms
+
+
+def anchored(values: Sequence[TargetValue], norms: Tensor) -> list[TargetValue]:
+    """z* ‖h‖ / ‖z*‖ with the unedited model's ‖h‖ (n,), after Norm-Anchor Scaling (arXiv 2602.02543).
+
+    Its published code rescales the MLP's part of z* alone, and to one mean length for all facts.
+    What a batch wrote lengthens the hidden states that the next one starts from; measured against the model as it came,
+    no z* is longer than a hidden state there was.
+    """
+    return [
+        replace(value, z=value.z * (norm / value.z.norm())) for value, norm in zip(values, norms.tolist(), strict=True)
+    ]

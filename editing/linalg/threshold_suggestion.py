@@ -1,0 +1,28 @@
+"""A threshold for a model that nobody has edited yet, without a scale, from its spectra alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from statistics import median
+
+from torch import Tensor
+
+from editflow.editing.linalg.null_space import Threshold
+
+SHARES = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
+"""Shares of energy that are looked at: beyond them nothing of what the corpus uses would be protected."""
+FREE = 0.5
+"""Of a layer's directions, what edits need: the paper's absolute threshold leaves more than that on its models."""
+
+
+def suggest(spectra: Sequence[Tensor], free: float = FREE) -> Threshold:
+    """The smallest share of energy at which the median layer leaves the share `free` of its directions to edits.
+
+    `spectra` are ascending eigenvalues (d,) of one layer each. A share of energy does not change when all activations
+    are scaled, as an absolute threshold (AlphaEdit, arXiv 2410.02355, §3.2) does. O(layers · d).
+    """
+    for share in SHARES:
+        threshold = Threshold("energy", share)
+        if median(threshold.rank(eigenvalues) / len(eigenvalues) for eigenvalues in spectra) >= free:
+            return threshold
+    return Threshold("rank", free)

@@ -1,0 +1,112 @@
+"""The figures that are read from the prompts' rows, by name: averaged over a case's prompts, then over cases.
+
+Corrected and published figures never share a column. What a published panel counts otherwise than it says stands in a
+column of its own whose name ends with `as published`; the others leave out the neighbours that are edited themselves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from math import exp
+from statistics import fmean, harmonic_mean
+from typing import Any
+
+from editflow.editing.metrics.registry import METRICS
+from editflow.editing.metrics.unchanged import unchanged
+
+Row = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Column:
+    """A figure of one prompt's row (keys as in PromptScore), None where it is not available. Told in percent.
+
+    Where rows of two states are at hand, `said_before` is what the model as it was `said` to the same prompt.
+    """
+
+    name: str
+    of: Callable[[Row], float | None]
+    about: str
+
+    @property
+    def published(self) -> bool:
+        """Whether it counts as published panels do."""
+        return self.name.endswith("as published")
+
+
+def _magnitude(row: Row) -> float | None:
+    new, true = row["nll_new"], row["nll_true"]
+    if new is None or true is None:
+        return None
+    apart = exp(-new) - exp(-true)
+    return apart if METRICS[row["metric"]].wants_new else -apart
+
+
+def _token_accuracy(row: Row) -> float | None:
+    # Rows of an older evaluation lack the counts.
+    return row["hits"] / row["tokens"] if row.get("tokens") else None
+
+
+def _unchanged(row: Row) -> float | None:
+    before, now = row.get("said_before"), row.get("said")
+    if not before or not now or len(before) != len(now) or METRICS[row["metric"]].wants_new:
+        return None
+    return unchanged(before, now)
+
+
+COLUMNS: dict[str, Column] = {
+    column.name: column
+    for column in (
+        Column("success", lambda row: row["success"], "the wanted answer is likelier than the other one: the mean NLL "
+               "of its tokens is lower (ROME, arXiv 2202.05262, §3.3); 0 or 1 a prompt"),
+        Column("accuracy", lambda row: row["accuracy"], "each token of the wanted answer is the most likely one after "
+               "the prompt and the tokens before it: the whole answer is said; 0 or 1 a prompt"),
+        Column("token accuracy", _token_accuracy, "the share of the wanted answer's tokens that are the most likely "
+               "one (MEND, arXiv 2110.11309), on the tokenizer's own split; 0 to 1 a prompt"),
+        Column("magnitude", _magnitude, "exp(−NLL) of the wanted answer less that of the other, by the mean NLL of "
+               "their tokens (ROME, §3.3); −1 to 1 a prompt"),
+        Column("unchanged", _unchanged, "of what must stay: the share of the answer's places whose most likely token "
+               "is the one of the unedited model, whether it is right or not (EasyEdit's locality, arXiv 2308.07269); "
+               "0 to 1 a prompt, 1 before the edits"),
+        Column("success as published", lambda row: row["success"], "success, with neighbours that are edited "
+               "themselves counted as if they had to stay"),
+        Column("token accuracy as published", lambda row: row.get("published"), "token accuracy with the answer's "
+               "tokens decoded and encoded anew one by one (editing/metrics/published.py); 0 to 1 a prompt"),
+    )
+}  # fmt: skip
+SCORED = ("efficacy", "paraphrase", "neighbourhood")
+"""The metrics whose success the harmonic score joins."""
+_SUCCESS = dict.fromkeys(SCORED, "success")
+HARMONIC = {"harmonic": _SUCCESS, "harmonic as published": _SUCCESS | {"neighbourhood": "success as published"}}
+"""The scores, each with the figures whose harmonic mean it is: {score: {metric: figure}}."""
+
+
+def cases(rows: Iterable[Row], column: str) -> dict[str, float]:
+    """Each case's mean over its prompts that have the figure, of one metric's rows in one state."""
+    chosen = COLUMNS[column]
+    found: dict[str, list[float]] = {}
+    for row in rows:
+        value = chosen.of(row) if chosen.published or not row.get("edited") else None
+        if value is not None:
+            found.setdefault(row["request"], []).append(value)
+    return {request: fmean(values) for request, values in found.items()}
+
+
+def available(rows: Sequence[Row]) -> list[str]:
+    """The columns that one metric's rows have; a published one only where it may differ."""
+    edited = any(row.get("edited") for row in rows)
+    return [
+        name
+        for name, column in COLUMNS.items()
+        if any(column.of(row) is not None for row in rows) and (name != "success as published" or edited)
+    ]
+
+
+def harmonic(success: Sequence[float]) -> float:
+    """The harmonic mean of efficacy, paraphrase and neighbourhood success (ROME, §3.3: score S), in their unit.
+
+    0 where one of them is 0: no edit is good that fails in one way altogether.
+    """
+    # Not SciPy's, whose checks take a hundred times longer: bootstraps call this by the ten thousand.
+    return float(harmonic_mean(success))

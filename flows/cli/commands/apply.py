@@ -1,0 +1,59 @@
+"""editflow apply"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+from cyclopts.validators import Number
+
+from editflow.flows.cli.common.flags import JsonFlag, LakeFlag, SetFlag
+from editflow.flows.cli.common.run_summary import print_settled
+from editflow.flows.console.next_steps import print_next, typed
+from editflow.flows.console.output import lake_folder, print_json, print_line
+from editflow.tasks.console.terminal import quoted
+
+
+def apply(
+    spec: Path,
+    /,
+    *,
+    batches: Annotated[int | None, Parameter(help="At most so many; all that waits unless given.",
+                                             validator=Number(gte=1))] = None,
+    set_: SetFlag = None,
+    lake: LakeFlag = None,
+    json: JsonFlag = False,
+) -> None:  # fmt: skip
+    """Edit what waits in a queue into the release, batch after batch, through the spec's gates.
+
+    A batch that breaks a gate is halved until the guilty requests are found: those are rejected with what was
+    measured, the others released. Killed and said again, or said twice at once, each request is settled once.
+
+    Parameters
+    ----------
+    spec
+        A TOML file whose requests come from a queue (`requests.source = "queue:current"`), with [gates].
+    set_
+        Override a key of the spec, such as --set edit.batch_size=50; may be repeated.
+    """
+    from editflow.flows.orchestration import temporary_server
+    from editflow.flows.spec.loading import load_served
+    from editflow.storage.artifacts.store import Lake
+
+    checked = load_served(spec, set_ or ())
+    store = Lake.open(lake_folder(lake))
+    print_line(f"[bold]{checked.name}[/] in {quoted(store.uri)}")
+    temporary_server.ready()
+    from editflow.flows.apply import apply_edits
+
+    record = apply_edits(str(spec), list(set_ or ()), store.uri, batches)
+    if json:
+        print_json(record)
+        return
+    print_settled(record["summary"])
+    name = record["summary"]["queue"]
+    print_next(
+        f"{typed('ask', name, 'PROMPT', lake=lake)} to hear the release, "
+        f"{typed('releases', name, lake=lake)} for what was measured"
+    )

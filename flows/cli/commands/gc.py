@@ -1,0 +1,73 @@
+"""editflow gc"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from cyclopts import Parameter
+from cyclopts.validators import Number
+from rich.filesize import decimal
+
+from editflow.flows.cli.common.flags import JsonFlag, LakeFlag
+from editflow.flows.cli.common.lookup import open_lake
+from editflow.flows.console.next_steps import print_next, typed
+from editflow.flows.console.output import print_json, print_line, print_table
+from editflow.storage.maintenance.retention_policy import CENTURY, Rule
+
+Runs = Annotated[
+    int | None, Parameter(help="Of each name, keep what its newest completed runs need.", validator=Number(gte=1))
+]
+Days = Annotated[
+    float | None,
+    Parameter(help="Keep what runs that ended within so many days need.", validator=Number(gt=0, lte=CENTURY)),
+]
+
+
+def gc(
+    *,
+    delete: Annotated[bool, Parameter(negative=(), help="Do it; without this it is only said.")] = False,
+    hours: Annotated[
+        float, Parameter(help="Only what was not touched for so long.", validator=Number(gte=1, lte=24 * CENTURY))
+    ] = 24,
+    keep_runs: Runs = None,
+    keep_days: Days = None,
+    lake: LakeFlag = None,
+    json: JsonFlag = False,
+) -> None:
+    """Say how large a lake is, and what in it nobody can miss: files of killed writers, payloads set aside.
+
+    Temporary folders of your killed processes are listed as well, wherever they lie. --delete removes all that, and
+    merges the index's files. Artifacts stay, unless --keep-runs or --keep-days says which runs count; with both, a run
+    counts by either. Whatever a name, a release or a queue speaks of stays, and so do run records: a run whose
+    artifacts are gone can be run again. Safe beside running writers.
+    """
+    from editflow.flows.clean import cleared
+
+    rule = Rule(keep_runs, keep_days)
+    found = cleared(open_lake(lake), hours, rule, delete=delete)
+    if json:
+        told = {"litter": found.litter, "folders": found.folders, "kinds": found.kinds}
+        print_json({"deleted": delete, **told, "removed": found.removed})
+        return
+    print_table([_kind(row, ruled=bool(rule)) for row in found.kinds], title="artifacts by kind")
+    if found.litter:
+        print_table(found.litter, title="removed" if delete else "would be removed")
+    else:
+        print_line("no litter")
+    if found.folders:
+        title = f"temporary folders of killed processes, {'removed' if delete else 'would be removed'}"
+        print_table([row | {"bytes": decimal(row["bytes"])} for row in map(dict, found.folders)], title=title)
+    if delete and rule:
+        print_line(f"{found.removed} artifacts were removed")
+    if delete or not (found.litter or found.folders or any(row["unneeded"] for row in found.kinds)):
+        print_next(f"{typed('doctor', lake=lake)} to check what is there")
+    else:
+        again = [word for option, value in (("--keep-runs", keep_runs), ("--keep-days", keep_days)) if value is not None
+                for word in (option, f"{value:g}")]  # fmt: skip
+        print_next(f"{typed('gc', '--delete', *again, lake=lake)} to remove it")
+
+
+def _kind(row: Mapping[str, Any], *, ruled: bool) -> dict[str, Any]:
+    shown = {"kind": row["kind"], "artifacts": row["artifacts"], "size": decimal(row["bytes"])}
+    return shown | ({"not needed": row["unneeded"], "of size": decimal(row["unneeded_bytes"])} if ruled else {})

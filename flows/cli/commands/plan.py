@@ -1,0 +1,119 @@
+"""editflow plan"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from editflow.flows.cli.common.flags import JsonFlag, LakeFlag, SetFlag
+from editflow.flows.console.next_steps import print_next, typed
+from editflow.flows.console.output import lake_folder, print_json, print_line, print_table
+from editflow.tasks.console.terminal import quoted
+
+if TYPE_CHECKING:
+    from editflow.flows.planning.plan import Plan
+
+
+def plan(
+    spec: Path,
+    /,
+    *,
+    set_: SetFlag = None,
+    lake: LakeFlag = None,
+    json: JsonFlag = False,
+) -> None:
+    """Say what a run would do, before anything is loaded: layers and shapes, memory, disk and time, what is reused.
+
+    Of the model only its configuration is read. Nothing is computed and nothing written.
+
+    Parameters
+    ----------
+    spec
+        A TOML file such as specs/demo.toml; of one with [[variants]] each of them is told of in a row.
+    set_
+        Override a key of the spec, such as --set edit.batch_size=50; may be repeated.
+    """
+    from editflow.flows.orchestration import temporary_server
+    from editflow.flows.spec.loading import load_spec, read_toml
+
+    words = [part for setting in set_ or () for part in ("--set", setting)]
+    if read_toml(spec).get("variants"):
+        _compared(spec, set_ or (), lake, json=json)
+        if not json:
+            print_next(f"{typed('compare', str(spec), *words, lake=lake)} to do it")
+        return
+    checked = load_spec(spec, set_ or ())
+    temporary_server.prepare()
+    from editflow.flows.planning.plan import plan_spec, reading
+
+    found = plan_spec(checked, reading(lake_folder(lake)))
+    if json:
+        print_json(found.to_json())
+        return
+    _print(found)
+    print_next(f"{typed('run', str(spec), *words, lake=lake)} to do it")
+
+
+def _compared(spec: Path, settings: Sequence[str], lake: str | None, *, json: bool) -> None:
+    """Every variant, and all of them together."""
+    from editflow.flows.orchestration import temporary_server
+    from editflow.flows.spec.variants import read_contenders
+
+    contenders = read_contenders([spec], settings)
+    temporary_server.prepare()
+    from editflow.flows.compare import check_models
+    from editflow.flows.planning.plan import plan_contenders, reading
+
+    place = reading(lake_folder(lake))
+    check_models(contenders, place)
+    plans = plan_contenders(contenders, place)
+    named = list(zip([one.label for one in contenders], plans, strict=True))
+    if json:
+        print_json({"variants": [{"label": label, **plan.to_json()} for label, plan in named]})
+        return
+    rows = [{"variant": label, **_summed(plan)} for label, plan in named]
+    keys = ("artifacts", "reused", "to compute", "seconds", "bytes")
+    seconds = [row["seconds"] for row in rows]
+    total = {key: sum(row[key] for row in rows) for key in keys if key != "seconds" or None not in seconds}
+    rows.append({"variant": "all", **total, "seconds": total.get("seconds"), "memory": max(p.peak for p in plans)})
+    print_table(_sized(rows), title="variants, with what they share counted for the first that needs it")
+    for text in dict.fromkeys(text for plan in plans for text in (plan.basis, *plan.warnings)):
+        print_line(quoted(text))
+
+
+def _summed(plan: Plan) -> dict[str, Any]:
+    return {"artifacts": plan.reused + plan.to_compute, "reused": plan.reused, "to compute": plan.to_compute,
+            "seconds": plan.seconds, "bytes": plan.bytes, "memory": plan.peak}  # fmt: skip
+
+
+def _print(found: Plan) -> None:
+    from rich.filesize import decimal
+
+    print_table(_sized(found.layers), title=_title(found.model))
+    summed = _summed(found)
+    del summed["memory"]
+    total = {"stage": "all", **summed}
+    print_table(_sized([*found.stages, total]), title="stages, with seconds and disk of what is to be computed")
+    held = " + ".join(f"{decimal(int(size))} {name}" for name, size in found.memory.items())
+    print_line(f"\nmemory: [bold]{decimal(int(found.peak))}[/] at most = {quoted(held)}")
+    print_line(quoted(found.basis))
+    for text in found.warnings:
+        print_line(f"[yellow]warning:[/] {quoted(text)}")
+
+
+def _title(model: Mapping[str, Any]) -> str:
+    title = f"{model['source']}: {model['family']}, {model['parameters']:,} parameters in {model['layers']} "
+    return f"{title}layers, {model['dtype']} on {model['device']}; edited are"
+
+
+def _sized(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Rows with bytes and memory, and seconds of a run's length, for people."""
+    from rich.filesize import decimal
+
+    shown = []
+    for row in rows:
+        seconds = {"seconds": None if row["seconds"] is None else round(row["seconds"], 1)} if "seconds" in row else {}
+        sizes = {name: decimal(int(row[name])) for name in ("bytes", "memory") if name in row}
+        shown.append({**row, **seconds, **sizes})
+    return shown

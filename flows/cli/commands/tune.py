@@ -1,0 +1,110 @@
+"""editflow tune"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cyclopts import Parameter
+
+from editflow.flows.cli.common.completers import folders
+from editflow.flows.cli.common.flags import JsonFlag, LakeFlag, SetFlag
+from editflow.flows.console.next_steps import print_next, typed
+from editflow.flows.console.output import lake_folder, print_json, print_line, print_table
+from editflow.storage.address import Address
+from editflow.tasks.console.terminal import quoted
+
+if TYPE_CHECKING:
+    from editflow.flows.tuning.arguments import Wish
+
+
+def tune(
+    model: Annotated[str, Parameter(completer=folders)],
+    /,
+    *,
+    requests: str,
+    budget: float,
+    facts: int = 24,
+    corpus: str | None = None,
+    out: Path = Path("tuned.toml"),
+    seed: int = 0,
+    set_: SetFlag = None,
+    lake: LakeFlag = None,
+    json: JsonFlag = False,
+) -> None:
+    """Find a setting for a model: measure its spectra, try layers, step, clamp and λ on probe facts, write a spec.
+
+    The spec leaves the probes out, so what it is judged on was never tried. Every trial is kept in the lake: the same
+    command goes on from what was tried, after Ctrl-C too.
+
+    Parameters
+    ----------
+    model
+        Whatever model.source takes: a folder, a .gguf file, a hub id or the packaged default.
+    requests
+        A file of facts in the shape of docs/requests.md, with neighbourhood prompts.
+    budget
+        Minutes. What all trials share and one trial are done whatever they take.
+    facts
+        How many facts are probed: those with neighbours, drawn by the seed.
+    corpus
+        Whatever corpus.source takes; the packaged sample unless given.
+    out
+        The spec to write. Only a file of tune's own is overwritten.
+    seed
+        Of the choice of probes.
+    set_
+        Fix a key of the spec, such as --set edit.ridge=10; what is fixed is not scanned. May be repeated.
+    """
+    from editflow.flows.orchestration import temporary_server
+
+    temporary_server.prepare()  # before anything that imports Prefect
+    from editflow.flows.tuning.arguments import Wish
+
+    model, requests, corpus = Address(model), Address(requests), Address(corpus) if corpus else None
+    _check(Wish(model, requests, budget, facts, corpus, seed, tuple(set_ or ()), out))
+    from editflow.storage.artifacts.store import Lake
+
+    store = Lake.open(lake_folder(lake))
+    print_line(f"[bold]{quoted(model)}[/] in {quoted(store.uri)}")
+    temporary_server.reap()
+    temporary_server.start()
+    from editflow.flows.tuning.tune import tune_model
+
+    found = tune_model(model, requests, budget, store.uri, facts, corpus, seed, list(set_ or ()), str(out))
+    if json:
+        print_json(found)
+    else:
+        _print(found)
+        print_next(f"{typed('run', str(out), lake=lake)} to edit facts that were not probed, under the best setting")
+
+
+def _check(wish: Wish) -> None:
+    """What is wrong with it, told before a server starts."""
+    from editflow.flows.tuning.arguments import check, draft, split
+    from editflow.tasks.models.model_source import model_folder
+    from editflow.tasks.sources.corpus import describe_corpus
+
+    check(wish)
+    drafted = draft(wish)
+    split(wish, drafted.requests.dataset)
+    model_folder(drafted.model.source)
+    describe_corpus(drafted.corpus.source)
+
+
+def _print(found: dict[str, Any]) -> None:
+    if threshold := found["threshold"]:
+        print_table(threshold["layers"], title=f"null_space.rule = {threshold['rule']}, value = {threshold['value']:g}")
+    print_table([_shown(trial) for trial in found["trials"]], title=f"trials on {len(found['probes'])} probe facts")
+    print_line(f"\nspec of trial {found['best']} in [bold]{quoted(found['spec'])}[/]")
+
+
+def _shown(trial: dict[str, Any]) -> dict[str, Any]:
+    hold = ("ridge", "λ") if trial["alpha"] is None else ("alpha", "α")
+    names = {
+        "trial": "trial", "varied": "varied", "layers": "layers", "learning_rate": "step", "clamp": "clamp",
+        "stop_at": "stop", "steps": "steps", hold[0]: hold[1], "efficacy": "efficacy %", "paraphrase": "paraphrase %",
+        "neighbourhood": "neighbourhood %", "perplexity_ratio": "perplexity ×", "objective": "objective",
+        "own_s": "own s", "error": "error",
+    }  # fmt: skip
+    return {shown: trial.get(name) for name, shown in names.items()}

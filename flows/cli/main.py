@@ -1,0 +1,51 @@
+"""The command line: what is around every command. Light, so that even a signal while it starts ends it in order."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from contextvars import copy_context
+
+from editflow.flows.console.signals import Stopped, end_servers, stopping
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run a command. What the user can mend is one line on standard error and exit code 2.
+
+    A fault of ours is one line and exit code 70; called with arguments, by another program or a test, it is raised.
+    """
+    ours = arguments is None
+    with stopping(last=ours) as signals:
+        try:
+            try:
+                words = sys.argv[1:] if arguments is None else arguments
+                copy_context().run(_run, words, signals, strict=not ours)
+            finally:
+                if ours:
+                    end_servers()
+        except Stopped as stopped:  # at the very beginning, or the very end
+            sys.exit(128 + stopped.number)
+
+
+def _run(words: Sequence[str], signals: Sequence[int], *, strict: bool) -> None:
+    from editflow.flows.console.standard_streams import streams
+
+    with streams():
+        try:
+            from editflow.flows.cli.error_border import warned
+            from editflow.flows.cli.registry import call
+
+            try:
+                with warned():
+                    call(words)
+            finally:
+                sys.stdout.flush()
+        except SystemExit:
+            raise
+        except BaseException as error:
+            from editflow.flows.cli.error_border import told
+
+            code = told(error, signals, strict=strict)
+            if code is None:
+                raise
+            sys.exit(code)

@@ -1,0 +1,19 @@
+"""Where commands make temporary folders, and which of these were left by processes that were killed."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+from editflow.tasks.sources.packaged_data import CORPUS, MODEL, cache
+from editflow.tasks.temporary_folders import Abandoned, abandoned
+
+
+def places() -> list[Path]:
+    """The system's folder for temporary files, and those of downloads and conversions."""
+    return [Path(tempfile.gettempdir()), cache() / "converted", MODEL.path.parent, CORPUS.path.parent]
+
+
+def left_behind() -> list[Abandoned]:
+    """Temporary folders that nobody will remove, with their sizes."""
+    return abandoned(places())

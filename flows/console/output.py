@@ -1,0 +1,141 @@
+"""How commands speak: tables for people, JSON for programs, one line for errors."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from editflow.flows.console.errors import UsageError
+from editflow.storage.address import Address
+from editflow.storage.containment import root_of
+from editflow.storage.errors import LakeNotWritable
+from editflow.tasks.console import terminal
+from editflow.tasks.console.terminal import quoted, safe, shortened
+
+if TYPE_CHECKING:
+    from editflow.storage.artifacts.store import ArtifactRef
+    from editflow.storage.records.runs import Use
+
+UNFOLDED = 100_000
+"""Characters a line in a pipe, where programs read and nothing scrolls."""
+
+CELL = 500
+"""Most characters of a value that a table shows; JSON has all of them."""
+
+
+def lake_folder(given: str | None) -> str:
+    """The lake's folder: the one given, that of EDITFLOW_LAKE, or ./lake.
+
+    Raises UsageError for a URL, and for what can be no folder's name: see `editflow.storage.containment.root_of`.
+    """
+    place = (given or os.environ.get("EDITFLOW_LAKE") or "lake").removeprefix("file://")
+    if "://" in place:
+        raise UsageError(
+            f"lake {Address(place)}: runs and questions need a folder on a local disk; give one with --lake"
+        )
+    try:
+        root_of(place)
+    except LakeNotWritable as error:
+        raise UsageError(str(error)) from error
+    return str(Path(place).expanduser())
+
+
+def console() -> Console:
+    """Where results go: standard output, without folding in a pipe."""
+    return terminal.console(width=None if sys.stdout.isatty() else UNFOLDED)
+
+
+def print_text(text: str) -> None:
+    """One line of a result, as it is."""
+    console().print(Text(safe(text)))
+
+
+def counted(number: int, what: str) -> str:
+    """`1 fault`, `2 faults`."""
+    return f"{number} {what}{'s' * (number != 1)}"
+
+
+def print_line(markup: str) -> None:
+    """One line for the user beside the results, on standard error. What others wrote goes in by `quoted`."""
+    terminal.console(stderr=True, soft_wrap=True).print(markup)
+
+
+def report_stage(use: Use, ref: ArtifactRef) -> None:
+    """One line per artifact of a run."""
+    colour, seconds = ("green", f"{use.seconds:7.1f} s") if use.how == "created" else ("dim", " " * 9)
+    print_line(f"  [{colour}]{use.how:8}[/] {quoted(use.stage):26} [dim]{ref.id[:12]}[/] {seconds}")
+
+
+def print_json(value: Any) -> None:
+    """A value as JSON on standard output; NaN and infinities, which JSON has not, are null."""
+    ascii_only = not (sys.stdout.encoding or "utf-8").lower().startswith("utf")
+    text = json.dumps(_finite(value), indent=1, ensure_ascii=ascii_only, default=str, allow_nan=False)
+    try:
+        # Straight to the stream: a console would wrap long lines.
+        sys.stdout.write(_harmless(text) + "\n")
+        sys.stdout.flush()
+    except BrokenPipeError:  # `| head` has seen enough
+        console().on_broken_pipe()
+
+
+def _harmless(text: str) -> str:
+    """JSON whose strings show what a terminal would obey or hide as JSON's own escapes; it means the same."""
+    lines = (line if line == safe(line) else "".join(map(_escaped, line)) for line in text.split("\n"))
+    return "\n".join(lines)
+
+
+def _escaped(character: str) -> str:
+    if character == safe(character):
+        return character
+    units = character.encode("utf-16-be", "surrogatepass").hex(" ", 2)
+    return "".join(f"\\u{unit}" for unit in units.split())
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    if isinstance(value, Decimal):  # DuckDB's sums of whole numbers
+        return int(value) if value == value.to_integral_value() else float(value)
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def print_table(
+    rows: Sequence[Mapping[str, Any]],
+    columns: Sequence[str] | None = None,
+    title: str = "",
+    styles: Mapping[str, str] | None = None,
+) -> None:
+    """Rows as a table; control characters are shown, not obeyed, long values cut. `styles`: of cells by their text."""
+    names = list(columns or (rows[0] if rows else ()))
+    styles = styles or {}
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for place, name in enumerate(names):
+        # What a row is called is kept whole: an id in two lines cannot be copied.
+        short = place == 0 and all(len(show(row.get(name))) <= 40 for row in rows)
+        table.add_column(Text(show(name)), overflow="fold", no_wrap=short)
+    for row in rows:
+        cells = [show(row.get(name)) for name in names]
+        table.add_row(*(Text(cell, style=styles.get(cell, "")) for cell in cells))
+    if title:  # a line of its own: a table's own title is folded at the table's width
+        console().print(Text(f"\n{show(title)}", style="bold"))
+    console().print(table)
+
+
+def show(value: Any) -> str:
+    """A value as safe text for one cell."""
+    if value is None:
+        return ""
+    text = f"{value:.4g}" if isinstance(value, float) else str(value)
+    return safe(shortened(text, CELL))

@@ -1,0 +1,194 @@
+"""Files that a command writes where it is told to, and the browser that they may be opened in.
+
+A regular file is replaced, whole or not at all, and keeps its mode. Where a symbolic link leads is what is written, and
+the link stays. A pipe that is read, a terminal, the null device and an open descriptor such as /dev/stdout are written
+into. Everything else is refused, before a command does its work.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import stat
+import unicodedata
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from editflow.flows.console import output_places
+from editflow.flows.console.errors import UsageError
+from editflow.flows.console.output_places import called, kind_of, own_descriptors, writable
+
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+_COMMANDS = re.compile(rb"[\x00-\x08\x0b-\x1f\x7f]|\xc2[\x80-\x9f]")
+"""Bytes by which a text commands a terminal."""
+
+
+def named(name: str, ending: str) -> str:
+    """The name of a file of this folder after something, which may come from anywhere and leads to no other folder."""
+    return re.sub(r"[^\w-]+", "-", name)[:64] + ending
+
+
+@dataclass
+class Target:
+    """Where something will be written: a file in an open folder, or an open stream. Made by `target`."""
+
+    path: Path
+    flag: str
+    folder: int | None = None
+    name: str = ""
+    stream: int | None = None
+
+    def __str__(self) -> str:
+        return str(self.path)
+
+    def write(self, content: bytes) -> None:
+        """Write all of it. Raises UsageError; a file is then as it was."""
+        try:
+            if self.stream is not None:
+                _pour(self.stream, content)
+            elif self.folder is not None:
+                _replace(self.folder, self.name, content)
+        except BrokenPipeError:
+            raise UsageError(
+                f"{self.path} cannot be written: what reads it has ended; give another {self.flag}"
+            ) from None
+        except OSError as error:
+            raise UsageError(f"{self.path} cannot be written ({error.strerror}): give another {self.flag}") from None
+
+    def close(self) -> None:
+        """Let go of the folder or the stream."""
+        for handle in (self.folder, self.stream):
+            if handle is not None:
+                os.close(handle)
+        self.folder = self.stream = None
+
+
+@contextmanager
+def target(given: Path | None, name: str, what: str, flag: str = "--out", *, wait: bool = True) -> Iterator[Target]:
+    """Open what a path leads to, or a file of this name in this folder; nothing is made before `write`.
+
+    `what` names the content. A named pipe is waited for until somebody reads it, `PATIENCE` seconds at most, or with
+    `wait` false only looked at. Raises UsageError.
+    """
+    found = Target(expanded(Path(name) if given is None else given, flag), flag)
+    try:
+        try:
+            _open(found, name, what, wait=wait)
+        except OSError as error:
+            raise UsageError(f"{flag} {found} cannot be written ({error.strerror}): give another one") from None
+        yield found
+    finally:
+        found.close()
+
+
+def check(path: Path, name: str, what: str, flag: str = "--out") -> bool:
+    """Refuse at once what `write` would refuse later; whether it would replace a file. Raises UsageError."""
+    with target(path, name, what, flag, wait=False) as found:
+        there = None if found.folder is None else kind_of(found.folder, found.name)
+        return there is not None and stat.S_ISREG(there.st_mode)
+
+
+def write(path: Path, content: bytes, what: str, flag: str = "--out") -> None:
+    """Write a file at once. Raises UsageError."""
+    with target(path, path.name, what, flag) as found:
+        found.write(content)
+
+
+def folder(path: Path, what: str, flag: str = "--out") -> Path:
+    """Check a folder to write into, which need not be there yet, and make nothing. Raises UsageError."""
+    path = expanded(path, flag)
+    if path.is_dir():
+        with suppress(OSError):
+            writable(os.path.realpath(path), path, flag)
+            return path
+        raise UsageError(f"{flag} {path} takes no files: make it writable, or give another one")
+    if os.path.lexists(path):
+        kind = "a link that leads nowhere" if path.is_symlink() and not path.exists() else "a file"
+        raise UsageError(f"{flag} {path} is {kind}: give a folder")
+    check(path, path.name, what, flag)
+    return path
+
+
+def expanded(path: Path, flag: str = "--out") -> Path:
+    """A path with its `~` resolved. Raises UsageError for a name that is no text, or of nobody's home."""
+    if any(unicodedata.category(character) in {"Cc", "Cs", "Zl", "Zp"} for character in str(path)):
+        raise UsageError(f"{flag} {path} has a line end, or another character that is no text: give another name")
+    try:
+        return path.expanduser()
+    except RuntimeError:
+        raise UsageError(f"{flag} {path} names the home of a user who is not here: give another path") from None
+
+
+def show_in_browser(path: Path) -> None:
+    """Open a page. Raises UsageError where there is no browser."""
+    import webbrowser
+
+    if not webbrowser.open(path.absolute().as_uri()):
+        raise UsageError(f"no browser to open {path} with: copy it to where there is one")
+
+
+def _open(found: Target, example: str, what: str, *, wait: bool) -> None:
+    """Open the stream or the folder of a path."""
+    path, flag = found.path, found.flag
+    parent, name = output_places.followed(path, flag, what)
+    if own_descriptors(parent):
+        found.stream = output_places.descriptor(name, path, flag)
+        return
+    at = os.open(parent, _FOLDER)
+    found.folder, found.name = at, name
+    kind = kind_of(at, name or ".")
+    if kind is None or stat.S_ISREG(kind.st_mode):
+        writable(parent, path, flag)
+        if kind is not None and not output_places.allowed(name, os.W_OK, at):
+            raise UsageError(f"{flag} {path} is write-protected: give another one")
+        return
+    if stat.S_ISDIR(kind.st_mode):
+        raise UsageError(f"{flag} {path} is a folder: give a file, such as {path / example}")
+    if stat.S_ISFIFO(kind.st_mode):
+        found.stream = output_places.pipe(at, name, path, flag) if wait else None
+    elif stat.S_ISCHR(kind.st_mode) and output_places.is_for_writing(kind):
+        found.stream = os.open(name, os.O_WRONLY | os.O_NOCTTY | os.O_CLOEXEC, dir_fd=at)
+    else:
+        raise UsageError(f"{flag} {path} is {called(kind)}: give a file")
+
+
+def _pour(handle: int, content: bytes) -> None:
+    if os.isatty(handle) and _COMMANDS.search(content):
+        raise OSError(errno.EINVAL, "what is to be written commands a terminal")
+    left = memoryview(content)
+    while left:
+        left = left[os.write(handle, left) :]
+
+
+def _replace(at: int, name: str, content: bytes) -> None:
+    """Put a file into an open folder, in place of one that keeps its mode and, where that is allowed, its owner."""
+    draft = f".tmp-{uuid.uuid4().hex}"
+    try:
+        with os.fdopen(os.open(draft, _NEW, 0o666, dir_fd=at), "wb") as out:
+            out.write(content)
+            out.flush()
+            before = kind_of(at, name)
+            if before is not None:
+                if not stat.S_ISREG(before.st_mode):  # put there meanwhile
+                    raise OSError(errno.EEXIST, f"it has become {called(before)}")
+                with suppress(PermissionError):
+                    os.fchown(out.fileno(), before.st_uid, before.st_gid)
+                os.fchmod(out.fileno(), stat.S_IMODE(before.st_mode))
+            os.fsync(out.fileno())
+        os.rename(draft, name, src_dir_fd=at, dst_dir_fd=at)
+    finally:
+        with suppress(OSError):
+            os.unlink(draft, dir_fd=at)
+    with suppress(OSError):  # not every file system syncs folders
+        os.fsync(at)
+
+
+def existing(path: Path) -> Path:
+    """The path, or the nearest one above it that exists."""
+    path = path.absolute()
+    return next(place for place in (path, *path.parents) if place.exists())

@@ -1,0 +1,103 @@
+"""Standard input, output and error: there, and known by name when they take nothing more."""
+
+from __future__ import annotations
+
+import errno
+import io
+import os
+import re
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import Any, TextIO, cast
+
+from editflow.flows.console.errors import UsageError
+
+BROKEN = 1
+"""The exit code of a command whose reader, such as `| head`, has seen enough."""
+
+
+class Unwritable(UsageError):
+    """Standard output takes nothing more."""
+
+
+class Output:
+    """Standard output or error. What a result is written to must take it; remarks that nobody takes are dropped."""
+
+    def __init__(self, stream: TextIO, *, results: bool) -> None:
+        self._stream = stream
+        self._results = results
+
+    def write(self, text: str) -> int:
+        """Write a text. Raises Unwritable."""
+        try:
+            return self._stream.write(text)
+        except OSError as error:
+            self._failed(error)
+            return len(text)
+
+    def flush(self) -> None:
+        """Hand on what was written. Raises Unwritable."""
+        try:
+            self._stream.flush()
+        except OSError as error:
+            self._failed(error)
+
+    def writelines(self, lines: Any) -> None:
+        """Write several texts. Raises Unwritable."""
+        for line in lines:
+            self.write(line)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def _failed(self, error: OSError) -> None:
+        with suppress(OSError, ValueError):  # what is left in the stream goes nowhere, rather than to fail again
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, self._stream.fileno())
+            os.close(nowhere)
+        if not self._results:
+            return
+        if isinstance(error, BrokenPipeError):
+            raise SystemExit(BROKEN)
+        why = "it is closed" if error.errno == errno.EBADF else error.strerror
+        raise Unwritable(f"standard output cannot be written ({why}): send it to where there is room")
+
+
+@contextmanager
+def streams() -> Iterator[None]:
+    """Standard streams that a command can rely on."""
+    _open_all()
+    for name in ("COLUMNS", "LINES"):
+        if not re.fullmatch("[1-9][0-9]{0,4}", os.environ.get(name, "1"), re.ASCII):
+            del os.environ[name]  # no size of a terminal
+    before = sys.stdout, sys.stderr
+    for stream in before:
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # not every terminal's encoding has every character
+    sys.stdout = cast("TextIO", Output(before[0], results=True))
+    sys.stderr = cast("TextIO", Output(before[1], results=False))
+    try:
+        yield
+    finally:
+        sys.stdout, sys.stderr = before
+
+
+def _open_all() -> None:
+    """Give a place to streams that were closed, lest a file of a lake is opened as standard output.
+
+    The results of a command are refused there, remarks dropped.
+    """
+    for number, name, how in ((0, "stdin", os.O_RDONLY), (1, "stdout", os.O_RDONLY), (2, "stderr", os.O_WRONLY)):
+        if getattr(sys, name) is not None:
+            continue
+        with suppress(OSError):
+            os.fstat(number)
+            continue
+        handle = os.open(os.devnull, how)
+        if handle != number:
+            os.dup2(handle, number)
+            os.close(handle)
+        os.set_inheritable(number, True)
+        mode = "r" if number == 0 else "w"
+        setattr(sys, name, open(number, mode, encoding="utf-8", closefd=False))  # noqa: SIM115 - kept open

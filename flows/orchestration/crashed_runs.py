@@ -1,0 +1,47 @@
+"""Which process works on a flow run: under kill -9 nobody tells Prefect that it has ended, so a later run does."""
+
+from __future__ import annotations
+
+import os
+import platform
+from typing import Any
+
+import psutil  # type: ignore[import-untyped]
+from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterState, FlowRunFilterStateType
+from prefect.client.schemas.objects import FlowRun, State, StateType
+from prefect.states import Crashed
+
+from editflow.storage.records.runs import may_exist
+
+HOST, PID, STARTED = "editflow.host", "editflow.pid", "editflow.process-started"
+"""Labels of a flow run of ours: the process that works on it."""
+_MOST = 200
+
+
+def claim(flow: Any, flow_run: FlowRun, state: Any) -> None:
+    """Hook of a flow that begins: label its run with this process, and close the runs of processes that are gone."""
+    del flow, state
+    mine = {HOST: platform.node(), PID: os.getpid(), STARTED: psutil.Process().create_time()}
+    with get_client(sync_client=True) as client:
+        client.update_flow_run_labels(flow_run.id, mine)
+        close_dead(client)
+
+
+def close_dead(client: SyncPrefectClient) -> list[str]:
+    """Mark as Crashed the flow runs whose process is gone from this host; returns their names.
+
+    Only runs that `claim` has labelled, a page of the unfinished ones: other people's runs are not ours to judge.
+    """
+    unfinished = FlowRunFilterStateType(any_=[StateType.RUNNING, StateType.CANCELLING])
+    runs = client.read_flow_runs(flow_run_filter=FlowRunFilter(state=FlowRunFilterState(type=unfinished)), limit=_MOST)
+    dead = [run for run in runs if PID in run.labels and not _may_exist(run)]
+    for run in dead:
+        gone: State[Any] = Crashed(message=f"its process {run.labels[PID]} on {run.labels[HOST]} is gone")
+        client.set_flow_run_state(run.id, gone, force=True)
+    return [run.name for run in dead]
+
+
+def _may_exist(run: FlowRun) -> bool:
+    labels = run.labels
+    return may_exist(str(labels[HOST]), int(labels[PID]), float(labels[STARTED]))

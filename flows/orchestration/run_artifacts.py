@@ -1,0 +1,95 @@
+"""A run's tables and curves as artifacts on its page in Prefect, beside the report in the lake."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Sequence
+from typing import Any
+
+from prefect.artifacts import create_markdown_artifact, create_table_artifact
+
+from editflow.flows.pipeline.gates import LEAST, MOST, settled
+from editflow.flows.spec.sections import GatesSection
+from editflow.storage.artifacts.store import Lake
+from editflow.storage.records.runs import RunRecord
+from editflow.tasks.releases.queue import Move
+from editflow.tasks.report import results, stage_timings
+from editflow.tasks.report.gate_table import gate
+from editflow.tasks.report.page import WORST, interval, shown
+from editflow.tasks.report.plots import draw
+from editflow.tasks.report.run_results import Course
+
+MIDDLE = "#808890"
+"""Ink that can be read on Prefect's light and dark ground: a picture there knows nothing of its page."""
+
+
+def publish(lake: Lake, record: RunRecord) -> None:
+    """Four tables and a page of plots, under keys of the run's name, so that Prefect keeps the history of each."""
+    course = Course.of(lake, record.run_id)
+    about = f"{record.name}, run {record.run_id}: `editflow report {record.run_id}` has all of it"
+    tables = {
+        "before-after": _before_after(course),
+        "batches": _batches(course),
+        "stages": stage_timings.stages(course),
+    }
+    tables["worst-facts"] = _worst(course)
+    for name, table in tables.items():
+        create_table_artifact(table, key=f"{record.name}-{name}", description=about)
+    create_markdown_artifact(_curves(course), key=f"{record.name}-curves", description=about)
+
+
+def publish_releases(record: RunRecord, gates: GatesSection, moves: Sequence[tuple[int, Move]]) -> None:
+    """The table of what was settled so far, and for each gate the course of what it measured beside its limit."""
+    rows = settled(moves)
+    about = f"{record.name}: as of run {record.run_id}; `editflow releases` lists the same"
+    columns = dict.fromkeys([*dict.fromkeys(name for row in rows for name in row if name != "reason"), "reason"], "")
+    create_table_artifact([columns | row for row in rows], key=f"{record.name}-releases", description=about)
+    pictures = [
+        (f"{name}, a point for each time requests were settled", gate(measured, name, unit, getattr(gates, name)))
+        for name, unit in {**LEAST, **MOST}.items()
+        if (measured := [row for row in rows if name in row])
+    ]
+    if pictures:
+        create_markdown_artifact(_markdown(pictures), key=f"{record.name}-gates", description=about)
+
+
+def _before_after(course: Course) -> list[dict[str, Any]]:
+    return [
+        {
+            "metric": f"{row['metric']} {row['unit']}".strip(),
+            "before": interval(row["before"]),
+            "after": interval(row["after"]),
+            "change": f"{interval(row['change'], signed=True)} {row.get('change_unit', '')}".strip(),
+        }
+        for row in results.before_after(course)
+    ]
+
+
+def _batches(course: Course) -> list[dict[str, Any]]:
+    return [dict(row) | {"percent": round(row["percent"], 2)} for row in results.by_batch(course)]
+
+
+def _worst(course: Course) -> list[dict[str, Any]]:
+    lists = ("reasons", "hurt")
+    rows = [row | {key: "; ".join(row[key]) for key in lists} for row in results.worst(course, WORST)]
+    return [{key: shown(value) for key, value in row.items()} for row in rows]
+
+
+def _curves(course: Course) -> str:
+    drawn = draw(course)
+    pictures = [(f"{metric} after each batch", svg) for metric, svg in drawn.courses]
+    pictures += [("held-out perplexity", drawn.perplexity)] if drawn.perplexity else []
+    pictures.append(("how far each batch moved each layer's weight", drawn.norms))
+    pictures += [("share of the keys' energy that lies in the null space", drawn.use)] if drawn.use else []
+    pictures += [(f"{metric} of each batch's facts, asked again later", svg) for metric, svg in drawn.heat_maps]
+    pictures += [(f"spectrum of layer {layer}", svg) for layer, svg in drawn.spectra]
+    pictures += [(f"hidden states of layer {layer}, base and edited", svg) for layer, svg in drawn.drifts]
+    return _markdown(pictures)
+
+
+def _markdown(pictures: Sequence[tuple[str, str]]) -> str:
+    parts = []
+    for title, svg in pictures:
+        data = base64.b64encode(svg.replace("currentColor", MIDDLE).encode()).decode()
+        parts.append(f"### {title}\n\n![{title}](data:image/svg+xml;base64,{data})")
+    return "\n\n".join(parts)

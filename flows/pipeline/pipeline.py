@@ -1,0 +1,137 @@
+"""Running stages one after the other in a lake: reuse, recomputation of what is lost, and the record of both."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any, TypeVar
+
+from prefect import Task
+
+from editflow.flows.console.output import print_line
+from editflow.flows.spec.sections import ModelSection
+from editflow.storage.artifacts.store import ArtifactRef, Lake, Manifest
+from editflow.storage.errors import DamagedPayload, MissingPayload, StorageError
+from editflow.storage.index.catalog import Catalog
+from editflow.storage.maintenance.unindexed_artifacts import unindexed
+from editflow.storage.records.runs import RunRecord, Runs, Use
+from editflow.tasks.console.progress import working
+from editflow.tasks.console.terminal import quoted
+from editflow.tasks.models.model_identity import identify
+from editflow.tasks.stages.stage import Parents, Stage
+
+Report = Callable[[Use, ArtifactRef], None]
+Read = TypeVar("Read")
+
+
+@dataclass
+class Pipeline:
+    """The stages of one run. `uses` holds every artifact that it made or met again, in order."""
+
+    lake: Lake
+    record: RunRecord
+    device: str
+    report: Report
+    uses: dict[str, Use] = field(default_factory=dict)
+    prefix: str = ""
+    """What stands before the label of whatever is made or met from now on."""
+    _flushed: set[str] = field(default_factory=set)
+    _tasks: dict[Stage, Task[..., Any]] = field(default_factory=dict)
+
+    def run(self, stage: Stage, spec: Mapping[str, Any], parents: Parents, label: str = "") -> str:
+        """The id of the stage's artifact, computed unless the lake has it."""
+        found = self.sound(stage.id(spec, parents))
+        started = time.perf_counter()
+        # A sibling written by another stage of this very run, such as a batch's keys, is new all the same.
+        reused = found is not None and found.created_by != self.record.run_id
+        ref = self._call(stage, spec, parents, known=reused, label=label or stage.name)
+        self.note(stage.name, ref, reused=reused, seconds=time.perf_counter() - started, label=label)
+        return ref.id
+
+    def pin(self, model: ModelSection) -> str:
+        """The artifact that pins a model; one that the lake does not know is loaded for it."""
+        started = time.perf_counter()
+        ref, known = identify(self.lake, model.source, model.dtype, model.device, self.record.run_id, self.sound)
+        self.note("model", ref, reused=known, seconds=time.perf_counter() - started)
+        return ref.id
+
+    def about(self, model: str) -> Mapping[str, Any]:
+        """What was recorded of a model when it was pinned: depth, model_type, positions and the like."""
+        return self.lake.manifest(model).about
+
+    def read(self, reader: Callable[[Lake, str], Read], artifact: str, nothing: Read) -> Read:
+        """What a reader finds in an artifact; `nothing` stands for it where a plan has no artifact to read."""
+        del nothing
+        return reader(self.lake, artifact)
+
+    def note(self, stage: str, ref: ArtifactRef, *, reused: bool, seconds: float, label: str = "") -> None:
+        """Take an artifact into the run's record and tell the user."""
+        if ref.id in self.uses:
+            return
+        use = Use(
+            ref.id,
+            self.prefix + (label or stage),
+            "reused" if reused else "created",
+            0.0 if reused else round(seconds, 3),
+        )
+        self.uses[ref.id] = use
+        self.report(use, ref)
+
+    def sound(self, id_: str) -> Manifest | None:
+        """The manifest of an artifact that is there, every byte checked once a run; a broken one is set aside."""
+        if id_ in self.uses or not self.lake.is_committed(id_):
+            return self.lake.hold(id_)
+        self.lake.mark(id_)
+        try:
+            with working("checking what the lake holds"):
+                fault = self.lake.fault(id_)
+        except DamagedPayload as error:  # the manifest itself
+            fault = error
+        if fault is not None:
+            self.forget(id_, fault)
+            return None
+        return self.lake.manifest(id_)
+
+    def forget(self, id_: str, fault: StorageError) -> None:
+        """Set a broken payload aside and say so; its stage computes it again."""
+        print_line(f"  [yellow]{quoted(fault)}[/]: computed again")
+        self.lake.discard_payload(id_)
+        self.uses.pop(id_, None)
+        self._flushed.discard(id_)
+
+    def flush(self) -> None:
+        """Write what is new to the catalog's index, in one commit a table."""
+        new = [use for id_, use in self.uses.items() if id_ not in self._flushed]
+        made = [self.lake.manifest(use.artifact) for use in new if use.how == "created"]
+        Catalog(self.lake).record_many(artifacts=made, uses=[(self.record.run_id, use) for use in new])
+        self._flushed |= {use.artifact for use in new}
+
+    def close(self) -> None:
+        """`flush` for the last time, with what others made and did not live to write to the index."""
+        lacking = unindexed(self.lake, self._of_others())
+        Catalog(self.lake).record_many(artifacts=map(self.lake.manifest, lacking))
+        self.flush()
+
+    def _of_others(self) -> Iterator[str]:
+        """What was reused and was not made by a run that completed: the index has all that such a one made."""
+        runs, begun = Runs(self.lake.files), {*self.lake.files.list("runs")}
+        well = cache(lambda run: run in begun and runs.listed(run).status == "completed")
+        for id_ in [id_ for id_, use in self.uses.items() if use.how == "reused"]:
+            with suppress(StorageError):  # damaged since
+                if (made := self.lake.known(id_)) is not None and not well(made.created_by):
+                    yield id_
+
+    def _call(self, stage: Stage, spec: Mapping[str, Any], parents: Parents, *, known: bool, label: str) -> ArtifactRef:
+        """Run the stage's Prefect task. What it returns is not used: the lake says what is there."""
+        if stage not in self._tasks:
+            self._tasks[stage] = stage.task()
+        how = {"run": self.record.run_id, "device": self.device, "label": label}
+        task: Any = self._tasks[stage].with_options(task_run_name=label)
+        task(self.lake.uri, dict(spec), dict(parents), how, known)
+        id_ = stage.id(spec, parents)
+        if (made := self.lake.find(id_)) is None:
+            raise MissingPayload(id_)
+        return made.ref

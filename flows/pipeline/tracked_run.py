@@ -1,0 +1,108 @@
+"""A run around its stages: threads, the record of how it ended, repair of what the lake has lost."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import nullcontext, suppress
+from typing import Any
+
+import torch
+
+from editflow.flows.console.signals import sender
+from editflow.flows.pipeline.index_updates import settle
+from editflow.flows.pipeline.pipeline import Pipeline, Report
+from editflow.flows.spec.run_spec import RunSpec
+from editflow.storage.address import cut_inside
+from editflow.storage.artifacts.store import Lake
+from editflow.storage.errors import DamagedPayload, MissingPayload, RefConflict, StorageError
+from editflow.storage.index.catalog import Catalog
+from editflow.storage.records.refs import Refs
+from editflow.storage.records.runs import Outcome, RunRecord, Runs
+from editflow.tasks.environment import whole_environment
+
+
+def use_threads(spec: RunSpec) -> None:
+    """Let torch use as many threads as the spec asks for; the count can move the last bits."""
+    if spec.threads is not None:
+        torch.set_num_threads(spec.threads)
+
+
+def repairing(work: Callable[[], dict[str, Any]], pipe: Pipeline) -> dict[str, Any]:
+    """The work, and again from the top for every payload found missing or damaged."""
+    tried: set[str] = set()
+    while True:
+        try:
+            return work()
+        except (MissingPayload, DamagedPayload) as error:
+            if error.id in tried:
+                raise
+            tried.add(error.id)
+            pipe.forget(error.id, error)
+
+
+Work = Callable[[RunSpec, Pipeline], dict[str, Any]]
+
+
+def mended(work: Work) -> Work:
+    """The same work under `repairing`."""
+    return lambda spec, pipe: repairing(lambda: work(spec, pipe), pipe)
+
+
+def record_run(
+    spec: RunSpec,
+    lake: Lake,
+    spec_path: str | None,
+    report: Report,
+    work: Work,
+    kind: type[Pipeline] = Pipeline,
+) -> RunRecord:
+    """Run a spec and record how it ended, however it ends; the spec's name then stands for its final state.
+
+    `work` does what the run is for and returns its summary; `kind` of pipeline runs its stages.
+    """
+    use_threads(spec)
+    runs, catalog = Runs(lake.files), Catalog(lake)
+    made_with = whole_environment(spec.model.device)
+    record = runs.start(spec.name, spec.model_dump(mode="json"), spec_path=spec_path, environment=made_with)
+    pipe = kind(lake, record, spec.model.device, report)
+    outcome: Outcome = "failed"
+    message, summary = "", dict[str, Any]()
+    try:
+        catalog.record_run(record)
+        settle(lake)
+        summary = work(spec, pipe)
+        outcome = "completed"
+    except Exception as error:
+        message = cut_inside(str(error)) or type(error).__name__
+        raise
+    except BaseException as stop:  # Ctrl-C, a signal, or Prefect's own way to say that a worker ends
+        outcome, message = "interrupted", f"interrupted by {sender(stop)}"
+        raise
+    finally:
+        # Whatever ended the run is what the user must hear of, not that its end could not be written down as well.
+        with suppress(StorageError) if outcome != "completed" else nullcontext():
+            try:
+                pipe.close()  # before the end of the run, which says that the index has all of it
+            finally:
+                state, uses = summary.get("state"), list(pipe.uses.values())
+                record = runs.finish(record, outcome, message=message, state=state, summary=summary, uses=uses)
+            if outcome == "completed":
+                catalog.record_run(record)
+            else:  # a stage may have left what no other was asked for
+                settle(lake)
+    if record.state is not None:
+        _point(Refs(lake.files), spec.name, record.state)
+    return record
+
+
+def _point(refs: Refs, name: str, state: str | None) -> None:
+    """Let the spec's name stand for the state that its latest run ended with."""
+    while True:
+        current = refs.get(name)
+        if current is not None and current[0] == state:
+            return
+        try:
+            refs.set(name, state, current[1] if current else 0)
+        except RefConflict:
+            continue
+        return

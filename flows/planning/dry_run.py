@@ -1,0 +1,133 @@
+"""A pipeline that computes nothing: the flow is walked with it, and it notes what a run would make or meet again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from editflow.flows.pipeline.pipeline import Pipeline, Read
+from editflow.flows.planning.cost_table import AT_HAND, SIZES
+from editflow.flows.planning.workload import WIDE, Asked, Scale, Size
+from editflow.flows.spec.sections import ModelSection
+from editflow.storage.artifacts.identity import parent_pairs
+from editflow.storage.artifacts.store import ArtifactRef, Lake, Manifest
+from editflow.storage.errors import StorageError
+from editflow.storage.records.runs import RunRecord
+from editflow.tasks.models.meta_model import Outline
+from editflow.tasks.stages.edits import KEYS, WEIGHT_CHANGE
+from editflow.tasks.stages.stage import Parents, Stage, Work
+
+UNKNOWN = "0" * 64
+"""Stands for the id of a model that was never read, in recipes whose ids are then not known either."""
+
+
+@dataclass(frozen=True)
+class Piece:
+    """An artifact of the run.
+
+    `id` is None where it hangs on a model that was never read; `size` is what was told of it, `bytes` what the lake
+    holds where it is reused.
+    """
+
+    stage: str
+    label: str
+    id: str | None
+    reused: bool
+    size: Size
+    bytes: float
+
+
+@dataclass(kw_only=True)
+class Planned(Pipeline):
+    """`pieces` holds every artifact of the run by its id, in the order in which the run would come to it.
+
+    `rows` is what the table of costs counts of each; what is in `elsewhere` another run makes before this one.
+    """
+
+    outline: Outline
+    scale: Scale
+    elsewhere: Collection[str] = ()
+    pieces: dict[str, Piece] = field(default_factory=dict)
+    _unknown: set[str] = field(default_factory=lambda: {UNKNOWN})
+    rows: dict[str, float] = field(default_factory=dict)
+
+    def run(self, stage: Stage, spec: Mapping[str, Any], parents: Parents, label: str = "") -> str:
+        """The id that the stage's artifact has, or would have; nothing is computed and nothing written."""
+        id_ = stage.id(spec, parents)
+        if id_ in self.pieces:
+            return id_
+        if not self._unknown.isdisjoint(parent for _, parent in parent_pairs(parents)):
+            self._unknown.add(id_)
+        size = self._size(stage, spec, parents)
+        if stage is KEYS and self._computed(WEIGHT_CHANGE.id(spec, parents)):
+            size = Size(size.rows, size.bytes)  # one computation gives both
+        self._note(stage.name, id_, label or stage.name, size)
+        return id_
+
+    def pin(self, model: ModelSection) -> str:
+        """The model's id from the lake's memory of its files."""
+        del model
+        id_ = self.outline.id or UNKNOWN
+        if id_ not in self.pieces:
+            self._note("model", id_, "model", SIZES["model"](Asked(self.scale, {}, {})))
+        return id_
+
+    def about(self, model: str) -> Mapping[str, Any]:
+        """What the model's configuration says."""
+        del model
+        return self.outline.about
+
+    def read(self, reader: Callable[[Lake, str], Read], artifact: str, nothing: Read) -> Read:
+        """Nothing: most artifacts are not there yet."""
+        del reader, artifact
+        return nothing
+
+    def sound(self, id_: str) -> Manifest | None:
+        """The manifest of an artifact that seems to be there. Its bytes are not read: a run does that."""
+        try:
+            return None if id_ in self._unknown else self.lake.find(id_)
+        except StorageError:
+            return None
+
+    def note(self, stage: str, ref: ArtifactRef, *, reused: bool, seconds: float, label: str = "") -> None:
+        """Never asked: a plan meets no artifact outside `run` and `pin`."""
+        raise NotImplementedError
+
+    def flush(self) -> None:
+        """There is no run to record."""
+
+    def _note(self, stage: str, id_: str, label: str, size: Size) -> None:
+        found = self.sound(id_)
+        self.rows[id_] = size.rows if found is None else rows_of(found)
+        known = None if id_ in self._unknown else id_
+        told = size.bytes if found is None else found.bytes
+        reused = found is not None or id_ in self.elsewhere
+        self.pieces[id_] = Piece(stage, self.prefix + label, known, reused, size, told)
+
+    def _computed(self, id_: str) -> bool:
+        return id_ in self.pieces and not self.pieces[id_].reused
+
+    def _size(self, stage: Stage, spec: Mapping[str, Any], parents: Parents) -> Size:
+        if stage.name in AT_HAND:
+            table = stage.compute(Work(self.lake, spec, parents))
+            return Size(table.num_rows, WIDE + table.nbytes / 2)
+        rows = {role: [self.rows[id_] for id_ in of_role(parents, role)] for role in parents}
+        return SIZES[stage.name](Asked(self.scale, spec, rows))
+
+
+def of_role(parents: Parents, role: str) -> Sequence[str]:
+    """The ids in a role."""
+    found = parents[role]
+    return [found] if isinstance(found, str) else found
+
+
+def rows_of(manifest: Manifest) -> float:
+    """What the table of costs counts of an artifact: rows, and tokens of tokens and of moments."""
+    counted = {"tokens": "found", "second_moment": "tokens"}.get(manifest.kind)
+    return float(manifest.about.get(counted, manifest.rows)) if counted else float(manifest.rows)
+
+
+def no_record(name: str) -> RunRecord:
+    """A record for a pipeline that records nothing."""
+    return RunRecord("plan", name, {}, None, "", {}, "", 0, 0.0)

@@ -1,0 +1,46 @@
+"""What stages have taken in this lake before, beside what is told of them from shapes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+
+from editflow.flows.planning.cost_table import SIZES
+from editflow.flows.planning.dry_run import of_role, rows_of
+from editflow.flows.planning.machine_speed import Machine
+from editflow.flows.planning.workload import Asked, Scale
+from editflow.storage.artifacts.store import Lake, Manifest
+from editflow.storage.errors import StorageError
+from editflow.storage.records.runs import Runs
+
+Times = Mapping[str, tuple[float, float]]
+"""{stage: (seconds that its artifacts took, seconds that are told of them)}"""
+
+
+def timed(lake: Lake, scale: Scale, machine: Machine) -> Times:
+    """Of all artifacts that runs on the same model, in the same type and on the same device, made in this lake."""
+    model = scale.spec.model.model_dump()
+    runs = {record.run_id for record in Runs(lake.files).all() if record.spec.get("model") == model}
+    found: dict[str, tuple[float, float]] = {}
+    for made in _made(lake, runs):
+        name = str(made.spec.get("stage"))
+        with suppress(StorageError, LookupError, TypeError, ValueError):  # made by another version: no measure
+            size = SIZES[name](Asked(scale, made.spec, _rows(lake, made)))
+            told = machine.seconds(size)
+            if told:
+                took, said = found.get(name, (0.0, 0.0))
+                found[name] = (took + made.seconds, said + told)
+    return found
+
+
+def _made(lake: Lake, runs: set[str]) -> Iterator[Manifest]:
+    for id_ in lake.ids() if runs else ():
+        with suppress(StorageError):
+            manifest = lake.manifest(id_)
+            if manifest.created_by in runs and manifest.seconds > 0:
+                yield manifest
+
+
+def _rows(lake: Lake, made: Manifest) -> dict[str, list[float]]:
+    """Of the parents, by role."""
+    return {role: [rows_of(lake.manifest(id_)) for id_ in of_role(made.parents, role)] for role in made.parents}

@@ -1,0 +1,68 @@
+"""A pipeline that computes nothing: a run's flow is walked with it, and it notes the recipe of everything on the way.
+
+So what a run was given, such as the facts of its spec, is read again where it came from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from editflow.flows.console.errors import UsageError
+from editflow.flows.edit_model import edit
+from editflow.flows.pipeline.pipeline import Pipeline, Read
+from editflow.flows.rerun import sources, spec_here
+from editflow.flows.spec.consent import elsewhere, require_agreement
+from editflow.flows.spec.sections import ModelSection
+from editflow.storage.artifacts.store import Lake, Manifest
+from editflow.storage.records.runs import RunRecord
+from editflow.tasks.reproduction.recipes import Recipe
+from editflow.tasks.stages.stage import Parents, Stage
+
+
+def gathered(lake: Lake, record: RunRecord, *, download: bool = False) -> Mapping[str, Recipe]:
+    """{id: recipe} of all that a run made or reused, but its model. Reads the facts and digests the corpus.
+
+    Raises UsageError for a run that cannot be repeated, or that without `download` would have something downloaded,
+    UnknownSource and the like for a source that is gone.
+    """
+    spec = spec_here(record)
+    require_agreement(elsewhere(sources(spec)), download, packed=False)
+    pipe = Gathering(lake, record, spec.model.device, lambda _use, _ref: None)
+    edit(spec, pipe)
+    return pipe.found
+
+
+@dataclass
+class Gathering(Pipeline):
+    """`found` holds the recipe of everything that the flow asked for."""
+
+    found: dict[str, Recipe] = field(default_factory=dict)
+
+    def run(self, stage: Stage, spec: Mapping[str, Any], parents: Parents, label: str = "") -> str:
+        """The id that the stage's artifact has."""
+        del label
+        recipe = Recipe(stage, spec, parents)
+        self.found[recipe.id] = recipe
+        return recipe.id
+
+    def pin(self, model: ModelSection) -> str:
+        """The model that the run had."""
+        del model
+        pinned = next((use.artifact for use in self.record.uses if use.stage == "model"), None)
+        if pinned is None:
+            raise UsageError(f"run {self.record.run_id} has no model on record: it was made by another version")
+        return pinned
+
+    def read(self, reader: Callable[[Lake, str], Read], artifact: str, nothing: Read) -> Read:
+        """Nothing: what is damaged must not be read."""
+        del reader, artifact
+        return nothing
+
+    def sound(self, id_: str) -> Manifest | None:
+        """The manifest of an artifact that seems to be there; nothing is set aside."""
+        return self.lake.find(id_)
+
+    def flush(self) -> None:
+        """There is no run to record."""

@@ -1,0 +1,190 @@
+"""Artifacts computed again from their recorded parents: to be compared, and to take the place of broken ones."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from editflow.editing.errors import EditingError, first_line
+from editflow.flows.console.errors import UsageError
+from editflow.flows.repair.recipe_collector import gathered
+from editflow.flows.repair.verify import Subject
+from editflow.flows.rerun import repeatable
+from editflow.flows.spec.consent import elsewhere, require_agreement
+from editflow.storage.artifacts.check import ASTRAY, Fault, check_artifact, check_manifest, upstream
+from editflow.storage.artifacts.payload_check import straighten
+from editflow.storage.artifacts.store import Lake, Manifest
+from editflow.storage.errors import StorageError
+from editflow.storage.maintenance.restore import indexed, restore_manifest, restore_record
+from editflow.storage.records.runs import RunRecord, Runs
+from editflow.tasks.environment import environment
+from editflow.tasks.errors import TaskError
+from editflow.tasks.reproduction.model_diff import settings
+from editflow.tasks.reproduction.recipes import NotRepeatable, Recipe, recipe_of, source_of
+from editflow.tasks.reproduction.recompute import keep, recomputed
+from editflow.tasks.reproduction.reproduction import Row, distance
+
+FAILURES = (EditingError, StorageError, TaskError, UsageError, OSError, RuntimeError, ValueError)
+"""What keeps an artifact from being computed again: a source that is gone, a device that is not here, a lost parent."""
+
+
+@dataclass(frozen=True)
+class Recipes:
+    """The recipes of artifacts of one lake; `wanted` are the ids that will be asked for.
+
+    What records name elsewhere is fetched with `download` alone.
+    """
+
+    lake: Lake
+    wanted: Collection[str]
+    download: bool = False
+    _walked: dict[str, Mapping[str, Recipe]] = field(default_factory=dict)
+
+    def of(self, id_: str, told: Manifest | None) -> tuple[Recipe, RunRecord | None]:
+        """The recipe by what is told of the artifact, or else by a run that used it. Raises NotRepeatable."""
+        why = f"artifact {id_[:12]}: nothing tells its recipe, and no run that can be repeated used it"
+        if told is not None:
+            try:
+                recipe = recipe_of(told)
+                require_agreement(elsewhere({"corpus.source": source_of(told)}), self.download, packed=False)
+                return recipe, None
+            except NotRepeatable as error:
+                why = f"{error}, and none of those that used it can be repeated"
+            except UsageError as error:
+                raise NotRepeatable(f"artifact {id_[:12]}: {first_line(error)}") from None
+        for record in self._users.get(id_, ()):
+            try:
+                found = self._walk(record)
+            except FAILURES as error:
+                why = f"artifact {id_[:12]}: run {record.run_id} cannot be followed: {first_line(error)}"
+                continue
+            if id_ in found:
+                return found[id_], record
+        raise NotRepeatable(why)
+
+    @cached_property
+    def _users(self) -> dict[str, list[RunRecord]]:
+        """The runs that can be repeated by what they used, newest first. Cost: every run record once."""
+        found: dict[str, list[RunRecord]] = {}
+        for record in Runs(self.lake.files).newest():
+            if repeatable(record):
+                for use in record.uses:
+                    if use.artifact in self.wanted:
+                        found.setdefault(use.artifact, []).append(record)
+        return found
+
+    def _walk(self, record: RunRecord) -> Mapping[str, Recipe]:
+        if record.run_id not in self._walked:
+            self._walked[record.run_id] = gathered(self.lake, record, download=self.download)
+        return self._walked[record.run_id]
+
+
+def chosen(lake: Lake, what: Subject, stages: Sequence[str]) -> list[tuple[str, Manifest]]:
+    """(label, manifest) of what is to be computed again, in the order in which it was made.
+
+    `stages` are labels or their beginnings, names of stages, or kinds; all where none is given. Raises UsageError.
+    """
+    if what.run is not None:
+        named = {use.artifact: use.stage for use in Runs(lake.files).listed(what.run).uses}
+    else:
+        named = dict.fromkeys(upstream(lake, what.artifact) if what.artifact else lake.ids(), "")
+    there = [(label, made) for id_, label in named.items() if (made := check_manifest(lake, id_)[0])]
+    if what.run is None:
+        there.sort(key=lambda one: one[1].created_at)
+    found = [(label or str(made.spec.get("stage", made.kind)), made) for label, made in there]
+    kept = [one for one in found if not stages or any(_called(stage, *one) for stage in stages)]
+    if not kept:
+        known = ", ".join(dict.fromkeys(label for label, _ in found)) or "none"
+        raise UsageError(f"no stage {', '.join(stages)!r} to compute again; there are: {known}")
+    return kept
+
+
+def _called(stage: str, label: str, made: Manifest) -> bool:
+    return stage in {label, made.kind, made.spec.get("stage")} or label.startswith(f"{stage} ")
+
+
+def computed_again(lake: Lake, items: Sequence[tuple[str, Manifest]], *, download: bool = False) -> Iterator[Row]:
+    """Each artifact computed again from its recorded parents, beside the one that is kept.
+
+    Rows have stage, artifact, same (None: it could not be computed again, `note` says why), largest and relative (see
+    `distance` of tasks/reproduction/reproduction.py) of what is not the same, seconds, and explains: what its
+    environment had otherwise.
+    """
+    recipes = Recipes(lake, {made.id for _, made in items}, download)
+    for label, made in items:
+        row: Row = {"stage": label, "artifact": made.id, "same": None, "largest": None, "relative": None,
+                    "seconds": None, "note": "", "explains": []}  # fmt: skip
+        try:
+            recipe, _ = recipes.of(made.id, made)
+            again = recomputed(lake, recipe, made.environment, label)
+        except FAILURES as error:
+            yield row | {"note": first_line(error)}
+            continue
+        row |= {"same": again.digest == made.digest, "seconds": round(again.seconds, 3)}
+        if not row["same"]:
+            row["explains"] = settings(made.environment, environment(str(made.environment.get("device", "cpu"))))
+            row |= _apart(lake, made, again.table)
+        yield row
+
+
+def _apart(lake: Lake, made: Manifest, table: Any) -> Row:
+    try:
+        apart = distance(lake.read(made.id), table)
+    except StorageError as error:
+        return {"note": str(error)}
+    return {"largest": apart[0], "relative": apart[1]} if apart else {"note": "other rows"}
+
+
+def mended(lake: Lake, found: Sequence[Fault], *, download: bool = False) -> Iterator[tuple[Fault, bool, str]]:
+    """(fault, whether it was mended, how or why not) of run records and artifacts.
+
+    What is broken is set aside, and what comes in its place has the digest that it had. An artifact whose parents are
+    broken waits for them.
+    """
+    for fault in (one for one in found if one.mend == "record"):
+        try:
+            done = restore_record(lake, fault.id)
+        except FAILURES as error:
+            yield fault, False, first_line(error)
+            continue
+        yield fault, done, "restored from the index" if done else "the index does not know it"
+    yield from _artifacts(lake, [fault for fault in found if fault.mend == "artifact"], download)
+
+
+def _artifacts(lake: Lake, found: Sequence[Fault], download: bool) -> Iterator[tuple[Fault, bool, str]]:
+    told = {fault.id: check_manifest(lake, fault.id)[0] or indexed(lake, fault.id) for fault in found}
+    recipes = Recipes(lake, set(told), download)
+    # Parents are older; what nothing is told of may be anybody's child.
+    left = sorted(found, key=lambda fault: one.created_at if (one := told[fault.id]) else "~")
+    while left:
+        why: dict[str, str] = {}
+        for fault in left:
+            try:
+                how = _again(lake, fault.id, told[fault.id], recipes)
+            except FAILURES as error:
+                why[fault.id] = first_line(error)
+            else:
+                yield fault, True, how
+        stuck = [fault for fault in left if fault.id in why]
+        if len(stuck) == len(left):
+            yield from ((fault, False, why[fault.id]) for fault in stuck)
+            return
+        left = stuck
+
+
+def _again(lake: Lake, id_: str, told: Manifest | None, recipes: Recipes) -> str:
+    made, fault = check_artifact(lake, id_)
+    if made is not None and fault is not None and fault.wrong == ASTRAY:
+        straighten(lake.files, made, write=True)
+        return "written anew from its own content"
+    if restore_manifest(lake, id_):
+        return "its manifest was restored from the index"
+    recipe, record = recipes.of(id_, told)
+    made_with = told.environment if told else record.environment if record else {}
+    keep(lake, recipe, recomputed(lake, recipe, made_with), told, record.run_id if record else None)
+    fault = check_artifact(lake, id_)[1]
+    if fault is not None:
+        raise NotRepeatable(f"{fault.what} still {fault.wrong}")
+    return "computed again"

@@ -1,0 +1,96 @@
+"""Specs read from TOML files."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import tomllib
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from editflow.flows.console.errors import BadSpec
+from editflow.flows.console.input_files import read_small
+from editflow.flows.spec.overrides import apply
+from editflow.flows.spec.run_spec import RunSpec
+from editflow.flows.spec.spec_validation import check_spec
+from editflow.flows.spec.toml_text import read_toml_text
+from editflow.storage.address import Address, sealed
+from editflow.storage.records.refs import check_name
+
+
+def load_spec(path: Path, settings: Sequence[str] = ()) -> RunSpec:
+    """Read a spec file and apply `key.path=value` settings. Raises BadSpec with one line that names the key.
+
+    A relative request file is looked for beside the spec first, then from the working folder.
+    """
+    spec = load_any(path, settings)
+    if spec.requests.queue is not None:
+        raise BadSpec(f"{path}: requests.source = {spec.requests.source!r} is a queue: say `editflow apply`")
+    return spec
+
+
+def load_served(path: Path, settings: Sequence[str] = ()) -> RunSpec:
+    """The same of a spec whose requests come from a queue."""
+    spec = load_any(path, settings)
+    if spec.requests.queue is None:
+        remedy = 'write requests.source = "queue:current", or say `editflow run`'
+        raise BadSpec(f"{path}: its requests come from {spec.requests.source!r}, which is no queue: {remedy}")
+    try:
+        check_name(spec.requests.queue)
+    except ValueError as error:
+        raise BadSpec(f"{path}: requests.source: {error}") from None
+    lost = [
+        key for key in ("count", "skip", "order", "dataset", "references", "withdrawn") if getattr(spec.requests, key)
+    ]
+    if lost or spec.seeds:
+        raise BadSpec(f"{path}: {'seeds' if spec.seeds else f'requests.{lost[0]}'} says nothing of a queue: remove it")
+    return spec
+
+
+def load_any(path: Path, settings: Sequence[str] = ()) -> RunSpec:
+    """The same wherever the requests come from."""
+    raw = read_toml(path)
+    for setting in settings:
+        apply(raw, setting)
+    if raw.get("variants"):
+        raise BadSpec(f"{path} has variants, which are for comparing: say `editflow compare`, or remove [[variants]]")
+    return located(check_spec(raw, str(path)), path.parent)
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """What a spec file says, unchecked. Raises BadSpec with one line."""
+    try:
+        return dict(sealed(read_toml_text(read_small(path, BadSpec))))
+    except FileNotFoundError:
+        near = difflib.get_close_matches(path.name, [p.name for p in path.parent.glob("*.toml")], n=1)
+        hint = f"; did you mean {path.parent / near[0]}?" if near else "; the specs to start from are in specs/"
+        raise BadSpec(f"no spec {path}{hint}") from None
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        why = "it is nested too deeply" if isinstance(error, RecursionError) else error
+        raise BadSpec(f"{path} is not a TOML file: {why}") from None
+
+
+def located(spec: RunSpec, folder: Path) -> RunSpec:
+    """The spec with its request files looked for in a folder first."""
+    wanted = spec.requests
+    given = {"source": wanted.source, "references": wanted.references}
+    found = {name: Address(_beside(folder, value)) for name, value in given.items() if value is not None}
+    return spec.model_copy(update={"requests": wanted.model_copy(update=found)})
+
+
+def elsewhere(source: str) -> bool:
+    """Whether a source says by itself that it is no file of this machine."""
+    return "://" in source or source.startswith(("hub:", "queue:", "data:"))
+
+
+def _beside(folder: Path, source: Address) -> str:
+    """A file beside the spec if there is one, else what was given: from the working folder, or no file at all."""
+    given = source.whole
+    if elsewhere(source) and not os.path.isfile(folder / given):  # noqa: PTH113 - never raises, whatever the text
+        return source
+    with suppress(RuntimeError):  # no such user
+        given = str(Path(given).expanduser())
+    beside = folder / given
+    return str(beside) if beside.is_file() else given

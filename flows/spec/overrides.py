@@ -1,0 +1,55 @@
+"""Settings of the command line, put into a spec."""
+
+from __future__ import annotations
+
+import tomllib
+from typing import Any
+
+from editflow.flows.console.errors import BadSpec
+from editflow.flows.spec.toml_text import PARTS, read_toml_text
+from editflow.flows.spec.typed_settings import as_setting
+from editflow.storage.address import sealed
+
+
+def apply(raw: dict[str, Any], setting: str) -> None:
+    """Put `key.path=value` into the raw spec; the value is TOML, or text where it is not."""
+    setting = as_setting(setting)
+    key, equals, text = setting.whole.partition("=")
+    if not equals or not key.strip():
+        raise BadSpec(f"--set {setting!r}: write key=value, such as edit.batch_size=50")
+    value = _value(setting, text.strip())
+    *sections, last = key.strip().split(".")
+    if not all(part.strip() for part in (*sections, last)) or len(sections) >= PARTS:
+        raise BadSpec(
+            f"--set {setting[:200]!r}: a part of the key is empty, or it has too many; write edit.batch_size=50"
+        )
+    here = raw
+    for section in sections:
+        here = here.setdefault(section, {})
+        if not isinstance(here, dict):
+            raise BadSpec(f"--set {setting!r}: {section!r} is a value, not a section")
+    here[last] = sealed(value)
+
+
+def _value(setting: str, text: str) -> Any:
+    """The one value that a text is; text that is no TOML stands for itself."""
+    try:
+        found = read_toml_text(f"value = {text}")
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        if text.startswith(("[", '"')):
+            raise BadSpec(f"--set {setting[:200]!r}: the value is neither TOML nor plain text: {error}") from None
+        found = {"value": text}
+        if "\n" in text or "\r" in text:
+            raise BadSpec(
+                f"--set {setting!r}: one value is wanted, in one line; repeat --set for another key"
+            ) from None
+    else:
+        try:
+            # Inside of a table, where neither a comment nor another key can follow.
+            whole = read_toml_text(f"table = {{ value = {text} }}") == {"table": found}
+        except (tomllib.TOMLDecodeError, RecursionError):
+            whole = False
+        # NaN is like nothing, not even itself.
+        if not whole and not (len(found) == 1 and isinstance(found["value"], float) and "#" not in text):
+            raise BadSpec(f"--set {setting!r}: something follows the value; repeat --set for another key")
+    return found["value"]

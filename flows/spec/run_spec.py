@@ -1,0 +1,79 @@
+"""A run's spec: a TOML file that pydantic checks. Unknown keys fail and name the near miss."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from pydantic import Field, model_validator
+
+from editflow.editing.editors.options import ContextOptions, TargetValueOptions
+from editflow.editing.linalg.null_space import Threshold
+from editflow.editing.metrics.texts.options import GenerationOptions
+from editflow.flows.spec.sections import (
+    AbilitySection,
+    CorpusSection,
+    Count,
+    EditSection,
+    EvaluationSection,
+    GatesSection,
+    ModelSection,
+    RequestsSection,
+    Section,
+    Seed,
+    Variant,
+)
+
+
+class RunSpec(Section):
+    """A whole run."""
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$", max_length=64)
+    """What commands call the run and its edited model."""
+    seeds: list[Seed] = Field(default=[], max_length=1000)
+    """Runs the spec once for each, as NAME-SEED: requests.order, in which the same facts come, and contexts.seed."""
+    threads: Count | None = Field(default=None, le=256)
+    """How many torch uses; all cores unless given. Another number moves the last bits."""
+    model: ModelSection = ModelSection()
+    corpus: CorpusSection = CorpusSection()
+    null_space: Threshold = Threshold()
+    requests: RequestsSection
+    contexts: ContextOptions = ContextOptions()
+    target_values: TargetValueOptions = TargetValueOptions()
+    edit: EditSection = EditSection()
+    evaluation: EvaluationSection = EvaluationSection()
+    texts: GenerationOptions = GenerationOptions()
+    ability: AbilitySection = AbilitySection()
+    gates: GatesSection = GatesSection()
+    variants: list[Variant] = Field(default=[], max_length=1000)
+    """For `editflow compare`: each with a `name`, perhaps a `label` for tables, and the keys that it sets otherwise."""
+
+    @model_validator(mode="after")
+    def _check(self) -> RunSpec:
+        if len(set(self.seeds)) != len(self.seeds):
+            raise ValueError(f"seeds {self.seeds}: one stands there twice")
+        self._check_gathered()
+        return self
+
+    @property
+    def gathered(self) -> list[int]:
+        """The layers whose second moments are gathered."""
+        return self.corpus.layers or self.edit.layers
+
+    def _check_gathered(self) -> None:
+        if self.corpus.layers is None:
+            return
+        if sorted(set(self.gathered)) != self.gathered or self.gathered[0] < 0:
+            raise ValueError(f"corpus.layers {self.gathered} must ascend from 0 without repeats")
+        if lacking := sorted(set(self.edit.layers) - set(self.gathered)):
+            raise ValueError(f"corpus.layers lacks {lacking} of edit.layers: add them, or leave corpus.layers out")
+
+    def each(self) -> list[RunSpec]:
+        """The specs of single runs that this one stands for."""
+        return [self._under(seed) for seed in self.seeds] or [self]
+
+    def _under(self, seed: int) -> RunSpec:
+        requests = self.requests.model_copy(update={"order": seed})
+        contexts = replace(self.contexts, seed=seed)
+        return self.model_copy(
+            update={"name": f"{self.name}-{seed}", "seeds": [], "requests": requests, "contexts": contexts}
+        )

@@ -1,0 +1,247 @@
+"""The sections of a run's spec: every key with its default and what it means."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from editflow.editing.editors.method import Method
+from editflow.editing.editors.methods import METHODS, options_of
+from editflow.editing.editors.options import MethodOptions
+from editflow.editing.metrics.ability.asking import TOKENS, WAYS, check_ways
+from editflow.editing.metrics.ability.sets import ability_set
+from editflow.editing.metrics.registry import METRICS
+from editflow.storage.address import Address
+
+# Recipes are canonical JSON, whose whole numbers end at 2^53.
+Count = Annotated[int, Field(ge=1, le=2**53 - 1)]
+Several = Annotated[int, Field(ge=2, le=2**53 - 1)]
+Seed = Annotated[int, Field(ge=0, le=2**53 - 1)]
+
+
+class Section(BaseModel):
+    # The text below a key is what docs/commands.md says of it.
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, use_attribute_docstrings=True)
+
+
+class ModelSection(Section):
+    """Which model to edit."""
+
+    source: Address = Address("smollm2-135m-instruct")
+    """The packaged default, a folder, a .gguf file or a hub id (`org/name[@revision]`)."""
+    dtype: Literal["float32", "float64", "bfloat16", "float16"] = "float32"
+    """The type in which it is loaded and edited."""
+    device: str = "cpu"
+    """Where it runs, as torch names it; `cuda` for a GPU."""
+
+
+class CorpusSection(Section):
+    """Preserved knowledge: a seeded sample of documents, cut to `tokens` tokens in `partitions` that are kept apart."""
+
+    source: Address = Address("wikipedia-sample")
+    """The packaged sample, a .txt, .jsonl, .parquet, .xml or .xml.bz2 file, or `hub:NAME[:CONFIG][@REVISION]`."""
+    seed: Seed = 0
+    """Of the choice of documents and their order."""
+    documents: Annotated[int, Field(ge=1, le=10_000_000)] = 90
+    """How many are sampled, at most."""
+    held_out_documents: Annotated[int, Field(ge=1, le=10_000_000)] = 10
+    """How many more are kept apart for perplexity; of a small corpus one in five at most."""
+    min_characters: Count = 1000
+    """Shorter documents are passed over."""
+    scan: Count = 100_000
+    """How many documents that are long enough are looked at, from the start of the corpus."""
+    window: Annotated[int, Field(ge=2, le=2**20)] = 256
+    """Tokens a window; a document is cut into windows, and each is read by itself."""
+    tokens: Annotated[int, Field(ge=1, le=10**11)] = 120_000
+    """Tokens of all partitions together, at most: ten times the width of the keys or more."""
+    partitions: Annotated[int, Field(ge=1, le=4096)] = 4
+    """Parts whose moments are kept apart and then merged; a killed run loses one at most."""
+    tokens_per_pass: Annotated[int, Field(ge=1, le=2**24)] = 2048
+    """Tokens that share a forward pass: bounds memory, moves the last bits."""
+    held_out_tokens: Annotated[int, Field(ge=2, le=10**9)] = 4096
+    """Tokens on which perplexity is measured, at most."""
+    withdrawn: list[str] = Field(default=[])
+    """Names of sampled documents to do without. Each leaves a gap in its partition; the others stay what they are."""
+    layers: list[int] | None = Field(default=None, min_length=1)
+    """The layers whose moments are gathered, ascending, where more than those edited: one pass for many runs."""
+
+
+class RequestsSection(Section):
+    """Which facts to edit: the first `count` of the file in an order shuffled by `seed`."""
+
+    source: Address
+    """A .jsonl, .json, .csv or .parquet file beside the spec or in the working folder, a URL, hub:NAME[:CONFIG], or,
+    for `editflow apply`, queue:NAME."""
+    dataset: str | None = None
+    """The shape of its records, where the first of them does not tell; docs/requests.md has the names."""
+    references: Address | None = None
+    """A .jsonl file of texts about targets (relation, target, text), for the metric consistency."""
+    count: Count | None = None
+    """How many; all of them unless given. A larger count only adds to the end."""
+    seed: Seed = 0
+    """Of the choice, and of the order in which they are edited."""
+    skip: int = Field(default=0, ge=0, le=2**53 - 1)
+    """So many facts with neighbours, the first under `seed`, are left out, and all others about their subjects."""
+    order: Seed | None = None
+    """Another seed for the order of those that were chosen; without it the order is that of the choice."""
+    withdrawn: list[str] = Field(default=[])
+    """Ids of chosen facts to do without. Each leaves a gap in its batch; the batches before stay what they are."""
+
+    @property
+    def queue(self) -> str | None:
+        """The name of the queue that the requests come from, if they come from one."""
+        return self.source.removeprefix("queue:") if self.source.startswith("queue:") else None
+
+
+class EditSection(Section):
+    """How to edit: method, layers, and batches of `batch_size` facts; whole weights every `checkpoint_every`."""
+
+    method: str = "alphaedit"
+    """How a change is solved for."""
+    layers: list[int] = Field(default=[4, 5, 6, 7, 8], min_length=1)
+    """The layers whose down-projection is changed, ascending from 0."""
+    z_layer: int = 8
+    """The layer whose output the target values are sought for; not below an edited one."""
+    ridge: float | None = Field(default=None, ge=0)
+    """λ of the closed form: larger changes less. 1 for alphaedit, which needs it above 0; 0 for the others."""
+    alpha: float | None = Field(default=None, gt=0)
+    """How much the second moment of the text's keys weighs beside those of the facts; 15000. Not for alphaedit."""
+    previous_keys: bool | None = None
+    """Whether the keys of earlier batches are held too; alphaedit always does, the others not unless told so."""
+    projected: bool | None = None
+    """Whether the change is projected onto the null space, as alphaedit's always is; not unless told so."""
+    keep: float | None = None
+    """rect: the share of a weight's entries that may change, those where the change is largest beside them; 0.4."""
+    log_base: float | None = None
+    """prune: the base of the logarithm by which the total change may outgrow the weight; 1.2, and more clips harder."""
+    learning_rate: float | None = None
+    """ft: Adam's; 0.0005."""
+    steps: Count | None = Field(default=None, le=100_000)
+    """ft: of Adam, at most; 25."""
+    stop_at: float | None = None
+    """ft: a batch is done once its facts' mean loss is under this; 0.01."""
+    max_change: float | None = None
+    """ft: how far a batch may move any single weight; 0.0005."""
+    anchor: bool | None = None
+    """Whether z* is rescaled to the norm that the fact's hidden state has in the unedited model; not unless told so."""
+    filter: float | None = None
+    """The share of the weight's energy whose singular directions a change may not touch; 0: all may be touched."""
+    batch_size: Annotated[int, Field(ge=1, le=1_000_000)] = 20
+    """Facts that are solved for together; the next batch starts from the edited model."""
+    checkpoint_every: Count = 10
+    """Batches after which whole weights are kept, so that fewer changes have to be applied again."""
+
+    @model_validator(mode="after")
+    def _check(self) -> EditSection:
+        if self.method not in METHODS:
+            raise ValueError(f"unknown method {self.method!r}: choose one of {', '.join(sorted(METHODS))}")
+        if sorted(set(self.layers)) != self.layers:
+            raise ValueError(f"layers {self.layers} must ascend without repeats")
+        if self.layers[0] < 0 or self.z_layer < self.layers[-1]:
+            raise ValueError(f"z_layer {self.z_layer} must not lie below an edited layer {self.layers}")
+        self.chosen.check(self.options, self.layers, self.z_layer, self.batch_size)
+        return self
+
+    @property
+    def chosen(self) -> Method:
+        """The method."""
+        return METHODS[self.method]
+
+    @property
+    def options(self) -> MethodOptions:
+        """The method's options, its own defaults where the spec is silent. InvalidOption for one of another method."""
+        given = {f.name: getattr(self, f.name) for f in fields(MethodOptions)}
+        return options_of(self.method, {name: value for name, value in given.items() if value is not None})
+
+
+class EvaluationSection(Section):
+    """What is measured: on all facts before, after and at checkpoints, and on each batch's own facts right after it."""
+
+    metrics: list[str] = ["efficacy", "paraphrase", "neighbourhood"]
+    """On all facts of the run, before and after, and at checkpoints on all so far."""
+    after_batch: list[str] = ["efficacy"]
+    """On each batch's own facts; none with an empty list."""
+    checkpoint_every: int = Field(default=0, ge=0)
+    """Every how many batches all facts so far are asked with `metrics`; 0: never."""
+    published: bool = False
+    """Whether token accuracy is also counted as published zsRE panels do, in a column of its own."""
+    texts: int = Field(default=0, ge=0, le=10_000_000)
+    """Of how many facts texts and answers are generated and scored wherever all facts are asked; 0: of none."""
+    drift: int = Field(default=0, ge=0, le=10_000_000)
+    """On how many fixed prompts the hidden states of base and edited model are compared, likewise; 0: on none."""
+    perplexity: bool = True
+    """Whether held-out documents are measured wherever all facts are asked."""
+
+    @model_validator(mode="after")
+    def _check(self) -> EvaluationSection:
+        for name in [*self.metrics, *self.after_batch]:
+            if name not in METRICS:
+                raise ValueError(f"unknown metric {name!r}: choose from {', '.join(METRICS)}")
+        for names in (self.metrics, self.after_batch):
+            if len(set(names)) != len(names):
+                raise ValueError(f"a metric stands twice in {names}: name each once")
+        return self
+
+    def is_checkpoint(self, batch: int) -> bool:
+        """Whether all facts so far are asked after a batch, counted from 1."""
+        return self.checkpoint_every > 0 and batch % self.checkpoint_every == 0
+
+
+# Number first, and no other kind of it: to Python 0 is false, and the strictest gate would stand open.
+Share = Annotated[float, Field(ge=0, le=100, strict=True)]
+Times = Annotated[float, Field(ge=0, strict=True)]
+ByKind = Field(union_mode="left_to_right")
+
+
+class GatesSection(Section):
+    """What an edited model must hold to become the release (`editflow apply`); a gate set to false is not asked."""
+
+    efficacy: Annotated[Share | Literal[False], ByKind] = 90.0
+    """Least percent of the batch's own facts that win: the success of efficacy, or its accuracy without old answers."""
+    retention: Annotated[Share | Literal[False], ByKind] = 90.0
+    """The same of facts that were applied before and are still wanted."""
+    neighbourhood: Annotated[Share | Literal[False], ByKind] = 10.0
+    """Most points by which the neighbourhood success of these facts may lie below the unedited model's."""
+    perplexity: Annotated[Times | Literal[False], ByKind] = 1.15
+    """Most times the unedited model's perplexity on held-out documents."""
+    ability: Annotated[Share | Literal[False], ByKind] = 10.0
+    """Most points of accuracy that any set of `[ability]` may lose against the unedited model."""
+    facts: Annotated[int, Field(ge=1, le=1_000_000)] = 200
+    """Of how many facts applied before retention is measured, at most; which ones hangs on their names alone."""
+
+
+class AbilitySection(Section):
+    """General ability: public questions, asked wherever all facts are. Where each set comes from stands in `sets`."""
+
+    sets: dict[str, Address] = {}
+    """{set: source} of sst2, mrpc, cola, rte, mmlu, nli: a .jsonl, .json, .csv or .parquet file, a URL, or the hub."""
+    count: Count | None = Field(default=100, le=1_000_000)
+    """Questions of each set; a larger count only adds."""
+    shots: int = Field(default=0, ge=0, le=1000)
+    """Answered examples before each question: the first records of the source, which are not asked."""
+    seed: Seed = 0
+    """Of the choice of questions and the order of the examples."""
+    ways: list[str] = list(WAYS)
+    """By the likelihood of the options, by what the model says, or both: two figures, never mixed."""
+    tokens: Annotated[int, Field(ge=1, le=1000)] = TOKENS
+    """Tokens that an answer may have by generation."""
+
+    @model_validator(mode="after")
+    def _check(self) -> AbilitySection:
+        for name in self.sets:
+            ability_set(name)
+        check_ways(self.ways)
+        return self
+
+
+class Variant(Section):
+    """A row of a comparison: the spec with some of its keys set otherwise, such as `edit.method = "memit"`."""
+
+    model_config = ConfigDict(extra="allow")
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$", max_length=40)
+    """What its run is called, behind the spec's name."""
+    label: str = Field(default="", max_length=60)
+    """What tables and pictures call it; its name unless given."""

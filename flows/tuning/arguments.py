@@ -1,0 +1,173 @@
+"""What `editflow tune` was asked for, as a spec to start from, and what is refused before any work."""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from editflow.editing.editors.methods import METHODS
+from editflow.editing.requests.record import EditRequest
+from editflow.flows.console import output_files
+from editflow.flows.console.errors import BadSpec, UsageError
+from editflow.flows.spec.overrides import apply
+from editflow.flows.spec.run_spec import RunSpec
+from editflow.flows.spec.spec_validation import check_spec
+from editflow.flows.tuning.search_space import CENTRES, SCANNED, Reach, candidates, refuse_half, window
+from editflow.flows.tuning.search_space import Setting as Point
+from editflow.tasks.sources.edit_requests import load_requests, probes, unprobed
+
+MARK = "# Written by `editflow tune`"
+"""How the first line of a file begins that may be overwritten."""
+WINDOW, TOKENS, DOCUMENTS = 256, 120_000, 90
+BATCHES = 3
+"""Batches that a trial edits its probes in, so that what a batch does to the one before it is seen."""
+JUDGED = 100
+"""Facts of a run on the written spec, at most: whoever wants more says so."""
+
+
+@dataclass(frozen=True)
+class Wish:
+    """The command's arguments; `settings` are `key=value`, `minutes` the budget."""
+
+    model: str
+    requests: str
+    minutes: float
+    facts: int = 24
+    corpus: str | None = None
+    seed: int = 0
+    settings: tuple[str, ...] = ()
+    out: Path = Path("tuned.toml")
+
+    @property
+    def given(self) -> dict[str, Any]:
+        """The settings as nested keys."""
+        raw: dict[str, Any] = {}
+        for setting in self.settings:
+            apply(raw, setting)
+        return raw
+
+    @property
+    def fixed(self) -> set[str]:
+        """The coordinates that a setting takes from the scan."""
+        given = self.given
+        keys = {**SCANNED, "z_layer": "edit.z_layer"}
+        return {name for name, key in keys.items() if _has(given, key)}
+
+
+def _has(raw: Mapping[str, Any], key: str) -> bool:
+    section, _, name = key.partition(".")
+    return isinstance(raw.get(section), Mapping) and name in raw[section]
+
+
+def check(wish: Wish) -> None:
+    """Raise UsageError for what cannot be, before anything is read."""
+    if not (math.isfinite(wish.minutes) and wish.minutes > 0):
+        raise UsageError(f"--budget {wish.minutes:g}: give minutes above 0, such as --budget 20")
+    if wish.facts < 1:
+        raise UsageError(f"--facts {wish.facts}: at least one fact must be probed; leave it out for 24")
+    replaces = output_files.check(wish.out, "tuned.toml", "spec")
+    if replaces and not _is_ours(output_files.expanded(wish.out)):
+        raise UsageError(f"{wish.out} was not written by editflow tune and is left as it is: give another --out")
+
+
+def _is_ours(path: Path) -> bool:
+    try:
+        with path.open("rb") as file:
+            return file.read(len(MARK)) == MARK.encode()
+    except OSError:
+        return False
+
+
+def draft(wish: Wish) -> RunSpec:
+    """The spec before the model is known. Raises BadSpec."""
+    slug = re.sub(r"[^a-z0-9]+", "-", Path(wish.model.rstrip("/")).name.lower()).strip("-")[:50] or "model"
+    raw: dict[str, Any] = {
+        "name": f"tune-{slug}",
+        "model": {"source": wish.model},
+        "requests": {"source": wish.requests, "seed": wish.seed, "skip": wish.facts},
+        "evaluation": {"after_batch": []},
+    }
+    if wish.corpus is not None:
+        raw["corpus"] = {"source": wish.corpus}
+    own = {"model.source": "MODEL", "requests.source": "--requests", "requests.seed": "--seed",
+           "requests.skip": "--facts", "requests.count": "the written spec", "requests.order": "the written spec",
+           "corpus.layers": "the scan", "evaluation.metrics": "the objective"}  # fmt: skip
+    for key, place in own.items():
+        if _has(wish.given, key):
+            raise BadSpec(f"--set {key}: {place} says that; leave it out")
+    refuse_half(wish.fixed)
+    for setting in wish.settings:
+        apply(raw, setting)
+    layers = raw["edit"]["layers"] if _has(raw, "edit.layers") else None
+    if "z_layer" not in wish.fixed and isinstance(layers, list) and layers:
+        raw["edit"]["z_layer"] = layers[-1]
+    spec = check_spec(raw, "--set")
+    if spec.seeds:
+        raise BadSpec("--set seeds: trials have one seed; put seeds into the written spec")
+    method, options = spec.edit.chosen, spec.edit.options
+    if "alpha" not in method.options and method.needed(options) != ("null_space",):
+        able = ", ".join(sorted(m.name for m in METHODS.values() if "alpha" in m.options))
+        raise BadSpec(
+            f"--set edit.method={method.name}: tune scans what holds a change by a null space or by α; "
+            f"use alphaedit, {able}"
+        )
+    return spec
+
+
+def sized(wish: Wish, spec: RunSpec, about: Mapping[str, Any]) -> RunSpec:
+    """The draft fitted to a pinned model: where the scan starts, its candidate layers, and enough text."""
+    depth, width, reach = int(about["depth"]), int(about["key_width"]), Reach.of(str(about["model_type"]))
+    raw = spec.model_dump(exclude_none=True)
+    tokens = max(TOKENS, 10 * width)
+    sizes = {
+        "window": min(WINDOW, int(about.get("positions") or WINDOW)),
+        "tokens": tokens,
+        "documents": math.ceil(DOCUMENTS * tokens / TOKENS),
+    }
+    raw["corpus"] |= {key: value for key, value in sizes.items() if not _has(wish.given, f"corpus.{key}")}
+    if "layers" not in wish.fixed:
+        raw["edit"]["layers"] = list(window(depth, CENTRES[0], reach.widths[0]))
+    if "z_layer" not in wish.fixed:
+        raw["edit"]["z_layer"] = raw["edit"]["layers"][-1]
+    if "clamp" not in wish.fixed:
+        raw["target_values"]["clamp"] = reach.clamps[0]
+    if not _has(wish.given, "edit.batch_size"):
+        raw["edit"]["batch_size"] = -(-wish.facts // BATCHES)
+    fitted = check_spec(raw, "--set")
+    raw["corpus"]["layers"] = candidates(depth, wish.fixed, Point.of(fitted), reach)
+    return check_spec(raw, "--set")
+
+
+@dataclass(frozen=True)
+class Split:
+    """The facts that are probed, and how many the scan never sees."""
+
+    probes: Sequence[EditRequest]
+    unseen: int
+
+
+def split(wish: Wish, dataset: str | None) -> Split:
+    """Raises UsageError where the file has too few facts with neighbours, or none besides the probes."""
+    found = load_requests(wish.requests, dataset)
+    chosen = probes(found, wish.facts, wish.seed)
+    if not chosen:
+        raise UsageError(f"{wish.requests} has no fact with neighbourhood prompts and a true target: add some")
+    if len(chosen) < wish.facts:
+        raise UsageError(
+            f"{wish.requests} has {len(chosen)} facts with neighbours, {wish.facts} are to be probed; lower --facts"
+        )
+    rest = len(unprobed(found, wish.facts, wish.seed))
+    if not rest:
+        raise UsageError(f"{wish.requests} has no fact left that is not probed; lower --facts from {wish.facts}")
+    return Split(chosen, rest)
+
+
+def whole(source: str) -> str:
+    """A local file or folder by its absolute path, so that a spec works from anywhere; all else as it is."""
+    with_home = Path(source).expanduser()
+    return os.path.abspath(with_home) if with_home.exists() else source  # noqa: PTH100 - links stay as they are

@@ -1,0 +1,120 @@
+"""The spec that a scan ends with: TOML that runs as it is, with what was measured beside each value."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from importlib.resources import files
+from typing import Any
+
+from editflow.flows.spec.run_spec import RunSpec
+from editflow.flows.tuning.arguments import JUDGED, MARK, Wish, whole
+from editflow.flows.tuning.search_space import SCANNED, Setting
+from editflow.flows.tuning.trial import Trial, best_of
+from editflow.tasks.console.terminal import safe
+
+BATCH = 20
+"""Facts a batch of the written spec, unless it was set."""
+
+
+@dataclass(frozen=True)
+class Line:
+    """A key with its value as TOML, why it has it, and other values that were tried."""
+
+    text: str
+    why: str = ""
+    others: Sequence[str] = ()
+
+
+def written(
+    wish: Wish, spec: RunSpec, best: Trial, trials: Sequence[Trial], free: Sequence[Mapping[str, Any]], unseen: int
+) -> str:
+    """The file's text."""
+    import jinja2
+
+    template = files("editflow.flows.tuning").joinpath("tuned.toml.jinja").read_text(encoding="utf-8")
+    environment = jinja2.Environment(trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True)  # noqa: S701
+    return environment.from_string(template).render(
+        mark=MARK,
+        model=safe(wish.model),
+        source=safe(wish.requests),
+        best=best,
+        figures=best.figures,
+        count=len(trials),
+        name=Line(_toml("name", spec.name.replace("tune-", "tuned-", 1))),
+        threads=Line(_toml("threads", spec.threads)) if spec.threads else None,
+        sections=_sections(wish, best.setting.on(spec), trials, free, unseen),
+    )
+
+
+def _sections(
+    wish: Wish, spec: RunSpec, trials: Sequence[Trial], free: Sequence[Mapping[str, Any]], unseen: int
+) -> dict[str, list[Line]]:
+    """Every key that is not at its default, and all that the scan has chosen."""
+    batch = spec.edit.batch_size if "batch_size" in wish.given.get("edit", {}) else BATCH
+    chosen: dict[str, dict[str, Any]] = {
+        "model": {"source": whole(wish.model)},
+        "corpus": {"source": whole(spec.corpus.source)},
+        **({"null_space": asdict(spec.null_space)} if free else {}),
+        "requests": {"source": whole(wish.requests), "count": min(unseen, JUDGED)},
+        "edit": {"layers": None, "z_layer": None, Setting.of(spec).hold: None, "batch_size": batch},
+        "target_values": dict.fromkeys(("learning_rate", "clamp", "stop_at", "steps")),
+        "evaluation": {"after_batch": ["efficacy"], "checkpoint_every": 2},
+    }
+    raw, usual = spec.model_dump(exclude_none=True), RunSpec.model_validate({"requests": {"source": ""}, "name": "x"})
+    defaults = usual.model_dump()
+    found: dict[str, list[Line]] = {}
+    for section, keys in raw.items():
+        if not isinstance(keys, Mapping):
+            continue
+        mine = chosen.get(section, {})
+        values = {k: v for k, v in keys.items() if k in mine or v != defaults[section].get(k)}
+        values |= {k: v for k, v in mine.items() if v is not None}
+        lines = [_line(f"{section}.{k}", v, trials, free) for k, v in values.items()]
+        if lines:
+            found[section] = lines
+    return found
+
+
+def _line(key: str, value: Any, trials: Sequence[Trial], free: Sequence[Mapping[str, Any]]) -> Line:
+    name = key.partition(".")[2]
+    coordinate = next((field for field, scanned in SCANNED.items() if scanned == key), None)
+    if coordinate is None:
+        return Line(_toml(name, value), _why(key, free))
+    others = []
+    for other in _values(trials, coordinate):
+        if other != value:
+            same = [t for t in trials if _plain(getattr(t.setting, coordinate)) == other]
+            found = best_of(same)
+            told = f"{found.objective:.1f} at best, trial {found.number}" if found else f"failed: {safe(same[0].error)}"
+            others.append(f"{_toml(name, other)}  # {told}")
+    own = best_of(t for t in trials if _plain(getattr(t.setting, coordinate)) == value)
+    return Line(_toml(name, value), f"{own.objective:.1f} at best, trial {own.number}" if own else "", others)
+
+
+def _why(key: str, free: Sequence[Mapping[str, Any]]) -> str:
+    if key == "null_space.value" and free:
+        least, most = min(row["free %"] for row in free), max(row["free %"] for row in free)
+        return f"leaves {least:.0f} to {most:.0f} % of the directions of a layer to edits"
+    return {
+        "corpus.layers": "whose spectra the scan has measured: they are reused",
+        "requests.skip": "the probes: the facts of this run were never seen by the scan",
+        "requests.count": "raise it for more; all of them without it",
+        "null_space.rule": "without a scale: the share of the keys' energy that edits may touch",
+        "edit.z_layer": "the last edited layer",
+    }.get(key, "")
+
+
+def _values(trials: Iterable[Trial], coordinate: str) -> list[Any]:
+    return list({str(v): v for t in trials for v in [_plain(getattr(t.setting, coordinate))]}.values())
+
+
+def _plain(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value
+
+
+def _toml(key: str, value: Any) -> str:
+    """One line of TOML."""
+    import tomli_w
+
+    return " ".join(part.strip() for part in tomli_w.dumps({key: _plain(value)}).strip().split("\n"))

@@ -1,0 +1,127 @@
+"""Whether an artifact is whole: its manifest, its payload, and the artifacts it was made from."""
+
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Literal
+
+from editflow.storage.artifacts.identity import parent_pairs, recipe_id
+from editflow.storage.artifacts.manifest import Manifest, manifest_name
+from editflow.storage.artifacts.payload_check import has_first_bytes, is_false, straighten
+from editflow.storage.artifacts.store import OTHER, Lake
+from editflow.storage.errors import DamagedPayload, ForeignFile, UnknownArtifact
+
+Mend = Literal["artifact", "record", "index", "hand"]
+"""What mends a fault: the artifact is made again, a run's record restored, the index written anew, or somebody does."""
+
+
+ASTRAY = "has a payload of other bytes than were written, though of the same content"
+"""Such as a bit of what is not content: what Parquet says of the least and the largest value, which SQL goes by."""
+
+
+LOST = "has lost its payload"
+
+
+FALSE = "has a manifest that tells a false digest"
+
+
+@dataclass(frozen=True)
+class Fault:
+    """A file inside the lake, what it belongs to, and what is wrong with it.
+
+    `id` is the artifact or the run that `mend` speaks of; `remedy` says what to do where nothing here does it. `lost`:
+    it is not there at all, and something else needs it.
+    """
+
+    file: str
+    what: str
+    wrong: str
+    mend: Mend
+    id: str = ""
+    remedy: str = ""
+    lost: bool = False
+
+
+def check_manifest(lake: Lake, id_: str) -> tuple[Manifest | None, Fault | None]:
+    """(the manifest if it can be trusted, what is wrong with it)."""
+    file, what = manifest_name(id_), f"artifact {id_[:12]}"
+    try:
+        made = lake.manifest(id_)
+    except UnknownArtifact:
+        return None, Fault(file, what, "is gone", "artifact", id_)
+    except DamagedPayload as error:
+        wrong = "has the manifest of another recipe" if error.reason.endswith(OTHER) else "has a damaged manifest"
+        return None, Fault(file, what, wrong, "artifact", id_)
+    except ForeignFile as error:
+        return None, foreign(lake, error, what, id_)
+    except OSError as error:
+        return None, Fault(file, what, f"has a manifest that cannot be read: {error.strerror}", "artifact", id_)
+    if not _hashes_to(made, id_):
+        return None, Fault(file, what, "has the manifest of another recipe", "artifact", id_)
+    return made, None
+
+
+def check_artifact(lake: Lake, id_: str, *, deep: bool = True) -> tuple[Manifest | None, Fault | None]:
+    """(the manifest if it can be trusted, what is wrong with the artifact); every byte is read if `deep`."""
+    made, fault = check_manifest(lake, id_)
+    if made is None:
+        return made, fault
+    what = f"{made.kind} {id_[:12]}"
+    try:
+        wrong = _payload(lake, made, deep=deep)
+    except ForeignFile as error:
+        return made, foreign(lake, error, what, id_)
+    if wrong == LOST and is_false(lake.files, made):
+        return made, Fault(manifest_name(id_), what, FALSE, "artifact", id_)
+    return made, Fault(made.payload, what, wrong, "artifact", id_) if wrong else None
+
+
+def foreign(lake: Lake, error: ForeignFile, what: str, id_: str = "") -> Fault:
+    """The fault of what stands behind something that is not the lake's own; the walk over strays names that, too."""
+    name = error.path.removeprefix(f"{lake.files.root}/")
+    return Fault(name, what, f"cannot be looked at: {name} is {error.what}", "hand", id_, error.remedy)
+
+
+def _hashes_to(made: Manifest, id_: str) -> bool:
+    try:
+        return recipe_id(made.kind, made.version, made.spec, made.parents) == id_
+    except (TypeError, ValueError, AttributeError):
+        return False
+
+
+def _time(text: str) -> datetime:
+    """A run's time; one that is none counts as before all others."""
+    with suppress(ValueError):
+        at = datetime.fromisoformat(text)
+        return at if at.tzinfo else at.replace(tzinfo=UTC)
+    return datetime.min.replace(tzinfo=UTC)
+
+
+def _payload(lake: Lake, made: Manifest, *, deep: bool) -> str:
+    if not deep:
+        return "" if lake.find(made.id) is not None else "has lost its payload, or a part of it"
+    try:
+        if has_first_bytes(lake.files, made):
+            return ""
+        fault = lake.fault(made.id)
+        straight = fault is not None or straighten(lake.files, made, write=False)
+    except OSError as error:
+        return f"has a payload that cannot be read: {error.strerror}"
+    if isinstance(fault, DamagedPayload):
+        return f"has a damaged payload: {fault.reason}"
+    if fault:
+        return LOST
+    return "" if straight else ASTRAY
+
+
+def upstream(lake: Lake, *ids: str) -> Iterator[str]:
+    """Artifacts and all that they were made from, each once, as far as manifests tell. Cost: one manifest each."""
+    waiting, met = list(dict.fromkeys(ids)), set(ids)
+    while waiting:
+        here = waiting.pop()
+        yield here
+        made, _ = check_manifest(lake, here)
+        new = {parent for _, parent in parent_pairs(made.parents)} - met if made else set()
+        met |= new
+        waiting += sorted(new)

@@ -1,0 +1,91 @@
+"""What is written down about an artifact: a small reference to pass around, and the whole manifest."""
+
+# ruff: noqa: A002 - `id` is the field's name everywhere in the archive
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from editflow.storage.artifacts.identity import only_parent
+from editflow.storage.errors import NoName
+from editflow.storage.json_records import About, Count, Hash, Id, KindName, RunId, Seconds, Time, as_record, is_id
+
+
+@dataclass(frozen=True)
+class ArtifactRef:
+    """What tasks hand to each other instead of tensors; JSON in and out.
+
+    ``digest`` is that of the logical content, ``bytes`` the payload's size on disk.
+    """
+
+    id: Id
+    kind: KindName
+    digest: Id
+    rows: Count
+    bytes: Count
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> "ArtifactRef":
+        """What `to_json` gave; ValueError for anything else."""
+        return as_record(cls, value)
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """All that is known of an artifact beside its table. Times are UTC in ISO 8601, ``seconds`` wall-clock.
+
+    ``kind, version, spec, parents`` are the recipe and hash to ``id``; ``sha256`` is that of the payload file
+    as first written; the rest is recorded and never hashed.
+    """
+
+    id: Id
+    kind: KindName
+    version: Count
+    spec: Mapping[str, Any]
+    parents: Mapping[str, Id | list[Id]]
+    digest: Id
+    rows: Count
+    bytes: Count
+    sha256: Hash
+    created_at: Time
+    created_by: RunId | None = None
+    seconds: Seconds = 0.0
+    environment: Mapping[str, Any] = field(default_factory=dict)
+    about: About = field(default_factory=dict)
+
+    @property
+    def ref(self) -> ArtifactRef:
+        return ArtifactRef(self.id, self.kind, self.digest, self.rows, self.bytes)
+
+    def parent(self, role: str) -> str:
+        """The id of the only parent in a role; raises LackingParent, which names this artifact."""
+        return only_parent(self.parents, role, f"{self.kind} {self.id[:12]}")
+
+    @property
+    def payload(self) -> str:
+        """The payload's path inside the lake."""
+        return payload_name(self.id, self.digest)
+
+
+def payload_name(id: str, digest: str) -> str:
+    """The path of a payload inside the lake. Raises NoName for what is no id or no digest."""
+    return f"{folder_name(id)}/payload-{_checked(digest, 'digest')[:16]}.parquet"
+
+
+def manifest_name(id: str) -> str:
+    """The path of a manifest inside the lake. Raises NoName for what is no id."""
+    return f"{folder_name(id)}/manifest.json"
+
+
+def folder_name(id: str) -> str:
+    """The path of an artifact's folder inside the lake. Raises NoName for what is no id."""
+    return f"artifacts/{_checked(id, 'id')[:2]}/{id}"
+
+
+def _checked(text: str, what: str) -> str:
+    if not is_id(text):
+        raise NoName(f"{text!r} is no {what} of an artifact: give all of its 64 digits")
+    return text

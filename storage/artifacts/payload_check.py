@@ -1,0 +1,58 @@
+"""Whether what is told of a payload and its bytes agree, down to single bits."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+
+from editflow.storage.artifacts.identity import table_digest
+from editflow.storage.artifacts.kinds import kind as kind_named
+from editflow.storage.artifacts.manifest import Manifest, folder_name
+from editflow.storage.errors import ForeignFile
+from editflow.storage.files import Files
+
+
+def is_false(files: Files, made: Manifest) -> bool:
+    """Whether a manifest tells another digest than the payload has whose bytes it tells of, which is still there.
+
+    Cost: one pass over the artifact's payloads, and the content of one.
+    """
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    folder = folder_name(made.id)
+    for name in files.list(folder):
+        if name.startswith("payload-") and name.endswith(".parquet"):
+            with contextlib.suppress(ForeignFile, FileNotFoundError, pa.ArrowException, ValueError, TypeError):
+                data = files.buffer(f"{folder}/{name}")
+                if hashlib.sha256(data).hexdigest() == made.sha256:
+                    return table_digest(parquet.ParquetFile(pa.BufferReader(data)).read()) != made.digest
+    return False
+
+
+def has_first_bytes(files: Files, made: Manifest) -> bool:
+    """Whether a payload's file is bit by bit as it was first written. Cost: one pass of SHA-256 over it."""
+    try:
+        return hashlib.sha256(files.buffer(made.payload)).hexdigest() == made.sha256
+    except (FileNotFoundError, ForeignFile):
+        return False
+
+
+def straighten(files: Files, made: Manifest, *, write: bool) -> bool:
+    """Whether a payload of the right content has the bytes that this content is written as, so no bit is astray.
+
+    With `write`, one that has not is set aside and written anew from its own content.
+    """
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    data = files.buffer(made.payload)
+    table = parquet.ParquetFile(pa.BufferReader(data)).read().replace_schema_metadata(None)
+    schema = kind_named(made.kind).schema
+    if table.schema.names == schema.names:  # else it is of an older version of its kind
+        table = table.cast(schema)
+    straight = hashlib.sha256(data).hexdigest() in {made.sha256, files.parquet_digest(table)}
+    if write and not straight:
+        files.set_aside(made.payload)
+        files.write_parquet(made.payload, table)
+    return straight

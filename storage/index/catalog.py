@@ -1,0 +1,313 @@
+"""The index: three append-only Delta tables that make lineage and run history a query.
+
+    <lake>/catalog/artifacts    one row an artifact, its inputs inside the row: node and edges in one commit
+    <lake>/catalog/uses         which run created or reused which artifact
+    <lake>/catalog/runs         one row when a run starts, one when it ends
+
+Manifests and run records are the truth. A lost or outdated index is rebuilt from them, and every query adds
+what the index lacks. Rows may repeat (a step retried, two processes at once); readers keep one of each.
+"""
+
+import contextlib
+import json
+from collections.abc import Container, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import pyarrow as pa
+
+from editflow.storage.artifacts.check import check_manifest
+from editflow.storage.artifacts.identity import parent_pairs
+from editflow.storage.artifacts.store import Lake, Manifest
+from editflow.storage.duckdb_paths import parquet
+from editflow.storage.errors import ForeignFile, LakeNotWritable
+from editflow.storage.index.delta_log import append, latest
+from editflow.storage.index.delta_table import opened, own
+from editflow.storage.index.snapshot import drop
+from editflow.storage.records.runs import How, RunRecord, Runs, Use
+
+if TYPE_CHECKING:
+    from deltalake import DeltaTable
+
+Mode = Literal["append", "overwrite"]
+
+_TEXT, _I64, _F64 = pa.string(), pa.int64(), pa.float64()
+_INPUTS = pa.list_(pa.struct([("role", _TEXT), ("artifact", _TEXT)]))
+
+SCHEMAS: Mapping[str, pa.Schema] = {
+    "artifacts": pa.schema(
+        [
+            ("id", _TEXT), ("kind", _TEXT), ("version", _I64), ("spec", _TEXT), ("inputs", _INPUTS),
+            ("digest", _TEXT), ("rows", _I64), ("bytes", _I64), ("created_at", _TEXT), ("created_by", _TEXT),
+            ("seconds", _F64), ("environment", _TEXT), ("about", _TEXT),
+        ]
+    ),
+    "uses": pa.schema(
+        [("run_id", _TEXT), ("artifact", _TEXT), ("stage", _TEXT), ("how", _TEXT), ("seconds", _F64)]
+    ),
+    "runs": pa.schema(
+        [
+            ("run_id", _TEXT), ("name", _TEXT), ("status", _TEXT), ("started_at", _TEXT),
+            ("finished_at", _TEXT), ("message", _TEXT), ("state", _TEXT), ("spec", _TEXT),
+            ("spec_path", _TEXT), ("summary", _TEXT),
+            ("environment", _TEXT), ("host", _TEXT), ("pid", _I64),
+        ]
+    ),
+}  # fmt: skip
+
+# Every append is a small file; merging them now and then keeps opening the index fast.
+_MERGE_EVERY = 100
+_TRIES = 20
+MERGED = 8 * 2**20
+"""Bytes of a file that is merged no further: else every merging would write all that there is anew."""
+
+
+@dataclass(frozen=True)
+class Missing:
+    """Ids that the lake has and the index lacks."""
+
+    artifacts: tuple[str, ...]
+    runs: tuple[str, ...]
+
+    def __bool__(self) -> bool:
+        return bool(self.artifacts or self.runs)
+
+
+@dataclass(frozen=True)
+class Catalog:
+    """The index of one lake. Appends from several processes are safe."""
+
+    lake: Lake
+
+    def record_artifact(self, manifest: Manifest) -> None:
+        self.record_many(artifacts=[manifest])
+
+    def record_use(self, run_id: str, artifact: str, stage: str, how: How, seconds: float = 0.0) -> None:
+        self._append("uses", [_use_row(run_id, Use(artifact, stage, how, seconds))])
+
+    def record_run(self, record: RunRecord) -> None:
+        self.record_many(runs=[record])
+
+    def record_many(
+        self,
+        *,
+        artifacts: Iterable[Manifest] = (),
+        uses: Iterable[tuple[str, Use]] = (),
+        runs: Iterable[RunRecord] = (),
+    ) -> None:
+        """Append many rows in one commit a table; ``uses`` are (run id, use). Raises LakeNotWritable."""
+        self._append("artifacts", [artifact_row(manifest) for manifest in artifacts])
+        self._append("uses", [_use_row(run_id, use) for run_id, use in uses])
+        self._append("runs", [run_row(record) for record in runs])
+
+    def files(self, table: str) -> list[str]:
+        """The Parquet files that make up an index table now; empty when it does not exist or its log is damaged.
+
+        Raises ForeignFile where something that is not the lake's own lies in its folder.
+        """
+        from deltalake.exceptions import DeltaError
+
+        files, folder = self.lake.files, f"catalog/{table}"
+        try:
+            found = opened(files, folder)
+        except DeltaError:
+            return []
+        try:
+            return own(files, folder, found)
+        except ForeignFile:  # a log that names what is no file of the table is damaged
+            return []
+
+    def missing(self) -> Missing:
+        """What the index lacks; false when it is complete. Cost: a listing of the lake and three columns."""
+        indexed = {row[0] for row in self._select("DISTINCT id", "artifacts")}
+        started = {row[0] for row in self._select("DISTINCT run_id", "runs")}
+        ended = {row[0] for row in self._select("DISTINCT run_id", "runs WHERE finished_at IS NOT NULL")}
+        lake, runs = self.lake, Runs(self.lake.files)
+        return Missing(
+            tuple(id_ for id_ in lake.ids() if id_ not in indexed and lake.is_committed(id_)),
+            tuple(
+                run_id
+                for run_id in runs.ids()
+                if run_id not in ended and (run_id not in started or runs.is_finished(run_id))
+            ),
+        )
+
+    def rebuild(self) -> None:
+        """Write the index anew from manifests and run records, over one that may be broken. Raises LakeNotWritable.
+
+        What readers have kept of the old one counts no longer.
+        The uses of a run that did not record its own end are kept from the old index: only it knows the reused ones.
+        A damaged record or manifest is left out; `editflow.storage.maintenance.audit` tells of it.
+        """
+        records = [record for record in Runs(self.lake.files).all() if record.status != "damaged"]
+        manifests = [made for id_ in self.lake.ids() if (made := check_manifest(self.lake, id_)[0])]
+        final = {record.run_id for record in records if is_final(record)}
+        uses = [row for row in self._uses() if row["run_id"] not in final]
+        uses += unrecorded_uses(records, manifests, {(row["run_id"], row["artifact"]) for row in uses})
+        self._write("artifacts", [artifact_row(manifest) for manifest in manifests], "overwrite")
+        self._write("uses", uses, "overwrite")
+        self._write("runs", [run_row(record) for record in records], "overwrite")
+        drop(self.lake.files)
+
+    def _uses(self) -> list[dict[str, Any]]:
+        """All that was ever written of uses, also where the log is damaged: the files lie there all the same."""
+        import duckdb
+
+        names = SCHEMAS["uses"].names
+        lying = [f"catalog/uses/{name}" for name in self.lake.files.list("catalog/uses") if name.endswith(".parquet")]
+        files = []
+        for name in lying:
+            with contextlib.suppress(ForeignFile, FileNotFoundError):
+                files.append(self.lake.files.regular(name))
+        rows: dict[tuple[Any, ...], None] = {}
+        for some in (files, *([file] for file in files)):  # one by one where they cannot be read together
+            with contextlib.suppress(duckdb.Error):
+                rows |= dict.fromkeys(_read(f"DISTINCT {', '.join(names)}", some))
+                if some is files:
+                    break
+        return [dict(zip(names, row, strict=True)) for row in rows]
+
+    def _select(self, columns: str, source: str) -> list[tuple[Any, ...]]:
+        import duckdb
+
+        table, _, rest = source.partition(" ")
+        try:
+            return _read(columns, self.files(table), rest)
+        except duckdb.Error:  # a file of the table is gone or damaged: the lake knows what stood in it
+            return []
+
+    def _append(self, table: str, rows: Sequence[Mapping[str, Any]]) -> None:
+        if rows:
+            self._write(table, rows, "append")
+
+    def _write(self, table: str, rows: Sequence[Mapping[str, Any]], mode: Mode) -> None:
+        from deltalake.exceptions import DeltaError
+
+        data, files = pa.Table.from_pylist(list(rows), schema=SCHEMAS[table]), self.lake.files
+        try:
+            if mode == "overwrite":
+                self._replace(table, data)
+                return
+            version = latest(files, f"catalog/{table}")
+            if version is None:
+                self._create(table)
+            if append(files, f"catalog/{table}", data, version or 0) % _MERGE_EVERY == 0:
+                self._merge(table)
+        except (DeltaError, OSError) as error:
+            raise LakeNotWritable(
+                f"cannot write the index {self._path(table)}: {str(error).partition(chr(10))[0]}; artifacts and run "
+                f"records are whole: make room or the folder writable; `editflow verify --rebuild` writes the index "
+                f"anew, and until then queries add what it lacks"
+            ) from error
+
+    def _merge(self, table: str) -> None:
+        """Merge the files of the last commits, and let readers of the log begin here."""
+        from deltalake.exceptions import DeltaError
+
+        with contextlib.suppress(DeltaError):  # another process has merged the files, or one is lost
+            found = opened(self.lake.files, f"catalog/{table}")
+            own(self.lake.files, f"catalog/{table}", found)
+            found.optimize.compact(target_size=MERGED)
+            found.create_checkpoint()
+            found.cleanup_metadata()
+
+    def _replace(self, table: str, data: pa.Table) -> None:
+        """Write a whole table as one version; again where others have taken rows out meanwhile, a conflict to Delta."""
+        from deltalake import CommitProperties, write_deltalake
+        from deltalake.exceptions import CommitFailedError
+
+        retried = CommitProperties(max_commit_retries=100)
+        for left in reversed(range(_TRIES)):
+            try:
+                write_deltalake(self._opened(table), data, mode="overwrite", commit_properties=retried)
+            except CommitFailedError:
+                if not left:
+                    raise
+            else:
+                return
+
+    def _opened(self, table: str) -> "DeltaTable":
+        """The table; created anew where its log is damaged."""
+        from deltalake.exceptions import DeltaError
+
+        files, folder = self.lake.files, f"catalog/{table}"
+        files.folder(folder)  # behind a link out of the lake nothing is written or removed
+        with contextlib.suppress(DeltaError, ForeignFile, OSError):
+            if latest(files, folder) is None:
+                self._create(table)
+            found = opened(files, folder)
+            own(files, folder, found)
+            return found
+        files.remove_folder(folder)
+        self._create(table)
+        return opened(files, folder)
+
+    def _create(self, table: str) -> None:
+        from deltalake import DeltaTable
+        from deltalake.exceptions import DeltaError
+
+        self.lake.files.make_folder(f"catalog/{table}")
+        try:
+            DeltaTable.create(self._path(table), schema=SCHEMAS[table], mode="ignore")
+        except DeltaError:
+            if not DeltaTable.is_deltatable(self._path(table)):  # else another process created it just now
+                raise
+
+    def _path(self, table: str) -> str:
+        return self.lake.files.folder(f"catalog/{table}")
+
+
+def _read(columns: str, files: Sequence[str], rest: str = "") -> list[tuple[Any, ...]]:
+    from editflow.storage.index.database import open_database
+
+    if not files:
+        return []
+    with open_database() as connection:
+        sql = f"SELECT {columns} FROM {parquet(files)} {rest}"  # noqa: S608 - all parts are literals above
+        return connection.execute(sql).fetchall()
+
+
+def artifact_row(manifest: Manifest) -> dict[str, Any]:
+    """A manifest as a row of the artifacts table."""
+    row = {name: getattr(manifest, name) for name in SCHEMAS["artifacts"].names if name != "inputs"}
+    for name in ("spec", "environment", "about"):
+        row[name] = _text(row[name])
+    inputs = [{"role": role, "artifact": parent} for role, parent in parent_pairs(manifest.parents)]
+    return {**row, "inputs": inputs}
+
+
+def run_row(record: RunRecord) -> dict[str, Any]:
+    """A run record as a row of the runs table; that a run died is for the reader to see."""
+    row = {name: getattr(record, name) for name in SCHEMAS["runs"].names}
+    for name in ("spec", "summary", "environment"):
+        row[name] = _text(row[name])
+    return row | {"started_at": record.started_at or None}  # unknown of a damaged record
+
+
+def is_final(record: RunRecord) -> bool:
+    """Whether a record says all that its run used: one that died left this to the index."""
+    return record.finished_at is not None and record.status != "died"
+
+
+def unrecorded_uses(
+    records: Sequence[RunRecord], manifests: Iterable[Manifest], known: Container[tuple[str, str]]
+) -> list[dict[str, Any]]:
+    """Rows of the uses table for what these files tell and ``known`` (run id, artifact) pairs lack.
+
+    A run that did not record its own end is known at least by the artifacts that name it as their maker; their stage
+    is then given as the kind.
+    """
+    found = {(record.run_id, use.artifact): use for record in records for use in record.uses}
+    final = {record.run_id for record in records if is_final(record)}
+    for m in manifests:
+        if m.created_by and m.created_by not in final:
+            found.setdefault((m.created_by, m.id), Use(m.id, m.kind, "created", m.seconds))
+    return [_use_row(key[0], use) for key, use in found.items() if key not in known]
+
+
+def _use_row(run_id: str, use: Use) -> dict[str, Any]:
+    return {"run_id": run_id, **asdict(use)}
+
+
+def _text(value: Mapping[str, Any]) -> str:
+    return json.dumps(value, ensure_ascii=False, sort_keys=True)

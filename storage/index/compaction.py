@@ -1,0 +1,54 @@
+"""Keeping the index small: merging its files, taking out what is no longer there. Safe beside writers and readers."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Sequence
+
+from editflow.storage.errors import ForeignFile
+from editflow.storage.index.catalog import MERGED, SCHEMAS, Catalog
+from editflow.storage.index.delta_table import opened, own
+
+_WEEK = 168
+"""Hours for which Delta keeps what an older version reads, so that no reader loses a file."""
+_AT_ONCE = 1000
+
+
+def tidy(catalog: Catalog, hours: float, *, delete: bool) -> int:
+    """Merge the index's small files, and remove those that no version of the last days reads; how many that are.
+
+    That is a week at least, whatever ``hours`` say. Without ``delete`` nothing is touched. A table that is damaged is
+    left to ``Catalog.rebuild``.
+    """
+    from deltalake.exceptions import DeltaError
+
+    removed, files = 0, catalog.lake.files
+    for table in SCHEMAS:
+        with contextlib.suppress(DeltaError):
+            found = opened(files, f"catalog/{table}")
+            try:
+                own(files, f"catalog/{table}", found)
+            except ForeignFile:  # of a log: it is damaged
+                continue
+            if delete:
+                found.optimize.compact(target_size=MERGED)
+                found.cleanup_metadata()
+            removed += len(found.vacuum(max(_WEEK, int(hours)), dry_run=not delete))
+    return removed
+
+
+def forget(catalog: Catalog, artifacts: Sequence[str]) -> None:
+    """Take artifacts that were removed out of the index, unless somebody else merges its files just now.
+
+    What stays in it is no harm: readers look which artifacts are there. Cost: the files that told of them are written
+    anew.
+    """
+    from deltalake.exceptions import DeltaError
+
+    files = catalog.lake.files
+    for start in range(0, len(artifacts), _AT_ONCE):
+        ids = ", ".join(f"'{id_}'" for id_ in artifacts[start : start + _AT_ONCE])
+        with contextlib.suppress(DeltaError, ForeignFile):
+            found = opened(files, "catalog/artifacts")
+            own(files, "catalog/artifacts", found)
+            found.delete(f"id IN ({ids})")

@@ -1,0 +1,54 @@
+"""Every database that is opened here: in memory, of a bounded size, without a file to spill into.
+
+A small file of a lake may unpack to far more than a machine holds; whoever reads it gets an error of DuckDB's, and
+takes the file for damaged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from types import MappingProxyType
+
+import duckdb
+import psutil  # type: ignore[import-untyped]
+
+from editflow.storage.errors import StorageError, first_line
+
+Settings = Mapping[str, str | bool | int | float | list[str]]
+"""What a database is opened with."""
+UNREADABLE = (duckdb.IOException, duckdb.InvalidInputException)
+"""What DuckDB raises of a file that is gone or no Parquet."""
+_GROUP = Path("/sys/fs/cgroup/memory.max")
+"""What a container may use."""
+
+
+def memory() -> int:
+    """Bytes that reading an index may take: half of the machine's memory, or the container's; at least 1 GiB."""
+    total = int(psutil.virtual_memory().total)
+    with suppress(OSError, ValueError):
+        total = min(total, int(_GROUP.read_text()))
+    return max(total // 2, 2**30)
+
+
+def open_database(settings: Settings = MappingProxyType({})) -> duckdb.DuckDBPyConnection:
+    """An empty database; SQL names no Python variables and nothing spills to disk."""
+    ours = {"python_enable_replacements": "false", "temp_directory": "", "memory_limit": f"{memory() // 2**20}MiB"}
+    return duckdb.connect(config={**ours, **settings})
+
+
+@contextmanager
+def readable() -> Iterator[None]:
+    """Turns what DuckDB raises of damaged files, and where it may have no more memory, into a StorageError."""
+    try:
+        yield
+    except UNREADABLE as error:
+        raise StorageError(
+            f"a file of the lake cannot be read ({first_line(error)}): `editflow verify` tells what is damaged"
+        ) from error
+    except (duckdb.OutOfMemoryException, MemoryError) as error:
+        raise StorageError(
+            f"reading the lake takes more than the {memory() / 2**30:.3g} GiB of memory that it may use: "
+            "`editflow verify` tells what is damaged, and `editflow verify --rebuild` writes the index anew"
+        ) from error

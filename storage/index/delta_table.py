@@ -1,0 +1,71 @@
+"""Opening the index's Delta tables, which may come from anybody.
+
+Delta reads every file of a table's log, its log names Parquet files by paths or URLs, and what it clears away it finds
+by walking the folder, through links, too. So a table is opened only where its folder holds plain files and its log, and
+only files that lie in that folder itself count as its own.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import TYPE_CHECKING
+from urllib.parse import unquote
+
+from editflow.storage import containment
+from editflow.storage.errors import ForeignFile
+from editflow.storage.files import Files
+
+if TYPE_CHECKING:
+    from deltalake import DeltaTable
+
+LOG = "_delta_log"
+_FILE = re.compile(r"[A-Za-z0-9][\w.=-]*\.parquet", re.ASCII)
+
+
+def opened(files: Files, table: str) -> DeltaTable:
+    """The table in a folder of the lake. Raises what Delta does, and ForeignFile.
+
+    Cost: beside Delta's own, a listing of the folder and of its log.
+    """
+    from deltalake import DeltaTable
+
+    if files.local:
+        check(files, table)
+    return DeltaTable(files.folder(table))
+
+
+def check(files: Files, table: str) -> None:
+    """Raise ForeignFile unless a table's folder holds plain files, or links to such inside the lake, and its log."""
+    for folder in (table, f"{table}/{LOG}"):
+        try:
+            with os.scandir(files.folder(folder)) as entries:
+                for entry in entries:
+                    if not entry.is_file(follow_symlinks=False):
+                        _judge(files, folder, entry)
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+
+
+def own(files: Files, table: str, opened: DeltaTable) -> list[str]:
+    """The paths of the Parquet files that an opened table names. Raises ForeignFile where one is not in its folder."""
+    folder = files.folder(table)
+    place = f"{os.path.realpath(folder) if files.local else folder}/"  # so Delta calls it, and percent-encoded
+    names = [unquote(uri).removeprefix(place) for uri in opened.file_uris()]
+    for name in names:
+        if not _FILE.fullmatch(name):
+            raise ForeignFile(f"{folder}/{LOG}", f"a log that names {name!r}, no file of its table", REMEDY)
+    return [f"{folder}/{name}" for name in names]
+
+
+REMEDY = "`editflow verify --rebuild` writes the index anew"
+
+
+def _judge(files: Files, folder: str, entry: os.DirEntry[str]) -> None:
+    """Let pass what Delta and this archive make themselves."""
+    if entry.is_symlink():
+        containment.regular(files.root, f"{folder}/{entry.name}", files.lent)
+    elif not entry.is_dir(follow_symlinks=False):
+        raise containment.foreign(entry.path, entry.stat(follow_symlinks=False).st_mode)
+    elif entry.name != LOG and not entry.name.startswith((".tmp-", "_")):
+        raise ForeignFile(entry.path, "a folder among the files of the index", "remove it")

@@ -1,0 +1,108 @@
+"""Manifests and run records put back from the index, which holds a second copy of almost all that they say.
+
+The index's Parquet files are read as they lie there, so one with a damaged log still helps. A row of it is believed
+only where it proves itself: its recipe must hash to the artifact's id, and the payload must have its digest.
+"""
+
+import contextlib
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
+from itertools import islice, product
+from typing import Any
+
+import pyarrow as pa
+from pyarrow import parquet
+
+from editflow.storage.artifacts.identity import recipe_id
+from editflow.storage.artifacts.manifest import Manifest, manifest_name
+from editflow.storage.artifacts.payload_check import straighten
+from editflow.storage.artifacts.store import Lake
+from editflow.storage.errors import ForeignFile
+from editflow.storage.index.catalog import SCHEMAS
+from editflow.storage.json_records import as_record, record_json
+from editflow.storage.records.runs import RunRecord, Runs
+
+_ODD = (ValueError, TypeError, AttributeError, KeyError, RecursionError)
+"""What a row gives rise to that was not written from a record."""
+_SHAPES = 2**12
+"""Most shapes that a row's inputs are tried in: twelve roles of one id each, twice as many as any stage has."""
+
+
+def indexed(lake: Lake, id_: str) -> Manifest | None:
+    """An artifact's manifest as the index tells it, without the SHA-256 of the payload's file; None: it is not told."""
+    for row in _rows(lake, "artifacts", "id", id_):
+        with contextlib.suppress(*_ODD):
+            inputs = row.pop("inputs")
+            told = {name: json.loads(row.pop(name)) for name in ("spec", "environment", "about")}
+            for parents in islice(_shapes(inputs), _SHAPES):
+                if recipe_id(row["kind"], row["version"], told["spec"], parents) == id_:
+                    return as_record(Manifest, {**row, **told, "parents": parents, "sha256": ""})
+    return None
+
+
+def restore_manifest(lake: Lake, id_: str) -> bool:
+    """Write a manifest anew from the index; the damaged one is set aside. False where the artifact would not be sound.
+
+    The digest that the index tells of must be that of the payload which is there.
+    """
+    found = indexed(lake, id_)
+    return found is not None and reinstate(lake, found)
+
+
+def reinstate(lake: Lake, told: Manifest) -> bool:
+    """Write a manifest that was damaged or lost, from what is told of it; a damaged one is set aside.
+
+    False, and nothing is done, unless the payload is there and has the digest that is told; its size and SHA-256
+    are those it has now.
+    """
+    if lake.content_fault(told) is not None:
+        return False
+    straighten(lake.files, told, write=True)  # or a bit that is astray would be taken for the right one
+    data = lake.files.buffer(told.payload)
+    whole = asdict(told) | {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+    lake.files.set_aside(manifest_name(told.id))
+    with contextlib.suppress(FileExistsError):  # another process has just done the same
+        lake.files.create(manifest_name(told.id), record_json(whole))
+    return True
+
+
+def restore_record(lake: Lake, run: str) -> bool:
+    """Write the damaged or lost files of a run's record anew from the index; the damaged ones are set aside.
+
+    False where the index does not know the run, or not its end.
+    """
+    rows = sorted(_rows(lake, "runs", "run_id", run), key=lambda row: row["finished_at"] is None)
+    if not rows:
+        return False
+    known = Runs(lake.files)
+    try:
+        told = {name: json.loads(rows[0].pop(name)) for name in ("spec", "summary", "environment")}
+        uses = {row["artifact"]: row for row in _rows(lake, "uses", "run_id", run)}
+        whole = {**rows[0], **told, "process_started": 0.0, "uses": tuple(uses.values())}
+        known.reinstate(as_record(RunRecord, whole))
+    except _ODD:  # whoever wrote the index did not write it from a record
+        return False
+    return known.listed(run).status != "damaged"
+
+
+def _shapes(inputs: Sequence[Mapping[str, str]]) -> Iterator[dict[str, Any]]:
+    """The parents that a row's inputs may be: of a role with one id it does not say whether that stood in a list."""
+    ids: dict[str, list[str]] = {}
+    for one in inputs:
+        ids.setdefault(one["role"], []).append(one["artifact"])
+    choices = [[found[0], found] if len(found) == 1 else [found] for found in ids.values()]
+    for chosen in product(*choices):
+        yield dict(zip(ids, chosen, strict=True))
+
+
+def _rows(lake: Lake, table: str, column: str, value: str) -> Iterator[dict[str, Any]]:
+    """The rows of a table with a value, out of every file of it that can be read."""
+    names = SCHEMAS[table].names
+    for file in lake.files.list(f"catalog/{table}"):
+        if file.endswith(".parquet"):
+            with contextlib.suppress(pa.ArrowException, OSError, ForeignFile):
+                path = lake.files.regular(f"catalog/{table}/{file}")
+                found = parquet.read_table(path, columns=names, filters=[(column, "=", value)], partitioning=None)
+                yield from found.to_pylist()

@@ -1,0 +1,170 @@
+"""The views of a lake over its index and payloads, in an in-memory DuckDB that can be locked.
+
+The views' text stands in storage/queries/sql/.
+"""
+
+import contextlib
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files as package_files
+from itertools import takewhile
+from types import MappingProxyType
+
+import duckdb
+import pyarrow as pa
+
+from editflow.storage.artifacts.kinds import kind as kind_named
+from editflow.storage.artifacts.manifest import payload_name
+from editflow.storage.artifacts.store import Lake
+from editflow.storage.duckdb_paths import literal, parquet, quoted
+from editflow.storage.index import duckdb_tables
+from editflow.storage.index.catalog import SCHEMAS
+from editflow.storage.index.database import Settings, open_database
+from editflow.storage.index.duckdb_tables import type_name
+from editflow.storage.index.graph import Graph
+from editflow.storage.index.index_reader import load
+from editflow.storage.json_records import is_id
+
+# In the order of their dependence: a view may read those before it.
+VIEWS = (
+    "artifacts", "edges", "runs", "uses",
+    "requests", "states", "edits", "evaluations", "perplexities", "spectra",
+    "generations", "text_scores", "drifts", "drift_points", "abilities", "corpus",
+)  # fmt: skip
+FUNCTIONS = ("upstream", "downstream")
+"""Of the beginning of an id: the artifacts above or below, in a SELECT's FROM."""
+PAYLOADS = (
+    "requests", "state", "target_values", "evaluation", "perplexity", "spectrum",
+    "generations", "text_scores", "drift", "drift_points", "ability", "ability_cases", "documents", "tokens",
+)  # fmt: skip
+_SHOWN = {"spectrum": ("layer", "i", "eigenvalue")}
+"""Of kinds whose columns have changed, those that every version has: a lake keeps the artifacts of all of them."""
+
+
+@dataclass(frozen=True)
+class View:
+    """A view's name, what one row of it is, and its columns as (name, DuckDB type)."""
+
+    name: str
+    about: str
+    columns: tuple[tuple[str, str], ...]
+
+
+def views() -> tuple[View, ...]:
+    """Every view with its description and columns; needs no lake."""
+    with open_database() as connection:
+        for table in SCHEMAS:
+            duckdb_tables.delta(connection, table, [], copied=True)
+        duckdb_tables.index(connection, {})
+        create_views(connection)
+        return tuple(
+            View(
+                name,
+                _about(name),
+                tuple((row[0], row[1]) for row in connection.execute(f"DESCRIBE {name}").fetchall()),
+            )
+            for name in VIEWS
+        )
+
+
+@contextlib.contextmanager
+def opened(
+    lake: Lake, names: Iterable[str] = (*VIEWS, *FUNCTIONS), *, whole: bool = False, checked: bool = False,
+    settings: Settings = MappingProxyType({}),
+) -> Iterator[tuple[duckdb.DuckDBPyConnection, Graph]]:  # fmt: skip
+    """A connection with views and functions, those over payloads empty, that is not locked; who was made from whom.
+
+    `whole` and `checked` are those of storage/index/index_reader.py.
+    """
+    with open_database(settings) as connection:
+        graph = load(connection, lake, whole=whole, checked=checked)
+        create_views(connection, names)
+        yield connection, graph
+
+
+def locked(connection: duckdb.DuckDBPyConnection, lake: Lake) -> duckdb.DuckDBPyConnection:
+    reached = ", ".join(quoted(literal(lake.files.path(f"{folder}/"))) for folder in ("artifacts", "catalog"))
+    connection.execute(f"SET allowed_directories = [{reached}]")
+    connection.execute("SET enable_external_access = false")
+    connection.execute("SET lock_configuration = true")
+    return connection
+
+
+def load_payloads(connection: duckdb.DuckDBPyConnection, lake: Lake, kinds: Iterable[str]) -> None:
+    """One view a kind over the payloads that are there."""
+    present: dict[str, list[str]] = {kind: [] for kind in kinds}
+    if not present:
+        return
+    sql = "SELECT kind, id, digest FROM index_artifacts WHERE kind IN (SELECT unnest(?)) ORDER BY id"
+    for kind, id_, digest in connection.execute(sql, [list(present)]).fetchall():
+        path = lake.files.found(payload_name(id_, digest)) if is_id(id_) and is_id(digest) else None
+        if path is not None:
+            present[kind].append(path)
+    for kind, paths in present.items():
+        payload_view(connection, kind, paths)
+
+
+@cache
+def behind(name: str) -> frozenset[str]:
+    """What a view or function reads, itself or through other views, and itself: views, and tables of payloads."""
+    words = set(re.findall(r"\w+", "\n".join(line.partition("--")[0] for line in _sql(name).splitlines())))
+    inner = [other for other in takewhile(lambda other: other != name, VIEWS) if other in words]
+    return frozenset({name, *(words & set(map(_payload, PAYLOADS)))}) | _read(inner)
+
+
+def kinds_of(names: Iterable[str]) -> list[str]:
+    """The kinds whose payloads views and functions read."""
+    read = _read(names)
+    return [kind for kind in PAYLOADS if _payload(kind) in read]
+
+
+def _read(names: Iterable[str]) -> frozenset[str]:
+    return frozenset[str]().union(*map(behind, names))
+
+
+def _payload(kind: str) -> str:
+    return f"payload_{kind}"
+
+
+def payload_view(connection: duckdb.DuckDBPyConnection, kind: str, paths: Sequence[str]) -> None:
+    schema = kind_named(kind).schema
+    schema = pa.schema([schema.field(name) for name in _SHOWN.get(kind, schema.names)])
+    if paths:
+        columns = ", ".join(f'"{name}"' for name in schema.names)
+        artifact = "regexp_extract(payload_file, '([0-9a-f]{64})/[^/]*$', 1) AS artifact"
+        # Columns that were added later are null in older artifacts, also where there are none but these.
+        empty = ", ".join(f'NULL::{type_name(field.type)} AS "{field.name}"' for field in schema)
+        source = parquet(paths, "filename = 'payload_file'", "union_by_name = true")
+        source = f"(SELECT {empty} FROM range(0) UNION ALL BY NAME SELECT * FROM {source})"  # noqa: S608
+    else:
+        columns = ", ".join(f'NULL::{type_name(field.type)} AS "{field.name}"' for field in schema)
+        artifact, source = "NULL::VARCHAR AS artifact", "range(0)"
+    try:
+        connection.execute(f"CREATE OR REPLACE VIEW {_payload(kind)} AS SELECT {artifact}, {columns} FROM {source}")  # noqa: S608
+    except duckdb.Error as error:
+        if type(error) is duckdb.Error:  # of a file whose parts lie outside it; of all others it has a class
+            raise duckdb.IOException(str(error)) from error
+        raise
+
+
+def create_views(connection: duckdb.DuckDBPyConnection, names: Iterable[str] = (*VIEWS, *FUNCTIONS)) -> None:
+    """Views and functions, and what these read."""
+    read = _read(names)
+    for kind in PAYLOADS:
+        if _payload(kind) in read:
+            payload_view(connection, kind, [])
+    for name in (*VIEWS, *FUNCTIONS):
+        if name in read:
+            connection.execute(_sql(name))
+
+
+def _sql(name: str) -> str:
+    return package_files("editflow.storage.queries").joinpath("sql", f"{name}.sql").read_text(encoding="utf-8")
+
+
+def _about(name: str) -> str:
+    """The comment at the head of a view's file."""
+    head = takewhile(lambda line: line.startswith("--"), _sql(name).splitlines())
+    return " ".join(line.removeprefix("--").strip() for line in head)

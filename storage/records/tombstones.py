@@ -1,0 +1,55 @@
+"""Which artifacts were removed since nobody needed them, so that nobody takes them for lost.
+
+    <lake>/removed/<time>-<random>      the ids that one cleaning took, one a line
+
+What is listed may be there all the same: it was made again, or a cleaning was killed before it came to it. What
+was removed can only have been used by runs that began before: what a later one used and is not there is lost.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import secrets
+import time
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+
+from editflow.storage.errors import ForeignFile
+from editflow.storage.files import Files
+from editflow.storage.json_records import is_id
+
+FOLDER = "removed"
+_NAME = re.compile(r"\d{20}-[0-9a-f]+", re.ASCII)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def announce(files: Files, ids: Iterable[str]) -> str:
+    """Say that these are about to go; where it stands. Raises LakeNotWritable, DiskFull."""
+    name = f"{FOLDER}/{time.time_ns():020d}-{secrets.token_hex(4)}"
+    files.put(name, _lines(ids))
+    return name
+
+
+def settle(files: Files, name: str, ids: Iterable[str]) -> None:
+    """Say which of those announced are gone. Raises LakeNotWritable, DiskFull."""
+    if text := _lines(ids):
+        files.put(name, text)
+    else:
+        files.remove(name)
+
+
+def removed(files: Files) -> dict[str, datetime]:
+    """The ids that were ever removed, and when last."""
+    found = dict[str, datetime]()
+    for name in files.list(FOLDER):  # the oldest first
+        if _NAME.fullmatch(name):
+            at = _EPOCH + timedelta(microseconds=int(name[:20]) / 1000)
+            with contextlib.suppress(ForeignFile, FileNotFoundError):  # what it lists then counts as lost
+                text = files.read(f"{FOLDER}/{name}").decode(errors="replace")
+                found |= {id_: at for id_ in text.split() if is_id(id_)}
+    return found
+
+
+def _lines(ids: Iterable[str]) -> bytes:
+    return "".join(f"{id_}\n" for id_ in ids).encode()

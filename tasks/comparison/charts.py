@@ -1,0 +1,123 @@
+"""The comparison's own pictures, one line a row in the same colour, dashes and shape everywhere; no scripts."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from editflow.tasks.comparison.styles import Style
+from editflow.tasks.report.charts import svg
+
+if TYPE_CHECKING:
+    import altair as alt
+
+Rows = Sequence[Mapping[str, Any]]
+Styles = Mapping[str, Style]
+WIDTH, HEIGHT = 300, 210
+MOST_MARKS = 40
+"""Points of a line up to which each has its mark."""
+SPREAD = 100
+"""An axis is logarithmic where the largest value is more than so many times the least."""
+SHADE = 0.12
+KEY_STEP = 22
+
+
+def lines(rows: Rows, value: str, title: str, styles: Styles, *, percent: bool = False) -> str:
+    """A figure against the number of edits, a line for each label. With `percent` from 0 to 100.
+
+    Of several seeds it is the mean, and what lies between the `least` and the `most` is shaded.
+    Where values differ by orders of magnitude, as perplexities of a model that fell apart, the axis is logarithmic.
+    """
+    import altair as alt
+
+    x = alt.X("edits:Q", title="edits", axis=alt.Axis(tickMinStep=1, format="d", tickCount=6))
+    reached = [float(row[name]) for row in rows for name in (value, "least", "most")]
+    scale, axis = _scale(reached, percent=percent)
+    y = alt.Y(f"{value}:Q", title=title, scale=scale, axis=axis)
+    chart = _chart(rows, WIDTH, HEIGHT)
+    line = chart.mark_line().encode(
+        x=x, y=y, color=_colour(styles), strokeDash=_dash(styles), strokeWidth=_thickness(styles)
+    )
+    layers = [line]
+    if any(row["seeds"] > 1 for row in rows):
+        ends = {"y": alt.Y("least:Q", title=title, scale=scale, axis=axis), "y2": "most:Q"}
+        layers.insert(0, chart.mark_area(opacity=SHADE).encode(x=x, color=_colour(styles), **ends))
+    if len({row["edits"] for row in rows}) <= MOST_MARKS:
+        marks = chart.mark_point(size=55, filled=True, opacity=1)
+        layers.append(marks.encode(x=x, y=y, color=_colour(styles), shape=_shape(styles)))
+    return svg(alt.layer(*layers).resolve_scale(color="shared"))
+
+
+def key(styles: Styles) -> str:
+    """Which line is which: a picture of its own, so that no legend crowds out the curves."""
+    import altair as alt
+
+    ends = [{"label": label, "x": x} for label in styles for x in (0, 1)]
+    order = list(styles)
+    y = alt.Y(
+        "label:N", sort=order, title=None,
+        axis=alt.Axis(orient="right", domain=False, ticks=False, labelLimit=320, labelFontSize=12, labelPadding=8),
+    )  # fmt: skip
+    x = alt.X("x:Q", axis=None, scale=alt.Scale(domain=[0, 1], nice=False))
+    height = KEY_STEP * len(order)
+    line = _chart(ends, 46, height).mark_line()
+    mark = _chart([{"label": label, "x": 0.5} for label in order], 46, height).mark_point(
+        size=95, filled=True, opacity=1
+    )
+    return svg(
+        alt.layer(
+            line.encode(x=x, y=y, color=_colour(styles), strokeDash=_dash(styles), strokeWidth=_thickness(styles)),
+            mark.encode(x=x, y=y, color=_colour(styles), shape=_shape(styles)),
+        )
+    )
+
+
+def _chart(rows: Rows, width: int, height: int) -> alt.Chart:
+    import altair as alt
+
+    return alt.Chart(alt.InlineData(values=[dict(row) for row in rows]), width=width, height=height)
+
+
+def _scale(values: Sequence[float], *, percent: bool) -> tuple[alt.Scale, alt.Axis]:
+    """The scale of an axis and what stands along it."""
+    import altair as alt
+
+    if percent:
+        return alt.Scale(domain=[0, 100]), alt.Axis(tickCount=5)
+    least, most = min(values), max(values)
+    if least > 0 and most > SPREAD * least:
+        powers = range(math.floor(math.log10(least)), math.ceil(math.log10(most)) + 1)
+        domain = [10.0 ** powers[0], 10.0 ** powers[-1]]
+        step = max(1, len(powers) // 6)  # a line for each power of ten, or for some of them
+        return alt.Scale(type="log", domain=domain), alt.Axis(values=[10.0**n for n in powers[::step]], format="~g")
+    return alt.Scale(zero=False), alt.Axis(tickCount=5)
+
+
+def _colour(styles: Styles) -> alt.Color:
+    import altair as alt
+
+    scale = alt.Scale(domain=list(styles), range=[style.colour for style in styles.values()])
+    return alt.Color("label:N", scale=scale, legend=None)
+
+
+def _dash(styles: Styles) -> alt.StrokeDash:
+    import altair as alt
+
+    scale = alt.Scale(domain=list(styles), range=[list(style.dash) for style in styles.values()])
+    return alt.StrokeDash("label:N", scale=scale, legend=None)
+
+
+def _thickness(styles: Styles) -> alt.StrokeWidth:
+    """The first is the thickest: where lines lie on each other, those below can still be seen."""
+    import altair as alt
+
+    widths = [1.5 + 2.5 * (len(styles) - n - 1) / max(1, len(styles) - 1) for n in range(len(styles))]
+    return alt.StrokeWidth("label:N", scale=alt.Scale(domain=list(styles), range=widths), legend=None)
+
+
+def _shape(styles: Styles) -> alt.Shape:
+    import altair as alt
+
+    scale = alt.Scale(domain=list(styles), range=[style.shape for style in styles.values()])
+    return alt.Shape("label:N", scale=scale, legend=None)

@@ -1,0 +1,110 @@
+"""The rows of a comparison, read back from what its runs left in the lake; no run's name or time is part of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import accumulate, groupby
+from typing import Any
+
+from editflow.storage.artifacts.store import Lake
+from editflow.storage.records.runs import RunRecord
+from editflow.tasks.comparison.styles import Style, style
+from editflow.tasks.report.run_results import Course
+from editflow.tasks.stages.stage import Parents
+
+READ = (
+    "model", "requests", "evaluation", "perplexity", "generations", "text_scores", "hidden_states", "drift",
+    "drift_points", "ability", "state", "keys", "spectrum", "null_space",
+)  # fmt: skip
+"""The kinds of artifact that a comparison is made from."""
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A row: one way to edit, with a course for each seed (None: without) and the reasons of the runs that failed."""
+
+    label: str
+    name: str
+    settings: Mapping[str, Any]
+    courses: Mapping[int | None, Course]
+    failures: Mapping[int | None, str]
+
+    @property
+    def course(self) -> Course:
+        """The first run that was completed."""
+        return next(iter(self.courses.values()))
+
+    @property
+    def trouble(self) -> str:
+        """What went wrong, in words; empty for nothing."""
+        if not self.failures:
+            return ""
+        runs = len(self.courses) + len(self.failures)
+        how_many = "" if runs == 1 else f" in {len(self.failures)} of {runs} seeds"
+        return f"failed{how_many}: {'; '.join(dict.fromkeys(self.failures.values()))}"
+
+
+@dataclass(frozen=True)
+class Group:
+    """Rows of one model and the same facts: those that can be set side by side."""
+
+    title: str
+    entries: Sequence[Entry]
+
+    @cached_property
+    def done(self) -> list[Entry]:
+        """The rows that have figures."""
+        return [entry for entry in self.entries if entry.courses]
+
+    def styles(self) -> dict[str, Style]:
+        """How the line of each row that has one is drawn."""
+        return {entry.label: style(n) for n, entry in enumerate(self.entries) if entry.courses}
+
+
+def edits(course: Course) -> list[int]:
+    """How many facts had been edited in each state, from 0 on."""
+    return [0, *accumulate(batch["facts"] for batch in course.record.summary["batches"])]
+
+
+def rows_of(groups: Sequence[Group]) -> list[tuple[Group, Entry]]:
+    """Every row with its group."""
+    return [(group, entry) for group in groups for entry in group.entries]
+
+
+def described(record: RunRecord) -> list[Row]:
+    """A completed run's batches, as the recipe of a comparison has them."""
+    return [{key: batch[key] for key in ("batch", "facts", "state")} for batch in record.summary["batches"]]
+
+
+def sources(lake: Lake, record: RunRecord) -> list[str]:
+    """The artifacts of a run that a comparison is made from, in the order of the run."""
+    return [use.artifact for use in record.uses if lake.manifest(use.artifact).kind in READ]
+
+
+def read_groups(lake: Lake, rows: Sequence[Mapping[str, Any]], parents: Parents) -> list[Group]:
+    """The groups that a recipe's rows tell of; rows of one `group` follow each other."""
+    return [
+        Group(str(title), [_entry(lake, row, parents) for row in mine])
+        for title, mine in groupby(rows, key=lambda row: row["group"])
+    ]
+
+
+def _entry(lake: Lake, row: Mapping[str, Any], parents: Parents) -> Entry:
+    runs = row["runs"]
+    return Entry(
+        row["label"], row["name"], dict(row["settings"]),
+        {run["seed"]: _course(lake, run, parents[run["name"]]) for run in runs if "batches" in run},
+        {run["seed"]: run["failed"] for run in runs if "failed" in run},
+    )  # fmt: skip
+
+
+def _course(lake: Lake, run: Mapping[str, Any], artifacts: str | Sequence[str]) -> Course:
+    """A course from artifacts alone: what its record would add is in none of the pictures."""
+    ids = [artifacts] if isinstance(artifacts, str) else artifacts
+    summary = {"batches": run["batches"], "facts": sum(batch["facts"] for batch in run["batches"])}
+    record = RunRecord(run["name"], run["name"], {}, None, "", {}, "", 0, 0.0, summary=summary)
+    return Course(lake, record, {id_: lake.manifest(id_) for id_ in ids})

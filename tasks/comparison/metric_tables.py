@@ -1,0 +1,159 @@
+"""The comparison's tables: the shape of AlphaEdit's Table 1, every figure before and after, and paired differences."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from math import inf, isclose
+from statistics import fmean
+from typing import Any, NamedTuple
+
+from editflow.editing.metrics.intervals import ROUNDING, Interval, runs_interval
+from editflow.editing.metrics.score_columns import SCORED, harmonic
+from editflow.tasks.comparison.comparison_rows import Entry, Group
+from editflow.tasks.report.other_metrics import beyond
+from editflow.tasks.report.paired_metrics import pairs, row_of
+from editflow.tasks.report.results import before_after, perplexity_by_batch
+from editflow.tasks.report.run_results import Course
+
+Row = dict[str, Any]
+PAPER = {"paraphrase": "paraphrase (generalization)", "neighbourhood": "neighbourhood (specificity)"}
+"""What the paper calls our metrics."""
+SCORE, PERPLEXITY = "score harmonic", "held-out perplexity"
+
+
+class Cell(NamedTuple):
+    """A figure of a row: before all edits and after the last batch."""
+
+    unit: str
+    before: Interval
+    after: Interval
+
+
+class Column(NamedTuple):
+    """A column of the main table: the figure's name, and what stands above it."""
+
+    figure: str
+    head: str
+
+
+def cells(entry: Entry) -> dict[str, Cell]:
+    """{figure: cell}. Of one run the intervals are bootstrapped over cases; of several, Student's over runs."""
+    if len(entry.courses) == 1:
+        return {row["metric"]: Cell(row["unit"], row["before"], row["after"]) for row in before_after(entry.course)}
+    runs = [values(course) for course in entry.courses.values()]
+    shared = [name for name in runs[0] if all(name in run for run in runs)]
+    return {name: over_runs(name, [run[name] for run in runs]) for name in shared}
+
+
+def over_runs(name: str, found: Sequence[tuple[str, float, float]]) -> Cell:
+    """A figure of several runs, (unit, before, after) each: means with Student's intervals."""
+    unit = found[0][0]
+    bounds = _bounds(name) if unit == "%" else None
+    before, after = (runs_interval(runs, bounds) for runs in ([b for _, b, _ in found], [a for _, _, a in found]))
+    return Cell(unit, before, after)
+
+
+def _bounds(name: str) -> tuple[float, float]:
+    """What a figure in percent cannot leave: nearly all are shares."""
+    if "magnitude" in name:
+        return (-100.0, 100.0)
+    return (0.0, inf) if "shift" in name else (0.0, 100.0)
+
+
+def values(course: Course) -> dict[str, tuple[str, float, float]]:
+    """{figure: (unit, before, after)} of a run: what `before_after` has, without its intervals."""
+    found: dict[str, tuple[str, float, float]] = {}
+    ends = (0, course.last)
+    for metric in course.metrics:
+        for column in course.columns(metric):
+            first, last = (course.cases(n, metric, column) for n in ends)
+            if both := [case for case in first if case in last]:
+                before, after = (100 * fmean(cases[case] for case in both) for cases in (first, last))
+                found[f"{metric} {column}"] = ("%", before, after)
+    parts = [[course.cases(n, metric, "success") for metric in SCORED] for n in ends]
+    if both := [case for case in parts[0][0] if all(case in part for state in parts for part in state)]:
+        before, after = (harmonic([100 * fmean(part[case] for case in both) for part in state]) for state in parts)
+        found[SCORE] = ("%", before, after)
+    perplexities = {row["batch"]: row["perplexity"] for row in perplexity_by_batch(course)}
+    if set(ends) <= perplexities.keys():
+        found[PERPLEXITY] = ("", perplexities[0], perplexities[course.last])
+    return found | {row["metric"]: (row["unit"], row["before"].value, row["after"].value) for row in beyond(course)}
+
+
+def columns(tables: Sequence[Mapping[str, Cell]]) -> list[Column]:
+    """Those of the paper's Table 1 that were measured, then accuracies, the score and perplexity."""
+    known = list(dict.fromkeys(name for table in tables for name in table))
+    metrics = [m for m in (*SCORED, "locality", "portability") if any(name.startswith(f"{m} ") for name in known)]
+    main = [next((f"{m} {of}" for of in ("success", "token accuracy") if f"{m} {of}" in known), "") for m in metrics]
+    found = [Column(figure, PAPER.get(m, m)) for m, figure in zip(metrics, main, strict=True)]
+    found += [Column(name, name) for name in ("fluency", "consistency")]
+    found += [Column(f"{metric} accuracy", f"{metric} accuracy") for metric in metrics]
+    found += [Column(SCORE, "score"), Column(PERPLEXITY, "perplexity")]
+    return [column for column in found if column.figure in known]
+
+
+def grounds(
+    group: Group, tables: Mapping[str, Mapping[str, Cell]], among: Sequence[Column]
+) -> list[tuple[str, dict[str, Interval]]]:
+    """(what it is called, figures) of the unedited model: once, unless rows measured a column otherwise.
+
+    The intervals are over cases, since no seed of an order of edits can change the model before all edits.
+    """
+    found: list[tuple[str, dict[str, Interval]]] = []
+    met: list[dict[str, float]] = []
+    for entry in group.done:
+        cells = tables[entry.label]
+        now = {column.figure: cells[column.figure].before.value for column in among if column.figure in cells}
+        if any(one_in_the_other(now, other) for other in met):
+            continue
+        met.append(now)
+        name = "before all edits" if not found else f"before {entry.label}"
+        found.append((name, {row["metric"]: row["before"] for row in before_after(entry.course)}))
+    return found
+
+
+def one_in_the_other(one: Mapping[str, float], other: Mapping[str, float]) -> bool:
+    """Whether what both have is alike, up to the order in which seeds are added up, and one of them has no more."""
+    shared = one.keys() & other.keys()
+    return len(shared) == min(len(one), len(other)) and all(
+        isclose(one[name], other[name], rel_tol=ROUNDING, abs_tol=ROUNDING) for name in shared
+    )
+
+
+def shown_differences(rows: Sequence[Row], among: Sequence[Column]) -> tuple[list[str], dict[str, dict[str, Row]]]:
+    """(heads, {label: {head: row}}) of the differences in the main table's figures; score and perplexity have none."""
+    heads = {name: column.head for column in among for name in (column.figure, f"{column.figure} %")}
+    found: dict[str, dict[str, Row]] = {}
+    for row in rows:
+        if row["metric"] in heads:
+            found.setdefault(row["label"], {})[heads[row["metric"]]] = row
+    used = {head for cells in found.values() for head in cells}
+    return [column.head for column in among if column.head in used], found
+
+
+def differences(group: Group) -> list[Row]:
+    """One row per row of the table but the first, and figure: paired with the first, case by case.
+
+    A case is a fact, or a text or question; of several seeds it is the mean over those that both rows have.
+    """
+    if not group.done:
+        return []
+    first, *others = group.done
+    return [{"label": entry.label, "against": first.label, **row} for entry in others for row in _paired(first, entry)]
+
+
+def _paired(first: Entry, other: Entry) -> Iterator[Row]:
+    seeds = [seed for seed in first.courses if seed in other.courses]
+    found = [pairs(first.courses[seed], other.courses[seed]) for seed in seeds]
+    for figure in found[0] if found else ():
+        runs = [run[figure] for run in found if figure in run]
+        shared = [case for case in runs[0] if all(case in run for run in runs)]
+        both = [tuple(fmean(run[case][side] for run in runs) for side in (0, 1)) for case in shared]
+        if both:
+            row = row_of(figure, [(a, b) for a, b in both])
+            yield {**row, "difference": without_dust(row["difference"]), "seeds": len(seeds)}
+
+
+def without_dust(found: Interval) -> Interval:
+    """0 for what is left where thirds of seeds cancel out but for their last bits."""
+    return Interval(*(0.0 if bound is not None and abs(bound) < ROUNDING else bound for bound in found))  # type: ignore[arg-type]

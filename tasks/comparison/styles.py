@@ -1,0 +1,24 @@
+"""How rows are told apart in pictures: by colour, by dashes and by shape, so that no one of them has to be seen."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from editflow.tasks.report.charts import COLOURS
+
+PALETTE = (*COLOURS, "#a0744f", "#8c8c8c")
+DASHES = ((1, 0), (7, 3), (2, 2), (9, 3, 2, 3), (4, 2))
+SHAPES = ("circle", "square", "triangle-up", "diamond", "triangle-down", "cross", "triangle-right")
+
+
+class Style(NamedTuple):
+    """A line's colour, the lengths of its dashes and gaps, and the shape of its marks."""
+
+    colour: str
+    dash: tuple[int, ...]
+    shape: str
+
+
+def style(number: int) -> Style:
+    """Of the n-th row: the first 70 differ in more than their colour."""
+    return Style(PALETTE[number % len(PALETTE)], DASHES[number % len(DASHES)], SHAPES[number % len(SHAPES)])

@@ -1,0 +1,85 @@
+"""What came of a fact, a document or an artifact: the evaluations and the releases that it is in."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from editflow.storage.artifacts.identity import parents_in
+from editflow.storage.artifacts.store import Lake, Manifest
+from editflow.storage.records.refs import Refs
+from editflow.storage.records.runs import RunRecord
+from editflow.tasks.lineage.impact import Source, dependants
+from editflow.tasks.releases.queue import Queue, last
+
+MEASURES = ("evaluation", "perplexity", "text_scores", "drift", "ability")
+"""The kinds that say how a state did."""
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Results:
+    """`evaluations` have stage and run (of the latest run that has it), artifact, kind, state, edited (whether that
+    state was made from the source) and asked (whether it asks about the very fact).
+
+    `releases` have name, release, at, state and stands (whether it is the release now). `names` are those of specs
+    whose latest model was made from the source.
+    """
+
+    source: Source
+    evaluations: Sequence[Row]
+    releases: Sequence[Row]
+    names: Sequence[str]
+    states: int
+
+
+def results(lake: Lake, source: Source) -> Results:
+    """Of everything in a lake. Cost: a walk down, the records of the runs met, and the logs of all releases."""
+    found = dependants(lake, source)
+    kinds = {id_: kind for id_, kind, _ in found.impact.artifacts}
+    states = {id_ for id_, kind in kinds.items() if kind == "state"}
+    measures = sorted(
+        (lake.manifest(id_) for id_, kind in kinds.items() if kind in MEASURES), key=lambda made: made.created_at
+    )
+    latest = _latest(found.runs)
+    return Results(
+        source,
+        [_measure(lake, source, made, states, *latest.get(made.id, ("", made.kind))) for made in measures],
+        [row for name in Refs(lake.files, "releases").names() for row in _releases(lake, name, states)],
+        found.names,
+        len(states),
+    )
+
+
+def _measure(lake: Lake, source: Source, made: Manifest, states: set[str], run: str, stage: str) -> Row:
+    state = _state(lake, made)
+    return {
+        "stage": stage, "run": run, "artifact": made.id, "kind": made.kind, "state": state, "edited": state in states,
+        "asked": not set(parents_in(made.parents, "requests")).isdisjoint(source.holders),
+    }  # fmt: skip
+
+
+def _state(lake: Lake, made: Manifest) -> str | None:
+    """The state that was measured: a parent, or one of what the model said or showed."""
+    between = ("edited", "generations")
+    near = [made, *(lake.manifest(id_) for role in between for id_ in parents_in(made.parents, role))]
+    return next((id_ for manifest in near for id_ in parents_in(manifest.parents, "state")), None)
+
+
+def _latest(runs: Sequence[RunRecord]) -> dict[str, tuple[str, str]]:
+    """{artifact: (run, stage) of its latest use}."""
+    ordered = sorted(runs, key=lambda record: record.started_at)
+    return {use.artifact: (record.run_id, use.stage) for record in ordered for use in record.uses}
+
+
+def _releases(lake: Lake, name: str, states: set[str]) -> Iterator[Row]:
+    standings = list(Queue(lake.files, name).standings())
+    now = last(standings).release
+    for move, standing in standings:
+        if move is not None and move.move == "settle" and move.status == "applied" and move.state in states:
+            yield {
+                "name": name, "release": standing.release, "at": move.at, "state": move.state,
+                "stands": standing.release == now,
+            }  # fmt: skip

@@ -1,0 +1,86 @@
+"""What from outside stands behind an artifact: the model, the facts batch by batch, the documents of the corpus."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow.compute as pc
+
+from editflow.storage.artifacts.store import Lake, Manifest
+from editflow.storage.queries.query import Step, lineage
+
+EDITS = ("state", "weight_change", "keys", "target_values")
+"""What is made from the facts that it writes; all else that is made from facts only asks about them."""
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Sources:
+    """Of an artifact. `models` have artifact, folder and dtype.
+
+    `facts` have batch (from 1 in the order of editing, None: only asked), artifact (of the batch), request, relation,
+    subject, prompt, target_new and target_true; `documents` have artifact (of the tokens), document, title, split and
+    tokens.
+    """
+
+    artifact: str
+    kind: str
+    models: Sequence[Row]
+    facts: Sequence[Row]
+    documents: Sequence[Row]
+
+    @property
+    def batches(self) -> int:
+        """How many batches were edited."""
+        return len({row["batch"] for row in self.facts} - {None})
+
+
+def sources(lake: Lake, artifact: str) -> Sources:
+    """Of an artifact (id or prefix). Raises UnknownArtifact, and MissingPayload or DamagedPayload of what holds them.
+
+    Cost: a walk up, and reading the facts and tokens that it meets.
+    """
+    steps = lineage(lake, artifact)
+    start = steps[0]
+    met = {kind: [lake.manifest(id_) for id_ in _of_kind(steps, kind)] for kind in ("model", "tokens")}
+    return Sources(
+        start.id,
+        start.kind,
+        [{"artifact": m.id, "folder": m.about.get("folder"), "dtype": m.about.get("dtype")} for m in met["model"]],
+        _facts(lake, steps),
+        [row for tokens in met["tokens"] for row in _documents(lake, tokens)],
+    )
+
+
+def _of_kind(steps: Sequence[Step], kind: str) -> list[str]:
+    return list(dict.fromkeys(step.id for step in steps if step.kind == kind))
+
+
+def _facts(lake: Lake, steps: Sequence[Step]) -> list[Row]:
+    kinds = {step.id: step.kind for step in steps}
+    edited = {s.id: s.depth for s in steps if s.kind == "requests" and (s.via is None or kinds[s.via] in EDITS)}
+    # The further up, the earlier: every batch is edited on the state that the one before it has left.
+    order = sorted(edited, key=lambda id_: (-edited[id_], lake.manifest(id_).created_at))
+    numbers: dict[str, int | None] = {id_: n for n, id_ in enumerate(order, 1)}
+    asked = [id_ for id_ in _of_kind(steps, "requests") if id_ not in edited]
+    shown = ("request", "relation", "subject", "prompt", "target_new", "target_true")
+    return [
+        {"batch": numbers.get(id_), "artifact": id_, **{name: row[name] for name in shown}}
+        for id_ in [*order, *asked]
+        for row in lake.read(id_, shown).to_pylist()
+    ]
+
+
+def _documents(lake: Lake, tokens: Manifest) -> list[Row]:
+    sampled = lake.read(tokens.parent("documents"), ["document", "title", "split"]).to_pylist()
+    known = {row["document"]: row for row in sampled}
+    counts: dict[str, int] = {}
+    table = lake.read(tokens.id)
+    for name, count in zip(
+        table["document"].to_pylist(), pc.list_value_length(table["ids"]).to_pylist(), strict=True
+    ):  # a row is a window
+        counts[name] = counts.get(name, 0) + count
+    return [{"artifact": tokens.id, **known[name], "tokens": count} for name, count in counts.items()]

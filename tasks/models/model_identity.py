@@ -1,0 +1,226 @@
+"""From what a spec calls a model to a folder, to an artifact that pins it, to live weights."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from editflow.editing.errors import InvalidOption
+from editflow.storage.artifacts.store import ArtifactRef, Lake, Manifest
+from editflow.tasks.console.progress import working
+from editflow.tasks.environment import environment
+from editflow.tasks.errors import StateMismatch, UnknownSource
+from editflow.tasks.models.model_source import model_folder
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from editflow.editing.models.editable import EditableModel
+    from editflow.tasks.models.model_session import LiveModel
+
+VERSION = 1
+FINGERPRINTS = "fingerprints"
+
+
+def identify(
+    lake: Lake, source: str, dtype: str, device: str, run: str | None, find: Callable[[str], Manifest | None]
+) -> tuple[ArtifactRef, bool]:
+    """The artifact that pins a model, state₀ of every run on it, and whether it was known already.
+
+    Its identity is the digest of the loaded tensors, the configuration and the tokenizer's files. It is remembered by
+    the folder's file names, sizes and times, so a model that did not change is not loaded to be recognised. `find`
+    looks a remembered artifact up: it may check the payload and set a broken one aside. Raises StateMismatch where
+    the lake records of the model what cannot be, as one from elsewhere may.
+    """
+    folder = model_folder(source).resolve()
+    known = remembered(lake, folder, dtype)
+    found = find(known) if known is not None else None
+    if found is not None:
+        _check_about(found)
+        return found.ref, True
+    ref = _pin(lake, folder, dtype, device, run)
+    _remember(lake, folder, dtype, ref.id)
+    return ref, False
+
+
+def _memory(folder: Path, dtype: str) -> str:
+    """The file of the lake that remembers what a folder, with the files it has now, holds."""
+    files = sorted((p.name, p.stat().st_size, p.stat().st_mtime_ns) for p in folder.iterdir() if p.is_file())
+    mark = hashlib.sha256(json.dumps([str(folder), dtype, files]).encode()).hexdigest()
+    return f"{FINGERPRINTS}/{mark}.json"
+
+
+def remembered(lake: Lake, folder: Path, dtype: str) -> str | None:
+    """The id of the model that the folder was found to hold, unless its files have changed since."""
+    return _recalled(lake, _memory(folder, dtype))[0]
+
+
+def _recalled(lake: Lake, memory: str) -> tuple[str | None, Path | None]:
+    """The model that a file of the memory names, and its folder; a damaged memory is no memory."""
+    try:
+        known = json.loads(lake.files.read(memory))
+        return str(known["model"]), Path(known["folder"])
+    except (FileNotFoundError, ValueError, KeyError, TypeError, RecursionError):
+        return None, None
+
+
+def _remember(lake: Lake, folder: Path, dtype: str, model: str) -> None:
+    lake.files.put(_memory(folder, dtype), json.dumps({"model": model, "folder": str(folder)}).encode())
+
+
+def _pin(lake: Lake, folder: Path, dtype: str, device: str, run: str | None) -> ArtifactRef:
+    from editflow.editing.models.loading import files_digest
+
+    table = _digests(str(folder), dtype, device)
+    rows = zip(table["tensor"].to_pylist(), table["digest"].to_pylist(), strict=True)
+    listing = hashlib.sha256("".join(f"{tensor}\0{digest}\n" for tensor, digest in rows).encode()).hexdigest()
+    spec = {"stage": "model", "tensors": listing, "files": files_digest(folder)}
+    about = about_of(open_model(str(folder), dtype, device).model, str(folder), dtype)
+    return lake.write("model", VERSION, spec, {}, table, created_by=run, environment=environment(device), about=about)
+
+
+def _digests(folder: str, dtype: str, device: str) -> pa.Table:
+    """One row a tensor."""
+    import pyarrow as pa
+
+    from editflow.editing.models.loading import tensor_digests
+    from editflow.storage.artifacts.kinds import kind
+
+    live = open_model(folder, dtype, device)
+    with working("digesting the model"):
+        rows = [vars(tensor) for tensor in tensor_digests(live.pristine())]
+    return pa.Table.from_pylist(rows, schema=kind("model").schema)
+
+
+def about_of(model: EditableModel, folder: str, dtype: str) -> dict[str, Any]:
+    """What is recorded of a model beside its tensors, and is the same of one that is only planned with."""
+    return {
+        "folder": folder,
+        "dtype": dtype,
+        "model_type": model.model.config.model_type,
+        "depth": model.depth,
+        "key_width": model.key_width(0),
+        "positions": getattr(model.model.config, "max_position_embeddings", None),
+        "parameters": sum(p.numel() for p in model.model.parameters()),
+    }
+
+
+def _check_about(model: Manifest) -> None:
+    """Raise StateMismatch where the record of a model lacks what a run takes from it."""
+    for name in ("folder", "dtype", "model_type"):
+        if not isinstance(model.about.get(name), str):
+            raise StateMismatch(f"the lake records no {name} of model {model.id[:12]}: use a fresh lake")
+    for name in ("depth", "key_width"):
+        _recorded(model.about, name)
+
+
+def _dtype_of(model: Manifest) -> str:
+    """The type of the numbers that a model was pinned with. Raises StateMismatch for none that there is."""
+    from editflow.editing.models.loading import DTYPES
+
+    dtype = model.about.get("dtype")
+    if dtype not in DTYPES:
+        raise StateMismatch(
+            f"the lake records dtype {dtype!r} of {model.kind} {model.id[:12]}, which is none of {', '.join(DTYPES)}: "
+            "use a fresh lake"
+        )
+    return str(dtype)
+
+
+def _recorded(about: Mapping[str, Any], key: str) -> int:
+    """A number that was recorded of a model. Raises StateMismatch for what a lake from elsewhere may have instead."""
+    value = about.get(key)
+    if not isinstance(value, int) or not 0 < value < 2**53:
+        raise StateMismatch(
+            f"the lake records no {key} of model {about.get('folder')!r}, or another than a number: use a fresh lake"
+        )
+    return value
+
+
+def check_layers(
+    about: Mapping[str, Any], layers: list[int], z_layer: int, keys: str = "edit.layers or edit.z_layer"
+) -> None:
+    """Raise InvalidOption unless the model has the layers, in what was recorded when it was pinned."""
+    depth = _recorded(about, "depth")
+    wrong = [layer for layer in [*layers, z_layer] if not 0 <= layer < depth]
+    if wrong:
+        raise InvalidOption(
+            f"{keys} {sorted(set(wrong))} out of range: {Path(about['folder']).name} has layers 0…{depth - 1}"
+        )
+
+
+def check_place(about: Mapping[str, Any], layers: list[int], z_layer: int) -> None:
+    """Raise InvalidOption where target values at the z layer do not say what the model's edited layers must give."""
+    from editflow.editing.models.family import check_target, family_of
+
+    check_target(family_of(str(about["model_type"])), layers, z_layer)
+
+
+def check_window(about: Mapping[str, Any], window: int) -> None:
+    """Raise InvalidOption when a window of the corpus is longer than what the model can place."""
+    positions = None if about.get("positions") is None else _recorded(about, "positions")
+    if positions is not None and window > positions:
+        raise InvalidOption(
+            f"corpus.window = {window}: {Path(about['folder']).name} has {positions} positions; choose at most that"
+        )
+
+
+@lru_cache(maxsize=1)
+def open_model(folder: str, dtype: str, device: str) -> LiveModel:
+    """The model of a folder, loaded once a process and moved between states as stages ask for them."""
+    from editflow.tasks.models.model_session import LiveModel
+
+    return LiveModel.load(Path(folder), dtype, device)
+
+
+def live_model(lake: Lake, state: str, device: str) -> LiveModel:
+    """The loaded model that a state belongs to. Raises UnknownSource or StateMismatch."""
+    from editflow.tasks.models.model_session import links
+
+    model = links(lake, state)[0]
+    dtype = _dtype_of(model)
+    return open_model(str(_folder_of(lake, model, dtype, device)), dtype, device)
+
+
+def _folder_of(lake: Lake, model: Manifest, dtype: str, device: str) -> Path:
+    """Where a pinned model lies now: a folder known to hold it whose files have not changed since.
+
+    A folder whose files did change is loaded and digested once more, so other weights never pass for the model's.
+    """
+    folders = [folder for folder in _folders(lake, model) if _is_folder(folder)]
+    for folder in folders:
+        if remembered(lake, folder, dtype) == model.id:
+            return folder
+    for folder in folders:
+        found = _pin(lake, folder, dtype, device, None).id
+        _remember(lake, folder, dtype, found)
+        if found == model.id:
+            return folder
+    if folders:
+        raise StateMismatch(
+            f"{folders[0]} no longer holds model {model.id[:12]}: put its files back, or use a fresh lake"
+        )
+    first = model.about.get("folder")
+    raise UnknownSource(f"the model's folder {first} is gone: put it back, or run `editflow fetch` and the spec again")
+
+
+def _is_folder(path: Path) -> bool:
+    """Whether a path that a lake names is a folder of this machine; a lake may name anything."""
+    try:
+        return path.is_absolute() and path.is_dir()
+    except (OSError, ValueError):
+        return False
+
+
+def _folders(lake: Lake, model: Manifest) -> list[Path]:
+    """The folders that a model was found in, the first one first."""
+    found = [Path(str(model.about.get("folder", "")))]
+    for memory in lake.files.list(FINGERPRINTS):
+        known, folder = _recalled(lake, f"{FINGERPRINTS}/{memory}")
+        if known == model.id and folder is not None:
+            found.append(folder)
+    return list(dict.fromkeys(found))

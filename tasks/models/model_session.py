@@ -1,0 +1,182 @@
+"""The one way from an archived state to weights.
+
+A state is a link: its parent, and per edited tensor a change relative to that parent. Editing, resuming, evaluation,
+rollback and export all walk the same chain through here, so their weights have the same bits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from editflow.editing.linalg.projected_ridge import LowRank
+from editflow.editing.models.editable import EditableModel
+from editflow.editing.models.loading import load, tensor_digest
+from editflow.storage.artifacts.codec import vectors
+from editflow.storage.artifacts.identity import recipe_id
+from editflow.storage.artifacts.store import Lake, Manifest
+from editflow.tasks.console.progress import working
+from editflow.tasks.errors import StateMismatch
+
+CHECKPOINT_VERSION = 1
+
+
+@dataclass
+class LiveModel:
+    """A loaded model, the state its weights are in now, and the original of every weight that was ever changed."""
+
+    model: EditableModel
+    state: str | None = None
+    originals: dict[int, Tensor] = field(default_factory=dict)
+
+    @classmethod
+    def load(cls, folder: Path, dtype: str, device: str) -> LiveModel:
+        """Read the model from its folder. This is the only place where weights are loaded."""
+        with working("loading the model"):
+            return cls(load(folder, dtype, device))
+
+    def pristine(self) -> EditableModel:
+        """The model as it was loaded."""
+        for layer, weight in self.originals.items():
+            self.model.replace(layer, weight)
+        self.state = None
+        return self.model
+
+    def at(self, lake: Lake, state: str) -> EditableModel:
+        """The model in an archived state (or as loaded, for a model's own id). Raises StateMismatch."""
+        if self.state == state:
+            return self.model
+        chain = links(lake, state)
+        ids = [link.id for link in chain]
+        if self.state in ids:
+            chain = chain[ids.index(self.state) + 1 :]
+        else:
+            chain = chain[_last_checkpoint(lake, chain) :]
+            self.pristine()
+        self.state = None
+        for link in chain:
+            self._apply(lake, link)
+        self._verify(lake, state)
+        self.state = state
+        return self.model
+
+    def change(self, layer: int, change: LowRank | Tensor) -> None:
+        """Change a weight in place. The model then is in no archived state until `at` puts it into one."""
+        self._remember(layer)
+        self.state = None
+        self.model.write(layer, change)
+
+    def original(self, layer: int) -> Tensor:
+        """A layer's weight (d_out, d_in) as it was loaded."""
+        self._remember(layer)
+        return self.originals[layer]
+
+    @contextmanager
+    def lent(self, layers: Iterable[int]) -> Iterator[EditableModel]:
+        """The model for a block that changes the weights of these layers in place; they are put back at its end."""
+        state = self.state
+        for layer in layers:
+            self._remember(layer)
+        before = {layer: self.model.weight(layer).clone() for layer in layers}
+        self.state = None
+        try:
+            yield self.model
+        finally:
+            for layer, weight in before.items():
+                self.model.replace(layer, weight)
+            self.state = state
+
+    @contextmanager
+    def unedited(self) -> Iterator[EditableModel]:
+        """The model as it was loaded, for a block; the weights of its state are put back at the end."""
+        with self.lent(list(self.originals)) as model:
+            for layer, weight in self.originals.items():
+                model.replace(layer, weight)
+            yield model
+
+    def _remember(self, layer: int) -> None:
+        """Keep a weight's original; always called before its first change."""
+        if layer not in self.originals:
+            self.originals[layer] = self.model.weight(layer).clone()
+
+    def _apply(self, lake: Lake, link: Manifest) -> None:
+        if link.kind == "model":
+            return
+        for layer, change in read_changes(lake, change_of(lake, link)).items():
+            self.change(layer, change)
+
+    def _verify(self, lake: Lake, state: str) -> None:
+        manifest = lake.manifest(state)
+        if manifest.kind == "model":
+            return
+        rows = lake.read(state, columns=["layer", "weight_digest"]).to_pylist()
+        for row in rows:
+            if tensor_digest(self.model.weight(row["layer"])) != row["weight_digest"]:
+                raise StateMismatch(
+                    f"state {state[:12]}: layer {row['layer']} does not give the weight it was archived with; "
+                    f"it was made with {dict(manifest.environment)}: use those versions and threads, or a fresh lake"
+                )
+
+
+def links(lake: Lake, state: str) -> list[Manifest]:
+    """The chain from the model (first) to the state (last). Raises StateMismatch for one that leads into itself."""
+    chain: list[Manifest] = []
+    seen: set[str] = set()
+    here: str | None = state
+    while here is not None:
+        if here in seen:
+            raise StateMismatch(f"state {here[:12]} is its own ancestor: `editflow verify` tells what is false")
+        seen.add(here)
+        manifest = lake.manifest(here)
+        chain.append(manifest)
+        parent = manifest.parents.get("state") if manifest.kind == "state" else None
+        here = parent if isinstance(parent, str) else None
+    return chain[::-1]
+
+
+def checkpoint_of(link: Manifest) -> str:
+    """The id that a link's checkpoint has, whether or not one was kept.
+
+    A checkpoint is a copy of what the chain gives anyway. It is no parent of its state, so how often one is kept
+    changes no identity.
+    """
+    parents = {role: link.parents.get(role, []) for role in ("state", "weight_change")}
+    return recipe_id("weight_change", CHECKPOINT_VERSION, {"stage": "checkpoint"}, parents)
+
+
+def change_of(lake: Lake, link: Manifest) -> str:
+    """The id of what a link applies: its checkpoint where the lake has one, else its low-rank change."""
+    checkpoint = checkpoint_of(link)
+    if lake.hold(checkpoint) is not None:  # no state keeps it: it is read next
+        return checkpoint
+    return link.parent("weight_change")
+
+
+def read_changes(lake: Lake, change: str) -> dict[int, LowRank | Tensor]:
+    """Per layer the low-rank change, or the whole weight where the form is 'replaced'."""
+    table = lake.read(change)
+    factors: dict[tuple[int, str], Tensor] = {}
+    layers, names = table["layer"].to_pylist(), table["factor"].to_pylist()
+    starts = [n for n, i in enumerate(table["i"].to_pylist()) if i == 0]
+    for start, end in zip(starts, [*starts[1:], len(names)], strict=True):
+        rows = vectors(table["row"].slice(start, end - start))
+        factors[layers[start], names[start]] = torch.from_numpy(rows.copy())
+    changes: dict[int, LowRank | Tensor] = {}
+    for layer in dict.fromkeys(layers):
+        whole = factors.get((layer, "weight"))
+        if whole is not None:
+            changes[layer] = whole
+        else:
+            changes[layer] = LowRank(factors[layer, "left"].T.contiguous(), factors[layer, "right"].T.contiguous())
+    return changes
+
+
+def _last_checkpoint(lake: Lake, chain: list[Manifest]) -> int:
+    """Place of the last link that whole weights were kept of; 0 when there is none."""
+    kept = (n for n in range(len(chain) - 1, 0, -1) if lake.hold(checkpoint_of(chain[n])) is not None)
+    return next(kept, 0)

@@ -1,0 +1,90 @@
+"""Batches of a queue become releases: each judged before it goes live, the guilty ones of a bad one found by halves."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from editflow.storage.errors import RefConflict
+from editflow.tasks.errors import NoSuchRelease
+from editflow.tasks.releases.queue import Entry, Move, Queue, Standing, in_force, now, pending
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """An edited state that may become the release. `breaches` are the gates that it breaks, with what was measured."""
+
+    state: str
+    measures: Mapping[str, float]
+    breaches: tuple[str, ...] = ()
+
+
+Judge = Callable[[str | None, Sequence[Entry], Sequence[Entry]], Candidate]
+"""Applies entries to a state (None: the model as it came) that holds the facts of others, and measures the result.
+
+It must be a function of these alone: whoever goes on after a kill judges again, and must come to the same."""
+
+
+def apply_next(queue: Queue, size: int, judge: Judge, run: str = "") -> Standing | None:
+    """Begin the next batch of at most `size` entries, or go on with the one begun; settle all of it.
+
+    Returns what stands then, None when nothing waits. Killed anywhere and started again, by whomever and however many
+    at once, the same entries are judged on the same states in the same order, and each is settled once.
+    """
+    while True:
+        standing, entries = queue.standing(), queue.entries()
+        batch = [entry for entry in entries if entry.id in standing.open]
+        waiting = batch or pending(entries, standing)[:size]
+        if not waiting:
+            return None
+        if not batch:
+            move = Move("begin", now(), tuple(entry.id for entry in waiting), run=run)
+        else:
+            move = _settled(_unsettled(batch, standing), standing, entries, judge, run)
+        try:
+            queue.move(move, standing.version)
+        except RefConflict:  # somebody else made this very move, or rolled back
+            continue
+        after = queue.standing()
+        if batch and not after.open:
+            return after
+
+
+def rollback(queue: Queue, to: int | None = None) -> Standing:
+    """Let release `to` stand again, the one before the present one unless given; 0 is the model as it came.
+
+    Requests applied since are withdrawn: nothing applies them again but submitting them anew. Those that were rejected
+    stay so. Raises NoSuchRelease, and RefConflict when the release moved meanwhile.
+    """
+    *_, (_, present) = found = list(queue.standings())
+    others = sorted({standing.release for _, standing in found} - {present.release})
+    wanted = next(iter(present.line[-2:-1]), None) if to is None else to
+    if wanted not in others:
+        raise NoSuchRelease(queue.name, to, others)
+    queue.move(Move("rollback", now(), to=wanted), present.version)
+    return queue.standing()
+
+
+def _unsettled(batch: Sequence[Entry], standing: Standing) -> Sequence[Entry]:
+    """The next part of a batch to judge: of parts that were halved, the first half of which nothing is settled."""
+    settled = [entry.id in standing.outcomes for entry in batch]
+    if not any(settled):
+        return batch
+    half = len(batch) // 2
+    return _unsettled(batch[half:] if all(settled[:half]) else batch[:half], standing)
+
+
+def _settled(part: Sequence[Entry], standing: Standing, entries: Sequence[Entry], judge: Judge, run: str) -> Move:
+    """What becomes of the part, or of its first half, or of the first half of that: of what the judge lets pass.
+
+    What does not and cannot be halved is rejected.
+    """
+    about = {mark for entry in part for mark in entry.about}
+    held = [entry for entry in in_force(entries, standing) if about.isdisjoint(entry.about)]
+    found = judge(standing.state, part, held)
+    if found.breaches and len(part) > 1:
+        return _settled(part[: len(part) // 2], standing, entries, judge, run)
+    move = Move("settle", now(), tuple(entry.id for entry in part), measures=found.measures, run=run)
+    if found.breaches:
+        return replace(move, status="rejected", reasons=found.breaches)
+    return replace(move, state=found.state)

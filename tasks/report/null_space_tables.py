@@ -1,0 +1,80 @@
+"""Spectra and null spaces of a run's layers, and how much of the edits' keys lies in what may be changed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+
+from editflow.storage.artifacts.codec import vectors
+from editflow.storage.artifacts.manifest import Manifest
+from editflow.tasks.errors import NothingToReport
+from editflow.tasks.report.run_results import Course
+from editflow.tasks.stages.moments import read_null_space
+
+POINTS = 160
+"""Eigenvalues drawn of each layer: more than a picture of this width can show."""
+
+
+def layers(course: Course) -> list[dict[str, Any]]:
+    """One row per layer: width, directions that may be used, their share of the trace, and the largest one's value."""
+    rows = []
+    for manifest in course.of_kind("null_space"):
+        layer, values = eigenvalues(course, manifest.parent("spectrum"))
+        free = _rank(course, manifest, len(values))
+        share = 100 * float(values[:free].sum() / values.sum())
+        rows.append({"layer": layer, "width": len(values), "free": free, "share": share, "limit": values[free - 1]})
+    return sorted(rows, key=lambda row: row["layer"])
+
+
+def spectrum_points(course: Course) -> list[dict[str, Any]]:
+    """Some eigenvalues of each layer, the greatest first, with the place where the null space begins."""
+    rows = []
+    for manifest in course.of_kind("null_space"):
+        layer, values = eigenvalues(course, manifest.parent("spectrum"))
+        falling = np.maximum(values[::-1], np.finfo(float).tiny)
+        places = np.unique(np.linspace(0, len(falling) - 1, POINTS).round().astype(int))
+        used = len(values) - _rank(course, manifest, len(values))
+        edge = {"layer": layer, "edge": used, "threshold": _drawn(manifest.spec, falling, used)}
+        rows += [edge | {"place": int(n) + 1, "eigenvalue": float(falling[n])} for n in places]
+    return rows
+
+
+def _rank(course: Course, manifest: Manifest, width: int) -> int:
+    """The directions that may be used, of so many. Raises NothingToReport where it is recorded otherwise."""
+    rank = manifest.about.get("rank")
+    if not isinstance(rank, int) or not 0 < rank <= width:
+        raise NothingToReport(course.record.run_id, f"rank, of 1 to {width}, of null_space {manifest.id[:12]}")
+    return rank
+
+
+def _drawn(spec: Any, falling: np.ndarray, used: int) -> float:
+    """The threshold as an eigenvalue: the one given, or for the other rules the greatest that is free."""
+    return float(spec["value"] if spec["rule"] == "absolute" else falling[used])
+
+
+def eigenvalues(course: Course, spectrum: str) -> tuple[int, np.ndarray]:
+    """(layer, ascending eigenvalues) of a spectrum."""
+    table = course.lake.read(spectrum, ["layer", "eigenvalue"])
+    return int(table["layer"][0].as_py()), table["eigenvalue"].to_numpy()
+
+
+def null_space_use(course: Course) -> list[dict[str, Any]]:
+    """One row per batch and layer: the mean share ‖P k‖² / ‖k‖² of its keys, which is what an edit can act on.
+
+    None for a method that knows no null space.
+    """
+    spaces = dict(read_null_space(course.lake, manifest.id) for manifest in course.of_kind("null_space"))
+    rows: list[dict[str, Any]] = []
+    if not spaces:
+        return rows
+    for manifest in course.of_kind("keys"):
+        table = course.lake.read(manifest.id)
+        batch = course.number(manifest) + 1
+        keys, at = torch.from_numpy(vectors(table["key"]).copy()).T, table["layer"].to_numpy()
+        for layer in np.unique(at):
+            mine = keys[:, torch.from_numpy(at == layer)]
+            share = spaces[int(layer)].project(mine).square().sum(0) / mine.square().sum(0)
+            rows.append({"batch": batch, "layer": int(layer), "share": 100 * float(share.mean())})
+    return rows

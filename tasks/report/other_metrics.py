@@ -1,0 +1,141 @@
+"""Rows of the table before and after for what is measured beyond prompts: generated texts and general ability."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from statistics import fmean
+from typing import Any
+
+import numpy as np
+
+from editflow.editing.metrics.ability.confusion import accuracy, interval, mcc, paired_interval, unanswered, weighted_f1
+from editflow.editing.metrics.intervals import Interval, mean_interval
+from editflow.storage.artifacts.manifest import Manifest
+from editflow.tasks.report.run_results import Course
+from editflow.tasks.stages.drift import read_drift
+
+Row = dict[str, Any]
+Cases = dict[str, float]
+SHARE = "free "
+"""What metrics over texts begin with that are shares, told in percent; the others have units of their own."""
+
+
+STATISTICS = {
+    "accuracy": (accuracy, "%"), "weighted F1": (weighted_f1, "%"), "MCC": (mcc, ""), "no answer": (unanswered, "%"),
+}  # fmt: skip
+"""What is told of general ability, and in which unit."""
+DRIFT = {
+    "relative_mean_shift": "%", "frechet_distance": "", "hausdorff_distance": "", "overlap_x": "%", "overlap_y": "%",
+    "share_inside": "%",
+}  # fmt: skip
+"""The same of drift; the artifact and SQL have the rest, and the other layers."""
+
+
+def beyond(course: Course) -> list[Row]:
+    """One row per metric, over the cases that have it in both states."""
+    return [*_text_rows(course), *_ability_rows(course), *_drift_rows(course)]
+
+
+def at_the_end(course: Course) -> dict[str, Cases]:
+    """{metric with its unit: {case: value}} after the last batch, of texts and general ability."""
+    texts = {f"{name} %" if SHARE in name else name: states[1] for name, states in _texts(course).items()}
+    answers = {
+        f"{name} accuracy, by {way} %": {
+            case: 100.0 * (s[1]["predicted"] == s[1]["label"]) for case, s in of.items() if 1 in s
+        }
+        for (name, way), of in _answers(course).items()
+    }
+    return texts | answers
+
+
+def found(course: Course) -> set[str]:
+    """What the run has of all that can be asked for of facts (tasks/report/requested_metrics.py)."""
+    return {*course.metrics, *_texts(course), *(("drift",) if course.of_kind("drift") else ())}
+
+
+def _text_rows(course: Course) -> Iterator[Row]:
+    for name, (first, last) in ((name, (states[0], states[1])) for name, states in _texts(course).items()):
+        both = [case for case in first if case in last]
+        if both:
+            before, after = ([cases[case] for case in both] for cases in (first, last))
+            change = mean_interval([b - a for a, b in zip(before, after, strict=True)])
+            unit = "%" if SHARE in name else ""
+            yield {"metric": name, "unit": unit, "before": mean_interval(before), "after": mean_interval(after),
+                   "change": change}  # fmt: skip
+
+
+def _texts(course: Course) -> dict[str, dict[int, Cases]]:
+    """{metric: {0 before, 1 after: {request: mean over its texts}}}."""
+    values: dict[str, dict[int, dict[str, list[float]]]] = {}
+    for manifest in course.of_kind("text_scores"):
+        made = course.made(manifest, "generations") if "generations" in manifest.parents else manifest
+        place = _end(course, made)
+        for row in course.lake.read(manifest.id).to_pylist() if place is not None else ():
+            share = row["metric"].startswith(SHARE)
+            name = f"{row['role']} {row['metric']}" if share else row["metric"]
+            if row["value"] is not None:
+                states = values.setdefault(name, {0: {}, 1: {}})
+                states[int(place or 0)].setdefault(row["request"], []).append(row["value"] * (100 if share else 1))
+    return {
+        name: {n: {case: fmean(found) for case, found in cases.items()} for n, cases in states.items()}
+        for name, states in values.items()
+    }
+
+
+def _ability_rows(course: Course) -> Iterator[Row]:
+    """A statistic is left out where a set's labels are all alike and it has no value."""
+    for (name, way), answers in _answers(course).items():
+        joint = _joint(answers)
+        for told, (statistic, unit) in STATISTICS.items():
+            ends = [interval(joint.sum(axis), statistic) for axis in (2, 1)]
+            values = [*ends, paired_interval(joint, statistic)]
+            if None not in values:
+                before, after, change = (_in(unit, value) for value in values if value is not None)
+                yield {"metric": f"{name} {told}, by {way}", "unit": unit, "before": before, "after": after,
+                       "change": change}  # fmt: skip
+
+
+def _drift_rows(course: Course) -> Iterator[Row]:
+    """Of the highest edited layer, which all changes reach; a model is no way from itself."""
+    for manifest in course.of_kind("drift"):
+        edited = course.made(manifest, "edited")
+        if _end(course, edited) == 1:
+            layer, values = max(read_drift(course.lake, manifest.id).items())
+            for name, unit in DRIFT.items():
+                start = {"share_inside": values["base_share_inside"]}.get(name, float(name.startswith("overlap")))
+                ends = [_in(unit, Interval(value, None, None)) for value in (start, values[name])]
+                change = Interval(ends[1].value - ends[0].value, None, None)
+                yield {"metric": f"drift of layer {layer}, {name.replace('_', ' ')}", "unit": unit,
+                       "before": ends[0], "after": ends[1], "change": change}  # fmt: skip
+
+
+def _answers(course: Course) -> dict[tuple[str, str], dict[str, dict[int, Row]]]:
+    """{(set, way): {question: {0 before, 1 after: row}}}."""
+    answers: dict[tuple[str, str], dict[str, dict[int, Row]]] = {}
+    for manifest in course.of_kind("ability"):
+        place = _end(course, manifest)
+        for row in course.lake.read(manifest.id).to_pylist() if place is not None else ():
+            case = answers.setdefault((row["set"], row["way"]), {}).setdefault(row["case_id"], {})
+            case[int(place or 0)] = row
+    return answers
+
+
+def _joint(answers: Mapping[str, Mapping[int, Row]]) -> np.ndarray:
+    """Counts (K, K + 1, K + 1) of the questions by label, what was said before and what was said after."""
+    both = [states for states in answers.values() if len(states) == 2]
+    said = {row[key] for states in both for row in states.values() for key in ("label", "predicted")}
+    place = {option: n for n, option in enumerate(sorted(said - {None}))}
+    table = np.zeros((len(place), len(place) + 1, len(place) + 1))
+    for states in both:
+        first, last = (place.get(states[n]["predicted"], len(place)) for n in (0, 1))
+        table[place[states[0]["label"]], first, last] += 1
+    return table
+
+
+def _in(unit: str, value: Interval) -> Interval:
+    return Interval(*(None if bound is None else 100 * bound for bound in value)) if unit else value  # type: ignore[arg-type]
+
+
+def _end(course: Course, manifest: Manifest) -> int | None:
+    """0 for what is of the model as it was, 1 for what is of the last state, None for those between."""
+    return {0: 0, course.last: 1}.get(course.number(manifest))

@@ -1,0 +1,38 @@
+"""What base and edited model say of some of a run's facts."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+import pyarrow as pa
+
+from editflow.editing.models.generation import continue_texts
+from editflow.editing.requests.record import EditRequest
+from editflow.storage.artifacts.kinds import kind
+from editflow.tasks.console.progress import working
+from editflow.tasks.stages.requests import read_requests
+from editflow.tasks.stages.stage import Stage, Work
+
+
+def _answers(work: Work) -> pa.Table:
+    """Continuations of the prompts of a fair sample of the facts, by the model and by the state."""
+    chosen = sample(read_requests(work.lake, work.one("requests")), work.spec["facts"])
+    prompts = [request.filled for request in chosen]
+    with working("asking both models"):
+        said = {role: continue_texts(work.model(role), prompts, work.spec["tokens"]) for role in ("model", "state")}
+    rows: list[dict[str, Any]] = [
+        {"request": request.request_id, "prompt": request.filled, "base": base, "edited": edited}
+        for request, base, edited in zip(chosen, said["model"], said["state"], strict=True)
+    ]
+    return pa.Table.from_pylist(rows, schema=kind("answers").schema)
+
+
+def sample(requests: list[EditRequest], count: int) -> list[EditRequest]:
+    """As many of the requests, chosen by a hash of their ids rather than by how they did, in their order."""
+    ranked = sorted(requests, key=lambda request: hashlib.sha256(request.request_id.encode()).digest())
+    kept = {request.request_id for request in ranked[:count]}
+    return [request for request in requests if request.request_id in kept]
+
+
+ANSWERS = Stage("answers", "answers", 1, _answers)

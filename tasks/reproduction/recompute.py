@@ -1,0 +1,119 @@
+"""One artifact computed again from its recorded parents, in a lake of its own that borrows them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from editflow.storage.artifacts.check import check_manifest, upstream
+from editflow.storage.artifacts.identity import parent_pairs, table_digest
+from editflow.storage.artifacts.manifest import Manifest, folder_name, manifest_name
+from editflow.storage.artifacts.payload_check import is_false
+from editflow.storage.artifacts.store import Lake
+from editflow.storage.errors import PayloadConflict, StorageError
+from editflow.storage.records.runs import Runs, record_name
+from editflow.tasks.environment import environment, threads_of
+from editflow.tasks.models.model_identity import FINGERPRINTS
+from editflow.tasks.reproduction.recipes import Recipe
+from editflow.tasks.reproduction.reproduction import distance
+from editflow.tasks.stages.stage import Work
+from editflow.tasks.temporary_folders import temporary
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+@dataclass(frozen=True)
+class Again:
+    """A table that was computed again, its digest, what was recorded beside it, and the wall-clock seconds it took."""
+
+    table: pa.Table
+    digest: str
+    about: Mapping[str, Any]
+    seconds: float
+
+
+def recomputed(lake: Lake, recipe: Recipe, made_with: Mapping[str, Any], label: str = "") -> Again:
+    """Compute an artifact as it was computed, on the threads and the device of its recorded environment.
+
+    Nothing is written to the lake. Raises what the stage raises, such as MissingPayload of a parent.
+    """
+    how = {"device": made_with.get("device", "cpu"), "label": label}
+    with temporary("verify") as folder, threads(made_with):
+        scratch = Lake.open(folder / "lake", lent=[lake.files.root])
+        borrow(lake, scratch, recipe)
+        work, started = Work(scratch, recipe.spec, recipe.parents, how), time.perf_counter()
+        table = recipe.stage.compute(work)
+        return Again(table, table_digest(table), work.about, time.perf_counter() - started)
+
+
+def borrow(lake: Lake, scratch: Lake, recipe: Recipe) -> None:
+    """Let a lake have all that a recipe may read of another one, by links: what is set aside there stays here."""
+    needed = [parent for _, parent in parent_pairs(recipe.parents)]
+    names = [f"{FINGERPRINTS}/{name}" for name in lake.files.list(FINGERPRINTS)]
+    if run := recipe.spec.get("run"):  # a report is drawn from a run's record
+        needed += [use.artifact for use in Runs(lake.files).get(str(run)).uses]
+        names += [record_name(str(run), "started"), record_name(str(run), "finished")]
+    for id_ in upstream(lake, *needed):
+        made, _ = check_manifest(lake, id_)
+        names += [manifest_name(id_), made.payload] if made else []
+    for name in names:
+        place = Path(scratch.files.path(name))
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.symlink_to(lake.files.path(name))
+
+
+@contextmanager
+def threads(made_with: Mapping[str, Any]) -> Iterator[None]:
+    """A block in which torch uses as many threads as a recorded environment has; see `threads_of`."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads_of(made_with))
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def keep(lake: Lake, recipe: Recipe, again: Again, told: Manifest | None, run: str | None) -> None:
+    """Put what was computed again in the place of what is damaged or lost, which is set aside.
+
+    `told` is what manifest or index say of the artifact; without it, it is recorded as made now by `run`. Raises
+    PayloadConflict, and replaces nothing, where the content is another than is told, or than a payload's name tells.
+    """
+    id_, (kept, _) = recipe.id, check_manifest(lake, recipe.id)
+    known = {told.digest[:16]} if told and not is_false(lake.files, told) else _payloads(lake, id_)
+    if known and again.digest[:16] not in known:
+        raise PayloadConflict(id_, told.digest if told else min(known), again.digest, _apart(lake, id_, again))
+    if kept is not None:
+        lake.discard_payload(id_)
+    else:
+        lake.files.set_aside(manifest_name(id_))
+    stage, spec = recipe.stage, {"stage": recipe.stage.name, **recipe.spec}
+    lake.write(
+        stage.kind, stage.version, spec, recipe.parents, again.table,
+        created_by=told.created_by if told else run,
+        seconds=told.seconds if told else again.seconds,
+        environment=told.environment if told else environment(),
+        about=told.about if told else again.about,
+    )  # fmt: skip
+
+
+def _payloads(lake: Lake, id_: str) -> set[str]:
+    """The first digits of the digests of the payloads that lie in an artifact's folder, read off their names."""
+    names = lake.files.list(folder_name(id_))
+    return {name[8:24] for name in names if name.startswith("payload-") and name.endswith(".parquet")}
+
+
+def _apart(lake: Lake, id_: str, again: Again) -> float | None:
+    """The largest difference of a number from what is kept, where that can be read."""
+    try:
+        found = distance(lake.read(id_), again.table)
+    except StorageError:
+        return None
+    return found[0] if found else None

@@ -1,0 +1,193 @@
+"""Documents from a Wikipedia dump, from text, JSONL or Parquet files, or from the hub."""
+
+from __future__ import annotations
+
+import bz2
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+from editflow.editing.errors import first_line
+from editflow.storage.address import Address
+from editflow.tasks.console.progress import working
+from editflow.tasks.errors import BadRecord, UnknownSource, foreign
+from editflow.tasks.sources.download_limits import bounded
+from editflow.tasks.sources.packaged_data import CORPUS
+
+if TYPE_CHECKING:
+    pass
+
+TEXT_COLUMN = "text"
+LARGEST_PAGE = 2**26
+"""Most bytes of a dump between the ends of two pages; Wikipedia's own have 2 MiB at most."""
+
+
+@dataclass(frozen=True)
+class Document:
+    """One text with a name of its own."""
+
+    document: str
+    title: str
+    text: str
+
+
+def describe_corpus(source: str) -> dict[str, str]:
+    """What pins a corpus in a recipe: a local file's digest, or name and commit on the hub. Raises UnknownSource.
+
+    A hub source is `hub:NAME[:CONFIG][@REVISION]`; without a revision the hub is asked for the newest one.
+    """
+    source = Address(source)
+    if source.startswith("hub:"):
+        name, config, revision = hub_parts(source)
+        return {"hub": name, "config": config, "revision": revision or _newest_revision(source, name)}
+    path = corpus_path(source)
+    with path.open("rb") as file, working("digesting the corpus"):
+        return {"format": _format(path), "sha256": hashlib.file_digest(file, "sha256").hexdigest()}
+
+
+def corpus_path(source: str) -> Path:
+    """The file of a corpus: the packaged sample or a local path."""
+    source = Address(source)
+    try:
+        path = CORPUS.path if source == CORPUS.name else Path(source.whole).expanduser()
+        there, shown = path.is_file(), Address(str(path))
+    except (OSError, RuntimeError, ValueError) as error:  # too long a name, no such user, a NUL in it
+        there, shown = False, Address(first_line(error))
+    if not there:
+        remedy = "run `editflow fetch` first" if source == CORPUS.name else "give a file, or hub:NAME[:CONFIG]"
+        raise UnknownSource(f"no corpus {source!r} ({shown}): {remedy}")
+    if path.stat().st_size == 0:
+        raise UnknownSource(f"corpus {path} is empty: give a file with documents")
+    return path
+
+
+def _format(path: Path) -> str:
+    name = path.name.lower()
+    for suffixes, form in (((".xml", ".xml.bz2", ".bz2"), "dump"), ((".jsonl", ".json"), "json"),
+                           ((".parquet",), "parquet"), ((".txt",), "text")):  # fmt: skip
+        if name.endswith(suffixes):
+            return form
+    raise UnknownSource(f"corpus {path}: unknown format; use .txt, .jsonl, .parquet, .xml or .xml.bz2")
+
+
+def hub_parts(source: str) -> tuple[str, str, str]:
+    """(name, config, revision) of a hub source; the last two may be empty."""
+    place, _, revision = source.removeprefix("hub:").partition("@")
+    name, _, config = place.partition(":")
+    return name, config, revision
+
+
+def _newest_revision(source: str, name: str) -> str:
+    from huggingface_hub import HfApi
+
+    try:
+        return str(HfApi().dataset_info(name).sha)
+    except Exception as error:  # noqa: BLE001  (the hub client raises a different class for every way of failing)
+        remedy = "check name and network, or pin @REVISION"
+        why = Address(source).without_secrets(first_line(error))
+        raise UnknownSource(f"the hub gave no data set for corpus {source!r} ({why}); {remedy}") from None
+
+
+def read_documents(source: str, revision: str = "") -> Iterator[Document]:
+    """Documents of a corpus in its own order, one at a time. Raises UnknownSource or BadRecord."""
+    source = Address(source)
+    if source.startswith("hub:"):
+        name, config, _ = hub_parts(source)
+        yield from _from_datasets(source, path=name, name=config or None, revision=revision or None)
+        return
+    path = corpus_path(source)
+    form = _format(path)
+    if form == "dump":
+        yield from _from_dump(path)
+    else:
+        options = {"sample_by": "paragraph"} if form == "text" else {}
+        yield from _from_datasets(source, path=form, data_files=str(path), **options)
+
+
+def _from_datasets(source: Address, **options: Any) -> Iterator[Document]:
+    import datasets
+
+    datasets.disable_progress_bars()
+    # What it would log is in the exception, and the user gets one line.
+    datasets.logging.set_verbosity(datasets.logging.CRITICAL)
+
+    def rows() -> Iterator[dict[str, Any]]:
+        found = datasets.load_dataset(**options, split="train", streaming=True)
+        yield from bounded(found) if source.startswith("hub:") else found
+
+    def fault(error: Exception) -> BadRecord:
+        return BadRecord(f"corpus {source} cannot be read: {source.without_secrets(first_line(error))}")
+
+    for number, row in enumerate(foreign(rows(), fault)):
+        text = row.get(TEXT_COLUMN)
+        if not isinstance(text, str):
+            columns = ", ".join(map(str, row))
+            raise BadRecord(f"{source}: record {number + 1} has no text column {TEXT_COLUMN!r} (it has {columns})")
+        yield Document(_whole(row.get("id", number)), _whole(row.get("title", "")), _whole(text))
+
+
+def _whole(text: object) -> str:
+    """Text that UTF-8 can hold: half of a surrogate pair, which JSON can write alone, becomes a question mark."""
+    return str(text).encode(errors="replace").decode()
+
+
+def _from_dump(path: Path) -> Iterator[Document]:
+    import mwparserfromhell
+
+    with path.open("rb") as packed:
+        file = Growing(bz2.BZ2File(packed) if path.suffix == ".bz2" else packed, LARGEST_PAGE)
+        for page in _pages(file, path):
+            wanted = page["ns"] == "0" and not page["text"].lstrip().lower().startswith("#redirect")
+            if wanted:
+                try:
+                    text = mwparserfromhell.parse(page["text"]).strip_code(collapse=True)
+                except Exception as error:  # noqa: BLE001  (whatever a page makes the parser raise)
+                    where = f"{path}, page {page['id']}"
+                    raise BadRecord(f"{where}: its wikitext cannot be read ({first_line(error)}); remove it") from None
+                yield Document(page["id"], page["title"], _squeeze(text))
+
+
+class Growing:
+    """A file that is read for one page at a time, each of at most so many bytes."""
+
+    def __init__(self, file: IO[bytes] | bz2.BZ2File, most: int) -> None:
+        self._file, self._most, self._since = file, most, 0
+
+    def read(self, size: int = -1, /) -> bytes:
+        """The next bytes. Raises ValueError where a page has no end."""
+        data = self._file.read(size)
+        self._since += len(data)
+        if self._since > self._most:
+            raise ValueError(f"a page of more than {self._most >> 20} MiB")
+        return data
+
+    def next_page(self) -> None:
+        """Count from here."""
+        self._since = 0
+
+
+def _pages(file: Growing, path: Path) -> Iterator[dict[str, str]]:
+    """id, title, ns and wikitext of every page of a MediaWiki export, one in memory at a time."""
+    from xml.etree.ElementTree import iterparse
+
+    def fault(error: Exception) -> BadRecord:
+        return BadRecord(f"{path} is not a whole MediaWiki export: {first_line(error)}")
+
+    for _, element in foreign(iterparse(file), fault):  # noqa: S314  (expat ≥ 2.4 bounds entity expansion)
+        if element.tag.rpartition("}")[2] != "page":
+            continue
+        file.next_page()
+        fields = {child.tag.rpartition("}")[2]: child.text or "" for child in element}
+        text = next((c.text for c in element.iter() if c.tag.rpartition("}")[2] == "text"), "")
+        if lacking := [name for name in ("id", "title", "ns") if name not in fields]:
+            raise BadRecord(f"{path} is not a whole MediaWiki export: a page without {lacking[0]}")
+        yield {"id": fields["id"], "title": fields["title"], "ns": fields["ns"], "text": text or ""}
+        element.clear()
+
+
+def _squeeze(text: str) -> str:
+    """Paragraphs separated by one empty line, without what the mark-up leaves behind."""
+    lines = (" ".join(line.split()) for line in text.splitlines())
+    return "\n\n".join(line for line in lines if len(line) > 1)

@@ -1,0 +1,135 @@
+"""General ability: public questions as artifacts, what a state answers to them, and how often it is right."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+
+from editflow.editing.metrics.ability.asking import TOKENS, WAYS, Answer, ask, check_ways
+from editflow.editing.metrics.ability.confusion import STATISTICS, confusion, interval
+from editflow.editing.metrics.ability.declaration import AbilityCase
+from editflow.editing.metrics.ability.sets import ability_set, draw
+from editflow.editing.metrics.intervals import Interval
+from editflow.storage.artifacts.identity import table_digest
+from editflow.storage.artifacts.kinds import kind
+from editflow.storage.artifacts.store import Lake
+from editflow.tasks.console.progress import bar
+from editflow.tasks.sources.records import read_records
+from editflow.tasks.stages.stage import Stage, Work
+
+_PERCENT = ("accuracy", "f1")
+
+
+@dataclass(frozen=True)
+class AbilityScores:
+    """What a state reached on one set in one way, as shares (MCC: a correlation, None where all labels are alike).
+
+    `failures` of `count` questions have no answer: nothing that could be parsed, or two options equally likely.
+    """
+
+    accuracy: Interval
+    f1: Interval
+    mcc: Interval | None
+    failures: int
+    count: int
+
+
+def load_cases(name: str, source: str, count: int | None = None, shots: int = 0, seed: int = 0) -> list[AbilityCase]:
+    """The questions of a set from a file, URL or the hub, as `draw` chooses them; every record is checked.
+
+    Raises InvalidOption, InvalidCase, UnknownSource or BadRecord; each names the file and, where it is one, the record.
+    """
+    return draw(_cases(name, source), count, shots, seed, source)
+
+
+def _cases(name: str, source: str) -> Iterator[tuple[str, AbilityCase]]:
+    chosen = ability_set(name)
+    with bar(f"reading {name}", None, "records") as advance:
+        for n, (where, record) in enumerate(read_records(source, "validation")):
+            yield where, chosen.case(where, record, str(n))
+            advance(1)
+
+
+def cases_stage(cases: Sequence[AbilityCase], sources: Mapping[str, str]) -> tuple[Stage, dict[str, Any]]:
+    """The stage that archives questions, and its spec: the digest of their content, whatever file they came from.
+
+    `sources` says for people where each set came from.
+    """
+    rows = [{("set" if key == "set_name" else key): value for key, value in vars(case).items()} for case in cases]
+    table = pa.Table.from_pylist(rows, schema=kind("ability_cases").schema)
+
+    def compute(work: Work) -> pa.Table:
+        work.about["sources"] = dict(sources)
+        return table
+
+    return Stage("ability-cases", "ability_cases", 1, compute), {"content": table_digest(table)}
+
+
+def read_cases(lake: Lake, artifact: str) -> list[AbilityCase]:
+    """The questions of an artifact, in order."""
+    return [
+        AbilityCase(row["set"], row["case_id"], row["prompt"], tuple(row["options"]), row["label"])
+        for row in lake.read(artifact).to_pylist()
+    ]
+
+
+def ability_spec(ways: Sequence[str] = WAYS, tokens: int = TOKENS) -> dict[str, Any]:
+    """The spec of ABILITY. `tokens` bounds what is said by generation, and is no part of it where none is."""
+    check_ways(ways)
+    return {"ways": list(ways), **({"tokens": tokens} if "generation" in ways else {})}
+
+
+def _ability(work: Work) -> pa.Table:
+    """One row per question and way."""
+    cases = read_cases(work.lake, work.one("cases"))
+    model = work.model("state")
+    ways = list(work.spec["ways"])
+    answers: list[Answer] = []
+    with bar(work.label("general ability"), len(cases) * len(ways), "questions") as advance:
+        for way in ways:
+            answers += ask(model, cases, way, work.spec.get("tokens", TOKENS), progress=advance)
+    return pa.Table.from_pylist([_row(answer) for answer in answers], schema=kind("ability").schema)
+
+
+def _row(answer: Answer) -> dict[str, Any]:
+    case = answer.case
+    row = {"set": case.set_name, "case_id": case.case_id, "way": answer.way, "label": case.label}
+    return row | {"predicted": answer.predicted, "nlls": answer.nlls, "said": answer.said}
+
+
+def ability_scores(lake: Lake, artifact: str) -> dict[str, dict[str, AbilityScores]]:
+    """{set: {way: scores}} of an ABILITY artifact, with 95 % bootstrap intervals over its questions."""
+    answers: dict[tuple[str, str], list[tuple[str, str | None]]] = {}
+    for row in lake.read(artifact, columns=["set", "way", "label", "predicted"]).to_pylist():
+        answers.setdefault((row["set"], row["way"]), []).append((row["label"], row["predicted"]))
+    scores: dict[str, dict[str, AbilityScores]] = {}
+    for (name, way), pairs in answers.items():
+        scores.setdefault(name, {})[way] = _scores(pairs)
+    return scores
+
+
+def _scores(pairs: Sequence[tuple[str, str | None]]) -> AbilityScores:
+    options = sorted({text for pair in pairs for text in pair if text is not None})
+    table = confusion(options, pairs)
+    found = {name: interval(table, statistic) for name, statistic in STATISTICS.items()}
+    return AbilityScores(**found, failures=int(table[:, -1].sum()), count=len(pairs))  # type: ignore[arg-type]
+
+
+def summarise_ability(lake: Lake, artifact: str) -> dict[str, dict[str, dict[str, float | None]]]:
+    """{set: {way: {accuracy, f1, mcc, failures, count}}}: the first two in percent, MCC from −1 to 1 or None."""
+    return {
+        name: {way: _summary(scores) for way, scores in ways.items()}
+        for name, ways in ability_scores(lake, artifact).items()
+    }
+
+
+def _summary(scores: AbilityScores) -> dict[str, float | None]:
+    percent = {name: round(100 * getattr(scores, name).value, 2) for name in _PERCENT}
+    mcc = None if scores.mcc is None else round(scores.mcc.value, 4)
+    return {**percent, "mcc": mcc, "failures": scores.failures, "count": scores.count}
+
+
+ABILITY = Stage("ability", "ability", 1, _ability)

@@ -1,0 +1,120 @@
+"""Hidden states of a model on fixed prompts, and how far an edit has moved them."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from editflow.editing.errors import InvalidOption
+from editflow.editing.metrics.drift import FEWEST, drift
+from editflow.editing.metrics.principal_plane import Floats, Plane
+from editflow.editing.models.hidden_states import hidden_states
+from editflow.editing.requests.record import EditRequest
+from editflow.storage.artifacts.codec import vectors, vectors_column
+from editflow.storage.artifacts.kinds import kind
+from editflow.storage.artifacts.store import Lake
+from editflow.tasks.console.progress import bar
+from editflow.tasks.stages.requests import read_requests
+from editflow.tasks.stages.stage import Stage, Work
+
+CLOUDS = ("base", "edited")
+
+
+def fixed_prompts(requests: Sequence[EditRequest], count: int, seed: int) -> list[str]:
+    """At most `count` of the requests' neighbourhood prompts: true facts of other subjects, which no edit should move.
+
+    Chosen by a hash of seed and prompt, so the order of the requests changes nothing and a larger count only adds.
+    A prompt that is itself edited, or asks for an edited fact in other words, is left out.
+    """
+    meant = {prompt for request in requests for prompt in (request.filled, *request.paraphrase_prompts)}
+    others = {prompt for request in requests for prompt in request.neighborhood_prompts} - meant
+    return sorted(others, key=lambda prompt: hashlib.sha256(f"{seed}\0{prompt}".encode()).digest())[:count]
+
+
+def _hidden_states(work: Work) -> pa.Table:
+    """One row per layer and prompt."""
+    layers = list(work.spec["layers"])
+    prompts = fixed_prompts(read_requests(work.lake, work.one("requests")), work.spec["count"], work.spec["seed"])
+    if len(prompts) < FEWEST:
+        raise InvalidOption(
+            f"the requests have {len(prompts)} neighbourhood prompts that none of them edits, drift needs {FEWEST}: "
+            "give facts with neighborhood_prompts, or leave drift out"
+        )
+    model = work.model("state")
+    with bar(work.label("hidden states"), len(prompts), "prompts") as advance:
+        found = hidden_states(model, prompts, layers, progress=advance)
+    return pa.concat_tables(
+        pa.table(
+            {
+                "layer": pa.array(np.full(len(prompts), layer, np.int32)),
+                "i": pa.array(np.arange(len(prompts), dtype=np.int32)),
+                "prompt": pa.array(prompts, pa.string()),
+                "vector": vectors_column(found[layer].float().numpy()),
+            },
+            schema=kind("hidden_states").schema,
+        )
+        for layer in layers
+    )
+
+
+def _drift(work: Work) -> pa.Table:
+    """One row per layer and metric."""
+    rows = [
+        {"layer": layer, "metric": metric, "value": value}
+        for layer, base, edited in _pairs(work)
+        for metric, value in drift(base, edited).items()
+    ]
+    return pa.Table.from_pylist(rows, schema=kind("drift").schema)
+
+
+def _points(work: Work) -> pa.Table:
+    """One row per layer, cloud and prompt: its place in the plane of the base's principal axes."""
+    parts = []
+    for layer, base, edited in _pairs(work):
+        plane = Plane.fit(base)
+        for cloud, states in zip(CLOUDS, (base, edited), strict=True):
+            places = plane.project(states)
+            columns = {
+                "layer": np.full(len(places), layer, np.int32),
+                "cloud": [cloud] * len(places),
+                "i": np.arange(len(places), dtype=np.int32),
+                "x": places[:, 0],
+                "y": places[:, 1],
+            }
+            parts.append(pa.table(columns, schema=kind("drift_points").schema))
+    return pa.concat_tables(parts)
+
+
+def _pairs(work: Work) -> Iterator[tuple[int, Floats, Floats]]:
+    """(layer, base's states, edited model's states), each (n, d) in float64, of prompts that are the same in both."""
+    base, edited = work.table("base"), work.table("edited")
+    paired = ["layer", "i", "prompt"]
+    if not base.select(paired).equals(edited.select(paired)):
+        raise InvalidOption(
+            "hidden states of base and edited model are of other prompts or layers: "
+            "make both with the same requests, layers, count and seed"
+        )
+    layers = pc.unique(base["layer"]).to_pylist()
+    with bar(work.label("drift"), len(layers), "layers") as advance:
+        for layer in layers:
+            states = (table.filter(pc.equal(table["layer"], layer))["vector"] for table in (base, edited))
+            first, second = (vectors(column).astype(np.float64) for column in states)
+            yield layer, first, second
+            advance(1)
+
+
+def read_drift(lake: Lake, artifact: str) -> dict[int, dict[str, float]]:
+    """{layer: {metric: value}} of an artifact, in the order they were measured."""
+    found: dict[int, dict[str, float]] = {}
+    for row in lake.read(artifact).to_pylist():
+        found.setdefault(row["layer"], {})[row["metric"]] = row["value"]
+    return found
+
+
+HIDDEN_STATES = Stage("hidden-states", "hidden_states", 1, _hidden_states)
+DRIFT = Stage("drift", "drift", 1, _drift)
+DRIFT_POINTS = Stage("drift-points", "drift_points", 1, _points)

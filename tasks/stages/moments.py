@@ -1,0 +1,205 @@
+"""From documents to projectors: tokens, second moments, spectra, null spaces."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+import torch
+
+from editflow.editing.errors import InvalidOption
+from editflow.editing.linalg.null_space import NullSpace, Threshold
+from editflow.editing.linalg.second_moment import SecondMoment
+from editflow.editing.linalg.spectrum import Spectrum, decompose
+from editflow.editing.models.moments import second_moments
+from editflow.editing.models.windows import windows
+from editflow.storage.artifacts.codec import (
+    matrices,
+    matrix_rows,
+    pack_upper,
+    packed_matrices,
+    packed_rows,
+    unpack_upper,
+)
+from editflow.storage.artifacts.kinds import kind
+from editflow.tasks.console.progress import bar, working
+from editflow.tasks.errors import BadRecord
+from editflow.tasks.stages.stage import Stage, Work
+
+if TYPE_CHECKING:
+    from editflow.storage.artifacts.store import Lake
+
+
+class SmallCorpus(UserWarning):
+    """Fewer tokens than asked for, or than a layer is wide: directions that nobody used look like null space."""
+
+
+def _tokens(work: Work) -> pa.Table:
+    """Windows of every n-th document from the partition's own on, up to the partition's share of tokens.
+
+    A partition is a function of the sampled documents and the spec alone, and withdrawn documents leave gaps, so
+    withdrawing one touches one partition only.
+    """
+    spec = work.spec
+    gone = frozenset(spec.get("withdrawn", ()))
+    chosen = [d for d in _partition(work.table("documents"), spec) if d["document"] not in gone]
+    tokenizer = work.model("model").tokenizer
+    cut = windows(tokenizer, (d["text"] for d in chosen), spec["window"], spec["tokens"])
+    rows = [{"document": chosen[number]["document"], "ids": ids} for number, ids in cut]
+    work.about["found"] = sum(len(row["ids"]) for row in rows)
+    return pa.Table.from_pylist(rows, schema=kind("tokens").schema)
+
+
+def _partition(documents: pa.Table, cut: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The documents that belong to the partition of a recipe of tokens."""
+    rows = [d for d in documents.to_pylist() if d["split"] == cut["split"]]
+    return rows[cut["partition"] :: cut["partitions"]]
+
+
+def gap_of(lake: Lake, artifact: str, names: Sequence[str], cut: Mapping[str, Any]) -> list[str]:
+    """Those of the withdrawn documents that belong to a partition, sorted. Raises BadRecord for one of no partition."""
+    table = lake.read(artifact, columns=["document", "split"])
+    if unknown := sorted(set(names) - set(table["document"].to_pylist())):
+        raise BadRecord(f"corpus.withdrawn: {unknown[0]!r} is not among the sampled documents; remove it there")
+    return sorted(set(names) & {d["document"] for d in _partition(table, cut)})
+
+
+def _second_moment(work: Work) -> pa.Table:
+    """Moments of one partition for all layers, in one pass."""
+    ids: list[list[int]] = work.table("tokens")["ids"].to_pylist()
+    model = work.model("model")
+    layers, total = list(work.spec["layers"]), sum(map(len, ids))
+    with bar(f"{work.label('second moment')} of {work.spec['partitions']}", total, "tokens") as advance:
+        moments = second_moments(model, layers, ids, work.spec["tokens_per_pass"], advance)
+    return _moment_table(moments)
+
+
+def _merge(work: Work) -> pa.Table:
+    """The partitions' moments added in their order."""
+    with working("merging second moments"):
+        first, *others = work.many("second_moment")
+        merged = read_moments(work.lake, first)
+        for other in others:  # one at a time: a partition's moments of wide layers fill gigabytes
+            part = read_moments(work.lake, other)
+            merged = {layer: merged[layer].merge(part[layer]) for layer in merged}
+    widest = max(merged.values(), key=lambda moment: moment.d)
+    work.about.update(tokens=widest.count, width=widest.d)
+    return _moment_table(merged)
+
+
+def check_share(threshold: Threshold, width: int) -> None:
+    """Raise InvalidOption for a share of directions that leaves none of `width` to edits, whatever the spectrum."""
+    if threshold.rule == "rank" and round(threshold.value * width) == 0:
+        raise InvalidOption(
+            f"null_space.value = {threshold.value}: of {width} directions that leaves none to edits; "
+            f"choose {1 / width:.2g} or more"
+        )
+
+
+def check_tokens(tokens: int, width: int) -> None:
+    """Raise InvalidOption where so many tokens cannot fill a second moment that is to be inverted as it is."""
+    if tokens < width:
+        raise InvalidOption(
+            f"corpus.tokens = {tokens}: a second moment of keys of width {width} is singular with so few, and this "
+            f"method inverts it; choose {10 * width} or more, or edit.ridge above 0"
+        )
+
+
+def warn_of_small_corpus(lake: Lake, artifact: str) -> None:
+    """Warn when tokens or merged moments are fewer than they should be, whether they were made now or reused."""
+    made = lake.manifest(artifact)
+    spec, about = made.spec, made.about
+    if about.get("found", math.inf) < spec.get("tokens", 0):
+        what = f"partition {spec['partition'] + 1} of {spec['partitions']} ({spec['split']})"
+        key = "corpus.held_out_tokens" if spec["split"] == "heldout" else "corpus.tokens"
+        text = f"the sampled documents hold {about['found']} of {spec['tokens']} tokens"
+        warnings.warn(f"{what}: {text}; raise corpus.documents or lower {key}", SmallCorpus, stacklevel=2)
+    tokens, width = about.get("tokens", math.inf), about.get("width", 0)
+    if tokens < width:
+        warnings.warn(
+            f"the second moments rest on {tokens} tokens for {width} dimensions, so {width - tokens} directions or "
+            f"more seem unused; raise corpus.tokens above {10 * width}",
+            SmallCorpus,
+            stacklevel=2,
+        )
+
+
+def _spectrum(work: Work) -> pa.Table:
+    """Eigenvalues and tridiagonal form of one layer's mean second moment."""
+    layer = work.spec["layer"]
+    with working(f"spectrum of layer {layer}"):
+        spectrum = decompose(read_moments(work.lake, work.one("second_moment"))[layer].mean())
+    return spectrum_table(layer, spectrum)
+
+
+def spectrum_table(layer: int, spectrum: Spectrum) -> pa.Table:
+    """A layer's spectrum, one row an eigenvalue; of the reduced matrix its lower triangle, by columns."""
+    d = len(spectrum.eigenvalues)
+    lower = spectrum.reduced.tril()
+    return pa.table(
+        {
+            "layer": pa.array(np.full(d, layer, np.int32)),
+            "i": pa.array(np.arange(d, dtype=np.int32)),
+            "eigenvalue": pa.array(spectrum.eigenvalues.numpy()),
+            "scale": pa.array(np.append(spectrum.scales.numpy(), 0.0)),
+            "reduced": pack_upper((lower + lower.tril(-1).T).numpy()),
+        },
+        schema=kind("spectrum").schema,
+    )
+
+
+def _null_space(work: Work) -> pa.Table:
+    """The directions that may be used, as the thinner of basis and complement."""
+    layer, spectrum = read_spectrum(work.lake, work.one("spectrum"))
+    try:
+        space = NullSpace.from_spectrum(spectrum, Threshold(work.spec["rule"], work.spec["value"]))
+    except InvalidOption as error:
+        raise InvalidOption(f"layer {layer}: {error}") from None
+    work.about.update(rank=space.rank, width=space.d)
+    return matrix_rows([(layer, "basis" if space.is_basis else "complement", space.vectors.numpy())])
+
+
+def _moment_table(moments: dict[int, SecondMoment]) -> pa.Table:
+    entries = []
+    for layer, moment in sorted(moments.items()):
+        total = moment.total.cpu()
+        entries.append((layer, "sum", ((total + total.T) / 2).numpy()))
+        entries.append((layer, "count", np.array([[float(moment.count)]])))
+    return packed_rows(entries)
+
+
+def read_moments(lake: Lake, artifact: str) -> dict[int, SecondMoment]:
+    """The accumulated moments of an artifact by layer."""
+    found = packed_matrices(lake.read(artifact))
+    return {
+        layer: SecondMoment(torch.from_numpy(np.array(total)), int(found[layer, "count"][0, 0]))
+        for (layer, name), total in found.items()
+        if name == "sum"
+    }
+
+
+def read_spectrum(lake: Lake, artifact: str) -> tuple[int, Spectrum]:
+    """(layer, spectrum) of an artifact. Raises ValueError when rows lack or are out of order."""
+    table = lake.read(artifact)
+    if not len(table) or not np.array_equal(table["i"].to_numpy(), np.arange(len(table))):
+        raise ValueError("the rows of a spectrum are not in order: i must count 0, 1, …")
+    reduced = torch.from_numpy(unpack_upper(table["reduced"]))
+    eigenvalues, scales = (torch.from_numpy(np.array(table[name].to_numpy())) for name in ("eigenvalue", "scale"))
+    return table["layer"][0].as_py(), Spectrum(eigenvalues, reduced, scales[:-1])
+
+
+def read_null_space(lake: Lake, artifact: str) -> tuple[int, NullSpace]:
+    """(layer, null space) of an artifact."""
+    (((layer, name), vectors_),) = matrices(lake.read(artifact)).items()
+    return layer, NullSpace(torch.from_numpy(np.array(vectors_)), name == "basis")
+
+
+TOKENS = Stage("tokens", "tokens", 1, _tokens)
+SECOND_MOMENT = Stage("second-moment", "second_moment", 1, _second_moment)
+MERGE = Stage("merge-moments", "second_moment", 1, _merge)
+SPECTRUM = Stage("spectrum", "spectrum", 2, _spectrum)
+NULL_SPACE = Stage("null-space", "null_space", 2, _null_space)

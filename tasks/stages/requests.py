@@ -1,0 +1,101 @@
+"""Edit requests from files, and as artifacts whose identity is their content."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import pyarrow as pa
+
+from editflow.editing.requests.record import EditRequest, Question
+from editflow.storage.artifacts.identity import table_digest
+from editflow.storage.artifacts.kinds import kind
+from editflow.storage.artifacts.store import Lake
+from editflow.tasks.stages.stage import Stage, Work
+
+
+def requests_stage(requests: Sequence[EditRequest], source: str) -> tuple[Stage, dict[str, Any]]:
+    """The stage that archives requests, and its spec: the digest of their content, whatever file they came from."""
+    table = _table(requests)
+
+    def compute(work: Work) -> pa.Table:
+        work.about["source"] = source
+        return table
+
+    return Stage("requests", "requests", 1, compute), {"content": table_digest(table)}
+
+
+def questions_stage(requests: Sequence[EditRequest], roles: Iterable[str]) -> tuple[Stage, dict[str, Any]] | None:
+    """The stage that archives what a requests artifact has no column for, of the given ROLES; None for nothing.
+
+    A question whose answer needs requests that are not among these is left out: nothing says yet what its answer is.
+    """
+    there = {r.request_id for r in requests}
+    rows = [
+        {"request": r.request_id, "role": role, "index": n, "prompt": q.prompt, "answers": list(q.answers)}
+        for r in requests
+        for role in roles
+        for n, q in enumerate(q for q in ROLES[role](r) if there.issuperset(q.needs))
+    ]
+    if not rows:
+        return None
+    table = pa.Table.from_pylist(rows, schema=kind("questions").schema)
+    return Stage("questions", "questions", 1, lambda _work: table), {"content": table_digest(table)}
+
+
+ROLES: dict[str, Callable[[EditRequest], Iterable[Question]]] = {
+    "locality": lambda r: r.locality,
+    "portability": lambda r: r.portability,
+    "generation": lambda r: [Question(prompt, ()) for prompt in r.generation_prompts],
+    "reference": lambda r: [Question("", (text,)) for text in r.references],
+    "alias": lambda r: [Question("", (text,)) for text in r.aliases],
+}
+"""What each role of a `questions` artifact holds of a request."""
+
+
+def read_requests(lake: Lake, artifact: str, questions: str | None = None) -> list[EditRequest]:
+    """The requests of an artifact, in order; with what a `questions` artifact adds to them."""
+    found: dict[tuple[str, str], list[Question]] = {}
+    for row in lake.read(questions).to_pylist() if questions else []:
+        question = Question(row["prompt"], tuple(row["answers"]))
+        found.setdefault((row["request"], row["role"]), []).append(question)
+
+    def of(request: str, role: str) -> tuple[Question, ...]:
+        return tuple(found.get((request, role), ()))
+
+    return [
+        EditRequest(
+            request_id=row["request"],
+            prompt=row["prompt"],
+            subject=row["subject"],
+            target_new=row["target_new"],
+            target_true=row["target_true"],
+            relation=row["relation"],
+            paraphrase_prompts=tuple(row["paraphrase_prompts"]),
+            neighborhood_prompts=tuple(row["neighborhood_prompts"]),
+            generation_prompts=tuple(q.prompt for q in of(row["request"], "generation")),
+            locality=of(row["request"], "locality"),
+            portability=of(row["request"], "portability"),
+            references=tuple(a for q in of(row["request"], "reference") for a in q.answers),
+            aliases=tuple(a for q in of(row["request"], "alias") for a in q.answers),
+        )
+        for row in lake.read(artifact).to_pylist()
+    ]
+
+
+def _table(requests: Sequence[EditRequest]) -> pa.Table:
+    rows = [
+        {
+            "request": r.request_id,
+            "position": n,
+            "relation": r.relation,
+            "subject": r.subject,
+            "prompt": r.prompt,
+            "target_new": r.target_new,
+            "target_true": r.target_true,
+            "paraphrase_prompts": list(r.paraphrase_prompts),
+            "neighborhood_prompts": list(r.neighborhood_prompts),
+        }
+        for n, r in enumerate(requests)
+    ]
+    return pa.Table.from_pylist(rows, schema=kind("requests").schema)
