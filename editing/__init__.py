@@ -1,0 +1,1 @@
+"""The science of knowledge editing in torch: no scheduler, no table, no lake."""

@@ -1,4 +1,4 @@
-"""What can go wrong inside the science, one line each.
+"""Errors of knowledge editing; each message is one line.
 
 EditingError
 ├── InvalidRequest     a record that cannot be edited: its place, what is wrong, the remedy

@@ -1,4 +1,4 @@
-"""The flow that keeps a model current: what waits in a queue, batch after batch through the gates to the release."""
+"""The flow that keeps a served model current: requests from a queue, batch by batch through the gates to a release."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The flow that clears a lake: of what nobody can miss, and of what no run is kept for."""
+"""The flow that cleans a lake: files that are safe to delete, and artifacts that no kept run needs."""
 
 from __future__ import annotations
 

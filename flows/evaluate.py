@@ -1,4 +1,4 @@
-"""The flow that evaluates what is served: the release of a spec's queue on all facts it should hold."""
+"""The flow that evaluates a release on all facts that it should hold."""
 
 from __future__ import annotations
 

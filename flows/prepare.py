@@ -1,4 +1,4 @@
-"""The flow that prepares a spec's editing: all that does not hang on the facts, so that a later run only edits."""
+"""The flow that prepares editing: everything that does not depend on the facts, so that a later run only edits."""
 
 from __future__ import annotations
 

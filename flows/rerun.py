@@ -1,4 +1,4 @@
-"""The flows that repeat a past run in a fresh lake and hold what comes against what came."""
+"""The flows that repeat a past run in a fresh lake and compare the results."""
 
 from __future__ import annotations
 

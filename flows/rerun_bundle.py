@@ -1,4 +1,4 @@
-"""A run into one file and out of it: which files it read, and what its spec says where they lie elsewhere."""
+"""Exports a run to one file and repeats it from there: the files that it read, and where its spec finds them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The flow that repeats runs without a fact or a document that they were made from."""
+"""The flow that repeats runs without a given fact or document."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Addresses of files and lakes, whose secrets are for the opener alone.
+"""Addresses of files and lakes; only the code that opens one sees its secrets.
 
 An `Address` is the text without its secrets, so whatever prints, records, compares, hashes, copies or sends it has that
 one; `whole` is what was given. Cut are user and password, the values of a query, a fragment, and tokens of the hub:

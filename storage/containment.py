@@ -1,4 +1,4 @@
-"""What stands under a name of a lake on a local disk is the lake's own, or it is refused.
+"""Paths inside a lake: whatever leads out of the lake's root is refused.
 
 A lake may come from anybody: a link in it can lead to another lake or to any file of the reader's, a named pipe keeps
 a reader waiting for ever, a device does what it likes when it is opened. So each folder on the way to a name is looked

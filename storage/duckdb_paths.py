@@ -1,4 +1,4 @@
-"""Paths for DuckDB, which takes `*`, `?` and `[` in a file's name for a pattern and offers no way to escape them.
+"""File names for DuckDB, which reads `*`, `?` and `[` as patterns and has no escape for them.
 
 A folder with such a name is opened once and read through its descriptor's name (`/proc/self/fd/7`); where the system
 has no such names, through a link in a temporary folder that goes with the process.

@@ -1,4 +1,4 @@
-"""What can go wrong in the archive.
+"""Errors of the lake.
 
     StorageError
     ├── LakeNotWritable    the folder refuses writes: permissions, read-only mount, not a folder

@@ -1,4 +1,4 @@
-"""Reading the small JSON files of the archive into the dataclasses that they were written from.
+"""Reads the small JSON files of a lake into dataclasses, with checks of every field.
 
 A record may come from anybody, so this is the one place that says what its fields can hold. What a path is built from
 is of an alphabet without separators: ids have 64 hexadecimal digits, runs a name of letters, digits and three marks.

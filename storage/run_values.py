@@ -1,4 +1,4 @@
-"""What the summary of a run may hold: readers show it, count with it and look things up in it.
+"""Which values the summary of a run can hold; readers show them, compute with them and use them as keys.
 
 A record may come from anybody. What no reader looks at is let through.
 """

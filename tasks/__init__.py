@@ -1,0 +1,1 @@
+"""Stages: parents are loaded from the lake, `editing` is called, and an artifact is written."""

@@ -1,4 +1,4 @@
-"""What an artifact and a run were made with: recorded beside them, never part of an identity."""
+"""Versions, machine and threads that an artifact or run was made with: recorded, never part of an identity."""
 
 from __future__ import annotations
 

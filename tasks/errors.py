@@ -1,4 +1,4 @@
-"""What can go wrong between the lake and the science, one line each.
+"""Errors between the lake and the science; each message is one line.
 
 TaskError
 ├── UnknownSource    a model, corpus or request file that is not there, or not yet fetched

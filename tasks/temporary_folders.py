@@ -1,4 +1,4 @@
-"""Temporary folders, each with a word on whose it is, so that those of killed processes are found and removed.
+"""Temporary folders that record their owner, so that those of killed processes are found and removed.
 
     editflow-<what>-…/.owner.json     host, process and its start
 

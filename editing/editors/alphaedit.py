@@ -1,4 +1,4 @@
-"""AlphaEdit: every change lies in the null space of the keys of preserved knowledge."""
+"""AlphaEdit: every change is projected onto the null space of the keys of preserved knowledge."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""Edit requests as token rows: one row per context, split at the subject's last token."""
+"""Edit requests as token rows: one row for each context, split at the subject's last token."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Fine-tuning with a norm constraint: the plain way, which every method of editing is compared with."""
+"""Fine-tuning with a norm constraint: the baseline for all editing methods."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a run knows of a layer beside the weight as it is now."""
+"""What a run knows about a layer besides its current weight."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""MEMIT: a least-squares fit of the new facts, held back by the second moment of the text's keys."""
+"""MEMIT: a least-squares fit of the new facts, regularised by the second moment of the corpus's keys."""
 
 from editflow.editing.editors.layer_statistics import Knowledge
 from editflow.editing.editors.method import ClosedForm

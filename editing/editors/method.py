@@ -1,4 +1,4 @@
-"""What a method of editing declares, and what it may be given of a layer."""
+"""What an editing method declares, and the layer statistics that it can ask for."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The registry of editing methods: what each holds against a change, and what it does to it afterwards.
+"""The registry of editing methods: the solver of each, and the post-processing of its changes.
 
 A new method is one file with a `Method` and one line here.
 """

@@ -1,4 +1,4 @@
-"""Target values brought back to the length that the unedited model's hidden states have."""
+"""Target values scaled back to the norm of the unedited model's hidden states."""
 
 from __future__ import annotations
 

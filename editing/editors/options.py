@@ -1,4 +1,4 @@
-"""The options of an edit, as frozen values validated where they are built. Imports no torch: specs read it too."""
+"""Options of an edit: frozen values, validated when they are built. Imports no torch, because specs read it too."""
 
 from __future__ import annotations
 

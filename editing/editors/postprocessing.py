@@ -1,4 +1,4 @@
-"""What may be done to a solver's change before it is written; each step is a function of what a layer's method has."""
+"""Post-processing of a solver's change before it is written; each step is a function of the layer's statistics."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""PRUNE: MEMIT's changes, whose sum may not grow far beyond the weight that they change."""
+"""PRUNE: MEMIT's changes, with the singular values of their sum limited relative to the original weight."""
 
 import torch
 from torch import Tensor

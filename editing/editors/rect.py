@@ -1,4 +1,4 @@
-"""RECT: of MEMIT's change only what is large beside the weight that it changes."""
+"""RECT: keeps only the entries of MEMIT's change that are large relative to the weight."""
 
 import torch
 from torch import Tensor

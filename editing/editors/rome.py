@@ -1,4 +1,4 @@
-"""ROME: one fact, one layer, and a change of rank one that writes it exactly at the fact's mean key."""
+"""ROME: one fact, one layer, and a rank-one change that writes the target value exactly at the fact's mean key."""
 
 from collections.abc import Sequence
 

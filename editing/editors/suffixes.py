@@ -1,4 +1,4 @@
-"""Rows of facts from the subject's last token on: what is left to run once everything that no edit changes has run.
+"""Rows of facts from the subject's last token on: the part that is run again after each edit.
 
 δ is added at that one position of the z layer's output, or of its down-projection's where a norm follows. It changes
 nothing before that position and nothing below that layer, so the prefix's attention keys and values and the z layer's

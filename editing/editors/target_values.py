@@ -1,4 +1,4 @@
-"""Target values z*: what the z layer should say at the subject's last token, for many facts at once.
+"""Target values z*: the wanted output of the z layer at the subject's last token, optimised for many facts at once.
 
 Where a norm follows the layer's down-projection, it is what that module should give: `EditableModel.target_place`.
 """

@@ -1,0 +1,1 @@
+"""Second moments, spectra, null spaces and closed-form solvers."""

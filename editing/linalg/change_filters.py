@@ -1,4 +1,4 @@
-"""What later work does to a change after it was solved for: which parts of it are let through."""
+"""Filters for a solved change: which of its components are kept."""
 
 from __future__ import annotations
 

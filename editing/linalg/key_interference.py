@@ -1,4 +1,4 @@
-"""What earlier edits leave to later ones: keys against the keys that a solver already holds."""
+"""How much earlier edits restrict later ones: new keys compared with the keys that a solver holds already."""
 
 from __future__ import annotations
 

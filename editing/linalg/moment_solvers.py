@@ -1,4 +1,4 @@
-"""The closed-form updates that weigh keys by the second moment of the text: MEMIT's and ROME's."""
+"""Closed-form updates that weight keys by the second moment of the corpus: MEMIT's and ROME's."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The null space of preserved knowledge: which directions of a layer's keys the corpus hardly uses."""
+"""The null space of preserved knowledge: the directions of a layer's keys that the corpus hardly uses."""
 
 from __future__ import annotations
 

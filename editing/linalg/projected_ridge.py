@@ -1,4 +1,4 @@
-"""The closed-form update: ridge regression in a subspace, grown batch by batch."""
+"""The closed-form update of AlphaEdit: ridge regression in a subspace, grown batch by batch."""
 
 from __future__ import annotations
 

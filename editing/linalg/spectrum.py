@@ -1,4 +1,4 @@
-"""Spectrum of a mean second moment: all eigenvalues, and the eigenvectors that are asked for.
+"""Spectrum of a mean second moment: all eigenvalues, and the requested eigenvectors.
 
 The two halves of what LAPACK's dsyevr does at once. The reduction to tridiagonal form costs the same whatever is wanted
 later; eigenvectors are then paid for by the column.

@@ -1,4 +1,4 @@
-"""A threshold for a model that nobody has edited yet, without a scale, from its spectra alone."""
+"""A scale-free threshold for a new model, suggested from its spectra alone."""
 
 from __future__ import annotations
 

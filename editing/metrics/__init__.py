@@ -1,0 +1,1 @@
+"""Metrics of an edited model: one file a metric."""

@@ -1,4 +1,4 @@
-"""Drift of hidden states: how far what a layer hands on for fixed prompts has moved from base to edited model.
+"""Drift of hidden states: the distance between a layer's output for fixed prompts in the base and the edited model.
 
 All functions take two matrices (n prompts × d), row i of both belonging to prompt i. Distances are in the units of the
 hidden states; divide by `spread` to compare layers or models.

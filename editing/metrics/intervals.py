@@ -1,4 +1,4 @@
-"""How far a mean over cases may be off: bootstrap intervals (Efron 1979), resampling cases."""
+"""Bootstrap confidence intervals of a mean over cases (Efron 1979); cases are resampled."""
 
 from __future__ import annotations
 

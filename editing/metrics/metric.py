@@ -1,4 +1,4 @@
-"""What a metric over edit requests declares, and the row it gives per prompt."""
+"""What a metric over edit requests declares, and the row that it gives for each prompt."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Hidden states in two dimensions: the plane of the base model's states, marginal densities, confidence region.
+"""Hidden states in two dimensions: the base model's principal plane, marginal densities, confidence region.
 
 The plane is that of the base's first two principal axes, after each coordinate is divided by its standard deviation: a
 handful of coordinates are often hundreds of times as large as the rest (arXiv 2109.04404, 2402.17762), and without

@@ -1,4 +1,4 @@
-"""zsRE's accuracy as the published panels compute it, kept beside ours so that their figures can be matched.
+"""zsRE's accuracy as published code computes it, kept beside ours so that published numbers can be reproduced.
 
 Their way (MEMIT, arXiv 2210.07229, and AlphaEdit's evaluation after it): the answer is cut into tokens, and for each
 one the text so far is decoded, joined to the prompt, encoded anew and asked for its most likely next token. It parts

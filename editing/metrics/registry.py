@@ -1,4 +1,4 @@
-"""The metrics over edit requests that there are, by name."""
+"""The registry of metrics over edit requests."""
 
 from __future__ import annotations
 

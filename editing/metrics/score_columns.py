@@ -1,4 +1,4 @@
-"""The figures that are read from the prompts' rows, by name: averaged over a case's prompts, then over cases.
+"""The scores that are read from the prompts' rows, by name: averaged over a case's prompts, then over cases.
 
 Corrected and published figures never share a column. What a published panel counts otherwise than it says stands in a
 column of its own whose name ends with `as published`; the others leave out the neighbours that are edited themselves.

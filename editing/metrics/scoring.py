@@ -1,4 +1,4 @@
-"""Teacher-forced scores of targets after prompts, each prompt run once for all of its targets."""
+"""Teacher-forced scores of targets after prompts; each prompt is run once for all of its targets."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Unchanged: does the model say what it said before any edit, right or wrong? (EasyEdit, arXiv 2308.07269: locality)
+"""Unchanged: does the model answer as before the edit, right or wrong? (EasyEdit, arXiv 2308.07269: locality)
 
 The answer that must stay is given token by token, and what the model would say at each of its places is compared with
 what it said there before the edits. So it needs two states and no right answer, where token accuracy needs the answer

@@ -1,0 +1,1 @@
+"""Model families: loading, forward passes, positions of subjects, weights."""

@@ -1,4 +1,4 @@
-"""Attention for many short rows, where the fused kernels spend their time on starting rather than on work."""
+"""Attention for many short rows, where fused kernels spend most of their time on start-up."""
 
 from __future__ import annotations
 

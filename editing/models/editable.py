@@ -1,4 +1,4 @@
-"""A loaded causal language model together with what editing needs to reach inside it."""
+"""A loaded causal language model with the access to its inside that editing needs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One small declaration per architecture: where the layers are and which way round a weight is stored."""
+"""One small declaration for each architecture: where its layers are, and the orientation of its weights."""
 
 from __future__ import annotations
 

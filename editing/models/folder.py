@@ -1,4 +1,4 @@
-"""What a model folder holds, found out before any library opens it: no code, no pickles, nothing that has no place.
+"""Checks of a model folder before any library opens it: no code, no pickles, no files without a purpose.
 
 Everything here reads small files and names. Whatever is refused is refused by `plan` too, before a weight is read.
 """

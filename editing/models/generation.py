@@ -1,4 +1,4 @@
-"""Continuation of prompts: greedy, or drawn with noise that belongs to the prompt."""
+"""Continuation of prompts: greedy, or sampled with noise that depends on the prompt alone."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What chosen layers hand on at the last token of prompts."""
+"""Outputs of chosen layers at the last token of prompts."""
 
 from __future__ import annotations
 

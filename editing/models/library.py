@@ -1,4 +1,4 @@
-"""Every call that has transformers open a file, in one place.
+"""Every call that lets transformers open a file, in one place.
 
 The library is shown a folder of links to the files that were examined, and to no others, under
 `trust_remote_code=False` and without a network: what lies beside them cannot reach it, whatever a configuration names.

@@ -1,4 +1,4 @@
-"""Loading a causal language model from a folder or a GGUF file, and saying exactly which one it is."""
+"""Loading a causal language model from a folder or a GGUF file, and identifying it by its content."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Matrix products in bfloat16 for a model whose weights, residual stream and losses stay as they are."""
+"""Matrix products in bfloat16 for a model whose weights, residual stream and losses keep their precision."""
 
 from __future__ import annotations
 

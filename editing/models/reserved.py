@@ -1,4 +1,4 @@
-"""What the configurations of a model must not say: code to run, packed weights, other places, sizes out of bounds."""
+"""What a model's configuration must not contain: code to run, packed weights, other places, sizes out of bounds."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Prompts as token ids, with the place of the subject found through the tokenizer's own character offsets."""
+"""Prompts as token ids; the subject is found through the tokenizer's character offsets."""
 
 from __future__ import annotations
 

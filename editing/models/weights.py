@@ -1,4 +1,4 @@
-"""What the headers of safetensors files say: which tensors there are, and of which type, before one is read."""
+"""The headers of safetensors files: names and types of tensors, read before any tensor is."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Fields of records as they come from files: each is of the type that it should have, or refused with its place."""
+"""Fields of records from files: each has the expected type, or is refused with its place."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Flat records, a field a column: EasyEdit's and KnowEdit's JSON (arXiv 2308.07269, 2401.01286), tables of one's own.
+"""Flat records, a field a column: EasyEdit's and KnowEdit's JSON (arXiv 2308.07269, 2401.01286), and plain tables.
 
 | column | also called | holds |
 | --- | --- | --- |

@@ -1,4 +1,4 @@
-"""What was met so far in eight bytes a thing, for files of millions of records."""
+"""Counts of values seen, eight bytes each, for files of millions of records."""
 
 from __future__ import annotations
 

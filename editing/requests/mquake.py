@@ -1,4 +1,4 @@
-"""MQuAKE (arXiv 2305.14795): chains of facts, and questions over several hops that the edited facts answer anew.
+"""MQuAKE (arXiv 2305.14795): chains of facts, and multi-hop questions whose answers change with the edits.
 
 Each of a case's rewrites is a request of its own, and its question a paraphrase. The questions over several hops are
 portability questions of the last one, and need all rewrites of the case: their answer holds only where all are edited.

@@ -1,4 +1,4 @@
-"""Neighbours that are edited themselves: they say nothing of specificity, for their answer is meant to change."""
+"""Neighbours that are edited themselves: their answers are meant to change, so they do not measure specificity."""
 
 from __future__ import annotations
 

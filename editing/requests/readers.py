@@ -1,4 +1,4 @@
-"""The data sets that can be read, by name; a file's own is told by the fields of its first record."""
+"""The registry of data sets that can be read; the format of a file is recognised by its first record's fields."""
 
 from __future__ import annotations
 

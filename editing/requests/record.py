@@ -1,4 +1,4 @@
-"""An edit request and the rules that every one of them must keep."""
+"""An edit request and the rules that every request must satisfy."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Everything that is wrong with the records of a file, fault after fault, where `check_all` stops at the first."""
+"""All problems of a file's records, where `check_all` stops at the first."""
 
 from __future__ import annotations
 

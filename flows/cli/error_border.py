@@ -1,4 +1,4 @@
-"""The border of the command line: whatever goes wrong inside becomes one line and an exit code."""
+"""Turns every exception of a command into one line and an exit code."""
 
 from __future__ import annotations
 

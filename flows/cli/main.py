@@ -1,4 +1,4 @@
-"""The command line: what is around every command. Light, so that even a signal while it starts ends it in order."""
+"""The entry point `editflow`. Light, so that a signal during start-up ends it in order too."""
 
 from __future__ import annotations
 

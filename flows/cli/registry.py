@@ -1,4 +1,4 @@
-"""All commands. Start-up is kept light: what a command needs is imported when it runs."""
+"""All commands. Start-up is light: each command imports what it needs when it runs."""
 
 from __future__ import annotations
 

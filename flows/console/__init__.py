@@ -1,0 +1,1 @@
+"""What a command reads, prints and writes, and how it ends."""

@@ -1,4 +1,4 @@
-"""What can be wrong with what the user typed."""
+"""Errors in what the user typed."""
 
 from editflow.storage.address import cut_inside
 

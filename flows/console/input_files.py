@@ -1,4 +1,4 @@
-"""Small files that a user names: regular, of a bounded size, as text. Nothing is waited for."""
+"""Small files that a user names: regular files of bounded size, read as text without waiting."""
 
 from __future__ import annotations
 

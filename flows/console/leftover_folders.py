@@ -1,4 +1,4 @@
-"""Where commands make temporary folders, and which of these were left by processes that were killed."""
+"""Where commands create temporary folders, and which of these killed processes left behind."""
 
 from __future__ import annotations
 

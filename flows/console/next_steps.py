@@ -1,4 +1,4 @@
-"""What to type next: the last line of every command, ready for a shell and true of this very lake."""
+"""The last line of every command: what to run next, quoted for a shell and valid for this lake."""
 
 from __future__ import annotations
 

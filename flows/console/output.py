@@ -1,4 +1,4 @@
-"""How commands speak: tables for people, JSON for programs, one line for errors."""
+"""Output of commands: tables for people, JSON for programs, one line for errors."""
 
 from __future__ import annotations
 

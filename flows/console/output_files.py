@@ -1,4 +1,4 @@
-"""Files that a command writes where it is told to, and the browser that they may be opened in.
+"""Files that a command writes, and the browser that can open them.
 
 A regular file is replaced, whole or not at all, and keeps its mode. Where a symbolic link leads is what is written, and
 the link stays. A pipe that is read, a terminal, the null device and an open descriptor such as /dev/stdout are written

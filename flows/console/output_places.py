@@ -1,4 +1,4 @@
-"""What a path leads to that something is to be written to: links, descriptors, devices, pipes, and refusals of them."""
+"""Checks of a path before it is written: links, descriptors, devices and pipes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Ctrl-C, SIGTERM and SIGHUP: each ends a command in order, and a second one at once."""
+"""Ctrl-C, SIGTERM and SIGHUP: the first ends a command in order, the second at once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Standard input, output and error: there, and known by name when they take nothing more."""
+"""Standard input, output and error: opened where they are closed, and named in errors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Prefect's server and a worker in the background: started, found again by their process, and stopped, these alone.
+"""Prefect's server and a worker in the background: started, found again, and stopped, without touching others'.
 
 `prefect server start --background` would write its log into a closed pipe, and `prefect server stop` ends whatever
 process has the number in its file by then; so a process is begun here, with a log, and known by its start time.

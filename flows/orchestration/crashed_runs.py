@@ -1,4 +1,4 @@
-"""Which process works on a flow run: under kill -9 nobody tells Prefect that it has ended, so a later run does."""
+"""Marks crashed flow runs: Prefect does not notice SIGKILL, so the next run does it."""
 
 from __future__ import annotations
 

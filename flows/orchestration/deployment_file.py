@@ -1,4 +1,4 @@
-"""A file of deployments, checked before anything is started: Prefect itself passes over a misspelt key in silence."""
+"""Validation of a file of deployments before anything is started; Prefect ignores misspelt keys."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Prefect's server in a process of ours: it answers under its own names, to its own page, and ends with its owner.
+"""Prefect's server with a lock: it answers its own hosts and its own page only, and ends with its owner.
 
 Prefect has settings for a password and for the origins that may read its answers. It has none for the names that it
 answers to, and it carries out what a page of a foreign origin sends, even where that page may not read the answer. So

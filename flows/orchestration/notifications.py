@@ -1,4 +1,4 @@
-"""Word to whoever answers for a served model when a gate held something back: to the addresses in EDITFLOW_NOTIFY."""
+"""Notifications to the addresses in EDITFLOW_NOTIFY when a gate holds a release back."""
 
 from __future__ import annotations
 

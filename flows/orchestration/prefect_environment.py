@@ -1,4 +1,4 @@
-"""What the environment says to Prefect and to us, refused in one line where it cannot be."""
+"""Environment variables of Prefect and EditFlow, refused in one line where they are invalid."""
 
 from __future__ import annotations
 

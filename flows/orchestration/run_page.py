@@ -1,4 +1,4 @@
-"""What a run writes on its page in Prefect: nothing that fails there fails the run, for the lake has all of it."""
+"""Notes on a run's page in Prefect; a failure there does not fail the run, because the lake has everything."""
 
 from __future__ import annotations
 

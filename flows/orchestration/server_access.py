@@ -1,4 +1,4 @@
-"""Who may talk to a Prefect server of ours: its password, the private folder that holds it, and no proxy between."""
+"""Access to our Prefect servers: the password, the private folder that holds it, and no proxy between."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Prefect's temporary server: locked, quiet, with a database of its own, and not left behind by a killed run."""
+"""Prefect's temporary server: locked, quiet, with its own database, and never left behind by a killed run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The lake of a repetition: a new folder, or one in which the same repetition was begun and did not come to its end.
+"""The lake of a repetition: a new folder, or one in which the same repetition was interrupted.
 
 <lake>/repetition.json      whose repetition goes on here, by which process, with what; gone when it is over
 """

@@ -1,4 +1,4 @@
-"""The gates between an edited model and its release: what was measured against what a spec asks for."""
+"""Gates between an edited model and its release: measured scores compared with the spec's limits."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What killed processes owe the index, paid by the next command that writes to a lake."""
+"""Index rows that killed processes did not write; the next command that writes to the lake adds them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is measured of a state, as stages of a run: on all facts, on a batch's own, on texts and on hidden states.
+"""Measurements of a state, as stages of a run: on all facts, on a batch's own, on texts and on hidden states.
 
 What a data set or a spec does not bring is left out: nothing is reported that was not measured.
 """

@@ -1,4 +1,4 @@
-"""Running stages one after the other in a lake: reuse, recomputation of what is lost, and the record of both."""
+"""Runs stages in order in a lake: reuse, recomputation of lost artifacts, and the record of both."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What all runs of a spec share before any editing: the model, texts, moments, null spaces, contexts."""
+"""What all runs of a spec share before editing: the model, documents, moments, null spaces, contexts."""
 
 from __future__ import annotations
 

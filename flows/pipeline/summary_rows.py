@@ -1,4 +1,4 @@
-"""The figures of a run's summary as rows, for whoever shows them."""
+"""The scores of a run's summary as table rows."""
 
 from __future__ import annotations
 

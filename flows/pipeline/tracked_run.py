@@ -1,4 +1,4 @@
-"""A run around its stages: threads, the record of how it ended, repair of what the lake has lost."""
+"""A run around its stages: threads, the record of how it ended, and a retry when an artifact is damaged."""
 
 from __future__ import annotations
 

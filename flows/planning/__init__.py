@@ -1,0 +1,1 @@
+"""`editflow plan`: what a run would compute, and what that costs."""

@@ -1,4 +1,4 @@
-"""A pipeline that computes nothing: the flow is walked with it, and it notes what a run would make or meet again."""
+"""A pipeline that computes nothing: it walks the flow and notes what a run would create or reuse."""
 
 from __future__ import annotations
 

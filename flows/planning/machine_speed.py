@@ -1,4 +1,4 @@
-"""What this machine has: its speed, measured by multiplying matrices for a moment, its memory and its disk."""
+"""This machine's speed, measured by a short matrix product, its memory and its disk."""
 
 from __future__ import annotations
 

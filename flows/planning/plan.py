@@ -1,4 +1,4 @@
-"""What a spec would do, before anything is loaded: layers, stages, bytes, seconds, memory, and what the lake has."""
+"""What a spec would do, before anything is loaded: layers, stages, bytes, seconds, memory, and what can be reused."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What stages have taken in this lake before, beside what is told of them from shapes."""
+"""How long stages took in this lake before, compared with the estimate from shapes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the table of costs reckons with: a model and facts in figures, what a stage is asked for, and what it costs."""
+"""Inputs of the cost table: sizes of model and facts, what a stage is asked for, and its cost."""
 
 from __future__ import annotations
 

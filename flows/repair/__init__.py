@@ -1,0 +1,1 @@
+"""`editflow verify --repair`: damaged artifacts are restored or computed again."""

@@ -1,4 +1,4 @@
-"""A pipeline that computes nothing: a run's flow is walked with it, and it notes the recipe of everything on the way.
+"""A pipeline that computes nothing: it walks a run's flow and notes the recipe of every artifact.
 
 So what a run was given, such as the facts of its spec, is read again where it came from.
 """

@@ -1,4 +1,4 @@
-"""Artifacts computed again from their recorded parents: to be compared, and to take the place of broken ones."""
+"""Artifacts recomputed from their recorded parents, to be compared or to replace damaged ones."""
 
 from __future__ import annotations
 

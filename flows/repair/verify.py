@@ -1,4 +1,4 @@
-"""What a lake holds held against itself: payloads by their digests, recipes by their ids, records, names, the index."""
+"""Checks of a whole lake: payloads by digest, recipes by id, records, names, the index."""
 
 from __future__ import annotations
 

@@ -1,0 +1,1 @@
+"""What a run is asked for: the spec, its file, its settings and variants."""

@@ -1,4 +1,4 @@
-"""What a stranger's run may have of this machine: its cores, a model that is here, and downloads agreed to."""
+"""What a stranger's run may use on this machine: its cores, a local model, and downloads that the user agreed to."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Settings of the command line, put into a spec."""
+"""Settings of the command line (`--set`), put into a spec."""
 
 from __future__ import annotations
 

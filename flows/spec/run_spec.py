@@ -1,4 +1,4 @@
-"""A run's spec: a TOML file that pydantic checks. Unknown keys fail and name the near miss."""
+"""The spec of a run, as pydantic models."""
 
 from __future__ import annotations
 

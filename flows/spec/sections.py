@@ -1,4 +1,4 @@
-"""The sections of a run's spec: every key with its default and what it means."""
+"""The sections of a run's spec: every key with its default and meaning."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether a run's spec is valid; the first problem in one line."""
+"""Validation of a run's spec: the first problem in one line, with the nearest known key."""
 
 from __future__ import annotations
 

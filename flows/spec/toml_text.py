@@ -1,4 +1,4 @@
-"""TOML from anybody: read as the standard says, but for keys and numbers that take too long."""
+"""TOML from untrusted files: standard TOML, except keys and numbers that take too long to read."""
 
 from __future__ import annotations
 

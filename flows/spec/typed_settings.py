@@ -1,4 +1,4 @@
-"""Settings as typed, `key.path=value`, whose addresses keep their secrets to themselves."""
+"""Settings as typed, `key.path=value`, without the secrets of addresses."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `editflow compare` is asked to run: every variant of every spec, checked before anything is loaded."""
+"""What `editflow compare` runs: every variant of every spec, validated before anything is loaded."""
 
 from __future__ import annotations
 

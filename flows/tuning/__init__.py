@@ -1,0 +1,1 @@
+"""`editflow tune`: a search for settings, and the spec that it writes."""

@@ -1,4 +1,4 @@
-"""What `editflow tune` was asked for, as a spec to start from, and what is refused before any work."""
+"""What `editflow tune` was asked for: a spec to start from, and refusals before any work."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The time a scan may take, reckoned from what trials cost by themselves."""
+"""How many trials fit into the time budget, from the cost of earlier trials."""
 
 from __future__ import annotations
 

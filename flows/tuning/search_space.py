@@ -1,4 +1,4 @@
-"""What a scan may turn, and in which order: one coordinate after the other, from the field's usual setting on."""
+"""The settings that a search varies, one coordinate after another, from the field's defaults."""
 
 from __future__ import annotations
 

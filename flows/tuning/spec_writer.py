@@ -1,4 +1,4 @@
-"""The spec that a scan ends with: TOML that runs as it is, with what was measured beside each value."""
+"""The spec that a search ends with: TOML that runs as it is, with the measured scores beside each value."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Trials: a small edit of the probe facts through the stages of a run, and what it gave."""
+"""Trials: a small edit of the probe facts through the stages of a run, and its scores."""
 
 from __future__ import annotations
 

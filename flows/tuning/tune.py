@@ -1,4 +1,4 @@
-"""The flow that finds a setting for a model: spectra → threshold → trials on probe facts → a spec and a table."""
+"""The flow that searches settings for a model: spectra → threshold → trials on probe facts → a spec and a table."""
 
 from __future__ import annotations
 

@@ -1,0 +1,1 @@
+"""Artifacts: identity, kinds, manifests, payloads and their store."""

@@ -1,4 +1,4 @@
-"""Whether an artifact is whole: its manifest, its payload, and the artifacts it was made from."""
+"""Checks of one artifact: its manifest, its payload and its parents."""
 
 from collections.abc import Iterator
 from contextlib import suppress

@@ -1,4 +1,4 @@
-"""Between arrays and tables, by buffers: no loop runs over elements.
+"""Conversion between arrays and tables by buffers, without a loop over elements.
 
 A matrix becomes one record a row (``layer, name, i, row``); a symmetric one its packed upper triangle, whose
 row i holds the entries (i, i) … (i, n-1). Bits survive the round trip.

@@ -1,4 +1,4 @@
-"""The kinds of artifact and the columns each one has.
+"""The kinds of artifact and their columns.
 
 A new kind is one ``register(Kind(...))`` here or in the file that introduces it; store, views and tests go
 over the registry. Matrices are stored one row a record (``layer, name, i, row``), so that SQL can read them.

@@ -1,4 +1,4 @@
-"""What is written down about an artifact: a small reference to pass around, and the whole manifest."""
+"""What is recorded of an artifact: a small reference to pass around, and the whole manifest."""
 
 # ruff: noqa: A002 - `id` is the field's name everywhere in the archive
 

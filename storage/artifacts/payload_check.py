@@ -1,4 +1,4 @@
-"""Whether what is told of a payload and its bytes agree, down to single bits."""
+"""Checks of a payload against its manifest, down to single bits."""
 
 from __future__ import annotations
 

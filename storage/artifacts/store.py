@@ -1,4 +1,4 @@
-"""The lake: artifacts under their recipe's id, written once, whole or not at all.
+"""The lake: artifacts under the id of their recipe, written once, whole or not at all.
 
     <lake>/artifacts/<id[:2]>/<id>/payload-<digest[:16]>.parquet   the table
                                   /manifest.json                   its creation is the commit

@@ -1,4 +1,4 @@
-"""Keeping the index small: merging its files, taking out what is no longer there. Safe beside writers and readers."""
+"""Compaction of the index: merges its files and removes rows of deleted artifacts, beside writers and readers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every database that is opened here: in memory, of a bounded size, without a file to spill into.
+"""The one place that opens DuckDB: in memory, of bounded size, without spilling to disk.
 
 A small file of a lake may unpack to far more than a machine holds; whoever reads it gets an error of DuckDB's, and
 takes the file for damaged.

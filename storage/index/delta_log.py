@@ -1,4 +1,4 @@
-"""Adding rows to a Delta table without opening it.
+"""Appends rows to a Delta table without opening it.
 
 To open one, all that its log names must be read, which takes longer than everything else where ten thousand commits
 have not been merged. Rows that are only added depend on none of it: the protocol asks for a Parquet file and for a line

@@ -1,4 +1,4 @@
-"""Opening the index's Delta tables, which may come from anybody.
+"""Opens the Delta tables of the index, which can come from strangers.
 
 Delta reads every file of a table's log, its log names Parquet files by paths or URLs, and what it clears away it finds
 by walking the folder, through links, too. So a table is opened only where its folder holds plain files and its log, and

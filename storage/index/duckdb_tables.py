@@ -1,4 +1,4 @@
-"""The index's tables in DuckDB, each put together from what holds its rows.
+"""The index as DuckDB tables, assembled from the files that hold their rows.
 
 delta_<table>     the Delta tables' files, copied into memory or, of a large lake, read where they are
 late_<table>      what a reader has found in manifests and run records

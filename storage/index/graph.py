@@ -1,4 +1,4 @@
-"""What was made from what, as arrays of numbers: a walk over a million artifacts takes milliseconds.
+"""The lineage graph as arrays of numbers: a walk over a million artifacts takes milliseconds.
 
 Artifacts are numbered in the order of their ids. Inputs are edges (child, parent, role), sorted by child, with a second
 order by parent. What came later, some thousands at most, is numbered behind the others and has edges of its own.

@@ -1,4 +1,4 @@
-"""The index's artifacts as a graph: one pass of DuckDB over their rows, and numbers for ids by sorting."""
+"""Builds the lineage graph: one pass of DuckDB over the index's rows, and ids numbered by sorting."""
 
 from __future__ import annotations
 

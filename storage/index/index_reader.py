@@ -1,4 +1,4 @@
-"""What a query reads: the index, what it lacks by the lake's own files, and who was made from whom.
+"""What a query reads: the index, what the index does not have yet, and the lineage graph.
 
 The index of a small lake is read whole each time, and the lake's folders are listed. What that comes to in a large one
 is kept as a snapshot, and the next reader looks only at folders that have changed since. Both tell the same.

@@ -1,4 +1,4 @@
-"""Which artifacts have come and gone since somebody looked: only folders that have changed are listed again.
+"""Artifacts added or removed since the last look: only changed folders are listed again.
 
 An artifact's folder stands in one of 256 others, and the time of such a one changes whenever a folder is made in it or
 taken out of it. It is the time that nobody can set: a copy of a lake keeps other times, whatever it left out or found

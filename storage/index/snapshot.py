@@ -1,4 +1,4 @@
-"""What a large lake's index came to when it was last read, kept so that the next reader starts from there.
+"""A cached reading of a large lake's index, from which the next reader starts.
 
     <lake>/catalog/snapshot/<time>-<checksum of its head>/
         head.json           which files hold rows, which of their rows do not count, when the lake's folders had changed

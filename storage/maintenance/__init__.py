@@ -1,0 +1,1 @@
+"""The care of a whole lake: checks, restoration, garbage collection."""

@@ -1,4 +1,4 @@
-"""What is wrong with what a lake holds: each file that is damaged or gone, named. Nothing is changed here.
+"""Audit of a lake: every damaged or missing file is named. Nothing is changed.
 
     artifacts     the manifest: readable, of the recipe that its id is the hash of; the payload; every parent there
     runs          the two files of the record: readable, both there; every artifact that the run used there

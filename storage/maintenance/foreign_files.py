@@ -1,4 +1,4 @@
-"""What a lake holds that is not its own, or stands where it does not belong: each is named, nothing is changed.
+"""Files in a lake that are not the lake's own or are in the wrong place: each is named, nothing is changed.
 
 A link that leads out of the lake, a pipe, a socket or a device anywhere; a file where a folder belongs, or a folder
 where a file does; an artifact's folder whose name is no id, or is filed under other digits; a run's folder whose name

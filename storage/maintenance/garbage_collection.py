@@ -1,4 +1,4 @@
-"""Which artifacts nobody needs, by rules of whoever owns the lake, and their removal beside running writers.
+"""Garbage collection that is safe while writers are running.
 
 What is needed: everything behind a run that is kept, a name's latest value, a release, or a queue's requests, and what
 was touched of late. Writers touch what they will build on (Lake.mark), so an artifact that they could still take into

@@ -1,4 +1,4 @@
-"""What is wrong with the index: log and data files that are gone or damaged, rows that it lacks or has beyond the lake.
+"""Audit of the index: damaged or missing log and data files, missing rows, rows without an artifact.
 
 The rows of index and lake are held against each other as two sorted streams, so memory holds neither.
 """

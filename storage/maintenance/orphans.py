@@ -1,4 +1,4 @@
-"""What a lake holds that nobody can miss: what killed writers left, and what was set aside as broken.
+"""Files that are safe to delete: what killed writers left, and what was set aside as damaged.
 
     .tmp-…                      a file that was being written, or a folder that was being removed
     artifacts/…                 a payload whose manifest was never written

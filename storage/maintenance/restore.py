@@ -1,4 +1,4 @@
-"""Manifests and run records put back from the index, which holds a second copy of almost all that they say.
+"""Restores manifests and run records from the index, which holds a second copy of most of them.
 
 The index's Parquet files are read as they lie there, so one with a damaged log still helps. A row of it is believed
 only where it proves itself: its recipe must hash to the artifact's id, and the payload must have its digest.

@@ -1,4 +1,4 @@
-"""Which runs count when a lake is cleaned, and how long what nobody needs must have lain untouched."""
+"""Retention policy: which runs protect their artifacts, and the minimum age of the rest."""
 
 from __future__ import annotations
 

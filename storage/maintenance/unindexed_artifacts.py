@@ -1,4 +1,4 @@
-"""What the dead have left out of the index, written down by whoever comes next.
+"""Artifacts and runs that the index does not have because their writer was killed; they are added to it.
 
 An artifact and the end of a run are each committed by a file of their own, and indexed after that. Whoever is killed,
 or finds no room, in between leaves rows that nobody else would write. Artifacts go first and the ends of runs last, so

@@ -1,4 +1,4 @@
-"""What lies between two artifacts: every way from one to the other, whichever was made from the other."""
+"""All paths between two artifacts, in either direction."""
 
 from collections.abc import Sequence
 

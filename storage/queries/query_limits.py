@@ -1,4 +1,4 @@
-"""What a query may cost: time, memory, text and answer. When its time is over, it is stopped."""
+"""Limits of a query: time, memory, text and answer. A query that exceeds them is stopped."""
 
 from __future__ import annotations
 

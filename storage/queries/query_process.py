@@ -1,4 +1,4 @@
-"""A query in a process of its own, which ends when its time is over and may use no more memory than it is given.
+"""A query in its own process, which ends when its time is over and cannot exceed its memory.
 
 DuckDB does not count all memory that a query uses, and does not stop in the middle of planning or of one call of a
 function. The process can be ended at any moment: it writes nothing. Its answer comes as an Arrow stream.

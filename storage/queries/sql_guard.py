@@ -1,4 +1,4 @@
-"""Which SQL a stranger may run: one SELECT over the documented views, decided on DuckDB's own parse tree.
+"""Which SQL is allowed: one SELECT over the documented views, decided on DuckDB's parse tree.
 
 Everything is by allow-list: tables are the views and the query's own common table expressions, table functions a short
 list, other functions those of storage/queries/sql/functions.txt that DuckDB declares free of side effects. None of

@@ -1,4 +1,4 @@
-"""Who ran what: two small files a run, each written once.
+"""Run records: two small files for each run, each written once.
 
     <lake>/runs/<run_id>/started.json      what was asked, when, where, by which process
     <lake>/runs/<run_id>/finished.json     how it ended, what it made and reused

@@ -1,4 +1,4 @@
-"""Which artifacts were removed since nobody needed them, so that nobody takes them for lost.
+"""Tombstones of garbage-collected artifacts, so that verify does not report them missing.
 
     <lake>/removed/<time>-<random>      the ids that one cleaning took, one a line
 

@@ -1,4 +1,4 @@
-"""The comparison's own pictures, one line a row in the same colour, dashes and shape everywhere; no scripts."""
+"""The comparison's plots, one line a row in the same colour, dashes and shape everywhere; no scripts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The rows of a comparison, read back from what its runs left in the lake; no run's name or time is part of them."""
+"""The rows of a comparison, read from its runs' artifacts; no run's name or time is part of them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The main table of a comparison, read back from its CSV file: for the terminal and for programs."""
+"""The main table of a comparison, read from its CSV file: for the terminal and for programs."""
 
 from __future__ import annotations
 

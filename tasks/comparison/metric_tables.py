@@ -1,4 +1,4 @@
-"""The comparison's tables: the shape of AlphaEdit's Table 1, every figure before and after, and paired differences."""
+"""The comparison's tables: the shape of AlphaEdit's Table 1, every score before and after, and paired differences."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A comparison as one HTML page that needs nothing but itself and no script, and as CSV files."""
+"""A comparison as one self-contained HTML page without scripts, and as CSV files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What happened between the first edit and the last: means over seeds, one row a point, for pictures and CSV."""
+"""Scores between the first edit and the last: means over seeds, one row a point, for plots and CSV."""
 
 from __future__ import annotations
 

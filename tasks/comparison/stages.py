@@ -1,4 +1,4 @@
-"""A comparison of finished runs as a stage: a page and tables, made from the runs' artifacts and nothing else."""
+"""A comparison of finished runs as a stage: a page and tables, made from the runs' artifacts alone."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How rows are told apart in pictures: by colour, by dashes and by shape, so that no one of them has to be seen."""
+"""How rows are distinguished in plots: by colour, by dashes and by shape."""
 
 from __future__ import annotations
 

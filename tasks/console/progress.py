@@ -1,4 +1,4 @@
-"""Progress for stages that take more than a moment."""
+"""Progress of long stages."""
 
 from __future__ import annotations
 

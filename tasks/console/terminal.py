@@ -1,4 +1,4 @@
-"""What is written to a terminal: where colours and live lines may go, and how text from elsewhere is made harmless."""
+"""Text for a terminal: where colours and live lines are allowed, and how foreign text is made harmless."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What came of a fact, a document or an artifact: the evaluations and the releases that it is in."""
+"""Evaluations and releases that contain a fact, a document or an artifact."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What stands on a fact, a document or an artifact: the lake's artifacts, runs, names and releases."""
+"""Everything derived from a fact, a document or an artifact: artifacts, runs, names and releases."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A lineage as one HTML page: the graph of the report, of any artifact, with or without a run."""
+"""A lineage as one HTML page: the graph of the report, for any artifact, with or without a run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What from outside stands behind an artifact: the model, the facts batch by batch, the documents of the corpus."""
+"""The outside sources of an artifact: the model, the facts batch by batch, the documents of the corpus."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Models on the hub: the configuration first, then the files that it needs and no others."""
+"""Models on the hub: the configuration is downloaded first, then only the files that it needs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From what a spec calls a model to a folder, to an artifact that pins it, to live weights."""
+"""The identity of a model: the artifact that pins its files, and the folder that holds them."""
 
 from __future__ import annotations
 

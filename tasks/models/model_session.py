@@ -1,4 +1,4 @@
-"""The one way from an archived state to weights.
+"""The one way from a recorded state to weights.
 
 A state is a link: its parent, and per edited tensor a change relative to that parent. Editing, resuming, evaluation,
 rollback and export all walk the same chain through here, so their weights have the same bits.

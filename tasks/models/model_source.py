@@ -1,4 +1,4 @@
-"""From what a spec calls a model to a local folder with its files."""
+"""From the name of a model in a spec to a local folder with its files."""
 
 from __future__ import annotations
 

@@ -1,0 +1,1 @@
+"""The queue of edit requests, and which state is released."""

@@ -1,4 +1,4 @@
-"""A queue of edit requests and the releases they led to: logs in the lake, from which all else is worked out.
+"""A queue of edit requests and the releases they led to: two logs in the lake, from which all else is derived.
 
     <lake>/queues/<name>/      one value a submission: its requests, in order
     <lake>/releases/<name>/    one value a move: a batch begun, requests settled (released or rejected), a rollback

@@ -1,4 +1,4 @@
-"""What is wrong with the logs of queues and releases beyond what any name may hold."""
+"""Audit of the logs of queues and releases."""
 
 from __future__ import annotations
 

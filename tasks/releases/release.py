@@ -1,4 +1,4 @@
-"""Batches of a queue become releases: each judged before it goes live, the guilty ones of a bad one found by halves."""
+"""Batches of a queue become releases: each is judged first, and a bad batch is halved until its bad facts are found."""
 
 from __future__ import annotations
 

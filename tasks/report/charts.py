@@ -1,4 +1,4 @@
-"""The report's pictures, as SVG without scripts: text takes the page's colour, marks say what they show."""
+"""The report's plots, as SVG without scripts: text takes the page's colour, marks say what they show."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The picture of a gate: what was measured of one release after the other, beside its limit."""
+"""The plot of a gate: the measured score of each release beside the limit."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The graph of what was made from what: a row an artifact, with its parents, its children and its place."""
+"""The layout of a lineage graph: a row for each artifact, with its parents, its children and its place."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Spectra and null spaces of a run's layers, and how much of the edits' keys lies in what may be changed."""
+"""Spectra and null spaces of a run's layers, and the share of the edits' keys inside them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rows of the table before and after for what is measured beyond prompts: generated texts and general ability."""
+"""Rows of the before-and-after table beyond prompts: generated texts and general ability."""
 
 from __future__ import annotations
 

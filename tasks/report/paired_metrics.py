@@ -1,4 +1,4 @@
-"""Two runs on the cases that both of them edited, case by case."""
+"""Two runs compared on the cases that both edited, case by case."""
 
 from __future__ import annotations
 

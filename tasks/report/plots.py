@@ -1,4 +1,4 @@
-"""The pictures of a run, drawn once for the report and for the run's page in Prefect alike."""
+"""The plots of a run, drawn once for the report and for the run's page in Prefect."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a run's spec asks for of its facts, so that a table can say what they do not have."""
+"""The metrics that a run's spec asks for, so that tables can name those its facts do not support."""
 
 from __future__ import annotations
 

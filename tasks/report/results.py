@@ -1,4 +1,4 @@
-"""The report's tables: before and after, batch by batch, and what became of single facts."""
+"""The report's tables: before and after, batch by batch, and the outcome of single facts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What happened in a run, read from its artifacts: every number of the report comes from here."""
+"""The results of a run, read from its artifacts: the source of every number in the report."""
 
 from __future__ import annotations
 

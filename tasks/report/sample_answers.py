@@ -1,4 +1,4 @@
-"""What base and edited model say of some of a run's facts."""
+"""Answers of the base and the edited model about some of a run's facts."""
 
 from __future__ import annotations
 

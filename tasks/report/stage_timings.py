@@ -1,4 +1,4 @@
-"""Where a run's time went, and what was made from what in it."""
+"""The time that each stage of a run took, and its lineage."""
 
 from __future__ import annotations
 

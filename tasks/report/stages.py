@@ -1,4 +1,4 @@
-"""The report and what both models say, as stages of a finished run."""
+"""The report and the sample answers, as stages of a finished run."""
 
 from __future__ import annotations
 

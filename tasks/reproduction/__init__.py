@@ -1,0 +1,1 @@
+"""Runs and artifacts computed again, here or from a bundle, and compared with what was recorded."""

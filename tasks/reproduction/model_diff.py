@@ -1,4 +1,4 @@
-"""Where two edited models part: settings, inputs, the first stage that differs, facts gained and lost."""
+"""The difference of two edited models: settings, inputs, the first stage that differs, facts gained and lost."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From what is recorded of an artifact back to the stage that makes it, with its settings and parents.
+"""From the record of an artifact to the stage that makes it, with its settings and parents.
 
 What a stage needs is in its recipe, so most artifacts can be made again from their parents alone. Those that come from
 outside need the place they came from: a model and documents, which is recorded beside them; or the facts of a run's

@@ -1,4 +1,4 @@
-"""One artifact computed again from its recorded parents, in a lake of its own that borrows them."""
+"""Recomputes one artifact from its recorded parents, in a temporary lake that borrows them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A run beside its repetition, artifact by artifact: the same content, or how far apart, and what could explain it."""
+"""A run compared with its repetition, artifact by artifact: equal content, or the distance and its likely causes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A run in one file: its record, the recipe and digest of every artifact, and the files that it read.
+"""A run in one file: its record, the recipe and digest of every artifact, and its input files.
 
     pack.json               which parts there are, with the SHA-256 of each
     record.json             the run record

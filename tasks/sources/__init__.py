@@ -1,0 +1,1 @@
+"""Everything from outside: corpora, edit requests, packaged data and remote files."""

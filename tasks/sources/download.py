@@ -1,4 +1,4 @@
-"""Copies of files of other machines: bounded in size and in time, from no other place than the address leads to."""
+"""Copies of remote files: bounded in size and time, and never redirected to another kind of place."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How large a download may be and how long it may take, and what ends one that goes beyond."""
+"""Limits of a download's size and time."""
 
 from __future__ import annotations
 

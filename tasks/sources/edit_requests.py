@@ -1,4 +1,4 @@
-"""Edit requests: read from wherever they are, and chosen by count and seed."""
+"""Edit requests: loaded from any source, and chosen by count and seed."""
 
 from __future__ import annotations
 

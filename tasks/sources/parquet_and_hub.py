@@ -1,4 +1,4 @@
-"""Rows of Parquet files and of the hub, whose columns may give the names of their labels."""
+"""Rows of Parquet files and of data sets on the hub, with the names of class labels."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Records one at a time from JSON lines, a JSON array, CSV, Parquet or the hub, each with the place where it stands."""
+"""Records one at a time from JSON lines, a JSON array, CSV, Parquet or the hub, each with its place."""
 
 from __future__ import annotations
 

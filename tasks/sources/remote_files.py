@@ -1,4 +1,4 @@
-"""Files from anywhere: local ones, and those of http and object storage, of which a copy is taken within limits."""
+"""Files from anywhere: local files, or bounded copies of files on http and object storage."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""General ability: public questions as artifacts, what a state answers to them, and how often it is right."""
+"""General ability: public questions as artifacts, a state's answers, and their accuracy."""
 
 from __future__ import annotations
 

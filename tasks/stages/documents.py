@@ -1,4 +1,4 @@
-"""Sampled documents, the start of every second moment."""
+"""Sampled documents, the input of every second moment."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Hidden states of a model on fixed prompts, and how far an edit has moved them."""
+"""Hidden states of a model on fixed prompts, and how far an edit moved them."""
 
 from __future__ import annotations
 

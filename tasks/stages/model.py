@@ -1,4 +1,4 @@
-"""The stage that digests a model."""
+"""The digests of a model's tensors."""
 
 from __future__ import annotations
 

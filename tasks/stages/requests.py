@@ -1,4 +1,4 @@
-"""Edit requests from files, and as artifacts whose identity is their content."""
+"""Edit requests as artifacts whose identity is their content."""
 
 from __future__ import annotations
 

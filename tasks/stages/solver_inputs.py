@@ -1,4 +1,4 @@
-"""From a weight change's parents to what its method works with: what is known of each layer, solvers, target values."""
+"""From a weight change's parents to the inputs of its method: layer statistics, solvers, target values."""
 
 from __future__ import annotations
 

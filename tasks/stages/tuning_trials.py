@@ -1,4 +1,4 @@
-"""The trials of a scan: what settings gave on probe facts, and the objective that chooses among them."""
+"""Trials of a settings search: scores on probe facts, and the objective that chooses among them."""
 
 from __future__ import annotations
 

@@ -8,6 +8,7 @@ lives beside the tests that compare it, because nothing that EditFlow does at ru
 
 from __future__ import annotations
 
+import ast
 import json
 import re
 import sys
@@ -193,7 +194,26 @@ def _schedule(schedule: Mapping[str, Any]) -> str:
     return f"{schedule['slug']}: {kind} `{when}`{since}"
 
 
+def modules() -> str:
+    """Every folder of the code with its files, each in the first sentence of its docstring."""
+    parts = []
+    for package in ("flows", "tasks", "editing", "storage"):
+        for init in sorted((DOCS.parent / package).rglob("__init__.py")):
+            folder = init.parent
+            rows = [(f"`{file.name}`", _phrase(file)) for file in sorted(folder.glob("*.py")) if file != init]
+            about = f"### `{folder.relative_to(DOCS.parent).as_posix()}/`\n\n{_phrase(init)}"
+            parts.append(f"{about}\n\n{_table(('file', 'what it holds'), rows)}")
+    return "\n\n".join(parts)
+
+
+def _phrase(file: Path) -> str:
+    """The first paragraph of a module's docstring."""
+    about = ast.get_docstring(ast.parse(file.read_text(encoding="utf-8"))) or ""
+    return " ".join(about.partition("\n\n")[0].split())
+
+
 PARTS: Mapping[str, Callable[[], str]] = {
+    "modules": modules,
     "stages": stages,
     "kinds": kinds,
     "views": views,

@@ -1,0 +1,1 @@
+"""Sets of questions about general ability: one file a set."""

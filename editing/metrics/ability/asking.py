@@ -1,4 +1,4 @@
-"""Asking a model: by the likelihood of the options, or by what it says. Two ways, two numbers, never mixed.
+"""Asking a model: by the likelihood of the options, or by the text it generates. The two scores are never mixed.
 
 A way is named in every row. By likelihood the model has to choose; by generation it may also say something else, which
 is counted apart and as wrong. The second is the harder one, and published figures seldom say which of the two they are.

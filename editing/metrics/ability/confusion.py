@@ -1,4 +1,4 @@
-"""Statistics of answers over the table of what was right against what was said, with bootstrap intervals.
+"""Scores of answers from the confusion matrix, with bootstrap intervals.
 
 A table has a row for each option and a column for each option and, last, one for "no answer" (nothing that could be
 parsed, or two options equally likely): counts (…, K, K + 1). "No answer" is never right and never an option of its own.

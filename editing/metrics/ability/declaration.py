@@ -1,4 +1,4 @@
-"""What a set of questions about general ability declares, and the question that it makes of a record."""
+"""What a set of ability questions declares, and the question that it makes of a record."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The registry of sets, and which of a file's records are asked."""
+"""The registry of question sets, and the choice of records to ask."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Free-generation accuracy: is the right answer what the model itself says, greedily, with nothing of it given?
+"""Free-generation accuracy: does the model generate the right answer greedily, with no part of it given?
 
 Teacher forcing gives a model all of an answer but its last token, and the answer's length; without it published edits
 look far worse (The Mirage of Model Editing, arXiv 2502.11177). Two figures, 0 or 1 a prompt:

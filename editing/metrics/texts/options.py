@@ -1,4 +1,4 @@
-"""How texts are generated, as frozen values validated where they are built. Imports no torch: specs read it too."""
+"""Options of text generation: frozen values, validated when they are built. Imports no torch: specs read it too."""
 
 from __future__ import annotations
 

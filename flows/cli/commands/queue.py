@@ -1,4 +1,4 @@
-"""editflow submit, queue, releases, rollback: what waits to be edited, what became of it, and what is served."""
+"""editflow submit, queue, releases, rollback: pending requests, their outcome, and the released state."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""editflow runs, show, query: questions to a lake. None of them imports torch or Prefect."""
+"""editflow runs, show. They import neither torch nor Prefect."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a shell is offered while somebody types: runs, specs and folders that there are."""
+"""Shell completion of names: runs, specs and folders."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From what a user names to the lake, run or state that is meant."""
+"""Finds the lake, run or state that a user names."""
 
 from __future__ import annotations
 

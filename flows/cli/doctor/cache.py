@@ -1,4 +1,4 @@
-"""The cache: the default model and corpus, whole and ready."""
+"""Checks of the cache: are the default model and corpus complete?"""
 
 from __future__ import annotations
 

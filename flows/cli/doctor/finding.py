@@ -1,4 +1,4 @@
-"""What a check of `editflow doctor` says."""
+"""The result of one check of `editflow doctor`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Python, the packages and torch."""
+"""Checks of Python, the packages and torch."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The lake: whether it can be read and written, and whether what it holds is sound.
+"""Checks of the lake: can it be read and written, and is its content valid?
 
 Packages are imported where they are used: one that cannot be loaded is for the doctor to tell.
 """

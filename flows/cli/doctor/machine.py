@@ -1,4 +1,4 @@
-"""Room on the disks and in memory."""
+"""Checks of free disk space and memory."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The Prefect server that runs will use, and that of `editflow up` in this folder: is it there, and is it locked."""
+"""Checks of the Prefect servers that runs use: do they answer, and do they have a password?"""
 
 from __future__ import annotations
 
