@@ -14,8 +14,24 @@ from editing.errors import first_line
 from flows.errors import UsageError
 from flows.output import print_line
 
+GONE = "the working folder is gone: change to one that exists and say it again"
 _LARGEST = 2**20
 """Bytes of a pyproject.toml that are read."""
+
+
+def working_folder_is_gone() -> bool:
+    """Whether the folder that the command was called in is deleted."""
+    try:
+        Path.cwd()
+    except OSError:
+        return True
+    return False
+
+
+def check_working_folder() -> None:
+    """Before torch is loaded, whose libraries end the process where the folder is deleted. Raises UsageError."""
+    if working_folder_is_gone():
+        raise UsageError(GONE)
 
 
 def check_prefect() -> None:

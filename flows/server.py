@@ -37,6 +37,7 @@ PATIENCE = 180
 
 def prepare() -> None:
     """Set Prefect's environment, before it is imported."""
+    environment.check_working_folder()
     # The user's own Prefect database stays as it is; another version of Prefect would migrate it, or fail on it.
     folder = environment.made_folder(_folder(), "EDITFLOW_CACHE")
     database = folder / f"server-{version('prefect')}.db"

@@ -12,7 +12,7 @@ from cyclopts import Parameter
 from flows.commands.read import JsonFlag, LakeFlag, SetFlag
 from flows.errors import UsageError
 from flows.hints import print_next, typed
-from flows.outfiles import folder, named, show_in_browser, write
+from flows.outfiles import check, folder, named, show_in_browser, write
 from flows.output import lake_folder, print_json, print_line, print_table
 from tasks.terminal import quoted
 
@@ -49,6 +49,7 @@ def compare(
     files, numbers = [spec, *more], read_seeds(seeds)
     contenders = read_contenders(files, set_ or (), numbers)
     target = folder(out or Path(named(contenders[0].origin, "-comparison")), "comparison")
+    _check_files(target)
     from flows import server
 
     server.prepare()
@@ -73,6 +74,14 @@ def compare(
         show_in_browser(target / "comparison.html")
     if any(run["status"] != "completed" for run in found["runs"]):
         sys.exit(1)
+
+
+def _check_files(target: Path) -> None:
+    """Look at what the files would replace before anything is run."""
+    from tasks.comparing.page import NAMES
+
+    for name in sorted(NAMES) if target.is_dir() else ():
+        check(target / name, name, "comparison")
 
 
 def _written(store: Any, artifact: str, target: Path) -> Mapping[str, str]:

@@ -12,6 +12,7 @@ from cyclopts.validators import Number
 from flows.commands.read import JsonFlag, LakeFlag, RunName, find_run, open_lake
 from flows.errors import UsageError
 from flows.hints import print_next, typed
+from flows.outfiles import folder
 from flows.output import lake_folder, print_json, print_line, print_table
 from storage.address import Address
 from tasks.terminal import quoted
@@ -51,6 +52,7 @@ def rerun(
         A run's id or the start of one, the name of a spec (its latest completed run), `last`, or a packed run's file.
     """
     model, corpus = (Address(given) if given else None for given in (model, corpus))
+    into = None if into is None else _folder(into)
     if "." in run or "/" in run:
         found, hint = _packed(
             Path(run), _fresh(into, lake), {"threads": threads, "model": model, "corpus": corpus, "download": download}
@@ -108,6 +110,16 @@ def _packed(file: Path, into: Path | None, here: dict[str, Any]) -> tuple[Repeti
     if into is None:
         return found, f"{typed('rerun', str(file), '--into', 'again')} to keep what is made"
     return found, f"{typed('runs', lake=str(into))} for the run that repeated it"
+
+
+def _folder(into: Path) -> Path:
+    """The folder of --into, looked at before anything is started."""
+    from flows.fresh import refuse_taken
+
+    place = lake_folder(str(into), "--into")
+    found = folder(Path(place), "lake", "--into")
+    refuse_taken(found)
+    return found
 
 
 def _fresh(into: Path | None, lake: str | None) -> Path | None:

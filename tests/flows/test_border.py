@@ -19,6 +19,8 @@ from tiny_world import Answer, World, editflow
 
 from flows import cli, environment, server
 from flows.border import FAULT
+from flows.checks.finding import Place
+from flows.checks.installation import torch_build
 from flows.errors import UsageError
 from flows.hints import typed
 from storage.errors import StorageError
@@ -204,6 +206,11 @@ def test_a_working_folder_that_is_gone(lake: Path, tmp_path: Path, monkeypatch: 
     refused(editflow("runs"), "working folder")  # in which ./lake would be
     refused(editflow("runs", "--lake", "sub/lake"), "working folder")
     refused(editflow("plan", "tiny.toml"), "tiny.toml")
+    for words in (["ask", "last", "Who?"], ["rerun", "last"]):
+        refused(editflow(*words, "--lake", lake), "working folder")  # torch would end the process
+    with pytest.raises(UsageError, match="working folder"):
+        server.prepare()
+    assert [found.verdict for found in torch_build(Place(str(lake)))] == ["problem"]
     refused(editflow("lineage", "tiny", "--html", "x.html", "--lake", lake))
     assert typed("runs", lake="other") == "`editflow runs --lake other`"
 
