@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, quote_plus, unquote, unquote_plus
 
@@ -28,15 +28,21 @@ PREFIX = "EDITFLOW_SECRET_"
 
 _SCHEME = r"[A-Za-z][A-Za-z0-9+.\-]*"
 _KNOWN = r"https?|s3[an]?|gc?s|az|abfss?|adl|ftps?|sftp|ssh|hf|webhdfs|hdfs|data"
-# `://`, or what was meant to be: one slash, none after a scheme of the network, or no scheme.
+# `://`, or what was meant to be: one slash, no slash or no colon after a scheme of the network, or no scheme.
 _HEAD = re.compile(
-    rf"\s*(?:({_SCHEME}):[/\\]+|({_KNOWN}):(?=[^:]*[@?#])|//+(?=[^/]*@)|[/\\]{{2,}}(?=[^/\\]*@))", re.IGNORECASE
+    rf"\s*(?:({_SCHEME}):[/\\]+|({_KNOWN})(?::(?=[^:]*[@?#])|[;.,]?[/\\]{{2,}})"
+    r"|//+(?=[^/]*@)|[/\\]{2,}(?=[^/\\]*@))",
+    re.IGNORECASE,
 )
+_AT = re.compile("@|%40", re.IGNORECASE)
+_MARKS = re.compile(r"[@?#&;%:]|//|\\|hf_")
+"""A text without any of them has nothing to hide."""
 # Searched for at every place of a text, so that each of them may look but a little further.
 _SHORT = r"[A-Za-z][A-Za-z0-9+.\-]{0,30}"
 _CHAIN = r"(?:\w{1,30}::){0,8}"
 _LINK = re.compile(rf"::(?=\s{{0,8}}{_CHAIN}\s{{0,8}}{_SHORT}:[/\\])")
 """Between the parts of a chain such as zip://facts.jsonl::https://host/facts.zip."""
+_NETWORK = re.compile("https?|ftps?|sftp|ssh|webhdfs|hdfs", re.IGNORECASE)
 _CONTAINERS = frozenset({"abfs", "abfss", "adl", "az", "wasb", "wasbs"})
 """Here `container@account` is a place; only what has a colon is a user's."""
 _VARIABLE = re.compile(r"\$\{(\w*)\}")
@@ -46,10 +52,13 @@ _NAME = re.compile(r"[A-Za-z][\w.\-]{0,39}")
 _INSIDE = re.compile(rf"{_CHAIN}{_SHORT}:[/\\]+[^\s'\"<>`|]+")
 _USER_INSIDE = re.compile(
     r"(?<![\w:/.@%+\-])(?!hub:|queue:)[\w.%+@\-]{1,100}+:[^\s/'\"<>`|]{1,200}@"
-    r"(?=[\w\-]+(?:\.[\w\-]+)*+(?::\d+)?/|[\w\-]+\.\w|[\w\-]+:\d|localhost\b|\[[\da-fA-F:.]+\])"
+    r"(?=[\w\-]+(?:\.[\w\-]+)*+(?::\d+)?/|[\w\-]+\.\w|[\w\-]+:[\d/~]|localhost\b|\[[\da-fA-F:.]+\])"
 )
 """`user:password@` without a scheme, where a host follows."""
-_LACKS = re.compile(f"{CUT}[^/?#]*@|[?&;=]{CUT}")
+_SLASHES_INSIDE = re.compile(r"(?<=[/\\]{2})[^\s/\\'\"<>`|@:]{1,100}:[^\s'\"<>`|@]{0,200}@")
+"""The same where the slashes of a scheme are left."""
+_QUERY_INSIDE = re.compile(r"(?<=[\w/])\?(?=[A-Za-z][\w.\-]{0,39}=)[^\s'\")]+")
+_LACKS = re.compile(f"{CUT}[^/?#]*@|[?&;=:]{CUT}")
 
 
 class Address(str):
@@ -149,6 +158,8 @@ def cut_inside(text: str) -> str:
     """A sentence in which addresses may stand, without their secrets."""
     found = _INSIDE.sub(lambda one: _cut_word(one[0]), text)
     found = _USER_INSIDE.sub(f"{CUT}@", found)
+    found = _SLASHES_INSIDE.sub(f"{CUT}@", found)
+    found = _QUERY_INSIDE.sub(lambda one: _cut_word(one[0], _query), found)
     found = re.sub(r"(url: /[^\s?]*)\?[^\s'\")]+", rf"\1?{CUT}", found)
     return _TOKENS.sub(CUT, found)
 
@@ -158,7 +169,7 @@ def sealed(value: Any) -> Any:
     if isinstance(value, Address):
         return value
     if isinstance(value, str):
-        made = Address(value)
+        made = Address(value) if _MARKS.search(value) else value
         return made if made != value else value
     if isinstance(value, Mapping):
         return {key: sealed(inner) for key, inner in value.items()}
@@ -186,11 +197,11 @@ def _is_here(text: str) -> bool:
     return named and "://" not in text and os.path.exists(text)  # noqa: PTH110 - never raises, whatever the text
 
 
-def _cut_word(word: str) -> str:
-    """An address with what ends the sentence or the list that it stands in."""
+def _cut_word(word: str, how: Callable[[str], str] = cut) -> str:
+    """An address, or its query, with what ends the sentence or the list that it stands in."""
     end = re.search(r"[)\],.;:}]*\Z", word)
     body = word[: end.start()] if end else word
-    return cut(body) + word[len(body) :]
+    return how(body) + word[len(body) :]
 
 
 def _cut(part: str) -> str:
@@ -204,11 +215,16 @@ def _cut(part: str) -> str:
     end = re.search(r"[?#]", place)
     path, asked = (place[: end.start()], place[end.start() :]) if end else (place, "")
     path = re.sub(r";([^=/;]*)=[^/;]+", rf";\1={CUT}", path)
+    if _NETWORK.fullmatch(scheme):  # a user with a slash in it, and a query whose question mark was forgotten
+        path = re.sub(r"[^/]*:[^/]*@", f"{CUT}@", path)
+        path = re.sub(r"&([^=/&]*)=[^/&]+", rf"&\1={CUT}", path)
     return _TOKENS.sub(CUT, head[0] + user + path + _query(asked))
 
 
 def _cut_name(part: str) -> str:
     """A path, the name of a model or data set, or an address whose scheme was forgotten."""
+    if "://" in part:  # behind something that is no part of an address, such as a byte order mark
+        return cut_inside(part)
     user = None if part.startswith(("hub:", "queue:")) else re.match(r"[^/\s:]*+:[^/]*@", part)
     rest = part[user.end() :] if user else part
     at = re.search(r"\?[^/?]*=", rest) or (re.search(r"[?#]", rest) if part.startswith("hub:") else None)
@@ -220,18 +236,20 @@ def _user(scheme: str, rest: str) -> tuple[str, str]:
     """(what is shown of user and password, what comes after them)."""
     # Programs do not agree whether a host ends at a backslash, but in C:\folder there is none.
     authority = re.split(r"[/\\?#]" if len(scheme) == 1 else r"[/?#]", rest, maxsplit=1)[0]
-    if "@" not in authority:
+    marks = list(_AT.finditer(authority))
+    if not marks:
         host, colon, port = authority.rpartition(":")
-        odd = colon and not port.isdecimal() and not authority.endswith("]") and scheme not in {"zip", "tar"}
-        if not (odd and "@" in rest):
-            return "", rest
-        authority = rest  # a password with a slash or the like in it, where `host:port` was to be expected
-    user, _, host = authority.rpartition("@")
+        odd = colon and port and not port.isdecimal() and not authority.endswith("]") and scheme not in {"zip", "tar"}
+        marks = list(_AT.finditer(rest)) if odd else []  # a password with a slash or the like in it
+        if not marks:
+            is_password = odd and _NETWORK.fullmatch(scheme) and not _VARIABLES.fullmatch(port)
+            return (f"{host}:{CUT}", rest[len(authority) :]) if is_password else ("", rest)
+    user = rest[: marks[-1].start()]
     if scheme in _CONTAINERS and ":" not in user:
         return "", rest
     shown = ":".join(part if _VARIABLES.fullmatch(part) else CUT for part in user.split(":", 1)) if user else ""
     shown = CUT if shown == f"{CUT}:{CUT}" else shown
-    return f"{shown}@", rest[len(authority) - len(host) :]
+    return f"{shown}@", rest[marks[-1].end() :]
 
 
 def _query(asked: str) -> str:

@@ -65,19 +65,13 @@ def _mendable(error: BaseException) -> str | None:
 
 def _refusal(error: OSError) -> str:
     """What the operating system refuses, with its place and a remedy."""
-    if _working_folder_is_gone():
-        return "the working folder is gone: change to one that exists and say it again"
+    from editflow.flows.orchestration.prefect_environment import GONE, working_folder_is_gone
+
+    if working_folder_is_gone():
+        return GONE
     place = os.fsdecode(error.filename) if isinstance(error.filename, str | bytes) else error.filename
     why = error.strerror or str(error) or type(error).__name__
     return f"{place or 'a file'}: {why}; free space, see to its permissions, or choose another folder"
-
-
-def _working_folder_is_gone() -> bool:
-    try:
-        Path.cwd()
-    except OSError:
-        return True
-    return False
 
 
 def _fault(error: BaseException) -> str:

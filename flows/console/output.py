@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
@@ -33,15 +34,18 @@ CELL = 500
 """Most characters of a value that a table shows; JSON has all of them."""
 
 
-def lake_folder(given: str | None) -> str:
-    """The lake's folder: the one given, that of EDITFLOW_LAKE, or ./lake.
+def lake_folder(given: str | None, flag: str = "--lake") -> str:
+    """The lake's folder: the one given, that of EDITFLOW_LAKE, or ./lake; that of another flag is the one given.
 
     Raises UsageError for a URL, and for what can be no folder's name: see `editflow.storage.containment.root_of`.
     """
-    place = (given or os.environ.get("EDITFLOW_LAKE") or "lake").removeprefix("file://")
-    if "://" in place:
+    place = given if flag != "--lake" else given or os.environ.get("EDITFLOW_LAKE") or "lake"
+    if not place:
+        raise UsageError(f"{flag} is empty: give a folder")
+    place = place.removeprefix("file://")
+    if "://" in place or re.match(r"[a-z][a-z0-9+]+:/", place):  # as pathlib writes it
         raise UsageError(
-            f"lake {Address(place)}: runs and questions need a folder on a local disk; give one with --lake"
+            f"lake {Address(place)}: runs and questions need a folder on a local disk; give one with {flag}"
         )
     try:
         root_of(place)

@@ -108,10 +108,18 @@ def folder(path: Path, what: str, flag: str = "--out") -> Path:
             return path
         raise UsageError(f"{flag} {path} takes no files: make it writable, or give another one")
     if os.path.lexists(path):
-        kind = "a link that leads nowhere" if path.is_symlink() and not path.exists() else "a file"
-        raise UsageError(f"{flag} {path} is {kind}: give a folder")
+        raise UsageError(f"{flag} {path} is {_called(path)}: give a folder")
     check(path, path.name, what, flag)
     return path
+
+
+def _called(path: Path) -> str:
+    """What to call what stands where a folder should."""
+    if not path.exists():
+        return "a link that leads nowhere"
+    if path.is_file():
+        return "a file"
+    return "a pipe" if path.is_fifo() else output_places.called(path.stat())
 
 
 def expanded(path: Path, flag: str = "--out") -> Path:

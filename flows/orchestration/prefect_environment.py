@@ -14,6 +14,7 @@ from editflow.editing.errors import first_line
 from editflow.flows.console.errors import UsageError
 from editflow.flows.console.output import print_line
 
+GONE = "the working folder is gone: change to one that exists and say it again"
 _LARGEST = 2**20
 """Bytes of a pyproject.toml that are read."""
 
@@ -27,6 +28,21 @@ QUIET = {
 }
 PATIENCE = 180
 """Seconds that a new server may take until it answers; a new database on a busy machine needs 30."""
+
+
+def working_folder_is_gone() -> bool:
+    """Whether the folder that the command was called in is deleted."""
+    try:
+        Path.cwd()
+    except OSError:
+        return True
+    return False
+
+
+def check_working_folder() -> None:
+    """Before torch is loaded, whose libraries end the process where the folder is deleted. Raises UsageError."""
+    if working_folder_is_gone():
+        raise UsageError(GONE)
 
 
 def check_prefect() -> None:

@@ -29,6 +29,7 @@ _ALONE = {"PREFECT_UI_ENABLED": "0", "PREFECT__SERVER_EPHEMERAL": "1", "PREFECT_
 
 def prepare() -> None:
     """Set Prefect's environment, before it is imported."""
+    environment.check_working_folder()
     # The user's own Prefect database stays as it is; another version of Prefect would migrate it, or fail on it.
     folder = environment.made_folder(_folder(), "EDITFLOW_CACHE")
     database = folder / f"server-{version('prefect')}.db"

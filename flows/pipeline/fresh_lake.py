@@ -34,16 +34,23 @@ def fresh_lake(folder: Path, record: RunRecord, spec: RunSpec) -> Iterator[Lake]
     on as many threads.
     """
     told = _told(record, spec)
-    found = marked(folder)
-    if found is None:
-        if (folder / "artifacts").is_dir():
-            raise UsageError(f"{folder} is a lake already, whose artifacts would be reused: {_ANOTHER}")
-    else:
+    refuse_taken(folder)
+    if (found := marked(folder)) is not None:
         _check(folder, found, told)
     files = Files(folder)
     files.put(MARK, (json.dumps({**told, "owner": vars(Owner.me())}, indent=1) + "\n").encode())
     yield Lake.open(folder)
     files.remove(MARK)
+
+
+def refuse_taken(folder: Path) -> None:
+    """Raise UsageError for a folder that holds anything but an unfinished repetition."""
+    if marked(folder) is not None or not folder.is_dir():
+        return
+    if (folder / "artifacts").is_dir():
+        raise UsageError(f"{folder} is a lake already, whose artifacts would be reused: {_ANOTHER}")
+    if any(not path.name.startswith(MARK) for path in folder.iterdir()):
+        raise UsageError(f"{folder} holds other files: {_ANOTHER}")
 
 
 def marked(folder: Path) -> Mapping[str, Any] | None:

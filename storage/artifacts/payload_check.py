@@ -41,7 +41,8 @@ def has_first_bytes(files: Files, made: Manifest) -> bool:
 def straighten(files: Files, made: Manifest, *, write: bool) -> bool:
     """Whether a payload of the right content has the bytes that this content is written as, so no bit is astray.
 
-    With `write`, one that has not is set aside and written anew from its own content.
+    With `write`, one that has not is set aside and written anew from its own content. One whose columns cannot be of
+    their kind's types, as in a lake from elsewhere, is left as it is.
     """
     import pyarrow as pa
     from pyarrow import parquet
@@ -50,7 +51,10 @@ def straighten(files: Files, made: Manifest, *, write: bool) -> bool:
     table = parquet.ParquetFile(pa.BufferReader(data)).read().replace_schema_metadata(None)
     schema = kind_named(made.kind).schema
     if table.schema.names == schema.names:  # else it is of an older version of its kind
-        table = table.cast(schema)
+        try:
+            table = table.cast(schema)
+        except pa.ArrowException:
+            return False
     straight = hashlib.sha256(data).hexdigest() in {made.sha256, files.parquet_digest(table)}
     if write and not straight:
         files.set_aside(made.payload)

@@ -18,6 +18,7 @@ from datetime import UTC, datetime
 from itertools import groupby
 from typing import Any, Literal
 
+from editflow.storage.address import sealed
 from editflow.storage.errors import DamagedRecord, ForeignFile, NoName, StorageError, UnknownRun
 from editflow.storage.files import Files
 from editflow.storage.json_records import Count, Id, RunId, Seconds, Summary, Time, UnixTime, is_run_id, read_record
@@ -213,7 +214,8 @@ class Runs:
                     raise ValueError(f"it is the record of run {record.run_id}")
         except (FileNotFoundError, NotADirectoryError, NoName) as error:
             raise UnknownRun(f"no run {run_id!r} in {self.files.root}; `editflow runs` lists them") from error
-        return _open(record)
+        # Neither an older lake nor a stranger's had the secrets of addresses cut.
+        return _open(replace(record, spec=sealed(record.spec)))
 
     def _finished(self, run_id: str) -> _End:
         name = record_name(run_id, "finished")

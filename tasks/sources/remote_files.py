@@ -23,6 +23,8 @@ LEAST_UNPACKED = 2**30
 """Bytes that any packed file may unpack to."""
 RATIO = 100
 """How many times its size a larger file may unpack to: of texts that is five, of a file of nothing a thousand."""
+IDLE = 16 * 2**20
+"""Bytes of a packed file that may unpack to nothing: endless padding, or streams that are all empty, take hours."""
 _IN_PROCESS = frozenset({"memory"})
 _LOCAL = frozenset({"file", "local"})
 _SCHEME = re.compile(r"\s*([A-Za-z][A-Za-z0-9+.\-]*)(?:://|::)")
@@ -92,21 +94,25 @@ def _opened(place: str, address: Address) -> IO[bytes]:
     if scheme in _IN_PROCESS:
         return fsspec.open(place, "rb", compression="infer").open()  # type: ignore[no-any-return]
     file = _regular(path, address)
+    form = fsspec.utils.infer_compression(path)
+    if not member and form is None:
+        return file
     try:
-        inner = _unpacked(file, member, path)
+        packed = _Packed(file)
+        inner = _unpacked(io.BufferedReader(packed), member, form)
     except BaseException:
         file.close()
         raise
-    return file if inner is None else io.BufferedReader(_Bounded(inner, file), 1 << 16)
+    return io.BufferedReader(_Bounded(inner, packed), 1 << 16)
 
 
-def _unpacked(file: IO[bytes], member: str, path: str) -> IO[bytes] | None:
+def _unpacked(file: IO[bytes], member: str, form: str | None) -> IO[bytes]:
     if member:
         import zipfile
 
         return zipfile.ZipFile(file).open(member)
-    form = fsspec.utils.infer_compression(path)
-    return fsspec.compression.compr[form](file, mode="rb") if form is not None else None
+    unpacked: IO[bytes] = fsspec.compression.compr[form](file, mode="rb")
+    return unpacked
 
 
 def _regular(path: str, address: Address) -> IO[bytes]:
@@ -153,10 +159,41 @@ def _ending(place: str) -> str:
     return found[0] if found else ""
 
 
+class _Packed(io.RawIOBase):
+    """A packed file, until too much of it has been read that unpacks to nothing."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file, self.idle = file, 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
+        return self._file.seek(offset, whence)
+
+    def fileno(self) -> int:
+        return self._file.fileno()
+
+    def readinto(self, buffer: Any) -> int:
+        data = self._file.read(len(buffer))
+        self.idle += len(data)
+        if self.idle > IDLE:
+            raise OSError(f"more than {IDLE / 2**20:,.0f} MiB of it unpack to nothing")
+        buffer[: len(data)] = data
+        return len(data)
+
+    def close(self) -> None:
+        self._file.close()
+        super().close()
+
+
 class _Bounded(io.RawIOBase):
     """What a packed file unpacks to, until that is more than any data has."""
 
-    def __init__(self, inner: IO[bytes], packed: IO[bytes]) -> None:
+    def __init__(self, inner: IO[bytes], packed: _Packed) -> None:
         self._inner, self._packed, self._done = inner, packed, 0
         self._most = max(LEAST_UNPACKED, RATIO * os.fstat(packed.fileno()).st_size)
 
@@ -166,6 +203,7 @@ class _Bounded(io.RawIOBase):
     def readinto(self, buffer: Any) -> int:
         data = self._inner.read(len(buffer))
         self._done += len(data)
+        self._packed.idle = 0
         if self._done > self._most:
             raise OSError(f"it unpacks to more than {self._most / 2**30:,.1f} GiB, {RATIO} times its size")
         buffer[: len(data)] = data

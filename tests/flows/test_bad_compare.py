@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pyarrow as pa
@@ -89,6 +90,11 @@ def test_where_the_page_goes_is_asked_first(world: World, tmp_path: Path) -> Non
     command = typed(world, tmp_path, MEMIT)[:-2]
     refused(editflow(*command, "--out", tmp_path / "file"), "is a file", "give a folder")
     refused(editflow(*command, "--out", tmp_path / "no" / "where"), "no folder", "make it")
+    os.mkfifo(tmp_path / "pipe")
+    refused(editflow(*command, "--out", tmp_path / "pipe"), "is a pipe")
+    refused(editflow(*command, "--out", "/dev/null"), "is a device")
+    (tmp_path / "taken" / "comparison.html").mkdir(parents=True)
+    refused(editflow(*command, "--out", tmp_path / "taken"), "comparison.html")
     assert not (tmp_path / "lake").exists()
 
 

@@ -18,6 +18,8 @@ from refusals import refused
 from tiny_world import Answer, World, editflow
 
 from editflow.flows.cli import main
+from editflow.flows.cli.doctor.finding import Place
+from editflow.flows.cli.doctor.installation import torch_build
 from editflow.flows.cli.error_border import FAULT
 from editflow.flows.console.errors import UsageError
 from editflow.flows.console.next_steps import typed
@@ -205,6 +207,11 @@ def test_a_working_folder_that_is_gone(lake: Path, tmp_path: Path, monkeypatch: 
     refused(editflow("runs"), "working folder")  # in which ./lake would be
     refused(editflow("runs", "--lake", "sub/lake"), "working folder")
     refused(editflow("plan", "tiny.toml"), "tiny.toml")
+    for words in (["ask", "last", "Who?"], ["rerun", "last"]):
+        refused(editflow(*words, "--lake", lake), "working folder")  # torch would end the process
+    with pytest.raises(UsageError, match="working folder"):
+        temporary_server.prepare()
+    assert [found.verdict for found in torch_build(Place(str(lake)))] == ["problem"]
     refused(editflow("lineage", "tiny", "--html", "x.html", "--lake", lake))
     assert typed("runs", lake="other") == "`editflow runs --lake other`"
 

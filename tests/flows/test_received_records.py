@@ -162,3 +162,17 @@ def far_off(path: Path) -> None:
     place, kind = table.schema.get_field_index("started_at"), table.schema.field("started_at").type
     far = pa.array(["290000-01-01 00:00:00"] * len(table), pa.string()).cast(kind)
     parquet.write_table(table.set_column(place, "started_at", far), path)
+
+
+@pytest.mark.parametrize("question", ["show", "lineage", "runs", "report", "export-run"])
+def test_a_secret_in_a_record_is_not_shown(lake: Path, question: str) -> None:
+    """Neither an older lake nor a stranger's had them cut."""
+    (record,) = lake.glob(f"runs/*/{START}")
+    changed(record, of_spec("corpus", source="http://user:Qx7@host/texts.jsonl?token=Qx7"))
+    out = lake.parent / "out"
+    asked = {"lineage": ("lineage", "last"), "report": ("report", "last", "--out", out),
+             "export-run": ("export-run", "last", "--out", out)}  # fmt: skip
+    answer = editflow(*asked.get(question, (question, "last")[: 1 + (question == "show")]), "--json", "--lake", lake)
+    assert "Qx7" not in answer.out + answer.err
+    assert not out.exists() or b"Qx7" not in out.read_bytes()
+    assert "Qx7" in record.read_text(), "the control"

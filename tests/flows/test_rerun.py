@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -84,7 +85,16 @@ def test_wrong_input_gets_one_line(moved: tuple[World, Path, str], server: str, 
     runs = Runs(Lake.open(lake).files)
     died, served = (runs.start(name, {}) for name in ("half", "served"))
     runs.finish(served, "completed", summary={"queue": "current", "facts": 0, "batches": [], "before": {}, "after": {}})
+    (tmp_path / "taken").mkdir()
+    (tmp_path / "taken" / "notes.txt").touch()
+    os.mkfifo(tmp_path / "pipe")
     for words, said in (
+        ([run, "--into", "s3://bucket/lake"], "--into"),
+        ([run, "--into", ""], "--into"),
+        ([run, "--into", str(tmp_path / "taken")], "holds other files"),
+        ([run, "--into", str(tmp_path / "pipe")], "a pipe"),
+        ([run, "--into", "/dev/null"], "a device"),
+        ([run, "--into", "~nobody-here/x"], "no such user"),
         ([served.run_id], "took its requests from a queue"),
         (["nobody"], "0 runs match 'nobody'"),
         ([died.run_id], "is running and cannot be repeated"),
@@ -94,6 +104,7 @@ def test_wrong_input_gets_one_line(moved: tuple[World, Path, str], server: str, 
         answer = editflow("rerun", *words, "--lake", lake)
         assert answer.code == 2, words
         assert said in answer.err.splitlines()[-1]
+    assert [path.name for path in (tmp_path / "taken").iterdir()] == ["notes.txt"]
     world.facts.rename(tmp_path / "facts.jsonl")
     try:
         answer = editflow("rerun", run, "--lake", lake)

@@ -23,6 +23,16 @@ CUT = {
     "http://user:Qx7/Qx7@host/x": "http://…@host/x",
     "http://user:Qx7#Qx7@host/x": "http://…@host/x",
     "http://user:Qx7?Qx7@host/x": "http://…@host/x",
+    "http://u:Qx7%40host/x": "http://…@host/x",
+    "http://u%3aQx7%40host/x": "http://…@host/x",
+    "http://user:Qx7/x": "http://user:…/x",
+    "https//u:Qx7@host/x": "https//…@host/x",
+    "https;//u:Qx7@host/x": "https;//…@host/x",
+    "http://us/er:Qx7@host/x": "http://us/…@host/x",
+    "http://host/x&token=Qx7": "http://host/x&token=…",
+    "\ufeffhttp://u:Qx7@host/x": "\ufeffhttp://…@host/x",
+    "view-source:http://u:Qx7@host/x": "view-source:http://…@host/x",
+    "git_lfs://u:Qx7@host/x": "git_lfs://…@host/x",
     "http://u:Qx7@[::1]:80/x": "http://…@[::1]:80/x",
     "http://u:Qx7@host:99999/x": "http://…@host:99999/x",
     "http:/u:Qx7@host/x": "http:/…@host/x",
@@ -111,7 +121,8 @@ def test_a_sentence_about_an_address_is_cut() -> None:
 
 @pytest.mark.parametrize("place", [r"https://host\@u:Qx7@evil/x", r"https://host\\@u:Qx7@evil/x",
     r"https:\\u:Qx7@host/x", "u:Qx7@host/x", "me@corp.example:Qx7@host/x", "u:Qx7@host:80", "u:Qx7@data.example.org",
-    "u:Qx7@localhost", "u:Qx7@[::1]/x", "u.v:Qx7@Qx7@host/x"])  # fmt: skip
+    "u:Qx7@localhost", "u:Qx7@[::1]/x", "u.v:Qx7@Qx7@host/x", "u:Qx7@host:/path", "//u:Qx7@host/x", "https//u:Qx7@host",
+    "facts.jsonl?token=Qx7", "http://u:Qx7%40host/x"])  # fmt: skip
 def test_an_address_in_an_odd_spelling_is_cut_in_a_sentence(place: str) -> None:
     for said in (f"no file {place}: mend it", f"bad '{place}'", f"({place}), and so on", f"x={place}"):
         assert SECRET not in cut_inside(said)

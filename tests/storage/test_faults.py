@@ -13,6 +13,7 @@ from deltalake import DeltaTable
 from pyarrow import parquet
 
 from editflow.storage.artifacts.check import ASTRAY, Fault, check_artifact, upstream
+from editflow.storage.artifacts.identity import table_digest
 from editflow.storage.artifacts.manifest import manifest_name
 from editflow.storage.artifacts.payload_check import straighten
 from editflow.storage.artifacts.store import Lake
@@ -144,6 +145,22 @@ def test_other_bytes_of_the_same_content_are_written_anew(lake: Lake, edited: di
     assert reinstate(lake, made), "no manifest comes to stand for bytes that are astray"
     assert path.read_bytes() == whole
     assert lake.manifest(made.id) == made
+
+
+def test_a_payload_whose_columns_are_not_of_their_kind(lake: Lake, edited: dict[str, str]) -> None:
+    """Whoever made the lake can make the digest fit any content."""
+    made, path = lake.manifest(edited["evaluation"]), payload(lake, edited)
+    table = parquet.read_table(path)
+    number = next(n for n, column in enumerate(table.schema) if pa.types.is_integer(column.type))
+    other = table.set_column(number, table.schema.names[number], pa.array(["x"] * len(table)))
+    rewrite(path.parent / "manifest.json", digest=table_digest(other))
+    path = Path(lake.files.path(lake.manifest(made.id).payload))
+    parquet.write_table(other, path)
+    _, fault = check_artifact(lake, made.id)
+    assert fault is not None
+    assert fault.wrong == ASTRAY
+    assert not straighten(lake.files, lake.manifest(made.id), write=True)
+    assert parquet.read_table(path).equals(other), "nothing that cannot be put right is written anew"
 
 
 def tree(folder: Path) -> dict[str, bytes]:

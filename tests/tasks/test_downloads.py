@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import lzma
 import os
 import tempfile
 from collections.abc import Iterator
@@ -171,6 +172,23 @@ def test_what_a_file_unpacks_to_has_an_end(tmp_path: Path, monkeypatch: pytest.M
     with pytest.raises(TaskError, match="unpacks to more than"):
         read(str(tmp_path / "bomb.jsonl.gz"))
     assert len(read(str(tmp_path / "plain.jsonl.gz"))) == 2**16  # control
+
+
+@pytest.mark.parametrize("form", ["gz", "xz"])
+def test_what_unpacks_to_nothing_has_an_end(tmp_path: Path, form: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Zeros are padding to gzip, and empty files one after the other to a reader of lzma: a gigabyte takes an hour."""
+    monkeypatch.setattr("editflow.tasks.sources.remote_files.IDLE", 2**16)
+    pack = {"gz": gzip.compress, "xz": lzma.compress}[form]
+    filled = pack(b'{"n": 1}\n' * 2**10)
+    for name, content, size in (("padded", filled if form == "gz" else b"", 2**33), ("plain", filled * 2**10, 0)):
+        file = tmp_path / f"{name}.jsonl.{form}"
+        file.write_bytes(content)
+        if size:
+            os.truncate(file, size)
+    with pytest.raises(TaskError, match="unpack to nothing"):
+        read(str(tmp_path / f"padded.jsonl.{form}"))
+    assert (tmp_path / f"plain.jsonl.{form}").stat().st_size > 2**16
+    assert len(read(str(tmp_path / f"plain.jsonl.{form}"))) == 2**20  # control: much is read, and each part gives some
 
 
 def test_which_sources_another_machine_has() -> None:

@@ -35,10 +35,13 @@ def ask(
     prompt
         The text to continue.
     """
+    from editflow.flows.orchestration.prefect_environment import check_working_folder
+
     if not prompt.strip():
         raise UsageError("the prompt is empty: give a text to continue")
     store = open_lake(lake)
     name, state = _edited(store, run)
+    check_working_folder()
     import torch
 
     from editflow.editing.models.generation import continue_text

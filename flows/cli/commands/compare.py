@@ -13,7 +13,7 @@ from editflow.flows.cli.common.flags import JsonFlag, LakeFlag, SetFlag
 from editflow.flows.console.errors import UsageError
 from editflow.flows.console.next_steps import print_next, typed
 from editflow.flows.console.output import lake_folder, print_json, print_line, print_table
-from editflow.flows.console.output_files import folder, named, show_in_browser, write
+from editflow.flows.console.output_files import check, folder, named, show_in_browser, write
 from editflow.tasks.console.terminal import quoted
 
 
@@ -51,6 +51,8 @@ def compare(
     target = folder(out or Path(named(contenders[0].origin, "-comparison")), "comparison")
     from editflow.flows.orchestration import temporary_server
 
+    _check_files(target)
+
     temporary_server.prepare()
     from editflow.flows.compare import check_models, check_sources, compare_specs
     from editflow.flows.planning.plan import reading
@@ -73,6 +75,14 @@ def compare(
         show_in_browser(target / "comparison.html")
     if any(run["status"] != "completed" for run in found["runs"]):
         sys.exit(1)
+
+
+def _check_files(target: Path) -> None:
+    """Look at what the files would replace before anything is run."""
+    from editflow.tasks.comparison.page import NAMES
+
+    for name in sorted(NAMES) if target.is_dir() else ():
+        check(target / name, name, "comparison")
 
 
 def _written(store: Any, artifact: str, target: Path) -> Mapping[str, str]:

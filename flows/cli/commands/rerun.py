@@ -14,6 +14,7 @@ from editflow.flows.cli.common.lookup import find_run, open_lake
 from editflow.flows.console.errors import UsageError
 from editflow.flows.console.next_steps import print_next, typed
 from editflow.flows.console.output import lake_folder, print_json, print_line, print_table
+from editflow.flows.console.output_files import folder
 from editflow.storage.address import Address
 from editflow.tasks.console.terminal import quoted
 
@@ -52,6 +53,7 @@ def rerun(
         A run's id or the start of one, the name of a spec (its latest completed run), `last`, or a packed run's file.
     """
     model, corpus = (Address(given) if given else None for given in (model, corpus))
+    into = None if into is None else _folder(into)
     if "." in run or "/" in run:
         found, hint = _packed(
             Path(run), _fresh(into, lake), {"threads": threads, "model": model, "corpus": corpus, "download": download}
@@ -109,6 +111,16 @@ def _packed(file: Path, into: Path | None, here: dict[str, Any]) -> tuple[Repeti
     if into is None:
         return found, f"{typed('rerun', str(file), '--into', 'again')} to keep what is made"
     return found, f"{typed('runs', lake=str(into))} for the run that repeated it"
+
+
+def _folder(into: Path) -> Path:
+    """The folder of --into, looked at before anything is started."""
+    from editflow.flows.pipeline.fresh_lake import refuse_taken
+
+    place = lake_folder(str(into), "--into")
+    found = folder(Path(place), "lake", "--into")
+    refuse_taken(found)
+    return found
 
 
 def _fresh(into: Path | None, lake: str | None) -> Path | None:

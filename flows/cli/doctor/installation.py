@@ -12,6 +12,7 @@ from packaging.specifiers import SpecifierSet
 
 from editflow.editing.errors import first_line
 from editflow.flows.cli.doctor.finding import Finding, Place, ok, problem, warning
+from editflow.flows.orchestration.prefect_environment import working_folder_is_gone
 from editflow.tasks.environment import PACKAGES
 
 NAME = "editflow"
@@ -68,6 +69,9 @@ def _fault(requirement: Requirement) -> str:
 
 def torch_build(_place: Place) -> Iterator[Finding]:
     """Whether torch can be loaded, for which devices it was built, and its threads."""
+    if working_folder_is_gone():  # then torch's libraries end the process
+        yield problem("torch", "was not loaded: the working folder is gone", "change to a folder that exists")
+        return
     try:
         import torch
     except (ImportError, OSError, RuntimeError) as error:
