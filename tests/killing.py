@@ -89,6 +89,8 @@ def nursery(environment: Mapping[str, str], folder: Path) -> Iterator[Nursery]:
             assert process.stdin is not None
             process.stdin.close()
             process.wait(timeout=60)
+            assert process.stdout is not None
+            process.stdout.close()
 
 
 @dataclass(frozen=True)

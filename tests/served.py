@@ -55,6 +55,9 @@ class _Handler(SimpleHTTPRequestHandler):
         elif name == "/drip":
             self._begin(200)
             self._until_stopped(b"x", 0.02)
+        elif name == "/drip-rows":
+            self._begin(200)
+            self._until_stopped(b'{"n": "0"}\n', 0.02)
         elif name == "/drip-headers":
             self.wfile.write(b"HTTP/1.1 200 OK\r\nX-A: ")
             self._until_stopped(b"x", 0.02)

@@ -37,6 +37,8 @@ _WORKER = f"editflow@{platform.node()}"
 _PREFECT = (sys.executable, "-P", "-m", "prefect")
 """No module of the folder that it runs in passes for one of Prefect's."""
 _SERVER = Path(locked_server.__file__).parts[-2:]
+_BEGINNING = 10
+"""Seconds that are waited for the words of a process."""
 _NAMES = ("worker", "server")
 _OTHERS = {"PREFECT_API_KEY", "PREFECT_API_AUTH_STRING", "PREFECT_SERVER_API_AUTH_STRING"}
 
@@ -198,13 +200,19 @@ def _ours(process: psutil.Process) -> bool:
     """Whether it is the caller's, and a server or worker by its words: anybody can see numbers and start times."""
     if process.uids().effective != os.geteuid():
         return False
-    words = process.cmdline()
-    if not words:  # it is being begun: for a moment, the kernel has no words of it
-        return True
+    words = _words(process)
     # That of another checkout or an earlier version, which began `prefect server start`, is to be found, too.
     own_server = any(Path(word).parts[-2:] == _SERVER for word in words)
     begun = {("worker", "start"), ("server", "start")} & set(pairwise(words))
     return own_server or ("prefect" in words and bool(begun))
+
+
+def _words(process: psutil.Process) -> list[str]:
+    """The words that a process was begun with; while it is being begun, the kernel has none of it for a moment."""
+    end = time.monotonic() + _BEGINNING
+    while not (words := process.cmdline()) and process.status() != psutil.STATUS_ZOMBIE and time.monotonic() < end:
+        time.sleep(0.001)
+    return list(words)
 
 
 def _serve(services: Services, port: int, root: Path) -> None:

@@ -259,8 +259,9 @@ def may_exist(host: str, pid: int, started: float) -> bool:
     try:
         process = psutil.Process(pid)
         # Process ids are given out again; the start time tells a namesake. It is reckoned from the wall clock,
-        # which may be set while a run goes on, hence the minute.
-        namesake = abs(process.create_time() - started) > 60
+        # which may be set while a run goes on, hence the minute. In a container that is started again the namesake
+        # is often this very process, soon after.
+        namesake = abs(process.create_time() - started) > (2 if pid == os.getpid() else 60)
         return not namesake and process.status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return False

@@ -56,7 +56,7 @@ class Watch:
     """Ends a download that takes too long: between two pieces, or by closing what it waits for."""
 
     def __init__(self, limits: Limits) -> None:
-        self.limits, self.done = limits, 0
+        self.limits, self.done, self.was_cut = limits, 0, False
         self.ended, self._start = Event(), time.monotonic()
         self._held: list[socket.socket] = []
 
@@ -77,8 +77,8 @@ class Watch:
         self.limits.expect(size)
 
     def check(self) -> None:
-        """Raises Refused where the time is up."""
-        if time.monotonic() > self._end:
+        """Raises Refused where the time is up, or was: a body without a length ends where its connection was cut."""
+        if self.was_cut or time.monotonic() > self._end:
             if time.monotonic() - self._start < self.limits.seconds:
                 raise Refused(f"the server sends under {SLOWEST} bytes a second, too few to wait for")
             raise Refused(f"the server takes more than {self.limits.seconds} s, the limit; {SECONDS} sets another one")
@@ -96,6 +96,7 @@ class Watch:
 
     def cut(self) -> None:
         """End all connections; whoever reads one finds its end."""
+        self.was_cut = True
         for held in list(self._held):
             with suppress(OSError):
                 held.shutdown(socket.SHUT_RDWR)
@@ -113,6 +114,8 @@ def watched(limits: Limits) -> Iterator[Watch]:
     thread.start()
     try:
         yield watch
+        if watch.was_cut:
+            watch.check()
     except Refused:
         raise
     except Exception:

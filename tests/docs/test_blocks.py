@@ -67,7 +67,7 @@ def test_what_is_right_passes(reader: Reader) -> None:
 
 def test_a_python_error_is_not_swallowed(reader: Reader) -> None:
     with pytest.raises(ImportError):
-        reader.follow(blocks(fenced("python", "from editing import nothing_of_that_name")))
+        reader.follow(blocks(fenced("python", "from editflow.editing import nothing_of_that_name")))
 
 
 def test_the_shell_keeps_its_folder_and_variables(tmp_path: Path) -> None:

@@ -27,7 +27,7 @@ ROOT = Path(__file__).parents[2]
 OWNER = """
 import sys, time
 from pathlib import Path
-from flows import server
+from editflow.flows.orchestration import temporary_server as server
 server.prepare()
 print(server.begin(Path(sys.argv[1])).pid, flush=True)
 import prefect.logging.configuration

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from itertools import chain, repeat
 from pathlib import Path
 
 import psutil
@@ -18,7 +19,7 @@ from refusals import refused
 from tiny_world import Answer, editflow
 
 from editflow.flows.console.errors import UsageError
-from editflow.flows.orchestration import server_access
+from editflow.flows.orchestration import background_services, server_access
 from editflow.flows.orchestration.background_services import Services
 
 ROOT = Path(__file__).parents[2]
@@ -206,12 +207,16 @@ def test_a_locked_server_is_known_by_its_file(home: Path) -> None:
     assert Services(home).running("server") is None
 
 
-def test_a_process_that_is_being_begun_is_ours(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its words are not there for a moment, which comes too seldom to be waited for."""
-    remember(home, stand_in("a", "notebook"))
-    assert Services(home).running("worker") is None, "the control"
-    monkeypatch.setattr(psutil.Process, "cmdline", lambda _: [])
-    assert Services(home).running("worker") is not None
+@pytest.mark.parametrize(("words", "ours"), [(["a", "notebook"], False), (list(WORKER), True), ([], False)])
+def test_a_process_is_known_by_its_words_once_they_are_there(
+    home: Path, words: list[str], ours: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While a process is being begun they are not, for a moment that comes too seldom to be met."""
+    remember(home, stand_in(*WORKER))
+    seen = chain([[], [], []], repeat(words))
+    monkeypatch.setattr(psutil.Process, "cmdline", lambda _: next(seen))
+    monkeypatch.setattr(background_services, "_BEGINNING", 0.1 if not words else 60)
+    assert (Services(home).running("worker") is not None) == ours
 
 
 @as_root

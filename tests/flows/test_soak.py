@@ -33,7 +33,7 @@ GATES = "[gates]\nefficacy = 40\nretention = 1\nneighbourhood = false\nperplexit
 APPLY = """
 import sys
 from pathlib import Path
-from flows import server
+from editflow.flows.orchestration import temporary_server as server
 from editflow.flows.cli.main import main
 server.prepare()
 import editflow.flows.apply, transformers

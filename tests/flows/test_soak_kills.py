@@ -131,10 +131,12 @@ def _again(scene: Scene, folder: Path, wanted: Undisturbed, commands: Nursery, o
 
 
 def _process(words: list[str], folder: Path, environment: dict[str, str]) -> subprocess.Popen[bytes]:
+    # Whoever runs the tests under nohup has all of them ignore it.
+    heard = "import signal; signal.signal(signal.SIGHUP, signal.SIG_DFL); "
     own = {**environment, TOKEN: f"{environment[TOKEN]}-own", "TMPDIR": str(folder / "tmp")}
     with (folder / "output.txt").open("ab") as out:
         return subprocess.Popen(
-            [sys.executable, "-c", EDITFLOW, *words],
+            [sys.executable, "-c", heard + EDITFLOW, *words],
             stdin=subprocess.DEVNULL, stdout=out, stderr=out, cwd=folder, env=own, start_new_session=True,
         )  # fmt: skip
 

@@ -69,6 +69,17 @@ def test_a_namesake_of_the_process_id_does_not_keep_a_run_alive(tmp_path: Path) 
     )
 
 
+def test_a_namesake_in_a_container_that_was_started_again(tmp_path: Path) -> None:
+    """It may have the number, soon after, that the dead process had: here both are this process."""
+    runs = Runs(Files(tmp_path))
+    record = runs.start("demo", {}, run_id="one")
+    started = tmp_path / "runs/one/started.json"
+    whole = started.read_text()
+    for seconds, status in ((-10, "died"), (10, "died"), (-1, "running")):
+        started.write_text(whole.replace(str(record.process_started), str(record.process_started + seconds)))
+        assert runs.get("one").status == status
+
+
 def test_runs_of_dead_processes_are_closed_once_and_no_others(tmp_path: Path) -> None:
     runs = Runs(Files(tmp_path))
     for run_id in ("dead", "elsewhere", "finished", "mine"):

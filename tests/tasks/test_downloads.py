@@ -56,12 +56,14 @@ def test_a_server_that_sends_a_little_now_and_then_is_left(
         read(f"http://{web.host}/{name}")
 
 
-def test_a_server_may_be_slow_for_a_minute_only(web: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("name", ["drip", "drip-rows"])
+def test_a_server_may_be_slow_for_a_minute_only(web: Served, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where each line is a whole record, and a body without a length ends where its connection is cut."""
     with monkeypatch.context() as patch:
         patch.setattr(download_limits, "PATIENCE", 0.5)
         patch.setattr(download_limits, "SLOWEST", 2**20)
         with pytest.raises(UnknownSource, match="too few to wait for"):
-            read(f"http://{web.host}/drip")
+            read(f"http://{web.host}/{name}")
     assert read(f"http://{web.host}/rows.jsonl") == ROWS  # control
 
 
