@@ -18,7 +18,7 @@ from editflow.flows.cli.common.flags import LakeFlag
 from editflow.flows.cli.common.lookup import find_run, open_lake
 from editflow.flows.console.output import print_json, print_table
 from editflow.storage.artifacts.codec import vectors
-from editflow.tasks.report.run_results import Course
+from editflow.tasks.report.run_results import RunResults
 from editflow.tasks.stages.moments import read_moments, read_null_space
 
 app = App(help="Measure which directions a run's edits have used up.")
@@ -37,14 +37,14 @@ def show(run: str, /, *, every: int = 5, json: bool = False, lake: LakeFlag = No
         Batches between the rows.
     """
     store = open_lake(lake)
-    rows = list(used(Course.of(store, find_run(store, run, edited=True).run_id), every))
+    rows = list(used(RunResults.of(store, find_run(store, run, edited=True).run_id), every))
     if json:
         print_json(rows)
     else:
         print_table(rows)
 
 
-def used(course: Course, every: int) -> Iterator[dict[str, Any]]:
+def used(course: RunResults, every: int) -> Iterator[dict[str, Any]]:
     """One row per layer and `every` batches: facts edited so far, directions that may be used, those in which the
     edits' keys outweigh all else, and the mean room in percent that the next batch's keys found."""
     keys = _keys(course)
@@ -61,7 +61,7 @@ def used(course: Course, every: int) -> Iterator[dict[str, Any]]:
             }
 
 
-def _keys(course: Course) -> dict[int, dict[int, Tensor]]:
+def _keys(course: RunResults) -> dict[int, dict[int, Tensor]]:
     """{batch: {layer: keys (d, n)}}."""
     found: dict[int, dict[int, Tensor]] = {}
     for manifest in course.of_kind("keys"):
@@ -72,7 +72,7 @@ def _keys(course: Course) -> dict[int, dict[int, Tensor]]:
     return found
 
 
-def _layers(course: Course) -> dict[int, tuple[int, Whiten]]:
+def _layers(course: RunResults) -> dict[int, tuple[int, Whiten]]:
     """{layer: (directions that may be used, what makes of keys those beside which all else counts as the identity)}."""
     edit = course.record.spec["edit"]
     chosen = method(edit["method"])

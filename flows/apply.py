@@ -18,7 +18,7 @@ from editflow.editing.requests.record import EditRequest
 from editflow.flows.console.errors import UsageError
 from editflow.flows.console.output import lake_folder, print_line, report_stage
 from editflow.flows.edit_model import batch_of
-from editflow.flows.orchestration.crashed_runs import claim
+from editflow.flows.orchestration.crashed_runs import label_process
 from editflow.flows.orchestration.notifications import addresses, tell
 from editflow.flows.orchestration.run_artifacts import publish_releases
 from editflow.flows.orchestration.run_page import Progress, on_page
@@ -26,7 +26,7 @@ from editflow.flows.pipeline.gates import breaches, held_back
 from editflow.flows.pipeline.measurements import Measures, questions
 from editflow.flows.pipeline.pipeline import Pipeline
 from editflow.flows.pipeline.prerequisites import check_model, contexts_of, knowledge_of, model_of, texts_of
-from editflow.flows.pipeline.tracked_run import record_run, repairing
+from editflow.flows.pipeline.tracked_run import repairing, run_tracked
 from editflow.flows.spec.loading import load_served
 from editflow.flows.spec.run_spec import RunSpec
 from editflow.storage.artifacts.store import Lake
@@ -34,7 +34,7 @@ from editflow.storage.errors import RefConflict
 from editflow.storage.records.runs import RunRecord
 from editflow.tasks.console.terminal import quoted
 from editflow.tasks.models.model_session import links
-from editflow.tasks.releases.queue import Entry, Move, Queue, pending
+from editflow.tasks.releases.queue import Entry, Queue, ReleaseEvent, pending
 from editflow.tasks.releases.release import Candidate, apply_next
 from editflow.tasks.sources.corpus import describe_corpus
 
@@ -201,7 +201,7 @@ def _told_of(queue: Queue, spec: RunSpec, record: RunRecord, known: int) -> int:
     return len(moves)
 
 
-def _notify(queue: Queue, moves: Sequence[tuple[int, Move]]) -> None:
+def _notify(queue: Queue, moves: Sequence[tuple[int, ReleaseEvent]]) -> None:
     """Send what gates held back and nobody was told of: also what another run settled, which may have been killed.
 
     Noted only once it is sent, so that nothing goes untold; killed between the two, it is sent again.
@@ -217,7 +217,7 @@ def _notify(queue: Queue, moves: Sequence[tuple[int, Move]]) -> None:
         queue.notices.set(queue.name, moves[-1][0], version)
 
 
-@flow(name="apply-edits", flow_run_name="{spec}", validate_parameters=False, on_running=[claim])
+@flow(name="apply-edits", flow_run_name="{spec}", validate_parameters=False, on_running=[label_process])
 def apply_edits(
     spec: str, settings: Sequence[str] = (), lake: str | None = None, batches: int | None = None
 ) -> dict[str, Any]:
@@ -233,4 +233,4 @@ def apply_edits(
     def work(one: RunSpec, pipe: Pipeline) -> Row:
         return repairing(lambda: apply_pending(one, pipe, batches), pipe)
 
-    return asdict(record_run(wanted, place, str(path), report_stage, work))
+    return asdict(run_tracked(wanted, place, str(path), report_stage, work))

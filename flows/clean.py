@@ -12,7 +12,7 @@ from prefect import flow
 from editflow.flows.console.errors import UsageError
 from editflow.flows.console.leftover_folders import left_behind
 from editflow.flows.console.output import lake_folder
-from editflow.flows.orchestration.crashed_runs import claim
+from editflow.flows.orchestration.crashed_runs import label_process
 from editflow.flows.orchestration.run_page import table
 from editflow.flows.pipeline.index_updates import settle
 from editflow.storage.artifacts.store import Lake
@@ -40,7 +40,7 @@ class Cleared:
     folders: Sequence[Mapping[str, Any]] = ()
 
 
-@flow(name="clean", validate_parameters=False, on_running=[claim])
+@flow(name="clean", validate_parameters=False, on_running=[label_process])
 def clean(
     lake: str | None = None,
     hours: float = HOURS,

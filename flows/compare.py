@@ -18,7 +18,7 @@ from editflow.flows.console.errors import BadSpec
 from editflow.flows.console.output import lake_folder, print_line, report_stage
 from editflow.flows.edit_model import repaired, requested
 from editflow.flows.pipeline.prerequisites import check_model
-from editflow.flows.pipeline.tracked_run import record_run
+from editflow.flows.pipeline.tracked_run import run_tracked
 from editflow.flows.spec.run_spec import RunSpec
 from editflow.flows.spec.variants import Contender, read_contenders
 from editflow.storage.artifacts.store import ArtifactRef, Lake
@@ -63,7 +63,7 @@ def check_models(contenders: Sequence[Contender], lake: Lake) -> None:
 def edit_variant(name: str, spec: RunSpec, spec_path: str, lake: str) -> str:
     """One run of a comparison; its id. `name` is what Prefect calls it."""
     del name
-    return record_run(spec, Lake.open(lake), spec_path, _report, repaired).run_id
+    return run_tracked(spec, Lake.open(lake), spec_path, _report, repaired).run_id
 
 
 @flow(name="compare", validate_parameters=False)

@@ -12,13 +12,13 @@ from prefect import flow
 from editflow.editing.editors.method import ClosedForm
 from editflow.editing.requests.record import EditRequest
 from editflow.flows.console.output import lake_folder, report_stage
-from editflow.flows.orchestration.crashed_runs import claim
+from editflow.flows.orchestration.crashed_runs import label_process
 from editflow.flows.orchestration.run_artifacts import publish
 from editflow.flows.orchestration.run_page import Progress, on_page
 from editflow.flows.pipeline.measurements import Measures, questions
 from editflow.flows.pipeline.pipeline import Pipeline
 from editflow.flows.pipeline.prerequisites import contexts_of, ground_of, knowledge_of
-from editflow.flows.pipeline.tracked_run import record_run, repairing
+from editflow.flows.pipeline.tracked_run import repairing, run_tracked
 from editflow.flows.spec.loading import load_spec
 from editflow.flows.spec.run_spec import RunSpec
 from editflow.flows.spec.sections import RequestsSection
@@ -133,7 +133,7 @@ def repaired(spec: RunSpec, pipe: Pipeline, facts: Sequence[EditRequest] | None 
     return repairing(lambda: edit(spec, pipe, facts), pipe)
 
 
-@flow(name="edit-model", flow_run_name="{spec}", validate_parameters=False, on_running=[claim])
+@flow(name="edit-model", flow_run_name="{spec}", validate_parameters=False, on_running=[label_process])
 def edit_model(spec: str, settings: Sequence[str] = (), lake: str | None = None) -> dict[str, Any]:
     """Edit a model as the spec file says and return the run's record as JSON; {"runs": records} of several seeds.
 
@@ -142,7 +142,7 @@ def edit_model(spec: str, settings: Sequence[str] = (), lake: str | None = None)
     path = Path(spec)
     place = Lake.open(lake_folder(lake))
     wanted = load_spec(path, settings)
-    records = [_published(record_run(one, place, str(path), report_stage, repaired), place) for one in wanted.each()]
+    records = [_published(run_tracked(one, place, str(path), report_stage, repaired), place) for one in wanted.each()]
     return {"runs": records} if wanted.seeds else records[0]
 
 

@@ -10,13 +10,13 @@ from typing import Any
 from prefect import flow
 
 from editflow.flows.console.output import lake_folder, print_line, report_stage
-from editflow.flows.orchestration.crashed_runs import claim
+from editflow.flows.orchestration.crashed_runs import label_process
 from editflow.flows.orchestration.run_page import table
 from editflow.flows.pipeline.measurements import Measures, questions
 from editflow.flows.pipeline.pipeline import Pipeline
 from editflow.flows.pipeline.prerequisites import ground_of
 from editflow.flows.pipeline.summary_rows import before_after
-from editflow.flows.pipeline.tracked_run import mended, record_run
+from editflow.flows.pipeline.tracked_run import mended, run_tracked
 from editflow.flows.spec.loading import load_served
 from editflow.flows.spec.run_spec import RunSpec
 from editflow.storage.artifacts.store import Lake
@@ -42,14 +42,14 @@ def evaluated(spec: RunSpec, pipe: Pipeline) -> dict[str, Any]:
     return {**about, "before": before, "after": after, "batches": []}
 
 
-@flow(name="evaluate", flow_run_name="{spec}", validate_parameters=False, on_running=[claim])
+@flow(name="evaluate", flow_run_name="{spec}", validate_parameters=False, on_running=[label_process])
 def evaluate(spec: str, settings: Sequence[str] = (), lake: str | None = None) -> dict[str, Any]:
     """Measure the release of a spec's queue on all facts it holds, and return the run's record as JSON.
 
     `settings` are `key.path=value` overrides; `lake` is EDITFLOW_LAKE or ./lake unless given.
     """
     path, place = Path(spec), Lake.open(lake_folder(lake))
-    record = record_run(load_served(path, settings), place, str(path), report_stage, mended(evaluated))
+    record = run_tracked(load_served(path, settings), place, str(path), report_stage, mended(evaluated))
     if "before" in record.summary:
         about = f"release {record.summary['queue']}: {record.summary['release']}, {record.summary['facts']} facts"
         table(before_after(record.summary), f"{record.name}-evaluation", f"{about}; `editflow show {record.run_id}`")

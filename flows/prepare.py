@@ -10,10 +10,10 @@ from typing import Any
 from prefect import flow
 
 from editflow.flows.console.output import lake_folder, report_stage
-from editflow.flows.orchestration.crashed_runs import claim
+from editflow.flows.orchestration.crashed_runs import label_process
 from editflow.flows.pipeline.pipeline import Pipeline
 from editflow.flows.pipeline.prerequisites import contexts_of, ground_of, knowledge_of
-from editflow.flows.pipeline.tracked_run import mended, record_run
+from editflow.flows.pipeline.tracked_run import mended, run_tracked
 from editflow.flows.spec.loading import load_any
 from editflow.flows.spec.run_spec import RunSpec
 from editflow.storage.artifacts.store import Lake
@@ -27,7 +27,7 @@ def prepared(spec: RunSpec, pipe: Pipeline) -> dict[str, Any]:
     return {"prepared": {"model": model, **knowledge, **contexts_of(spec, pipe, model)}}
 
 
-@flow(name="prepare", flow_run_name="{spec}", validate_parameters=False, on_running=[claim])
+@flow(name="prepare", flow_run_name="{spec}", validate_parameters=False, on_running=[label_process])
 def prepare(spec: str, settings: Sequence[str] = (), lake: str | None = None) -> dict[str, Any]:
     """Compute what a spec's runs share, without editing; {"runs": records} as JSON, one a seed.
 
@@ -35,4 +35,4 @@ def prepare(spec: str, settings: Sequence[str] = (), lake: str | None = None) ->
     """
     path, place = Path(spec), Lake.open(lake_folder(lake))
     wanted, work = load_any(path, settings).each(), mended(prepared)
-    return {"runs": [asdict(record_run(one, place, str(path), report_stage, work)) for one in wanted]}
+    return {"runs": [asdict(run_tracked(one, place, str(path), report_stage, work)) for one in wanted]}

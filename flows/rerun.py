@@ -15,11 +15,11 @@ from editflow.editing.errors import EditingError
 from editflow.flows.console.errors import UsageError
 from editflow.flows.console.output import lake_folder, print_line, report_stage
 from editflow.flows.edit_model import repaired
-from editflow.flows.orchestration.crashed_runs import claim
+from editflow.flows.orchestration.crashed_runs import label_process
 from editflow.flows.orchestration.run_page import table
 from editflow.flows.pipeline.fresh_lake import fresh_lake
 from editflow.flows.pipeline.index_updates import settle
-from editflow.flows.pipeline.tracked_run import record_run
+from editflow.flows.pipeline.tracked_run import run_tracked
 from editflow.flows.spec.consent import fetched, name_threads, require_agreement
 from editflow.flows.spec.loading import elsewhere
 from editflow.flows.spec.run_spec import RunSpec
@@ -96,7 +96,7 @@ def spec_here(record: RunRecord, threads: int | None = None) -> RunSpec:
     return spec
 
 
-@flow(name="rerun", flow_run_name="{run}", validate_parameters=False, on_running=[claim])
+@flow(name="rerun", flow_run_name="{run}", validate_parameters=False, on_running=[label_process])
 def rerun(
     run: str, lake: str | None = None, into: str | None = None, threads: int | None = None, download: bool = False
 ) -> Repetition:
@@ -118,7 +118,7 @@ def rerun(
         return _repeated(place, record, spec, folder / "lake")
 
 
-@flow(name="reproduce", flow_run_name="reproduce-{seed}", validate_parameters=False, on_running=[claim])
+@flow(name="reproduce", flow_run_name="reproduce-{seed}", validate_parameters=False, on_running=[label_process])
 def reproduce(lake: str | None = None, seed: str | None = None, download: bool = False) -> dict[str, Any] | None:
     """Repeat one of the lake's runs, another one each week; None where there is none to repeat.
 
@@ -167,7 +167,7 @@ def summary(found: Repetition) -> str:
 
 def _repeated(place: Lake, record: RunRecord, spec: RunSpec, folder: Path) -> Repetition:
     with fresh_lake(folder, record, spec) as fresh:
-        again = record_run(spec, fresh, record.spec_path, report_stage, repaired)
+        again = run_tracked(spec, fresh, record.spec_path, report_stage, repaired)
         found = compared(place, record, fresh, again)
         keep(place, found, again.started_at)
     return found

@@ -15,9 +15,9 @@ from prefect import flow
 from editflow.flows.console.errors import UsageError
 from editflow.flows.console.output import report_stage
 from editflow.flows.edit_model import batched, repaired, requested
-from editflow.flows.orchestration.crashed_runs import claim
+from editflow.flows.orchestration.crashed_runs import label_process
 from editflow.flows.pipeline.fresh_lake import fresh_lake
-from editflow.flows.pipeline.tracked_run import record_run
+from editflow.flows.pipeline.tracked_run import run_tracked
 from editflow.flows.rerun import keep, sources, spec_here, spec_of, threads_had
 from editflow.flows.spec.consent import downloads, elsewhere, name_sources, name_threads, require_agreement, settled
 from editflow.flows.spec.run_spec import RunSpec
@@ -156,7 +156,7 @@ def unpacked(
     return spec
 
 
-@flow(name="rerun-packed", flow_run_name="{file}", validate_parameters=False, on_running=[claim])
+@flow(name="rerun-packed", flow_run_name="{file}", validate_parameters=False, on_running=[label_process])
 def rerun_packed(
     file: str,
     into: str | None = None,
@@ -184,7 +184,7 @@ def _repeated(pack: Pack, folder: Path, here: Mapping[str, Any]) -> Repetition:
     with fresh_lake(folder, pack.record, spec_of(pack.record, here["threads"])) as fresh:
         spec = unpacked(pack, folder / "inputs", **here)
         _check_model(pack, spec, fresh)
-        again = record_run(spec, fresh, None, report_stage, repaired)
+        again = run_tracked(spec, fresh, None, report_stage, repaired)
         found = compared(pack, pack.record, fresh, again)
         keep(fresh, found, again.started_at)
     return found

@@ -9,8 +9,8 @@ from prefect import flow
 from editflow.flows.console.errors import UsageError
 from editflow.flows.console.output import lake_folder, report_stage
 from editflow.flows.edit_model import repaired
-from editflow.flows.orchestration.crashed_runs import claim
-from editflow.flows.pipeline.tracked_run import record_run
+from editflow.flows.orchestration.crashed_runs import label_process
+from editflow.flows.pipeline.tracked_run import run_tracked
 from editflow.flows.rerun import repeatable, sources, spec_here
 from editflow.flows.spec.consent import fetched, require_agreement
 from editflow.flows.spec.run_spec import RunSpec
@@ -48,7 +48,7 @@ def to_fetch(specs: Sequence[RunSpec]) -> list[str]:
     return list(dict.fromkeys(what for spec in specs for what in fetched(spec, sources(spec))))
 
 
-@flow(name="withdraw", flow_run_name="without {what}", validate_parameters=False, on_running=[claim])
+@flow(name="withdraw", flow_run_name="without {what}", validate_parameters=False, on_running=[label_process])
 def withdraw(what: str, lake: str | None = None, download: bool = False) -> Sequence[RunRecord]:
     """Repeat the latest run of each name that stands on a fact or document, without it; the new records.
 
@@ -59,4 +59,4 @@ def withdraw(what: str, lake: str | None = None, download: bool = False) -> Sequ
     found = dependants(place, source_of(place, what))
     specs = [(without(record, found.source), record.spec_path) for record in affected(found)]
     require_agreement(to_fetch([spec for spec, _ in specs]), download, packed=False)
-    return [record_run(spec, place, path, report_stage, repaired) for spec, path in specs]
+    return [run_tracked(spec, place, path, report_stage, repaired) for spec, path in specs]

@@ -11,7 +11,7 @@ from oracle import literal, methods
 from torch import Tensor
 
 from editflow.editing.editors.batch import Solver
-from editflow.editing.editors.layer_statistics import Knowledge
+from editflow.editing.editors.layer_statistics import LayerStatistics
 from editflow.editing.editors.method import ClosedForm
 from editflow.editing.editors.methods import method, options_of
 from editflow.editing.editors.options import MethodOptions
@@ -109,19 +109,19 @@ CASES = {
 """Each by a name of its own."""
 
 
-def knowledge(model: EditableModel, layers: list[int]) -> dict[int, Knowledge]:
+def knowledge(model: EditableModel, layers: list[int]) -> dict[int, LayerStatistics]:
     """All that can be known of a model's layers, from a few random windows."""
     windows = [torch.randint(2, 70, (20,), generator=torch.Generator().manual_seed(n)).tolist() for n in range(12)]
     means = {layer: moment.mean() for layer, moment in second_moments(model, layers, windows, 64).items()}
     spaces = {n: NullSpace.from_spectrum(decompose(mean), Threshold("rank", 0.6)) for n, mean in means.items()}
-    return {n: Knowledge(spaces[n], means[n], model.weight(n).clone()) for n in layers}
+    return {n: LayerStatistics(spaces[n], means[n], model.weight(n).clone()) for n in layers}
 
 
-def solvers_of(case: Case, known: dict[int, Knowledge]) -> dict[int, Solver]:
+def solvers_of(case: Case, known: dict[int, LayerStatistics]) -> dict[int, Solver]:
     """The method's solver for each layer."""
     return {layer: case.method.solver(known[layer], case.options) for layer in known}
 
 
-def finisher(case: Case, known: dict[int, Knowledge]) -> Callable[[int, Any, Tensor], Any]:
+def finisher(case: Case, known: dict[int, LayerStatistics]) -> Callable[[int, Any, Tensor], Any]:
     """What the method does to each layer's change before it is written."""
     return lambda layer, change, weight: case.method.finish(change, weight, known[layer], case.options)

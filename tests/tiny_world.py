@@ -31,7 +31,7 @@ from editflow.flows.spec.loading import load_spec
 from editflow.storage.artifacts.identity import table_digest
 from editflow.storage.artifacts.store import ArtifactRef, Lake, Manifest
 from editflow.storage.records.runs import RunRecord, Runs
-from editflow.tasks.models.model_session import LiveModel
+from editflow.tasks.models.model_session import ModelSession
 from editflow.tasks.stages.stage import Parents, Stage
 
 FILLER = ["".join(parts) for parts in product("bdfgklmnprst", "aeiou", ("l", "n", "ra", "so"))]
@@ -245,14 +245,14 @@ def record_directly(spec: Path, lake: Path, *settings: str) -> RunRecord:
 def counted_loads() -> Iterator[list[Path]]:
     """The folders of the models that are loaded inside the block, one entry a load."""
     loads: list[Path] = []
-    load = LiveModel.load
+    load = ModelSession.load
 
-    def counting(folder: Path, dtype: str, device: str) -> LiveModel:
+    def counting(folder: Path, dtype: str, device: str) -> ModelSession:
         loads.append(folder)
         return load(folder, dtype, device)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(LiveModel, "load", counting)
+        patch.setattr(ModelSession, "load", counting)
         yield loads
 
 

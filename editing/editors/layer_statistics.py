@@ -14,7 +14,7 @@ Known = TypeVar("Known")
 
 
 @dataclass(frozen=True)
-class Knowledge:
+class LayerStatistics:
     """A layer's null space P, its keys' mean second moment C0 (d_in, d_in) and its weight as it came (d_out, d_in).
 
     Each is None where nobody asked for it; reading one that is lacking raises InvalidOption.

@@ -1,6 +1,6 @@
 """MEMIT: a least-squares fit of the new facts, regularised by the second moment of the corpus's keys."""
 
-from editflow.editing.editors.layer_statistics import Knowledge
+from editflow.editing.editors.layer_statistics import LayerStatistics
 from editflow.editing.editors.method import ClosedForm
 from editflow.editing.editors.options import MethodOptions
 from editflow.editing.linalg.moment_solvers import MomentRidge
@@ -9,7 +9,7 @@ OPTIONS = ("alpha", "ridge", "previous_keys", "projected")
 """What every method takes that starts from MEMIT's change."""
 
 
-def held_by_moment(known: Knowledge, options: MethodOptions) -> MomentRidge:
+def held_by_moment(known: LayerStatistics, options: MethodOptions) -> MomentRidge:
     """MEMIT's solver for a layer."""
     return MomentRidge(known.mean, options.alpha, options.ridge, previous=options.previous_keys)
 

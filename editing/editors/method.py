@@ -10,7 +10,7 @@ from torch import Tensor
 
 from editflow.editing.editors.batch import Solver
 from editflow.editing.editors.facts import Fact
-from editflow.editing.editors.layer_statistics import Knowledge
+from editflow.editing.editors.layer_statistics import LayerStatistics
 from editflow.editing.editors.options import MethodOptions
 from editflow.editing.editors.postprocessing import Change, Step, filtered, projected
 from editflow.editing.linalg.projected_ridge import LowRank
@@ -84,7 +84,7 @@ class ClosedForm(Method):
     `needs` names what must be known of a layer.
     """
 
-    solver: Callable[[Knowledge, MethodOptions], Solver]
+    solver: Callable[[LayerStatistics, MethodOptions], Solver]
     needs: tuple[Need, ...]
     step: Step | None = None
     added: ClassVar[tuple[str, ...]] = ("anchor", "filter")
@@ -100,7 +100,7 @@ class ClosedForm(Method):
         space: tuple[Need, ...] = ("null_space",) if options.projected else ()
         return tuple(dict.fromkeys((*self.needs, *space)))
 
-    def finish(self, change: LowRank, weight: Tensor, known: Knowledge, options: MethodOptions) -> Change:
+    def finish(self, change: LowRank, weight: Tensor, known: LayerStatistics, options: MethodOptions) -> Change:
         """The change as it is written to `weight` (d_out, d_in): filtered, projected, then the method's step."""
         done = projected(filtered(change, known, options), known, options)
         return self.step(done, weight, known, options) if self.step else done

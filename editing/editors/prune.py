@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from editflow.editing.editors.layer_statistics import Knowledge
+from editflow.editing.editors.layer_statistics import LayerStatistics
 from editflow.editing.editors.memit import OPTIONS, held_by_moment
 from editflow.editing.editors.method import ClosedForm
 from editflow.editing.editors.options import MethodOptions
@@ -11,7 +11,7 @@ from editflow.editing.linalg.change_filters import restrained
 from editflow.editing.linalg.projected_ridge import LowRank
 
 
-def _restrain(change: LowRank, weight: Tensor, known: Knowledge, options: MethodOptions) -> Tensor:
+def _restrain(change: LowRank, weight: Tensor, known: LayerStatistics, options: MethodOptions) -> Tensor:
     """W0 + F(W + Δ − W0), in float64 and rounded once; the published method does this once, after the last edit."""
     W0 = known.came.to("cpu", torch.float64)
     total = weight.to("cpu", torch.float64) + change.dense() - W0

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from editflow.editing.editors.layer_statistics import Knowledge
+from editflow.editing.editors.layer_statistics import LayerStatistics
 from editflow.editing.editors.memit import OPTIONS, held_by_moment
 from editflow.editing.editors.method import ClosedForm
 from editflow.editing.editors.options import MethodOptions
@@ -11,7 +11,7 @@ from editflow.editing.linalg.change_filters import largest_relative
 from editflow.editing.linalg.projected_ridge import LowRank
 
 
-def _keep_largest(change: LowRank, weight: Tensor, _known: Knowledge, options: MethodOptions) -> Tensor:
+def _keep_largest(change: LowRank, weight: Tensor, _known: LayerStatistics, options: MethodOptions) -> Tensor:
     W = weight.to("cpu", torch.float64)
     return (W + largest_relative(change.dense(), W, options.keep)).to(weight.dtype)
 

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from editflow.editing.editors.facts import Row
 from editflow.editing.models.editable import EditableModel
-from editflow.editing.models.forward import Prefix, Rows, capture, run, run_prefix
+from editflow.editing.models.forward import KVPrefix, Rows, capture, run, run_prefix
 
 START = 40
 """What one more pass costs, in tokens: every weight is read again, which took as long as some 40 tokens on two cores of
@@ -30,14 +30,14 @@ class Suffixes:
     `at` (B, d) is what the module that target values are found for gives at the first position.
     """
 
-    prefix: Prefix
+    prefix: KVPrefix
     rows: Rows
     hidden: Tensor
     at: Tensor
     each: int
 
     @classmethod
-    def build(cls, model: EditableModel, z_layer: int, rows: Sequence[Row], on: Prefix, each: int) -> Suffixes:
+    def build(cls, model: EditableModel, z_layer: int, rows: Sequence[Row], on: KVPrefix, each: int) -> Suffixes:
         """Run the rows, whose first tokens have run as `on`, up to the z layer."""
         done = on.mask.sum(1).tolist()
         rest = [row.prefix[n:] for row, n in zip(rows, done, strict=True)]
@@ -62,7 +62,7 @@ class Suffixes:
         return run(model, self.rows, prefix=self.prefix, entering=(z_layer + 1, hidden))
 
 
-def shared(model: EditableModel, rows: Sequence[Row], each: int) -> Prefix:
+def shared(model: EditableModel, rows: Sequence[Row], each: int) -> KVPrefix:
     """The first tokens that the i-th rows of all facts have in common, run once for each i: a sampled context."""
     trunks = [_common([row.prefix for row in rows[i::each]]) for i in range(each)]
     return run_prefix(model, Rows.pad(trunks, model.device))

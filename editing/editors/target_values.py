@@ -18,7 +18,7 @@ from editflow.editing.editors.suffixes import Suffixes, shared, split
 from editflow.editing.errors import InvalidOption, NonFinite
 from editflow.editing.models.attention import short_rows
 from editflow.editing.models.editable import EditableModel
-from editflow.editing.models.forward import Prefix
+from editflow.editing.models.forward import KVPrefix
 from editflow.editing.models.lm_head import Divergence, Loss, Nll, log_probs, losses, losses_and_gradients
 from editflow.editing.models.precision import narrow_products
 
@@ -107,7 +107,7 @@ class _Problem:
     def build(cls, model: EditableModel, z_layer: int, facts: Sequence[Fact], options: TargetValueOptions) -> _Problem:
         numbers = torch.arange(len(facts), device=model.device)
         subjects = [fact.essence for fact in facts]
-        nothing = Prefix.empty(len(facts), model.device)
+        nothing = KVPrefix.empty(len(facts), model.device)
         essence = Suffixes.build(model, z_layer, subjects, nothing, 1)
         passes = list(_passes(model, z_layer, facts, options))
         return cls(model, z_layer, options, passes, essence, numbers, torch.empty(0))

@@ -47,44 +47,44 @@ class Rows:
 
 
 @dataclass(frozen=True)
-class Prefix:
+class KVPrefix:
     """What B prefixes leave behind: per layer keys and values (B, heads, P, head width), and their mask (B, P)."""
 
     key_values: KeyValues
     mask: Tensor
 
-    def select(self, rows: Tensor) -> Prefix:
+    def select(self, rows: Tensor) -> KVPrefix:
         """The prefixes of the given rows, in that order, repeated where asked."""
         chosen = [(k.index_select(0, rows), v.index_select(0, rows)) for k, v in self.key_values]
-        return Prefix(chosen, self.mask.index_select(0, rows))
+        return KVPrefix(chosen, self.mask.index_select(0, rows))
 
-    def above(self, layer: int) -> Prefix:
+    def above(self, layer: int) -> KVPrefix:
         """Without keys and values up to the layer, which need not run again; the first layer's tell the length."""
         kept = [
             (k, v) if not 0 < n <= layer else (k[:, :, :0], v[:, :, :0]) for n, (k, v) in enumerate(self.key_values)
         ]
-        return Prefix(kept, self.mask)
+        return KVPrefix(kept, self.mask)
 
-    def packed(self) -> Prefix:
+    def packed(self) -> KVPrefix:
         """With padding first, so that slots are as far apart as their tokens: windows count slots."""
         order = self.mask.argsort(dim=1, stable=True)
 
         def sort(part: Tensor) -> Tensor:
             return part.gather(2, order[:, None, :, None].expand_as(part))
 
-        return Prefix([(sort(k), sort(v)) for k, v in self.key_values], self.mask.gather(1, order))
+        return KVPrefix([(sort(k), sort(v)) for k, v in self.key_values], self.mask.gather(1, order))
 
     def cache(self) -> DynamicCache | None:
         """A fresh cache object for one forward pass (a pass grows its cache, never this prefix)."""
         return DynamicCache(self.key_values) if self.mask.shape[1] else None
 
     @classmethod
-    def of(cls, cache: Any, mask: Tensor) -> Prefix:
+    def of(cls, cache: Any, mask: Tensor) -> KVPrefix:
         """What passes left in a cache of transformers', of which `mask` (B, P) says what is real."""
         return cls([(layer.keys, layer.values) for layer in cache.layers], mask)
 
     @classmethod
-    def empty(cls, batch: int, device: torch.device) -> Prefix:
+    def empty(cls, batch: int, device: torch.device) -> KVPrefix:
         """B prefixes of no tokens."""
         return cls([], torch.zeros(batch, 0, dtype=torch.int64, device=device))
 
@@ -120,7 +120,7 @@ def run(
     model: EditableModel,
     rows: Rows,
     *,
-    prefix: Prefix | None = None,
+    prefix: KVPrefix | None = None,
     entering: tuple[int, Tensor] | None = None,
     last: int | None = None,
     cache: DynamicCache | None = None,
@@ -132,7 +132,7 @@ def run(
     for a row that is longer than the model has positions.
     """
     first, hidden = entering if entering is not None else (0, None)
-    prefix = prefix or Prefix.empty(rows.ids.shape[0], rows.ids.device)
+    prefix = prefix or KVPrefix.empty(rows.ids.shape[0], rows.ids.device)
     cache = cache if cache is not None else prefix.cache()
     _check_room(model, prefix, rows)
     position_ids = prefix.mask.sum(1, keepdim=True) + torch.arange(rows.ids.shape[1], device=rows.ids.device)
@@ -149,7 +149,7 @@ def run(
     return output.last_hidden_state  # type: ignore[no-any-return]
 
 
-def _check_room(model: EditableModel, prefix: Prefix, rows: Rows) -> None:
+def _check_room(model: EditableModel, prefix: KVPrefix, rows: Rows) -> None:
     limit = getattr(model.model.config, "max_position_embeddings", None)
     if limit is None or prefix.mask.shape[1] + rows.ids.shape[1] <= limit:  # padded: an upper bound that costs nothing
         return
@@ -158,9 +158,9 @@ def _check_room(model: EditableModel, prefix: Prefix, rows: Rows) -> None:
         raise InvalidRequest("a prompt", f"it takes {longest} tokens, the model has {limit} positions", "shorten it")
 
 
-def run_prefix(model: EditableModel, rows: Rows, on: Prefix | None = None) -> Prefix:
+def run_prefix(model: EditableModel, rows: Rows, on: KVPrefix | None = None) -> KVPrefix:
     """Run prefixes once, on top of others where given, and keep the attention keys and values of both."""
-    on = on or Prefix.empty(rows.ids.shape[0], rows.ids.device)
+    on = on or KVPrefix.empty(rows.ids.shape[0], rows.ids.device)
     if rows.ids.shape[1] == 0:
         return on
     # A row without a prefix still needs one key to attend to, or its padding turns into NaN; the mask kept hides it.
@@ -171,9 +171,9 @@ def run_prefix(model: EditableModel, rows: Rows, on: Prefix | None = None) -> Pr
     return left_by(model, cache, torch.cat([on.mask, rows.mask], dim=1))
 
 
-def left_by(model: EditableModel, cache: Any, mask: Tensor) -> Prefix:
+def left_by(model: EditableModel, cache: Any, mask: Tensor) -> KVPrefix:
     """What passes left in a cache, packed where attention slides: its window is counted in slots, padded ones too."""
-    prefix = Prefix.of(cache, mask)
+    prefix = KVPrefix.of(cache, mask)
     return prefix if getattr(model.model.config, "sliding_window", None) is None else prefix.packed()
 
 

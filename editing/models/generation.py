@@ -11,7 +11,7 @@ from torch import Tensor
 
 from editflow.editing.errors import NonFinite
 from editflow.editing.models.editable import EditableModel
-from editflow.editing.models.forward import Prefix, Rows, left_by, run
+from editflow.editing.models.forward import KVPrefix, Rows, left_by, run
 from editflow.editing.models.tokens import encode
 
 Choice = Callable[[Tensor], list[int]]
@@ -128,7 +128,7 @@ def _continue(
     last = (torch.arange(len(prompts), device=model.device), rows.lengths - 1)
     said: list[list[int]] = [[] for _ in prompts]
     left = list(budgets)
-    prefix, cache = Prefix.empty(len(prompts), model.device), DynamicCache()
+    prefix, cache = KVPrefix.empty(len(prompts), model.device), DynamicCache()
     while any(left):
         before = sum(left)
         logits = model.logits(run(model, rows, prefix=prefix, cache=cache)[last])

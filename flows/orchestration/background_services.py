@@ -26,7 +26,7 @@ from prefect.exceptions import PrefectHTTPStatusError
 from editflow.flows.console.errors import UsageError
 from editflow.flows.console.input_files import read_small
 from editflow.flows.orchestration import locked_server, server_access
-from editflow.flows.orchestration.crashed_runs import close_dead
+from editflow.flows.orchestration.crashed_runs import mark_crashed
 from editflow.flows.orchestration.deployment_file import check
 from editflow.flows.orchestration.prefect_environment import PATIENCE, QUIET
 from editflow.storage.records.runs import may_exist
@@ -169,7 +169,7 @@ def up(home: Path, port: int, deployments: Path) -> Services:
     _serve(services, port, root)
     environment = services.environment(port, root)
     with services.client() as client:
-        close_dead(client)
+        mark_crashed(client)
         if services.running("worker") is None:
             words = ["worker", "start", "--pool", POOL, "--type", "process", "--name", _WORKER]
             services.start("worker", port, words, environment)  # makes the pool where there is none
@@ -190,7 +190,7 @@ def down(home: Path) -> list[str]:
         with suppress(UsageError, PrefectHTTPStatusError):
             if server_access.answers(server_access.api(services.port)):
                 with services.client() as client:
-                    close_dead(client)
+                    mark_crashed(client)
         services.stop("server")
         ended.append("server")
     return ended

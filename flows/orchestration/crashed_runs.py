@@ -19,19 +19,19 @@ HOST, PID, STARTED = "editflow.host", "editflow.pid", "editflow.process-started"
 _MOST = 200
 
 
-def claim(flow: Any, flow_run: FlowRun, state: Any) -> None:
+def label_process(flow: Any, flow_run: FlowRun, state: Any) -> None:
     """Hook of a flow that begins: label its run with this process, and close the runs of processes that are gone."""
     del flow, state
     mine = {HOST: platform.node(), PID: os.getpid(), STARTED: psutil.Process().create_time()}
     with get_client(sync_client=True) as client:
         client.update_flow_run_labels(flow_run.id, mine)
-        close_dead(client)
+        mark_crashed(client)
 
 
-def close_dead(client: SyncPrefectClient) -> list[str]:
+def mark_crashed(client: SyncPrefectClient) -> list[str]:
     """Mark as Crashed the flow runs whose process is gone from this host; returns their names.
 
-    Only runs that `claim` has labelled, a page of the unfinished ones: other people's runs are not ours to judge.
+    Only runs that `label_process` has labelled, a page of the unfinished ones; runs of others are left alone.
     """
     unfinished = FlowRunFilterStateType(any_=[StateType.RUNNING, StateType.CANCELLING])
     runs = client.read_flow_runs(flow_run_filter=FlowRunFilter(state=FlowRunFilterState(type=unfinished)), limit=_MOST)

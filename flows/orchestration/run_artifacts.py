@@ -12,12 +12,12 @@ from editflow.flows.pipeline.gates import LEAST, MOST, settled
 from editflow.flows.spec.sections import GatesSection
 from editflow.storage.artifacts.store import Lake
 from editflow.storage.records.runs import RunRecord
-from editflow.tasks.releases.queue import Move
+from editflow.tasks.releases.queue import ReleaseEvent
 from editflow.tasks.report import results, stage_timings
 from editflow.tasks.report.gate_table import gate
 from editflow.tasks.report.page import WORST, interval, shown
 from editflow.tasks.report.plots import draw
-from editflow.tasks.report.run_results import Course
+from editflow.tasks.report.run_results import RunResults
 
 MIDDLE = "#808890"
 """Ink that can be read on Prefect's light and dark ground: a picture there knows nothing of its page."""
@@ -25,7 +25,7 @@ MIDDLE = "#808890"
 
 def publish(lake: Lake, record: RunRecord) -> None:
     """Four tables and a page of plots, under keys of the run's name, so that Prefect keeps the history of each."""
-    course = Course.of(lake, record.run_id)
+    course = RunResults.of(lake, record.run_id)
     about = f"{record.name}, run {record.run_id}: `editflow report {record.run_id}` has all of it"
     tables = {
         "before-after": _before_after(course),
@@ -38,7 +38,7 @@ def publish(lake: Lake, record: RunRecord) -> None:
     create_markdown_artifact(_curves(course), key=f"{record.name}-curves", description=about)
 
 
-def publish_releases(record: RunRecord, gates: GatesSection, moves: Sequence[tuple[int, Move]]) -> None:
+def publish_releases(record: RunRecord, gates: GatesSection, moves: Sequence[tuple[int, ReleaseEvent]]) -> None:
     """The table of what was settled so far, and for each gate the course of what it measured beside its limit."""
     rows = settled(moves)
     about = f"{record.name}: as of run {record.run_id}; `editflow releases` lists the same"
@@ -53,7 +53,7 @@ def publish_releases(record: RunRecord, gates: GatesSection, moves: Sequence[tup
         create_markdown_artifact(_markdown(pictures), key=f"{record.name}-gates", description=about)
 
 
-def _before_after(course: Course) -> list[dict[str, Any]]:
+def _before_after(course: RunResults) -> list[dict[str, Any]]:
     return [
         {
             "metric": f"{row['metric']} {row['unit']}".strip(),
@@ -65,17 +65,17 @@ def _before_after(course: Course) -> list[dict[str, Any]]:
     ]
 
 
-def _batches(course: Course) -> list[dict[str, Any]]:
+def _batches(course: RunResults) -> list[dict[str, Any]]:
     return [dict(row) | {"percent": round(row["percent"], 2)} for row in results.by_batch(course)]
 
 
-def _worst(course: Course) -> list[dict[str, Any]]:
+def _worst(course: RunResults) -> list[dict[str, Any]]:
     lists = ("reasons", "hurt")
     rows = [row | {key: "; ".join(row[key]) for key in lists} for row in results.worst(course, WORST)]
     return [{key: shown(value) for key, value in row.items()} for row in rows]
 
 
-def _curves(course: Course) -> str:
+def _curves(course: RunResults) -> str:
     drawn = draw(course)
     pictures = [(f"{metric} after each batch", svg) for metric, svg in drawn.courses]
     pictures += [("held-out perplexity", drawn.perplexity)] if drawn.perplexity else []

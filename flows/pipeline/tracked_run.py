@@ -48,7 +48,7 @@ def mended(work: Work) -> Work:
     return lambda spec, pipe: repairing(lambda: work(spec, pipe), pipe)
 
 
-def record_run(
+def run_tracked(
     spec: RunSpec,
     lake: Lake,
     spec_path: str | None,

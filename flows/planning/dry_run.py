@@ -23,7 +23,7 @@ UNKNOWN = "0" * 64
 
 
 @dataclass(frozen=True)
-class Piece:
+class PlannedArtifact:
     """An artifact of the run.
 
     `id` is None where it hangs on a model that was never read; `size` is what was told of it, `bytes` what the lake
@@ -39,7 +39,7 @@ class Piece:
 
 
 @dataclass(kw_only=True)
-class Planned(Pipeline):
+class DryRun(Pipeline):
     """`pieces` holds every artifact of the run by its id, in the order in which the run would come to it.
 
     `rows` is what the table of costs counts of each; what is in `elsewhere` another run makes before this one.
@@ -48,7 +48,7 @@ class Planned(Pipeline):
     outline: Outline
     scale: Scale
     elsewhere: Collection[str] = ()
-    pieces: dict[str, Piece] = field(default_factory=dict)
+    pieces: dict[str, PlannedArtifact] = field(default_factory=dict)
     _unknown: set[str] = field(default_factory=lambda: {UNKNOWN})
     rows: dict[str, float] = field(default_factory=dict)
 
@@ -103,7 +103,7 @@ class Planned(Pipeline):
         known = None if id_ in self._unknown else id_
         told = size.bytes if found is None else found.bytes
         reused = found is not None or id_ in self.elsewhere
-        self.pieces[id_] = Piece(stage, self.prefix + label, known, reused, size, told)
+        self.pieces[id_] = PlannedArtifact(stage, self.prefix + label, known, reused, size, told)
 
     def _computed(self, id_: str) -> bool:
         return id_ in self.pieces and not self.pieces[id_].reused

@@ -17,7 +17,7 @@ from editflow.editing.requests.record import EditRequest
 from editflow.flows.console.errors import UsageError
 from editflow.flows.edit_model import edit, requested
 from editflow.flows.pipeline.tracked_run import use_threads
-from editflow.flows.planning.dry_run import Piece, Planned, no_record
+from editflow.flows.planning.dry_run import DryRun, PlannedArtifact, no_record
 from editflow.flows.planning.machine_speed import Machine
 from editflow.flows.planning.timings import Times, timed
 from editflow.flows.planning.workload import Scale
@@ -95,7 +95,7 @@ def plan_contenders(contenders: Sequence[Contender], lake: Lake) -> list[Plan]:
     return plans
 
 
-def _walked(spec: RunSpec, lake: Lake, elsewhere: Collection[str]) -> Planned:
+def _walked(spec: RunSpec, lake: Lake, elsewhere: Collection[str]) -> DryRun:
     """The pipeline after the flow of every seed went through it."""
     use_threads(spec)
     model = outline(lake, spec.model.source, spec.model.dtype)
@@ -107,17 +107,17 @@ def _walked(spec: RunSpec, lake: Lake, elsewhere: Collection[str]) -> Planned:
     return pipe
 
 
-def _plan(spec: RunSpec, pipe: Planned, lake: Lake) -> Plan:
+def _plan(spec: RunSpec, pipe: DryRun, lake: Lake) -> Plan:
     machine = Machine.here(lake.uri, spec.model.dtype, spec.model.device)
     return _told(spec, pipe, machine, timed(lake, pipe.scale, machine))
 
 
 def walk(
     spec: RunSpec, lake: Lake, model: Outline, facts: Sequence[EditRequest], elsewhere: Collection[str] = ()
-) -> Planned:
+) -> DryRun:
     """The pipeline after the flow of one run went through it."""
     scale = scale_of(spec, model, facts)
-    pipe = Planned(
+    pipe = DryRun(
         lake, no_record(spec.name), spec.model.device, lambda _use, _ref: None, outline=model, scale=scale,
         elsewhere=elsewhere,
     )  # fmt: skip
@@ -147,7 +147,7 @@ def _corpus(source: str) -> float:
     return path.stat().st_size * (BZ2 if path.suffix == ".bz2" else 1)
 
 
-def _told(spec: RunSpec, pipe: Planned, machine: Machine, times: Times) -> Plan:
+def _told(spec: RunSpec, pipe: DryRun, machine: Machine, times: Times) -> Plan:
     artifacts = [_artifact(piece, machine, times) for piece in pipe.pieces.values()]
     stages = list(_stages(artifacts))
     memory = memory_of(pipe)
@@ -163,7 +163,7 @@ def _told(spec: RunSpec, pipe: Planned, machine: Machine, times: Times) -> Plan:
     )  # fmt: skip
 
 
-def _artifact(piece: Piece, machine: Machine, times: Times) -> dict[str, Any]:
+def _artifact(piece: PlannedArtifact, machine: Machine, times: Times) -> dict[str, Any]:
     told = machine.seconds(piece.size)
     took, said = times.get(piece.stage, (1.0, 1.0))
     seconds = 0.0 if piece.reused else None if told is None else told * took / said
@@ -183,7 +183,7 @@ def _stages(artifacts: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
         }  # fmt: skip
 
 
-def _model(spec: RunSpec, pipe: Planned) -> dict[str, Any]:
+def _model(spec: RunSpec, pipe: DryRun) -> dict[str, Any]:
     about, model = pipe.outline.about, pipe.outline.model
     return {
         "source": spec.model.source, "family": model.family.name, "model_type": about["model_type"],
@@ -192,7 +192,7 @@ def _model(spec: RunSpec, pipe: Planned) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _layers(spec: RunSpec, pipe: Planned) -> Iterator[dict[str, Any]]:
+def _layers(spec: RunSpec, pipe: DryRun) -> Iterator[dict[str, Any]]:
     model = pipe.outline.model
     for layer in spec.edit.layers:
         d_out, d_in = pipe.scale.widths[layer]
@@ -201,7 +201,7 @@ def _layers(spec: RunSpec, pipe: Planned) -> Iterator[dict[str, Any]]:
                "dtype": spec.model.dtype, "bytes": size}  # fmt: skip
 
 
-def memory_of(pipe: Planned) -> dict[str, float]:
+def memory_of(pipe: DryRun) -> dict[str, float]:
     """Bytes by what holds them: the process, the weights with the edited ones as they came, the largest stage."""
     scale = pipe.scale
     weights = scale.element * (pipe.outline.about["parameters"] + scale.weights(scale.layers))
@@ -225,7 +225,7 @@ def _basis(spec: RunSpec, times: Times, stages: Sequence[Mapping[str, Any]], tot
     return told if known == asked else f"{told}; of the others from {shapes}"
 
 
-def _warnings(spec: RunSpec, pipe: Planned, machine: Machine, room: float, peak: float) -> Iterator[str]:
+def _warnings(spec: RunSpec, pipe: DryRun, machine: Machine, room: float, peak: float) -> Iterator[str]:
     if pipe.outline.lacking:
         yield pipe.outline.lacking
     if pipe.outline.id is None:
@@ -246,7 +246,7 @@ def _warnings(spec: RunSpec, pipe: Planned, machine: Machine, room: float, peak:
         )
 
 
-def _remedy(pipe: Planned) -> str:
+def _remedy(pipe: DryRun) -> str:
     stage = next(iter([name for name in memory_of(pipe) if name not in ("process", "weights")]), "")
     remedies = {
         "target-values": "lower target_values.tokens_per_pass",

@@ -17,7 +17,7 @@ from editflow.flows.console.errors import BadSpec, UsageError
 from editflow.flows.spec.overrides import apply
 from editflow.flows.spec.run_spec import RunSpec
 from editflow.flows.spec.spec_validation import check_spec
-from editflow.flows.tuning.search_space import CENTRES, SCANNED, Reach, candidates, refuse_half, window
+from editflow.flows.tuning.search_space import CENTRES, SCANNED, SearchRange, candidates, refuse_half, window
 from editflow.flows.tuning.search_space import Setting as Point
 from editflow.tasks.sources.edit_requests import load_requests, probes, unprobed
 
@@ -31,7 +31,7 @@ JUDGED = 100
 
 
 @dataclass(frozen=True)
-class Wish:
+class TuneArguments:
     """The command's arguments; `settings` are `key=value`, `minutes` the budget."""
 
     model: str
@@ -64,7 +64,7 @@ def _has(raw: Mapping[str, Any], key: str) -> bool:
     return isinstance(raw.get(section), Mapping) and name in raw[section]
 
 
-def check(wish: Wish) -> None:
+def check(wish: TuneArguments) -> None:
     """Raise UsageError for what cannot be, before anything is read."""
     if not (math.isfinite(wish.minutes) and wish.minutes > 0):
         raise UsageError(f"--budget {wish.minutes:g}: give minutes above 0, such as --budget 20")
@@ -83,7 +83,7 @@ def _is_ours(path: Path) -> bool:
         return False
 
 
-def draft(wish: Wish) -> RunSpec:
+def draft(wish: TuneArguments) -> RunSpec:
     """The spec before the model is known. Raises BadSpec."""
     slug = re.sub(r"[^a-z0-9]+", "-", Path(wish.model.rstrip("/")).name.lower()).strip("-")[:50] or "model"
     raw: dict[str, Any] = {
@@ -119,9 +119,9 @@ def draft(wish: Wish) -> RunSpec:
     return spec
 
 
-def sized(wish: Wish, spec: RunSpec, about: Mapping[str, Any]) -> RunSpec:
+def sized(wish: TuneArguments, spec: RunSpec, about: Mapping[str, Any]) -> RunSpec:
     """The draft fitted to a pinned model: where the scan starts, its candidate layers, and enough text."""
-    depth, width, reach = int(about["depth"]), int(about["key_width"]), Reach.of(str(about["model_type"]))
+    depth, width, reach = int(about["depth"]), int(about["key_width"]), SearchRange.of(str(about["model_type"]))
     raw = spec.model_dump(exclude_none=True)
     tokens = max(TOKENS, 10 * width)
     sizes = {
@@ -151,7 +151,7 @@ class Split:
     unseen: int
 
 
-def split(wish: Wish, dataset: str | None) -> Split:
+def split(wish: TuneArguments, dataset: str | None) -> Split:
     """Raises UsageError where the file has too few facts with neighbours, or none besides the probes."""
     found = load_requests(wish.requests, dataset)
     chosen = probes(found, wish.facts, wish.seed)

@@ -18,22 +18,22 @@ facts early to middle; MEMIT, AlphaEdit and their code edit around 0.19 (Llama 3
 
 
 @dataclass(frozen=True)
-class Reach:
+class SearchRange:
     """How wide a window of layers may be, and which clamps are tried; the scan starts with the first of each."""
 
     widths: tuple[int, ...]
     clamps: tuple[float, ...]
 
     @classmethod
-    def of(cls, model_type: str) -> Reach:
+    def of(cls, model_type: str) -> SearchRange:
         """Of an architecture: behind a norm, target values hold for one layer, and its length is forgotten."""
         return PLAIN if family_of(model_type).norm_after is None else NORMED
 
 
-PLAIN = Reach((5, 1, 3, 6), (0.75, 0.4, 1.2))
+PLAIN = SearchRange((5, 1, 3, 6), (0.75, 0.4, 1.2))
 """Five or six layers are published. None is wider than a third of the depth: shallow models have their facts in few
 layers."""
-NORMED = Reach((1,), (2.0, 1.0, 4.0))
+NORMED = SearchRange((1,), (2.0, 1.0, 4.0))
 SCANNED = {
     "layers": "edit.layers",
     "ridge": "edit.ridge",
@@ -86,7 +86,7 @@ class Setting:
 
 
 @dataclass(frozen=True)
-class Round:
+class Sweep:
     """One coordinate's turn: what to try beside the best setting so far."""
 
     name: str
@@ -105,7 +105,7 @@ def window(depth: int, centre: float, width: int) -> tuple[int, ...]:
     return tuple(range(first, first + width))
 
 
-def candidates(depth: int, fixed: Iterable[str], setting: Setting, reach: Reach = PLAIN) -> list[int]:
+def candidates(depth: int, fixed: Iterable[str], setting: Setting, reach: SearchRange = PLAIN) -> list[int]:
     """Every layer that the scan may edit, ascending: what spectra are wanted of."""
     if "layers" in fixed:
         return list(setting.layers)
@@ -119,25 +119,25 @@ def at(setting: Setting, layers: tuple[int, ...]) -> Setting:
     return replace(setting, layers=layers, z_layer=layers[-1])
 
 
-def rounds(depth: int, fixed: Iterable[str], reach: Reach = PLAIN, hold: str = "ridge") -> list[Round]:
+def rounds(depth: int, fixed: Iterable[str], reach: SearchRange = PLAIN, hold: str = "ridge") -> list[Sweep]:
     """The coordinates in the order of what they usually decide, then finer steps; none that turns what is `fixed`."""
     every = [
         # λ and α weigh against squared keys, whose scale is the model's own: where it is far off, nothing else shows.
         _factors(hold, 0.1, 0.01, 10.0),
-        Round("centre", ("layers",), partial(_centres, depth, reach)),
-        Round("width", ("layers",), partial(_widths, depth, reach)),
+        Sweep("centre", ("layers",), partial(_centres, depth, reach)),
+        Sweep("width", ("layers",), partial(_widths, depth, reach)),
         _values("clamp", *reach.clamps[1:]),
-        Round("stop", ("stop_at", "steps"), lambda s: [replace(s, stop_at=0.3, steps=20)]),
+        Sweep("stop", ("stop_at", "steps"), lambda s: [replace(s, stop_at=0.3, steps=20)]),
         _values("learning_rate", 0.2, 0.1),
         _factors("clamp", 0.7, 1.4),
-        Round("shift", ("layers",), partial(_shifted, depth)),
+        Sweep("shift", ("layers",), partial(_shifted, depth)),
         _factors(hold, 3.0, 1 / 3),
         _factors("learning_rate", 0.7, 1.4),
     ]
     return [one for one in every if not set(one.turns) & set(fixed)]
 
 
-def proposals(start: Setting, scan: Iterable[Round]) -> Generator[tuple[str, Setting], float, None]:
+def proposals(start: Setting, scan: Iterable[Sweep]) -> Generator[tuple[str, Setting], float, None]:
     """(what was turned, setting), each once; is sent the objective of each, and goes on from the best so far."""
     best, value = start, (yield "start", start)
     tried = {start}
@@ -157,11 +157,11 @@ def refuse_half(fixed: Iterable[str]) -> None:
         raise BadSpec("--set edit.z_layer: the scan seeks target values at the last edited layer; set edit.layers too")
 
 
-def _centres(depth: int, reach: Reach, best: Setting) -> list[Setting]:
+def _centres(depth: int, reach: SearchRange, best: Setting) -> list[Setting]:
     return [at(best, window(depth, centre, reach.widths[0])) for centre in CENTRES]
 
 
-def _widths(depth: int, reach: Reach, best: Setting) -> list[Setting]:
+def _widths(depth: int, reach: SearchRange, best: Setting) -> list[Setting]:
     centre = (best.layers[0] + best.layers[-1]) / 2 / depth
     return [at(best, window(depth, centre, width)) for width in reach.widths]
 
@@ -171,15 +171,15 @@ def _shifted(depth: int, best: Setting) -> list[Setting]:
     return [at(best, layers) for layers in moved if layers[0] >= 0 and layers[-1] < max(1, depth - 1)]
 
 
-def _values(name: str, *values: float) -> Round:
-    return Round(name, (name,), lambda best: [_with(best, name, value) for value in values])
+def _values(name: str, *values: float) -> Sweep:
+    return Sweep(name, (name,), lambda best: [_with(best, name, value) for value in values])
 
 
-def _factors(name: str, *factors: float) -> Round:
+def _factors(name: str, *factors: float) -> Sweep:
     def offers(best: Setting) -> list[Setting]:
         return [_with(best, name, float(f"{getattr(best, name) * factor:.2g}")) for factor in factors]
 
-    return Round(name, (name,), offers)
+    return Sweep(name, (name,), offers)
 
 
 def _with(setting: Setting, name: str, value: float) -> Setting:

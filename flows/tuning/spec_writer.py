@@ -8,7 +8,7 @@ from importlib.resources import files
 from typing import Any
 
 from editflow.flows.spec.run_spec import RunSpec
-from editflow.flows.tuning.arguments import JUDGED, MARK, Wish, whole
+from editflow.flows.tuning.arguments import JUDGED, MARK, TuneArguments, whole
 from editflow.flows.tuning.search_space import SCANNED, Setting
 from editflow.flows.tuning.trial import Trial, best_of
 from editflow.tasks.console.terminal import safe
@@ -27,7 +27,12 @@ class Line:
 
 
 def written(
-    wish: Wish, spec: RunSpec, best: Trial, trials: Sequence[Trial], free: Sequence[Mapping[str, Any]], unseen: int
+    wish: TuneArguments,
+    spec: RunSpec,
+    best: Trial,
+    trials: Sequence[Trial],
+    free: Sequence[Mapping[str, Any]],
+    unseen: int,
 ) -> str:
     """The file's text."""
     import jinja2
@@ -48,7 +53,7 @@ def written(
 
 
 def _sections(
-    wish: Wish, spec: RunSpec, trials: Sequence[Trial], free: Sequence[Mapping[str, Any]], unseen: int
+    wish: TuneArguments, spec: RunSpec, trials: Sequence[Trial], free: Sequence[Mapping[str, Any]], unseen: int
 ) -> dict[str, list[Line]]:
     """Every key that is not at its default, and all that the scan has chosen."""
     batch = spec.edit.batch_size if "batch_size" in wish.given.get("edit", {}) else BATCH

@@ -15,7 +15,7 @@ from editflow.flows.edit_model import repaired
 from editflow.flows.pipeline.pipeline import Pipeline
 from editflow.flows.spec.run_spec import RunSpec
 from editflow.flows.tuning.budget import Budget
-from editflow.flows.tuning.search_space import Round, Setting, proposals
+from editflow.flows.tuning.search_space import Setting, Sweep, proposals
 from editflow.storage.artifacts.store import ArtifactRef, Manifest
 from editflow.storage.records.runs import Use
 from editflow.tasks.stages.evaluation import EVALUATION, PERPLEXITY, metric_spec
@@ -51,7 +51,7 @@ class Trial:
 
 
 @dataclass(frozen=True)
-class Bench:
+class TrialRunner:
     """What all trials share: the spec that they turn, the probes, and the artifacts of the model as it came."""
 
     spec: RunSpec
@@ -117,7 +117,7 @@ def _is_own(made: Manifest, model: str) -> bool:
     return made.kind in OWN and not measures_base
 
 
-def scan(bench: Bench, start: Setting, turns: Sequence[Round], budget: Budget) -> Iterator[Trial]:
+def scan(bench: TrialRunner, start: Setting, turns: Sequence[Sweep], budget: Budget) -> Iterator[Trial]:
     """Trials one after the other, as long as the next one fits into the budget; always the first."""
     course = proposals(start, turns)
     proposal = next(course)

@@ -23,13 +23,13 @@ from editflow.flows.pipeline.prerequisites import (
     spectrum_of,
     texts_of,
 )
-from editflow.flows.pipeline.tracked_run import record_run
+from editflow.flows.pipeline.tracked_run import run_tracked
 from editflow.flows.spec.run_spec import RunSpec
-from editflow.flows.tuning.arguments import Split, Wish, check, draft, sized, split
+from editflow.flows.tuning.arguments import Split, TuneArguments, check, draft, sized, split
 from editflow.flows.tuning.budget import Budget
-from editflow.flows.tuning.search_space import Reach, Setting, rounds
+from editflow.flows.tuning.search_space import SearchRange, Setting, rounds
 from editflow.flows.tuning.spec_writer import written
-from editflow.flows.tuning.trial import Bench, Trial, best_of, scan
+from editflow.flows.tuning.trial import Trial, TrialRunner, best_of, scan
 from editflow.storage.artifacts.store import Lake
 from editflow.storage.records.runs import RunRecord
 from editflow.tasks.console.terminal import quoted
@@ -46,7 +46,7 @@ Rows = list[dict[str, Any]]
 class Tuning:
     """One scan in one lake. Its fields fill as it goes on, so that an interruption finds what there is."""
 
-    wish: Wish
+    wish: TuneArguments
     budget: Budget
     chosen: Split
     say: Callable[[str], None]
@@ -62,7 +62,7 @@ class Tuning:
         self.spec = bench.spec
         about = pipe.lake.manifest(bench.model).about
         start = Setting.of(bench.spec)
-        turns = rounds(int(about["depth"]), self.wish.fixed, Reach.of(str(about["model_type"])), start.hold)
+        turns = rounds(int(about["depth"]), self.wish.fixed, SearchRange.of(str(about["model_type"])), start.hold)
         report, pipe.report = pipe.report, lambda _use, _ref: None
         try:
             for trial in scan(bench, start, turns, self.budget):
@@ -74,7 +74,7 @@ class Tuning:
             self._keep(bench)
         return {}
 
-    def _bench(self, draft: RunSpec, pipe: Pipeline) -> Bench:
+    def _bench(self, draft: RunSpec, pipe: Pipeline) -> TrialRunner:
         """What all trials share: moments, spectra, null spaces, contexts, and the model as it is asked before."""
         corpus = describe_corpus(draft.corpus.source)
         model = model_of(draft, pipe)
@@ -90,7 +90,7 @@ class Tuning:
         knowledge_of(spec.model_copy(update={"edit": candidates}), pipe, documents, model)
         pipe.run(CONTEXTS, recipe(spec.contexts), {"model": model})
         requests = measures.requests(self.chosen.probes, "requests")
-        bench = Bench(spec, pipe, self.chosen.probes, model, documents, held_out, requests)
+        bench = TrialRunner(spec, pipe, self.chosen.probes, model, documents, held_out, requests)
         self.before = figures(pipe.lake, bench.evaluation_of(model))
         pipe.flush()
         return bench
@@ -105,7 +105,7 @@ class Tuning:
             self.free.append({"layer": layer, "width": width, "null space": rank, "free %": 100 * rank / width})
         return spec.model_copy(update={"null_space": chosen})
 
-    def _keep(self, bench: Bench) -> None:
+    def _keep(self, bench: TrialRunner) -> None:
         """The table in the lake, and the best setting as a file."""
         best = best_of(self.trials)
         if best is None:
@@ -154,7 +154,7 @@ def told(trial: Trial) -> str:
 
 
 def tune(
-    wish: Wish,
+    wish: TuneArguments,
     lake: Lake,
     kind: type[Pipeline] = Pipeline,
     clock: Callable[[], float] = time.monotonic,
@@ -169,7 +169,7 @@ def tune(
     check(wish)
     spec = draft(wish)
     tuning = Tuning(wish, budget, split(wish, spec.requests.dataset), say)
-    record = record_run(spec, lake, str(wish.out), report_stage, tuning.work, kind)
+    record = run_tracked(spec, lake, str(wish.out), report_stage, tuning.work, kind)
     return tuning.result(record)
 
 
@@ -188,5 +188,5 @@ def tune_model(
     """`tune` as a flow in Prefect; the parameters are the command's."""
     from pathlib import Path
 
-    wish = Wish(model, requests, minutes, facts, corpus, seed, tuple(settings), Path(out))
+    wish = TuneArguments(model, requests, minutes, facts, corpus, seed, tuple(settings), Path(out))
     return tune(wish, Lake.open(lake))

@@ -4,7 +4,7 @@
     <lake>/runs/<run_id>/finished.json     how it ended, what it made and reused
 
 A run whose process is gone without the second file has died: that is read off, until a later run writes it down
-(``close_dead``). The folder's name is the run's id: a record that names another is damaged.
+(``mark_crashed``). The folder's name is the run's id: a record that names another is damaged.
 """
 
 import contextlib

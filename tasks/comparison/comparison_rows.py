@@ -11,7 +11,7 @@ from typing import Any
 from editflow.storage.artifacts.store import Lake
 from editflow.storage.records.runs import RunRecord
 from editflow.tasks.comparison.styles import Style, style
-from editflow.tasks.report.run_results import Course
+from editflow.tasks.report.run_results import RunResults
 from editflow.tasks.stages.stage import Parents
 
 READ = (
@@ -30,11 +30,11 @@ class Entry:
     label: str
     name: str
     settings: Mapping[str, Any]
-    courses: Mapping[int | None, Course]
+    courses: Mapping[int | None, RunResults]
     failures: Mapping[int | None, str]
 
     @property
-    def course(self) -> Course:
+    def course(self) -> RunResults:
         """The first run that was completed."""
         return next(iter(self.courses.values()))
 
@@ -65,7 +65,7 @@ class Group:
         return {entry.label: style(n) for n, entry in enumerate(self.entries) if entry.courses}
 
 
-def edits(course: Course) -> list[int]:
+def edits(course: RunResults) -> list[int]:
     """How many facts had been edited in each state, from 0 on."""
     return [0, *accumulate(batch["facts"] for batch in course.record.summary["batches"])]
 
@@ -102,9 +102,9 @@ def _entry(lake: Lake, row: Mapping[str, Any], parents: Parents) -> Entry:
     )  # fmt: skip
 
 
-def _course(lake: Lake, run: Mapping[str, Any], artifacts: str | Sequence[str]) -> Course:
+def _course(lake: Lake, run: Mapping[str, Any], artifacts: str | Sequence[str]) -> RunResults:
     """A course from artifacts alone: what its record would add is in none of the pictures."""
     ids = [artifacts] if isinstance(artifacts, str) else artifacts
     summary = {"batches": run["batches"], "facts": sum(batch["facts"] for batch in run["batches"])}
     record = RunRecord(run["name"], run["name"], {}, None, "", {}, "", 0, 0.0, summary=summary)
-    return Course(lake, record, {id_: lake.manifest(id_) for id_ in ids})
+    return RunResults(lake, record, {id_: lake.manifest(id_) for id_ in ids})

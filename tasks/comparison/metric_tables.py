@@ -13,7 +13,7 @@ from editflow.tasks.comparison.comparison_rows import Entry, Group
 from editflow.tasks.report.other_metrics import beyond
 from editflow.tasks.report.paired_metrics import pairs, row_of
 from editflow.tasks.report.results import before_after, perplexity_by_batch
-from editflow.tasks.report.run_results import Course
+from editflow.tasks.report.run_results import RunResults
 
 Row = dict[str, Any]
 PAPER = {"paraphrase": "paraphrase (generalization)", "neighbourhood": "neighbourhood (specificity)"}
@@ -60,7 +60,7 @@ def _bounds(name: str) -> tuple[float, float]:
     return (0.0, inf) if "shift" in name else (0.0, 100.0)
 
 
-def values(course: Course) -> dict[str, tuple[str, float, float]]:
+def values(course: RunResults) -> dict[str, tuple[str, float, float]]:
     """{figure: (unit, before, after)} of a run: what `before_after` has, without its intervals."""
     found: dict[str, tuple[str, float, float]] = {}
     ends = (0, course.last)

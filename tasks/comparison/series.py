@@ -8,7 +8,7 @@ from typing import Any
 
 from editflow.tasks.comparison.comparison_rows import Entry, edits
 from editflow.tasks.report import null_space_tables, results
-from editflow.tasks.report.run_results import Course
+from editflow.tasks.report.run_results import RunResults
 from editflow.tasks.stages.drift import read_drift
 
 Row = dict[str, Any]
@@ -72,12 +72,12 @@ def drift(entries: Iterable[Entry]) -> list[Row]:
     return _over_seeds(rows, "value")
 
 
-def drifts(course: Course, kind: str) -> list[str]:
+def drifts(course: RunResults, kind: str) -> list[str]:
     """The artifacts of a kind that compare the last state's hidden states with the model's."""
     return [m.id for m in course.of_kind(kind) if course.number(course.made(m, "edited")) == course.last]
 
 
-def _runs(entries: Iterable[Entry]) -> Iterable[tuple[Entry, Course]]:
+def _runs(entries: Iterable[Entry]) -> Iterable[tuple[Entry, RunResults]]:
     return ((entry, course) for entry in entries for course in entry.courses.values())
 
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from editflow.editing.models.editable import EditableModel
-    from editflow.tasks.models.model_session import LiveModel
+    from editflow.tasks.models.model_session import ModelSession
 
 VERSION = 1
 FINGERPRINTS = "fingerprints"
@@ -170,14 +170,14 @@ def check_window(about: Mapping[str, Any], window: int) -> None:
 
 
 @lru_cache(maxsize=1)
-def open_model(folder: str, dtype: str, device: str) -> LiveModel:
+def open_model(folder: str, dtype: str, device: str) -> ModelSession:
     """The model of a folder, loaded once a process and moved between states as stages ask for them."""
-    from editflow.tasks.models.model_session import LiveModel
+    from editflow.tasks.models.model_session import ModelSession
 
-    return LiveModel.load(Path(folder), dtype, device)
+    return ModelSession.load(Path(folder), dtype, device)
 
 
-def live_model(lake: Lake, state: str, device: str) -> LiveModel:
+def live_model(lake: Lake, state: str, device: str) -> ModelSession:
     """The loaded model that a state belongs to. Raises UnknownSource or StateMismatch."""
     from editflow.tasks.models.model_session import links
 

@@ -27,7 +27,7 @@ CHECKPOINT_VERSION = 1
 
 
 @dataclass
-class LiveModel:
+class ModelSession:
     """A loaded model, the state its weights are in now, and the original of every weight that was ever changed."""
 
     model: EditableModel
@@ -35,7 +35,7 @@ class LiveModel:
     originals: dict[int, Tensor] = field(default_factory=dict)
 
     @classmethod
-    def load(cls, folder: Path, dtype: str, device: str) -> LiveModel:
+    def load(cls, folder: Path, dtype: str, device: str) -> ModelSession:
         """Read the model from its folder. This is the only place where weights are loaded."""
         with working("loading the model"):
             return cls(load(folder, dtype, device))

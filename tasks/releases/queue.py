@@ -47,7 +47,7 @@ class Entry:
 
 
 @dataclass(frozen=True)
-class Move:
+class ReleaseEvent:
     """One value of a release's log.
 
     `begin`: the entries of the next batch. `settle`: entries that are now applied or rejected, with the state that is
@@ -75,7 +75,7 @@ class Outcome:
 
 
 @dataclass(frozen=True)
-class Standing:
+class ReleaseState:
     """What the log of releases comes to: the released state (None: the model as it came), its version, the outcomes.
 
     `line` are the releases that led to this one, 0 (the model as it came) first; `open` holds the entries of a batch
@@ -118,22 +118,22 @@ class Queue:
         found = self._submissions.history(self.name)
         return [entry for number, value in found for entry in self._entries(number, value)]
 
-    def moves(self) -> list[tuple[int, Move]]:
+    def moves(self) -> list[tuple[int, ReleaseEvent]]:
         """(version, move) of the releases' log, the oldest first; raises DamagedRecord."""
         return [
             (version, self._read(_MOVE, value, self._moves, version))
             for version, value in self._moves.history(self.name)
         ]
 
-    def standing(self) -> Standing:
+    def standing(self) -> ReleaseState:
         """Where the releases stand."""
         return last(self.standings())
 
-    def standings(self) -> Iterator[tuple[Move | None, Standing]]:
+    def standings(self) -> Iterator[tuple[ReleaseEvent | None, ReleaseState]]:
         """Every move with what stood after it; first nothing, with the model as it came."""
         return standings(self.moves())
 
-    def move(self, move: Move, expect: int) -> int:
+    def move(self, move: ReleaseEvent, expect: int) -> int:
         """Add a move behind version `expect`; raises RefConflict when somebody else has moved since."""
         value = {key: value for key, value in asdict(move).items() if value}
         return self._moves.set(self.name, value, expect)
@@ -172,13 +172,13 @@ class _Submission:
     requests: tuple[EditRequest, ...]
 
 
-_MOVE, _SUBMISSION = TypeAdapter(Move), TypeAdapter(_Submission)
+_MOVE, _SUBMISSION = TypeAdapter(ReleaseEvent), TypeAdapter(_Submission)
 """Made once: making one takes a thousand times as long as reading a record with it."""
 
 
-def standings(moves: Iterable[tuple[int, Move]]) -> Iterator[tuple[Move | None, Standing]]:
+def standings(moves: Iterable[tuple[int, ReleaseEvent]]) -> Iterator[tuple[ReleaseEvent | None, ReleaseState]]:
     """Every move with what stands after it; first (None, nothing)."""
-    now_ = Standing()
+    now_ = ReleaseState()
     yield None, now_
     met = {0: now_}
     for version, move in moves:
@@ -187,13 +187,13 @@ def standings(moves: Iterable[tuple[int, Move]]) -> Iterator[tuple[Move | None, 
         yield move, now_
 
 
-def last(found: Iterable[tuple[Move | None, Standing]]) -> Standing:
+def last(found: Iterable[tuple[ReleaseEvent | None, ReleaseState]]) -> ReleaseState:
     """The latest standing."""
     *_, (_, standing) = found
     return standing
 
 
-def _after(move: Move, version: int, before: Standing, met: Mapping[int, Standing]) -> Standing:
+def _after(move: ReleaseEvent, version: int, before: ReleaseState, met: Mapping[int, ReleaseState]) -> ReleaseState:
     if move.move == "begin":
         return replace(before, version=version, open=move.entries)
     if move.move == "rollback":
@@ -207,7 +207,7 @@ def _after(move: Move, version: int, before: Standing, met: Mapping[int, Standin
     return replace(after, state=move.state, line=(*before.line, version), measures=move.measures)
 
 
-def _back(to: Standing, version: int, before: Standing) -> Standing:
+def _back(to: ReleaseState, version: int, before: ReleaseState) -> ReleaseState:
     """A release that stood before stands again: what it holds is applied, what came since is withdrawn."""
     held = {id_: outcome for id_, outcome in to.outcomes.items() if outcome.status == "applied"}
     since = [id_ for id_, o in before.outcomes.items() if o.status == "applied" and id_ not in held]
@@ -230,20 +230,20 @@ def superseded(entries: Sequence[Entry]) -> dict[str, str]:
     return found
 
 
-def pending(entries: Sequence[Entry], standing: Standing) -> list[Entry]:
+def pending(entries: Sequence[Entry], standing: ReleaseState) -> list[Entry]:
     """What waits, in order: not settled, and no later entry has taken its place."""
     replaced = superseded(entries)
     return [entry for entry in entries if entry.id not in standing.outcomes and entry.id not in replaced]
 
 
-def in_force(entries: Sequence[Entry], standing: Standing) -> list[Entry]:
+def in_force(entries: Sequence[Entry], standing: ReleaseState) -> list[Entry]:
     """The entries whose facts the released state should hold: applied, and by no later applied one replaced."""
     applied = [e for e in entries if e.id in standing.outcomes and standing.outcomes[e.id].status == "applied"]
     replaced = superseded(applied)
     return [entry for entry in applied if entry.id not in replaced]
 
 
-def statuses(entries: Sequence[Entry], standing: Standing) -> dict[str, Outcome]:
+def statuses(entries: Sequence[Entry], standing: ReleaseState) -> dict[str, Outcome]:
     """What became of each entry; an entry that waits is pending."""
     replaced = superseded(entries)
     found: dict[str, Outcome] = {}

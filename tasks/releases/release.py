@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from editflow.storage.errors import RefConflict
 from editflow.tasks.errors import NoSuchRelease
-from editflow.tasks.releases.queue import Entry, Move, Queue, Standing, in_force, now, pending
+from editflow.tasks.releases.queue import Entry, Queue, ReleaseEvent, ReleaseState, in_force, now, pending
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ Judge = Callable[[str | None, Sequence[Entry], Sequence[Entry]], Candidate]
 It must be a function of these alone: whoever goes on after a kill judges again, and must come to the same."""
 
 
-def apply_next(queue: Queue, size: int, judge: Judge, run: str = "") -> Standing | None:
+def apply_next(queue: Queue, size: int, judge: Judge, run: str = "") -> ReleaseState | None:
     """Begin the next batch of at most `size` entries, or go on with the one begun; settle all of it.
 
     Returns what stands then, None when nothing waits. Killed anywhere and started again, by whomever and however many
@@ -38,7 +38,7 @@ def apply_next(queue: Queue, size: int, judge: Judge, run: str = "") -> Standing
         if not waiting:
             return None
         if not batch:
-            move = Move("begin", now(), tuple(entry.id for entry in waiting), run=run)
+            move = ReleaseEvent("begin", now(), tuple(entry.id for entry in waiting), run=run)
         else:
             move = _settled(_unsettled(batch, standing), standing, entries, judge, run)
         try:
@@ -50,7 +50,7 @@ def apply_next(queue: Queue, size: int, judge: Judge, run: str = "") -> Standing
             return after
 
 
-def rollback(queue: Queue, to: int | None = None) -> Standing:
+def rollback(queue: Queue, to: int | None = None) -> ReleaseState:
     """Let release `to` stand again, the one before the present one unless given; 0 is the model as it came.
 
     Requests applied since are withdrawn: nothing applies them again but submitting them anew. Those that were rejected
@@ -61,11 +61,11 @@ def rollback(queue: Queue, to: int | None = None) -> Standing:
     wanted = next(iter(present.line[-2:-1]), None) if to is None else to
     if wanted not in others:
         raise NoSuchRelease(queue.name, to, others)
-    queue.move(Move("rollback", now(), to=wanted), present.version)
+    queue.move(ReleaseEvent("rollback", now(), to=wanted), present.version)
     return queue.standing()
 
 
-def _unsettled(batch: Sequence[Entry], standing: Standing) -> Sequence[Entry]:
+def _unsettled(batch: Sequence[Entry], standing: ReleaseState) -> Sequence[Entry]:
     """The next part of a batch to judge: of parts that were halved, the first half of which nothing is settled."""
     settled = [entry.id in standing.outcomes for entry in batch]
     if not any(settled):
@@ -74,7 +74,9 @@ def _unsettled(batch: Sequence[Entry], standing: Standing) -> Sequence[Entry]:
     return _unsettled(batch[half:] if all(settled[:half]) else batch[:half], standing)
 
 
-def _settled(part: Sequence[Entry], standing: Standing, entries: Sequence[Entry], judge: Judge, run: str) -> Move:
+def _settled(
+    part: Sequence[Entry], standing: ReleaseState, entries: Sequence[Entry], judge: Judge, run: str
+) -> ReleaseEvent:
     """What becomes of the part, or of its first half, or of the first half of that: of what the judge lets pass.
 
     What does not and cannot be halved is rejected.
@@ -84,7 +86,7 @@ def _settled(part: Sequence[Entry], standing: Standing, entries: Sequence[Entry]
     found = judge(standing.state, part, held)
     if found.breaches and len(part) > 1:
         return _settled(part[: len(part) // 2], standing, entries, judge, run)
-    move = Move("settle", now(), tuple(entry.id for entry in part), measures=found.measures, run=run)
+    move = ReleaseEvent("settle", now(), tuple(entry.id for entry in part), measures=found.measures, run=run)
     if found.breaches:
         return replace(move, status="rejected", reasons=found.breaches)
     return replace(move, state=found.state)

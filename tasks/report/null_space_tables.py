@@ -10,14 +10,14 @@ import torch
 from editflow.storage.artifacts.codec import vectors
 from editflow.storage.artifacts.manifest import Manifest
 from editflow.tasks.errors import NothingToReport
-from editflow.tasks.report.run_results import Course
+from editflow.tasks.report.run_results import RunResults
 from editflow.tasks.stages.moments import read_null_space
 
 POINTS = 160
 """Eigenvalues drawn of each layer: more than a picture of this width can show."""
 
 
-def layers(course: Course) -> list[dict[str, Any]]:
+def layers(course: RunResults) -> list[dict[str, Any]]:
     """One row per layer: width, directions that may be used, their share of the trace, and the largest one's value."""
     rows = []
     for manifest in course.of_kind("null_space"):
@@ -28,7 +28,7 @@ def layers(course: Course) -> list[dict[str, Any]]:
     return sorted(rows, key=lambda row: row["layer"])
 
 
-def spectrum_points(course: Course) -> list[dict[str, Any]]:
+def spectrum_points(course: RunResults) -> list[dict[str, Any]]:
     """Some eigenvalues of each layer, the greatest first, with the place where the null space begins."""
     rows = []
     for manifest in course.of_kind("null_space"):
@@ -41,7 +41,7 @@ def spectrum_points(course: Course) -> list[dict[str, Any]]:
     return rows
 
 
-def _rank(course: Course, manifest: Manifest, width: int) -> int:
+def _rank(course: RunResults, manifest: Manifest, width: int) -> int:
     """The directions that may be used, of so many. Raises NothingToReport where it is recorded otherwise."""
     rank = manifest.about.get("rank")
     if not isinstance(rank, int) or not 0 < rank <= width:
@@ -54,13 +54,13 @@ def _drawn(spec: Any, falling: np.ndarray, used: int) -> float:
     return float(spec["value"] if spec["rule"] == "absolute" else falling[used])
 
 
-def eigenvalues(course: Course, spectrum: str) -> tuple[int, np.ndarray]:
+def eigenvalues(course: RunResults, spectrum: str) -> tuple[int, np.ndarray]:
     """(layer, ascending eigenvalues) of a spectrum."""
     table = course.lake.read(spectrum, ["layer", "eigenvalue"])
     return int(table["layer"][0].as_py()), table["eigenvalue"].to_numpy()
 
 
-def null_space_use(course: Course) -> list[dict[str, Any]]:
+def null_space_use(course: RunResults) -> list[dict[str, Any]]:
     """One row per batch and layer: the mean share ‖P k‖² / ‖k‖² of its keys, which is what an edit can act on.
 
     None for a method that knows no null space.

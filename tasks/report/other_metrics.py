@@ -11,7 +11,7 @@ import numpy as np
 from editflow.editing.metrics.ability.confusion import accuracy, interval, mcc, paired_interval, unanswered, weighted_f1
 from editflow.editing.metrics.intervals import Interval, mean_interval
 from editflow.storage.artifacts.manifest import Manifest
-from editflow.tasks.report.run_results import Course
+from editflow.tasks.report.run_results import RunResults
 from editflow.tasks.stages.drift import read_drift
 
 Row = dict[str, Any]
@@ -31,12 +31,12 @@ DRIFT = {
 """The same of drift; the artifact and SQL have the rest, and the other layers."""
 
 
-def beyond(course: Course) -> list[Row]:
+def beyond(course: RunResults) -> list[Row]:
     """One row per metric, over the cases that have it in both states."""
     return [*_text_rows(course), *_ability_rows(course), *_drift_rows(course)]
 
 
-def at_the_end(course: Course) -> dict[str, Cases]:
+def at_the_end(course: RunResults) -> dict[str, Cases]:
     """{metric with its unit: {case: value}} after the last batch, of texts and general ability."""
     texts = {f"{name} %" if SHARE in name else name: states[1] for name, states in _texts(course).items()}
     answers = {
@@ -48,12 +48,12 @@ def at_the_end(course: Course) -> dict[str, Cases]:
     return texts | answers
 
 
-def found(course: Course) -> set[str]:
+def found(course: RunResults) -> set[str]:
     """What the run has of all that can be asked for of facts (tasks/report/requested_metrics.py)."""
     return {*course.metrics, *_texts(course), *(("drift",) if course.of_kind("drift") else ())}
 
 
-def _text_rows(course: Course) -> Iterator[Row]:
+def _text_rows(course: RunResults) -> Iterator[Row]:
     for name, (first, last) in ((name, (states[0], states[1])) for name, states in _texts(course).items()):
         both = [case for case in first if case in last]
         if both:
@@ -64,7 +64,7 @@ def _text_rows(course: Course) -> Iterator[Row]:
                    "change": change}  # fmt: skip
 
 
-def _texts(course: Course) -> dict[str, dict[int, Cases]]:
+def _texts(course: RunResults) -> dict[str, dict[int, Cases]]:
     """{metric: {0 before, 1 after: {request: mean over its texts}}}."""
     values: dict[str, dict[int, dict[str, list[float]]]] = {}
     for manifest in course.of_kind("text_scores"):
@@ -82,7 +82,7 @@ def _texts(course: Course) -> dict[str, dict[int, Cases]]:
     }
 
 
-def _ability_rows(course: Course) -> Iterator[Row]:
+def _ability_rows(course: RunResults) -> Iterator[Row]:
     """A statistic is left out where a set's labels are all alike and it has no value."""
     for (name, way), answers in _answers(course).items():
         joint = _joint(answers)
@@ -95,7 +95,7 @@ def _ability_rows(course: Course) -> Iterator[Row]:
                        "change": change}  # fmt: skip
 
 
-def _drift_rows(course: Course) -> Iterator[Row]:
+def _drift_rows(course: RunResults) -> Iterator[Row]:
     """Of the highest edited layer, which all changes reach; a model is no way from itself."""
     for manifest in course.of_kind("drift"):
         edited = course.made(manifest, "edited")
@@ -109,7 +109,7 @@ def _drift_rows(course: Course) -> Iterator[Row]:
                        "before": ends[0], "after": ends[1], "change": change}  # fmt: skip
 
 
-def _answers(course: Course) -> dict[tuple[str, str], dict[str, dict[int, Row]]]:
+def _answers(course: RunResults) -> dict[tuple[str, str], dict[str, dict[int, Row]]]:
     """{(set, way): {question: {0 before, 1 after: row}}}."""
     answers: dict[tuple[str, str], dict[str, dict[int, Row]]] = {}
     for manifest in course.of_kind("ability"):
@@ -136,6 +136,6 @@ def _in(unit: str, value: Interval) -> Interval:
     return Interval(*(None if bound is None else 100 * bound for bound in value)) if unit else value  # type: ignore[arg-type]
 
 
-def _end(course: Course, manifest: Manifest) -> int | None:
+def _end(course: RunResults, manifest: Manifest) -> int | None:
     """0 for what is of the model as it was, 1 for what is of the last state, None for those between."""
     return {0: 0, course.last: 1}.get(course.number(manifest))

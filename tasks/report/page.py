@@ -15,7 +15,7 @@ from editflow.editing.metrics.intervals import Interval
 from editflow.tasks.console.terminal import safe
 from editflow.tasks.report import charts, null_space_tables, results, stage_timings
 from editflow.tasks.report.plots import draw
-from editflow.tasks.report.run_results import Course
+from editflow.tasks.report.run_results import RunResults
 
 if TYPE_CHECKING:
     from jinja2 import Template
@@ -25,7 +25,7 @@ LONGEST = 300
 WORST = 12
 
 
-def render(course: Course, answers: Iterable[Mapping[str, Any]]) -> str:
+def render(course: RunResults, answers: Iterable[Mapping[str, Any]]) -> str:
     """The page of a completed run. `answers` are rows of the kind of that name."""
     return template("editflow.tasks.report", "report.html").render(
         **dress(), run=course.record, **content(course, answers)
@@ -53,7 +53,7 @@ def template(package: str, name: str) -> Template:
     return world.get_template(name)
 
 
-def content(course: Course, answers: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+def content(course: RunResults, answers: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
     """Everything that the template shows."""
     nodes, stages = stage_timings.nodes(course), stage_timings.stages(course)
     return {
@@ -77,7 +77,7 @@ def content(course: Course, answers: Iterable[Mapping[str, Any]]) -> dict[str, A
     }
 
 
-def about(course: Course) -> dict[str, Any]:
+def about(course: RunResults) -> dict[str, Any]:
     """The run in a few words and figures."""
     record, spec = course.record, course.record.spec
     started, finished = (datetime.fromisoformat(time) for time in (record.started_at, record.finished_at or ""))
@@ -97,7 +97,7 @@ def about(course: Course) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def example(course: Course, row: Mapping[str, Any]) -> dict[str, Any]:
+def example(course: RunResults, row: Mapping[str, Any]) -> dict[str, Any]:
     """A fact with what both models say of it, word by word, and whether the word is the other's too."""
     base, edited = (row[name].split() for name in ("base", "edited"))
     blocks = SequenceMatcher(a=base, b=edited, autojunk=False).get_matching_blocks()

@@ -8,14 +8,14 @@ from typing import Any
 from editflow.editing.metrics.intervals import mean_interval
 from editflow.tasks.errors import NothingToCompare
 from editflow.tasks.report.other_metrics import at_the_end
-from editflow.tasks.report.run_results import Course
+from editflow.tasks.report.run_results import RunResults
 
 Row = dict[str, Any]
 Pairs = dict[str, tuple[float, float]]
 SAME = ("prompt", "subject", "target_new", "target_true")
 
 
-def paired(one: Course, other: Course) -> list[Row]:
+def paired(one: RunResults, other: RunResults) -> list[Row]:
     """One row per metric and figure of cases that both runs have after their last batch: prompts, texts, ability.
 
     `difference` is the mean over cases of other − one with its 95 % bootstrap interval, which rests on pairs and is
@@ -24,7 +24,7 @@ def paired(one: Course, other: Course) -> list[Row]:
     return [row_of(name, list(both.values())) for name, both in pairs(one, other).items()]
 
 
-def pairs(one: Course, other: Course) -> dict[str, Pairs]:
+def pairs(one: RunResults, other: RunResults) -> dict[str, Pairs]:
     """{figure with its unit: {case: (one, other)}} of what `paired` compares."""
     shared = [r for r, row in one.requests.items() if r in other.requests and _same(row, other.requests[r])]
     if not shared:

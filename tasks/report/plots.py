@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from editflow.tasks.report import charts, null_space_tables, results
-from editflow.tasks.report.run_results import Course
+from editflow.tasks.report.run_results import RunResults
 
 Named = list[tuple[str, str]]
 """What a picture is of (a metric, a layer) and its SVG."""
@@ -23,7 +23,7 @@ class Pictures(NamedTuple):
     drifts: Named
 
 
-def draw(course: Course) -> Pictures:
+def draw(course: RunResults) -> Pictures:
     """Everything that is drawn of a run's batches and layers."""
     points, kept = results.by_batch(course), results.retention(course)
     perplexities, spectra = results.perplexity_by_batch(course), null_space_tables.spectrum_points(course)
@@ -44,7 +44,7 @@ def draw(course: Course) -> Pictures:
     )
 
 
-def _drifts(course: Course) -> Named:
+def _drifts(course: RunResults) -> Named:
     """Of the last state, layer by layer; nothing where the spec did not ask."""
     last = [m for m in course.of_kind("drift_points") if course.number(course.made(m, "edited")) == course.last]
     rows = course.lake.read(last[-1].id).to_pylist() if last else []

@@ -14,12 +14,12 @@ from editflow.editing.metrics.perplexity import perplexity
 from editflow.editing.metrics.score_columns import HARMONIC, harmonic
 from editflow.tasks.report.other_metrics import beyond, found
 from editflow.tasks.report.requested_metrics import asked
-from editflow.tasks.report.run_results import Course
+from editflow.tasks.report.run_results import RunResults
 
 Row = dict[str, Any]
 
 
-def before_after(course: Course) -> list[Row]:
+def before_after(course: RunResults) -> list[Row]:
     """One row per metric: its interval before and after, and that of the change of each case."""
     rows = []
     for metric in course.metrics:
@@ -34,13 +34,13 @@ def before_after(course: Course) -> list[Row]:
     return rows + scores + _perplexity_row(course) + beyond(course)
 
 
-def unavailable(course: Course) -> list[str]:
+def unavailable(course: RunResults) -> list[str]:
     """The metrics that the spec asks for and the facts do not have."""
     has = found(course)
     return [metric for metric in asked(course.record.spec) if metric not in has]
 
 
-def _score_row(course: Course, name: str, figures: Mapping[str, str]) -> list[Row]:
+def _score_row(course: RunResults, name: str, figures: Mapping[str, str]) -> list[Row]:
     """The harmonic score, over the cases that have all three of its parts in both states."""
     if not all(figure in course.columns(metric) for metric, figure in figures.items()):
         return []
@@ -62,7 +62,7 @@ def _row(name: str, unit: str, before: Interval, after: Interval, change: Interv
     return {"metric": name, "unit": unit, "before": before, "after": after, "change": change}
 
 
-def _perplexity_row(course: Course) -> list[Row]:
+def _perplexity_row(course: RunResults) -> list[Row]:
     if not {0, course.last} <= set(course.perplexities):
         return []
     first, last = (course.perplexities[n] for n in (0, course.last))
@@ -80,7 +80,7 @@ def _through(rising: Callable[[float], float], found: Interval) -> Interval:
     return Interval(rising(found.value), *(None if bound is None else rising(bound) for bound in found[1:]))
 
 
-def by_batch(course: Course) -> list[Row]:
+def by_batch(course: RunResults) -> list[Row]:
     """One row per state, metric and which facts: the batch's own right after it, or all edited so far."""
     rows = []
     batch = {request: row["batch"] for request, row in course.requests.items()}
@@ -99,7 +99,7 @@ def _point(n: int, metric: str, facts: str, values: Sequence[float]) -> Row:
     return {"batch": n, "metric": metric, "facts": facts, "percent": 100 * fmean(values), "count": len(values)}
 
 
-def perplexity_by_batch(course: Course) -> list[Row]:
+def perplexity_by_batch(course: RunResults) -> list[Row]:
     """One row per state whose perplexity was measured."""
     return [
         {"batch": n, "perplexity": perplexity((row["tokens"], row["nll"]) for row in rows)}
@@ -107,7 +107,7 @@ def perplexity_by_batch(course: Course) -> list[Row]:
     ]
 
 
-def norms(course: Course) -> list[Row]:
+def norms(course: RunResults) -> list[Row]:
     """One row per batch and layer: the norm of its change in percent of the weight's."""
     return [
         {"batch": row["n"], "layer": row["layer"], "norm": 100 * row["change_norm"] / row["weight_norm"]}
@@ -115,7 +115,7 @@ def norms(course: Course) -> list[Row]:
     ]
 
 
-def retention(course: Course) -> list[Row]:
+def retention(course: RunResults) -> list[Row]:
     """One row per metric, batch and later state in which all of the batch's facts were asked again."""
     rows = []
     cohorts: dict[int, list[str]] = {}
@@ -131,14 +131,14 @@ def retention(course: Course) -> list[Row]:
     return rows
 
 
-def worst(course: Course, count: int) -> list[Row]:
+def worst(course: RunResults, count: int) -> list[Row]:
     """The facts that did worst at the end, and what is known of why."""
     rows = [_verdict(course, request, row) for request, row in course.requests.items()]
     rows = [row for row in rows if row["reasons"]]
     return sorted(rows, key=lambda row: (row["said"] is not False, -len(row["hurt"]), -(row["nll_new"] or 0.0)))[:count]
 
 
-def _verdict(course: Course, request: str, row: Mapping[str, Any]) -> Row:
+def _verdict(course: RunResults, request: str, row: Mapping[str, Any]) -> Row:
     prompts = course.prompts(request)
     own = prompts.get((course.last, "efficacy"), [])
     # Of a fact that nobody asked for nothing is known.

@@ -49,7 +49,7 @@ Known = TypeVar("Known")
 
 
 @dataclass(frozen=True)
-class Course:
+class RunResults:
     """A completed run. States are counted from 0, the model as it was; n is the state after n batches."""
 
     lake: Lake
@@ -57,7 +57,7 @@ class Course:
     manifests: Mapping[str, Manifest]
 
     @classmethod
-    def of(cls, lake: Lake, run_id: str) -> Course:
+    def of(cls, lake: Lake, run_id: str) -> RunResults:
         """The course of a run; raises UnknownRun, ArtifactGone, or NothingToReport for one that is not ours."""
         record = Runs(lake.files).get(run_id)
         try:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from editflow.tasks.report.graph_layout import laid_out
-from editflow.tasks.report.run_results import Course
+from editflow.tasks.report.run_results import RunResults
 
 
-def stages(course: Course) -> list[dict[str, Any]]:
+def stages(course: RunResults) -> list[dict[str, Any]]:
     """One row per stage: artifacts made and met again, seconds of this run, and of the making of what was reused."""
     rows: dict[str, dict[str, Any]] = {}
     for use in course.record.uses:
@@ -21,7 +21,7 @@ def stages(course: Course) -> list[dict[str, Any]]:
     return sorted(rows.values(), key=lambda row: -row["seconds"] - row["saved"])
 
 
-def nodes(course: Course) -> list[dict[str, Any]]:
+def nodes(course: RunResults) -> list[dict[str, Any]]:
     """One row per artifact of the run, with its label there, and its place in the graph."""
     uses = course.record.uses
     return laid_out(

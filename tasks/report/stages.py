@@ -12,7 +12,7 @@ from editflow.storage.artifacts.kinds import kind
 from editflow.storage.artifacts.store import ArtifactRef, Lake
 from editflow.tasks.errors import UnknownSource
 from editflow.tasks.report.page import render
-from editflow.tasks.report.run_results import Course
+from editflow.tasks.report.run_results import RunResults
 from editflow.tasks.report.sample_answers import ANSWERS
 from editflow.tasks.stages.stage import Parents, Stage, Work, performed
 
@@ -26,7 +26,7 @@ class NoAnswers(UserWarning):
 
 def _report(work: Work) -> pa.Table:
     """One HTML page."""
-    course = Course.of(work.lake, work.spec["run"])
+    course = RunResults.of(work.lake, work.spec["run"])
     page = render(course, work.table("answers").to_pylist() if work.many("answers") else [])
     return pa.Table.from_pylist([{"page": page}], schema=kind("report").schema)
 
@@ -39,7 +39,7 @@ def report(lake: Lake, run: str) -> ArtifactRef:
 
     Where the lake has no answers and the base model is gone, they are left out, with a warning.
     """
-    course = Course.of(lake, run)
+    course = RunResults.of(lake, run)
     # As `ask`: a dozen short texts need no accelerator, and the one of the run may not be here.
     how: dict[str, Any] = {"run": run, "device": "cpu"}
     model, state = course.of_kind("model")[0].id, course.record.state

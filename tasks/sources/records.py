@@ -15,7 +15,7 @@ import ijson
 from editflow.editing.errors import first_line
 from editflow.storage.address import Address
 from editflow.tasks.errors import BadRecord, foreign
-from editflow.tasks.sources.remote_files import at_hand, named, opened
+from editflow.tasks.sources.remote_files import local_copy, named, opened
 
 Located = tuple[str, Any]
 
@@ -43,7 +43,7 @@ def read_records(source: str, split: str = "train") -> Iterator[Located]:
 
         yield from from_hub(address, split)
         return
-    with at_hand(address) as place:
+    with local_copy(address) as place:
         yield from _form(address, place)(address, place)
 
 

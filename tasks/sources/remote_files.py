@@ -49,7 +49,7 @@ def sender(source: str) -> str:
 
 
 @contextmanager
-def at_hand(source: str) -> Iterator[str]:
+def local_copy(source: str) -> Iterator[str]:
     """Where a source can be read, as often as needed and from any place: itself, or a copy of what another machine has.
 
     The copy goes when the block ends, however it does, and is called by its ending alone, by which forms and packing

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from editflow.editing.editors.batch import Solver
 from editflow.editing.editors.facts import Fact
-from editflow.editing.editors.layer_statistics import Knowledge
+from editflow.editing.editors.layer_statistics import LayerStatistics
 from editflow.editing.editors.method import ClosedForm, Method
 from editflow.editing.editors.methods import method
 from editflow.editing.editors.norm_anchor import anchored, reference_norms
@@ -18,7 +18,7 @@ from editflow.editing.editors.options import MethodOptions
 from editflow.editing.editors.target_values import TargetValue
 from editflow.editing.errors import InvalidOption
 from editflow.editing.linalg.projected_ridge import LowRank
-from editflow.tasks.models.model_session import LiveModel
+from editflow.tasks.models.model_session import ModelSession
 from editflow.tasks.stages.moments import read_moments, read_null_space
 
 if TYPE_CHECKING:
@@ -32,10 +32,10 @@ class Solving:
 
     method: ClosedForm
     options: MethodOptions
-    known: dict[int, Knowledge]
+    known: dict[int, LayerStatistics]
 
     @classmethod
-    def of(cls, work: Work, live: LiveModel) -> Solving:
+    def of(cls, work: Work, live: ModelSession) -> Solving:
         """Read it off a stage's spec and parents."""
         chosen, options = chosen_of(work)
         if not isinstance(chosen, ClosedForm):
@@ -51,7 +51,7 @@ class Solving:
         return self.method.finish(change, weight, self.known[layer], self.options)
 
     def values(
-        self, live: LiveModel, facts: Sequence[Fact], values: Sequence[TargetValue], z_layer: int
+        self, live: ModelSession, facts: Sequence[Fact], values: Sequence[TargetValue], z_layer: int
     ) -> Sequence[TargetValue]:
         """The target values as they are to be written."""
         if not self.options.anchor:
@@ -72,12 +72,12 @@ def chosen_of(work: Work) -> tuple[Method, MethodOptions]:
     return chosen, chosen.read({name: work.spec[name] for name in chosen.takes if name in work.spec})
 
 
-def _knowledge(work: Work, live: LiveModel) -> dict[int, Knowledge]:
+def _knowledge(work: Work, live: ModelSession) -> dict[int, LayerStatistics]:
     """What the parents say of each edited layer, layers ascending: all that they know, unless the recipe names them."""
     spaces = dict(read_null_space(work.lake, artifact) for artifact in work.many("null_space"))
     wanted = work.spec.get("layers")
     means = dict(mean for artifact in work.many("second_moment") for mean in _means(work.lake, artifact, wanted))
-    return {n: Knowledge(spaces.get(n), means.get(n), live.original(n)) for n in sorted({*spaces, *means})}
+    return {n: LayerStatistics(spaces.get(n), means.get(n), live.original(n)) for n in sorted({*spaces, *means})}
 
 
 def _means(lake: Lake, artifact: str, wanted: Sequence[int] | None) -> Iterator[tuple[int, Tensor]]:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
     from editflow.editing.models.editable import EditableModel
-    from editflow.tasks.models.model_session import LiveModel
+    from editflow.tasks.models.model_session import ModelSession
 
 Parents = Mapping[str, str | Sequence[str]]
 
@@ -62,7 +62,7 @@ class Work:
         """The payload of the only parent in a role, checked against its digest."""
         return self.lake.read(self.one(role))
 
-    def live(self, role: str) -> LiveModel:
+    def live(self, role: str) -> ModelSession:
         """The loaded model that the state (or model) in a role belongs to, in whatever state it is now."""
         from editflow.tasks.models.model_identity import live_model
 

@@ -7,14 +7,14 @@ import tiny_world
 
 from benchmarks.room import used
 from editflow.storage.artifacts.store import Lake
-from editflow.tasks.report.run_results import Course
+from editflow.tasks.report.run_results import RunResults
 
 
 @pytest.mark.parametrize("more", [(), ("edit.method=memit", "edit.alpha=10", "edit.previous_keys=true")])
 def test_later_batches_find_less_room(tmp_path, more: tuple[str, ...]) -> None:
     world = tiny_world.make(tmp_path / "world")
     record = tiny_world.record_directly(world.spec, tmp_path / "lake", *more)
-    rows = list(used(Course.of(Lake.open(tmp_path / "lake"), record.run_id), 1))
+    rows = list(used(RunResults.of(Lake.open(tmp_path / "lake"), record.run_id), 1))
     for layer in record.spec["edit"]["layers"]:
         mine = [row for row in rows if row["layer"] == layer]
         assert [row["facts"] for row in mine] == [0, 2, 4]

@@ -18,7 +18,7 @@ from editflow.editing.editors.target_values import optimise
 from editflow.editing.linalg.null_space import NullSpace
 from editflow.editing.linalg.projected_ridge import ProjectedRidge
 from editflow.editing.models.editable import EditableModel
-from editflow.editing.models.forward import Prefix, Rows, run, run_prefix
+from editflow.editing.models.forward import KVPrefix, Rows, run, run_prefix
 from editflow.editing.requests.record import EditRequest
 
 OPTIONS = TargetValueOptions(learning_rate=0.3, steps=8, stop_at=0.0, tokens_per_pass=200)
@@ -57,7 +57,7 @@ def test_an_edit_makes_its_targets_likelier(begun: EditableModel, requests: list
 def test_a_delta_is_a_change_of_the_declared_places_output(every: EditableModel, requests: list[EditRequest]) -> None:
     facts = facts_of(every, requests, ())
     rows = [fact.rows[0] for fact in facts]
-    suffixes = Suffixes.build(every, LAYER, rows, Prefix.empty(len(rows), every.device), 1)
+    suffixes = Suffixes.build(every, LAYER, rows, KVPrefix.empty(len(rows), every.device), 1)
     delta = torch.randn(suffixes.at.shape, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     found = every.logits(suffixes.final(every, LAYER, delta))
     place = every.target_place(LAYER)

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from editflow.editing.editors.batch import edit_batch
 from editflow.editing.editors.facts import Fact
-from editflow.editing.editors.layer_statistics import Knowledge
+from editflow.editing.editors.layer_statistics import LayerStatistics
 from editflow.editing.editors.method import ClosedForm
 from editflow.editing.editors.methods import METHODS, method, options_of
 from editflow.editing.editors.options import MethodOptions, TargetValueOptions
@@ -33,7 +33,7 @@ TOGETHER = {name: case for name, case in CASES.items() if case.facts is None}
 
 
 def edited(
-    case: Case, model: EditableModel, known: dict[int, Knowledge], facts: list[Fact], values: list[TargetValue]
+    case: Case, model: EditableModel, known: dict[int, LayerStatistics], facts: list[Fact], values: list[TargetValue]
 ) -> dict[int, Tensor]:
     """Δ by layer of one batch, as it was written; the model stays edited."""
     before = {layer: model.weight(layer).clone() for layer in known}

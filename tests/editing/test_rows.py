@@ -8,13 +8,13 @@ from oracle.rows import layer_output, row_logits
 
 from editflow.editing.errors import InvalidRequest
 from editflow.editing.models.editable import EditableModel
-from editflow.editing.models.forward import Prefix, Rows, capture, run, run_prefix
+from editflow.editing.models.forward import KVPrefix, Rows, capture, run, run_prefix
 
 SEQUENCES = [[3, 4, 5, 6, 7, 8], [9, 10, 11], [12, 13, 14, 15]]
 SPLITS = [4, 0, 2]
 
 
-def split(model: EditableModel) -> tuple[Prefix, Rows]:
+def split(model: EditableModel) -> tuple[KVPrefix, Rows]:
     prefix = run_prefix(model, Rows.pad([s[:n] for s, n in zip(SEQUENCES, SPLITS, strict=True)]))
     return prefix, Rows.pad([s[n:] for s, n in zip(SEQUENCES, SPLITS, strict=True)])
 

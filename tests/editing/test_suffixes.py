@@ -10,7 +10,7 @@ from tiny_words import facts_of
 
 from editflow.editing.editors.suffixes import START, Suffixes, shared, split
 from editflow.editing.models.editable import EditableModel
-from editflow.editing.models.forward import Prefix
+from editflow.editing.models.forward import KVPrefix
 from editflow.editing.requests.record import EditRequest
 
 
@@ -46,7 +46,7 @@ def test_common_beginnings_run_once_and_change_nothing(
     trunks = shared(tiny, rows, each)
     assert trunks.mask.sum(1).tolist()[1:] == [5, 4][: len(contexts)]  # the contexts themselves
     on = trunks.select(torch.arange(each).repeat(len(facts)))
-    apart = Suffixes.build(tiny, 1, rows, Prefix.empty(len(rows), tiny.device), each)
+    apart = Suffixes.build(tiny, 1, rows, KVPrefix.empty(len(rows), tiny.device), each)
     together = Suffixes.build(tiny, 1, rows, on, each)
     delta = torch.randn(len(facts), together.hidden.shape[-1], dtype=together.hidden.dtype)
     real = together.rows.mask.bool()

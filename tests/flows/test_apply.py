@@ -26,7 +26,7 @@ from editflow.flows.pipeline.gates import breaches
 from editflow.flows.spec.loading import load_spec
 from editflow.flows.spec.sections import GatesSection
 from editflow.storage.artifacts.store import Lake
-from editflow.tasks.releases.queue import Move, Queue, now
+from editflow.tasks.releases.queue import Queue, ReleaseEvent, now
 
 LOOSE = "[gates]\nefficacy = 0\nretention = 0\nneighbourhood = 100\nperplexity = 1e9\n"
 """Gates that measure all and stop nothing."""
@@ -298,8 +298,8 @@ def test_what_a_killed_run_did_not_tell_is_told_by_the_next_once(
     queue = Queue(Lake.open(lake).files, "current")
     queue.submit([replace(fact(f"s{n}"), target_true="") for n in range(LINES + 2)])
     ids = tuple(entry.id for entry in queue.entries())
-    queue.move(Move("begin", now(), ids, run="gone"), 0)
-    queue.move(Move("settle", now(), ids, status="rejected", reasons=("efficacy: 0%",), run="gone"), 1)
+    queue.move(ReleaseEvent("begin", now(), ids, run="gone"), 0)
+    queue.move(ReleaseEvent("settle", now(), ids, status="rejected", reasons=("efficacy: 0%",), run="gone"), 1)
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv(notifications.ADDRESSES)
         apply(spec, lake)

@@ -24,7 +24,7 @@ from editflow.tasks.comparison.stages import compare, read_files
 from editflow.tasks.models.model_identity import open_model
 from editflow.tasks.report.paired_metrics import paired
 from editflow.tasks.report.results import before_after
-from editflow.tasks.report.run_results import Course
+from editflow.tasks.report.run_results import RunResults
 from editflow.tasks.stages.stage import Stage
 
 HOSTILE = '<script>document.title = "taken"</script> {{ 7 * 7 }}'
@@ -67,12 +67,12 @@ class Compared:
     def artifacts(self, kind: str) -> list[Manifest]:
         return tiny_world.artifacts(self.lake, kind)
 
-    def courses(self, variant: str) -> list[Course]:
+    def courses(self, variant: str) -> list[RunResults]:
         """The runs of a variant as any run is read, by their seeds."""
         names = [f"tiny-{variant}-{seed}" for seed in (0, 1)]
         found = {run["name"]: run["run"] for run in reversed(editflow("runs", "--json", "--lake", self.lake).json)
                  if run["status"] == "completed"}  # fmt: skip
-        return [Course.of(Lake.open(self.lake), found[name]) for name in names]
+        return [RunResults.of(Lake.open(self.lake), found[name]) for name in names]
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,7 @@ from tiny_world import DirectPipeline, World
 
 from editflow.flows.clean import cleared
 from editflow.flows.pipeline.pipeline import Pipeline
-from editflow.flows.pipeline.tracked_run import record_run
+from editflow.flows.pipeline.tracked_run import run_tracked
 from editflow.flows.repair.verify import Subject, faults
 from editflow.flows.spec.loading import load_spec
 from editflow.flows.spec.run_spec import RunSpec
@@ -68,7 +68,7 @@ def spec(world: World) -> RunSpec:
 
 
 def recorded(spec: RunSpec, work: Callable[[RunSpec, Pipeline], dict[str, Any]]) -> Step:
-    return lambda lake: record_run(spec, lake, None, lambda _use, _ref: None, work, DirectPipeline)
+    return lambda lake: run_tracked(spec, lake, None, lambda _use, _ref: None, work, DirectPipeline)
 
 
 @pytest.fixture

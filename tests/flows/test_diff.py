@@ -12,7 +12,7 @@ from tiny_world import World, editflow
 from editflow.storage.artifacts.store import Lake
 from editflow.storage.records.runs import Runs
 from editflow.tasks.report.paired_metrics import paired
-from editflow.tasks.report.run_results import Course
+from editflow.tasks.report.run_results import RunResults
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +53,7 @@ def test_a_setting_is_named_and_so_is_the_first_stage_that_it_changes(lake) -> N
 def test_metrics_are_those_of_scores(lake) -> None:
     """The same pairs, and nothing of what no pair has."""
     store, ids = Lake.open(lake[0]), lake[1]
-    expected = paired(*(Course.of(store, ids[name]) for name in ("usual", "tight")))
+    expected = paired(*(RunResults.of(store, ids[name]) for name in ("usual", "tight")))
     found = {row["metric"]: row for row in diff(lake, "usual", "tight")["metrics"]}
     assert set(found) == {row["metric"] for row in expected} | {"perplexity"}
     for row in expected:

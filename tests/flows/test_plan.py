@@ -20,7 +20,7 @@ from transformers import BertConfig, GPT2Config
 from editflow.editing.editors.methods import METHODS
 from editflow.flows.edit_model import requested
 from editflow.flows.planning.cost_table import AT_HAND, SIZES
-from editflow.flows.planning.dry_run import Planned
+from editflow.flows.planning.dry_run import DryRun
 from editflow.flows.planning.plan import reading, walk
 from editflow.flows.planning.workload import MOMENT
 from editflow.flows.spec.loading import load_spec
@@ -39,7 +39,7 @@ class Shelf:
     world: World
     folder: Path
 
-    def walked(self, settings: Sequence[str]) -> Planned:
+    def walked(self, settings: Sequence[str]) -> DryRun:
         spec, lake = load_spec(self.world.spec, (*method_runs.SMALL, *settings)), reading(str(self.folder))
         model = outline(lake, spec.model.source, spec.model.dtype)
         return walk(spec, lake, model, requested(spec.requests))
@@ -91,12 +91,12 @@ def test_all_that_can_be_measured_is_planned(shelf: Shelf, tmp_path: Path) -> No
         assert told == pytest.approx(held, rel=0.5), name
 
 
-def counted(walked: Planned, stage: str) -> float:
+def counted(walked: DryRun, stage: str) -> float:
     """Rows of all artifacts of a stage."""
     return sum(walked.rows[id_] for id_, piece in walked.pieces.items() if piece.stage == stage)
 
 
-def about_the_same(planned: Planned, found: Planned, factor: float) -> bool:
+def about_the_same(planned: DryRun, found: DryRun, factor: float) -> bool:
     """Whether told bytes of every kind of matrix that was to be made are those that the lake then holds."""
     for stage in ("second-moment", "merge-moments", "spectrum", "null-space", "weight-change", "keys", "checkpoint"):
         told = sum(piece.size.bytes for piece in planned.pieces.values() if piece.stage == stage)

@@ -119,7 +119,7 @@ def test_flow_runs_of_dead_processes_are_closed_and_no_others(server: str) -> No
     from prefect.client.orchestration import get_client
     from prefect.states import Running
 
-    from editflow.flows.orchestration.crashed_runs import HOST, PID, STARTED, close_dead
+    from editflow.flows.orchestration.crashed_runs import HOST, PID, STARTED, mark_crashed
 
     @flow
     def held() -> None: ...
@@ -135,7 +135,7 @@ def test_flow_runs_of_dead_processes_are_closed_and_no_others(server: str) -> No
         runs = {name: client.create_flow_run(held, name=name, state=Running()) for name in labels}
         for name, run in runs.items():
             client.update_flow_run_labels(run.id, labels[name])
-        assert close_dead(client) == ["dead"]
+        assert mark_crashed(client) == ["dead"]
         states = {name: client.read_flow_run(run.id).state_name for name, run in runs.items()}
         for run in runs.values():
             client.delete_flow_run(run.id)

@@ -16,7 +16,7 @@ from refusals import refused
 from tiny_world import World, editflow
 
 from editflow.flows.edit_model import edit
-from editflow.flows.pipeline.tracked_run import mended, record_run
+from editflow.flows.pipeline.tracked_run import mended, run_tracked
 from editflow.flows.spec.loading import load_spec
 from editflow.storage.artifacts.store import Lake
 
@@ -28,7 +28,7 @@ START, END = "started.json", "finished.json"
 def received(world: World, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A lake with one finished run."""
     lake = tmp_path_factory.mktemp("received") / "lake"
-    record_run(
+    run_tracked(
         load_spec(world.spec), Lake.open(lake), None, lambda _use, _ref: None, mended(edit), tiny_world.DirectPipeline
     )
     return lake

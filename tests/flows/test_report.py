@@ -17,7 +17,7 @@ from editflow.storage.queries.query import lineage
 from editflow.tasks.environment import cores
 from editflow.tasks.report import null_space_tables, results
 from editflow.tasks.report.page import shown
-from editflow.tasks.report.run_results import Course
+from editflow.tasks.report.run_results import RunResults
 
 
 def report(lake: Path, out: Path, run: str = "last") -> str:
@@ -74,7 +74,7 @@ def test_what_was_not_asked_is_not_told(world: World, tmp_path: Path, metrics: l
     record = tiny_world.run(world.spec, tmp_path / "lake", *settings)
     page = report(tmp_path / "lake", tmp_path / "r.html")
     assert not re.search(r"<td>\s*nan", page)
-    course = Course.of(Lake.open(tmp_path / "lake"), record["run_id"])
+    course = RunResults.of(Lake.open(tmp_path / "lake"), record["run_id"])
     assert course.metrics == metrics
     said = {row["said"] for row in results.worst(course, 100)}
     assert said <= ({True, False} if "efficacy" in metrics else {None})
@@ -89,7 +89,7 @@ def test_it_gives_the_same_bytes_when_it_was_lost(copied: Path, tmp_path: Path) 
 
 
 def test_its_table_is_the_runs_summary(reference) -> None:
-    course = Course.of(Lake.open(reference.lake), reference.record["run_id"])
+    course = RunResults.of(Lake.open(reference.lake), reference.record["run_id"])
     rows = {row["metric"]: row for row in results.before_after(course)}
     for when in ("before", "after"):
         for metric, scores in reference.record["summary"][when].items():
@@ -104,7 +104,7 @@ def test_its_table_is_the_runs_summary(reference) -> None:
 
 
 def test_its_curves_are_the_batches_own_evaluations(reference) -> None:
-    course = Course.of(Lake.open(reference.lake), reference.record["run_id"])
+    course = RunResults.of(Lake.open(reference.lake), reference.record["run_id"])
     points = {(r["batch"], r["metric"], r["facts"]): r["percent"] for r in results.by_batch(course)}
     batches = reference.record["summary"]["batches"]
     for batch in batches:
@@ -117,7 +117,7 @@ def test_its_curves_are_the_batches_own_evaluations(reference) -> None:
 
 
 def test_asked_at_checkpoints_the_heat_map_is_full(hostile) -> None:
-    course = Course.of(Lake.open(hostile.lake), hostile.record["run_id"])
+    course = RunResults.of(Lake.open(hostile.lake), hostile.record["run_id"])
     cells = {(r["batch"], r["state"]) for r in results.retention(course) if r["metric"] == "paraphrase"}
     assert cells == {(batch, state) for state in (1, 2, 3) for batch in range(1, state + 1)}
     assert sorted(course.perplexities) == [0, 1, 2, 3]
@@ -131,7 +131,7 @@ def test_checkpoints_change_no_edit(hostile, world: World, tmp_path: Path) -> No
 
 
 def test_the_null_space_is_what_the_threshold_leaves(reference) -> None:
-    course = Course.of(Lake.open(reference.lake), reference.record["run_id"])
+    course = RunResults.of(Lake.open(reference.lake), reference.record["run_id"])
     assert [(row["layer"], row["width"], row["free"]) for row in null_space_tables.layers(course)] == [
         (layer, 64, 32) for layer in (0, 1, 2)
     ]
@@ -142,7 +142,7 @@ def test_the_null_space_is_what_the_threshold_leaves(reference) -> None:
 
 
 def test_what_is_lost_is_told_with_its_reason(reference) -> None:
-    course = Course.of(Lake.open(reference.lake), reference.record["run_id"])
+    course = RunResults.of(Lake.open(reference.lake), reference.record["run_id"])
     hurt = {row["subject"]: row for row in results.worst(course, 100)}
     after = {row["request"]: row for row in course.scores if row["metric"] == "efficacy" and row["n"] == course.last}
     for request, row in course.requests.items():
@@ -174,7 +174,7 @@ def test_without_the_model_all_else_is_told(world: World, copied: Path, tmp_path
 
 
 def test_every_hurt_neighbour_is_named(reference, copied: Path, tmp_path: Path) -> None:
-    course = Course.of(Lake.open(copied), reference.record["run_id"])
+    course = RunResults.of(Lake.open(copied), reference.record["run_id"])
     kept = {
         (row["request"], row["prompt"])
         for row in course.scores

@@ -16,9 +16,9 @@ from tiny_world import DirectPipeline, World, editflow, run_directly
 
 from editflow.flows.edit_model import requested
 from editflow.flows.spec.loading import load_spec
-from editflow.flows.tuning.arguments import MARK, Wish
+from editflow.flows.tuning.arguments import MARK, TuneArguments
 from editflow.flows.tuning.search_space import Setting
-from editflow.flows.tuning.trial import OWN, Bench
+from editflow.flows.tuning.trial import OWN, TrialRunner
 from editflow.flows.tuning.tune import tune
 from editflow.storage.artifacts.store import Lake
 from editflow.tasks.sources.edit_requests import load_requests
@@ -30,7 +30,7 @@ SETTINGS = (
 PROBES = 24
 
 
-def tuned(wish: Wish, lake: Path) -> dict[str, Any]:
+def tuned(wish: TuneArguments, lake: Path) -> dict[str, Any]:
     return tune(wish, Lake.open(lake), DirectPipeline, say=lambda _text: None)
 
 
@@ -39,7 +39,7 @@ class Tuned:
     """A world, its lake after a whole scan, and what the scan said."""
 
     world: World
-    wish: Wish
+    wish: TuneArguments
     lake: Path
     found: dict[str, Any]
 
@@ -52,7 +52,9 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Tuned:
     torch.set_num_threads(1)
     folder = tmp_path_factory.mktemp("trained")
     world = tiny_trained.make(folder)
-    wish = Wish(str(world.model), str(world.facts), 60.0, PROBES, str(world.corpus), 0, SETTINGS, folder / "tuned.toml")
+    wish = TuneArguments(
+        str(world.model), str(world.facts), 60.0, PROBES, str(world.corpus), 0, SETTINGS, folder / "tuned.toml"
+    )
     return Tuned(world, wish, folder / "lake", tuned(wish, folder / "lake"))
 
 
@@ -179,14 +181,14 @@ def test_a_method_that_alpha_holds_needs_no_threshold(whole: Tuned, tmp_path: Pa
 
 
 def test_an_interruption_keeps_what_was_tried(whole: Tuned, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    judge = Bench.judge
+    judge = TrialRunner.judge
 
-    def interrupted(self: Bench, number: int, varied: str, setting: Setting) -> Any:
+    def interrupted(self: TrialRunner, number: int, varied: str, setting: Setting) -> Any:
         if number == 3:
             raise KeyboardInterrupt
         return judge(self, number, varied, setting)
 
-    monkeypatch.setattr(Bench, "judge", interrupted)
+    monkeypatch.setattr(TrialRunner, "judge", interrupted)
     out = tmp_path / "cut.toml"
     with pytest.raises(KeyboardInterrupt):
         tuned(replace(whole.wish, out=out), whole.lake)

@@ -12,9 +12,9 @@ import tiny_world
 from refusals import refused
 from tiny_world import World, editflow, run_directly
 
-from editflow.flows.tuning.arguments import Wish, draft, sized
+from editflow.flows.tuning.arguments import TuneArguments, draft, sized
 from editflow.flows.tuning.budget import Budget
-from editflow.flows.tuning.search_space import CENTRES, NORMED, PLAIN, Round, Setting, proposals, rounds, window
+from editflow.flows.tuning.search_space import CENTRES, NORMED, PLAIN, Setting, Sweep, proposals, rounds, window
 from editflow.storage.artifacts.store import Lake
 from editflow.tasks.sources.edit_requests import choose, load_requests, probes, unprobed
 from editflow.tasks.stages.tuning_trials import objective
@@ -110,7 +110,7 @@ def test_windows_lie_in_the_model(depth: int) -> None:
 
 
 def walked(
-    start: Setting, turns: Sequence[Round], height: Callable[[Setting], float] = lambda _setting: 0.0
+    start: Setting, turns: Sequence[Sweep], height: Callable[[Setting], float] = lambda _setting: 0.0
 ) -> list[Setting]:
     """All that a scan proposes to the end, where a setting is as good as its height."""
     course, tried = proposals(start, turns), list[Setting]()
@@ -142,7 +142,7 @@ def test_alpha_is_turned_where_a_method_has_one(facts: Path) -> None:
     """And λ, which stands at 0 there, is not; of AlphaEdit, the control, the other way about."""
     about = {"depth": 26, "key_width": 64, "model_type": "llama"}
     for method, turned, still in (("memit", "alpha", "ridge"), ("alphaedit", "ridge", "alpha")):
-        wish = Wish("some/model", str(facts), 1.0, settings=(f"edit.method={method}",))
+        wish = TuneArguments("some/model", str(facts), 1.0, settings=(f"edit.method={method}",))
         spec = sized(wish, draft(wish), about)
         start = Setting.of(spec)
         tried = walked(start, rounds(26, (), PLAIN, start.hold))
@@ -151,14 +151,14 @@ def test_alpha_is_turned_where_a_method_has_one(facts: Path) -> None:
         assert {getattr(setting.on(spec).edit.options, turned) for setting in tried} == {
             getattr(setting, turned) for setting in tried
         }
-    fixed = Wish("some/model", str(facts), 1.0, settings=("edit.method=memit", "edit.alpha=300"))
+    fixed = TuneArguments("some/model", str(facts), 1.0, settings=("edit.method=memit", "edit.alpha=300"))
     assert not {turn.name for turn in rounds(26, fixed.fixed, PLAIN, "alpha")} & {"alpha", "ridge"}
 
 
 @pytest.mark.parametrize("model_type", ["gemma2", "llama"])
 def test_behind_a_norm_one_layer_is_edited_at_a_time(facts: Path, model_type: str) -> None:
     """As deep as Gemma 2 2B, whose layers a window of five would be refused for; the Llama is the control."""
-    wish = Wish("some/model", str(facts), 1.0)
+    wish = TuneArguments("some/model", str(facts), 1.0)
     spec = sized(wish, draft(wish), {"depth": 26, "key_width": 64, "model_type": model_type})
     reach = NORMED if model_type == "gemma2" else PLAIN
     tried = walked(Setting.of(spec), rounds(26, (), reach))

@@ -21,7 +21,7 @@ from tiny_world import Answer, World, editflow
 
 from editflow.flows.console import output_files, output_places
 from editflow.flows.console.errors import UsageError
-from editflow.flows.tuning.arguments import MARK, Wish, check
+from editflow.flows.tuning.arguments import MARK, TuneArguments, check
 
 Write = Callable[[object], Answer]
 WRITERS = {
@@ -359,7 +359,7 @@ def test_a_folder_to_write_into(tmp_path: Path) -> None:
 
 def test_a_spec_of_tune_replaces_only_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, device) -> None:
     def asked(path: Path) -> None:
-        check(Wish("model", "facts", 1, out=path))
+        check(TuneArguments("model", "facts", 1, out=path))
 
     own, other, link, pipe = (tmp_path / name for name in ("own", "other", "link", "pipe"))
     own.write_text(f"{MARK}\n")

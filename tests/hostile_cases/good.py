@@ -17,7 +17,7 @@ from tiny_world import World, editflow
 from editflow.storage.artifacts.store import Lake
 from editflow.storage.index.catalog import Catalog
 from editflow.storage.records.refs import Refs
-from editflow.tasks.releases.queue import Move, Queue, now
+from editflow.tasks.releases.queue import Queue, ReleaseEvent, now
 from hostile_cases.shapes import write_shapes
 
 RUN, LATER = "20261103T101112-0a0b0c", "20261104T101112-0a0b0c"
@@ -83,9 +83,10 @@ def make(base: Path) -> Good:
     Refs(lake.files).set("tiny", record.state, 0)
     queue = Queue(lake.files, "current")
     for n, entry in enumerate(queue.entries()):
-        queue.move(Move("begin", now(), (entry.id,)), 2 * n)
+        queue.move(ReleaseEvent("begin", now(), (entry.id,)), 2 * n)
         queue.move(
-            Move("settle", now(), (entry.id,), state=record.state, measures={"efficacy": 1.0}, run=LATER), 2 * n + 1
+            ReleaseEvent("settle", now(), (entry.id,), state=record.state, measures={"efficacy": 1.0}, run=LATER),
+            2 * n + 1,
         )
     Catalog(lake).record_many(artifacts=lake.manifests(), runs=[record], uses=[(RUN, use) for use in record.uses])
     Catalog(lake).record_many(runs=[again], uses=[(LATER, use) for use in again.uses])

@@ -123,11 +123,11 @@ def directly(spec: Path, lake: Path) -> None:
     from tiny_world import DirectPipeline
 
     from editflow.flows.edit_model import edit
-    from editflow.flows.pipeline.tracked_run import mended, record_run
+    from editflow.flows.pipeline.tracked_run import mended, run_tracked
     from editflow.flows.spec.loading import load_spec
     from editflow.storage.artifacts.store import Lake
 
-    record_run(load_spec(spec), Lake.open(lake), str(spec), lambda _use, _ref: None, mended(edit), DirectPipeline)
+    run_tracked(load_spec(spec), Lake.open(lake), str(spec), lambda _use, _ref: None, mended(edit), DirectPipeline)
 
 
 def _plan(at: Setting, lake: Path) -> Ask:

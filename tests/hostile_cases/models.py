@@ -56,11 +56,11 @@ def _outlined(folder: Path, lake: Path) -> None:
 def _identified(folder: Path, lake: Path) -> None:
     from editflow.storage.artifacts.store import Lake
     from editflow.tasks.models.model_identity import identify
-    from editflow.tasks.models.model_session import LiveModel
+    from editflow.tasks.models.model_session import ModelSession
 
     store = Lake.open(lake)
     identify(store, str(folder), "float32", "cpu", None, store.find)
-    LiveModel.load(folder, "float32", "cpu")
+    ModelSession.load(folder, "float32", "cpu")
 
 
 def _file(at: Setting, folder: Path) -> str:

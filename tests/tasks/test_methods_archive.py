@@ -18,7 +18,7 @@ from editflow.editing.editors.target_values import TargetValue
 from editflow.flows.spec.loading import load_spec
 from editflow.storage.artifacts.store import Lake
 from editflow.storage.records.runs import Runs
-from editflow.tasks.models.model_session import LiveModel, links
+from editflow.tasks.models.model_session import ModelSession, links
 from editflow.tasks.report.stages import read_page, report
 from editflow.tasks.sources.edit_requests import load_requests
 from editflow.tasks.stages.solver_inputs import Solving
@@ -68,7 +68,7 @@ def test_states_come_back_from_the_archive(name: str, lake: Path, world: World) 
     """Loaded anew, each state's weights have the digests that it was archived with, and the declared form."""
     store = Lake.open(lake)
     ids = chain(lake)
-    live = LiveModel.load(world.model, "float32", "cpu")
+    live = ModelSession.load(world.model, "float32", "cpu")
     for state in (*ids, *ids[::-1]):
         live.at(store, state)  # raises StateMismatch otherwise
     rows = [row for state in ids[1:] for row in store.read(state).to_pylist()]
@@ -81,7 +81,7 @@ def test_states_come_back_from_the_archive(name: str, lake: Path, world: World) 
 
 def test_the_norm_of_a_change_is_the_distance_of_the_weights(lake: Path, world: World) -> None:
     store, ids = Lake.open(lake), chain(lake)
-    live = LiveModel.load(world.model, "float32", "cpu")
+    live = ModelSession.load(world.model, "float32", "cpu")
     for before, after in pairwise(ids):
         for row in store.read(after).to_pylist():
             old = live.at(store, before).weight(row["layer"]).clone()
@@ -131,7 +131,7 @@ def test_a_report_is_made_of_every_method(name: str, lake: Path) -> None:
 def test_an_anchor_is_the_unedited_models_hidden_state(plain: Path, world: World) -> None:
     """Also while the model is in an edited state, whose weights are back afterwards."""
     store, (base, *_, edited) = Lake.open(plain), chain(plain)
-    live = LiveModel.load(world.model, "float32", "cpu")
+    live = ModelSession.load(world.model, "float32", "cpu")
     spec = load_spec(world.spec, ("edit.anchor=true",)).edit
     facts = [prepare(live.model.tokenizer, fact, (), "{} is a") for fact in load_requests(world.facts)[:3]]
     asked = [

@@ -23,7 +23,7 @@ from judged import fact, judge
 from editflow.storage.errors import DamagedRecord, RefConflict
 from editflow.storage.files import Files
 from editflow.tasks.errors import NoSuchRelease
-from editflow.tasks.releases.queue import Entry, Move, Outcome, Queue, in_force, now, pending, statuses
+from editflow.tasks.releases.queue import Entry, Outcome, Queue, ReleaseEvent, in_force, now, pending, statuses
 from editflow.tasks.releases.release import Candidate, apply_next, rollback
 
 ROOT = Path(__file__).parents[2]
@@ -52,7 +52,7 @@ class Disturbed(Queue):
 
     others: list[Callable[[], object]] = field(default_factory=list)
 
-    def move(self, move: Move, expect: int) -> int:
+    def move(self, move: ReleaseEvent, expect: int) -> int:
         if self.others:
             self.others.pop(0)()
         return super().move(move, expect)
@@ -235,7 +235,7 @@ TestReleases.settings = settings(deadline=None, max_examples=25, stateful_step_c
 class Careless(Disturbed):
     """Moves from wherever the log is by then: what a name without compare-and-set would be."""
 
-    def move(self, move: Move, expect: int) -> int:
+    def move(self, move: ReleaseEvent, expect: int) -> int:
         del expect
         if self.others:
             self.others.pop(0)()
@@ -443,9 +443,9 @@ def test_only_earlier_releases_can_be_gone_back_to(queue: Queue, to: int) -> Non
 
 def test_who_comes_late_moves_nothing(queue: Queue) -> None:
     queue.submit([fact("a")])
-    queue.move(Move("begin", now(), ("1.1",)), 0)
+    queue.move(ReleaseEvent("begin", now(), ("1.1",)), 0)
     with pytest.raises(RefConflict):
-        queue.move(Move("begin", now(), ("1.1",)), 0)
+        queue.move(ReleaseEvent("begin", now(), ("1.1",)), 0)
 
 
 def test_a_damaged_record_is_named(queue: Queue, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import pytest
 from editflow.editing.requests.record import EditRequest, Question
 from editflow.storage.artifacts.kinds import kind
 from editflow.storage.artifacts.store import Lake
-from editflow.tasks.report.run_results import Course
+from editflow.tasks.report.run_results import RunResults
 from editflow.tasks.stages.evaluation import summarise
 from editflow.tasks.stages.requests import questions_stage, read_requests, requests_stage
 from editflow.tasks.stages.stage import Stage
@@ -46,9 +46,9 @@ def row(n: int, *, edited: bool, success: float = 1.0) -> tuple[int, dict[str, A
 
 
 def test_a_neighbour_that_a_later_batch_edits_is_left_out_of_every_state(monkeypatch: pytest.MonkeyPatch) -> None:
-    course = Course(None, None, {})  # type: ignore[arg-type]
+    course = RunResults(None, None, {})  # type: ignore[arg-type]
     found = [row(2, edited=True), row(1, edited=False), row(0, edited=True)]
-    monkeypatch.setattr(Course, "_at_states", lambda _self, _name: iter(found))
+    monkeypatch.setattr(RunResults, "_at_states", lambda _self, _name: iter(found))
     assert [r["edited"] for r in course.scores] == [True, True, True]
     assert all(course.cases(n, "neighbourhood", "success") == {} for n in range(3))
     assert all(course.cases(n, "neighbourhood", "success as published") == {"one": 1.0} for n in range(3))

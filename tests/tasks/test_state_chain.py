@@ -20,7 +20,7 @@ from editflow.storage.artifacts.identity import table_digest
 from editflow.storage.artifacts.store import Lake
 from editflow.storage.errors import DamagedPayload, MissingPayload
 from editflow.tasks.errors import StateMismatch
-from editflow.tasks.models.model_session import LiveModel, change_of, checkpoint_of, links, read_changes
+from editflow.tasks.models.model_session import ModelSession, change_of, checkpoint_of, links, read_changes
 
 PROBE = torch.arange(1, 25).reshape(2, 12)
 
@@ -67,13 +67,13 @@ def edited(request: pytest.FixtureRequest, world: World, tmp_path_factory: pytes
 
 
 @pytest.fixture
-def live(world: World) -> LiveModel:
+def live(world: World) -> ModelSession:
     """The model loaded anew."""
-    return LiveModel.load(world.model, "float32", "cpu")
+    return ModelSession.load(world.model, "float32", "cpu")
 
 
 @pytest.mark.parametrize("place", range(4))
-def test_a_state_has_the_bits_of_the_model_that_was_edited(edited: Edited, live: LiveModel, place: int) -> None:
+def test_a_state_has_the_bits_of_the_model_that_was_edited(edited: Edited, live: ModelSession, place: int) -> None:
     assert torch.equal(logits(live.at(edited.lake, edited.chain[place])), edited.logits[place])
 
 
@@ -84,13 +84,13 @@ def test_the_states_differ(edited: Edited) -> None:
 
 
 @pytest.mark.parametrize("walk", [[1, 2, 3], [3, 2, 1, 0], [2, 3, 0, 3, 1, 1, 2]], ids=str)
-def test_every_walk_gives_the_same_bits(edited: Edited, live: LiveModel, walk: list[int]) -> None:
+def test_every_walk_gives_the_same_bits(edited: Edited, live: ModelSession, walk: list[int]) -> None:
     for place in walk:
         assert torch.equal(logits(live.at(edited.lake, edited.chain[place])), edited.logits[place])
     assert torch.equal(logits(live.pristine()), edited.logits[0])
 
 
-def test_lending_puts_everything_back_even_after_an_error(edited: Edited, live: LiveModel) -> None:
+def test_lending_puts_everything_back_even_after_an_error(edited: Edited, live: ModelSession) -> None:
     live.at(edited.lake, edited.chain[2])
     with pytest.raises(ZeroDivisionError), live.lent([0, 3]) as model:
         model.weight(0).zero_()
@@ -102,7 +102,7 @@ def test_lending_puts_everything_back_even_after_an_error(edited: Edited, live: 
     assert torch.equal(logits(live.at(edited.lake, edited.chain[0])), edited.logits[0])
 
 
-def test_the_change_of_a_link_is_what_was_added(edited: Edited, world: World, live: LiveModel) -> None:
+def test_the_change_of_a_link_is_what_was_added(edited: Edited, world: World, live: ModelSession) -> None:
     """By hand: W₀ + Δ₁, summed in float64 and rounded once, has the digest that the first state records."""
     first = edited.lake.manifest(edited.chain[1])
     changes = read_changes(edited.lake, str(first.parents["weight_change"]))
@@ -139,7 +139,7 @@ def forge(lake: Lake, id_: str) -> None:
     (place.parent / "manifest.json").write_text(json.dumps(forged | {"bytes": size, "sha256": sha256}))
 
 
-def test_a_forged_change_is_noticed(edited: Edited, live: LiveModel, tampered: tuple[Lake, str]) -> None:
+def test_a_forged_change_is_noticed(edited: Edited, live: ModelSession, tampered: tuple[Lake, str]) -> None:
     lake, change = tampered
     forge(lake, change)
     with pytest.raises(StateMismatch, match=r"layer 0 does not give the weight it was archived with"):
@@ -149,7 +149,7 @@ def test_a_forged_change_is_noticed(edited: Edited, live: LiveModel, tampered: t
     assert torch.equal(logits(live.at(lake, edited.chain[-2])), edited.logits[-2])
 
 
-def test_a_damaged_change_is_noticed(edited: Edited, live: LiveModel, tampered: tuple[Lake, str]) -> None:
+def test_a_damaged_change_is_noticed(edited: Edited, live: ModelSession, tampered: tuple[Lake, str]) -> None:
     lake, change = tampered
     live.at(lake, edited.chain[-1])  # control: undamaged it loads
     live.pristine()
@@ -161,7 +161,7 @@ def test_a_damaged_change_is_noticed(edited: Edited, live: LiveModel, tampered: 
     assert torch.equal(logits(live.at(lake, edited.chain[-2])), edited.logits[-2])
 
 
-def test_a_lost_state_is_not_taken_on_trust(edited: Edited, live: LiveModel, tampered: tuple[Lake, str]) -> None:
+def test_a_lost_state_is_not_taken_on_trust(edited: Edited, live: ModelSession, tampered: tuple[Lake, str]) -> None:
     """Without the state's own payload there are no digests to check its weights against."""
     lake, _ = tampered
     lake.discard_payload(edited.chain[-1])
@@ -169,7 +169,7 @@ def test_a_lost_state_is_not_taken_on_trust(edited: Edited, live: LiveModel, tam
         live.at(lake, edited.chain[-1])
 
 
-def test_a_checkpoint_shortens_the_way(edited: Edited, live: LiveModel, tampered: tuple[Lake, str]) -> None:
+def test_a_checkpoint_shortens_the_way(edited: Edited, live: ModelSession, tampered: tuple[Lake, str]) -> None:
     """With whole weights in a link, the changes before it are not read any more."""
     lake, _ = tampered
     chain = links(lake, edited.chain[-1])
@@ -183,7 +183,7 @@ def test_a_checkpoint_shortens_the_way(edited: Edited, live: LiveModel, tampered
             live.at(lake, edited.chain[-1])
 
 
-def test_a_lost_checkpoint_costs_only_time(edited: Edited, live: LiveModel, tampered: tuple[Lake, str]) -> None:
+def test_a_lost_checkpoint_costs_only_time(edited: Edited, live: ModelSession, tampered: tuple[Lake, str]) -> None:
     lake, _ = tampered
     for link in links(lake, edited.chain[-1])[1:]:
         if lake.find(checkpoint_of(link)):

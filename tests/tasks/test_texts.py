@@ -59,7 +59,7 @@ def questions_kind(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setitem(kinds._REGISTRY, "questions", kinds.Kind("questions", QUESTIONS, ""))
 
 
-class Bench:
+class TrialRunner:
     """A lake with the tiny model, requests and questions in it."""
 
     def __init__(self, folder: Path, model: Path, requests: list[EditRequest]) -> None:
@@ -98,11 +98,11 @@ def _questions(requests: list[EditRequest]) -> Iterator[dict[str, Any]]:
 
 
 @pytest.fixture
-def bench(world: World, tmp_path: Path) -> Bench:
-    return Bench(tmp_path / "lake", world.model, load_requests(world.facts)[:4])
+def bench(world: World, tmp_path: Path) -> TrialRunner:
+    return TrialRunner(tmp_path / "lake", world.model, load_requests(world.facts)[:4])
 
 
-def test_rows_of_every_role_stand_in_the_order_of_the_requests(bench: Bench) -> None:
+def test_rows_of_every_role_stand_in_the_order_of_the_requests(bench: TrialRunner) -> None:
     rows = bench.rows(bench.generations(questions=bench.questions))
     roles = ["efficacy", *["paraphrase"] * 2, *["generation"] * 2]
     assert [row["role"] for row in rows[:6]] == [*roles, "portability"]
@@ -119,14 +119,14 @@ def test_rows_of_every_role_stand_in_the_order_of_the_requests(bench: Bench) -> 
     assert bench.rows(bench.generations()) == [row for row in greedy if row["role"] != "portability"]
 
 
-def test_texts_change_only_with_the_version(bench: Bench) -> None:
+def test_texts_change_only_with_the_version(bench: TrialRunner) -> None:
     rows = bench.rows(bench.generations(questions=bench.questions))
     first = next(row for row in rows if row["role"] == "generation")
     assert first["prompt"] == "the city of kara pul"
     assert (GENERATIONS.version, first["text"]) == (1, "kara dora bol bol dil sul dal mira saso")
 
 
-def test_scores_are_the_metrics_of_the_rows(bench: Bench) -> None:
+def test_scores_are_the_metrics_of_the_rows(bench: TrialRunner) -> None:
     generations = bench.generations(questions=bench.questions)
     scores = bench.rows(bench.scores(generations, questions=bench.questions))
     found = {(s["request"], s["metric"], s["role"], s["prompt_index"]): s["value"] for s in scores}
@@ -143,7 +143,7 @@ def test_scores_are_the_metrics_of_the_rows(bench: Bench) -> None:
     assert {s["metric"] for s in bench.rows(bench.scores(bench.generations()))} == {"free exact", "free contains"}
 
 
-def test_a_perfect_and_a_null_model(bench: Bench, world: World, tmp_path: Path) -> None:
+def test_a_perfect_and_a_null_model(bench: TrialRunner, world: World, tmp_path: Path) -> None:
     """The requests ask for what the model says anyway; with its weights at zero it says one word that nobody wants."""
     model = open_model(str(world.model), "float64", "cpu").model
     said = continue_texts(model, [request.filled for request in bench.requests], OPTIONS.answer_tokens)
@@ -151,7 +151,7 @@ def test_a_perfect_and_a_null_model(bench: Bench, world: World, tmp_path: Path) 
         EditRequest(r.request_id, r.prompt, r.subject, text.strip(), "x")
         for r, text in zip(bench.requests, said, strict=True)
     ]
-    perfect = Bench(tmp_path / "perfect", world.model, wanted)
+    perfect = TrialRunner(tmp_path / "perfect", world.model, wanted)
     scores = summarise_texts(perfect.lake, perfect.scores(perfect.generations()))
     assert scores == {"efficacy free exact": 1, "efficacy free contains": 1}
     null = tmp_path / "null"
@@ -161,12 +161,12 @@ def test_a_perfect_and_a_null_model(bench: Bench, world: World, tmp_path: Path) 
     model.model.save_pretrained(null)
     model.tokenizer.save_pretrained(null)
     open_model.cache_clear()
-    silent = Bench(tmp_path / "silent", null, wanted)
+    silent = TrialRunner(tmp_path / "silent", null, wanted)
     scores = summarise_texts(silent.lake, silent.scores(silent.generations(), questions=silent.questions))
     assert scores["efficacy free exact"] == scores["efficacy free contains"] == 0
 
 
-def test_aliases_and_own_answers_count(bench: Bench) -> None:
+def test_aliases_and_own_answers_count(bench: TrialRunner) -> None:
     generations = bench.generations(questions=bench.questions)
     rows = bench.rows(generations)
     first = bench.requests[0].request_id
@@ -196,7 +196,7 @@ def test_aliases_and_own_answers_count(bench: Bench) -> None:
     assert without["efficacy"] is not None
 
 
-def test_a_part_of_the_requests_can_be_scored(bench: Bench) -> None:
+def test_a_part_of_the_requests_can_be_scored(bench: TrialRunner) -> None:
     generations = bench.generations(questions=bench.questions)
     part = bench.make(*requests_stage(bench.requests[:2], "test"), {})
     parents = {"generations": generations, "requests": part, "questions": bench.questions}
@@ -207,7 +207,7 @@ def test_a_part_of_the_requests_can_be_scored(bench: Bench) -> None:
     assert sorted(rows, key=key) == sorted((row for row in everything if row["request"] in kept), key=key)
 
 
-def test_essence_is_of_what_the_model_wrote_and_of_what_is_given(bench: Bench) -> None:
+def test_essence_is_of_what_the_model_wrote_and_of_what_is_given(bench: TrialRunner) -> None:
     base = bench.generations(questions=bench.questions)
     parents = {"state": bench.model, "requests": bench.asked, "questions": bench.questions, "base": base}
     artifact = bench.make(ESSENCE, {}, parents)
@@ -224,7 +224,7 @@ def test_essence_is_of_what_the_model_wrote_and_of_what_is_given(bench: Bench) -
     assert summarise_texts(bench.lake, without) == {}
 
 
-def test_the_summary_weighs_cases_and_leaves_out_what_is_not_available(bench: Bench) -> None:
+def test_the_summary_weighs_cases_and_leaves_out_what_is_not_available(bench: TrialRunner) -> None:
     rows = [("a", 1.0), ("a", 3.0), ("b", 6.0), ("b", None), ("c", None)]
     table = [
         {"request": r, "metric": "fluency", "role": "generation", "prompt_index": n, "value": v}
@@ -238,8 +238,8 @@ def test_the_summary_weighs_cases_and_leaves_out_what_is_not_available(bench: Be
     assert not math.isclose(10 / 3, 4.0)  # the control: the mean over prompts is another number
 
 
-def test_permuted_requests_give_the_same_scores(bench: Bench, world: World, tmp_path: Path) -> None:
-    turned = Bench(tmp_path / "turned", world.model, bench.requests[::-1])
+def test_permuted_requests_give_the_same_scores(bench: TrialRunner, world: World, tmp_path: Path) -> None:
+    turned = TrialRunner(tmp_path / "turned", world.model, bench.requests[::-1])
     found = [
         sorted(
             b.rows(b.scores(b.generations(questions=b.questions), questions=b.questions)),
@@ -250,14 +250,14 @@ def test_permuted_requests_give_the_same_scores(bench: Bench, world: World, tmp_
     assert found[0] == found[1]
 
 
-def test_a_rerun_gives_the_same_bytes(bench: Bench, world: World, tmp_path: Path) -> None:
-    again = Bench(tmp_path / "again", world.model, bench.requests)
+def test_a_rerun_gives_the_same_bytes(bench: TrialRunner, world: World, tmp_path: Path) -> None:
+    again = TrialRunner(tmp_path / "again", world.model, bench.requests)
     artifacts = [b.lake.manifest(b.generations(questions=b.questions)) for b in (bench, again)]
     assert artifacts[0].id == artifacts[1].id
     assert artifacts[0].digest == artifacts[1].digest
 
 
-def test_views_carry_the_state_that_wrote_the_texts(bench: Bench) -> None:
+def test_views_carry_the_state_that_wrote_the_texts(bench: TrialRunner) -> None:
     generations = bench.generations(questions=bench.questions)
     scores = bench.scores(generations, questions=bench.questions)
     essence = bench.make(ESSENCE, {}, {"state": bench.model, "requests": bench.asked, "base": generations})
@@ -271,5 +271,5 @@ def test_views_carry_the_state_that_wrote_the_texts(bench: Bench) -> None:
     assert row["mean"] == pytest.approx(summarise_texts(bench.lake, scores)["fluency"])
 
 
-def _folder(bench: Bench) -> Path:
+def _folder(bench: TrialRunner) -> Path:
     return Path(str(bench.lake.manifest(bench.model).about["folder"]))

@@ -144,7 +144,7 @@ def _inputs(store: Lake, one: Side, other: Side) -> list[Row]:
 
 def _metrics(store: Lake, one: Side, other: Side) -> tuple[list[Row], str]:
     from editflow.tasks.report.paired_metrics import paired
-    from editflow.tasks.report.run_results import Course
+    from editflow.tasks.report.run_results import RunResults
 
     if both := [gate for gate in one.measures if gate in other.measures]:
         return [_figures(f"gate {gate}", one.measures[gate], other.measures[gate]) for gate in both], ""
@@ -153,7 +153,7 @@ def _metrics(store: Lake, one: Side, other: Side) -> tuple[list[Row], str]:
     if one.record.run_id == other.record.run_id:
         return [], "both are of one run"
     try:
-        rows = paired(*(Course.of(store, side.record.run_id) for side in (one, other) if side.record))
+        rows = paired(*(RunResults.of(store, side.record.run_id) for side in (one, other) if side.record))
     except (NothingToCompare, NothingToReport, StorageError) as error:
         return [], str(error)
     first, second = (side.record.summary["after"].get("perplexity") for side in (one, other) if side.record)

@@ -18,7 +18,7 @@ from editflow.tasks.console.terminal import quoted
 if TYPE_CHECKING:
     from editflow.editing.requests.record import EditRequest
     from editflow.storage.artifacts.store import Lake
-    from editflow.tasks.releases.queue import Move, Queue, Standing
+    from editflow.tasks.releases.queue import Queue, ReleaseEvent, ReleaseState
 
 NAME = "current"
 """The queue and the release of whoever has only one."""
@@ -139,7 +139,7 @@ def releases(name: Name = NAME, /, *, lake: LakeFlag = None, json: JsonFlag = Fa
         print_next(f"{typed('lineage', state[:12], lake=lake)} for what the release was made from")
 
 
-def _row(move: Move, standing: Standing, present: Standing) -> dict[str, Any]:
+def _row(move: ReleaseEvent, standing: ReleaseState, present: ReleaseState) -> dict[str, Any]:
     what = {"rollback": f"back to {move.to}"}.get(move.move, f"{len(move.entries)} {move.status}")
     served = standing.version == present.release or (move.move == "rollback" and standing.version == present.version)
     measures = ", ".join(f"{gate} {value:.4g}" for gate, value in move.measures.items())

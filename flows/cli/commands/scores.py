@@ -16,7 +16,7 @@ from editflow.flows.console.output import print_json, print_table
 
 if TYPE_CHECKING:
     from editflow.storage.artifacts.store import Lake
-    from editflow.tasks.report.run_results import Course
+    from editflow.tasks.report.run_results import RunResults
 
 
 def scores(
@@ -62,13 +62,13 @@ def scores(
     print_next(f"{typed('report', against, lake=lake)} for all of the other run on one page")
 
 
-def _course(store: Lake, name: str) -> Course:
-    from editflow.tasks.report.run_results import Course
+def _course(store: Lake, name: str) -> RunResults:
+    from editflow.tasks.report.run_results import RunResults
 
     record = find_run(store, name, edited=True)
     if record.status != "completed":
         raise UsageError(f"run {record.run_id} is {record.status} and has no scores: choose a completed one")
-    return Course.of(store, record.run_id)
+    return RunResults.of(store, record.run_id)
 
 
 def shown(row: Mapping[str, Any]) -> dict[str, str]:

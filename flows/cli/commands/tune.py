@@ -15,7 +15,7 @@ from editflow.storage.address import Address
 from editflow.tasks.console.terminal import quoted
 
 if TYPE_CHECKING:
-    from editflow.flows.tuning.arguments import Wish
+    from editflow.flows.tuning.arguments import TuneArguments
 
 
 def tune(
@@ -59,10 +59,10 @@ def tune(
     from editflow.flows.orchestration import temporary_server
 
     temporary_server.prepare()  # before anything that imports Prefect
-    from editflow.flows.tuning.arguments import Wish
+    from editflow.flows.tuning.arguments import TuneArguments
 
     model, requests, corpus = Address(model), Address(requests), Address(corpus) if corpus else None
-    _check(Wish(model, requests, budget, facts, corpus, seed, tuple(set_ or ()), out))
+    _check(TuneArguments(model, requests, budget, facts, corpus, seed, tuple(set_ or ()), out))
     from editflow.storage.artifacts.store import Lake
 
     store = Lake.open(lake_folder(lake))
@@ -79,7 +79,7 @@ def tune(
         print_next(f"{typed('run', str(out), lake=lake)} to edit facts that were not probed, under the best setting")
 
 
-def _check(wish: Wish) -> None:
+def _check(wish: TuneArguments) -> None:
     """What is wrong with it, told before a server starts."""
     from editflow.flows.tuning.arguments import check, draft, split
     from editflow.tasks.models.model_source import model_folder

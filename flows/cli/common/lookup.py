@@ -14,7 +14,7 @@ from editflow.flows.console.output import lake_folder
 if TYPE_CHECKING:
     from editflow.storage.artifacts.store import Lake
     from editflow.storage.records.runs import RunRecord, Runs
-    from editflow.tasks.releases.queue import Standing
+    from editflow.tasks.releases.queue import ReleaseState
 
 
 def open_lake(lake: str | None) -> Lake:
@@ -27,7 +27,7 @@ def open_lake(lake: str | None) -> Lake:
     return Lake.open(place, create=False)
 
 
-def released(lake: Lake, name: str) -> Standing | None:
+def released(lake: Lake, name: str) -> ReleaseState | None:
     """Where the releases of a name stand; None for a name that has none."""
     from editflow.storage.records.refs import Refs
     from editflow.tasks.releases.queue import Queue

@@ -48,10 +48,11 @@ def _lacking(record: Mapping[str, Any]) -> list[str]:
 def print_settled(summary: Mapping[str, Any]) -> None:
     """What a run of a queue settled, and what the release is then."""
     from editflow.flows.pipeline.gates import settled
-    from editflow.tasks.releases.queue import Move
+    from editflow.tasks.releases.queue import ReleaseEvent
 
     moves = [
-        (move["release"], Move(**{key: move[key] for key in move if key != "release"})) for move in summary["settled"]
+        (move["release"], ReleaseEvent(**{key: move[key] for key in move if key != "release"}))
+        for move in summary["settled"]
     ]
     rows = settled(moves)
     waiting = f"{summary['pending']} still waiting"
