@@ -73,7 +73,7 @@ def compare_specs(
     """Run every variant of the spec files under every seed and compare them: {"artifact": id or None, "rows": […]}.
 
     A run that fails is named with its reason, and the others go on. What several runs need is computed once, since
-    the lake knows it; said again after an interruption, the same goes on where it was.
+    the lake knows it; run again after an interruption, the same goes on where it was.
     """
     place = Lake.open(lake_folder(lake))
     contenders = _grouped(read_contenders([Path(spec) for spec in specs], settings, seeds))

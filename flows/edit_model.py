@@ -76,7 +76,7 @@ def edit(spec: RunSpec, pipe: Pipeline, facts: Sequence[EditRequest] | None = No
     state, batches, so_far = model, [], list[EditRequest]()
     progress = Progress(spec.name, "facts")
     for number, batch in planned:
-        # More prompts to evaluate a fact with are no reason to edit it anew.
+        # More prompts to evaluate a fact with are no reason to edit it again.
         rewrites = measures.requests([f.rewrite for f in batch], f"rewrites {number}")
         state = batch_of(spec, pipe, state, rewrites, contexts, knowledge, len(batch), number)
         so_far += batch

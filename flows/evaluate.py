@@ -25,7 +25,7 @@ from editflow.tasks.releases.queue import Queue, in_force
 
 
 def evaluated(spec: RunSpec, pipe: Pipeline) -> dict[str, Any]:
-    """All that the spec measures, of the model as it came and of the release; the summary of the run."""
+    """All that the spec measures, of the base model and of the release; the summary of the run."""
     queue = Queue(pipe.lake.files, spec.requests.queue or "")
     standing = queue.standing()
     facts = [entry.request for entry in in_force(queue.entries(), standing)]

@@ -33,7 +33,7 @@ from editflow.tasks.temporary_folders import temporary
 
 
 class NotReproduced(Exception):
-    """A run's repetition came out otherwise; the message says where and by how much."""
+    """A run's repetition came out differently; the message says where and by how much."""
 
 
 def repeatable(record: RunRecord) -> bool:
@@ -124,7 +124,7 @@ def reproduce(lake: str | None = None, seed: str | None = None, download: bool =
 
     `seed` chooses the run, the week of the year unless given. Runs whose records name files of other machines are left
     out without `download`: a lake may come from anybody, and nobody is there to ask. Raises NotReproduced,
-    after the outcome is kept, where anything came out otherwise.
+    after the outcome is kept, where anything came out differently.
     """
     place = Lake.open(lake_folder(lake), create=False)
     known = [record for record in Runs(place.files).all() if repeatable(record)]

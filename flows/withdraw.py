@@ -50,9 +50,9 @@ def to_fetch(specs: Sequence[RunSpec]) -> list[str]:
 
 @flow(name="withdraw", flow_run_name="without {what}", validate_parameters=False, on_running=[label_process])
 def withdraw(what: str, lake: str | None = None, download: bool = False) -> Sequence[RunRecord]:
-    """Repeat the latest run of each name that stands on a fact or document, without it; the new records.
+    """Repeat the latest run of each name that depends on a fact or document, without it; the new records.
 
-    What does not stand on it is reused. The old artifacts stay, and so do releases: to move one back is `rollback`.
+    What does not depend on it is reused. The old artifacts stay, and so do releases: to move one back is `rollback`.
     What records name elsewhere is fetched with `download` alone.
     """
     place = Lake.open(lake_folder(lake), create=False)

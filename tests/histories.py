@@ -30,7 +30,7 @@ def told(lake: Lake) -> dict[str, list[str]]:
     return {view: sorted(map(repr, found)) for view, found in rows.items()}
 
 
-def anew(lake: Lake) -> dict[str, list[str]]:
+def again(lake: Lake) -> dict[str, list[str]]:
     """What is told where nobody has kept a snapshot."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(snapshot, "newest", lambda _files: None)

@@ -1,4 +1,4 @@
-"""Commands that are killed at some moment, said again, and held against what nobody disturbed."""
+"""Commands that are killed at some moment, run again, and compared with what nobody disturbed."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ class Size:
 def moment(d: int) -> Tensor:
     """A mean second moment with the eigenvalues of a real layer, stretched to the width d; their directions are random.
 
-    Only a random Q in Q Λ Qᵀ keeps the eigenvalues what they are: mixing scaled keys at random would spread them anew.
+    Only a random Q in Q Λ Qᵀ keeps the eigenvalues what they are: mixing scaled keys at random would spread them again.
     """
     generator = torch.Generator().manual_seed(0)
     logarithms = np.interp(np.linspace(0, 1, d), *np.array(REAL).T)

@@ -25,7 +25,7 @@ def anchored(values: Sequence[TargetValue], norms: Tensor) -> list[TargetValue]:
     """z* ‖h‖ / ‖z*‖ with the unedited model's ‖h‖ (n,), after Norm-Anchor Scaling (arXiv 2602.02543).
 
     Its published code rescales the MLP's part of z* alone, and to one mean length for all facts.
-    What a batch wrote lengthens the hidden states that the next one starts from; measured against the model as it came,
+    What a batch wrote lengthens the hidden states that the next one starts from; measured against the base model,
     no z* is longer than a hidden state there was.
     """
     return [

@@ -15,7 +15,7 @@ from editflow.editing.errors import InvalidOption, NonFinite
 from editflow.editing.metrics.principal_plane import Floats, Plane, overlap, share_inside
 
 FEWEST = 3
-"""Prompts below which a confidence region has no covariance to stand on."""
+"""Prompts below which a confidence region has no covariance to depend on."""
 
 
 def spread(base: Floats) -> float:

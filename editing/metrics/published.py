@@ -1,13 +1,13 @@
 """zsRE's accuracy as published code computes it, kept beside ours so that published numbers can be reproduced.
 
 Their way (MEMIT, arXiv 2210.07229, and AlphaEdit's evaluation after it): the answer is cut into tokens, and for each
-one the text so far is decoded, joined to the prompt, encoded anew and asked for its most likely next token. It parts
+one the text so far is decoded, joined to the prompt, encoded again and asked for its most likely next token. It parts
 from teacher forcing on the tokenizer's own split where the tokenizer puts a beginning-of-text token before every text:
 
 * an answer to an edited prompt is joined with one more space from its second token on;
 * an answer that must stay keeps the beginning-of-text token as its first token, which no model says.
 
-Decoding and encoding anew may also change the split. The corrected figure is the column `token accuracy`.
+Decoding and encoding again may also change the split. The corrected figure is the column `token accuracy`.
 """
 
 from __future__ import annotations

@@ -72,7 +72,7 @@ COLUMNS: dict[str, Column] = {
         Column("success as published", lambda row: row["success"], "success, with neighbours that are edited "
                "themselves counted as if they had to stay"),
         Column("token accuracy as published", lambda row: row.get("published"), "token accuracy with the answer's "
-               "tokens decoded and encoded anew one by one (editing/metrics/published.py); 0 to 1 a prompt"),
+               "tokens decoded and encoded again one by one (editing/metrics/published.py); 0 to 1 a prompt"),
     )
 }  # fmt: skip
 SCORED = ("efficacy", "paraphrase", "neighbourhood")

@@ -29,7 +29,7 @@ Read = TypeVar("Read")
 
 @dataclass
 class Pipeline:
-    """The stages of one run. `uses` holds every artifact that it made or met again, in order."""
+    """The stages of one run. `uses` holds every artifact that it created or reused, in order."""
 
     lake: Lake
     record: RunRecord

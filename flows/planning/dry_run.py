@@ -26,7 +26,7 @@ UNKNOWN = "0" * 64
 class PlannedArtifact:
     """An artifact of the run.
 
-    `id` is None where it hangs on a model that was never read; `size` is what was told of it, `bytes` what the lake
+    `id` is None where it depends on a model that was never read; `size` is what was told of it, `bytes` what the lake
     holds where it is reused.
     """
 

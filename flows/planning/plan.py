@@ -229,7 +229,7 @@ def _warnings(spec: RunSpec, pipe: DryRun, machine: Machine, room: float, peak: 
     if pipe.outline.lacking:
         yield pipe.outline.lacking
     if pipe.outline.id is None:
-        yield "the model was never read in this lake: ids that hang on it are not known before, nor what they reuse"
+        yield "the model was never read in this lake: ids that depend on it are not known before, nor what they reuse"
     if machine.model is None:
         yield f"model.device = {spec.model.device!r} is not to be had here: a run on this machine is refused"
     if room > machine.disk:

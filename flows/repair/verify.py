@@ -97,10 +97,10 @@ def _index(audit: Audit) -> Iterator[Fault]:
 
 
 def rebuilt(lake: Lake, found: Sequence[Fault]) -> dict[Fault, tuple[bool, str]]:
-    """Write the index anew; {fault of it: (whether it is gone, what became of it)}."""
-    with working("writing the index anew"):
+    """Write the index again; {fault of it: (whether it is gone, what became of it)}."""
+    with working("writing the index again"):
         Catalog(lake).rebuild()
     damaged = [fault for fault in found if fault.mend == "index"]
     left = [fault.wrong for fault in index_faults(lake)] if damaged else []
-    said = f"it was written anew, and still {left[0]}" if left else "it was written anew"
+    said = f"it was written again, and still {left[0]}" if left else "it was written again"
     return dict.fromkeys(damaged, (not left, said))

@@ -45,7 +45,7 @@ class RunSpec(Section):
     ability: AbilitySection = AbilitySection()
     gates: GatesSection = GatesSection()
     variants: list[Variant] = Field(default=[], max_length=1000)
-    """For `editflow compare`: each with a `name`, perhaps a `label` for tables, and the keys that it sets otherwise."""
+    """For `editflow compare`: each with a `name`, perhaps a `label` for tables, and the keys that differ."""
 
     @model_validator(mode="after")
     def _check(self) -> RunSpec:

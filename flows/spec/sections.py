@@ -109,9 +109,9 @@ class EditSection(Section):
     alpha: float | None = Field(default=None, gt=0)
     """How much the second moment of the text's keys weighs beside those of the facts; 15000. Not for alphaedit."""
     previous_keys: bool | None = None
-    """Whether the keys of earlier batches are held too; alphaedit always does, the others not unless told so."""
+    """Whether the keys of earlier batches are preserved too. Default: true for alphaedit, false for the others."""
     projected: bool | None = None
-    """Whether the change is projected onto the null space, as alphaedit's always is; not unless told so."""
+    """Whether the change is projected onto the null space. Always true for alphaedit; default of the others: false."""
     keep: float | None = None
     """rect: the share of a weight's entries that may change, those where the change is largest beside them; 0.4."""
     log_base: float | None = None
@@ -125,7 +125,7 @@ class EditSection(Section):
     max_change: float | None = None
     """ft: how far a batch may move any single weight; 0.0005."""
     anchor: bool | None = None
-    """Whether z* is rescaled to the norm that the fact's hidden state has in the unedited model; not unless told so."""
+    """Whether z* is rescaled to the norm of the fact's hidden state in the unedited model. Default: false."""
     filter: float | None = None
     """The share of the weight's energy whose singular directions a change may not touch; 0: all may be touched."""
     batch_size: Annotated[int, Field(ge=1, le=1_000_000)] = 20
@@ -209,11 +209,11 @@ class GatesSection(Section):
     ability: Annotated[Share | Literal[False], ByKind] = 10.0
     """Most points of accuracy that any set of `[ability]` may lose against the unedited model."""
     facts: Annotated[int, Field(ge=1, le=1_000_000)] = 200
-    """Of how many facts applied before retention is measured, at most; which ones hangs on their names alone."""
+    """Maximum number of earlier facts to test for retention; sampled by a hash of their ids."""
 
 
 class AbilitySection(Section):
-    """General ability: public questions, asked wherever all facts are. Where each set comes from stands in `sets`."""
+    """General ability: public questions, asked wherever all facts are. `sets` says where each set comes from."""
 
     sets: dict[str, Address] = {}
     """{set: source} of sst2, mrpc, cola, rte, mmlu, nli: a .jsonl, .json, .csv or .parquet file, a URL, or the hub."""
@@ -237,7 +237,7 @@ class AbilitySection(Section):
 
 
 class Variant(Section):
-    """A row of a comparison: the spec with some of its keys set otherwise, such as `edit.method = "memit"`."""
+    """A row of a comparison: the spec with some of its keys set differently, such as `edit.method = "memit"`."""
 
     model_config = ConfigDict(extra="allow")
 

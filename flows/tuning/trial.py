@@ -52,7 +52,7 @@ class Trial:
 
 @dataclass(frozen=True)
 class TrialRunner:
-    """What all trials share: the spec that they turn, the probes, and the artifacts of the model as it came."""
+    """What all trials share: the spec that they turn, the probes, and the artifacts of the base model."""
 
     spec: RunSpec
     pipe: Pipeline

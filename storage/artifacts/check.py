@@ -13,7 +13,7 @@ from editflow.storage.artifacts.store import OTHER, Lake
 from editflow.storage.errors import DamagedPayload, ForeignFile, UnknownArtifact
 
 Mend = Literal["artifact", "record", "index", "hand"]
-"""What mends a fault: the artifact is made again, a run's record restored, the index written anew, or somebody does."""
+"""What repairs a fault: the artifact is recomputed, a run's record restored, the index written again, or a person."""
 
 
 ASTRAY = "has a payload of other bytes than were written, though of the same content"

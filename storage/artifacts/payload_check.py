@@ -41,7 +41,7 @@ def has_first_bytes(files: Files, made: Manifest) -> bool:
 def straighten(files: Files, made: Manifest, *, write: bool) -> bool:
     """Whether a payload of the right content has the bytes that this content is written as, so no bit is astray.
 
-    With `write`, one that has not is set aside and written anew from its own content. One whose columns cannot be of
+    With `write`, one that has not is set aside and written again from its own content. One whose columns cannot be of
     their kind's types, as in a lake from elsewhere, is left as it is.
     """
     import pyarrow as pa

@@ -59,7 +59,7 @@ SCHEMAS: Mapping[str, pa.Schema] = {
 _MERGE_EVERY = 100
 _TRIES = 20
 MERGED = 8 * 2**20
-"""Bytes of a file that is merged no further: else every merging would write all that there is anew."""
+"""Bytes of a file that is merged no further: else every merging would write all that there is again."""
 
 
 @dataclass(frozen=True)
@@ -133,7 +133,7 @@ class Catalog:
         )
 
     def rebuild(self) -> None:
-        """Write the index anew from manifests and run records, over one that may be broken. Raises LakeNotWritable.
+        """Write the index again from manifests and run records, over one that may be broken. Raises LakeNotWritable.
 
         What readers have kept of the old one counts no longer.
         The uses of a run that did not record its own end are kept from the old index: only it knows the reused ones.
@@ -197,7 +197,7 @@ class Catalog:
             raise LakeNotWritable(
                 f"cannot write the index {self._path(table)}: {str(error).partition(chr(10))[0]}; artifacts and run "
                 f"records are whole: make room or the folder writable; `editflow verify --rebuild` writes the index "
-                f"anew, and until then queries add what it lacks"
+                f"again, and until then queries add what it lacks"
             ) from error
 
     def _merge(self, table: str) -> None:
@@ -227,7 +227,7 @@ class Catalog:
                 return
 
     def _opened(self, table: str) -> "DeltaTable":
-        """The table; created anew where its log is damaged."""
+        """The table; created again where its log is damaged."""
         from deltalake.exceptions import DeltaError
 
         files, folder = self.lake.files, f"catalog/{table}"

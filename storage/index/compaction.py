@@ -41,7 +41,7 @@ def forget(catalog: Catalog, artifacts: Sequence[str]) -> None:
     """Take artifacts that were removed out of the index, unless somebody else merges its files just now.
 
     What stays in it is no harm: readers look which artifacts are there. Cost: the files that told of them are written
-    anew.
+    again.
     """
     from deltalake.exceptions import DeltaError
 

@@ -50,5 +50,5 @@ def readable() -> Iterator[None]:
     except (duckdb.OutOfMemoryException, MemoryError) as error:
         raise StorageError(
             f"reading the lake takes more than the {memory() / 2**30:.3g} GiB of memory that it may use: "
-            "`editflow verify` tells what is damaged, and `editflow verify --rebuild` writes the index anew"
+            "`editflow verify` tells what is damaged, and `editflow verify --rebuild` writes the index again"
         ) from error

@@ -58,7 +58,7 @@ def own(files: Files, table: str, opened: DeltaTable) -> list[str]:
     return [f"{folder}/{name}" for name in names]
 
 
-REMEDY = "`editflow verify --rebuild` writes the index anew"
+REMEDY = "`editflow verify --rebuild` writes the index again"
 
 
 def _judge(files: Files, folder: str, entry: os.DirEntry[str]) -> None:

@@ -36,7 +36,7 @@ SMALL, MANY = 2**16, 100
 DAMAGED = (duckdb.Error, OSError, ValueError, IndexError)
 """What reading a snapshot raises of which a part is damaged; where nothing is raised, its checksums tell."""
 FOLD = 50
-"""So many late artifacts or runs, or folders to list anew, are worth another snapshot."""
+"""So many late artifacts or runs, or folders to list again, are worth another snapshot."""
 TAIL = 2000
 """What a snapshot's graph may lack; beyond that it costs every reader more than a new graph costs one."""
 

@@ -1,6 +1,6 @@
 """Audit of the index: damaged or missing log and data files, missing rows, rows without an artifact.
 
-The rows of index and lake are held against each other as two sorted streams, so memory holds neither.
+The rows of index and lake are compared with each other as two sorted streams, so memory holds neither.
 """
 
 import hashlib
@@ -88,7 +88,7 @@ def damage(lake: Lake, table: str) -> Iterator[Fault]:
         return
     except ForeignFile as error:
         inside, name = f"{lake.files.root}/{folder}/", error.path.removeprefix(f"{lake.files.root}/")
-        is_own = error.path.startswith(inside)  # then it goes with the table when that is written anew
+        is_own = error.path.startswith(inside)  # then it goes with the table when that is written again
         yield _broken(name, table, f"is {error.what}") if is_own else foreign(lake, error, f"index of {table}")
         return
     for file in files:

@@ -43,7 +43,7 @@ def indexed(lake: Lake, id_: str) -> Manifest | None:
 
 
 def restore_manifest(lake: Lake, id_: str) -> bool:
-    """Write a manifest anew from the index; the damaged one is set aside. False where the artifact would not be sound.
+    """Write a manifest again from the index; the damaged one is set aside. False where the artifact would not be sound.
 
     The digest that the index tells of must be that of the payload which is there.
     """
@@ -69,7 +69,7 @@ def reinstate(lake: Lake, told: Manifest) -> bool:
 
 
 def restore_record(lake: Lake, run: str) -> bool:
-    """Write the damaged or lost files of a run's record anew from the index; the damaged ones are set aside.
+    """Write the damaged or lost files of a run's record again from the index; the damaged ones are set aside.
 
     False where the index does not know the run, or not its end.
     """

@@ -28,7 +28,7 @@ from editflow.storage.records.runs import RunRecord, Runs, Use
 SMALL = 2 * 2**20
 """Bytes of the index's artifacts up to which the lake is listed without a sign: that takes some milliseconds."""
 MOST = 20_000
-"""More than so many artifacts that it lacks are no debt but a lost index, which `Catalog.rebuild` writes anew."""
+"""More than so many artifacts that it lacks are no debt but a lost index, which `Catalog.rebuild` writes again."""
 UNREADABLE = (duckdb.Error, DeltaError, OSError, ForeignFile)
 """What an index raises of which a file is gone or damaged; it is for `editflow verify` to tell."""
 

@@ -182,7 +182,7 @@ class Impact:
 
 @readable()
 def impact(lake: Lake, ids: Sequence[str]) -> Impact:
-    """All that stands on these artifacts (whole ids). Cost: one walk down from all of them, and a look at all uses."""
+    """All that depends on these artifacts (whole ids). Cost: one walk down from all of them, and a look at all uses."""
     with open_database() as connection:
         graph = load(connection, lake)
         starts = graph.numbers(ids)

@@ -64,7 +64,7 @@ class Refs:
     def set(self, name: str, value: object, expect: int) -> int:
         """Move a name from version ``expect`` (0: not yet set) to ``value`` (JSON); returns the new version.
 
-        Raises RefConflict when the name is at another version: read it again and decide anew.
+        Raises RefConflict when the name is at another version: read it again and decide again.
         """
         version = self.version(name)
         if version == expect:

@@ -30,7 +30,7 @@ Part = Literal["started", "finished"]
 
 @dataclass(frozen=True)
 class Use:
-    """One artifact that a run made or met again. ``seconds``: wall-clock time of making it, 0 when reused."""
+    """One artifact that a run created or reused. ``seconds``: wall-clock time of making it, 0 when reused."""
 
     artifact: Id
     stage: str
@@ -136,7 +136,7 @@ class Runs:
         return closed
 
     def reinstate(self, record: RunRecord) -> None:
-        """Write those of a run's files anew that are damaged or lost; the damaged ones are set aside."""
+        """Write those of a run's files again that are damaged or lost; the damaged ones are set aside."""
         files: list[tuple[Part, Callable[[str], object], dict[str, Any]]] = [("started", self._started, _begun(record))]
         if record.finished_at is not None:
             end = {f.name: getattr(record, f.name) for f in fields(_End)}

@@ -33,7 +33,7 @@ def tables(text: str) -> list[Table]:
     except (KeyError, ValueError, TypeError, AttributeError, csv.Error) as error:
         raise BadRecord(
             "the lake's table.csv of this comparison is none that a comparison writes: `editflow lineage` names its "
-            "artifact, and `editflow compare` with another --lake makes it anew"
+            "artifact, and `editflow compare` with another --lake makes it again"
         ) from error
 
 

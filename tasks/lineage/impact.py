@@ -38,7 +38,7 @@ class Source:
 
 @dataclass(frozen=True)
 class Dependants:
-    """All that stands on a source. `names` are the moving names whose edited model does, `releases` those released."""
+    """All that depends on a source. `names` are the moving names whose edited model does, `releases` those released."""
 
     source: Source
     impact: Impact
@@ -68,7 +68,7 @@ def source_of(lake: Lake, text: str) -> Source:
 
 
 def dependants(lake: Lake, source: Source) -> Dependants:
-    """What stands on a source, in every run of the lake."""
+    """What depends on a source, in every run of the lake."""
     found = impact(lake, source.holders)
     ids = {id_ for id_, _, _ in found.artifacts}
     known, names, releases = Runs(lake.files), Refs(lake.files), Refs(lake.files, "releases")

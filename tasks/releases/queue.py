@@ -76,9 +76,9 @@ class Outcome:
 
 @dataclass(frozen=True)
 class ReleaseState:
-    """What the log of releases comes to: the released state (None: the model as it came), its version, the outcomes.
+    """What the log of releases comes to: the released state (None: the base model), its version, the outcomes.
 
-    `line` are the releases that led to this one, 0 (the model as it came) first; `open` holds the entries of a batch
+    `line` are the releases that led to this one, 0 (the base model) first; `open` holds the entries of a batch
     that was begun, `measures` what was measured of the released state.
     """
 
@@ -130,7 +130,7 @@ class Queue:
         return last(self.standings())
 
     def standings(self) -> Iterator[tuple[ReleaseEvent | None, ReleaseState]]:
-        """Every move with what stood after it; first nothing, with the model as it came."""
+        """Every move with what stood after it; first nothing, with the base model."""
         return standings(self.moves())
 
     def move(self, move: ReleaseEvent, expect: int) -> int:

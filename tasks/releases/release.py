@@ -20,7 +20,7 @@ class Candidate:
 
 
 Judge = Callable[[str | None, Sequence[Entry], Sequence[Entry]], Candidate]
-"""Applies entries to a state (None: the model as it came) that holds the facts of others, and measures the result.
+"""Applies entries to a state (None: the base model) that holds the facts of others, and measures the result.
 
 It must be a function of these alone: whoever goes on after a kill judges again, and must come to the same."""
 
@@ -51,9 +51,9 @@ def apply_next(queue: Queue, size: int, judge: Judge, run: str = "") -> ReleaseS
 
 
 def rollback(queue: Queue, to: int | None = None) -> ReleaseState:
-    """Let release `to` stand again, the one before the present one unless given; 0 is the model as it came.
+    """Let release `to` stand again, the one before the present one unless given; 0 is the base model.
 
-    Requests applied since are withdrawn: nothing applies them again but submitting them anew. Those that were rejected
+    Requests applied since are withdrawn: nothing applies them again but submitting them again. Those that were rejected
     stay so. Raises NoSuchRelease, and RefConflict when the release moved meanwhile.
     """
     *_, (_, present) = found = list(queue.standings())

@@ -18,7 +18,7 @@ SETTINGS, VERSION, INPUTS = "settings", "version", "inputs"
 
 @dataclass(frozen=True)
 class Side:
-    """One of the two: what it was called, its state (None: the model as it came), the run that made that, and what the
+    """One of the two: what it was called, its state (None: the base model), the run that made that, and what the
     gates measured of a release."""
 
     label: str

@@ -1,4 +1,4 @@
-"""The measurement of a large lake, on a small one: all is asked, found, and held against its limits."""
+"""The measurement of a large lake, on a small one: all is asked, found, and compared with its limits."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """The generated parts of docs/: stages, artifact kinds, views, commands and spec keys, read off the code.
 
-    python tests/docs/generate.py     write every generated part anew
+    python tests/docs/generate.py     write every generated part again
 
 A part stands between `<!-- generated: NAME -->` and `<!-- end: NAME -->`; what is around it is written by hand. It
 lives beside the tests that compare it, because nothing that EditFlow does at run time needs it.
@@ -23,7 +23,7 @@ _PART = re.compile(r"(<!-- generated: (?P<name>[\w-]+) -->\n).*?(<!-- end: (?P=n
 
 
 def refreshed(text: str) -> str:
-    """The text of a document with every generated part written anew; KeyError for a part that nobody generates."""
+    """The text of a document with every generated part written again; KeyError for a part that nobody generates."""
     return _PART.sub(lambda part: f"{part[1]}\n{PARTS[part['name']]()}\n\n{part[3]}", text)
 
 
@@ -282,7 +282,7 @@ def _cell(text: str) -> str:
 
 
 def main() -> None:
-    """Write every generated part of every document anew."""
+    """Write every generated part of every document again."""
     sys.path.insert(0, str(DOCS.parent / "tests"))
     for path in sorted(DOCS.rglob("*.md")):
         text = path.read_text(encoding="utf-8")

@@ -34,7 +34,7 @@ def test_a_message_is_one_of_the_codes(message: str) -> None:
 
 
 def test_another_wording_would_be_noticed() -> None:
-    assert not all(part in CODE for part in parts("warning: the second moments stand on … tokens"))
+    assert not all(part in CODE for part in parts("warning: the second moments depend on … tokens"))
 
 
 def test_settings_are_keys_of_a_spec() -> None:

@@ -14,7 +14,7 @@ DOCUMENTS = sorted(DOCS.rglob("*.md"))
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
 def test_a_document_is_current(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
-    assert text == refreshed(text), f"{path} is stale: python tests/docs/generate.py writes it anew"
+    assert text == refreshed(text), f"{path} is stale: python tests/docs/generate.py writes it again"
 
 
 def test_every_part_is_in_one_document() -> None:
@@ -24,7 +24,7 @@ def test_every_part_is_in_one_document() -> None:
 
 @pytest.mark.parametrize("name", PARTS)
 def test_a_stale_part_is_noticed(name: str) -> None:
-    """The control: a part with one word less is written anew, and what stands around it stays."""
+    """The control: a part with one word less is written again, and what stands around it stays."""
     stale = f"before\n<!-- generated: {name} -->\n\nold\n\n<!-- end: {name} -->\nafter\n"
     fresh = refreshed(stale)
     assert fresh != stale

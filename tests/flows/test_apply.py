@@ -73,12 +73,12 @@ def test_nothing_is_applied_twice(loose, world: World, tmp_path: Path) -> None:
 
 
 def test_releases_are_told_apart(loose) -> None:
-    """By number: two facts came with the second release, and all four since the model as it came."""
+    """By number: two facts came with the second release, and all four since the base model."""
     rows = ("@2", "", "gained", 2), ("", "@2", "lost", 2), ("@0", "@4", "gained", 4)
     for one, other, what, number in rows:
         found = editflow("diff", f"current{one}", f"current{other}", "--lake", loose[0], "--json").json
         assert [row["what"] for row in found["facts"]] == [what] * number
-    assert [row["metric"] for row in found["metrics"]] == []  # nothing was measured of the model as it came
+    assert [row["metric"] for row in found["metrics"]] == []  # nothing was measured of the base model
     metrics = editflow("diff", "current@2", "current", "--lake", loose[0], "--json").json["metrics"]
     assert [row["metric"] for row in metrics] == ["gate efficacy", "gate neighbourhood", "gate perplexity"]
     for row in metrics:

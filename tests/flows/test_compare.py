@@ -52,7 +52,7 @@ REASON = "without overflow"
 
 @dataclass(frozen=True)
 class Compared:
-    """A comparison that was interrupted in its third run, then said again."""
+    """A comparison that was interrupted in its third run, then run again."""
 
     spec: Path
     lake: Path

@@ -314,7 +314,7 @@ def test_a_release_of_the_default_model_by_schedule(deployed: Deployed, tmp_path
     assert reason.startswith("neighbourhood: ")
     (row,) = editflow("queue", "--lake", lake, "--json").json
     assert (row["status"], row["reason"]) == ("rejected", reason)
-    assert "is the model as it came" in editflow("ask", "current", VENEZUELA, "--lake", lake).err
+    assert "is the base model" in editflow("ask", "current", VENEZUELA, "--lake", lake).err
 
     editflow("submit", starter(tmp_path, "Venezuela", "cicada"), "--lake", lake)
     with deployed.scheduled(20, parameters):

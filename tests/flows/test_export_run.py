@@ -1,4 +1,4 @@
-"""A run in one file: repeated without its lake and files, held against the digests in it, and refused when it lies."""
+"""A run in one file: repeated without its lake and files, compared with the digests in it, and refused when it lies."""
 
 from __future__ import annotations
 

@@ -77,7 +77,7 @@ def test_releases_are_listed_and_gone_back_to_by_number_and_by_state(lake: Path)
     assert forth == {"release": 4, "state": "base+ared+bred", "withdrawn": [], "applied": ["2.1"]}
     assert "back to 4" in editflow("releases", "--lake", lake).out
     none = editflow("rollback", "current", "--to", "0", "--lake", lake)
-    assert "the model as it came" in none.out
+    assert "the base model" in none.out
     assert {entry for entry, (status, _) in statuses(lake).items() if status == "withdrawn"} == {"1.1", "2.1"}
 
 

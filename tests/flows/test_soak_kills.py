@@ -1,4 +1,4 @@
-"""Every long command killed at random moments and said again, and signals that ask one to end; for `make soak`.
+"""Every long command killed at random moments and run again, and signals that ask one to end; for `make soak`.
 
 EDITFLOW_SOAK_SEED=N brings back the draws of an earlier time, though never its exact moments.
 """

@@ -69,10 +69,10 @@ DAMAGE: dict[str, tuple[Callable[[Path], Path], str]] = {
     ),
     "a bit of a payload that is no content": (
         lambda lake: touch_bit(tiny_world.payload(lake, newest(lake, "state"))),
-        "written anew from its own content",
+        "written again from its own content",
     ),
     "a manifest cut in half": (lambda lake: halve(manifest(lake, "target_values")), "restored from the index"),
-    "a catalog log file deleted": (lambda lake: remove(log(lake, "artifacts", 0)), "written anew"),
+    "a catalog log file deleted": (lambda lake: remove(log(lake, "artifacts", 0)), "written again"),
 }
 
 
@@ -137,7 +137,7 @@ def test_only_what_is_asked_about_is_checked(lake: Path) -> None:
     log(lake, "runs", 0).unlink()
     assert {fault["id"] for fault in verify(lake, "last", code=1)["faults"]} == {early.id, late.id}
     assert {fault["id"] for fault in verify(lake, space.id, "--repair", code=0)["faults"]} == {early.id}
-    assert len(verify(lake, code=1)["faults"]) == 1, "the index was written anew on the way"
+    assert len(verify(lake, code=1)["faults"]) == 1, "the index was written again on the way"
 
 
 LOST = ("requests", "second_moment", "null_space", "target_values", "state", "weight_change", "keys")
@@ -244,7 +244,7 @@ def test_a_queues_release(lake: Path, made: tuple[Path, RunRecord]) -> None:
     flip_bit(tiny_world.payload(lake, newest(lake, "requests")))
     (fault,) = verify(lake, "--repair", code=1)["faults"]
     assert "given to a run, and none of those that used it can be repeated" in fault["remedy"]
-    # The index is not written anew while it alone knows what an artifact was.
+    # The index is not written again while it alone knows what an artifact was.
     folder = tiny_world.payload(lake, newest(lake, "requests")).parent
     shutil.move(folder, lake.parent / "kept")
     lost, index = verify(lake, "--repair", code=1)["faults"]

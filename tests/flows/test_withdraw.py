@@ -1,4 +1,4 @@
-"""Doing without a fact or a document: what is named beforehand is what is made anew, and nothing else."""
+"""Doing without a fact or a document: what is named beforehand is what is made again, and nothing else."""
 
 from __future__ import annotations
 

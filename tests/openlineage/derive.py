@@ -1,4 +1,4 @@
-"""Writes schema.json anew, the JSON Schema of the OpenLineage events that EditFlow exports:
+"""Writes schema.json again, the JSON Schema of the OpenLineage events that EditFlow exports:
 
     python -m pip install openlineage-python==1.54.0     # in an environment of its own
     python tests/openlineage/derive.py

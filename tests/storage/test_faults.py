@@ -160,7 +160,7 @@ def test_a_payload_whose_columns_are_not_of_their_kind(lake: Lake, edited: dict[
     assert fault is not None
     assert fault.wrong == ASTRAY
     assert not straighten(lake.files, lake.manifest(made.id), write=True)
-    assert parquet.read_table(path).equals(other), "nothing that cannot be put right is written anew"
+    assert parquet.read_table(path).equals(other), "nothing that cannot be put right is written again"
 
 
 def tree(folder: Path) -> dict[str, bytes]:

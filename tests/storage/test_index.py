@@ -13,7 +13,7 @@ from random import Random
 
 import pyarrow as pa
 import pytest
-from histories import EVENTS, History, anew, kept, told
+from histories import EVENTS, History, again, kept, told
 
 from editflow.storage.artifacts.manifest import manifest_name
 from editflow.storage.artifacts.store import Lake
@@ -45,7 +45,7 @@ def test_with_a_snapshot_the_same_is_told(
         for event in history.draw.choices(EVENTS, k=6):
             event(history)
         used += snapshot.newest(lake.files) is not None
-        assert told(lake) == anew(lake)
+        assert told(lake) == again(lake)
         history.sound()
     assert used > 4, "the control: most of these were told from a snapshot"
 
@@ -80,12 +80,12 @@ def test_a_look_that_misses_what_is_new_is_found_out(
     """The control of the law above."""
     history = History(lake, table, Random(0))  # noqa: S311
     history.make()
-    assert told(lake) == anew(lake)
+    assert told(lake) == again(lake)
     monkeypatch.setattr(shard_listing, "TRUSTED", -(10**18))
     monkeypatch.setattr(shard_listing, "_time", lambda _folder: 1)
     told(lake)
     history.make()
-    assert told(lake) != anew(lake)
+    assert told(lake) != again(lake)
 
 
 def test_nothing_is_kept_of_a_small_lake(lake: Lake, edited: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -132,7 +132,7 @@ def test_a_damaged_snapshot_counts_as_none(lake: Lake, edited: dict[str, str], p
 
 @pytest.mark.parametrize("part", ["head.json", "ids.npy", "parent.npy", "by_parent.npy", "rest-artifacts.parquet"])
 def test_no_bit_of_a_snapshot_goes_astray_unseen(lake: Lake, edited: dict[str, str], part: str) -> None:
-    """A reader looks at the head's checksum alone; the audit at all of them, and an index written anew has none."""
+    """A reader looks at the head's checksum alone; the audit at all of them, and an index written again has none."""
     before = told(lake)
     assert list(index_faults(lake)) == []
     path = Path(lake.files.path(f"{snapshot.FOLDER}/{kept(lake)[-1]}/{part}"))
@@ -198,7 +198,7 @@ def test_a_copy_that_keeps_times_is_looked_at_anew(lake: Lake, table: Callable[.
     status = lost.parent.stat()
     shutil.rmtree(lost)
     os.utime(lost.parent, ns=(status.st_atime_ns, status.st_mtime_ns))
-    assert told(lake) == anew(lake)
+    assert told(lake) == again(lake)
     assert len(told(lake)["artifacts"]) == 2
 
 
@@ -222,7 +222,7 @@ def test_a_damaged_time_lets_no_snapshot_count_and_is_found(lake: Lake, edited: 
 
 
 def test_what_a_clock_of_another_day_has_made_does_not_count(lake: Lake, edited: dict[str, str]) -> None:
-    """Else nothing that is kept later would, and an index written anew would not be rid of it."""
+    """Else nothing that is kept later would, and an index written again would not be rid of it."""
     before = told(lake)
     folder = Path(lake.files.path(f"{snapshot.FOLDER}/{kept(lake)[-1]}"))
     head = json.loads((folder / "head.json").read_text())

@@ -32,7 +32,7 @@ from editflow.storage.records.refs import Refs
 from editflow.storage.records.runs import Runs, Use
 
 OLD = 48
-"""Hours since everything was touched, unless something is touched anew."""
+"""Hours since everything was touched, unless something is touched again."""
 LATEST = Rule(runs=1)
 
 
@@ -215,7 +215,7 @@ def doomed(lake: Lake, found: Census) -> Iterator[str]:
 
 @pytest.mark.parametrize("writes", ["nothing", "payload", "all"])
 def test_the_moment_between_the_look_and_the_removal(kept: Kept, monkeypatch: pytest.MonkeyPatch, writes: str) -> None:
-    """Touched just before it was moved aside: it is put back, where a writer has made none or a part of it anew."""
+    """Touched just before it was moved aside: it is put back, where a writer has made none or a part of it again."""
     old, _ = kept.run("a", [], made=1), kept.run("a", [])
     kept.age()
     lake, rename = kept.lake, Path.rename
@@ -380,7 +380,7 @@ def test_two_cleaners_at_once(kept: Kept, monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_what_was_removed_and_made_again_can_be_lost(kept: Kept) -> None:
-    """Verify passes over what a run used before it was removed, and not over what a later one has made anew."""
+    """Verify passes over what a run used before it was removed, and not over what a later one has made again."""
     old, _ = kept.run("a", [], made=1), kept.run("a", [])
     kept.age()
     assert clear(kept.lake) == set(old)

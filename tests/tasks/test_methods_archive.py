@@ -65,7 +65,7 @@ def test_only_what_the_method_needs_is_made(name: str, lake: Path) -> None:
 
 
 def test_states_come_back_from_the_archive(name: str, lake: Path, world: World) -> None:
-    """Loaded anew, each state's weights have the digests that it was archived with, and the declared form."""
+    """Loaded again, each state's weights have the digests that it was archived with, and the declared form."""
     store = Lake.open(lake)
     ids = chain(lake)
     live = ModelSession.load(world.model, "float32", "cpu")

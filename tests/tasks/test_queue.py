@@ -67,7 +67,7 @@ Facts = list[tuple[str, str]]
 class Releases(RuleBasedStateMachine):
     """Submissions, workers that may be killed, and rollbacks: in any order, between each other's steps, and at once.
 
-    What is drawn hangs on no state, for threads may reach another one when an example is played again.
+    What is drawn depends on no state, for threads may reach another one when an example is played again.
     """
 
     kind: type[Disturbed] = Disturbed
@@ -130,7 +130,7 @@ class Releases(RuleBasedStateMachine):
 
     @rule(size=SIZE, who=st.lists(st.sampled_from(["worker", "mortal", "back", "submitter"]), max_size=4), facts=FACTS)
     def work_disturbed(self, size: int, who: list[str], facts: Facts) -> None:
-        """Before each of its moves somebody else makes theirs: it must decide anew, and settle nothing twice."""
+        """Before each of its moves somebody else makes theirs: it must decide again, and settle nothing twice."""
         ways: dict[str, Callable[[], object]] = {
             "worker": lambda: apply_next(self.others(), size, judge),
             "mortal": lambda: self.work(size, 1),

@@ -68,7 +68,7 @@ def edited(request: pytest.FixtureRequest, world: World, tmp_path_factory: pytes
 
 @pytest.fixture
 def live(world: World) -> ModelSession:
-    """The model loaded anew."""
+    """The model loaded again."""
     return ModelSession.load(world.model, "float32", "cpu")
 
 

@@ -28,7 +28,8 @@ def apply(
     """Edit what waits in a queue into the release, batch after batch, through the spec's gates.
 
     A batch that breaks a gate is halved until the guilty requests are found: those are rejected with what was
-    measured, the others released. Killed and said again, or said twice at once, each request is settled once.
+    measured, the others released. Each request is decided exactly once, even if the command is killed, repeated or
+    run twice.
 
     Parameters
     ----------

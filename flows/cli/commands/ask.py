@@ -76,7 +76,5 @@ def _edited(store: Lake, name: str) -> tuple[str, str]:
             raise UsageError(f"run {record.run_id} is {record.status} and has no edited model: ask a completed one")
         return record.run_id, record.state
     if release.state is None:
-        raise UsageError(
-            f"release {name} is the model as it came: `editflow queue {name}` says what became of requests"
-        )
+        raise UsageError(f"release {name} is the base model: `editflow queue {name}` says what became of requests")
     return str(store.manifest(release.state).created_by or name), release.state

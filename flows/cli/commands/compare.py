@@ -30,7 +30,7 @@ def compare(
 ) -> None:
     """Run all variants of one spec or several under the same seeds, and set them side by side in a table and a page.
 
-    What runs have in common is computed once. Said again after an interruption, it goes on where it was. A run that
+    What runs have in common is computed once. Run again after an interruption, it goes on where it was. A run that
     fails is named with its reason and the others go on; the exit code is then 1.
 
     Parameters

@@ -149,7 +149,7 @@ def _metrics(store: Lake, one: Side, other: Side) -> tuple[list[Row], str]:
     if both := [gate for gate in one.measures if gate in other.measures]:
         return [_figures(f"gate {gate}", one.measures[gate], other.measures[gate]) for gate in both], ""
     if one.record is None or other.record is None:
-        return [], "no run measured the model as it came"
+        return [], "no run measured the base model"
     if one.record.run_id == other.record.run_id:
         return [], "both are of one run"
     try:

@@ -19,7 +19,7 @@ def evaluate(
     lake: LakeFlag = None,
     json: JsonFlag = False,
 ) -> None:
-    """Measure the release of a queue on all facts it holds, against the model as it came, by the spec's metrics.
+    """Measure the release of a queue on all facts it holds, against the base model, by the spec's metrics.
 
     Parameters
     ----------

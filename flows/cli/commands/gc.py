@@ -35,7 +35,7 @@ def gc(
     lake: LakeFlag = None,
     json: JsonFlag = False,
 ) -> None:
-    """Say how large a lake is, and what in it nobody can miss: files of killed writers, payloads set aside.
+    """Print the size of a lake and the files that are safe to delete: those of killed writers, payloads set aside.
 
     Temporary folders of your killed processes are listed as well, wherever they lie. --delete removes all that, and
     merges the index's files. Artifacts stay, unless --keep-runs or --keep-days says which runs count; with both, a run

@@ -26,11 +26,11 @@ def impact(
     lake: LakeFlag = None,
     json: JsonFlag = False,
 ) -> None:
-    """Say what stands on a fact, a document or an artifact, and what doing without it would cost. --redo does it.
+    """Print what depends on a fact, a document or an artifact, and the cost of removing it. --redo removes it.
 
-    Costs are the seconds that making each of the artifacts took. With --redo the latest run of each name that stands on
-    it is repeated without it; what does not stand on it is reused. Releases stay where they are. What a record names on
-    the hub or at other hosts is fetched only with --download, or after a question on a terminal.
+    Costs are the seconds that making each of the artifacts took. With --redo the latest run of each name that depends
+    on it is repeated without it; the rest is reused. Releases stay where they are. What a record names on the hub or at
+    other hosts is fetched only with --download, or after a question on a terminal.
     Write request:ID, document:NAME or artifact:ID where a name could be several things.
     """
     from editflow.tasks.lineage.impact import dependants, source_of
@@ -47,7 +47,7 @@ def impact(
         _say(found, runs, lake=lake, json=json)
         return
     if not runs:
-        raise UsageError(f"no completed run of `editflow run` stands on {found.source.what} {found.source.name}")
+        raise UsageError(f"no completed run of `editflow run` depends on {found.source.what} {found.source.name}")
     from editflow.flows.spec.consent import agreement, require_agreement
     from editflow.flows.withdraw import to_fetch, without
 
@@ -87,7 +87,7 @@ def _say(found: Dependants, runs: list[RunRecord], *, lake: str | None, json: bo
     if not table:
         print_line(f"nothing was made from {source.what} {quoted(source.name)}")
         return
-    print_table(table, title=f"what stands on {source.what} {source.name}: {found.seconds:.1f} s to make again")
+    print_table(table, title=f"what depends on {source.what} {source.name}: {found.seconds:.1f} s to make again")
     print_table(stand, title="runs; --redo repeats the latest of each name that can be repeated by itself")
     for what, names in (("edited model", found.names), ("release", found.releases)):
         if names:

@@ -147,7 +147,7 @@ def _row(move: ReleaseEvent, standing: ReleaseState, present: ReleaseState) -> d
         "release": standing.version,
         "at": move.at[:19].replace("T", " "),
         "what": what,
-        "state": (standing.state or "the model as it came")[:12] if move.status == "applied" else "",
+        "state": (standing.state or "the base model")[:12] if move.status == "applied" else "",
         "served": "yes" if served else "",
         "measured": measures,
         "reason": "; ".join(move.reasons),
@@ -158,13 +158,13 @@ def rollback(
     name: Name,
     /,
     *,
-    to: Annotated[str | None, Parameter(help="A release's number, 0 for the model as it came, or its state.")] = None,
+    to: Annotated[str | None, Parameter(help="A release's number, 0 for the base model, or its state.")] = None,
     lake: LakeFlag = None,
     json: JsonFlag = False,
 ) -> None:
     """Let an earlier release of a name stand again, the one before the present one unless given.
 
-    Requests applied since are withdrawn: nothing applies them again but submitting them anew.
+    Requests applied since are withdrawn: submit them again to have them applied.
     """
     from editflow.tasks.releases.release import rollback as go_back
 
@@ -178,7 +178,7 @@ def rollback(
         }
         print_json({"release": after.release, "state": after.state, **now})
         return
-    state = after.state[:12] if after.state else "the model as it came"
+    state = after.state[:12] if after.state else "the base model"
     print_table([{"release": name, "served": after.release, "state": state, "requests changed": len(changed)}])
     print_next(f"{typed('queue', name, lake=lake)} for what became of the requests")
 

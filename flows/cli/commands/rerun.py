@@ -37,14 +37,14 @@ def rerun(
     lake: LakeFlag = None,
     json: JsonFlag = False,
 ) -> None:  # fmt: skip
-    """Repeat a run from its record in a fresh lake, and hold every artifact against the one that came then.
+    """Repeat a run from its record in a fresh lake, and compare every artifact with the recorded one.
 
-    Exit code 0 where all have the same content, 1 where not: then the distance of the numbers is told, and what
+    Exit code 0 if all have the same content, 1 if not: then the distances of the numbers are printed, and what
     differs in versions, machine and threads. The outcome is kept in the lake, as a child of the run's state.
 
-    A file of `editflow export-run` needs neither the run's lake nor its files: it is held against the digests in it,
+    A file of `editflow export-run` needs neither the run's lake nor its files: it is compared with the digests in it,
     and where --lake names no lake yet, that is the fresh one. What a record names on the hub or at other hosts is
-    fetched only with --download, or after a question on a terminal. Said again after it was killed, it goes on where
+    fetched only with --download, or after a question on a terminal. Run again after it was killed, it goes on where
     it was.
 
     Parameters
@@ -142,7 +142,7 @@ def _say(found: Repetition, hint: str, *, json: bool) -> None:
     rows = [row | {"artifact": row["artifact"][:12]} for row in found.rows if not row["same"]]
     if rows:
         more = f", the first {MOST} of {len(rows)}" if len(rows) > MOST else ""
-        print_table(rows[:MOST], columns, title=f"came out otherwise{more}")
+        print_table(rows[:MOST], columns, title=f"came out differently{more}")
     if rows and found.explains:
         print_table(found.explains, title="what differs since then: one was then, other is now")
     print_line(quoted(summary(found)))

@@ -26,7 +26,7 @@ def up(
 ) -> None:  # fmt: skip
     """Start a Prefect server and a worker in the background, with all deployments and their schedules.
 
-    Said again, it registers the deployments anew and starts what is no longer there. `editflow down` ends both. The
+    Running it again registers the deployments again and restarts what has stopped. `editflow down` ends both. The
     server has a password, which only you can read.
     """
     from editflow.flows.orchestration.prefect_environment import check_prefect

@@ -27,7 +27,7 @@ MOST = 50
 REMEDIES = {
     "artifact": "--repair restores it, or computes it again",
     "record": "--repair restores it from the index",
-    "index": "--rebuild writes the index anew",
+    "index": "--rebuild writes the index again",
 }
 Row = dict[str, Any]
 
@@ -40,7 +40,7 @@ def verify(
     stage: Annotated[list[str] | None, Parameter(negative=(), help="With --deep, only this stage or kind; may be "
                                                  "repeated.")] = None,
     repair: Annotated[bool, Parameter(negative=(), help="Mend what can be mended.")] = False,
-    rebuild: Annotated[bool, Parameter(negative=(), help="Write the index anew from manifests and records.")] = False,
+    rebuild: Annotated[bool, Parameter(negative=(), help="Write the index again from manifests and records.")] = False,
     download: Annotated[bool, Parameter(negative=(), help="With --deep or --repair, fetch what records name "
                                         "elsewhere.")] = False,
     lake: LakeFlag = None,
@@ -48,10 +48,10 @@ def verify(
 ) -> int:  # fmt: skip
     """Check every byte of a lake, an artifact with all that it was made from, or a run with all that it used.
 
-    Payloads are held against their digests, manifests against their ids, the index against the lake; run records,
+    Payloads are compared with their digests, manifests against their ids, the index against the lake; run records,
     names, queues and releases are read. Each fault is a row that names the file. --deep computes each artifact again
     from its recorded parents, in a lake of its own. --repair sets aside what is broken and puts the same in its place,
-    restored from the index or computed again with the digest that it had; then it writes the index anew. The exit code
+    restored from the index or computed again with the digest that it had; then it writes the index again. The exit code
     is 1 where something is wrong and not mended.
 
     Parameters
@@ -141,7 +141,7 @@ def _print(audit: Audit, rows: Sequence[Row]) -> None:
 def _print_again(rows: Sequence[Row]) -> None:
     other = [row for row in rows if row["same"] is False]
     undone = [row for row in rows if row["same"] is None]
-    for title, some in (("came out otherwise", other), ("could not be computed again", undone)):
+    for title, some in (("came out differently", other), ("could not be computed again", undone)):
         if some:
             table = [row | {"artifact": row["artifact"][:12]} for row in some[:MOST]]
             print_table(table, ["stage", "artifact", "largest", "relative", "note"], title=title)
@@ -160,7 +160,7 @@ def _print_next(left: Sequence[Fault], words: Sequence[str], lake: str | None, *
     elif mends & {"artifact", "record"}:
         print_next(f"{typed('verify', *words, '--repair', lake=lake)} to set aside what is broken and put it right")
     elif "index" in mends:
-        print_next(f"{typed('verify', '--rebuild', lake=lake)} to write the index anew from what is there")
+        print_next(f"{typed('verify', '--rebuild', lake=lake)} to write the index again from what is there")
     elif left:
         print_next(left[0].remedy)
     else:

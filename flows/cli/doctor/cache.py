@@ -71,7 +71,7 @@ def _packaged(check: str, item: Packaged) -> Finding:
         # Specs that name a model and a corpus of their own do without.
         return warning(check, f"the default {check} {item.name} is not in the cache ({item.path.parent})", FETCH)
     if not item.is_whole():
-        return problem(check, f"{item.path} is cut off or damaged", "`editflow fetch` obtains it anew")
+        return problem(check, f"{item.path} is cut off or damaged", "`editflow fetch` obtains it again")
     return ok(check, f"{item.name} in {item.path.parent}")
 
 

@@ -70,7 +70,7 @@ def artifacts(store: Lake, *, deep: bool) -> Iterator[Finding]:
     found = f"{len(ids)} artifacts, {decimal(audit.bytes)}" + (", every byte read" if deep else "")
     broken = [f"{fault.what} {fault.wrong}" for fault in faults if not fault.lost]
     lost = [fault.id[:12] for fault in faults if fault.lost]
-    remedy = f"{typed('verify', '--repair', lake=store.uri)} computes anew what is missing or damaged"
+    remedy = f"{typed('verify', '--repair', lake=store.uri)} computes again what is missing or damaged"
     if broken:
         yield problem("artifacts", f"{found}; {len(broken)} of them unsound: {listed(broken)}", remedy)
     else:
@@ -89,7 +89,7 @@ def index(store: Lake) -> Iterator[Finding]:
     faults = [fault for table in SCHEMAS for fault in damage(store, table)]
     if faults:
         found = listed([f"{store.files.path(fault.file)} {fault.wrong}" for fault in faults])
-        remedy = f"{typed('verify', '--rebuild', lake=store.uri)} writes it anew: no question is answered otherwise"
+        remedy = f"{typed('verify', '--rebuild', lake=store.uri)} writes it again: no question is answered otherwise"
         yield problem("index", found, remedy)
         return
     lacking = Catalog(store).missing()
@@ -166,7 +166,7 @@ def leftovers(store: Lake) -> Iterator[Finding]:
     unfinished = [id_ for id_ in store.ids() if not store.is_committed(id_)]
     room = sum(path.stat().st_size for path in litter)
     conflicts, results = store.files.list("conflicts"), list(prefects(store))
-    remedy = f"{typed('gc', '--delete', lake=store.uri)} removes what nobody can miss"
+    remedy = f"{typed('gc', '--delete', lake=store.uri)} removes what is safe to delete"
     if litter or unfinished:
         found = f"{len(litter)} temporary or discarded files, {decimal(room)}; {len(unfinished)} unfinished artifacts"
         yield warning("leftovers", found, remedy)
