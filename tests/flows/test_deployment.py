@@ -29,6 +29,8 @@ from strangers import kept_out, stranger
 from tiny_queue import apply_directly, served
 from tiny_world import World, editflow
 
+from editflow.flows.cli.doctor.finding import Place
+from editflow.flows.cli.doctor.servers import home as doctor_of_home
 from editflow.flows.orchestration import server_access
 from editflow.flows.orchestration.background_services import POOL, Services
 from editflow.storage.artifacts.store import Lake
@@ -151,6 +153,22 @@ def test_the_scheduler_schedules(deployed: Deployed) -> None:
     for name in ("prepare", "apply", "evaluate", "reproduce", "clean"):
         until(lambda name=name: "Scheduled" in deployed.states(name), f"a scheduled run of {name}", 60)
     assert deployed.states("demo") == []  # control: it has no schedule
+
+
+def test_the_doctor_names_deployments_of_an_earlier_version(
+    deployed: Deployed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server_access, "HOME", deployed.home)
+    assert [found.check for found in doctor_of_home(Place("lake"))] == ["up"], "the control"
+    with deployed.client as client:
+        flow = client.read_flow_by_name("clean")
+        made = client.create_deployment(flow.id, "old", entrypoint="flows.clean.clean", work_pool_name=POOL)
+    try:
+        (_, found) = doctor_of_home(Place("lake"))
+        assert (found.check, found.verdict, "old" in found.found) == ("deployments", "warning", True)
+    finally:
+        with deployed.client as client:
+            client.delete_deployment(made)
 
 
 def test_a_foreign_page_cannot_have_the_worker_run_a_command(deployed: Deployed, tmp_path: Path) -> None:

@@ -6,12 +6,16 @@ import os
 import re
 from collections.abc import Iterator
 from importlib.metadata import version
+from typing import TYPE_CHECKING
 
 from editflow.flows.cli.doctor.finding import Finding, Place, ok, problem, refusal, warning
 from editflow.flows.console.errors import UsageError
 from editflow.flows.orchestration import server_access
 from editflow.flows.orchestration.prefect_environment import check_prefect
 from editflow.tasks.sources.packaged_data import cache
+
+if TYPE_CHECKING:
+    from editflow.flows.orchestration.background_services import Services
 
 AGAIN = "`editflow down`, then `editflow up`"
 
@@ -86,6 +90,22 @@ def home(_place: Place) -> Iterator[Finding]:
         )
     else:
         yield ok(name, f"the server of {server_access.HOME} at {url} takes its password and nothing else")
+        if old := outdated(services):
+            yield warning(
+                "deployments",
+                f"{', '.join(old)}: registered by an earlier version, so the worker does not find the flow",
+                "`editflow up` registers those of prefect.yaml again; `prefect deployment delete NAME` removes another",
+            )
+
+
+def outdated(services: Services) -> list[str]:
+    """Deployments of our work pool whose entrypoint is none of this version: before, it began with `flows.`."""
+    from editflow.flows.orchestration.background_services import POOL
+
+    with services.client() as client:
+        found = client.read_deployments()
+    ours = [one for one in found if one.work_pool_name == POOL]
+    return sorted(one.name for one in ours if (one.entrypoint or "").startswith("flows."))
 
 
 def _of_home(url: str) -> str:
