@@ -113,7 +113,7 @@ def rerun(
     if threads is None:
         name_threads(threads_had(record), spec.threads)
     if into is not None:
-        return _repeated(place, record, spec, Path(into))
+        return _repeated(place, record, spec, Path(lake_folder(into, "into")))
     with temporary("rerun") as folder:
         return _repeated(place, record, spec, folder / "lake")
 

@@ -13,7 +13,7 @@ from typing import Any
 from prefect import flow
 
 from editflow.flows.console.errors import UsageError
-from editflow.flows.console.output import report_stage
+from editflow.flows.console.output import lake_folder, report_stage
 from editflow.flows.edit_model import batched, repaired, requested
 from editflow.flows.orchestration.crashed_runs import label_process
 from editflow.flows.pipeline.fresh_lake import fresh_lake
@@ -174,7 +174,7 @@ def rerun_packed(
     pack = read(Path(file))
     here = {"model": model, "corpus": corpus, "threads": threads, "download": download}
     if into is not None:
-        return _repeated(pack, Path(into), here)
+        return _repeated(pack, Path(lake_folder(into, "into")), here)
     with temporary("rerun") as folder:
         return _repeated(pack, folder / "lake", here)
 

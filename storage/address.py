@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, quote_plus, unquote, unquote_plus
 
@@ -35,6 +35,8 @@ _HEAD = re.compile(
     re.IGNORECASE,
 )
 _AT = re.compile("@|%40", re.IGNORECASE)
+_PORT = re.compile(r"\d+(?!\w)|(?:PORT|\$\{?\w+\}?|<\w+>|\{\w+\})?\Z")
+"""A port, or what stands for one in a text."""
 _MARKS = re.compile(r"[@?#&;%:]|//|\\|hf_")
 """A text without any of them has nothing to hide."""
 # Searched for at every place of a text, so that each of them may look but a little further.
@@ -193,14 +195,13 @@ def variables(address: Address) -> list[str]:
 def _is_here(text: str) -> bool:
     """Whether a text that looks like an address is the name of a local file."""
     head = _HEAD.match(text)
-    named = head is None or (head[2] or "").lower() == "data"
+    named = head is None or head[1] is None
     return named and "://" not in text and os.path.exists(text)  # noqa: PTH110 - never raises, whatever the text
 
 
 def _cut_word(word: str, how: Callable[[str], str] = cut) -> str:
     """An address, or its query, with what ends the sentence or the list that it stands in."""
-    end = re.search(r"[)\],.;:}]*\Z", word)
-    body = word[: end.start()] if end else word
+    body = word.rstrip(")],.;:}")
     return how(body) + word[len(body) :]
 
 
@@ -216,15 +217,27 @@ def _cut(part: str) -> str:
     path, asked = (place[: end.start()], place[end.start() :]) if end else (place, "")
     path = re.sub(r";([^=/;]*)=[^/;]+", rf";\1={CUT}", path)
     if _NETWORK.fullmatch(scheme):  # a user with a slash in it, and a query whose question mark was forgotten
-        path = re.sub(r"[^/]*:[^/]*@", f"{CUT}@", path)
+        path = "/".join(_cut_user(piece, last) for piece, last in _pieces(path))
         path = re.sub(r"&([^=/&]*)=[^/&]+", rf"&\1={CUT}", path)
     return _TOKENS.sub(CUT, head[0] + user + path + _query(asked))
 
 
+def _pieces(path: str) -> Iterator[tuple[str, bool]]:
+    """The pieces of a path between slashes, and whether each is the last."""
+    pieces = path.split("/")
+    yield from ((piece, number == len(pieces)) for number, piece in enumerate(pieces, 1))
+
+
+def _cut_user(piece: str, last: bool) -> str:
+    """A piece of a path without `user:password@` before a host; `Foo:Bar@Baz` at its end is no host's."""
+    user, at, host = piece.rpartition("@")
+    return f"{CUT}@{host}" if at and ":" in user and (not last or "." in host) else piece
+
+
 def _cut_name(part: str) -> str:
     """A path, the name of a model or data set, or an address whose scheme was forgotten."""
-    if "://" in part:  # behind something that is no part of an address, such as a byte order mark
-        return cut_inside(part)
+    if start := re.search(rf"{_SHORT}:[/\\]{{2}}", part):  # behind what is no part of it, such as a byte order mark
+        return cut_inside(part[: start.start()]) + _cut(part[start.start() :])
     user = None if part.startswith(("hub:", "queue:")) else re.match(r"[^/\s:]*+:[^/]*@", part)
     rest = part[user.end() :] if user else part
     at = re.search(r"\?[^/?]*=", rest) or (re.search(r"[?#]", rest) if part.startswith("hub:") else None)
@@ -236,13 +249,15 @@ def _user(scheme: str, rest: str) -> tuple[str, str]:
     """(what is shown of user and password, what comes after them)."""
     # Programs do not agree whether a host ends at a backslash, but in C:\folder there is none.
     authority = re.split(r"[/\\?#]" if len(scheme) == 1 else r"[/?#]", rest, maxsplit=1)[0]
+    if scheme in {"zip", "tar"}:
+        return "", rest
     marks = list(_AT.finditer(authority))
     if not marks:
         host, colon, port = authority.rpartition(":")
-        odd = colon and port and not port.isdecimal() and not authority.endswith("]") and scheme not in {"zip", "tar"}
+        odd = colon and not _PORT.match(port) and not authority.endswith("]")
         marks = list(_AT.finditer(rest)) if odd else []  # a password with a slash or the like in it
         if not marks:
-            is_password = odd and _NETWORK.fullmatch(scheme) and not _VARIABLES.fullmatch(port)
+            is_password = odd and re.fullmatch("https?|ftps?|sftp", scheme) and not _VARIABLES.fullmatch(port)
             return (f"{host}:{CUT}", rest[len(authority) :]) if is_password else ("", rest)
     user = rest[: marks[-1].start()]
     if scheme in _CONTAINERS and ":" not in user:

@@ -20,7 +20,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from editflow.storage.records.runs import may_exist
+from editflow.storage.records.runs import may_exist, own_start
 
 PREFIX, OWNER = "editflow-", ".owner.json"
 _LARGEST = 4096
@@ -46,9 +46,7 @@ class Owner:
     @classmethod
     def me(cls) -> Owner:
         """This process."""
-        import psutil  # type: ignore[import-untyped]
-
-        return cls(platform.node(), os.getpid(), psutil.Process().create_time())
+        return cls(platform.node(), os.getpid(), own_start(os.getpid()))
 
     @classmethod
     def of(cls, told: object) -> Owner | None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 import os
-import re
 import sys
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
@@ -43,7 +42,7 @@ def lake_folder(given: str | None, flag: str = "--lake") -> str:
     if not place:
         raise UsageError(f"{flag} is empty: give a folder")
     place = place.removeprefix("file://")
-    if "://" in place or re.match(r"[a-z][a-z0-9+]+:/", place):  # as pathlib writes it
+    if "://" in place:
         raise UsageError(
             f"lake {Address(place)}: runs and questions need a folder on a local disk; give one with {flag}"
         )

@@ -113,6 +113,19 @@ def folder(path: Path, what: str, flag: str = "--out") -> Path:
     return path
 
 
+def new_folder(path: Path, flag: str) -> Path:
+    """Check a folder that is to be made, with those above it, and make nothing. Raises UsageError."""
+    path = expanded(path, flag)
+    there = existing(path)
+    if (os.path.lexists(path) and not path.is_dir()) or not there.is_dir():
+        odd = path if os.path.lexists(path) else there
+        raise UsageError(f"{flag} {path}: {odd} is {_called(odd)}; give a new folder")
+    with suppress(OSError):
+        writable(os.path.realpath(there), path, flag)
+        return path
+    raise UsageError(f"{flag} {path} takes no files: give another folder")
+
+
 def _called(path: Path) -> str:
     """What to call what stands where a folder should."""
     if not path.exists():

@@ -36,7 +36,8 @@ POOL = "editflow"
 _WORKER = f"editflow@{platform.node()}"
 _PREFECT = (sys.executable, "-P", "-m", "prefect")
 """No module of the folder that it runs in passes for one of Prefect's."""
-_SERVER = Path(locked_server.__file__).parts[-2:]
+_SERVERS = {Path(locked_server.__file__).parts[-2:], ("flows", "locked.py")}
+"""The last parts of the server's file, now and in an earlier version."""
 _BEGINNING = 10
 """Seconds that are waited for the words of a process."""
 _NAMES = ("worker", "server")
@@ -202,7 +203,7 @@ def _ours(process: psutil.Process) -> bool:
         return False
     words = _words(process)
     # That of another checkout or an earlier version, which began `prefect server start`, is to be found, too.
-    own_server = any(Path(word).parts[-2:] == _SERVER for word in words)
+    own_server = any(Path(word).parts[-2:] in _SERVERS for word in words)
     begun = {("worker", "start"), ("server", "start")} & set(pairwise(words))
     return own_server or ("prefect" in words and bool(begun))
 

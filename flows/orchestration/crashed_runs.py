@@ -6,13 +6,12 @@ import os
 import platform
 from typing import Any
 
-import psutil  # type: ignore[import-untyped]
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterState, FlowRunFilterStateType
 from prefect.client.schemas.objects import FlowRun, State, StateType
 from prefect.states import Crashed
 
-from editflow.storage.records.runs import may_exist
+from editflow.storage.records.runs import may_exist, own_start
 
 HOST, PID, STARTED = "editflow.host", "editflow.pid", "editflow.process-started"
 """Labels of a flow run of ours: the process that works on it."""
@@ -22,7 +21,11 @@ _MOST = 200
 def label_process(flow: Any, flow_run: FlowRun, state: Any) -> None:
     """Hook of a flow that begins: label its run with this process, and close the runs of processes that are gone."""
     del flow, state
-    mine = {HOST: platform.node(), PID: os.getpid(), STARTED: psutil.Process().create_time()}
+    mine: dict[str, bool | int | float | str] = {
+        HOST: platform.node(),
+        PID: os.getpid(),
+        STARTED: own_start(os.getpid()),
+    }
     with get_client(sync_client=True) as client:
         client.update_flow_run_labels(flow_run.id, mine)
         mark_crashed(client)

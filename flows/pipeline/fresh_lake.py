@@ -49,8 +49,9 @@ def refuse_taken(folder: Path) -> None:
         return
     if (folder / "artifacts").is_dir():
         raise UsageError(f"{folder} is a lake already, whose artifacts would be reused: {_ANOTHER}")
-    if any(not path.name.startswith(MARK) for path in folder.iterdir()):
-        raise UsageError(f"{folder} holds other files: {_ANOTHER}")
+    others = sorted(p.name for p in folder.iterdir() if not p.name.startswith((MARK, ".")) and p.name != "lost+found")
+    if others:
+        raise UsageError(f"{folder} holds other files, such as {others[0]}: {_ANOTHER}")
 
 
 def marked(folder: Path) -> Mapping[str, Any] | None:

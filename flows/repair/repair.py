@@ -178,7 +178,8 @@ def _again(lake: Lake, id_: str, told: Manifest | None, recipes: Recipes) -> str
     made, fault = check_artifact(lake, id_)
     if made is not None and fault is not None and fault.wrong == ASTRAY:
         straighten(lake.files, made, write=True)
-        return "written again from its own content"
+        if check_artifact(lake, id_)[1] is None:
+            return "written again from its own content"
     if restore_manifest(lake, id_):
         return "its manifest was restored from the index"
     recipe, record = recipes.of(id_, told)

@@ -109,9 +109,9 @@ class EditSection(Section):
     alpha: float | None = Field(default=None, gt=0)
     """How much the second moment of the text's keys weighs beside those of the facts; 15000. Not for alphaedit."""
     previous_keys: bool | None = None
-    """Whether the keys of earlier batches are preserved too. Default: true for alphaedit, false for the others."""
+    """Whether memit, rect and prune preserve the keys of earlier batches too. Default: false; alphaedit always does."""
     projected: bool | None = None
-    """Whether the change is projected onto the null space. Always true for alphaedit; default of the others: false."""
+    """Whether the change is projected onto the null space. Default: false; alphaedit's always is."""
     keep: float | None = None
     """rect: the share of a weight's entries that may change, those where the change is largest beside them; 0.4."""
     log_base: float | None = None

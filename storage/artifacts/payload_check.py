@@ -53,7 +53,7 @@ def straighten(files: Files, made: Manifest, *, write: bool) -> bool:
     if table.schema.names == schema.names:  # else it is of an older version of its kind
         try:
             table = table.cast(schema)
-        except pa.ArrowException:
+        except (pa.ArrowException, ValueError):
             return False
     straight = hashlib.sha256(data).hexdigest() in {made.sha256, files.parquet_digest(table)}
     if write and not straight:

@@ -59,7 +59,9 @@ def reinstate(lake: Lake, told: Manifest) -> bool:
     """
     if lake.content_fault(told) is not None:
         return False
-    straighten(lake.files, told, write=True)  # or a bit that is astray would be taken for the right one
+    # Or a bit that is astray would be taken for the right one.
+    if not straighten(lake.files, told, write=True) and not straighten(lake.files, told, write=False):
+        return False
     data = lake.files.buffer(told.payload)
     whole = asdict(told) | {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
     lake.files.set_aside(manifest_name(told.id))

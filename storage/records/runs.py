@@ -15,10 +15,11 @@ import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import UTC, datetime
+from functools import cache
 from itertools import groupby
 from typing import Any, Literal
 
-from editflow.storage.address import sealed
+from editflow.storage.address import cut_inside, sealed
 from editflow.storage.errors import DamagedRecord, ForeignFile, NoName, StorageError, UnknownRun
 from editflow.storage.files import Files
 from editflow.storage.json_records import Count, Id, RunId, Seconds, Summary, Time, UnixTime, is_run_id, read_record
@@ -98,11 +99,9 @@ class Runs:
         run_id: str | None = None,
     ) -> RunRecord:
         """Record that this process begins a run; FileExistsError when ``run_id`` is taken, NoName for what is none."""
-        import psutil  # type: ignore[import-untyped]
-
         record = RunRecord(
             new_run_id() if run_id is None else run_id, name, dict(spec), spec_path, _now(), dict(environment or {}),
-            platform.node(), os.getpid(), psutil.Process().create_time(),
+            platform.node(), os.getpid(), own_start(os.getpid()),
         )  # fmt: skip
         self.files.create(record_name(record.run_id, "started"), _json(_begun(record)))
         return record
@@ -215,12 +214,13 @@ class Runs:
         except (FileNotFoundError, NotADirectoryError, NoName) as error:
             raise UnknownRun(f"no run {run_id!r} in {self.files.root}; `editflow runs` lists them") from error
         # Neither an older lake nor a stranger's had the secrets of addresses cut.
-        return _open(replace(record, spec=sealed(record.spec)))
+        return _open(replace(record, spec=sealed(record.spec), spec_path=sealed(record.spec_path)))
 
     def _finished(self, run_id: str) -> _End:
         name = record_name(run_id, "finished")
         with self._sound(name):
-            return read_record(_End, self.files.read(name))
+            end = read_record(_End, self.files.read(name))
+        return replace(end, message=cut_inside(end.message), summary=sealed(end.summary))
 
     @contextlib.contextmanager
     def _sound(self, name: str) -> Iterator[None]:
@@ -250,18 +250,27 @@ def new_run_id() -> str:
     return f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(3)}"
 
 
+@cache
+def own_start(pid: int) -> float:
+    """When this process was started, in Unix time as first reckoned: a clock that is set later does not move it."""
+    import psutil  # type: ignore[import-untyped]
+
+    return float(psutil.Process(pid).create_time())
+
+
 def may_exist(host: str, pid: int, started: float) -> bool:
     """Whether a process may still exist (`started`: Unix time); on another host nothing can be said, so it may."""
     import psutil
 
     if host != platform.node():
         return True
+    if pid == os.getpid():  # in a container that is started again, the namesake is often this very process
+        return abs(own_start(pid) - started) < 0.001
     try:
         process = psutil.Process(pid)
         # Process ids are given out again; the start time tells a namesake. It is reckoned from the wall clock,
-        # which may be set while a run goes on, hence the minute. In a container that is started again the namesake
-        # is often this very process, soon after.
-        namesake = abs(process.create_time() - started) > (2 if pid == os.getpid() else 60)
+        # which may be set while a run goes on, hence the minute.
+        namesake = abs(process.create_time() - started) > 60
         return not namesake and process.status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return False

@@ -1,4 +1,4 @@
-"""The identity of a model: the artifact that pins its files, and the folder that holds them."""
+"""The identity of a model: the artifact that pins it, checks of what is recorded there, and loading by it."""
 
 from __future__ import annotations
 

@@ -97,11 +97,12 @@ def _opened(place: str, address: Address) -> IO[bytes]:
     form = fsspec.utils.infer_compression(path)
     if not member and form is None:
         return file
+    packed = _Packed(file)
     try:
-        packed = _Packed(file)
         inner = _unpacked(io.BufferedReader(packed), member, form)
+        packed.idle = 0  # an archive's list of files is read first
     except BaseException:
-        file.close()
+        packed.close()
         raise
     return io.BufferedReader(_Bounded(inner, packed), 1 << 16)
 

@@ -207,7 +207,7 @@ def test_a_working_folder_that_is_gone(lake: Path, tmp_path: Path, monkeypatch: 
     refused(editflow("runs"), "working folder")  # in which ./lake would be
     refused(editflow("runs", "--lake", "sub/lake"), "working folder")
     refused(editflow("plan", "tiny.toml"), "tiny.toml")
-    for words in (["ask", "last", "Who?"], ["rerun", "last"]):
+    for words in (["ask", "last", "Who?"], ["rerun", "last"], ["scores", "last"], ["diff", "last", "last"]):
         refused(editflow(*words, "--lake", lake), "working folder")  # torch would end the process
     with pytest.raises(UsageError, match="working folder"):
         temporary_server.prepare()

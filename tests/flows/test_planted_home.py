@@ -200,6 +200,7 @@ def test_a_locked_server_is_known_by_its_file(home: Path) -> None:
     for words in (
         (sys.modules["editflow.flows.orchestration.locked_server"].__file__ or "", "3"),
         ("/elsewhere/flows/orchestration/locked_server.py", "3"),
+        ("/elsewhere/flows/locked.py", "3"),
     ):
         remember(home, stand_in(*words), "server")
         assert Services(home).running("server") is not None

@@ -82,7 +82,7 @@ def test_a_manifest_names_a_source_that_is_not_read(lake: Path, monkeypatch: pyt
     """What an artifact's description says of where it came from is no part of its id, so anybody can change it."""
     asked: list[str] = []
     monkeypatch.setattr(
-        "editflow.tasks.sources.corpus.read_documents", lambda source, *_: asked.append(source) or iter(())
+        "editflow.tasks.stages.documents.read_documents", lambda source, *_: asked.append(source) or iter(())
     )
     documents = tiny_world.artifacts(lake, "documents")[0]
     manifest = tiny_world.payload(lake, documents).parent / "manifest.json"

@@ -89,8 +89,10 @@ def test_wrong_input_gets_one_line(moved: tuple[World, Path, str], server: str, 
     (tmp_path / "taken" / "notes.txt").touch()
     os.mkfifo(tmp_path / "pipe")
     for words, said in (
-        ([run, "--into", "s3://bucket/lake"], "--into"),
-        ([run, "--into", ""], "--into"),
+        ([run, "--into", "s3://bucket/lake"], "local disk"),
+        ([run, "--into", "S3://bucket/lake"], "local disk"),
+        ([run, "--into", ""], "is empty"),
+        ([run, "--into", str(tmp_path / "pipe" / "new")], "a pipe"),
         ([run, "--into", str(tmp_path / "taken")], "holds other files"),
         ([run, "--into", str(tmp_path / "pipe")], "a pipe"),
         ([run, "--into", "/dev/null"], "a device"),

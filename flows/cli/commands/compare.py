@@ -82,7 +82,10 @@ def _check_files(target: Path) -> None:
     from editflow.tasks.comparison.page import NAMES
 
     for name in sorted(NAMES) if target.is_dir() else ():
-        check(target / name, name, "comparison")
+        try:
+            check(target / name, name, "comparison")
+        except UsageError:
+            raise UsageError(f"--out {target} holds {name}, which is no file: give another folder") from None
 
 
 def _written(store: Any, artifact: str, target: Path) -> Mapping[str, str]:

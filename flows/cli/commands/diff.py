@@ -76,6 +76,9 @@ def diff(one: Name, other: Name, /, *, lake: LakeFlag = None, json: JsonFlag = F
 
 def _side(store: Lake, name: str) -> Side:
     """What a name means; raises UsageError."""
+    from editflow.flows.orchestration.prefect_environment import check_working_folder
+
+    check_working_folder()
     from editflow.tasks.reproduction.model_diff import Side
 
     queue, at, number = name.rpartition("@")

@@ -57,6 +57,9 @@ def report(
 
 def _written(store: Lake, record: RunRecord, file: Target) -> str:
     """The id of the page, which is made unless the lake has it."""
+    from editflow.flows.orchestration.prefect_environment import check_working_folder
+
+    check_working_folder()
     import torch
 
     from editflow.flows.spec.consent import name_threads

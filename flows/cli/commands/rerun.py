@@ -14,7 +14,7 @@ from editflow.flows.cli.common.lookup import find_run, open_lake
 from editflow.flows.console.errors import UsageError
 from editflow.flows.console.next_steps import print_next, typed
 from editflow.flows.console.output import lake_folder, print_json, print_line, print_table
-from editflow.flows.console.output_files import folder
+from editflow.flows.console.output_files import new_folder
 from editflow.storage.address import Address
 from editflow.tasks.console.terminal import quoted
 
@@ -28,7 +28,7 @@ def rerun(
     run: RunName,
     /,
     *,
-    into: Annotated[Path | None, Parameter(help="The fresh lake; a temporary one unless given.")] = None,
+    into: Annotated[str | None, Parameter(help="The fresh lake; a temporary one unless given.")] = None,
     threads: Annotated[int | None, Parameter(help="As many as the run had unless given.",
                                              validator=Number(gte=1))] = None,
     model: Annotated[str | None, Parameter(help="Of a packed run: where its model is here.")] = None,
@@ -53,16 +53,16 @@ def rerun(
         A run's id or the start of one, the name of a spec (its latest completed run), `last`, or a packed run's file.
     """
     model, corpus = (Address(given) if given else None for given in (model, corpus))
-    into = None if into is None else _folder(into)
+    place = None if into is None else _folder(into, "--into")
     if "." in run or "/" in run:
         found, hint = _packed(
-            Path(run), _fresh(into, lake), {"threads": threads, "model": model, "corpus": corpus, "download": download}
+            Path(run), _fresh(place, lake), {"threads": threads, "model": model, "corpus": corpus, "download": download}
         )
     else:
         given = {"--model": model, "--corpus": corpus}
         if lost := [flag for flag, value in given.items() if value is not None]:
             raise UsageError(f"{lost[0]} is for the file of a packed run: run {run} says itself what it was made from")
-        found, hint = _recorded(run, into, threads, lake, download)
+        found, hint = _recorded(run, place, threads, lake, download)
     _say(found, hint, json=json)
     if not found.same:
         sys.exit(1)
@@ -113,12 +113,11 @@ def _packed(file: Path, into: Path | None, here: dict[str, Any]) -> tuple[Repeti
     return found, f"{typed('runs', lake=str(into))} for the run that repeated it"
 
 
-def _folder(into: Path) -> Path:
-    """The folder of --into, looked at before anything is started."""
+def _folder(given: str, flag: str) -> Path:
+    """The folder of a fresh lake, checked before anything is started."""
     from editflow.flows.pipeline.fresh_lake import refuse_taken
 
-    place = lake_folder(str(into), "--into")
-    found = folder(Path(place), "lake", "--into")
+    found = new_folder(Path(lake_folder(given, flag)), flag)
     refuse_taken(found)
     return found
 
@@ -127,9 +126,11 @@ def _fresh(into: Path | None, lake: str | None) -> Path | None:
     """Where a packed run is repeated: no lake that is there already, but for one that a repetition left unfinished."""
     from editflow.flows.pipeline.fresh_lake import marked
 
-    given = Path(lake_folder(lake)) if into is None and lake is not None else into
-    there = given is not None and (given / "artifacts").is_dir() and marked(given) is None
-    return None if into is None and there else given
+    if into is not None or lake is None:
+        return into
+    given = Path(lake_folder(lake))
+    is_lake = (given / "artifacts").is_dir() and marked(given) is None
+    return None if is_lake else _folder(lake, "--lake")
 
 
 def _say(found: Repetition, hint: str, *, json: bool) -> None:

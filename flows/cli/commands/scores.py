@@ -38,6 +38,9 @@ def scores(
         A run's id or the start of one, the name of a spec (its latest completed run), or `last`.
     """
     store = open_lake(lake)
+    from editflow.flows.orchestration.prefect_environment import check_working_folder
+
+    check_working_folder()
     course = _course(store, run)
     if against is None:
         from editflow.tasks.report.results import before_after, unavailable

@@ -26,7 +26,7 @@ def up(
 ) -> None:  # fmt: skip
     """Start a Prefect server and a worker in the background, with all deployments and their schedules.
 
-    Running it again registers the deployments again and restarts what has stopped. `editflow down` ends both. The
+    A second call registers the deployments again and restarts what has stopped. `editflow down` ends both. The
     server has a password, which only you can read.
     """
     from editflow.flows.orchestration.prefect_environment import check_prefect

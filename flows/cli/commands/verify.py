@@ -48,7 +48,7 @@ def verify(
 ) -> int:  # fmt: skip
     """Check every byte of a lake, an artifact with all that it was made from, or a run with all that it used.
 
-    Payloads are compared with their digests, manifests against their ids, the index against the lake; run records,
+    Payloads are compared with their digests, manifests with their ids, the index with the lake; run records,
     names, queues and releases are read. Each fault is a row that names the file. --deep computes each artifact again
     from its recorded parents, in a lake of its own. --repair sets aside what is broken and puts the same in its place,
     restored from the index or computed again with the digest that it had; then it writes the index again. The exit code
