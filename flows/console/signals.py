@@ -10,6 +10,7 @@ import sys
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from types import FrameType
 from typing import Any
 
@@ -18,6 +19,9 @@ OWNER = "EDITFLOW_SERVER_OWNER"
 """The environment variable that names the process which a temporary server belongs to."""
 REPEAT = 0.1
 """Seconds until a signal is raised again that came where an exception is lost, such as in a finaliser."""
+
+
+_came: ContextVar[Sequence[int]] = ContextVar("signals that came", default=())
 
 
 class Stopped(KeyboardInterrupt):
@@ -34,6 +38,11 @@ def sender(stop: BaseException) -> str:
     if not isinstance(number, int) or number == signal.SIGINT:
         return "the user" if isinstance(stop, KeyboardInterrupt) else type(stop).__name__
     return signal.Signals(number).name
+
+
+def received() -> Sequence[int]:
+    """The signals that have come to this command: libraries make errors of their own of an interrupt."""
+    return _came.get()
 
 
 @contextmanager
@@ -61,10 +70,11 @@ def stopping(*, last: bool) -> Iterator[Sequence[int]]:
             hook(about)
             return
         came.clear()
-        again = threading.Timer(REPEAT, _thread.interrupt_main, (about.exc_value.number,))
+        again = threading.Timer(REPEAT, _raise, (about.exc_value.number,))
         again.daemon = True
         again.start()
 
+    token = _came.set(came)
     try:
         for number in SIGNALS:
             if signal.getsignal(number) in {signal.SIG_DFL, signal.default_int_handler}:
@@ -72,9 +82,19 @@ def stopping(*, last: bool) -> Iterator[Sequence[int]]:
         sys.unraisablehook = lost
         yield came
     finally:
+        _came.reset(token)
         sys.unraisablehook = hook
         for number, was in before.items():
             signal.signal(number, (lambda number, _frame: end_now(number)) if last else was)
+
+
+def _raise(number: int) -> None:
+    """Raise a signal in the main thread; where the system can do so, it also ends what that thread waits for."""
+    main = threading.main_thread().ident
+    if hasattr(signal, "pthread_kill") and main is not None:
+        signal.pthread_kill(main, number)
+    else:
+        _thread.interrupt_main(signal.Signals(number))
 
 
 def end_now(number: int) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from editflow.flows.console.signals import sender
+from editflow.flows.console.signals import Stopped, received, sender
 from editflow.flows.pipeline.index_updates import settle
 from editflow.flows.pipeline.pipeline import Pipeline, Report
 from editflow.flows.spec.run_spec import RunSpec
@@ -74,6 +74,8 @@ def run_tracked(
         outcome = "completed"
     except Exception as error:
         message = cut_inside(str(error)) or type(error).__name__
+        if came := received():
+            outcome, message = "interrupted", f"interrupted by {sender(Stopped(came[0]))}"
         raise
     except BaseException as stop:  # Ctrl-C, a signal, or Prefect's own way to say that a worker ends
         outcome, message = "interrupted", f"interrupted by {sender(stop)}"

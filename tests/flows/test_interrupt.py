@@ -8,7 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,10 @@ import tiny_world
 from tiny_world import Answer, World, editflow
 
 from editflow.flows.console import signals
+from editflow.flows.pipeline.tracked_run import run_tracked
+from editflow.flows.spec.loading import load_spec
+from editflow.storage.artifacts.store import Lake
+from editflow.storage.records.runs import Runs
 
 ROOT = Path(__file__).parents[2]
 PROGRAM = [sys.executable, "-c", "from editflow.flows.cli.main import main; main()"]
@@ -139,6 +143,23 @@ def test_what_a_library_makes_of_a_signal_is_an_interrupt_too(reference, monkeyp
     assert (answer.code, answer.err.count("\n")) == (128 + signal.SIGTERM, 1)
 
 
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, "interrupted"), (None, "failed")])
+def test_a_run_that_ends_in_a_library_s_error_of_a_signal(
+    world: World, tmp_path: Path, number: signal.Signals | None, status: str
+) -> None:
+    def work(_spec: object, _pipe: object) -> dict[str, object]:
+        with suppress(KeyboardInterrupt):
+            if number is not None:
+                signal.raise_signal(number)
+        raise RuntimeError("the operation was cancelled")
+
+    lake = Lake.open(tmp_path / "lake")
+    with around(SIGTERM=signal.SIG_DFL), signals.stopping(last=False), pytest.raises(RuntimeError):
+        run_tracked(load_spec(world.spec), lake, None, lambda _use, _ref: None, work, tiny_world.DirectPipeline)
+    (record,) = Runs(lake.files).all()
+    assert record.status == status
+
+
 def test_a_signal_that_comes_where_exceptions_are_lost_comes_again(reference, monkeypatch: pytest.MonkeyPatch) -> None:
     class Last:
         def __del__(self) -> None:
@@ -147,7 +168,7 @@ def test_a_signal_that_comes_where_exceptions_are_lost_comes_again(reference, mo
     def work() -> None:
         one = Last()
         del one
-        threading.Event().wait(60)
+        threading.Event().wait()
 
     with around(SIGTERM=signal.SIG_DFL):
         answer = answered(monkeypatch, reference.lake, work)

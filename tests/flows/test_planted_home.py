@@ -54,8 +54,8 @@ def sleeper() -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
     begun: list[subprocess.Popen[bytes]] = []
 
     def begin(*words: str, user: int | None = None) -> subprocess.Popen[bytes]:
-        # A shell, which another user may run wherever this Python is; the second command keeps it from exec.
-        command = ["/bin/sh", "-c", "sleep 600; :", *words]
+        # A shell, which another user may run wherever this Python is. It ends with what it waits for.
+        command = ["/bin/sh", "-c", "trap 'kill $!; exit' TERM; sleep 600 & wait", *words]
         begun.append(subprocess.Popen(command, user=user, start_new_session=True, cwd="/"))
         return begun[-1]
 
