@@ -12,6 +12,7 @@ from editflow.flows.cli.common.flags import JsonFlag, LakeFlag, SetFlag
 from editflow.flows.cli.common.run_summary import print_settled
 from editflow.flows.console.next_steps import print_next, typed
 from editflow.flows.console.output import lake_folder, print_json, print_line
+from editflow.flows.orchestration.prefect_environment import check_working_folder
 from editflow.tasks.console.terminal import quoted
 
 
@@ -38,6 +39,7 @@ def apply(
     set_
         Override a key of the spec, such as --set edit.batch_size=50; may be repeated.
     """
+    check_working_folder()
     from editflow.flows.orchestration import temporary_server
     from editflow.flows.spec.loading import load_served
     from editflow.storage.artifacts.store import Lake

@@ -14,6 +14,7 @@ from editflow.flows.console.errors import UsageError
 from editflow.flows.console.next_steps import print_next, typed
 from editflow.flows.console.output import lake_folder, print_json, print_line, print_table
 from editflow.flows.console.output_files import check, folder, named, show_in_browser, write
+from editflow.flows.orchestration.prefect_environment import check_working_folder
 from editflow.tasks.console.terminal import quoted
 
 
@@ -44,6 +45,7 @@ def compare(
     set_
         Override a key of all specs and variants, such as --set requests.count=50; may be repeated.
     """
+    check_working_folder()
     from editflow.flows.spec.variants import read_contenders, read_seeds
 
     files, numbers = [spec, *more], read_seeds(seeds)

@@ -8,6 +8,7 @@ from editflow.flows.cli.common.flags import JsonFlag, LakeFlag, SetFlag
 from editflow.flows.cli.common.run_summary import print_summary
 from editflow.flows.console.next_steps import print_next, typed
 from editflow.flows.console.output import lake_folder, print_json, print_line
+from editflow.flows.orchestration.prefect_environment import check_working_folder
 from editflow.tasks.console.terminal import quoted
 
 
@@ -28,6 +29,7 @@ def evaluate(
     set_
         Override a key of the spec, such as --set evaluation.drift=100; may be repeated.
     """
+    check_working_folder()
     from editflow.flows.orchestration import temporary_server
     from editflow.flows.spec.loading import load_served
     from editflow.storage.artifacts.store import Lake

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from editflow.flows.cli.common.flags import JsonFlag, LakeFlag, SetFlag
 from editflow.flows.console.next_steps import print_next, typed
 from editflow.flows.console.output import lake_folder, print_json, print_line, print_table
+from editflow.flows.orchestration.prefect_environment import check_working_folder
 from editflow.tasks.console.terminal import quoted
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ def plan(
     set_
         Override a key of the spec, such as --set edit.batch_size=50; may be repeated.
     """
+    check_working_folder()
     from editflow.flows.orchestration import temporary_server
     from editflow.flows.spec.loading import load_spec, read_toml
 

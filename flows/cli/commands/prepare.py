@@ -7,6 +7,7 @@ from pathlib import Path
 from editflow.flows.cli.common.flags import JsonFlag, LakeFlag, SetFlag
 from editflow.flows.console.next_steps import print_next, typed
 from editflow.flows.console.output import lake_folder, print_json, print_line
+from editflow.flows.orchestration.prefect_environment import check_working_folder
 from editflow.tasks.console.terminal import quoted
 
 
@@ -29,6 +30,7 @@ def prepare(
     set_
         Override a key of the spec, such as --set corpus.tokens=500000; may be repeated.
     """
+    check_working_folder()
     from editflow.flows.orchestration import temporary_server
     from editflow.flows.spec.loading import load_any
     from editflow.storage.artifacts.store import Lake

@@ -14,6 +14,7 @@ from editflow.flows.cli.common.flags import SetFlag
 from editflow.flows.cli.common.run_summary import NOT_AVAILABLE, _lacking, print_summary
 from editflow.flows.console.next_steps import print_next, question, typed
 from editflow.flows.console.output import lake_folder, print_json, print_line, print_table
+from editflow.flows.orchestration.prefect_environment import check_working_folder
 from editflow.flows.pipeline.summary_rows import before_after
 from editflow.tasks.console.terminal import quoted
 
@@ -39,6 +40,7 @@ def run(
     json
         Print the run's record as JSON instead of tables.
     """
+    check_working_folder()
     from editflow.flows.orchestration import temporary_server
     from editflow.flows.spec.loading import load_spec
     from editflow.storage.artifacts.store import Lake
