@@ -206,8 +206,9 @@ def test_a_working_folder_that_is_gone(lake: Path, tmp_path: Path, monkeypatch: 
         assert (answer.code, "next:" in answer.err) == (0, True), answer
     refused(editflow("runs"), "working folder")  # in which ./lake would be
     refused(editflow("runs", "--lake", "sub/lake"), "working folder")
-    for command in ("plan", "run", "prepare", "apply", "evaluate", "compare", "tune"):
-        refused(editflow(command, "/tiny.toml"), "working folder")  # also specs lead to torch
+    tune = ("tune", "/model", "--requests", "/facts.jsonl", "--budget", "1")
+    for words in (*((name, "/tiny.toml") for name in ("plan", "run", "prepare", "apply", "evaluate", "compare")), tune):
+        refused(editflow(*words), "working folder")  # also specs lead to torch
     for words in (["ask", "last", "Who?"], ["rerun", "last"], ["scores", "last"], ["diff", "last", "last"]):
         refused(editflow(*words, "--lake", lake), "working folder")  # torch would end the process
     with pytest.raises(UsageError, match="working folder"):
