@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, quote_plus, unquote, unquote_plus
 
@@ -200,7 +200,7 @@ def _is_here(text: str) -> bool:
 
 
 def _cut_word(word: str, how: Callable[[str], str] = cut) -> str:
-    """An address, or its query, with what ends the sentence or the list that it stands in."""
+    """An address, or its query, with what ends the sentence or the list around it."""
     body = word.rstrip(")],.;:}")
     return how(body) + word[len(body) :]
 
@@ -217,21 +217,17 @@ def _cut(part: str) -> str:
     path, asked = (place[: end.start()], place[end.start() :]) if end else (place, "")
     path = re.sub(r";([^=/;]*)=[^/;]+", rf";\1={CUT}", path)
     if _NETWORK.fullmatch(scheme):  # a user with a slash in it, and a query whose question mark was forgotten
-        path = "/".join(_cut_user(piece, last) for piece, last in _pieces(path))
+        *before, last = path.split("/")
+        last = _cut_user(last) if "." in last.rpartition("@")[2] else last  # `Foo:Bar@Baz` at the end has no host
+        path = "/".join([*map(_cut_user, before), last])
         path = re.sub(r"&([^=/&]*)=[^/&]+", rf"&\1={CUT}", path)
     return _TOKENS.sub(CUT, head[0] + user + path + _query(asked))
 
 
-def _pieces(path: str) -> Iterator[tuple[str, bool]]:
-    """The pieces of a path between slashes, and whether each is the last."""
-    pieces = path.split("/")
-    yield from ((piece, number == len(pieces)) for number, piece in enumerate(pieces, 1))
-
-
-def _cut_user(piece: str, last: bool) -> str:
-    """A piece of a path without `user:password@` before a host; `Foo:Bar@Baz` at its end is no host's."""
-    user, at, host = piece.rpartition("@")
-    return f"{CUT}@{host}" if at and ":" in user and (not last or "." in host) else piece
+def _cut_user(piece: str) -> str:
+    """A piece of a path without `user:password@` before a host."""
+    user, _, host = piece.rpartition("@")
+    return f"{CUT}@{host}" if ":" in user else piece
 
 
 def _cut_name(part: str) -> str:

@@ -103,10 +103,8 @@ def folder(path: Path, what: str, flag: str = "--out") -> Path:
     """Check a folder to write into, which need not be there yet, and make nothing. Raises UsageError."""
     path = expanded(path, flag)
     if path.is_dir():
-        with suppress(OSError):
-            writable(os.path.realpath(path), path, flag)
-            return path
-        raise UsageError(f"{flag} {path} takes no files: make it writable, or give another one")
+        _check_takes_files(path, path, flag)
+        return path
     if os.path.lexists(path):
         raise UsageError(f"{flag} {path} is {_called(path)}: give a folder")
     check(path, path.name, what, flag)
@@ -120,19 +118,21 @@ def new_folder(path: Path, flag: str) -> Path:
     if (os.path.lexists(path) and not path.is_dir()) or not there.is_dir():
         odd = path if os.path.lexists(path) else there
         raise UsageError(f"{flag} {path}: {odd} is {_called(odd)}; give a new folder")
-    with suppress(OSError):
+    _check_takes_files(there, path, flag)
+    return path
+
+
+def _check_takes_files(there: Path, path: Path, flag: str) -> None:
+    """Raise UsageError where a folder takes no files; `path` is what was given, in it or the folder itself."""
+    try:
         writable(os.path.realpath(there), path, flag)
-        return path
-    raise UsageError(f"{flag} {path} takes no files: give another folder")
+    except OSError:
+        raise UsageError(f"{flag} {path} takes no files: make it writable, or give another one") from None
 
 
 def _called(path: Path) -> str:
     """What to call what stands where a folder should."""
-    if not path.exists():
-        return "a link that leads nowhere"
-    if path.is_file():
-        return "a file"
-    return "a pipe" if path.is_fifo() else output_places.called(path.stat())
+    return called(path.stat()) if path.exists() else "a link that leads nowhere"
 
 
 def expanded(path: Path, flag: str = "--out") -> Path:

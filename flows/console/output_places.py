@@ -11,6 +11,13 @@ from pathlib import Path
 
 from editflow.flows.console.errors import UsageError
 
+_KINDS = (
+    (stat.S_ISREG, "a file"),
+    (stat.S_ISFIFO, "a pipe"),
+    (stat.S_ISSOCK, "a socket"),
+    (stat.S_ISBLK, "a device"),
+    (stat.S_ISCHR, "a device"),
+)
 PATIENCE = 5.0
 """Seconds that a named pipe may be without a reader."""
 LINKS = 40
@@ -84,11 +91,8 @@ def _is_terminal(device: os.stat_result) -> bool:
 
 
 def called(kind: os.stat_result) -> str:
-    """What to call something that is no regular file."""
-    for test, name in ((stat.S_ISSOCK, "a socket"), (stat.S_ISBLK, "a device"), (stat.S_ISCHR, "a device")):
-        if test(kind.st_mode):
-            return name
-    return "no file"
+    """What to call what stands where something else is wanted."""
+    return next((name for test, name in _KINDS if test(kind.st_mode)), "no file")
 
 
 def pipe(at: int, name: str, path: Path, flag: str) -> int:

@@ -45,13 +45,18 @@ def fresh_lake(folder: Path, record: RunRecord, spec: RunSpec) -> Iterator[Lake]
 
 def refuse_taken(folder: Path) -> None:
     """Raise UsageError for a folder that holds anything but an unfinished repetition."""
+    if is_another_lake(folder):
+        raise UsageError(f"{folder} is a lake already, whose artifacts would be reused: {_ANOTHER}")
     if marked(folder) is not None or not folder.is_dir():
         return
-    if (folder / "artifacts").is_dir():
-        raise UsageError(f"{folder} is a lake already, whose artifacts would be reused: {_ANOTHER}")
     others = sorted(p.name for p in folder.iterdir() if not p.name.startswith((MARK, ".")) and p.name != "lost+found")
     if others:
         raise UsageError(f"{folder} holds other files, such as {others[0]}: {_ANOTHER}")
+
+
+def is_another_lake(folder: Path) -> bool:
+    """Whether a folder is a lake, and none that an unfinished repetition began."""
+    return (folder / "artifacts").is_dir() and marked(folder) is None
 
 
 def marked(folder: Path) -> Mapping[str, Any] | None:

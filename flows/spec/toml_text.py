@@ -4,23 +4,15 @@ from __future__ import annotations
 
 import re
 import tomllib
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    pass
-
+from typing import Any
 
 PARTS = 32
 """Most parts of a dotted key."""
-
-
 _QUOTED = re.compile(
     r'"""(?:\\[\s\S]|(?!""")[^\\])*+"{3,5}|' + r"'''(?:(?!''')[\s\S])*+'{3,5}|"
     r'"(?:\\.|[^"\\\n])*+"|' + r"'[^'\n]*+'|#[^\n]*+"
 )
 """Texts and comments, which hold no key. From the start on, each begins where the reader of TOML sees it begin."""
-
-
 _LONG_KEY = re.compile(rf"(?<![\w-])(?:[\w-]++[ \t]*+\.[ \t]*+){{{PARTS}}}")
 
 

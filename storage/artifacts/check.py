@@ -14,15 +14,9 @@ from editflow.storage.errors import DamagedPayload, ForeignFile, UnknownArtifact
 
 Mend = Literal["artifact", "record", "index", "hand"]
 """What repairs a fault: the artifact is recomputed, a run's record restored, the index written again, or a person."""
-
-
 ASTRAY = "has a payload of other bytes than were written, though of the same content"
 """Such as a bit of what is not content: what Parquet says of the least and the largest value, which SQL goes by."""
-
-
 LOST = "has lost its payload"
-
-
 FALSE = "has a manifest that tells a false digest"
 
 

@@ -1,6 +1,6 @@
 """The views of a lake over its index and payloads, in an in-memory DuckDB that can be locked.
 
-The views' text stands in storage/queries/sql/.
+The views' text is in storage/queries/sql/.
 """
 
 import contextlib

@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from editflow.tasks.console.progress import working
 from editflow.tasks.errors import UnknownSource
 from editflow.tasks.models.model_download import hub_folder, local
 from editflow.tasks.sources.packaged_data import MODEL, cache, fetch
 from editflow.tasks.temporary_folders import temporary
-
-if TYPE_CHECKING:
-    pass
 
 
 def model_folder(source: str) -> Path:

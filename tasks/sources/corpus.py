@@ -7,7 +7,7 @@ import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, Any
 
 from editflow.editing.errors import first_line
 from editflow.storage.address import Address
@@ -15,9 +15,6 @@ from editflow.tasks.console.progress import working
 from editflow.tasks.errors import BadRecord, UnknownSource, foreign
 from editflow.tasks.sources.download_limits import bounded
 from editflow.tasks.sources.packaged_data import CORPUS
-
-if TYPE_CHECKING:
-    pass
 
 TEXT_COLUMN = "text"
 LARGEST_PAGE = 2**26

@@ -51,9 +51,8 @@ def compare(
     files, numbers = [spec, *more], read_seeds(seeds)
     contenders = read_contenders(files, set_ or (), numbers)
     target = folder(out or Path(named(contenders[0].origin, "-comparison")), "comparison")
-    from editflow.flows.orchestration import temporary_server
-
     _check_files(target)
+    from editflow.flows.orchestration import temporary_server
 
     temporary_server.prepare()
     from editflow.flows.compare import check_models, check_sources, compare_specs

@@ -19,17 +19,11 @@ if TYPE_CHECKING:
 
 
 IN_TABLE, IN_JSON = 1000, 100_000
-"""Most rows of an answer that are shown unless told otherwise."""
-
-
+"""Most rows of an answer that are shown by default."""
 MOST_ROWS = 10**7
 """Those that can be asked for."""
-
-
 ANSWER = 64 * 2**20
 """Most bytes of an answer: as text and as objects it takes many times as much."""
-
-
 Rows = Annotated[
     int | None,
     Parameter(
@@ -38,8 +32,6 @@ Rows = Annotated[
         show_default=False,
     ),
 ]
-
-
 Timeout = Annotated[float, Parameter(help="Stop after so many seconds.", validator=Number(gt=0, lte=86_400))]
 
 

@@ -124,13 +124,11 @@ def _folder(given: str, flag: str) -> Path:
 
 def _fresh(into: Path | None, lake: str | None) -> Path | None:
     """Where a packed run is repeated: no lake that is there already, but for one that a repetition left unfinished."""
-    from editflow.flows.pipeline.fresh_lake import marked
+    from editflow.flows.pipeline.fresh_lake import is_another_lake
 
     if into is not None or lake is None:
         return into
-    given = Path(lake_folder(lake))
-    is_lake = (given / "artifacts").is_dir() and marked(given) is None
-    return None if is_lake else _folder(lake, "--lake")
+    return None if is_another_lake(Path(lake_folder(lake))) else _folder(lake, "--lake")
 
 
 def _say(found: Repetition, hint: str, *, json: bool) -> None:

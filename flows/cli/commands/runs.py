@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 from itertools import islice
-from typing import TYPE_CHECKING
 
 from editflow.flows.cli.common.flags import JsonFlag, LakeFlag, Limit, RunName
 from editflow.flows.cli.common.lookup import find_run, open_lake
 from editflow.flows.console.next_steps import first_run, is_file, print_next, question, typed
 from editflow.flows.console.output import print_json, print_line, print_table, print_text
 from editflow.tasks.console.terminal import shortened
-
-if TYPE_CHECKING:
-    pass
 
 
 def runs(*, limit: Limit = 100, lake: LakeFlag = None, json: JsonFlag = False) -> None:
