@@ -17,24 +17,24 @@ from editflow.editing.errors import InvalidRequest, NonFinite
 from editflow.editing.requests.record import EditRequest
 from editflow.flows.console.errors import UsageError
 from editflow.flows.console.output import lake_folder, print_line, report_stage
-from editflow.flows.edit_model import batch_of
+from editflow.flows.edit_model import run_batch
 from editflow.flows.orchestration.crashed_runs import label_process
-from editflow.flows.orchestration.notifications import addresses, tell
+from editflow.flows.orchestration.notifications import addresses, notify
 from editflow.flows.orchestration.run_artifacts import publish_releases
 from editflow.flows.orchestration.run_page import Progress, on_page
 from editflow.flows.pipeline.gates import breaches, held_back
 from editflow.flows.pipeline.measurements import Measures, questions
 from editflow.flows.pipeline.pipeline import Pipeline
-from editflow.flows.pipeline.prerequisites import check_model, contexts_of, knowledge_of, model_of, texts_of
-from editflow.flows.pipeline.tracked_run import repairing, run_tracked
-from editflow.flows.spec.loading import load_served
+from editflow.flows.pipeline.prerequisites import check_model, draw_contexts, layer_statistics, pin_model, sample_corpus
+from editflow.flows.pipeline.tracked_run import retry_on_damage, run_tracked
+from editflow.flows.spec.loading import load_queue_spec
 from editflow.flows.spec.run_spec import RunSpec
 from editflow.storage.artifacts.store import Lake
 from editflow.storage.errors import RefConflict
 from editflow.storage.records.runs import RunRecord
 from editflow.tasks.console.terminal import quoted
-from editflow.tasks.models.model_session import links
-from editflow.tasks.releases.queue import Entry, Queue, ReleaseEvent, pending
+from editflow.tasks.models.model_session import state_chain
+from editflow.tasks.releases.queue import Queue, QueuedRequest, ReleaseEvent, pending
 from editflow.tasks.releases.release import Candidate, apply_next
 from editflow.tasks.sources.corpus import describe_corpus
 
@@ -50,14 +50,14 @@ class Applying:
     spec: RunSpec
     pipe: Pipeline
 
-    def judge(self, state: str | None, part: Sequence[Entry], held: Sequence[Entry]) -> Candidate:
+    def judge(self, state: str | None, part: Sequence[QueuedRequest], held: Sequence[QueuedRequest]) -> Candidate:
         """The state with these entries, measured; a function of state and entries alone, as all stages are."""
         facts, before = [entry.request for entry in part], state or self.model
-        name, number = _called(part), len(links(self.pipe.lake, before))
+        name, number = _called(part), len(state_chain(self.pipe.lake, before))
         rewrites = self.measures.requests([fact.rewrite for fact in facts], f"rewrites {name}")
         grounds = self._contexts, self._knowledge
         try:
-            edited = batch_of(self.spec, self.pipe, before, rewrites, *grounds, len(facts), number)
+            edited = run_batch(self.spec, self.pipe, before, rewrites, *grounds, len(facts), number)
             measured = self._measured(edited, facts, [entry.request for entry in held], name)
         except NonFinite as error:
             return self._told(Candidate(before, {}, (f"the edited model is broken: {error}",)), part)
@@ -71,7 +71,7 @@ class Applying:
         if released is None:
             return
         spec = self.spec.edit
-        first, *others = links(self.pipe.lake, released)
+        first, *others = state_chain(self.pipe.lake, released)
         layers = sorted(set(self.pipe.lake.read(released, ["layer"])["layer"].to_pylist()))
         fault = ""
         if first.id != self.model:
@@ -86,7 +86,7 @@ class Applying:
     @cached_property
     def model(self) -> str:
         """The artifact that pins the model."""
-        return model_of(self.spec, self.pipe)
+        return pin_model(self.spec, self.pipe)
 
     @cached_property
     def measures(self) -> Measures:
@@ -97,15 +97,15 @@ class Applying:
 
     @cached_property
     def _texts(self) -> tuple[str, str]:
-        return texts_of(self.spec, self.pipe, describe_corpus(self.spec.corpus.source), self.model)
+        return sample_corpus(self.spec, self.pipe, describe_corpus(self.spec.corpus.source), self.model)
 
     @cached_property
     def _knowledge(self) -> dict[str, Any]:
-        return knowledge_of(self.spec, self.pipe, self._texts[0], self.model)
+        return layer_statistics(self.spec, self.pipe, self._texts[0], self.model)
 
     @cached_property
     def _contexts(self) -> dict[str, str]:
-        return contexts_of(self.spec, self.pipe, self.model)
+        return draw_contexts(self.spec, self.pipe, self.model)
 
     def _measured(
         self, state: str, facts: Sequence[EditRequest], held: Sequence[EditRequest], name: str
@@ -143,14 +143,14 @@ class Applying:
             found["ability"] = max(falls)
         return found
 
-    def _told(self, found: Candidate, part: Sequence[Entry]) -> Candidate:
+    def _told(self, found: Candidate, part: Sequence[QueuedRequest]) -> Candidate:
         what = _called(part)
         why = quoted("; ".join(found.breaches))
         print_line(f"  {what}: " + (f"[yellow]not released[/]: {why}" if why else "[green]passes the gates[/]"))
         return found
 
 
-def _called(part: Sequence[Entry]) -> str:
+def _called(part: Sequence[QueuedRequest]) -> str:
     return f"{part[0].id}" + (f" to {part[-1].id}" if len(part) > 1 else "")
 
 
@@ -168,7 +168,7 @@ def apply_pending(spec: RunSpec, pipe: Pipeline, batches: int | None = None) -> 
     """
     addresses()  # a wrong one is told before anything is computed
     queue = Queue(pipe.lake.files, spec.requests.queue or "")
-    before, first = queue.standing(), queue.moves()
+    before, first = queue.state(), queue.events()
     applying = Applying(spec, pipe)
     waiting = len(pending(queue.entries(), before))
     progress = Progress(spec.name, "requests")
@@ -184,17 +184,17 @@ def apply_pending(spec: RunSpec, pipe: Pipeline, batches: int | None = None) -> 
             break
         done += 1
         progress.at(waiting - len(pending(queue.entries(), more)), waiting)
-    standing = queue.standing()
-    settled = [asdict(move) | {"release": n} for n, move in queue.moves()[len(first) :] if move.move == "settle"]
+    current = queue.state()
+    settled = [asdict(move) | {"release": n} for n, move in queue.events()[len(first) :] if move.move == "settle"]
     return {
-        "queue": queue.name, "state": standing.state, "release": standing.release, "released_before": before.release,
-        "settled": settled, "pending": len(pending(queue.entries(), standing)),
+        "queue": queue.name, "state": current.state, "release": current.release, "released_before": before.release,
+        "settled": settled, "pending": len(pending(queue.entries(), current)),
     }  # fmt: skip
 
 
 def _told_of(queue: Queue, spec: RunSpec, record: RunRecord, known: int) -> int:
     """Show what was settled behind the `known` first moves, and send what is new to those who are told of it."""
-    moves = queue.moves()
+    moves = queue.events()
     if len(moves) > known:
         on_page(lambda: publish_releases(record, spec.gates, moves), "the run's page in Prefect lacks its releases")
     _notify(queue, moves)
@@ -212,7 +212,7 @@ def _notify(queue: Queue, moves: Sequence[tuple[int, ReleaseEvent]]) -> None:
         return
     many = "1 request" if len(lines) == 1 else f"{len(lines)} requests"
     more = [f"and {len(lines) - LINES} more: `editflow queue {queue.name}`"] if len(lines) > LINES else []
-    tell(f"EditFlow: a gate held back {many} from release {queue.name}", "\n".join([*lines[:LINES], *more]))
+    notify(f"EditFlow: a gate held back {many} from release {queue.name}", "\n".join([*lines[:LINES], *more]))
     with suppress(RefConflict):  # another run has told of the same
         queue.notices.set(queue.name, moves[-1][0], version)
 
@@ -228,9 +228,9 @@ def apply_edits(
     """
     path = Path(spec)
     place = Lake.open(lake_folder(lake))
-    wanted = load_served(path, settings)
+    wanted = load_queue_spec(path, settings)
 
     def work(one: RunSpec, pipe: Pipeline) -> Row:
-        return repairing(lambda: apply_pending(one, pipe, batches), pipe)
+        return retry_on_damage(lambda: apply_pending(one, pipe, batches), pipe)
 
     return asdict(run_tracked(wanted, place, str(path), report_stage, work))

@@ -14,12 +14,12 @@ from editflow.flows.console.leftover_folders import left_behind
 from editflow.flows.console.output import lake_folder
 from editflow.flows.orchestration.crashed_runs import label_process
 from editflow.flows.orchestration.run_page import table
-from editflow.flows.pipeline.index_updates import settle
+from editflow.flows.pipeline.index_updates import index_and_report
 from editflow.storage.artifacts.store import Lake
 from editflow.storage.index.catalog import Catalog
-from editflow.storage.index.compaction import tidy
+from editflow.storage.index.compaction import compact
 from editflow.storage.maintenance.garbage_collection import census, remove
-from editflow.storage.maintenance.orphans import litter, sweep
+from editflow.storage.maintenance.orphans import find_orphans, remove_orphan
 from editflow.storage.maintenance.retention_policy import Rule, check_hours
 from editflow.tasks.temporary_folders import clear
 
@@ -34,7 +34,7 @@ class Cleared:
     `folders` are temporary ones of killed processes, wherever they lie: path and bytes.
     """
 
-    litter: Sequence[Mapping[str, Any]]
+    orphans: Sequence[Mapping[str, Any]]
     kinds: Sequence[Mapping[str, Any]]
     removed: int
     folders: Sequence[Mapping[str, Any]] = ()
@@ -63,7 +63,7 @@ def clean(
     except ValueError as error:
         raise UsageError(str(error)) from error
     found = cleared(place, hours, rule, delete=delete)
-    rows = [*map(dict, found.litter)]
+    rows = [*map(dict, found.orphans)]
     if unneeded := sum(row["unneeded"] for row in found.kinds):
         size = sum(row["unneeded_bytes"] for row in found.kinds)
         rows.append({"what": "artifact", "files": found.removed if delete else unneeded, "bytes": size})
@@ -81,16 +81,16 @@ def cleared(place: Lake, hours: float, rule: Rule, *, delete: bool) -> Cleared:
     except ValueError as error:
         raise UsageError(str(error)) from error
     if delete:
-        settle(place, whole=True)
+        index_and_report(place, whole=True)
     found = census(place, rule, hours)
     removed = len(remove(place, found)) if delete else 0
     files, sizes = Counter[str](), Counter[str]()
-    for piece in list(litter(place, hours)):
-        if not delete or sweep(place, piece, hours):
+    for piece in list(find_orphans(place, hours)):
+        if not delete or remove_orphan(place, piece, hours):
             files[piece.what] += piece.files
             sizes[piece.what] += piece.bytes
     rows = [{"what": what, "files": number, "bytes": sizes[what]} for what, number in sorted(files.items())]
-    index = tidy(Catalog(place), hours, delete=delete)
+    index = compact(Catalog(place), hours, delete=delete)
     rows += [{"what": "old file of the index", "files": index, "bytes": None}] if index else []
     left = [one for one in left_behind() if not delete or clear(one)]
     folders = [{"path": str(one.path), "bytes": one.bytes} for one in left]

@@ -16,7 +16,7 @@ from editflow.editing.errors import EditingError, first_line
 from editflow.editing.models.loading import require_device
 from editflow.flows.console.errors import BadSpec
 from editflow.flows.console.output import lake_folder, print_line, report_stage
-from editflow.flows.edit_model import repaired, requested
+from editflow.flows.edit_model import edit_with_retry, load_facts
 from editflow.flows.pipeline.prerequisites import check_model
 from editflow.flows.pipeline.tracked_run import run_tracked
 from editflow.flows.spec.run_spec import RunSpec
@@ -41,7 +41,7 @@ def check_sources(contenders: Sequence[Contender]) -> None:
         require_device(device)
     asked = [one.spec.requests.model_copy(update={"order": None}) for one in contenders]
     for wanted in {each.model_dump_json(): each for each in asked}.values():
-        requested(wanted)
+        load_facts(wanted)
     for source in {one.spec.corpus.source for one in contenders}:
         describe_corpus(source)
 
@@ -63,7 +63,7 @@ def check_models(contenders: Sequence[Contender], lake: Lake) -> None:
 def edit_variant(name: str, spec: RunSpec, spec_path: str, lake: str) -> str:
     """One run of a comparison; its id. `name` is what Prefect calls it."""
     del name
-    return run_tracked(spec, Lake.open(lake), spec_path, _report, repaired).run_id
+    return run_tracked(spec, Lake.open(lake), spec_path, _report, edit_with_retry).run_id
 
 
 @flow(name="compare", validate_parameters=False)

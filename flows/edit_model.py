@@ -17,8 +17,8 @@ from editflow.flows.orchestration.run_artifacts import publish
 from editflow.flows.orchestration.run_page import Progress, on_page
 from editflow.flows.pipeline.measurements import Measures, questions
 from editflow.flows.pipeline.pipeline import Pipeline
-from editflow.flows.pipeline.prerequisites import contexts_of, ground_of, knowledge_of
-from editflow.flows.pipeline.tracked_run import repairing, run_tracked
+from editflow.flows.pipeline.prerequisites import draw_contexts, layer_statistics, shared_inputs
+from editflow.flows.pipeline.tracked_run import retry_on_damage, run_tracked
 from editflow.flows.spec.loading import load_spec
 from editflow.flows.spec.run_spec import RunSpec
 from editflow.flows.spec.sections import RequestsSection
@@ -30,7 +30,7 @@ from editflow.tasks.stages.edits import CHECKPOINT, CHUNK, KEYS, STATE, TARGET_V
 from editflow.tasks.stages.stage import recipe
 
 
-def requested(wanted: RequestsSection) -> list[EditRequest]:
+def load_facts(wanted: RequestsSection) -> list[EditRequest]:
     """The facts that a run edits, in its order."""
     source: str = wanted.source
     if wanted.count is not None and not wanted.skip:
@@ -43,7 +43,9 @@ def requested(wanted: RequestsSection) -> list[EditRequest]:
     return reordered(choose(found, wanted.count, wanted.seed, source), wanted.order)
 
 
-def batched(facts: Sequence[EditRequest], size: int, wanted: RequestsSection) -> list[tuple[int, list[EditRequest]]]:
+def split_batches(
+    facts: Sequence[EditRequest], size: int, wanted: RequestsSection
+) -> list[tuple[int, list[EditRequest]]]:
     """(number from 1, facts) of every batch. Facts that are withdrawn leave gaps; a batch of nothing else is left out.
 
     Raises BadRecord for a withdrawn fact that is not there, and where none is left.
@@ -64,21 +66,21 @@ def edit(spec: RunSpec, pipe: Pipeline, facts: Sequence[EditRequest] | None = No
 
     Edits the facts given, or else those that the spec asks for.
     """
-    planned = batched(requested(spec.requests) if facts is None else facts, spec.edit.batch_size, spec.requests)
+    planned = split_batches(load_facts(spec.requests) if facts is None else facts, spec.edit.batch_size, spec.requests)
     chosen = [fact for _, batch in planned for fact in batch]
     cases = questions(spec)
-    model, documents, held_out = ground_of(spec, pipe)
+    model, documents, held_out = shared_inputs(spec, pipe)
     measures = Measures(spec, pipe, model, chosen, documents, held_out, cases)
     before = measures.everywhere(model, chosen, "before", "requests")
-    knowledge = knowledge_of(spec, pipe, documents, model)
-    contexts = contexts_of(spec, pipe, model)
+    knowledge = layer_statistics(spec, pipe, documents, model)
+    contexts = draw_contexts(spec, pipe, model)
     pipe.flush()
     state, batches, so_far = model, [], list[EditRequest]()
     progress = Progress(spec.name, "facts")
     for number, batch in planned:
         # More prompts to evaluate a fact with are no reason to edit it again.
         rewrites = measures.requests([f.rewrite for f in batch], f"rewrites {number}")
-        state = batch_of(spec, pipe, state, rewrites, contexts, knowledge, len(batch), number)
+        state = run_batch(spec, pipe, state, rewrites, contexts, knowledge, len(batch), number)
         so_far += batch
         report = {"batch": number, "facts": len(batch), "edited": len(so_far), "state": state}
         batches.append(report | measures.of_batch(state, batch, number))
@@ -91,7 +93,7 @@ def edit(spec: RunSpec, pipe: Pipeline, facts: Sequence[EditRequest] | None = No
     return {"facts": len(chosen), "state": state, "before": before, "after": after, "batches": batches}
 
 
-def batch_of(
+def run_batch(
     spec: RunSpec,
     pipe: Pipeline,
     state: str,
@@ -108,7 +110,7 @@ def batch_of(
     if isinstance(method, ClosedForm):
         sources = {**parents, "target_values": _values(spec, pipe, parents, facts, number), **knowledge}
         update |= {"z_layer": spec.edit.z_layer, "kl_prompt": spec.target_values.kl_prompt}
-        if "second_moment" in knowledge and spec.gathered != spec.edit.layers:
+        if "second_moment" in knowledge and spec.moment_layers != spec.edit.layers:
             update["layers"] = spec.edit.layers  # or all would be edited that there are moments of
         change = pipe.run(WEIGHT_CHANGE, update, sources, f"weight change {number}")
         made = {"weight_change": change, "keys": pipe.run(KEYS, update, sources, f"keys {number}")}
@@ -128,9 +130,9 @@ def _values(spec: RunSpec, pipe: Pipeline, parents: Mapping[str, str], facts: in
     return [pipe.run(TARGET_VALUES, {**cut, "chunk": n}, parents, name) for n, name in enumerate(names)]
 
 
-def repaired(spec: RunSpec, pipe: Pipeline, facts: Sequence[EditRequest] | None = None) -> dict[str, Any]:
+def edit_with_retry(spec: RunSpec, pipe: Pipeline, facts: Sequence[EditRequest] | None = None) -> dict[str, Any]:
     """`edit`, and again from the top for every payload found missing or damaged: all else is reused then."""
-    return repairing(lambda: edit(spec, pipe, facts), pipe)
+    return retry_on_damage(lambda: edit(spec, pipe, facts), pipe)
 
 
 @flow(name="edit-model", flow_run_name="{spec}", validate_parameters=False, on_running=[label_process])
@@ -142,7 +144,9 @@ def edit_model(spec: str, settings: Sequence[str] = (), lake: str | None = None)
     path = Path(spec)
     place = Lake.open(lake_folder(lake))
     wanted = load_spec(path, settings)
-    records = [_published(run_tracked(one, place, str(path), report_stage, repaired), place) for one in wanted.each()]
+    records = [
+        _published(run_tracked(one, place, str(path), report_stage, edit_with_retry), place) for one in wanted.each()
+    ]
     return {"runs": records} if wanted.seeds else records[0]
 
 

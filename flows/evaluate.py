@@ -14,30 +14,30 @@ from editflow.flows.orchestration.crashed_runs import label_process
 from editflow.flows.orchestration.run_page import table
 from editflow.flows.pipeline.measurements import Measures, questions
 from editflow.flows.pipeline.pipeline import Pipeline
-from editflow.flows.pipeline.prerequisites import ground_of
+from editflow.flows.pipeline.prerequisites import shared_inputs
 from editflow.flows.pipeline.summary_rows import before_after
-from editflow.flows.pipeline.tracked_run import mended, run_tracked
-from editflow.flows.spec.loading import load_served
+from editflow.flows.pipeline.tracked_run import run_tracked, with_retry
+from editflow.flows.spec.loading import load_queue_spec
 from editflow.flows.spec.run_spec import RunSpec
 from editflow.storage.artifacts.store import Lake
 from editflow.tasks.console.terminal import quoted
-from editflow.tasks.releases.queue import Queue, in_force
+from editflow.tasks.releases.queue import Queue, active
 
 
-def evaluated(spec: RunSpec, pipe: Pipeline) -> dict[str, Any]:
+def evaluate_release(spec: RunSpec, pipe: Pipeline) -> dict[str, Any]:
     """All that the spec measures, of the base model and of the release; the summary of the run."""
     queue = Queue(pipe.lake.files, spec.requests.queue or "")
-    standing = queue.standing()
-    facts = [entry.request for entry in in_force(queue.entries(), standing)]
-    about = {"queue": queue.name, "release": standing.release, "state": standing.state, "facts": len(facts)}
-    if standing.state is None or not facts:
+    current = queue.state()
+    facts = [entry.request for entry in active(queue.entries(), current)]
+    about = {"queue": queue.name, "release": current.release, "state": current.state, "facts": len(facts)}
+    if current.state is None or not facts:
         print_line(f"  release {quoted(queue.name)} holds no facts: there is nothing to evaluate")
         return about
     cases = questions(spec)
-    model, documents, held_out = ground_of(spec, pipe)
+    model, documents, held_out = shared_inputs(spec, pipe)
     measures = Measures(spec, pipe, model, facts, documents, held_out, cases)
     before = measures.everywhere(model, facts, "before", "requests")
-    after = measures.everywhere(standing.state, facts, "after", "requests")
+    after = measures.everywhere(current.state, facts, "after", "requests")
     pipe.flush()
     return {**about, "before": before, "after": after, "batches": []}
 
@@ -49,7 +49,7 @@ def evaluate(spec: str, settings: Sequence[str] = (), lake: str | None = None) -
     `settings` are `key.path=value` overrides; `lake` is EDITFLOW_LAKE or ./lake unless given.
     """
     path, place = Path(spec), Lake.open(lake_folder(lake))
-    record = run_tracked(load_served(path, settings), place, str(path), report_stage, mended(evaluated))
+    record = run_tracked(load_queue_spec(path, settings), place, str(path), report_stage, with_retry(evaluate_release))
     if "before" in record.summary:
         about = f"release {record.summary['queue']}: {record.summary['release']}, {record.summary['facts']} facts"
         table(before_after(record.summary), f"{record.name}-evaluation", f"{about}; `editflow show {record.run_id}`")

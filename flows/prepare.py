@@ -12,19 +12,19 @@ from prefect import flow
 from editflow.flows.console.output import lake_folder, report_stage
 from editflow.flows.orchestration.crashed_runs import label_process
 from editflow.flows.pipeline.pipeline import Pipeline
-from editflow.flows.pipeline.prerequisites import contexts_of, ground_of, knowledge_of
-from editflow.flows.pipeline.tracked_run import mended, run_tracked
-from editflow.flows.spec.loading import load_any
+from editflow.flows.pipeline.prerequisites import draw_contexts, layer_statistics, shared_inputs
+from editflow.flows.pipeline.tracked_run import run_tracked, with_retry
+from editflow.flows.spec.loading import load_shared_spec
 from editflow.flows.spec.run_spec import RunSpec
 from editflow.storage.artifacts.store import Lake
 
 
-def prepared(spec: RunSpec, pipe: Pipeline) -> dict[str, Any]:
+def prepare_statistics(spec: RunSpec, pipe: Pipeline) -> dict[str, Any]:
     """Documents, moments, null spaces and contexts as the spec's runs will ask for them; the summary of the run."""
-    model, documents, _ = ground_of(spec, pipe)
-    knowledge = knowledge_of(spec, pipe, documents, model)
+    model, documents, _ = shared_inputs(spec, pipe)
+    knowledge = layer_statistics(spec, pipe, documents, model)
     pipe.flush()
-    return {"prepared": {"model": model, **knowledge, **contexts_of(spec, pipe, model)}}
+    return {"prepared": {"model": model, **knowledge, **draw_contexts(spec, pipe, model)}}
 
 
 @flow(name="prepare", flow_run_name="{spec}", validate_parameters=False, on_running=[label_process])
@@ -34,5 +34,5 @@ def prepare(spec: str, settings: Sequence[str] = (), lake: str | None = None) ->
     `settings` are `key.path=value` overrides; `lake` is EDITFLOW_LAKE or ./lake unless given.
     """
     path, place = Path(spec), Lake.open(lake_folder(lake))
-    wanted, work = load_any(path, settings).each(), mended(prepared)
+    wanted, work = load_shared_spec(path, settings).each(), with_retry(prepare_statistics)
     return {"runs": [asdict(run_tracked(one, place, str(path), report_stage, work)) for one in wanted]}

@@ -14,11 +14,11 @@ from pydantic import ValidationError
 from editflow.editing.errors import EditingError
 from editflow.flows.console.errors import UsageError
 from editflow.flows.console.output import lake_folder, print_line, report_stage
-from editflow.flows.edit_model import repaired
+from editflow.flows.edit_model import edit_with_retry
 from editflow.flows.orchestration.crashed_runs import label_process
 from editflow.flows.orchestration.run_page import table
 from editflow.flows.pipeline.fresh_lake import fresh_lake
-from editflow.flows.pipeline.index_updates import settle
+from editflow.flows.pipeline.index_updates import index_and_report
 from editflow.flows.pipeline.tracked_run import run_tracked
 from editflow.flows.spec.consent import fetched, name_threads, require_agreement
 from editflow.flows.spec.loading import elsewhere
@@ -167,7 +167,7 @@ def summary(found: Repetition) -> str:
 
 def _repeated(place: Lake, record: RunRecord, spec: RunSpec, folder: Path) -> Repetition:
     with fresh_lake(folder, record, spec) as fresh:
-        again = run_tracked(spec, fresh, record.spec_path, report_stage, repaired)
+        again = run_tracked(spec, fresh, record.spec_path, report_stage, edit_with_retry)
         found = compared(place, record, fresh, again)
         keep(place, found, again.started_at)
     return found
@@ -175,6 +175,6 @@ def _repeated(place: Lake, record: RunRecord, spec: RunSpec, folder: Path) -> Re
 
 def keep(lake: Lake, found: Repetition, at: str) -> None:
     """Keep a repetition in a lake, as one of a time, and show it on the run's page in Prefect."""
-    settle(lake)
+    index_and_report(lake)
     archive(lake, found, at, environment())
     table(found.rows, "reproduction", summary(found))

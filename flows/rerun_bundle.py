@@ -14,7 +14,7 @@ from prefect import flow
 
 from editflow.flows.console.errors import UsageError
 from editflow.flows.console.output import lake_folder, report_stage
-from editflow.flows.edit_model import batched, repaired, requested
+from editflow.flows.edit_model import edit_with_retry, load_facts, split_batches
 from editflow.flows.orchestration.crashed_runs import label_process
 from editflow.flows.pipeline.fresh_lake import fresh_lake
 from editflow.flows.pipeline.tracked_run import run_tracked
@@ -30,7 +30,7 @@ from editflow.tasks.errors import ArtifactGone
 from editflow.tasks.models.model_identity import identify
 from editflow.tasks.report.page import toml
 from editflow.tasks.reproduction.reproduction import Repetition, compared
-from editflow.tasks.reproduction.run_bundle import LARGEST, Input, Pack, read
+from editflow.tasks.reproduction.run_bundle import LARGEST, Input, RunBundle, read_bundle
 from editflow.tasks.sources.corpus import corpus_path, describe_corpus
 from editflow.tasks.sources.packaged_data import CORPUS
 from editflow.tasks.sources.records import read_records
@@ -41,7 +41,7 @@ SMALL = 64 * 2**20
 """Bytes of a corpus that is still packed."""
 
 
-def pack_of(lake: Lake, record: RunRecord) -> Pack:
+def export_bundle(lake: Lake, record: RunRecord) -> RunBundle:
     """A run to be packed. Raises UsageError for one that cannot be repeated, or whose files are not those it read.
 
     Cost: reading its files, and a manifest an artifact; nothing is loaded or computed.
@@ -51,13 +51,13 @@ def pack_of(lake: Lake, record: RunRecord) -> Pack:
         manifests = tuple(lake.manifest(use.artifact) for use in record.uses)
     except UnknownArtifact as error:
         raise ArtifactGone(record.run_id, str(error)) from None
-    found = Pack(record, manifests, {})
+    found = RunBundle(record, manifests, {})
     _check_facts(found, spec)
     _check_corpus(found, spec)
     inputs = {key: _input(key, source) for key, source in sources(spec).items() if _is_packed(key, source)}
     files = {key: f"inputs/{key}/{one.name}" for key, one in inputs.items()}
     sent = tuple(replace(made, about=_without_secrets(made.about)) for made in manifests)
-    return Pack(_shown(record, spec), sent, inputs, toml(located(found, spec, files).model_dump(mode="json")))
+    return RunBundle(_shown(record, spec), sent, inputs, toml(find_inputs(found, spec, files).model_dump(mode="json")))
 
 
 def _shown(record: RunRecord, spec: RunSpec) -> RunRecord:
@@ -76,7 +76,7 @@ def _without_secrets(about: Mapping[str, Any]) -> dict[str, Any]:
     return {key: cut_inside(value) if isinstance(value, str) else value for key, value in about.items()}
 
 
-def located(pack: Pack, spec: RunSpec, files: Mapping[str, str]) -> RunSpec:
+def find_inputs(bundle: RunBundle, spec: RunSpec, files: Mapping[str, str]) -> RunSpec:
     """The spec with the files of a pack where they lie now, and a corpus on the hub at the commit that was read."""
     raw = spec.model_dump(mode="json")
     for key, file in files.items():
@@ -85,7 +85,7 @@ def located(pack: Pack, spec: RunSpec, files: Mapping[str, str]) -> RunSpec:
         for section in sections:
             here = here[section]
         here[last] = file
-    pinned = _corpus(pack)
+    pinned = _corpus(bundle)
     if "hub" in pinned:
         config = f":{pinned['config']}" if pinned.get("config") else ""
         raw["corpus"]["source"] = f"hub:{pinned['hub']}{config}@{pinned.get('revision', '')}"
@@ -98,22 +98,24 @@ def to_fetch(record: RunRecord) -> list[str]:
     return elsewhere({key: source for key, source in given.items() if _is_packed(key, source)})
 
 
-def to_download(pack: Pack, *, model: str | None, corpus: str | None) -> list[str]:
+def to_download(bundle: RunBundle, *, model: str | None, corpus: str | None) -> list[str]:
     """What repeating a packed run would download, in words; nothing is laid out or asked for. Raises UsageError."""
-    spec = _checked_spec(pack, None)
-    return downloads(pack, _placed(pack, spec, {}, model, corpus), model, corpus)
+    spec = _checked_spec(bundle, None)
+    return downloads(bundle, _placed(bundle, spec, {}, model, corpus), model, corpus)
 
 
-def _checked_spec(pack: Pack, threads: int | None) -> RunSpec:
+def _checked_spec(bundle: RunBundle, threads: int | None) -> RunSpec:
     """The spec of the pack's run, under the checks that a spec file has."""
-    spec = spec_of(pack.record, threads)
-    check_spec(pack.record.spec, f"run {pack.record.run_id}")
+    spec = spec_of(bundle.record, threads)
+    check_spec(bundle.record.spec, f"run {bundle.record.run_id}")
     return spec
 
 
-def _placed(pack: Pack, spec: RunSpec, files: Mapping[str, str], model: str | None, corpus: str | None) -> RunSpec:
+def _placed(
+    bundle: RunBundle, spec: RunSpec, files: Mapping[str, str], model: str | None, corpus: str | None
+) -> RunSpec:
     """The spec with everything where it is here."""
-    spec = located(pack, spec, files)
+    spec = find_inputs(bundle, spec, files)
     if corpus is not None:
         spec = spec.model_copy(update={"corpus": spec.corpus.model_copy(update={"source": corpus})})
     if model is not None:
@@ -121,43 +123,49 @@ def _placed(pack: Pack, spec: RunSpec, files: Mapping[str, str], model: str | No
     return spec
 
 
-def unpacked(
-    pack: Pack, folder: Path, *, model: str | None, corpus: str | None, threads: int | None, download: bool = False
+def open_bundle(
+    bundle: RunBundle,
+    folder: Path,
+    *,
+    model: str | None,
+    corpus: str | None,
+    threads: int | None,
+    download: bool = False,
 ) -> RunSpec:
     """The spec of a packed run, its files laid into a folder. Raises UsageError for what is neither there nor given.
 
     Nothing of the machine it runs on is read but what is packed, the model, and a corpus of the very digest; nothing
     that the pack names is downloaded without `download`.
     """
-    spec = _checked_spec(pack, threads)
+    spec = _checked_spec(bundle, threads)
     if threads is None:
-        name_threads(threads_had(pack.record), spec.threads)
+        name_threads(threads_had(bundle.record), spec.threads)
     wanted = sources(spec)
-    if lacking := sorted(key for key in wanted if key not in pack.inputs and key != "corpus.source"):
+    if lacking := sorted(key for key in wanted if key not in bundle.inputs and key != "corpus.source"):
         raise UsageError(
-            f"run {pack.record.run_id} reads {lacking[0]}, which is not packed with it: pack the run again"
+            f"run {bundle.record.run_id} reads {lacking[0]}, which is not packed with it: pack the run again"
         )
     files = {}
-    for key, found in pack.inputs.items():
+    for key, found in bundle.inputs.items():
         if key not in wanted:
             raise UsageError(
-                f"run {pack.record.run_id} is packed with {key}, which it does not read: pack the run again"
+                f"run {bundle.record.run_id} is packed with {key}, which it does not read: pack the run again"
             )
         place = folder / key / found.name
         place.parent.mkdir(parents=True, exist_ok=True)
         place.write_bytes(found.data)
         files[key] = str(place)
-    spec = _placed(pack, spec, files, model, corpus)
-    require_agreement(downloads(pack, spec, model, corpus), download)
+    spec = _placed(bundle, spec, files, model, corpus)
+    require_agreement(downloads(bundle, spec, model, corpus), download)
     spec = settled(spec, model)
-    name_sources(spec, model, corpus, "corpus.source" in pack.inputs)
-    if "corpus.source" not in pack.inputs:
-        _check_corpus(pack, spec, "give the run's with --corpus")
+    name_sources(spec, model, corpus, "corpus.source" in bundle.inputs)
+    if "corpus.source" not in bundle.inputs:
+        _check_corpus(bundle, spec, "give the run's with --corpus")
     return spec
 
 
 @flow(name="rerun-packed", flow_run_name="{file}", validate_parameters=False, on_running=[label_process])
-def rerun_packed(
+def rerun_bundle(
     file: str,
     into: str | None = None,
     threads: int | None = None,
@@ -171,60 +179,60 @@ def rerun_packed(
     places are not here; `download` that what the pack names may be fetched. Raises BadPack, and UsageError for another
     model or corpus than the run's.
     """
-    pack = read(Path(file))
+    bundle = read_bundle(Path(file))
     here = {"model": model, "corpus": corpus, "threads": threads, "download": download}
     if into is not None:
-        return _repeated(pack, Path(lake_folder(into, "into")), here)
+        return _repeated(bundle, Path(lake_folder(into, "into")), here)
     with temporary("rerun") as folder:
-        return _repeated(pack, folder / "lake", here)
+        return _repeated(bundle, folder / "lake", here)
 
 
-def _repeated(pack: Pack, folder: Path, here: Mapping[str, Any]) -> Repetition:
-    require_agreement(to_download(pack, model=here["model"], corpus=here["corpus"]), bool(here["download"]))
-    with fresh_lake(folder, pack.record, spec_of(pack.record, here["threads"])) as fresh:
-        spec = unpacked(pack, folder / "inputs", **here)
-        _check_model(pack, spec, fresh)
-        again = run_tracked(spec, fresh, None, report_stage, repaired)
-        found = compared(pack, pack.record, fresh, again)
+def _repeated(bundle: RunBundle, folder: Path, here: Mapping[str, Any]) -> Repetition:
+    require_agreement(to_download(bundle, model=here["model"], corpus=here["corpus"]), bool(here["download"]))
+    with fresh_lake(folder, bundle.record, spec_of(bundle.record, here["threads"])) as fresh:
+        spec = open_bundle(bundle, folder / "inputs", **here)
+        _check_model(bundle, spec, fresh)
+        again = run_tracked(spec, fresh, None, report_stage, edit_with_retry)
+        found = compared(bundle, bundle.record, fresh, again)
         keep(fresh, found, again.started_at)
     return found
 
 
-def _check_model(pack: Pack, spec: RunSpec, fresh: Lake) -> None:
+def _check_model(bundle: RunBundle, spec: RunSpec, fresh: Lake) -> None:
     """Another model would only be found out after all the work."""
-    wanted, given = pack.of_kind("model"), spec.model
+    wanted, given = bundle.of_kind("model"), spec.model
     ref, _ = identify(fresh, given.source, given.dtype, given.device, None, fresh.find)
     if wanted is None or wanted.spec != fresh.manifest(ref.id).spec:
         then = "none" if wanted is None else wanted.id[:12]
         raise UsageError(
-            f"model {given.source} ({ref.id[:12]}) is not the one of run {pack.record.run_id} ({then}): give that one "
+            f"model {given.source} ({ref.id[:12]}) is not the one of run {bundle.record.run_id} ({then}): give that one "
             "with --model"
         )
 
 
-def _check_facts(pack: Pack, spec: RunSpec) -> None:
+def _check_facts(bundle: RunBundle, spec: RunSpec) -> None:
     """The file of requests must still give the facts that the run had."""
     wanted = spec.requests
-    facts = [fact for _, batch in batched(requested(wanted), spec.edit.batch_size, wanted) for fact in batch]
+    facts = [fact for _, batch in split_batches(load_facts(wanted), spec.edit.batch_size, wanted) for fact in batch]
     stage, content = requests_stage(facts, wanted.source)
-    if pack.find(stage.id(content, {})) is None:
+    if bundle.find(stage.id(content, {})) is None:
         raise UsageError(
-            f"{wanted.source} does not hold the facts of run {pack.record.run_id} any more: put the file back as it was"
+            f"{wanted.source} does not hold the facts of run {bundle.record.run_id} any more: restore the file"
         )
 
 
-def _corpus(pack: Pack) -> Mapping[str, Any]:
+def _corpus(bundle: RunBundle) -> Mapping[str, Any]:
     """What pins the corpus that the run has sampled; nothing where the pack does not say."""
-    documents = pack.of_kind("documents")
+    documents = bundle.of_kind("documents")
     found = documents.spec.get("corpus") if documents is not None else None
     return found if isinstance(found, Mapping) else {}
 
 
-def _check_corpus(pack: Pack, spec: RunSpec, remedy: str = "put the file back as it was") -> None:
-    pinned = _corpus(pack)
+def _check_corpus(bundle: RunBundle, spec: RunSpec, remedy: str = "put the file back as it was") -> None:
+    pinned = _corpus(bundle)
     on_hub = spec.corpus.source.startswith("hub:")  # which is not asked: a commit holds what it held
     if on_hub != ("hub" in pinned) or (not on_hub and describe_corpus(spec.corpus.source) != pinned):
-        raise UsageError(f"corpus {spec.corpus.source} is not what run {pack.record.run_id} has read: {remedy}")
+        raise UsageError(f"corpus {spec.corpus.source} is not what run {bundle.record.run_id} has read: {remedy}")
 
 
 def _is_packed(key: str, source: str) -> bool:

@@ -8,7 +8,7 @@ from prefect import flow
 
 from editflow.flows.console.errors import UsageError
 from editflow.flows.console.output import lake_folder, report_stage
-from editflow.flows.edit_model import repaired
+from editflow.flows.edit_model import edit_with_retry
 from editflow.flows.orchestration.crashed_runs import label_process
 from editflow.flows.pipeline.tracked_run import run_tracked
 from editflow.flows.rerun import repeatable, sources, spec_here
@@ -59,4 +59,4 @@ def withdraw(what: str, lake: str | None = None, download: bool = False) -> Sequ
     found = dependants(place, source_of(place, what))
     specs = [(without(record, found.source), record.spec_path) for record in affected(found)]
     require_agreement(to_fetch([spec for spec, _ in specs]), download, packed=False)
-    return [run_tracked(spec, place, path, report_stage, repaired) for spec, path in specs]
+    return [run_tracked(spec, place, path, report_stage, edit_with_retry) for spec, path in specs]

@@ -76,15 +76,15 @@ class NoName(StorageError, ValueError):
     """A text that is no id, no run's id or no moving name is given as one: no path is built from it."""
 
 
-class LackingParent(StorageError):
+class MissingParent(StorageError):
     """A manifest names no artifact in a role that whatever was made so has."""
 
     def __init__(self, whose: str, role: str) -> None:
         super().__init__(f"{whose} names no {role} that it was made from: restore its manifest, or use a fresh lake")
         self.whose, self.role = whose, role
 
-    def __reduce__(self) -> tuple[type["LackingParent"], tuple[str, str]]:
-        return LackingParent, (self.whose, self.role)
+    def __reduce__(self) -> tuple[type["MissingParent"], tuple[str, str]]:
+        return MissingParent, (self.whose, self.role)
 
 
 class MissingPayload(StorageError):

@@ -112,7 +112,7 @@ class TooMuchToDraw(TaskError):
         )
 
 
-class BadPack(TaskError):
+class BadBundle(TaskError):
     """A file that is no packed run, or does not hold what was packed."""
 
     def __init__(self, file: object, why: str) -> None:

@@ -26,7 +26,7 @@ from editflow.storage.index import index_reader
 from editflow.storage.index.catalog import Catalog
 from editflow.storage.maintenance import garbage_collection
 from editflow.storage.maintenance.garbage_collection import census, remove
-from editflow.storage.maintenance.orphans import litter, sweep
+from editflow.storage.maintenance.orphans import find_orphans, remove_orphan
 from editflow.storage.maintenance.retention_policy import Rule
 from editflow.storage.queries.query import lineage, query
 from editflow.storage.records.refs import Refs
@@ -74,7 +74,7 @@ def write(lake: Lake, name: str, seconds: float) -> dict[str, Any]:
             spec: dict[str, Any], parents: dict[str, Any], uses: list[Use] = uses, run: str = record.run_id
         ) -> str:
             id_ = recipe_id("spectrum", 1, spec, parents)
-            if lake.hold(id_) is None:
+            if lake.find_and_touch(id_) is None:
                 lake.write("spectrum", 1, spec, parents, content(id_), created_by=run, seconds=0.1)
                 uses.append(Use(id_, str(spec), "created", 0.1))
             else:
@@ -141,7 +141,7 @@ def collect(lake: Lake, name: str, seconds: float) -> dict[str, Any]:
     removed, swept, passes = 0, 0, 0
     for _ in until(seconds):
         removed += len(remove(lake, census(lake, Rule(runs=KEPT), 0)))
-        swept += sum(sweep(lake, piece, 1) for piece in list(litter(lake, 1)))
+        swept += sum(remove_orphan(lake, piece, 1) for piece in list(find_orphans(lake, 1)))
         passes += 1
     return {"passes": passes, "removed": removed, "swept": swept, "name": name}
 

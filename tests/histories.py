@@ -77,7 +77,7 @@ class History:
     def flush(self) -> None:
         for run in self.going:
             uses = [(run.run_id, use) for use in self.uses[run.run_id]]
-            there = [made for _, use in uses if (made := self.lake.known(use.artifact))]
+            there = [made for _, use in uses if (made := self.lake.load_manifest(use.artifact))]
             Catalog(self.lake).record_many(artifacts=there, uses=uses)
 
     def finish(self) -> None:
@@ -96,7 +96,7 @@ class History:
             text = Path(name).read_text().replace(f'"pid": {run.pid}', f'"pid": {DEAD}')
             Path(name).write_text(text)
             if self.draw.random() < 0.5:
-                assert Runs(self.lake.files).close_dead()
+                assert Runs(self.lake.files).mark_crashed()
 
     def interrupt(self) -> None:
         """A folder without a manifest, and perhaps its manifest later."""
@@ -117,7 +117,7 @@ class History:
             self.unfinished = [pair for pair in self.unfinished if pair[1].parent.exists()]
 
     def repeat(self) -> None:
-        if self.made and (manifest := self.lake.known(self.made[-1])):
+        if self.made and (manifest := self.lake.load_manifest(self.made[-1])):
             Catalog(self.lake).record_many(artifacts=[manifest, manifest])
 
     def lose(self) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from editflow.editing.requests.record import EditRequest
-from editflow.tasks.releases.queue import Entry, Queue
+from editflow.tasks.releases.queue import Queue, QueuedRequest
 from editflow.tasks.releases.release import Candidate
 
 
@@ -14,7 +14,7 @@ def fact(subject: str, target: str = "red") -> EditRequest:
     return EditRequest(subject, "{} is", subject, target, "blue")
 
 
-def judge(state: str | None, part: Sequence[Entry], held: Sequence[Entry]) -> Candidate:
+def judge(state: str | None, part: Sequence[QueuedRequest], held: Sequence[QueuedRequest]) -> Candidate:
     """A state is the text of what was applied; a part with a bad fact is not let through."""
     del held
     name = f"{state or 'base'}+{','.join(entry.request.subject + entry.request.target_new for entry in part)}"
@@ -24,4 +24,4 @@ def judge(state: str | None, part: Sequence[Entry], held: Sequence[Entry]) -> Ca
 
 def course(queue: Queue) -> list[list[object]]:
     """What moved, without times and runs."""
-    return [[move.move, list(move.entries), move.status, move.state] for _, move in queue.moves()]
+    return [[move.move, list(move.entries), move.status, move.state] for _, move in queue.events()]

@@ -8,7 +8,7 @@ import tiny_world
 from tiny_world import World
 
 from editflow.flows.apply import apply_pending
-from editflow.flows.spec.loading import load_served
+from editflow.flows.spec.loading import load_queue_spec
 from editflow.storage.artifacts.store import Lake
 from editflow.storage.records.runs import RunRecord, Runs
 
@@ -27,7 +27,7 @@ def served(world: World, folder: Path, gates: str = OPEN, batch_size: int = 2) -
 
 def apply_directly(spec: Path, lake: Path, *settings: str) -> RunRecord:
     """What waits, applied; the record of the run, which is in no index."""
-    checked, store = load_served(spec, settings), Lake.open(lake)
+    checked, store = load_queue_spec(spec, settings), Lake.open(lake)
     runs = Runs(store.files)
     record = runs.start(checked.name, checked.model_dump(mode="json"))
     pipe = tiny_world.DirectPipeline(store, record, checked.model.device, lambda _use, _ref: None)

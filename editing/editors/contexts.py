@@ -6,7 +6,7 @@ import torch
 
 from editflow.editing.editors.options import ContextOptions
 from editflow.editing.models.editable import EditableModel
-from editflow.editing.models.forward import Rows, run
+from editflow.editing.models.forward import PaddedBatch, run
 from editflow.editing.models.tokens import encode
 
 OPENINGS = ("The", "Therefore", "Because", "I", "You")
@@ -24,7 +24,7 @@ def sample_contexts(model: EditableModel, options: ContextOptions) -> list[str]:
     if not sequences:
         return []
     for _ in range(options.tokens):
-        rows = Rows.pad(sequences, model.device)
+        rows = PaddedBatch.pad(sequences, model.device)
         hidden = run(model, rows)[torch.arange(len(sequences)), rows.lengths - 1]
         top = model.logits(hidden).float().cpu().topk(min(options.top_k, model.model.config.vocab_size))
         picks = torch.multinomial(top.values.softmax(-1), 1, generator=generator)

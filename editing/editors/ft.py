@@ -15,7 +15,7 @@ from editflow.editing.editors.method import Training
 from editflow.editing.editors.options import MethodOptions
 from editflow.editing.errors import NonFinite
 from editflow.editing.models.editable import EditableModel
-from editflow.editing.models.forward import Rows, capture, run
+from editflow.editing.models.forward import PaddedBatch, capture, run
 from editflow.editing.models.lm_head import Nll, losses_and_gradients
 
 ROWS_PER_PASS = 32
@@ -26,7 +26,7 @@ ROWS_PER_PASS = 32
 class _Pass:
     """Facts' plain prompts with their targets, as they enter the lowest edited layer; where the loss reads (M,)."""
 
-    rows: Rows
+    rows: PaddedBatch
     entering: Tensor | None
     row: Tensor
     position: Tensor
@@ -73,7 +73,7 @@ def _parts(facts: Sequence[Fact]) -> list[Sequence[Fact]]:
 def _prepared(model: EditableModel, first: int, facts: Sequence[Fact], among: int) -> _Pass:
     """What is below the lowest edited layer runs once."""
     plain = [fact.rows[0] for fact in facts]
-    rows = Rows.pad([[*row.ids, *row.target[:-1]] for row in plain], model.device)
+    rows = PaddedBatch.pad([[*row.ids, *row.target[:-1]] for row in plain], model.device)
     entering = None
     if first > 0:
         with capture(model.layers[first - 1], inputs=False) as seen:

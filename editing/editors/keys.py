@@ -10,7 +10,7 @@ from torch import Tensor
 
 from editflow.editing.editors.facts import Fact, Row
 from editflow.editing.models.editable import EditableModel
-from editflow.editing.models.forward import Rows, capture, run
+from editflow.editing.models.forward import PaddedBatch, capture, run
 
 ROWS_PER_PASS = 128
 """Rows that share one forward pass: bounds memory. Part of the stage's version, since it moves the last bits."""
@@ -20,7 +20,7 @@ ROWS_PER_PASS = 128
 class _Pass:
     """Rows cut after the subject's last token, and their hidden states (B, T, d) at the input of the current layer."""
 
-    rows: Rows
+    rows: PaddedBatch
     places: Tensor
     hidden: Tensor | None = None
 
@@ -70,7 +70,7 @@ class KeyWalk:
         return [*self._passes, self._plain]
 
     def _cut(self, rows: Sequence[Row]) -> _Pass:
-        padded = Rows.pad([row.ids[: row.lookup + 1] for row in rows], self.model.device)
+        padded = PaddedBatch.pad([row.ids[: row.lookup + 1] for row in rows], self.model.device)
         return _Pass(padded, torch.tensor([row.lookup for row in rows], device=self.model.device))
 
     def _run(self, part: _Pass, last: int) -> None:

@@ -25,17 +25,17 @@ class LayerStatistics:
     original: Tensor | None = None
 
     @property
-    def space(self) -> NullSpace:
+    def required_null_space(self) -> NullSpace:
         """P."""
         return _there(self.null_space, "null space")
 
     @property
-    def mean(self) -> Tensor:
+    def required_second_moment(self) -> Tensor:
         """C0."""
         return _there(self.second_moment, "second moment")
 
     @property
-    def came(self) -> Tensor:
+    def original_weight(self) -> Tensor:
         """W0."""
         return _there(self.original, "original weight")
 

@@ -9,16 +9,16 @@ OPTIONS = ("alpha", "ridge", "previous_keys", "projected")
 """What every method takes that starts from MEMIT's change."""
 
 
-def held_by_moment(known: LayerStatistics, options: MethodOptions) -> MomentRidge:
+def moment_ridge(known: LayerStatistics, options: MethodOptions) -> MomentRidge:
     """MEMIT's solver for a layer."""
-    return MomentRidge(known.mean, options.alpha, options.ridge, previous=options.previous_keys)
+    return MomentRidge(known.required_second_moment, options.alpha, options.ridge, previous=options.previous_keys)
 
 
 MEMIT = ClosedForm(
     name="memit",
     source="MEMIT (arXiv 2210.07229), equation 14",
     about="a least-squares fit held back by α C0, with `previous_keys` by the keys of earlier facts too",
-    solver=held_by_moment,
+    solver=moment_ridge,
     needs=("second_moment",),
     options=OPTIONS,
 )

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from editflow.editing.editors.layer_statistics import LayerStatistics
 from editflow.editing.editors.options import MethodOptions
-from editflow.editing.linalg.change_filters import dominant, without
+from editflow.editing.linalg.change_filters import dominant_directions, without_directions
 from editflow.editing.linalg.projected_ridge import LowRank
 
 Change = LowRank | Tensor
@@ -21,9 +21,13 @@ Step = Callable[[LowRank, Tensor, LayerStatistics, MethodOptions], Change]
 
 def filtered(change: LowRank, known: LayerStatistics, options: MethodOptions) -> LowRank:
     """Without what would act in the dominant singular directions of the weight as it came, where that is asked for."""
-    return without(change, dominant(known.came, options.filter)) if options.filter else change
+    return (
+        without_directions(change, dominant_directions(known.original_weight, options.filter))
+        if options.filter
+        else change
+    )
 
 
 def projected(change: LowRank, known: LayerStatistics, options: MethodOptions) -> LowRank:
     """Δ P where the option asks for it: AlphaEdit's one line, on any method's change (arXiv 2410.02355, §3.2)."""
-    return LowRank(change.left, known.space.project(change.right)) if options.projected else change
+    return LowRank(change.left, known.required_null_space.project(change.right)) if options.projected else change

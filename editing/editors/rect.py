@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from editflow.editing.editors.layer_statistics import LayerStatistics
-from editflow.editing.editors.memit import OPTIONS, held_by_moment
+from editflow.editing.editors.memit import OPTIONS, moment_ridge
 from editflow.editing.editors.method import ClosedForm
 from editflow.editing.editors.options import MethodOptions
 from editflow.editing.linalg.change_filters import largest_relative
@@ -20,7 +20,7 @@ RECT = ClosedForm(
     name="rect",
     source="RECT (arXiv 2401.04700), the relative change in weight",
     about="MEMIT's change, of which only the share `keep` of entries with the largest |Δ / W| is written",
-    solver=held_by_moment,
+    solver=moment_ridge,
     needs=("second_moment",),
     options=(*OPTIONS, "keep"),
     step=_keep_largest,

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from editflow.editing.editors.facts import Row
 from editflow.editing.models.editable import EditableModel
-from editflow.editing.models.forward import KVPrefix, Rows, capture, run, run_prefix
+from editflow.editing.models.forward import KVPrefix, PaddedBatch, capture, run, run_prefix
 
 START = 40
 """What one more pass costs, in tokens: every weight is read again, which took as long as some 40 tokens on two cores of
@@ -31,7 +31,7 @@ class Suffixes:
     """
 
     prefix: KVPrefix
-    rows: Rows
+    rows: PaddedBatch
     hidden: Tensor
     at: Tensor
     each: int
@@ -41,8 +41,8 @@ class Suffixes:
         """Run the rows, whose first tokens have run as `on`, up to the z layer."""
         done = on.mask.sum(1).tolist()
         rest = [row.prefix[n:] for row, n in zip(rows, done, strict=True)]
-        prefix = run_prefix(model, Rows.pad(rest, model.device), on)
-        suffix = Rows.pad([row.suffix for row in rows], model.device)
+        prefix = run_prefix(model, PaddedBatch.pad(rest, model.device), on)
+        suffix = PaddedBatch.pad([row.suffix for row in rows], model.device)
         place = model.target_place(z_layer)
         with capture(model.layers[z_layer], inputs=False) as outputs, capture(place, inputs=False) as given:
             run(model, suffix, prefix=prefix, last=z_layer)
@@ -51,13 +51,13 @@ class Suffixes:
     def of(self, facts: Tensor) -> Suffixes:
         """Only the rows of the facts at the given places."""
         chosen = (facts[:, None] * self.each + torch.arange(self.each, device=facts.device)).flatten()
-        rows = Rows(self.rows.ids[chosen], self.rows.mask[chosen])
+        rows = PaddedBatch(self.rows.ids[chosen], self.rows.mask[chosen])
         return Suffixes(self.prefix.select(chosen), rows, self.hidden[chosen], self.at[chosen], self.each)
 
     def final(self, model: EditableModel, z_layer: int, delta: Tensor) -> Tensor:
         """Final hidden states (B, T, d) with each fact's δ (facts, d) added at the first position of its rows."""
         moved = delta.to(self.hidden.dtype).repeat_interleave(self.each, dim=0)
-        edited = self.hidden[:, :1] + model.carried(z_layer, self.at, moved)[:, None]
+        edited = self.hidden[:, :1] + model.output_shift(z_layer, self.at, moved)[:, None]
         hidden = torch.cat([edited, self.hidden[:, 1:]], dim=1)
         return run(model, self.rows, prefix=self.prefix, entering=(z_layer + 1, hidden))
 
@@ -65,7 +65,7 @@ class Suffixes:
 def shared(model: EditableModel, rows: Sequence[Row], each: int) -> KVPrefix:
     """The first tokens that the i-th rows of all facts have in common, run once for each i: a sampled context."""
     trunks = [_common([row.prefix for row in rows[i::each]]) for i in range(each)]
-    return run_prefix(model, Rows.pad(trunks, model.device))
+    return run_prefix(model, PaddedBatch.pad(trunks, model.device))
 
 
 def _common(sequences: Sequence[list[int]]) -> list[int]:

@@ -19,7 +19,7 @@ class Directions:
     right: Tensor
 
 
-def dominant(weight: Tensor, share: float) -> Directions:
+def dominant_directions(weight: Tensor, share: float) -> Directions:
     """As many of the largest singular directions as hold at least the `share` of ‖W‖², for W (d_out, d_in).
 
     In float64 on the CPU; one singular value decomposition.
@@ -30,7 +30,7 @@ def dominant(weight: Tensor, share: float) -> Directions:
     return Directions(U[:, :k], Vt[:k].T)
 
 
-def without(change: LowRank, directions: Directions) -> LowRank:
+def without_directions(change: LowRank, directions: Directions) -> LowRank:
     """(I − U Uᵀ) Δ (I − V Vᵀ): Δ without its entries in the rows and columns of W's dominant singular directions.
 
     After REVIVE (arXiv 2601.11042): a change is written in the basis of W's singular vectors, and what would meddle
@@ -52,7 +52,7 @@ def largest_relative(change: Tensor, weight: Tensor, keep: float) -> Tensor:
     return torch.where(relative >= least, change, 0.0)
 
 
-def restrained(total: Tensor, largest: float, base: float) -> Tensor:
+def limited_singular_values(total: Tensor, largest: float, base: float) -> Tensor:
     """The change U F(Σ) Vᵀ of a weight whose largest singular value is `largest`, for `total` = U Σ Vᵀ float64.
 
     PRUNE (arXiv 2405.16821): F(σ) = σ up to `largest`, and above it `largest` + log_base(σ / `largest`). A large

@@ -1,8 +1,8 @@
 """Locality: are unrelated questions still answered so? (MEND, arXiv 2110.11309; zsRE and EasyEdit)"""
 
-from editflow.editing.metrics.metric import Asked, Metric
+from editflow.editing.metrics.metric import Metric, ScoredPrompt
 
 LOCALITY = Metric(
-    "locality", lambda request: tuple(Asked(q.prompt, q.answers[0], "") for q in request.locality if q.answers),
+    "locality", lambda request: tuple(ScoredPrompt(q.prompt, q.answers[0], "") for q in request.locality if q.answers),
     wants_new=False, source="arXiv 2110.11309",
 )  # fmt: skip

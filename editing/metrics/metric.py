@@ -9,7 +9,7 @@ from typing import NamedTuple
 from editflow.editing.requests.record import EditRequest
 
 
-class Asked(NamedTuple):
+class ScoredPrompt(NamedTuple):
     """A prompt with the answer that is wanted after it and the one it is compared with; "" where there is none."""
 
     prompt: str
@@ -27,14 +27,16 @@ class Metric:
     """What it asks of a request, and whether the wanted answer is the new one or one that must stay."""
 
     name: str
-    asks: Callable[[EditRequest], tuple[Asked, ...]]
+    asks: Callable[[EditRequest], tuple[ScoredPrompt, ...]]
     wants_new: bool
     source: str
 
 
-def new_answer(prompts: Callable[[EditRequest], tuple[str, ...]]) -> Callable[[EditRequest], tuple[Asked, ...]]:
+def new_answer(prompts: Callable[[EditRequest], tuple[str, ...]]) -> Callable[[EditRequest], tuple[ScoredPrompt, ...]]:
     """Prompts after which the new target is wanted instead of the true one."""
-    return lambda request: tuple(Asked(prompt, request.target_new, request.target_true) for prompt in prompts(request))
+    return lambda request: tuple(
+        ScoredPrompt(prompt, request.target_new, request.target_true) for prompt in prompts(request)
+    )
 
 
 @dataclass(frozen=True)

@@ -1,12 +1,12 @@
 """Neighbourhood (specificity): do other subjects with the same true target keep it? (arXiv 2202.05262, §3.3)"""
 
-from editflow.editing.metrics.metric import Asked, Metric
+from editflow.editing.metrics.metric import Metric, ScoredPrompt
 from editflow.editing.requests.record import EditRequest
 
 
-def _asks(request: EditRequest) -> tuple[Asked, ...]:
+def _asks(request: EditRequest) -> tuple[ScoredPrompt, ...]:
     true, new = request.target_true, request.target_new
-    return tuple(Asked(prompt, true, new) for prompt in request.neighborhood_prompts) if true else ()
+    return tuple(ScoredPrompt(prompt, true, new) for prompt in request.neighborhood_prompts) if true else ()
 
 
 NEIGHBOURHOOD = Metric("neighbourhood", _asks, wants_new=False, source="arXiv 2202.05262, §3.3")

@@ -9,7 +9,7 @@ import torch
 
 from editflow.editing.errors import InvalidOption, NonFinite
 from editflow.editing.models.editable import EditableModel
-from editflow.editing.models.forward import Rows, run
+from editflow.editing.models.forward import PaddedBatch, run
 from editflow.editing.models.lm_head import Nll, losses
 
 
@@ -24,7 +24,7 @@ def window_nll(
     found = []
     for start in range(0, len(windows), windows_per_pass):
         part = windows[start : start + windows_per_pass]
-        hidden = run(model, Rows.pad(part, model.device))
+        hidden = run(model, PaddedBatch.pad(part, model.device))
         for row, window in enumerate(part):
             wanted = torch.tensor(window[1:], dtype=torch.int64, device=model.device)
             nll = float(losses(model, hidden[row, : len(wanted)], Nll(wanted)).double().sum())

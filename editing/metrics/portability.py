@@ -1,8 +1,9 @@
 """Portability: are questions that follow from the fact answered by it? (MQuAKE, arXiv 2305.14795; EasyEdit)"""
 
-from editflow.editing.metrics.metric import Asked, Metric
+from editflow.editing.metrics.metric import Metric, ScoredPrompt
 
 PORTABILITY = Metric(
-    "portability", lambda request: tuple(Asked(q.prompt, q.answers[0], "") for q in request.portability if q.answers),
+    "portability",
+    lambda request: tuple(ScoredPrompt(q.prompt, q.answers[0], "") for q in request.portability if q.answers),
     wants_new=True, source="arXiv 2305.14795",
 )  # fmt: skip

@@ -18,7 +18,7 @@ from typing import Any
 import torch
 
 from editflow.editing.models.editable import EditableModel
-from editflow.editing.models.forward import Rows, run
+from editflow.editing.models.forward import PaddedBatch, run
 from editflow.editing.models.tokens import known
 
 Step = tuple[str, int | None]
@@ -53,7 +53,7 @@ def next_tokens(model: EditableModel, texts: Sequence[str], texts_per_pass: int 
     found: dict[str, int] = {}
     for start in range(0, len(ordered), texts_per_pass):
         part = ordered[start : start + texts_per_pass]
-        rows = Rows.pad([encoded[text] for text in part], model.device)
+        rows = PaddedBatch.pad([encoded[text] for text in part], model.device)
         states = run(model, rows)[torch.arange(len(part)), rows.lengths - 1]
         found.update(zip(part, model.logits(states).argmax(-1).tolist(), strict=True))
     return [found[text] for text in texts]

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from editflow.editing.errors import NonFinite
 from editflow.editing.models.editable import EditableModel
-from editflow.editing.models.forward import Rows, left_by, run
+from editflow.editing.models.forward import PaddedBatch, left_by, run
 from editflow.editing.models.lm_head import Nll, losses
 from editflow.editing.models.tokens import continuation
 
@@ -72,7 +72,7 @@ def _score_pass(
     """Prompts once; then, for targets of several tokens, all but their last token on top of the prompts."""
     from transformers import DynamicCache
 
-    rows = Rows.pad(prompts, model.device)
+    rows = PaddedBatch.pad(prompts, model.device)
     cache = DynamicCache()
     hidden = run(model, rows, cache=cache)
     first = hidden[torch.arange(len(prompts)), rows.lengths - 1]
@@ -87,7 +87,7 @@ def _score_pass(
         chosen = torch.tensor([flat[i][0] for i in longer], device=model.device)
         rest = run(
             model,
-            Rows.pad([flat[i][1].target[:-1] for i in longer], model.device),
+            PaddedBatch.pad([flat[i][1].target[:-1] for i in longer], model.device),
             prefix=prefix.select(chosen),
         )
         for place, i in enumerate(longer):

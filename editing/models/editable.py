@@ -51,7 +51,7 @@ class EditableModel:
         """
         return self.layers[layer] if self.family.norm_after is None else self.down_projection(layer)
 
-    def carried(self, layer: int, at: Tensor, delta: Tensor) -> Tensor:
+    def output_shift(self, layer: int, at: Tensor, delta: Tensor) -> Tensor:
         """By what the layer's output moves (…, d) where δ (…, d) is added to the output `at` (…, d) of target_place."""
         if self.family.norm_after is None:
             return delta

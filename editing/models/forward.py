@@ -23,14 +23,14 @@ KeyValues = list[tuple[Tensor, Tensor]]
 
 
 @dataclass(frozen=True)
-class Rows:
+class PaddedBatch:
     """B token sequences: `ids` (B, T) int64, `mask` (B, T) int64, 1 where a token is real."""
 
     ids: Tensor
     mask: Tensor
 
     @classmethod
-    def pad(cls, sequences: Sequence[Sequence[int]], device: torch.device | str = "cpu") -> Rows:
+    def pad(cls, sequences: Sequence[Sequence[int]], device: torch.device | str = "cpu") -> PaddedBatch:
         """Right-pad with token 0, which the mask hides."""
         width = max((len(s) for s in sequences), default=0)
         ids = torch.zeros(len(sequences), width, dtype=torch.int64)
@@ -118,7 +118,7 @@ def _only(model: EditableModel, first: int, last: int, entering: Tensor | None) 
 
 def run(
     model: EditableModel,
-    rows: Rows,
+    rows: PaddedBatch,
     *,
     prefix: KVPrefix | None = None,
     entering: tuple[int, Tensor] | None = None,
@@ -149,7 +149,7 @@ def run(
     return output.last_hidden_state  # type: ignore[no-any-return]
 
 
-def _check_room(model: EditableModel, prefix: KVPrefix, rows: Rows) -> None:
+def _check_room(model: EditableModel, prefix: KVPrefix, rows: PaddedBatch) -> None:
     limit = getattr(model.model.config, "max_position_embeddings", None)
     if limit is None or prefix.mask.shape[1] + rows.ids.shape[1] <= limit:  # padded: an upper bound that costs nothing
         return
@@ -158,7 +158,7 @@ def _check_room(model: EditableModel, prefix: KVPrefix, rows: Rows) -> None:
         raise InvalidRequest("a prompt", f"it takes {longest} tokens, the model has {limit} positions", "shorten it")
 
 
-def run_prefix(model: EditableModel, rows: Rows, on: KVPrefix | None = None) -> KVPrefix:
+def run_prefix(model: EditableModel, rows: PaddedBatch, on: KVPrefix | None = None) -> KVPrefix:
     """Run prefixes once, on top of others where given, and keep the attention keys and values of both."""
     on = on or KVPrefix.empty(rows.ids.shape[0], rows.ids.device)
     if rows.ids.shape[1] == 0:
@@ -167,7 +167,7 @@ def run_prefix(model: EditableModel, rows: Rows, on: KVPrefix | None = None) -> 
     visible = rows.mask.clone()
     visible[:, 0] = 1
     cache = on.cache() or DynamicCache()
-    run(model, Rows(rows.ids, visible), prefix=on, cache=cache)
+    run(model, PaddedBatch(rows.ids, visible), prefix=on, cache=cache)
     return left_by(model, cache, torch.cat([on.mask, rows.mask], dim=1))
 
 

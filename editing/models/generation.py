@@ -11,7 +11,7 @@ from torch import Tensor
 
 from editflow.editing.errors import NonFinite
 from editflow.editing.models.editable import EditableModel
-from editflow.editing.models.forward import KVPrefix, Rows, left_by, run
+from editflow.editing.models.forward import KVPrefix, PaddedBatch, left_by, run
 from editflow.editing.models.tokens import encode
 
 Choice = Callable[[Tensor], list[int]]
@@ -124,7 +124,7 @@ def _continue(
     """The tokens that follow each prompt's, at most its budget, without the end-of-text token."""
     from transformers import DynamicCache
 
-    rows = Rows.pad(prompts, model.device)
+    rows = PaddedBatch.pad(prompts, model.device)
     last = (torch.arange(len(prompts), device=model.device), rows.lengths - 1)
     said: list[list[int]] = [[] for _ in prompts]
     left = list(budgets)
@@ -143,7 +143,7 @@ def _continue(
         prefix = left_by(model, cache, torch.cat([prefix.mask, rows.mask], dim=1))
         cache = prefix.cache() or cache
         ids = torch.tensor(chosen, device=model.device)[:, None]
-        rows, last = Rows(ids, torch.ones_like(ids)), (last[0], torch.zeros_like(last[1]))
+        rows, last = PaddedBatch(ids, torch.ones_like(ids)), (last[0], torch.zeros_like(last[1]))
     return said
 
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from editflow.editing.errors import InvalidOption, NonFinite
 from editflow.editing.models.editable import EditableModel
-from editflow.editing.models.forward import Rows, capture, run
+from editflow.editing.models.forward import PaddedBatch, capture, run
 from editflow.editing.models.tokens import encode
 
 
@@ -46,7 +46,7 @@ def hidden_states(
 
 
 def _last_states(model: EditableModel, ids: Sequence[list[int]], layers: Sequence[int]) -> dict[int, Tensor]:
-    rows = Rows.pad(ids, model.device)
+    rows = PaddedBatch.pad(ids, model.device)
     with ExitStack() as stack:
         seen = {layer: stack.enter_context(capture(model.layers[layer], inputs=False)) for layer in layers}
         run(model, rows, last=max(layers))

@@ -56,10 +56,10 @@ def load(folder: Path, dtype: str = "float32", device: str = "cpu") -> EditableM
     check_taken(files, held, model, found["unexpected_keys"])
     tokenizer = library.tokenizer_of(files)
     bound(tokenizer, int(model.get_input_embeddings().weight.shape[0]))
-    return editable(model.to(device), tokenizer, family)
+    return as_editable(model.to(device), tokenizer, family)
 
 
-def outlined(folder: Path, dtype: str = "float32") -> EditableModel:
+def load_outline(folder: Path, dtype: str = "float32") -> EditableModel:
     """The model of a folder's configuration on torch's meta device: every name and shape, no weight, no tokenizer.
 
     The folder may hold its configuration alone. Raises UnknownModel for what `load` would refuse without reading a
@@ -69,18 +69,18 @@ def outlined(folder: Path, dtype: str = "float32") -> EditableModel:
     config = library.config_of(files)
     family = family_of(config.model_type)
     headers(files)
-    return editable(library.outline_of(config, DTYPES[dtype], folder), None, family)
+    return as_editable(library.outline_of(config, DTYPES[dtype], folder), None, family)
 
 
-def outlined_gguf(gguf: Path, dtype: str = "float32") -> EditableModel:
+def load_gguf_outline(gguf: Path, dtype: str = "float32") -> EditableModel:
     """The same of a GGUF file."""
     _check_one_part(gguf)
     config = library.config_of_gguf(gguf)
     family = family_of(config.model_type)
-    return editable(library.outline_of(config, DTYPES[dtype], gguf.name), None, family)
+    return as_editable(library.outline_of(config, DTYPES[dtype], gguf.name), None, family)
 
 
-def editable(model: Any, tokenizer: Any, family: Any = None) -> EditableModel:
+def as_editable(model: Any, tokenizer: Any, family: Any = None) -> EditableModel:
     """Wrap a transformers model for editing: evaluation mode, no parameter gradients."""
     model.eval()
     model.requires_grad_(False)
@@ -92,7 +92,7 @@ def convert_gguf(gguf: Path, folder: Path) -> None:
 
     An architecture that is not declared is refused before any weight is read.
     """
-    outline = outlined_gguf(gguf).model
+    outline = load_gguf_outline(gguf).model
     if sum(p.numel() for p in outline.parameters()) > 16 * gguf.stat().st_size:
         raise UnknownModel(f"{gguf} is smaller than a model of its shapes can be: fetch it again")
     model, found, tokenizer = library.gguf_of(gguf)

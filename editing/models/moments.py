@@ -9,7 +9,7 @@ import torch
 
 from editflow.editing.linalg.second_moment import SecondMoment
 from editflow.editing.models.editable import EditableModel
-from editflow.editing.models.forward import Rows, capture, run
+from editflow.editing.models.forward import PaddedBatch, capture, run
 
 
 @torch.no_grad()
@@ -27,7 +27,7 @@ def second_moments(
     """
     moments = {layer: SecondMoment.zeros(model.key_width(layer), model.device) for layer in layers}
     for part in _passes(windows, tokens_per_pass):
-        rows = Rows.pad(part, model.device)
+        rows = PaddedBatch.pad(part, model.device)
         real = rows.mask.flatten().nonzero()[:, 0]
         with ExitStack() as stack:
             seen = {n: stack.enter_context(capture(model.down_projection(n), inputs=True)) for n in layers}

@@ -29,7 +29,7 @@ EXCESS = 4
 
 
 @dataclass(frozen=True)
-class Held:
+class StoredTensor:
     """A tensor of a file: its type as safetensors calls it, and its shape."""
 
     file: Path
@@ -37,13 +37,13 @@ class Held:
     shape: tuple[int, ...]
 
 
-def headers(files: ModelFiles) -> dict[str, Held]:
+def headers(files: ModelFiles) -> dict[str, StoredTensor]:
     """{tensor: what it is} of all weight files.
 
     Raises UnknownModel for a file that is cut short or of another format, for a tensor that two files hold, for
     adapters and scales among them, and for float8 and smaller types.
     """
-    found: dict[str, Held] = {}
+    found: dict[str, StoredTensor] = {}
     for name in files.weights:
         for tensor, held in _header(files.folder / name):
             if tensor in found:
@@ -59,17 +59,17 @@ def headers(files: ModelFiles) -> dict[str, Held]:
     return found
 
 
-def _header(path: Path) -> Iterator[tuple[str, Held]]:
+def _header(path: Path) -> Iterator[tuple[str, StoredTensor]]:
     try:
         with safe_open(path, framework="pt") as file:
             for tensor in file.keys():  # noqa: SIM118 - it is no mapping
                 part = file.get_slice(tensor)
-                yield tensor, Held(path, str(part.get_dtype()), tuple(part.get_shape()))
+                yield tensor, StoredTensor(path, str(part.get_dtype()), tuple(part.get_shape()))
     except (SafetensorError, OSError, ValueError, OverflowError, MemoryError) as error:
         raise UnknownModel(f"{path} is no whole safetensors file ({first_line(error)}): fetch it again") from None
 
 
-def check_room(files: ModelFiles, held: Mapping[str, Held], outline: nn.Module) -> None:
+def check_room(files: ModelFiles, held: Mapping[str, StoredTensor], outline: nn.Module) -> None:
     """Raise UnknownModel where a configuration asks for many times what the files hold: it would all be made up.
 
     `outline` is the model on the meta device.
@@ -83,7 +83,9 @@ def check_room(files: ModelFiles, held: Mapping[str, Held], outline: nn.Module) 
         )
 
 
-def check_taken(files: ModelFiles, held: Mapping[str, Held], model: nn.Module, unexpected: Iterable[str]) -> None:
+def check_taken(
+    files: ModelFiles, held: Mapping[str, StoredTensor], model: nn.Module, unexpected: Iterable[str]
+) -> None:
     """Raise UnknownModel unless the model took all that its files hold, as the numbers that they are.
 
     `unexpected` are the tensors that the loader had no place for, without those that its class declares as of no use.

@@ -22,7 +22,7 @@ _WORDS: dict[type, str] = {
 }
 
 
-class Watched(dict[str, Any]):
+class TrackedRecord(dict[str, Any]):
     """A record that remembers which of its fields were asked for: the others are what no reader takes."""
 
     def __init__(self, record: Mapping[str, Any]) -> None:

@@ -30,7 +30,7 @@ PROMPT = ("prompt", "src", "text")
 SUBJECT = ("subject", "concept")
 
 
-def told(record: Mapping[str, Any]) -> bool:
+def has_flat_fields(record: Mapping[str, Any]) -> bool:
     """Whether a record has a prompt and a subject, by any of their names."""
     return not record.keys().isdisjoint(PROMPT) and not record.keys().isdisjoint(SUBJECT)
 

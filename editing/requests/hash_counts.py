@@ -9,7 +9,7 @@ from functools import cached_property
 import numpy as np
 
 
-class Marks:
+class HashCounts:
     """Hashes of things and how often each was met. Two of 10⁶ things share a hash with a chance of 3·10⁻⁸.
 
     Ask only after the last `add`: the first question sorts them.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
-from editflow.editing.requests.hash_counts import Marks
+from editflow.editing.requests.hash_counts import HashCounts
 from editflow.editing.requests.record import EditRequest
 
 _WORD = re.compile(r"\w+")
@@ -15,7 +15,7 @@ class EditedSubjects:
     """The subjects that are edited. Take all of them in before the first question."""
 
     def __init__(self, requests: Iterable[EditRequest] = ()) -> None:
-        self._marks, self._longest = Marks(), 0
+        self._marks, self._longest = HashCounts(), 0
         for request in requests:
             self.add(request)
 
@@ -32,7 +32,7 @@ class EditedSubjects:
             (n, run) for n, prompt in enumerate(request.neighborhood_prompts) for run in self._runs(_words(prompt))
         ]
         times = self._marks.times(run for _, run in asked)
-        return {n for (n, run), met in zip(asked, times, strict=True) if met > (run == own)}
+        return {n for (n, run), seen in zip(asked, times, strict=True) if seen > (run == own)}
 
     def _runs(self, words: tuple[str, ...]) -> Iterable[tuple[str, ...]]:
         """The words that follow each other, no more of them than a subject has."""

@@ -40,7 +40,7 @@ READERS: dict[str, Reader] = {
                lambda record: {"src", "answers"} <= record.keys(), "zsRE of MEND, writing the right answer"),
         Reader("zsre-alt", lambda where, record: [zsre.alternative(where, record)],
                lambda _record: False, "zsRE of MEND, writing the made-up answer; only by its name"),
-        Reader("flat", lambda where, record: [flat.request(where, record)], flat.told,
+        Reader("flat", lambda where, record: [flat.request(where, record)], flat.has_flat_fields,
                "EasyEdit, KnowEdit, and tables with a column a field"),
     )
 }  # fmt: skip

@@ -9,8 +9,8 @@ from itertools import chain
 from typing import Any
 
 from editflow.editing.errors import InvalidRequest
-from editflow.editing.requests.fields import Watched
-from editflow.editing.requests.hash_counts import Marks
+from editflow.editing.requests.fields import TrackedRecord
+from editflow.editing.requests.hash_counts import HashCounts
 from editflow.editing.requests.neighbours import EditedSubjects
 from editflow.editing.requests.readers import Reader, as_object, check_name, reader_of
 from editflow.editing.requests.record import EditRequest, Seen, check
@@ -68,7 +68,7 @@ def findings(read: Callable[[], Records], dataset: str | None = None) -> Finding
     where the first object has the shape of none, and whatever `read` raises.
     """
     check_name(dataset)
-    found, met, subjects = Findings(), Marks(), EditedSubjects()
+    found, met, subjects = Findings(), HashCounts(), EditedSubjects()
     for _, request in _sound(read(), dataset, found, found.faults, found.unread):
         subjects.add(request)
         for mark in request.marks:
@@ -111,7 +111,7 @@ def _made(
         if not readers and isinstance(record, Mapping):
             readers.append(reader_of(dataset, where, record))  # without a shape there is nothing to check
         try:
-            whole = Watched(as_object(where, record))
+            whole = TrackedRecord(as_object(where, record))
             requests = list(readers[0].requests(where, whole))
         except InvalidRequest as error:
             faults.append(str(error))

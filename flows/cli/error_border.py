@@ -24,7 +24,7 @@ debug: ContextVar[bool] = ContextVar("debug", default=False)
 """Whether --debug was given."""
 
 
-def told(error: BaseException, signals: Sequence[int], *, strict: bool) -> int | None:
+def print_error(error: BaseException, signals: Sequence[int], *, strict: bool) -> int | None:
     """Tell the user of an error in one line; the exit code. None, untold, for a fault of ours where `strict`.
 
     `signals` have come before it: some libraries make errors of their own of an interrupt.
@@ -86,7 +86,7 @@ def _fault(error: BaseException) -> str:
 
 
 @contextmanager
-def warned() -> Iterator[None]:
+def show_warnings() -> Iterator[None]:
     """Our own warnings as one line each; what libraries say to their developers is not for the user."""
     before = warnings.showwarning
     warnings.showwarning = _warn

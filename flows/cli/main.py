@@ -32,20 +32,20 @@ def _run(words: Sequence[str], signals: Sequence[int], *, strict: bool) -> None:
 
     with streams():
         try:
-            from editflow.flows.cli.error_border import warned
+            from editflow.flows.cli.error_border import show_warnings
             from editflow.flows.cli.registry import call
 
             try:
-                with warned():
+                with show_warnings():
                     call(words)
             finally:
                 sys.stdout.flush()
         except SystemExit:
             raise
         except BaseException as error:
-            from editflow.flows.cli.error_border import told
+            from editflow.flows.cli.error_border import print_error
 
-            code = told(error, signals, strict=strict)
+            code = print_error(error, signals, strict=strict)
             if code is None:
                 raise
             sys.exit(code)

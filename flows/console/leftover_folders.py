@@ -9,11 +9,11 @@ from editflow.tasks.sources.packaged_data import CORPUS, MODEL, cache
 from editflow.tasks.temporary_folders import Abandoned, abandoned
 
 
-def places() -> list[Path]:
+def temporary_places() -> list[Path]:
     """The system's folder for temporary files, and those of downloads and conversions."""
     return [Path(tempfile.gettempdir()), cache() / "converted", MODEL.path.parent, CORPUS.path.parent]
 
 
 def left_behind() -> list[Abandoned]:
     """Temporary folders that nobody will remove, with their sizes."""
-    return abandoned(places())
+    return abandoned(temporary_places())

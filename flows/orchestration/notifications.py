@@ -33,7 +33,7 @@ def addresses() -> list[str]:
     return found
 
 
-def tell(title: str, body: str) -> None:
+def notify(title: str, body: str) -> None:
     """Send a message to all addresses; one that cannot be reached is warned of, for the release stands either way."""
     undelivered = [place for place, _ in enumerate(addresses(), 1) if not _sent(place, title, body)]
     if undelivered:

@@ -8,7 +8,7 @@ from typing import Any
 
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 
-from editflow.flows.pipeline.gates import LEAST, MOST, settled
+from editflow.flows.pipeline.gates import LEAST, MOST, settle_gates
 from editflow.flows.spec.sections import GatesSection
 from editflow.storage.artifacts.store import Lake
 from editflow.storage.records.runs import RunRecord
@@ -25,22 +25,22 @@ MIDDLE = "#808890"
 
 def publish(lake: Lake, record: RunRecord) -> None:
     """Four tables and a page of plots, under keys of the run's name, so that Prefect keeps the history of each."""
-    course = RunResults.of(lake, record.run_id)
+    run = RunResults.of(lake, record.run_id)
     about = f"{record.name}, run {record.run_id}: `editflow report {record.run_id}` has all of it"
     tables = {
-        "before-after": _before_after(course),
-        "batches": _batches(course),
-        "stages": stage_timings.stages(course),
+        "before-after": _before_after(run),
+        "batches": _batches(run),
+        "stages": stage_timings.stages(run),
     }
-    tables["worst-facts"] = _worst(course)
+    tables["worst-facts"] = _worst(run)
     for name, table in tables.items():
         create_table_artifact(table, key=f"{record.name}-{name}", description=about)
-    create_markdown_artifact(_curves(course), key=f"{record.name}-curves", description=about)
+    create_markdown_artifact(_curves(run), key=f"{record.name}-curves", description=about)
 
 
 def publish_releases(record: RunRecord, gates: GatesSection, moves: Sequence[tuple[int, ReleaseEvent]]) -> None:
-    """The table of what was settled so far, and for each gate the course of what it measured beside its limit."""
-    rows = settled(moves)
+    """The table of what was settled so far, and for each gate what each release measured beside its limit."""
+    rows = settle_gates(moves)
     about = f"{record.name}: as of run {record.run_id}; `editflow releases` lists the same"
     columns = dict.fromkeys([*dict.fromkeys(name for row in rows for name in row if name != "reason"), "reason"], "")
     create_table_artifact([columns | row for row in rows], key=f"{record.name}-releases", description=about)
@@ -53,7 +53,7 @@ def publish_releases(record: RunRecord, gates: GatesSection, moves: Sequence[tup
         create_markdown_artifact(_markdown(pictures), key=f"{record.name}-gates", description=about)
 
 
-def _before_after(course: RunResults) -> list[dict[str, Any]]:
+def _before_after(run: RunResults) -> list[dict[str, Any]]:
     return [
         {
             "metric": f"{row['metric']} {row['unit']}".strip(),
@@ -61,23 +61,23 @@ def _before_after(course: RunResults) -> list[dict[str, Any]]:
             "after": interval(row["after"]),
             "change": f"{interval(row['change'], signed=True)} {row.get('change_unit', '')}".strip(),
         }
-        for row in results.before_after(course)
+        for row in results.before_after(run)
     ]
 
 
-def _batches(course: RunResults) -> list[dict[str, Any]]:
-    return [dict(row) | {"percent": round(row["percent"], 2)} for row in results.by_batch(course)]
+def _batches(run: RunResults) -> list[dict[str, Any]]:
+    return [dict(row) | {"percent": round(row["percent"], 2)} for row in results.by_batch(run)]
 
 
-def _worst(course: RunResults) -> list[dict[str, Any]]:
+def _worst(run: RunResults) -> list[dict[str, Any]]:
     lists = ("reasons", "hurt")
-    rows = [row | {key: "; ".join(row[key]) for key in lists} for row in results.worst(course, WORST)]
+    rows = [row | {key: "; ".join(row[key]) for key in lists} for row in results.worst(run, WORST)]
     return [{key: shown(value) for key, value in row.items()} for row in rows]
 
 
-def _curves(course: RunResults) -> str:
-    drawn = draw(course)
-    pictures = [(f"{metric} after each batch", svg) for metric, svg in drawn.courses]
+def _curves(run: RunResults) -> str:
+    drawn = draw(run)
+    pictures = [(f"{metric} after each batch", svg) for metric, svg in drawn.score_curves]
     pictures += [("held-out perplexity", drawn.perplexity)] if drawn.perplexity else []
     pictures.append(("how far each batch moved each layer's weight", drawn.norms))
     pictures += [("share of the keys' energy that lies in the null space", drawn.use)] if drawn.use else []

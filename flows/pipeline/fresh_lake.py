@@ -35,7 +35,7 @@ def fresh_lake(folder: Path, record: RunRecord, spec: RunSpec) -> Iterator[Lake]
     """
     told = _told(record, spec)
     refuse_taken(folder)
-    if (found := marked(folder)) is not None:
+    if (found := mark_repetition(folder)) is not None:
         _check(folder, found, told)
     files = Files(folder)
     files.put(MARK, (json.dumps({**told, "owner": vars(Owner.me())}, indent=1) + "\n").encode())
@@ -47,7 +47,7 @@ def refuse_taken(folder: Path) -> None:
     """Raise UsageError for a folder that holds anything but an unfinished repetition."""
     if is_another_lake(folder):
         raise UsageError(f"{folder} is a lake already, whose artifacts would be reused: {_ANOTHER}")
-    if marked(folder) is not None or not folder.is_dir():
+    if mark_repetition(folder) is not None or not folder.is_dir():
         return
     others = sorted(p.name for p in folder.iterdir() if not p.name.startswith((MARK, ".")) and p.name != "lost+found")
     if others:
@@ -56,10 +56,10 @@ def refuse_taken(folder: Path) -> None:
 
 def is_another_lake(folder: Path) -> bool:
     """Whether a folder is a lake, and none that an unfinished repetition began."""
-    return (folder / "artifacts").is_dir() and marked(folder) is None
+    return (folder / "artifacts").is_dir() and mark_repetition(folder) is None
 
 
-def marked(folder: Path) -> Mapping[str, Any] | None:
+def mark_repetition(folder: Path) -> Mapping[str, Any] | None:
     """What the mark of a repetition says that was begun in a folder; None where there is none that can be read."""
     path = folder / MARK
     with suppress(OSError, ValueError, RecursionError):

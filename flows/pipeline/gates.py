@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from editflow.flows.spec.sections import GatesSection
-from editflow.tasks.releases.queue import Entry, ReleaseEvent
+from editflow.tasks.releases.queue import QueuedRequest, ReleaseEvent
 
 LEAST = {"efficacy": "%", "retention": "%"}
 """Gates that a measurement must reach, with their units; the others are not to be exceeded."""
@@ -30,7 +30,7 @@ def breaches(gates: GatesSection, measures: Mapping[str, float]) -> tuple[str, .
     return tuple(found)
 
 
-def settled(moves: Sequence[tuple[int, ReleaseEvent]], after: int = 0) -> list[dict[str, Any]]:
+def settle_gates(moves: Sequence[tuple[int, ReleaseEvent]], after: int = 0) -> list[dict[str, Any]]:
     """What became of requests since a version of the release, a row for each time that some were settled."""
     return [
         {
@@ -45,7 +45,7 @@ def settled(moves: Sequence[tuple[int, ReleaseEvent]], after: int = 0) -> list[d
     ]
 
 
-def held_back(moves: Sequence[tuple[int, ReleaseEvent]], entries: Sequence[Entry]) -> list[str]:
+def held_back(moves: Sequence[tuple[int, ReleaseEvent]], entries: Sequence[QueuedRequest]) -> list[str]:
     """A line for each request that a gate kept from the release: which it is, what it says, and what was measured."""
     known = {entry.id: entry.request for entry in entries}
     return [

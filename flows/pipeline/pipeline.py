@@ -43,7 +43,7 @@ class Pipeline:
 
     def run(self, stage: Stage, spec: Mapping[str, Any], parents: Parents, label: str = "") -> str:
         """The id of the stage's artifact, computed unless the lake has it."""
-        found = self.sound(stage.id(spec, parents))
+        found = self.find_valid(stage.id(spec, parents))
         started = time.perf_counter()
         # A sibling written by another stage of this very run, such as a batch's keys, is new all the same.
         reused = found is not None and found.created_by != self.record.run_id
@@ -54,7 +54,7 @@ class Pipeline:
     def pin(self, model: ModelSection) -> str:
         """The artifact that pins a model; one that the lake does not know is loaded for it."""
         started = time.perf_counter()
-        ref, known = identify(self.lake, model.source, model.dtype, model.device, self.record.run_id, self.sound)
+        ref, known = identify(self.lake, model.source, model.dtype, model.device, self.record.run_id, self.find_valid)
         self.note("model", ref, reused=known, seconds=time.perf_counter() - started)
         return ref.id
 
@@ -80,22 +80,22 @@ class Pipeline:
         self.uses[ref.id] = use
         self.report(use, ref)
 
-    def sound(self, id_: str) -> Manifest | None:
+    def find_valid(self, id_: str) -> Manifest | None:
         """The manifest of an artifact that is there, every byte checked once a run; a broken one is set aside."""
         if id_ in self.uses or not self.lake.is_committed(id_):
-            return self.lake.hold(id_)
-        self.lake.mark(id_)
+            return self.lake.find_and_touch(id_)
+        self.lake.touch(id_)
         try:
             with working("checking what the lake holds"):
                 fault = self.lake.fault(id_)
         except DamagedPayload as error:  # the manifest itself
             fault = error
         if fault is not None:
-            self.forget(id_, fault)
+            self.discard(id_, fault)
             return None
         return self.lake.manifest(id_)
 
-    def forget(self, id_: str, fault: StorageError) -> None:
+    def discard(self, id_: str, fault: StorageError) -> None:
         """Set a broken payload aside and say so; its stage computes it again."""
         print_line(f"  [yellow]{quoted(fault)}[/]: computed again")
         self.lake.discard_payload(id_)
@@ -121,7 +121,7 @@ class Pipeline:
         well = cache(lambda run: run in begun and runs.listed(run).status == "completed")
         for id_ in [id_ for id_, use in self.uses.items() if use.how == "reused"]:
             with suppress(StorageError):  # damaged since
-                if (made := self.lake.known(id_)) is not None and not well(made.created_by):
+                if (made := self.lake.load_manifest(id_)) is not None and not well(made.created_by):
                     yield id_
 
     def _call(self, stage: Stage, spec: Mapping[str, Any], parents: Parents, *, known: bool, label: str) -> ArtifactRef:

@@ -20,21 +20,21 @@ from editflow.tasks.stages.moments import (
     TOKENS,
     check_share,
     check_tokens,
-    gap_of,
     warn_of_small_corpus,
+    withdrawn_in,
 )
 from editflow.tasks.stages.stage import recipe
 
 
-def ground_of(spec: RunSpec, pipe: Pipeline) -> tuple[str, str, str]:
+def shared_inputs(spec: RunSpec, pipe: Pipeline) -> tuple[str, str, str]:
     """The pinned model, the sampled documents, and the tokens of those held out; faults are told before all work."""
     corpus = describe_corpus(spec.corpus.source)
-    model = model_of(spec, pipe)
+    model = pin_model(spec, pipe)
     check_model(spec, pipe.about(model))
-    return model, *texts_of(spec, pipe, corpus, model)
+    return model, *sample_corpus(spec, pipe, corpus, model)
 
 
-def model_of(spec: RunSpec, pipe: Pipeline) -> str:
+def pin_model(spec: RunSpec, pipe: Pipeline) -> str:
     """The artifact that pins the model."""
     return pipe.pin(spec.model)
 
@@ -44,7 +44,7 @@ def check_model(spec: RunSpec, about: Mapping[str, Any]) -> None:
     check_layers(about, spec.edit.layers, spec.edit.z_layer)
     if isinstance(spec.edit.chosen, ClosedForm):
         check_place(about, spec.edit.layers, spec.edit.z_layer)
-    check_layers(about, spec.gathered, spec.gathered[-1], "corpus.layers")
+    check_layers(about, spec.moment_layers, spec.moment_layers[-1], "corpus.layers")
     check_window(about, spec.corpus.window)
     needs, width = spec.edit.chosen.needed(spec.edit.options), int(about["key_width"])
     if "null_space" in needs:
@@ -53,7 +53,7 @@ def check_model(spec: RunSpec, about: Mapping[str, Any]) -> None:
         check_tokens(spec.corpus.tokens, width)
 
 
-def texts_of(spec: RunSpec, pipe: Pipeline, corpus: dict[str, str], model: str) -> tuple[str, str]:
+def sample_corpus(spec: RunSpec, pipe: Pipeline, corpus: dict[str, str], model: str) -> tuple[str, str]:
     """The sampled documents, and the tokens of those held out."""
     documents = _documents(spec, pipe, corpus)
     return documents, _held_out(spec, pipe, documents, model)
@@ -90,16 +90,16 @@ def _gap(spec: RunSpec, pipe: Pipeline, documents: str, cut: Mapping[str, Any]) 
     """What withdrawn documents add to the recipe of their own partition's tokens; nothing to that of another."""
     names = spec.corpus.withdrawn
     # A plan has no documents before the first run.
-    gap = gap_of(pipe.lake, documents, names, cut) if names and pipe.sound(documents) else []
+    gap = withdrawn_in(pipe.lake, documents, names, cut) if names and pipe.find_valid(documents) else []
     return {"withdrawn": gap} if gap else {}
 
 
-def knowledge_of(spec: RunSpec, pipe: Pipeline, documents: str, model: str) -> dict[str, Any]:
+def layer_statistics(spec: RunSpec, pipe: Pipeline, documents: str, model: str) -> dict[str, Any]:
     """What the method must know of each layer, as parents of a weight change by role; nothing else is made."""
     needs = spec.edit.chosen.needed(spec.edit.options)
     if not needs:
         return {}
-    moment = second_moment(spec, pipe, documents, model)
+    moment = merged_second_moment(spec, pipe, documents, model)
     found: dict[str, Any] = {}
     if "null_space" in needs:
         found["null_space"] = [_null_space(spec, pipe, moment, layer) for layer in spec.edit.layers]
@@ -108,7 +108,7 @@ def knowledge_of(spec: RunSpec, pipe: Pipeline, documents: str, model: str) -> d
     return found
 
 
-def second_moment(spec: RunSpec, pipe: Pipeline, documents: str, model: str) -> str:
+def merged_second_moment(spec: RunSpec, pipe: Pipeline, documents: str, model: str) -> str:
     """Tokens and moments of each partition, merged."""
     corpus, partitions = spec.corpus, spec.corpus.partitions
     parts = []
@@ -119,7 +119,7 @@ def second_moment(spec: RunSpec, pipe: Pipeline, documents: str, model: str) -> 
         cut |= _gap(spec, pipe, documents, cut)
         tokens = pipe.run(TOKENS, cut, {"documents": documents, "model": model}, f"tokens {n + 1}")
         pipe.read(warn_of_small_corpus, tokens, None)
-        one_pass = {**place, "layers": spec.gathered, "tokens_per_pass": corpus.tokens_per_pass}
+        one_pass = {**place, "layers": spec.moment_layers, "tokens_per_pass": corpus.tokens_per_pass}
         label = f"second moment {n + 1}"
         parts.append(pipe.run(SECOND_MOMENT, one_pass, {"tokens": tokens, "model": model}, label))
     merged = pipe.run(MERGE, {}, {"second_moment": parts}, "second moment")
@@ -127,18 +127,18 @@ def second_moment(spec: RunSpec, pipe: Pipeline, documents: str, model: str) -> 
     return merged
 
 
-def spectrum_of(pipe: Pipeline, moment: str, layer: int) -> str:
+def layer_spectrum(pipe: Pipeline, moment: str, layer: int) -> str:
     """The spectrum of a layer."""
     return pipe.run(SPECTRUM, {"layer": layer}, {"second_moment": moment}, f"spectrum of layer {layer}")
 
 
 def _null_space(spec: RunSpec, pipe: Pipeline, moment: str, layer: int) -> str:
     """Spectrum and null space of a layer."""
-    spectrum = spectrum_of(pipe, moment, layer)
+    spectrum = layer_spectrum(pipe, moment, layer)
     return pipe.run(NULL_SPACE, recipe(spec.null_space), {"spectrum": spectrum}, f"null space of layer {layer}")
 
 
-def contexts_of(spec: RunSpec, pipe: Pipeline, model: str) -> dict[str, str]:
+def draw_contexts(spec: RunSpec, pipe: Pipeline, model: str) -> dict[str, str]:
     """The contexts that a closed form asks facts in, as a parent by role; a method that trains has none."""
     if not isinstance(spec.edit.chosen, ClosedForm):
         return {}

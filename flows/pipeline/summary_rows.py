@@ -24,14 +24,14 @@ def before_after(summary: Mapping[str, Any]) -> list[dict[str, Any]]:
         elif metric != "perplexity":
             rows += [
                 {"metric": f"{metric} {column} %", "before": scores[column], "after": after[metric].get(column)}
-                for column in closing(scores)
+                for column in final_rows(scores)
             ]
     if "perplexity" in before:
         rows.append({"metric": "held-out perplexity", "before": before["perplexity"], "after": after["perplexity"]})
     return rows
 
 
-def closing(scores: Mapping[str, float]) -> list[str]:
+def final_rows(scores: Mapping[str, float]) -> list[str]:
     """The figures of a metric that close a run: one by comparison and one by what is said. `show` has all of them."""
     one = next((column for column in ("success", "token accuracy") if column in scores), None)
     chosen = [one, "accuracy"] if one else list(scores)

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from editflow.flows.console.signals import Stopped, received, sender
-from editflow.flows.pipeline.index_updates import settle
+from editflow.flows.pipeline.index_updates import index_and_report
 from editflow.flows.pipeline.pipeline import Pipeline, Report
 from editflow.flows.spec.run_spec import RunSpec
 from editflow.storage.address import cut_inside
@@ -27,7 +27,7 @@ def use_threads(spec: RunSpec) -> None:
         torch.set_num_threads(spec.threads)
 
 
-def repairing(work: Callable[[], dict[str, Any]], pipe: Pipeline) -> dict[str, Any]:
+def retry_on_damage(work: Callable[[], dict[str, Any]], pipe: Pipeline) -> dict[str, Any]:
     """The work, and again from the top for every payload found missing or damaged."""
     tried: set[str] = set()
     while True:
@@ -37,15 +37,15 @@ def repairing(work: Callable[[], dict[str, Any]], pipe: Pipeline) -> dict[str, A
             if error.id in tried:
                 raise
             tried.add(error.id)
-            pipe.forget(error.id, error)
+            pipe.discard(error.id, error)
 
 
 Work = Callable[[RunSpec, Pipeline], dict[str, Any]]
 
 
-def mended(work: Work) -> Work:
-    """The same work under `repairing`."""
-    return lambda spec, pipe: repairing(lambda: work(spec, pipe), pipe)
+def with_retry(work: Work) -> Work:
+    """The same work under `retry_on_damage`."""
+    return lambda spec, pipe: retry_on_damage(lambda: work(spec, pipe), pipe)
 
 
 def run_tracked(
@@ -69,7 +69,7 @@ def run_tracked(
     message, summary = "", dict[str, Any]()
     try:
         catalog.record_run(record)
-        settle(lake)
+        index_and_report(lake)
         summary = work(spec, pipe)
         outcome = "completed"
     except Exception as error:
@@ -91,7 +91,7 @@ def run_tracked(
             if outcome == "completed":
                 catalog.record_run(record)
             else:  # a stage may have left what no other was asked for
-                settle(lake)
+                index_and_report(lake)
     if record.state is not None:
         _point(Refs(lake.files), spec.name, record.state)
     return record

@@ -11,75 +11,86 @@ from collections.abc import Callable
 
 from editflow.editing.editors.method import ClosedForm
 from editflow.editing.editors.methods import method
-from editflow.flows.planning.workload import DOCUMENT, DOUBLE, FILE, PARSED, ROW, TEXT, WIDE, Asked, Scale, Size
+from editflow.flows.planning.workload import (
+    DOCUMENT,
+    DOUBLE,
+    FILE,
+    PARSED,
+    ROW,
+    TEXT,
+    WIDE,
+    Scale,
+    StageCost,
+    StageInputs,
+)
 
 
-def _model(a: Asked) -> Size:
-    return Size(a.scale.tensors, FILE + ROW * a.scale.tensors)
+def _model(a: StageInputs) -> StageCost:
+    return StageCost(a.scale.tensors, FILE + ROW * a.scale.tensors)
 
 
-def _documents(a: Asked) -> Size:
+def _documents(a: StageInputs) -> StageCost:
     """All that is scanned is read; at most the whole corpus is kept."""
     count = a.spec["documents"] + a.spec["held_out_documents"]
     size = min(count * DOCUMENT, a.scale.corpus)
-    return Size(count, FILE + size, memory=4 * size, moved=PARSED * min(a.spec["scan"] * DOCUMENT, a.scale.corpus))
+    return StageCost(count, FILE + size, memory=4 * size, moved=PARSED * min(a.spec["scan"] * DOCUMENT, a.scale.corpus))
 
 
-def _tokens(a: Asked) -> Size:
+def _tokens(a: StageInputs) -> StageCost:
     """At most: the documents may hold fewer. Rows are tokens here."""
-    return Size(a.spec["tokens"], FILE + 2 * a.spec["tokens"], memory=100 * a.spec["tokens"])
+    return StageCost(a.spec["tokens"], FILE + 2 * a.spec["tokens"], memory=100 * a.spec["tokens"])
 
 
-def _second_moment(a: Asked) -> Size:
+def _second_moment(a: StageInputs) -> StageCost:
     """Packed triangles. Each token's k kᵀ is 2d² where the model runs; a pass's sum is then widened and added up in
     float64, 2d² more. Sums, their copies and the packed rows are in memory."""
     s, layers, tokens = a.scale, a.spec["layers"], a.rows("tokens")
     squares = s.squares(layers)
     held = 4 * a.spec["tokens_per_pass"] * sum(s.widths[n][1] for n in layers)
-    return Size(
+    return StageCost(
         tokens, FILE + s.moment * squares / 2,
         model=s.passes(tokens, last=max(layers)) + 2 * tokens * squares,
         exact=2 * squares * tokens / a.spec["tokens_per_pass"], memory=2.5 * DOUBLE * squares + held,
     )  # fmt: skip
 
 
-def _merge(a: Asked) -> Size:
-    squares = a.scale.squares(a.scale.spec.gathered)
+def _merge(a: StageInputs) -> StageCost:
+    squares = a.scale.squares(a.scale.spec.moment_layers)
     parts = len(a.parents["second_moment"])
     memory = 2.5 * DOUBLE * squares
     size = FILE + a.scale.moment * squares / 2
-    return Size(a.rows("second_moment"), size, exact=parts * squares, memory=memory, moved=(parts + 1) * size)
+    return StageCost(a.rows("second_moment"), size, exact=parts * squares, memory=memory, moved=(parts + 1) * size)
 
 
-def _spectrum(a: Asked) -> Size:
+def _spectrum(a: StageInputs) -> StageCost:
     """Reduction to tridiagonal form, 4/3 d³, half of it matrix times vector, which runs some ten times slower."""
     d = a.scale.widths[a.spec["layer"]][1]
-    all_layers = a.scale.squares(a.scale.spec.gathered)
+    all_layers = a.scale.squares(a.scale.spec.moment_layers)
     memory = DOUBLE * (1.5 * all_layers + 4 * d**2)
-    return Size(d, FILE + DOUBLE * d**2 / 2, exact=4 * d**3, memory=memory)
+    return StageCost(d, FILE + DOUBLE * d**2 / 2, exact=4 * d**3, memory=memory)
 
 
-def _null_space(a: Asked) -> Size:
+def _null_space(a: StageInputs) -> StageCost:
     """At most half of the directions, the thinner side, unless the rule says how many."""
     d, share = a.rows("spectrum"), 0.5
     if a.spec["rule"] == "rank":
         share = min(a.spec["value"], 1 - a.spec["value"])
-    return Size(share * d, FILE + DOUBLE * share * d**2, exact=4 * share * d**3, memory=4 * DOUBLE * d**2)
+    return StageCost(share * d, FILE + DOUBLE * share * d**2, exact=4 * share * d**3, memory=4 * DOUBLE * d**2)
 
 
-def _contexts(a: Asked) -> Size:
+def _contexts(a: StageInputs) -> StageCost:
     """One token after the other: every pass reads all weights for a few tokens, as slow as 40 of them."""
     tokens = a.spec["tokens"]
-    return Size(a.spec["count"], FILE + ROW * a.spec["count"], model=a.scale.passes(40.0 * tokens))
+    return StageCost(a.spec["count"], FILE + ROW * a.spec["count"], model=a.scale.passes(40.0 * tokens))
 
 
-def _chunk(a: Asked) -> float:
+def _chunk(a: StageInputs) -> float:
     """Facts of a chunk of a batch."""
     size = float(a.spec["chunk_size"])
     return min(size, max(0.0, a.rows("requests") - float(a.spec["chunk"]) * size))
 
 
-def _target_values(a: Asked) -> Size:
+def _target_values(a: StageInputs) -> StageCost:
     """All steps, forward and backward, from the z layer up, over what follows the subject: half a prompt, target."""
     s, facts, rows = a.scale, _chunk(a), a.rows("contexts") + 1
     prompts, suffix = _prompts(s), s.prompt / 2 + s.target
@@ -88,7 +99,9 @@ def _target_values(a: Asked) -> Size:
     each = 2 * s.passes(facts * (rows * suffix + 1), first=z + 1)
     activations = 4 * 20 * s.widths[0][0] * (len(s.widths) - z)
     memory = s.logits(options["tokens_per_pass"]) + options["tokens_per_pass"] * activations
-    return Size(facts, WIDE + facts * (DOUBLE * s.widths[0][0] + ROW), once + options["steps"] * each, memory=memory)
+    return StageCost(
+        facts, WIDE + facts * (DOUBLE * s.widths[0][0] + ROW), once + options["steps"] * each, memory=memory
+    )
 
 
 def _prompts(s: Scale) -> float:
@@ -96,7 +109,7 @@ def _prompts(s: Scale) -> float:
     return s.prompt + s.target + s.spec.contexts.tokens
 
 
-def _weight_change(a: Asked) -> Size:
+def _weight_change(a: StageInputs) -> StageCost:
     """Keys are read layer after layer, each from the one before on, then the systems are solved; factors are kept, or
     whole weights."""
     s, facts = a.scale, a.rows("requests")
@@ -113,97 +126,99 @@ def _weight_change(a: Asked) -> Size:
     squares = DOUBLE * s.squares(s.layers)
     memory = (3 * squares if wide else 0) + (squares if a.parents.get("null_space") else 0)
     memory += 3 * DOUBLE * s.weights(s.layers)
-    return Size(2 * facts * len(s.layers), FILE + kept, passes, solve, memory)
+    return StageCost(2 * facts * len(s.layers), FILE + kept, passes, solve, memory)
 
 
-def _trained(a: Asked, facts: float) -> Size:
+def _trained(a: StageInputs, facts: float) -> StageCost:
     """All steps of the fine-tuning, with the gradient of the edited weights; the new weights are kept whole."""
     s, kept = a.scale, a.scale.weights(a.scale.layers)
     tokens = facts * (s.prompt + s.target)
     passes = a.spec["steps"] * 2.5 * s.passes(tokens)
     held = tokens * (4 * 20 * s.widths[0][0] * (len(s.widths) - s.layers[0])) + 4 * DOUBLE * kept
-    return Size(sum(s.widths[n][0] for n in s.layers), FILE + s.widened * kept, passes, memory=held + s.logits(tokens))
+    return StageCost(
+        sum(s.widths[n][0] for n in s.layers), FILE + s.widened * kept, passes, memory=held + s.logits(tokens)
+    )
 
 
-def _keys(a: Asked) -> Size:
+def _keys(a: StageInputs) -> StageCost:
     """Means over contexts, with bits to the last. Made with the weight change; alone, they cost what it costs."""
     s, facts = a.scale, a.rows("requests")
     made = _weight_change(a)
     wide = sum(s.widths[n][1] for n in s.layers)
-    return Size(facts * len(s.layers), FILE + (DOUBLE - 1) * facts * wide, made.model, made.exact, made.memory)
+    return StageCost(facts * len(s.layers), FILE + (DOUBLE - 1) * facts * wide, made.model, made.exact, made.memory)
 
 
-def _state(a: Asked) -> Size:
+def _state(a: StageInputs) -> StageCost:
     """Δ is multiplied out and added, layer by layer, and the weights are digested."""
     s, facts = a.scale, a.rows("requests")
     weights = s.weights(s.layers)
-    return Size(len(s.layers), FILE + 250 * len(s.layers), exact=(2 * facts + 40) * weights, memory=_applied(s))
+    return StageCost(len(s.layers), FILE + 250 * len(s.layers), exact=(2 * facts + 40) * weights, memory=_applied(s))
 
 
-def _checkpoint(a: Asked) -> Size:
+def _checkpoint(a: StageInputs) -> StageCost:
     s = a.scale
     weights = s.weights(s.layers)
     exact, memory = 60 * weights, _applied(s) + 2 * DOUBLE * weights
-    return Size(sum(s.widths[n][0] for n in s.layers), FILE + s.widened * weights, exact=exact, memory=memory)
+    return StageCost(sum(s.widths[n][0] for n in s.layers), FILE + s.widened * weights, exact=exact, memory=memory)
 
 
 def _applied(s: Scale) -> float:
     return 3 * DOUBLE * max(s.widths[n][0] * s.widths[n][1] for n in s.layers)
 
 
-def _evaluation(a: Asked) -> Size:
+def _evaluation(a: StageInputs) -> StageCost:
     """Every prompt with two answers, 64 prompts a pass."""
     s = a.scale
     rows = a.rows("requests") * sum(s.asked.get(name, 0.0) for name in a.spec["metrics"])
     tokens = s.prompt + 2 * s.target
     each = s.prompt * (s.target if a.spec.get("published") else 0)
     memory = s.logits(64 * 2 * s.target) + 64 * tokens * 4 * 10 * s.widths[0][0]
-    return Size(rows, WIDE + ROW * rows, s.passes(rows * (tokens + each)), memory=memory)
+    return StageCost(rows, WIDE + ROW * rows, s.passes(rows * (tokens + each)), memory=memory)
 
 
-def _perplexity(a: Asked) -> Size:
+def _perplexity(a: StageInputs) -> StageCost:
     """Four windows a pass."""
     tokens = a.rows("tokens")
     held = a.scale.logits(4 * a.scale.spec.corpus.window)
-    return Size(a.scale.spec.corpus.held_out_documents, FILE, a.scale.passes(tokens), memory=held)
+    return StageCost(a.scale.spec.corpus.held_out_documents, FILE, a.scale.passes(tokens), memory=held)
 
 
-def _generations(a: Asked) -> Size:
+def _generations(a: StageInputs) -> StageCost:
     """Texts and answers, 32 prompts a pass, each token a pass that is as slow as 40 tokens at least."""
     s, facts = a.scale, a.rows("requests")
     texts = facts * 3
     answers = facts * (1 + s.asked.get("paraphrase", 2.0) + s.asked.get("portability", 0.0))
     tokens = texts * a.spec["tokens"] + answers * a.spec["answer_tokens"]
-    return Size(texts + answers, FILE + tokens * TEXT / 2, s.passes(tokens * 2), memory=s.logits(64))
+    return StageCost(texts + answers, FILE + tokens * TEXT / 2, s.passes(tokens * 2), memory=s.logits(64))
 
 
-def _essence(a: Asked) -> Size:
+def _essence(a: StageInputs) -> StageCost:
     tokens = a.rows("requests") * 4 * a.scale.spec.texts.tokens
-    return Size(a.rows("requests") * 4, FILE + ROW * a.rows("requests") * 4, a.scale.passes(tokens))
+    return StageCost(a.rows("requests") * 4, FILE + ROW * a.rows("requests") * 4, a.scale.passes(tokens))
 
 
-def _hidden_states(a: Asked) -> Size:
+def _hidden_states(a: StageInputs) -> StageCost:
     """The last token of each prompt, in float32."""
     s, layers = a.scale, a.spec["layers"]
     prompts = min(a.spec["count"], a.rows("requests") * s.asked.get("neighbourhood", 10.0))
     kept = 4 * prompts * len(layers) * s.widths[0][0]
-    return Size(prompts * len(layers), FILE + kept, s.passes(prompts * s.prompt, last=max(layers)))
+    return StageCost(prompts * len(layers), FILE + kept, s.passes(prompts * s.prompt, last=max(layers)))
 
 
-def _ability(a: Asked) -> Size:
+def _ability(a: StageInputs) -> StageCost:
     """Each question once for all its options, and each said answer token by token."""
     rows = a.rows("cases") * len(a.spec["ways"])
     tokens = rows * (150 + 4 * a.spec.get("tokens", 0))
-    return Size(rows, FILE + ROW * rows, a.scale.passes(tokens))
+    return StageCost(rows, FILE + ROW * rows, a.scale.passes(tokens))
 
 
-def _few(a: Asked) -> Size:
+def _few(a: StageInputs) -> StageCost:
     """Rows of figures that need no model."""
     rows = sum(sum(found) for found in a.parents.values())
-    return Size(rows, FILE + ROW * rows)
+    return StageCost(rows, FILE + ROW * rows)
 
 
-SIZES: dict[str, Callable[[Asked], Size]] = {
+SIZES: dict[str, Callable[[StageInputs], StageCost]] = {
     "model": _model,
     "documents": _documents,
     "tokens": _tokens,

@@ -8,7 +8,7 @@ from typing import Any
 
 from editflow.flows.pipeline.pipeline import Pipeline, Read
 from editflow.flows.planning.cost_table import AT_HAND, SIZES
-from editflow.flows.planning.workload import WIDE, Asked, Scale, Size
+from editflow.flows.planning.workload import WIDE, Scale, StageCost, StageInputs
 from editflow.flows.spec.sections import ModelSection
 from editflow.storage.artifacts.identity import parent_pairs
 from editflow.storage.artifacts.store import ArtifactRef, Lake, Manifest
@@ -34,7 +34,7 @@ class PlannedArtifact:
     label: str
     id: str | None
     reused: bool
-    size: Size
+    size: StageCost
     bytes: float
 
 
@@ -61,7 +61,7 @@ class DryRun(Pipeline):
             self._unknown.add(id_)
         size = self._size(stage, spec, parents)
         if stage is KEYS and self._computed(WEIGHT_CHANGE.id(spec, parents)):
-            size = Size(size.rows, size.bytes)  # one computation gives both
+            size = StageCost(size.rows, size.bytes)  # one computation gives both
         self._note(stage.name, id_, label or stage.name, size)
         return id_
 
@@ -70,7 +70,7 @@ class DryRun(Pipeline):
         del model
         id_ = self.outline.id or UNKNOWN
         if id_ not in self.pieces:
-            self._note("model", id_, "model", SIZES["model"](Asked(self.scale, {}, {})))
+            self._note("model", id_, "model", SIZES["model"](StageInputs(self.scale, {}, {})))
         return id_
 
     def about(self, model: str) -> Mapping[str, Any]:
@@ -83,7 +83,7 @@ class DryRun(Pipeline):
         del reader, artifact
         return nothing
 
-    def sound(self, id_: str) -> Manifest | None:
+    def find_valid(self, id_: str) -> Manifest | None:
         """The manifest of an artifact that seems to be there. Its bytes are not read: a run does that."""
         try:
             return None if id_ in self._unknown else self.lake.find(id_)
@@ -97,8 +97,8 @@ class DryRun(Pipeline):
     def flush(self) -> None:
         """There is no run to record."""
 
-    def _note(self, stage: str, id_: str, label: str, size: Size) -> None:
-        found = self.sound(id_)
+    def _note(self, stage: str, id_: str, label: str, size: StageCost) -> None:
+        found = self.find_valid(id_)
         self.rows[id_] = size.rows if found is None else rows_of(found)
         known = None if id_ in self._unknown else id_
         told = size.bytes if found is None else found.bytes
@@ -108,12 +108,12 @@ class DryRun(Pipeline):
     def _computed(self, id_: str) -> bool:
         return id_ in self.pieces and not self.pieces[id_].reused
 
-    def _size(self, stage: Stage, spec: Mapping[str, Any], parents: Parents) -> Size:
+    def _size(self, stage: Stage, spec: Mapping[str, Any], parents: Parents) -> StageCost:
         if stage.name in AT_HAND:
             table = stage.compute(Work(self.lake, spec, parents))
-            return Size(table.num_rows, WIDE + table.nbytes / 2)
+            return StageCost(table.num_rows, WIDE + table.nbytes / 2)
         rows = {role: [self.rows[id_] for id_ in of_role(parents, role)] for role in parents}
-        return SIZES[stage.name](Asked(self.scale, spec, rows))
+        return SIZES[stage.name](StageInputs(self.scale, spec, rows))
 
 
 def of_role(parents: Parents, role: str) -> Sequence[str]:

@@ -12,7 +12,7 @@ import torch
 from editflow.editing.errors import InvalidOption
 from editflow.editing.models.loading import DTYPES
 from editflow.flows.console.output_files import existing
-from editflow.flows.planning.workload import Size
+from editflow.flows.planning.workload import StageCost
 
 KINDS = ("cpu", "cuda", "mps", "xpu")
 """Types of device that compute."""
@@ -47,7 +47,7 @@ class Machine:
         exact = speed(torch.float64, "cpu")
         return cls(speed_or_none(DTYPES[dtype], device), exact, psutil.virtual_memory().available, disk)
 
-    def seconds(self, size: Size) -> float | None:
+    def seconds(self, size: StageCost) -> float | None:
         """Of what a stage computes, reads and writes."""
         if self.model is None:
             return None

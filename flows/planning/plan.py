@@ -15,11 +15,11 @@ from editflow.editing.metrics.registry import metric
 from editflow.editing.models.loading import DTYPES
 from editflow.editing.requests.record import EditRequest
 from editflow.flows.console.errors import UsageError
-from editflow.flows.edit_model import edit, requested
+from editflow.flows.edit_model import edit, load_facts
 from editflow.flows.pipeline.tracked_run import use_threads
 from editflow.flows.planning.dry_run import DryRun, PlannedArtifact, no_record
 from editflow.flows.planning.machine_speed import Machine
-from editflow.flows.planning.timings import Times, timed
+from editflow.flows.planning.timings import Times, stage_timings
 from editflow.flows.planning.workload import Scale
 from editflow.flows.spec.run_spec import RunSpec
 from editflow.flows.spec.variants import Contender
@@ -100,7 +100,7 @@ def _walked(spec: RunSpec, lake: Lake, elsewhere: Collection[str]) -> DryRun:
     use_threads(spec)
     model = outline(lake, spec.model.source, spec.model.dtype)
     one, *others = spec.each()
-    pipe = walk(one, lake, model, requested(one.requests), elsewhere)
+    pipe = walk(one, lake, model, load_facts(one.requests), elsewhere)
     for other in others:
         pipe.prefix = f"{other.name}: "
         edit(other, pipe)
@@ -109,7 +109,7 @@ def _walked(spec: RunSpec, lake: Lake, elsewhere: Collection[str]) -> DryRun:
 
 def _plan(spec: RunSpec, pipe: DryRun, lake: Lake) -> Plan:
     machine = Machine.here(lake.uri, spec.model.dtype, spec.model.device)
-    return _told(spec, pipe, machine, timed(lake, pipe.scale, machine))
+    return _told(spec, pipe, machine, stage_timings(lake, pipe.scale, machine))
 
 
 def walk(

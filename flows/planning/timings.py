@@ -8,7 +8,7 @@ from contextlib import suppress
 from editflow.flows.planning.cost_table import SIZES
 from editflow.flows.planning.dry_run import of_role, rows_of
 from editflow.flows.planning.machine_speed import Machine
-from editflow.flows.planning.workload import Asked, Scale
+from editflow.flows.planning.workload import Scale, StageInputs
 from editflow.storage.artifacts.store import Lake, Manifest
 from editflow.storage.errors import StorageError
 from editflow.storage.records.runs import Runs
@@ -17,7 +17,7 @@ Times = Mapping[str, tuple[float, float]]
 """{stage: (seconds that its artifacts took, seconds that are told of them)}"""
 
 
-def timed(lake: Lake, scale: Scale, machine: Machine) -> Times:
+def stage_timings(lake: Lake, scale: Scale, machine: Machine) -> Times:
     """Of all artifacts that runs on the same model, in the same type and on the same device, made in this lake."""
     model = scale.spec.model.model_dump()
     runs = {record.run_id for record in Runs(lake.files).all() if record.spec.get("model") == model}
@@ -25,7 +25,7 @@ def timed(lake: Lake, scale: Scale, machine: Machine) -> Times:
     for made in _made(lake, runs):
         name = str(made.spec.get("stage"))
         with suppress(StorageError, LookupError, TypeError, ValueError):  # made by another version: no measure
-            size = SIZES[name](Asked(scale, made.spec, _rows(lake, made)))
+            size = SIZES[name](StageInputs(scale, made.spec, _rows(lake, made)))
             told = machine.seconds(size)
             if told:
                 took, said = found.get(name, (0.0, 0.0))

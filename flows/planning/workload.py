@@ -80,7 +80,7 @@ class Scale:
 
 
 @dataclass(frozen=True)
-class Size:
+class StageCost:
     """`rows` and `bytes` of the artifact; `model` operations in the model's dtype, `exact` ones in float64; `memory`
     bytes that the stage holds beside the model; `moved` bytes that are read and written."""
 
@@ -93,7 +93,7 @@ class Size:
 
 
 @dataclass(frozen=True)
-class Asked:
+class StageInputs:
     """A stage as it is asked for: its spec, and of its parents by role what `rows` says of each."""
 
     scale: Scale

@@ -21,7 +21,7 @@ from editflow.tasks.reproduction.recipes import Recipe
 from editflow.tasks.stages.stage import Parents, Stage
 
 
-def gathered(lake: Lake, record: RunRecord, *, download: bool = False) -> Mapping[str, Recipe]:
+def collect_recipes(lake: Lake, record: RunRecord, *, download: bool = False) -> Mapping[str, Recipe]:
     """{id: recipe} of all that a run made or reused, but its model. Reads the facts and digests the corpus.
 
     Raises UsageError for a run that cannot be repeated, or that without `download` would have something downloaded,
@@ -29,13 +29,13 @@ def gathered(lake: Lake, record: RunRecord, *, download: bool = False) -> Mappin
     """
     spec = spec_here(record)
     require_agreement(elsewhere(sources(spec)), download, packed=False)
-    pipe = Gathering(lake, record, spec.model.device, lambda _use, _ref: None)
+    pipe = RecipeCollector(lake, record, spec.model.device, lambda _use, _ref: None)
     edit(spec, pipe)
     return pipe.found
 
 
 @dataclass
-class Gathering(Pipeline):
+class RecipeCollector(Pipeline):
     """`found` holds the recipe of everything that the flow asked for."""
 
     found: dict[str, Recipe] = field(default_factory=dict)
@@ -60,7 +60,7 @@ class Gathering(Pipeline):
         del reader, artifact
         return nothing
 
-    def sound(self, id_: str) -> Manifest | None:
+    def find_valid(self, id_: str) -> Manifest | None:
         """The manifest of an artifact that seems to be there; nothing is set aside."""
         return self.lake.find(id_)
 

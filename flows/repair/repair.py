@@ -9,21 +9,21 @@ from typing import Any
 
 from editflow.editing.errors import EditingError, first_line
 from editflow.flows.console.errors import UsageError
-from editflow.flows.repair.recipe_collector import gathered
+from editflow.flows.repair.recipe_collector import collect_recipes
 from editflow.flows.repair.verify import Subject
 from editflow.flows.rerun import repeatable
 from editflow.flows.spec.consent import elsewhere, require_agreement
 from editflow.storage.artifacts.check import ASTRAY, Fault, check_artifact, check_manifest, upstream
-from editflow.storage.artifacts.payload_check import straighten
+from editflow.storage.artifacts.payload_check import reencode_if_corrupt
 from editflow.storage.artifacts.store import Lake, Manifest
 from editflow.storage.errors import StorageError
-from editflow.storage.maintenance.restore import indexed, restore_manifest, restore_record
+from editflow.storage.maintenance.restore import manifest_from_index, restore_manifest, restore_record
 from editflow.storage.records.runs import RunRecord, Runs
 from editflow.tasks.environment import environment
 from editflow.tasks.errors import TaskError
 from editflow.tasks.reproduction.model_diff import settings
 from editflow.tasks.reproduction.recipes import NotRepeatable, Recipe, recipe_of, source_of
-from editflow.tasks.reproduction.recompute import keep, recomputed
+from editflow.tasks.reproduction.recompute import recompute, store_recomputed
 from editflow.tasks.reproduction.reproduction import Row, distance
 
 FAILURES = (EditingError, StorageError, TaskError, UsageError, OSError, RuntimeError, ValueError)
@@ -77,11 +77,11 @@ class Recipes:
 
     def _walk(self, record: RunRecord) -> Mapping[str, Recipe]:
         if record.run_id not in self._walked:
-            self._walked[record.run_id] = gathered(self.lake, record, download=self.download)
+            self._walked[record.run_id] = collect_recipes(self.lake, record, download=self.download)
         return self._walked[record.run_id]
 
 
-def chosen(lake: Lake, what: Subject, stages: Sequence[str]) -> list[tuple[str, Manifest]]:
+def select_artifacts(lake: Lake, what: Subject, stages: Sequence[str]) -> list[tuple[str, Manifest]]:
     """(label, manifest) of what is to be computed again, in the order in which it was made.
 
     `stages` are labels or their beginnings, names of stages, or kinds; all where none is given. Raises UsageError.
@@ -105,7 +105,7 @@ def _called(stage: str, label: str, made: Manifest) -> bool:
     return stage in {label, made.kind, made.spec.get("stage")} or label.startswith(f"{stage} ")
 
 
-def computed_again(lake: Lake, items: Sequence[tuple[str, Manifest]], *, download: bool = False) -> Iterator[Row]:
+def recompute_all(lake: Lake, items: Sequence[tuple[str, Manifest]], *, download: bool = False) -> Iterator[Row]:
     """Each artifact computed again from its recorded parents, beside the one that is kept.
 
     Rows have stage, artifact, same (None: it could not be computed again, `note` says why), largest and relative (see
@@ -118,7 +118,7 @@ def computed_again(lake: Lake, items: Sequence[tuple[str, Manifest]], *, downloa
                     "seconds": None, "note": "", "explains": []}  # fmt: skip
         try:
             recipe, _ = recipes.of(made.id, made)
-            again = recomputed(lake, recipe, made.environment, label)
+            again = recompute(lake, recipe, made.environment, label)
         except FAILURES as error:
             yield row | {"note": first_line(error)}
             continue
@@ -137,7 +137,7 @@ def _apart(lake: Lake, made: Manifest, table: Any) -> Row:
     return {"largest": apart[0], "relative": apart[1]} if apart else {"note": "other rows"}
 
 
-def mended(lake: Lake, found: Sequence[Fault], *, download: bool = False) -> Iterator[tuple[Fault, bool, str]]:
+def repair_all(lake: Lake, found: Sequence[Fault], *, download: bool = False) -> Iterator[tuple[Fault, bool, str]]:
     """(fault, whether it was mended, how or why not) of run records and artifacts.
 
     What is broken is set aside, and what comes in its place has the digest that it had. An artifact whose parents are
@@ -154,7 +154,7 @@ def mended(lake: Lake, found: Sequence[Fault], *, download: bool = False) -> Ite
 
 
 def _artifacts(lake: Lake, found: Sequence[Fault], download: bool) -> Iterator[tuple[Fault, bool, str]]:
-    told = {fault.id: check_manifest(lake, fault.id)[0] or indexed(lake, fault.id) for fault in found}
+    told = {fault.id: check_manifest(lake, fault.id)[0] or manifest_from_index(lake, fault.id) for fault in found}
     recipes = Recipes(lake, set(told), download)
     # Parents are older; what nothing is told of may be anybody's child.
     left = sorted(found, key=lambda fault: one.created_at if (one := told[fault.id]) else "~")
@@ -177,14 +177,14 @@ def _artifacts(lake: Lake, found: Sequence[Fault], download: bool) -> Iterator[t
 def _again(lake: Lake, id_: str, told: Manifest | None, recipes: Recipes) -> str:
     made, fault = check_artifact(lake, id_)
     if made is not None and fault is not None and fault.wrong == ASTRAY:
-        straighten(lake.files, made, write=True)
+        reencode_if_corrupt(lake.files, made, write=True)
         if check_artifact(lake, id_)[1] is None:
             return "written again from its own content"
     if restore_manifest(lake, id_):
         return "its manifest was restored from the index"
     recipe, record = recipes.of(id_, told)
     made_with = told.environment if told else record.environment if record else {}
-    keep(lake, recipe, recomputed(lake, recipe, made_with), told, record.run_id if record else None)
+    store_recomputed(lake, recipe, recompute(lake, recipe, made_with), told, record.run_id if record else None)
     fault = check_artifact(lake, id_)[1]
     if fault is not None:
         raise NotRepeatable(f"{fault.what} still {fault.wrong}")

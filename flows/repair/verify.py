@@ -27,7 +27,7 @@ class Subject:
     artifact: str | None = None
 
 
-def subject(lake: Lake, text: str | None) -> Subject:
+def parse_subject(lake: Lake, text: str | None) -> Subject:
     """What a word of the command line means. Raises UsageError.
 
     A run that cannot be read and an artifact that is damaged are found as well: that is what is asked about.
@@ -96,7 +96,7 @@ def _index(audit: Audit) -> Iterator[Fault]:
         yield from index_faults(audit.lake)
 
 
-def rebuilt(lake: Lake, found: Sequence[Fault]) -> dict[Fault, tuple[bool, str]]:
+def rebuild_index(lake: Lake, found: Sequence[Fault]) -> dict[Fault, tuple[bool, str]]:
     """Write the index again; {fault of it: (whether it is gone, what became of it)}."""
     with working("writing the index again"):
         Catalog(lake).rebuild()

@@ -12,7 +12,7 @@ from editflow.flows.console.output import print_line
 from editflow.flows.spec.run_spec import RunSpec
 from editflow.tasks.console.terminal import quoted
 from editflow.tasks.models.model_download import is_remote, local, whole_folder
-from editflow.tasks.reproduction.run_bundle import Pack
+from editflow.tasks.reproduction.run_bundle import RunBundle
 from editflow.tasks.sources.corpus import hub_parts
 from editflow.tasks.sources.packaged_data import MODEL
 from editflow.tasks.sources.remote_files import needs_network, sender
@@ -29,14 +29,14 @@ def name_threads(had: object, used: int | None) -> None:
         )
 
 
-def downloads(pack: Pack, spec: RunSpec, model: str | None, corpus: str | None) -> list[str]:
+def downloads(bundle: RunBundle, spec: RunSpec, model: str | None, corpus: str | None) -> list[str]:
     """What the pack would have downloaded, in words; what was named here (`model`, `corpus`) is agreed to.
 
     Raises UsageError for a name that is none of the hub's.
     """
     found = []
     if model is None and is_remote(spec.model.source):
-        found.append(f"model {spec.model.source}{_size(pack)} from the hub")
+        found.append(f"model {spec.model.source}{_size(bundle)} from the hub")
     if corpus is None and spec.corpus.source.startswith("hub:"):
         name, config, revision = hub_parts(spec.corpus.source)
         if not _NAME.fullmatch(name) or not _PART.fullmatch(config) or not _PART.fullmatch(revision):
@@ -94,9 +94,9 @@ def name_sources(spec: RunSpec, model: str | None, corpus: str | None, packed: b
         print_line(f"  corpus: {quoted(spec.corpus.source)}, as the packed run names it; --corpus names another")
 
 
-def _size(pack: Pack) -> str:
+def _size(bundle: RunBundle) -> str:
     """How large the model is, by what was recorded of it."""
-    pinned = pack.of_kind("model")
+    pinned = bundle.of_kind("model")
     parameters = pinned.about.get("parameters") if pinned is not None else None
     if not isinstance(parameters, int) or not 0 < parameters < 10**14:
         return ""

@@ -25,15 +25,15 @@ def load_spec(path: Path, settings: Sequence[str] = ()) -> RunSpec:
 
     A relative request file is looked for beside the spec first, then from the working folder.
     """
-    spec = load_any(path, settings)
+    spec = load_shared_spec(path, settings)
     if spec.requests.queue is not None:
         raise BadSpec(f"{path}: requests.source = {spec.requests.source!r} is a queue: say `editflow apply`")
     return spec
 
 
-def load_served(path: Path, settings: Sequence[str] = ()) -> RunSpec:
+def load_queue_spec(path: Path, settings: Sequence[str] = ()) -> RunSpec:
     """The same of a spec whose requests come from a queue."""
-    spec = load_any(path, settings)
+    spec = load_shared_spec(path, settings)
     if spec.requests.queue is None:
         remedy = 'write requests.source = "queue:current", or say `editflow run`'
         raise BadSpec(f"{path}: its requests come from {spec.requests.source!r}, which is no queue: {remedy}")
@@ -49,7 +49,7 @@ def load_served(path: Path, settings: Sequence[str] = ()) -> RunSpec:
     return spec
 
 
-def load_any(path: Path, settings: Sequence[str] = ()) -> RunSpec:
+def load_shared_spec(path: Path, settings: Sequence[str] = ()) -> RunSpec:
     """The same wherever the requests come from."""
     raw = read_toml(path)
     for setting in settings:

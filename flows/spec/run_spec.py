@@ -55,16 +55,16 @@ class RunSpec(Section):
         return self
 
     @property
-    def gathered(self) -> list[int]:
+    def moment_layers(self) -> list[int]:
         """The layers whose second moments are gathered."""
         return self.corpus.layers or self.edit.layers
 
     def _check_gathered(self) -> None:
         if self.corpus.layers is None:
             return
-        if sorted(set(self.gathered)) != self.gathered or self.gathered[0] < 0:
-            raise ValueError(f"corpus.layers {self.gathered} must ascend from 0 without repeats")
-        if lacking := sorted(set(self.edit.layers) - set(self.gathered)):
+        if sorted(set(self.moment_layers)) != self.moment_layers or self.moment_layers[0] < 0:
+            raise ValueError(f"corpus.layers {self.moment_layers} must ascend from 0 without repeats")
+        if lacking := sorted(set(self.edit.layers) - set(self.moment_layers)):
             raise ValueError(f"corpus.layers lacks {lacking} of edit.layers: add them, or leave corpus.layers out")
 
     def each(self) -> list[RunSpec]:

@@ -64,15 +64,15 @@ def _has(raw: Mapping[str, Any], key: str) -> bool:
     return isinstance(raw.get(section), Mapping) and name in raw[section]
 
 
-def check(wish: TuneArguments) -> None:
+def check(arguments: TuneArguments) -> None:
     """Raise UsageError for what cannot be, before anything is read."""
-    if not (math.isfinite(wish.minutes) and wish.minutes > 0):
-        raise UsageError(f"--budget {wish.minutes:g}: give minutes above 0, such as --budget 20")
-    if wish.facts < 1:
-        raise UsageError(f"--facts {wish.facts}: at least one fact must be probed; leave it out for 24")
-    replaces = output_files.check(wish.out, "tuned.toml", "spec")
-    if replaces and not _is_ours(output_files.expanded(wish.out)):
-        raise UsageError(f"{wish.out} was not written by editflow tune and is left as it is: give another --out")
+    if not (math.isfinite(arguments.minutes) and arguments.minutes > 0):
+        raise UsageError(f"--budget {arguments.minutes:g}: give minutes above 0, such as --budget 20")
+    if arguments.facts < 1:
+        raise UsageError(f"--facts {arguments.facts}: at least one fact must be probed; leave it out for 24")
+    replaces = output_files.check(arguments.out, "tuned.toml", "spec")
+    if replaces and not _is_ours(output_files.expanded(arguments.out)):
+        raise UsageError(f"{arguments.out} was not written by editflow tune and is left as it is: give another --out")
 
 
 def _is_ours(path: Path) -> bool:
@@ -83,28 +83,28 @@ def _is_ours(path: Path) -> bool:
         return False
 
 
-def draft(wish: TuneArguments) -> RunSpec:
+def draft(arguments: TuneArguments) -> RunSpec:
     """The spec before the model is known. Raises BadSpec."""
-    slug = re.sub(r"[^a-z0-9]+", "-", Path(wish.model.rstrip("/")).name.lower()).strip("-")[:50] or "model"
+    slug = re.sub(r"[^a-z0-9]+", "-", Path(arguments.model.rstrip("/")).name.lower()).strip("-")[:50] or "model"
     raw: dict[str, Any] = {
         "name": f"tune-{slug}",
-        "model": {"source": wish.model},
-        "requests": {"source": wish.requests, "seed": wish.seed, "skip": wish.facts},
+        "model": {"source": arguments.model},
+        "requests": {"source": arguments.requests, "seed": arguments.seed, "skip": arguments.facts},
         "evaluation": {"after_batch": []},
     }
-    if wish.corpus is not None:
-        raw["corpus"] = {"source": wish.corpus}
+    if arguments.corpus is not None:
+        raw["corpus"] = {"source": arguments.corpus}
     own = {"model.source": "MODEL", "requests.source": "--requests", "requests.seed": "--seed",
            "requests.skip": "--facts", "requests.count": "the written spec", "requests.order": "the written spec",
            "corpus.layers": "the scan", "evaluation.metrics": "the objective"}  # fmt: skip
     for key, place in own.items():
-        if _has(wish.given, key):
+        if _has(arguments.given, key):
             raise BadSpec(f"--set {key}: {place} says that; leave it out")
-    refuse_half(wish.fixed)
-    for setting in wish.settings:
+    refuse_half(arguments.fixed)
+    for setting in arguments.settings:
         apply(raw, setting)
     layers = raw["edit"]["layers"] if _has(raw, "edit.layers") else None
-    if "z_layer" not in wish.fixed and isinstance(layers, list) and layers:
+    if "z_layer" not in arguments.fixed and isinstance(layers, list) and layers:
         raw["edit"]["z_layer"] = layers[-1]
     spec = check_spec(raw, "--set")
     if spec.seeds:
@@ -119,7 +119,7 @@ def draft(wish: TuneArguments) -> RunSpec:
     return spec
 
 
-def sized(wish: TuneArguments, spec: RunSpec, about: Mapping[str, Any]) -> RunSpec:
+def sized(arguments: TuneArguments, spec: RunSpec, about: Mapping[str, Any]) -> RunSpec:
     """The draft fitted to a pinned model: where the scan starts, its candidate layers, and enough text."""
     depth, width, reach = int(about["depth"]), int(about["key_width"]), SearchRange.of(str(about["model_type"]))
     raw = spec.model_dump(exclude_none=True)
@@ -129,17 +129,17 @@ def sized(wish: TuneArguments, spec: RunSpec, about: Mapping[str, Any]) -> RunSp
         "tokens": tokens,
         "documents": math.ceil(DOCUMENTS * tokens / TOKENS),
     }
-    raw["corpus"] |= {key: value for key, value in sizes.items() if not _has(wish.given, f"corpus.{key}")}
-    if "layers" not in wish.fixed:
+    raw["corpus"] |= {key: value for key, value in sizes.items() if not _has(arguments.given, f"corpus.{key}")}
+    if "layers" not in arguments.fixed:
         raw["edit"]["layers"] = list(window(depth, CENTRES[0], reach.widths[0]))
-    if "z_layer" not in wish.fixed:
+    if "z_layer" not in arguments.fixed:
         raw["edit"]["z_layer"] = raw["edit"]["layers"][-1]
-    if "clamp" not in wish.fixed:
+    if "clamp" not in arguments.fixed:
         raw["target_values"]["clamp"] = reach.clamps[0]
-    if not _has(wish.given, "edit.batch_size"):
-        raw["edit"]["batch_size"] = -(-wish.facts // BATCHES)
+    if not _has(arguments.given, "edit.batch_size"):
+        raw["edit"]["batch_size"] = -(-arguments.facts // BATCHES)
     fitted = check_spec(raw, "--set")
-    raw["corpus"]["layers"] = candidates(depth, wish.fixed, Point.of(fitted), reach)
+    raw["corpus"]["layers"] = candidates(depth, arguments.fixed, Point.of(fitted), reach)
     return check_spec(raw, "--set")
 
 
@@ -151,19 +151,22 @@ class Split:
     unseen: int
 
 
-def split(wish: TuneArguments, dataset: str | None) -> Split:
+def split(arguments: TuneArguments, dataset: str | None) -> Split:
     """Raises UsageError where the file has too few facts with neighbours, or none besides the probes."""
-    found = load_requests(wish.requests, dataset)
-    chosen = probes(found, wish.facts, wish.seed)
+    found = load_requests(arguments.requests, dataset)
+    chosen = probes(found, arguments.facts, arguments.seed)
     if not chosen:
-        raise UsageError(f"{wish.requests} has no fact with neighbourhood prompts and a true target: add some")
-    if len(chosen) < wish.facts:
+        raise UsageError(f"{arguments.requests} has no fact with neighbourhood prompts and a true target: add some")
+    if len(chosen) < arguments.facts:
         raise UsageError(
-            f"{wish.requests} has {len(chosen)} facts with neighbours, {wish.facts} are to be probed; lower --facts"
+            f"{arguments.requests} has {len(chosen)} facts with neighbours, {arguments.facts} are to be "
+            "probed; lower --facts"
         )
-    rest = len(unprobed(found, wish.facts, wish.seed))
+    rest = len(unprobed(found, arguments.facts, arguments.seed))
     if not rest:
-        raise UsageError(f"{wish.requests} has no fact left that is not probed; lower --facts from {wish.facts}")
+        raise UsageError(
+            f"{arguments.requests} has no fact left that is not probed; lower --facts from {arguments.facts}"
+        )
     return Split(chosen, rest)
 
 

@@ -70,13 +70,17 @@ class Setting:
         )  # fmt: skip
 
     @property
-    def hold(self) -> str:
+    def regulariser(self) -> str:
         """The coordinate of what the closed form weighs a change against: λ, or α where the method has one."""
         return "ridge" if self.alpha is None else "alpha"
 
     def on(self, spec: RunSpec) -> RunSpec:
         """The spec at this point, checked as one that was read. Raises InvalidOption or pydantic's ValidationError."""
-        edited = {"layers": list(self.layers), "z_layer": self.z_layer, self.hold: getattr(self, self.hold)}
+        edited = {
+            "layers": list(self.layers),
+            "z_layer": self.z_layer,
+            self.regulariser: getattr(self, self.regulariser),
+        }
         edit = EditSection.model_validate(spec.edit.model_dump() | edited)
         values = replace(
             spec.target_values,

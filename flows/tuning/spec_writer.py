@@ -26,8 +26,8 @@ class Line:
     others: Sequence[str] = ()
 
 
-def written(
-    wish: TuneArguments,
+def spec_text(
+    arguments: TuneArguments,
     spec: RunSpec,
     best: Trial,
     trials: Sequence[Trial],
@@ -41,28 +41,28 @@ def written(
     environment = jinja2.Environment(trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True)  # noqa: S701
     return environment.from_string(template).render(
         mark=MARK,
-        model=safe(wish.model),
-        source=safe(wish.requests),
+        model=safe(arguments.model),
+        source=safe(arguments.requests),
         best=best,
         figures=best.figures,
         count=len(trials),
         name=Line(_toml("name", spec.name.replace("tune-", "tuned-", 1))),
         threads=Line(_toml("threads", spec.threads)) if spec.threads else None,
-        sections=_sections(wish, best.setting.on(spec), trials, free, unseen),
+        sections=_sections(arguments, best.setting.on(spec), trials, free, unseen),
     )
 
 
 def _sections(
-    wish: TuneArguments, spec: RunSpec, trials: Sequence[Trial], free: Sequence[Mapping[str, Any]], unseen: int
+    arguments: TuneArguments, spec: RunSpec, trials: Sequence[Trial], free: Sequence[Mapping[str, Any]], unseen: int
 ) -> dict[str, list[Line]]:
     """Every key that is not at its default, and all that the scan has chosen."""
-    batch = spec.edit.batch_size if "batch_size" in wish.given.get("edit", {}) else BATCH
+    batch = spec.edit.batch_size if "batch_size" in arguments.given.get("edit", {}) else BATCH
     chosen: dict[str, dict[str, Any]] = {
-        "model": {"source": whole(wish.model)},
+        "model": {"source": whole(arguments.model)},
         "corpus": {"source": whole(spec.corpus.source)},
         **({"null_space": asdict(spec.null_space)} if free else {}),
-        "requests": {"source": whole(wish.requests), "count": min(unseen, JUDGED)},
-        "edit": {"layers": None, "z_layer": None, Setting.of(spec).hold: None, "batch_size": batch},
+        "requests": {"source": whole(arguments.requests), "count": min(unseen, JUDGED)},
+        "edit": {"layers": None, "z_layer": None, Setting.of(spec).regulariser: None, "batch_size": batch},
         "target_values": dict.fromkeys(("learning_rate", "clamp", "stop_at", "steps")),
         "evaluation": {"after_batch": ["efficacy"], "checkpoint_every": 2},
     }

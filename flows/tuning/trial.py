@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from editflow.editing.errors import EditingError, first_line
 from editflow.editing.requests.record import EditRequest
-from editflow.flows.edit_model import repaired
+from editflow.flows.edit_model import edit_with_retry
 from editflow.flows.pipeline.pipeline import Pipeline
 from editflow.flows.spec.run_spec import RunSpec
 from editflow.flows.tuning.budget import Budget
@@ -76,7 +76,7 @@ class TrialRunner:
         seen, started = set(self.pipe.uses), time.monotonic()
         self.pipe.prefix = f"trial {number}: "
         try:
-            state = str(repaired(setting.on(self.spec), self.pipe, self.probes)["state"])
+            state = str(edit_with_retry(setting.on(self.spec), self.pipe, self.probes)["state"])
         except (EditingError, ValidationError) as error:
             return Trial(number, varied, setting, time.monotonic() - started, {}, error=first_line(error))
         finally:
@@ -117,10 +117,10 @@ def _is_own(made: Manifest, model: str) -> bool:
     return made.kind in OWN and not measures_base
 
 
-def scan(bench: TrialRunner, start: Setting, turns: Sequence[Sweep], budget: Budget) -> Iterator[Trial]:
+def search(bench: TrialRunner, start: Setting, turns: Sequence[Sweep], budget: Budget) -> Iterator[Trial]:
     """Trials one after the other, as long as the next one fits into the budget; always the first."""
-    course = proposals(start, turns)
-    proposal = next(course)
+    search_steps = proposals(start, turns)
+    proposal = next(search_steps)
     number = 1
     while True:
         trial = bench.judge(number, *proposal)
@@ -128,7 +128,7 @@ def scan(bench: TrialRunner, start: Setting, turns: Sequence[Sweep], budget: Bud
         yield trial
         number += 1
         try:
-            proposal = course.send(trial.objective)
+            proposal = search_steps.send(trial.objective)
         except StopIteration:
             return
         if not budget.allows_another():

@@ -17,19 +17,19 @@ from editflow.flows.pipeline.measurements import Measures
 from editflow.flows.pipeline.pipeline import Pipeline
 from editflow.flows.pipeline.prerequisites import (
     check_model,
-    knowledge_of,
-    model_of,
-    second_moment,
-    spectrum_of,
-    texts_of,
+    layer_spectrum,
+    layer_statistics,
+    merged_second_moment,
+    pin_model,
+    sample_corpus,
 )
 from editflow.flows.pipeline.tracked_run import run_tracked
 from editflow.flows.spec.run_spec import RunSpec
 from editflow.flows.tuning.arguments import Split, TuneArguments, check, draft, sized, split
 from editflow.flows.tuning.budget import Budget
 from editflow.flows.tuning.search_space import SearchRange, Setting, rounds
-from editflow.flows.tuning.spec_writer import written
-from editflow.flows.tuning.trial import Trial, TrialRunner, best_of, scan
+from editflow.flows.tuning.spec_writer import spec_text
+from editflow.flows.tuning.trial import Trial, TrialRunner, best_of, search
 from editflow.storage.artifacts.store import Lake
 from editflow.storage.records.runs import RunRecord
 from editflow.tasks.console.terminal import quoted
@@ -37,7 +37,7 @@ from editflow.tasks.sources.corpus import describe_corpus
 from editflow.tasks.stages.edits import CONTEXTS
 from editflow.tasks.stages.moments import read_spectrum
 from editflow.tasks.stages.stage import recipe
-from editflow.tasks.stages.tuning_trials import figures
+from editflow.tasks.stages.tuning_trials import trial_scores
 
 Rows = list[dict[str, Any]]
 
@@ -46,7 +46,7 @@ Rows = list[dict[str, Any]]
 class Tuning:
     """One scan in one lake. Its fields fill as it goes on, so that an interruption finds what there is."""
 
-    wish: TuneArguments
+    arguments: TuneArguments
     budget: Budget
     chosen: Split
     say: Callable[[str], None]
@@ -62,12 +62,14 @@ class Tuning:
         self.spec = bench.spec
         about = pipe.lake.manifest(bench.model).about
         start = Setting.of(bench.spec)
-        turns = rounds(int(about["depth"]), self.wish.fixed, SearchRange.of(str(about["model_type"])), start.hold)
+        turns = rounds(
+            int(about["depth"]), self.arguments.fixed, SearchRange.of(str(about["model_type"])), start.regulariser
+        )
         report, pipe.report = pipe.report, lambda _use, _ref: None
         try:
-            for trial in scan(bench, start, turns, self.budget):
+            for trial in search(bench, start, turns, self.budget):
                 self.trials.append(trial)
-                self.say(told(trial))
+                self.say(trial_line(trial))
                 pipe.flush()
         finally:
             pipe.report = report
@@ -77,29 +79,29 @@ class Tuning:
     def _bench(self, draft: RunSpec, pipe: Pipeline) -> TrialRunner:
         """What all trials share: moments, spectra, null spaces, contexts, and the model as it is asked before."""
         corpus = describe_corpus(draft.corpus.source)
-        model = model_of(draft, pipe)
+        model = pin_model(draft, pipe)
         about = pipe.lake.manifest(model).about
-        spec = sized(self.wish, draft, about)
+        spec = sized(self.arguments, draft, about)
         check_model(spec, about)
-        documents, held_out = texts_of(spec, pipe, corpus, model)
+        documents, held_out = sample_corpus(spec, pipe, corpus, model)
         measures = Measures(spec, pipe, model, self.chosen.probes, documents, held_out)
         measures.everywhere(model, self.chosen.probes, "before", "requests")
         if "null_space" in spec.edit.chosen.needed(spec.edit.options):
-            spec = self._with_threshold(spec, pipe, second_moment(spec, pipe, documents, model))
-        candidates = spec.edit.model_copy(update={"layers": spec.gathered})
-        knowledge_of(spec.model_copy(update={"edit": candidates}), pipe, documents, model)
+            spec = self._with_threshold(spec, pipe, merged_second_moment(spec, pipe, documents, model))
+        candidates = spec.edit.model_copy(update={"layers": spec.moment_layers})
+        layer_statistics(spec.model_copy(update={"edit": candidates}), pipe, documents, model)
         pipe.run(CONTEXTS, recipe(spec.contexts), {"model": model})
         requests = measures.requests(self.chosen.probes, "requests")
         bench = TrialRunner(spec, pipe, self.chosen.probes, model, documents, held_out, requests)
-        self.before = figures(pipe.lake, bench.evaluation_of(model))
+        self.before = trial_scores(pipe.lake, bench.evaluation_of(model))
         pipe.flush()
         return bench
 
     def _with_threshold(self, spec: RunSpec, pipe: Pipeline, moment: str) -> RunSpec:
         """The suggestion from the candidates' spectra, unless one was set; and what it leaves of each layer."""
-        spectra = {layer: spectrum_of(pipe, moment, layer) for layer in spec.gathered}
+        spectra = {layer: layer_spectrum(pipe, moment, layer) for layer in spec.moment_layers}
         eigenvalues = {layer: read_spectrum(pipe.lake, id_)[1].eigenvalues for layer, id_ in spectra.items()}
-        chosen = spec.null_space if "null_space" in self.wish.given else suggest(list(eigenvalues.values()))
+        chosen = spec.null_space if "null_space" in self.arguments.given else suggest(list(eigenvalues.values()))
         for layer, values in eigenvalues.items():
             rank, width = chosen.rank(values), len(values)
             self.free.append({"layer": layer, "width": width, "null space": rank, "free %": 100 * rank / width})
@@ -112,9 +114,9 @@ class Tuning:
             return
         self.artifact = bench.archive(self.trials).id
         bench.pipe.flush()
-        text = written(self.wish, bench.spec, best, self.trials, self.free, self.chosen.unseen)
-        check(self.wish)  # somebody may have put a file there meanwhile
-        write(self.wish.out, text.encode(), "spec")
+        text = spec_text(self.arguments, bench.spec, best, self.trials, self.free, self.chosen.unseen)
+        check(self.arguments)  # somebody may have put a file there meanwhile
+        write(self.arguments.out, text.encode(), "spec")
 
     def result(self, record: RunRecord) -> dict[str, Any]:
         """All of it as JSON. Raises UsageError where no trial came to an end."""
@@ -123,7 +125,7 @@ class Tuning:
             error = self.trials[0].error if self.trials else "no trial was made"
             raise UsageError(f"no setting could be tried ({error}); set what is wrong with --set")
         return {
-            "run": record.run_id, "spec": str(self.wish.out), "artifact": self.artifact, "best": best.number,
+            "run": record.run_id, "spec": str(self.arguments.out), "artifact": self.artifact, "best": best.number,
             "threshold": asdict(self.spec.null_space) | {"layers": self.free} if self.free else None,
             "probes": [fact.request_id for fact in self.chosen.probes], "unseen": self.chosen.unseen,
             "before": self.before, "trials": [row(trial) for trial in self.trials],
@@ -141,20 +143,21 @@ def row(trial: Trial) -> dict[str, Any]:
     }
 
 
-def told(trial: Trial) -> str:
+def trial_line(trial: Trial) -> str:
     """A trial in one line of markup."""
     setting = trial.setting
     layers = f"{setting.layers[0]}–{setting.layers[-1]}" if len(setting.layers) > 1 else str(setting.layers[0])
     found = f"objective [bold]{trial.objective:.1f}[/]" if not trial.error else f"[red]{quoted(trial.error)}[/]"
+    name = setting.regulariser
     return (
         f"  trial {trial.number:2} {trial.varied:13} layers {layers:6} lr {setting.learning_rate:g} "
-        f"clamp {setting.clamp:g} stop {setting.stop_at:g} {setting.hold} {getattr(setting, setting.hold):g}: {found} "
+        f"clamp {setting.clamp:g} stop {setting.stop_at:g} {name} {getattr(setting, name):g}: {found} "
         f"[dim]{trial.own:.1f} s[/]"
     )
 
 
 def tune(
-    wish: TuneArguments,
+    arguments: TuneArguments,
     lake: Lake,
     kind: type[Pipeline] = Pipeline,
     clock: Callable[[], float] = time.monotonic,
@@ -165,11 +168,11 @@ def tune(
     Costs about the budget, or the shared work and one trial where these take longer. Raises UsageError and what a run
     raises; after an interruption all trials that came to an end are kept, and the same wish goes on from there.
     """
-    budget = Budget(60 * wish.minutes, clock)
-    check(wish)
-    spec = draft(wish)
-    tuning = Tuning(wish, budget, split(wish, spec.requests.dataset), say)
-    record = run_tracked(spec, lake, str(wish.out), report_stage, tuning.work, kind)
+    budget = Budget(60 * arguments.minutes, clock)
+    check(arguments)
+    spec = draft(arguments)
+    tuning = Tuning(arguments, budget, split(arguments, spec.requests.dataset), say)
+    record = run_tracked(spec, lake, str(arguments.out), report_stage, tuning.work, kind)
     return tuning.result(record)
 
 
@@ -188,5 +191,5 @@ def tune_model(
     """`tune` as a flow in Prefect; the parameters are the command's."""
     from pathlib import Path
 
-    wish = TuneArguments(model, requests, minutes, facts, corpus, seed, tuple(settings), Path(out))
-    return tune(wish, Lake.open(lake))
+    arguments = TuneArguments(model, requests, minutes, facts, corpus, seed, tuple(settings), Path(out))
+    return tune(arguments, Lake.open(lake))

@@ -8,7 +8,7 @@ from typing import Literal
 
 from editflow.storage.artifacts.identity import parent_pairs, recipe_id
 from editflow.storage.artifacts.manifest import Manifest, manifest_name
-from editflow.storage.artifacts.payload_check import has_first_bytes, is_false, straighten
+from editflow.storage.artifacts.payload_check import contradicts_payload, has_first_bytes, reencode_if_corrupt
 from editflow.storage.artifacts.store import OTHER, Lake
 from editflow.storage.errors import DamagedPayload, ForeignFile, UnknownArtifact
 
@@ -66,7 +66,7 @@ def check_artifact(lake: Lake, id_: str, *, deep: bool = True) -> tuple[Manifest
         wrong = _payload(lake, made, deep=deep)
     except ForeignFile as error:
         return made, foreign(lake, error, what, id_)
-    if wrong == LOST and is_false(lake.files, made):
+    if wrong == LOST and contradicts_payload(lake.files, made):
         return made, Fault(manifest_name(id_), what, FALSE, "artifact", id_)
     return made, Fault(made.payload, what, wrong, "artifact", id_) if wrong else None
 
@@ -99,7 +99,7 @@ def _payload(lake: Lake, made: Manifest, *, deep: bool) -> str:
         if has_first_bytes(lake.files, made):
             return ""
         fault = lake.fault(made.id)
-        straight = fault is not None or straighten(lake.files, made, write=False)
+        straight = fault is not None or reencode_if_corrupt(lake.files, made, write=False)
     except OSError as error:
         return f"has a payload that cannot be read: {error.strerror}"
     if isinstance(fault, DamagedPayload):
@@ -111,11 +111,11 @@ def _payload(lake: Lake, made: Manifest, *, deep: bool) -> str:
 
 def upstream(lake: Lake, *ids: str) -> Iterator[str]:
     """Artifacts and all that they were made from, each once, as far as manifests tell. Cost: one manifest each."""
-    waiting, met = list(dict.fromkeys(ids)), set(ids)
+    waiting, seen = list(dict.fromkeys(ids)), set(ids)
     while waiting:
         here = waiting.pop()
         yield here
         made, _ = check_manifest(lake, here)
-        new = {parent for _, parent in parent_pairs(made.parents)} - met if made else set()
-        met |= new
+        new = {parent for _, parent in parent_pairs(made.parents)} - seen if made else set()
+        seen |= new
         waiting += sorted(new)

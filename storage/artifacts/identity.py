@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from editflow.storage.errors import LackingParent
+from editflow.storage.errors import MissingParent
 from editflow.storage.json_records import is_id
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def only_parent(parents: Mapping[str, str | Sequence[str]], role: str, whose: st
     """The id of the only parent in a role. Raises LackingParent where ``whose`` parents fill it with none."""
     for parent in parents_in(parents, role):
         return parent
-    raise LackingParent(whose, role)
+    raise MissingParent(whose, role)
 
 
 def table_digest(table: "pa.Table") -> str:

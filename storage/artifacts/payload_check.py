@@ -12,7 +12,7 @@ from editflow.storage.errors import ForeignFile
 from editflow.storage.files import Files
 
 
-def is_false(files: Files, made: Manifest) -> bool:
+def contradicts_payload(files: Files, made: Manifest) -> bool:
     """Whether a manifest tells another digest than the payload has whose bytes it tells of, which is still there.
 
     Cost: one pass over the artifact's payloads, and the content of one.
@@ -38,7 +38,7 @@ def has_first_bytes(files: Files, made: Manifest) -> bool:
         return False
 
 
-def straighten(files: Files, made: Manifest, *, write: bool) -> bool:
+def reencode_if_corrupt(files: Files, made: Manifest, *, write: bool) -> bool:
     """Whether a payload of the right content has the bytes that this content is written as, so no bit is astray.
 
     With `write`, one that has not is set aside and written again from its own content. One whose columns cannot be of

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 from editflow.storage.artifacts.identity import canonical_json, parent_pairs, recipe_id, table_digest
 from editflow.storage.artifacts.kinds import kind as kind_named
 from editflow.storage.artifacts.manifest import ArtifactRef, Manifest, manifest_name
-from editflow.storage.artifacts.payload_check import is_false
+from editflow.storage.artifacts.payload_check import contradicts_payload
 from editflow.storage.errors import (
     DamagedPayload,
     ForeignFile,
@@ -102,16 +102,16 @@ class Lake:
             return None
         return manifest
 
-    def hold(self, id: str) -> Manifest | None:
-        """`find`, for one who will build on what is found: see `mark`."""
-        self.mark(id)  # before the look: what is found after it stays
+    def find_and_touch(self, id: str) -> Manifest | None:
+        """`find`, for one who will build on what is found: see `touch`."""
+        self.touch(id)  # before the look: what is found after it stays
         return self.find(id)
 
-    def mark(self, id: str) -> None:
+    def touch(self, id: str) -> None:
         """Say that an artifact is in use: no cleaner takes it for a day, nor while a run goes on that began before."""
         self.files.touch(manifest_name(id))
 
-    def known(self, id: str) -> Manifest | None:
+    def load_manifest(self, id: str) -> Manifest | None:
         """The manifest under this whole id, whatever became of its payload; None where there is none."""
         return self._load(id)
 
@@ -194,7 +194,7 @@ class Lake:
         """
         kind_named(kind).check(table)
         id_, digest = recipe_id(kind, version, spec, parents), table_digest(table)
-        self.mark(id_)  # whoever writes what is there builds on it
+        self.touch(id_)  # whoever writes what is there builds on it
         kept = self._load(id_)
         if kept is not None:
             return self._agree(kept, digest, table)
@@ -205,7 +205,7 @@ class Lake:
             dict(environment or {}), dict(about or {}),
         )  # fmt: skip
         for _, parent in parent_pairs(parents):
-            self.mark(parent)
+            self.touch(parent)
         read_record(Manifest, record_json(asdict(draft)))  # or nobody could read it
         size, sha256 = self.files.write_parquet(draft.payload, table)
         manifest = asdict(draft) | {"bytes": size, "sha256": sha256}
@@ -232,7 +232,7 @@ class Lake:
             made = self._load(id)
         except DamagedPayload:
             made = None
-        sound = made is not None and not is_false(self.files, made)
+        sound = made is not None and not contradicts_payload(self.files, made)
         self.files.set_aside(made.payload if made is not None and sound else manifest_name(id))
 
     def _agree(self, kept: Manifest, digest: str, table: "pa.Table") -> ArtifactRef:
@@ -243,7 +243,7 @@ class Lake:
             return kept.ref
         from editflow.storage.artifacts.codec import max_distance
 
-        if self.files.parquet_digest(table) == kept.sha256 or is_false(self.files, kept):
+        if self.files.parquet_digest(table) == kept.sha256 or contradicts_payload(self.files, kept):
             self.files.set_aside(manifest_name(kept.id))
             why = "its manifest.json told another digest than its payload had, and was set aside"
             raise DamagedPayload(kept.id, why)

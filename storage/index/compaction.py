@@ -14,7 +14,7 @@ _WEEK = 168
 _AT_ONCE = 1000
 
 
-def tidy(catalog: Catalog, hours: float, *, delete: bool) -> int:
+def compact(catalog: Catalog, hours: float, *, delete: bool) -> int:
     """Merge the index's small files, and remove those that no version of the last days reads; how many that are.
 
     That is a week at least, whatever ``hours`` say. Without ``delete`` nothing is touched. A table that is damaged is

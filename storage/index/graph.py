@@ -89,7 +89,7 @@ class Graph:
     roles: list[str]
     layers: tuple[Edges, ...]
 
-    def numbers(self, ids: Sequence[str]) -> Numbers:
+    def positions(self, ids: Sequence[str]) -> Numbers:
         """The number of each id, -1 for one that is unknown."""
         wanted = _raw(ids)
         if not len(self.ids) or not len(ids):
@@ -102,7 +102,7 @@ class Graph:
             found[n] = later.get(ids[n], -1)
         return found
 
-    def names(self, nodes: Numbers) -> list[str]:
+    def ids_at(self, nodes: Numbers) -> list[str]:
         """The ids of these numbers."""
         base = len(self.ids)
         raw = self.ids.view("u1").reshape(-1, 32) if base else np.zeros((1, 32), "u1")
@@ -112,10 +112,10 @@ class Graph:
     def of_kind(self, kind: str) -> list[str]:
         """The ids of the artifacts of a kind."""
         return (
-            self.names(np.flatnonzero(self.kind == self.kinds.index(kind)).astype("i4")) if kind in self.kinds else []
+            self.ids_at(np.flatnonzero(self.kind == self.kinds.index(kind)).astype("i4")) if kind in self.kinds else []
         )
 
-    def there(self, begin: str) -> Ids:
+    def existing_ids(self, begin: str) -> Ids:
         """The ids of the artifacts that are there and begin with two digits."""
         first = int(begin, 16)
         ends = np.searchsorted(self.ids, np.array([bytes([first]), bytes([min(first + 1, 255)])], "S32"))
@@ -129,17 +129,17 @@ class Graph:
             return []
         found = np.concatenate([layer.child[np.isin(layer.parent, nodes)] for layer in self.layers])
         found = np.unique(found).astype("i4")
-        return self.names(found[self.kind[found] > 0])
+        return self.ids_at(found[self.kind[found] > 0])
 
-    def wanting(self) -> list[str]:
+    def missing_parents(self) -> list[str]:
         """The ids of what is not there, and something that is there was made from. Cost: a pass over all edges."""
         lacking = [layer.parent[(self.kind[layer.parent] == 0) & (self.kind[layer.child] > 0)] for layer in self.layers]
-        return self.names(np.unique(np.concatenate(lacking)).astype("i4"))
+        return self.ids_at(np.unique(np.concatenate(lacking)).astype("i4"))
 
     def walk(self, starts: Numbers, *, up: bool) -> Walk:
         """Breadth first to parents or, if not `up`, to children. Edges of what is not there do not count."""
         depth = np.full(len(self.kind), -1, "i4")
-        met: list[tuple[npt.NDArray[Any], ...]] = [(np.zeros(0, "i4"),) * 3]
+        seen: list[tuple[npt.NDArray[Any], ...]] = [(np.zeros(0, "i4"),) * 3]
         front = np.unique(starts).astype("i4")
         level = 0
         while len(front):
@@ -149,11 +149,11 @@ class Graph:
                 child, parent = layer.child[places], layer.parent[places]
                 real = self.kind[child] > 0
                 near, far = (child, parent) if up else (parent, child)
-                met.append((near[real], far[real], layer.role[places][real]))
-            reached = np.concatenate([far for _, far, _ in met[-len(self.layers) :]])
+                seen.append((near[real], far[real], layer.role[places][real]))
+            reached = np.concatenate([far for _, far, _ in seen[-len(self.layers) :]])
             front = np.unique(reached[depth[reached] < 0])
             level += 1
-        near, far, role = (np.concatenate(parts) for parts in zip(*met, strict=True))
+        near, far, role = (np.concatenate(parts) for parts in zip(*seen, strict=True))
         return Walk(depth, near, far, role)
 
     def with_later(self, later: Sequence[Later]) -> Graph:
@@ -161,7 +161,7 @@ class Graph:
         if not later:
             return self
         wanted = dict.fromkeys(id_ for made in later for id_ in (made[0], *(parent for _, parent in made[3])))
-        known = dict(zip(wanted, self.numbers(list(wanted)).tolist(), strict=True))
+        known = dict(zip(wanted, self.positions(list(wanted)).tolist(), strict=True))
         extra = [*self.extra, *(id_ for id_, n in known.items() if n < 0)]
         known |= {id_: len(self.ids) + n for n, id_ in enumerate(extra)}
         kinds, roles = [*self.kinds], [*self.roles]
@@ -178,7 +178,7 @@ class Graph:
 
     def without(self, ids: Iterable[str]) -> Graph:
         """The same where these artifacts are not there."""
-        nodes = self.numbers(list(ids))
+        nodes = self.positions(list(ids))
         if not len(nodes):
             return self
         kind = np.array(self.kind)

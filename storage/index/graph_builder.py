@@ -27,7 +27,7 @@ FROM (SELECT unnest(inputs, recursive := true) FROM delta_artifacts) WHERE hash(
 """
 
 
-def indexed(connection: duckdb.DuckDBPyConnection) -> tuple[Graph, list[str]]:
+def build_graph(connection: duckdb.DuckDBPyConnection) -> tuple[Graph, list[str]]:
     """Who was made from whom by delta_artifacts, edges in no order, and the ids that stand there more than once.
 
     Of these nothing is told: it is not known which row is right. Raises ValueError where two ids have one hash. Cost: a

@@ -24,8 +24,8 @@ from editflow.storage.duckdb_paths import parquet
 from editflow.storage.index import duckdb_tables, snapshot
 from editflow.storage.index.catalog import SCHEMAS, Catalog, artifact_row, is_final, run_row, unrecorded_uses
 from editflow.storage.index.graph import Graph, Later
-from editflow.storage.index.graph_builder import indexed
-from editflow.storage.index.shard_listing import changed, differences, look
+from editflow.storage.index.graph_builder import build_graph
+from editflow.storage.index.shard_listing import changed, differences, list_shards
 from editflow.storage.index.snapshot import FORMAT, Head, Snapshot
 from editflow.storage.records.runs import RunRecord, Runs
 
@@ -49,23 +49,23 @@ def load(connection: duckdb.DuckDBPyConnection, lake: Lake, *, whole: bool = Fal
     snapshot; else, or without one, the index and a listing of the lake.
     """
     kept = None if whole else _snapshot(lake)
-    if kept is not None and checked and not snapshot.holds(lake.files, kept):
+    if kept is not None and checked and not snapshot.is_intact(lake.files, kept):
         kept = None
     reader = _Reader(connection, lake)
     if kept is not None:
         with contextlib.suppress(*DAMAGED):
-            return reader.go_on(kept)
-    return reader.survey(whole=whole)
+            return reader.read_since(kept)
+    return reader.read_all(whole=whole)
 
 
-def ancestry(connection: duckdb.DuckDBPyConnection, lake: Lake) -> Graph:
+def load_graph(connection: duckdb.DuckDBPyConnection, lake: Lake) -> Graph:
     """Who was made from whom, now; the connection gets whatever tables it takes to know."""
     kept = _snapshot(lake)
     reader = _Reader(connection, lake)
     if kept is not None:
         with contextlib.suppress(*DAMAGED):
-            return reader.go_on(kept, tables_too=False)
-    return reader.survey()
+            return reader.read_since(kept, tables_too=False)
+    return reader.read_all()
 
 
 def _snapshot(lake: Lake) -> Snapshot | None:
@@ -82,24 +82,24 @@ class _Reader:
     changed: int = 0
     going: list[str] = field(default_factory=list)
 
-    def survey(self, *, whole: bool = False) -> Graph:
+    def read_all(self, *, whole: bool = False) -> Graph:
         """Read the index and list the lake; what can go on beside other work does, for a lake may be large."""
         local = self.lake.files.local
         with ThreadPoolExecutor(1) as beside:
-            listing = beside.submit(look, self.lake.files, {})
+            listing = beside.submit(list_shards, self.lake.files, {})
             sizes = {table: {file: _size(file) for file in Catalog(self.lake).files(table)} for table in SCHEMAS}
             large = local and not whole and sum(sum(held.values()) for held in sizes.values()) > LARGE
             files = {table: self._delta(table, _quick(held) if large and table == "artifacts" else list(held), large)
                      for table, held in sizes.items()}  # fmt: skip
             try:
-                graph, repeated = indexed(self.connection)
+                graph, repeated = build_graph(self.connection)
             except (duckdb.Error, ValueError):
                 files["artifacts"] = self._delta("artifacts", [], large)
-                graph, repeated = indexed(self.connection)
+                graph, repeated = build_graph(self.connection)
             seen = listing.result()
-            new, lost = differences(seen, graph.there)
+            new, lost = differences(seen, graph.existing_ids)
             ordering = beside.submit(graph.layers[0].sorted)
-            wanting = graph.wanting()  # the index may be younger or older than the listing
+            wanting = graph.missing_parents()  # the index may be younger or older than the listing
             gone = self._gone(graph, [*lost, *wanting])
             graph = graph.without([*gone, *repeated])
             made, waiting = self._made({*new, *repeated, *wanting} - {*gone})
@@ -116,26 +116,26 @@ class _Reader:
             head = Head(FORMAT, self.began, inside, masked, waiting, seen.times, self.changed, self.going, graph.kinds,
                         graph.roles, 0)  # fmt: skip
             self._keep("rest", {}, head, graph.save)
-        return self._with_green(graph, green)
+        return self._with_unfinished(graph, green)
 
-    def go_on(self, kept: Snapshot, *, tables_too: bool = True) -> Graph:
+    def read_since(self, kept: Snapshot, *, tables_too: bool = True) -> Graph:
         """Start from a snapshot, and look at what has changed since."""
         head, files = kept.head, self.lake.files
         graph = kept.graph(files).with_later(self._tail(kept))
-        seen = look(files, head.times)
-        new, lost = differences(seen, graph.there)
+        seen = list_shards(files, head.times)
+        new, lost = differences(seen, graph.existing_ids)
         gone = self._gone(graph, lost)
         made, waiting = self._made([*new, *head.waiting])
         gone += self._orphans(graph, waiting)
         graph = graph.without(gone)
         if head.tail + len(made) > TAIL or len(gone) > FOLD:
-            return self.survey()
+            return self.read_all()
         if not tables_too and max(len(made), len(seen.listed)) <= FOLD:
             return graph.with_later(list(map(_later, self._closed(graph, made, []))))
         held = {table: [files.regular(name) for name in head.files.get(table, [])] for table in SCHEMAS}
         for table in SCHEMAS:
             if not duckdb_tables.delta(self.connection, table, held[table], copied=False) and held[table]:
-                return self.survey()
+                return self.read_all()
         rests, tails = kept.own(files, SCHEMAS, "rest"), kept.own(files, SCHEMAS, "tail")
         own = {table: [*rests[table], *tails[table]] for table in SCHEMAS}
         duckdb_tables.index(self.connection, own, head.masked, gone)
@@ -150,7 +150,7 @@ class _Reader:
                 roles=graph.roles, tail=head.tail + len(ripe), parts=unchanged,
             )  # fmt: skip
             self._keep("tail", tails, later, lambda folder: kept.link(files, folder))
-        return self._with_green(graph, green)
+        return self._with_unfinished(graph, green)
 
     def _delta(self, table: str, files: list[str], large: bool) -> list[str]:
         """delta_<table>; its files, or none where they cannot be read."""
@@ -163,7 +163,7 @@ class _Reader:
 
     def _made(self, ids: Iterable[str]) -> tuple[list[Manifest], list[str]]:
         """The manifests under these ids; those that have none yet."""
-        found = {id_: self.lake.known(id_) for id_ in sorted(ids)}
+        found = {id_: self.lake.load_manifest(id_) for id_ in sorted(ids)}
         return [made for made in found.values() if made], [id_ for id_, made in found.items() if made is None]
 
     def _gone(self, graph: Graph, ids: Iterable[str]) -> list[str]:
@@ -175,7 +175,7 @@ class _Reader:
         """What was made from these, which are not there, and is gone as well: children go before their parents."""
         gone = list[str]()
         while found:
-            children = {*graph.children(graph.numbers(found))} - {*gone}
+            children = {*graph.children(graph.positions(found))} - {*gone}
             found = [id_ for id_ in sorted(children) if not self.lake.is_committed(id_)]
             gone += found
         return gone
@@ -190,7 +190,7 @@ class _Reader:
         asked, lost = set[str](found), set[str]()
         while unseen := sorted(wanted - asked):
             asked.update(unseen)
-            numbers = graph.numbers(unseen)
+            numbers = graph.positions(unseen)
             later, none = self._made(id_ for id_, n in zip(unseen, numbers, strict=True) if n < 0 or not graph.kind[n])
             lost.update(none)
             found |= {manifest.id: manifest for manifest in later}
@@ -242,7 +242,7 @@ class _Reader:
             known = set(self.connection.execute(sql, [asked]).fetchall())
             duckdb_tables.insert(self.connection, "uses", unrecorded_uses(records, made, known))
 
-    def _with_green(self, graph: Graph, green: Sequence[Manifest]) -> Graph:
+    def _with_unfinished(self, graph: Graph, green: Sequence[Manifest]) -> Graph:
         """Add artifacts that no snapshot may hold yet: only when their run has ended is it known what it used."""
         duckdb_tables.insert(self.connection, "artifacts", map(artifact_row, green))
         return graph.with_later(list(map(_later, green)))

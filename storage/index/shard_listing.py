@@ -29,14 +29,14 @@ _SHARDS = tuple(f"{n:02x}" for n in range(256))
 
 
 @dataclass(frozen=True)
-class Look:
+class ShardListing:
     """What stands in the folders that had to be listed, by their names, and times for the next look."""
 
     listed: Mapping[str, Ids]
     times: Mapping[str, int]
 
 
-def look(files: Files, times: Mapping[str, int]) -> Look:
+def list_shards(files: Files, times: Mapping[str, int]) -> ShardListing:
     """List the folders whose times do not say that nothing has changed since.
 
     Cost: a look at 256 folders, and a listing of those that have changed; on object storage of all.
@@ -45,7 +45,7 @@ def look(files: Files, times: Mapping[str, int]) -> Look:
     now = _times(files)
     stale = [shard for shard, at in now.items() if at is None or times.get(shard) != at]
     trusted = {shard: at for shard, at in now.items() if at is not None and at < before}
-    return Look({shard: _ids(_names(files, shard), shard) for shard in stale}, trusted)
+    return ShardListing({shard: _ids(_names(files, shard), shard) for shard in stale}, trusted)
 
 
 def changed(files: Files, folder: str) -> int:
@@ -54,7 +54,7 @@ def changed(files: Files, folder: str) -> int:
     return at if at is not None and at < time.time_ns() - TRUSTED else 0
 
 
-def differences(seen: Look, known: Callable[[str], Ids]) -> tuple[list[str], list[str]]:
+def differences(seen: ShardListing, known: Callable[[str], Ids]) -> tuple[list[str], list[str]]:
     """(ids with a folder that were not known, known ids without one); `known` are those of two first digits."""
     new, gone = list[str](), list[str]()
     for shard, there in seen.listed.items():

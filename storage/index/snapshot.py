@@ -113,7 +113,7 @@ def broken(files: Files) -> Iterator[str]:
             yield from _astray(files, folder, head)
 
 
-def holds(files: Files, found: Snapshot) -> bool:
+def is_intact(files: Files, found: Snapshot) -> bool:
     """Whether each of its parts is there and what was written. Cost: a reading of all of it."""
     with contextlib.suppress(OSError):
         return not any(_astray(files, found.folder, found.head))

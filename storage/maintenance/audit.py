@@ -23,7 +23,7 @@ from editflow.storage.json_records import is_id, is_run_id, read_record
 from editflow.storage.maintenance.foreign_files import MOVING, strays
 from editflow.storage.records.refs import COPY, Refs
 from editflow.storage.records.runs import Runs
-from editflow.storage.records.tombstones import removed
+from editflow.storage.records.tombstones import removed_at
 
 
 @dataclass
@@ -66,7 +66,7 @@ class Audit:
 
     def of_runs(self, ids: Iterable[str], advance: Callable[[int], None]) -> Iterator[Fault]:
         """Faults of run records, and of what the runs have used; what was removed on purpose is none."""
-        known, gone = Runs(self.lake.files), removed(self.lake.files)
+        known, gone = Runs(self.lake.files), removed_at(self.lake.files)
         for run in ids:
             advance(1)
             self.runs += 1

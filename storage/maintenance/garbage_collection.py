@@ -1,7 +1,7 @@
 """Garbage collection that is safe while writers are running.
 
 What is needed: everything behind a run that is kept, a name's latest value, a release, or a queue's requests, and what
-was touched of late. Writers touch what they will build on (Lake.mark), so an artifact that they could still take into
+was touched of late. Writers touch what they will build on (Lake.touch), so an artifact that they could still take into
 use is younger than a day, or than the oldest run that goes on. It is moved aside by one rename before it is removed,
 and put back where it was touched after all; children go before their parents, so that nothing is left without one.
 """
@@ -36,7 +36,7 @@ from editflow.storage.maintenance.retention_policy import Rule, Run
 from editflow.storage.queries.query import opened
 from editflow.storage.records.refs import Refs
 from editflow.storage.records.runs import Runs
-from editflow.storage.records.tombstones import announce, settle
+from editflow.storage.records.tombstones import announce_removal, confirm_removal
 
 _ID = re.compile(rb"\b[0-9a-f]{64}\b")
 MARGIN = 60
@@ -76,7 +76,7 @@ def census(lake: Lake, rule: Rule, hours: float) -> Census:
             kept = rule.kept(runs, now)
             roots = {*_used(connection, rule, kept, now), *_recorded(lake, kept), *_named(lake), *_torn(lake, graph)}
             nodes = _unneeded(lake, graph, sorted(roots), before)
-        kinds = _counted(connection, graph.names(nodes))
+        kinds = _counted(connection, graph.ids_at(nodes))
     return Census(kinds, graph, _children_first(graph, nodes), before)
 
 
@@ -86,16 +86,16 @@ def remove(lake: Lake, found: Census) -> list[str]:
     if not found.unneeded:
         return []
     graph, kept, gone = found.graph, set[int](), list[str]()
-    said = announce(lake.files, graph.names(np.array(found.unneeded, "i4")))
+    said = announce_removal(lake.files, graph.ids_at(np.array(found.unneeded, "i4")))
     for node in found.unneeded:
-        (id_,) = graph.names(np.array([node], "i4"))
+        (id_,) = graph.ids_at(np.array([node], "i4"))
         if node in kept:
             continue
         if take(lake, id_, found.before):
             gone.append(id_)
         else:  # somebody has just taken it into use, and needs what it was made from
             kept |= set(graph.walk(np.array([node], "i4"), up=True).far.tolist())
-    settle(lake.files, said, gone)
+    confirm_removal(lake.files, said, gone)
     if gone:
         forget(Catalog(lake), gone)
         drop(lake.files)
@@ -180,9 +180,9 @@ def _torn(lake: Lake, graph: Graph) -> Iterator[str]:
 
     One that is damaged names a parent that nobody knows, and not the one that is needed. Cost: a pass over all edges.
     """
-    for id_ in graph.children(graph.numbers(graph.wanting())):
+    for id_ in graph.children(graph.positions(graph.missing_parents())):
         with contextlib.suppress(StorageError):
-            made = lake.known(id_)
+            made = lake.load_manifest(id_)
             yield from (parent for _, parent in parent_pairs(made.parents)) if made else ()
 
 
@@ -212,10 +212,10 @@ def _texts(lake: Lake, folder: str) -> Iterator[bytes]:
 
 def _unneeded(lake: Lake, graph: Graph, roots: Sequence[str], before: float) -> Numbers:
     """The artifacts behind none of these and none that was touched since."""
-    known = graph.numbers(roots)
+    known = graph.positions(roots)
     needed = graph.walk(known[known >= 0], up=True).depth >= 0
     nodes = np.flatnonzero(~needed & (graph.kind > 0)).astype("i4")
-    young = [node for node, id_ in zip(nodes.tolist(), graph.names(nodes), strict=True) if _touched(lake, id_, before)]
+    young = [node for node, id_ in zip(nodes.tolist(), graph.ids_at(nodes), strict=True) if _touched(lake, id_, before)]
     needed |= graph.walk(np.array(young, "i4"), up=True).depth >= 0
     unneeded: Numbers = nodes[~needed[nodes]]
     return unneeded

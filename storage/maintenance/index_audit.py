@@ -19,7 +19,7 @@ from pyarrow import parquet
 from editflow.storage import duckdb_paths
 from editflow.storage.artifacts.check import FALSE, Fault, check_manifest, foreign
 from editflow.storage.artifacts.manifest import Manifest, manifest_name
-from editflow.storage.artifacts.payload_check import is_false
+from editflow.storage.artifacts.payload_check import contradicts_payload
 from editflow.storage.artifacts.store import Lake
 from editflow.storage.errors import ForeignFile, first_line
 from editflow.storage.index import snapshot
@@ -28,7 +28,7 @@ from editflow.storage.index.database import open_database
 from editflow.storage.index.delta_log import LAST
 from editflow.storage.index.delta_table import opened, own
 from editflow.storage.records.runs import Runs
-from editflow.storage.records.tombstones import removed
+from editflow.storage.records.tombstones import removed_at
 
 _NAMED = 3
 """Most ids that a fault names of those it speaks of."""
@@ -146,7 +146,7 @@ class _Parted:
 
 
 def _artifacts(lake: Lake, files: list[str]) -> _Parted:
-    found, going, gone = _Parted(), _Going(lake), removed(lake.files)
+    found, going, gone = _Parted(), _Going(lake), removed_at(lake.files)
     there = filter(lake.is_committed, lake.ids())
     for id_, here, row in _beside(there, _rows(_MARKED, files)):
         if not here:
@@ -160,7 +160,7 @@ def _artifacts(lake: Lake, files: list[str]) -> _Parted:
             found.note("lacks artifacts", id_[:12])
         elif row is not None and set(row) != {_mark(made)}:
             # Of a payload that is gone the audit of artifacts tells.
-            if lake.files.exists(made.payload) and is_false(lake.files, made):
+            if lake.files.exists(made.payload) and contradicts_payload(lake.files, made):
                 found.false.append(id_)
             else:
                 found.note("says otherwise than the manifest of", id_[:12])

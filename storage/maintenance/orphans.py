@@ -28,7 +28,7 @@ RESULTS = "prefect"
 
 
 @dataclass(frozen=True)
-class Litter:
+class Orphan:
     """A file by its name inside the lake, what it is, and its bytes; or a folder with the bytes of all its files."""
 
     name: str
@@ -37,10 +37,10 @@ class Litter:
     files: int = 1
 
 
-def litter(lake: Lake, hours: float) -> Iterator[Litter]:
+def find_orphans(lake: Lake, hours: float) -> Iterator[Orphan]:
     """The litter of a lake on a local disk that was last touched so many hours ago. Cost: a walk over its files."""
     root, before = Path(lake.files.root), time.time() - 3600 * hours
-    yield from results(lake)
+    yield from prefect_results(lake)
     for folder, folders, names in os.walk(root):
         if folder == str(root) and RESULTS in folders:
             folders.remove(RESULTS)
@@ -51,10 +51,10 @@ def litter(lake: Lake, hours: float) -> Iterator[Litter]:
             with contextlib.suppress(FileNotFoundError):  # somebody has just removed it
                 status = path.lstat()
                 if what is not None and status.st_mtime < before:
-                    yield Litter(str(path.relative_to(root)), what, status.st_size)
+                    yield Orphan(str(path.relative_to(root)), what, status.st_size)
 
 
-def results(lake: Lake) -> Iterator[Litter]:
+def prefect_results(lake: Lake) -> Iterator[Orphan]:
     """The folder of Prefect's results as one piece, if there is one. Nothing in it is opened, and no link followed."""
     folder = Path(lake.files.path(RESULTS))
     if folder.is_symlink() or folder.exists():
@@ -64,10 +64,10 @@ def results(lake: Lake) -> Iterator[Litter]:
         for path in held:
             with contextlib.suppress(FileNotFoundError):
                 size += path.lstat().st_size
-        yield Litter(RESULTS, "result of Prefect", size, max(1, len(held)))
+        yield Orphan(RESULTS, "result of Prefect", size, max(1, len(held)))
 
 
-def sweep(lake: Lake, found: Litter, hours: float) -> bool:
+def remove_orphan(lake: Lake, found: Orphan, hours: float) -> bool:
     """Remove one piece of litter; false where a writer has touched or taken it since it was found.
 
     It is moved aside first: what a writer puts in its place in between is not what is deleted.

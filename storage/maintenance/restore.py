@@ -17,7 +17,7 @@ from pyarrow import parquet
 
 from editflow.storage.artifacts.identity import recipe_id
 from editflow.storage.artifacts.manifest import Manifest, manifest_name
-from editflow.storage.artifacts.payload_check import straighten
+from editflow.storage.artifacts.payload_check import reencode_if_corrupt
 from editflow.storage.artifacts.store import Lake
 from editflow.storage.errors import ForeignFile
 from editflow.storage.index.catalog import SCHEMAS
@@ -30,7 +30,7 @@ _SHAPES = 2**12
 """Most shapes that a row's inputs are tried in: twelve roles of one id each, twice as many as any stage has."""
 
 
-def indexed(lake: Lake, id_: str) -> Manifest | None:
+def manifest_from_index(lake: Lake, id_: str) -> Manifest | None:
     """An artifact's manifest as the index tells it, without the SHA-256 of the payload's file; None: it is not told."""
     for row in _rows(lake, "artifacts", "id", id_):
         with contextlib.suppress(*_ODD):
@@ -47,11 +47,11 @@ def restore_manifest(lake: Lake, id_: str) -> bool:
 
     The digest that the index tells of must be that of the payload which is there.
     """
-    found = indexed(lake, id_)
-    return found is not None and reinstate(lake, found)
+    found = manifest_from_index(lake, id_)
+    return found is not None and write_manifest(lake, found)
 
 
-def reinstate(lake: Lake, told: Manifest) -> bool:
+def write_manifest(lake: Lake, told: Manifest) -> bool:
     """Write a manifest that was damaged or lost, from what is told of it; a damaged one is set aside.
 
     False, and nothing is done, unless the payload is there and has the digest that is told; its size and SHA-256
@@ -60,7 +60,7 @@ def reinstate(lake: Lake, told: Manifest) -> bool:
     if lake.content_fault(told) is not None:
         return False
     # Or a bit that is astray would be taken for the right one.
-    if not straighten(lake.files, told, write=True) and not straighten(lake.files, told, write=False):
+    if not reencode_if_corrupt(lake.files, told, write=True) and not reencode_if_corrupt(lake.files, told, write=False):
         return False
     data = lake.files.buffer(told.payload)
     whole = asdict(told) | {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
@@ -83,7 +83,7 @@ def restore_record(lake: Lake, run: str) -> bool:
         told = {name: json.loads(rows[0].pop(name)) for name in ("spec", "summary", "environment")}
         uses = {row["artifact"]: row for row in _rows(lake, "uses", "run_id", run)}
         whole = {**rows[0], **told, "process_started": 0.0, "uses": tuple(uses.values())}
-        known.reinstate(as_record(RunRecord, whole))
+        known.restore(as_record(RunRecord, whole))
     except _ODD:  # whoever wrote the index did not write it from a record
         return False
     return known.listed(run).status != "damaged"

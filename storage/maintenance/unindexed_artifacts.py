@@ -33,14 +33,14 @@ UNREADABLE = (duckdb.Error, DeltaError, OSError, ForeignFile)
 """What an index raises of which a file is gone or damaged; it is for `editflow verify` to tell."""
 
 
-def pay(lake: Lake, *, whole: bool = False) -> list[RunRecord]:
+def index_what_is_missing(lake: Lake, *, whole: bool = False) -> list[RunRecord]:
     """Record the end of each run whose process is gone, and index what the index lacks; the runs that were closed.
 
     What belongs to runs that go on is theirs to write. A damaged index is left alone. Cost: the index's runs; and where
     one has ended unknown to it, in a small lake, or `whole`, a listing of the lake and a column of the index. Raises
     LakeNotWritable, DiskFull.
     """
-    closed = Runs(lake.files).close_dead()
+    closed = Runs(lake.files).mark_crashed()
     with open_database() as connection:
         try:
             artifacts, uses, runs = _owed(connection, lake, whole=whole)

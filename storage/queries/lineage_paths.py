@@ -20,10 +20,10 @@ def on_the_way(steps: Sequence[Step], end: str) -> list[Step]:
     arrivals: dict[str, list[str | None]] = {}
     for step in steps:
         arrivals.setdefault(step.id, []).append(step.via)
-    met, waiting = set[str](), [end] if end in arrivals else []
+    seen, waiting = set[str](), [end] if end in arrivals else []
     while waiting:
         id_ = waiting.pop()
-        if id_ not in met:
-            met.add(id_)
+        if id_ not in seen:
+            seen.add(id_)
             waiting += [via for via in arrivals[id_] if via is not None]
-    return [step for step in steps if step.id in met]
+    return [step for step in steps if step.id in seen]

@@ -17,7 +17,7 @@ from editflow.storage.artifacts.store import Lake
 from editflow.storage.errors import DamagedPayload, QueryRefused, first_line
 from editflow.storage.index.database import UNREADABLE, open_database, readable
 from editflow.storage.index.graph import Graph, Walk
-from editflow.storage.index.index_reader import ancestry, load
+from editflow.storage.index.index_reader import load, load_graph
 from editflow.storage.queries import sql_guard
 from editflow.storage.queries.query_limits import Limits, Work, size, within
 from editflow.storage.queries.views import (
@@ -153,14 +153,14 @@ def lineage(lake: Lake, id: str, direction: Literal["up", "down"] = "up") -> lis
     """
     start = lake.manifest(id)
     with open_database() as connection:
-        graph = ancestry(connection, lake)
-    walk = graph.walk(graph.numbers([start.id]), up=direction == "up")
+        graph = load_graph(connection, lake)
+    walk = graph.walk(graph.positions([start.id]), up=direction == "up")
     return [Step(0, start.id, start.kind, None, None), *sorted(_steps(graph, walk), key=_in_order)]
 
 
 def _steps(graph: Graph, walk: Walk) -> Iterable[Step]:
     depths, kinds = walk.depth[walk.far].tolist(), graph.kind[walk.far].tolist()
-    far, near = graph.names(walk.far), graph.names(walk.near)
+    far, near = graph.ids_at(walk.far), graph.ids_at(walk.near)
     for depth, id_, kind, role, via in zip(depths, far, kinds, walk.role.tolist(), near, strict=True):
         yield Step(depth, id_, graph.kinds[kind], graph.roles[role], via)
 
@@ -185,10 +185,10 @@ def impact(lake: Lake, ids: Sequence[str]) -> Impact:
     """All that depends on these artifacts (whole ids). Cost: one walk down from all of them, and a look at all uses."""
     with open_database() as connection:
         graph = load(connection, lake)
-        starts = graph.numbers(ids)
+        starts = graph.positions(ids)
         walk = graph.walk(starts[starts >= 0], up=False)
         nodes = np.flatnonzero((walk.depth >= 0) & (graph.kind > 0)).astype("i4")
-        found = zip(walk.depth[nodes].tolist(), graph.kind[nodes].tolist(), graph.names(nodes),
+        found = zip(walk.depth[nodes].tolist(), graph.kind[nodes].tolist(), graph.ids_at(nodes),
                     graph.seconds[nodes].tolist(), strict=True)  # fmt: skip
         artifacts = sorted((depth, str(graph.kinds[kind]), id_, seconds) for depth, kind, id_, seconds in found)
         connection.register("reached", pa.table({"artifact": pa.array([row[2] for row in artifacts], pa.string())}))
@@ -205,12 +205,12 @@ def holders(lake: Lake, columns: Mapping[str, str], begin: str) -> dict[str, lis
     Cost: a reading of all payloads of these kinds; the index is not searched for them where they are few.
     """
     with open_database() as connection:
-        graph = ancestry(connection, lake)
+        graph = load_graph(connection, lake)
         ids = {kind: graph.of_kind(kind) for kind in columns}
         if sum(map(len, ids.values())) <= _FEW:
             with contextlib.suppress(DamagedPayload):  # of a damaged manifest the index tells
                 for kind, some in ids.items():
-                    made = filter(None, map(lake.known, some))
+                    made = filter(None, map(lake.load_manifest, some))
                     payloads = [lake.files.found(one.payload) for one in made]
                     payload_view(connection, kind, list(filter(None, payloads)))
                 return _holding(connection, columns, begin)

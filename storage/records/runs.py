@@ -121,7 +121,7 @@ class Runs:
         self.files.create(record_name(record.run_id, "finished"), _json(asdict(end)))
         return end.of(record)
 
-    def close_dead(self) -> list[RunRecord]:
+    def mark_crashed(self) -> list[RunRecord]:
         """Record the end of every run whose process is gone from this host; returns those that this call closed.
 
         Runs of other hosts, whose processes cannot be seen from here, stay open. Looks at one file a run.
@@ -134,7 +134,7 @@ class Runs:
                     closed.append(self.finish(record, "died", message=f"its process {record.pid} was gone"))
         return closed
 
-    def reinstate(self, record: RunRecord) -> None:
+    def restore(self, record: RunRecord) -> None:
         """Write those of a run's files again that are damaged or lost; the damaged ones are set aside."""
         files: list[tuple[Part, Callable[[str], object], dict[str, Any]]] = [("started", self._started, _begun(record))]
         if record.finished_at is not None:

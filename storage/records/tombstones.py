@@ -24,14 +24,14 @@ _NAME = re.compile(r"\d{20}-[0-9a-f]+", re.ASCII)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-def announce(files: Files, ids: Iterable[str]) -> str:
+def announce_removal(files: Files, ids: Iterable[str]) -> str:
     """Say that these are about to go; where it stands. Raises LakeNotWritable, DiskFull."""
     name = f"{FOLDER}/{time.time_ns():020d}-{secrets.token_hex(4)}"
     files.put(name, _lines(ids))
     return name
 
 
-def settle(files: Files, name: str, ids: Iterable[str]) -> None:
+def confirm_removal(files: Files, name: str, ids: Iterable[str]) -> None:
     """Say which of those announced are gone. Raises LakeNotWritable, DiskFull."""
     if text := _lines(ids):
         files.put(name, text)
@@ -39,7 +39,7 @@ def settle(files: Files, name: str, ids: Iterable[str]) -> None:
         files.remove(name)
 
 
-def removed(files: Files) -> dict[str, datetime]:
+def removed_at(files: Files) -> dict[str, datetime]:
     """The ids that were ever removed, and when last."""
     found = dict[str, datetime]()
     for name in files.list(FOLDER):  # the oldest first

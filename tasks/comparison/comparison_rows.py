@@ -24,26 +24,26 @@ Row = dict[str, Any]
 
 
 @dataclass(frozen=True)
-class Entry:
+class ComparisonRow:
     """A row: one way to edit, with a course for each seed (None: without) and the reasons of the runs that failed."""
 
     label: str
     name: str
     settings: Mapping[str, Any]
-    courses: Mapping[int | None, RunResults]
+    results: Mapping[int | None, RunResults]
     failures: Mapping[int | None, str]
 
     @property
-    def course(self) -> RunResults:
+    def first_results(self) -> RunResults:
         """The first run that was completed."""
-        return next(iter(self.courses.values()))
+        return next(iter(self.results.values()))
 
     @property
-    def trouble(self) -> str:
+    def error_text(self) -> str:
         """What went wrong, in words; empty for nothing."""
         if not self.failures:
             return ""
-        runs = len(self.courses) + len(self.failures)
+        runs = len(self.results) + len(self.failures)
         how_many = "" if runs == 1 else f" in {len(self.failures)} of {runs} seeds"
         return f"failed{how_many}: {'; '.join(dict.fromkeys(self.failures.values()))}"
 
@@ -53,26 +53,26 @@ class Group:
     """Rows of one model and the same facts: those that can be set side by side."""
 
     title: str
-    entries: Sequence[Entry]
+    rows: Sequence[ComparisonRow]
 
     @cached_property
-    def done(self) -> list[Entry]:
+    def completed(self) -> list[ComparisonRow]:
         """The rows that have figures."""
-        return [entry for entry in self.entries if entry.courses]
+        return [entry for entry in self.rows if entry.results]
 
     def styles(self) -> dict[str, Style]:
         """How the line of each row that has one is drawn."""
-        return {entry.label: style(n) for n, entry in enumerate(self.entries) if entry.courses}
+        return {entry.label: style(n) for n, entry in enumerate(self.rows) if entry.results}
 
 
-def edits(course: RunResults) -> list[int]:
+def edits(run_results: RunResults) -> list[int]:
     """How many facts had been edited in each state, from 0 on."""
-    return [0, *accumulate(batch["facts"] for batch in course.record.summary["batches"])]
+    return [0, *accumulate(batch["facts"] for batch in run_results.record.summary["batches"])]
 
 
-def rows_of(groups: Sequence[Group]) -> list[tuple[Group, Entry]]:
+def rows_of(groups: Sequence[Group]) -> list[tuple[Group, ComparisonRow]]:
     """Every row with its group."""
-    return [(group, entry) for group in groups for entry in group.entries]
+    return [(group, entry) for group in groups for entry in group.rows]
 
 
 def described(record: RunRecord) -> list[Row]:
@@ -93,16 +93,16 @@ def read_groups(lake: Lake, rows: Sequence[Mapping[str, Any]], parents: Parents)
     ]
 
 
-def _entry(lake: Lake, row: Mapping[str, Any], parents: Parents) -> Entry:
+def _entry(lake: Lake, row: Mapping[str, Any], parents: Parents) -> ComparisonRow:
     runs = row["runs"]
-    return Entry(
+    return ComparisonRow(
         row["label"], row["name"], dict(row["settings"]),
-        {run["seed"]: _course(lake, run, parents[run["name"]]) for run in runs if "batches" in run},
+        {run["seed"]: _run_results(lake, run, parents[run["name"]]) for run in runs if "batches" in run},
         {run["seed"]: run["failed"] for run in runs if "failed" in run},
     )  # fmt: skip
 
 
-def _course(lake: Lake, run: Mapping[str, Any], artifacts: str | Sequence[str]) -> RunResults:
+def _run_results(lake: Lake, run: Mapping[str, Any], artifacts: str | Sequence[str]) -> RunResults:
     """A course from artifacts alone: what its record would add is in none of the pictures."""
     ids = [artifacts] if isinstance(artifacts, str) else artifacts
     summary = {"batches": run["batches"], "facts": sum(batch["facts"] for batch in run["batches"])}

@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 
 from editflow.editing.metrics.intervals import ROUNDING, Interval, runs_interval
 from editflow.editing.metrics.score_columns import SCORED, harmonic
-from editflow.tasks.comparison.comparison_rows import Entry, Group
-from editflow.tasks.report.other_metrics import beyond
+from editflow.tasks.comparison.comparison_rows import ComparisonRow, Group
+from editflow.tasks.report.other_metrics import other_metric_rows
 from editflow.tasks.report.paired_metrics import pairs, row_of
 from editflow.tasks.report.results import before_after, perplexity_by_batch
 from editflow.tasks.report.run_results import RunResults
@@ -36,11 +36,13 @@ class Column(NamedTuple):
     head: str
 
 
-def cells(entry: Entry) -> dict[str, Cell]:
+def cells(entry: ComparisonRow) -> dict[str, Cell]:
     """{figure: cell}. Of one run the intervals are bootstrapped over cases; of several, Student's over runs."""
-    if len(entry.courses) == 1:
-        return {row["metric"]: Cell(row["unit"], row["before"], row["after"]) for row in before_after(entry.course)}
-    runs = [values(course) for course in entry.courses.values()]
+    if len(entry.results) == 1:
+        return {
+            row["metric"]: Cell(row["unit"], row["before"], row["after"]) for row in before_after(entry.first_results)
+        }
+    runs = [values(run_results) for run_results in entry.results.values()]
     shared = [name for name in runs[0] if all(name in run for run in runs)]
     return {name: over_runs(name, [run[name] for run in runs]) for name in shared}
 
@@ -60,24 +62,26 @@ def _bounds(name: str) -> tuple[float, float]:
     return (0.0, inf) if "shift" in name else (0.0, 100.0)
 
 
-def values(course: RunResults) -> dict[str, tuple[str, float, float]]:
+def values(run_results: RunResults) -> dict[str, tuple[str, float, float]]:
     """{figure: (unit, before, after)} of a run: what `before_after` has, without its intervals."""
     found: dict[str, tuple[str, float, float]] = {}
-    ends = (0, course.last)
-    for metric in course.metrics:
-        for column in course.columns(metric):
-            first, last = (course.cases(n, metric, column) for n in ends)
+    ends = (0, run_results.last)
+    for metric in run_results.metrics:
+        for column in run_results.columns(metric):
+            first, last = (run_results.cases(n, metric, column) for n in ends)
             if both := [case for case in first if case in last]:
                 before, after = (100 * fmean(cases[case] for case in both) for cases in (first, last))
                 found[f"{metric} {column}"] = ("%", before, after)
-    parts = [[course.cases(n, metric, "success") for metric in SCORED] for n in ends]
+    parts = [[run_results.cases(n, metric, "success") for metric in SCORED] for n in ends]
     if both := [case for case in parts[0][0] if all(case in part for state in parts for part in state)]:
         before, after = (harmonic([100 * fmean(part[case] for case in both) for part in state]) for state in parts)
         found[SCORE] = ("%", before, after)
-    perplexities = {row["batch"]: row["perplexity"] for row in perplexity_by_batch(course)}
+    perplexities = {row["batch"]: row["perplexity"] for row in perplexity_by_batch(run_results)}
     if set(ends) <= perplexities.keys():
-        found[PERPLEXITY] = ("", perplexities[0], perplexities[course.last])
-    return found | {row["metric"]: (row["unit"], row["before"].value, row["after"].value) for row in beyond(course)}
+        found[PERPLEXITY] = ("", perplexities[0], perplexities[run_results.last])
+    return found | {
+        row["metric"]: (row["unit"], row["before"].value, row["after"].value) for row in other_metric_rows(run_results)
+    }
 
 
 def columns(tables: Sequence[Mapping[str, Cell]]) -> list[Column]:
@@ -92,7 +96,7 @@ def columns(tables: Sequence[Mapping[str, Cell]]) -> list[Column]:
     return [column for column in found if column.figure in known]
 
 
-def grounds(
+def row_settings(
     group: Group, tables: Mapping[str, Mapping[str, Cell]], among: Sequence[Column]
 ) -> list[tuple[str, dict[str, Interval]]]:
     """(what it is called, figures) of the unedited model: once, unless rows measured a column otherwise.
@@ -100,15 +104,15 @@ def grounds(
     The intervals are over cases, since no seed of an order of edits can change the model before all edits.
     """
     found: list[tuple[str, dict[str, Interval]]] = []
-    met: list[dict[str, float]] = []
-    for entry in group.done:
+    seen: list[dict[str, float]] = []
+    for entry in group.completed:
         cells = tables[entry.label]
         now = {column.figure: cells[column.figure].before.value for column in among if column.figure in cells}
-        if any(one_in_the_other(now, other) for other in met):
+        if any(one_in_the_other(now, other) for other in seen):
             continue
-        met.append(now)
+        seen.append(now)
         name = "before all edits" if not found else f"before {entry.label}"
-        found.append((name, {row["metric"]: row["before"] for row in before_after(entry.course)}))
+        found.append((name, {row["metric"]: row["before"] for row in before_after(entry.first_results)}))
     return found
 
 
@@ -136,15 +140,15 @@ def differences(group: Group) -> list[Row]:
 
     A case is a fact, or a text or question; of several seeds it is the mean over those that both rows have.
     """
-    if not group.done:
+    if not group.completed:
         return []
-    first, *others = group.done
+    first, *others = group.completed
     return [{"label": entry.label, "against": first.label, **row} for entry in others for row in _paired(first, entry)]
 
 
-def _paired(first: Entry, other: Entry) -> Iterator[Row]:
-    seeds = [seed for seed in first.courses if seed in other.courses]
-    found = [pairs(first.courses[seed], other.courses[seed]) for seed in seeds]
+def _paired(first: ComparisonRow, other: ComparisonRow) -> Iterator[Row]:
+    seeds = [seed for seed in first.results if seed in other.results]
+    found = [pairs(first.results[seed], other.results[seed]) for seed in seeds]
     for figure in found[0] if found else ():
         runs = [run[figure] for run in found if figure in run]
         shared = [case for case in runs[0] if all(case in run for run in runs)]

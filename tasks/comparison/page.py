@@ -10,7 +10,7 @@ from typing import Any
 
 from editflow.editing.metrics.intervals import Interval
 from editflow.tasks.comparison import charts, metric_tables, series
-from editflow.tasks.comparison.comparison_rows import Entry, Group, rows_of
+from editflow.tasks.comparison.comparison_rows import ComparisonRow, Group, rows_of
 from editflow.tasks.comparison.metric_tables import Cell
 from editflow.tasks.report.charts import drift as drift_picture
 from editflow.tasks.report.charts import heat_map
@@ -37,25 +37,25 @@ def render(groups: Sequence[Group]) -> dict[str, str]:
 
 def _part(group: Group) -> Row:
     """All that is told of a group: rows for the CSV files, and what the page draws from them."""
-    tables = {entry.label: metric_tables.cells(entry) for entry in group.done}
+    tables = {entry.label: metric_tables.cells(entry) for entry in group.completed}
     data: dict[str, list[Row]] = {
-        "table": [row for entry in group.done for row in _table(entry, tables[entry.label])],
-        "curves": series.failure(group.done),
-        "retention": series.retention(group.done),
-        "drift": series.drift(group.done),
-        "norms": series.norms(group.done),
-        "null_space_use": series.null_space_use(group.done),
+        "table": [row for entry in group.completed for row in _table(entry, tables[entry.label])],
+        "curves": series.failure(group.completed),
+        "retention": series.retention(group.completed),
+        "drift": series.drift(group.completed),
+        "norms": series.norms(group.completed),
+        "null_space_use": series.null_space_use(group.completed),
         "differences": metric_tables.differences(group),
     }
     named = {name: [{"group": group.title, **row} for row in rows] for name, rows in data.items()}
     heads = metric_tables.columns(list(tables.values()))
     shown = {
-        "title": group.title, "entries": group.entries, "cells": tables,
+        "title": group.title, "entries": group.rows, "cells": tables,
         "columns": heads, "apart": metric_tables.shown_differences(data["differences"], heads),
-        "grounds": metric_tables.grounds(group, tables, heads),
-        "seeds": max((len(entry.courses) for entry in group.done), default=0),
-        "alone": [entry.label for entry in group.done if len(entry.courses) == 1],
-        "whole": data["table"], "first": group.done[0].label if group.done else "",
+        "grounds": metric_tables.row_settings(group, tables, heads),
+        "seeds": max((len(entry.results) for entry in group.completed), default=0),
+        "alone": [entry.label for entry in group.completed if len(entry.results) == 1],
+        "whole": data["table"], "first": group.completed[0].label if group.completed else "",
     }  # fmt: skip
     return named | shown | _pictures(group, data)
 
@@ -74,7 +74,7 @@ def _pictures(group: Group, data: Mapping[str, Sequence[Row]]) -> Row:
         "moved": [(layer, of_layer("norms", layer, "norm", "‖Δ‖ / ‖W‖ in %")) for layer in layers],
         "lain": [(layer, of_layer("null_space_use", layer, "share", "‖P k‖² / ‖k‖² in %")) for layer in used],
         "heat_maps": list(_heat_maps(data["retention"])),
-        "clouds": [picture for entry in group.done for picture in _clouds(entry)],
+        "clouds": [picture for entry in group.completed for picture in _clouds(entry)],
     }
 
 
@@ -107,18 +107,18 @@ def _figure(rows: Sequence[Row], metric: str) -> str:
     return next(str(row["figure"]) for row in rows if row["metric"] == metric)
 
 
-def _clouds(entry: Entry) -> Iterable[tuple[str, str]]:
+def _clouds(entry: ComparisonRow) -> Iterable[tuple[str, str]]:
     """(caption, picture) of the highest edited layer, of the first seed that was completed."""
-    for artifact in series.drifts(entry.course, "drift_points")[-1:]:
-        points = entry.course.lake.read(artifact).to_pylist()
+    for artifact in series.drifts(entry.first_results, "drift_points")[-1:]:
+        points = entry.first_results.lake.read(artifact).to_pylist()
         top = max(row["layer"] for row in points)
         yield f"{entry.label}, layer {top}", drift_picture([row for row in points if row["layer"] == top])
 
 
-def _table(entry: Entry, cells: Mapping[str, Cell]) -> Iterable[Row]:
+def _table(entry: ComparisonRow, cells: Mapping[str, Cell]) -> Iterable[Row]:
     for figure, cell in cells.items():
         yield {
-            "label": entry.label, "figure": figure, "unit": cell.unit, "runs": len(entry.courses),
+            "label": entry.label, "figure": figure, "unit": cell.unit, "runs": len(entry.results),
             "before": cell.before, "after": cell.after,
         }  # fmt: skip
 
@@ -127,7 +127,7 @@ def _rows(groups: Sequence[Group]) -> Iterable[Row]:
     """What each row is, and how its runs ended."""
     for group, entry in rows_of(groups):
         settings = "; ".join(f"{key} = {value}" for key, value in entry.settings.items())
-        ends = [(seed, "completed", course.record.name) for seed, course in entry.courses.items()]
+        ends = [(seed, "completed", run_results.record.name) for seed, run_results in entry.results.items()]
         ends += [(seed, f"failed: {message}", "") for seed, message in entry.failures.items()]
         for seed, status, _ in ends:
             run = entry.name if seed is None else f"{entry.name}-{seed}"

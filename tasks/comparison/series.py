@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from statistics import fmean
 from typing import Any
 
-from editflow.tasks.comparison.comparison_rows import Entry, edits
+from editflow.tasks.comparison.comparison_rows import ComparisonRow, edits
 from editflow.tasks.report import null_space_tables, results
 from editflow.tasks.report.run_results import RunResults
 from editflow.tasks.stages.drift import read_drift
@@ -14,81 +14,81 @@ from editflow.tasks.stages.drift import read_drift
 Row = dict[str, Any]
 
 
-def failure(entries: Iterable[Entry]) -> list[Row]:
+def failure(entries: Iterable[ComparisonRow]) -> list[Row]:
     """A metric against the number of edits: of all facts so far, and of each batch's own right after it."""
     rows = []
-    for entry, course in _runs(entries):
-        count = edits(course)
+    for entry, run in _runs(entries):
+        count = edits(run)
         rows += [
-            {"label": entry.label, "metric": row["metric"], "figure": course.figure(row["metric"]),
+            {"label": entry.label, "metric": row["metric"], "figure": run.plotted_score(row["metric"]),
              "facts": row["facts"], "edits": count[row["batch"]], "value": row["percent"]}
-            for row in results.by_batch(course)
+            for row in results.by_batch(run)
         ]  # fmt: skip
         rows += [
             {"label": entry.label, "metric": "perplexity", "figure": "perplexity", "facts": "held-out text",
              "edits": count[row["batch"]], "value": row["perplexity"]}
-            for row in results.perplexity_by_batch(course)
+            for row in results.perplexity_by_batch(run)
         ]  # fmt: skip
     return _over_seeds(rows, "value")
 
 
-def retention(entries: Iterable[Entry]) -> list[Row]:
+def retention(entries: Iterable[ComparisonRow]) -> list[Row]:
     """The figure of each batch's facts in each later state in which all of them were asked."""
     rows = [
-        {"label": entry.label, "metric": row["metric"], "figure": course.figure(row["metric"]), "batch": row["batch"],
-         "state": row["state"], "percent": row["percent"]}
-        for entry, course in _runs(entries) for row in results.retention(course)
+        {"label": entry.label, "metric": row["metric"], "figure": run.plotted_score(row["metric"]),
+         "batch": row["batch"], "state": row["state"], "percent": row["percent"]}
+        for entry, run in _runs(entries) for row in results.retention(run)
     ]  # fmt: skip
     return _over_seeds(rows, "percent")
 
 
-def norms(entries: Iterable[Entry]) -> list[Row]:
+def norms(entries: Iterable[ComparisonRow]) -> list[Row]:
     """The norm of each batch's change of each layer, in percent of the weight's."""
     rows = [
-        {"label": entry.label, "layer": row["layer"], "batch": row["batch"], "edits": edits(course)[row["batch"]],
+        {"label": entry.label, "layer": row["layer"], "batch": row["batch"], "edits": edits(run)[row["batch"]],
          "norm": row["norm"]}
-        for entry, course in _runs(entries) for row in results.norms(course)
+        for entry, run in _runs(entries) for row in results.norms(run)
     ]  # fmt: skip
     return _over_seeds(rows, "norm")
 
 
-def null_space_use(entries: Iterable[Entry]) -> list[Row]:
+def null_space_use(entries: Iterable[ComparisonRow]) -> list[Row]:
     """The share of the energy of each batch's keys that lies in the null space; of rows that know one."""
     rows = [
-        {"label": entry.label, "layer": row["layer"], "batch": row["batch"], "edits": edits(course)[row["batch"]],
+        {"label": entry.label, "layer": row["layer"], "batch": row["batch"], "edits": edits(run)[row["batch"]],
          "share": row["share"]}
-        for entry, course in _runs(entries) for row in null_space_tables.null_space_use(course)
+        for entry, run in _runs(entries) for row in null_space_tables.null_space_use(run)
     ]  # fmt: skip
     return _over_seeds(rows, "share")
 
 
-def drift(entries: Iterable[Entry]) -> list[Row]:
+def drift(entries: Iterable[ComparisonRow]) -> list[Row]:
     """How far hidden states had moved after the last batch, by layer and measure."""
     rows = [
         {"label": entry.label, "layer": layer, "measure": measure, "value": value}
-        for entry, course in _runs(entries) for artifact in drifts(course, "drift")[-1:]
-        for layer, found in read_drift(course.lake, artifact).items() for measure, value in found.items()
+        for entry, run in _runs(entries) for artifact in drifts(run, "drift")[-1:]
+        for layer, found in read_drift(run.lake, artifact).items() for measure, value in found.items()
     ]  # fmt: skip
     return _over_seeds(rows, "value")
 
 
-def drifts(course: RunResults, kind: str) -> list[str]:
+def drifts(run: RunResults, kind: str) -> list[str]:
     """The artifacts of a kind that compare the last state's hidden states with the model's."""
-    return [m.id for m in course.of_kind(kind) if course.number(course.made(m, "edited")) == course.last]
+    return [m.id for m in run.of_kind(kind) if run.number(run.parent_of(m, "edited")) == run.last]
 
 
-def _runs(entries: Iterable[Entry]) -> Iterable[tuple[Entry, RunResults]]:
-    return ((entry, course) for entry in entries for course in entry.courses.values())
+def _runs(entries: Iterable[ComparisonRow]) -> Iterable[tuple[ComparisonRow, RunResults]]:
+    return ((entry, run) for entry in entries for run in entry.results.values())
 
 
 def _over_seeds(rows: Sequence[Row], value: str) -> list[Row]:
     """Rows that differ in `value` alone as one: its mean, least and most, and over how many seeds."""
-    met: dict[tuple[Any, ...], list[float]] = {}
+    seen: dict[tuple[Any, ...], list[float]] = {}
     names = [name for name in rows[0] if name != value] if rows else []
     for row in rows:
-        met.setdefault(tuple(row[name] for name in names), []).append(row[value])
+        seen.setdefault(tuple(row[name] for name in names), []).append(row[value])
     return [
         dict(zip(names, key, strict=True))
         | {value: fmean(found), "least": min(found), "most": max(found), "seeds": len(found)}
-        for key, found in met.items()
+        for key, found in seen.items()
     ]

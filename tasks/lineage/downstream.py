@@ -11,7 +11,7 @@ from editflow.storage.artifacts.store import Lake, Manifest
 from editflow.storage.records.refs import Refs
 from editflow.storage.records.runs import RunRecord
 from editflow.tasks.lineage.impact import Source, dependants
-from editflow.tasks.releases.queue import Queue, last
+from editflow.tasks.releases.queue import Queue, final_state
 
 MEASURES = ("evaluation", "perplexity", "text_scores", "drift", "ability")
 """The kinds that say how a state did."""
@@ -75,11 +75,11 @@ def _latest(runs: Sequence[RunRecord]) -> dict[str, tuple[str, str]]:
 
 
 def _releases(lake: Lake, name: str, states: set[str]) -> Iterator[Row]:
-    standings = list(Queue(lake.files, name).standings())
-    now = last(standings).release
-    for move, standing in standings:
+    history = list(Queue(lake.files, name).replay())
+    now = final_state(history).release
+    for move, current in history:
         if move is not None and move.move == "settle" and move.status == "applied" and move.state in states:
             yield {
-                "name": name, "release": standing.release, "at": move.at, "state": move.state,
-                "stands": standing.release == now,
+                "name": name, "release": current.release, "at": move.at, "state": move.state,
+                "stands": current.release == now,
             }  # fmt: skip

@@ -11,8 +11,8 @@ from editflow.storage.queries.query import Step
 from editflow.storage.records.runs import Runs
 from editflow.tasks.errors import TooMuchToDraw
 from editflow.tasks.report import charts
-from editflow.tasks.report.graph_layout import LANES, laid_out
-from editflow.tasks.report.page import dress, template
+from editflow.tasks.report.graph_layout import LANES, lay_out
+from editflow.tasks.report.page import fill_template, template
 
 WAYS = {
     "upstream": "what it was made from",
@@ -38,11 +38,11 @@ def render(lake: Lake, steps: Sequence[Step], ends: Sequence[str], way: str, com
     manifests = {id_: lake.manifest(id_) for id_ in ids}
     labels = called(lake, manifests)
     marks = {id_: "asked for" if id_ in ends else way for id_ in ids}
-    nodes = laid_out(manifests, labels, marks)
+    nodes = lay_out(manifests, labels, marks)
     counts = Counter(manifest.kind for manifest in manifests.values())
     start = manifests[ids[0]]
     return template("editflow.tasks.lineage", "lineage.html").render(
-        **dress(),
+        **fill_template(),
         title=f"{labels[start.id]} {start.id[:12]}",
         sentence=_sentence(manifests, labels, ends, way),
         kinds=[(kind.replace("_", " "), counts[kind]) for kind in sorted(counts, key=_lane)],

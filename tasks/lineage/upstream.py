@@ -45,13 +45,13 @@ def sources(lake: Lake, artifact: str) -> Sources:
     """
     steps = lineage(lake, artifact)
     start = steps[0]
-    met = {kind: [lake.manifest(id_) for id_ in _of_kind(steps, kind)] for kind in ("model", "tokens")}
+    seen = {kind: [lake.manifest(id_) for id_ in _of_kind(steps, kind)] for kind in ("model", "tokens")}
     return Sources(
         start.id,
         start.kind,
-        [{"artifact": m.id, "folder": m.about.get("folder"), "dtype": m.about.get("dtype")} for m in met["model"]],
+        [{"artifact": m.id, "folder": m.about.get("folder"), "dtype": m.about.get("dtype")} for m in seen["model"]],
         _facts(lake, steps),
-        [row for tokens in met["tokens"] for row in _documents(lake, tokens)],
+        [row for tokens in seen["tokens"] for row in _documents(lake, tokens)],
     )
 
 

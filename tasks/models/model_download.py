@@ -95,10 +95,10 @@ def hub_folder(source: str) -> Path:
         if (cached := cached_folder(source)) is not None:
             return cached
         raise
-    from editflow.editing.models.loading import outlined
+    from editflow.editing.models.loading import load_outline
 
     with _asking(source):
-        outlined(_fetched(source, [name for name in FIRST if name in sizes]))
+        load_outline(_fetched(source, [name for name in FIRST if name in sizes]))
         wanted = _wanted(source, sizes)
         much = sum(sizes[name] for name in wanted) / 1e6
         with working(f"fetching {source}, {much:,.0f} MB where it is not in the hub's cache"):

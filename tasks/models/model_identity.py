@@ -92,7 +92,7 @@ def _digests(folder: str, dtype: str, device: str) -> pa.Table:
 
     live = open_model(folder, dtype, device)
     with working("digesting the model"):
-        rows = [vars(tensor) for tensor in tensor_digests(live.pristine())]
+        rows = [vars(tensor) for tensor in tensor_digests(live.load_base())]
     return pa.Table.from_pylist(rows, schema=kind("model").schema)
 
 
@@ -177,11 +177,11 @@ def open_model(folder: str, dtype: str, device: str) -> ModelSession:
     return ModelSession.load(Path(folder), dtype, device)
 
 
-def live_model(lake: Lake, state: str, device: str) -> ModelSession:
+def open_session(lake: Lake, state: str, device: str) -> ModelSession:
     """The loaded model that a state belongs to. Raises UnknownSource or StateMismatch."""
-    from editflow.tasks.models.model_session import links
+    from editflow.tasks.models.model_session import state_chain
 
-    model = links(lake, state)[0]
+    model = state_chain(lake, state)[0]
     dtype = _dtype_of(model)
     return open_model(str(_folder_of(lake, model, dtype, device)), dtype, device)
 

@@ -40,24 +40,24 @@ class ModelSession:
         with working("loading the model"):
             return cls(load(folder, dtype, device))
 
-    def pristine(self) -> EditableModel:
+    def load_base(self) -> EditableModel:
         """The model as it was loaded."""
         for layer, weight in self.originals.items():
             self.model.replace(layer, weight)
         self.state = None
         return self.model
 
-    def at(self, lake: Lake, state: str) -> EditableModel:
+    def load_state(self, lake: Lake, state: str) -> EditableModel:
         """The model in an archived state (or as loaded, for a model's own id). Raises StateMismatch."""
         if self.state == state:
             return self.model
-        chain = links(lake, state)
+        chain = state_chain(lake, state)
         ids = [link.id for link in chain]
         if self.state in ids:
             chain = chain[ids.index(self.state) + 1 :]
         else:
             chain = chain[_last_checkpoint(lake, chain) :]
-            self.pristine()
+            self.load_base()
         self.state = None
         for link in chain:
             self._apply(lake, link)
@@ -66,18 +66,18 @@ class ModelSession:
         return self.model
 
     def change(self, layer: int, change: LowRank | Tensor) -> None:
-        """Change a weight in place. The model then is in no archived state until `at` puts it into one."""
+        """Change a weight in place. The model then is in no archived state until `load_state` puts it into one."""
         self._remember(layer)
         self.state = None
         self.model.write(layer, change)
 
-    def original(self, layer: int) -> Tensor:
+    def base_weight(self, layer: int) -> Tensor:
         """A layer's weight (d_out, d_in) as it was loaded."""
         self._remember(layer)
         return self.originals[layer]
 
     @contextmanager
-    def lent(self, layers: Iterable[int]) -> Iterator[EditableModel]:
+    def borrow(self, layers: Iterable[int]) -> Iterator[EditableModel]:
         """The model for a block that changes the weights of these layers in place; they are put back at its end."""
         state = self.state
         for layer in layers:
@@ -92,9 +92,9 @@ class ModelSession:
             self.state = state
 
     @contextmanager
-    def unedited(self) -> Iterator[EditableModel]:
+    def borrow_base(self) -> Iterator[EditableModel]:
         """The model as it was loaded, for a block; the weights of its state are put back at the end."""
-        with self.lent(list(self.originals)) as model:
+        with self.borrow(list(self.originals)) as model:
             for layer, weight in self.originals.items():
                 model.replace(layer, weight)
             yield model
@@ -123,7 +123,7 @@ class ModelSession:
                 )
 
 
-def links(lake: Lake, state: str) -> list[Manifest]:
+def state_chain(lake: Lake, state: str) -> list[Manifest]:
     """The chain from the model (first) to the state (last). Raises StateMismatch for one that leads into itself."""
     chain: list[Manifest] = []
     seen: set[str] = set()
@@ -152,7 +152,7 @@ def checkpoint_of(link: Manifest) -> str:
 def change_of(lake: Lake, link: Manifest) -> str:
     """The id of what a link applies: its checkpoint where the lake has one, else its low-rank change."""
     checkpoint = checkpoint_of(link)
-    if lake.hold(checkpoint) is not None:  # no state keeps it: it is read next
+    if lake.find_and_touch(checkpoint) is not None:  # no state keeps it: it is read next
         return checkpoint
     return link.parent("weight_change")
 
@@ -178,5 +178,5 @@ def read_changes(lake: Lake, change: str) -> dict[int, LowRank | Tensor]:
 
 def _last_checkpoint(lake: Lake, chain: list[Manifest]) -> int:
     """Place of the last link that whole weights were kept of; 0 when there is none."""
-    kept = (n for n in range(len(chain) - 1, 0, -1) if lake.hold(checkpoint_of(chain[n])) is not None)
+    kept = (n for n in range(len(chain) - 1, 0, -1) if lake.find_and_touch(checkpoint_of(chain[n])) is not None)
     return next(kept, 0)

@@ -28,7 +28,7 @@ Status = Literal["pending", "applied", "rejected", "superseded", "withdrawn"]
 
 
 @dataclass(frozen=True)
-class Entry:
+class QueuedRequest:
     """A queued request. `position` is (submission, place in it); its request's id is unique in the whole queue."""
 
     position: tuple[int, int]
@@ -102,38 +102,38 @@ class Queue:
     files: Files
     name: str
 
-    def submit(self, requests: Sequence[EditRequest]) -> tuple[list[Entry], list[Entry]]:
+    def submit(self, requests: Sequence[EditRequest]) -> tuple[list[QueuedRequest], list[QueuedRequest]]:
         """Append checked requests, all or none; returns their entries and the earlier ones whose place they take."""
         value = {"at": now(), "requests": [asdict(request) for request in requests]}
         number = self._submissions.append(self.name, value)
         entries = self.entries()
         mine = [entry for entry in entries if entry.position[0] == number]
         about = {mark for entry in mine for mark in entry.about}
-        waiting = {e.id for e in pending([e for e in entries if e.position[0] < number], self.standing())}
+        waiting = {e.id for e in pending([e for e in entries if e.position[0] < number], self.state())}
         replaced = [entry for entry in entries if entry.id in waiting and not about.isdisjoint(entry.about)]
         return mine, replaced
 
-    def entries(self) -> list[Entry]:
+    def entries(self) -> list[QueuedRequest]:
         """Everything that was ever submitted, in order; raises DamagedRecord."""
         found = self._submissions.history(self.name)
         return [entry for number, value in found for entry in self._entries(number, value)]
 
-    def moves(self) -> list[tuple[int, ReleaseEvent]]:
+    def events(self) -> list[tuple[int, ReleaseEvent]]:
         """(version, move) of the releases' log, the oldest first; raises DamagedRecord."""
         return [
             (version, self._read(_MOVE, value, self._moves, version))
             for version, value in self._moves.history(self.name)
         ]
 
-    def standing(self) -> ReleaseState:
+    def state(self) -> ReleaseState:
         """Where the releases stand."""
-        return last(self.standings())
+        return final_state(self.replay())
 
-    def standings(self) -> Iterator[tuple[ReleaseEvent | None, ReleaseState]]:
+    def replay(self) -> Iterator[tuple[ReleaseEvent | None, ReleaseState]]:
         """Every move with what stood after it; first nothing, with the base model."""
-        return standings(self.moves())
+        return replay(self.events())
 
-    def move(self, move: ReleaseEvent, expect: int) -> int:
+    def append_event(self, move: ReleaseEvent, expect: int) -> int:
         """Add a move behind version `expect`; raises RefConflict when somebody else has moved since."""
         value = {key: value for key, value in asdict(move).items() if value}
         return self._moves.set(self.name, value, expect)
@@ -151,12 +151,12 @@ class Queue:
     def _moves(self) -> Refs:
         return Refs(self.files, "releases")
 
-    def _entries(self, number: int, value: Any) -> Iterator[Entry]:
+    def _entries(self, number: int, value: Any) -> Iterator[QueuedRequest]:
         submission = self._read(_SUBMISSION, value, self._submissions, number)
         for place, request in enumerate(submission.requests, 1):
             # Two submissions may call their requests alike; in the queue each has an id of its own.
             unique = replace(request, request_id=f"{request.request_id}@{number}")
-            yield Entry((number, place), unique, submission.at)
+            yield QueuedRequest((number, place), unique, submission.at)
 
     def _read(self, kind: TypeAdapter[Shape], value: Any, log: Refs, version: int) -> Shape:
         try:
@@ -176,28 +176,28 @@ _MOVE, _SUBMISSION = TypeAdapter(ReleaseEvent), TypeAdapter(_Submission)
 """Made once: making one takes a thousand times as long as reading a record with it."""
 
 
-def standings(moves: Iterable[tuple[int, ReleaseEvent]]) -> Iterator[tuple[ReleaseEvent | None, ReleaseState]]:
+def replay(moves: Iterable[tuple[int, ReleaseEvent]]) -> Iterator[tuple[ReleaseEvent | None, ReleaseState]]:
     """Every move with what stands after it; first (None, nothing)."""
     now_ = ReleaseState()
     yield None, now_
-    met = {0: now_}
+    seen = {0: now_}
     for version, move in moves:
-        now_ = _after(move, version, now_, met)
-        met[version] = now_
+        now_ = _after(move, version, now_, seen)
+        seen[version] = now_
         yield move, now_
 
 
-def last(found: Iterable[tuple[ReleaseEvent | None, ReleaseState]]) -> ReleaseState:
+def final_state(found: Iterable[tuple[ReleaseEvent | None, ReleaseState]]) -> ReleaseState:
     """The latest standing."""
-    *_, (_, standing) = found
-    return standing
+    *_, (_, current) = found
+    return current
 
 
-def _after(move: ReleaseEvent, version: int, before: ReleaseState, met: Mapping[int, ReleaseState]) -> ReleaseState:
+def _after(move: ReleaseEvent, version: int, before: ReleaseState, seen: Mapping[int, ReleaseState]) -> ReleaseState:
     if move.move == "begin":
         return replace(before, version=version, open=move.entries)
     if move.move == "rollback":
-        return _back(met.get(move.to, met[0]), version, before)
+        return _back(seen.get(move.to, seen[0]), version, before)
     outcome = Outcome(move.status, version, move.reasons)
     outcomes = {**before.outcomes, **dict.fromkeys(move.entries, outcome)}
     open_ = before.open if set(before.open) - outcomes.keys() else ()
@@ -217,7 +217,7 @@ def _back(to: ReleaseState, version: int, before: ReleaseState) -> ReleaseState:
     )
 
 
-def superseded(entries: Sequence[Entry]) -> dict[str, str]:
+def superseded(entries: Sequence[QueuedRequest]) -> dict[str, str]:
     """{id: id of the latest later entry about the same subject and relation, or subject and prompt}."""
     latest: dict[tuple[str, ...], str] = {}
     found: dict[str, str] = {}
@@ -230,28 +230,28 @@ def superseded(entries: Sequence[Entry]) -> dict[str, str]:
     return found
 
 
-def pending(entries: Sequence[Entry], standing: ReleaseState) -> list[Entry]:
+def pending(entries: Sequence[QueuedRequest], current: ReleaseState) -> list[QueuedRequest]:
     """What waits, in order: not settled, and no later entry has taken its place."""
     replaced = superseded(entries)
-    return [entry for entry in entries if entry.id not in standing.outcomes and entry.id not in replaced]
+    return [entry for entry in entries if entry.id not in current.outcomes and entry.id not in replaced]
 
 
-def in_force(entries: Sequence[Entry], standing: ReleaseState) -> list[Entry]:
+def active(entries: Sequence[QueuedRequest], current: ReleaseState) -> list[QueuedRequest]:
     """The entries whose facts the released state should hold: applied, and by no later applied one replaced."""
-    applied = [e for e in entries if e.id in standing.outcomes and standing.outcomes[e.id].status == "applied"]
+    applied = [e for e in entries if e.id in current.outcomes and current.outcomes[e.id].status == "applied"]
     replaced = superseded(applied)
     return [entry for entry in applied if entry.id not in replaced]
 
 
-def statuses(entries: Sequence[Entry], standing: ReleaseState) -> dict[str, Outcome]:
+def statuses(entries: Sequence[QueuedRequest], current: ReleaseState) -> dict[str, Outcome]:
     """What became of each entry; an entry that waits is pending."""
     replaced = superseded(entries)
     found: dict[str, Outcome] = {}
     for entry in entries:
         waits = Outcome("pending", 0)
-        if entry.id in replaced and entry.id not in standing.open:
+        if entry.id in replaced and entry.id not in current.open:
             waits = Outcome("superseded", 0, (f"by {replaced[entry.id]}",))
-        found[entry.id] = standing.outcomes.get(entry.id, waits)
+        found[entry.id] = current.outcomes.get(entry.id, waits)
     return found
 
 

@@ -23,14 +23,14 @@ def queue_faults(audit: Audit) -> Iterator[Fault]:
 
 def _of(audit: Audit, folder: str, name: str) -> Iterator[Fault]:
     queue = Queue(audit.lake.files, name)
-    read: dict[str, Callable[[], object]] = {"queues": queue.entries, "releases": queue.moves}
+    read: dict[str, Callable[[], object]] = {"queues": queue.entries, "releases": queue.events}
     try:
         read[folder]()
     except DamagedRecord as error:
         file = error.path.removeprefix(f"{audit.lake.files.root}/")
         yield Fault(file, f"{folder}/{name}", "says what no queue would", "hand", name, COPY)
         return
-    for version, move in queue.moves() if folder == "releases" else ():
+    for version, move in queue.events() if folder == "releases" else ():
         if move.state is not None and not is_id(move.state):
             file = Refs(audit.lake.files, folder).file(name, version)
             yield Fault(file, f"{folder}/{name}", "releases what is no id of a state", "hand", name, COPY)

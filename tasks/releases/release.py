@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from editflow.storage.errors import RefConflict
 from editflow.tasks.errors import NoSuchRelease
-from editflow.tasks.releases.queue import Entry, Queue, ReleaseEvent, ReleaseState, in_force, now, pending
+from editflow.tasks.releases.queue import Queue, QueuedRequest, ReleaseEvent, ReleaseState, active, now, pending
 
 
 @dataclass(frozen=True)
@@ -19,7 +19,7 @@ class Candidate:
     breaches: tuple[str, ...] = ()
 
 
-Judge = Callable[[str | None, Sequence[Entry], Sequence[Entry]], Candidate]
+Judge = Callable[[str | None, Sequence[QueuedRequest], Sequence[QueuedRequest]], Candidate]
 """Applies entries to a state (None: the base model) that holds the facts of others, and measures the result.
 
 It must be a function of these alone: whoever goes on after a kill judges again, and must come to the same."""
@@ -32,20 +32,20 @@ def apply_next(queue: Queue, size: int, judge: Judge, run: str = "") -> ReleaseS
     at once, the same entries are judged on the same states in the same order, and each is settled once.
     """
     while True:
-        standing, entries = queue.standing(), queue.entries()
-        batch = [entry for entry in entries if entry.id in standing.open]
-        waiting = batch or pending(entries, standing)[:size]
+        current, entries = queue.state(), queue.entries()
+        batch = [entry for entry in entries if entry.id in current.open]
+        waiting = batch or pending(entries, current)[:size]
         if not waiting:
             return None
         if not batch:
             move = ReleaseEvent("begin", now(), tuple(entry.id for entry in waiting), run=run)
         else:
-            move = _settled(_unsettled(batch, standing), standing, entries, judge, run)
+            move = _settled(_unsettled(batch, current), current, entries, judge, run)
         try:
-            queue.move(move, standing.version)
+            queue.append_event(move, current.version)
         except RefConflict:  # somebody else made this very move, or rolled back
             continue
-        after = queue.standing()
+        after = queue.state()
         if batch and not after.open:
             return after
 
@@ -56,36 +56,36 @@ def rollback(queue: Queue, to: int | None = None) -> ReleaseState:
     Requests applied since are withdrawn: nothing applies them again but submitting them again. Those that were rejected
     stay so. Raises NoSuchRelease, and RefConflict when the release moved meanwhile.
     """
-    *_, (_, present) = found = list(queue.standings())
-    others = sorted({standing.release for _, standing in found} - {present.release})
+    *_, (_, present) = found = list(queue.replay())
+    others = sorted({current.release for _, current in found} - {present.release})
     wanted = next(iter(present.line[-2:-1]), None) if to is None else to
     if wanted not in others:
         raise NoSuchRelease(queue.name, to, others)
-    queue.move(ReleaseEvent("rollback", now(), to=wanted), present.version)
-    return queue.standing()
+    queue.append_event(ReleaseEvent("rollback", now(), to=wanted), present.version)
+    return queue.state()
 
 
-def _unsettled(batch: Sequence[Entry], standing: ReleaseState) -> Sequence[Entry]:
+def _unsettled(batch: Sequence[QueuedRequest], current: ReleaseState) -> Sequence[QueuedRequest]:
     """The next part of a batch to judge: of parts that were halved, the first half of which nothing is settled."""
-    settled = [entry.id in standing.outcomes for entry in batch]
+    settled = [entry.id in current.outcomes for entry in batch]
     if not any(settled):
         return batch
     half = len(batch) // 2
-    return _unsettled(batch[half:] if all(settled[:half]) else batch[:half], standing)
+    return _unsettled(batch[half:] if all(settled[:half]) else batch[:half], current)
 
 
 def _settled(
-    part: Sequence[Entry], standing: ReleaseState, entries: Sequence[Entry], judge: Judge, run: str
+    part: Sequence[QueuedRequest], current: ReleaseState, entries: Sequence[QueuedRequest], judge: Judge, run: str
 ) -> ReleaseEvent:
     """What becomes of the part, or of its first half, or of the first half of that: of what the judge lets pass.
 
     What does not and cannot be halved is rejected.
     """
     about = {mark for entry in part for mark in entry.about}
-    held = [entry for entry in in_force(entries, standing) if about.isdisjoint(entry.about)]
-    found = judge(standing.state, part, held)
+    held = [entry for entry in active(entries, current) if about.isdisjoint(entry.about)]
+    found = judge(current.state, part, held)
     if found.breaches and len(part) > 1:
-        return _settled(part[: len(part) // 2], standing, entries, judge, run)
+        return _settled(part[: len(part) // 2], current, entries, judge, run)
     move = ReleaseEvent("settle", now(), tuple(entry.id for entry in part), measures=found.measures, run=run)
     if found.breaches:
         return replace(move, status="rejected", reasons=found.breaches)

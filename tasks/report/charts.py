@@ -77,7 +77,7 @@ def _points(rows: Rows, size: int) -> alt.OverlayMarkDef | bool:
     return alt.OverlayMarkDef(size=size) if len({row["batch"] for row in rows}) <= MOST_POINTS else False
 
 
-def course(rows: Rows, metric: str, figure: str) -> str:
+def score_curve(rows: Rows, metric: str, figure: str) -> str:
     """A metric's figure after each batch, of the batch's own facts and of all so far."""
     import altair as alt
 
@@ -236,8 +236,8 @@ def graph(nodes: Rows, marks: Sequence[str]) -> str:
     """
     import altair as alt
 
-    met = {node["kind"] for node in nodes}
-    kinds = [kind for kind in (*LANES, *sorted(met - set(LANES))) if kind in met]
+    seen = {node["kind"] for node in nodes}
+    kinds = [kind for kind in (*LANES, *sorted(seen - set(LANES))) if kind in seen]
     place = _places(nodes, kinds)
     points = [
         {

@@ -17,7 +17,7 @@ LANES = (
 """From what is given to what is measured: the graph's lanes, from top to bottom. Other kinds come last."""
 
 
-def laid_out(
+def lay_out(
     manifests: Mapping[str, Manifest], labels: Mapping[str, str], marks: Mapping[str, str]
 ) -> list[dict[str, Any]]:
     """One row per artifact, in the order given: what it is, its parents and children among the others, and its place.
@@ -65,8 +65,8 @@ def _parents(manifests: Mapping[str, Manifest], id_: str) -> Iterator[tuple[str,
 
 def _spread(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Artifacts of one column and lane side by side: `shift` counts them."""
-    met: dict[tuple[int, int], int] = {}
+    seen: dict[tuple[int, int], int] = {}
     for row in rows:
         place = (row["column"], row["lane"])
-        row["shift"] = met[place] = met.get(place, -1) + 1
+        row["shift"] = seen[place] = seen.get(place, -1) + 1
     return rows

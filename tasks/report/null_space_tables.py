@@ -17,35 +17,35 @@ POINTS = 160
 """Eigenvalues drawn of each layer: more than a picture of this width can show."""
 
 
-def layers(course: RunResults) -> list[dict[str, Any]]:
+def layers(run: RunResults) -> list[dict[str, Any]]:
     """One row per layer: width, directions that may be used, their share of the trace, and the largest one's value."""
     rows = []
-    for manifest in course.of_kind("null_space"):
-        layer, values = eigenvalues(course, manifest.parent("spectrum"))
-        free = _rank(course, manifest, len(values))
+    for manifest in run.of_kind("null_space"):
+        layer, values = eigenvalues(run, manifest.parent("spectrum"))
+        free = _rank(run, manifest, len(values))
         share = 100 * float(values[:free].sum() / values.sum())
         rows.append({"layer": layer, "width": len(values), "free": free, "share": share, "limit": values[free - 1]})
     return sorted(rows, key=lambda row: row["layer"])
 
 
-def spectrum_points(course: RunResults) -> list[dict[str, Any]]:
+def spectrum_points(run: RunResults) -> list[dict[str, Any]]:
     """Some eigenvalues of each layer, the greatest first, with the place where the null space begins."""
     rows = []
-    for manifest in course.of_kind("null_space"):
-        layer, values = eigenvalues(course, manifest.parent("spectrum"))
+    for manifest in run.of_kind("null_space"):
+        layer, values = eigenvalues(run, manifest.parent("spectrum"))
         falling = np.maximum(values[::-1], np.finfo(float).tiny)
         places = np.unique(np.linspace(0, len(falling) - 1, POINTS).round().astype(int))
-        used = len(values) - _rank(course, manifest, len(values))
+        used = len(values) - _rank(run, manifest, len(values))
         edge = {"layer": layer, "edge": used, "threshold": _drawn(manifest.spec, falling, used)}
         rows += [edge | {"place": int(n) + 1, "eigenvalue": float(falling[n])} for n in places]
     return rows
 
 
-def _rank(course: RunResults, manifest: Manifest, width: int) -> int:
+def _rank(run: RunResults, manifest: Manifest, width: int) -> int:
     """The directions that may be used, of so many. Raises NothingToReport where it is recorded otherwise."""
     rank = manifest.about.get("rank")
     if not isinstance(rank, int) or not 0 < rank <= width:
-        raise NothingToReport(course.record.run_id, f"rank, of 1 to {width}, of null_space {manifest.id[:12]}")
+        raise NothingToReport(run.record.run_id, f"rank, of 1 to {width}, of null_space {manifest.id[:12]}")
     return rank
 
 
@@ -54,24 +54,24 @@ def _drawn(spec: Any, falling: np.ndarray, used: int) -> float:
     return float(spec["value"] if spec["rule"] == "absolute" else falling[used])
 
 
-def eigenvalues(course: RunResults, spectrum: str) -> tuple[int, np.ndarray]:
+def eigenvalues(run: RunResults, spectrum: str) -> tuple[int, np.ndarray]:
     """(layer, ascending eigenvalues) of a spectrum."""
-    table = course.lake.read(spectrum, ["layer", "eigenvalue"])
+    table = run.lake.read(spectrum, ["layer", "eigenvalue"])
     return int(table["layer"][0].as_py()), table["eigenvalue"].to_numpy()
 
 
-def null_space_use(course: RunResults) -> list[dict[str, Any]]:
+def null_space_use(run: RunResults) -> list[dict[str, Any]]:
     """One row per batch and layer: the mean share ‖P k‖² / ‖k‖² of its keys, which is what an edit can act on.
 
     None for a method that knows no null space.
     """
-    spaces = dict(read_null_space(course.lake, manifest.id) for manifest in course.of_kind("null_space"))
+    spaces = dict(read_null_space(run.lake, manifest.id) for manifest in run.of_kind("null_space"))
     rows: list[dict[str, Any]] = []
     if not spaces:
         return rows
-    for manifest in course.of_kind("keys"):
-        table = course.lake.read(manifest.id)
-        batch = course.number(manifest) + 1
+    for manifest in run.of_kind("keys"):
+        table = run.lake.read(manifest.id)
+        batch = run.number(manifest) + 1
         keys, at = torch.from_numpy(vectors(table["key"]).copy()).T, table["layer"].to_numpy()
         for layer in np.unique(at):
             mine = keys[:, torch.from_numpy(at == layer)]

@@ -31,30 +31,30 @@ DRIFT = {
 """The same of drift; the artifact and SQL have the rest, and the other layers."""
 
 
-def beyond(course: RunResults) -> list[Row]:
+def other_metric_rows(run: RunResults) -> list[Row]:
     """One row per metric, over the cases that have it in both states."""
-    return [*_text_rows(course), *_ability_rows(course), *_drift_rows(course)]
+    return [*_text_rows(run), *_ability_rows(run), *_drift_rows(run)]
 
 
-def at_the_end(course: RunResults) -> dict[str, Cases]:
+def at_the_end(run: RunResults) -> dict[str, Cases]:
     """{metric with its unit: {case: value}} after the last batch, of texts and general ability."""
-    texts = {f"{name} %" if SHARE in name else name: states[1] for name, states in _texts(course).items()}
+    texts = {f"{name} %" if SHARE in name else name: states[1] for name, states in _texts(run).items()}
     answers = {
         f"{name} accuracy, by {way} %": {
             case: 100.0 * (s[1]["predicted"] == s[1]["label"]) for case, s in of.items() if 1 in s
         }
-        for (name, way), of in _answers(course).items()
+        for (name, way), of in _answers(run).items()
     }
     return texts | answers
 
 
-def found(course: RunResults) -> set[str]:
+def found(run: RunResults) -> set[str]:
     """What the run has of all that can be asked for of facts (tasks/report/requested_metrics.py)."""
-    return {*course.metrics, *_texts(course), *(("drift",) if course.of_kind("drift") else ())}
+    return {*run.metrics, *_texts(run), *(("drift",) if run.of_kind("drift") else ())}
 
 
-def _text_rows(course: RunResults) -> Iterator[Row]:
-    for name, (first, last) in ((name, (states[0], states[1])) for name, states in _texts(course).items()):
+def _text_rows(run: RunResults) -> Iterator[Row]:
+    for name, (first, last) in ((name, (states[0], states[1])) for name, states in _texts(run).items()):
         both = [case for case in first if case in last]
         if both:
             before, after = ([cases[case] for case in both] for cases in (first, last))
@@ -64,13 +64,13 @@ def _text_rows(course: RunResults) -> Iterator[Row]:
                    "change": change}  # fmt: skip
 
 
-def _texts(course: RunResults) -> dict[str, dict[int, Cases]]:
+def _texts(run: RunResults) -> dict[str, dict[int, Cases]]:
     """{metric: {0 before, 1 after: {request: mean over its texts}}}."""
     values: dict[str, dict[int, dict[str, list[float]]]] = {}
-    for manifest in course.of_kind("text_scores"):
-        made = course.made(manifest, "generations") if "generations" in manifest.parents else manifest
-        place = _end(course, made)
-        for row in course.lake.read(manifest.id).to_pylist() if place is not None else ():
+    for manifest in run.of_kind("text_scores"):
+        made = run.parent_of(manifest, "generations") if "generations" in manifest.parents else manifest
+        place = _end(run, made)
+        for row in run.lake.read(manifest.id).to_pylist() if place is not None else ():
             share = row["metric"].startswith(SHARE)
             name = f"{row['role']} {row['metric']}" if share else row["metric"]
             if row["value"] is not None:
@@ -82,9 +82,9 @@ def _texts(course: RunResults) -> dict[str, dict[int, Cases]]:
     }
 
 
-def _ability_rows(course: RunResults) -> Iterator[Row]:
+def _ability_rows(run: RunResults) -> Iterator[Row]:
     """A statistic is left out where a set's labels are all alike and it has no value."""
-    for (name, way), answers in _answers(course).items():
+    for (name, way), answers in _answers(run).items():
         joint = _joint(answers)
         for told, (statistic, unit) in STATISTICS.items():
             ends = [interval(joint.sum(axis), statistic) for axis in (2, 1)]
@@ -95,12 +95,12 @@ def _ability_rows(course: RunResults) -> Iterator[Row]:
                        "change": change}  # fmt: skip
 
 
-def _drift_rows(course: RunResults) -> Iterator[Row]:
+def _drift_rows(run: RunResults) -> Iterator[Row]:
     """Of the highest edited layer, which all changes reach; a model is no way from itself."""
-    for manifest in course.of_kind("drift"):
-        edited = course.made(manifest, "edited")
-        if _end(course, edited) == 1:
-            layer, values = max(read_drift(course.lake, manifest.id).items())
+    for manifest in run.of_kind("drift"):
+        edited = run.parent_of(manifest, "edited")
+        if _end(run, edited) == 1:
+            layer, values = max(read_drift(run.lake, manifest.id).items())
             for name, unit in DRIFT.items():
                 start = {"share_inside": values["base_share_inside"]}.get(name, float(name.startswith("overlap")))
                 ends = [_in(unit, Interval(value, None, None)) for value in (start, values[name])]
@@ -109,12 +109,12 @@ def _drift_rows(course: RunResults) -> Iterator[Row]:
                        "before": ends[0], "after": ends[1], "change": change}  # fmt: skip
 
 
-def _answers(course: RunResults) -> dict[tuple[str, str], dict[str, dict[int, Row]]]:
+def _answers(run: RunResults) -> dict[tuple[str, str], dict[str, dict[int, Row]]]:
     """{(set, way): {question: {0 before, 1 after: row}}}."""
     answers: dict[tuple[str, str], dict[str, dict[int, Row]]] = {}
-    for manifest in course.of_kind("ability"):
-        place = _end(course, manifest)
-        for row in course.lake.read(manifest.id).to_pylist() if place is not None else ():
+    for manifest in run.of_kind("ability"):
+        place = _end(run, manifest)
+        for row in run.lake.read(manifest.id).to_pylist() if place is not None else ():
             case = answers.setdefault((row["set"], row["way"]), {}).setdefault(row["case_id"], {})
             case[int(place or 0)] = row
     return answers
@@ -136,6 +136,6 @@ def _in(unit: str, value: Interval) -> Interval:
     return Interval(*(None if bound is None else 100 * bound for bound in value)) if unit else value  # type: ignore[arg-type]
 
 
-def _end(course: RunResults, manifest: Manifest) -> int | None:
+def _end(run: RunResults, manifest: Manifest) -> int | None:
     """0 for what is of the model as it was, 1 for what is of the last state, None for those between."""
-    return {0: 0, course.last: 1}.get(course.number(manifest))
+    return {0: 0, run.last: 1}.get(run.number(manifest))

@@ -25,14 +25,14 @@ LONGEST = 300
 WORST = 12
 
 
-def render(course: RunResults, answers: Iterable[Mapping[str, Any]]) -> str:
+def render(run_results: RunResults, answers: Iterable[Mapping[str, Any]]) -> str:
     """The page of a completed run. `answers` are rows of the kind of that name."""
     return template("editflow.tasks.report", "report.html").render(
-        **dress(), run=course.record, **content(course, answers)
+        **fill_template(), run=run_results.record, **content(run_results, answers)
     )
 
 
-def dress() -> dict[str, str]:
+def fill_template() -> dict[str, str]:
     """Script and style of a page, and the script's digest: only this very script may run in it, whatever texts hold."""
     script = files("editflow.tasks.report").joinpath("report.js").read_text(encoding="utf-8")
     style = files("editflow.tasks.report").joinpath("report.css").read_text(encoding="utf-8")
@@ -53,39 +53,39 @@ def template(package: str, name: str) -> Template:
     return world.get_template(name)
 
 
-def content(course: RunResults, answers: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+def content(run_results: RunResults, answers: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
     """Everything that the template shows."""
-    nodes, stages = stage_timings.nodes(course), stage_timings.stages(course)
+    nodes, stages = stage_timings.nodes(run_results), stage_timings.stages(run_results)
     return {
-        "about": about(course),
-        "before_after": results.before_after(course),
-        "unavailable": results.unavailable(course),
-        **draw(course)._asdict(),
-        "points": results.by_batch(course),
-        "perplexities": results.perplexity_by_batch(course),
-        "layers": null_space_tables.layers(course),
-        "examples": [example(course, row) for row in answers],
-        "worst": results.worst(course, WORST),
-        "asked": course.metrics,
+        "about": about(run_results),
+        "before_after": results.before_after(run_results),
+        "unavailable": results.unavailable(run_results),
+        **draw(run_results)._asdict(),
+        "points": results.by_batch(run_results),
+        "perplexities": results.perplexity_by_batch(run_results),
+        "layers": null_space_tables.layers(run_results),
+        "examples": [example(run_results, row) for row in answers],
+        "worst": results.worst(run_results, WORST),
+        "asked": run_results.metrics,
         "durations": charts.durations(stages),
         "stages": stages,
         "nodes": nodes,
         "graph": charts.graph(nodes, ("created", "reused")),
         "parentless": "nothing",
         "childless": "nothing in this run",
-        "toml": "\n".join(map(safe, toml(course.record.spec).split("\n"))),
+        "toml": "\n".join(map(safe, toml(run_results.record.spec).split("\n"))),
     }
 
 
-def about(course: RunResults) -> dict[str, Any]:
+def about(run_results: RunResults) -> dict[str, Any]:
     """The run in a few words and figures."""
-    record, spec = course.record, course.record.spec
+    record, spec = run_results.record, run_results.record.spec
     started, finished = (datetime.fromisoformat(time) for time in (record.started_at, record.finished_at or ""))
     first, *rest = spec["edit"]["layers"]
     adjoining = rest == list(range(first + 1, first + 1 + len(rest)))
     return {
-        "facts": len(course.requests),
-        "batches": course.last,
+        "facts": len(run_results.requests),
+        "batches": run_results.last,
         "method": spec["edit"]["method"],
         "model": PurePath(spec["model"]["source"]).name,
         "layers": f"{first} to {rest[-1]}" if rest and adjoining else ", ".join(map(str, [first, *rest])),
@@ -97,7 +97,7 @@ def about(course: RunResults) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def example(course: RunResults, row: Mapping[str, Any]) -> dict[str, Any]:
+def example(run_results: RunResults, row: Mapping[str, Any]) -> dict[str, Any]:
     """A fact with what both models say of it, word by word, and whether the word is the other's too."""
     base, edited = (row[name].split() for name in ("base", "edited"))
     blocks = SequenceMatcher(a=base, b=edited, autojunk=False).get_matching_blocks()
@@ -106,7 +106,7 @@ def example(course: RunResults, row: Mapping[str, Any]) -> dict[str, Any]:
         {n for b in blocks for n in range(b.b, b.b + b.size)},
     )
     return {
-        "request": course.requests[row["request"]],
+        "request": run_results.requests[row["request"]],
         "prompt": row["prompt"],
         "base": [(word, n in same[0]) for n, word in enumerate(base)],
         "edited": [(word, n in same[1]) for n, word in enumerate(edited)],

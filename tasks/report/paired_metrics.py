@@ -33,7 +33,7 @@ def pairs(one: RunResults, other: RunResults) -> dict[str, Pairs]:
     for metric in one.metrics:
         figures = one.columns(metric) if metric in other.metrics else []
         for figure in (name for name in figures if name in other.columns(metric)):
-            first, second = (course.cases(course.last, metric, figure) for course in (one, other))
+            first, second = (run.cases(run.last, metric, figure) for run in (one, other))
             found[f"{metric} {figure} %"] = {
                 r: (100 * first[r], 100 * second[r]) for r in shared if r in first and r in second
             }

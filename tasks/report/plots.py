@@ -14,7 +14,7 @@ Named = list[tuple[str, str]]
 class Pictures(NamedTuple):
     """SVG by subject; `perplexity` is empty where it was not measured."""
 
-    courses: Named
+    score_curves: Named
     perplexity: str
     norms: str
     use: str
@@ -23,30 +23,32 @@ class Pictures(NamedTuple):
     drifts: Named
 
 
-def draw(course: RunResults) -> Pictures:
+def draw(run: RunResults) -> Pictures:
     """Everything that is drawn of a run's batches and layers."""
-    points, kept = results.by_batch(course), results.retention(course)
-    perplexities, spectra = results.perplexity_by_batch(course), null_space_tables.spectrum_points(course)
-    use = null_space_tables.null_space_use(course)
+    points, kept = results.by_batch(run), results.retention(run)
+    perplexities, spectra = results.perplexity_by_batch(run), null_space_tables.spectrum_points(run)
+    use = null_space_tables.null_space_use(run)
     return Pictures(
-        courses=[(metric, charts.course(points, metric, course.figure(metric))) for metric in course.metrics],
+        score_curves=[
+            (metric, charts.score_curve(points, metric, run.plotted_score(metric))) for metric in run.metrics
+        ],
         perplexity=charts.line(perplexities, "perplexity", "held-out perplexity") if perplexities else "",
-        norms=charts.line(results.norms(course), "norm", "‖Δ‖ / ‖W‖ in %", by="layer"),
+        norms=charts.line(results.norms(run), "norm", "‖Δ‖ / ‖W‖ in %", by="layer"),
         use=charts.line(use, "share", "‖P k‖² / ‖k‖² in %", by="layer") if use else "",
         heat_maps=[
-            (m, charts.heat_map(kept, m, course.figure(m))) for m in dict.fromkeys(row["metric"] for row in kept)
+            (m, charts.heat_map(kept, m, run.plotted_score(m))) for m in dict.fromkeys(row["metric"] for row in kept)
         ],
         spectra=[
             (str(layer), charts.spectrum([row for row in spectra if row["layer"] == layer]))
             for layer in sorted({row["layer"] for row in spectra})
         ],
-        drifts=_drifts(course),
+        drifts=_drifts(run),
     )
 
 
-def _drifts(course: RunResults) -> Named:
+def _drifts(run: RunResults) -> Named:
     """Of the last state, layer by layer; nothing where the spec did not ask."""
-    last = [m for m in course.of_kind("drift_points") if course.number(course.made(m, "edited")) == course.last]
-    rows = course.lake.read(last[-1].id).to_pylist() if last else []
+    last = [m for m in run.of_kind("drift_points") if run.number(run.parent_of(m, "edited")) == run.last]
+    rows = run.lake.read(last[-1].id).to_pylist() if last else []
     layers = dict.fromkeys(row["layer"] for row in rows)
     return [(str(layer), charts.drift([row for row in rows if row["layer"] == layer])) for layer in layers]

@@ -12,39 +12,39 @@ import numpy as np
 from editflow.editing.metrics.intervals import Interval, mean_interval, ratio_interval, table_interval
 from editflow.editing.metrics.perplexity import perplexity
 from editflow.editing.metrics.score_columns import HARMONIC, harmonic
-from editflow.tasks.report.other_metrics import beyond, found
+from editflow.tasks.report.other_metrics import found, other_metric_rows
 from editflow.tasks.report.requested_metrics import asked
 from editflow.tasks.report.run_results import RunResults
 
 Row = dict[str, Any]
 
 
-def before_after(course: RunResults) -> list[Row]:
+def before_after(run: RunResults) -> list[Row]:
     """One row per metric: its interval before and after, and that of the change of each case."""
     rows = []
-    for metric in course.metrics:
-        for column in course.columns(metric):
-            before, after = (course.cases(n, metric, column) for n in (0, course.last))
+    for metric in run.metrics:
+        for column in run.columns(metric):
+            before, after = (run.cases(n, metric, column) for n in (0, run.last))
             both = [request for request in before if request in after]
             if both:
                 first, second = ([100 * cases[request] for request in both] for cases in (before, after))
                 change = mean_interval([b - a for a, b in zip(first, second, strict=True)])
                 rows.append(_row(f"{metric} {column}", "%", mean_interval(first), mean_interval(second), change))
-    scores = [row for name, figures in HARMONIC.items() for row in _score_row(course, name, figures)]
-    return rows + scores + _perplexity_row(course) + beyond(course)
+    scores = [row for name, figures in HARMONIC.items() for row in _score_row(run, name, figures)]
+    return rows + scores + _perplexity_row(run) + other_metric_rows(run)
 
 
-def unavailable(course: RunResults) -> list[str]:
+def unavailable(run: RunResults) -> list[str]:
     """The metrics that the spec asks for and the facts do not have."""
-    has = found(course)
-    return [metric for metric in asked(course.record.spec) if metric not in has]
+    has = found(run)
+    return [metric for metric in asked(run.record.spec) if metric not in has]
 
 
-def _score_row(course: RunResults, name: str, figures: Mapping[str, str]) -> list[Row]:
+def _score_row(run: RunResults, name: str, figures: Mapping[str, str]) -> list[Row]:
     """The harmonic score, over the cases that have all three of its parts in both states."""
-    if not all(figure in course.columns(metric) for metric, figure in figures.items()):
+    if not all(figure in run.columns(metric) for metric, figure in figures.items()):
         return []
-    parts = [[course.cases(n, metric, figure) for metric, figure in figures.items()] for n in (0, course.last)]
+    parts = [[run.cases(n, metric, figure) for metric, figure in figures.items()] for n in (0, run.last)]
     both = [request for request in parts[0][0] if all(request in part for state in parts for part in state)]
     if not both:
         return []
@@ -62,10 +62,10 @@ def _row(name: str, unit: str, before: Interval, after: Interval, change: Interv
     return {"metric": name, "unit": unit, "before": before, "after": after, "change": change}
 
 
-def _perplexity_row(course: RunResults) -> list[Row]:
-    if not {0, course.last} <= set(course.perplexities):
+def _perplexity_row(run: RunResults) -> list[Row]:
+    if not {0, run.last} <= set(run.perplexities):
         return []
-    first, last = (course.perplexities[n] for n in (0, course.last))
+    first, last = (run.perplexities[n] for n in (0, run.last))
     nll = {row["document"]: row["nll"] for row in first}
     tokens = [row["tokens"] for row in last]
     found = [ratio_interval([row["nll"] for row in rows], tokens) for rows in (first, last)]
@@ -80,17 +80,17 @@ def _through(rising: Callable[[float], float], found: Interval) -> Interval:
     return Interval(rising(found.value), *(None if bound is None else rising(bound) for bound in found[1:]))
 
 
-def by_batch(course: RunResults) -> list[Row]:
+def by_batch(run: RunResults) -> list[Row]:
     """One row per state, metric and which facts: the batch's own right after it, or all edited so far."""
     rows = []
-    batch = {request: row["batch"] for request, row in course.requests.items()}
-    for n in range(course.last + 1):
-        for metric in course.metrics:
-            cases = {r: v for r, v in course.cases(n, metric, course.figure(metric)).items() if r in batch}
+    batch = {request: row["batch"] for request, row in run.requests.items()}
+    for n in range(run.last + 1):
+        for metric in run.metrics:
+            cases = {r: v for r, v in run.cases(n, metric, run.plotted_score(metric)).items() if r in batch}
             own = [value for request, value in cases.items() if batch[request] == n]
             rows += [_point(n, metric, "the batch's own facts", own)] if own else []
             so_far = [value for request, value in cases.items() if n == 0 or batch[request] <= n]
-            whole = n == 0 or {batch[r] for r in course.asked(n, metric) if r in batch} >= set(range(1, n + 1))
+            whole = n == 0 or {batch[r] for r in run.asked(n, metric) if r in batch} >= set(range(1, n + 1))
             rows += [_point(n, metric, "all facts so far", so_far)] if whole and so_far else []
     return rows
 
@@ -99,31 +99,31 @@ def _point(n: int, metric: str, facts: str, values: Sequence[float]) -> Row:
     return {"batch": n, "metric": metric, "facts": facts, "percent": 100 * fmean(values), "count": len(values)}
 
 
-def perplexity_by_batch(course: RunResults) -> list[Row]:
+def perplexity_by_batch(run: RunResults) -> list[Row]:
     """One row per state whose perplexity was measured."""
     return [
         {"batch": n, "perplexity": perplexity((row["tokens"], row["nll"]) for row in rows)}
-        for n, rows in sorted(course.perplexities.items())
+        for n, rows in sorted(run.perplexities.items())
     ]
 
 
-def norms(course: RunResults) -> list[Row]:
+def norms(run: RunResults) -> list[Row]:
     """One row per batch and layer: the norm of its change in percent of the weight's."""
     return [
         {"batch": row["n"], "layer": row["layer"], "norm": 100 * row["change_norm"] / row["weight_norm"]}
-        for row in course.norms
+        for row in run.norms
     ]
 
 
-def retention(course: RunResults) -> list[Row]:
+def retention(run: RunResults) -> list[Row]:
     """One row per metric, batch and later state in which all of the batch's facts were asked again."""
     rows = []
     cohorts: dict[int, list[str]] = {}
-    for request, row in course.requests.items():
+    for request, row in run.requests.items():
         cohorts.setdefault(row["batch"], []).append(request)
-    for metric in course.metrics:
-        for n in range(1, course.last + 1):
-            cases, asked = course.cases(n, metric, course.figure(metric)), course.asked(n, metric)
+    for metric in run.metrics:
+        for n in range(1, run.last + 1):
+            cases, asked = run.cases(n, metric, run.plotted_score(metric)), run.asked(n, metric)
             for batch, requests in cohorts.items():
                 values = [cases[request] for request in requests if request in cases]
                 if batch <= n and asked.issuperset(requests) and values:
@@ -131,36 +131,36 @@ def retention(course: RunResults) -> list[Row]:
     return rows
 
 
-def worst(course: RunResults, count: int) -> list[Row]:
+def worst(run: RunResults, count: int) -> list[Row]:
     """The facts that did worst at the end, and what is known of why."""
-    rows = [_verdict(course, request, row) for request, row in course.requests.items()]
+    rows = [_verdict(run, request, row) for request, row in run.requests.items()]
     rows = [row for row in rows if row["reasons"]]
     return sorted(rows, key=lambda row: (row["said"] is not False, -len(row["hurt"]), -(row["nll_new"] or 0.0)))[:count]
 
 
-def _verdict(course: RunResults, request: str, row: Mapping[str, Any]) -> Row:
-    prompts = course.prompts(request)
-    own = prompts.get((course.last, "efficacy"), [])
+def _verdict(run: RunResults, request: str, row: Mapping[str, Any]) -> Row:
+    prompts = run.prompts(request)
+    own = prompts.get((run.last, "efficacy"), [])
     # Of a fact that nobody asked for nothing is known.
     said, nll = all(map(_holds, own)) if own else None, own[0]["nll_new"] if own else None
-    missed = [p for p in prompts.get((course.last, "paraphrase"), []) if not _holds(p)]
+    missed = [p for p in prompts.get((run.last, "paraphrase"), []) if not _holds(p)]
     kept = {p["prompt_index"] for p in prompts.get((0, "neighbourhood"), []) if p["success"]}
-    near = prompts.get((course.last, "neighbourhood"), [])
+    near = prompts.get((run.last, "neighbourhood"), [])
     # A neighbour that another request edits is meant to change.
     hurt = [p["prompt"] for p in near if not p["success"] and p["prompt_index"] in kept and not p.get("edited")]
-    value = course.values.get(request, {})
+    value = run.values.get(request, {})
     after_batch = prompts.get((row["batch"], "efficacy"), own)
     reasons = []
     if said is False:
-        lost = all(map(_holds, after_batch)) and row["batch"] < course.last
+        lost = all(map(_holds, after_batch)) and row["batch"] < run.last
         still = "the old answer is still likelier" if own[0]["nll_true"] is not None else "not said, token for token"
         reasons.append("said after its batch, lost by a later one" if lost else still)
-    if value.get("stopped") == "steps" and value["loss"] > course.stop_at:
+    if value.get("stopped") == "steps" and value["loss"] > run.stop_at:
         reasons.append(f"its loss was still {value['loss']:.2f} when its steps ended")
-    if value and value["delta_norm"] > 0.999 * course.clamp * value["h_norm"]:
-        reasons.append(f"its target value lies at the clamp, {course.clamp:g} of the hidden state's norm")
+    if value and value["delta_norm"] > 0.999 * run.clamp * value["h_norm"]:
+        reasons.append(f"its target value lies at the clamp, {run.clamp:g} of the hidden state's norm")
     if missed:
-        reasons.append(f"{len(missed)} of {len(prompts[course.last, 'paraphrase'])} paraphrases not followed")
+        reasons.append(f"{len(missed)} of {len(prompts[run.last, 'paraphrase'])} paraphrases not followed")
     if hurt:
         reasons.append(f"{len(hurt)} of {len(near)} neighbours hurt")
     # What is at the clamp and fine in every other way is no failure.

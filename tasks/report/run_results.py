@@ -61,25 +61,25 @@ class RunResults:
         """The course of a run; raises UnknownRun, ArtifactGone, or NothingToReport for one that is not ours."""
         record = Runs(lake.files).get(run_id)
         try:
-            course = cls(lake, record, {use.artifact: lake.manifest(use.artifact) for use in record.uses})
+            run = cls(lake, record, {use.artifact: lake.manifest(use.artifact) for use in record.uses})
         except UnknownArtifact as error:
             raise ArtifactGone(run_id, str(error)) from None
-        for lack in course._lacking():
+        for lack in run._lacking():
             raise NothingToReport(run_id, lack)
-        return course
+        return run
 
     def _lacking(self) -> Iterator[str]:
         """What no report can be without, and what the record has of it in a shape that no run writes."""
         kinds = {manifest.kind for manifest in self.manifests.values()}
         yield from (kind for kind in ("model", "state", "evaluation") if kind not in kinds)
-        yield from lacking(self.record.spec)
+        yield from missing_settings(self.record.spec)
         yield from self._lacking_batches(self.record.summary.get("batches") or [])
 
     def _lacking_batches(self, batches: Sequence[Mapping[str, Any]]) -> Iterator[str]:
         """Batches rise from 1; there are gaps where all facts of one were withdrawn."""
         states = {manifest.id for manifest in self.of_kind("state")}
         numbers = [0, *(batch["batch"] for batch in batches)]
-        if not batches or numbers[-1] > len(batches) + withdrawn(self.record.spec):
+        if not batches or numbers[-1] > len(batches) + withdrawn_count(self.record.spec):
             yield "batches"
         for before, batch in zip(numbers, batches, strict=False):
             if batch["batch"] <= before or batch["facts"] < 1:
@@ -97,7 +97,7 @@ class RunResults:
         """The number of the state that an artifact of the run was made of. Raises NothingToReport for another's."""
         return self._known(manifest, self.states.get(state := manifest.parent("state")), f"state {state[:12]}")
 
-    def made(self, manifest: Manifest, role: str) -> Manifest:
+    def parent_of(self, manifest: Manifest, role: str) -> Manifest:
         """The artifact of the run in a role of another. Raises NothingToReport where it is none of the run's."""
         return self._known(manifest, self.manifests.get(id_ := manifest.parent(role)), f"{role} {id_[:12]}")
 
@@ -114,10 +114,10 @@ class RunResults:
     def sources(self) -> dict[str, list[str]]:
         """Parents of the report by kind."""
         chosen = {name: [m.id for m in self.of_kind(name)] for name in READ}
-        return {name: ids for name, ids in (chosen | {"requests": [self.whole]}).items() if ids}
+        return {name: ids for name, ids in (chosen | {"requests": [self.all_requests]}).items() if ids}
 
     @cached_property
-    def whole(self) -> str:
+    def all_requests(self) -> str:
         """The artifact of all the run's requests with the prompts that evaluate them."""
         start = next(iter(self.states))
         for manifest in self.of_kind("evaluation"):
@@ -128,7 +128,7 @@ class RunResults:
     @cached_property
     def requests(self) -> dict[str, dict[str, Any]]:
         """The requests by id in the order of editing, each with its `batch`."""
-        rows = self.lake.read(self.whole).to_pylist()
+        rows = self.lake.read(self.all_requests).to_pylist()
         ends = list(accumulate(batch["facts"] for batch in self.record.summary["batches"]))
         if any(row["position"] >= ends[-1] for row in rows):
             raise NothingToReport(self.record.run_id, "batch of some requests")
@@ -142,7 +142,7 @@ class RunResults:
         `edited` is what the model as it was has, which was asked all facts: a batch knows its own alone, and states
         compare only where the same neighbours are left out. `said_before` is what it said to the same prompt.
         """
-        met: dict[tuple[Any, ...], dict[str, Any]] = {}
+        seen: dict[tuple[Any, ...], dict[str, Any]] = {}
         edited: dict[tuple[str, ...], bool] = {}
         said: dict[tuple[str, ...], list[int] | None] = {}
         for n, row in sorted(self._at_states("evaluation"), key=lambda found: found[0]):
@@ -151,8 +151,8 @@ class RunResults:
                 edited.setdefault(key, bool(row.get("edited")))
                 said.setdefault(key, row.get("said"))
             shared = {"edited": edited.get(key, bool(row.get("edited"))), "said_before": said.get(key)}
-            met.setdefault((n, *key), row | {"n": n} | shared)
-        return list(met.values())
+            seen.setdefault((n, *key), row | {"n": n} | shared)
+        return list(seen.values())
 
     @cached_property
     def perplexities(self) -> dict[int, list[dict[str, Any]]]:
@@ -192,7 +192,7 @@ class RunResults:
         """The requests that a metric asked in a state, whether or not they have a figure."""
         return {row["request"] for row in self._by.get((n, metric), ())}
 
-    def figure(self, metric: str) -> str:
+    def plotted_score(self, metric: str) -> str:
         """The figure that is drawn of a metric: its success, or what is said where nothing is compared."""
         return "success" if "success" in self.columns(metric) else "token accuracy"
 
@@ -240,14 +240,14 @@ class RunResults:
                 yield number, row
 
 
-def withdrawn(spec: Mapping[str, Any]) -> int:
+def withdrawn_count(spec: Mapping[str, Any]) -> int:
     """How many of the facts a spec leaves out."""
     requests = spec.get("requests")
     names = requests.get("withdrawn") if isinstance(requests, Mapping) else None
     return len(names) if isinstance(names, list | tuple) else 0
 
 
-def lacking(spec: Mapping[str, Any]) -> Iterator[str]:
+def missing_settings(spec: Mapping[str, Any]) -> Iterator[str]:
     """The settings that a report shows or reckons with and that a spec lacks, or has in another type.
 
     Nothing else is asked of it: specs that earlier versions took, and this one would refuse, have their reports.

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from editflow.tasks.report.graph_layout import laid_out
+from editflow.tasks.report.graph_layout import lay_out
 from editflow.tasks.report.run_results import RunResults
 
 
-def stages(course: RunResults) -> list[dict[str, Any]]:
+def stages(run: RunResults) -> list[dict[str, Any]]:
     """One row per stage: artifacts made and met again, seconds of this run, and of the making of what was reused."""
     rows: dict[str, dict[str, Any]] = {}
-    for use in course.record.uses:
-        manifest = course.manifests[use.artifact]
+    for use in run.record.uses:
+        manifest = run.manifests[use.artifact]
         name = str(manifest.spec.get("stage", manifest.kind))
         row = rows.setdefault(name, {"stage": name, "created": 0, "reused": 0, "seconds": 0.0, "saved": 0.0})
         row[use.how] += 1
@@ -21,9 +21,7 @@ def stages(course: RunResults) -> list[dict[str, Any]]:
     return sorted(rows.values(), key=lambda row: -row["seconds"] - row["saved"])
 
 
-def nodes(course: RunResults) -> list[dict[str, Any]]:
+def nodes(run: RunResults) -> list[dict[str, Any]]:
     """One row per artifact of the run, with its label there, and its place in the graph."""
-    uses = course.record.uses
-    return laid_out(
-        course.manifests, {use.artifact: use.stage for use in uses}, {use.artifact: use.how for use in uses}
-    )
+    uses = run.record.uses
+    return lay_out(run.manifests, {use.artifact: use.stage for use in uses}, {use.artifact: use.how for use in uses})

@@ -14,7 +14,7 @@ from editflow.tasks.errors import UnknownSource
 from editflow.tasks.report.page import render
 from editflow.tasks.report.run_results import RunResults
 from editflow.tasks.report.sample_answers import ANSWERS
-from editflow.tasks.stages.stage import Parents, Stage, Work, performed
+from editflow.tasks.stages.stage import Parents, Stage, Work, perform_and_index
 
 FACTS = 12
 TOKENS = 12
@@ -26,8 +26,8 @@ class NoAnswers(UserWarning):
 
 def _report(work: Work) -> pa.Table:
     """One HTML page."""
-    course = RunResults.of(work.lake, work.spec["run"])
-    page = render(course, work.table("answers").to_pylist() if work.many("answers") else [])
+    run_results = RunResults.of(work.lake, work.spec["run"])
+    page = render(run_results, work.table("answers").to_pylist() if work.many("answers") else [])
     return pa.Table.from_pylist([{"page": page}], schema=kind("report").schema)
 
 
@@ -39,21 +39,21 @@ def report(lake: Lake, run: str) -> ArtifactRef:
 
     Where the lake has no answers and the base model is gone, they are left out, with a warning.
     """
-    course = RunResults.of(lake, run)
+    run_results = RunResults.of(lake, run)
     # As `ask`: a dozen short texts need no accelerator, and the one of the run may not be here.
     how: dict[str, Any] = {"run": run, "device": "cpu"}
-    model, state = course.of_kind("model")[0].id, course.record.state
-    parents = {"model": model, "state": str(state), "requests": course.whole}
+    model, state = run_results.of_kind("model")[0].id, run_results.record.state
+    parents = {"model": model, "state": str(state), "requests": run_results.all_requests}
     answers: dict[str, str] = {}
     try:
-        answers = {"answers": performed(ANSWERS, lake, {"facts": FACTS, "tokens": TOKENS}, parents, how).id}
+        answers = {"answers": perform_and_index(ANSWERS, lake, {"facts": FACTS, "tokens": TOKENS}, parents, how).id}
     except UnknownSource as error:
         warnings.warn(f"the report shows no answers: {error}", NoAnswers, stacklevel=2)
     # Another version of what draws it draws another page.
     drawn_by = {name: version(name) for name in ("altair", "vl-convert-python", "jinja2")}
     spec = {"run": run, "drawn_by": drawn_by}
-    sources: Parents = {**course.sources, **answers}
-    return performed(REPORT, lake, spec, sources, how)
+    sources: Parents = {**run_results.sources, **answers}
+    return perform_and_index(REPORT, lake, spec, sources, how)
 
 
 def read_page(lake: Lake, artifact: str) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 
 from editflow.storage.artifacts.store import Lake, Manifest
 from editflow.storage.records.runs import RunRecord
-from editflow.tasks.models.model_session import links
+from editflow.tasks.models.model_session import state_chain
 
 Row = dict[str, Any]
 Fact = tuple[str, str]
@@ -92,15 +92,15 @@ def facts(lake: Lake, one: Side, other: Side) -> list[Row]:
 
 def model_of(lake: Lake, side: Side) -> Manifest | None:
     """The model that a side's state began from."""
-    return links(lake, side.state)[0] if side.state else None
+    return state_chain(lake, side.state)[0] if side.state else None
 
 
 def _chain(lake: Lake, state: str | None) -> list[str]:
-    return [link.id for link in links(lake, state)] if state else []
+    return [link.id for link in state_chain(lake, state)] if state else []
 
 
 def _held(lake: Lake, state: str | None) -> Iterator[Fact]:
-    for link in links(lake, state)[1:] if state else ():
+    for link in state_chain(lake, state)[1:] if state else ():
         columns = ["subject", "prompt", "target_new"]
         for row in lake.read(link.parent("requests"), columns).to_pylist():
             yield row["prompt"].replace("{}", row["subject"], 1), row["target_new"].strip()

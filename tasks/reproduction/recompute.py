@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from editflow.storage.artifacts.check import check_manifest, upstream
 from editflow.storage.artifacts.identity import parent_pairs, table_digest
 from editflow.storage.artifacts.manifest import Manifest, folder_name, manifest_name
-from editflow.storage.artifacts.payload_check import is_false
+from editflow.storage.artifacts.payload_check import contradicts_payload
 from editflow.storage.artifacts.store import Lake
 from editflow.storage.errors import PayloadConflict, StorageError
 from editflow.storage.records.runs import Runs, record_name
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Again:
+class Recomputed:
     """A table that was computed again, its digest, what was recorded beside it, and the wall-clock seconds it took."""
 
     table: pa.Table
@@ -37,7 +37,7 @@ class Again:
     seconds: float
 
 
-def recomputed(lake: Lake, recipe: Recipe, made_with: Mapping[str, Any], label: str = "") -> Again:
+def recompute(lake: Lake, recipe: Recipe, made_with: Mapping[str, Any], label: str = "") -> Recomputed:
     """Compute an artifact as it was computed, on the threads and the device of its recorded environment.
 
     Nothing is written to the lake. Raises what the stage raises, such as MissingPayload of a parent.
@@ -48,7 +48,7 @@ def recomputed(lake: Lake, recipe: Recipe, made_with: Mapping[str, Any], label: 
         borrow(lake, scratch, recipe)
         work, started = Work(scratch, recipe.spec, recipe.parents, how), time.perf_counter()
         table = recipe.stage.compute(work)
-        return Again(table, table_digest(table), work.about, time.perf_counter() - started)
+        return Recomputed(table, table_digest(table), work.about, time.perf_counter() - started)
 
 
 def borrow(lake: Lake, scratch: Lake, recipe: Recipe) -> None:
@@ -80,14 +80,14 @@ def threads(made_with: Mapping[str, Any]) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def keep(lake: Lake, recipe: Recipe, again: Again, told: Manifest | None, run: str | None) -> None:
+def store_recomputed(lake: Lake, recipe: Recipe, again: Recomputed, told: Manifest | None, run: str | None) -> None:
     """Put what was computed again in the place of what is damaged or lost, which is set aside.
 
     `told` is what manifest or index say of the artifact; without it, it is recorded as made now by `run`. Raises
     PayloadConflict, and replaces nothing, where the content is another than is told, or than a payload's name tells.
     """
     id_, (kept, _) = recipe.id, check_manifest(lake, recipe.id)
-    known = {told.digest[:16]} if told and not is_false(lake.files, told) else _payloads(lake, id_)
+    known = {told.digest[:16]} if told and not contradicts_payload(lake.files, told) else _payloads(lake, id_)
     if known and again.digest[:16] not in known:
         raise PayloadConflict(id_, told.digest if told else min(known), again.digest, _apart(lake, id_, again))
     if kept is not None:
@@ -110,7 +110,7 @@ def _payloads(lake: Lake, id_: str) -> set[str]:
     return {name[8:24] for name in names if name.startswith("payload-") and name.endswith(".parquet")}
 
 
-def _apart(lake: Lake, id_: str, again: Again) -> float | None:
+def _apart(lake: Lake, id_: str, again: Recomputed) -> float | None:
     """The largest difference of a number from what is kept, where that can be read."""
     try:
         found = distance(lake.read(id_), again.table)

@@ -31,7 +31,7 @@ from editflow.storage.artifacts.manifest import Manifest
 from editflow.storage.errors import StorageError
 from editflow.storage.json_records import read_record
 from editflow.storage.records.runs import RunRecord
-from editflow.tasks.errors import BadPack, UnknownSource
+from editflow.tasks.errors import BadBundle, UnknownSource
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -62,7 +62,7 @@ class Input:
 
 
 @dataclass(frozen=True)
-class Pack:
+class RunBundle:
     """What a packed run holds. `inputs` are by the key of the spec that names them, such as `requests.source`.
 
     It stands for the run's lake where artifacts are compared: it knows their digests, and has no payload.
@@ -94,23 +94,23 @@ class Pack:
 class _Index:
     """What pack.json holds: the parts that are inputs by their key, and the SHA-256 of every other part."""
 
-    pack: int
+    bundle: int
     run: str
     inputs: Mapping[str, str]
     sha256: Mapping[str, str]
 
 
-def packed(pack: Pack) -> bytes:
+def write_bundle(bundle: RunBundle) -> bytes:
     """The file of a packed run; the same bytes for the same run, on every machine."""
-    inputs = {key: f"inputs/{key}/{found.name}" for key, found in sorted(pack.inputs.items())}
+    inputs = {key: f"inputs/{key}/{found.name}" for key, found in sorted(bundle.inputs.items())}
     parts = {
-        "record.json": _json(asdict(pack.record)),
-        "artifacts.jsonl": b"".join(_line(asdict(manifest)) for manifest in pack.manifests),
-        "spec.toml": pack.spec.encode(),
-        **{inputs[key]: found.data for key, found in sorted(pack.inputs.items())},
+        "record.json": _json(asdict(bundle.record)),
+        "artifacts.jsonl": b"".join(_line(asdict(manifest)) for manifest in bundle.manifests),
+        "spec.toml": bundle.spec.encode(),
+        **{inputs[key]: found.data for key, found in sorted(bundle.inputs.items())},
     }
     digests = {name: hashlib.sha256(data).hexdigest() for name, data in parts.items()}
-    index = _Index(FORMAT, pack.record.run_id, inputs, digests)
+    index = _Index(FORMAT, bundle.record.run_id, inputs, digests)
     file = BytesIO()
     with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
         for name, data in {"pack.json": _json(asdict(index)), **parts}.items():
@@ -120,7 +120,7 @@ def packed(pack: Pack) -> bytes:
     return file.getvalue()
 
 
-def read(path: Path) -> Pack:
+def read_bundle(path: Path) -> RunBundle:
     """The packed run of a file. Raises UnknownSource for no file, BadPack for any other file or a changed one.
 
     Cost: one pass over the file, all of which is then in memory.
@@ -134,17 +134,17 @@ def read(path: Path) -> Pack:
         _check_record(path, record)
         lines = _checked(path, parts, index, "artifacts.jsonl").splitlines()
         if len(lines) > ARTIFACTS:
-            raise BadPack(path, f"it has {len(lines):,} artifacts, where {ARTIFACTS:,} are the most")
+            raise BadBundle(path, f"it has {len(lines):,} artifacts, where {ARTIFACTS:,} are the most")
         manifests = tuple(read_record(Manifest, line) for line in lines)
         _check_recipes(path, record, index, manifests)
     except (zipfile.BadZipFile, RuntimeError, EOFError, struct.error, OSError, MemoryError) as error:
-        raise BadPack(path, first_line(error)) from None  # encrypted, cut short, nested too deep, …
+        raise BadBundle(path, first_line(error)) from None  # encrypted, cut short, nested too deep, …
     except (ValueError, TypeError, LookupError, OverflowError) as error:
-        raise BadPack(path, f"its record is not readable ({first_line(error)})") from None
+        raise BadBundle(path, f"its record is not readable ({first_line(error)})") from None
     inputs = {
         key: Input(name.rpartition("/")[2], _checked(path, parts, index, name)) for key, name in index.inputs.items()
     }
-    return Pack(record, manifests, inputs, _checked(path, parts, index, "spec.toml").decode(errors="replace"))
+    return RunBundle(record, manifests, inputs, _checked(path, parts, index, "spec.toml").decode(errors="replace"))
 
 
 def _parts(path: Path) -> dict[str, bytes]:
@@ -154,19 +154,19 @@ def _parts(path: Path) -> dict[str, bytes]:
         entries = archive.infolist()
         names = [entry.filename for entry in entries]
         if "pack.json" not in names:
-            raise BadPack(path, "there is no pack.json in it")
+            raise BadBundle(path, "there is no pack.json in it")
         if len(names) > MOST or len(set(names)) != len(names):
-            raise BadPack(path, f"{len(names)} parts, some of one name" if len(names) <= MOST else "too many parts")
+            raise BadBundle(path, f"{len(names)} parts, some of one name" if len(names) <= MOST else "too many parts")
         for entry in entries:
             if entry.compress_type != zipfile.ZIP_STORED or entry.file_size != entry.compress_size:
-                raise BadPack(path, f"{entry.filename} is not stored as it is")
+                raise BadBundle(path, f"{entry.filename} is not stored as it is")
             if entry.orig_filename != entry.filename or stat.S_IFMT(entry.external_attr >> 16) not in {0, stat.S_IFREG}:
-                raise BadPack(path, f"{entry.filename} is no plain file")
+                raise BadBundle(path, f"{entry.filename} is no plain file")
         sizes = [entry.file_size for entry in entries]
         if max(sizes) > LARGEST or sum(sizes) > min(4 * LARGEST, path.stat().st_size):
-            raise BadPack(path, f"its parts claim {sum(sizes):,} bytes")
+            raise BadBundle(path, f"its parts claim {sum(sizes):,} bytes")
         if large := [entry.filename for entry in entries if entry.file_size > SMALLER.get(entry.filename, LARGEST)]:
-            raise BadPack(path, f"{large[0]} has more bytes than it may")
+            raise BadBundle(path, f"{large[0]} has more bytes than it may")
         return {entry.filename: archive.read(entry) for entry in entries}
 
 
@@ -178,50 +178,50 @@ def _check_frame(path: Path) -> None:
         file.seek(max(0, size - _END_BYTES))
         end = file.read(_END_BYTES)
     if not start.startswith(b"PK\x03\x04") or not end.startswith(_END) or end[-2:] != b"\0\0":
-        raise BadPack(path, "it is not a zip file from its first byte to its last")
+        raise BadBundle(path, "it is not a zip file from its first byte to its last")
     entries, bulk, place = struct.unpack("<HII", end[10:20])
     if entries > MOST or bulk > 2**20 or bulk + place + _END_BYTES != size:
-        raise BadPack(path, f"its directory of {entries:,} parts has another place or size than a pack's")
+        raise BadBundle(path, f"its directory of {entries:,} parts has another place or size than a pack's")
 
 
 def _check_record(path: Path, record: RunRecord) -> None:
     """What a record says of its run and machine is short and plain: it is shown, and compared with this machine's."""
     if not _RUN.fullmatch(record.run_id):
-        raise BadPack(path, "the id of its run is none")
+        raise BadBundle(path, "the id of its run is none")
     for key, value in record.environment.items():
         plain = isinstance(value, str | int | float | bool | None)
         if not plain or len(key) > 100 or len(str(value)) > 1000 or len(record.environment) > 200:
-            raise BadPack(path, f"environment.{key[:100]} of its record is no plain value")
+            raise BadBundle(path, f"environment.{key[:100]} of its record is no plain value")
 
 
 def _index(path: Path, parts: Mapping[str, bytes]) -> _Index:
     """What the pack says is in it, when that is all there is, under names that lead nowhere."""
     said = json.loads(parts["pack.json"])
     if isinstance(said, dict) and said.get("pack") != FORMAT:
-        raise BadPack(path, f"it has format {said.get('pack')!r}, and this version of EditFlow reads {FORMAT}")
+        raise BadBundle(path, f"it has format {said.get('pack')!r}, and this version of EditFlow reads {FORMAT}")
     index = read_record(_Index, parts["pack.json"])
     wanted = {"record.json", "artifacts.jsonl", "spec.toml", *index.inputs.values()}
     for key, name in index.inputs.items():
         if not _INPUT.fullmatch(name) or name.split("/")[1] != key:
-            raise BadPack(path, f"{name!r} is no name for the file of {key!r}")
+            raise BadBundle(path, f"{name!r} is no name for the file of {key!r}")
     if other := sorted(wanted ^ set(index.sha256)) or sorted((wanted | {"pack.json"}) ^ set(parts)):
-        raise BadPack(path, f"{other[0]!r} is missing, or does not belong there")
+        raise BadBundle(path, f"{other[0]!r} is missing, or does not belong there")
     return index
 
 
 def _checked(path: Path, parts: Mapping[str, bytes], index: _Index, name: str) -> bytes:
     if hashlib.sha256(parts[name]).hexdigest() != index.sha256[name]:
-        raise BadPack(path, f"{name} has been changed since it was packed")
+        raise BadBundle(path, f"{name} has been changed since it was packed")
     return parts[name]
 
 
 def _check_recipes(path: Path, record: RunRecord, index: _Index, manifests: tuple[Manifest, ...]) -> None:
     """The artifacts are those of the run, and each has the id of its recipe."""
     if record.run_id != index.run or [use.artifact for use in record.uses] != [manifest.id for manifest in manifests]:
-        raise BadPack(path, f"its artifacts are not those of run {record.run_id}")
+        raise BadBundle(path, f"its artifacts are not those of run {record.run_id}")
     for made in manifests:
         if recipe_id(made.kind, made.version, made.spec, made.parents) != made.id:
-            raise BadPack(path, f"artifact {made.id[:12]} has the recipe of another")
+            raise BadBundle(path, f"artifact {made.id[:12]} has the recipe of another")
 
 
 def _json(value: object) -> bytes:

@@ -134,7 +134,7 @@ def _from_dump(path: Path) -> Iterator[Document]:
     import mwparserfromhell
 
     with path.open("rb") as packed:
-        file = Growing(bz2.BZ2File(packed) if path.suffix == ".bz2" else packed, LARGEST_PAGE)
+        file = GrowingFile(bz2.BZ2File(packed) if path.suffix == ".bz2" else packed, LARGEST_PAGE)
         for page in _pages(file, path):
             wanted = page["ns"] == "0" and not page["text"].lstrip().lower().startswith("#redirect")
             if wanted:
@@ -146,7 +146,7 @@ def _from_dump(path: Path) -> Iterator[Document]:
                 yield Document(page["id"], page["title"], _squeeze(text))
 
 
-class Growing:
+class GrowingFile:
     """A file that is read for one page at a time, each of at most so many bytes."""
 
     def __init__(self, file: IO[bytes] | bz2.BZ2File, most: int) -> None:
@@ -165,7 +165,7 @@ class Growing:
         self._since = 0
 
 
-def _pages(file: Growing, path: Path) -> Iterator[dict[str, str]]:
+def _pages(file: GrowingFile, path: Path) -> Iterator[dict[str, str]]:
     """id, title, ns and wikitext of every page of a MediaWiki export, one in memory at a time."""
     from xml.etree.ElementTree import iterparse
 

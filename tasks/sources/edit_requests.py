@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
-from editflow.editing.requests.hash_counts import Marks
+from editflow.editing.requests.hash_counts import HashCounts
 from editflow.editing.requests.readers import read
 from editflow.editing.requests.record import EditRequest, Seen, check, check_all, is_whole
 from editflow.storage.address import Address
@@ -36,7 +36,7 @@ def load_chosen(
     Only the chosen are held, and less than a hundred bytes of each record. The source is read twice: all records are
     checked, and then those that are alike are compared with each other. MQuAKE's cases are joined in memory.
     """
-    met, total = Marks(), 0
+    met, total = HashCounts(), 0
     for where, request in read(read_records(_address(source)), dataset):
         check(request, where)
         total += 1

@@ -110,19 +110,19 @@ def _unreadable(error: Exception) -> str:
 def _items(events: Iterator[tuple[str, Any]], where: Callable[[], str]) -> Iterator[Any]:
     """An array's items. ijson's own `items` takes memory by the square of the depth, for files that nest endlessly."""
     next(events, None)  # the array's bracket
-    builder, depth, met = ijson.ObjectBuilder(), 0, list[set[str]]()
+    builder, depth, seen = ijson.ObjectBuilder(), 0, list[set[str]]()
     for event, value in events:
         depth += event.startswith("start_") - event.startswith("end_")
         if depth > DEEPEST:
             raise BadRecord(f"{where()}: nested too deeply; {_REMEDY}")
         if event == "start_map":
-            met.append(set())
+            seen.append(set())
         elif event == "end_map":
-            met.pop()
+            seen.pop()
         elif event == "map_key":
-            if value in met[-1]:
+            if value in seen[-1]:
                 raise BadRecord(f"{where()}: {_Twice(value)}")
-            met[-1].add(value)
+            seen[-1].add(value)
         if depth >= 0:  # below is the array's other bracket
             builder.event(event, value)
         if depth == 0:

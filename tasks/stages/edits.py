@@ -25,9 +25,9 @@ from editflow.storage.artifacts.store import Lake
 from editflow.tasks.console.progress import bar, working
 from editflow.tasks.environment import environment
 from editflow.tasks.errors import StateMismatch
-from editflow.tasks.models.model_session import CHECKPOINT_VERSION, links, read_changes
+from editflow.tasks.models.model_session import CHECKPOINT_VERSION, read_changes, state_chain
 from editflow.tasks.stages.requests import read_requests
-from editflow.tasks.stages.solver_inputs import Solving, chosen_of
+from editflow.tasks.stages.solver_inputs import SolverInputs, method_of
 from editflow.tasks.stages.stage import Stage, Work
 
 CHUNK = 100
@@ -68,7 +68,7 @@ def chunk_count(facts: int) -> int:
 
 def _weight_change(work: Work) -> pa.Table:
     """The change of every edited layer; the keys of a closed form are archived beside it under the same parents."""
-    chosen, options = chosen_of(work)
+    chosen, options = method_of(work)
     if isinstance(chosen, Training):
         return _change_table(work.model("state"), _trained(work, chosen, options))
     edits, requests = _edit(work)
@@ -87,7 +87,7 @@ def _trained(work: Work, chosen: Training, options: MethodOptions) -> dict[int, 
     facts = cost_order(
         [prepare(model.tokenizer, r, (), r.prompt) for r in read_requests(work.lake, work.one("requests"))]
     )
-    with working("fine-tuning"), work.live("state").lent(work.spec["layers"]) as lent:
+    with working("fine-tuning"), work.live("state").borrow(work.spec["layers"]) as lent:
         return chosen.train(lent, work.spec["layers"], facts, options)
 
 
@@ -110,13 +110,13 @@ def _edit(work: Work) -> tuple[dict[int, LayerEdit], list[str]]:
     if requests != [fact.request.request_id for fact in facts]:
         raise StateMismatch("the archived target values are not those of the batch's facts: use a fresh lake")
     live = work.live("state")
-    solving = Solving.of(work, live)
+    solving = SolverInputs.of(work, live)
     solvers = solving.solvers()
     for keys in _previous_keys(work.lake, work.one("state")):
         for layer, solver in solvers.items():
             solver.extend(keys[layer])
     values = solving.values(live, facts, values, spec["z_layer"])
-    with working("weight change"), live.lent(solvers) as lent:
+    with working("weight change"), live.borrow(solvers) as lent:
         return edit_batch(lent, facts, values, solvers, spec["z_layer"], solving.finish), requests
 
 
@@ -150,7 +150,7 @@ def _state(work: Work) -> pa.Table:
 def _applied(work: Work) -> tuple[EditableModel, dict[int, tuple[str, float]]]:
     """The model after this link's change, put together from the archive; by layer the change's form and norm."""
     live = work.live("state")
-    model = live.at(work.lake, work.one("state"))
+    model = live.load_state(work.lake, work.one("state"))
     changes = {}
     for layer, change in read_changes(work.lake, work.one("weight_change")).items():
         changes[layer] = (form_of(change), _norm(change, model.weight(layer)))
@@ -172,7 +172,7 @@ def _norm(change: LowRank | Tensor, weight: Tensor) -> float:
 
 def _previous_keys(lake: Lake, state: str) -> Iterator[dict[int, Tensor]]:
     """Keys (d_in, n) by layer of every batch behind a state, oldest first."""
-    for link in links(lake, state):
+    for link in state_chain(lake, state):
         if link.kind == "state":
             table = lake.read(link.parent("keys"))
             layers = table["layer"].to_numpy()

@@ -60,7 +60,7 @@ def _partition(documents: pa.Table, cut: Mapping[str, Any]) -> list[dict[str, An
     return rows[cut["partition"] :: cut["partitions"]]
 
 
-def gap_of(lake: Lake, artifact: str, names: Sequence[str], cut: Mapping[str, Any]) -> list[str]:
+def withdrawn_in(lake: Lake, artifact: str, names: Sequence[str], cut: Mapping[str, Any]) -> list[str]:
     """Those of the withdrawn documents that belong to a partition, sorted. Raises BadRecord for one of no partition."""
     table = lake.read(artifact, columns=["document", "split"])
     if unknown := sorted(set(names) - set(table["document"].to_pylist())):

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Solving:
+class SolverInputs:
     """A method with the options of a recipe, and what the recipe's parents say of each layer."""
 
     method: ClosedForm
@@ -35,9 +35,9 @@ class Solving:
     known: dict[int, LayerStatistics]
 
     @classmethod
-    def of(cls, work: Work, live: ModelSession) -> Solving:
+    def of(cls, work: Work, live: ModelSession) -> SolverInputs:
         """Read it off a stage's spec and parents."""
-        chosen, options = chosen_of(work)
+        chosen, options = method_of(work)
         if not isinstance(chosen, ClosedForm):
             raise InvalidOption(f"{chosen.name} solves for no change: it has no keys")
         return cls(chosen, options, _knowledge(work, live))
@@ -56,7 +56,7 @@ class Solving:
         """The target values as they are to be written."""
         if not self.options.anchor:
             return values
-        with live.unedited() as model:
+        with live.borrow_base() as model:
             return anchored(values, reference_norms(model, facts, z_layer))
 
     def _solver(self, layer: int) -> Solver:
@@ -66,7 +66,7 @@ class Solving:
             raise InvalidOption(f"layer {layer}: {error}") from None
 
 
-def chosen_of(work: Work) -> tuple[Method, MethodOptions]:
+def method_of(work: Work) -> tuple[Method, MethodOptions]:
     """The method that a stage's spec names, with its options."""
     chosen = method(work.spec["method"])
     return chosen, chosen.read({name: work.spec[name] for name in chosen.takes if name in work.spec})
@@ -77,7 +77,7 @@ def _knowledge(work: Work, live: ModelSession) -> dict[int, LayerStatistics]:
     spaces = dict(read_null_space(work.lake, artifact) for artifact in work.many("null_space"))
     wanted = work.spec.get("layers")
     means = dict(mean for artifact in work.many("second_moment") for mean in _means(work.lake, artifact, wanted))
-    return {n: LayerStatistics(spaces.get(n), means.get(n), live.original(n)) for n in sorted({*spaces, *means})}
+    return {n: LayerStatistics(spaces.get(n), means.get(n), live.base_weight(n)) for n in sorted({*spaces, *means})}
 
 
 def _means(lake: Lake, artifact: str, wanted: Sequence[int] | None) -> Iterator[tuple[int, Tensor]]:

@@ -64,13 +64,13 @@ class Work:
 
     def live(self, role: str) -> ModelSession:
         """The loaded model that the state (or model) in a role belongs to, in whatever state it is now."""
-        from editflow.tasks.models.model_identity import live_model
+        from editflow.tasks.models.model_identity import open_session
 
-        return live_model(self.lake, self.one(role), self.how.get("device", "cpu"))
+        return open_session(self.lake, self.one(role), self.how.get("device", "cpu"))
 
     def model(self, role: str) -> EditableModel:
         """The model in the state of a role."""
-        return self.live(role).at(self.lake, self.one(role))
+        return self.live(role).load_state(self.lake, self.one(role))
 
 
 def recipe(options: DataclassInstance) -> dict[str, Any]:
@@ -103,7 +103,7 @@ class Stage:
     def perform(self, lake: str, spec: Mapping[str, Any], parents: Parents, how: Mapping[str, Any]) -> ArtifactRef:
         """Find the artifact in the lake, or compute and store it."""
         store = Lake.open(lake)
-        found = store.hold(self.id(spec, parents))
+        found = store.find_and_touch(self.id(spec, parents))
         if found is not None:
             return found.ref
         work = Work(store, spec, parents, how)
@@ -137,7 +137,7 @@ class Stage:
         return Task(fn=stage, name=self.name, cache_policy=NO_CACHE, persist_result=False, result_serializer="json")
 
 
-def performed(
+def perform_and_index(
     stage: Stage, lake: Lake, spec: Mapping[str, Any], parents: Parents, how: Mapping[str, Any]
 ) -> ArtifactRef:
     """`perform` outside of a run, which would do it: what is new is written to the index as well."""

@@ -19,7 +19,7 @@ FLOOR = 1.0
 Figures = Mapping[str, float]
 
 
-def figures(lake: Lake, evaluation: str) -> dict[str, float]:
+def trial_scores(lake: Lake, evaluation: str) -> dict[str, float]:
     """{metric: success, metric + "_accuracy": accuracy} of an evaluation, in percent; what is not there is left out."""
     found = summarise(lake, evaluation)
     names = {"success": "{}", "accuracy": "{}_accuracy"}
@@ -46,7 +46,7 @@ def objective(after: Figures, perplexity_ratio: float) -> float:
 
 def measured(lake: Lake, evaluation: str, perplexity: str, base: str) -> dict[str, float]:
     """What a trial gave: the columns of `trials`, objective included. `base` is the perplexity of the model before."""
-    after, found = figures(lake, evaluation), read_perplexity(lake, perplexity)
+    after, found = trial_scores(lake, evaluation), read_perplexity(lake, perplexity)
     ratio = found / read_perplexity(lake, base)
     return {**after, "perplexity": found, "perplexity_ratio": ratio, "objective": objective(after, ratio)}
 

@@ -10,7 +10,7 @@ from oracle.tiny import FAMILIES
 from tiny_words import word_tokenizer
 
 from editflow.editing.models.editable import EditableModel
-from editflow.editing.models.loading import editable
+from editflow.editing.models.loading import as_editable
 from editflow.editing.requests.record import EditRequest
 
 UNLIKE = ("gpt2", "gptj", "llama", "mistral")
@@ -31,7 +31,7 @@ def every(request: pytest.FixtureRequest) -> EditableModel:
 
 def _random(family: str) -> EditableModel:
     torch.manual_seed(11)
-    return editable(FAMILIES[family]().model, word_tokenizer())
+    return as_editable(FAMILIES[family]().model, word_tokenizer())
 
 
 @pytest.fixture

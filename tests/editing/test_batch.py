@@ -25,7 +25,9 @@ OPTIONS = TargetValueOptions(learning_rate=0.3, steps=12, stop_at=1.2, tokens_pe
 
 
 def solvers_of(model: EditableModel) -> dict[int, ProjectedRidge]:
-    return {layer: ProjectedRidge(known.space, RIDGE) for layer, known in knowledge(model, LAYERS).items()}
+    return {
+        layer: ProjectedRidge(known.required_null_space, RIDGE) for layer, known in knowledge(model, LAYERS).items()
+    }
 
 
 def test_two_batches_equal_the_literal_ones(tiny: EditableModel, requests: list[EditRequest]) -> None:

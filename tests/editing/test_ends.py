@@ -26,7 +26,7 @@ from editflow.editing.metrics.texts.essence import essences
 from editflow.editing.metrics.texts.free import matches
 from editflow.editing.models.editable import EditableModel
 from editflow.editing.models.generation import continue_texts
-from editflow.editing.models.loading import editable
+from editflow.editing.models.loading import as_editable
 from editflow.editing.models.tokens import encode
 from editflow.editing.requests.record import EditRequest, Question
 
@@ -62,7 +62,7 @@ def knowing(follows: Mapping[str, str]) -> EditableModel:
         model.model.embed_tokens.weight.copy_(torch.eye(VOCABULARY, VOCABULARY + 1))
         for word, following in follows.items():
             model.lm_head.weight[words.get(following, 0), words.get(word, 0)] = SURE
-    return editable(model, word_tokenizer())
+    return as_editable(model, word_tokenizer())
 
 
 def figures(model: EditableModel, before: EditableModel | None = None) -> dict[str, dict[str, float]]:

@@ -18,7 +18,7 @@ from editflow.editing.editors.target_values import optimise
 from editflow.editing.linalg.null_space import NullSpace
 from editflow.editing.linalg.projected_ridge import ProjectedRidge
 from editflow.editing.models.editable import EditableModel
-from editflow.editing.models.forward import KVPrefix, Rows, run, run_prefix
+from editflow.editing.models.forward import KVPrefix, PaddedBatch, run, run_prefix
 from editflow.editing.requests.record import EditRequest
 
 OPTIONS = TargetValueOptions(learning_rate=0.3, steps=8, stop_at=0.0, tokens_per_pass=200)
@@ -91,9 +91,9 @@ def test_two_prefixes_and_a_suffix_equal_the_whole_row(every: EditableModel) -> 
     """Padded in three places, with rows longer than a sliding window."""
     sequences = [list(range(3, 16)), list(range(20, 26)), list(range(40, 49))]
     cuts = [(3, 9), (1, 2), (0, 5)]
-    first = run_prefix(every, Rows.pad([s[:a] for s, (a, _) in zip(sequences, cuts, strict=True)]))
-    second = run_prefix(every, Rows.pad([s[a:b] for s, (a, b) in zip(sequences, cuts, strict=True)]), first)
-    rest = Rows.pad([s[b:] for s, (_, b) in zip(sequences, cuts, strict=True)])
+    first = run_prefix(every, PaddedBatch.pad([s[:a] for s, (a, _) in zip(sequences, cuts, strict=True)]))
+    second = run_prefix(every, PaddedBatch.pad([s[a:b] for s, (a, b) in zip(sequences, cuts, strict=True)]), first)
+    rest = PaddedBatch.pad([s[b:] for s, (_, b) in zip(sequences, cuts, strict=True)])
     found = every.logits(run(every, rest, prefix=second))
     unhidden = replace(second, mask=torch.ones_like(second.mask))
     seen = every.logits(run(every, rest, prefix=unhidden))

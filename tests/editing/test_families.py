@@ -16,8 +16,8 @@ from editflow.editing.errors import InvalidOption, UnknownFamily
 from editflow.editing.linalg.projected_ridge import LowRank
 from editflow.editing.models.editable import EditableModel
 from editflow.editing.models.family import check_target, families, family_of
-from editflow.editing.models.forward import Rows, capture, run
-from editflow.editing.models.loading import editable, load
+from editflow.editing.models.forward import PaddedBatch, capture, run
+from editflow.editing.models.loading import as_editable, load
 
 IDS = [5, 9, 12, 30, 7]
 
@@ -39,10 +39,10 @@ def test_a_norm_after_the_down_projection_would_be_noticed(name: str) -> None:
     """The control of the test above: declared as a plain Llama, neither layers nor a head that caps logits fit."""
     torch.manual_seed(11)
     bare = FAMILIES[name]().model
-    model = editable(bare, word_tokenizer(), family_of("llama"))
+    model = as_editable(bare, word_tokenizer(), family_of("llama"))
     assert not torch.allclose(*_moved(model), atol=1e-3)
     capped = bare.config.final_logit_softcapping is not None
-    same = torch.allclose(model.logits(run(model, Rows.pad([IDS])))[0], row_logits(bare, IDS), atol=1e-3)
+    same = torch.allclose(model.logits(run(model, PaddedBatch.pad([IDS])))[0], row_logits(bare, IDS), atol=1e-3)
     assert same is not capped
     assert capped is (name == "gemma2")
 
@@ -55,13 +55,13 @@ def _moved(model: EditableModel) -> tuple[torch.Tensor, torch.Tensor]:
     at = layer_output(model.model, model.down_projection(1), IDS)
     with added(model.down_projection(1), 2, delta[2]):
         after = layer_output(model.model, model.layers[1], IDS)
-    return after - before, model.carried(1, at, delta)
+    return after - before, model.output_shift(1, at, delta)
 
 
 def test_key_times_weight_is_the_modules_output(every: EditableModel) -> None:
     module = every.down_projection(1)
     with capture(module, inputs=True) as keys, capture(module, inputs=False) as values:
-        run(every, Rows.pad([IDS]))
+        run(every, PaddedBatch.pad([IDS]))
     W, bias = every.weight(1), getattr(module, "bias", None)
     assert W.shape == (32, 64) == (32, every.key_width(1))
     wanted = values[0][0] if bias is None else values[0][0] - bias
@@ -74,10 +74,10 @@ def test_key_times_weight_is_the_modules_output(every: EditableModel) -> None:
 
 def test_a_change_at_one_position_changes_nothing_before_it(every: EditableModel) -> None:
     with capture(every.layers[1], inputs=False) as seen:
-        base = run(every, Rows.pad([IDS]))
+        base = run(every, PaddedBatch.pad([IDS]))
     moved = seen[0].clone()
     moved[:, 2] = moved[:, 2].flip(-1)  # a constant shift would vanish in a layer norm
-    edited = run(every, Rows.pad([IDS]), entering=(2, moved))
+    edited = run(every, PaddedBatch.pad([IDS]), entering=(2, moved))
     assert torch.allclose(edited[:, :2], base[:, :2], atol=1e-10)
     assert not torch.allclose(edited[:, 2:], base[:, 2:], atol=1e-3)
 
@@ -85,11 +85,11 @@ def test_a_change_at_one_position_changes_nothing_before_it(every: EditableModel
 def test_adding_a_change_adds_it_to_the_layers_output(every: EditableModel) -> None:
     module = every.down_projection(2)
     with capture(module, inputs=True) as keys, capture(module, inputs=False) as before:
-        run(every, Rows.pad([IDS]))
+        run(every, PaddedBatch.pad([IDS]))
     change = LowRank(torch.randn(32, 2, dtype=torch.float64), torch.randn(64, 2, dtype=torch.float64))
     every.add(2, change)
     with capture(module, inputs=False) as after:
-        run(every, Rows.pad([IDS]))
+        run(every, PaddedBatch.pad([IDS]))
     assert torch.allclose(after[0], before[0] + keys[0] @ change.dense().T, atol=1e-9)
     assert not torch.allclose(after[0], before[0], atol=1e-3)  # control
     original = every.weight(2).clone() - change.dense()

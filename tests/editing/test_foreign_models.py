@@ -18,7 +18,14 @@ import torch
 from foreign_models import CODE, KEPT_OUT, LEFT_ALONE, gguf_file, mark
 
 from editflow.editing.errors import UnknownModel
-from editflow.editing.models.loading import convert_gguf, files_digest, load, outlined, outlined_gguf, tensor_digests
+from editflow.editing.models.loading import (
+    convert_gguf,
+    files_digest,
+    load,
+    load_gguf_outline,
+    load_outline,
+    tensor_digests,
+)
 from editflow.editing.models.tokens import encode
 
 ROOT = Path(__file__).parents[2]
@@ -95,7 +102,7 @@ def _is_false(node: ast.expr) -> bool:
 @pytest.mark.parametrize("what", CODE)
 def test_code_is_never_run_and_nobody_is_asked(model: Path, nobody_answers: list[object], what: str) -> None:
     CODE[what](model)
-    for opened in (load, outlined):
+    for opened in (load, load_outline):
         with pytest.raises(UnknownModel, match="code|unknown|fetched or built") as caught:
             opened(model)
         assert "\n" not in str(caught.value)
@@ -133,7 +140,7 @@ def test_a_plan_refuses_it_before_any_weight_is_read(model: Path, what: str) -> 
     change, word = KEPT_OUT[what]
     change(model)
     with pytest.raises(UnknownModel, match=word):
-        outlined(model)
+        load_outline(model)
 
 
 @pytest.mark.parametrize("what", LEFT_ALONE)
@@ -145,7 +152,7 @@ def test_what_is_beside_a_model_changes_nothing(
     assert list(tensor_digests(after)) == list(tensor_digests(before))
     text = "the river speaks"
     assert encode(after.tokenizer, text) == encode(before.tokenizer, text)
-    outlined(model)
+    load_outline(model)
     assert not nobody_answers
     assert not mark(model).exists()
 
@@ -154,7 +161,7 @@ def test_an_adapter_alone_names_its_base(model: Path) -> None:
     for path in model.iterdir():
         path.unlink()
     foreign_models.said("adapter_config.json", base_model_name_or_path="org/base")(model)
-    for opened in (load, outlined):
+    for opened in (load, load_outline):
         with pytest.raises(UnknownModel, match=r"adapter of 'org/base'"):
             opened(model)
 
@@ -209,7 +216,7 @@ def test_what_lies_beside_a_gguf_file_is_not_read(
     (beside / "tokenizer.json").write_text("{}")
     (tmp_path / "model.gguf").write_text("another file")
     monkeypatch.chdir(tmp_path)
-    outlined_gguf(beside / "model.gguf")
+    load_gguf_outline(beside / "model.gguf")
     for folder in (alone, beside):
         convert_gguf(folder / "model.gguf", folder / "converted")
     written = {path.name: path.read_bytes() for path in (alone / "converted").iterdir()}

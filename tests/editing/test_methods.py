@@ -64,7 +64,17 @@ def test_batches_equal_the_literal_formula(tiny: EditableModel, requests: list[E
 
     def solve(layer: int, R: Tensor, K1: Tensor, W: Tensor) -> Tensor:
         of = known[layer]
-        return case.formula(Problem(R, K1, previous[layer], of.mean, of.space.matrix(), W, of.came))
+        return case.formula(
+            Problem(
+                R,
+                K1,
+                previous[layer],
+                of.required_second_moment,
+                of.required_null_space.matrix(),
+                W,
+                of.original_weight,
+            )
+        )
 
     size = case.facts or 3
     for part in (requests[:size], requests[size : 2 * size]):
@@ -117,7 +127,7 @@ def test_no_residual_no_change(llama: EditableModel, case: Case) -> None:
     known = knowledge(llama, [Z_LAYER])[Z_LAYER]
     solver = case.method.solver(known, case.options)
     n = case.facts or 4
-    keys, weight = torch.randn(64, n, dtype=torch.float64), known.came
+    keys, weight = torch.randn(64, n, dtype=torch.float64), known.original_weight
     for residuals, still in ((torch.zeros(32, n), True), (torch.ones(32, n), False)):
         change = solver.update(residuals.double(), keys)
         written = case.method.finish(change, weight, known, case.options)

@@ -24,11 +24,11 @@ from editflow.editing.linalg.spectrum import decompose
 from editflow.editing.metrics.scoring import score
 from editflow.editing.models.attention import short_rows
 from editflow.editing.models.editable import EditableModel
-from editflow.editing.models.forward import Rows, run
+from editflow.editing.models.forward import PaddedBatch, run
 from editflow.editing.models.generation import continue_texts
 from editflow.editing.models.hidden_states import hidden_states
 from editflow.editing.models.lm_head import Nll, losses_and_gradients
-from editflow.editing.models.loading import editable
+from editflow.editing.models.loading import as_editable
 from editflow.editing.models.moments import second_moments
 from editflow.editing.models.tokens import encode
 from editflow.editing.requests.record import EditRequest
@@ -41,7 +41,7 @@ PROMPTS = ["the capital of France is", "Anna", "who lives in Lyon , says that th
 @pytest.fixture(params=["gemma2", "gemma3_text"])
 def normed(request: pytest.FixtureRequest) -> EditableModel:
     torch.manual_seed(11)
-    return editable(FAMILIES[request.param]().model, word_tokenizer(bos=True))
+    return as_editable(FAMILIES[request.param]().model, word_tokenizer(bos=True))
 
 
 @pytest.fixture
@@ -137,13 +137,13 @@ def test_fine_tuning_equals_the_literal_loop_on_several_layers(normed: EditableM
 def test_attention_for_short_rows_caps_scores(normed: EditableModel) -> None:
     sequences = [list(range(3, 15)), [9, 10, 11]]
     with short_rows(normed):
-        found = normed.logits(run(normed, Rows.pad(sequences)))
+        found = normed.logits(run(normed, PaddedBatch.pad(sequences)))
     for row, ids in enumerate(sequences):
         assert torch.allclose(found[row, : len(ids)], row_logits(normed.model, ids), atol=1e-9)
     for layer in normed.layers:
         layer.self_attn.attn_logit_softcapping = None
     with short_rows(normed):
-        free = normed.logits(run(normed, Rows.pad(sequences)))
+        free = normed.logits(run(normed, PaddedBatch.pad(sequences)))
     felt = normed.model.config.attn_logit_softcapping is not None
     assert torch.allclose(free, found, atol=1e-6) is not felt  # control
 

@@ -14,8 +14,8 @@ from transformers import GPT2Config, GPT2LMHeadModel, GPTJConfig, GPTJForCausalL
 
 from editflow.editing.models.attention import NAME, short_rows
 from editflow.editing.models.editable import EditableModel
-from editflow.editing.models.forward import Rows, run, run_prefix
-from editflow.editing.models.loading import editable
+from editflow.editing.models.forward import PaddedBatch, run, run_prefix
+from editflow.editing.models.loading import as_editable
 from editflow.editing.models.precision import narrow_products
 
 SEQUENCES = [[3, 4, 5, 6, 7, 8], [9, 10, 11], [12, 13, 14, 15]]
@@ -24,10 +24,10 @@ SPLITS = [4, 0, 2]
 
 def test_attention_for_short_rows_gives_the_models_numbers(tiny: EditableModel) -> None:
     before = tiny.model.config._attn_implementation
-    suffix = Rows.pad([s[n:] for s, n in zip(SEQUENCES, SPLITS, strict=True)])
+    suffix = PaddedBatch.pad([s[n:] for s, n in zip(SEQUENCES, SPLITS, strict=True)])
     with short_rows(tiny):
         inside = tiny.model.config._attn_implementation
-        prefix = run_prefix(tiny, Rows.pad([s[:n] for s, n in zip(SEQUENCES, SPLITS, strict=True)]))
+        prefix = run_prefix(tiny, PaddedBatch.pad([s[:n] for s, n in zip(SEQUENCES, SPLITS, strict=True)]))
         logits = tiny.logits(run(tiny, suffix, prefix=prefix))
     assert tiny.model.config._attn_implementation == before
     assert inside == (NAME if tiny.model.is_backend_compatible() else before)
@@ -42,7 +42,7 @@ def test_most_families_take_their_attention_from_the_registry(llama: EditableMod
 
 
 def test_an_error_inside_puts_attention_and_weights_back() -> None:
-    model = editable(LlamaForCausalLM(LlamaConfig(**LLAMA)), word_tokenizer())
+    model = as_editable(LlamaForCausalLM(LlamaConfig(**LLAMA)), word_tokenizer())
 
     def weights() -> dict[str, Any]:
         return {name: (p.data_ptr(), p.dtype) for name, p in model.model.named_parameters()}
@@ -66,7 +66,7 @@ def test_an_error_inside_puts_attention_and_weights_back() -> None:
 def test_narrow_products_are_near_and_narrow(bare: Callable[[], Any]) -> None:
     """Also for a head that shares its matrix with the embedding: both stay wide."""
     torch.manual_seed(11)
-    model, rows = editable(bare(), word_tokenizer()), Rows.pad(SEQUENCES)
+    model, rows = as_editable(bare(), word_tokenizer()), PaddedBatch.pad(SEQUENCES)
     with torch.no_grad():
         wide = run(model, rows)
         with narrow_products(model):
@@ -83,8 +83,8 @@ def test_narrow_products_are_near_and_narrow(bare: Callable[[], Any]) -> None:
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float32])
 def test_only_float32_products_are_narrowed(dtype: torch.dtype) -> None:
     """A narrow model's head still fits its layers, with attention for short rows too."""
-    model = editable(LlamaForCausalLM(LlamaConfig(**LLAMA)).to(dtype), word_tokenizer())
-    rows = Rows.pad(SEQUENCES)
+    model = as_editable(LlamaForCausalLM(LlamaConfig(**LLAMA)).to(dtype), word_tokenizer())
+    rows = PaddedBatch.pad(SEQUENCES)
     with torch.no_grad(), short_rows(model):
         with narrow_products(model):
             inside = run(model, rows)

@@ -10,7 +10,7 @@ from tokenizers_offline import built
 from editflow.editing.metrics.measure import measure
 from editflow.editing.metrics.published import next_tokens, published_accuracy, steps
 from editflow.editing.models.editable import EditableModel
-from editflow.editing.models.loading import editable
+from editflow.editing.models.loading import as_editable
 from editflow.editing.requests.record import EditRequest
 
 
@@ -20,7 +20,7 @@ def model(*, bos: bool) -> EditableModel:
     tiny = FAMILIES["llama"]().model
     tokenizer = built("byte level", bos=bos)
     tiny.resize_token_embeddings(len(tokenizer), mean_resizing=False)
-    return editable(tiny, tokenizer)
+    return as_editable(tiny, tokenizer)
 
 
 def test_without_a_first_token_both_counts_are_equal(requests: list[EditRequest]) -> None:

@@ -11,7 +11,12 @@ from torch import Tensor
 
 from editflow.editing.editors.norm_anchor import anchored
 from editflow.editing.editors.target_values import TargetValue
-from editflow.editing.linalg.change_filters import dominant, largest_relative, restrained, without
+from editflow.editing.linalg.change_filters import (
+    dominant_directions,
+    largest_relative,
+    limited_singular_values,
+    without_directions,
+)
 from editflow.editing.linalg.projected_ridge import LowRank
 
 
@@ -41,9 +46,9 @@ def test_rect_where_nothing_is_or_changes() -> None:
 def test_prune_by_hand() -> None:
     """The weight's largest singular value is 2: 8 becomes 2 + log2(8 / 2) = 4, 1 stays; on any base the order stays."""
     total = numbers([0.0, 8.0], [1.0, 0.0])
-    assert torch.allclose(restrained(total, 2.0, 2.0), numbers([0.0, 4.0], [1.0, 0.0]), atol=1e-12)
-    assert torch.allclose(restrained(total, 2.0, 1e12), numbers([0.0, 2.0], [1.0, 0.0]), atol=0.1)
-    assert restrained(total, 8.0, 2.0) is total
+    assert torch.allclose(limited_singular_values(total, 2.0, 2.0), numbers([0.0, 4.0], [1.0, 0.0]), atol=1e-12)
+    assert torch.allclose(limited_singular_values(total, 2.0, 1e12), numbers([0.0, 2.0], [1.0, 0.0]), atol=0.1)
+    assert limited_singular_values(total, 8.0, 2.0) is total
 
 
 @pytest.mark.parametrize("base", [1.2, math.e, 1e6])
@@ -52,18 +57,22 @@ def test_prune_equals_the_literal_weight_where_it_clips(base: float) -> None:
     largest = float(torch.linalg.matrix_norm(W0, ord=2))
     total = W + delta - W0
     assert float(torch.linalg.matrix_norm(total, ord=2)) > 1.5 * largest
-    assert torch.allclose(W0 + restrained(total, largest, base), methods.prune_weight(W, delta, W0, base), atol=1e-10)
-    assert not torch.allclose(W + restrained(delta, largest, base), methods.prune_weight(W, delta, W0, base))
+    assert torch.allclose(
+        W0 + limited_singular_values(total, largest, base), methods.prune_weight(W, delta, W0, base), atol=1e-10
+    )
+    assert not torch.allclose(
+        W + limited_singular_values(delta, largest, base), methods.prune_weight(W, delta, W0, base)
+    )
 
 
 @pytest.mark.parametrize("share", [0.01, 0.5, 0.95])
 def test_a_filtered_change_does_not_touch_dominant_directions(share: float) -> None:
     W0, change = random(6, 9), LowRank(random(6, 2), random(9, 2))
-    kept = dominant(W0, share)
+    kept = dominant_directions(W0, share)
     S = torch.linalg.svdvals(W0).square()
     k = kept.left.shape[1]
     assert float(S[:k].sum()) >= share * float(S.sum()) > float(S[: k - 1].sum())
-    filtered = without(change, kept).dense()
+    filtered = without_directions(change, kept).dense()
     assert float((kept.left.T @ filtered).abs().max()) < 1e-12 < float((kept.left.T @ change.dense()).abs().max())
     assert float((filtered @ kept.right).abs().max()) < 1e-12 < float((change.dense() @ kept.right).abs().max())
     assert torch.allclose(filtered, methods.filtered_delta(change.dense(), W0, share), atol=1e-12)

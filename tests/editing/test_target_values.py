@@ -18,7 +18,7 @@ from editflow.editing.editors.options import TargetValueOptions
 from editflow.editing.editors.target_values import TargetValue, optimise
 from editflow.editing.errors import InvalidOption, NonFinite
 from editflow.editing.models.editable import EditableModel
-from editflow.editing.models.loading import editable
+from editflow.editing.models.loading import as_editable
 from editflow.editing.requests.record import EditRequest
 
 OPTIONS = TargetValueOptions(learning_rate=0.3, steps=12, stop_at=1.2, tokens_per_pass=80)
@@ -132,7 +132,7 @@ def test_facts_stop_so_many_steps_after_they_are_said(
 
 def test_a_narrow_forward_pass_keeps_wide_values(requests: list[EditRequest]) -> None:
     torch.manual_seed(11)
-    model = editable(LlamaForCausalLM(LlamaConfig(**LLAMA)), word_tokenizer())
+    model = as_editable(LlamaForCausalLM(LlamaConfig(**LLAMA)), word_tokenizer())
     facts = facts_of(model, requests)
     wide = optimise(model, LAYER, facts, OPTIONS)
     narrow = optimise(model, LAYER, facts, replace(OPTIONS, forward="bfloat16"))
@@ -222,7 +222,7 @@ def test_options_are_checked_where_they_are_built(wrong: dict[str, object]) -> N
 def test_a_narrow_model_is_searched_in_float32(requests: list[EditRequest], narrow: torch.dtype) -> None:
     """In float16 Adam's squares of small gradients are zero, and a step is then no number."""
     torch.manual_seed(0)
-    model = editable(LlamaForCausalLM(LlamaConfig(**LLAMA)).to(narrow), word_tokenizer())
+    model = as_editable(LlamaForCausalLM(LlamaConfig(**LLAMA)).to(narrow), word_tokenizer())
     facts = facts_of(model, requests)
     options = replace(OPTIONS, stop_at=-1.0)
     found = optimise(model, LAYER, facts, options)

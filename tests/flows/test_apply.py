@@ -20,7 +20,7 @@ from tiny_queue import OPEN, apply_directly, served
 from tiny_world import World, editflow
 
 from editflow.flows.apply import LINES
-from editflow.flows.edit_model import requested
+from editflow.flows.edit_model import load_facts
 from editflow.flows.orchestration import notifications
 from editflow.flows.pipeline.gates import breaches
 from editflow.flows.spec.loading import load_spec
@@ -45,7 +45,7 @@ def loose(world: World, server: str, tmp_path_factory: pytest.TempPathFactory) -
     del server
     folder = tmp_path_factory.mktemp("loose")
     rows = {str(row["case_id"]): row for row in tiny_world.records()}
-    chosen = requested(load_spec(world.spec, ["requests.count=4"]).requests)
+    chosen = load_facts(load_spec(world.spec, ["requests.count=4"]).requests)
     facts = tiny_world.write_lines(folder / "facts.jsonl", [rows[request.request_id] for request in chosen])
     assert editflow("submit", facts, "--lake", folder / "lake").code == 0
     return folder / "lake", apply(served(world, folder, LOOSE), folder / "lake")
@@ -98,11 +98,11 @@ def test_what_a_release_rests_on_stays(loose, world: World, tmp_path: Path, sett
     """Another model or other layers below the same facts would hold none of the earlier ones."""
     lake = shutil.copytree(loose[0], tmp_path / "lake")
     editflow("submit", tiny_world.write_lines(tmp_path / "f.jsonl", tiny_world.records()[-1:]), "--lake", lake)
-    before = len(Queue(Lake.open(lake).files, "current").moves())
+    before = len(Queue(Lake.open(lake).files, "current").events())
     answer = editflow("apply", served(world, tmp_path, LOOSE), "--lake", lake, "--set", setting)
     assert answer.code == 2
     assert said in answer.err.splitlines()[-1]
-    assert len(Queue(Lake.open(lake).files, "current").moves()) == before
+    assert len(Queue(Lake.open(lake).files, "current").events()) == before
 
 
 def test_a_trained_release_has_no_keys_to_hold(world: World, server: str, tmp_path: Path) -> None:
@@ -215,7 +215,7 @@ def test_a_wrong_spec_gets_one_line(world: World, server: str, tmp_path: Path, s
     answer = editflow("apply", served(world, tmp_path, LOOSE), "--lake", tmp_path / "lake", *words)
     assert answer.code == 2
     assert said in answer.err.splitlines()[-1]
-    assert Queue(Lake.open(tmp_path / "lake").files, "current").moves() == []
+    assert Queue(Lake.open(tmp_path / "lake").files, "current").events() == []
 
 
 def test_a_queue_is_not_run(world: World, tmp_path: Path) -> None:
@@ -298,8 +298,8 @@ def test_what_a_killed_run_did_not_tell_is_told_by_the_next_once(
     queue = Queue(Lake.open(lake).files, "current")
     queue.submit([replace(fact(f"s{n}"), target_true="") for n in range(LINES + 2)])
     ids = tuple(entry.id for entry in queue.entries())
-    queue.move(ReleaseEvent("begin", now(), ids, run="gone"), 0)
-    queue.move(ReleaseEvent("settle", now(), ids, status="rejected", reasons=("efficacy: 0%",), run="gone"), 1)
+    queue.append_event(ReleaseEvent("begin", now(), ids, run="gone"), 0)
+    queue.append_event(ReleaseEvent("settle", now(), ids, status="rejected", reasons=("efficacy: 0%",), run="gone"), 1)
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv(notifications.ADDRESSES)
         apply(spec, lake)

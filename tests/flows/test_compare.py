@@ -67,7 +67,7 @@ class Compared:
     def artifacts(self, kind: str) -> list[Manifest]:
         return tiny_world.artifacts(self.lake, kind)
 
-    def courses(self, variant: str) -> list[RunResults]:
+    def runs(self, variant: str) -> list[RunResults]:
         """The runs of a variant as any run is read, by their seeds."""
         names = [f"tiny-{variant}-{seed}" for seed in (0, 1)]
         found = {run["name"]: run["run"] for run in reversed(editflow("runs", "--json", "--lake", self.lake).json)
@@ -155,28 +155,28 @@ def test_a_run_that_fails_is_named_and_the_others_go_on(compared: Compared) -> N
 
 def test_its_figures_are_the_runs_own(compared: Compared) -> None:
     """Each run's values are those of its own report; the table has their mean and Student's interval."""
-    courses = compared.courses("memit")
+    memit = compared.runs("memit")
     told = {(row["label"], row["figure"]): row for row in compared.csv("table")}
     assert {label for label, _ in told} == {"AlphaEdit", HOSTILE}
-    for course in courses:
-        own = {row["metric"]: (row["before"].value, row["after"].value) for row in before_after(course)}
-        light = {name: (before, after) for name, (_, before, after) in values(course).items()}
+    for run in memit:
+        own = {row["metric"]: (row["before"].value, row["after"].value) for row in before_after(run)}
+        light = {name: (before, after) for name, (_, before, after) in values(run).items()}
         assert light.keys() == own.keys()
         for name, pair in light.items():
             assert pair == pytest.approx(own[name]), name
     for figure in ("efficacy success", "held-out perplexity", "drift of layer 2, relative mean shift"):
-        runs = [values(course)[figure][2] for course in courses]
+        runs = [values(run)[figure][2] for run in memit]
         row = told[HOSTILE, figure]
         assert float(row["after"]) == pytest.approx(fmean(runs))
         assert float(row["after low"]) <= min(runs) <= max(runs) <= float(row["after high"])
-    assert len({values(course)["held-out perplexity"][2] for course in courses}) == 2, "the control: seeds differ"
+    assert len({values(run)["held-out perplexity"][2] for run in memit}) == 2, "the control: seeds differ"
 
 
 def test_differences_are_paired_case_by_case(compared: Compared) -> None:
     (row,) = [r for r in compared.csv("differences") if r["metric"] == "efficacy magnitude %"]
     seeds = [
         next(r for r in paired(one, other) if r["metric"] == "efficacy magnitude %")["difference"].value
-        for one, other in zip(compared.courses("alphaedit"), compared.courses("memit"), strict=True)
+        for one, other in zip(compared.runs("alphaedit"), compared.runs("memit"), strict=True)
     ]
     assert (row["label"], row["against"], row["cases"], row["seeds"]) == (HOSTILE, "AlphaEdit", "6", "2")
     assert float(row["difference"]) == pytest.approx(fmean(seeds), abs=1e-9)
@@ -191,7 +191,7 @@ def test_curves_maps_and_norms_are_those_of_the_runs(compared: Compared) -> None
         *(("the batch's own facts", n) for n in ("3", "6")),
     }  # fmt: skip
     assert {r["seeds"] for r in curve} == {"2"}
-    first = [c.record.summary["batches"][0]["metrics"]["efficacy"]["success"] for c in compared.courses("alphaedit")]
+    first = [c.record.summary["batches"][0]["metrics"]["efficacy"]["success"] for c in compared.runs("alphaedit")]
     (point,) = [r for r in curve if (r["facts"], r["edits"]) == ("the batch's own facts", "3")]
     assert float(point["value"]) == pytest.approx(fmean(first), abs=0.01)
     norms = compared.csv("norms")

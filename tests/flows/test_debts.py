@@ -26,7 +26,7 @@ from editflow.storage.maintenance.audit import Audit
 from editflow.storage.maintenance.retention_policy import Rule
 from editflow.storage.queries.query import query
 from editflow.storage.records.runs import Runs
-from editflow.tasks.stages.stage import Stage, Work, performed
+from editflow.tasks.stages.stage import Stage, Work, perform_and_index
 
 Step = Callable[[Lake], object]
 
@@ -211,7 +211,7 @@ def test_whoever_reuses_what_a_dead_run_made_writes_it_down(run: Step, tmp_path:
     """In a large lake, where the end of the dead is in the index and nothing else tells of a debt."""
     lake = Lake.open(tmp_path / "lake")
     killed(run, lake, 20)
-    for dead in Runs(lake.files).close_dead():
+    for dead in Runs(lake.files).mark_crashed():
         Catalog(lake).record_run(dead)
     lacking = set(Catalog(lake).missing().artifacts)
     assert lacking
@@ -276,8 +276,8 @@ def test_what_is_made_outside_of_runs(run: Step, tmp_path: Path) -> None:
     number, stopped = 0, True
     while stopped:
         number += 1
-        stopped = killed(lambda it, n=number: performed(DRAWN, it, {"n": 10 + n}, {}, {}), lake, number)
-        performed(DRAWN, lake, {"n": 10 + number}, {}, {})
+        stopped = killed(lambda it, n=number: perform_and_index(DRAWN, it, {"n": 10 + n}, {}, {}), lake, number)
+        perform_and_index(DRAWN, lake, {"n": 10 + number}, {}, {})
         assert wrong(lake) == []
     assert number > 3
 

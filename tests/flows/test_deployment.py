@@ -249,13 +249,13 @@ def test_a_killed_worker_and_run_lose_nothing(deployed: Deployed, world: World, 
         for pid in (worker.pid, dead.pid):
             os.kill(pid, signal.SIGKILL)
         psutil.wait_procs([worker], timeout=30)
-        standing = Queue(store.files, "current").standing()
+        standing = Queue(store.files, "current").state()
         assert standing.open and not standing.outcomes, "the batch was settled before it could be killed"
         (killed,) = [run for run in deployed.runs("soon") if run.state_name == "Running"]
         assert deployed.up(one_deployment(tmp_path)).returncode == 0
         assert deployed.services.running("server") == server
         assert deployed.services.running("worker") != worker
-        after = until(lambda: not Queue(store.files, "current").standing().open, "the end of the batch")
+        after = until(lambda: not Queue(store.files, "current").state().open, "the end of the batch")
     assert after
     # In Prefect and in the lake the dead run is closed, and nothing was applied twice or lost.
     with deployed.client as client:
@@ -263,10 +263,10 @@ def test_a_killed_worker_and_run_lose_nothing(deployed: Deployed, world: World, 
     assert (crashed.state_name, f"its process {dead.pid}" in str(crashed.state.message)) == ("Crashed", True)
     assert (lake / "runs" / dead.run_id / "finished.json").is_file()
     assert Runs(store.files).get(dead.run_id).status == "died"
-    moves = [move.move for _, move in Queue(store.files, "current").moves()]
+    moves = [move.move for _, move in Queue(store.files, "current").events()]
     assert moves == ["begin", "settle"]
     apply_directly(spec, quiet)
-    ours, theirs = (Queue(Lake.open(place).files, "current").standing().state for place in (lake, quiet))
+    ours, theirs = (Queue(Lake.open(place).files, "current").state().state for place in (lake, quiet))
     assert ours == theirs
     assert tiny_world.digests(lake) == tiny_world.digests(quiet)
 
@@ -325,9 +325,9 @@ def test_a_release_of_the_default_model_by_schedule(deployed: Deployed, tmp_path
     queue, parameters = Queue(Lake.open(lake).files, "current"), {"spec": str(spec), "lake": str(lake)}
     editflow("submit", starter(tmp_path, "Venezuela"), "--lake", lake)
     with deployed.scheduled(20, {**parameters, "settings": LOOSE}):
-        until(lambda: queue.standing().outcomes, "the loose batch")
-    outcome = queue.standing().outcomes["1.1"]
-    assert (outcome.status, queue.standing().state) == ("rejected", None)
+        until(lambda: queue.state().outcomes, "the loose batch")
+    outcome = queue.state().outcomes["1.1"]
+    assert (outcome.status, queue.state().state) == ("rejected", None)
     (reason,) = outcome.reasons
     assert reason.startswith("neighbourhood: ")
     (row,) = editflow("queue", "--lake", lake, "--json").json
@@ -336,8 +336,8 @@ def test_a_release_of_the_default_model_by_schedule(deployed: Deployed, tmp_path
 
     editflow("submit", starter(tmp_path, "Venezuela", "cicada"), "--lake", lake)
     with deployed.scheduled(20, parameters):
-        until(lambda: queue.standing().state, "the release")
-    standing = queue.standing()
+        until(lambda: queue.state().state, "the release")
+    standing = queue.state()
     assert {standing.outcomes[entry].status for entry in ("2.1", "2.2")} == {"applied"}
     assert standing.measures["neighbourhood"] <= 15
     for prompt, said in ((VENEZUELA, "Africa"), (CICADA, "bird")):

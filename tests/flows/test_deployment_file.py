@@ -15,7 +15,7 @@ from tiny_world import editflow
 
 from editflow.flows.orchestration.background_services import POOL
 from editflow.flows.orchestration.deployment_file import SCHEDULES, faults, never
-from editflow.flows.spec.loading import load_any
+from editflow.flows.spec.loading import load_shared_spec
 
 ROOT = Path(__file__).parents[2]
 FILE: dict[str, Any] = yaml.safe_load((ROOT / "prefect.yaml").read_text())
@@ -24,7 +24,7 @@ FILE: dict[str, Any] = yaml.safe_load((ROOT / "prefect.yaml").read_text())
 def test_the_file_is_sound_and_its_specs_load() -> None:
     assert list(faults(FILE, ROOT)) == []
     specs = {one["parameters"]["spec"] for one in FILE["deployments"] if "spec" in one.get("parameters", {})}
-    assert {load_any(ROOT / spec).name for spec in specs} >= {"demo", "serve"}
+    assert {load_shared_spec(ROOT / spec).name for spec in specs} >= {"demo", "serve"}
 
 
 @pytest.mark.parametrize("deployment", FILE["deployments"], ids=lambda one: one["name"])

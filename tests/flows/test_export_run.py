@@ -22,7 +22,7 @@ from editflow.flows.console.errors import UsageError
 from editflow.storage.artifacts.store import Lake
 from editflow.storage.records.runs import RunRecord, Runs
 from editflow.tasks.errors import UnknownSource
-from editflow.tasks.reproduction.run_bundle import Input, Pack, packed, read
+from editflow.tasks.reproduction.run_bundle import Input, RunBundle, read_bundle, write_bundle
 from editflow.tasks.sources.edit_requests import load_requests
 
 MODEL = "model.source"
@@ -38,8 +38,8 @@ class Exported:
     file: Path
 
     @property
-    def pack(self) -> Pack:
-        return read(self.file)
+    def pack(self) -> RunBundle:
+        return read_bundle(self.file)
 
 
 @pytest.fixture(scope="module")
@@ -82,7 +82,7 @@ def test_it_comes_out_the_same_elsewhere(exported: Exported, alone: tuple[Path, 
     assert not exported.world.corpus.exists(), "the control: nothing but the pack and the model was there"
     again = editflow("export-run", "tiny", "--lake", "fresh", "--json")
     assert again.code == 0, again.err
-    assert read(Path("tiny-run.zip")).inputs == exported.pack.inputs
+    assert read_bundle(Path("tiny-run.zip")).inputs == exported.pack.inputs
     refused(editflow("rerun", file, "--model", model, "--into", "fresh"), "is a lake already")
 
 
@@ -172,11 +172,11 @@ def test_files_that_are_not_what_was_read(exported: Exported, lake: Lake, tmp_pa
 def test_a_large_corpus_stays_outside(exported: Exported, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is found where it was or where --corpus says, and taken for no other."""
     monkeypatch.setattr("editflow.flows.rerun_bundle.SMALL", 10)
-    found = rerun_bundle.pack_of(Lake.open(exported.lake), exported.record)
+    found = rerun_bundle.export_bundle(Lake.open(exported.lake), exported.record)
     assert list(found.inputs) == ["requests.source"]
 
     def spec(corpus: str | None = None) -> str:
-        return rerun_bundle.unpacked(found, tmp_path / "in", model="m", corpus=corpus, threads=None).corpus.source
+        return rerun_bundle.open_bundle(found, tmp_path / "in", model="m", corpus=corpus, threads=None).corpus.source
 
     assert spec() == str(exported.world.corpus)
     shutil.copy(exported.world.corpus, tmp_path / "c.jsonl")
@@ -194,7 +194,7 @@ def test_a_corpus_on_the_hub_is_named_at_its_commit(exported: Exported) -> None:
         replace(m, spec={**m.spec, "corpus": pinned}) if m.kind == "documents" else m for m in exported.pack.manifests
     )
     spec = rerun_bundle.spec_of(exported.record)
-    found = rerun_bundle.located(replace(exported.pack, manifests=manifests), spec, {})
+    found = rerun_bundle.find_inputs(replace(exported.pack, manifests=manifests), spec, {})
     assert found.corpus.source == "hub:some/texts:en@abc"
 
 
@@ -212,15 +212,15 @@ def test_a_pack_reads_nothing_else_of_the_machine(exported: Exported, tmp_path: 
     spec = {**pack.record.spec, "requests": {**pack.record.spec["requests"], "references": "/etc/passwd"}}
     ours = replace(pack, record=replace(pack.record, spec=spec))
     with pytest.raises(UsageError, match="reads requests.references, which is not packed"):
-        rerun_bundle.unpacked(ours, tmp_path / "a", model="m", corpus=None, threads=None)
+        rerun_bundle.open_bundle(ours, tmp_path / "a", model="m", corpus=None, threads=None)
     more = replace(pack, inputs={**pack.inputs, "model.source": Input("x", b"")})
     with pytest.raises(UsageError, match="is packed with model.source"):
-        rerun_bundle.unpacked(more, tmp_path / "b", model="m", corpus=None, threads=None)
+        rerun_bundle.open_bundle(more, tmp_path / "b", model="m", corpus=None, threads=None)
     bare = replace(pack, inputs={"requests.source": pack.inputs["requests.source"]}, manifests=())
     with pytest.raises(UsageError, match="corpus .* is not what run"):
-        rerun_bundle.unpacked(bare, tmp_path / "d", model="m", corpus=None, threads=None)
+        rerun_bundle.open_bundle(bare, tmp_path / "d", model="m", corpus=None, threads=None)
     late = replace(pack, record=replace(pack.record, environment={"threads": "many"}))
-    kept = rerun_bundle.unpacked(late, tmp_path / "c", model="m", corpus=None, threads=None)
+    kept = rerun_bundle.open_bundle(late, tmp_path / "c", model="m", corpus=None, threads=None)
     assert kept.threads in {None, torch.get_num_threads()}, "what is no number of threads is none"
 
 
@@ -243,4 +243,4 @@ def test_wrong_input_gets_one_line(exported: Exported, lake: Lake, tmp_path: Pat
     gone = next(use.artifact for use in exported.record.uses if use.stage == "state 1")
     shutil.rmtree(Path(lake.uri) / "artifacts" / gone[:2] / gone)
     refused(editflow("export-run", exported.record.run_id, *where), gone[:12], "run its spec again")
-    assert packed(exported.pack) == exported.file.read_bytes()
+    assert write_bundle(exported.pack) == exported.file.read_bytes()

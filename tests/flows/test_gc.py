@@ -23,7 +23,7 @@ from editflow.flows.console.errors import UsageError
 from editflow.storage.artifacts.store import Lake
 from editflow.storage.index.catalog import Catalog
 from editflow.storage.maintenance.audit import Audit
-from editflow.storage.maintenance.orphans import litter, sweep
+from editflow.storage.maintenance.orphans import find_orphans, remove_orphan
 from editflow.storage.queries.query import lineage
 from editflow.storage.records.refs import Refs
 from editflow.storage.records.runs import Runs
@@ -85,12 +85,12 @@ def test_a_payload_in_no_artifacts_folder_is_litter_as_well(lake: Path) -> None:
     for name in pieces:
         (lake / name).parent.mkdir(exist_ok=True)
         (lake / name).write_bytes(b"x")
-    before = {one.name for one in litter(store, 24)}
+    before = {one.name for one in find_orphans(store, 24)}
     for path in lake.glob("artifacts/**/*"):
         os.utime(path, (OLD, OLD))
-    assert {one.name for one in litter(store, 24)} - before == {*pieces}
+    assert {one.name for one in find_orphans(store, 24)} - before == {*pieces}
     assert not {fault.file for fault in Audit(store).of_strays()} & {*pieces}
-    assert all(sweep(store, one, 24) for one in litter(store, 24) if one.name in pieces)
+    assert all(remove_orphan(store, one, 24) for one in find_orphans(store, 24) if one.name in pieces)
     assert not any((lake / name).exists() for name in pieces)
     assert len([*copy.iterdir()]) == len([*payload.parent.iterdir()])
 
@@ -112,7 +112,7 @@ def test_what_was_touched_of_late_stays(lake: Path) -> None:
     """The control of age: a writer may be at work on it."""
     for path in _pieces(lake)[:2]:
         os.utime(path)
-    assert len(list(litter(Lake.open(lake), 24))) == 2
+    assert len(list(find_orphans(Lake.open(lake), 24))) == 2
     clean.fn(str(lake))
     assert [path.exists() for path in _pieces(lake)] == [True, True, False, False]
 
@@ -125,10 +125,12 @@ def test_a_writer_that_comes_in_between_keeps_its_file(lake: Path) -> None:
     manifest = lake / documents.payload
     os.utime(manifest, (OLD, OLD))
     (manifest.parent / "manifest.json").rename(lake / "manifest")
-    (found,) = [one for one in litter(store, 24) if documents.id in one.name and one.what.startswith("payload without")]
+    (found,) = [
+        one for one in find_orphans(store, 24) if documents.id in one.name and one.what.startswith("payload without")
+    ]
     ref = store.write(documents.kind, documents.version, documents.spec, documents.parents, table)
     assert ref.id == documents.id
-    assert not sweep(store, found, 24)
+    assert not remove_orphan(store, found, 24)
     assert store.fault(documents.id) is None
     assert store.read(documents.id).equals(table)
     assert isinstance(table, pa.Table)

@@ -106,10 +106,10 @@ def test_what_a_fact_is_in(reference, copied: Path) -> None:
     queue = Queue(lake.files, "current")
     queue.submit([EditRequest("q", "{} is", "it", "new", "old")])
     for state in ("state 1", "state 2", "state 3"):
-        queue.move(
-            ReleaseEvent("settle", "2026-01-01T00:00:00.000+00:00", (), state=at[state]), queue.standing().version
+        queue.append_event(
+            ReleaseEvent("settle", "2026-01-01T00:00:00.000+00:00", (), state=at[state]), queue.state().version
         )
-    queue.move(ReleaseEvent("rollback", "2026-01-02T00:00:00.000+00:00", to=2), queue.standing().version)
+    queue.append_event(ReleaseEvent("rollback", "2026-01-02T00:00:00.000+00:00", to=2), queue.state().version)
     found = editflow("lineage", f"request:{fact}", "--results", "--json", "--lake", copied).json
     rows = {row["stage"]: (row["edited"], row["asked"]) for row in found["evaluations"]}
     assert rows == {

@@ -53,8 +53,8 @@ def test_the_password_alone_is_not_enough(server: str, secret: str, foreign: dic
         session.trust_env, session.auth = False, tuple(secret.split(":"))
         body = {"name": "taken"}
         assert session.post(f"{server}/flows/", json=body, headers=foreign, timeout=30).status_code == 403
-        wish = {"Access-Control-Request-Method": "POST", **foreign}
-        answer = session.options(f"{server}/flows/", headers=wish, timeout=30)
+        arguments = {"Access-Control-Request-Method": "POST", **foreign}
+        answer = session.options(f"{server}/flows/", headers=arguments, timeout=30)
         assert (answer.status_code, "access-control-allow-origin" in answer.headers) == (403, False)
         mine = {"Origin": server.removesuffix("/api"), "Access-Control-Request-Method": "POST"}
         answer = session.options(f"{server}/flows/", headers=mine, timeout=30)

@@ -11,10 +11,10 @@ from docs.generate import blocks
 from tiny_measures import MEASURES, everything
 from tiny_world import World, editflow
 
-from editflow.flows.edit_model import requested
+from editflow.flows.edit_model import load_facts
 from editflow.flows.pipeline.measurements import questions
 from editflow.flows.rerun import sources, spec_of
-from editflow.flows.rerun_bundle import pack_of, unpacked
+from editflow.flows.rerun_bundle import export_bundle, open_bundle
 from editflow.storage.artifacts.store import Lake
 from editflow.storage.records.runs import Runs
 
@@ -119,9 +119,9 @@ def test_scores_and_report_show_all_of_it(whole: tuple[Path, dict[str, Any]], tm
 def test_all_that_a_run_reads_is_packed(whole: tuple[Path, dict[str, Any]], tmp_path: Path) -> None:
     """Reference texts and questions too: from the files of the pack come the facts and cases that came then."""
     lake, record = whole
-    found = pack_of(Lake.open(lake), Runs(Lake.open(lake).files).get(record["run_id"]))
+    found = export_bundle(Lake.open(lake), Runs(Lake.open(lake).files).get(record["run_id"]))
     assert set(found.inputs) == {"requests.source", "requests.references", "corpus.source", "ability.sets.sst2"}
-    there, here = spec_of(found.record), unpacked(found, tmp_path, model=None, corpus=None, threads=None)
+    there, here = spec_of(found.record), open_bundle(found, tmp_path, model=None, corpus=None, threads=None)
     assert all(Path(source).is_relative_to(tmp_path) for source in sources(here).values())
-    assert requested(here.requests) == requested(there.requests)
+    assert load_facts(here.requests) == load_facts(there.requests)
     assert questions(here) == questions(there)

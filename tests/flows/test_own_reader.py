@@ -16,10 +16,10 @@ from prefect.serializers import PickleSerializer
 from tiny_queue import served
 from tiny_world import World, editflow
 
-from editflow.flows.edit_model import requested
+from editflow.flows.edit_model import load_facts
 from editflow.flows.spec.loading import load_spec
 from editflow.storage.artifacts.store import Lake
-from editflow.storage.maintenance.orphans import litter, sweep
+from editflow.storage.maintenance.orphans import find_orphans, remove_orphan
 
 
 class Canary:
@@ -55,7 +55,7 @@ def test_results_of_prefect_in_a_lake_are_not_read(world: World, copied: Path, t
     ResultRecord.deserialize((copied / "prefect" / min(tiny_world.digests(copied))).read_bytes())
     assert canary.exists(), "the control: whoever reads such a file runs what is in it"
     canary.unlink()
-    fact = requested(load_spec(world.spec).requests)[-1].request_id
+    fact = load_facts(load_spec(world.spec).requests)[-1].request_id
     commands: tuple[tuple[object, ...], ...] = (
         ("run", world.spec), ("prepare", world.spec), ("apply", spec), ("evaluate", spec),
         ("compare", world.spec, "--out", tmp_path / "comparison"),
@@ -139,11 +139,11 @@ def test_an_emptied_folder_and_a_link_that_leads_nowhere_are_litter(older: Path,
     (older / "runs" / ".tmp-2").symlink_to(tmp_path / "nowhere")
     (older / "runs" / "plain").mkdir()
     store = Lake.open(older)
-    assert list(litter(store, 1)) == [], "the control: it is young"
+    assert list(find_orphans(store, 1)) == [], "the control: it is young"
     old = time.time() - 7200
     for path in older.rglob("*"):
         os.utime(path, (old, old), follow_symlinks=False)
-    assert all(sweep(store, piece, 1) for piece in list(litter(store, 1)))
+    assert all(remove_orphan(store, piece, 1) for piece in list(find_orphans(store, 1)))
     assert not list(older.rglob(".tmp-*/deep"))
     assert not (older / "runs" / ".tmp-2").is_symlink()
     assert (older / "runs" / "plain").is_dir()

@@ -23,36 +23,36 @@ from editflow.flows.console.errors import UsageError
 from editflow.flows.spec import consent
 from editflow.storage.artifacts.store import Lake
 from editflow.tasks.environment import cores as machine
-from editflow.tasks.reproduction.run_bundle import Pack, packed
+from editflow.tasks.reproduction.run_bundle import RunBundle, write_bundle
 
 MODEL = {"source": "org/tiny", "dtype": "float32", "device": "cpu"}
 
 
 @pytest.fixture(scope="module")
-def pack(tmp_path_factory: pytest.TempPathFactory) -> Pack:
+def pack(tmp_path_factory: pytest.TempPathFactory) -> RunBundle:
     """A finished run as it would be packed."""
     folder = tmp_path_factory.mktemp("strangers")
     world = tiny_world.make(folder / "world")
     record = tiny_world.record_directly(world.spec, folder / "lake", "requests.count=2")
-    return rerun_bundle.pack_of(Lake.open(folder / "lake"), record)
+    return rerun_bundle.export_bundle(Lake.open(folder / "lake"), record)
 
 
-def told(pack: Pack, environment: dict[str, Any] | None = None, **sections: Any) -> Pack:
+def told(pack: RunBundle, environment: dict[str, Any] | None = None, **sections: Any) -> RunBundle:
     """The pack with sections of its spec, or its environment, as a stranger wrote them."""
     spec = {**pack.record.spec, **sections}
     made_with = pack.record.environment if environment is None else environment
     return replace(pack, record=replace(pack.record, spec=spec, environment=made_with))
 
 
-def laid(pack: Pack, folder: Path, **here: Any) -> Any:
-    return rerun_bundle.unpacked(pack, folder / "in", **{"model": None, "corpus": None, "threads": None, **here})
+def laid(pack: RunBundle, folder: Path, **here: Any) -> Any:
+    return rerun_bundle.open_bundle(pack, folder / "in", **{"model": None, "corpus": None, "threads": None, **here})
 
 
 @pytest.mark.parametrize(
     ("where", "threads"), [("environment", 1024), ("environment", 100), ("spec", 256), ("spec", 100)]
 )
 def test_threads_end_at_the_cores_of_this_machine(
-    pack: Pack, tmp_path: Path, capsys: pytest.CaptureFixture[str], where: str, threads: int
+    pack: RunBundle, tmp_path: Path, capsys: pytest.CaptureFixture[str], where: str, threads: int
 ) -> None:
     cores = max(machine(), torch.get_num_threads())
     theirs = told(pack, {"threads": threads}) if where == "environment" else told(pack, {}, threads=threads)
@@ -77,7 +77,9 @@ def test_threads_end_at_the_cores_of_this_machine(
         ("requests", "more", 1),
     ],
 )
-def test_its_settings_pass_the_checks_of_a_spec(pack: Pack, tmp_path: Path, section: str, key: str, value: Any) -> None:
+def test_its_settings_pass_the_checks_of_a_spec(
+    pack: RunBundle, tmp_path: Path, section: str, key: str, value: Any
+) -> None:
     theirs = told(pack, **{section: {**pack.record.spec[section], key: value}})
     with pytest.raises((UsageError, EditingError)):
         laid(theirs, tmp_path)
@@ -85,7 +87,7 @@ def test_its_settings_pass_the_checks_of_a_spec(pack: Pack, tmp_path: Path, sect
     laid(pack, tmp_path)  # control
 
 
-def test_nothing_is_fetched_without_consent(pack: Pack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_is_fetched_without_consent(pack: RunBundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Neither asked for nor looked up: the hub hears nothing before."""
 
     def hear(*_: object, **__: object) -> None:
@@ -108,7 +110,7 @@ def test_nothing_is_fetched_without_consent(pack: Pack, tmp_path: Path, monkeypa
 
 
 @pytest.mark.parametrize("name", ["/etc", "../texts", "org/a/b", "~/texts", "org/te xts", "", "a:/etc", "a@../b"])
-def test_a_data_set_of_the_hub_is_no_path(pack: Pack, tmp_path: Path, name: str) -> None:
+def test_a_data_set_of_the_hub_is_no_path(pack: RunBundle, tmp_path: Path, name: str) -> None:
     theirs = replace(told(pack, corpus={**pack.record.spec["corpus"], "source": f"hub:{name}"}), inputs=pack.inputs)
     bare = replace(theirs, inputs={"requests.source": pack.inputs["requests.source"]})
     with pytest.raises(UsageError, match="no data set"):
@@ -119,7 +121,7 @@ def test_a_data_set_of_the_hub_is_no_path(pack: Pack, tmp_path: Path, name: str)
     "place", ["/etc", "/dev/zero", "~/.ssh", "~nobody-of-that-name/x", "pipe.gguf", "a\0b", "x" * 5000]
 )
 def test_a_model_that_it_names_here_is_a_folder_that_holds_one(
-    pack: Pack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
+    pack: RunBundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HOME", str(tmp_path))
@@ -133,7 +135,7 @@ def test_a_model_that_it_names_here_is_a_folder_that_holds_one(
     assert "\n" not in str(caught.value)
 
 
-def test_the_folder_that_is_used_is_told(pack: Pack, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_folder_that_is_used_is_told(pack: RunBundle, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     laid(pack, tmp_path)
     assert "--model names another" in capsys.readouterr().err
     laid(pack, tmp_path, model=pack.record.spec["model"]["source"])
@@ -161,9 +163,9 @@ def test_on_a_terminal_it_asks(
     assert consent.agreement([])
 
 
-def test_without_a_terminal_the_command_names_the_flag(pack: Pack, tmp_path: Path) -> None:
+def test_without_a_terminal_the_command_names_the_flag(pack: RunBundle, tmp_path: Path) -> None:
     file = tmp_path / "run.zip"
-    file.write_bytes(packed(told(pack, model=MODEL)))
+    file.write_bytes(write_bundle(told(pack, model=MODEL)))
     refused(editflow("rerun", file), "org/tiny", "--download")
     refused(editflow("rerun", "last", "--download", "--lake", tmp_path / "none"), "")
 

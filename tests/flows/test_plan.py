@@ -18,7 +18,7 @@ from tiny_world import World, editflow
 from transformers import BertConfig, GPT2Config
 
 from editflow.editing.editors.methods import METHODS
-from editflow.flows.edit_model import requested
+from editflow.flows.edit_model import load_facts
 from editflow.flows.planning.cost_table import AT_HAND, SIZES
 from editflow.flows.planning.dry_run import DryRun
 from editflow.flows.planning.plan import reading, walk
@@ -42,7 +42,7 @@ class Shelf:
     def walked(self, settings: Sequence[str]) -> DryRun:
         spec, lake = load_spec(self.world.spec, (*method_runs.SMALL, *settings)), reading(str(self.folder))
         model = outline(lake, spec.model.source, spec.model.dtype)
-        return walk(spec, lake, model, requested(spec.requests))
+        return walk(spec, lake, model, load_facts(spec.requests))
 
     def run(self, settings: Sequence[str]) -> Any:
         return tiny_world.record_directly(self.world.spec, self.folder, *method_runs.SMALL, *settings)

@@ -14,7 +14,7 @@ from tiny_world import World, editflow
 
 from editflow.flows.console.errors import UsageError
 from editflow.flows.edit_model import edit
-from editflow.flows.pipeline.tracked_run import mended, run_tracked
+from editflow.flows.pipeline.tracked_run import run_tracked, with_retry
 from editflow.flows.spec.loading import load_spec
 from editflow.flows.withdraw import withdraw
 from editflow.storage.artifacts.store import Lake
@@ -32,7 +32,7 @@ def received(world: World, web: Served, tmp_path_factory: pytest.TempPathFactory
     lake = tmp_path_factory.mktemp("received") / "lake"
     source = f"http://{web.host}/{world.facts.name}"
     spec = load_spec(world.spec, [f"requests.source={source}"])
-    run_tracked(spec, Lake.open(lake), None, lambda _use, _ref: None, mended(edit), tiny_world.DirectPipeline)
+    run_tracked(spec, Lake.open(lake), None, lambda _use, _ref: None, with_retry(edit), tiny_world.DirectPipeline)
     return lake
 
 

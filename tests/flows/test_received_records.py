@@ -16,7 +16,7 @@ from refusals import refused
 from tiny_world import World, editflow
 
 from editflow.flows.edit_model import edit
-from editflow.flows.pipeline.tracked_run import mended, run_tracked
+from editflow.flows.pipeline.tracked_run import run_tracked, with_retry
 from editflow.flows.spec.loading import load_spec
 from editflow.storage.artifacts.store import Lake
 
@@ -29,7 +29,12 @@ def received(world: World, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A lake with one finished run."""
     lake = tmp_path_factory.mktemp("received") / "lake"
     run_tracked(
-        load_spec(world.spec), Lake.open(lake), None, lambda _use, _ref: None, mended(edit), tiny_world.DirectPipeline
+        load_spec(world.spec),
+        Lake.open(lake),
+        None,
+        lambda _use, _ref: None,
+        with_retry(edit),
+        tiny_world.DirectPipeline,
     )
     return lake
 

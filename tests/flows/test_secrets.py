@@ -133,7 +133,7 @@ def test_nothing_that_a_run_leaves_has_a_secret_of_an_address(
                    "hub:a/b?token=Qx7Query", f"ftp://Qx7User:Qx7Pass@{web.host}/x", f"http://Qx7User:Qx7Pass@{web.host}:99999/x",
                    f"http://Qx7User:Qx7Pass/Qx7Key@{web.host}/x", f"http:/Qx7User:Qx7Pass@{web.host}/x"):  # fmt: skip
         assert left.run("requests", "check", source).code == 2
-    notifications.tell("title", "body")
+    notifications.notify("title", "body")
     left.said.append(json.dumps(stored(server)))
     for name in NAMES:
         assert holding(left, name) == [], name

@@ -125,7 +125,7 @@ def test_twenty_kills(world: World, environment: dict[str, str], tmp_path: Path)
     assert {id_: outcome.status for id_, outcome in settled(lake).items()} == {
         id_: outcome.status for id_, outcome in settled(quiet).items()
     }
-    moves = [move for _, move in Queue(Lake.open(lake).files, "current").moves()]
+    moves = [move for _, move in Queue(Lake.open(lake).files, "current").events()]
     counted = Counter(entry for move in moves if move.move == "settle" for entry in move.entries)
     assert set(counted.values()) == {1}
     assert len(counted) == FACTS
@@ -139,7 +139,7 @@ def test_twenty_kills(world: World, environment: dict[str, str], tmp_path: Path)
 def settled(lake: Path) -> dict[str, Outcome]:
     """What became of each request."""
     queue = Queue(Lake.open(lake).files, "current")
-    return statuses(queue.entries(), queue.standing())
+    return statuses(queue.entries(), queue.state())
 
 
 def waiting(lake: Path) -> int:

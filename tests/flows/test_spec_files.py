@@ -15,7 +15,7 @@ from tiny_world import World
 from editflow.flows.console.errors import BadSpec, UsageError
 from editflow.flows.console.input_files import LARGEST
 from editflow.flows.orchestration.deployment_file import check
-from editflow.flows.spec.loading import load_any, load_spec
+from editflow.flows.spec.loading import load_shared_spec, load_spec
 from editflow.flows.spec.run_spec import RunSpec
 from editflow.flows.spec.toml_text import read_toml_text
 from editflow.flows.spec.typed_settings import as_setting
@@ -202,7 +202,7 @@ def test_the_specs_that_people_copy_load_and_come_back_from_a_record() -> None:
         for one in read_contenders([path]) if "[[variants]]" in path.read_text() else ():
             assert RunSpec.model_validate(one.spec.model_dump(mode="json")) == one.spec
         if "[[variants]]" not in path.read_text():
-            spec = load_any(path)
+            spec = load_shared_spec(path)
             assert RunSpec.model_validate(spec.model_dump(mode="json")) == spec
 
 

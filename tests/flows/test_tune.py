@@ -14,7 +14,7 @@ import tiny_world
 from refusals import refused
 from tiny_world import DirectPipeline, World, editflow, run_directly
 
-from editflow.flows.edit_model import requested
+from editflow.flows.edit_model import load_facts
 from editflow.flows.spec.loading import load_spec
 from editflow.flows.tuning.arguments import MARK, TuneArguments
 from editflow.flows.tuning.search_space import Setting
@@ -30,8 +30,8 @@ SETTINGS = (
 PROBES = 24
 
 
-def tuned(wish: TuneArguments, lake: Path) -> dict[str, Any]:
-    return tune(wish, Lake.open(lake), DirectPipeline, say=lambda _text: None)
+def tuned(given: TuneArguments, lake: Path) -> dict[str, Any]:
+    return tune(given, Lake.open(lake), DirectPipeline, say=lambda _text: None)
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Tuned:
     """A world, its lake after a whole scan, and what the scan said."""
 
     world: World
-    wish: TuneArguments
+    given: TuneArguments
     lake: Path
     found: dict[str, Any]
 
@@ -52,10 +52,10 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Tuned:
     torch.set_num_threads(1)
     folder = tmp_path_factory.mktemp("trained")
     world = tiny_trained.make(folder)
-    wish = TuneArguments(
+    given = TuneArguments(
         str(world.model), str(world.facts), 60.0, PROBES, str(world.corpus), 0, SETTINGS, folder / "tuned.toml"
     )
-    return Tuned(world, wish, folder / "lake", tuned(wish, folder / "lake"))
+    return Tuned(world, given, folder / "lake", tuned(given, folder / "lake"))
 
 
 def successes(summary: dict[str, Any], when: str = "after") -> list[float]:
@@ -64,7 +64,7 @@ def successes(summary: dict[str, Any], when: str = "after") -> list[float]:
 
 def test_what_it_finds_works_on_unseen_facts(whole: Tuned) -> None:
     """From nothing; the untuned control, at the last layer with a tiny clamp, does not."""
-    spec, some = whole.wish.out, "requests.count=20"
+    spec, some = whole.arguments.out, "requests.count=20"
     summary = run_directly(spec, whole.lake, some)
     efficacy, paraphrase, neighbourhood = successes(summary)
     assert min(efficacy, paraphrase) >= 75
@@ -82,18 +82,18 @@ def test_the_best_trial_is_chosen_and_better_than_the_first(whole: Tuned) -> Non
 
 def test_the_probes_are_not_judged(whole: Tuned) -> None:
     """No case and no subject of a run on the written spec was probed; without the key they would be."""
-    spec = load_spec(whole.wish.out)
+    spec = load_spec(whole.arguments.out)
     everything = load_requests(whole.world.facts)
     probed = [fact for fact in everything if fact.request_id in whole.found["probes"]]
     assert len(probed) == PROBES
     cases, subjects = {f.request_id for f in probed}, {f.subject for f in probed}
     # The file has facts about a probe's subject that are no probe: they must go as well.
     assert any(f.subject in subjects and f.request_id not in cases for f in everything)
-    judged = requested(spec.requests)
+    judged = load_facts(spec.requests)
     assert judged
     assert not cases & {fact.request_id for fact in judged}
     assert not subjects & {fact.subject for fact in judged}
-    control = requested(load_spec(whole.wish.out, ["requests.skip=0"]).requests)
+    control = load_facts(load_spec(whole.arguments.out, ["requests.skip=0"]).requests)
     assert cases & {fact.request_id for fact in control}
 
 
@@ -106,7 +106,7 @@ def test_only_the_probes_were_edited_or_asked(whole: Tuned) -> None:
 
 
 def test_the_spec_is_plain_toml_with_reasons(whole: Tuned) -> None:
-    text = whole.wish.out.read_text(encoding="utf-8")
+    text = whole.arguments.out.read_text(encoding="utf-8")
     raw, best = tomllib.loads(text), whole.found["trials"][whole.found["best"] - 1]
     assert text.startswith(MARK)
     assert {key: raw["edit"][key] for key in ("layers", "z_layer", "ridge")} == {
@@ -147,7 +147,7 @@ def test_the_table_is_an_artifact(whole: Tuned) -> None:
 def test_again_it_makes_nothing_and_costs_are_remembered(whole: Tuned) -> None:
     """The estimate of a trial that is reused is what it once took, not the moment that reading it takes."""
     known = {m.id for m in Lake.open(whole.lake).manifests()}
-    again = tuned(whole.wish, whole.lake)
+    again = tuned(whole.arguments, whole.lake)
     assert {m.id for m in Lake.open(whole.lake).manifests()} == known
     assert again["artifact"] == whole.found["artifact"]
     store = Lake.open(whole.lake, create=False)
@@ -158,7 +158,7 @@ def test_again_it_makes_nothing_and_costs_are_remembered(whole: Tuned) -> None:
 
 
 def test_a_small_budget_still_tries_one(whole: Tuned, tmp_path: Path) -> None:
-    found = tuned(replace(whole.wish, minutes=1e-9, out=tmp_path / "one.toml"), whole.lake)
+    found = tuned(replace(whole.arguments, minutes=1e-9, out=tmp_path / "one.toml"), whole.lake)
     assert [trial["trial"] for trial in found["trials"]] == [1]
     assert tomllib.loads((tmp_path / "one.toml").read_text(encoding="utf-8"))["edit"]["layers"]
 
@@ -166,9 +166,9 @@ def test_a_small_budget_still_tries_one(whole: Tuned, tmp_path: Path) -> None:
 def test_a_method_that_alpha_holds_needs_no_threshold(whole: Tuned, tmp_path: Path) -> None:
     """Its spec runs, on the moments that the scan has gathered."""
     settings = (*SETTINGS, "edit.method=memit", "edit.previous_keys=true")
-    wish = replace(whole.wish, minutes=1e-9, settings=settings, out=tmp_path / "memit.toml")
-    found = tuned(wish, whole.lake)
-    raw = tomllib.loads(wish.out.read_text(encoding="utf-8"))
+    given = replace(whole.arguments, minutes=1e-9, settings=settings, out=tmp_path / "memit.toml")
+    found = tuned(given, whole.lake)
+    raw = tomllib.loads(given.out.read_text(encoding="utf-8"))
     assert found["threshold"] is None
     assert "null_space" not in raw
     assert raw["edit"]["method"] == "memit"
@@ -176,7 +176,7 @@ def test_a_method_that_alpha_holds_needs_no_threshold(whole: Tuned, tmp_path: Pa
     (row,) = Lake.open(whole.lake).read(found["artifact"]).to_pylist()
     assert row["alpha"] == raw["edit"]["alpha"]
     moments = {m.id for m in tiny_world.artifacts(whole.lake, "second_moment")}
-    assert run_directly(wish.out, whole.lake, "requests.count=3")["facts"] == 3
+    assert run_directly(given.out, whole.lake, "requests.count=3")["facts"] == 3
     assert {m.id for m in tiny_world.artifacts(whole.lake, "second_moment")} == moments
 
 
@@ -191,7 +191,7 @@ def test_an_interruption_keeps_what_was_tried(whole: Tuned, tmp_path: Path, monk
     monkeypatch.setattr(TrialRunner, "judge", interrupted)
     out = tmp_path / "cut.toml"
     with pytest.raises(KeyboardInterrupt):
-        tuned(replace(whole.wish, out=out), whole.lake)
+        tuned(replace(whole.arguments, out=out), whole.lake)
     assert "the best of 2 trials" in out.read_text(encoding="utf-8")
     (record,) = [r for r in editflow("runs", "--json", "--lake", whole.lake).json if r["status"] == "interrupted"]
     uses = editflow("show", record["run"], "--json", "--lake", whole.lake).json["uses"]

@@ -142,10 +142,10 @@ def test_alpha_is_turned_where_a_method_has_one(facts: Path) -> None:
     """And λ, which stands at 0 there, is not; of AlphaEdit, the control, the other way about."""
     about = {"depth": 26, "key_width": 64, "model_type": "llama"}
     for method, turned, still in (("memit", "alpha", "ridge"), ("alphaedit", "ridge", "alpha")):
-        wish = TuneArguments("some/model", str(facts), 1.0, settings=(f"edit.method={method}",))
-        spec = sized(wish, draft(wish), about)
+        given = TuneArguments("some/model", str(facts), 1.0, settings=(f"edit.method={method}",))
+        spec = sized(given, draft(given), about)
         start = Setting.of(spec)
-        tried = walked(start, rounds(26, (), PLAIN, start.hold))
+        tried = walked(start, rounds(26, (), PLAIN, start.regulariser))
         assert len({getattr(setting, turned) for setting in tried}) == 6
         assert len({getattr(setting, still) for setting in tried}) == 1
         assert {getattr(setting.on(spec).edit.options, turned) for setting in tried} == {
@@ -158,8 +158,8 @@ def test_alpha_is_turned_where_a_method_has_one(facts: Path) -> None:
 @pytest.mark.parametrize("model_type", ["gemma2", "llama"])
 def test_behind_a_norm_one_layer_is_edited_at_a_time(facts: Path, model_type: str) -> None:
     """As deep as Gemma 2 2B, whose layers a window of five would be refused for; the Llama is the control."""
-    wish = TuneArguments("some/model", str(facts), 1.0)
-    spec = sized(wish, draft(wish), {"depth": 26, "key_width": 64, "model_type": model_type})
+    given = TuneArguments("some/model", str(facts), 1.0)
+    spec = sized(given, draft(given), {"depth": 26, "key_width": 64, "model_type": model_type})
     reach = NORMED if model_type == "gemma2" else PLAIN
     tried = walked(Setting.of(spec), rounds(26, (), reach))
     assert all(set(setting.layers) <= set(spec.corpus.layers or ()) for setting in tried)
@@ -167,7 +167,7 @@ def test_behind_a_norm_one_layer_is_edited_at_a_time(facts: Path, model_type: st
     alone = all(len(setting.layers) == 1 for setting in tried)
     assert alone is (model_type == "gemma2")
     assert (max(setting.clamp for setting in tried) >= 2) is alone
-    fixed = replace(wish, settings=("target_values.clamp=0.3",))
+    fixed = replace(given, settings=("target_values.clamp=0.3",))
     assert (
         sized(fixed, draft(fixed), {"depth": 26, "key_width": 64, "model_type": model_type}).target_values.clamp == 0.3
     )

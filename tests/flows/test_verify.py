@@ -230,8 +230,8 @@ def test_a_queues_release(lake: Path, made: tuple[Path, RunRecord]) -> None:
     end.write_text(json.dumps(json.loads(end.read_text()) | {"summary": {"queue": "current", "facts": 4}}))
     Catalog(Lake.open(lake)).rebuild()
     queue.submit([EditRequest(f"q{n}", "{} speaks", f"bal{n}", "fo", "ba") for n in range(2)])
-    queue.move(ReleaseEvent("begin", now(), ("1.1", "1.2")), 0)
-    queue.move(ReleaseEvent("settle", now(), ("1.1", "1.2"), state=record.state), 1)
+    queue.append_event(ReleaseEvent("begin", now(), ("1.1", "1.2")), 0)
+    queue.append_event(ReleaseEvent("settle", now(), ("1.1", "1.2"), state=record.state), 1)
     digests = tiny_world.digests(lake)
     assert verify(lake, code=0)["names"] == 3
     for kind in ("weight_change", "keys", "target_values"):
@@ -258,8 +258,8 @@ def test_queues_and_releases(lake: Path, made: tuple[Path, RunRecord]) -> None:
     """What a log says of an artifact that is gone, and what no queue would say."""
     queue = Queue(Lake.open(lake).files, "current")
     queue.submit([EditRequest("q", "{} speaks", "bal", "fo", "ba")])
-    queue.move(ReleaseEvent("begin", now(), ("1.1",)), 0)
-    queue.move(ReleaseEvent("settle", now(), ("1.1",), state="ab" * 32), 1)
+    queue.append_event(ReleaseEvent("begin", now(), ("1.1",)), 0)
+    queue.append_event(ReleaseEvent("settle", now(), ("1.1",), state="ab" * 32), 1)
     (fault,) = verify(lake, code=1)["faults"]
     assert fault["wrong"] == "is gone, and release 2 of current is it"
     (lake / "releases" / "current" / "00000001.json").unlink()

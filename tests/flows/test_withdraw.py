@@ -11,7 +11,7 @@ import tiny_world
 from tiny_world import World, editflow
 
 from editflow.editing.requests.record import EditRequest
-from editflow.flows.edit_model import batched
+from editflow.flows.edit_model import split_batches
 from editflow.flows.spec.loading import load_spec
 from editflow.flows.spec.sections import RequestsSection
 from editflow.storage.artifacts.store import Lake
@@ -132,7 +132,7 @@ def test_gaps(world: World) -> None:
 
     def cut(*withdrawn: str) -> list[tuple[int, list[str]]]:
         wanted = RequestsSection(source="any", withdrawn=list(withdrawn))
-        return [(number, [fact.request_id for fact in batch]) for number, batch in batched(facts, 2, wanted)]
+        return [(number, [fact.request_id for fact in batch]) for number, batch in split_batches(facts, 2, wanted)]
 
     assert cut() == [(1, ["0", "1"]), (2, ["2", "3"]), (3, ["4"])]
     assert cut("1") == [(1, ["0"]), (2, ["2", "3"]), (3, ["4"])]

@@ -266,7 +266,7 @@ def test_what_cannot_be_written_is_refused_before_the_work(
     for place in (
         "editflow.tasks.report.stages.report",
         "editflow.tasks.lineage.page.render",
-        "editflow.flows.rerun_bundle.pack_of",
+        "editflow.flows.rerun_bundle.export_bundle",
     ):
         monkeypatch.setattr(place, work)
     monkeypatch.setattr("editflow.tasks.lineage.openlineage.events", work)

@@ -83,8 +83,8 @@ def make(base: Path) -> Good:
     Refs(lake.files).set("tiny", record.state, 0)
     queue = Queue(lake.files, "current")
     for n, entry in enumerate(queue.entries()):
-        queue.move(ReleaseEvent("begin", now(), (entry.id,)), 2 * n)
-        queue.move(
+        queue.append_event(ReleaseEvent("begin", now(), (entry.id,)), 2 * n)
+        queue.append_event(
             ReleaseEvent("settle", now(), (entry.id,), state=record.state, measures={"efficacy": 1.0}, run=LATER),
             2 * n + 1,
         )

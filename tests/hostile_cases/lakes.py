@@ -110,7 +110,7 @@ def _close(at: Setting, lake: Path) -> Ask:
     from editflow.storage.records.runs import Runs
 
     del at
-    return command("run (its first step)", "--lake", lake, call=lambda: Runs(Lake.open(lake).files).close_dead())
+    return command("run (its first step)", "--lake", lake, call=lambda: Runs(Lake.open(lake).files).mark_crashed())
 
 
 def _run(at: Setting, lake: Path) -> Ask:
@@ -123,11 +123,11 @@ def directly(spec: Path, lake: Path) -> None:
     from tiny_world import DirectPipeline
 
     from editflow.flows.edit_model import edit
-    from editflow.flows.pipeline.tracked_run import mended, run_tracked
+    from editflow.flows.pipeline.tracked_run import run_tracked, with_retry
     from editflow.flows.spec.loading import load_spec
     from editflow.storage.artifacts.store import Lake
 
-    run_tracked(load_spec(spec), Lake.open(lake), str(spec), lambda _use, _ref: None, mended(edit), DirectPipeline)
+    run_tracked(load_spec(spec), Lake.open(lake), str(spec), lambda _use, _ref: None, with_retry(edit), DirectPipeline)
 
 
 def _plan(at: Setting, lake: Path) -> Ask:

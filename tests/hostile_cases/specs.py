@@ -116,9 +116,9 @@ def _loaded(spec: Path, settings: list[str]) -> None:
 
 
 def _served(spec: Path, settings: list[str]) -> None:
-    from editflow.flows.spec.loading import load_served
+    from editflow.flows.spec.loading import load_queue_spec
 
-    load_served(spec, settings)
+    load_queue_spec(spec, settings)
 
 
 def _contenders(spec: Path, settings: list[str]) -> None:

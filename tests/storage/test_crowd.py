@@ -23,7 +23,7 @@ from editflow.storage.artifacts.store import Lake
 from editflow.storage.index.catalog import Catalog
 from editflow.storage.maintenance.audit import Audit
 from editflow.storage.maintenance.index_audit import index_faults
-from editflow.storage.maintenance.orphans import litter, sweep
+from editflow.storage.maintenance.orphans import find_orphans, remove_orphan
 from editflow.storage.queries.query import query
 from editflow.storage.records.refs import Refs
 from editflow.storage.records.runs import Runs
@@ -104,6 +104,6 @@ def test_four_processes_for_five_minutes(lake: Lake) -> None:
     said = crowded(lake, float(os.environ.get("EDITFLOW_CROWD_SECONDS", "300")), kills=True)
     print(f"\n{json.dumps(said)}")
     assert said["fourth"]["removed"]
-    for piece in list(litter(lake, 0)):
-        assert sweep(lake, piece, 0)
+    for piece in list(find_orphans(lake, 0)):
+        assert remove_orphan(lake, piece, 0)
     nothing_lost(lake)

@@ -41,7 +41,7 @@ def blow_up(lake: Lake, table: str) -> None:
 
 ASKED: dict[str, Callable[[Lake, dict[str, str]], object]] = {
     "missing": lambda lake, _: Catalog(lake).missing(),
-    "debts": lambda lake, _: unindexed_artifacts.pay(lake, whole=True),
+    "debts": lambda lake, _: unindexed_artifacts.index_what_is_missing(lake, whole=True),
     "unindexed": lambda lake, made: unindexed_artifacts.unindexed(lake, [made["model"]]),
     "verify": lambda lake, _: list(index_faults(lake)),
     "lineage": lambda lake, made: lineage(lake, made["state2"]),

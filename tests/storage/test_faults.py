@@ -15,12 +15,12 @@ from pyarrow import parquet
 from editflow.storage.artifacts.check import ASTRAY, Fault, check_artifact, upstream
 from editflow.storage.artifacts.identity import table_digest
 from editflow.storage.artifacts.manifest import manifest_name
-from editflow.storage.artifacts.payload_check import straighten
+from editflow.storage.artifacts.payload_check import reencode_if_corrupt
 from editflow.storage.artifacts.store import Lake
 from editflow.storage.index.catalog import SCHEMAS, Catalog
 from editflow.storage.maintenance.audit import Audit
 from editflow.storage.maintenance.index_audit import index_faults
-from editflow.storage.maintenance.restore import reinstate
+from editflow.storage.maintenance.restore import write_manifest
 from editflow.storage.records.refs import Refs
 from editflow.storage.records.runs import Runs
 
@@ -137,12 +137,12 @@ def test_other_bytes_of_the_same_content_are_written_anew(lake: Lake, edited: di
     _, fault = check_artifact(lake, made.id)
     assert fault is not None
     assert fault.wrong == ASTRAY
-    assert not straighten(lake.files, made, write=True)
+    assert not reencode_if_corrupt(lake.files, made, write=True)
     assert path.read_bytes() == whole
     assert check_artifact(lake, made.id) == (made, None)
     halve(path.parent / "manifest.json")
     parquet.write_table(parquet.read_table(path), path, compression="none")
-    assert reinstate(lake, made), "no manifest comes to stand for bytes that are astray"
+    assert write_manifest(lake, made), "no manifest comes to stand for bytes that are astray"
     assert path.read_bytes() == whole
     assert lake.manifest(made.id) == made
 
@@ -159,7 +159,7 @@ def test_a_payload_whose_columns_are_not_of_their_kind(lake: Lake, edited: dict[
     _, fault = check_artifact(lake, made.id)
     assert fault is not None
     assert fault.wrong == ASTRAY
-    assert not straighten(lake.files, lake.manifest(made.id), write=True)
+    assert not reencode_if_corrupt(lake.files, lake.manifest(made.id), write=True)
     assert parquet.read_table(path).equals(other), "nothing that cannot be put right is written again"
 
 

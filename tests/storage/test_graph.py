@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from editflow.storage.index.graph import Edges, Graph, Later
-from editflow.storage.index.shard_listing import Look, _ids, differences, hexadecimal
+from editflow.storage.index.shard_listing import ShardListing, _ids, differences, hexadecimal
 
 Made = list[Later]
 
@@ -53,11 +53,11 @@ def naive(made: Made, start: str, *, up: bool) -> tuple[dict[str, int], set[tupl
 
 
 def walked(graph: Graph, start: str, *, up: bool) -> tuple[dict[str, int], set[tuple[str, str, str]]]:
-    walk = graph.walk(graph.numbers([start]), up=up)
+    walk = graph.walk(graph.positions([start]), up=up)
     nodes = np.flatnonzero(walk.depth >= 0).astype("i4")
-    depth = dict(zip(graph.names(nodes), walk.depth[nodes].tolist(), strict=True))
+    depth = dict(zip(graph.ids_at(nodes), walk.depth[nodes].tolist(), strict=True))
     roles = [graph.roles[role] for role in walk.role.tolist()]
-    return depth, set(zip(graph.names(walk.near), graph.names(walk.far), roles, strict=True))
+    return depth, set(zip(graph.ids_at(walk.near), graph.ids_at(walk.far), roles, strict=True))
 
 
 def put_together(made: Made, cuts: tuple[int, int]) -> list[Graph]:
@@ -80,12 +80,12 @@ def test_a_walk_is_a_walk(made: Made, cuts: tuple[int, int], up: bool) -> None:
         for start in there:
             assert walked(graph, start, up=up) == naive(made, start, up=up)
         shards = {id_[:2] for id_ in there}
-        assert {id_ for shard in shards for id_ in hexadecimal(graph.there(shard))} == set(there)
-        numbers = graph.numbers(list(there))
+        assert {id_ for shard in shards for id_ in hexadecimal(graph.existing_ids(shard))} == set(there)
+        numbers = graph.positions(list(there))
         assert {
             id_: (graph.kinds[graph.kind[n]], graph.seconds[n]) for id_, n in zip(there, numbers, strict=True)
         } == there
-        assert graph.numbers([name(999)]).tolist() == [-1]
+        assert graph.positions([name(999)]).tolist() == [-1]
 
 
 def test_control_another_direction_is_another_walk() -> None:
@@ -103,9 +103,9 @@ def test_what_is_gone_leads_nowhere(made: Made, which: int) -> None:
         without = graph.without([gone, name(999)])
         for id_, *_ in left:
             assert walked(without, id_, up=True) == naive(left, id_, up=True)
-        assert gone not in hexadecimal(without.there(gone[:2]))
+        assert gone not in hexadecimal(without.existing_ids(gone[:2]))
         back = without.with_later([(gone, "kind9", 1.0, [])])
-        assert gone in hexadecimal(back.there(gone[:2]))
+        assert gone in hexadecimal(back.existing_ids(gone[:2]))
 
 
 @settings(deadline=None, max_examples=60)
@@ -118,7 +118,7 @@ def test_what_has_come_and_gone(before: set[int], after: set[int], junk: list[st
     def of(numbers: set[int]) -> list[str]:
         return [f"ab{name(n)[2:]}" for n in numbers]
 
-    look = Look({"ab": _ids([*of(after), *junk], "ab")}, {})
+    look = ShardListing({"ab": _ids([*of(after), *junk], "ab")}, {})
     held = np.array([bytes.fromhex(id_) for id_ in of(before)], "S32")
     new, gone = differences(look, lambda _shard: held)
     assert (set(new), set(gone)) == (set(of(after)) - set(of(before)), set(of(before)) - set(of(after)))

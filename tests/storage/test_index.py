@@ -64,7 +64,7 @@ def test_what_goes_while_it_is_read_leaves_no_hole(
         assert len(told(lake)["artifacts"]) == 2, "and a snapshot is kept"
     seen = index_reader.look
 
-    def look_and_lose(files: Files, times: Mapping[str, int]) -> shard_listing.Look:
+    def look_and_lose(files: Files, times: Mapping[str, int]) -> shard_listing.ShardListing:
         found = seen(files, times)
         for id_ in (child, parent):
             shutil.rmtree(Path(lake.files.path(manifest_name(id_))).parent, ignore_errors=True)

@@ -15,7 +15,7 @@ from editflow.storage.artifacts.manifest import manifest_name
 from editflow.storage.artifacts.store import Lake
 from editflow.storage.errors import DamagedPayload
 from editflow.storage.index.catalog import Catalog
-from editflow.storage.maintenance.restore import indexed, restore_manifest, restore_record
+from editflow.storage.maintenance.restore import manifest_from_index, restore_manifest, restore_record
 from editflow.storage.queries.query import query
 from editflow.storage.records.runs import Runs
 
@@ -48,7 +48,7 @@ def test_a_list_of_one_parent_and_a_single_one_are_told_apart(lake: Lake, table:
     for parents in ({"a": model, "b": [model]}, {"a": [model], "b": model}, {"a": [model, model], "b": model}):
         made = lake.write("state", 1, {}, parents, table("state"))
         Catalog(lake).record_artifact(lake.manifest(made.id))
-        found = indexed(lake, made.id)
+        found = manifest_from_index(lake, made.id)
         assert found is not None
         assert found.parents == parents
 
@@ -59,16 +59,16 @@ def test_nothing_is_believed_that_does_not_prove_itself(lake: Lake, edited: dict
     before = payload.read_bytes()
     halve(manifest(lake, edited["values0"]))
     payload.write_bytes(before[:-9])
-    assert indexed(lake, edited["values0"]) is not None
+    assert manifest_from_index(lake, edited["values0"]) is not None
     assert not restore_manifest(lake, edited["values0"])
     payload.write_bytes(before)
     for path in Path(lake.files.path("catalog/artifacts")).glob("*.parquet"):
         rows = parquet.read_table(path)
         lying = pa.array(['{"name": "other"}'] * rows.num_rows)
         parquet.write_table(rows.set_column(rows.schema.get_field_index("spec"), "spec", lying), path)
-    assert indexed(lake, edited["values0"]) is None
+    assert manifest_from_index(lake, edited["values0"]) is None
     assert not restore_manifest(lake, edited["values0"])
-    assert indexed(lake, "0" * 64) is None
+    assert manifest_from_index(lake, "0" * 64) is None
     with pytest.raises(DamagedPayload):
         lake.manifest(edited["values0"])
 

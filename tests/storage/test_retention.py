@@ -25,7 +25,7 @@ from editflow.storage.index.catalog import Catalog
 from editflow.storage.maintenance import garbage_collection
 from editflow.storage.maintenance.audit import Audit
 from editflow.storage.maintenance.garbage_collection import Census, census, remove, take
-from editflow.storage.maintenance.orphans import litter, sweep
+from editflow.storage.maintenance.orphans import find_orphans, remove_orphan
 from editflow.storage.maintenance.retention_policy import Rule
 from editflow.storage.queries.query import query
 from editflow.storage.records.refs import Refs
@@ -160,7 +160,7 @@ def test_what_no_run_speaks_of_goes_by_its_age_alone(kept: Kept) -> None:
 def test_what_was_touched_of_late_stays_with_all_behind_it(kept: Kept) -> None:
     old, new = kept.run("a", []), kept.run("a", [])
     kept.age()
-    kept.lake.hold(old[1])
+    kept.lake.find_and_touch(old[1])
     assert clear(kept.lake) == {old[2]}
     assert kept.there == {*old[:2], *new}
     kept.age()
@@ -188,9 +188,9 @@ def test_a_writer_that_comes_in_between_keeps_what_it_met(kept: Kept, monkeypatc
     found = census(kept.lake, LATEST, 24)
     with monkeypatch.context() as patch:
         patch.setattr(Lake, "mark", lambda _lake, _id: None)
-        assert kept.lake.hold(old[2]) is not None
+        assert kept.lake.find_and_touch(old[2]) is not None
         assert set(doomed(kept.lake, found)) == set(old), "the control: nothing would say so"
-    assert kept.lake.hold(old[2]) is not None
+    assert kept.lake.find_and_touch(old[2]) is not None
     assert remove(kept.lake, found) == [old[3]]
     kept.run("b", [old[2]])
     kept.whole()
@@ -208,7 +208,7 @@ def test_a_child_that_is_written_in_between_keeps_its_parents(kept: Kept) -> Non
 def doomed(lake: Lake, found: Census) -> Iterator[str]:
     """What would be removed, looked at without removing it."""
     for node in found.unneeded:
-        (id_,) = found.graph.names(pa.array([node]).to_numpy())
+        (id_,) = found.graph.ids_at(pa.array([node]).to_numpy())
         if Path(lake.files.path(manifest_name(id_))).stat().st_mtime < found.before:
             yield id_
 
@@ -222,10 +222,10 @@ def test_the_moment_between_the_look_and_the_removal(kept: Kept, monkeypatch: py
 
     def late(path: Path, to: Path) -> Path:
         if path.name == old[0]:
-            lake.mark(old[0])
+            lake.touch(old[0])
         moved = rename(path, to)
         if path.name == old[0] and writes != "nothing":
-            assert lake.hold(old[0]) is None
+            assert lake.find_and_touch(old[0]) is None
             assert lake.write("model", 1, {"n": 1}, {"from": []}, kept.table("model")).id == old[0]
         if path.name == old[0] and writes == "payload":
             (path / "manifest.json").unlink()
@@ -250,9 +250,9 @@ def test_killed_after_any_step(kept: Kept, monkeypatch: pytest.MonkeyPatch) -> N
     assert kept.there & set(old) == set(old[:2])
     kept.whole()
     (aside,) = Path(kept.lake.files.root).glob("artifacts/*/.tmp-*")
-    pieces = list(litter(kept.lake, 0))
+    pieces = list(find_orphans(kept.lake, 0))
     assert {piece.what for piece in pieces} == {"unfinished file"}
-    assert all(sweep(kept.lake, piece, 0) for piece in pieces)
+    assert all(remove_orphan(kept.lake, piece, 0) for piece in pieces)
     assert not aside.exists()
     assert clear(kept.lake) == set(old[:2])
     kept.whole()

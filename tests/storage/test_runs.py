@@ -89,11 +89,11 @@ def test_runs_of_dead_processes_are_closed_once_and_no_others(tmp_path: Path) ->
         started = tmp_path / f"runs/{run_id}/started.json"
         known = json.loads(started.read_text())
         started.write_text(json.dumps({**known, "process_started": known["process_started"] - 100, "host": host}))
-    (closed,) = runs.close_dead()
+    (closed,) = runs.mark_crashed()
     assert (closed.run_id, closed.status, str(closed.pid) in closed.message) == ("dead", "died", True)
     assert runs.get("dead") == closed
     assert runs.is_finished("dead")
-    assert runs.close_dead() == []
+    assert runs.mark_crashed() == []
     assert [runs.get(run_id).status for run_id in ("elsewhere", "finished", "mine")] == [
         "running", "completed", "running",
     ]  # fmt: skip

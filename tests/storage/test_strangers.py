@@ -26,7 +26,7 @@ from editflow.storage.errors import DamagedPayload, DamagedRecord, ForeignFile, 
 from editflow.storage.files import Files
 from editflow.storage.index import snapshot
 from editflow.storage.index.catalog import SCHEMAS, Catalog, artifact_row
-from editflow.storage.index.compaction import tidy
+from editflow.storage.index.compaction import compact
 from editflow.storage.maintenance import foreign_files
 from editflow.storage.maintenance.audit import Audit
 from editflow.storage.maintenance.garbage_collection import census, remove, take
@@ -36,7 +36,7 @@ from editflow.storage.maintenance.retention_policy import Rule
 from editflow.storage.queries.query import opened, query
 from editflow.storage.records.refs import Refs
 from editflow.storage.records.runs import Runs, Use, record_name
-from editflow.storage.records.tombstones import announce, removed
+from editflow.storage.records.tombstones import announce_removal, removed_at
 
 RECORDS = {
     "manifest": "artifacts/*/*/manifest.json",
@@ -85,7 +85,7 @@ def good(tmp_path_factory: pytest.TempPathFactory) -> Path:
     Refs(lake.files, "releases").append("demo", {"move": "settle", "at": "t", "state": state})
     with pytest.raises(StorageError):
         lake.write("perplexity", 1, {"name": "scores"}, {"state": state}, rows("perplexity", 3))
-    announce(lake.files, ["ab" * 32])
+    announce_removal(lake.files, ["ab" * 32])
     lake.files.put("fingerprints/00.json", json.dumps({"model": model, "folder": "/nowhere"}).encode())
     snapshot.drop(lake.files)
     with pytest.MonkeyPatch.context() as patch:
@@ -159,12 +159,12 @@ def everybody(lake: Lake) -> Iterator[Callable[[], object]]:
         yield lambda id_=id_: lake.read(id_)
     yield lambda: list(lake.manifests())
     yield lambda: list(Runs(lake.files).newest())
-    yield lambda: Runs(lake.files).close_dead()
+    yield lambda: Runs(lake.files).mark_crashed()
     for folder in foreign_files.MOVING:
         names = Refs(lake.files, folder)
         yield lambda names=names: [names.history(name) for name in names.names()]
         yield lambda names=names: list(names.broken("demo"))
-    yield lambda: removed(lake.files)
+    yield lambda: removed_at(lake.files)
     yield lambda: query(lake, "SELECT * FROM artifacts, runs, uses, perplexities")
     yield lambda: census(lake, Rule(runs=1), 1)
 
@@ -289,12 +289,12 @@ def test_a_dead_run_is_closed_in_its_own_folder(lake: Lake, tmp_path: Path) -> N
     sound = path.read_text()
     for value in ("../../victim/planted", str(tmp_path / "victim" / "planted"), "other"):
         put(path, ["run_id"], value)
-        assert Runs(lake.files).close_dead() == []
+        assert Runs(lake.files).mark_crashed() == []
         assert list((tmp_path / "victim").rglob("*")) == []
         assert not (path.parent / "finished.json").exists()
         assert lake.files.list("runs") == [path.parent.name]
     path.write_text(sound)
-    assert [record.run_id for record in Runs(lake.files).close_dead()] == [path.parent.name], "the control"
+    assert [record.run_id for record in Runs(lake.files).mark_crashed()] == [path.parent.name], "the control"
 
 
 @pytest.mark.parametrize("value", [value for value in OUT if isinstance(value, str)])
@@ -312,7 +312,7 @@ def test_no_path_is_built_from_what_is_no_name(lake: Lake, value: str) -> None:
         Runs(lake.files).start("demo", {}, run_id=value)
     with pytest.raises(NoName):
         Refs(lake.files).set(value, 1, 0)
-    assert lake.known(value) is None
+    assert lake.load_manifest(value) is None
     assert not lake.is_committed(value)
     if ".." in value.split("/") or value.startswith("/") or "\0" in value:
         for use in (lake.files.read, lake.files.remove, lake.files.list, lake.files.exists, lake.files.regular):
@@ -555,7 +555,7 @@ def test_a_folder_that_is_a_link_out_of_the_lake_is_not_entered(lake: Lake, tmp_
     for use in uses:
         with pytest.raises(ForeignFile):
             use()
-    for mend in (lambda: tidy(Catalog(lake), 1, delete=True), lambda: Catalog(lake).rebuild()):
+    for mend in (lambda: compact(Catalog(lake), 1, delete=True), lambda: Catalog(lake).rebuild()):
         try:
             mend()
         except StorageError as error:
@@ -621,7 +621,7 @@ def test_a_cleaner_of_the_index_removes_nothing_behind_a_link(lake: Lake, tmp_pa
     (log / f"{len(list(log.glob('*.json'))):020d}.json").write_text(json.dumps({"remove": entry}) + "\n")
     (log.parent / "sub").symlink_to(victim)
     with pytest.raises(ForeignFile):
-        tidy(Catalog(lake), 1, delete=True)
+        compact(Catalog(lake), 1, delete=True)
     assert len(list(victim.iterdir())) == 1
     Catalog(lake).rebuild()
     assert faults(lake) == []
@@ -673,7 +673,7 @@ def test_a_version_of_the_index_that_nobody_made(lake: Lake, number: int, ending
 def test_snapshots_and_removals_of_other_names(lake: Lake, name: str) -> None:
     (Path(lake.uri) / "catalog/snapshot" / name).mkdir()
     (Path(lake.uri) / "removed" / name).write_text("ab" * 32)
-    assert removed(lake.files)
+    assert removed_at(lake.files)
     assert read_by_all(lake) == 0
 
 
@@ -725,7 +725,7 @@ def test_the_log_of_the_index_names_files_of_its_own_folder(lake: Lake, tmp_path
     assert Catalog(lake).files("artifacts") == []
     assert query(lake, "SELECT count(*) AS n FROM artifacts")["n"].to_pylist() == [3]
     assert any(fault.mend == "index" and "artifacts" in fault.file for fault in faults(lake))
-    tidy(Catalog(lake), 1, delete=True) if way in {"pattern", "hidden", "folder"} else None
+    compact(Catalog(lake), 1, delete=True) if way in {"pattern", "hidden", "folder"} else None
     Catalog(lake).rebuild()
     assert faults(lake) == []
     assert tree(file.parent) == before

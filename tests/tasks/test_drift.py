@@ -16,7 +16,7 @@ from editflow.editing.requests.record import EditRequest
 from editflow.storage.artifacts.codec import vectors
 from editflow.storage.artifacts.store import Lake
 from editflow.storage.queries.query import query
-from editflow.tasks.models.model_identity import live_model
+from editflow.tasks.models.model_identity import open_session
 from editflow.tasks.stages.drift import DRIFT, DRIFT_POINTS, HIDDEN_STATES, fixed_prompts, read_drift
 from editflow.tasks.stages.requests import read_requests
 
@@ -44,7 +44,7 @@ def test_hidden_states_are_those_of_the_state(edited: tuple[Lake, dict[str, str]
     assert len(set(prompts)) == 9
     for which in ("model", "state"):
         table = lake.read(states_of(lake, ids, which))
-        wanted = hidden_states(live_model(lake, ids[which], "cpu").at(lake, ids[which]), prompts, [0, 2])
+        wanted = hidden_states(open_session(lake, ids[which], "cpu").load_state(lake, ids[which]), prompts, [0, 2])
         assert table["prompt"].to_pylist() == prompts * 2
         assert table["i"].to_pylist() == [*range(9)] * 2
         for n, layer in enumerate((0, 2)):

@@ -18,10 +18,10 @@ from editflow.editing.editors.target_values import TargetValue
 from editflow.flows.spec.loading import load_spec
 from editflow.storage.artifacts.store import Lake
 from editflow.storage.records.runs import Runs
-from editflow.tasks.models.model_session import ModelSession, links
+from editflow.tasks.models.model_session import ModelSession, state_chain
 from editflow.tasks.report.stages import read_page, report
 from editflow.tasks.sources.edit_requests import load_requests
-from editflow.tasks.stages.solver_inputs import Solving
+from editflow.tasks.stages.solver_inputs import SolverInputs
 
 NEEDS: dict[str, set[str]] = {
     "memit": {"second_moment"},
@@ -53,7 +53,7 @@ def chain(lake: Path) -> list[str]:
     states = tiny_world.artifacts(lake, "state")
     parents = {state.parents["state"] for state in states}
     (last,) = [state.id for state in states if state.id not in parents]
-    return [link.id for link in links(Lake.open(lake), last)]
+    return [link.id for link in state_chain(Lake.open(lake), last)]
 
 
 def test_only_what_the_method_needs_is_made(name: str, lake: Path) -> None:
@@ -70,7 +70,7 @@ def test_states_come_back_from_the_archive(name: str, lake: Path, world: World) 
     ids = chain(lake)
     live = ModelSession.load(world.model, "float32", "cpu")
     for state in (*ids, *ids[::-1]):
-        live.at(store, state)  # raises StateMismatch otherwise
+        live.load_state(store, state)  # raises StateMismatch otherwise
     rows = [row for state in ids[1:] for row in store.read(state).to_pylist()]
     assert len(rows) >= 2
     declared = load_spec(world.spec, SETTINGS[name]).edit.chosen.form
@@ -84,8 +84,8 @@ def test_the_norm_of_a_change_is_the_distance_of_the_weights(lake: Path, world: 
     live = ModelSession.load(world.model, "float32", "cpu")
     for before, after in pairwise(ids):
         for row in store.read(after).to_pylist():
-            old = live.at(store, before).weight(row["layer"]).clone()
-            new = live.at(store, after).weight(row["layer"])
+            old = live.load_state(store, before).weight(row["layer"]).clone()
+            new = live.load_state(store, after).weight(row["layer"])
             assert float((new.double() - old.double()).norm()) == pytest.approx(row["change_norm"], rel=1e-4)
 
 
@@ -138,11 +138,13 @@ def test_an_anchor_is_the_unedited_models_hidden_state(plain: Path, world: World
         TargetValue(f.request.request_id, torch.ones(32) * n, 1, 1, 0, 0, 0, 0, 1, "loss")
         for n, f in enumerate(facts, 1)
     ]
-    unedited = reference_norms(live.at(store, base), facts, spec.z_layer)
-    moved = reference_norms(live.at(store, edited), facts, spec.z_layer)
-    found = Solving(method("alphaedit"), spec.options, {}).values(live, facts, asked, spec.z_layer)
+    unedited = reference_norms(live.load_state(store, base), facts, spec.z_layer)
+    moved = reference_norms(live.load_state(store, edited), facts, spec.z_layer)
+    found = SolverInputs(method("alphaedit"), spec.options, {}).values(live, facts, asked, spec.z_layer)
     norms = torch.stack([value.z for value in found]).double().norm(dim=1)
     assert torch.allclose(norms, unedited, rtol=1e-5)
     assert not torch.allclose(norms, moved, rtol=1e-3)  # control
-    assert torch.equal(reference_norms(live.at(store, edited), facts, spec.z_layer), moved)
-    assert Solving(method("alphaedit"), load_spec(world.spec).edit.options, {}).values(live, facts, asked, 2) is asked
+    assert torch.equal(reference_norms(live.load_state(store, edited), facts, spec.z_layer), moved)
+    assert (
+        SolverInputs(method("alphaedit"), load_spec(world.spec).edit.options, {}).values(live, facts, asked, 2) is asked
+    )

@@ -16,14 +16,14 @@ import pytest
 from editflow.storage.artifacts.kinds import kind
 from editflow.storage.artifacts.store import Lake
 from editflow.storage.records.runs import Runs, Use
-from editflow.tasks.errors import BadPack, UnknownSource
-from editflow.tasks.reproduction.run_bundle import Input, Pack, packed, read
+from editflow.tasks.errors import BadBundle, UnknownSource
+from editflow.tasks.reproduction.run_bundle import Input, RunBundle, read_bundle, write_bundle
 
 Parts = dict[str, bytes]
 
 
 @pytest.fixture(scope="module")
-def pack(tmp_path_factory: pytest.TempPathFactory) -> Pack:
+def pack(tmp_path_factory: pytest.TempPathFactory) -> RunBundle:
     """A run of two artifacts that read two files."""
     lake = Lake.open(tmp_path_factory.mktemp("pack") / "lake")
     made, uses = [], []
@@ -38,11 +38,11 @@ def pack(tmp_path_factory: pytest.TempPathFactory) -> Pack:
         "requests.source": Input("facts.jsonl", b"{}\n"),
         "corpus.source": Input("ä b.txt".replace(" ", "-"), b"\0"),
     }
-    return Pack(record, tuple(made), inputs, "name = 'tiny'\n")
+    return RunBundle(record, tuple(made), inputs, "name = 'tiny'\n")
 
 
-def parts(pack: Pack) -> Parts:
-    with zipfile.ZipFile(BytesIO(packed(pack))) as archive:
+def parts(pack: RunBundle) -> Parts:
+    with zipfile.ZipFile(BytesIO(write_bundle(pack))) as archive:
         return {name: archive.read(name) for name in archive.namelist()}
 
 
@@ -60,14 +60,14 @@ def written(folder: Path, data: bytes) -> Path:
     return path
 
 
-def test_what_was_packed_comes_back_as_the_same_bytes(pack: Pack, tmp_path: Path) -> None:
-    path = written(tmp_path, packed(pack))
-    found = read(path)
+def test_what_was_packed_comes_back_as_the_same_bytes(pack: RunBundle, tmp_path: Path) -> None:
+    path = written(tmp_path, write_bundle(pack))
+    found = read_bundle(path)
     assert found == pack
-    assert packed(found) == path.read_bytes()
+    assert write_bundle(found) == path.read_bytes()
     turned = replace(pack, inputs=dict(reversed(pack.inputs.items())))
-    assert packed(turned) == path.read_bytes()
-    assert packed(replace(pack, spec="other")) != path.read_bytes()
+    assert write_bundle(turned) == path.read_bytes()
+    assert write_bundle(replace(pack, spec="other")) != path.read_bytes()
     assert found.find(pack.manifests[1].id) == pack.manifests[1]
     assert found.find("0" * 64) is None
 
@@ -128,52 +128,52 @@ BROKEN: dict[str, tuple[Callable[[Parts], bytes], str]] = {
 
 
 @pytest.mark.parametrize("what", BROKEN)
-def test_any_other_file_is_refused(pack: Pack, tmp_path: Path, what: str) -> None:
+def test_any_other_file_is_refused(pack: RunBundle, tmp_path: Path, what: str) -> None:
     broken, said = BROKEN[what]
     path = written(tmp_path, broken(parts(pack)))
-    with pytest.raises(BadPack) as caught:
-        read(path)
+    with pytest.raises(BadBundle) as caught:
+        read_bundle(path)
     assert str(path) in str(caught.value)
     assert said in str(caught.value)
     assert "\n" not in str(caught.value)
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_the_same_parts_unbroken_are_read(pack: Pack, tmp_path: Path) -> None:
+def test_the_same_parts_unbroken_are_read(pack: RunBundle, tmp_path: Path) -> None:
     """The control: what the broken ones are made of is accepted, in any order."""
     whole = indexed(dict(reversed(parts(pack).items())))
-    assert read(written(tmp_path, zipped(whole))) == pack
+    assert read_bundle(written(tmp_path, zipped(whole))) == pack
 
 
-def test_two_parts_of_one_name(pack: Pack, tmp_path: Path) -> None:
-    file = BytesIO(packed(pack))
+def test_two_parts_of_one_name(pack: RunBundle, tmp_path: Path) -> None:
+    file = BytesIO(write_bundle(pack))
     with zipfile.ZipFile(file, "a") as archive, pytest.warns(UserWarning, match="Duplicate"):
         archive.writestr("spec.toml", b"other")
-    with pytest.raises(BadPack, match="some of one name"):
-        read(written(tmp_path, file.getvalue()))
+    with pytest.raises(BadBundle, match="some of one name"):
+        read_bundle(written(tmp_path, file.getvalue()))
 
 
 @pytest.mark.parametrize("place", [6, 8], ids=["flags", "method"])
-def test_a_locked_or_unknown_part(pack: Pack, tmp_path: Path, place: int) -> None:
+def test_a_locked_or_unknown_part(pack: RunBundle, tmp_path: Path, place: int) -> None:
     """Bits of the headers that ask for a password, or for a method that nobody knows."""
-    data = bytearray(packed(pack))
+    data = bytearray(write_bundle(pack))
     directory = data.rindex(b"PK\x01\x02")
     data[directory + place + 2] |= 1 if place == 6 else 77
-    with pytest.raises(BadPack):
-        read(written(tmp_path, bytes(data)))
+    with pytest.raises(BadBundle):
+        read_bundle(written(tmp_path, bytes(data)))
 
 
-def test_a_file_that_claims_more_than_it_has(pack: Pack, tmp_path: Path) -> None:
-    data = bytearray(packed(pack))
+def test_a_file_that_claims_more_than_it_has(pack: RunBundle, tmp_path: Path) -> None:
+    data = bytearray(write_bundle(pack))
     directory = data.rindex(b"PK\x01\x02")
     for at in (directory + 20, directory + 24):  # both sizes in the directory
         data[at : at + 4] = (300 * 2**20).to_bytes(4, "little")
-    with pytest.raises(BadPack, match=r"claim 3\d\d,\d\d\d,\d\d\d bytes"):
-        read(written(tmp_path, bytes(data)))
+    with pytest.raises(BadBundle, match=r"claim 3\d\d,\d\d\d,\d\d\d bytes"):
+        read_bundle(written(tmp_path, bytes(data)))
 
 
 def test_no_file(tmp_path: Path) -> None:
     with pytest.raises(UnknownSource, match="give a run, or a file"):
-        read(tmp_path / "none.zip")
+        read_bundle(tmp_path / "none.zip")
     with pytest.raises(UnknownSource):
-        read(tmp_path)
+        read_bundle(tmp_path)

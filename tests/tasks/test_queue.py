@@ -23,7 +23,7 @@ from judged import fact, judge
 from editflow.storage.errors import DamagedRecord, RefConflict
 from editflow.storage.files import Files
 from editflow.tasks.errors import NoSuchRelease
-from editflow.tasks.releases.queue import Entry, Outcome, Queue, ReleaseEvent, in_force, now, pending, statuses
+from editflow.tasks.releases.queue import Outcome, Queue, QueuedRequest, ReleaseEvent, active, now, pending, statuses
 from editflow.tasks.releases.release import Candidate, apply_next, rollback
 
 ROOT = Path(__file__).parents[2]
@@ -37,7 +37,7 @@ def mortal(calls: int):
     """A judge whose worker is killed in its n-th call."""
     left = [calls]
 
-    def judged(state: str | None, part: Sequence[Entry], held: Sequence[Entry]) -> Candidate:
+    def judged(state: str | None, part: Sequence[QueuedRequest], held: Sequence[QueuedRequest]) -> Candidate:
         left[0] -= 1
         if left[0] < 0:
             raise Killed
@@ -52,10 +52,10 @@ class Disturbed(Queue):
 
     others: list[Callable[[], object]] = field(default_factory=list)
 
-    def move(self, move: ReleaseEvent, expect: int) -> int:
+    def append_event(self, move: ReleaseEvent, expect: int) -> int:
         if self.others:
             self.others.pop(0)()
-        return super().move(move, expect)
+        return super().append_event(move, expect)
 
 
 FACTS = st.lists(st.tuples(st.sampled_from("abcdef"), st.sampled_from(["red", "bad"])), min_size=1, max_size=4,
@@ -83,7 +83,7 @@ class Releases(RuleBasedStateMachine):
         """The queue, with what happens while somebody is at it."""
         return self.kind(Files(self.folder.name), "current", list(others))
 
-    def taken(self, queue: Queue, facts: Facts) -> tuple[list[Entry], list[Entry]]:
+    def taken(self, queue: Queue, facts: Facts) -> tuple[list[QueuedRequest], list[QueuedRequest]]:
         self.submitted += len(facts)
         return queue.submit([fact(*one) for one in facts])
 
@@ -101,15 +101,15 @@ class Releases(RuleBasedStateMachine):
 
     @rule(facts=FACTS)
     def submit(self, facts: Facts) -> None:
-        before = pending(self.queue.entries(), self.queue.standing())
+        before = pending(self.queue.entries(), self.queue.state())
         mine, replaced = self.taken(self.queue, facts)
         subjects = [subject for subject, _ in facts]
         assert [entry.request.subject for entry in mine] == subjects
         assert [e.id for e in replaced] == [e.id for e in before if e.request.subject in subjects]
-        found = statuses(self.queue.entries(), self.queue.standing())
+        found = statuses(self.queue.entries(), self.queue.state())
         for entry in replaced:  # and each says by whom, unless it is being edited right now
             by = next(one.id for one in mine if one.request.subject == entry.request.subject)
-            busy = entry.id in self.queue.standing().open
+            busy = entry.id in self.queue.state().open
             assert found[entry.id] == (Outcome("pending", 0) if busy else Outcome("superseded", 0, (f"by {by}",)))
 
     @rule(size=SIZE, calls=st.integers(0, 6))
@@ -119,7 +119,7 @@ class Releases(RuleBasedStateMachine):
 
     @rule(size=SIZE)
     def work_whole(self, size: int) -> None:
-        entries, standing = self.queue.entries(), self.queue.standing()
+        entries, standing = self.queue.entries(), self.queue.state()
         waiting = [id_ for id_, outcome in statuses(entries, standing).items() if outcome.status == "pending"]
         wanted = standing.open or tuple(waiting[:size])
         after = apply_next(self.queue, size, judge)
@@ -160,7 +160,7 @@ class Releases(RuleBasedStateMachine):
 
     @rule()
     def back(self) -> None:
-        before = self.queue.standing()
+        before = self.queue.state()
         with suppress(NoSuchRelease) if before.release else pytest.raises(NoSuchRelease):
             after = rollback(self.queue)
             assert after.line == before.line[:-1]
@@ -168,47 +168,47 @@ class Releases(RuleBasedStateMachine):
 
     @rule(which=st.integers(0, 9))
     def to_any(self, which: int) -> None:
-        present = self.queue.standing().release
-        others = sorted({standing.release for _, standing in self.queue.standings()} - {present})
+        present = self.queue.state().release
+        others = sorted({standing.release for _, standing in self.queue.replay()} - {present})
         if others:
             wanted = others[which % len(others)]
-            there = next(standing for _, standing in self.queue.standings() if standing.release == wanted)
+            there = next(standing for _, standing in self.queue.replay() if standing.release == wanted)
             after = rollback(self.queue, wanted)
             assert (after.release, after.state, after.line) == (wanted, there.state, there.line)
 
     @rule(size=SIZE)
     def back_beside_a_worker(self, size: int) -> None:
         """Who goes back on what has moved meanwhile is told so, and has moved nothing."""
-        standing = self.queue.standing()
+        standing = self.queue.state()
         if standing.release and (standing.open or pending(self.queue.entries(), standing)):
             with pytest.raises(RefConflict):
                 rollback(self.others(lambda: apply_next(self.others(), size, judge)))
-            assert self.queue.moves()[-1][1].move == "settle"
+            assert self.queue.events()[-1][1].move == "settle"
 
     @invariant()
     def nothing_is_lost(self) -> None:
-        entries, standing = self.queue.entries(), self.queue.standing()
+        entries, standing = self.queue.entries(), self.queue.state()
         assert len(entries) == self.submitted
         assert len({entry.request.request_id for entry in entries}) == self.submitted
         assert set(statuses(entries, standing)) == {entry.id for entry in entries}
 
     @invariant()
     def the_state_holds_what_was_applied(self) -> None:
-        entries, standing = self.queue.entries(), self.queue.standing()
+        entries, standing = self.queue.entries(), self.queue.state()
         found = statuses(entries, standing)
         applied = sorted(e.request.subject + e.request.target_new for e in entries if found[e.id].status == "applied")
         assert sorted((standing.state or "base").replace("+", ",").split(",")[1:]) == applied
         guilty = {e.id for e in entries if e.request.target_new == "bad"}
         assert {id_ for id_, outcome in found.items() if outcome.status == "rejected"} <= guilty
         assert guilty.isdisjoint(id_ for id_, outcome in found.items() if outcome.status == "applied")
-        held = in_force(entries, standing)
+        held = active(entries, standing)
         assert len({e.request.subject for e in held}) == len(held)
 
     @invariant()
     def each_is_settled_once_and_only_in_a_batch_that_was_begun(self) -> None:
         begun: tuple[str, ...] = ()
         settled: list[str] = []
-        for _, move in self.queue.moves():
+        for _, move in self.queue.events():
             if move.move == "settle":
                 settled += move.entries
                 assert set(move.entries) <= set(begun)
@@ -218,7 +218,7 @@ class Releases(RuleBasedStateMachine):
 
     @invariant()
     def what_is_settled_stays_settled(self) -> None:
-        found = {id_: outcome.status for id_, outcome in self.queue.standing().outcomes.items()}
+        found = {id_: outcome.status for id_, outcome in self.queue.state().outcomes.items()}
         for id_, status in self.settled.items():
             assert found[id_] == status or {status, found[id_]} == {"applied", "withdrawn"}
         self.settled = found
@@ -235,11 +235,11 @@ TestReleases.settings = settings(deadline=None, max_examples=25, stateful_step_c
 class Careless(Disturbed):
     """Moves from wherever the log is by then: what a name without compare-and-set would be."""
 
-    def move(self, move: ReleaseEvent, expect: int) -> int:
+    def append_event(self, move: ReleaseEvent, expect: int) -> int:
         del expect
         if self.others:
             self.others.pop(0)()
-        return Queue.move(self, move, max((version for version, _ in self.moves()), default=0))
+        return Queue.append_event(self, move, max((version for version, _ in self.events()), default=0))
 
 
 @pytest.mark.parametrize("kind", [Disturbed, Careless])
@@ -273,7 +273,7 @@ def test_the_guilty_are_found_by_halves_and_the_others_released(queue: Queue, ba
 def test_of_two_that_only_together_break_a_gate_the_later_is_rejected(queue: Queue) -> None:
     """Each passes by itself, so the first half goes live and the rest is judged upon it."""
 
-    def together(state: str | None, part: Sequence[Entry], held: Sequence[Entry]) -> Candidate:
+    def together(state: str | None, part: Sequence[QueuedRequest], held: Sequence[QueuedRequest]) -> Candidate:
         found = judge(state, part, held)
         return replace(found, breaches=("both",) if "ared" in found.state and "dred" in found.state else ())
 
@@ -297,8 +297,8 @@ def test_a_kill_at_any_moment_changes_nothing_of_what_comes(tmp_path: Path) -> N
             with suppress(Killed):
                 if apply_next(queue, 4, mortal(calls + more)) is None:
                     break
-        assert [(m.move, m.entries, m.state) for _, m in queue.moves()] == [
-            (m.move, m.entries, m.state) for _, m in whole.moves()
+        assert [(m.move, m.entries, m.state) for _, m in queue.events()] == [
+            (m.move, m.entries, m.state) for _, m in whole.events()
         ]
 
 
@@ -382,7 +382,7 @@ def test_workers_at_once_settle_each_request_once(queue: Queue) -> None:
 
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(work, range(4)))
-    settled = [id_ for _, move in queue.moves() if move.move == "settle" for id_ in move.entries]
+    settled = [id_ for _, move in queue.events() if move.move == "settle" for id_ in move.entries]
     assert sorted(settled) == sorted(entry.id for entry in queue.entries())
 
 
@@ -399,13 +399,13 @@ def test_a_later_request_takes_the_place_of_one_that_waits_and_changes_one_that_
     assert replaced == []
     standing = apply_next(queue, 9, judge)
     assert standing is not None
-    assert [entry.id for entry in in_force(queue.entries(), standing)] == ["2.2", "3.1"]
+    assert [entry.id for entry in active(queue.entries(), standing)] == ["2.2", "3.1"]
 
 
 def test_what_must_be_kept_does_not_hold_what_the_batch_replaces(queue: Queue) -> None:
     asked: list[list[str]] = []
 
-    def watching(state: str | None, part: Sequence[Entry], held: Sequence[Entry]) -> Candidate:
+    def watching(state: str | None, part: Sequence[QueuedRequest], held: Sequence[QueuedRequest]) -> Candidate:
         asked.append([entry.request.subject for entry in held])
         return judge(state, part, held)
 
@@ -421,8 +421,8 @@ def test_rolled_back_requests_wait_for_nobody(queue: Queue) -> None:
         queue.submit([fact(subject), fact(f"{subject}2", "bad")])
         apply_next(queue, 1, judge)
         apply_next(queue, 1, judge)
-    first, second = (n for n, m in queue.moves() if m.move == "settle" and m.status == "applied")
-    assert queue.standing().release == second
+    first, second = (n for n, m in queue.events() if m.move == "settle" and m.status == "applied")
+    assert queue.state().release == second
     standing = rollback(queue)
     assert (standing.state, standing.release) == ("base+ared", first)
     found = statuses(queue.entries(), standing)
@@ -443,9 +443,9 @@ def test_only_earlier_releases_can_be_gone_back_to(queue: Queue, to: int) -> Non
 
 def test_who_comes_late_moves_nothing(queue: Queue) -> None:
     queue.submit([fact("a")])
-    queue.move(ReleaseEvent("begin", now(), ("1.1",)), 0)
+    queue.append_event(ReleaseEvent("begin", now(), ("1.1",)), 0)
     with pytest.raises(RefConflict):
-        queue.move(ReleaseEvent("begin", now(), ("1.1",)), 0)
+        queue.append_event(ReleaseEvent("begin", now(), ("1.1",)), 0)
 
 
 def test_a_damaged_record_is_named(queue: Queue, tmp_path: Path) -> None:
@@ -456,6 +456,6 @@ def test_a_damaged_record_is_named(queue: Queue, tmp_path: Path) -> None:
         kept = file.read_bytes()
         file.write_text('{"value": {"at": 3}}')
         with pytest.raises(DamagedRecord, match=f"^{file} is damaged; restore it"):
-            statuses(queue.entries(), queue.standing())
+            statuses(queue.entries(), queue.state())
         file.write_bytes(kept)
     assert [replace(e.request, request_id="a") for e in queue.entries()] == [fact("a")]

@@ -10,7 +10,7 @@ import tiny_world
 from tiny_measures import everything
 from tiny_world import World
 
-from editflow.flows.repair.recipe_collector import gathered
+from editflow.flows.repair.recipe_collector import collect_recipes
 from editflow.storage.artifacts.check import check_artifact
 from editflow.storage.artifacts.identity import recipe_id
 from editflow.storage.artifacts.store import Lake, Manifest
@@ -21,7 +21,7 @@ from editflow.tasks.comparison.comparison_rows import described, sources
 from editflow.tasks.comparison.stages import compare
 from editflow.tasks.report.stages import report
 from editflow.tasks.reproduction.recipes import GIVEN, STAGES, NotRepeatable, Recipe, recipe_of
-from editflow.tasks.reproduction.recompute import keep, recomputed
+from editflow.tasks.reproduction.recompute import recompute, store_recomputed
 from editflow.tasks.reproduction.reproduction import Repetition, archive
 
 
@@ -41,7 +41,7 @@ def made(world: World, tmp_path_factory: pytest.TempPathFactory) -> tuple[Lake, 
 def test_all_of_it_comes_out_the_same(made: tuple[Lake, RunRecord]) -> None:
     lake, record = made
     before = tree(lake)
-    given = gathered(lake, record)
+    given = collect_recipes(lake, record)
     met, other = set(), {}
     for manifest in sorted(lake.manifests(), key=lambda m: m.created_at):
         stage = str(manifest.spec["stage"])
@@ -52,7 +52,7 @@ def test_all_of_it_comes_out_the_same(made: tuple[Lake, RunRecord]) -> None:
             recipe = given[manifest.id]
         assert recipe.id == manifest.id
         met.add(stage)
-        if recomputed(lake, recipe, manifest.environment).digest != manifest.digest:
+        if recompute(lake, recipe, manifest.environment).digest != manifest.digest:
             other[manifest.id] = stage
     assert other == {}
     assert set(STAGES) - met == {"trials"}  # which is made by a scan
@@ -78,7 +78,7 @@ def test_it_rests_on_the_parents_that_are_recorded(copied: Lake) -> None:
     manifest, recipe = newest(copied, "null_space")
     Path(copied.files.path(copied.manifest(str(manifest.parents["spectrum"])).payload)).unlink()
     with pytest.raises(MissingPayload):
-        recomputed(copied, recipe, manifest.environment)
+        recompute(copied, recipe, manifest.environment)
 
 
 def test_what_is_computed_again_takes_the_place_of_what_is_broken(copied: Lake) -> None:
@@ -86,7 +86,7 @@ def test_what_is_computed_again_takes_the_place_of_what_is_broken(copied: Lake) 
     payload = tiny_world.payload(Path(copied.uri), manifest)
     tiny_world.flip_byte(payload)
     assert check_artifact(copied, manifest.id)[1] is not None
-    keep(copied, recipe, recomputed(copied, recipe, manifest.environment), manifest, None)
+    store_recomputed(copied, recipe, recompute(copied, recipe, manifest.environment), manifest, None)
     assert check_artifact(copied, manifest.id) == (manifest, None)
     assert len(list(payload.parent.glob("*.discarded-*"))) == 1
 
@@ -101,7 +101,9 @@ def test_other_content_is_refused(copied: Lake, told: bool) -> None:
         (folder / "manifest.json").unlink()
     before = tree(copied)
     with pytest.raises(PayloadConflict):
-        keep(copied, recipe, recomputed(copied, other, manifest.environment), manifest if told else None, None)
+        store_recomputed(
+            copied, recipe, recompute(copied, other, manifest.environment), manifest if told else None, None
+        )
     assert tree(copied) == before
 
 

@@ -20,7 +20,7 @@ from editflow.storage.artifacts.identity import table_digest
 from editflow.storage.artifacts.store import Lake
 from editflow.storage.errors import DamagedPayload, MissingPayload
 from editflow.tasks.errors import StateMismatch
-from editflow.tasks.models.model_session import ModelSession, change_of, checkpoint_of, links, read_changes
+from editflow.tasks.models.model_session import ModelSession, change_of, checkpoint_of, read_changes, state_chain
 
 PROBE = torch.arange(1, 25).reshape(2, 12)
 
@@ -61,7 +61,7 @@ def edited(request: pytest.FixtureRequest, world: World, tmp_path_factory: pytes
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(editflow.tasks.stages.edits, "edit_batch", recording)
         summary = tiny_world.run_directly(world.spec, folder, f"edit.checkpoint_every={request.param}")
-    chain = [link.id for link in links(Lake.open(folder), summary["state"])]
+    chain = [link.id for link in state_chain(Lake.open(folder), summary["state"])]
     assert len(chain) == len(seen) == 4
     return Edited(folder, chain, seen)
 
@@ -74,7 +74,7 @@ def live(world: World) -> ModelSession:
 
 @pytest.mark.parametrize("place", range(4))
 def test_a_state_has_the_bits_of_the_model_that_was_edited(edited: Edited, live: ModelSession, place: int) -> None:
-    assert torch.equal(logits(live.at(edited.lake, edited.chain[place])), edited.logits[place])
+    assert torch.equal(logits(live.load_state(edited.lake, edited.chain[place])), edited.logits[place])
 
 
 def test_the_states_differ(edited: Edited) -> None:
@@ -86,20 +86,20 @@ def test_the_states_differ(edited: Edited) -> None:
 @pytest.mark.parametrize("walk", [[1, 2, 3], [3, 2, 1, 0], [2, 3, 0, 3, 1, 1, 2]], ids=str)
 def test_every_walk_gives_the_same_bits(edited: Edited, live: ModelSession, walk: list[int]) -> None:
     for place in walk:
-        assert torch.equal(logits(live.at(edited.lake, edited.chain[place])), edited.logits[place])
-    assert torch.equal(logits(live.pristine()), edited.logits[0])
+        assert torch.equal(logits(live.load_state(edited.lake, edited.chain[place])), edited.logits[place])
+    assert torch.equal(logits(live.load_base()), edited.logits[0])
 
 
 def test_lending_puts_everything_back_even_after_an_error(edited: Edited, live: ModelSession) -> None:
-    live.at(edited.lake, edited.chain[2])
-    with pytest.raises(ZeroDivisionError), live.lent([0, 3]) as model:
+    live.load_state(edited.lake, edited.chain[2])
+    with pytest.raises(ZeroDivisionError), live.borrow([0, 3]) as model:
         model.weight(0).zero_()
         model.weight(3).zero_()
         assert not torch.equal(logits(model), edited.logits[2])
         raise ZeroDivisionError
     assert live.state == edited.chain[2]
     assert torch.equal(logits(live.model), edited.logits[2])
-    assert torch.equal(logits(live.at(edited.lake, edited.chain[0])), edited.logits[0])
+    assert torch.equal(logits(live.load_state(edited.lake, edited.chain[0])), edited.logits[0])
 
 
 def test_the_change_of_a_link_is_what_was_added(edited: Edited, world: World, live: ModelSession) -> None:
@@ -110,10 +110,10 @@ def test_the_change_of_a_link_is_what_was_added(edited: Edited, world: World, li
         W = live.model.weight(layer).clone()
         dense = torch.einsum("or,ir->oi", change.left, change.right)
         torch.testing.assert_close(
-            (W.double() + dense).float(), live.at(edited.lake, first.id).weight(layer), rtol=1e-6, atol=1e-7
+            (W.double() + dense).float(), live.load_state(edited.lake, first.id).weight(layer), rtol=1e-6, atol=1e-7
         )
         assert float(dense.norm()) > 1e-3
-        live.pristine()
+        live.load_base()
 
 
 @pytest.fixture
@@ -143,22 +143,22 @@ def test_a_forged_change_is_noticed(edited: Edited, live: ModelSession, tampered
     lake, change = tampered
     forge(lake, change)
     with pytest.raises(StateMismatch, match=r"layer 0 does not give the weight it was archived with"):
-        live.at(lake, edited.chain[-1])
+        live.load_state(lake, edited.chain[-1])
     # The model is in no state afterwards, and the links before are whole.
     assert live.state is None
-    assert torch.equal(logits(live.at(lake, edited.chain[-2])), edited.logits[-2])
+    assert torch.equal(logits(live.load_state(lake, edited.chain[-2])), edited.logits[-2])
 
 
 def test_a_damaged_change_is_noticed(edited: Edited, live: ModelSession, tampered: tuple[Lake, str]) -> None:
     lake, change = tampered
-    live.at(lake, edited.chain[-1])  # control: undamaged it loads
-    live.pristine()
+    live.load_state(lake, edited.chain[-1])  # control: undamaged it loads
+    live.load_base()
     tiny_world.flip_byte(Path(lake.uri) / lake.manifest(change).payload)
     with pytest.raises(DamagedPayload) as caught:
-        live.at(lake, edited.chain[-1])
+        live.load_state(lake, edited.chain[-1])
     assert caught.value.id == change
     assert live.state is None
-    assert torch.equal(logits(live.at(lake, edited.chain[-2])), edited.logits[-2])
+    assert torch.equal(logits(live.load_state(lake, edited.chain[-2])), edited.logits[-2])
 
 
 def test_a_lost_state_is_not_taken_on_trust(edited: Edited, live: ModelSession, tampered: tuple[Lake, str]) -> None:
@@ -166,36 +166,36 @@ def test_a_lost_state_is_not_taken_on_trust(edited: Edited, live: ModelSession, 
     lake, _ = tampered
     lake.discard_payload(edited.chain[-1])
     with pytest.raises(MissingPayload):
-        live.at(lake, edited.chain[-1])
+        live.load_state(lake, edited.chain[-1])
 
 
 def test_a_checkpoint_shortens_the_way(edited: Edited, live: ModelSession, tampered: tuple[Lake, str]) -> None:
     """With whole weights in a link, the changes before it are not read any more."""
     lake, _ = tampered
-    chain = links(lake, edited.chain[-1])
+    chain = state_chain(lake, edited.chain[-1])
     kept = [n for n, link in enumerate(chain) if n and lake.find(checkpoint_of(link))]
     for link in chain[1 : kept[-1] if kept else 2]:
         lake.discard_payload(change_of(lake, link))
     if kept:
-        assert torch.equal(logits(live.at(lake, edited.chain[-1])), edited.logits[-1])
+        assert torch.equal(logits(live.load_state(lake, edited.chain[-1])), edited.logits[-1])
     else:  # the control: without checkpoints the first change is needed
         with pytest.raises(MissingPayload):
-            live.at(lake, edited.chain[-1])
+            live.load_state(lake, edited.chain[-1])
 
 
 def test_a_lost_checkpoint_costs_only_time(edited: Edited, live: ModelSession, tampered: tuple[Lake, str]) -> None:
     lake, _ = tampered
-    for link in links(lake, edited.chain[-1])[1:]:
+    for link in state_chain(lake, edited.chain[-1])[1:]:
         if lake.find(checkpoint_of(link)):
             lake.discard_payload(checkpoint_of(link))
     for place in (3, 1, 2):
-        assert torch.equal(logits(live.at(lake, edited.chain[place])), edited.logits[place])
+        assert torch.equal(logits(live.load_state(lake, edited.chain[place])), edited.logits[place])
 
 
 def test_checkpoints_change_no_identity(edited: Edited, world: World, tmp_path: Path) -> None:
     """How often whole weights are kept is nothing that an id or a digest depends on."""
     tiny_world.run_directly(world.spec, tmp_path / "lake", "edit.checkpoint_every=3")
-    checkpoints = {checkpoint_of(link) for link in links(edited.lake, edited.chain[-1])[1:]}
+    checkpoints = {checkpoint_of(link) for link in state_chain(edited.lake, edited.chain[-1])[1:]}
     here, there = tiny_world.digests(edited.folder), tiny_world.digests(tmp_path / "lake")
     assert here.keys() ^ there.keys() <= checkpoints
     assert all(here[id_] == there[id_] for id_ in here.keys() & there.keys())

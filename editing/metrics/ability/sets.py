@@ -58,8 +58,8 @@ def _chosen(located: Iterable[Located], count: int | None, seed: int) -> list[Lo
 
 
 def _distinct(chosen: Sequence[Located]) -> None:
-    met: dict[str, str] = {}
+    seen: dict[str, str] = {}
     for where, case in chosen:
-        if case.case_id in met:
-            raise InvalidCase(where, f"id {case.case_id!r} is already used at {met[case.case_id]}", "drop one of them")
-        met[case.case_id] = where
+        if case.case_id in seen:
+            raise InvalidCase(where, f"id {case.case_id!r} is already used at {seen[case.case_id]}", "drop one of them")
+        seen[case.case_id] = where

@@ -41,10 +41,10 @@ def apply(
     """
     check_working_folder()
     from editflow.flows.orchestration import temporary_server
-    from editflow.flows.spec.loading import load_served
+    from editflow.flows.spec.loading import load_queue_spec
     from editflow.storage.artifacts.store import Lake
 
-    checked = load_served(spec, set_ or ())
+    checked = load_queue_spec(spec, set_ or ())
     store = Lake.open(lake_folder(lake))
     print_line(f"[bold]{checked.name}[/] in {quoted(store.uri)}")
     temporary_server.ready()

@@ -48,18 +48,20 @@ def ask(
     from editflow.flows.spec.consent import name_threads
     from editflow.tasks.console.progress import working
     from editflow.tasks.environment import threads_of
-    from editflow.tasks.models.model_identity import live_model
-    from editflow.tasks.models.model_session import links
+    from editflow.tasks.models.model_identity import open_session
+    from editflow.tasks.models.model_session import state_chain
 
     # The thread count may move the last bits, and the state's digests are checked against those it was made with.
     made_with = store.manifest(state).environment
     torch.set_num_threads(used := threads_of(made_with))
     name_threads(made_with.get("threads"), used)
-    base = links(store, state)[0].id
-    live = live_model(store, base, "cpu")
+    base = state_chain(store, state)[0].id
+    live = open_session(store, base, "cpu")
     states = {"base": base, "edited": state}
     with working("asking both models"):
-        said = {which: prompt + continue_text(live.at(store, one), prompt, tokens) for which, one in states.items()}
+        said = {
+            which: prompt + continue_text(live.load_state(store, one), prompt, tokens) for which, one in states.items()
+        }
     if json:
         print_json({"run": name, "prompt": prompt, **said})
     else:

@@ -82,23 +82,23 @@ def _side(store: Lake, name: str) -> Side:
     from editflow.tasks.reproduction.model_diff import Side
 
     queue, at, number = name.rpartition("@")
-    standing = released(store, queue if at else name)
-    if standing is None:
+    current = released(store, queue if at else name)
+    if current is None:
         record = find_run(store, name, edited=True)
         if record.state is None:
             raise UsageError(f"run {record.run_id} is {record.status} and has no edited model: choose a completed one")
         return Side(record.run_id, record.state, record)
     if at:
-        standing = _standing(store, queue, number)
-    state = standing.state
-    label = f"{queue if at else name}@{standing.release}"
-    return Side(label, state, _maker(store, state) if state else None, standing.measures)
+        current = _standing(store, queue, number)
+    state = current.state
+    label = f"{queue if at else name}@{current.release}"
+    return Side(label, state, _maker(store, state) if state else None, current.measures)
 
 
 def _standing(store: Lake, queue: str, number: str) -> Any:
     from editflow.tasks.releases.queue import Queue
 
-    found = {str(s.release): s for _, s in Queue(store.files, queue).standings()}
+    found = {str(s.release): s for _, s in Queue(store.files, queue).replay()}
     if number not in found:
         raise UsageError(f"{queue} has no release {number!r}: `editflow releases {queue}` lists them, 0 is none")
     return found[number]

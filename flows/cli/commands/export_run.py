@@ -49,17 +49,17 @@ def export_run(
     from editflow.flows.orchestration import temporary_server
 
     temporary_server.prepare()
-    from editflow.flows.rerun_bundle import pack_of, to_fetch
+    from editflow.flows.rerun_bundle import export_bundle, to_fetch
     from editflow.flows.spec.consent import agreement, require_agreement
 
     wanted = to_fetch(record)
     require_agreement(wanted, download or agreement(wanted), packed=False)
     with target(out, named(record.name, "-run.zip"), "packed run") as file:
         from editflow.flows.rerun import sources, spec_of
-        from editflow.tasks.reproduction.run_bundle import packed
+        from editflow.tasks.reproduction.run_bundle import write_bundle
 
-        found = pack_of(store, record)
-        file.write(packed(found))
+        found = export_bundle(store, record)
+        file.write(write_bundle(found))
     outside: dict[str, str] = {"model.source": spec_of(record).model.source}
     outside |= {key: source for key, source in sources(spec_of(record)).items() if key not in found.inputs}
     if json:

@@ -47,12 +47,12 @@ def gc(
     rule = Rule(keep_runs, keep_days)
     found = cleared(open_lake(lake), hours, rule, delete=delete)
     if json:
-        told = {"litter": found.litter, "folders": found.folders, "kinds": found.kinds}
+        told = {"litter": found.orphans, "folders": found.folders, "kinds": found.kinds}
         print_json({"deleted": delete, **told, "removed": found.removed})
         return
     print_table([_kind(row, ruled=bool(rule)) for row in found.kinds], title="artifacts by kind")
-    if found.litter:
-        print_table(found.litter, title="removed" if delete else "would be removed")
+    if found.orphans:
+        print_table(found.orphans, title="removed" if delete else "would be removed")
     else:
         print_line("no litter")
     if found.folders:
@@ -60,7 +60,7 @@ def gc(
         print_table([row | {"bytes": decimal(row["bytes"])} for row in map(dict, found.folders)], title=title)
     if delete and rule:
         print_line(f"{found.removed} artifacts were removed")
-    if delete or not (found.litter or found.folders or any(row["unneeded"] for row in found.kinds)):
+    if delete or not (found.orphans or found.folders or any(row["unneeded"] for row in found.kinds)):
         print_next(f"{typed('doctor', lake=lake)} to check what is there")
     else:
         again = [word for option, value in (("--keep-runs", keep_runs), ("--keep-days", keep_days)) if value is not None

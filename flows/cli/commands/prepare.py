@@ -32,10 +32,10 @@ def prepare(
     """
     check_working_folder()
     from editflow.flows.orchestration import temporary_server
-    from editflow.flows.spec.loading import load_any
+    from editflow.flows.spec.loading import load_shared_spec
     from editflow.storage.artifacts.store import Lake
 
-    checked = load_any(spec, set_ or ())
+    checked = load_shared_spec(spec, set_ or ())
     store = Lake.open(lake_folder(lake))
     print_line(f"[bold]{checked.name}[/] in {quoted(store.uri)}")
     temporary_server.ready()

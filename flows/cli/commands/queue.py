@@ -91,7 +91,7 @@ def queue(name: Name = NAME, /, *, lake: LakeFlag = None, json: JsonFlag = False
 
     found = _queue(open_lake(lake), name)
     entries = found.entries()
-    outcomes = statuses(entries, found.standing())
+    outcomes = statuses(entries, found.state())
     rows = [
         {
             "entry": entry.id,
@@ -122,8 +122,8 @@ def queue(name: Name = NAME, /, *, lake: LakeFlag = None, json: JsonFlag = False
 def releases(name: Name = NAME, /, *, lake: LakeFlag = None, json: JsonFlag = False) -> None:
     """List the releases of a name and what was measured of each; the last that stands is served."""
     found = _queue(open_lake(lake), name)
-    steps = list(found.standings())
-    rows = [_row(move, standing, steps[-1][1]) for move, standing in steps if move is not None and move.move != "begin"]
+    steps = list(found.replay())
+    rows = [_row(move, current, steps[-1][1]) for move, current in steps if move is not None and move.move != "begin"]
     if json:
         print_json(rows)
         return
@@ -139,15 +139,15 @@ def releases(name: Name = NAME, /, *, lake: LakeFlag = None, json: JsonFlag = Fa
         print_next(f"{typed('lineage', state[:12], lake=lake)} for what the release was made from")
 
 
-def _row(move: ReleaseEvent, standing: ReleaseState, present: ReleaseState) -> dict[str, Any]:
+def _row(move: ReleaseEvent, current: ReleaseState, present: ReleaseState) -> dict[str, Any]:
     what = {"rollback": f"back to {move.to}"}.get(move.move, f"{len(move.entries)} {move.status}")
-    served = standing.version == present.release or (move.move == "rollback" and standing.version == present.version)
+    served = current.version == present.release or (move.move == "rollback" and current.version == present.version)
     measures = ", ".join(f"{gate} {value:.4g}" for gate, value in move.measures.items())
     return {
-        "release": standing.version,
+        "release": current.version,
         "at": move.at[:19].replace("T", " "),
         "what": what,
-        "state": (standing.state or "the base model")[:12] if move.status == "applied" else "",
+        "state": (current.state or "the base model")[:12] if move.status == "applied" else "",
         "served": "yes" if served else "",
         "measured": measures,
         "reason": "; ".join(move.reasons),
@@ -169,7 +169,7 @@ def rollback(
     from editflow.tasks.releases.release import rollback as go_back
 
     found = _queue(open_lake(lake), name)
-    before = found.standing()
+    before = found.state()
     after = go_back(found, None if to is None else _release(found, to))
     changed = [id_ for id_, outcome in after.outcomes.items() if before.outcomes[id_].status != outcome.status]
     if json:
@@ -187,7 +187,7 @@ def _release(found: Queue, to: str) -> int:
     """The number of a release, or the latest one with a state that begins so."""
     if to.isdecimal() and len(to) < 10:
         return int(to)
-    matching = {s.state: s.release for _, s in found.standings() if s.state is not None and s.state.startswith(to)}
+    matching = {s.state: s.release for _, s in found.replay() if s.state is not None and s.state.startswith(to)}
     if len(matching) != 1:
         raise UsageError(
             f"{len(matching)} released states begin with {to!r}: `editflow releases {found.name}` lists them"
@@ -200,7 +200,7 @@ def _queue(store: Lake, name: str) -> Queue:
 
     try:
         found = Queue(store.files, name)
-        found.moves()
+        found.events()
     except ValueError as error:
         raise UsageError(str(error)) from None
     return found

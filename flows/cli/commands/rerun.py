@@ -95,19 +95,19 @@ def _recorded(
 def _packed(file: Path, into: Path | None, here: dict[str, Any]) -> tuple[Repetition, str]:
     """The same of a packed run; `here` is what this machine adds to it."""
     from editflow.flows.orchestration import temporary_server
-    from editflow.tasks.reproduction.run_bundle import read
+    from editflow.tasks.reproduction.run_bundle import read_bundle
 
-    pack = read(file)
+    bundle = read_bundle(file)
     temporary_server.prepare()
     temporary_server.reap()
-    from editflow.flows.rerun_bundle import rerun_packed, to_download
+    from editflow.flows.rerun_bundle import rerun_bundle, to_download
     from editflow.flows.spec.consent import agreement, require_agreement
 
-    wanted = to_download(pack, model=here["model"], corpus=here["corpus"])
+    wanted = to_download(bundle, model=here["model"], corpus=here["corpus"])
     here["download"] = here["download"] or agreement(wanted)
     require_agreement(wanted, here["download"])  # what is not agreed to is told before a server is waited for
     temporary_server.start()
-    found = rerun_packed(str(file), str(into) if into else None, **here)
+    found = rerun_bundle(str(file), str(into) if into else None, **here)
     if into is None:
         return found, f"{typed('rerun', str(file), '--into', 'again')} to keep what is made"
     return found, f"{typed('runs', lake=str(into))} for the run that repeated it"

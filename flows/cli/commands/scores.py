@@ -41,23 +41,23 @@ def scores(
     from editflow.flows.orchestration.prefect_environment import check_working_folder
 
     check_working_folder()
-    course = _course(store, run)
+    run_results = _results(store, run)
     if against is None:
         from editflow.tasks.report.results import before_after, unavailable
 
-        rows = before_after(course)
+        rows = before_after(run_results)
         if json:
-            print_json([plain(row) for row in rows] + [{"metric": m, "before": None} for m in unavailable(course)])
+            print_json([plain(row) for row in rows] + [{"metric": m, "before": None} for m in unavailable(run_results)])
             return
         table = [{"metric": f"{row['metric']} {row['unit']}".strip(), **shown(row)} for row in rows]
         lacking = dict.fromkeys(("before", "after", "change"), "not available")
-        table += [{"metric": metric, **lacking} for metric in unavailable(course)]
-        print_table(table, title=f"{len(course.requests)} facts, before and after {course.last} batches")
+        table += [{"metric": metric, **lacking} for metric in unavailable(run_results)]
+        print_table(table, title=f"{len(run_results.requests)} facts, before and after {run_results.last} batches")
         print_next(f"{typed('scores', run, '--against', 'RUN', lake=lake)} for another run on the same facts")
         return
     from editflow.tasks.report.paired_metrics import paired
 
-    rows = paired(course, _course(store, against))
+    rows = paired(run_results, _results(store, against))
     if json:
         print_json([plain(row) for row in rows])
         return
@@ -65,7 +65,7 @@ def scores(
     print_next(f"{typed('report', against, lake=lake)} for all of the other run on one page")
 
 
-def _course(store: Lake, name: str) -> RunResults:
+def _results(store: Lake, name: str) -> RunResults:
     from editflow.tasks.report.run_results import RunResults
 
     record = find_run(store, name, edited=True)

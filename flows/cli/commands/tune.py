@@ -81,15 +81,15 @@ def tune(
         print_next(f"{typed('run', str(out), lake=lake)} to edit facts that were not probed, under the best setting")
 
 
-def _check(wish: TuneArguments) -> None:
+def _check(arguments: TuneArguments) -> None:
     """What is wrong with it, told before a server starts."""
     from editflow.flows.tuning.arguments import check, draft, split
     from editflow.tasks.models.model_source import model_folder
     from editflow.tasks.sources.corpus import describe_corpus
 
-    check(wish)
-    drafted = draft(wish)
-    split(wish, drafted.requests.dataset)
+    check(arguments)
+    drafted = draft(arguments)
+    split(arguments, drafted.requests.dataset)
     model_folder(drafted.model.source)
     describe_corpus(drafted.corpus.source)
 

@@ -60,13 +60,13 @@ def verify(
         An artifact's id or the first six or more digits of it; or a run's id, the start of one, the name of a spec (its
         latest run), or `last`. Without it, everything.
     """
-    from editflow.flows.repair.verify import faults, subject
+    from editflow.flows.repair.verify import faults, parse_subject
     from editflow.storage.maintenance.audit import Audit
 
     if stage and not deep:
         raise UsageError("--stage says what --deep computes again: add --deep")
     store = open_lake(lake)
-    chosen, audit = subject(store, what), Audit(store)
+    chosen, audit = parse_subject(store, what), Audit(store)
     found = list(faults(audit, chosen))
     outcomes = _mend(store, found, repair=repair, rebuild=rebuild, download=download)
     again = _again(store, chosen, stage or [], download=download) if deep else []
@@ -91,9 +91,9 @@ def _mend(
         from editflow.flows.orchestration import temporary_server
 
         temporary_server.prepare()
-        from editflow.flows.repair.repair import mended
+        from editflow.flows.repair.repair import repair_all
 
-        for fault, done, how in mended(store, found, download=download):
+        for fault, done, how in repair_all(store, found, download=download):
             outcomes[fault] = done, how
             mark = "[green]mended[/]    " if done else "[yellow]not mended[/]"
             print_line(f"  {mark} {quoted(fault.what)}: {quoted(how)}")
@@ -102,9 +102,9 @@ def _mend(
         how = f"it may hold the only copy of what {lost[0].what} was: put that back first, or say --rebuild"
         return outcomes | {fault: (False, how) for fault in found if fault.mend == "index"}
     if rebuild or (repair and any(fault.mend in {"artifact", "index"} for fault in found)):
-        from editflow.flows.repair.verify import rebuilt
+        from editflow.flows.repair.verify import rebuild_index
 
-        outcomes |= rebuilt(store, found)
+        outcomes |= rebuild_index(store, found)
     return outcomes
 
 
@@ -113,11 +113,11 @@ def _again(store: Lake, chosen: Subject, stages: Sequence[str], *, download: boo
     from editflow.flows.orchestration import temporary_server
 
     temporary_server.prepare()
-    from editflow.flows.repair.repair import chosen as to_compute
-    from editflow.flows.repair.repair import computed_again
+    from editflow.flows.repair.repair import recompute_all
+    from editflow.flows.repair.repair import select_artifacts as to_compute
 
     rows = []
-    for row in computed_again(store, to_compute(store, chosen, stages), download=download):
+    for row in recompute_all(store, to_compute(store, chosen, stages), download=download):
         words = {True: "[green]same[/]     ", False: "[bold red]otherwise[/]", None: "[yellow]not done[/] "}
         took = "" if row["seconds"] is None else f" {row['seconds']:7.1f} s"
         print_line(f"  {words[row['same']]} {quoted(row['stage']):26} [dim]{row['artifact'][:12]}[/]{took}")

@@ -33,7 +33,7 @@ def released(lake: Lake, name: str) -> ReleaseState | None:
     from editflow.tasks.releases.queue import Queue
 
     with contextlib.suppress(ValueError):
-        return Queue(lake.files, name).standing() if Refs(lake.files, "releases").version(name) else None
+        return Queue(lake.files, name).state() if Refs(lake.files, "releases").version(name) else None
     return None
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from editflow.flows.console.output import print_line, print_table
-from editflow.flows.pipeline.summary_rows import before_after, closing
+from editflow.flows.pipeline.summary_rows import before_after, final_rows
 from editflow.tasks.console.terminal import quoted
 from editflow.tasks.report.requested_metrics import asked
 
@@ -29,7 +29,7 @@ def print_summary(record: Mapping[str, Any]) -> None:
             "batch": batch["batch"],
             "facts": batch["facts"],
             "edited so far": batch.get("edited"),
-            **{f"{m} {c} %": scores[c] for m, scores in batch.get("metrics", {}).items() for c in closing(scores)},
+            **{f"{m} {c} %": scores[c] for m, scores in batch.get("metrics", {}).items() for c in final_rows(scores)},
             "state": batch["state"][:12],
         }
         for batch in summary["batches"]
@@ -47,14 +47,14 @@ def _lacking(record: Mapping[str, Any]) -> list[str]:
 
 def print_settled(summary: Mapping[str, Any]) -> None:
     """What a run of a queue settled, and what the release is then."""
-    from editflow.flows.pipeline.gates import settled
+    from editflow.flows.pipeline.gates import settle_gates
     from editflow.tasks.releases.queue import ReleaseEvent
 
     moves = [
         (move["release"], ReleaseEvent(**{key: move[key] for key in move if key != "release"}))
         for move in summary["settled"]
     ]
-    rows = settled(moves)
+    rows = settle_gates(moves)
     waiting = f"{summary['pending']} still waiting"
     if rows:
         columns = list(dict.fromkeys(name for row in rows for name in row if name != "reason"))

@@ -146,8 +146,8 @@ def _waiting(store: Lake) -> str:
     told = []
     for name in sorted({*Refs(store.files, "queues").names(), *Refs(store.files, "releases").names()}):
         found = Queue(store.files, name)
-        standing = found.standing()
-        told.append(f"{name}: {len(pending(found.entries(), standing))} waiting, release {standing.release}")
+        current = found.state()
+        told.append(f"{name}: {len(pending(found.entries(), current))} waiting, release {current.release}")
     return "; ".join(told) or "none"
 
 
@@ -158,7 +158,7 @@ def _unsound(check: str, store: Lake, fault: Fault) -> Finding:
 
 def leftovers(store: Lake) -> Iterator[Finding]:
     """What killed processes, damage and earlier versions have left: of no use to anybody, but not in the way."""
-    from editflow.storage.maintenance.orphans import results as prefects
+    from editflow.storage.maintenance.orphans import prefect_results as prefects
 
     litter: list[Path] = []
     for pattern in (".tmp-*", "*.discarded-*"):
