@@ -15,6 +15,7 @@ from editflow.flows.console.output import lake_folder, report_stage
 from editflow.flows.orchestration.crashed_runs import label_process
 from editflow.flows.orchestration.run_artifacts import publish
 from editflow.flows.orchestration.run_page import Progress, on_page
+from editflow.flows.pipeline import stage_settings
 from editflow.flows.pipeline.measurements import Measures, questions
 from editflow.flows.pipeline.pipeline import Pipeline
 from editflow.flows.pipeline.prerequisites import draw_contexts, layer_statistics, shared_inputs
@@ -26,8 +27,8 @@ from editflow.storage.artifacts.store import Lake
 from editflow.storage.records.runs import RunRecord
 from editflow.tasks.errors import BadRecord
 from editflow.tasks.sources.edit_requests import choose, load_chosen, load_requests, reordered, unprobed
-from editflow.tasks.stages.edits import CHECKPOINT, CHUNK, KEYS, STATE, TARGET_VALUES, WEIGHT_CHANGE, chunk_count
-from editflow.tasks.stages.stage import recipe
+from editflow.tasks.stages.edits import CHECKPOINT, KEYS, STATE, TARGET_VALUES, WEIGHT_CHANGE, chunk_count
+from editflow.tasks.stages.settings import NoSettings
 
 
 def load_facts(wanted: RequestsSection) -> list[EditRequest]:
@@ -106,28 +107,26 @@ def run_batch(
     """Target values, then the change, its keys and the new state; a method that trains has neither values nor keys."""
     method = spec.edit.chosen
     parents = {"state": state, "requests": batch, **contexts}
-    update: dict[str, Any] = {"method": method.name, **method.recipe(spec.edit.options)}
+    settings = stage_settings.weight_change(spec, knowledge)
     if isinstance(method, ClosedForm):
         sources = {**parents, "target_values": _values(spec, pipe, parents, facts, number), **knowledge}
-        update |= {"z_layer": spec.edit.z_layer, "kl_prompt": spec.target_values.kl_prompt}
-        if "second_moment" in knowledge and spec.moment_layers != spec.edit.layers:
-            update["layers"] = spec.edit.layers  # or all would be edited that there are moments of
-        change = pipe.run(WEIGHT_CHANGE, update, sources, f"weight change {number}")
-        made = {"weight_change": change, "keys": pipe.run(KEYS, update, sources, f"keys {number}")}
+        change = pipe.run(WEIGHT_CHANGE, settings, sources, f"weight change {number}")
+        made = {"weight_change": change, "keys": pipe.run(KEYS, settings, sources, f"keys {number}")}
     else:
-        change = pipe.run(WEIGHT_CHANGE, {**update, "layers": spec.edit.layers}, parents, f"weight change {number}")
+        change = pipe.run(WEIGHT_CHANGE, settings, parents, f"weight change {number}")
         made = {"weight_change": change}
     if number % spec.edit.checkpoint_every == 0:
-        pipe.run(CHECKPOINT, {}, {"state": state, "weight_change": change}, f"checkpoint {number}")
-    return pipe.run(STATE, {}, {"state": state, "requests": batch, **made}, f"state {number}")
+        pipe.run(CHECKPOINT, NoSettings(), {"state": state, "weight_change": change}, f"checkpoint {number}")
+    return pipe.run(STATE, NoSettings(), {"state": state, "requests": batch, **made}, f"state {number}")
 
 
 def _values(spec: RunSpec, pipe: Pipeline, parents: Mapping[str, str], facts: int, number: int) -> list[str]:
     """The target values of a batch, chunk by chunk."""
-    cut = {"options": recipe(spec.target_values), "z_layer": spec.edit.z_layer, "chunk_size": CHUNK}
     chunks = chunk_count(facts)
     names = [f"target values {number}.{n + 1}" if chunks > 1 else f"target values {number}" for n in range(chunks)]
-    return [pipe.run(TARGET_VALUES, {**cut, "chunk": n}, parents, name) for n, name in enumerate(names)]
+    return [
+        pipe.run(TARGET_VALUES, stage_settings.target_values(spec, n), parents, name) for n, name in enumerate(names)
+    ]
 
 
 def edit_with_retry(spec: RunSpec, pipe: Pipeline, facts: Sequence[EditRequest] | None = None) -> dict[str, Any]:

@@ -34,7 +34,7 @@ from editflow.tasks.reproduction.run_bundle import LARGEST, Input, RunBundle, re
 from editflow.tasks.sources.corpus import corpus_path, describe_corpus
 from editflow.tasks.sources.packaged_data import CORPUS
 from editflow.tasks.sources.records import read_records
-from editflow.tasks.stages.requests import requests_stage
+from editflow.tasks.stages.requests import requests_table
 from editflow.tasks.temporary_folders import temporary
 
 SMALL = 64 * 2**20
@@ -205,8 +205,8 @@ def _check_model(bundle: RunBundle, spec: RunSpec, fresh: Lake) -> None:
     if wanted is None or wanted.spec != fresh.manifest(ref.id).spec:
         then = "none" if wanted is None else wanted.id[:12]
         raise UsageError(
-            f"model {given.source} ({ref.id[:12]}) is not the one of run {bundle.record.run_id} ({then}): give that one "
-            "with --model"
+            f"model {given.source} ({ref.id[:12]}) is not the one of run {bundle.record.run_id} ({then}): "
+            "give that one with --model"
         )
 
 
@@ -214,8 +214,7 @@ def _check_facts(bundle: RunBundle, spec: RunSpec) -> None:
     """The file of requests must still give the facts that the run had."""
     wanted = spec.requests
     facts = [fact for _, batch in split_batches(load_facts(wanted), spec.edit.batch_size, wanted) for fact in batch]
-    stage, content = requests_stage(facts, wanted.source)
-    if bundle.find(stage.id(content, {})) is None:
+    if bundle.find(requests_table(facts, wanted.source).id) is None:
         raise UsageError(
             f"{wanted.source} does not hold the facts of run {bundle.record.run_id} any more: restore the file"
         )

@@ -29,8 +29,10 @@ from editflow.flows.pipeline.pipeline import Pipeline
 from editflow.flows.pipeline.tracked_run import use_threads
 from editflow.flows.spec.loading import load_spec
 from editflow.storage.artifacts.identity import table_digest
+from editflow.storage.artifacts.imported import ImportedTable
 from editflow.storage.artifacts.store import ArtifactRef, Lake, Manifest
 from editflow.storage.records.runs import RunRecord, Runs
+from editflow.tasks.environment import environment
 from editflow.tasks.models.model_session import ModelSession
 from editflow.tasks.stages.stage import Parents, Stage
 
@@ -219,9 +221,13 @@ def run(spec: Path, lake: Path, *settings: str) -> dict[str, Any]:
 class DirectPipeline(Pipeline):
     """The same stages one after the other without Prefect, for tests that need no server."""
 
-    def _call(self, stage: Stage, spec: Any, parents: Parents, *, known: bool, label: str) -> ArtifactRef:
+    def _call(self, stage: Stage[Any], settings: Any, parents: Parents, *, known: bool, label: str) -> ArtifactRef:
         del known, label
-        return stage.perform(self.lake.uri, spec, parents, {"run": self.record.run_id, "device": self.device})
+        return stage.perform(self.lake.uri, settings, parents, {"run": self.record.run_id, "device": self.device})
+
+    def _import(self, imported: ImportedTable, *, known: bool, label: str) -> ArtifactRef:
+        del known, label
+        return imported.store(self.lake, run=self.record.run_id, environment=environment(self.device))
 
 
 def run_directly(spec: Path, lake: Path, *settings: str) -> dict[str, Any]:

@@ -15,14 +15,15 @@ from typing import Any
 from editflow.editing.metrics.ability.declaration import AbilityCase
 from editflow.editing.metrics.drift import FEWEST
 from editflow.editing.requests.record import EditRequest
+from editflow.flows.pipeline import stage_settings
 from editflow.flows.pipeline.pipeline import Pipeline
 from editflow.flows.spec.run_spec import RunSpec
-from editflow.tasks.stages.ability import ABILITY, ability_spec, cases_stage, load_cases, summarise_ability
+from editflow.tasks.stages.ability import ABILITY, cases_table, load_cases, summarise_ability
 from editflow.tasks.stages.drift import DRIFT, DRIFT_POINTS, HIDDEN_STATES, fixed_prompts
-from editflow.tasks.stages.evaluation import EVALUATION, PERPLEXITY, metric_spec, read_perplexity, summarise
+from editflow.tasks.stages.evaluation import EVALUATION, PERPLEXITY, read_perplexity, summarise
 from editflow.tasks.stages.generated_texts import ESSENCE, GENERATIONS, TEXT_SCORES, summarise_texts
-from editflow.tasks.stages.requests import questions_stage, requests_stage
-from editflow.tasks.stages.stage import recipe
+from editflow.tasks.stages.requests import questions_table, requests_table
+from editflow.tasks.stages.settings import NoSettings
 
 Summary = dict[str, Any]
 
@@ -51,8 +52,7 @@ class Measures:
 
     def requests(self, facts: Sequence[EditRequest], label: str) -> str:
         """The artifact of these facts."""
-        stage, spec = requests_stage(facts, str(self.spec.requests.source))
-        return self.pipe.run(stage, spec, {}, label)
+        return self.pipe.import_table(requests_table(facts, str(self.spec.requests.source)), label)
 
     def everywhere(self, state: str, facts: Sequence[EditRequest], when: str, label: str) -> Summary:
         """All that the spec asks for, of a state: on these facts, and on what is no fact."""
@@ -71,13 +71,14 @@ class Measures:
     def perplexity(self, state: str, when: str) -> float:
         """That of a state on the held-out documents."""
         parents = {"state": state, "documents": self.documents, "tokens": self.held_out}
-        return self.pipe.read(read_perplexity, self.pipe.run(PERPLEXITY, {}, parents, f"perplexity {when}"), math.nan)
+        return self.pipe.read(
+            read_perplexity, self.pipe.run(PERPLEXITY, NoSettings(), parents, f"perplexity {when}"), math.nan
+        )
 
     def ability(self, state: str, when: str) -> Summary:
         """{set: {way: figures}} of a state, for the questions that the spec asks."""
-        ability = self.spec.ability
         parents = {"state": state, "cases": self._questions_asked}
-        asked = self.pipe.run(ABILITY, ability_spec(ability.ways, ability.tokens), parents, f"ability {when}")
+        asked = self.pipe.run(ABILITY, stage_settings.ability(self.spec), parents, f"ability {when}")
         return self.pipe.read(summarise_ability, asked, Summary())
 
     def of_batch(self, state: str, facts: Sequence[EditRequest], number: int) -> Summary:
@@ -95,19 +96,18 @@ class Measures:
         roles = [name for name in ("locality", "portability") if name in metrics]
         parents = {"state": state, "requests": self.requests(facts, requests)}
         parents |= self._questions(facts, roles, f"{requests}: questions")
-        how = metric_spec(metrics, published=self.spec.evaluation.published)
-        summary: Summary = self.pipe.read(summarise, self.pipe.run(EVALUATION, how, parents, label), Summary())
+        settings = stage_settings.evaluation(self.spec, metrics)
+        summary: Summary = self.pipe.read(summarise, self.pipe.run(EVALUATION, settings, parents, label), Summary())
         return summary
 
     def _questions(self, facts: Sequence[EditRequest], roles: Sequence[str], label: str) -> dict[str, str]:
         """The parent that holds what the requests have no column for, where there is such a thing."""
-        made = questions_stage(facts, roles)
-        return {"questions": self.pipe.run(*made, {}, label)} if made else {}
+        found = questions_table(facts, roles)
+        return {"questions": self.pipe.import_table(found, label)} if found else {}
 
     @cached_property
     def _questions_asked(self) -> str:
-        stage, spec = cases_stage(self.cases, self.spec.ability.sets)
-        return self.pipe.run(stage, spec, {}, "ability questions")
+        return self.pipe.import_table(cases_table(self.cases, self.spec.ability.sets), "ability questions")
 
     @cached_property
     def _sampled(self) -> dict[str, str]:
@@ -120,30 +120,30 @@ class Measures:
         return parents | self._questions(self.facts, roles, "questions for texts")
 
     def _written(self, state: str, when: str) -> str:
-        options = recipe(self.spec.texts)
-        return self.pipe.run(GENERATIONS, options, {"state": state, **self._sampled}, f"texts {when}")
+        return self.pipe.run(GENERATIONS, self.spec.texts, {"state": state, **self._sampled}, f"texts {when}")
 
     def _texts(self, state: str, when: str) -> Summary:
         written = self._written(state, when)
-        scores = self.pipe.run(TEXT_SCORES, {}, {"generations": written, **self._sampled}, f"text scores {when}")
+        scores = self.pipe.run(
+            TEXT_SCORES, NoSettings(), {"generations": written, **self._sampled}, f"text scores {when}"
+        )
         base = self._written(self.model, "before")
         parents = {"state": state, "base": base, **self._sampled}
-        essence = self.pipe.run(ESSENCE, {}, parents, f"essence {when}")
+        essence = self.pipe.run(ESSENCE, NoSettings(), parents, f"essence {when}")
         found = self.pipe.read(summarise_texts, scores, Summary()) | self.pipe.read(summarise_texts, essence, Summary())
         return {name: round(value, 4) for name, value in found.items()}
 
     def _drift(self, state: str, when: str) -> None:
         """Nothing for requests without neighbours: then there are no prompts that should not move."""
-        count, seed = self.spec.evaluation.drift, self.spec.requests.seed
-        spec = {"layers": self.spec.edit.layers, "count": count, "seed": seed}
-        if len(fixed_prompts(self.facts, count, seed)) < FEWEST:
+        settings = stage_settings.hidden_states(self.spec)
+        if len(fixed_prompts(self.facts, settings.count, settings.seed)) < FEWEST:
             return
         requests = self.requests(self.facts, "requests")
         states = [
-            self.pipe.run(HIDDEN_STATES, spec, {"state": one, "requests": requests}, f"hidden states {name}")
+            self.pipe.run(HIDDEN_STATES, settings, {"state": one, "requests": requests}, f"hidden states {name}")
             for one, name in ((self.model, "before"), (state, when))
         ]
         if state != self.model:
             parents = dict(zip(("base", "edited"), states, strict=True))
-            self.pipe.run(DRIFT, {}, parents, f"drift {when}")
-            self.pipe.run(DRIFT_POINTS, {}, parents, f"drift points {when}")
+            self.pipe.run(DRIFT, NoSettings(), parents, f"drift {when}")
+            self.pipe.run(DRIFT_POINTS, NoSettings(), parents, f"drift points {when}")

@@ -13,6 +13,7 @@ from prefect import Task
 
 from editflow.flows.console.output import print_line
 from editflow.flows.spec.sections import ModelSection
+from editflow.storage.artifacts.imported import ImportedTable
 from editflow.storage.artifacts.store import ArtifactRef, Lake, Manifest
 from editflow.storage.errors import DamagedPayload, MissingPayload, StorageError
 from editflow.storage.index.catalog import Catalog
@@ -20,8 +21,10 @@ from editflow.storage.maintenance.unindexed_artifacts import unindexed
 from editflow.storage.records.runs import RunRecord, Runs, Use
 from editflow.tasks.console.progress import working
 from editflow.tasks.console.terminal import quoted
+from editflow.tasks.environment import environment
 from editflow.tasks.models.model_identity import identify
-from editflow.tasks.stages.stage import Parents, Stage
+from editflow.tasks.stages.settings import Settings
+from editflow.tasks.stages.stage import Parents, Stage, as_task, ended
 
 Report = Callable[[Use, ArtifactRef], None]
 Read = TypeVar("Read")
@@ -39,16 +42,24 @@ class Pipeline:
     prefix: str = ""
     """What stands before the label of whatever is made or met from now on."""
     _flushed: set[str] = field(default_factory=set)
-    _tasks: dict[Stage, Task[..., Any]] = field(default_factory=dict)
+    _tasks: dict[Stage[Any], Task[..., Any]] = field(default_factory=dict)
 
-    def run(self, stage: Stage, spec: Mapping[str, Any], parents: Parents, label: str = "") -> str:
+    def run(self, stage: Stage[Settings], settings: Settings, parents: Parents, label: str = "") -> str:
         """The id of the stage's artifact, computed unless the lake has it."""
-        found = self.find_valid(stage.id(spec, parents))
+        found = self.find_valid(stage.id(settings, parents))
         started = time.perf_counter()
-        # A sibling written by another stage of this very run, such as a batch's keys, is new all the same.
+        # The second artifact of another stage of this very run, such as a batch's keys, is new all the same.
         reused = found is not None and found.created_by != self.record.run_id
-        ref = self._call(stage, spec, parents, known=reused, label=label or stage.name)
+        ref = self._call(stage, settings, parents, known=reused, label=label or stage.name)
         self.note(stage.name, ref, reused=reused, seconds=time.perf_counter() - started, label=label)
+        return ref.id
+
+    def import_table(self, imported: ImportedTable, label: str = "") -> str:
+        """The id of a table from outside, written unless the lake has it."""
+        reused = self.find_valid(imported.id) is not None
+        started = time.perf_counter()
+        ref = self._import(imported, known=reused, label=label or imported.name)
+        self.note(imported.name, ref, reused=reused, seconds=time.perf_counter() - started, label=label)
         return ref.id
 
     def pin(self, model: ModelSection) -> str:
@@ -124,14 +135,30 @@ class Pipeline:
                 if (made := self.lake.load_manifest(id_)) is not None and not well(made.created_by):
                     yield id_
 
-    def _call(self, stage: Stage, spec: Mapping[str, Any], parents: Parents, *, known: bool, label: str) -> ArtifactRef:
+    def _call(
+        self, stage: Stage[Settings], settings: Settings, parents: Parents, *, known: bool, label: str
+    ) -> ArtifactRef:
         """Run the stage's Prefect task. What it returns is not used: the lake says what is there."""
         if stage not in self._tasks:
             self._tasks[stage] = stage.task()
         how = {"run": self.record.run_id, "device": self.device, "label": label}
         task: Any = self._tasks[stage].with_options(task_run_name=label)
-        task(self.lake.uri, dict(spec), dict(parents), how, known)
-        id_ = stage.id(spec, parents)
-        if (made := self.lake.find(id_)) is None:
+        task(self.lake.uri, stage.recipe(settings), dict(parents), how, known)
+        return self._written(stage.id(settings, parents))
+
+    def _import(self, imported: ImportedTable, *, known: bool, label: str) -> ArtifactRef:
+        """Write a table in a Prefect task, so that the run's page shows it."""
+
+        def store(lake: str, spec: dict[str, Any], run: str) -> Any:
+            del spec  # for the run's page
+            ref = imported.store(Lake.open(lake), run=run, environment=environment(self.device))
+            return ended(ref, known=known)
+
+        task: Any = as_task(imported.name, store).with_options(task_run_name=label)
+        task(self.lake.uri, imported.recipe, self.record.run_id)
+        return self._written(imported.id)
+
+    def _written(self, id_: str) -> ArtifactRef:
+        if (found := self.lake.find(id_)) is None:
             raise MissingPayload(id_)
-        return made.ref
+        return found.ref

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from editflow.editing.editors.method import ClosedForm
+from editflow.flows.pipeline import stage_settings
 from editflow.flows.pipeline.pipeline import Pipeline
 from editflow.flows.spec.run_spec import RunSpec
 from editflow.tasks.models.model_identity import check_layers, check_place, check_window
@@ -18,12 +20,14 @@ from editflow.tasks.stages.moments import (
     SECOND_MOMENT,
     SPECTRUM,
     TOKENS,
+    SpectrumSettings,
+    TokensSettings,
     check_share,
     check_tokens,
     warn_of_small_corpus,
     withdrawn_in,
 )
-from editflow.tasks.stages.stage import recipe
+from editflow.tasks.stages.settings import NoSettings
 
 
 def shared_inputs(spec: RunSpec, pipe: Pipeline) -> tuple[str, str, str]:
@@ -60,38 +64,21 @@ def sample_corpus(spec: RunSpec, pipe: Pipeline, corpus: dict[str, str], model: 
 
 
 def _documents(spec: RunSpec, pipe: Pipeline, corpus: dict[str, str]) -> str:
-    wanted = spec.corpus
-    sampling = {
-        "corpus": corpus,
-        "seed": wanted.seed,
-        "documents": wanted.documents,
-        "held_out_documents": wanted.held_out_documents,
-        "min_characters": wanted.min_characters,
-        "scan": wanted.scan,
-    }
-    return pipe.run(documents_stage(wanted.source), sampling, {})
+    return pipe.run(documents_stage(spec.corpus.source), stage_settings.documents(spec, corpus), {})
 
 
 def _held_out(spec: RunSpec, pipe: Pipeline, documents: str, model: str) -> str:
-    cut = {
-        "split": "heldout",
-        "partition": 0,
-        "partitions": 1,
-        "window": spec.corpus.window,
-        "tokens": spec.corpus.held_out_tokens,
-    }
-    cut |= _gap(spec, pipe, documents, cut)
-    tokens = pipe.run(TOKENS, cut, {"documents": documents, "model": model}, "tokens held out")
+    return _tokens(spec, pipe, stage_settings.held_out_tokens(spec), documents, model, "tokens held out")
+
+
+def _tokens(spec: RunSpec, pipe: Pipeline, settings: TokensSettings, documents: str, model: str, label: str) -> str:
+    """Tokens of a partition. Withdrawn documents are part of the recipe of their own partition alone."""
+    names = spec.corpus.withdrawn
+    if names and pipe.find_valid(documents):  # a plan has no documents before the first run
+        settings = replace(settings, withdrawn=tuple(withdrawn_in(pipe.lake, documents, names, settings)))
+    tokens = pipe.run(TOKENS, settings, {"documents": documents, "model": model}, label)
     pipe.read(warn_of_small_corpus, tokens, None)
     return tokens
-
-
-def _gap(spec: RunSpec, pipe: Pipeline, documents: str, cut: Mapping[str, Any]) -> dict[str, Any]:
-    """What withdrawn documents add to the recipe of their own partition's tokens; nothing to that of another."""
-    names = spec.corpus.withdrawn
-    # A plan has no documents before the first run.
-    gap = withdrawn_in(pipe.lake, documents, names, cut) if names and pipe.find_valid(documents) else []
-    return {"withdrawn": gap} if gap else {}
 
 
 def layer_statistics(spec: RunSpec, pipe: Pipeline, documents: str, model: str) -> dict[str, Any]:
@@ -110,36 +97,30 @@ def layer_statistics(spec: RunSpec, pipe: Pipeline, documents: str, model: str) 
 
 def merged_second_moment(spec: RunSpec, pipe: Pipeline, documents: str, model: str) -> str:
     """Tokens and moments of each partition, merged."""
-    corpus, partitions = spec.corpus, spec.corpus.partitions
     parts = []
-    for n in range(partitions):
-        share = corpus.tokens * (n + 1) // partitions - corpus.tokens * n // partitions
-        place = {"partition": n, "partitions": partitions}
-        cut = {"split": "moments", **place, "window": corpus.window, "tokens": share}
-        cut |= _gap(spec, pipe, documents, cut)
-        tokens = pipe.run(TOKENS, cut, {"documents": documents, "model": model}, f"tokens {n + 1}")
-        pipe.read(warn_of_small_corpus, tokens, None)
-        one_pass = {**place, "layers": spec.moment_layers, "tokens_per_pass": corpus.tokens_per_pass}
-        label = f"second moment {n + 1}"
-        parts.append(pipe.run(SECOND_MOMENT, one_pass, {"tokens": tokens, "model": model}, label))
-    merged = pipe.run(MERGE, {}, {"second_moment": parts}, "second moment")
+    for n in range(spec.corpus.partitions):
+        settings = stage_settings.moment_tokens(spec, n)
+        tokens = _tokens(spec, pipe, settings, documents, model, f"tokens {n + 1}")
+        parents = {"tokens": tokens, "model": model}
+        parts.append(pipe.run(SECOND_MOMENT, stage_settings.second_moment(spec, n), parents, f"second moment {n + 1}"))
+    merged = pipe.run(MERGE, NoSettings(), {"second_moment": parts}, "second moment")
     pipe.read(warn_of_small_corpus, merged, None)
     return merged
 
 
 def layer_spectrum(pipe: Pipeline, moment: str, layer: int) -> str:
     """The spectrum of a layer."""
-    return pipe.run(SPECTRUM, {"layer": layer}, {"second_moment": moment}, f"spectrum of layer {layer}")
+    return pipe.run(SPECTRUM, SpectrumSettings(layer), {"second_moment": moment}, f"spectrum of layer {layer}")
 
 
 def _null_space(spec: RunSpec, pipe: Pipeline, moment: str, layer: int) -> str:
     """Spectrum and null space of a layer."""
     spectrum = layer_spectrum(pipe, moment, layer)
-    return pipe.run(NULL_SPACE, recipe(spec.null_space), {"spectrum": spectrum}, f"null space of layer {layer}")
+    return pipe.run(NULL_SPACE, spec.null_space, {"spectrum": spectrum}, f"null space of layer {layer}")
 
 
 def draw_contexts(spec: RunSpec, pipe: Pipeline, model: str) -> dict[str, str]:
     """The contexts that a closed form asks facts in, as a parent by role; a method that trains has none."""
     if not isinstance(spec.edit.chosen, ClosedForm):
         return {}
-    return {"contexts": pipe.run(CONTEXTS, recipe(spec.contexts), {"model": model})}
+    return {"contexts": pipe.run(CONTEXTS, spec.contexts, {"model": model})}

@@ -8,9 +8,13 @@ of N parameters is 2·N·T operations, and as many again backward, since only δ
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from editflow.editing.editors.method import ClosedForm
 from editflow.editing.editors.methods import method
+from editflow.editing.editors.options import ContextOptions
+from editflow.editing.linalg.null_space import Threshold
+from editflow.editing.metrics.texts.options import GenerationOptions
 from editflow.flows.planning.workload import (
     DOCUMENT,
     DOUBLE,
@@ -23,38 +27,49 @@ from editflow.flows.planning.workload import (
     StageCost,
     StageInputs,
 )
+from editflow.tasks.stages.ability import AbilitySettings
+from editflow.tasks.stages.documents import DocumentsSettings
+from editflow.tasks.stages.drift import HiddenStatesSettings
+from editflow.tasks.stages.edits import TargetValuesSettings
+from editflow.tasks.stages.evaluation import EvaluationSettings
+from editflow.tasks.stages.moments import SecondMomentSettings, SpectrumSettings, TokensSettings
+from editflow.tasks.stages.settings import Settings
+from editflow.tasks.stages.solver_inputs import WeightChangeSettings
+from editflow.tasks.stages.stage import Stage
 
 
-def _model(a: StageInputs) -> StageCost:
+def _model(a: StageInputs[Any]) -> StageCost:
     return StageCost(a.scale.tensors, FILE + ROW * a.scale.tensors)
 
 
-def _documents(a: StageInputs) -> StageCost:
+def _documents(a: StageInputs[DocumentsSettings]) -> StageCost:
     """All that is scanned is read; at most the whole corpus is kept."""
-    count = a.spec["documents"] + a.spec["held_out_documents"]
+    count = a.settings.documents + a.settings.held_out_documents
     size = min(count * DOCUMENT, a.scale.corpus)
-    return StageCost(count, FILE + size, memory=4 * size, moved=PARSED * min(a.spec["scan"] * DOCUMENT, a.scale.corpus))
+    return StageCost(
+        count, FILE + size, memory=4 * size, moved=PARSED * min(a.settings.scan * DOCUMENT, a.scale.corpus)
+    )
 
 
-def _tokens(a: StageInputs) -> StageCost:
+def _tokens(a: StageInputs[TokensSettings]) -> StageCost:
     """At most: the documents may hold fewer. Rows are tokens here."""
-    return StageCost(a.spec["tokens"], FILE + 2 * a.spec["tokens"], memory=100 * a.spec["tokens"])
+    return StageCost(a.settings.tokens, FILE + 2 * a.settings.tokens, memory=100 * a.settings.tokens)
 
 
-def _second_moment(a: StageInputs) -> StageCost:
+def _second_moment(a: StageInputs[SecondMomentSettings]) -> StageCost:
     """Packed triangles. Each token's k kᵀ is 2d² where the model runs; a pass's sum is then widened and added up in
     float64, 2d² more. Sums, their copies and the packed rows are in memory."""
-    s, layers, tokens = a.scale, a.spec["layers"], a.rows("tokens")
+    s, layers, tokens = a.scale, a.settings.layers, a.rows("tokens")
     squares = s.squares(layers)
-    held = 4 * a.spec["tokens_per_pass"] * sum(s.widths[n][1] for n in layers)
+    held = 4 * a.settings.tokens_per_pass * sum(s.widths[n][1] for n in layers)
     return StageCost(
         tokens, FILE + s.moment * squares / 2,
         model=s.passes(tokens, last=max(layers)) + 2 * tokens * squares,
-        exact=2 * squares * tokens / a.spec["tokens_per_pass"], memory=2.5 * DOUBLE * squares + held,
+        exact=2 * squares * tokens / a.settings.tokens_per_pass, memory=2.5 * DOUBLE * squares + held,
     )  # fmt: skip
 
 
-def _merge(a: StageInputs) -> StageCost:
+def _merge(a: StageInputs[Any]) -> StageCost:
     squares = a.scale.squares(a.scale.spec.moment_layers)
     parts = len(a.parents["second_moment"])
     memory = 2.5 * DOUBLE * squares
@@ -62,46 +77,44 @@ def _merge(a: StageInputs) -> StageCost:
     return StageCost(a.rows("second_moment"), size, exact=parts * squares, memory=memory, moved=(parts + 1) * size)
 
 
-def _spectrum(a: StageInputs) -> StageCost:
+def _spectrum(a: StageInputs[SpectrumSettings]) -> StageCost:
     """Reduction to tridiagonal form, 4/3 d³, half of it matrix times vector, which runs some ten times slower."""
-    d = a.scale.widths[a.spec["layer"]][1]
+    d = a.scale.widths[a.settings.layer][1]
     all_layers = a.scale.squares(a.scale.spec.moment_layers)
     memory = DOUBLE * (1.5 * all_layers + 4 * d**2)
     return StageCost(d, FILE + DOUBLE * d**2 / 2, exact=4 * d**3, memory=memory)
 
 
-def _null_space(a: StageInputs) -> StageCost:
+def _null_space(a: StageInputs[Threshold]) -> StageCost:
     """At most half of the directions, the thinner side, unless the rule says how many."""
     d, share = a.rows("spectrum"), 0.5
-    if a.spec["rule"] == "rank":
-        share = min(a.spec["value"], 1 - a.spec["value"])
+    if a.settings.rule == "rank":
+        share = min(a.settings.value, 1 - a.settings.value)
     return StageCost(share * d, FILE + DOUBLE * share * d**2, exact=4 * share * d**3, memory=4 * DOUBLE * d**2)
 
 
-def _contexts(a: StageInputs) -> StageCost:
+def _contexts(a: StageInputs[ContextOptions]) -> StageCost:
     """One token after the other: every pass reads all weights for a few tokens, as slow as 40 of them."""
-    tokens = a.spec["tokens"]
-    return StageCost(a.spec["count"], FILE + ROW * a.spec["count"], model=a.scale.passes(40.0 * tokens))
+    tokens = a.settings.tokens
+    return StageCost(a.settings.count, FILE + ROW * a.settings.count, model=a.scale.passes(40.0 * tokens))
 
 
-def _chunk(a: StageInputs) -> float:
+def _chunk(a: StageInputs[TargetValuesSettings]) -> float:
     """Facts of a chunk of a batch."""
-    size = float(a.spec["chunk_size"])
-    return min(size, max(0.0, a.rows("requests") - float(a.spec["chunk"]) * size))
+    size = float(a.settings.chunk_size)
+    return min(size, max(0.0, a.rows("requests") - float(a.settings.chunk) * size))
 
 
-def _target_values(a: StageInputs) -> StageCost:
+def _target_values(a: StageInputs[TargetValuesSettings]) -> StageCost:
     """All steps, forward and backward, from the z layer up, over what follows the subject: half a prompt, target."""
     s, facts, rows = a.scale, _chunk(a), a.rows("contexts") + 1
     prompts, suffix = _prompts(s), s.prompt / 2 + s.target
-    options, z = a.spec["options"], a.spec["z_layer"]
+    options, z = a.settings.options, a.settings.z_layer
     once = s.passes(facts * rows * prompts)
     each = 2 * s.passes(facts * (rows * suffix + 1), first=z + 1)
     activations = 4 * 20 * s.widths[0][0] * (len(s.widths) - z)
-    memory = s.logits(options["tokens_per_pass"]) + options["tokens_per_pass"] * activations
-    return StageCost(
-        facts, WIDE + facts * (DOUBLE * s.widths[0][0] + ROW), once + options["steps"] * each, memory=memory
-    )
+    memory = s.logits(options.tokens_per_pass) + options.tokens_per_pass * activations
+    return StageCost(facts, WIDE + facts * (DOUBLE * s.widths[0][0] + ROW), once + options.steps * each, memory=memory)
 
 
 def _prompts(s: Scale) -> float:
@@ -109,11 +122,11 @@ def _prompts(s: Scale) -> float:
     return s.prompt + s.target + s.spec.contexts.tokens
 
 
-def _weight_change(a: StageInputs) -> StageCost:
+def _weight_change(a: StageInputs[WeightChangeSettings]) -> StageCost:
     """Keys are read layer after layer, each from the one before on, then the systems are solved; factors are kept, or
     whole weights."""
     s, facts = a.scale, a.rows("requests")
-    chosen = method(a.spec["method"])
+    chosen = method(a.settings.method)
     if not isinstance(chosen, ClosedForm):
         return _trained(a, facts)
     rows = facts * (a.rows("contexts") + 1) * _prompts(s)
@@ -129,18 +142,18 @@ def _weight_change(a: StageInputs) -> StageCost:
     return StageCost(2 * facts * len(s.layers), FILE + kept, passes, solve, memory)
 
 
-def _trained(a: StageInputs, facts: float) -> StageCost:
+def _trained(a: StageInputs[WeightChangeSettings], facts: float) -> StageCost:
     """All steps of the fine-tuning, with the gradient of the edited weights; the new weights are kept whole."""
     s, kept = a.scale, a.scale.weights(a.scale.layers)
     tokens = facts * (s.prompt + s.target)
-    passes = a.spec["steps"] * 2.5 * s.passes(tokens)
+    passes = a.settings.options.steps * 2.5 * s.passes(tokens)
     held = tokens * (4 * 20 * s.widths[0][0] * (len(s.widths) - s.layers[0])) + 4 * DOUBLE * kept
     return StageCost(
         sum(s.widths[n][0] for n in s.layers), FILE + s.widened * kept, passes, memory=held + s.logits(tokens)
     )
 
 
-def _keys(a: StageInputs) -> StageCost:
+def _keys(a: StageInputs[WeightChangeSettings]) -> StageCost:
     """Means over contexts, with bits to the last. Made with the weight change; alone, they cost what it costs."""
     s, facts = a.scale, a.rows("requests")
     made = _weight_change(a)
@@ -148,14 +161,14 @@ def _keys(a: StageInputs) -> StageCost:
     return StageCost(facts * len(s.layers), FILE + (DOUBLE - 1) * facts * wide, made.model, made.exact, made.memory)
 
 
-def _state(a: StageInputs) -> StageCost:
+def _state(a: StageInputs[Any]) -> StageCost:
     """Δ is multiplied out and added, layer by layer, and the weights are digested."""
     s, facts = a.scale, a.rows("requests")
     weights = s.weights(s.layers)
     return StageCost(len(s.layers), FILE + 250 * len(s.layers), exact=(2 * facts + 40) * weights, memory=_applied(s))
 
 
-def _checkpoint(a: StageInputs) -> StageCost:
+def _checkpoint(a: StageInputs[Any]) -> StageCost:
     s = a.scale
     weights = s.weights(s.layers)
     exact, memory = 60 * weights, _applied(s) + 2 * DOUBLE * weights
@@ -166,59 +179,59 @@ def _applied(s: Scale) -> float:
     return 3 * DOUBLE * max(s.widths[n][0] * s.widths[n][1] for n in s.layers)
 
 
-def _evaluation(a: StageInputs) -> StageCost:
+def _evaluation(a: StageInputs[EvaluationSettings]) -> StageCost:
     """Every prompt with two answers, 64 prompts a pass."""
     s = a.scale
-    rows = a.rows("requests") * sum(s.asked.get(name, 0.0) for name in a.spec["metrics"])
+    rows = a.rows("requests") * sum(s.asked.get(name, 0.0) for name in a.settings.metrics)
     tokens = s.prompt + 2 * s.target
-    each = s.prompt * (s.target if a.spec.get("published") else 0)
+    each = s.prompt * (s.target if a.settings.published else 0)
     memory = s.logits(64 * 2 * s.target) + 64 * tokens * 4 * 10 * s.widths[0][0]
     return StageCost(rows, WIDE + ROW * rows, s.passes(rows * (tokens + each)), memory=memory)
 
 
-def _perplexity(a: StageInputs) -> StageCost:
+def _perplexity(a: StageInputs[Any]) -> StageCost:
     """Four windows a pass."""
     tokens = a.rows("tokens")
     held = a.scale.logits(4 * a.scale.spec.corpus.window)
     return StageCost(a.scale.spec.corpus.held_out_documents, FILE, a.scale.passes(tokens), memory=held)
 
 
-def _generations(a: StageInputs) -> StageCost:
+def _generations(a: StageInputs[GenerationOptions]) -> StageCost:
     """Texts and answers, 32 prompts a pass, each token a pass that is as slow as 40 tokens at least."""
     s, facts = a.scale, a.rows("requests")
     texts = facts * 3
     answers = facts * (1 + s.asked.get("paraphrase", 2.0) + s.asked.get("portability", 0.0))
-    tokens = texts * a.spec["tokens"] + answers * a.spec["answer_tokens"]
+    tokens = texts * a.settings.tokens + answers * a.settings.answer_tokens
     return StageCost(texts + answers, FILE + tokens * TEXT / 2, s.passes(tokens * 2), memory=s.logits(64))
 
 
-def _essence(a: StageInputs) -> StageCost:
+def _essence(a: StageInputs[Any]) -> StageCost:
     tokens = a.rows("requests") * 4 * a.scale.spec.texts.tokens
     return StageCost(a.rows("requests") * 4, FILE + ROW * a.rows("requests") * 4, a.scale.passes(tokens))
 
 
-def _hidden_states(a: StageInputs) -> StageCost:
+def _hidden_states(a: StageInputs[HiddenStatesSettings]) -> StageCost:
     """The last token of each prompt, in float32."""
-    s, layers = a.scale, a.spec["layers"]
-    prompts = min(a.spec["count"], a.rows("requests") * s.asked.get("neighbourhood", 10.0))
+    s, layers = a.scale, a.settings.layers
+    prompts = min(a.settings.count, a.rows("requests") * s.asked.get("neighbourhood", 10.0))
     kept = 4 * prompts * len(layers) * s.widths[0][0]
     return StageCost(prompts * len(layers), FILE + kept, s.passes(prompts * s.prompt, last=max(layers)))
 
 
-def _ability(a: StageInputs) -> StageCost:
+def _ability(a: StageInputs[AbilitySettings]) -> StageCost:
     """Each question once for all its options, and each said answer token by token."""
-    rows = a.rows("cases") * len(a.spec["ways"])
-    tokens = rows * (150 + 4 * a.spec.get("tokens", 0))
+    rows = a.rows("cases") * len(a.settings.ways)
+    tokens = rows * (150 + 4 * (a.settings.tokens or 0))
     return StageCost(rows, FILE + ROW * rows, a.scale.passes(tokens))
 
 
-def _few(a: StageInputs) -> StageCost:
+def _few(a: StageInputs[Any]) -> StageCost:
     """Rows of figures that need no model."""
     rows = sum(sum(found) for found in a.parents.values())
     return StageCost(rows, FILE + ROW * rows)
 
 
-SIZES: dict[str, Callable[[StageInputs], StageCost]] = {
+SIZES: dict[str, Callable[[StageInputs[Any]], StageCost]] = {
     "model": _model,
     "documents": _documents,
     "tokens": _tokens,
@@ -242,7 +255,9 @@ SIZES: dict[str, Callable[[StageInputs], StageCost]] = {
     "drift-points": _few,
     "ability": _ability,
 }
-"""{stage: its size}"""
+"""{stage: its cost}"""
 
-AT_HAND = frozenset({"requests", "questions", "ability-cases"})
-"""Stages that only archive what was read from a file before: their tables are there without any computing."""
+
+def cost_of(stage: Stage[Settings], inputs: StageInputs[Settings]) -> StageCost:
+    """The cost of a stage; one that is not in the table is taken for one that needs no model."""
+    return SIZES.get(stage.name, _few)(inputs)

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from editflow.flows.pipeline.pipeline import Pipeline, Read
-from editflow.flows.planning.cost_table import AT_HAND, SIZES
+from editflow.flows.planning.cost_table import SIZES, cost_of
 from editflow.flows.planning.workload import WIDE, Scale, StageCost, StageInputs
 from editflow.flows.spec.sections import ModelSection
-from editflow.storage.artifacts.identity import parent_pairs
+from editflow.storage.artifacts.identity import parent_pairs, parents_in
+from editflow.storage.artifacts.imported import ImportedTable
 from editflow.storage.artifacts.store import ArtifactRef, Lake, Manifest
 from editflow.storage.errors import StorageError
 from editflow.storage.records.runs import RunRecord
 from editflow.tasks.models.meta_model import Outline
-from editflow.tasks.stages.edits import KEYS, WEIGHT_CHANGE
-from editflow.tasks.stages.stage import Parents, Stage, Work
+from editflow.tasks.stages.settings import NoSettings, Settings
+from editflow.tasks.stages.stage import Parents, Stage
 
 UNKNOWN = "0" * 64
 """Stands for the id of a model that was never read, in recipes whose ids are then not known either."""
@@ -50,27 +51,39 @@ class DryRun(Pipeline):
     elsewhere: Collection[str] = ()
     pieces: dict[str, PlannedArtifact] = field(default_factory=dict)
     _unknown: set[str] = field(default_factory=lambda: {UNKNOWN})
+    _also: set[str] = field(default_factory=set)
+    """Second artifacts of stages that will be computed: they cost nothing more."""
     rows: dict[str, float] = field(default_factory=dict)
 
-    def run(self, stage: Stage, spec: Mapping[str, Any], parents: Parents, label: str = "") -> str:
+    def run(self, stage: Stage[Settings], settings: Settings, parents: Parents, label: str = "") -> str:
         """The id that the stage's artifact has, or would have; nothing is computed and nothing written."""
-        id_ = stage.id(spec, parents)
+        id_ = stage.id(settings, parents)
         if id_ in self.pieces:
             return id_
         if not self._unknown.isdisjoint(parent for _, parent in parent_pairs(parents)):
             self._unknown.add(id_)
-        size = self._size(stage, spec, parents)
-        if stage is KEYS and self._computed(WEIGHT_CHANGE.id(spec, parents)):
-            size = StageCost(size.rows, size.bytes)  # one computation gives both
-        self._note(stage.name, id_, label or stage.name, size)
+        rows = {role: [self.rows[parent] for parent in parents_in(parents, role)] for role in parents}
+        size = cost_of(stage, StageInputs(self.scale, settings, rows))
+        self._note(
+            stage.name, id_, label or stage.name, StageCost(size.rows, size.bytes) if id_ in self._also else size
+        )
+        if stage.also is not None and not self.pieces[id_].reused:
+            self._also.add(stage.also.id(settings, parents))
         return id_
+
+    def import_table(self, imported: ImportedTable, label: str = "") -> str:
+        """The id of a table from outside, which is at hand without any computing."""
+        if imported.id not in self.pieces:
+            size = StageCost(imported.table.num_rows, WIDE + imported.table.nbytes / 2)
+            self._note(imported.name, imported.id, label or imported.name, size)
+        return imported.id
 
     def pin(self, model: ModelSection) -> str:
         """The model's id from the lake's memory of its files."""
         del model
         id_ = self.outline.id or UNKNOWN
         if id_ not in self.pieces:
-            self._note("model", id_, "model", SIZES["model"](StageInputs(self.scale, {}, {})))
+            self._note("model", id_, "model", SIZES["model"](StageInputs(self.scale, NoSettings(), {})))
         return id_
 
     def about(self, model: str) -> Mapping[str, Any]:
@@ -104,22 +117,6 @@ class DryRun(Pipeline):
         told = size.bytes if found is None else found.bytes
         reused = found is not None or id_ in self.elsewhere
         self.pieces[id_] = PlannedArtifact(stage, self.prefix + label, known, reused, size, told)
-
-    def _computed(self, id_: str) -> bool:
-        return id_ in self.pieces and not self.pieces[id_].reused
-
-    def _size(self, stage: Stage, spec: Mapping[str, Any], parents: Parents) -> StageCost:
-        if stage.name in AT_HAND:
-            table = stage.compute(Work(self.lake, spec, parents))
-            return StageCost(table.num_rows, WIDE + table.nbytes / 2)
-        rows = {role: [self.rows[id_] for id_ in of_role(parents, role)] for role in parents}
-        return SIZES[stage.name](StageInputs(self.scale, spec, rows))
-
-
-def of_role(parents: Parents, role: str) -> Sequence[str]:
-    """The ids in a role."""
-    found = parents[role]
-    return [found] if isinstance(found, str) else found
 
 
 def rows_of(manifest: Manifest) -> float:

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
+from typing import Any
 
+from editflow.editing.errors import EditingError
 from editflow.flows.planning.cost_table import SIZES
-from editflow.flows.planning.dry_run import of_role, rows_of
+from editflow.flows.planning.dry_run import rows_of
 from editflow.flows.planning.machine_speed import Machine
 from editflow.flows.planning.workload import Scale, StageInputs
+from editflow.storage.artifacts.identity import parents_in
 from editflow.storage.artifacts.store import Lake, Manifest
 from editflow.storage.errors import StorageError
 from editflow.storage.records.runs import Runs
+from editflow.tasks.stages.documents import documents_stage
+from editflow.tasks.stages.registry import STAGES
+from editflow.tasks.stages.settings import NoSettings
 
 Times = Mapping[str, tuple[float, float]]
 """{stage: (seconds that its artifacts took, seconds that are told of them)}"""
@@ -24,8 +30,9 @@ def stage_timings(lake: Lake, scale: Scale, machine: Machine) -> Times:
     found: dict[str, tuple[float, float]] = {}
     for made in _made(lake, runs):
         name = str(made.spec.get("stage"))
-        with suppress(StorageError, LookupError, TypeError, ValueError):  # made by another version: no measure
-            size = SIZES[name](StageInputs(scale, made.spec, _rows(lake, made)))
+        # One that another version made is no measure.
+        with suppress(StorageError, LookupError, TypeError, ValueError, EditingError):
+            size = SIZES[name](StageInputs(scale, _settings(name, made), _rows(lake, made)))
             told = machine.seconds(size)
             if told:
                 took, said = found.get(name, (0.0, 0.0))
@@ -41,6 +48,12 @@ def _made(lake: Lake, runs: set[str]) -> Iterator[Manifest]:
                 yield manifest
 
 
+def _settings(stage: str, made: Manifest) -> Any:
+    if stage == "documents":
+        return documents_stage("").read(made.spec)
+    return STAGES[stage].read(made.spec) if stage in STAGES else NoSettings()
+
+
 def _rows(lake: Lake, made: Manifest) -> dict[str, list[float]]:
     """Of the parents, by role."""
-    return {role: [rows_of(lake.manifest(id_)) for id_ in of_role(made.parents, role)] for role in made.parents}
+    return {role: [rows_of(lake.manifest(id_)) for id_ in parents_in(made.parents, role)] for role in made.parents}

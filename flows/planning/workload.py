@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Generic
 
 from editflow.flows.spec.run_spec import RunSpec
+from editflow.tasks.stages.settings import Settings
 
 DOUBLE = 8
 """Bytes of a float64, in which all matrices are kept."""
@@ -93,11 +94,11 @@ class StageCost:
 
 
 @dataclass(frozen=True)
-class StageInputs:
-    """A stage as it is asked for: its spec, and of its parents by role what `rows` says of each."""
+class StageInputs(Generic[Settings]):
+    """A stage as it is asked for: its settings, and by role the row counts of its parents."""
 
     scale: Scale
-    spec: Mapping[str, Any]
+    settings: Settings
     parents: Mapping[str, Sequence[float]]
 
     def rows(self, role: str) -> float:

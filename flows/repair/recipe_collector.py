@@ -15,13 +15,17 @@ from editflow.flows.pipeline.pipeline import Pipeline, Read
 from editflow.flows.rerun import sources, spec_here
 from editflow.flows.spec.consent import elsewhere, require_agreement
 from editflow.flows.spec.sections import ModelSection
+from editflow.storage.artifacts.imported import ImportedTable
 from editflow.storage.artifacts.store import Lake, Manifest
 from editflow.storage.records.runs import RunRecord
 from editflow.tasks.reproduction.recipes import Recipe
+from editflow.tasks.stages.settings import Settings
 from editflow.tasks.stages.stage import Parents, Stage
 
 
-def collect_recipes(lake: Lake, record: RunRecord, *, download: bool = False) -> Mapping[str, Recipe]:
+def collect_recipes(
+    lake: Lake, record: RunRecord, *, download: bool = False
+) -> Mapping[str, Recipe[Any] | ImportedTable]:
     """{id: recipe} of all that a run made or reused, but its model. Reads the facts and digests the corpus.
 
     Raises UsageError for a run that cannot be repeated, or that without `download` would have something downloaded,
@@ -38,14 +42,20 @@ def collect_recipes(lake: Lake, record: RunRecord, *, download: bool = False) ->
 class RecipeCollector(Pipeline):
     """`found` holds the recipe of everything that the flow asked for."""
 
-    found: dict[str, Recipe] = field(default_factory=dict)
+    found: dict[str, Recipe[Any] | ImportedTable] = field(default_factory=dict)
 
-    def run(self, stage: Stage, spec: Mapping[str, Any], parents: Parents, label: str = "") -> str:
+    def run(self, stage: Stage[Settings], settings: Settings, parents: Parents, label: str = "") -> str:
         """The id that the stage's artifact has."""
         del label
-        recipe = Recipe(stage, spec, parents)
+        recipe = Recipe(stage, settings, parents)
         self.found[recipe.id] = recipe
         return recipe.id
+
+    def import_table(self, imported: ImportedTable, label: str = "") -> str:
+        """The id that the artifact has."""
+        del label
+        self.found[imported.id] = imported
+        return imported.id
 
     def pin(self, model: ModelSection) -> str:
         """The model that the run had."""

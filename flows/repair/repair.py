@@ -14,6 +14,7 @@ from editflow.flows.repair.verify import Subject
 from editflow.flows.rerun import repeatable
 from editflow.flows.spec.consent import elsewhere, require_agreement
 from editflow.storage.artifacts.check import ASTRAY, Fault, check_artifact, check_manifest, upstream
+from editflow.storage.artifacts.imported import ImportedTable
 from editflow.storage.artifacts.payload_check import reencode_if_corrupt
 from editflow.storage.artifacts.store import Lake, Manifest
 from editflow.storage.errors import StorageError
@@ -40,9 +41,9 @@ class Recipes:
     lake: Lake
     wanted: Collection[str]
     download: bool = False
-    _walked: dict[str, Mapping[str, Recipe]] = field(default_factory=dict)
+    _walked: dict[str, Mapping[str, Recipe[Any] | ImportedTable]] = field(default_factory=dict)
 
-    def of(self, id_: str, told: Manifest | None) -> tuple[Recipe, RunRecord | None]:
+    def of(self, id_: str, told: Manifest | None) -> tuple[Recipe[Any] | ImportedTable, RunRecord | None]:
         """The recipe by what is told of the artifact, or else by a run that used it. Raises NotRepeatable."""
         why = f"artifact {id_[:12]}: nothing tells its recipe, and no run that can be repeated used it"
         if told is not None:
@@ -75,7 +76,7 @@ class Recipes:
                         found.setdefault(use.artifact, []).append(record)
         return found
 
-    def _walk(self, record: RunRecord) -> Mapping[str, Recipe]:
+    def _walk(self, record: RunRecord) -> Mapping[str, Recipe[Any] | ImportedTable]:
         if record.run_id not in self._walked:
             self._walked[record.run_id] = collect_recipes(self.lake, record, download=self.download)
         return self._walked[record.run_id]

@@ -12,14 +12,16 @@ from pydantic import ValidationError
 from editflow.editing.errors import EditingError, first_line
 from editflow.editing.requests.record import EditRequest
 from editflow.flows.edit_model import edit_with_retry
+from editflow.flows.pipeline import stage_settings
 from editflow.flows.pipeline.pipeline import Pipeline
 from editflow.flows.spec.run_spec import RunSpec
 from editflow.flows.tuning.budget import Budget
 from editflow.flows.tuning.search_space import Setting, Sweep, proposals
 from editflow.storage.artifacts.store import ArtifactRef, Manifest
 from editflow.storage.records.runs import Use
-from editflow.tasks.stages.evaluation import EVALUATION, PERPLEXITY, metric_spec
-from editflow.tasks.stages.tuning_trials import TRIALS, measured
+from editflow.tasks.stages.evaluation import EVALUATION, PERPLEXITY
+from editflow.tasks.stages.settings import NoSettings
+from editflow.tasks.stages.tuning_trials import TRIALS, TrialsSettings, measured
 
 OWN = frozenset({"target_values", "weight_change", "keys", "state", "evaluation", "perplexity"})
 """Kinds that a trial makes for itself; those of the unedited model belong to all trials."""
@@ -64,12 +66,12 @@ class TrialRunner:
 
     def evaluation_of(self, state: str) -> str:
         """The artifact in which a state was asked about the probes."""
-        how = metric_spec(self.spec.evaluation.metrics, published=self.spec.evaluation.published)
-        return EVALUATION.id(how, {"state": state, "requests": self.requests})
+        settings = stage_settings.evaluation(self.spec, self.spec.evaluation.metrics)
+        return EVALUATION.id(settings, {"state": state, "requests": self.requests})
 
     def perplexity_of(self, state: str) -> str:
         """The artifact in which a state's held-out perplexity was measured."""
-        return PERPLEXITY.id({}, {"state": state, "documents": self.documents, "tokens": self.held_out})
+        return PERPLEXITY.id(NoSettings(), {"state": state, "documents": self.documents, "tokens": self.held_out})
 
     def judge(self, number: int, varied: str, setting: Setting) -> Trial:
         """Edit the probes under a setting and measure what came of it; one that cannot be edited with says why."""
@@ -97,7 +99,7 @@ class TrialRunner:
             "evaluation": [t.evaluation for t in done], "perplexity": [t.perplexity for t in done],
             "state": [t.state for t in done],
         }  # fmt: skip
-        id_ = self.pipe.run(TRIALS, {"trials": [trial.recipe() for trial in trials]}, parents, "trials")
+        id_ = self.pipe.run(TRIALS, TrialsSettings(tuple(trial.recipe() for trial in trials)), parents, "trials")
         return self.pipe.lake.manifest(id_).ref
 
 

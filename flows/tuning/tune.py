@@ -36,7 +36,6 @@ from editflow.tasks.console.terminal import quoted
 from editflow.tasks.sources.corpus import describe_corpus
 from editflow.tasks.stages.edits import CONTEXTS
 from editflow.tasks.stages.moments import read_spectrum
-from editflow.tasks.stages.stage import recipe
 from editflow.tasks.stages.tuning_trials import trial_scores
 
 Rows = list[dict[str, Any]]
@@ -90,7 +89,7 @@ class Tuning:
             spec = self._with_threshold(spec, pipe, merged_second_moment(spec, pipe, documents, model))
         candidates = spec.edit.model_copy(update={"layers": spec.moment_layers})
         layer_statistics(spec.model_copy(update={"edit": candidates}), pipe, documents, model)
-        pipe.run(CONTEXTS, recipe(spec.contexts), {"model": model})
+        pipe.run(CONTEXTS, spec.contexts, {"model": model})
         requests = measures.requests(self.chosen.probes, "requests")
         bench = TrialRunner(spec, pipe, self.chosen.probes, model, documents, held_out, requests)
         self.before = trial_scores(pipe.lake, bench.evaluation_of(model))

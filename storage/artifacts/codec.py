@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
+from pyarrow import parquet
 
 Floats = npt.NDArray[np.floating[Any]]
 
@@ -77,6 +79,18 @@ def matrices(table: pa.Table) -> dict[tuple[int, str], Floats]:
 def packed_matrices(table: pa.Table) -> dict[tuple[int, str], Floats]:
     """The symmetric matrices of a ``packed_rows`` table by (layer, name), in the table's order."""
     return {key: unpack_upper(rows) for key, rows in _groups(table)}
+
+
+def rows_of_layer(file: parquet.ParquetFile, layer: int) -> pa.Table:
+    """The rows of one layer of a Parquet file with a column `layer`; other row groups are not decoded."""
+    place = file.schema_arrow.get_field_index("layer")
+    groups = []
+    for number in range(file.num_row_groups):
+        found = file.metadata.row_group(number).column(place).statistics
+        if found is None or not found.has_min_max or found.min <= layer <= found.max:
+            groups.append(number)
+    table = file.read_row_groups(groups)
+    return table.filter(pc.equal(table["layer"], layer))
 
 
 def max_distance(kept: pa.Table, other: pa.Table) -> float | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any
 
@@ -16,14 +17,22 @@ from editflow.tasks.comparison.page import NAMES, PAGE, TABLE, render
 from editflow.tasks.stages.stage import Parents, Stage, Work
 
 
-def _comparison(work: Work) -> pa.Table:
+@dataclass(frozen=True)
+class ComparisonSettings:
+    """The rows with their runs (see `compare`), and the versions of what draws the page."""
+
+    rows: tuple[Mapping[str, Any], ...]
+    drawn_by: Mapping[str, str]
+
+
+def _comparison(work: Work[ComparisonSettings]) -> pa.Table:
     """One row a file."""
-    found = render(read_groups(work.lake, work.spec["rows"], work.parents))
+    found = render(read_groups(work.lake, work.settings.rows, work.parents))
     rows = [{"name": name, "text": text} for name, text in found.items()]
     return pa.Table.from_pylist(rows, schema=kind("comparison").schema)
 
 
-COMPARISON = Stage("comparison", "comparison", 2, _comparison)
+COMPARISON = Stage("comparison", "comparison", 2, ComparisonSettings, _comparison, None)
 
 
 def compare(lake: Lake, rows: Sequence[Mapping[str, Any]], parents: Parents) -> ArtifactRef:
@@ -34,7 +43,7 @@ def compare(lake: Lake, rows: Sequence[Mapping[str, Any]], parents: Parents) -> 
     name. Ids and times of runs are no part of it, so the same runs made again are the same comparison.
     """
     drawn_by = {name: version(name) for name in ("altair", "vl-convert-python", "jinja2")}
-    return COMPARISON.perform(lake.uri, {"rows": list(rows), "drawn_by": drawn_by}, parents, {"device": "cpu"})
+    return COMPARISON.perform(lake.uri, ComparisonSettings(tuple(rows), drawn_by), parents, {"device": "cpu"})
 
 
 def read_files(lake: Lake, artifact: str) -> dict[str, str]:

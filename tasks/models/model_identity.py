@@ -75,7 +75,7 @@ def _remember(lake: Lake, folder: Path, dtype: str, model: str) -> None:
 def _pin(lake: Lake, folder: Path, dtype: str, device: str, run: str | None) -> ArtifactRef:
     from editflow.editing.models.loading import files_digest
 
-    table = _digests(str(folder), dtype, device)
+    table = digests(str(folder), dtype, device)
     rows = zip(table["tensor"].to_pylist(), table["digest"].to_pylist(), strict=True)
     listing = hashlib.sha256("".join(f"{tensor}\0{digest}\n" for tensor, digest in rows).encode()).hexdigest()
     spec = {"stage": "model", "tensors": listing, "files": files_digest(folder)}
@@ -83,7 +83,7 @@ def _pin(lake: Lake, folder: Path, dtype: str, device: str, run: str | None) -> 
     return lake.write("model", VERSION, spec, {}, table, created_by=run, environment=environment(device), about=about)
 
 
-def _digests(folder: str, dtype: str, device: str) -> pa.Table:
+def digests(folder: str, dtype: str, device: str) -> pa.Table:
     """One row a tensor."""
     import pyarrow as pa
 

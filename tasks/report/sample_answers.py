@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
@@ -15,12 +16,20 @@ from editflow.tasks.stages.requests import read_requests
 from editflow.tasks.stages.stage import Stage, Work
 
 
-def _answers(work: Work) -> pa.Table:
+@dataclass(frozen=True)
+class AnswersSettings:
+    """Of how many facts, and tokens of an answer."""
+
+    facts: int
+    tokens: int
+
+
+def _answers(work: Work[AnswersSettings]) -> pa.Table:
     """Continuations of the prompts of a fair sample of the facts, by the model and by the state."""
-    chosen = sample(read_requests(work.lake, work.one("requests")), work.spec["facts"])
+    chosen = sample(read_requests(work.lake, work.one("requests")), work.settings.facts)
     prompts = [request.filled for request in chosen]
     with working("asking both models"):
-        said = {role: continue_texts(work.model(role), prompts, work.spec["tokens"]) for role in ("model", "state")}
+        said = {role: continue_texts(work.model(role), prompts, work.settings.tokens) for role in ("model", "state")}
     rows: list[dict[str, Any]] = [
         {"request": request.request_id, "prompt": request.filled, "base": base, "edited": edited}
         for request, base, edited in zip(chosen, said["model"], said["state"], strict=True)
@@ -35,4 +44,4 @@ def sample(requests: list[EditRequest], count: int) -> list[EditRequest]:
     return [request for request in requests if request.request_id in kept]
 
 
-ANSWERS = Stage("answers", "answers", 1, _answers)
+ANSWERS = Stage("answers", "answers", 1, AnswersSettings, _answers, ("model", "state", "requests"))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any
 
@@ -12,8 +14,8 @@ from editflow.storage.artifacts.kinds import kind
 from editflow.storage.artifacts.store import ArtifactRef, Lake
 from editflow.tasks.errors import UnknownSource
 from editflow.tasks.report.page import render
-from editflow.tasks.report.run_results import RunResults
-from editflow.tasks.report.sample_answers import ANSWERS
+from editflow.tasks.report.run_results import READ, RunResults
+from editflow.tasks.report.sample_answers import ANSWERS, AnswersSettings
 from editflow.tasks.stages.stage import Parents, Stage, Work, perform_and_index
 
 FACTS = 12
@@ -24,14 +26,22 @@ class NoAnswers(UserWarning):
     """A report that cannot show what the models say."""
 
 
-def _report(work: Work) -> pa.Table:
+@dataclass(frozen=True)
+class ReportSettings:
+    """The run, and the versions of what draws the page: another version draws another page."""
+
+    run: str
+    drawn_by: Mapping[str, str]
+
+
+def _report(work: Work[ReportSettings]) -> pa.Table:
     """One HTML page."""
-    run_results = RunResults.of(work.lake, work.spec["run"])
+    run_results = RunResults.of(work.lake, work.settings.run)
     page = render(run_results, work.table("answers").to_pylist() if work.many("answers") else [])
     return pa.Table.from_pylist([{"page": page}], schema=kind("report").schema)
 
 
-REPORT = Stage("report", "report", 4, _report)
+REPORT = Stage("report", "report", 4, ReportSettings, _report, (*READ, "answers"))
 
 
 def report(lake: Lake, run: str) -> ArtifactRef:
@@ -46,14 +56,12 @@ def report(lake: Lake, run: str) -> ArtifactRef:
     parents = {"model": model, "state": str(state), "requests": run_results.all_requests}
     answers: dict[str, str] = {}
     try:
-        answers = {"answers": perform_and_index(ANSWERS, lake, {"facts": FACTS, "tokens": TOKENS}, parents, how).id}
+        answers = {"answers": perform_and_index(ANSWERS, lake, AnswersSettings(FACTS, TOKENS), parents, how).id}
     except UnknownSource as error:
         warnings.warn(f"the report shows no answers: {error}", NoAnswers, stacklevel=2)
-    # Another version of what draws it draws another page.
     drawn_by = {name: version(name) for name in ("altair", "vl-convert-python", "jinja2")}
-    spec = {"run": run, "drawn_by": drawn_by}
     sources: Parents = {**run_results.sources, **answers}
-    return perform_and_index(REPORT, lake, spec, sources, how)
+    return perform_and_index(REPORT, lake, ReportSettings(run, drawn_by), sources, how)
 
 
 def read_page(lake: Lake, artifact: str) -> str:

@@ -9,35 +9,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Generic
 
+from editflow.editing.errors import EditingError
 from editflow.storage.artifacts.store import Manifest
 from editflow.tasks.comparison.stages import COMPARISON
 from editflow.tasks.errors import TaskError
 from editflow.tasks.report.sample_answers import ANSWERS
 from editflow.tasks.report.stages import REPORT
-from editflow.tasks.stages.ability import ABILITY
 from editflow.tasks.stages.documents import documents_stage
-from editflow.tasks.stages.drift import DRIFT, DRIFT_POINTS, HIDDEN_STATES
-from editflow.tasks.stages.edits import CHECKPOINT, CONTEXTS, KEYS, STATE, TARGET_VALUES, WEIGHT_CHANGE
-from editflow.tasks.stages.evaluation import EVALUATION, PERPLEXITY
-from editflow.tasks.stages.generated_texts import ESSENCE, GENERATIONS, TEXT_SCORES
 from editflow.tasks.stages.model import model_stage
-from editflow.tasks.stages.moments import MERGE, NULL_SPACE, SECOND_MOMENT, SPECTRUM, TOKENS
+from editflow.tasks.stages.registry import IMPORTED, STAGES
+from editflow.tasks.stages.settings import Settings
 from editflow.tasks.stages.stage import Parents, Stage
-from editflow.tasks.stages.tuning_trials import TRIALS
 
-STAGES: Mapping[str, Stage] = {
-    stage.name: stage
-    for stage in (
-        *(ABILITY, COMPARISON, DRIFT, DRIFT_POINTS, HIDDEN_STATES, CHECKPOINT, CONTEXTS, KEYS, STATE, TARGET_VALUES),
-        *(WEIGHT_CHANGE, EVALUATION, PERPLEXITY, MERGE, NULL_SPACE, SECOND_MOMENT, SPECTRUM, TOKENS, ANSWERS, REPORT),
-        *(ESSENCE, GENERATIONS, TEXT_SCORES, TRIALS),
-    )
-}
-"""The stages that make an artifact of its parents and nothing else."""
-GIVEN = ("requests", "questions", "ability-cases")
-"""The stages whose artifacts hold what a run was given."""
+PAGES: Mapping[str, Stage[Any]] = {stage.name: stage for stage in (ANSWERS, REPORT, COMPARISON)}
+"""The stages of finished runs."""
 
 
 class NotRepeatable(TaskError):
@@ -45,28 +32,30 @@ class NotRepeatable(TaskError):
 
 
 @dataclass(frozen=True)
-class Recipe:
+class Recipe(Generic[Settings]):
     """A stage with the settings and parents of one artifact."""
 
-    stage: Stage
-    spec: Mapping[str, Any]
+    stage: Stage[Settings]
+    settings: Settings
     parents: Parents
 
     @property
     def id(self) -> str:
         """The id of the artifact."""
-        return self.stage.id(self.spec, self.parents)
+        return self.stage.id(self.settings, self.parents)
 
 
-def recipe_of(made: Manifest) -> Recipe:
+def recipe_of(made: Manifest) -> Recipe[Any]:
     """The recipe of an artifact. Raises NotRepeatable."""
-    spec = {key: value for key, value in made.spec.items() if key != "stage"}
     name = str(made.spec.get("stage"))
-    stage = _from_outside(name, made.about) or STAGES.get(name)
+    stage = _from_outside(name, made.about) or STAGES.get(name) or PAGES.get(name)
     if stage is None:
-        given = "what it holds was given to a run" if name in GIVEN else "no stage of this version makes it"
+        given = "its content was given to a run" if made.kind in IMPORTED else "no stage of this version makes it"
         raise NotRepeatable(f"{made.kind} {made.id[:12]}: {given}")
-    found = Recipe(stage, spec, made.parents)
+    try:
+        found = Recipe(stage, stage.read(made.spec), made.parents)
+    except (ValueError, LookupError, TypeError, EditingError) as error:
+        raise NotRepeatable(f"{made.kind} {made.id[:12]}: its recipe is not one of stage {name}") from error
     if found.id != made.id:
         versions = f"version {made.version} of its stage made it, and this is {stage.version}"
         raise NotRepeatable(f"{made.kind} {made.id[:12]}: {versions}")
@@ -78,7 +67,7 @@ def source_of(made: Manifest) -> str:
     return str(made.about["source"]) if made.spec.get("stage") == "documents" and "source" in made.about else ""
 
 
-def _from_outside(name: str, about: Mapping[str, Any]) -> Stage | None:
+def _from_outside(name: str, about: Mapping[str, Any]) -> Stage[Any] | None:
     if name == "model" and {"folder", "dtype"} <= about.keys():
         return model_stage(str(about["folder"]), str(about["dtype"]))
     if name == "documents" and "source" in about:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from editflow.storage.artifacts.check import check_manifest, upstream
 from editflow.storage.artifacts.identity import parent_pairs, table_digest
+from editflow.storage.artifacts.imported import ImportedTable
 from editflow.storage.artifacts.manifest import Manifest, folder_name, manifest_name
 from editflow.storage.artifacts.payload_check import contradicts_payload
 from editflow.storage.artifacts.store import Lake
@@ -18,9 +19,10 @@ from editflow.storage.errors import PayloadConflict, StorageError
 from editflow.storage.records.runs import Runs, record_name
 from editflow.tasks.environment import environment, threads_of
 from editflow.tasks.models.model_identity import FINGERPRINTS
+from editflow.tasks.report.stages import ReportSettings
 from editflow.tasks.reproduction.recipes import Recipe
 from editflow.tasks.reproduction.reproduction import distance
-from editflow.tasks.stages.stage import Work
+from editflow.tasks.stages.stage import Parents, Work
 from editflow.tasks.temporary_folders import temporary
 
 if TYPE_CHECKING:
@@ -37,27 +39,32 @@ class Recomputed:
     seconds: float
 
 
-def recompute(lake: Lake, recipe: Recipe, made_with: Mapping[str, Any], label: str = "") -> Recomputed:
+def recompute(
+    lake: Lake, recipe: Recipe[Any] | ImportedTable, made_with: Mapping[str, Any], label: str = ""
+) -> Recomputed:
     """Compute an artifact as it was computed, on the threads and the device of its recorded environment.
 
     Nothing is written to the lake. Raises what the stage raises, such as MissingPayload of a parent.
     """
+    if isinstance(recipe, ImportedTable):
+        return Recomputed(recipe.table, table_digest(recipe.table), recipe.about, 0.0)
     how = {"device": made_with.get("device", "cpu"), "label": label}
     with temporary("verify") as folder, threads(made_with):
         scratch = Lake.open(folder / "lake", lent=[lake.files.root])
         borrow(lake, scratch, recipe)
-        work, started = Work(scratch, recipe.spec, recipe.parents, how), time.perf_counter()
+        work, started = Work(scratch, recipe.settings, recipe.parents, how), time.perf_counter()
         table = recipe.stage.compute(work)
         return Recomputed(table, table_digest(table), work.about, time.perf_counter() - started)
 
 
-def borrow(lake: Lake, scratch: Lake, recipe: Recipe) -> None:
+def borrow(lake: Lake, scratch: Lake, recipe: Recipe[Any]) -> None:
     """Let a lake have all that a recipe may read of another one, by links: what is set aside there stays here."""
     needed = [parent for _, parent in parent_pairs(recipe.parents)]
     names = [f"{FINGERPRINTS}/{name}" for name in lake.files.list(FINGERPRINTS)]
-    if run := recipe.spec.get("run"):  # a report is drawn from a run's record
-        needed += [use.artifact for use in Runs(lake.files).get(str(run)).uses]
-        names += [record_name(str(run), "started"), record_name(str(run), "finished")]
+    if isinstance(recipe.settings, ReportSettings):  # a report is drawn from a run's record
+        run = recipe.settings.run
+        needed += [use.artifact for use in Runs(lake.files).get(run).uses]
+        names += [record_name(run, "started"), record_name(run, "finished")]
     for id_ in upstream(lake, *needed):
         made, _ = check_manifest(lake, id_)
         names += [manifest_name(id_), made.payload] if made else []
@@ -80,7 +87,9 @@ def threads(made_with: Mapping[str, Any]) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def store_recomputed(lake: Lake, recipe: Recipe, again: Recomputed, told: Manifest | None, run: str | None) -> None:
+def store_recomputed(
+    lake: Lake, recipe: Recipe[Any] | ImportedTable, again: Recomputed, told: Manifest | None, run: str | None
+) -> None:
     """Put what was computed again in the place of what is damaged or lost, which is set aside.
 
     `told` is what manifest or index say of the artifact; without it, it is recorded as made now by `run`. Raises
@@ -94,9 +103,14 @@ def store_recomputed(lake: Lake, recipe: Recipe, again: Recomputed, told: Manife
         lake.discard_payload(id_)
     else:
         lake.files.set_aside(manifest_name(id_))
-    stage, spec = recipe.stage, {"stage": recipe.stage.name, **recipe.spec}
+    parents: Parents = {}
+    if isinstance(recipe, ImportedTable):
+        kind, version, spec = recipe.kind, recipe.version, recipe.recipe
+    else:
+        stage, parents = recipe.stage, recipe.parents
+        kind, version, spec = stage.kind, stage.version, stage.recipe(recipe.settings)
     lake.write(
-        stage.kind, stage.version, spec, recipe.parents, again.table,
+        kind, version, spec, parents, again.table,
         created_by=told.created_by if told else run,
         seconds=told.seconds if told else again.seconds,
         environment=told.environment if told else environment(),

@@ -13,11 +13,12 @@ from editflow.editing.metrics.ability.confusion import STATISTICS, confusion, in
 from editflow.editing.metrics.ability.declaration import AbilityCase
 from editflow.editing.metrics.ability.sets import ability_set, draw
 from editflow.editing.metrics.intervals import Interval
-from editflow.storage.artifacts.identity import table_digest
+from editflow.storage.artifacts.imported import ImportedTable
 from editflow.storage.artifacts.kinds import kind
 from editflow.storage.artifacts.store import Lake
 from editflow.tasks.console.progress import bar
 from editflow.tasks.sources.records import read_records
+from editflow.tasks.stages.settings import omitted
 from editflow.tasks.stages.stage import Stage, Work
 
 _PERCENT = ("accuracy", "f1")
@@ -53,19 +54,11 @@ def _cases(name: str, source: str) -> Iterator[tuple[str, AbilityCase]]:
             advance(1)
 
 
-def cases_stage(cases: Sequence[AbilityCase], sources: Mapping[str, str]) -> tuple[Stage, dict[str, Any]]:
-    """The stage that archives questions, and its spec: the digest of their content, whatever file they came from.
-
-    `sources` says for people where each set came from.
-    """
+def cases_table(cases: Sequence[AbilityCase], sources: Mapping[str, str]) -> ImportedTable:
+    """Questions as an artifact, whatever files they came from; `sources` says where each set came from."""
     rows = [{("set" if key == "set_name" else key): value for key, value in vars(case).items()} for case in cases]
     table = pa.Table.from_pylist(rows, schema=kind("ability_cases").schema)
-
-    def compute(work: Work) -> pa.Table:
-        work.about["sources"] = dict(sources)
-        return table
-
-    return Stage("ability-cases", "ability_cases", 1, compute), {"content": table_digest(table)}
+    return ImportedTable("ability_cases", table, {"sources": dict(sources)})
 
 
 def read_cases(lake: Lake, artifact: str) -> list[AbilityCase]:
@@ -76,21 +69,29 @@ def read_cases(lake: Lake, artifact: str) -> list[AbilityCase]:
     ]
 
 
-def ability_spec(ways: Sequence[str] = WAYS, tokens: int = TOKENS) -> dict[str, Any]:
-    """The spec of ABILITY. `tokens` bounds what is said by generation, and is no part of it where none is."""
-    check_ways(ways)
-    return {"ways": list(ways), **({"tokens": tokens} if "generation" in ways else {})}
+@dataclass(frozen=True)
+class AbilitySettings:
+    """How questions are asked; `tokens` bounds an answer by generation, and is None where none is generated."""
+
+    ways: tuple[str, ...]
+    tokens: int | None = omitted(None)
+
+    @classmethod
+    def of(cls, ways: Sequence[str] = WAYS, tokens: int = TOKENS) -> AbilitySettings:
+        """Raises InvalidOption for an unknown way."""
+        check_ways(ways)
+        return cls(tuple(ways), tokens if "generation" in ways else None)
 
 
-def _ability(work: Work) -> pa.Table:
+def _ability(work: Work[AbilitySettings]) -> pa.Table:
     """One row per question and way."""
     cases = read_cases(work.lake, work.one("cases"))
     model = work.model("state")
-    ways = list(work.spec["ways"])
+    ways = work.settings.ways
     answers: list[Answer] = []
     with bar(work.label("general ability"), len(cases) * len(ways), "questions") as advance:
         for way in ways:
-            answers += ask(model, cases, way, work.spec.get("tokens", TOKENS), progress=advance)
+            answers += ask(model, cases, way, work.settings.tokens or TOKENS, progress=advance)
     return pa.Table.from_pylist([_row(answer) for answer in answers], schema=kind("ability").schema)
 
 
@@ -132,4 +133,4 @@ def _summary(scores: AbilityScores) -> dict[str, float | None]:
     return {**percent, "mcc": mcc, "failures": scores.failures, "count": scores.count}
 
 
-ABILITY = Stage("ability", "ability", 1, _ability)
+ABILITY = Stage("ability", "ability", 1, AbilitySettings, _ability, ("state", "cases"))

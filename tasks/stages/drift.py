@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
@@ -19,6 +20,7 @@ from editflow.storage.artifacts.kinds import kind
 from editflow.storage.artifacts.store import Lake
 from editflow.tasks.console.progress import bar
 from editflow.tasks.stages.requests import read_requests
+from editflow.tasks.stages.settings import NoSettings
 from editflow.tasks.stages.stage import Stage, Work
 
 CLOUDS = ("base", "edited")
@@ -35,10 +37,19 @@ def fixed_prompts(requests: Sequence[EditRequest], count: int, seed: int) -> lis
     return sorted(others, key=lambda prompt: hashlib.sha256(f"{seed}\0{prompt}".encode()).digest())[:count]
 
 
-def _hidden_states(work: Work) -> pa.Table:
+@dataclass(frozen=True)
+class HiddenStatesSettings:
+    """Layers whose output is read, and the choice of prompts."""
+
+    layers: tuple[int, ...]
+    count: int
+    seed: int
+
+
+def _hidden_states(work: Work[HiddenStatesSettings]) -> pa.Table:
     """One row per layer and prompt."""
-    layers = list(work.spec["layers"])
-    prompts = fixed_prompts(read_requests(work.lake, work.one("requests")), work.spec["count"], work.spec["seed"])
+    layers = list(work.settings.layers)
+    prompts = fixed_prompts(read_requests(work.lake, work.one("requests")), work.settings.count, work.settings.seed)
     if len(prompts) < FEWEST:
         raise InvalidOption(
             f"the requests have {len(prompts)} neighbourhood prompts that none of them edits, drift needs {FEWEST}: "
@@ -61,7 +72,7 @@ def _hidden_states(work: Work) -> pa.Table:
     )
 
 
-def _drift(work: Work) -> pa.Table:
+def _drift(work: Work[NoSettings]) -> pa.Table:
     """One row per layer and metric."""
     rows = [
         {"layer": layer, "metric": metric, "value": value}
@@ -71,7 +82,7 @@ def _drift(work: Work) -> pa.Table:
     return pa.Table.from_pylist(rows, schema=kind("drift").schema)
 
 
-def _points(work: Work) -> pa.Table:
+def _points(work: Work[NoSettings]) -> pa.Table:
     """One row per layer, cloud and prompt: its place in the plane of the base's principal axes."""
     parts = []
     for layer, base, edited in _pairs(work):
@@ -89,7 +100,7 @@ def _points(work: Work) -> pa.Table:
     return pa.concat_tables(parts)
 
 
-def _pairs(work: Work) -> Iterator[tuple[int, Floats, Floats]]:
+def _pairs(work: Work[NoSettings]) -> Iterator[tuple[int, Floats, Floats]]:
     """(layer, base's states, edited model's states), each (n, d) in float64, of prompts that are the same in both."""
     base, edited = work.table("base"), work.table("edited")
     paired = ["layer", "i", "prompt"]
@@ -115,6 +126,6 @@ def read_drift(lake: Lake, artifact: str) -> dict[int, dict[str, float]]:
     return found
 
 
-HIDDEN_STATES = Stage("hidden-states", "hidden_states", 1, _hidden_states)
-DRIFT = Stage("drift", "drift", 1, _drift)
-DRIFT_POINTS = Stage("drift-points", "drift_points", 1, _points)
+HIDDEN_STATES = Stage("hidden-states", "hidden_states", 1, HiddenStatesSettings, _hidden_states, ("state", "requests"))
+DRIFT = Stage("drift", "drift", 1, NoSettings, _drift, ("base", "edited"))
+DRIFT_POINTS = Stage("drift-points", "drift_points", 1, NoSettings, _points, ("base", "edited"))

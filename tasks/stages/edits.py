@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,8 +15,10 @@ from editflow.editing.editors.batch import LayerEdit, edit_batch
 from editflow.editing.editors.contexts import sample_contexts
 from editflow.editing.editors.facts import Fact, cost_order, prepare
 from editflow.editing.editors.method import Training
-from editflow.editing.editors.options import ContextOptions, MethodOptions, TargetValueOptions
+from editflow.editing.editors.methods import method
+from editflow.editing.editors.options import ContextOptions, TargetValueOptions
 from editflow.editing.editors.target_values import TargetValue, optimise
+from editflow.editing.errors import InvalidOption
 from editflow.editing.linalg.projected_ridge import LowRank
 from editflow.editing.models.editable import EditableModel
 from editflow.editing.models.loading import tensor_digest
@@ -23,38 +26,47 @@ from editflow.storage.artifacts.codec import vectors, vectors_column
 from editflow.storage.artifacts.kinds import kind
 from editflow.storage.artifacts.store import Lake
 from editflow.tasks.console.progress import bar, working
-from editflow.tasks.environment import environment
 from editflow.tasks.errors import StateMismatch
 from editflow.tasks.models.model_session import CHECKPOINT_VERSION, read_changes, state_chain
 from editflow.tasks.stages.requests import read_requests
-from editflow.tasks.stages.solver_inputs import SolverInputs, method_of
+from editflow.tasks.stages.settings import NoSettings
+from editflow.tasks.stages.solver_inputs import SolverInputs, WeightChangeSettings
 from editflow.tasks.stages.stage import Stage, Work
 
 CHUNK = 100
 """Most facts whose target values can be lost when a run is killed."""
 
 
-def _contexts(work: Work) -> pa.Table:
+@dataclass(frozen=True)
+class TargetValuesSettings:
+    """The optimisation at the z layer, and which chunk of the batch's facts."""
+
+    options: TargetValueOptions
+    z_layer: int
+    chunk: int
+    chunk_size: int = CHUNK
+
+
+def _contexts(work: Work[ContextOptions]) -> pa.Table:
     """Sampled context texts of the base model."""
-    options = ContextOptions(**work.spec)
-    texts = sample_contexts(work.model("model"), options)
+    texts = sample_contexts(work.model("model"), work.settings)
     rows = [{"i": i, "template": text} for i, text in enumerate(texts)]
     return pa.Table.from_pylist(rows, schema=kind("contexts").schema)
 
 
-def _target_values(work: Work) -> pa.Table:
+def _target_values(work: Work[TargetValuesSettings]) -> pa.Table:
     """z* of one chunk of a batch's facts, on the state before the batch."""
-    options = TargetValueOptions(**work.spec["options"])
-    z_layer, chunk, size = work.spec["z_layer"], work.spec["chunk"], work.spec["chunk_size"]
+    options, z_layer = work.settings.options, work.settings.z_layer
+    start = work.settings.chunk * work.settings.chunk_size
     model = work.model("state")
-    facts = batch_facts(work, model, options.kl_prompt)[chunk * size : (chunk + 1) * size]
+    facts = batch_facts(work, model, options.kl_prompt)[start : start + work.settings.chunk_size]
     with bar(work.label("target values"), len(facts), "facts") as advance:
         values = optimise(model, z_layer, facts, options, advance)
     rows = [_value_row(value, z_layer) for value in values]
     return pa.Table.from_pylist(rows, schema=kind("target_values").schema)
 
 
-def batch_facts(work: Work, model: EditableModel, kl_prompt: str) -> list[Fact]:
+def batch_facts(work: Work[Any], model: EditableModel, kl_prompt: str) -> list[Fact]:
     """The facts of the batch in the order that chunks are cut from, whatever order the requests came in."""
     contexts = work.table("contexts")["template"].to_pylist()
     requests = read_requests(work.lake, work.one("requests"))
@@ -66,67 +78,65 @@ def chunk_count(facts: int) -> int:
     return -(-facts // CHUNK)
 
 
-def _weight_change(work: Work) -> pa.Table:
-    """The change of every edited layer; the keys of a closed form are archived beside it under the same parents."""
-    chosen, options = method_of(work)
+def _weight_change(work: Work[WeightChangeSettings]) -> pa.Table:
+    """The change of every edited layer; a closed form also gives the batch's keys."""
+    chosen = method(work.settings.method)
     if isinstance(chosen, Training):
-        return _change_table(work.model("state"), _trained(work, chosen, options))
+        return _change_table(work.model("state"), _trained(work, chosen))
     edits, requests = _edit(work)
-    keys = _keys_table(edits, requests)
-    # Same recipe, other kind: the two come from one computation and are each found by their own id.
-    work.lake.write(
-        "keys", KEYS.version, {"stage": KEYS.name, **work.spec}, work.parents, keys,
-        created_by=work.how.get("run"), environment=environment(str(work.how.get("device", "cpu"))),
-    )  # fmt: skip
+    work.also[KEYS.name] = _keys_table(edits, requests)
     return _change_table(work.model("state"), {layer: edit.change for layer, edit in edits.items()})
 
 
-def _trained(work: Work, chosen: Training, options: MethodOptions) -> dict[int, Tensor]:
-    """The new weights by layer, trained on the batch's facts in their plain prompts; the model is put back."""
-    model = work.model("state")
-    facts = cost_order(
-        [prepare(model.tokenizer, r, (), r.prompt) for r in read_requests(work.lake, work.one("requests"))]
-    )
-    with working("fine-tuning"), work.live("state").borrow(work.spec["layers"]) as lent:
-        return chosen.train(lent, work.spec["layers"], facts, options)
+def _trained(work: Work[WeightChangeSettings], chosen: Training) -> dict[int, Tensor]:
+    """The new weights by layer, trained on the batch's facts in their plain prompts; the model is restored."""
+    model, layers = work.model("state"), work.settings.layers or ()
+    requests = read_requests(work.lake, work.one("requests"))
+    facts = cost_order([prepare(model.tokenizer, r, (), r.prompt) for r in requests])
+    with working("fine-tuning"), work.session("state").borrow(layers) as lent:
+        return chosen.train(lent, layers, facts, work.settings.options)
 
 
-def _keys(work: Work) -> pa.Table:
+def _keys(work: Work[WeightChangeSettings]) -> pa.Table:
     """The batch's keys alone, for when they were lost."""
     return _keys_table(*_edit(work))
 
 
-def _edit(work: Work) -> tuple[dict[int, LayerEdit], list[str]]:
+def _edit(work: Work[WeightChangeSettings]) -> tuple[dict[int, LayerEdit], list[str]]:
     """The batch's edit by layer and its requests in column order.
 
     It runs on the state before the batch and puts the weights back: the new state is made from the archive.
     """
-    spec = work.spec
+    z_layer, kl_prompt = work.settings.z_layer, work.settings.kl_prompt
+    if z_layer is None or kl_prompt is None:
+        raise InvalidOption(
+            f"{work.settings.method}: its recipe has no z_layer and kl_prompt, which a closed form needs"
+        )
     model = work.model("state")
-    facts = batch_facts(work, model, spec["kl_prompt"])
+    facts = batch_facts(work, model, kl_prompt)
     values: Sequence[TargetValue]
     values = [value for chunk in work.many("target_values") for value in _read_values(work.lake, chunk)]
     requests = [value.request_id for value in values]
     if requests != [fact.request.request_id for fact in facts]:
         raise StateMismatch("the archived target values are not those of the batch's facts: use a fresh lake")
-    live = work.live("state")
-    solving = SolverInputs.of(work, live)
-    solvers = solving.solvers()
+    session = work.session("state")
+    inputs = SolverInputs.of(work, session)
+    solvers = inputs.solvers()
     for keys in _previous_keys(work.lake, work.one("state")):
         for layer, solver in solvers.items():
             solver.extend(keys[layer])
-    values = solving.values(live, facts, values, spec["z_layer"])
-    with working("weight change"), live.borrow(solvers) as lent:
-        return edit_batch(lent, facts, values, solvers, spec["z_layer"], solving.finish), requests
+    values = inputs.values(session, facts, values, z_layer)
+    with working("weight change"), session.borrow(solvers) as lent:
+        return edit_batch(lent, facts, values, solvers, z_layer, inputs.finish), requests
 
 
-def _checkpoint(work: Work) -> pa.Table:
+def _checkpoint(work: Work[NoSettings]) -> pa.Table:
     """The whole edited weights after a batch, so that a state does not need the chain behind it."""
     model, changes = _applied(work)
     return _change_table(model, {layer: model.weight(layer) for layer in changes})
 
 
-def _state(work: Work) -> pa.Table:
+def _state(work: Work[NoSettings]) -> pa.Table:
     """The new link: per edited tensor the form and norm of its change and the digest of the resulting weight."""
     model, changes = _applied(work)
     rows = []
@@ -143,18 +153,18 @@ def _state(work: Work) -> pa.Table:
             }
         )
     # The weights are the new state's own, put together the one way there is: no need to replay them for the next stage.
-    work.live("state").state = STATE.id(work.spec, work.parents)
+    work.session("state").state = STATE.id(work.settings, work.parents)
     return pa.Table.from_pylist(rows, schema=kind("state").schema)
 
 
-def _applied(work: Work) -> tuple[EditableModel, dict[int, tuple[str, float]]]:
+def _applied(work: Work[NoSettings]) -> tuple[EditableModel, dict[int, tuple[str, float]]]:
     """The model after this link's change, put together from the archive; by layer the change's form and norm."""
-    live = work.live("state")
-    model = live.load_state(work.lake, work.one("state"))
+    session = work.session("state")
+    model = session.load_state(work.lake, work.one("state"))
     changes = {}
     for layer, change in read_changes(work.lake, work.one("weight_change")).items():
         changes[layer] = (form_of(change), _norm(change, model.weight(layer)))
-        live.change(layer, change)
+        session.change(layer, change)
     return model, changes
 
 
@@ -237,9 +247,14 @@ def _read_values(lake: Lake, artifact: str) -> Iterator[TargetValue]:
         yield TargetValue(**row)
 
 
-CONTEXTS = Stage("contexts", "contexts", 1, _contexts)
-TARGET_VALUES = Stage("target-values", "target_values", 3, _target_values)
-WEIGHT_CHANGE = Stage("weight-change", "weight_change", 2, _weight_change)
-KEYS = Stage("keys", "keys", 2, _keys)
-CHECKPOINT = Stage("checkpoint", "weight_change", CHECKPOINT_VERSION, _checkpoint)
-STATE = Stage("state", "state", 1, _state)
+_SOURCES = ("state", "requests", "contexts", "target_values", "null_space", "second_moment")
+CONTEXTS = Stage("contexts", "contexts", 1, ContextOptions, _contexts, ("model",))
+TARGET_VALUES = Stage(
+    "target-values", "target_values", 3, TargetValuesSettings, _target_values, ("state", "requests", "contexts")
+)
+KEYS = Stage("keys", "keys", 2, WeightChangeSettings, _keys, _SOURCES)
+WEIGHT_CHANGE = Stage("weight-change", "weight_change", 2, WeightChangeSettings, _weight_change, _SOURCES, also=KEYS)
+CHECKPOINT = Stage(
+    "checkpoint", "weight_change", CHECKPOINT_VERSION, NoSettings, _checkpoint, ("state", "weight_change")
+)
+STATE = Stage("state", "state", 1, NoSettings, _state, ("state", "requests", "weight_change", "keys"))

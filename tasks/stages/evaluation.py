@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from dataclasses import dataclass
 from statistics import fmean
-from typing import Any
 
 import pyarrow as pa
 
@@ -15,21 +14,30 @@ from editflow.storage.artifacts.kinds import kind
 from editflow.storage.artifacts.store import Lake
 from editflow.tasks.console.progress import bar
 from editflow.tasks.stages.requests import read_requests
+from editflow.tasks.stages.settings import NoSettings, omitted
 from editflow.tasks.stages.stage import Stage, Work
 
 
-def _evaluation(work: Work) -> pa.Table:
+@dataclass(frozen=True)
+class EvaluationSettings:
+    """The metrics; with `published`, token accuracy also as published zsRE panels count it."""
+
+    metrics: tuple[str, ...]
+    published: bool = omitted(default=False)
+
+
+def _evaluation(work: Work[EvaluationSettings]) -> pa.Table:
     """One row per request, metric and prompt."""
     requests = read_requests(work.lake, work.one("requests"), next(iter(work.many("questions")), None))
     model = work.model("state")
-    names = list(work.spec["metrics"])
+    names = list(work.settings.metrics)
     with bar(work.label("evaluation"), prompt_count(requests, names), "prompts") as advance:
-        scores = measure(model, requests, names, advance, published=work.spec.get("published", False))
+        scores = measure(model, requests, names, advance, published=work.settings.published)
     rows = [{"request" if key == "request_id" else key: v for key, v in vars(score).items()} for score in scores]
     return pa.Table.from_pylist(rows, schema=kind("evaluation").schema)
 
 
-def _perplexity(work: Work) -> pa.Table:
+def _perplexity(work: Work[NoSettings]) -> pa.Table:
     """Summed NLL and number of tokens of each held-out document."""
     table = work.table("tokens")
     documents, windows = table["document"].to_pylist(), table["ids"].to_pylist()
@@ -43,11 +51,6 @@ def _perplexity(work: Work) -> pa.Table:
         total[1] += nll
     rows = [{"document": document, "tokens": int(t), "nll": nll} for document, (t, nll) in totals.items()]
     return pa.Table.from_pylist(rows, schema=kind("perplexity").schema)
-
-
-def metric_spec(metrics: Sequence[str], *, published: bool) -> dict[str, Any]:
-    """The spec of an evaluation."""
-    return {"metrics": list(metrics)} | ({"published": True} if published else {})
 
 
 def summarise(lake: Lake, evaluation: str) -> dict[str, dict[str, float]]:
@@ -75,5 +78,5 @@ def read_perplexity(lake: Lake, artifact: str) -> float:
     return perplexity((row["tokens"], row["nll"]) for row in rows)
 
 
-EVALUATION = Stage("evaluation", "evaluation", 4, _evaluation)
-PERPLEXITY = Stage("perplexity", "perplexity", 2, _perplexity)
+EVALUATION = Stage("evaluation", "evaluation", 4, EvaluationSettings, _evaluation, ("state", "requests", "questions"))
+PERPLEXITY = Stage("perplexity", "perplexity", 2, NoSettings, _perplexity, ("state", "documents", "tokens"))

@@ -23,14 +23,15 @@ from editflow.storage.artifacts.kinds import kind
 from editflow.storage.artifacts.store import Lake
 from editflow.tasks.console.progress import bar
 from editflow.tasks.stages.requests import read_requests
+from editflow.tasks.stages.settings import NoSettings
 from editflow.tasks.stages.stage import Stage, Work
 
 Row = dict[str, Any]
 
 
-def _generations(work: Work) -> pa.Table:
+def _generations(work: Work[GenerationOptions]) -> pa.Table:
     """One row per request, role and prompt: texts are drawn, answers greedy."""
-    options = GenerationOptions(**work.spec)
+    options = work.settings
     requests = read_requests(work.lake, work.one("requests"))
     rows = [row for row in _asked(requests, _questions(work)) if row["role"] in options.roles]
     answers, texts = _prompts(rows, texts=False), _prompts(rows, texts=True)
@@ -50,7 +51,7 @@ def _prompts(rows: Sequence[Row], *, texts: bool) -> list[str]:
     return list(dict.fromkeys(row["prompt"] for row in rows if (row["role"] == "generation") is texts))
 
 
-def _text_scores(work: Work) -> pa.Table:
+def _text_scores(work: Work[NoSettings]) -> pa.Table:
     """One row per generated text of the requests and metric; no model is needed."""
     requests = {request.request_id: request for request in read_requests(work.lake, work.one("requests"))}
     questions = _questions(work)
@@ -61,7 +62,7 @@ def _text_scores(work: Work) -> pa.Table:
     return pa.Table.from_pylist(scores, schema=kind("text_scores").schema)
 
 
-def _essence(work: Work) -> pa.Table:
+def _essence(work: Work[NoSettings]) -> pa.Table:
     """The perplexity of texts about each subject: what the model as it was wrote (`base`), and what is given."""
     requests = read_requests(work.lake, work.one("requests"))
     asked = {request.request_id for request in requests}
@@ -152,7 +153,7 @@ def _score(row: Mapping[str, Any], metric: str, value: float | None) -> Row:
     return {**place, "metric": metric, "value": value}
 
 
-def _questions(work: Work) -> list[Row]:
+def _questions(work: Work[Any]) -> list[Row]:
     return work.table("questions").to_pylist() if work.many("questions") else []
 
 
@@ -165,6 +166,8 @@ def _texts_of(role: str, questions: Iterable[Row]) -> dict[str, list[str]]:
     return found
 
 
-GENERATIONS = Stage("generations", "generations", 1, _generations)
-TEXT_SCORES = Stage("text-scores", "text_scores", 1, _text_scores)
-ESSENCE = Stage("essence", "text_scores", 1, _essence)
+GENERATIONS = Stage(
+    "generations", "generations", 1, GenerationOptions, _generations, ("state", "requests", "questions")
+)
+TEXT_SCORES = Stage("text-scores", "text_scores", 1, NoSettings, _text_scores, ("generations", "requests", "questions"))
+ESSENCE = Stage("essence", "text_scores", 1, NoSettings, _essence, ("state", "base", "requests", "questions"))

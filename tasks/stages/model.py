@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
 
-if TYPE_CHECKING:
-    from editflow.tasks.stages.stage import Stage
-from editflow.tasks.models.model_identity import VERSION, _digests
+from editflow.tasks.models.model_identity import VERSION, digests
+from editflow.tasks.stages.stage import Stage
 
 
-def model_stage(folder: str, dtype: str) -> Stage:
-    """The stage that digests the model of a folder, for one whose recipe is known; `identify` finds it out."""
-    from editflow.tasks.stages.stage import Stage
+@dataclass(frozen=True)
+class ModelSettings:
+    """Digests of the loaded tensors, and of the configuration and the tokenizer's files."""
 
-    return Stage("model", "model", VERSION, lambda work: _digests(folder, dtype, str(work.how.get("device", "cpu"))))
+    tensors: str
+    files: str
+
+
+def model_stage(folder: str, dtype: str) -> Stage[ModelSettings]:
+    """The stage that digests the model of a folder, for a known recipe; `identify` finds the recipe."""
+    return Stage("model", "model", VERSION, ModelSettings, lambda work: digests(folder, dtype, work.device), ())

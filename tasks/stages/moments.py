@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -28,57 +29,87 @@ from editflow.storage.artifacts.codec import (
 from editflow.storage.artifacts.kinds import kind
 from editflow.tasks.console.progress import bar, working
 from editflow.tasks.errors import BadRecord
+from editflow.tasks.stages.settings import NoSettings, omitted
 from editflow.tasks.stages.stage import Stage, Work
 
 if TYPE_CHECKING:
     from editflow.storage.artifacts.store import Lake
 
 
+@dataclass(frozen=True)
+class TokensSettings:
+    """One partition of the documents of a split, as windows of tokens; `withdrawn` documents leave gaps in it."""
+
+    split: Literal["moments", "heldout"]
+    partition: int
+    partitions: int
+    window: int
+    tokens: int
+    withdrawn: tuple[str, ...] = omitted(())
+
+
+@dataclass(frozen=True)
+class SecondMomentSettings:
+    """Layers whose keys are read, and the tokens that share a forward pass."""
+
+    partition: int
+    partitions: int
+    layers: tuple[int, ...]
+    tokens_per_pass: int
+
+
+@dataclass(frozen=True)
+class SpectrumSettings:
+    """The layer of the moments' artifact."""
+
+    layer: int
+
+
 class SmallCorpus(UserWarning):
     """Fewer tokens than asked for, or than a layer is wide: directions that nobody used look like null space."""
 
 
-def _tokens(work: Work) -> pa.Table:
+def _tokens(work: Work[TokensSettings]) -> pa.Table:
     """Windows of every n-th document from the partition's own on, up to the partition's share of tokens.
 
     A partition is a function of the sampled documents and the spec alone, and withdrawn documents leave gaps, so
     withdrawing one touches one partition only.
     """
-    spec = work.spec
-    gone = frozenset(spec.get("withdrawn", ()))
-    chosen = [d for d in _partition(work.table("documents"), spec) if d["document"] not in gone]
+    settings = work.settings
+    withdrawn = frozenset(settings.withdrawn)
+    chosen = [d for d in _partition(work.table("documents"), settings) if d["document"] not in withdrawn]
     tokenizer = work.model("model").tokenizer
-    cut = windows(tokenizer, (d["text"] for d in chosen), spec["window"], spec["tokens"])
+    cut = windows(tokenizer, (d["text"] for d in chosen), settings.window, settings.tokens)
     rows = [{"document": chosen[number]["document"], "ids": ids} for number, ids in cut]
     work.about["found"] = sum(len(row["ids"]) for row in rows)
     return pa.Table.from_pylist(rows, schema=kind("tokens").schema)
 
 
-def _partition(documents: pa.Table, cut: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The documents that belong to the partition of a recipe of tokens."""
-    rows = [d for d in documents.to_pylist() if d["split"] == cut["split"]]
-    return rows[cut["partition"] :: cut["partitions"]]
+def _partition(documents: pa.Table, settings: TokensSettings) -> list[dict[str, Any]]:
+    """The documents of a partition."""
+    rows = [d for d in documents.to_pylist() if d["split"] == settings.split]
+    return rows[settings.partition :: settings.partitions]
 
 
-def withdrawn_in(lake: Lake, artifact: str, names: Sequence[str], cut: Mapping[str, Any]) -> list[str]:
+def withdrawn_in(lake: Lake, artifact: str, names: Sequence[str], settings: TokensSettings) -> list[str]:
     """Those of the withdrawn documents that belong to a partition, sorted. Raises BadRecord for one of no partition."""
     table = lake.read(artifact, columns=["document", "split"])
     if unknown := sorted(set(names) - set(table["document"].to_pylist())):
         raise BadRecord(f"corpus.withdrawn: {unknown[0]!r} is not among the sampled documents; remove it there")
-    return sorted(set(names) & {d["document"] for d in _partition(table, cut)})
+    return sorted(set(names) & {d["document"] for d in _partition(table, settings)})
 
 
-def _second_moment(work: Work) -> pa.Table:
+def _second_moment(work: Work[SecondMomentSettings]) -> pa.Table:
     """Moments of one partition for all layers, in one pass."""
     ids: list[list[int]] = work.table("tokens")["ids"].to_pylist()
     model = work.model("model")
-    layers, total = list(work.spec["layers"]), sum(map(len, ids))
-    with bar(f"{work.label('second moment')} of {work.spec['partitions']}", total, "tokens") as advance:
-        moments = second_moments(model, layers, ids, work.spec["tokens_per_pass"], advance)
+    layers, total = list(work.settings.layers), sum(map(len, ids))
+    with bar(f"{work.label('second moment')} of {work.settings.partitions}", total, "tokens") as advance:
+        moments = second_moments(model, layers, ids, work.settings.tokens_per_pass, advance)
     return _moment_table(moments)
 
 
-def _merge(work: Work) -> pa.Table:
+def _merge(work: Work[NoSettings]) -> pa.Table:
     """The partitions' moments added in their order."""
     with working("merging second moments"):
         first, *others = work.many("second_moment")
@@ -128,11 +159,11 @@ def warn_of_small_corpus(lake: Lake, artifact: str) -> None:
         )
 
 
-def _spectrum(work: Work) -> pa.Table:
+def _spectrum(work: Work[SpectrumSettings]) -> pa.Table:
     """Eigenvalues and tridiagonal form of one layer's mean second moment."""
-    layer = work.spec["layer"]
+    layer = work.settings.layer
     with working(f"spectrum of layer {layer}"):
-        spectrum = decompose(read_moments(work.lake, work.one("second_moment"))[layer].mean())
+        spectrum = decompose(read_moments(work.lake, work.one("second_moment"), layer)[layer].mean())
     return spectrum_table(layer, spectrum)
 
 
@@ -152,11 +183,11 @@ def spectrum_table(layer: int, spectrum: Spectrum) -> pa.Table:
     )
 
 
-def _null_space(work: Work) -> pa.Table:
+def _null_space(work: Work[Threshold]) -> pa.Table:
     """The directions that may be used, as the thinner of basis and complement."""
     layer, spectrum = read_spectrum(work.lake, work.one("spectrum"))
     try:
-        space = NullSpace.from_spectrum(spectrum, Threshold(work.spec["rule"], work.spec["value"]))
+        space = NullSpace.from_spectrum(spectrum, work.settings)
     except InvalidOption as error:
         raise InvalidOption(f"layer {layer}: {error}") from None
     work.about.update(rank=space.rank, width=space.d)
@@ -172,14 +203,19 @@ def _moment_table(moments: dict[int, SecondMoment]) -> pa.Table:
     return packed_rows(entries)
 
 
-def read_moments(lake: Lake, artifact: str) -> dict[int, SecondMoment]:
-    """The accumulated moments of an artifact by layer."""
-    found = packed_matrices(lake.read(artifact))
+def read_moments(lake: Lake, artifact: str, layer: int | None = None) -> dict[int, SecondMoment]:
+    """The accumulated moments of an artifact by layer, or those of one layer: then no other layer is decoded."""
+    found = packed_matrices(lake.read(artifact, layer=layer))
     return {
-        layer: SecondMoment(torch.from_numpy(np.array(total)), int(found[layer, "count"][0, 0]))
-        for (layer, name), total in found.items()
+        n: SecondMoment(torch.from_numpy(np.array(total)), int(found[n, "count"][0, 0]))
+        for (n, name), total in found.items()
         if name == "sum"
     }
+
+
+def read_moment_layers(lake: Lake, artifact: str) -> list[int]:
+    """The layers of a moments artifact, ascending."""
+    return sorted(set(lake.read(artifact, ["layer"])["layer"].to_pylist()))
 
 
 def read_spectrum(lake: Lake, artifact: str) -> tuple[int, Spectrum]:
@@ -198,8 +234,8 @@ def read_null_space(lake: Lake, artifact: str) -> tuple[int, NullSpace]:
     return layer, NullSpace(torch.from_numpy(np.array(vectors_)), name == "basis")
 
 
-TOKENS = Stage("tokens", "tokens", 1, _tokens)
-SECOND_MOMENT = Stage("second-moment", "second_moment", 1, _second_moment)
-MERGE = Stage("merge-moments", "second_moment", 1, _merge)
-SPECTRUM = Stage("spectrum", "spectrum", 2, _spectrum)
-NULL_SPACE = Stage("null-space", "null_space", 2, _null_space)
+TOKENS = Stage("tokens", "tokens", 1, TokensSettings, _tokens, ("documents", "model"))
+SECOND_MOMENT = Stage("second-moment", "second_moment", 1, SecondMomentSettings, _second_moment, ("tokens", "model"))
+MERGE = Stage("merge-moments", "second_moment", 1, NoSettings, _merge, ("second_moment",))
+SPECTRUM = Stage("spectrum", "spectrum", 2, SpectrumSettings, _spectrum, ("second_moment",))
+NULL_SPACE = Stage("null-space", "null_space", 2, Threshold, _null_space, ("spectrum",))

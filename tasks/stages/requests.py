@@ -3,32 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
 
 import pyarrow as pa
 
 from editflow.editing.requests.record import EditRequest, Question
-from editflow.storage.artifacts.identity import table_digest
+from editflow.storage.artifacts.imported import ImportedTable
 from editflow.storage.artifacts.kinds import kind
 from editflow.storage.artifacts.store import Lake
-from editflow.tasks.stages.stage import Stage, Work
 
 
-def requests_stage(requests: Sequence[EditRequest], source: str) -> tuple[Stage, dict[str, Any]]:
-    """The stage that archives requests, and its spec: the digest of their content, whatever file they came from."""
-    table = _table(requests)
-
-    def compute(work: Work) -> pa.Table:
-        work.about["source"] = source
-        return table
-
-    return Stage("requests", "requests", 1, compute), {"content": table_digest(table)}
+def requests_table(requests: Sequence[EditRequest], source: str) -> ImportedTable:
+    """Requests as an artifact, whatever file they came from."""
+    return ImportedTable("requests", _table(requests), {"source": source})
 
 
-def questions_stage(requests: Sequence[EditRequest], roles: Iterable[str]) -> tuple[Stage, dict[str, Any]] | None:
-    """The stage that archives what a requests artifact has no column for, of the given ROLES; None for nothing.
+def questions_table(requests: Sequence[EditRequest], roles: Iterable[str]) -> ImportedTable | None:
+    """What a requests artifact has no column for, of the given ROLES, as an artifact; None where there is nothing.
 
-    A question whose answer needs requests that are not among these is left out: nothing says yet what its answer is.
+    A question whose answer needs requests that are not among these is left out: its answer is not known yet.
     """
     there = {r.request_id for r in requests}
     rows = [
@@ -37,10 +29,7 @@ def questions_stage(requests: Sequence[EditRequest], roles: Iterable[str]) -> tu
         for role in roles
         for n, q in enumerate(q for q in ROLES[role](r) if there.issuperset(q.needs))
     ]
-    if not rows:
-        return None
-    table = pa.Table.from_pylist(rows, schema=kind("questions").schema)
-    return Stage("questions", "questions", 1, lambda _work: table), {"content": table_digest(table)}
+    return ImportedTable("questions", pa.Table.from_pylist(rows, schema=kind("questions").schema)) if rows else None
 
 
 ROLES: dict[str, Callable[[EditRequest], Iterable[Question]]] = {

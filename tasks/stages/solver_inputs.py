@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
 from editflow.editing.editors.batch import Solver
 from editflow.editing.editors.facts import Fact
 from editflow.editing.editors.layer_statistics import LayerStatistics
-from editflow.editing.editors.method import ClosedForm, Method
+from editflow.editing.editors.method import ClosedForm
 from editflow.editing.editors.methods import method
 from editflow.editing.editors.norm_anchor import anchored, reference_norms
 from editflow.editing.editors.options import MethodOptions
@@ -19,11 +19,40 @@ from editflow.editing.editors.target_values import TargetValue
 from editflow.editing.errors import InvalidOption
 from editflow.editing.linalg.projected_ridge import LowRank
 from editflow.tasks.models.model_session import ModelSession
-from editflow.tasks.stages.moments import read_moments, read_null_space
+from editflow.tasks.stages.moments import read_moment_layers, read_moments, read_null_space
 
 if TYPE_CHECKING:
     from editflow.storage.artifacts.store import Lake
     from editflow.tasks.stages.stage import Work
+
+
+@dataclass(frozen=True)
+class WeightChangeSettings:
+    """A method with its options, and what of the run's settings the change depends on.
+
+    A closed form has `z_layer` and `kl_prompt`, and `layers` where its statistics are of more layers than it edits. A
+    method that trains has `layers` alone. In a recipe the options stand beside the rest, those of the method only.
+    """
+
+    method: str
+    options: MethodOptions
+    layers: tuple[int, ...] | None = None
+    z_layer: int | None = None
+    kl_prompt: str | None = None
+
+    def recipe(self) -> dict[str, Any]:
+        """See tasks/stages/settings.py."""
+        rest = {"layers": self.layers, "z_layer": self.z_layer, "kl_prompt": self.kl_prompt}
+        given = {name: value for name, value in rest.items() if value is not None}
+        return {"method": self.method, **method(self.method).recipe(self.options), **given}
+
+    @classmethod
+    def read(cls, recorded: Mapping[str, Any]) -> WeightChangeSettings:
+        """See tasks/stages/settings.py."""
+        chosen = method(str(recorded["method"]))
+        options = chosen.read({name: recorded[name] for name in chosen.takes if name in recorded})
+        layers = tuple(recorded["layers"]) if "layers" in recorded else None
+        return cls(chosen.name, options, layers, recorded.get("z_layer"), recorded.get("kl_prompt"))
 
 
 @dataclass(frozen=True)
@@ -35,12 +64,12 @@ class SolverInputs:
     known: dict[int, LayerStatistics]
 
     @classmethod
-    def of(cls, work: Work, live: ModelSession) -> SolverInputs:
-        """Read it off a stage's spec and parents."""
-        chosen, options = method_of(work)
+    def of(cls, work: Work[WeightChangeSettings], session: ModelSession) -> SolverInputs:
+        """Read them from a stage's settings and parents."""
+        chosen = method(work.settings.method)
         if not isinstance(chosen, ClosedForm):
             raise InvalidOption(f"{chosen.name} solves for no change: it has no keys")
-        return cls(chosen, options, _knowledge(work, live))
+        return cls(chosen, work.settings.options, _statistics(work, session))
 
     def solvers(self) -> dict[int, Solver]:
         """The solver of each layer; InvalidOption names the layer."""
@@ -51,12 +80,12 @@ class SolverInputs:
         return self.method.finish(change, weight, self.known[layer], self.options)
 
     def values(
-        self, live: ModelSession, facts: Sequence[Fact], values: Sequence[TargetValue], z_layer: int
+        self, session: ModelSession, facts: Sequence[Fact], values: Sequence[TargetValue], z_layer: int
     ) -> Sequence[TargetValue]:
         """The target values as they are to be written."""
         if not self.options.anchor:
             return values
-        with live.borrow_base() as model:
+        with session.borrow_base() as model:
             return anchored(values, reference_norms(model, facts, z_layer))
 
     def _solver(self, layer: int) -> Solver:
@@ -66,24 +95,15 @@ class SolverInputs:
             raise InvalidOption(f"layer {layer}: {error}") from None
 
 
-def method_of(work: Work) -> tuple[Method, MethodOptions]:
-    """The method that a stage's spec names, with its options."""
-    chosen = method(work.spec["method"])
-    return chosen, chosen.read({name: work.spec[name] for name in chosen.takes if name in work.spec})
-
-
-def _knowledge(work: Work, live: ModelSession) -> dict[int, LayerStatistics]:
-    """What the parents say of each edited layer, layers ascending: all that they know, unless the recipe names them."""
+def _statistics(work: Work[WeightChangeSettings], session: ModelSession) -> dict[int, LayerStatistics]:
+    """What the parents say of each edited layer, layers ascending: all of them unless the settings name some."""
     spaces = dict(read_null_space(work.lake, artifact) for artifact in work.many("null_space"))
-    wanted = work.spec.get("layers")
+    wanted = work.settings.layers
     means = dict(mean for artifact in work.many("second_moment") for mean in _means(work.lake, artifact, wanted))
-    return {n: LayerStatistics(spaces.get(n), means.get(n), live.base_weight(n)) for n in sorted({*spaces, *means})}
+    return {n: LayerStatistics(spaces.get(n), means.get(n), session.base_weight(n)) for n in sorted({*spaces, *means})}
 
 
 def _means(lake: Lake, artifact: str, wanted: Sequence[int] | None) -> Iterator[tuple[int, Tensor]]:
-    """(layer, C0) of merged moments, of these layers or, with None, of all."""
-    moments = read_moments(lake, artifact)
-    for layer in sorted(
-        moments.keys() if wanted is None else wanted
-    ):  # each sum is let go once it is divided: those of wide layers fill gigabytes
-        yield layer, moments.pop(layer).mean()
+    """(layer, C0) of merged moments, of these layers or, with None, of all. One layer is in memory at a time."""
+    for layer in sorted(wanted or read_moment_layers(lake, artifact)):
+        yield layer, read_moments(lake, artifact, layer)[layer].mean()

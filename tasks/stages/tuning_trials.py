@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
@@ -51,12 +52,19 @@ def measured(lake: Lake, evaluation: str, perplexity: str, base: str) -> dict[st
     return {**after, "perplexity": found, "perplexity_ratio": ratio, "objective": objective(after, ratio)}
 
 
-def _trials(work: Work) -> pa.Table:
+@dataclass(frozen=True)
+class TrialsSettings:
+    """The trials in order: number, settings and what failed of each."""
+
+    trials: tuple[Mapping[str, Any], ...]
+
+
+def _trials(work: Work[TrialsSettings]) -> pa.Table:
     """One row a trial, from the evaluations of those that came to an end."""
     evaluations, perplexities = iter(work.many("evaluation")), iter(work.many("perplexity"))
     states, base = iter(work.many("state")), work.one("base_perplexity")
     rows = []
-    for number, trial in enumerate(work.spec["trials"], 1):
+    for number, trial in enumerate(work.settings.trials, 1):
         row: dict[str, Any] = {"trial": number, **trial}
         if not trial["error"]:
             row |= measured(work.lake, next(evaluations), next(perplexities), base) | {"state": next(states)}
@@ -64,4 +72,6 @@ def _trials(work: Work) -> pa.Table:
     return pa.Table.from_pylist(rows, schema=kind("trials").schema)
 
 
-TRIALS = Stage("trials", "trials", 2, _trials)
+TRIALS = Stage(
+    "trials", "trials", 2, TrialsSettings, _trials, ("requests", "base_perplexity", "evaluation", "perplexity", "state")
+)

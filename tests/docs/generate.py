@@ -12,11 +12,10 @@ import ast
 import json
 import re
 import sys
-import tempfile
 from collections.abc import Callable, Iterable, Mapping
-from functools import cache
+from dataclasses import fields, is_dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 DOCS = Path(__file__).parents[2] / "docs"
 _PART = re.compile(r"(<!-- generated: (?P<name>[\w-]+) -->\n).*?(<!-- end: (?P=name) -->)", re.DOTALL)
@@ -122,52 +121,36 @@ def spec_keys() -> str:
     return "\n\n".join(parts)
 
 
-@cache
 def stages() -> str:
-    """Every stage as a small run makes it: kind and version of its artifacts, their parents, the settings it reads."""
-    import tiny_world
-    from tiny_measures import everything
+    """Every stage: kind and version of its artifacts, the roles of their parents, the settings in its recipe."""
+    from editflow.tasks.reproduction.recipes import PAGES
+    from editflow.tasks.stages.documents import documents_stage
+    from editflow.tasks.stages.model import model_stage
+    from editflow.tasks.stages.registry import IMPORTED, STAGES
 
-    from editflow.storage.artifacts.store import Lake
-    from editflow.tasks.comparison.comparison_rows import described, sources
-    from editflow.tasks.comparison.stages import compare
-    from editflow.tasks.report.stages import report
-
-    with tempfile.TemporaryDirectory() as folder:
-        world, lake = tiny_world.make(Path(folder) / "world"), Lake.open(Path(folder) / "lake")
-        run = tiny_world.record_directly(world.spec, Path(folder) / "lake", *everything(Path(folder)))
-        page = lake.manifest(report(lake, run.run_id).id)
-        made = [lake.manifest(use.artifact) for use in run.uses]
-        row = {"label": "a", "name": "run", "group": "g", "settings": [], "runs": [
-            {"seed": None, "name": "run", "batches": described(run)}]}  # fmt: skip
-        side_by_side = lake.manifest(compare(lake, [row], {"run": sources(lake, run)}).id)
-        manifests = [*made, lake.manifest(str(page.parents["answers"])), page, side_by_side]
-    rows = {
-        manifest.spec["stage"]: (
-            f"`{manifest.spec['stage']}`",
-            f"`{manifest.kind}`",
-            str(manifest.version),
-            _roles(manifest),
-            ", ".join(f"`{key}`" for key in _settings(manifest.spec)) or "none",
-        )
-        for manifest in manifests
-    }
-    return _table(("stage", "kind of artifact", "version", "made from", "settings"), rows.values())
+    made = [model_stage("", ""), documents_stage(""), *STAGES.values(), *PAGES.values()]
+    rows = [
+        (stage.name, stage.kind, str(stage.version), _roles(stage.roles), _settings(stage.settings)) for stage in made
+    ]
+    rows += [(kind.replace("_", "-"), kind, "1", "nothing: it is imported", "`content`") for kind in IMPORTED]
+    head = ("stage", "kind of artifact", "version", "made from", "settings")
+    return _table(head, [(f"`{name}`", f"`{kind}`", *rest) for name, kind, *rest in rows])
 
 
-def _roles(manifest: Any) -> str:
-    """The roles of the parents; those of a comparison are the names of its runs."""
-    if manifest.kind == "comparison":
+def _roles(roles: tuple[str, ...] | None) -> str:
+    if roles is None:
         return "each run's artifacts, by its name"
-    return ", ".join(f"`{role}`" for role in sorted(manifest.parents)) or "nothing"
+    return ", ".join(f"`{role}`" for role in roles) or "nothing"
 
 
-def _settings(spec: Mapping[str, Any]) -> list[str]:
-    """The keys of a recipe's spec, those of a section behind its name."""
-    nested = {
-        key: [key] if not isinstance(value, Mapping) else [f"{key}.{k}" for k in value] for key, value in spec.items()
-    }
-    return sorted(key for keys in nested.values() for key in keys if key != "stage")
+def _settings(kind: Any) -> str:
+    """The keys of a recipe's settings, those of a nested class behind its name."""
+    hints = get_type_hints(kind)
+    names = []
+    for one in fields(kind):
+        nested = is_dataclass(hints[one.name]) and not hasattr(kind, "recipe")
+        names += [f"{one.name}.{inner.name}" for inner in fields(hints[one.name])] if nested else [one.name]
+    return ", ".join(f"`{name}`" for name in names) or "none"
 
 
 def deployments() -> str:

@@ -20,7 +20,7 @@ from watched import WIDTHS, Watched, chromium
 from editflow.storage.artifacts.store import Lake, Manifest
 from editflow.storage.queries.query import lineage
 from editflow.tasks.comparison.metric_tables import values
-from editflow.tasks.comparison.stages import compare, read_files
+from editflow.tasks.comparison.stages import COMPARISON, ComparisonSettings, compare, read_files
 from editflow.tasks.models.model_identity import open_model
 from editflow.tasks.report.paired_metrics import paired
 from editflow.tasks.report.results import before_after
@@ -212,12 +212,8 @@ def test_it_is_an_artifact_of_what_it_shows_and_has_the_same_bytes_again(compare
     rows = made.spec["rows"]
     assert compare(lake, rows, made.parents).id == made.id
     renamed = [{**rows[0], "label": "another"}, *rows[1:]]
-    assert (
-        Stage("comparison", "comparison", 2, lambda _: None).id(  # type: ignore[arg-type,return-value]
-            {"rows": renamed, "drawn_by": made.spec["drawn_by"]}, made.parents
-        )
-        != made.id
-    ), "the control"
+    other = ComparisonSettings(tuple(renamed), made.spec["drawn_by"])
+    assert COMPARISON.id(other, made.parents) != made.id, "the control"
     lake.discard_payload(made.id)
     assert read_files(lake, compare(lake, rows, made.parents).id) == before
     assert not re.search(r"\d{8}T\d{6}-", before["comparison.html"]), "no run's id: another run of the same is the same"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -31,20 +32,24 @@ from editflow.tasks.stages.stage import Stage, Work, perform_and_index
 Step = Callable[[Lake], object]
 
 
-def _drawn(work: Work) -> pa.Table:
-    """Two rows, which depend on the recipe; and beside them a second artifact, as keys are beside a change."""
-    if work.spec["n"] == 2:
-        beside, by = {"stage": BESIDE.name}, work.how.get("run")
-        work.lake.write(BESIDE.kind, 1, beside, work.parents, _table("beside"), created_by=by)
-    return _table(str(work.spec["n"]))
+@dataclass(frozen=True)
+class Number:
+    n: int
+
+
+def _drawn(work: Work[Number]) -> pa.Table:
+    """Two rows, which depend on the recipe; and for 2 the second artifact, as keys are that of a change."""
+    if work.settings.n == 2:
+        work.also[BESIDE.name] = _table("beside")
+    return _table(str(work.settings.n))
 
 
 def _table(text: str) -> pa.Table:
     return pa.table({"i": [0, 1], "template": [text, f"{text} again"]}, schema=kind("contexts").schema)
 
 
-DRAWN = Stage("contexts", "contexts", 1, _drawn)
-BESIDE = Stage("beside", "contexts", 1, lambda _work: _table("beside"))
+BESIDE = Stage("beside", "contexts", 1, Number, lambda _work: _table("beside"), ("state",))
+DRAWN = Stage("contexts", "contexts", 1, Number, _drawn, ("state",), also=BESIDE)
 
 
 def edit(spec: RunSpec, pipe: Pipeline) -> dict[str, Any]:
@@ -52,13 +57,13 @@ def edit(spec: RunSpec, pipe: Pipeline) -> dict[str, Any]:
     state = ""
     for n in range(4):
         parents = {"state": state} if state else {}
-        state = pipe.run(DRAWN, {"n": n}, parents, f"step {n}")
+        state = pipe.run(DRAWN, Number(n), parents, f"step {n}")
         if n == 1:
             pipe.flush()
         if n == 2 and spec.requests.count == 3:
             raise RuntimeError("the method has no answer")
         if n == 2:
-            pipe.run(BESIDE, {}, parents, "beside")
+            pipe.run(BESIDE, Number(n), parents, "beside")
     return {"state": state}
 
 
@@ -276,8 +281,8 @@ def test_what_is_made_outside_of_runs(run: Step, tmp_path: Path) -> None:
     number, stopped = 0, True
     while stopped:
         number += 1
-        stopped = killed(lambda it, n=number: perform_and_index(DRAWN, it, {"n": 10 + n}, {}, {}), lake, number)
-        perform_and_index(DRAWN, lake, {"n": 10 + number}, {}, {})
+        stopped = killed(lambda it, n=number: perform_and_index(DRAWN, it, Number(10 + n), {}, {}), lake, number)
+        perform_and_index(DRAWN, lake, Number(10 + number), {}, {})
         assert wrong(lake) == []
     assert number > 3
 

@@ -16,6 +16,7 @@ from refusals import refused
 from tiny_world import World, editflow
 
 from editflow.editing.requests.record import EditRequest
+from editflow.flows.pipeline import stage_settings
 from editflow.flows.spec.loading import load_spec
 from editflow.storage.artifacts.store import Lake
 from editflow.storage.queries.query import lineage, query
@@ -73,8 +74,9 @@ def test_what_stands_behind_a_weight_change(world: World, reference) -> None:
         assert {request for request, batch in batches.items() if batch == n} == set(rows)
     assert len(batches) == 4
     assert {row["folder"] for row in found["models"]} == {str(world.model)}
-    spec = load_spec(world.spec).corpus.model_dump()
-    sampled = {d.document for split, d in sample(spec["source"], {**spec, "corpus": {}}) if split == "moments"}
+    spec = load_spec(world.spec)
+    drawn = sample(spec.corpus.source, stage_settings.documents(spec, {}))
+    sampled = {d.document for split, d in drawn if split == "moments"}
     documents = {row["document"]: row for row in found["documents"]}
     assert set(documents) < sampled
     assert sum(row["tokens"] for row in found["documents"]) == 1500

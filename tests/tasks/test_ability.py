@@ -23,13 +23,14 @@ from editflow.tasks.errors import BadRecord, TaskError, UnknownSource
 from editflow.tasks.models.model_identity import identify
 from editflow.tasks.stages.ability import (
     ABILITY,
+    AbilitySettings,
     ability_scores,
-    ability_spec,
-    cases_stage,
+    cases_table,
     load_cases,
     read_cases,
     summarise_ability,
 )
+from editflow.tasks.stages.settings import recipe
 
 ROWS = [{"sentence": f"film number {n} is good", "label": n % 2, "idx": 10 * n} for n in range(6)]
 NAMES = ["negative", "positive"]
@@ -153,27 +154,26 @@ def test_what_is_not_there_or_not_what_it_seems_is_told_in_one_line(tmp_path: Pa
 def test_questions_are_their_content(tmp_path: Path) -> None:
     cases = load_cases("sst2", written(tmp_path)["array"], count=4, shots=2, seed=3)
     lake = Lake.open(tmp_path / "lake")
-    (stage, spec), (_, again) = cases_stage(cases, {"sst2": "here"}), cases_stage(cases, {"sst2": "elsewhere"})
-    assert spec == again
-    assert cases_stage(cases[:-1], {})[1] != spec
-    assert cases_stage([*cases[:-1], replace(cases[-1], label="negative positive")], {})[1] != spec
-    stored = stage.perform(lake.uri, spec, {}, {})
+    imported = cases_table(cases, {"sst2": "here"})
+    assert imported.id == cases_table(cases, {"sst2": "elsewhere"}).id
+    assert cases_table(cases[:-1], {}).id != imported.id
+    assert cases_table([*cases[:-1], replace(cases[-1], label="negative positive")], {}).id != imported.id
+    stored = imported.store(lake)
     assert read_cases(lake, stored.id) == cases
     assert lake.manifest(stored.id).about == {"sources": {"sst2": "here"}}
 
 
 def test_ids_of_the_stages_are_what_they_always_were() -> None:
     case = AbilityCase("rte", "7", "Is it so?", ("Yes", "No"), "Yes")
-    stage, spec = cases_stage([case], {})
-    assert stage.id(spec, {})[:16] == "6a53094ba5516df8"
-    assert ABILITY.id(ability_spec(), {"state": "a" * 64, "cases": "b" * 64})[:16] == "dc259a5fd077fc82"
+    assert cases_table([case], {}).id[:16] == "6a53094ba5516df8"
+    assert ABILITY.id(AbilitySettings.of(), {"state": "a" * 64, "cases": "b" * 64})[:16] == "dc259a5fd077fc82"
 
 
 def test_tokens_belong_to_generation_alone() -> None:
-    assert ability_spec(["likelihood"], 3) == {"ways": ["likelihood"]}
-    assert ability_spec(["generation"], 3) == {"ways": ["generation"], "tokens": 3}
+    assert recipe(AbilitySettings.of(["likelihood"], 3)) == {"ways": ("likelihood",)}
+    assert recipe(AbilitySettings.of(["generation"], 3)) == {"ways": ("generation",), "tokens": 3}
     with pytest.raises(InvalidOption, match="choose one or both"):
-        ability_spec(["guess"])
+        AbilitySettings.of(["guess"])
 
 
 WORDS = ("city", "river", "said")
@@ -187,9 +187,8 @@ CASES = [
 def test_a_state_is_asked_and_its_answers_are_counted(world: World, tmp_path: Path) -> None:
     lake = Lake.open(tmp_path / "lake")
     state = identify(lake, str(world.model), "float64", "cpu", None, lake.find)[0].id
-    stage, spec = cases_stage(CASES, {})
-    cases = stage.perform(lake.uri, spec, {}, {}).id
-    asked = ABILITY.perform(lake.uri, ability_spec(tokens=2), {"state": state, "cases": cases}, {"device": "cpu"})
+    cases = cases_table(CASES, {}).store(lake).id
+    asked = ABILITY.perform(lake.uri, AbilitySettings.of(tokens=2), {"state": state, "cases": cases}, {"device": "cpu"})
     rows = lake.read(asked.id).to_pylist()
     assert [(row["way"], row["set"], row["case_id"]) for row in rows] == [
         (way, case.set_name, case.case_id) for way in ("likelihood", "generation") for case in CASES

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -17,10 +18,18 @@ from editflow.storage.artifacts.codec import vectors
 from editflow.storage.artifacts.store import Lake
 from editflow.storage.queries.query import query
 from editflow.tasks.models.model_identity import open_session
-from editflow.tasks.stages.drift import DRIFT, DRIFT_POINTS, HIDDEN_STATES, fixed_prompts, read_drift
+from editflow.tasks.stages.drift import (
+    DRIFT,
+    DRIFT_POINTS,
+    HIDDEN_STATES,
+    HiddenStatesSettings,
+    fixed_prompts,
+    read_drift,
+)
 from editflow.tasks.stages.requests import read_requests
+from editflow.tasks.stages.settings import NoSettings
 
-SPEC = {"layers": [0, 2], "count": 9, "seed": 3}
+SETTINGS = HiddenStatesSettings((0, 2), count=9, seed=3)
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +44,9 @@ def edited(world: World, tmp_path_factory: pytest.TempPathFactory) -> tuple[Lake
 
 
 def states_of(lake: Lake, ids: dict[str, str], which: str, **changed: Any) -> str:
-    return HIDDEN_STATES.perform(lake.uri, SPEC | changed, {"state": ids[which], "requests": ids["requests"]}, {}).id
+    return HIDDEN_STATES.perform(
+        lake.uri, replace(SETTINGS, **changed), {"state": ids[which], "requests": ids["requests"]}, {}
+    ).id
 
 
 def test_hidden_states_are_those_of_the_state(edited: tuple[Lake, dict[str, str]]) -> None:
@@ -57,7 +68,10 @@ def test_hidden_states_are_those_of_the_state(edited: tuple[Lake, dict[str, str]
 def test_drift_is_measured_layer_by_layer(edited: tuple[Lake, dict[str, str]]) -> None:
     lake, ids = edited
     pair = {"base": states_of(lake, ids, "model"), "edited": states_of(lake, ids, "state")}
-    ref, points = DRIFT.perform(lake.uri, {}, pair, {}), DRIFT_POINTS.perform(lake.uri, {}, pair, {})
+    ref, points = (
+        DRIFT.perform(lake.uri, NoSettings(), pair, {}),
+        DRIFT_POINTS.perform(lake.uri, NoSettings(), pair, {}),
+    )
     found = read_drift(lake, ref.id)
     assert list(found) == [0, 2]
     for n, layer in enumerate(found):
@@ -86,7 +100,9 @@ def test_drift_is_measured_layer_by_layer(edited: tuple[Lake, dict[str, str]]) -
 def test_a_state_has_not_drifted_from_itself(edited: tuple[Lake, dict[str, str]]) -> None:
     lake, ids = edited
     state = states_of(lake, ids, "state")
-    for found in read_drift(lake, DRIFT.perform(lake.uri, {}, {"base": state, "edited": state}, {}).id).values():
+    for found in read_drift(
+        lake, DRIFT.perform(lake.uri, NoSettings(), {"base": state, "edited": state}, {}).id
+    ).values():
         assert found["paired_distance"] == found["hausdorff_distance"] == 0
         assert found["overlap_x"] == pytest.approx(1)
 
@@ -96,7 +112,9 @@ def test_states_on_other_prompts_are_refused(edited: tuple[Lake, dict[str, str]]
     base = states_of(lake, ids, "model")
     for changed in ({"seed": 4}, {"count": 8}, {"layers": [0, 1]}):
         with pytest.raises(InvalidOption, match="of other prompts or layers"):
-            DRIFT.perform(lake.uri, {}, {"base": base, "edited": states_of(lake, ids, "state", **changed)}, {})
+            DRIFT.perform(
+                lake.uri, NoSettings(), {"base": base, "edited": states_of(lake, ids, "state", **changed)}, {}
+            )
 
 
 def test_too_few_prompts_are_said_to_be(edited: tuple[Lake, dict[str, str]]) -> None:
@@ -108,9 +126,9 @@ def test_too_few_prompts_are_said_to_be(edited: tuple[Lake, dict[str, str]]) -> 
 def test_identities_are_what_they_always_were() -> None:
     a, b = "a" * 64, "b" * 64
     found = [
-        HIDDEN_STATES.id({"layers": [4, 5], "count": 1000, "seed": 0}, {"state": a, "requests": b}),
-        DRIFT.id({}, {"base": a, "edited": b}),
-        DRIFT_POINTS.id({}, {"base": a, "edited": b}),
+        HIDDEN_STATES.id(HiddenStatesSettings((4, 5), 1000, 0), {"state": a, "requests": b}),
+        DRIFT.id(NoSettings(), {"base": a, "edited": b}),
+        DRIFT_POINTS.id(NoSettings(), {"base": a, "edited": b}),
     ]
     assert [id_[:16] for id_ in found] == ["42b0d6b8a4519ec1", "9c993fa583567c86", "f04d9d5bde111768"]
 

@@ -2,36 +2,36 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from editflow.editing.editors.method import Training
 from editflow.editing.editors.methods import METHODS
 from editflow.editing.editors.options import ContextOptions, TargetValueOptions
 from editflow.editing.linalg.null_space import Threshold
-from editflow.tasks.stages.edits import CHUNK, CONTEXTS, STATE, TARGET_VALUES, WEIGHT_CHANGE
-from editflow.tasks.stages.moments import NULL_SPACE, SPECTRUM
-from editflow.tasks.stages.stage import recipe
+from editflow.tasks.stages.edits import CONTEXTS, STATE, TARGET_VALUES, WEIGHT_CHANGE, TargetValuesSettings
+from editflow.tasks.stages.moments import NULL_SPACE, SPECTRUM, SpectrumSettings
+from editflow.tasks.stages.settings import NoSettings, omitted, recipe
+from editflow.tasks.stages.solver_inputs import WeightChangeSettings
 
 A, B, C, D = ("a" * 64, "b" * 64, "c" * 64, "d" * 64)
-OPTIONS = {"options": recipe(TargetValueOptions()), "z_layer": 8, "chunk": 0, "chunk_size": CHUNK}
+OPTIONS = TargetValuesSettings(TargetValueOptions(), z_layer=8, chunk=0)
 
 
 def change_by(name: str) -> str:
     """The id of a method's weight change with its default options."""
     chosen = METHODS[name]
-    spec = {"method": name, **chosen.recipe(chosen.read({}))}
     if isinstance(chosen, Training):
-        return WEIGHT_CHANGE.id(spec | {"layers": [4, 5]}, {"state": A, "requests": B})
-    spec |= {"z_layer": 8, "kl_prompt": "{} is a"}
-    return WEIGHT_CHANGE.id(spec, {"state": A, "requests": B, "contexts": C, "target_values": [D]})
+        return WEIGHT_CHANGE.id(WeightChangeSettings(name, chosen.read({}), (4, 5)), {"state": A, "requests": B})
+    settings = WeightChangeSettings(name, chosen.read({}), None, 8, "{} is a")
+    return WEIGHT_CHANGE.id(settings, {"state": A, "requests": B, "contexts": C, "target_values": [D]})
 
 
 IDS = {
-    "contexts": CONTEXTS.id(recipe(ContextOptions()), {"model": A}),
-    "spectrum": SPECTRUM.id({"layer": 4}, {"second_moment": A}),
-    "null space": NULL_SPACE.id(recipe(Threshold()), {"spectrum": A}),
+    "contexts": CONTEXTS.id(ContextOptions(), {"model": A}),
+    "spectrum": SPECTRUM.id(SpectrumSettings(4), {"second_moment": A}),
+    "null space": NULL_SPACE.id(Threshold(), {"spectrum": A}),
     "target values": TARGET_VALUES.id(OPTIONS, {"state": A, "requests": B, "contexts": C}),
-    "state": STATE.id({}, {"state": A, "requests": B, "weight_change": C, "keys": D}),
+    "state": STATE.id(NoSettings(), {"state": A, "requests": B, "weight_change": C, "keys": D}),
     **{f"change by {name}": change_by(name) for name in METHODS},
 }
 PINNED = {
@@ -61,7 +61,7 @@ class Before:
 @dataclass(frozen=True)
 class After:
     steps: int = 25
-    patience: int = field(default=0, metadata={"added": True})
+    patience: int = omitted(0)
 
 
 def test_an_added_field_counts_only_when_it_is_used() -> None:

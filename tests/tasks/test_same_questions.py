@@ -10,12 +10,12 @@ import pyarrow as pa
 import pytest
 
 from editflow.editing.requests.record import EditRequest, Question
+from editflow.storage.artifacts.imported import ImportedTable
 from editflow.storage.artifacts.kinds import kind
 from editflow.storage.artifacts.store import Lake
 from editflow.tasks.report.run_results import RunResults
 from editflow.tasks.stages.evaluation import summarise
-from editflow.tasks.stages.requests import questions_stage, read_requests, requests_stage
-from editflow.tasks.stages.stage import Stage
+from editflow.tasks.stages.requests import questions_table, read_requests, requests_table
 
 ONE = EditRequest("one", "{} was born in", "Anna", "Rome", "Bari")
 QUESTION = Question("The land where Anna was born is", ("Spain",), needs=("one",))
@@ -25,8 +25,8 @@ OTHER = EditRequest("other", "{} lies in", "Rome", "Spain", "Italy", portability
 def asked(requests: list[EditRequest], tmp_path: Path) -> list[str]:
     """The portability questions of all these requests that come out of the lake."""
     lake = Lake.open(tmp_path / "lake")
-    made = [requests_stage(requests, "here"), questions_stage(requests, ["portability"])]
-    first, second = (stage.perform(lake.uri, spec, {}, {}).id for stage, spec in (m for m in made if m))
+    made = [requests_table(requests, "here"), questions_table(requests, ["portability"])]
+    first, second = (table.store(lake).id for table in made if table)
     return [q.prompt for r in read_requests(lake, first, second) for q in r.portability]
 
 
@@ -66,5 +66,5 @@ def test_the_score_as_published_counts_neighbours_that_are_edited(tmp_path: Path
 def scores(rows: list[dict[str, Any]], lake: Path) -> dict[str, float]:
     """What the summary of an evaluation with these rows says of scores."""
     table = pa.Table.from_pylist(rows, schema=kind("evaluation").schema)
-    artifact = Stage("evaluation", "evaluation", 1, lambda _work: table).perform(str(lake), {}, {}, {})
-    return summarise(Lake.open(lake), artifact.id)["score"]
+    store = Lake.open(lake)
+    return summarise(store, ImportedTable("evaluation", table).store(store).id)["score"]

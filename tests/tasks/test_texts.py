@@ -24,8 +24,9 @@ from editflow.storage.queries.query import query
 from editflow.tasks.models.model_identity import identify, open_model
 from editflow.tasks.sources.edit_requests import load_requests
 from editflow.tasks.stages.generated_texts import ESSENCE, GENERATIONS, TEXT_SCORES, summarise_texts
-from editflow.tasks.stages.requests import requests_stage
-from editflow.tasks.stages.stage import Stage, recipe
+from editflow.tasks.stages.requests import requests_table
+from editflow.tasks.stages.settings import NoSettings
+from editflow.tasks.stages.stage import Stage
 
 OPTIONS = GenerationOptions(tokens=14, answer_tokens=4)
 QUESTIONS = pa.schema(
@@ -39,10 +40,10 @@ A, B, C, D = ("a" * 64, "b" * 64, "c" * 64, "d" * 64)
 
 def test_ids_of_stages_are_what_they_always_were() -> None:
     ids = {
-        "generations": GENERATIONS.id(recipe(GenerationOptions()), {"state": A, "requests": B}),
-        "with questions": GENERATIONS.id(recipe(GenerationOptions()), {"state": A, "requests": B, "questions": C}),
-        "text scores": TEXT_SCORES.id({}, {"generations": A, "requests": B, "questions": C}),
-        "essence": ESSENCE.id({}, {"state": A, "requests": B, "questions": C, "base": D}),
+        "generations": GENERATIONS.id(GenerationOptions(), {"state": A, "requests": B}),
+        "with questions": GENERATIONS.id(GenerationOptions(), {"state": A, "requests": B, "questions": C}),
+        "text scores": TEXT_SCORES.id(NoSettings(), {"generations": A, "requests": B, "questions": C}),
+        "essence": ESSENCE.id(NoSettings(), {"state": A, "requests": B, "questions": C, "base": D}),
     }
     assert {name: id_[:16] for name, id_ in ids.items()} == {
         "generations": "3ecb9b948d0b7a23",
@@ -66,19 +67,19 @@ class TrialRunner:
         self.lake = Lake.open(folder)
         self.requests = requests
         self.model = identify(self.lake, str(model), "float64", "cpu", None, self.lake.find)[0].id
-        self.asked = self.make(*requests_stage(requests, "test"), {})
+        self.asked = requests_table(requests, "test").store(self.lake).id
         rows = list(_questions(requests))
         table = pa.Table.from_pylist(rows, schema=kinds.kind("questions").schema)
         self.questions = self.lake.write("questions", 1, {}, {}, table).id
 
-    def make(self, stage: Stage, spec: dict[str, Any], parents: dict[str, str]) -> str:
-        return stage.perform(self.lake.uri, spec, parents, {}).id
+    def make(self, stage: Stage[Any], settings: Any, parents: dict[str, str]) -> str:
+        return stage.perform(self.lake.uri, settings, parents, {}).id
 
     def generations(self, options: GenerationOptions = OPTIONS, **more: str) -> str:
-        return self.make(GENERATIONS, recipe(options), {"state": self.model, "requests": self.asked, **more})
+        return self.make(GENERATIONS, options, {"state": self.model, "requests": self.asked, **more})
 
     def scores(self, generations: str, **more: str) -> str:
-        return self.make(TEXT_SCORES, {}, {"generations": generations, "requests": self.asked, **more})
+        return self.make(TEXT_SCORES, NoSettings(), {"generations": generations, "requests": self.asked, **more})
 
     def rows(self, artifact: str) -> list[dict[str, Any]]:
         return list(self.lake.read(artifact).to_pylist())
@@ -198,9 +199,9 @@ def test_aliases_and_own_answers_count(bench: TrialRunner) -> None:
 
 def test_a_part_of_the_requests_can_be_scored(bench: TrialRunner) -> None:
     generations = bench.generations(questions=bench.questions)
-    part = bench.make(*requests_stage(bench.requests[:2], "test"), {})
+    part = requests_table(bench.requests[:2], "test").store(bench.lake).id
     parents = {"generations": generations, "requests": part, "questions": bench.questions}
-    rows = bench.rows(bench.make(TEXT_SCORES, {}, parents))
+    rows = bench.rows(bench.make(TEXT_SCORES, NoSettings(), parents))
     kept = {request.request_id for request in bench.requests[:2]}
     everything = bench.rows(bench.scores(generations, questions=bench.questions))
     key = lambda row: sorted(map(str, row.items()))  # noqa: E731
@@ -210,7 +211,7 @@ def test_a_part_of_the_requests_can_be_scored(bench: TrialRunner) -> None:
 def test_essence_is_of_what_the_model_wrote_and_of_what_is_given(bench: TrialRunner) -> None:
     base = bench.generations(questions=bench.questions)
     parents = {"state": bench.model, "requests": bench.asked, "questions": bench.questions, "base": base}
-    artifact = bench.make(ESSENCE, {}, parents)
+    artifact = bench.make(ESSENCE, NoSettings(), parents)
     model = open_model(str(_folder(bench)), "float64", "cpu").model
     rows = [row for row in bench.rows(base) if row["role"] == "generation"]
     values = [s["value"] for s in bench.rows(artifact) if s["metric"] == "essence"]
@@ -219,7 +220,7 @@ def test_essence_is_of_what_the_model_wrote_and_of_what_is_given(bench: TrialRun
     given = [f"{r.target_new} is the river of {r.subject}" for r in bench.requests]
     published = [s["value"] for s in bench.rows(artifact) if s["metric"] == "essence published"]
     assert published == pytest.approx([e.published for e in essences(model, given)])
-    without = bench.make(ESSENCE, {}, {"state": bench.model, "requests": bench.asked})
+    without = bench.make(ESSENCE, NoSettings(), {"state": bench.model, "requests": bench.asked})
     assert bench.rows(without) == []
     assert summarise_texts(bench.lake, without) == {}
 
@@ -260,7 +261,7 @@ def test_a_rerun_gives_the_same_bytes(bench: TrialRunner, world: World, tmp_path
 def test_views_carry_the_state_that_wrote_the_texts(bench: TrialRunner) -> None:
     generations = bench.generations(questions=bench.questions)
     scores = bench.scores(generations, questions=bench.questions)
-    essence = bench.make(ESSENCE, {}, {"state": bench.model, "requests": bench.asked, "base": generations})
+    essence = bench.make(ESSENCE, NoSettings(), {"state": bench.model, "requests": bench.asked, "base": generations})
     wrote = query(bench.lake, "SELECT DISTINCT artifact, state, requests FROM generations").to_pylist()
     assert [tuple(row.values()) for row in wrote] == [(generations, bench.model, bench.asked)]
     scored = query(bench.lake, "SELECT DISTINCT artifact, state, requests FROM text_scores").to_pylist()

@@ -1,0 +1,54 @@
+"""Tables from outside the lake as artifacts: their content is their recipe."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from editflow.storage.artifacts.identity import recipe_id, table_digest
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from editflow.storage.artifacts.manifest import ArtifactRef
+    from editflow.storage.artifacts.store import Lake
+
+
+@dataclass(frozen=True)
+class ImportedTable:
+    """A table that was read from outside, such as edit requests. `about` says for people where it came from.
+
+    The id is the hash of the content: the same rows from another file are the same artifact.
+    """
+
+    kind: str
+    table: pa.Table
+    about: Mapping[str, Any] = field(default_factory=dict)
+    version = 1
+
+    @property
+    def name(self) -> str:
+        """What a run calls the step."""
+        return self.kind.replace("_", "-")
+
+    @cached_property
+    def recipe(self) -> dict[str, Any]:
+        """What the id is the hash of, beside kind and version."""
+        return {"stage": self.name, "content": table_digest(self.table)}
+
+    @cached_property
+    def id(self) -> str:
+        """The id that the artifact has, or will have."""
+        return recipe_id(self.kind, self.version, self.recipe, {})
+
+    def store(self, lake: Lake, *, run: str | None = None, environment: Mapping[str, Any] | None = None) -> ArtifactRef:
+        """Find the artifact in the lake, or write it. Raises as `Lake.write`."""
+        found = lake.find_and_touch(self.id)
+        if found is not None:
+            return found.ref
+        return lake.write(
+            self.kind, self.version, self.recipe, {}, self.table,
+            created_by=run, environment=environment, about=self.about,
+        )  # fmt: skip
