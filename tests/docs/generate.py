@@ -125,8 +125,8 @@ def spec_keys() -> str:
 @cache
 def stages() -> str:
     """Every stage as a small run makes it: kind and version of its artifacts, their parents, the settings it reads."""
-    import tiny_world
-    from tiny_measures import everything
+    from support import tiny_world
+    from support.tiny_measurements import everything
 
     from editflow.storage.artifacts.store import Lake
     from editflow.tasks.comparison.comparison_rows import described, sources
