@@ -39,7 +39,7 @@ soak: .venv/ready
 
 # Two processes write, one asks and one collects garbage, and is killed at times: five minutes.
 crowd: .venv/ready
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m soak --capture no tests/storage/test_crowd.py
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m soak --capture no tests/storage/test_concurrent_processes.py
 
 bench: fetch
 	$(BIN)/python -m benchmarks --out benchmarks.json

@@ -12,7 +12,7 @@ from typing import Any
 
 import yaml
 
-# Not public, and all there is that says which keys Prefect reads; tests/flows/test_deployment_file.py holds on to it.
+# Not public, and all there is that says which keys Prefect reads; test_deployment_file.py holds on to it.
 from prefect.cli.deploy._models import DeploymentConfig, PrefectYamlModel, RawScheduleConfig
 from prefect.client.schemas.schedules import CronSchedule, IntervalSchedule, RRuleSchedule
 from pydantic import BaseModel, ValidationError

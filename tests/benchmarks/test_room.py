@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-import tiny_world
+from support import tiny_world
 
 from benchmarks.room import used
 from editflow.storage.artifacts.store import Lake

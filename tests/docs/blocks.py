@@ -56,7 +56,7 @@ def name(document: Path) -> str:
 def world(document: Path) -> str:
     """Where a document's commands run: `tiny`, unless it says `<!-- runs: NAME -->`.
 
-    `measured` is the run of tests/flows/test_measures.py, which asks what those documents ask.
+    `measured` is the run of tests/flows/pipeline/test_measurements.py, which asks what those documents ask.
     """
     said = _WORLD.search(document.read_text(encoding="utf-8"))
     return said[1] if said else "tiny"

@@ -12,7 +12,7 @@ from io import StringIO
 from pathlib import Path
 from unittest.mock import patch
 
-import tiny_world
+from support import tiny_world
 
 from docs.blocks import Block, Command, commands
 from docs.outputs import Names, difference, translated

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
-import tiny_world
+from support import tiny_world
 
 from docs.blocks import ROOT
 from editflow.flows.spec.loading import load_spec

@@ -6,7 +6,7 @@ import shutil
 import sys
 from pathlib import Path
 
-import tiny_world
+from support import tiny_world
 
 from docs.blocks import ROOT
 

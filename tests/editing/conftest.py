@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 import torch
 from oracle.tiny import FAMILIES
-from tiny_words import word_tokenizer
+from support.tiny_words import word_tokenizer
 
 from editflow.editing.models.editable import EditableModel
 from editflow.editing.models.loading import as_editable

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import tiny_world
-from hostile_cases.laws import Watch, watched
-from tiny_world import World
+from support import tiny_world
+from support.hostile_cases.laws import Watch, watched
+from support.tiny_world import World
 
 from editflow.tasks.models.model_identity import open_model
 

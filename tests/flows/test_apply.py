@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import tiny_world
-from judged import fact
-from prefect_pages import latest, table
-from tiny_queue import OPEN, apply_directly, served
-from tiny_world import World, editflow
+from support import tiny_world
+from support.prefect_pages import latest, table
+from support.queue_without_model import fact
+from support.tiny_queue import OPEN, apply_directly, served
+from support.tiny_world import World, editflow
 
 from editflow.flows.apply import LINES
 from editflow.flows.edit_model import load_facts

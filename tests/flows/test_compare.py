@@ -13,9 +13,9 @@ from statistics import fmean
 from typing import Any
 
 import pytest
-import tiny_world
-from tiny_world import Answer, World, editflow
-from watched import WIDTHS, Watched, chromium
+from support import tiny_world
+from support.report_browser import WIDTHS, Watched, chromium
+from support.tiny_world import Answer, World, editflow
 
 from editflow.storage.artifacts.store import Lake, Manifest
 from editflow.storage.queries.query import lineage

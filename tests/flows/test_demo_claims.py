@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import tiny_world
-from tiny_world import editflow
-from watched import WIDTHS, chromium, go_through, opened
+from support import tiny_world
+from support.report_browser import WIDTHS, chromium, go_through, opened
+from support.tiny_world import editflow
 
 from editflow.flows.spec.loading import load_spec
 from editflow.storage.artifacts.store import Lake

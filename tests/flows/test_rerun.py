@@ -10,10 +10,10 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-import tiny_world
-from dying import DEAD, bury
-from prefect_pages import table
-from tiny_world import World, editflow
+from support import tiny_world
+from support.prefect_pages import table
+from support.simulated_crashes import DEAD, bury
+from support.tiny_world import World, editflow
 
 from editflow.flows.console.errors import UsageError
 from editflow.flows.pipeline.fresh_lake import MARK, fresh_lake

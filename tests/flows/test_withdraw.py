@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-import tiny_world
-from tiny_world import World, editflow
+from support import tiny_world
+from support.tiny_world import World, editflow
 
 from editflow.editing.requests.record import EditRequest
 from editflow.flows.edit_model import split_batches

@@ -17,10 +17,10 @@ from pathlib import Path
 from uuid import UUID
 
 import pytest
-import tiny_world
 import yaml
 from prefect.client.orchestration import SyncPrefectClient
-from tiny_world import World
+from support import tiny_world
+from support.tiny_world import World
 
 from editflow.flows.orchestration.background_services import Services
 

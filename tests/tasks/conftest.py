@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-import tiny_world
-from tiny_world import World
+from support import tiny_world
+from support.tiny_world import World
 
 from editflow.tasks.models.model_identity import open_model
 

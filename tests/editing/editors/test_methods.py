@@ -1,0 +1,179 @@
+"""Laws of every method in the registry; each has a control that breaks it."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import fields
+
+import pytest
+import torch
+from oracle import literal
+from support.method_cases import CASES, Case, Problem, finisher, knowledge, solvers_of
+from support.tiny_words import facts_of
+from torch import Tensor
+
+from editflow.editing.editors.batch import edit_batch
+from editflow.editing.editors.facts import Fact
+from editflow.editing.editors.layer_statistics import LayerStatistics
+from editflow.editing.editors.method import ClosedForm
+from editflow.editing.editors.methods import METHODS, method, options_of
+from editflow.editing.editors.options import MethodOptions, TargetValueOptions
+from editflow.editing.editors.target_values import TargetValue, optimise
+from editflow.editing.errors import InvalidOption
+from editflow.editing.linalg.projected_ridge import LowRank
+from editflow.editing.models.editable import EditableModel
+from editflow.editing.requests.record import EditRequest
+
+LAYERS, Z_LAYER = [0, 1, 2], 2
+OPTIONS = TargetValueOptions(learning_rate=0.3, steps=12, stop_at=1.2, tokens_per_pass=80)
+
+each_case = pytest.mark.parametrize("case", CASES.values(), ids=CASES)
+TOGETHER = {name: case for name, case in CASES.items() if case.facts is None}
+"""Those that write several facts at once."""
+
+
+def edited(
+    case: Case, model: EditableModel, known: dict[int, LayerStatistics], facts: list[Fact], values: list[TargetValue]
+) -> dict[int, Tensor]:
+    """Δ by layer of one batch, as it was written; the model stays edited."""
+    before = {layer: model.weight(layer).clone() for layer in known}
+    edit_batch(model, facts, values, solvers_of(case, known), Z_LAYER, finisher(case, known))
+    return {layer: model.weight(layer) - before[layer] for layer in known}
+
+
+def layers_of(case: Case) -> list[int]:
+    return LAYERS if case.facts is None else [Z_LAYER]
+
+
+def test_every_method_has_a_case() -> None:
+    """Those that train have laws of their own, in test_ft."""
+    solved = {name for name, one in METHODS.items() if isinstance(one, ClosedForm)}
+    assert {case.name for case in CASES.values()} == solved
+    assert set(METHODS) - solved == {"ft"}
+
+
+@each_case
+def test_batches_equal_the_literal_formula(tiny: EditableModel, requests: list[EditRequest], case: Case) -> None:
+    """Two batches on every family of weights, the second with earlier keys behind it."""
+    known = knowledge(tiny, layers_of(case))
+    solvers = solvers_of(case, known)
+    twin = copy.deepcopy(tiny.model)
+    blocks = twin.base_model.get_submodule(tiny.family.layers)
+    modules = {n: blocks[n].get_submodule(tiny.family.down_projection) for n in known}
+    previous: dict[int, Tensor | None] = dict.fromkeys(known)
+
+    def solve(layer: int, R: Tensor, K1: Tensor, W: Tensor) -> Tensor:
+        of = known[layer]
+        return case.formula(
+            Problem(
+                R,
+                K1,
+                previous[layer],
+                of.required_second_moment,
+                of.required_null_space.matrix(),
+                W,
+                of.original_weight,
+            )
+        )
+
+    size = case.facts or 3
+    for part in (requests[:size], requests[size : 2 * size]):
+        facts = facts_of(tiny, part)
+        values = optimise(tiny, Z_LAYER, facts, OPTIONS)
+        before = {layer: tiny.weight(layer).clone() for layer in known}
+        edits = edit_batch(tiny, facts, values, solvers, Z_LAYER, finisher(case, known))
+        book = [
+            literal.Fact([row.ids for row in fact.rows], [row.lookup for row in fact.rows], value.z)
+            for fact, value in zip(facts, values, strict=True)
+        ]
+        wanted = literal.edit_batch(
+            twin, modules, dict(enumerate(blocks)), book, {}, {}, Z_LAYER, 0.0, tiny.family.transposed, solve
+        )
+        for layer, (delta, K1) in wanted.items():
+            assert torch.allclose(edits[layer].keys, K1, atol=1e-8)
+            # A target outside the window of its subject's last token leaves z* = h, and nothing to change.
+            assert float((tiny.weight(layer) - before[layer] - delta).norm()) < 1e-7 * float(delta.norm()) + 1e-12
+            earlier = previous[layer]
+            previous[layer] = K1 if earlier is None else torch.cat([earlier, K1], dim=1)
+
+
+@each_case
+def test_a_batch_is_finite_and_brings_its_facts_nearer(
+    llama: EditableModel, requests: list[EditRequest], case: Case
+) -> None:
+    known = knowledge(llama, layers_of(case))
+    facts = facts_of(llama, requests[: case.facts])
+    values = optimise(llama, Z_LAYER, facts, OPTIONS)
+    before = gap(llama, facts, values)
+    deltas = edited(case, llama, known, facts, values)
+    assert all(bool(torch.isfinite(delta).all()) and float(delta.norm()) > 0 for delta in deltas.values())
+    assert gap(llama, facts, values) < 0.98 * before
+    for layer, delta in deltas.items():  # control: the same changes the other way round lead away
+        llama.replace(layer, llama.weight(layer) - 2 * delta)
+    assert gap(llama, facts, values) > before
+
+
+def gap(model: EditableModel, facts: list[Fact], values: list[TargetValue]) -> float:
+    """‖z* − h‖ over all facts, with the weights as they are."""
+    from editflow.editing.editors.keys import KeyWalk
+
+    with torch.no_grad():
+        reached = KeyWalk(model, facts, 0).outputs(Z_LAYER)
+    return float((torch.stack([value.z for value in values], dim=1) - reached).norm())
+
+
+@each_case
+def test_no_residual_no_change(llama: EditableModel, case: Case) -> None:
+    known = knowledge(llama, [Z_LAYER])[Z_LAYER]
+    solver = case.method.solver(known, case.options)
+    n = case.facts or 4
+    keys, weight = torch.randn(64, n, dtype=torch.float64), known.original_weight
+    for residuals, still in ((torch.zeros(32, n), True), (torch.ones(32, n), False)):
+        change = solver.update(residuals.double(), keys)
+        written = case.method.finish(change, weight, known, case.options)
+        assert torch.equal(applied(weight, written), weight) is still
+
+
+def applied(weight: Tensor, change: LowRank | Tensor) -> Tensor:
+    return weight + change.dense() if isinstance(change, LowRank) else change
+
+
+@pytest.mark.parametrize("case", TOGETHER.values(), ids=TOGETHER)
+def test_order_of_facts_does_not_matter(llama: EditableModel, requests: list[EditRequest], case: Case) -> None:
+    twin = EditableModel(copy.deepcopy(llama.model), llama.tokenizer, llama.family)
+    facts = facts_of(llama, requests)
+    values = optimise(llama, Z_LAYER, facts, OPTIONS)
+    straight = edited(case, llama, knowledge(llama, LAYERS), facts, values)
+    turned = edited(case, twin, knowledge(twin, LAYERS), facts[::-1], values[::-1])
+    for layer in LAYERS:
+        assert torch.allclose(straight[layer], turned[layer], rtol=1e-6, atol=1e-9)
+    other = EditableModel(copy.deepcopy(llama.model), llama.tokenizer, llama.family)
+    mixed = edited(case, other, knowledge(other, LAYERS), facts, values[::-1])
+    assert not torch.allclose(straight[2], mixed[2], rtol=1e-3)  # control: values that lost their facts
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_a_recipe_holds_what_the_result_depends_on(name: str) -> None:
+    """Every option that a method takes moves its recipe; no other one is taken at all."""
+    chosen = METHODS[name]
+    plain = chosen.recipe(chosen.read({}))
+    assert set(plain) == set(chosen.options)
+    for option in (f.name for f in fields(MethodOptions)):
+        if option not in chosen.takes:
+            with pytest.raises(InvalidOption, match=f"edit.{option} is no option of {name}.*takes it"):
+                options_of(name, {option: _other(option, chosen.read({}))})
+            continue
+        other = options_of(name, {option: _other(option, chosen.read({}))})
+        assert chosen.recipe(other) != plain
+        assert chosen.recipe(options_of(name, {option: getattr(chosen.read({}), option)})) == plain
+
+
+def _other(option: str, than: MethodOptions) -> object:
+    """Another value that the option may have."""
+    value = getattr(than, option)
+    return not value if isinstance(value, bool) else value + 0.5 if value < 1 else value * 2
+
+
+def test_unknown_methods_are_named() -> None:
+    with pytest.raises(InvalidOption, match="unknown method 'rome2': choose one of alphaedit, "):
+        method("rome2")

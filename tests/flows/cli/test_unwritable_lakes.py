@@ -1,0 +1,81 @@
+"""A lake that refuses writes, or has no room for them: one line, and nothing half-written."""
+
+from __future__ import annotations
+
+import resource
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from support import tiny_world
+from support.error_checks import refused, unharmed
+from support.tiny_world import World, editflow
+
+from editflow.storage.artifacts.store import Lake
+
+
+@pytest.mark.parametrize("place", ["file", "below a file", "/proc/lake", "/sys/lake"])
+def test_a_lake_that_cannot_be_written(world: World, tmp_path: Path, place: str) -> None:
+    file = tmp_path / "file"
+    file.write_text("not a folder")
+    lake = {"file": file, "below a file": file / "lake"}.get(place, Path(place))
+    refused(editflow("run", world.spec, "--lake", lake), str(lake))
+    assert file.read_text() == "not a folder"
+
+
+@contextmanager
+def largest_file(size: int) -> Iterator[None]:
+    """No file of this process may grow beyond `size` bytes inside the block."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_no_room_for_a_payload(world: World, server: str, reference, tmp_path: Path) -> None:
+    lake = tmp_path / "lake"
+    with largest_file(20_000):
+        answer = editflow("run", world.spec, "--lake", lake)
+    refused(answer, "no room for", "payload-")
+    unharmed(lake, *{m.kind for m in Lake.open(lake).manifests()} - {"second_moment"})
+    # With room again the run goes on from there and ends as any other.
+    there = tiny_world.digests(lake)
+    record = tiny_world.run(world.spec, lake)
+    assert {use["artifact"] for use in record["uses"] if use["how"] == "reused"} == set(there)
+    assert tiny_world.digests(lake) == tiny_world.digests(reference.lake)
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Callable[[int], Path]]:
+    """`small_disk(kib)`: a real file system with that much room."""
+    place = tmp_path / "disk"
+    place.mkdir()
+
+    def mount(kib: int) -> Path:
+        command = ["mount", "-t", "tmpfs", "-o", f"size={kib}k", "tmpfs", str(place)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode:
+            pytest.skip(f"no tmpfs can be mounted here: {done.stderr.strip()}")
+        return place
+
+    try:
+        yield mount
+    finally:
+        if place.is_mount():
+            subprocess.run(["umount", str(place)], check=True)
+
+
+@pytest.mark.parametrize("kib", [100, 300, 500])
+def test_a_full_disk(
+    world: World, server: str, reference, small_disk: Callable[[int], Path], tmp_path: Path, kib: int
+) -> None:
+    lake = small_disk(kib) / "lake"
+    answer = editflow("run", world.spec, "--lake", lake)
+    refused(answer)
+    assert "room" in answer.err or "space" in answer.err.lower()
+    tiny_world.sound(lake)
+    assert tiny_world.digests(lake).items() <= tiny_world.digests(reference.lake).items()

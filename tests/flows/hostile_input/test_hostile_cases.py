@@ -1,0 +1,82 @@
+"""A thousand inputs from strangers, and not one of them breaks a law; `make soak` asks twenty thousand others.
+
+The second half of the thousand is in test_more_hostile_cases.py, so that two workers share them.
+
+The cases are in tests/support/hostile_cases. A failure names its number;
+`python tests/support/hostile_cases NUMBER` runs it alone.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections import Counter
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+from support.hostile_cases.cases import KINDS, case
+from support.hostile_cases.laws import CASES, HALF, SHARE, Watch, broken, clear
+from support.hostile_cases.watch import seen
+
+MANY = int(os.environ.get("EDITFLOW_CASES", "20000"))
+"""How many `make soak` asks, behind the thousand."""
+ROOT = Path(__file__).parents[3]
+
+
+@pytest.mark.parametrize("first", range(0, HALF, SHARE))
+def test_no_case_breaks_a_law(watch: Watch, first: int) -> None:
+    found = broken(watch, range(first, first + SHARE))
+    assert not found, f"{len(found)} breaches\n" + "\n".join(found)
+
+
+def test_a_case_is_the_same_every_time(watch: Watch) -> None:
+    """Whatever was made before it; and there are some of every kind."""
+
+    def made(number: int) -> tuple[str, str, list[str], list[bytes]]:
+        found = case(number, watch.good, watch.listener.port)
+        files = [
+            path for path in map(Path, sorted(seen(found.folder))) if path.is_file() and path.stat().st_size < 1 << 22
+        ]
+        names = [name.removeprefix(str(found.folder)) for name in sorted(seen(found.folder))]
+        answer = (
+            found.kind,
+            str(found),
+            names,
+            [path.read_bytes() for path in files if path.suffix in {".json", ".toml"}],
+        )
+        clear(found)
+        return answer
+
+    forth = {number: made(number) for number in range(60)}
+    back = {number: made(number) for number in reversed(range(60))}
+    assert forth == back
+    assert {kind for kind, *_ in forth.values()} == set(KINDS)
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(14_400)
+def test_no_other_case_does(tmp_path: Path) -> None:
+    """In as many processes as there are cores, which share nothing."""
+    started, shares = time.monotonic(), os.cpu_count() or 1
+    bounds = [CASES + MANY * n // shares for n in range(shares + 1)]
+    running = []
+    for first, last in pairwise(bounds):
+        output = (tmp_path / f"{first}.txt").open("w+")
+        command = [sys.executable, str(ROOT / "tests" / "support" / "hostile_cases"), f"{first}:{last}"]
+        running.append((subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, cwd=ROOT), output))
+    counts, said = Counter[str](), ""
+    for process, output in running:
+        process.wait()
+        output.seek(0)
+        *before, last_line = output.read().splitlines() or [""]
+        said += "\n".join(before)
+        assert last_line.startswith("{"), f"{said}\n{last_line}"
+        counts.update(json.loads(last_line))
+    print(f"\n{counts.total()} cases in {time.monotonic() - started:.0f} s")
+    for name, number in sorted(counts.items()):
+        print(f"  {name}: {number}")
+    assert not [name for name in counts if "broke a law" in name], said

@@ -1,0 +1,335 @@
+"""Whoever dies or finds no room, at whatever write: the next command pays what is owed, and nothing is wrong."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from support.simulated_crashes import Death, Full, Killed, bury, dying
+from support.tiny_world import DirectPipeline, World
+
+from editflow.flows.clean import cleared
+from editflow.flows.pipeline.pipeline import Pipeline
+from editflow.flows.pipeline.tracked_run import run_tracked
+from editflow.flows.repair.verify import Subject, faults
+from editflow.flows.spec.loading import load_spec
+from editflow.flows.spec.run_spec import RunSpec
+from editflow.storage.artifacts.kinds import kind
+from editflow.storage.artifacts.store import Lake
+from editflow.storage.index.catalog import Catalog
+from editflow.storage.maintenance import unindexed_artifacts
+from editflow.storage.maintenance.audit import Audit
+from editflow.storage.maintenance.retention_policy import Rule
+from editflow.storage.queries.query import query
+from editflow.storage.records.runs import Runs
+from editflow.tasks.stages.stage import Stage, Work, perform_and_index
+
+Step = Callable[[Lake], object]
+
+
+@dataclass(frozen=True)
+class Number:
+    n: int
+
+
+def _drawn(work: Work[Number]) -> pa.Table:
+    """Two rows, which depend on the recipe; and for 2 the second artifact, as keys are that of a change."""
+    if work.settings.n == 2:
+        work.also[BESIDE.name] = _table("beside")
+    return _table(str(work.settings.n))
+
+
+def _table(text: str) -> pa.Table:
+    return pa.table({"i": [0, 1], "template": [text, f"{text} again"]}, schema=kind("contexts").schema)
+
+
+BESIDE = Stage("beside", "contexts", 1, Number, lambda _work: _table("beside"), ("state",))
+DRAWN = Stage("contexts", "contexts", 1, Number, _drawn, ("state",), also=BESIDE)
+
+
+def edit(spec: RunSpec, pipe: Pipeline) -> dict[str, Any]:
+    """Four steps, each made from the one before, and a flush in between; with three facts it fails in the middle."""
+    state = ""
+    for n in range(4):
+        parents = {"state": state} if state else {}
+        state = pipe.run(DRAWN, Number(n), parents, f"step {n}")
+        if n == 1:
+            pipe.flush()
+        if n == 2 and spec.requests.count == 3:
+            raise RuntimeError("the method has no answer")
+        if n == 2:
+            pipe.run(BESIDE, Number(n), parents, "beside")
+    return {"state": state}
+
+
+@pytest.fixture
+def spec(world: World) -> RunSpec:
+    return load_spec(world.spec, ["requests.count=4"])
+
+
+def recorded(spec: RunSpec, work: Callable[[RunSpec, Pipeline], dict[str, Any]]) -> Step:
+    return lambda lake: run_tracked(spec, lake, None, lambda _use, _ref: None, work, DirectPipeline)
+
+
+@pytest.fixture
+def run(spec: RunSpec) -> Step:
+    return recorded(spec, edit)
+
+
+@pytest.fixture
+def fail(world: World) -> Step:
+    def step(lake: Lake) -> None:
+        with pytest.raises((RuntimeError, Killed, Full)):
+            recorded(load_spec(world.spec, ["requests.count=3"]), edit)(lake)
+
+    return step
+
+
+@pytest.fixture
+def large(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every lake is a large one, which is not listed without a sign."""
+    monkeypatch.setattr(unindexed_artifacts, "SMALL", -1)
+
+
+@pytest.fixture(autouse=True)
+def no_waiting_for_the_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No power is cut here."""
+    monkeypatch.setattr("os.fsync", lambda _handle: None)
+
+
+def wrong(lake: Lake) -> list[str]:
+    return [f"{fault.what} {fault.wrong}" for fault in faults(Audit(lake), Subject())]
+
+
+def killed(step: Step, lake: Lake, at: int, how: type[BaseException] = Killed) -> bool:
+    """Whether the process died at this write; it may have come to its end before."""
+    death = Death(at, how)
+    with dying(death):
+        try:
+            step(lake)
+        except (Killed, Full):
+            assert death.over
+    bury(lake)
+    return death.over
+
+
+def told(lake: Lake) -> set[tuple[str, str]]:
+    """What SQL says of artifacts."""
+    return {(row["id"], row["digest"]) for row in query(lake, "SELECT id, digest FROM artifacts").to_pylist()}
+
+
+@pytest.fixture(scope="module")
+def moments(world: World, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """A lake for each write at which the process of a run, the first in it, was killed. Read only."""
+    spec, folder = load_spec(world.spec, ["requests.count=4"]), tmp_path_factory.mktemp("moments")
+    lakes = list[Path]()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("os.fsync", lambda _handle: None)
+        while True:
+            lake = Lake.open(folder / f"lake{len(lakes)}")
+            if not killed(recorded(spec, edit), lake, len(lakes) + 1):
+                assert len(lakes) > 20, "the control: it writes a lot"
+                return lakes
+            lakes.append(Path(lake.files.root))
+
+
+def copy(lake: Path, folder: Path) -> Lake:
+    return Lake.open(shutil.copytree(lake, folder / lake.name))
+
+
+def test_killed_at_any_write_the_next_run_pays(
+    run: Step, moments: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By turns in a small lake and in a large one."""
+    quiet = Lake.open(tmp_path / "quiet")
+    run(quiet)
+    assert wrong(quiet) == []
+    for at, made in enumerate(moments):
+        monkeypatch.setattr(unindexed_artifacts, "SMALL", 2**20 if at % 2 else -1)
+        lake = copy(made, tmp_path)
+        before = told(lake)
+        run(lake)
+        assert wrong(lake) == [], at
+        assert told(lake) == told(quiet) >= before
+        assert [r.status for r in Runs(lake.files).all()][1:] in ([], ["completed"])
+
+
+def test_out_of_room_at_any_write_the_next_run_pays(run: Step, tmp_path: Path, large: None) -> None:
+    at = 1
+    while killed(run, lake := Lake.open(tmp_path / f"lake{at}"), at, Full):
+        run(lake)
+        assert wrong(lake) == [], at
+        at += 5
+    assert at > 20, "the control: it writes a lot"
+
+
+def test_who_pays_may_be_killed_as_well(run: Step, fail: Step, tmp_path: Path, large: None) -> None:
+    """Somebody was killed, somebody else failed at the end for want of room, and who came next is killed anywhere."""
+    owing = tmp_path / "owing"
+    killed(run, Lake.open(owing), 20)
+    killed(fail, Lake.open(owing), 12, Full)
+    assert len(list(Runs(Lake.open(owing).files).all())) == 2
+    at = 2
+    while killed(run, lake := copy(owing, tmp_path / str(at)), at):
+        run(lake)
+        assert wrong(lake) == [], at
+        at += 3
+    assert at > 8, "the control: paying takes some writes"
+
+
+def test_a_failed_run_owes_nothing(fail: Step, tmp_path: Path, large: None) -> None:
+    """Nor for what a stage made beside its own and no other was asked for."""
+    lake = Lake.open(tmp_path / "lake")
+    fail(lake)
+    assert wrong(lake) == []
+    assert len(told(lake)) == 4
+
+
+def test_gc_pays(moments: list[Path], tmp_path: Path, large: None) -> None:
+    for made in moments[::6]:
+        lake = copy(made, tmp_path)
+        cleared(lake, 24, Rule(), delete=False)
+        owed = Catalog(lake).missing()
+        cleared(lake, 24, Rule(), delete=True)
+        assert wrong(lake) == []
+        assert not Catalog(lake).missing(), f"{made.name}: {owed}"
+
+
+def test_until_somebody_pays_it_is_no_fault(run: Step, moments: list[Path], tmp_path: Path) -> None:
+    """Who died has no end recorded, and who records it pays; an index that lost rows is another matter."""
+    unfinished = [made for made in moments if not list(made.glob("runs/*/finished.json"))]
+    assert len(unfinished) > 15
+    assert [wrong(Lake.open(made)) for made in unfinished[::4]] == [[]] * len(unfinished[::4])
+    lake = copy(unfinished[-1], tmp_path)
+    run(lake)
+    log = sorted(Path(lake.files.path("catalog/artifacts/_delta_log")).glob("*.json"))
+    log[-1].unlink()
+    assert "lacks artifacts" in " ".join(wrong(lake)), "the control"
+
+
+def test_whoever_reuses_what_a_dead_run_made_writes_it_down(run: Step, tmp_path: Path, large: None) -> None:
+    """In a large lake, where the end of the dead is in the index and nothing else tells of a debt."""
+    lake = Lake.open(tmp_path / "lake")
+    killed(run, lake, 20)
+    for dead in Runs(lake.files).mark_crashed():
+        Catalog(lake).record_run(dead)
+    lacking = set(Catalog(lake).missing().artifacts)
+    assert lacking
+    assert wrong(lake), "the control: nobody has paid"
+    run(lake)
+    assert wrong(lake) == []
+
+
+def test_what_a_dead_run_made_is_known_as_its_own(run: Step, tmp_path: Path) -> None:
+    lake = Lake.open(tmp_path / "lake")
+    killed(run, lake, 20)
+    (dead,) = Runs(lake.files).ids()
+    made = {m.id for m in lake.manifests()}
+    run(lake)
+    rows = query(lake, "SELECT run_id, artifact FROM uses").to_pylist()
+    assert {row["artifact"] for row in rows if row["run_id"] == dead} == made
+
+
+def test_what_goes_on_is_left_alone(run: Step, tmp_path: Path) -> None:
+    """Neither what a run of this process has made so far, nor what one of another host has."""
+    lake = Lake.open(tmp_path / "lake")
+    run(lake)
+    for host in ("here", "elsewhere"):
+        record = Runs(lake.files).start("busy", {})
+        if host == "elsewhere":
+            path = Path(lake.files.path(f"runs/{record.run_id}/started.json"))
+            path.write_text(path.read_text().replace(record.host, "elsewhere").replace(f": {record.pid}", ": 1"))
+        lake.write("contexts", 1, {"host": host}, {}, _table(host), created_by=record.run_id)
+    run(lake)
+    assert len(Catalog(lake).missing().artifacts) == 2
+    assert wrong(lake) == []
+
+
+def test_a_damaged_index_is_left_for_verify(run: Step, tmp_path: Path) -> None:
+    lake = Lake.open(tmp_path / "lake")
+    killed(run, lake, 20)
+    (file, *_) = Catalog(lake).files("artifacts")
+    Path(file).write_bytes(b"PAR1 cut off")
+    assert unindexed_artifacts.unindexed(lake, ["ab" * 32]) == []
+    run(lake)
+    assert "is damaged" in " ".join(wrong(lake))
+    Catalog(lake).rebuild()
+    assert wrong(lake) == []
+
+
+def test_a_lost_index_is_no_debt(run: Step, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lake = Lake.open(tmp_path / "lake")
+    run(lake)
+    shutil.rmtree(lake.files.path("catalog"))
+    whole = Lake.open(shutil.copytree(lake.files.root, tmp_path / "small"))
+    run(whole)
+    assert wrong(whole) == []
+    monkeypatch.setattr(unindexed_artifacts, "MOST", 2)
+    run(lake)
+    assert "lacks artifacts" in " ".join(wrong(lake))
+
+
+def test_what_is_made_outside_of_runs(run: Step, tmp_path: Path) -> None:
+    """Such as a report: killed between the artifact and its row, it is there when it is asked for again."""
+    lake = Lake.open(tmp_path / "lake")
+    run(lake)
+    number, stopped = 0, True
+    while stopped:
+        number += 1
+        stopped = killed(lambda it, n=number: perform_and_index(DRAWN, it, Number(10 + n), {}, {}), lake, number)
+        perform_and_index(DRAWN, lake, Number(10 + number), {}, {})
+        assert wrong(lake) == []
+    assert number > 3
+
+
+def test_a_run_is_said_to_have_died_once(run: Step, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    lake = Lake.open(tmp_path / "lake")
+    killed(run, lake, 12)
+    for said in (1, 0):
+        run(lake)
+        assert capsys.readouterr().err.count("had died") == said
+
+
+def test_a_record_of_another_name_is_not_taken_up(run: Step, tmp_path: Path) -> None:
+    """One that a stranger has put there adds no row, however often a run begins."""
+    lake = Lake.open(tmp_path / "lake")
+    run(lake)
+    (done,) = Runs(lake.files).all()
+    shutil.copytree(lake.files.path(f"runs/{done.run_id}"), lake.files.path("runs/20200101T000000-abcdef"))
+    for _ in range(3):
+        run(lake)
+    rows = Catalog(lake)._select("run_id", "runs WHERE finished_at IS NOT NULL")
+    whole = {record.run_id for record in Runs(lake.files).all() if record.status != "damaged"}
+    assert sorted(row[0] for row in rows) == sorted(whole)
+    assert len(whole) == 4
+
+
+def test_paying_costs_a_large_lake_little(lake_of_many: Lake, run: Step) -> None:
+    """Its artifacts are not listed where nobody has died."""
+    seen = list[str]()
+    inner = Lake.ids
+
+    def ids(self: Lake) -> Any:
+        seen.append("listed")
+        return inner(self)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Lake, "ids", ids)
+        patch.setattr(unindexed_artifacts, "SMALL", -1)
+        run(lake_of_many)
+        assert seen == []
+        killed(run, lake_of_many, 4)
+        run(lake_of_many)
+        assert seen == ["listed"], "the control"
+
+
+@pytest.fixture
+def lake_of_many(run: Step, tmp_path: Path) -> Lake:
+    lake = Lake.open(tmp_path / "many")
+    run(lake)
+    return lake

@@ -1,0 +1,108 @@
+"""A small file of the index that unpacks to very much is damaged; reading it takes no more memory than it may."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable
+from pathlib import Path
+
+import duckdb
+import pyarrow as pa
+import pytest
+from pyarrow import parquet
+
+from editflow.storage.artifacts.store import Lake
+from editflow.storage.errors import QueryRefused, StorageError
+from editflow.storage.index import database, index_reader
+from editflow.storage.index.catalog import SCHEMAS, Catalog
+from editflow.storage.maintenance import unindexed_artifacts
+from editflow.storage.maintenance.garbage_collection import census
+from editflow.storage.maintenance.index_audit import index_faults
+from editflow.storage.maintenance.retention_policy import Rule
+from editflow.storage.queries.query import connect, holders, impact, lineage, query
+
+ROWS, AT_ONCE = 500_000, 100_000
+SMALL = 2**26
+SOURCES = ("storage", "flows", "tasks")
+
+
+def blow_up(lake: Lake, table: str) -> None:
+    """Replace a part of an index table by very many copies of its first row, which take a few kilobytes."""
+    file = Path(Catalog(lake).files(table)[0])
+    row = parquet.ParquetFile(file).read().slice(0, 1)
+    many = pa.concat_tables([row] * AT_ONCE).combine_chunks()
+    with parquet.ParquetWriter(file, many.schema, compression="zstd") as writer:
+        for _ in range(ROWS // AT_ONCE):
+            writer.write_table(many)
+    assert file.stat().st_size < 2**20
+    with database.open_database({"memory_limit": "64MiB"}) as connection, pytest.raises(duckdb.OutOfMemoryException):
+        connection.execute(f"CREATE TABLE a AS FROM '{file}'")
+
+
+ASKED: dict[str, Callable[[Lake, dict[str, str]], object]] = {
+    "missing": lambda lake, _: Catalog(lake).missing(),
+    "debts": lambda lake, _: unindexed_artifacts.index_what_is_missing(lake, whole=True),
+    "unindexed": lambda lake, made: unindexed_artifacts.unindexed(lake, [made["model"]]),
+    "verify": lambda lake, _: list(index_faults(lake)),
+    "lineage": lambda lake, made: lineage(lake, made["state2"]),
+    "impact": lambda lake, made: impact(lake, [made["model"]]),
+    "holders": lambda lake, _: holders(lake, {"requests": "subject"}, "a"),
+    "census": lambda lake, _: census(lake, Rule(runs=1), 24),
+    "connect": lambda lake, _: connect(lake).close(),
+}
+
+OF_ALL = ("lineage", "impact", "census", "connect")
+"""Those that read the index in another way where it is large."""
+
+
+@pytest.mark.parametrize("large", [False, True], ids=["copied", "read where it is"])
+@pytest.mark.parametrize("name", SCHEMAS)
+def test_a_part_of_the_index_that_unpacks_to_very_much(
+    name: str, large: bool, lake: Lake, edited: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = lineage(lake, edited["state2"])
+    blow_up(lake, name)
+    monkeypatch.setattr(database, "memory", lambda: SMALL)
+    if large:
+        monkeypatch.setattr(index_reader, "LARGE", 0)
+    for question in OF_ALL if large else ASKED:
+        try:
+            found = ASKED[question](lake, edited)
+        except StorageError as error:
+            assert "\n" not in str(error), question
+        else:
+            assert question != "lineage" or found == told
+    if not large:
+        Catalog(lake).rebuild()
+        assert list(index_faults(lake)) == []
+
+
+@pytest.mark.parametrize("text", [b"null", b"", b"PAR1PAR1", b"PAR1" + b"\xff" * 2000 + b"PAR1"],
+                         ids=["a word", "nothing", "two marks", "marks around nonsense"])  # fmt: skip
+def test_a_payload_that_is_no_parquet_is_one_line(text: bytes, lake: Lake, edited: dict[str, str]) -> None:
+    assert holders(lake, {"requests": "subject"}, "subject")["requests"], "the control"
+    payload = Path(lake.files.path(lake.manifest(edited["requests"]).payload))
+    payload.write_bytes(text)
+    for question in ("holders", "connect"):
+        with pytest.raises(StorageError, match=r"^[^\n]*cannot be read[^\n]*`editflow verify`[^\n]*$"):
+            ASKED[question](lake, edited)
+    with pytest.raises(QueryRefused, match=r"^[^\n]+$"):
+        query(lake, "SELECT * FROM requests")
+
+
+def test_every_database_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert database.memory() >= 2**30
+    monkeypatch.setattr(database, "memory", lambda: SMALL)
+    with database.open_database() as connection:
+        assert connection.execute("SELECT current_setting('memory_limit')").fetchall() == [("64.0 MiB",)]
+        with pytest.raises(StorageError, match="memory"), database.readable():
+            connection.execute("CREATE TABLE a AS SELECT hash(range) FROM range(100_000_000)")
+    root = Path(__file__).parents[3]
+    opening = [path for part in SOURCES for path in (root / part).rglob("*.py") if _opens(path)]
+    assert opening == [root / "storage" / "index" / "database.py"]
+
+
+def _opens(path: Path) -> bool:
+    """Whether a module opens a database of DuckDB's itself."""
+    calls = (node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Attribute))
+    return any(node.attr == "connect" and getattr(node.value, "id", "") == "duckdb" for node in calls)

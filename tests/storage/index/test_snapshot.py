@@ -1,0 +1,249 @@
+"""A snapshot changes what a reading costs and never what it tells: beside writers, removals, losses and damage."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import time
+import zlib
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from random import Random
+
+import pyarrow as pa
+import pytest
+from support.lake_histories import EVENTS, History, again, kept, told
+
+from editflow.storage.artifacts.manifest import manifest_name
+from editflow.storage.artifacts.store import Lake
+from editflow.storage.files import Files
+from editflow.storage.index import index_reader, shard_listing, snapshot
+from editflow.storage.index.catalog import Catalog
+from editflow.storage.maintenance.index_audit import index_faults
+from editflow.storage.queries.query import impact, lineage, query
+from editflow.storage.records.runs import Runs
+
+
+@pytest.fixture(autouse=True)
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every lake is a large one, and every change is worth another snapshot."""
+    monkeypatch.setattr(index_reader, "LARGE", -1)
+    monkeypatch.setattr(index_reader, "FOLD", 0)
+    monkeypatch.setattr(shard_listing, "TRUSTED", 10**8)
+
+
+@pytest.mark.parametrize(("seed", "fold", "tail"), [(1, 0, 2000), (2, 3, 2000), (3, 0, 2), (4, 100, 2000)])
+def test_with_a_snapshot_the_same_is_told(
+    lake: Lake, table: Callable[..., pa.Table], monkeypatch: pytest.MonkeyPatch, seed: int, fold: int, tail: int
+) -> None:
+    monkeypatch.setattr(index_reader, "FOLD", fold)
+    monkeypatch.setattr(index_reader, "TAIL", tail)
+    history = History(lake, table, Random(seed))  # noqa: S311 - draws of a test
+    used = 0
+    for _ in range(8):
+        for event in history.draw.choices(EVENTS, k=6):
+            event(history)
+        used += snapshot.newest(lake.files) is not None
+        assert told(lake) == again(lake)
+        history.sound()
+    assert used > 4, "the control: most of these were told from a snapshot"
+
+
+@pytest.mark.parametrize("known", ["twice", "unfinished"])
+def test_what_goes_while_it_is_read_leaves_no_hole(
+    lake: Lake, table: Callable[..., pa.Table], monkeypatch: pytest.MonkeyPatch, known: str
+) -> None:
+    """Child and parent go after their folders were listed; of the parent only its manifest would have told."""
+    run = Runs(lake.files).start("goes on", {}) if known == "unfinished" else None
+    parent = lake.write("model", 1, {"n": 1}, {}, table("model"), created_by=run and run.run_id).id
+    child = lake.write("model", 1, {"n": 2}, {"state": parent}, table("model")).id
+    for _ in range(2 if known == "twice" else 0):
+        Catalog(lake).record_many(artifacts=map(lake.manifest, (parent, child)))
+    if run:
+        assert len(told(lake)["artifacts"]) == 2, "and a snapshot is kept"
+    seen = index_reader.list_shards
+
+    def look_and_lose(files: Files, times: Mapping[str, int]) -> shard_listing.ShardListing:
+        found = seen(files, times)
+        for id_ in (child, parent):
+            shutil.rmtree(Path(lake.files.path(manifest_name(id_))).parent, ignore_errors=True)
+        return found
+
+    monkeypatch.setattr(index_reader, "list_shards", look_and_lose)
+    assert told(lake)["edges"] == []
+
+
+def test_a_look_that_misses_what_is_new_is_found_out(
+    lake: Lake, table: Callable[..., pa.Table], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The control of the law above."""
+    history = History(lake, table, Random(0))  # noqa: S311
+    history.make()
+    assert told(lake) == again(lake)
+    monkeypatch.setattr(shard_listing, "TRUSTED", -(10**18))
+    monkeypatch.setattr(shard_listing, "_time", lambda _folder: 1)
+    told(lake)
+    history.make()
+    assert told(lake) != again(lake)
+
+
+def test_nothing_is_kept_of_a_small_lake(lake: Lake, edited: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(index_reader, "LARGE", 2 * 2**20)
+    assert query(lake, "FROM artifacts").num_rows == 12
+    assert lineage(lake, edited["state2"])
+    assert not kept(lake)
+
+
+def test_a_second_reader_lists_no_folder_that_did_not_change(
+    lake: Lake, edited: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shard_listing, "TRUSTED", -(10**18))
+    before = lineage(lake, edited["state2"]), impact(lake, [edited["documents"]])
+    listed = []
+    monkeypatch.setattr(shard_listing, "_names", lambda _files, shard: listed.append(shard) or [])
+    assert (lineage(lake, edited["state2"]), impact(lake, [edited["documents"]])) == before
+    there = {id_[:2] for name, id_ in edited.items() if name != "run"}
+    assert not there.intersection(listed)
+
+
+def test_a_young_time_is_not_trusted(lake: Lake, edited: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder may change once more within the same tick of the clock."""
+    monkeypatch.setattr(shard_listing, "TRUSTED", 10**18)
+    assert query(lake, "FROM artifacts").num_rows == 12
+    found = snapshot.newest(lake.files)
+    assert found is not None
+    assert found.head.times == {}
+    assert edited
+
+
+@pytest.mark.parametrize("part", ["head.json", "ids.npy", "child.npy", "rest-artifacts.parquet", "rest-uses.parquet"])
+@pytest.mark.parametrize("damage", ["lost", "cut", "junk"])
+def test_a_damaged_snapshot_counts_as_none(lake: Lake, edited: dict[str, str], part: str, damage: str) -> None:
+    shutil.rmtree(lake.files.path("catalog/artifacts"))
+    before = told(lake), lineage(lake, edited["state2"])
+    path = Path(lake.files.path(f"{snapshot.FOLDER}/{kept(lake)[-1]}/{part}"))
+    whole = path.read_bytes()
+    path.unlink()
+    if damage != "lost":
+        path.write_bytes(whole[: len(whole) // 2] if damage == "cut" else b"junk" * 8)
+    assert (told(lake), lineage(lake, edited["state2"])) == before
+
+
+@pytest.mark.parametrize("part", ["head.json", "ids.npy", "parent.npy", "by_parent.npy", "rest-artifacts.parquet"])
+def test_no_bit_of_a_snapshot_goes_astray_unseen(lake: Lake, edited: dict[str, str], part: str) -> None:
+    """A reader looks at the head's checksum alone; the audit at all of them, and an index written again has none."""
+    before = told(lake)
+    assert list(index_faults(lake)) == []
+    path = Path(lake.files.path(f"{snapshot.FOLDER}/{kept(lake)[-1]}/{part}"))
+    whole = bytearray(path.read_bytes())
+    whole[len(whole) // 2] ^= 4
+    path.write_bytes(whole)
+    (fault,) = index_faults(lake)
+    assert (lake.files.path(fault.file), fault.mend) == (str(path), "index")
+    Catalog(lake).rebuild()
+    assert snapshot.newest(lake.files) is None
+    assert list(index_faults(lake)) == []
+    assert told(lake) == before
+
+
+def test_checksums_go_on_to_what_is_kept_later(
+    lake: Lake, edited: dict[str, str], table: Callable[..., pa.Table]
+) -> None:
+    history = History(lake, table, Random(0))  # noqa: S311
+    for _ in range(3):
+        history.make()
+        told(lake)
+    assert len(kept(lake)) > 1
+    assert list(snapshot.broken(lake.files)) == []
+    assert edited
+
+
+def test_what_was_begun_before_a_removal_does_not_count(lake: Lake, edited: dict[str, str]) -> None:
+    told(lake)
+    assert snapshot.newest(lake.files) is not None
+    snapshot.drop(lake.files)
+    assert snapshot.newest(lake.files) is None
+    told(lake)
+    assert snapshot.newest(lake.files) is not None
+    assert edited
+
+
+def test_a_snapshot_that_cannot_be_written_is_done_without(lake: Lake, edited: dict[str, str]) -> None:
+    Path(lake.files.path(snapshot.FOLDER)).write_text("no folder")
+    assert query(lake, "FROM artifacts").num_rows == 12
+    assert edited
+
+
+def test_a_damaged_column_of_a_large_index_is_told_from_the_lake(lake: Lake, edited: dict[str, str]) -> None:
+    """It is found when it is asked for: then the whole index is read, and what is damaged counts as lost."""
+    sql = "SELECT id, spec, environment, about FROM artifacts ORDER BY id"
+    before = query(lake, sql)
+    for file in Catalog(lake).files("artifacts"):
+        whole = bytearray(Path(file).read_bytes())
+        middle = len(whole) // 2
+        whole[middle : middle + 400] = bytes(400)
+        Path(file).write_bytes(whole)
+    assert query(lake, sql) == before
+    assert edited
+
+
+def test_a_copy_that_keeps_times_is_looked_at_anew(lake: Lake, table: Callable[..., pa.Table]) -> None:
+    """Such as one by rsync of a part of a lake, or over another one: a folder's time is that of where it came from."""
+    for n in range(3):
+        lake.write("model", 1, {"n": n}, {}, table("model"))
+    time.sleep(0.2)
+    told(lake)
+    lost = Path(lake.files.path(manifest_name(next(lake.ids())))).parent
+    status = lost.parent.stat()
+    shutil.rmtree(lost)
+    os.utime(lost.parent, ns=(status.st_atime_ns, status.st_mtime_ns))
+    assert told(lake) == again(lake)
+    assert len(told(lake)["artifacts"]) == 2
+
+
+@pytest.mark.parametrize("text", [b"", b"17x64", b"9764367046000000000", b"\0" * 20])
+def test_a_damaged_time_lets_no_snapshot_count_and_is_found(lake: Lake, edited: dict[str, str], text: bytes) -> None:
+    before = told(lake)
+    snapshot.drop(lake.files)
+    assert told(lake) == before
+    assert snapshot.newest(lake.files) is not None
+    after = Path(lake.files.path(f"{snapshot.FOLDER}/after"))
+    after.write_bytes(text)
+    assert told(lake) == before
+    assert snapshot.newest(lake.files) is None
+    (fault,) = index_faults(lake)
+    assert (lake.files.path(fault.file), fault.mend) == (str(after), "index")
+    Catalog(lake).rebuild()
+    assert list(index_faults(lake)) == []
+    assert edited
+    told(lake)
+    assert snapshot.newest(lake.files) is not None
+
+
+def test_what_a_clock_of_another_day_has_made_does_not_count(lake: Lake, edited: dict[str, str]) -> None:
+    """Else nothing that is kept later would, and an index written again would not be rid of it."""
+    before = told(lake)
+    folder = Path(lake.files.path(f"{snapshot.FOLDER}/{kept(lake)[-1]}"))
+    head = json.loads((folder / "head.json").read_text())
+    text = json.dumps(head | {"began": head["began"] + 10**18}).encode()
+    (folder / "head.json").write_bytes(text)
+    folder.rename(folder.with_name(f"{int(folder.name[:20]) + 10**18:020d}-{zlib.crc32(text):08x}"))
+    Catalog(lake).rebuild()
+    assert snapshot.newest(lake.files) is None
+    assert told(lake) == before
+    assert snapshot.newest(lake.files) is not None
+    assert edited
+
+
+@pytest.mark.parametrize("part", ["kind", "child", "parent", "role", "by_parent"])
+def test_a_number_that_is_no_place_counts_as_damage(lake: Lake, edited: dict[str, str], part: str) -> None:
+    """Readers do not look at checksums; they must not go astray by it either."""
+    before = told(lake), lineage(lake, edited["state2"]), impact(lake, [edited["documents"]])
+    path = Path(lake.files.path(f"{snapshot.FOLDER}/{kept(lake)[-1]}/{part}.npy"))
+    whole = bytearray(path.read_bytes())
+    for last in range(len(whole) - 1, 128, -4):
+        whole[last] ^= 64
+    path.write_bytes(whole)
+    (path.parent.parent / "of somebody else").mkdir()
+    assert (told(lake), lineage(lake, edited["state2"]), impact(lake, [edited["documents"]])) == before

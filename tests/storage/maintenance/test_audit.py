@@ -1,0 +1,264 @@
+"""Every kind of damage is named with its file, and a sound lake has none."""
+
+import json
+import shutil
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+from deltalake import DeltaTable
+from pyarrow import parquet
+from support.damage import flip_bit, halve, remove
+
+from editflow.storage.artifacts.check import ASTRAY, Fault, check_artifact, upstream
+from editflow.storage.artifacts.identity import table_digest
+from editflow.storage.artifacts.manifest import manifest_name
+from editflow.storage.artifacts.payload_check import reencode_if_corrupt
+from editflow.storage.artifacts.store import Lake
+from editflow.storage.index.catalog import SCHEMAS, Catalog
+from editflow.storage.maintenance.audit import Audit
+from editflow.storage.maintenance.index_audit import index_faults
+from editflow.storage.maintenance.restore import write_manifest
+from editflow.storage.records.refs import Refs
+from editflow.storage.records.runs import Runs
+
+Damage = Callable[[Lake, dict[str, str]], Path]
+
+
+@pytest.fixture
+def edited(edited: dict[str, str], lake: Lake) -> dict[str, str]:
+    """With a name that moved twice."""
+    for n, state in enumerate(("state1", "state2")):
+        Refs(lake.files).set("demo", edited[state], n)
+    return edited
+
+
+def everything(lake: Lake) -> list[Fault]:
+    audit = Audit(lake)
+    found = [*audit.of_artifacts(filter(lake.is_committed, lake.ids()), lambda _: None)]
+    found += audit.of_runs(lake.files.list("runs"), lambda _: None)
+    return [*found, *audit.of_names(), *audit.of_strays(), *index_faults(lake)]
+
+
+def test_a_sound_lake_has_no_faults(lake: Lake, edited: dict[str, str]) -> None:
+    """The control of all damage below."""
+    assert everything(lake) == []
+    audit = Audit(lake)
+    assert list(audit.of_artifacts(lake.ids(), lambda _: None)) == []
+    assert (audit.artifacts, audit.bytes) == (12, sum(m.bytes for m in lake.manifests()))
+    assert everything(Lake.open(Path(lake.uri).parent / "empty")) == []
+
+
+def manifest(lake: Lake, ids: dict[str, str], name: str = "values0") -> Path:
+    return Path(lake.files.path(manifest_name(ids[name])))
+
+
+def payload(lake: Lake, ids: dict[str, str]) -> Path:
+    return Path(lake.files.path(lake.manifest(ids["evaluation"]).payload))
+
+
+def rewrite(path: Path, **changes: object) -> Path:
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+    return path
+
+
+def log(lake: Lake, table: str, number: int) -> Path:
+    return sorted(Path(lake.files.path(f"catalog/{table}/_delta_log")).glob("*.json"))[number]
+
+
+def rows(lake: Lake, table: str) -> Path:
+    return Path(DeltaTable(lake.files.path(f"catalog/{table}")).file_uris()[0])
+
+
+def run(lake: Lake, part: str) -> Path:
+    return next(Path(lake.files.path("runs")).glob(f"*/{part}.json"))
+
+
+def ref(lake: Lake, number: int) -> Path:
+    return Path(lake.files.path(f"refs/demo/{number:08d}.json"))
+
+
+DAMAGE: dict[str, tuple[Damage, str, str]] = {
+    "payload, a bit flipped": (lambda lake, ids: flip_bit(payload(lake, ids)), "artifact", "damaged payload"),
+    "payload cut in half": (lambda lake, ids: halve(payload(lake, ids)), "artifact", "damaged payload"),
+    "payload gone": (lambda lake, ids: remove(payload(lake, ids)), "artifact", "lost its payload"),
+    "manifest cut in half": (lambda lake, ids: halve(manifest(lake, ids)), "artifact", "damaged manifest"),
+    "manifest of other settings": (
+        lambda lake, ids: rewrite(manifest(lake, ids), spec={"name": "other"}),
+        *("artifact", "another recipe"),
+    ),
+    "manifest of another id": (
+        lambda lake, ids: rewrite(manifest(lake, ids), id=ids["model"]),
+        *("artifact", "another recipe"),
+    ),
+    "manifest gone": (lambda lake, ids: remove(manifest(lake, ids)), "artifact", "is gone, and"),
+    "record cut in half": (lambda lake, _: halve(run(lake, "finished")), "record", "is damaged"),
+    "record begins no more": (lambda lake, _: remove(run(lake, "started")), "record", "is gone"),
+    "name damaged": (lambda lake, _: halve(ref(lake, 2)), "hand", "is damaged"),
+    "name with a gap": (lambda lake, _: remove(ref(lake, 1)), "hand", "is gone, and later"),
+    "first of a log gone": (lambda lake, _: remove(log(lake, "artifacts", 0)), "index", "is gone"),
+    "middle of a log gone": (lambda lake, _: remove(log(lake, "runs", 1)), "index", "is gone"),
+    "log cut in half": (lambda lake, _: halve(log(lake, "uses", -1)), "index", "is damaged"),
+    "rows gone": (lambda lake, _: remove(rows(lake, "uses")), "index", "is gone"),
+    "rows cut in half": (lambda lake, _: halve(rows(lake, "artifacts")), "index", "is damaged"),
+}
+
+
+@pytest.mark.parametrize("name", DAMAGE)
+def test_damage_is_named_with_its_file(lake: Lake, edited: dict[str, str], name: str) -> None:
+    damage, mend, wrong = DAMAGE[name]
+    broken = damage(lake, edited)
+    before = tree(Path(lake.uri))
+    named = [fault for fault in everything(lake) if broken.is_relative_to(lake.files.path(fault.file))]
+    assert [(fault.mend, wrong in fault.wrong) for fault in named] == [(mend, True)]
+    assert bool(named[0].remedy) == (mend == "hand")
+    assert tree(Path(lake.uri)) == before, "nothing is changed"
+
+
+def test_no_bit_of_a_payload_goes_astray_unseen(lake: Lake, edited: dict[str, str]) -> None:
+    """Also one of what is no content, such as the least and largest value by which SQL passes rows over."""
+    made, path = lake.manifest(edited["evaluation"]), payload(lake, edited)
+    whole, wrong = path.read_bytes(), Counter[str]()
+    for place in range(0, len(whole), 5):
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ (1 << place % 8)]) + whole[place + 1 :])
+        _, fault = check_artifact(lake, made.id)
+        wrong[fault.wrong[:20] if fault else ""] += 1
+    assert set(wrong) == {"has a damaged payloa", "has a payload of oth"}
+    path.write_bytes(whole)
+    assert check_artifact(lake, made.id) == (made, None), "the control"
+
+
+def test_other_bytes_of_the_same_content_are_written_anew(lake: Lake, edited: dict[str, str]) -> None:
+    made, path = lake.manifest(edited["evaluation"]), payload(lake, edited)
+    whole = path.read_bytes()
+    parquet.write_table(parquet.read_table(path), path, compression="none")
+    _, fault = check_artifact(lake, made.id)
+    assert fault is not None
+    assert fault.wrong == ASTRAY
+    assert not reencode_if_corrupt(lake.files, made, write=True)
+    assert path.read_bytes() == whole
+    assert check_artifact(lake, made.id) == (made, None)
+    halve(path.parent / "manifest.json")
+    parquet.write_table(parquet.read_table(path), path, compression="none")
+    assert write_manifest(lake, made), "no manifest comes to stand for bytes that are astray"
+    assert path.read_bytes() == whole
+    assert lake.manifest(made.id) == made
+
+
+def test_a_payload_whose_columns_are_not_of_their_kind(lake: Lake, edited: dict[str, str]) -> None:
+    """Whoever made the lake can make the digest fit any content."""
+    made, path = lake.manifest(edited["evaluation"]), payload(lake, edited)
+    table = parquet.read_table(path)
+    number = next(n for n, column in enumerate(table.schema) if pa.types.is_integer(column.type))
+    other = table.set_column(number, table.schema.names[number], pa.array(["x"] * len(table)))
+    rewrite(path.parent / "manifest.json", digest=table_digest(other))
+    path = Path(lake.files.path(lake.manifest(made.id).payload))
+    parquet.write_table(other, path)
+    _, fault = check_artifact(lake, made.id)
+    assert fault is not None
+    assert fault.wrong == ASTRAY
+    assert not reencode_if_corrupt(lake.files, lake.manifest(made.id), write=True)
+    assert parquet.read_table(path).equals(other), "nothing that cannot be put right is written again"
+
+
+def tree(folder: Path) -> dict[str, bytes]:
+    return {str(path): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize(
+    ("name", "wrong"), [("artifacts", "lacks artifacts"), ("uses", "lacks what was used"), ("runs", "lacks the end")]
+)
+def test_the_last_file_of_a_log(lake: Lake, edited: dict[str, str], name: str, wrong: str) -> None:
+    """Nothing in the log tells of it: what it said is missed."""
+    remove(log(lake, name, -1))
+    assert wrong in " ".join(fault.wrong for fault in index_faults(lake) if fault.what == f"index of {name}")
+
+
+def test_a_log_that_was_merged_and_cleared_has_no_gaps(lake: Lake, edited: dict[str, str]) -> None:
+    """A control: files before the checkpoint may go."""
+    table = DeltaTable(lake.files.path("catalog/runs"))
+    table.create_checkpoint()
+    remove(log(lake, "runs", 0))
+    remove(log(lake, "runs", 0))
+    assert everything(lake) == []
+
+
+def test_rows_beyond_the_lake(lake: Lake, edited: dict[str, str]) -> None:
+    shutil.rmtree(manifest(lake, edited, "perplexity").parent)
+    shutil.rmtree(Path(lake.files.path(f"runs/{edited['run']}")))
+    found = [fault.wrong for fault in index_faults(lake)]
+    assert found == [
+        f"has artifacts that the lake has not: {edited['perplexity'][:12]}",
+        f"has runs that the lake has not: {edited['run']}",
+    ]
+
+
+def test_rows_that_say_otherwise(lake: Lake, edited: dict[str, str]) -> None:
+    path = rows(lake, "artifacts")
+    table = parquet.read_table(path)
+    lying = pa.array([edited["model"] if id_ == edited["state1"] else d for id_, d in
+                      zip(table["id"].to_pylist(), table["digest"].to_pylist(), strict=True)])  # fmt: skip
+    parquet.write_table(table.set_column(table.schema.get_field_index("digest"), "digest", lying), path)
+    (fault,) = index_faults(lake)
+    assert fault.wrong == f"says otherwise than the manifest of: {edited['state1'][:12]}"
+
+
+def test_what_a_run_that_goes_on_has_made_is_no_fault(
+    lake: Lake, edited: dict[str, str], table: Callable[..., pa.Table]
+) -> None:
+    record = Runs(lake.files).start("busy", {})
+    lake.write("spectrum", 1, {}, {"model": edited["model"]}, table("spectrum"), created_by=record.run_id)
+    assert everything(lake) == []
+    Runs(lake.files).finish(record, "failed")
+    assert len(everything(lake)) == 2, "the control: now nobody will write it down any more"
+
+
+def test_what_a_dead_run_had_used_is_no_fault(lake: Lake, edited: dict[str, str]) -> None:
+    """The index alone knows it, before and after its end is written down."""
+    runs, catalog = Runs(lake.files), Catalog(lake)
+    record = runs.start("dead", {})
+    catalog.record_run(record)
+    catalog.record_use(record.run_id, edited["model"], "model", "reused")
+    assert everything(lake) == []
+    catalog.record_run(runs.finish(record, "died"))
+    assert everything(lake) == []
+    other = runs.start("done", {})
+    catalog.record_use(other.run_id, edited["model"], "model", "reused")
+    catalog.record_run(runs.finish(other, "completed"))
+    (fault,) = everything(lake)
+    assert fault.wrong == f"has uses beyond those of runs: {other.run_id}", "the control"
+
+
+def test_all_that_the_index_lacks_is_one_row_a_table(lake: Lake, edited: dict[str, str]) -> None:
+    shutil.rmtree(lake.files.path("catalog"))
+    found = {fault.what: fault.wrong for fault in index_faults(lake)}
+    assert set(found) == {f"index of {table}" for table in SCHEMAS}
+    assert found["index of artifacts"].endswith("and 9 more")
+    Catalog(lake).rebuild()
+    assert everything(lake) == []
+
+
+def test_a_damaged_manifest_hides_no_other_from_a_rebuild(lake: Lake, edited: dict[str, str]) -> None:
+    halve(manifest(lake, edited))
+    Catalog(lake).rebuild()
+    assert [fault.id for fault in everything(lake)] == [edited["values0"]]
+
+
+def test_upstream_goes_round_what_is_lost(lake: Lake, edited: dict[str, str]) -> None:
+    names = {id_: name for name, id_ in edited.items()}
+    assert {names[id_] for id_ in upstream(lake, edited["state1"])} == {
+        "state1", "state0", "values0", "requests", "model",
+    }  # fmt: skip
+    remove(manifest(lake, edited))
+    assert {names[id_] for id_ in upstream(lake, edited["state1"])} == {"state1", "state0", "values0", "model"}
+
+
+def test_a_folder_whose_name_is_no_id(lake: Lake, edited: dict[str, str]) -> None:
+    odd = Path(lake.files.path("artifacts/od/odd"))
+    odd.mkdir(parents=True)
+    assert everything(lake) == [], "a folder without a manifest was never committed"
+    (odd / "manifest.json").write_text("{}")
+    (fault,) = (fault for fault in everything(lake) if "odd" in fault.file)
+    assert fault.mend == "hand"

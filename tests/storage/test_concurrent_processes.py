@@ -1,0 +1,116 @@
+"""Two processes write, a third asks, a fourth removes what only older runs needed: nothing is lost or half there.
+
+`make crowd` lets them go on for five minutes and kills the fourth at times; EDITFLOW_CROWD_SECONDS sets another time.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from itertools import chain
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pytest
+from support import concurrent_processes
+
+from editflow.storage.artifacts.identity import parent_pairs
+from editflow.storage.artifacts.store import Lake
+from editflow.storage.index.catalog import Catalog
+from editflow.storage.maintenance.audit import Audit
+from editflow.storage.maintenance.index_audit import index_faults
+from editflow.storage.maintenance.orphans import find_orphans, remove_orphan
+from editflow.storage.queries.query import query
+from editflow.storage.records.refs import Refs
+from editflow.storage.records.runs import Runs
+
+ROOT = Path(__file__).parents[2]
+
+
+def start(lake: Lake, role: str, name: str, seconds: float) -> subprocess.Popen[str]:
+    command = [
+        sys.executable,
+        str(ROOT / "tests" / "support" / "concurrent_processes.py"),
+        role,
+        lake.uri,
+        name,
+        str(seconds),
+    ]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
+
+
+def end(process: subprocess.Popen[str]) -> dict[str, Any]:
+    out, err = process.communicate()
+    assert process.returncode == 0, err[-3000:]
+    return dict(json.loads(out))
+
+
+def crowded(lake: Lake, seconds: float, *, kills: bool) -> dict[str, Any]:
+    """What each of the four says at its end."""
+    roles = {"a": "write", "b": "write", "third": "query", "fourth": "collect"}
+    processes = {name: start(lake, role, name, seconds) for name, role in roles.items()}
+    draw, over, killed = Random(0), time.monotonic() + seconds - 10, 0  # noqa: S311 - draws of a test
+    try:
+        while kills and time.monotonic() < over:
+            time.sleep(draw.uniform(2, 10))
+            kill(processes["fourth"])
+            processes["fourth"] = start(lake, "collect", "fourth", max(1.0, over + 10 - time.monotonic()))
+            killed += 1
+        return {name: end(process) for name, process in processes.items()} | {"kills": killed}
+    finally:
+        for process in processes.values():
+            kill(process)
+
+
+def kill(process: subprocess.Popen[str]) -> None:
+    if process.poll() is None:
+        process.kill()
+    process.communicate()
+
+
+def nothing_lost(lake: Lake) -> None:
+    """Of each name the newest runs have all they used; what is there has all it was made from; the index says so."""
+    there = {made.id: made for made in lake.manifests()}
+    runs = sorted(Runs(lake.files).all(), key=lambda run: (run.started_at, run.run_id), reverse=True)
+    assert {run.status for run in runs} == {"completed"}
+    for name in ("a", "b"):
+        newest = [run for run in runs if run.name == name][: concurrent_processes.KEPT]
+        assert {use.artifact for run in newest for use in run.uses} <= there.keys()
+        current = Refs(lake.files).get(name)
+        assert current is not None
+        assert current[0] == newest[0].state
+    for made in there.values():
+        assert {parent for _, parent in parent_pairs(made.parents)} <= there.keys()
+        assert lake.fault(made.id) is None
+        assert lake.read(made.id).equals(concurrent_processes.content(made.id))
+    told = query(lake, "SELECT id, digest FROM artifacts").to_pylist()
+    assert {row["id"]: row["digest"] for row in told} == {made.id: made.digest for made in there.values()}
+    audit, none = Audit(lake), lambda _n: None
+    faults = chain(audit.of_artifacts(lake.ids(), none), audit.of_runs(Runs(lake.files).ids(), none), audit.of_names())
+    assert list(chain(faults, index_faults(lake))) == []
+    Catalog(lake).rebuild()
+    assert sorted(map(repr, told)) == sorted(map(repr, query(lake, "SELECT id, digest FROM artifacts").to_pylist()))
+
+
+def test_four_processes_for_some_seconds(lake: Lake) -> None:
+    said = crowded(lake, 20, kills=False)
+    assert all(said[name]["runs"] for name in "ab")
+    assert said["third"]["asked"]
+    assert said["fourth"]["passes"]
+    nothing_lost(lake)
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(3600)
+def test_four_processes_for_five_minutes(lake: Lake) -> None:
+    said = crowded(lake, float(os.environ.get("EDITFLOW_CROWD_SECONDS", "300")), kills=True)
+    print(f"\n{json.dumps(said)}")
+    assert said["fourth"]["removed"]
+    for piece in list(find_orphans(lake, 0)):
+        assert remove_orphan(lake, piece, 0)
+    nothing_lost(lake)

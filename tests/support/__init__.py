@@ -1,0 +1,1 @@
+"""What tests share: tiny models and lakes, ways to damage and to kill, and checks of output."""

@@ -1,0 +1,19 @@
+"""What `editflow doctor` finds, check by check."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from support.tiny_world import editflow
+
+
+def doctor(lake: Path, *more: str) -> dict[str, list[dict[str, str]]]:
+    """The findings by check; the exit code must be that of the worst of them."""
+    answer = editflow("doctor", "--json", "--lake", lake, *more)
+    found: dict[str, list[dict[str, str]]] = {}
+    for finding in answer.json:
+        found.setdefault(finding["check"], []).append(finding)
+        assert (finding["remedy"] == "") == (finding["verdict"] == "ok"), finding
+    wrong = "problem" in {finding["verdict"] for finding in answer.json}
+    assert (answer.code, answer.err) == (int(wrong), "")
+    return found

@@ -1,0 +1,45 @@
+"""The tiny world with facts, texts and questions that have everything that can be measured."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from support.tiny_world import records, write_lines
+
+MEASURES = (
+    'evaluation.metrics=["efficacy", "paraphrase", "neighbourhood", "locality", "portability"]',
+    "evaluation.published=true", "evaluation.texts=3", "evaluation.drift=8", "texts.tokens=12",
+    "texts.answer_tokens=3", "ability.count=3", "ability.tokens=2",
+)  # fmt: skip
+"""Settings of a run that measures all that can be measured."""
+
+
+def everything(folder: Path) -> tuple[str, ...]:
+    """MEASURES, with facts, reference texts and questions that have all of it, written into a folder."""
+    rows = _flat(records(6))
+    facts = write_lines(folder / "facts.jsonl", rows)
+    targets = [row["target_new"] for row in rows]
+    texts = [{"relation": "r", "target": target, "text": f"the {target} is in the sea"} for target in targets]
+    references = write_lines(folder / "references.jsonl", texts)
+    clear = [{"sentence": f"the sea is blue {n}", "label": n % 2} for n in range(4)]
+    sets = write_lines(folder / "sst2.jsonl", clear)
+    given = (f"requests.source={facts}", f"requests.references={references}", f'ability.sets={{sst2="{sets}"}}')
+    return (*given, *MEASURES)
+
+
+def _flat(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The same facts in EasyEdit's shape, with questions that go beyond them."""
+    found = []
+    for n, row in enumerate(rows):
+        rewrite = row["requested_rewrite"]
+        found.append({
+            "id": str(n), "prompt": rewrite["prompt"].replace("{}", rewrite["subject"], 1),
+            "subject": rewrite["subject"], "target_new": rewrite["target_new"]["str"],
+            "ground_truth": rewrite["target_true"]["str"], "relation": "r",
+            "paraphrase_prompts": row["paraphrase_prompts"], "neighborhood_prompts": row["neighborhood_prompts"],
+            "generation_prompts": [f"it is {rewrite['subject']} who"],
+            "locality": {"other": [{"prompt": f"where the sea is {n}", "ground_truth": "blue"}]},
+            "portability": {"hop": [{"prompt": f"he who says {n}", "ground_truth": rewrite["target_new"]["str"]}]},
+        })  # fmt: skip
+    return found

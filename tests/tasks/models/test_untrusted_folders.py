@@ -1,0 +1,62 @@
+"""A lake from a stranger names folders of this machine: what holds no model is refused, and nothing is waited for."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support import tiny_world
+from support.tiny_world import World
+
+from editflow.editing.errors import EditingError
+from editflow.storage.artifacts.store import Lake, Manifest
+from editflow.tasks.errors import TaskError
+from editflow.tasks.models import model_identity
+from editflow.tasks.models.model_identity import check_layers, check_window, identify
+
+
+@pytest.fixture
+def pinned(world: World, tmp_path: Path) -> tuple[Lake, Manifest]:
+    lake = Lake.open(tmp_path / "lake")
+    ref, _ = identify(lake, str(world.model), "float32", "cpu", None, lake.find)
+    return lake, lake.manifest(ref.id)
+
+
+@pytest.mark.parametrize("what", ["pipe", "device", "none", "number", "nul", "long", "pipes", "another"])
+def test_a_folder_that_holds_no_model(pinned: tuple[Lake, Manifest], tmp_path: Path, what: str) -> None:
+    lake, model = pinned
+    for memory in lake.files.list(model_identity.FINGERPRINTS):
+        (Path(lake.uri) / model_identity.FINGERPRINTS / memory).unlink()
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "pipes").mkdir()
+    for name in ("config.json", "model.safetensors", "tokenizer.json"):
+        os.mkfifo(tmp_path / "pipes" / name)
+    tiny_world.save_model(tmp_path / "another", scale=0.5)
+    folders = {name: str(tmp_path / name) for name in ("pipe", "pipes", "another")}
+    places: dict[str, Any] = {**folders, "device": "/dev/zero", "number": 7, "nul": "a\0b", "long": "x" * 9000}
+    about = {key: value for key, value in model.about.items() if key != "folder"}
+    if what in places:
+        about["folder"] = places[what]
+    with pytest.raises((EditingError, TaskError)) as caught:
+        model_identity._folder_of(lake, replace(model, about=about), "float32", "cpu")
+    assert "\n" not in str(caught.value)
+
+
+def test_the_folder_itself_is_found(pinned: tuple[Lake, Manifest], world: World) -> None:
+    """The control."""
+    lake, model = pinned
+    assert model_identity._folder_of(lake, model, "float32", "cpu") == world.model.resolve()
+
+
+@pytest.mark.parametrize("value", ["y", None, [1], -1, 10**400, float("nan")])
+def test_what_is_recorded_of_a_model_is_a_number(pinned: tuple[Lake, Manifest], value: Any) -> None:
+    about = dict(pinned[1].about)
+    check_layers(about, [0, 1], 2)
+    check_window(about, 32)
+    with pytest.raises((EditingError, TaskError)):
+        check_layers({**about, "depth": value}, [0, 1], 2)
+    with pytest.raises((EditingError, TaskError)):
+        check_window({**about, "positions": value if value is not None else "y"}, 32)

@@ -1,0 +1,461 @@
+"""Every transition of queue and releases is a law: each request is settled once, whoever works and whenever killed."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext, suppress
+from dataclasses import dataclass, field, replace
+from itertools import count
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from support.queue_without_model import fact, judge
+
+from editflow.storage.errors import DamagedRecord, RefConflict
+from editflow.storage.files import Files
+from editflow.tasks.errors import NoSuchRelease
+from editflow.tasks.releases.queue import Outcome, Queue, QueuedRequest, ReleaseEvent, active, now, pending, statuses
+from editflow.tasks.releases.release import Candidate, apply_next, rollback
+
+ROOT = Path(__file__).parents[3]
+
+
+class Killed(Exception):
+    """The worker is gone."""
+
+
+def mortal(calls: int):
+    """A judge whose worker is killed in its n-th call."""
+    left = [calls]
+
+    def judged(state: str | None, part: Sequence[QueuedRequest], held: Sequence[QueuedRequest]) -> Candidate:
+        left[0] -= 1
+        if left[0] < 0:
+            raise Killed
+        return judge(state, part, held)
+
+    return judged
+
+
+@dataclass(frozen=True)
+class Disturbed(Queue):
+    """A queue where somebody else comes first: `others` happen, one each time, between reading and moving."""
+
+    others: list[Callable[[], object]] = field(default_factory=list)
+
+    def append_event(self, move: ReleaseEvent, expect: int) -> int:
+        if self.others:
+            self.others.pop(0)()
+        return super().append_event(move, expect)
+
+
+FACTS = st.lists(st.tuples(st.sampled_from("abcdef"), st.sampled_from(["red", "bad"])), min_size=1, max_size=4,
+                 unique_by=lambda found: found[0])  # fmt: skip
+SIZE = st.integers(1, 4)
+Facts = list[tuple[str, str]]
+
+
+class Releases(RuleBasedStateMachine):
+    """Submissions, workers that may be killed, and rollbacks: in any order, between each other's steps, and at once.
+
+    What is drawn depends on no state, for threads may reach another one when an example is played again.
+    """
+
+    kind: type[Disturbed] = Disturbed
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.folder = TemporaryDirectory()
+        self.queue = self.others()
+        self.submitted = 0
+        self.settled: dict[str, str] = {}
+
+    def others(self, *others: Callable[[], object]) -> Disturbed:
+        """The queue, with what happens while somebody is at it."""
+        return self.kind(Files(self.folder.name), "current", list(others))
+
+    def taken(self, queue: Queue, facts: Facts) -> tuple[list[QueuedRequest], list[QueuedRequest]]:
+        self.submitted += len(facts)
+        return queue.submit([fact(*one) for one in facts])
+
+    def gone_back(self) -> None:
+        with suppress(NoSuchRelease, RefConflict):
+            rollback(self.others())
+
+    @initialize(facts=FACTS, more=FACTS, size=SIZE, calls=st.integers(0, 6))
+    def under_way(self, facts: Facts, more: Facts, size: int, calls: int) -> None:
+        """Most of what can go wrong needs a release, and a batch that somebody has begun."""
+        self.taken(self.queue, facts)
+        self.work_whole(size)
+        self.taken(self.queue, more)
+        self.work(size, calls)
+
+    @rule(facts=FACTS)
+    def submit(self, facts: Facts) -> None:
+        before = pending(self.queue.entries(), self.queue.state())
+        mine, replaced = self.taken(self.queue, facts)
+        subjects = [subject for subject, _ in facts]
+        assert [entry.request.subject for entry in mine] == subjects
+        assert [e.id for e in replaced] == [e.id for e in before if e.request.subject in subjects]
+        found = statuses(self.queue.entries(), self.queue.state())
+        for entry in replaced:  # and each says by whom, unless it is being edited right now
+            by = next(one.id for one in mine if one.request.subject == entry.request.subject)
+            busy = entry.id in self.queue.state().open
+            assert found[entry.id] == (Outcome("pending", 0) if busy else Outcome("superseded", 0, (f"by {by}",)))
+
+    @rule(size=SIZE, calls=st.integers(0, 6))
+    def work(self, size: int, calls: int) -> None:
+        with suppress(Killed):
+            apply_next(self.queue, size, mortal(calls))
+
+    @rule(size=SIZE)
+    def work_whole(self, size: int) -> None:
+        entries, standing = self.queue.entries(), self.queue.state()
+        waiting = [id_ for id_, outcome in statuses(entries, standing).items() if outcome.status == "pending"]
+        wanted = standing.open or tuple(waiting[:size])
+        after = apply_next(self.queue, size, judge)
+        assert (after is None) == (not wanted)
+        if after is not None:  # all of the batch that was begun, or of the next in order, and of nothing else
+            assert after.open == ()
+            assert set(after.outcomes) == {*standing.outcomes, *wanted}
+
+    @rule(size=SIZE, who=st.lists(st.sampled_from(["worker", "mortal", "back", "submitter"]), max_size=4), facts=FACTS)
+    def work_disturbed(self, size: int, who: list[str], facts: Facts) -> None:
+        """Before each of its moves somebody else makes theirs: it must decide again, and settle nothing twice."""
+        ways: dict[str, Callable[[], object]] = {
+            "worker": lambda: apply_next(self.others(), size, judge),
+            "mortal": lambda: self.work(size, 1),
+            "back": self.gone_back,
+            "submitter": lambda: self.taken(self.others(), facts),
+        }
+        after = apply_next(self.others(*(ways[one] for one in who)), size, judge)
+        assert after is None or after.open == ()
+
+    @rule(size=SIZE, calls=st.integers(0, 3), facts=FACTS)
+    def work_at_once(self, size: int, calls: int, facts: Facts) -> None:
+        """Two workers in threads, of which one may be killed, beside someone who submits."""
+
+        def die() -> None:
+            with suppress(Killed):
+                apply_next(self.others(), size, mortal(calls))
+
+        with ThreadPoolExecutor(3) as pool:
+            done = [
+                pool.submit(way)
+                for way in (
+                    lambda: apply_next(self.others(), size, judge), die, lambda: self.taken(self.others(), facts)
+                )
+            ]  # fmt: skip
+        for one in done:
+            one.result()
+
+    @rule()
+    def back(self) -> None:
+        before = self.queue.state()
+        with suppress(NoSuchRelease) if before.release else pytest.raises(NoSuchRelease):
+            after = rollback(self.queue)
+            assert after.line == before.line[:-1]
+            assert after.open == ()
+
+    @rule(which=st.integers(0, 9))
+    def to_any(self, which: int) -> None:
+        present = self.queue.state().release
+        others = sorted({standing.release for _, standing in self.queue.replay()} - {present})
+        if others:
+            wanted = others[which % len(others)]
+            there = next(standing for _, standing in self.queue.replay() if standing.release == wanted)
+            after = rollback(self.queue, wanted)
+            assert (after.release, after.state, after.line) == (wanted, there.state, there.line)
+
+    @rule(size=SIZE)
+    def back_beside_a_worker(self, size: int) -> None:
+        """Who goes back on what has moved meanwhile is told so, and has moved nothing."""
+        standing = self.queue.state()
+        if standing.release and (standing.open or pending(self.queue.entries(), standing)):
+            with pytest.raises(RefConflict):
+                rollback(self.others(lambda: apply_next(self.others(), size, judge)))
+            assert self.queue.events()[-1][1].move == "settle"
+
+    @invariant()
+    def nothing_is_lost(self) -> None:
+        entries, standing = self.queue.entries(), self.queue.state()
+        assert len(entries) == self.submitted
+        assert len({entry.request.request_id for entry in entries}) == self.submitted
+        assert set(statuses(entries, standing)) == {entry.id for entry in entries}
+
+    @invariant()
+    def the_state_holds_what_was_applied(self) -> None:
+        entries, standing = self.queue.entries(), self.queue.state()
+        found = statuses(entries, standing)
+        applied = sorted(e.request.subject + e.request.target_new for e in entries if found[e.id].status == "applied")
+        assert sorted((standing.state or "base").replace("+", ",").split(",")[1:]) == applied
+        guilty = {e.id for e in entries if e.request.target_new == "bad"}
+        assert {id_ for id_, outcome in found.items() if outcome.status == "rejected"} <= guilty
+        assert guilty.isdisjoint(id_ for id_, outcome in found.items() if outcome.status == "applied")
+        held = active(entries, standing)
+        assert len({e.request.subject for e in held}) == len(held)
+
+    @invariant()
+    def each_is_settled_once_and_only_in_a_batch_that_was_begun(self) -> None:
+        begun: tuple[str, ...] = ()
+        settled: list[str] = []
+        for _, move in self.queue.events():
+            if move.move == "settle":
+                settled += move.entries
+                assert set(move.entries) <= set(begun)
+            else:
+                begun = move.entries
+        assert len(settled) == len(set(settled))
+
+    @invariant()
+    def what_is_settled_stays_settled(self) -> None:
+        found = {id_: outcome.status for id_, outcome in self.queue.state().outcomes.items()}
+        for id_, status in self.settled.items():
+            assert found[id_] == status or {status, found[id_]} == {"applied", "withdrawn"}
+        self.settled = found
+
+    def teardown(self) -> None:
+        self.folder.cleanup()
+
+
+TestReleases = Releases.TestCase
+TestReleases.settings = settings(deadline=None, max_examples=25, stateful_step_count=12)
+
+
+@dataclass(frozen=True)
+class Careless(Disturbed):
+    """Moves from wherever the log is by then: what a name without compare-and-set would be."""
+
+    def append_event(self, move: ReleaseEvent, expect: int) -> int:
+        del expect
+        if self.others:
+            self.others.pop(0)()
+        return Queue.append_event(self, move, max((version for version, _ in self.events()), default=0))
+
+
+@pytest.mark.parametrize("kind", [Disturbed, Careless])
+def test_without_compare_and_set_the_laws_do_not_hold(kind: type[Disturbed]) -> None:
+    """The control: a second worker settles what the first is about to settle."""
+    machine = Releases()
+    machine.kind = kind
+    machine.submit(facts=[("a", "red")])
+    machine.work_disturbed(size=1, who=["submitter", "worker"], facts=[("b", "red")])
+    with pytest.raises(AssertionError) if kind is Careless else nullcontext():
+        machine.each_is_settled_once_and_only_in_a_batch_that_was_begun()
+    machine.teardown()
+
+
+@pytest.fixture
+def queue(tmp_path: Path) -> Queue:
+    return Queue(Files(tmp_path), "current")
+
+
+@pytest.mark.parametrize("bad", [[], [0], [2], [0, 4], [1, 2, 3], range(5)])
+def test_the_guilty_are_found_by_halves_and_the_others_released(queue: Queue, bad: Sequence[int]) -> None:
+    queue.submit([fact(subject, "bad" if n in bad else "red") for n, subject in enumerate("abcde")])
+    standing = apply_next(queue, 5, judge)
+    assert standing is not None
+    found = statuses(queue.entries(), standing)
+    assert [outcome.status for outcome in found.values()] == ["rejected" if n in bad else "applied" for n in range(5)]
+    for outcome in found.values():
+        assert (outcome.reasons == ("efficacy 0 is under 90",)) == (outcome.status == "rejected")
+
+
+def test_of_two_that_only_together_break_a_gate_the_later_is_rejected(queue: Queue) -> None:
+    """Each passes by itself, so the first half goes live and the rest is judged upon it."""
+
+    def together(state: str | None, part: Sequence[QueuedRequest], held: Sequence[QueuedRequest]) -> Candidate:
+        found = judge(state, part, held)
+        return replace(found, breaches=("both",) if "ared" in found.state and "dred" in found.state else ())
+
+    queue.submit([fact(subject) for subject in "abcd"])
+    standing = apply_next(queue, 4, together)
+    assert standing is not None
+    found = [outcome.status for outcome in statuses(queue.entries(), standing).values()]
+    assert found == ["applied", "applied", "applied", "rejected"]
+
+
+def test_a_kill_at_any_moment_changes_nothing_of_what_comes(tmp_path: Path) -> None:
+    facts = [fact(s, "bad" if s in "bd" else "red") for s in "abcdefg"]
+    whole = Queue(Files(tmp_path / "whole"), "current")
+    whole.submit(facts)
+    while apply_next(whole, 4, judge):
+        pass
+    for calls in range(1, 12):
+        queue = Queue(Files(tmp_path / str(calls)), "current")
+        queue.submit(facts)
+        for more in count():
+            with suppress(Killed):
+                if apply_next(queue, 4, mortal(calls + more)) is None:
+                    break
+        assert [(m.move, m.entries, m.state) for _, m in queue.events()] == [
+            (m.move, m.entries, m.state) for _, m in whole.events()
+        ]
+
+
+MORTALS = """
+import json, os, signal, sys
+from itertools import count
+from support.queue_without_model import course, fact, judge
+from editflow.storage.files import Files
+from editflow.tasks.releases.queue import Queue
+from editflow.tasks.releases.release import apply_next
+
+folder, workers = sys.argv[1], int(sys.argv[2])
+left = -1
+
+def moment():
+    global left
+    left -= 1
+    if left == 0:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+def creating(self, name, data, inner=Files.create):
+    moment()  # before a write
+    inner(self, name, data)
+    moment()  # after it
+
+def linking(source, target, inner=os.link):
+    moment()  # the bytes are there, the name is not
+    inner(source, target)
+
+def work(queue, moments):
+    global left
+    left = moments
+    while apply_next(queue, 4, judge):
+        pass
+
+def mortal(queue, moments):
+    if (pid := os.fork()) == 0:
+        work(queue, moments)
+        os._exit(0)
+    return pid
+
+Files.create, os.link = creating, linking
+courses = []
+for moments in count():  # at 0 nobody dies
+    queue = Queue(Files(f"{folder}/{moments}"), "current")
+    queue.submit([fact(subject, "bad" if subject in "bd" else "red") for subject in "abcdefg"])
+    pids = [mortal(queue, moments) for _ in range(workers)]
+    ends = [os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) for pid in pids]
+    assert set(ends) <= {0, -signal.SIGKILL}, ends
+    left = -1
+    work(queue, -1)
+    courses.append(course(queue))
+    if moments and 0 in ends:
+        break
+print(json.dumps(courses))
+"""
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_killed_between_any_two_writes(tmp_path: Path, workers: int) -> None:
+    """Under kill -9 at the first moment of its work, the second, and so on to the end, one process or two at once.
+
+    Whoever comes next goes on from there; what is begun and settled is the same each time, once.
+    """
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join((str(ROOT), str(ROOT / "tests")))}
+    words = [sys.executable, "-c", MORTALS, str(tmp_path), str(workers)]
+    done = subprocess.run(words, capture_output=True, text=True, check=False, env=environment, timeout=120)
+    assert done.returncode == 0, done.stderr
+    undisturbed, *others = json.loads(done.stdout)
+    assert len(undisturbed) > 4
+    assert len(others) >= 3 * len(undisturbed) / workers  # three moments a write, shared by who works at once
+    assert others == [undisturbed] * len(others)
+
+
+def test_workers_at_once_settle_each_request_once(queue: Queue) -> None:
+    queue.submit([fact(s, "bad" if s in "cx" else "red") for s in "abcdefghijklmnopqrstuvwxyz"])
+
+    def work(_: int) -> None:
+        while apply_next(queue, 3, judge):
+            pass
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(work, range(4)))
+    settled = [id_ for _, move in queue.events() if move.move == "settle" for id_ in move.entries]
+    assert sorted(settled) == sorted(entry.id for entry in queue.entries())
+
+
+def test_a_later_request_takes_the_place_of_one_that_waits_and_changes_one_that_was_applied(queue: Queue) -> None:
+    (first,), _ = queue.submit([fact("a", "red")])
+    _, replaced = queue.submit([fact("a", "green"), fact("b")])
+    assert [entry.id for entry in replaced] == [first.id]
+    standing = apply_next(queue, 9, judge)
+    assert standing is not None
+    assert standing.state == "base+agreen,bred"
+    outcomes = statuses(queue.entries(), standing)
+    assert (outcomes["1.1"].status, outcomes["1.1"].reasons) == ("superseded", ("by 2.1",))
+    _, replaced = queue.submit([fact("a", "white")])
+    assert replaced == []
+    standing = apply_next(queue, 9, judge)
+    assert standing is not None
+    assert [entry.id for entry in active(queue.entries(), standing)] == ["2.2", "3.1"]
+
+
+def test_what_must_be_kept_does_not_hold_what_the_batch_replaces(queue: Queue) -> None:
+    asked: list[list[str]] = []
+
+    def watching(state: str | None, part: Sequence[QueuedRequest], held: Sequence[QueuedRequest]) -> Candidate:
+        asked.append([entry.request.subject for entry in held])
+        return judge(state, part, held)
+
+    queue.submit([fact("a"), fact("b")])
+    apply_next(queue, 9, watching)
+    queue.submit([fact("b", "white")])
+    apply_next(queue, 9, watching)
+    assert asked == [[], ["a"]]
+
+
+def test_rolled_back_requests_wait_for_nobody(queue: Queue) -> None:
+    for subject in "ab":
+        queue.submit([fact(subject), fact(f"{subject}2", "bad")])
+        apply_next(queue, 1, judge)
+        apply_next(queue, 1, judge)
+    first, second = (n for n, m in queue.events() if m.move == "settle" and m.status == "applied")
+    assert queue.state().release == second
+    standing = rollback(queue)
+    assert (standing.state, standing.release) == ("base+ared", first)
+    found = statuses(queue.entries(), standing)
+    assert [outcome.status for outcome in found.values()] == ["applied", "rejected", "withdrawn", "rejected"]
+    assert apply_next(queue, 9, judge) is None
+    assert rollback(queue, 0).state is None
+    with pytest.raises(NoSuchRelease, match="no release before the present one: choose one of"):
+        rollback(queue)
+
+
+@pytest.mark.parametrize("to", [-1, 1, 99])
+def test_only_earlier_releases_can_be_gone_back_to(queue: Queue, to: int) -> None:
+    queue.submit([fact("a")])
+    apply_next(queue, 1, judge)
+    with pytest.raises(NoSuchRelease, match=f"no other release {to}: choose one of 0; `editflow releases current`"):
+        rollback(queue, to)
+
+
+def test_who_comes_late_moves_nothing(queue: Queue) -> None:
+    queue.submit([fact("a")])
+    queue.append_event(ReleaseEvent("begin", now(), ("1.1",)), 0)
+    with pytest.raises(RefConflict):
+        queue.append_event(ReleaseEvent("begin", now(), ("1.1",)), 0)
+
+
+def test_a_damaged_record_is_named(queue: Queue, tmp_path: Path) -> None:
+    queue.submit([fact("a")])
+    apply_next(queue, 1, judge)
+    for name in ("queues", "releases"):
+        file = tmp_path / f"{name}/current/00000001.json"
+        kept = file.read_bytes()
+        file.write_text('{"value": {"at": 3}}')
+        with pytest.raises(DamagedRecord, match=f"^{file} is damaged; restore it"):
+            statuses(queue.entries(), queue.state())
+        file.write_bytes(kept)
+    assert [replace(e.request, request_id="a") for e in queue.entries()] == [fact("a")]

@@ -1,0 +1,127 @@
+"""Everything that a run makes can be made again from what is recorded of it, and comes out the same."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+from support import tiny_world
+from support.tiny_measurements import everything
+from support.tiny_world import World
+
+from editflow.flows.repair.recipe_collector import collect_recipes
+from editflow.storage.artifacts.check import check_artifact
+from editflow.storage.artifacts.identity import recipe_id
+from editflow.storage.artifacts.store import Lake, Manifest
+from editflow.storage.errors import MissingPayload, PayloadConflict
+from editflow.storage.index.catalog import Catalog
+from editflow.storage.records.runs import RunRecord
+from editflow.tasks.comparison.comparison_rows import described, sources
+from editflow.tasks.comparison.stages import compare
+from editflow.tasks.report.stages import report
+from editflow.tasks.reproduction.recipes import PAGES, NotRepeatable, Recipe, recipe_of
+from editflow.tasks.reproduction.recompute import recompute, store_recomputed
+from editflow.tasks.reproduction.reproduction import Repetition, archive
+from editflow.tasks.stages.registry import IMPORTED, STAGES
+
+
+@pytest.fixture(scope="module")
+def made(world: World, tmp_path_factory: pytest.TempPathFactory) -> tuple[Lake, RunRecord]:
+    """A run of everything that can be measured, its report and a comparison. Read only."""
+    folder = tmp_path_factory.mktemp("made")
+    record = tiny_world.record_directly(world.spec, folder / "lake", *everything(folder))
+    lake = Lake.open(folder / "lake")
+    report(lake, record.run_id)
+    row = {"label": "a", "name": "run", "group": "g", "settings": [], "runs": [
+        {"seed": None, "name": "run", "batches": described(record)}]}  # fmt: skip
+    compare(lake, [row], {"run": sources(lake, record)})
+    return lake, record
+
+
+def test_all_of_it_comes_out_the_same(made: tuple[Lake, RunRecord]) -> None:
+    lake, record = made
+    before = tree(lake)
+    given = collect_recipes(lake, record)
+    met, other = set(), {}
+    for manifest in sorted(lake.manifests(), key=lambda m: m.created_at):
+        stage = str(manifest.spec["stage"])
+        try:
+            recipe = recipe_of(manifest)
+        except NotRepeatable:
+            assert stage.replace("-", "_") in IMPORTED
+            recipe = given[manifest.id]
+        assert recipe.id == manifest.id
+        met.add(stage)
+        if recompute(lake, recipe, manifest.environment).digest != manifest.digest:
+            other[manifest.id] = stage
+    assert other == {}
+    assert {*STAGES, *PAGES} - met == {"trials"}  # which is made by a scan
+    assert tree(lake) == before, "nothing is written to the lake"
+
+
+def tree(lake: Lake) -> dict[str, bytes]:
+    return {str(path): path.read_bytes() for path in Path(lake.uri).rglob("*") if path.is_file()}
+
+
+@pytest.fixture
+def copied(made: tuple[Lake, RunRecord], tmp_path: Path) -> Lake:
+    return Lake.open(shutil.copytree(made[0].uri, tmp_path / "lake"))
+
+
+def newest(lake: Lake, kind: str) -> tuple[Manifest, Recipe]:
+    manifest = tiny_world.artifacts(Path(lake.uri), kind)[-1]
+    return manifest, recipe_of(manifest)
+
+
+def test_it_rests_on_the_parents_that_are_recorded(copied: Lake) -> None:
+    """The control: it is computed, not read, and from its parents."""
+    manifest, recipe = newest(copied, "null_space")
+    Path(copied.files.path(copied.manifest(str(manifest.parents["spectrum"])).payload)).unlink()
+    with pytest.raises(MissingPayload):
+        recompute(copied, recipe, manifest.environment)
+
+
+def test_what_is_computed_again_takes_the_place_of_what_is_broken(copied: Lake) -> None:
+    manifest, recipe = newest(copied, "null_space")
+    payload = tiny_world.payload(Path(copied.uri), manifest)
+    tiny_world.flip_byte(payload)
+    assert check_artifact(copied, manifest.id)[1] is not None
+    store_recomputed(copied, recipe, recompute(copied, recipe, manifest.environment), manifest, None)
+    assert check_artifact(copied, manifest.id) == (manifest, None)
+    assert len(list(payload.parent.glob("*.discarded-*"))) == 1
+
+
+@pytest.mark.parametrize("told", [True, False])
+def test_other_content_is_refused(copied: Lake, told: bool) -> None:
+    """Neither what the manifest tells nor what the payload's name tells is replaced by something else."""
+    manifest, recipe = newest(copied, "null_space")
+    _, other = newest(copied, "spectrum")
+    folder = Path(copied.files.path(manifest.payload)).parent
+    if not told:
+        (folder / "manifest.json").unlink()
+    before = tree(copied)
+    with pytest.raises(PayloadConflict):
+        store_recomputed(
+            copied, recipe, recompute(copied, other, manifest.environment), manifest if told else None, None
+        )
+    assert tree(copied) == before
+
+
+def test_what_cannot_be_made_again_says_why(made: tuple[Lake, RunRecord]) -> None:
+    lake, record = made
+    kept = archive(lake, Repetition(record.run_id, record.state or "", [], []), "2026", {})
+    unknown = Catalog(lake).missing().artifacts
+    made_alone = {m.id for m in lake.manifests() if m.kind in {"report", "answers", "reproduction"}}
+    assert len(made_alone) == 3
+    assert made_alone.isdisjoint(unknown), "what no run writes to the index is there all the same"
+    with pytest.raises(NotRepeatable, match="no stage of this version makes it"):
+        recipe_of(lake.manifest(kept.id))
+    shutil.rmtree(Path(lake.files.path(lake.manifest(kept.id).payload)).parent)
+    requests = tiny_world.artifacts(Path(lake.uri), "requests")[0]
+    with pytest.raises(NotRepeatable, match="given to a run"):
+        recipe_of(requests)
+    older = tiny_world.artifacts(Path(lake.uri), "spectrum")[0]
+    with pytest.raises(NotRepeatable, match="version 1 of its stage made it, and this is 2"):
+        first = recipe_id("spectrum", 1, older.spec, older.parents)
+        recipe_of(Manifest(**{**vars(older), "version": 1, "id": first}))
