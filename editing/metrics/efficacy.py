@@ -3,5 +3,9 @@
 from editflow.editing.metrics.metric import Metric, new_answer
 
 EFFICACY = Metric(
-    "efficacy", new_answer(lambda request: (request.filled,)), wants_new=True, source="arXiv 2202.05262, §3.3"
+    "efficacy",
+    new_answer(lambda request: (request.filled,)),
+    wants_new=True,
+    about="does the edited prompt itself give the new target?",
+    source="arXiv 2202.05262, §3.3",
 )

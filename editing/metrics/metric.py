@@ -24,11 +24,15 @@ class ScoredPrompt(NamedTuple):
 
 @dataclass(frozen=True)
 class Metric:
-    """What it asks of a request, and whether the wanted answer is the new one or one that must stay."""
+    """What it asks of a request, and whether the wanted answer is the new one or one that must stay.
+
+    `about` is the question that it answers, `source` the paper.
+    """
 
     name: str
     asks: Callable[[EditRequest], tuple[ScoredPrompt, ...]]
     wants_new: bool
+    about: str
     source: str
 
 

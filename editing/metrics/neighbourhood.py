@@ -9,4 +9,10 @@ def _asks(request: EditRequest) -> tuple[ScoredPrompt, ...]:
     return tuple(ScoredPrompt(prompt, true, new) for prompt in request.neighborhood_prompts) if true else ()
 
 
-NEIGHBOURHOOD = Metric("neighbourhood", _asks, wants_new=False, source="arXiv 2202.05262, §3.3")
+NEIGHBOURHOOD = Metric(
+    "neighbourhood",
+    _asks,
+    wants_new=False,
+    about="do other subjects with the same true target keep it?",
+    source="arXiv 2202.05262, §3.3",
+)

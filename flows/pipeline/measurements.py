@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -56,16 +56,9 @@ class Measures:
 
     def everywhere(self, state: str, facts: Sequence[EditRequest], when: str, label: str) -> Summary:
         """All that the spec asks for, of a state: on these facts, and on what is no fact."""
-        wanted = self.spec.evaluation
-        found = self.asked(state, facts, wanted.metrics, f"evaluation {when}", label)
-        if wanted.perplexity:
-            found["perplexity"] = round(self.perplexity(state, when), 3)
-        if wanted.texts:
-            found["texts"] = self._texts(state, when)
-        if wanted.drift:
-            self._drift(state, when)
-        if self.cases:
-            found["ability"] = self.ability(state, when)
+        found = self.asked(state, facts, self.spec.evaluation.metrics, f"evaluation {when}", label)
+        for measure in MEASUREMENTS.values():
+            found |= measure(self, state, when)
         return found
 
     def perplexity(self, state: str, when: str) -> float:
@@ -122,7 +115,8 @@ class Measures:
     def _written(self, state: str, when: str) -> str:
         return self.pipe.run(GENERATIONS, self.spec.texts, {"state": state, **self._sampled}, f"texts {when}")
 
-    def _texts(self, state: str, when: str) -> Summary:
+    def texts(self, state: str, when: str) -> Summary:
+        """{metric: value} of the texts that a state generates about a sample of the facts."""
         written = self._written(state, when)
         scores = self.pipe.run(
             TEXT_SCORES, NoSettings(), {"generations": written, **self._sampled}, f"text scores {when}"
@@ -133,8 +127,8 @@ class Measures:
         found = self.pipe.read(summarise_texts, scores, Summary()) | self.pipe.read(summarise_texts, essence, Summary())
         return {name: round(value, 4) for name, value in found.items()}
 
-    def _drift(self, state: str, when: str) -> None:
-        """Nothing for requests without neighbours: then there are no prompts that should not move."""
+    def drift(self, state: str, when: str) -> None:
+        """Hidden states and their drift; nothing for requests without neighbours: no prompt is known to stay."""
         settings = stage_settings.hidden_states(self.spec)
         if len(fixed_prompts(self.facts, settings.count, settings.seed)) < FEWEST:
             return
@@ -147,3 +141,35 @@ class Measures:
             parents = dict(zip(("base", "edited"), states, strict=True))
             self.pipe.run(DRIFT, NoSettings(), parents, f"drift {when}")
             self.pipe.run(DRIFT_POINTS, NoSettings(), parents, f"drift points {when}")
+
+
+def _perplexity(measures: Measures, state: str, when: str) -> Summary:
+    return {"perplexity": round(measures.perplexity(state, when), 3)} if measures.spec.evaluation.perplexity else {}
+
+
+def _texts(measures: Measures, state: str, when: str) -> Summary:
+    return {"texts": measures.texts(state, when)} if measures.spec.evaluation.texts else {}
+
+
+def _drift(measures: Measures, state: str, when: str) -> Summary:
+    if measures.spec.evaluation.drift:
+        measures.drift(state, when)
+    return {}
+
+
+def _ability(measures: Measures, state: str, when: str) -> Summary:
+    return {"ability": measures.ability(state, when)} if measures.cases else {}
+
+
+Measurement = Callable[[Measures, str, str], Summary]
+"""(measures, state, when): runs its stages on a state and returns its part of the summary.
+
+That is {name: {score: number}}, and {} where the spec does not ask for it; storage/run_values.py checks the shape."""
+
+MEASUREMENTS: dict[str, Measurement] = {
+    "perplexity": _perplexity,
+    "texts": _texts,
+    "drift": _drift,
+    "ability": _ability,
+}
+"""What is measured of a state besides the metrics over requests, in order."""

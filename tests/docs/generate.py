@@ -58,16 +58,12 @@ def views() -> str:
 
 def metrics() -> str:
     """Every metric over prompts, with what it asks and what is wanted."""
-    import importlib
-
     from editflow.editing.metrics.registry import METRICS
 
-    rows = []
-    for name, metric in METRICS.items():
-        about = str(importlib.import_module(f"editflow.editing.metrics.{name}").__doc__).partition(": ")[2].strip()
-        rows.append(
-            (f"`{name}`", about, "the new one" if metric.wants_new else "the one that must stay", metric.source)
-        )
+    rows = [
+        (f"`{name}`", metric.about, "the new one" if metric.wants_new else "the one that must stay", metric.source)
+        for name, metric in METRICS.items()
+    ]
     return _table(("metric", "what it asks", "wanted answer", "source"), rows)
 
 

@@ -1,0 +1,1 @@
+"""Extensions from outside the package, each a file of its own: see tests/flows/test_extensions.py."""
