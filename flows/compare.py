@@ -16,7 +16,8 @@ from editflow.editing.errors import EditingError, first_line
 from editflow.editing.models.loading import require_device
 from editflow.flows.console.errors import BadSpec
 from editflow.flows.console.output import lake_folder, print_line, report_stage
-from editflow.flows.edit_model import edit_with_retry, load_facts
+from editflow.flows.edit_model import edit_with_retry
+from editflow.flows.pipeline.facts import load_facts
 from editflow.flows.pipeline.prerequisites import check_model
 from editflow.flows.pipeline.tracked_run import run_tracked
 from editflow.flows.spec.run_spec import RunSpec

@@ -16,50 +16,17 @@ from editflow.flows.orchestration.crashed_runs import label_process
 from editflow.flows.orchestration.run_artifacts import publish
 from editflow.flows.orchestration.run_page import Progress, on_page
 from editflow.flows.pipeline import stage_settings
+from editflow.flows.pipeline.facts import load_facts, split_batches
 from editflow.flows.pipeline.measurements import Measures, questions
 from editflow.flows.pipeline.pipeline import Pipeline
 from editflow.flows.pipeline.prerequisites import draw_contexts, layer_statistics, shared_inputs
 from editflow.flows.pipeline.tracked_run import retry_on_damage, run_tracked
 from editflow.flows.spec.loading import load_spec
 from editflow.flows.spec.run_spec import RunSpec
-from editflow.flows.spec.sections import RequestsSection
 from editflow.storage.artifacts.store import Lake
 from editflow.storage.records.runs import RunRecord
-from editflow.tasks.errors import BadRecord
-from editflow.tasks.sources.edit_requests import choose, load_chosen, load_requests, reordered, unprobed
 from editflow.tasks.stages.edits import CHECKPOINT, KEYS, STATE, TARGET_VALUES, WEIGHT_CHANGE, chunk_count
 from editflow.tasks.stages.settings import NoSettings
-
-
-def load_facts(wanted: RequestsSection) -> list[EditRequest]:
-    """The facts that a run edits, in its order."""
-    source: str = wanted.source
-    if wanted.count is not None and not wanted.skip:
-        chosen = load_chosen(source, wanted.dataset, wanted.references, wanted.count, wanted.seed)
-        return reordered(chosen, wanted.order)
-    found = load_requests(source, wanted.dataset, wanted.references)
-    if wanted.skip:
-        found = unprobed(found, wanted.skip, wanted.seed)
-        source = f"{source} without what requests.skip leaves out"
-    return reordered(choose(found, wanted.count, wanted.seed, source), wanted.order)
-
-
-def split_batches(
-    facts: Sequence[EditRequest], size: int, wanted: RequestsSection
-) -> list[tuple[int, list[EditRequest]]]:
-    """(number from 1, facts) of every batch. Facts that are withdrawn leave gaps; a batch of nothing else is left out.
-
-    Raises BadRecord for a withdrawn fact that is not there, and where none is left.
-    """
-    gone = set(wanted.withdrawn)
-    if unknown := sorted(gone - {fact.request_id for fact in facts}):
-        raise BadRecord(f"requests.withdrawn: {unknown[0]!r} is not among the {len(facts)} chosen facts; remove it")
-    cuts = [facts[start : start + size] for start in range(0, len(facts), size)]
-    left = [(number, [fact for fact in cut if fact.request_id not in gone]) for number, cut in enumerate(cuts, 1)]
-    found = [(number, kept) for number, kept in left if kept]
-    if not found:
-        raise BadRecord(f"requests.withdrawn names all {len(facts)} chosen facts: nothing is left to edit")
-    return found
 
 
 def edit(spec: RunSpec, pipe: Pipeline, facts: Sequence[EditRequest] | None = None) -> dict[str, Any]:

@@ -14,8 +14,9 @@ from prefect import flow
 
 from editflow.flows.console.errors import UsageError
 from editflow.flows.console.output import lake_folder, report_stage
-from editflow.flows.edit_model import edit_with_retry, load_facts, split_batches
+from editflow.flows.edit_model import edit_with_retry
 from editflow.flows.orchestration.crashed_runs import label_process
+from editflow.flows.pipeline.facts import load_facts, split_batches
 from editflow.flows.pipeline.fresh_lake import fresh_lake
 from editflow.flows.pipeline.tracked_run import run_tracked
 from editflow.flows.rerun import keep, sources, spec_here, spec_of, threads_had

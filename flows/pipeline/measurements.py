@@ -5,7 +5,6 @@ What a data set or a spec does not bring is left out: nothing is reported that w
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from typing import Any
 from editflow.editing.metrics.ability.declaration import AbilityCase
 from editflow.editing.metrics.drift import FEWEST
 from editflow.editing.requests.record import EditRequest
+from editflow.editing.requests.sample import sample
 from editflow.flows.pipeline import stage_settings
 from editflow.flows.pipeline.pipeline import Pipeline
 from editflow.flows.spec.run_spec import RunSpec
@@ -105,9 +105,7 @@ class Measures:
     @cached_property
     def _sampled(self) -> dict[str, str]:
         """Parents of texts: a fair sample of the facts, and what evaluates all of them, so that scores compare."""
-        ranked = sorted(self.facts, key=lambda fact: hashlib.sha256(fact.request_id.encode()).digest())
-        chosen = {fact.request_id for fact in ranked[: self.spec.evaluation.texts]}
-        facts = [fact for fact in self.facts if fact.request_id in chosen]
+        facts = sample(self.facts, self.spec.evaluation.texts)
         roles = ("portability", "generation", "reference", "alias")
         parents = {"requests": self.requests(facts, "requests for texts")}
         return parents | self._questions(self.facts, roles, "questions for texts")

@@ -15,7 +15,8 @@ from editflow.editing.metrics.registry import metric
 from editflow.editing.models.loading import DTYPES
 from editflow.editing.requests.record import EditRequest
 from editflow.flows.console.errors import UsageError
-from editflow.flows.edit_model import edit, load_facts
+from editflow.flows.edit_model import edit
+from editflow.flows.pipeline.facts import load_facts
 from editflow.flows.pipeline.tracked_run import use_threads
 from editflow.flows.planning.dry_run import DryRun, PlannedArtifact, no_record
 from editflow.flows.planning.machine_speed import Machine

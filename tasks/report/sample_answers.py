@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
 
 from editflow.editing.models.generation import continue_texts
-from editflow.editing.requests.record import EditRequest
+from editflow.editing.requests.sample import sample
 from editflow.storage.artifacts.kinds import kind
 from editflow.tasks.console.progress import working
 from editflow.tasks.stages.requests import read_requests
@@ -35,13 +34,6 @@ def _answers(work: Work[AnswersSettings]) -> pa.Table:
         for request, base, edited in zip(chosen, said["model"], said["state"], strict=True)
     ]
     return pa.Table.from_pylist(rows, schema=kind("answers").schema)
-
-
-def sample(requests: list[EditRequest], count: int) -> list[EditRequest]:
-    """As many of the requests, chosen by a hash of their ids rather than by how they did, in their order."""
-    ranked = sorted(requests, key=lambda request: hashlib.sha256(request.request_id.encode()).digest())
-    kept = {request.request_id for request in ranked[:count]}
-    return [request for request in requests if request.request_id in kept]
 
 
 ANSWERS = Stage("answers", "answers", 1, AnswersSettings, _answers, ("model", "state", "requests"))

@@ -20,8 +20,8 @@ from support.tiny_queue import OPEN, apply_directly, served
 from support.tiny_world import World, editflow
 
 from editflow.flows.apply import LINES
-from editflow.flows.edit_model import load_facts
 from editflow.flows.orchestration import notifications
+from editflow.flows.pipeline.facts import load_facts
 from editflow.flows.pipeline.gates import breaches
 from editflow.flows.spec.loading import load_spec
 from editflow.flows.spec.sections import GatesSection

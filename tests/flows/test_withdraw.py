@@ -11,7 +11,7 @@ from support import tiny_world
 from support.tiny_world import World, editflow
 
 from editflow.editing.requests.record import EditRequest
-from editflow.flows.edit_model import split_batches
+from editflow.flows.pipeline.facts import split_batches
 from editflow.flows.spec.loading import load_spec
 from editflow.flows.spec.sections import RequestsSection
 from editflow.storage.artifacts.store import Lake

@@ -16,7 +16,7 @@ from support import tiny_world
 from support.tiny_queue import served
 from support.tiny_world import World, editflow
 
-from editflow.flows.edit_model import load_facts
+from editflow.flows.pipeline.facts import load_facts
 from editflow.flows.spec.loading import load_spec
 from editflow.storage.artifacts.store import Lake
 from editflow.storage.maintenance.orphans import find_orphans, remove_orphan

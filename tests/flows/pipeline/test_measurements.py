@@ -11,7 +11,7 @@ from support import tiny_world
 from support.tiny_measurements import MEASURES, everything
 from support.tiny_world import World, editflow
 
-from editflow.flows.edit_model import load_facts
+from editflow.flows.pipeline.facts import load_facts
 from editflow.flows.pipeline.measurements import questions
 from editflow.flows.rerun import sources, spec_of
 from editflow.flows.rerun_bundle import export_bundle, open_bundle

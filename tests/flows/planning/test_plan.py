@@ -17,7 +17,7 @@ from support.tiny_world import World, editflow
 from transformers import BertConfig, GPT2Config
 
 from editflow.editing.editors.methods import METHODS
-from editflow.flows.edit_model import load_facts
+from editflow.flows.pipeline.facts import load_facts
 from editflow.flows.planning.cost_table import SIZES
 from editflow.flows.planning.dry_run import DryRun
 from editflow.flows.planning.plan import reading, walk

@@ -13,7 +13,7 @@ from support import tiny_trained, tiny_world
 from support.error_checks import refused
 from support.tiny_world import DirectPipeline, World, editflow, run_directly
 
-from editflow.flows.edit_model import load_facts
+from editflow.flows.pipeline.facts import load_facts
 from editflow.flows.spec.loading import load_spec
 from editflow.flows.tuning.arguments import MARK, TuneArguments
 from editflow.flows.tuning.search_space import Setting
