@@ -94,7 +94,7 @@ class RunBundle:
 class _Index:
     """What pack.json holds: the parts that are inputs by their key, and the SHA-256 of every other part."""
 
-    bundle: int
+    pack: int
     run: str
     inputs: Mapping[str, str]
     sha256: Mapping[str, str]
