@@ -25,6 +25,7 @@ from editflow.flows.spec.spec_validation import check_spec
 from editflow.storage.address import Address, cut_inside
 from editflow.storage.artifacts.store import Lake
 from editflow.storage.errors import UnknownArtifact
+from editflow.storage.records.renamed_keys import with_new_names
 from editflow.storage.records.runs import RunRecord
 from editflow.tasks.errors import ArtifactGone
 from editflow.tasks.models.model_identity import identify
@@ -107,7 +108,7 @@ def to_download(pack: Pack, *, model: str | None, corpus: str | None) -> list[st
 def _checked_spec(pack: Pack, threads: int | None) -> RunSpec:
     """The spec of the pack's run, under the checks that a spec file has."""
     spec = spec_of(pack.record, threads)
-    check_spec(pack.record.spec, f"run {pack.record.run_id}")
+    check_spec(with_new_names(pack.record.spec), f"run {pack.record.run_id}")
     return spec
 
 

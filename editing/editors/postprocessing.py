@@ -21,7 +21,8 @@ Step = Callable[[LowRank, Tensor, LayerStatistics, MethodOptions], Change]
 
 def filtered(change: LowRank, known: LayerStatistics, options: MethodOptions) -> LowRank:
     """Without what would act in the dominant singular directions of the weight as it came, where that is asked for."""
-    return without(change, dominant(known.came, options.filter)) if options.filter else change
+    share = options.protected_energy
+    return without(change, dominant(known.came, share)) if share else change
 
 
 def projected(change: LowRank, known: LayerStatistics, options: MethodOptions) -> LowRank:

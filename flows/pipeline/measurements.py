@@ -60,7 +60,7 @@ class Measures:
         found = self.asked(state, facts, wanted.metrics, f"evaluation {when}", label)
         if wanted.perplexity:
             found["perplexity"] = round(self.perplexity(state, when), 3)
-        if wanted.texts:
+        if wanted.generation_facts:
             found["texts"] = self._texts(state, when)
         if wanted.drift:
             self._drift(state, when)
@@ -77,7 +77,7 @@ class Measures:
         """{set: {way: figures}} of a state, for the questions that the spec asks."""
         ability = self.spec.ability
         parents = {"state": state, "cases": self._questions_asked}
-        asked = self.pipe.run(ABILITY, ability_spec(ability.ways, ability.tokens), parents, f"ability {when}")
+        asked = self.pipe.run(ABILITY, ability_spec(ability.modes, ability.tokens), parents, f"ability {when}")
         return self.pipe.read(summarise_ability, asked, Summary())
 
     def of_batch(self, state: str, facts: Sequence[EditRequest], number: int) -> Summary:
@@ -113,7 +113,7 @@ class Measures:
     def _sampled(self) -> dict[str, str]:
         """Parents of texts: a fair sample of the facts, and what evaluates all of them, so that scores compare."""
         ranked = sorted(self.facts, key=lambda fact: hashlib.sha256(fact.request_id.encode()).digest())
-        chosen = {fact.request_id for fact in ranked[: self.spec.evaluation.texts]}
+        chosen = {fact.request_id for fact in ranked[: self.spec.evaluation.generation_facts]}
         facts = [fact for fact in self.facts if fact.request_id in chosen]
         roles = ("portability", "generation", "reference", "alias")
         parents = {"requests": self.requests(facts, "requests for texts")}

@@ -67,7 +67,7 @@ def _documents(spec: RunSpec, pipe: Pipeline, corpus: dict[str, str]) -> str:
         "documents": wanted.documents,
         "held_out_documents": wanted.held_out_documents,
         "min_characters": wanted.min_characters,
-        "scan": wanted.scan,
+        "scan": wanted.max_scanned_documents,
     }
     return pipe.run(documents_stage(wanted.source), sampling, {})
 

@@ -69,7 +69,7 @@ class Solving:
 def chosen_of(work: Work) -> tuple[Method, MethodOptions]:
     """The method that a stage's spec names, with its options."""
     chosen = method(work.spec["method"])
-    return chosen, chosen.read({name: work.spec[name] for name in chosen.takes if name in work.spec})
+    return chosen, chosen.read_recipe(work.spec)
 
 
 def _knowledge(work: Work, live: ModelSession) -> dict[int, LayerStatistics]:
