@@ -18,6 +18,7 @@ from editflow.flows.cli.common.flags import LakeFlag
 from editflow.flows.cli.common.lookup import find_run, open_lake
 from editflow.flows.console.output import print_json, print_table
 from editflow.storage.artifacts.codec import vectors
+from editflow.storage.records.renamed_keys import with_new_names
 from editflow.tasks.report.run_results import RunResults
 from editflow.tasks.stages.moments import read_moments, read_null_space
 
@@ -74,7 +75,7 @@ def _keys(course: RunResults) -> dict[int, dict[int, Tensor]]:
 
 def _layers(course: RunResults) -> dict[int, tuple[int, Whiten]]:
     """{layer: (directions that may be used, what makes of keys those beside which all else counts as the identity)}."""
-    edit = course.record.spec["edit"]
+    edit = with_new_names(course.record.spec)["edit"]
     chosen = method(edit["method"])
     options: MethodOptions = chosen.read({k: edit[k] for k in chosen.takes if edit.get(k) is not None})
     if chosen.name == "alphaedit":

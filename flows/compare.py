@@ -24,6 +24,7 @@ from editflow.flows.spec.run_spec import RunSpec
 from editflow.flows.spec.variants import Contender, read_contenders
 from editflow.storage.artifacts.store import ArtifactRef, Lake
 from editflow.storage.index.catalog import Catalog
+from editflow.storage.records.renamed_keys import RECIPE_NAMES
 from editflow.storage.records.runs import RunRecord, Runs, Use
 from editflow.tasks.comparison.comparison_rows import described, sources
 from editflow.tasks.comparison.comparison_summary import rows, tables
@@ -115,8 +116,8 @@ def _grouped(contenders: Sequence[Contender]) -> list[tuple[str, Contender]]:
 
 
 def _texts(one: Contender) -> list[list[str]]:
-    """What a variant sets, as pairs: a recipe keeps the order of lists alone."""
-    return [[key, str(value) if isinstance(value, str) else json.dumps(value, default=str)]
+    """What a variant sets, as pairs: a recipe keeps the order of lists alone, and the names that keys had before."""
+    return [[RECIPE_NAMES.get(key, key), str(value) if isinstance(value, str) else json.dumps(value, default=str)]
             for key, value in one.settings.items()]  # fmt: skip
 
 

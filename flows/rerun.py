@@ -25,6 +25,7 @@ from editflow.flows.spec.loading import elsewhere
 from editflow.flows.spec.run_spec import RunSpec
 from editflow.storage.address import PREFIX, Address
 from editflow.storage.artifacts.store import Lake
+from editflow.storage.records.renamed_keys import with_new_names
 from editflow.storage.records.runs import RunRecord, Runs
 from editflow.tasks.environment import environment, threads_of
 from editflow.tasks.reproduction.reproduction import Repetition, archive, compared
@@ -60,7 +61,7 @@ def spec_of(record: RunRecord, threads: int | None = None) -> RunSpec:
         )
     used = threads or (threads_of({"threads": had}) if (had := threads_had(record)) is not None else None)
     try:
-        return RunSpec.model_validate({**record.spec, **({"threads": used} if used else {})})
+        return RunSpec.model_validate({**with_new_names(record.spec), **({"threads": used} if used else {})})
     except ValidationError as error:
         raise UsageError(
             f"run {record.run_id} was recorded by another version of EditFlow, whose settings this one does not know: "

@@ -26,6 +26,7 @@ from editflow.flows.spec.spec_validation import check_spec
 from editflow.storage.address import Address, cut_inside
 from editflow.storage.artifacts.store import Lake
 from editflow.storage.errors import UnknownArtifact
+from editflow.storage.records.renamed_keys import with_new_names
 from editflow.storage.records.runs import RunRecord
 from editflow.tasks.errors import ArtifactGone
 from editflow.tasks.models.model_identity import identify
@@ -108,7 +109,7 @@ def to_download(bundle: RunBundle, *, model: str | None, corpus: str | None) -> 
 def _checked_spec(bundle: RunBundle, threads: int | None) -> RunSpec:
     """The spec of the pack's run, under the checks that a spec file has."""
     spec = spec_of(bundle.record, threads)
-    check_spec(bundle.record.spec, f"run {bundle.record.run_id}")
+    check_spec(with_new_names(bundle.record.spec), f"run {bundle.record.run_id}")
     return spec
 
 

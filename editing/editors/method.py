@@ -27,6 +27,9 @@ Rule = Callable[[MethodOptions, Sequence[int], int, int], None]
 Train = Callable[[EditableModel, Sequence[int], Sequence[Fact], MethodOptions], dict[int, Tensor]]
 """(model, layers, facts, options): changes the model in place and returns the new weight (d_out, d_in) by layer."""
 
+_RECIPE_NAMES = {f.name: f.metadata.get("recipe", f.name) for f in fields(MethodOptions)}
+"""What recipes call an option: a new name of an option leaves the ids of artifacts as they are."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Method:
@@ -58,7 +61,12 @@ class Method:
         """The options that the result depends on, as a part of a recipe."""
         usual = {f.name: f.default for f in fields(MethodOptions)}
         added = [name for name in self.added if getattr(options, name) != usual[name]]
-        return {name: getattr(options, name) for name in (*self.options, *added)}
+        return {_RECIPE_NAMES[name]: getattr(options, name) for name in (*self.options, *added)}
+
+    def read_recipe(self, recipe: Mapping[str, Any]) -> MethodOptions:
+        """The options that a recipe holds, among its other keys."""
+        words = {name: _RECIPE_NAMES[name] for name in self.takes}
+        return self.read({name: recipe[word] for name, word in words.items() if word in recipe})
 
     @property
     def form(self) -> Form:
@@ -87,7 +95,7 @@ class ClosedForm(Method):
     solver: Callable[[LayerStatistics, MethodOptions], Solver]
     needs: tuple[Need, ...]
     step: Step | None = None
-    added: ClassVar[tuple[str, ...]] = ("anchor", "filter")
+    added: ClassVar[tuple[str, ...]] = ("anchor", "protected_energy")
     """Options that all of these take. They are part of a recipe only where they differ from their default."""
 
     @property

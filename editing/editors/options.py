@@ -95,29 +95,36 @@ class TargetValueOptions:
 class MethodOptions:
     """How a method of editing solves for a change, and what it does to the change afterwards.
 
-    Each method takes some of these (`Method.takes`) and may have other defaults; the names are those of `[edit]`.
+    Each method takes some of these (`Method.takes`) and may have other defaults; the names are those of `[edit]`. An
+    option that was renamed has the name that recipes keep for it in its metadata.
     """
 
     ridge: float = 0.0
     alpha: float = 15_000.0
     previous_keys: bool = False
     projected: bool = False
-    keep: float = 0.4
+    keep_fraction: float = field(default=0.4, metadata={"recipe": "keep"})
     log_base: float = 1.2
     learning_rate: float = 5e-4
     steps: int = 25
     stop_at: float = 1e-2
     max_change: float = 5e-4
     anchor: bool = False
-    filter: float = 0.0
+    protected_energy: float = field(default=0.0, metadata={"recipe": "filter"})
 
     def __post_init__(self) -> None:
         _require(self.ridge >= 0, f"edit.ridge = {self.ridge}: must not be negative")
         _require(self.alpha > 0, f"edit.alpha = {self.alpha}: must be above 0, or nothing holds what must stay")
-        _require(0 < self.keep <= 1, f"edit.keep = {self.keep}: choose a share above 0 (nothing) to 1 (everything)")
+        _require(
+            0 < self.keep_fraction <= 1,
+            f"edit.keep_fraction = {self.keep_fraction}: choose a share above 0 (nothing) to 1 (everything)",
+        )
         _require(self.log_base > 1, f"edit.log_base = {self.log_base}: must be above 1; larger clips harder")
         _require(self.learning_rate > 0, f"edit.learning_rate = {self.learning_rate}: must be above 0")
         _require(self.steps >= 1, f"edit.steps = {self.steps}: must be at least 1")
         _require(self.stop_at >= 0, f"edit.stop_at = {self.stop_at}: must not be negative")
         _require(self.max_change > 0, f"edit.max_change = {self.max_change}: must be above 0, or nothing changes")
-        _require(0 <= self.filter < 1, f"edit.filter = {self.filter}: choose a share from 0 (none) to below 1")
+        _require(
+            0 <= self.protected_energy < 1,
+            f"edit.protected_energy = {self.protected_energy}: choose a share from 0 (none) to below 1",
+        )

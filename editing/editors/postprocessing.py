@@ -22,8 +22,8 @@ Step = Callable[[LowRank, Tensor, LayerStatistics, MethodOptions], Change]
 def filtered(change: LowRank, known: LayerStatistics, options: MethodOptions) -> LowRank:
     """Without what would act in the dominant singular directions of the weight as it came, where that is asked for."""
     return (
-        without_directions(change, dominant_directions(known.original_weight, options.filter))
-        if options.filter
+        without_directions(change, dominant_directions(known.original_weight, options.protected_energy))
+        if options.protected_energy
         else change
     )
 

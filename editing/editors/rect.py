@@ -13,15 +13,15 @@ from editflow.editing.linalg.projected_ridge import LowRank
 
 def _keep_largest(change: LowRank, weight: Tensor, _known: LayerStatistics, options: MethodOptions) -> Tensor:
     W = weight.to("cpu", torch.float64)
-    return (W + largest_relative(change.dense(), W, options.keep)).to(weight.dtype)
+    return (W + largest_relative(change.dense(), W, options.keep_fraction)).to(weight.dtype)
 
 
 RECT = ClosedForm(
     name="rect",
     source="RECT (arXiv 2401.04700), the relative change in weight",
-    about="MEMIT's change, of which only the share `keep` of entries with the largest |Δ / W| is written",
+    about="MEMIT's change, of which only the share `keep_fraction` of entries with the largest |Δ / W| is written",
     solver=moment_ridge,
     needs=("second_moment",),
-    options=(*OPTIONS, "keep"),
+    options=(*OPTIONS, "keep_fraction"),
     step=_keep_largest,
 )

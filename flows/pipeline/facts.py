@@ -13,13 +13,13 @@ from editflow.tasks.sources.edit_requests import choose, load_chosen, load_reque
 def load_facts(wanted: RequestsSection) -> list[EditRequest]:
     """The facts that a run edits, in its order."""
     source: str = wanted.source
-    if wanted.count is not None and not wanted.skip:
+    if wanted.count is not None and not wanted.exclude_probes:
         chosen = load_chosen(source, wanted.dataset, wanted.references, wanted.count, wanted.seed)
         return reordered(chosen, wanted.order)
     found = load_requests(source, wanted.dataset, wanted.references)
-    if wanted.skip:
-        found = unprobed(found, wanted.skip, wanted.seed)
-        source = f"{source} without what requests.skip leaves out"
+    if wanted.exclude_probes:
+        found = unprobed(found, wanted.exclude_probes, wanted.seed)
+        source = f"{source} without what requests.exclude_probes leaves out"
     return reordered(choose(found, wanted.count, wanted.seed, source), wanted.order)
 
 

@@ -105,7 +105,7 @@ class Measures:
     @cached_property
     def _sampled(self) -> dict[str, str]:
         """Parents of texts: a fair sample of the facts, and what evaluates all of them, so that scores compare."""
-        facts = sample(self.facts, self.spec.evaluation.texts)
+        facts = sample(self.facts, self.spec.evaluation.generation_facts)
         roles = ("portability", "generation", "reference", "alias")
         parents = {"requests": self.requests(facts, "requests for texts")}
         return parents | self._questions(self.facts, roles, "questions for texts")
@@ -146,7 +146,7 @@ def _perplexity(measures: Measures, state: str, when: str) -> Summary:
 
 
 def _texts(measures: Measures, state: str, when: str) -> Summary:
-    return {"texts": measures.texts(state, when)} if measures.spec.evaluation.texts else {}
+    return {"texts": measures.texts(state, when)} if measures.spec.evaluation.generation_facts else {}
 
 
 def _drift(measures: Measures, state: str, when: str) -> Summary:

@@ -19,7 +19,7 @@ def documents(spec: RunSpec, corpus: Mapping[str, str]) -> DocumentsSettings:
     """`corpus` pins the source, see `describe_corpus`."""
     given = spec.corpus
     return DocumentsSettings(
-        corpus, given.seed, given.documents, given.held_out_documents, given.min_characters, given.scan
+        corpus, given.seed, given.documents, given.held_out_documents, given.min_characters, given.max_scanned_documents
     )
 
 
@@ -63,7 +63,7 @@ def evaluation(spec: RunSpec, metrics: Sequence[str]) -> EvaluationSettings:
 
 def ability(spec: RunSpec) -> AbilitySettings:
     """The questions about general ability of a state."""
-    return AbilitySettings.of(spec.ability.ways, spec.ability.tokens)
+    return AbilitySettings.of(spec.ability.modes, spec.ability.tokens)
 
 
 def hidden_states(spec: RunSpec) -> HiddenStatesSettings:

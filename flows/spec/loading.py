@@ -12,7 +12,8 @@ from typing import Any
 
 from editflow.flows.console.errors import BadSpec
 from editflow.flows.console.input_files import read_small
-from editflow.flows.spec.overrides import apply
+from editflow.flows.spec.old_names import accept_old_names
+from editflow.flows.spec.overrides import apply_all
 from editflow.flows.spec.run_spec import RunSpec
 from editflow.flows.spec.spec_validation import check_spec
 from editflow.flows.spec.toml_text import read_toml_text
@@ -41,9 +42,8 @@ def load_queue_spec(path: Path, settings: Sequence[str] = ()) -> RunSpec:
         check_name(spec.requests.queue)
     except ValueError as error:
         raise BadSpec(f"{path}: requests.source: {error}") from None
-    lost = [
-        key for key in ("count", "skip", "order", "dataset", "references", "withdrawn") if getattr(spec.requests, key)
-    ]
+    keys = ("count", "exclude_probes", "order", "dataset", "references", "withdrawn")
+    lost = [key for key in keys if getattr(spec.requests, key)]
     if lost or spec.seeds:
         raise BadSpec(f"{path}: {'seeds' if spec.seeds else f'requests.{lost[0]}'} says nothing of a queue: remove it")
     return spec
@@ -52,17 +52,16 @@ def load_queue_spec(path: Path, settings: Sequence[str] = ()) -> RunSpec:
 def load_shared_spec(path: Path, settings: Sequence[str] = ()) -> RunSpec:
     """The same wherever the requests come from."""
     raw = read_toml(path)
-    for setting in settings:
-        apply(raw, setting)
+    apply_all(raw, settings)
     if raw.get("variants"):
         raise BadSpec(f"{path} has variants, which are for comparing: say `editflow compare`, or remove [[variants]]")
     return located(check_spec(raw, str(path)), path.parent)
 
 
 def read_toml(path: Path) -> dict[str, Any]:
-    """What a spec file says, unchecked. Raises BadSpec with one line."""
+    """What a spec file says, unchecked but for old names of keys. Raises BadSpec with one line."""
     try:
-        return dict(sealed(read_toml_text(read_small(path, BadSpec))))
+        return accept_old_names(sealed(read_toml_text(read_small(path, BadSpec))), str(path))
     except FileNotFoundError:
         near = difflib.get_close_matches(path.name, [p.name for p in path.parent.glob("*.toml")], n=1)
         hint = f"; did you mean {path.parent / near[0]}?" if near else "; the specs to start from are in specs/"

@@ -3,12 +3,24 @@
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Sequence
 from typing import Any
 
 from editflow.flows.console.errors import BadSpec
+from editflow.flows.spec.old_names import accept_old_names, both_names
 from editflow.flows.spec.toml_text import PARTS, read_toml_text
 from editflow.flows.spec.typed_settings import as_setting
 from editflow.storage.address import sealed
+from editflow.storage.records.renamed_keys import RENAMED
+
+
+def apply_all(raw: dict[str, Any], settings: Sequence[str]) -> None:
+    """Put settings into the raw spec in their order. Raises BadSpec for a key under its old and its new name."""
+    keys = {setting.partition("=")[0].strip() for setting in settings}
+    if both := next((pair for pair in RENAMED.items() if keys.issuperset(pair)), None):
+        raise both_names("--set", *both)
+    for setting in settings:
+        apply(raw, setting)
 
 
 def apply(raw: dict[str, Any], setting: str) -> None:
@@ -23,12 +35,15 @@ def apply(raw: dict[str, Any], setting: str) -> None:
         raise BadSpec(
             f"--set {setting[:200]!r}: a part of the key is empty, or it has too many; write edit.batch_size=50"
         )
-    here = raw
+    given: Any = {last: sealed(value)}
+    for section in reversed(sections):
+        given = {section: given}
+    given, here = accept_old_names(given, "--set"), raw
     for section in sections:
-        here = here.setdefault(section, {})
+        given, here = given[section], here.setdefault(section, {})
         if not isinstance(here, dict):
             raise BadSpec(f"--set {setting!r}: {section!r} is a value, not a section")
-    here[last] = sealed(value)
+    here |= given
 
 
 def _value(setting: str, text: str) -> Any:

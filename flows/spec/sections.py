@@ -50,7 +50,7 @@ class CorpusSection(Section):
     """How many more are kept apart for perplexity; of a small corpus one in five at most."""
     min_characters: Count = 1000
     """Shorter documents are passed over."""
-    scan: Count = 100_000
+    max_scanned_documents: Count = 100_000
     """How many documents that are long enough are looked at, from the start of the corpus."""
     window: Annotated[int, Field(ge=2, le=2**20)] = 256
     """Tokens a window; a document is cut into windows, and each is read by itself."""
@@ -82,7 +82,7 @@ class RequestsSection(Section):
     """How many; all of them unless given. A larger count only adds to the end."""
     seed: Seed = 0
     """Of the choice, and of the order in which they are edited."""
-    skip: int = Field(default=0, ge=0, le=2**53 - 1)
+    exclude_probes: int = Field(default=0, ge=0, le=2**53 - 1)
     """So many facts with neighbours, the first under `seed`, are left out, and all others about their subjects."""
     order: Seed | None = None
     """Another seed for the order of those that were chosen; without it the order is that of the choice."""
@@ -112,7 +112,7 @@ class EditSection(Section):
     """Whether memit, rect and prune preserve the keys of earlier batches too. Default: false; alphaedit always does."""
     projected: bool | None = None
     """Whether the change is projected onto the null space. Default: false; alphaedit's always is."""
-    keep: float | None = None
+    keep_fraction: float | None = None
     """rect: the share of a weight's entries that may change, those where the change is largest beside them; 0.4."""
     log_base: float | None = None
     """prune: the base of the logarithm by which the total change may outgrow the weight; 1.2, and more clips harder."""
@@ -126,7 +126,7 @@ class EditSection(Section):
     """ft: how far a batch may move any single weight; 0.0005."""
     anchor: bool | None = None
     """Whether z* is rescaled to the norm of the fact's hidden state in the unedited model. Default: false."""
-    filter: float | None = None
+    protected_energy: float | None = None
     """The share of the weight's energy whose singular directions a change may not touch; 0: all may be touched."""
     batch_size: Annotated[int, Field(ge=1, le=1_000_000)] = 20
     """Facts that are solved for together; the next batch starts from the edited model."""
@@ -167,7 +167,7 @@ class EvaluationSection(Section):
     """Every how many batches all facts so far are asked with `metrics`; 0: never."""
     published: bool = False
     """Whether token accuracy is also counted as published zsRE panels do, in a column of its own."""
-    texts: int = Field(default=0, ge=0, le=10_000_000)
+    generation_facts: int = Field(default=0, ge=0, le=10_000_000)
     """Of how many facts texts and answers are generated and scored wherever all facts are asked; 0: of none."""
     drift: int = Field(default=0, ge=0, le=10_000_000)
     """On how many fixed prompts the hidden states of base and edited model are compared, likewise; 0: on none."""
@@ -223,7 +223,7 @@ class AbilitySection(Section):
     """Answered examples before each question: the first records of the source, which are not asked."""
     seed: Seed = 0
     """Of the choice of questions and the order of the examples."""
-    ways: list[str] = list(WAYS)
+    modes: list[str] = list(WAYS)
     """By the likelihood of the options, by what the model says, or both: two figures, never mixed."""
     tokens: Annotated[int, Field(ge=1, le=1000)] = TOKENS
     """Tokens that an answer may have by generation."""
@@ -232,7 +232,7 @@ class AbilitySection(Section):
     def _check(self) -> AbilitySection:
         for name in self.sets:
             ability_set(name)
-        check_ways(self.ways)
+        check_ways(self.modes)
         return self
 
 

@@ -13,7 +13,7 @@ from pydantic import TypeAdapter, ValidationError
 from editflow.flows.console.errors import BadSpec, UsageError
 from editflow.flows.spec.address_fields import as_written
 from editflow.flows.spec.loading import located, read_toml
-from editflow.flows.spec.overrides import apply
+from editflow.flows.spec.overrides import apply_all
 from editflow.flows.spec.run_spec import RunSpec
 from editflow.flows.spec.sections import Seed, Variant
 from editflow.flows.spec.spec_validation import check_spec
@@ -81,8 +81,7 @@ def read_seeds(given: Sequence[str] | None) -> list[int] | None:
 
 def _of_file(path: Path, settings: Sequence[str], seeds: Sequence[int] | None) -> Iterator[Contender]:
     raw = read_toml(path)
-    for setting in settings:
-        apply(raw, setting)
+    apply_all(raw, settings)
     if seeds is not None:
         raw["seeds"] = list(seeds)
     variants = raw.pop("variants", [])
@@ -94,8 +93,7 @@ def _of_file(path: Path, settings: Sequence[str], seeds: Sequence[int] | None) -
         given = variant.model_extra or {}
         where = f"{path}: variant {variant.name!r}"
         merged = _merged(raw, given)
-        for setting in settings:  # what is typed last counts most
-            apply(merged, setting)
+        apply_all(merged, settings)  # what is typed last counts most
         merged["name"] = f"{raw['name']}-{variant.name}" if isinstance(raw.get("name"), str) else raw.get("name")
         merged.pop("variants", None)
         spec = located(check_spec(merged, where), path.parent)

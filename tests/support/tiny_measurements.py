@@ -9,7 +9,7 @@ from support.tiny_world import records, write_lines
 
 MEASURES = (
     'evaluation.metrics=["efficacy", "paraphrase", "neighbourhood", "locality", "portability"]',
-    "evaluation.published=true", "evaluation.texts=3", "evaluation.drift=8", "texts.tokens=12",
+    "evaluation.published=true", "evaluation.generation_facts=3", "evaluation.drift=8", "texts.tokens=12",
     "texts.answer_tokens=3", "ability.count=3", "ability.tokens=2",
 )  # fmt: skip
 """Settings of a run that measures all that can be measured."""

@@ -16,6 +16,7 @@ from editflow.flows.console.errors import UsageError
 from editflow.flows.console.next_steps import print_next, typed
 from editflow.flows.console.output import print_json, print_table, print_text
 from editflow.storage.errors import StorageError
+from editflow.storage.records.renamed_keys import with_new_names
 from editflow.tasks.errors import NothingToCompare, NothingToReport
 
 if TYPE_CHECKING:
@@ -119,7 +120,7 @@ def _difference(store: Lake, one: Side, other: Side) -> Difference:
     return Difference(
         one=_told(one),
         other=_told(other),
-        spec=settings(first.spec, second.spec) if first and second else [],
+        spec=settings(*map(with_new_names, (first.spec, second.spec))) if first and second else [],
         environment=settings(first.environment, second.environment) if first and second else [],
         inputs=_inputs(store, one, other),
         # Runs of a queue call their stages by its entries: there is nothing to set side by side.

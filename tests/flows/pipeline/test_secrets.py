@@ -67,8 +67,8 @@ def known(world: World, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tu
         facts, texts, asked = (planted(server, name) for name in ("facts.jsonl", "references.jsonl", "sst2.jsonl"))
         yield server, (
             f"requests.source={facts}", f"requests.references={texts}", f'ability.sets={{sst2="{asked}"}}',
-            "evaluation.texts=1", "texts.tokens=2", "texts.answer_tokens=2", "ability.count=2", "ability.tokens=1",
-            "corpus.tokens=700",
+            "evaluation.generation_facts=1", "texts.tokens=2", "texts.answer_tokens=2", "ability.count=2",
+            "ability.tokens=1", "corpus.tokens=700",
         )  # fmt: skip
 
 

@@ -171,7 +171,7 @@ def test_a_setting_is_one_value_of_its_own_kind(setting: str, word: str, world: 
         "target_values.steps=1000000000000", "target_values.steps=0", "target_values.steps=-1",
         "target_values.tokens_per_pass=1000000000", "edit.steps=1000000000", "contexts.count=1000",
         "texts.tokens=1000000", "ability.shots=1000000", "ability.count=1000000000", "threads=1025", "threads=0",
-        "evaluation.texts=1000000000", "evaluation.drift=1000000000", "gates.facts=1000000000",
+        "evaluation.generation_facts=1000000000", "evaluation.drift=1000000000", "gates.facts=1000000000",
         f"seeds={list(range(1001))}",
     ],
     ids=lambda text: text[:40],

@@ -42,7 +42,7 @@ def test_settings_are_the_published_ones_and_the_model_has_the_layers(path: Path
     values = spec.target_values
     assert (values.learning_rate, values.steps, values.stop_at) == (*SEARCH[str(about["folder"])], 0.05)
     assert (spec.contexts.count, spec.contexts.tokens, values.after_argmax, values.forward) == (5, 10, 0, "model")
-    assert spec.evaluation.texts == (2000 if spec.requests.dataset == "counterfact" else 0)
+    assert spec.evaluation.generation_facts == (2000 if spec.requests.dataset == "counterfact" else 0)
     check_layers(about, spec.edit.layers, spec.edit.z_layer)
     check_window(about, spec.corpus.window)
     with pytest.raises(InvalidOption, match="out of range"):  # control

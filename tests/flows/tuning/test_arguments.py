@@ -38,7 +38,7 @@ def facts(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (["--out", "."], ["is a folder", "tuned.toml"]),
         (["--set", "edit.method=ft"], ["edit.method=ft", "use alphaedit, memit, prune, rect"]),
         (["--set", "edit.z_layer=3"], ["edit.z_layer", "edit.layers"]),
-        (["--set", "requests.skip=3"], ["requests.skip", "leave it out"]),
+        (["--set", "requests.exclude_probes=3"], ["requests.exclude_probes", "leave it out"]),
         (["--set", "edit.batchsize=3"], ["unknown key 'edit.batchsize'", "'batch_size'"]),
         (["--requests", "nothing.jsonl"], ["nothing.jsonl"]),
         (["--facts", "5"], ["no model './no/such/model'"]),
@@ -190,7 +190,7 @@ def test_the_objective_is_what_it_says() -> None:
     [
         (["corpus.layers=[0, 1]"], ["corpus.layers lacks [2]"]),
         (["corpus.layers=[2, 1, 0]"], ["corpus.layers", "ascend"]),
-        (["requests.skip=-1"], ["requests.skip"]),
+        (["requests.exclude_probes=-1"], ["requests.exclude_probes"]),
     ],
 )
 def test_wrong_keys_are_refused(world: World, tmp_path: Path, settings: list[str], fragments: list[str]) -> None:

@@ -92,7 +92,7 @@ def test_the_probes_are_not_judged(whole: Tuned) -> None:
     assert judged
     assert not cases & {fact.request_id for fact in judged}
     assert not subjects & {fact.subject for fact in judged}
-    control = load_facts(load_spec(whole.arguments.out, ["requests.skip=0"]).requests)
+    control = load_facts(load_spec(whole.arguments.out, ["requests.exclude_probes=0"]).requests)
     assert cases & {fact.request_id for fact in control}
 
 
@@ -114,7 +114,7 @@ def test_the_spec_is_plain_toml_with_reasons(whole: Tuned) -> None:
     assert {key: raw["target_values"][key] for key in ("clamp", "learning_rate", "stop_at", "steps")} == {
         key: best[key] for key in ("clamp", "learning_rate", "stop_at", "steps")
     }
-    assert raw["requests"]["skip"] == PROBES
+    assert raw["requests"]["exclude_probes"] == PROBES
     assert f"{best['objective']:.1f} at best" in text
     for trial in whole.found["trials"]:  # every clamp is there, as the value or as a commented alternative
         assert f"clamp = {trial['clamp']}" in text

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import re
+import shutil
 import subprocess
 import sys
 from collections import Counter
@@ -153,6 +154,29 @@ def test_the_file_is_what_its_builder_writes() -> None:
     command = [sys.executable, str(FACTS / "build.py"), "--check"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    ("table", "line", "message"),
+    [
+        ("facts.csv", "city-country,Japan,Osaka", "twice"),
+        ("facts.csv", "city-country,Japan,Lyon", "largest namesake"),
+        ("facts.csv", "zoo,lion,Leo", "no relation 'zoo'"),
+        ("facts.csv", 'city-country,Japan,"Osaka', "unexpected end"),
+        ("also_right_by_subject.csv", "city-country,Atlantis,Japan", "'Atlantis' has other answers"),
+        ("wordings.csv", "city-country,a {},b {},c {},d {},e {}", "line 34"),
+        ("pieces.csv", "Japan,a|b|c|d|e", "more than 4 tokens"),
+    ],
+)
+def test_a_broken_table_is_refused(tmp_path: Path, table: str, line: str, message: str) -> None:
+    """The control of the test above: a line that breaks a rule, at the end of a table."""
+    shutil.copytree(FACTS, tmp_path, dirs_exist_ok=True)
+    with (tmp_path / "tables" / table).open("a", encoding="utf-8") as file:
+        file.write(f"{line}\n")
+    command = [sys.executable, str(tmp_path / "build.py"), "--check"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert message in done.stderr and "Traceback" not in done.stderr, done.stderr
 
 
 @pytest.mark.real_model
