@@ -14,7 +14,6 @@ from editflow.editing.editors.batch import Solver
 from editflow.editing.editors.layer_statistics import LayerStatistics
 from editflow.editing.editors.method import ClosedForm
 from editflow.editing.editors.methods import method, options_of
-from editflow.editing.editors.options import MethodOptions
 from editflow.editing.linalg.null_space import NullSpace, Threshold
 from editflow.editing.linalg.spectrum import decompose
 from editflow.editing.models.editable import EditableModel
@@ -50,13 +49,13 @@ class Case:
     facts: int | None = None
 
     @property
-    def method(self) -> ClosedForm:
+    def method(self) -> ClosedForm[Any]:
         found = method(self.name)
         assert isinstance(found, ClosedForm)
         return found
 
     @property
-    def options(self) -> MethodOptions:
+    def options(self) -> Any:
         return options_of(self.name, self.given)
 
 
@@ -69,7 +68,7 @@ CASES = {
     "alphaedit, filtered": Case(
         "alphaedit",
         lambda p: methods.filtered_delta(literal.alphaedit_delta(p.R, p.K1, p.Kp, p.P, 1.0), p.W0, 0.3),
-        {"filter": 0.3},
+        {"protected_energy": 0.3},
     ),
     "memit": Case("memit", memit, {"alpha": ALPHA}),
     "memit with λ": Case("memit", lambda p: memit(p, lam=3.0), {"alpha": ALPHA, "ridge": 3.0}),
@@ -85,14 +84,14 @@ CASES = {
     "rect, projected": Case(
         "rect",
         lambda p: methods.rect_delta(methods.projected_delta(memit(p), p.P), p.W, 0.7),
-        {"alpha": ALPHA, "projected": True, "keep": 0.7},
+        {"alpha": ALPHA, "projected": True, "keep_fraction": 0.7},
     ),
     "rect, filtered and projected": Case(  # in this order: they do not commute
         "rect",
         lambda p: methods.rect_delta(
             methods.projected_delta(methods.filtered_delta(memit(p), p.W0, 0.3), p.P), p.W, 0.7
         ),
-        {"alpha": ALPHA, "filter": 0.3, "projected": True, "keep": 0.7},
+        {"alpha": ALPHA, "protected_energy": 0.3, "projected": True, "keep_fraction": 0.7},
     ),
     "prune": Case("prune", lambda p: methods.prune_weight(p.W, memit(p), p.W0, 1.2) - p.W, {"alpha": ALPHA}),
     "prune, projected": Case(

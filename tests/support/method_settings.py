@@ -10,7 +10,7 @@ SETTINGS = {
     "rect": ("edit.method=rect", "edit.alpha=100"),
     "prune, projected": ("edit.method=prune", "edit.alpha=1", "edit.projected=true", "edit.checkpoint_every=1"),
     "ft": ("edit.method=ft", "edit.layers=[1, 2]", "edit.max_change=0.01", "edit.learning_rate=0.01"),
-    "alphaedit, anchored and filtered": ("edit.anchor=true", "edit.filter=0.3"),
+    "alphaedit, anchored and filtered": ("edit.anchor=true", "edit.protected_energy=0.3"),
 }
 """Each by a name of its own."""
 

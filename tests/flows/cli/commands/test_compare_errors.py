@@ -31,7 +31,7 @@ def typed(world: World, folder: Path, variants: str, *options: object, name: str
     [
         (MEMIT + MEMIT, ["variant 'memit'", "two variants have this name", "another"]),
         (MEMIT + "edit.alpa = 3", ["variant 'memit'", "unknown key 'edit.alpa'", "'alpha'"]),
-        (MEMIT + "edit.keep = 0.3", ["variant 'memit'", "edit.keep is no option of memit", "(rect)"]),
+        (MEMIT + "edit.keep_fraction = 0.3", ["variant 'memit'", "edit.keep_fraction is no option of memit", "(rect)"]),
         (MEMIT + "edit.alpha = 0", ["variant 'memit'", "edit.alpha", "greater than 0"]),
         (MEMIT + "target_value.steps = 3", ["variant 'memit'", "unknown key 'target_value'", "'target_values'"]),
         (MEMIT + "edit = 3", ["bad.toml is not a TOML file"]),
