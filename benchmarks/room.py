@@ -10,8 +10,9 @@ import torch
 from cyclopts import App
 from torch import Tensor
 
-from editflow.editing.editors.methods import method
-from editflow.editing.editors.options import MethodOptions
+from editflow.editing.editors.methods import method, options_of
+from editflow.editing.editors.options import ClosedFormOptions, MomentOptions
+from editflow.editing.errors import InvalidOption
 from editflow.editing.linalg.key_interference import outweighed, room
 from editflow.editing.linalg.moment_solvers import whitening
 from editflow.flows.cli.common.flags import LakeFlag
@@ -77,8 +78,10 @@ def _layers(course: RunResults) -> dict[int, tuple[int, Whiten]]:
     """{layer: (directions that may be used, what makes of keys those beside which all else counts as the identity)}."""
     edit = with_new_names(course.record.spec)["edit"]
     chosen = method(edit["method"])
-    options: MethodOptions = chosen.read({k: edit[k] for k in chosen.takes if edit.get(k) is not None})
-    if chosen.name == "alphaedit":
+    options = options_of(chosen.name, {k: edit[k] for k in chosen.takes if edit.get(k) is not None})
+    if not isinstance(options, ClosedFormOptions):
+        raise InvalidOption(f"{chosen.name} keeps no keys")
+    if not isinstance(options, MomentOptions):
         spaces = dict(read_null_space(course.lake, manifest.id) for manifest in course.of_kind("null_space"))
         return {n: (s.rank, _divided(s.project, options.ridge)) for n, s in sorted(spaces.items())}
     merged = next(m for m in course.of_kind("second_moment") if "partition" not in m.spec)

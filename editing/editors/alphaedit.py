@@ -1,14 +1,23 @@
 """AlphaEdit: every change is projected onto the null space of the keys of preserved knowledge."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from editflow.editing.editors.method import ClosedForm
-from editflow.editing.editors.options import MethodOptions
+from editflow.editing.editors.options import ClosedFormOptions
 from editflow.editing.errors import InvalidOption
 from editflow.editing.linalg.projected_ridge import ProjectedRidge
 
 
-def _ridge(options: MethodOptions, _layers: Sequence[int], _z_layer: int, _batch_size: int) -> None:
+@dataclass(frozen=True)
+class AlphaEditOptions(ClosedFormOptions):
+    """Options of AlphaEdit."""
+
+    ridge: float = 1.0
+    """λ of the ridge regression inside the null space, above 0: a larger value changes less."""
+
+
+def _ridge(options: AlphaEditOptions, _layers: Sequence[int], _z_layer: int, _batch_size: int) -> None:
     if options.ridge <= 0:
         raise InvalidOption(f"edit.ridge = {options.ridge}: alphaedit needs it above 0, or the system is singular")
 
@@ -19,7 +28,6 @@ ALPHAEDIT = ClosedForm(
     about="a ridge regression inside the null space P, which holds the keys of all earlier facts",
     solver=lambda known, options: ProjectedRidge(known.required_null_space, options.ridge),
     needs=("null_space",),
-    options=("ridge",),
-    defaults={"ridge": 1.0},
+    options=AlphaEditOptions,
     rules=(_ridge,),
 )

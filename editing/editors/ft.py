@@ -13,13 +13,37 @@ from torch import Tensor
 from editflow.editing.editors.facts import Fact
 from editflow.editing.editors.method import Training
 from editflow.editing.editors.options import MethodOptions
-from editflow.editing.errors import NonFinite
+from editflow.editing.errors import InvalidOption, NonFinite
 from editflow.editing.models.editable import EditableModel
 from editflow.editing.models.forward import PaddedBatch, capture, run
 from editflow.editing.models.lm_head import Nll, losses_and_gradients
 
 ROWS_PER_PASS = 32
 """Facts that share a pass: bounds memory. Part of the stage's version, since it moves the last bits."""
+
+
+@dataclass(frozen=True)
+class FtOptions(MethodOptions):
+    """Options of fine-tuning."""
+
+    learning_rate: float = 5e-4
+    """Adam's learning rate."""
+    steps: int = 25
+    """Steps of Adam, at most."""
+    stop_at: float = 1e-2
+    """A batch is done once the mean loss of its facts is below this."""
+    max_change: float = 5e-4
+    """How far a batch may move any single weight."""
+
+    def __post_init__(self) -> None:
+        for name, holds, remedy in (
+            ("learning_rate", self.learning_rate > 0, "must be above 0"),
+            ("steps", 1 <= self.steps <= 100_000, "choose 1…100000, at least 1"),
+            ("stop_at", self.stop_at >= 0, "must not be negative"),
+            ("max_change", self.max_change > 0, "must be above 0, or nothing changes"),
+        ):
+            if not holds:
+                raise InvalidOption(f"edit.{name} = {getattr(self, name)}: {remedy}")
 
 
 @dataclass(frozen=True)
@@ -35,7 +59,7 @@ class _Pass:
 
 
 def fine_tune(
-    model: EditableModel, layers: Sequence[int], facts: Sequence[Fact], options: MethodOptions
+    model: EditableModel, layers: Sequence[int], facts: Sequence[Fact], options: FtOptions
 ) -> dict[int, Tensor]:
     """Train the layers' down-projections on the facts; the new weights (d_out, d_in) by layer. Changes the model.
 
@@ -122,6 +146,6 @@ FT = Training(
     name="ft",
     source="FT-L, the baseline of ROME (arXiv 2202.05262), after Zhu et al. (arXiv 2012.00363)",
     about="Adam on the weights themselves; no weight moves further than `max_change` in a batch",
-    options=("learning_rate", "steps", "stop_at", "max_change"),
+    options=FtOptions,
     train=fine_tune,
 )

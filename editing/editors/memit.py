@@ -2,14 +2,11 @@
 
 from editflow.editing.editors.layer_statistics import LayerStatistics
 from editflow.editing.editors.method import ClosedForm
-from editflow.editing.editors.options import MethodOptions
+from editflow.editing.editors.options import MomentOptions
 from editflow.editing.linalg.moment_solvers import MomentRidge
 
-OPTIONS = ("alpha", "ridge", "previous_keys", "projected")
-"""What every method takes that starts from MEMIT's change."""
 
-
-def moment_ridge(known: LayerStatistics, options: MethodOptions) -> MomentRidge:
+def moment_ridge(known: LayerStatistics, options: MomentOptions) -> MomentRidge:
     """MEMIT's solver for a layer."""
     return MomentRidge(known.required_second_moment, options.alpha, options.ridge, previous=options.previous_keys)
 
@@ -20,5 +17,5 @@ MEMIT = ClosedForm(
     about="a least-squares fit held back by α C0, with `previous_keys` by the keys of earlier facts too",
     solver=moment_ridge,
     needs=("second_moment",),
-    options=OPTIONS,
+    options=MomentOptions,
 )

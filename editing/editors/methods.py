@@ -1,12 +1,15 @@
 """The registry of editing methods: the solver of each, and the post-processing of its changes.
 
-A new method is one file with a `Method` and one line here.
+A new method is one file with its options and a `Method`, and one line here.
 """
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Mapping
 from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
 
 from editflow.editing.editors.alphaedit import ALPHAEDIT
 from editflow.editing.editors.ft import FT
@@ -18,23 +21,40 @@ from editflow.editing.editors.rect import RECT
 from editflow.editing.editors.rome import ROME
 from editflow.editing.errors import InvalidOption
 
-METHODS: dict[str, Method] = {method.name: method for method in (ALPHAEDIT, MEMIT, ROME, RECT, PRUNE, FT)}
+_METHODS: tuple[Method[Any], ...] = (ALPHAEDIT, MEMIT, ROME, RECT, PRUNE, FT)
+METHODS: dict[str, Method[Any]] = {method.name: method for method in _METHODS}
 
 
-def method(name: str) -> Method:
+def method(name: str) -> Method[Any]:
     """The method of that name, or InvalidOption with the names there are."""
     if name not in METHODS:
         raise InvalidOption(f"unknown method {name!r}: choose one of {', '.join(sorted(METHODS))}")
     return METHODS[name]
 
 
-def options_of(name: str, given: Mapping[str, Any]) -> MethodOptions:
-    """A method's options, its defaults where none is given. InvalidOption for one that is not its own."""
+def options_of(name: str, given: Mapping[str, Any], known: tuple[str, ...] = ()) -> MethodOptions:
+    """A method's options, its defaults where none is given; `known` are other keys of `[edit]`, for the error.
+
+    Raises InvalidOption for a key that is not an option of the method, and for a value of another type.
+    """
     chosen = method(name)
     for option in given:
         if option not in chosen.takes:
-            owners = ", ".join(other for other, m in METHODS.items() if option in m.takes)
-            raise InvalidOption(
-                f"edit.{option} is no option of {name}: remove it, or set edit.method to one that takes it ({owners})"
-            )
-    return chosen.read(given)
+            raise InvalidOption(_unknown(name, option, known))
+    try:
+        found: MethodOptions = TypeAdapter(chosen.options).validate_python(dict(given))
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(map(str, first["loc"]))
+        raise InvalidOption(f"edit.{key}: {first['msg']} (got {first['input']!r})") from None
+    return found
+
+
+def _unknown(name: str, option: str, known: tuple[str, ...]) -> str:
+    owners = [other for other, m in METHODS.items() if option in m.takes]
+    if owners:
+        remedy = f"remove it, or set edit.method to one that takes it ({', '.join(owners)})"
+        return f"edit.{option} is no option of {name}: {remedy}"
+    keys = [*known, *METHODS[name].takes]
+    near = difflib.get_close_matches(option, keys, n=1)
+    return f"unknown key 'edit.{option}'; " + (f"did you mean {near[0]!r}?" if near else f"known: {', '.join(keys)}")

@@ -3,12 +3,25 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 from editflow.editing.errors import InvalidOption
 
 PYDANTIC = {"extra": "forbid", "allow_inf_nan": False, "use_attribute_docstrings": True}
 """How pydantic reads options when a spec is validated; the text below an option is what docs/commands.md says of it."""
+
+
+def omitted(*, default: Any, recipe: str = "") -> Any:
+    """A field that is part of a recipe only where it differs from its default, so that older ids stay the same.
+
+    `recipe` is its name in recipes, where that is an older one.
+    """
+    return field(default=default, metadata={"added": True, **({"recipe": recipe} if recipe else {})})
+
+
+def renamed(*, default: Any, recipe: str) -> Any:
+    """A field whose name in recipes is an older one, so that ids stay the same."""
+    return field(default=default, metadata={"recipe": recipe})
 
 
 def _require(condition: bool, message: str) -> None:
@@ -64,9 +77,9 @@ class TargetValueOptions:
     """A neutral prompt about the subject."""
     tokens_per_pass: int = 512
     """Facts share passes of at most so many tokens: bounds what a step holds, moves the last bits."""
-    after_argmax: int = field(default=0, metadata={"added": True})
+    after_argmax: int = omitted(default=0)
     """k > 0 stops a fact k steps after its whole target has become the likeliest continuation in every context."""
-    forward: Literal["model", "bfloat16"] = field(default="model", metadata={"added": True})
+    forward: Literal["model", "bfloat16"] = omitted(default="model")
     """`bfloat16` multiplies matrices in that type; δ, losses and sums stay as wide as the model."""
 
     __pydantic_config__ = PYDANTIC
@@ -93,38 +106,39 @@ class TargetValueOptions:
 
 @dataclass(frozen=True)
 class MethodOptions:
-    """How a method of editing solves for a change, and what it does to the change afterwards.
+    """The options of a method; each method has a subclass, whose fields are keys of `[edit]`."""
 
-    Each method takes some of these (`Method.takes`) and may have other defaults; the names are those of `[edit]`. An
-    option that was renamed has the name that recipes keep for it in its metadata.
-    """
+    __pydantic_config__ = PYDANTIC
+
+
+@dataclass(frozen=True)
+class ClosedFormOptions(MethodOptions):
+    """Options of every closed form."""
 
     ridge: float = 0.0
-    alpha: float = 15_000.0
-    previous_keys: bool = False
-    projected: bool = False
-    keep_fraction: float = field(default=0.4, metadata={"recipe": "keep"})
-    log_base: float = 1.2
-    learning_rate: float = 5e-4
-    steps: int = 25
-    stop_at: float = 1e-2
-    max_change: float = 5e-4
-    anchor: bool = False
-    protected_energy: float = field(default=0.0, metadata={"recipe": "filter"})
+    """λ of the closed form: a larger value changes less."""
+    anchor: bool = omitted(default=False)
+    """Whether z* is rescaled to the norm of the fact's hidden state in the unedited model."""
+    protected_energy: float = omitted(default=0.0, recipe="filter")
+    """The share of the weight's energy whose singular directions a change may not touch; 0 protects none."""
 
     def __post_init__(self) -> None:
         _require(self.ridge >= 0, f"edit.ridge = {self.ridge}: must not be negative")
-        _require(self.alpha > 0, f"edit.alpha = {self.alpha}: must be above 0, or nothing holds what must stay")
-        _require(
-            0 < self.keep_fraction <= 1,
-            f"edit.keep_fraction = {self.keep_fraction}: choose a share above 0 (nothing) to 1 (everything)",
-        )
-        _require(self.log_base > 1, f"edit.log_base = {self.log_base}: must be above 1; larger clips harder")
-        _require(self.learning_rate > 0, f"edit.learning_rate = {self.learning_rate}: must be above 0")
-        _require(self.steps >= 1, f"edit.steps = {self.steps}: must be at least 1")
-        _require(self.stop_at >= 0, f"edit.stop_at = {self.stop_at}: must not be negative")
-        _require(self.max_change > 0, f"edit.max_change = {self.max_change}: must be above 0, or nothing changes")
-        _require(
-            0 <= self.protected_energy < 1,
-            f"edit.protected_energy = {self.protected_energy}: choose a share from 0 (none) to below 1",
-        )
+        share = self.protected_energy
+        _require(0 <= share < 1, f"edit.protected_energy = {share}: choose a share from 0 (none) to below 1")
+
+
+@dataclass(frozen=True)
+class MomentOptions(ClosedFormOptions):
+    """Options of methods that start from MEMIT's change."""
+
+    alpha: float = 15_000.0
+    """The weight of the second moment of the corpus's keys beside the keys of the facts."""
+    previous_keys: bool = False
+    """Whether the keys of earlier batches are preserved too."""
+    projected: bool = False
+    """Whether the change is projected onto the null space."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _require(self.alpha > 0, f"edit.alpha = {self.alpha}: must be above 0, or nothing preserves the rest")

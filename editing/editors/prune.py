@@ -1,17 +1,33 @@
 """PRUNE: MEMIT's changes, with the singular values of their sum limited relative to the original weight."""
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
 
 from editflow.editing.editors.layer_statistics import LayerStatistics
-from editflow.editing.editors.memit import OPTIONS, moment_ridge
+from editflow.editing.editors.memit import moment_ridge
 from editflow.editing.editors.method import ClosedForm
-from editflow.editing.editors.options import MethodOptions
+from editflow.editing.editors.options import MomentOptions
+from editflow.editing.errors import InvalidOption
 from editflow.editing.linalg.change_filters import limited_singular_values
 from editflow.editing.linalg.projected_ridge import LowRank
 
 
-def _restrain(change: LowRank, weight: Tensor, known: LayerStatistics, options: MethodOptions) -> Tensor:
+@dataclass(frozen=True)
+class PruneOptions(MomentOptions):
+    """Options of PRUNE."""
+
+    log_base: float = 1.2
+    """The base of the logarithm by which the total change may outgrow the weight: a larger base limits more."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.log_base <= 1:
+            raise InvalidOption(f"edit.log_base = {self.log_base}: must be above 1; a larger one limits more")
+
+
+def _restrain(change: LowRank, weight: Tensor, known: LayerStatistics, options: PruneOptions) -> Tensor:
     """W0 + F(W + Δ − W0), in float64 and rounded once; the published method does this once, after the last edit."""
     W0 = known.original_weight.to("cpu", torch.float64)
     total = weight.to("cpu", torch.float64) + change.dense() - W0
@@ -25,6 +41,6 @@ PRUNE = ClosedForm(
     about="MEMIT's change; the singular values of all changes together are held down to the weight's largest",
     solver=moment_ridge,
     needs=("second_moment",),
-    options=(*OPTIONS, "log_base"),
+    options=PruneOptions,
     step=_restrain,
 )

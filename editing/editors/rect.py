@@ -1,17 +1,35 @@
 """RECT: keeps only the entries of MEMIT's change that are large relative to the weight."""
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
 
 from editflow.editing.editors.layer_statistics import LayerStatistics
-from editflow.editing.editors.memit import OPTIONS, moment_ridge
+from editflow.editing.editors.memit import moment_ridge
 from editflow.editing.editors.method import ClosedForm
-from editflow.editing.editors.options import MethodOptions
+from editflow.editing.editors.options import MomentOptions, renamed
+from editflow.editing.errors import InvalidOption
 from editflow.editing.linalg.change_filters import largest_relative
 from editflow.editing.linalg.projected_ridge import LowRank
 
 
-def _keep_largest(change: LowRank, weight: Tensor, _known: LayerStatistics, options: MethodOptions) -> Tensor:
+@dataclass(frozen=True)
+class RectOptions(MomentOptions):
+    """Options of RECT."""
+
+    keep_fraction: float = renamed(default=0.4, recipe="keep")
+    """The share of a weight's entries that may change: those where |Δ / W| is largest."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 0 < self.keep_fraction <= 1:
+            raise InvalidOption(
+                f"edit.keep_fraction = {self.keep_fraction}: choose a share above 0 (nothing) to 1 (everything)"
+            )
+
+
+def _keep_largest(change: LowRank, weight: Tensor, _known: LayerStatistics, options: RectOptions) -> Tensor:
     W = weight.to("cpu", torch.float64)
     return (W + largest_relative(change.dense(), W, options.keep_fraction)).to(weight.dtype)
 
@@ -22,6 +40,6 @@ RECT = ClosedForm(
     about="MEMIT's change, of which only the share `keep_fraction` of entries with the largest |Δ / W| is written",
     solver=moment_ridge,
     needs=("second_moment",),
-    options=(*OPTIONS, "keep_fraction"),
+    options=RectOptions,
     step=_keep_largest,
 )

@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 
 from editflow.editing.editors.method import ClosedForm
-from editflow.editing.editors.options import MethodOptions
+from editflow.editing.editors.options import ClosedFormOptions
 from editflow.editing.errors import InvalidOption
 from editflow.editing.linalg.moment_solvers import RankOne
 
 
-def _one_of_each(_options: MethodOptions, layers: Sequence[int], z_layer: int, batch_size: int) -> None:
+def _one_of_each(_options: ClosedFormOptions, layers: Sequence[int], z_layer: int, batch_size: int) -> None:
     if len(layers) != 1:
         raise InvalidOption(f"rome edits one layer, not {list(layers)}: set edit.layers = [{z_layer}]")
     if layers[0] != z_layer:
@@ -26,6 +26,6 @@ ROME = ClosedForm(
     about="one fact written exactly at its mean key, along the direction that the text's keys notice least",
     solver=lambda known, options: RankOne(known.required_second_moment, options.ridge),
     needs=("second_moment",),
-    options=("ridge",),
+    options=ClosedFormOptions,
     rules=(_one_of_each,),
 )

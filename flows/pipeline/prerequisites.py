@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from editflow.editing.editors.method import ClosedForm
+from editflow.editing.editors.options import ClosedFormOptions
 from editflow.flows.pipeline import stage_settings
 from editflow.flows.pipeline.pipeline import Pipeline
 from editflow.flows.spec.run_spec import RunSpec
@@ -50,10 +51,11 @@ def check_model(spec: RunSpec, about: Mapping[str, Any]) -> None:
         check_place(about, spec.edit.layers, spec.edit.z_layer)
     check_layers(about, spec.moment_layers, spec.moment_layers[-1], "corpus.layers")
     check_window(about, spec.corpus.window)
-    needs, width = spec.edit.chosen.needed(spec.edit.options), int(about["key_width"])
+    options = spec.edit.options
+    needs, width = spec.edit.chosen.needed(options), int(about["key_width"])
     if "null_space" in needs:
         check_share(spec.null_space, width)
-    if "second_moment" in needs and spec.edit.options.ridge == 0:
+    if "second_moment" in needs and isinstance(options, ClosedFormOptions) and options.ridge == 0:
         check_tokens(spec.corpus.tokens, width)
 
 

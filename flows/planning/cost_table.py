@@ -146,7 +146,8 @@ def _trained(a: StageInputs[WeightChangeSettings], facts: float) -> StageCost:
     """All steps of the fine-tuning, with the gradient of the edited weights; the new weights are kept whole."""
     s, kept = a.scale, a.scale.weights(a.scale.layers)
     tokens = facts * (s.prompt + s.target)
-    passes = a.settings.options.steps * 2.5 * s.passes(tokens)
+    steps = getattr(a.settings.options, "steps", 1)  # a method may train without counting steps
+    passes = steps * 2.5 * s.passes(tokens)
     held = tokens * (4 * 20 * s.widths[0][0] * (len(s.widths) - s.layers[0])) + 4 * DOUBLE * kept
     return StageCost(
         sum(s.widths[n][0] for n in s.layers), FILE + s.widened * kept, passes, memory=held + s.logits(tokens)

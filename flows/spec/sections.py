@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -96,7 +95,12 @@ class RequestsSection(Section):
 
 
 class EditSection(Section):
-    """How to edit: method, layers, and batches of `batch_size` facts; whole weights every `checkpoint_every`."""
+    """How to edit: method, layers, and batches of `batch_size` facts; whole weights every `checkpoint_every`.
+
+    All other keys are options of the method, see editing/editors/methods.py.
+    """
+
+    model_config = ConfigDict(extra="allow")
 
     method: str = "alphaedit"
     """How a change is solved for."""
@@ -104,30 +108,6 @@ class EditSection(Section):
     """The layers whose down-projection is changed, ascending from 0."""
     z_layer: int = 8
     """The layer whose output the target values are sought for; not below an edited one."""
-    ridge: float | None = Field(default=None, ge=0)
-    """λ of the closed form: larger changes less. 1 for alphaedit, which needs it above 0; 0 for the others."""
-    alpha: float | None = Field(default=None, gt=0)
-    """How much the second moment of the text's keys weighs beside those of the facts; 15000. Not for alphaedit."""
-    previous_keys: bool | None = None
-    """Whether memit, rect and prune preserve the keys of earlier batches too. Default: false; alphaedit always does."""
-    projected: bool | None = None
-    """Whether the change is projected onto the null space. Default: false; alphaedit's always is."""
-    keep_fraction: float | None = None
-    """rect: the share of a weight's entries that may change, those where the change is largest beside them; 0.4."""
-    log_base: float | None = None
-    """prune: the base of the logarithm by which the total change may outgrow the weight; 1.2, and more clips harder."""
-    learning_rate: float | None = None
-    """ft: Adam's; 0.0005."""
-    steps: Count | None = Field(default=None, le=100_000)
-    """ft: of Adam, at most; 25."""
-    stop_at: float | None = None
-    """ft: a batch is done once its facts' mean loss is under this; 0.01."""
-    max_change: float | None = None
-    """ft: how far a batch may move any single weight; 0.0005."""
-    anchor: bool | None = None
-    """Whether z* is rescaled to the norm of the fact's hidden state in the unedited model. Default: false."""
-    protected_energy: float | None = None
-    """The share of the weight's energy whose singular directions a change may not touch; 0: all may be touched."""
     batch_size: Annotated[int, Field(ge=1, le=1_000_000)] = 20
     """Facts that are solved for together; the next batch starts from the edited model."""
     checkpoint_every: Count = 10
@@ -141,19 +121,21 @@ class EditSection(Section):
             raise ValueError(f"layers {self.layers} must ascend without repeats")
         if self.layers[0] < 0 or self.z_layer < self.layers[-1]:
             raise ValueError(f"z_layer {self.z_layer} must not lie below an edited layer {self.layers}")
-        self.chosen.check(self.options, self.layers, self.z_layer, self.batch_size)
+        options, given = self.options, self.model_extra or {}
+        self.chosen.check(options, self.layers, self.z_layer, self.batch_size)
+        given.update({name: getattr(options, name) for name, value in given.items() if value is not None})
         return self
 
     @property
-    def chosen(self) -> Method:
+    def chosen(self) -> Method[Any]:
         """The method."""
         return METHODS[self.method]
 
     @property
     def options(self) -> MethodOptions:
         """The method's options, its own defaults where the spec is silent. InvalidOption for one of another method."""
-        given = {f.name: getattr(self, f.name) for f in fields(MethodOptions)}
-        return options_of(self.method, {name: value for name, value in given.items() if value is not None})
+        given = {name: value for name, value in (self.model_extra or {}).items() if value is not None}
+        return options_of(self.method, given, tuple(type(self).model_fields))
 
 
 class EvaluationSection(Section):

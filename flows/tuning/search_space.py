@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
+from editflow.editing.editors.options import ClosedFormOptions, MomentOptions
+from editflow.editing.errors import InvalidOption
 from editflow.editing.models.family import family_of
 from editflow.flows.console.errors import BadSpec
 from editflow.flows.spec.run_spec import RunSpec
@@ -62,11 +64,13 @@ class Setting:
     @classmethod
     def of(cls, spec: RunSpec) -> Setting:
         """The point where a spec stands; `alpha` is None for a method that has none."""
-        edit, values = spec.edit, spec.target_values
+        edit, values, options = spec.edit, spec.target_values, spec.edit.options
+        if not isinstance(options, ClosedFormOptions):
+            raise InvalidOption(f"edit.method = {edit.method!r} solves no closed form: there is no ridge to search")
         return cls(
-            tuple(edit.layers), edit.z_layer, edit.options.ridge,
+            tuple(edit.layers), edit.z_layer, options.ridge,
             values.learning_rate, values.clamp, values.stop_at, values.steps,
-            edit.options.alpha if "alpha" in edit.chosen.options else None,
+            options.alpha if isinstance(options, MomentOptions) else None,
         )  # fmt: skip
 
     @property

@@ -8,6 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from editflow.editing.editors.options import omitted
 from editflow.editing.metrics.ability.asking import TOKENS, WAYS, Answer, ask, check_ways
 from editflow.editing.metrics.ability.confusion import STATISTICS, confusion, interval
 from editflow.editing.metrics.ability.declaration import AbilityCase
@@ -18,7 +19,6 @@ from editflow.storage.artifacts.kinds import kind
 from editflow.storage.artifacts.store import Lake
 from editflow.tasks.console.progress import bar
 from editflow.tasks.sources.records import read_records
-from editflow.tasks.stages.settings import omitted
 from editflow.tasks.stages.stage import Stage, Work
 
 _PERCENT = ("accuracy", "f1")
@@ -74,7 +74,7 @@ class AbilitySettings:
     """How questions are asked; `tokens` bounds an answer by generation, and is None where none is generated."""
 
     ways: tuple[str, ...]
-    tokens: int | None = omitted(None)
+    tokens: int | None = omitted(default=None)
 
     @classmethod
     def of(cls, ways: Sequence[str] = WAYS, tokens: int = TOKENS) -> AbilitySettings:

@@ -88,7 +88,7 @@ def _weight_change(work: Work[WeightChangeSettings]) -> pa.Table:
     return _change_table(work.model("state"), {layer: edit.change for layer, edit in edits.items()})
 
 
-def _trained(work: Work[WeightChangeSettings], chosen: Training) -> dict[int, Tensor]:
+def _trained(work: Work[WeightChangeSettings], chosen: Training[Any]) -> dict[int, Tensor]:
     """The new weights by layer, trained on the batch's facts in their plain prompts; the model is restored."""
     model, layers = work.model("state"), work.settings.layers or ()
     requests = read_requests(work.lake, work.one("requests"))

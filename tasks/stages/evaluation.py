@@ -7,6 +7,7 @@ from statistics import fmean
 
 import pyarrow as pa
 
+from editflow.editing.editors.options import omitted
 from editflow.editing.metrics.measure import measure, prompt_count
 from editflow.editing.metrics.perplexity import perplexity, window_nll
 from editflow.editing.metrics.score_columns import HARMONIC, available, cases, harmonic
@@ -14,7 +15,7 @@ from editflow.storage.artifacts.kinds import kind
 from editflow.storage.artifacts.store import Lake
 from editflow.tasks.console.progress import bar
 from editflow.tasks.stages.requests import read_requests
-from editflow.tasks.stages.settings import NoSettings, omitted
+from editflow.tasks.stages.settings import NoSettings
 from editflow.tasks.stages.stage import Stage, Work
 
 

@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 import torch
 
+from editflow.editing.editors.options import omitted
 from editflow.editing.errors import InvalidOption
 from editflow.editing.linalg.null_space import NullSpace, Threshold
 from editflow.editing.linalg.second_moment import SecondMoment
@@ -29,7 +30,7 @@ from editflow.storage.artifacts.codec import (
 from editflow.storage.artifacts.kinds import kind
 from editflow.tasks.console.progress import bar, working
 from editflow.tasks.errors import BadRecord
-from editflow.tasks.stages.settings import NoSettings, omitted
+from editflow.tasks.stages.settings import NoSettings
 from editflow.tasks.stages.stage import Stage, Work
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ class TokensSettings:
     partitions: int
     window: int
     tokens: int
-    withdrawn: tuple[str, ...] = omitted(())
+    withdrawn: tuple[str, ...] = omitted(default=())
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ An id is the hash of a recipe, so the fields' names are the words that recipes h
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, is_dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -23,16 +23,10 @@ class NoSettings:
     """For stages whose parents say everything."""
 
 
-def omitted(default: Any) -> Any:
-    """A field that is part of a recipe only where it differs from its default.
-
-    For fields that a later version adds: the ids of everything made before stay the same.
-    """
-    return field(default=default, metadata={"added": True})
-
-
 def recipe(settings: DataclassInstance) -> dict[str, Any]:
     """Settings as a part of a recipe: the fields by name, without `omitted` ones that have their default.
+
+    A field that was renamed has its older name; see editing/editors/options.py.
 
     A class that needs another form has methods `recipe` and `read` of its own.
     """
@@ -41,7 +35,7 @@ def recipe(settings: DataclassInstance) -> dict[str, Any]:
         return dict(own())
     named = {f.name: (getattr(settings, f.name), f) for f in fields(settings)}
     return {
-        name: recipe(value) if is_dataclass(value) and not isinstance(value, type) else value
+        f.metadata.get("recipe", name): recipe(value) if is_dataclass(value) and not isinstance(value, type) else value
         for name, (value, f) in named.items()
         if not (f.metadata.get("added") and value == f.default)
     }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
@@ -12,14 +12,15 @@ from editflow.editing.editors.batch import Solver
 from editflow.editing.editors.facts import Fact
 from editflow.editing.editors.layer_statistics import LayerStatistics
 from editflow.editing.editors.method import ClosedForm
-from editflow.editing.editors.methods import method
+from editflow.editing.editors.methods import method, options_of
 from editflow.editing.editors.norm_anchor import anchored, reference_norms
-from editflow.editing.editors.options import MethodOptions
+from editflow.editing.editors.options import ClosedFormOptions, MethodOptions
 from editflow.editing.editors.target_values import TargetValue
 from editflow.editing.errors import InvalidOption
 from editflow.editing.linalg.projected_ridge import LowRank
 from editflow.tasks.models.model_session import ModelSession
 from editflow.tasks.stages.moments import read_moment_layers, read_moments, read_null_space
+from editflow.tasks.stages.settings import recipe
 
 if TYPE_CHECKING:
     from editflow.storage.artifacts.store import Lake
@@ -44,13 +45,14 @@ class WeightChangeSettings:
         """See tasks/stages/settings.py."""
         rest = {"layers": self.layers, "z_layer": self.z_layer, "kl_prompt": self.kl_prompt}
         given = {name: value for name, value in rest.items() if value is not None}
-        return {"method": self.method, **method(self.method).recipe(self.options), **given}
+        return {"method": self.method, **recipe(self.options), **given}
 
     @classmethod
     def read(cls, recorded: Mapping[str, Any]) -> WeightChangeSettings:
         """See tasks/stages/settings.py."""
         chosen = method(str(recorded["method"]))
-        options = chosen.read_recipe(recorded)
+        words = {f.name: f.metadata.get("recipe", f.name) for f in fields(chosen.options)}
+        options = options_of(chosen.name, {name: recorded[word] for name, word in words.items() if word in recorded})
         layers = tuple(recorded["layers"]) if "layers" in recorded else None
         return cls(chosen.name, options, layers, recorded.get("z_layer"), recorded.get("kl_prompt"))
 
@@ -59,17 +61,18 @@ class WeightChangeSettings:
 class SolverInputs:
     """A method with the options of a recipe, and what the recipe's parents say of each layer."""
 
-    method: ClosedForm
-    options: MethodOptions
+    method: ClosedForm[Any]
+    options: ClosedFormOptions
     known: dict[int, LayerStatistics]
 
     @classmethod
     def of(cls, work: Work[WeightChangeSettings], session: ModelSession) -> SolverInputs:
         """Read them from a stage's settings and parents."""
         chosen = method(work.settings.method)
-        if not isinstance(chosen, ClosedForm):
+        options = work.settings.options
+        if not isinstance(chosen, ClosedForm) or not isinstance(options, ClosedFormOptions):
             raise InvalidOption(f"{chosen.name} solves for no change: it has no keys")
-        return cls(chosen, work.settings.options, _statistics(work, session))
+        return cls(chosen, options, _statistics(work, session))
 
     def solvers(self) -> dict[int, Solver]:
         """The solver of each layer; InvalidOption names the layer."""

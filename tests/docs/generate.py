@@ -80,7 +80,7 @@ def methods() -> str:
 
     rows = []
     for name, method in METHODS.items():
-        usual = method.read({})
+        usual = method.options()
         options = ", ".join(f"`{option}` {_plain(getattr(usual, option))}" for option in method.takes)
         needs = ", ".join(need.replace("_", " ") for need in method.needed(usual)) or "nothing"
         rows.append((f"`{name}`", method.about, needs, options, f"`{method.form}`", method.source))
@@ -114,7 +114,30 @@ def spec_keys() -> str:
     top = {name: value for name, value in keys.items() if name not in sections}
     parts = [_section("Top level", schema | {"properties": top}, "")]
     parts += [_section(f"`[{name}]`", section, f"{name}.") for name, section in sections.items()]
+    parts.append(f"### Options of the methods, in `[edit]`\n\n{_method_options()}")
     return "\n\n".join(parts)
+
+
+def _method_options() -> str:
+    """Every option of the methods, with the methods that take it and their defaults."""
+    from pydantic import TypeAdapter
+
+    from editflow.editing.editors.methods import METHODS
+
+    found: dict[str, tuple[str, str, dict[str, list[str]]]] = {}
+    for name, method in METHODS.items():
+        for kind in reversed(method.options.__mro__):
+            own = [key for key in vars(kind).get("__annotations__", {}) if key in method.takes]
+            described = TypeAdapter(kind).json_schema()["properties"] if own else {}
+            for key in own:
+                found.setdefault(key, (_type(described[key]), described[key]["description"], {}))
+        for key in method.takes:
+            found[key][2].setdefault(_plain(getattr(method.options(), key)), []).append(name)
+    rows = [
+        (f"`edit.{key}`", kind, "; ".join(f"{value}: {', '.join(names)}" for value, names in defaults.items()), meaning)
+        for key, (kind, meaning, defaults) in found.items()
+    ]
+    return _table(("key", "type", "default: methods", "meaning"), rows)
 
 
 def stages() -> str:

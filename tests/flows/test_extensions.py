@@ -29,14 +29,14 @@ from editflow.tasks.reproduction.recompute import recompute
 from editflow.tasks.stages.registry import STAGES
 
 SETTINGS = (
-    "requests.source=triples.jsonl", "requests.dataset=toy-triples", "edit.method=toy-shrink", "edit.max_change=0.25",
+    "requests.source=triples.jsonl", "requests.dataset=toy-triples", "edit.method=toy-shrink", "edit.shrink=0.25",
     'evaluation.metrics=["efficacy","toy-shout"]', "requests.count=4",
 )  # fmt: skip
 VARIANTS = """
 [[variants]]
 name = "toy"
 edit.method = "toy-shrink"
-edit.max_change = 0.25
+edit.shrink = 0.25
 
 [[variants]]
 name = "memit"
@@ -88,7 +88,7 @@ def test_a_plan_knows_them(toys: World, lake: Path) -> None:
     assert answer.code == 0, answer.err
     stages = {row["stage"]: row for row in answer.json["stages"]}
     assert "toy-norms" in stages
-    fresh = editflow("plan", toys.spec, "--lake", lake, "--json", *WORDS, "--set", "edit.max_change=0.5")
+    fresh = editflow("plan", toys.spec, "--lake", lake, "--json", *WORDS, "--set", "edit.shrink=0.5")
     assert fresh.code == 0, fresh.err
     assert fresh.json != answer.json, "the control: the toy's option is part of its recipe"
 

@@ -14,7 +14,6 @@ from editflow.editing.editors.batch import Solver
 from editflow.editing.editors.layer_statistics import LayerStatistics
 from editflow.editing.editors.method import ClosedForm
 from editflow.editing.editors.methods import method, options_of
-from editflow.editing.editors.options import MethodOptions
 from editflow.editing.linalg.null_space import NullSpace, Threshold
 from editflow.editing.linalg.spectrum import decompose
 from editflow.editing.models.editable import EditableModel
@@ -50,13 +49,13 @@ class Case:
     facts: int | None = None
 
     @property
-    def method(self) -> ClosedForm:
+    def method(self) -> ClosedForm[Any]:
         found = method(self.name)
         assert isinstance(found, ClosedForm)
         return found
 
     @property
-    def options(self) -> MethodOptions:
+    def options(self) -> Any:
         return options_of(self.name, self.given)
 
 

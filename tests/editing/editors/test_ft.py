@@ -11,17 +11,16 @@ from support.tiny_words import facts_of
 from torch import Tensor
 
 from editflow.editing.editors.facts import Fact
-from editflow.editing.editors.ft import fine_tune
-from editflow.editing.editors.options import MethodOptions
+from editflow.editing.editors.ft import FtOptions, fine_tune
 from editflow.editing.errors import NonFinite
 from editflow.editing.models.editable import EditableModel
 from editflow.editing.requests.record import EditRequest
 
 LAYERS = [1, 2]
-OPTIONS = MethodOptions(learning_rate=0.02, steps=4, stop_at=0.01, max_change=0.05)
+OPTIONS = FtOptions(learning_rate=0.02, steps=4, stop_at=0.01, max_change=0.05)
 
 
-def literally(model: EditableModel, facts: list[Fact], options: MethodOptions) -> list[float]:
+def literally(model: EditableModel, facts: list[Fact], options: FtOptions) -> list[float]:
     """The literal loop on the model itself; its losses."""
     modules = [model.down_projection(layer) for layer in LAYERS]
     book = [(fact.rows[0].ids, fact.rows[0].target) for fact in facts]
@@ -35,7 +34,7 @@ def twin(model: EditableModel) -> EditableModel:
     return EditableModel(copy.deepcopy(model.model), model.tokenizer, model.family)
 
 
-def moved(model: EditableModel, facts: list[Fact], options: MethodOptions) -> dict[int, Tensor]:
+def moved(model: EditableModel, facts: list[Fact], options: FtOptions) -> dict[int, Tensor]:
     """ΔW by layer."""
     before = {layer: model.weight(layer).clone() for layer in LAYERS}
     after = fine_tune(model, LAYERS, facts, options)
@@ -57,7 +56,7 @@ def test_it_equals_the_literal_loop(tiny: EditableModel, requests: list[EditRequ
 
 def test_no_weight_leaves_its_bound(llama: EditableModel, requests: list[EditRequest]) -> None:
     facts = facts_of(llama, requests)
-    free = MethodOptions(learning_rate=0.02, steps=4, stop_at=0.01, max_change=1e9)
+    free = FtOptions(learning_rate=0.02, steps=4, stop_at=0.01, max_change=1e9)
     largest = [max(float(d.abs().max()) for d in moved(twin(llama), facts, how).values()) for how in (OPTIONS, free)]
     assert largest[0] == pytest.approx(OPTIONS.max_change)
     assert largest[1] > 1.1 * OPTIONS.max_change
@@ -67,9 +66,9 @@ def test_it_stops_when_the_loss_is_low_enough(llama: EditableModel, requests: li
     """What is known already is not trained; one step later it is."""
     facts = facts_of(llama, requests)
     losses = literally(twin(llama), facts, OPTIONS)
-    at_once = MethodOptions(learning_rate=0.02, steps=4, stop_at=losses[0] + 1e-9, max_change=0.05)
-    after_one = MethodOptions(learning_rate=0.02, steps=4, stop_at=losses[1] + 1e-9, max_change=0.05)
-    one_step = MethodOptions(learning_rate=0.02, steps=1, stop_at=0.0, max_change=0.05)
+    at_once = FtOptions(learning_rate=0.02, steps=4, stop_at=losses[0] + 1e-9, max_change=0.05)
+    after_one = FtOptions(learning_rate=0.02, steps=4, stop_at=losses[1] + 1e-9, max_change=0.05)
+    one_step = FtOptions(learning_rate=0.02, steps=1, stop_at=0.0, max_change=0.05)
     assert all(float(delta.abs().max()) == 0 for delta in moved(twin(llama), facts, at_once).values())
     once, stopped = moved(twin(llama), facts, one_step), moved(twin(llama), facts, after_one)
     assert all(torch.equal(once[layer], stopped[layer]) and float(once[layer].norm()) > 0 for layer in LAYERS)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from dataclasses import fields
+from typing import Any
 
 import pytest
 import torch
@@ -17,12 +18,13 @@ from editflow.editing.editors.facts import Fact
 from editflow.editing.editors.layer_statistics import LayerStatistics
 from editflow.editing.editors.method import ClosedForm
 from editflow.editing.editors.methods import METHODS, method, options_of
-from editflow.editing.editors.options import MethodOptions, TargetValueOptions
+from editflow.editing.editors.options import TargetValueOptions
 from editflow.editing.editors.target_values import TargetValue, optimise
 from editflow.editing.errors import InvalidOption
 from editflow.editing.linalg.projected_ridge import LowRank
 from editflow.editing.models.editable import EditableModel
 from editflow.editing.requests.record import EditRequest
+from editflow.tasks.stages.settings import recipe
 
 LAYERS, Z_LAYER = [0, 1, 2], 2
 OPTIONS = TargetValueOptions(learning_rate=0.3, steps=12, stop_at=1.2, tokens_per_pass=80)
@@ -156,23 +158,30 @@ def test_order_of_facts_does_not_matter(llama: EditableModel, requests: list[Edi
 def test_a_recipe_holds_what_the_result_depends_on(name: str) -> None:
     """Every option that a method takes moves its recipe; no other one is taken at all."""
     chosen = METHODS[name]
-    plain = chosen.recipe(chosen.read({}))
-    assert len(plain) == len(chosen.options)
-    for option in (f.name for f in fields(MethodOptions)):
+    plain = recipe(chosen.options())
+    for option in sorted({f.name for other in METHODS.values() for f in fields(other.options)}):
         if option not in chosen.takes:
             with pytest.raises(InvalidOption, match=f"edit.{option} is no option of {name}.*takes it"):
-                options_of(name, {option: _other(option, chosen.read({}))})
+                options_of(name, {option: 1.0})
             continue
-        other = options_of(name, {option: _other(option, chosen.read({}))})
-        assert chosen.recipe(other) != plain
-        assert chosen.read_recipe(chosen.recipe(other)) == other
-        assert chosen.recipe(options_of(name, {option: getattr(chosen.read({}), option)})) == plain
+        usual = getattr(chosen.options(), option)
+        assert recipe(options_of(name, {option: _other(usual)})) != plain
+        assert recipe(options_of(name, {option: usual})) == plain
 
 
-def _other(option: str, than: MethodOptions) -> object:
+def _other(value: Any) -> Any:
     """Another value that the option may have."""
-    value = getattr(than, option)
     return not value if isinstance(value, bool) else value + 0.5 if value < 1 else value * 2
+
+
+@pytest.mark.parametrize(
+    ("given", "word"),
+    [({"rigde": 1.0}, "ridge"), ({"ridge": "much"}, "ridge"), ({"alpha": 1.0}, "memit")],
+)
+def test_what_is_no_option_of_a_method_is_named(given: dict[str, object], word: str) -> None:
+    with pytest.raises(InvalidOption, match=word):
+        options_of("alphaedit", given)
+    assert options_of("alphaedit", {"ridge": 1}) == options_of("alphaedit", {"ridge": 1.0}), "the control"
 
 
 def test_unknown_methods_are_named() -> None:

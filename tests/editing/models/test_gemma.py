@@ -13,8 +13,8 @@ from support.tiny_words import facts_of, word_tokenizer
 
 from editflow.editing.editors.batch import Solver, edit_batch
 from editflow.editing.editors.facts import Fact
-from editflow.editing.editors.ft import fine_tune
-from editflow.editing.editors.options import MethodOptions, TargetValueOptions
+from editflow.editing.editors.ft import FtOptions, fine_tune
+from editflow.editing.editors.options import TargetValueOptions
 from editflow.editing.editors.target_values import TargetValue, optimise
 from editflow.editing.errors import InvalidOption
 from editflow.editing.linalg.moment_solvers import RankOne
@@ -121,7 +121,7 @@ def test_several_layers_are_refused_before_a_weight_changes(normed: EditableMode
 def test_fine_tuning_equals_the_literal_loop_on_several_layers(normed: EditableModel, facts: list[Fact]) -> None:
     """It knows no target values, so a norm behind the weights is nothing to it; gradients go through the cap."""
     start = {layer: normed.weight(layer).clone() for layer in (1, 2)}
-    how = MethodOptions(learning_rate=0.02, steps=3, stop_at=0.0, max_change=0.05)
+    how = FtOptions(learning_rate=0.02, steps=3, stop_at=0.0, max_change=0.05)
     new = fine_tune(normed, [1, 2], facts, how)
     for layer, weight in start.items():
         normed.replace(layer, weight)

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import tiny_world
-from refusals import refused
-from tiny_world import World, editflow
+from support import tiny_world
+from support.error_checks import refused
+from support.tiny_world import World, editflow
 
 from editflow.editing.editors.methods import METHODS
 from editflow.flows.compare import _texts

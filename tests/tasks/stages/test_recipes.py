@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 from editflow.editing.editors.method import Training
 from editflow.editing.editors.methods import METHODS
-from editflow.editing.editors.options import ContextOptions, TargetValueOptions
+from editflow.editing.editors.options import ContextOptions, TargetValueOptions, omitted
 from editflow.editing.linalg.null_space import Threshold
 from editflow.tasks.stages.edits import CONTEXTS, STATE, TARGET_VALUES, WEIGHT_CHANGE, TargetValuesSettings
 from editflow.tasks.stages.moments import NULL_SPACE, SPECTRUM, SpectrumSettings
-from editflow.tasks.stages.settings import NoSettings, omitted, recipe
+from editflow.tasks.stages.settings import NoSettings, recipe
 from editflow.tasks.stages.solver_inputs import WeightChangeSettings
 
 A, B, C, D = ("a" * 64, "b" * 64, "c" * 64, "d" * 64)
@@ -21,8 +21,8 @@ def change_by(name: str) -> str:
     """The id of a method's weight change with its default options."""
     chosen = METHODS[name]
     if isinstance(chosen, Training):
-        return WEIGHT_CHANGE.id(WeightChangeSettings(name, chosen.read({}), (4, 5)), {"state": A, "requests": B})
-    settings = WeightChangeSettings(name, chosen.read({}), None, 8, "{} is a")
+        return WEIGHT_CHANGE.id(WeightChangeSettings(name, chosen.options(), (4, 5)), {"state": A, "requests": B})
+    settings = WeightChangeSettings(name, chosen.options(), None, 8, "{} is a")
     return WEIGHT_CHANGE.id(settings, {"state": A, "requests": B, "contexts": C, "target_values": [D]})
 
 
@@ -61,7 +61,7 @@ class Before:
 @dataclass(frozen=True)
 class After:
     steps: int = 25
-    patience: int = omitted(0)
+    patience: int = omitted(default=0)
 
 
 def test_an_added_field_counts_only_when_it_is_used() -> None:
