@@ -63,3 +63,28 @@ def test_the_limits_speak_of_what_is_registered() -> None:
     }
     for family in families():
         assert all(spelled[name] in limits for name in family.model_types)
+
+
+def folders_in(readme: str) -> set[str]:
+    """The folders of the tree in the README, by their indentation."""
+    found, path = set(), list[str]()
+    for spaces, name in re.findall(r"^( {4,})([\w.-]+)/ +\S", readme, re.MULTILINE):
+        depth = (len(spaces) - 4) // 2
+        path = [*path[:depth], name]
+        found.add("/".join(path))
+    return found
+
+
+def test_the_readme_has_a_phrase_for_every_folder() -> None:
+    listed = folders_in((ROOT / "README.md").read_text(encoding="utf-8"))
+    tops = ("flows", "tasks", "editing", "storage", "specs", "benchmarks", "docs")
+    there = {path.relative_to(ROOT).parent.as_posix() for top in tops for path in (ROOT / top).rglob("*.*")}
+    there = {folder for folder in there if not re.search(r"__pycache__|_cache|\.", folder)}
+    assert there - listed == set()
+    assert {folder for folder in listed if not (ROOT / folder).is_dir()} == set()
+
+
+def test_a_folder_without_a_phrase_would_be_noticed() -> None:
+    """The control."""
+    tree = "    flows/         Prefect flows\n      cli/           the command line\n      bare/\n    tasks/   stages\n"
+    assert folders_in(tree) == {"flows", "flows/cli", "tasks"}
