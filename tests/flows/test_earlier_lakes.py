@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import tiny_world
-from tiny_world import Answer, editflow
+from support import tiny_world
+from support.tiny_world import Answer, editflow
 
 from editflow.flows.spec import old_names
 from editflow.storage.artifacts.store import Lake

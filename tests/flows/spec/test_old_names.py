@@ -11,7 +11,7 @@ from support import tiny_world
 from support.error_checks import refused
 from support.tiny_world import World, editflow
 
-from editflow.editing.editors.methods import METHODS
+from editflow.editing.editors.methods import options_of
 from editflow.flows.compare import _texts
 from editflow.flows.rerun import spec_of
 from editflow.flows.spec import old_names
@@ -23,6 +23,7 @@ from editflow.storage.records.renamed_keys import RENAMED, with_new_names
 from editflow.storage.records.runs import RunRecord, Runs
 from editflow.tasks.report.requested_metrics import asked
 from editflow.tasks.reproduction.model_diff import settings as parted
+from editflow.tasks.stages.solver_inputs import WeightChangeSettings
 
 VALUES: dict[str, Any] = {
     "ability.ways": ["generation"],
@@ -177,11 +178,11 @@ def test_a_difference_of_runs(recorded: tuple[Path, RunRecord], tmp_path: Path) 
 def test_recipes_keep_the_old_words(recorded: tuple[Path, RunRecord]) -> None:
     """A new name of a key moves no id; what a recipe says is read back as the option."""
     lake, _ = recorded
-    rect = METHODS["rect"]
-    options = rect.read({"keep_fraction": 0.5, "protected_energy": 0.25})
-    recipe = rect.recipe(options)
-    assert recipe["keep"] == 0.5 and recipe["filter"] == 0.25
-    assert rect.read_recipe(recipe) == options
+    options = options_of("rect", {"keep_fraction": 0.5, "protected_energy": 0.25})
+    settings = WeightChangeSettings("rect", options)
+    words = settings.recipe()
+    assert (words["keep"], words["filter"]) == (0.5, 0.25)
+    assert WeightChangeSettings.read(words) == settings
     manifests = list(Lake.open(lake).manifests())
     words = {word for made in manifests for word in made.spec}
     assert {"keep", "filter", "scan"} <= words
@@ -189,5 +190,5 @@ def test_recipes_keep_the_old_words(recorded: tuple[Path, RunRecord]) -> None:
 
 
 def test_the_documents_name_every_renamed_key() -> None:
-    text = (Path(__file__).parents[2] / "docs/commands.md").read_text(encoding="utf-8")
+    text = (Path(__file__).parents[3] / "docs/commands.md").read_text(encoding="utf-8")
     assert [f"| `{old}` | `{new}` |" for old, new in RENAMED.items() if f"| `{old}` | `{new}` |" not in text] == []
