@@ -1,11 +1,12 @@
 """Addresses of files and lakes; only the code that opens one sees its secrets.
 
-An `Address` is the text without its secrets, so whatever prints, records, compares, hashes, copies or sends it has that
-one; `whole` is what was given. Cut are user and password, the values of a query, a fragment, and tokens of the hub:
+An `Address` is the text without its secrets, so anything that prints, records, compares, hashes, copies or sends it has
+that one; `whole` is what was given. Cut are user and password, the values of a query, a fragment, and tokens of the
+hub:
 
     https://user:password@host/facts.jsonl?token=value#part    →    https://…@host/facts.jsonl?token=…#…
 
-`${EDITFLOW_SECRET_NAME}` stands for that environment variable. It is no secret itself, so it stays, and an address
+`${EDITFLOW_SECRET_NAME}` is replaced by that environment variable. It is no secret itself, so it stays, and an address
 whose secrets all stand in variables can be opened again from a record.
 """
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from pydantic_core import CoreSchema
 
 CUT = "…"
-"""What stands where something was cut out."""
+"""The replacement for a secret."""
 PREFIX = "EDITFLOW_SECRET_"
 """How a variable begins that an address may name: one that was set for this, and no other secret of the user."""
 
@@ -36,7 +37,7 @@ _HEAD = re.compile(
 )
 _AT = re.compile("@|%40", re.IGNORECASE)
 _PORT = re.compile(r"\d+(?!\w)|(?:PORT|\$\{?\w+\}?|<\w+>|\{\w+\})?\Z")
-"""A port, or what stands for one in a text."""
+"""A port, or its placeholder in a text."""
 _MARKS = re.compile(r"[@?#&;%:]|//|\\|hf_")
 """A text without any of them has nothing to hide."""
 # Searched for at every place of a text, so that each of them may look but a little further.
@@ -86,7 +87,7 @@ class Address(str):
 
     @property
     def whole(self) -> str:
-        """The address with its secrets, as it was given: for whoever opens it, and nobody else."""
+        """The address with its secrets, as it was given. Only for the code that opens it."""
         return self._whole
 
     @property

@@ -1,4 +1,4 @@
-"""Paths inside a lake: whatever leads out of the lake's root is refused.
+"""Paths inside a lake: a path that leads out of the lake's root is refused.
 
 A lake may come from anybody: a link in it can lead to another lake or to any file of the reader's, a named pipe keeps
 a reader waiting for ever, a device does what it likes when it is opened. So each folder on the way to a name is looked
@@ -65,7 +65,7 @@ def way(root: str, name: str, lent: Sequence[str] = ()) -> str:
         folder = f"{root}/{name[:at]}"
         try:
             mode = os.lstat(folder).st_mode
-        except (OSError, ValueError):  # whoever uses the path is told
+        except (OSError, ValueError):  # the user of the path gets the error
             break
         if stat.S_ISLNK(mode):
             real(root, folder, lent)
@@ -127,7 +127,7 @@ def read(root: str, name: str, lent: Sequence[str] = ()) -> bytes:
 
 
 def size(root: str, name: str, lent: Sequence[str] = ()) -> int | None:
-    """Bytes of a regular file; None where nothing stands, -1 where something else does."""
+    """Bytes of a regular file; None where there is nothing, -1 where there is something else."""
     path = way(root, name, lent)
     try:
         status = os.lstat(path)
@@ -141,6 +141,6 @@ def size(root: str, name: str, lent: Sequence[str] = ()) -> int | None:
 
 
 def foreign(path: str, mode: int) -> ForeignFile:
-    """The error that says what stands where a file should."""
+    """The error that names what is there instead of a file."""
     what = next((word for holds, word in _KINDS if holds(mode)), "no file")
     return ForeignFile(path, what, "remove it: a regular file belongs there")

@@ -40,7 +40,7 @@ def quoted(text: str) -> str:
 
 @cache
 def _name(path: str, device: int, inode: int) -> str:
-    """A plain name of the file that is now under a path; it stays that one's, whatever becomes of the path."""
+    """A plain name of the file that is now at a path; it keeps naming that file if the path is reused."""
     del device, inode
     if _DESCRIPTORS.is_dir():
         return f"{_DESCRIPTORS}/{os.open(path, os.O_PATH | os.O_CLOEXEC)}"

@@ -8,13 +8,13 @@
     ├── UnknownArtifact    no manifest under this id
     ├── UnknownRun         no run record under this id
     ├── DamagedRecord      a run record or a name's file that cannot be read
-    │   └── ForeignFile    what stands there is not the lake's own: a link out of it, a pipe, a device, a folder
+    │   └── ForeignFile    not the lake's own file: a link out of the lake, a pipe, a device, a folder
     ├── NoName             a text that cannot be the name it is given as: an id, a run's id, a moving name
     ├── LackingParent      a manifest names no artifact in a role that its kind has
     ├── MissingPayload     the manifest is there, its payload is not
     ├── DamagedPayload     the bytes are not those that were written
     ├── PayloadConflict    one recipe gave two contents
-    ├── RefConflict        somebody else moved the name first
+    ├── RefConflict        another process moved the name first
     └── QueryRefused       the SQL is not one read-only SELECT over the documented views
 
 Every message is one line: what happened, where, and the remedy.
@@ -24,7 +24,7 @@ Every message is one line: what happened, where, and the remedy.
 
 
 class StorageError(Exception):
-    """Base of everything the archive raises on purpose."""
+    """Base of everything that the lake raises on purpose."""
 
 
 class LakeNotWritable(StorageError):
@@ -32,7 +32,7 @@ class LakeNotWritable(StorageError):
 
 
 class DiskFull(StorageError):
-    """There is no room for the bytes; whatever was half-written has been removed."""
+    """There is no room for the bytes; the partial file has been removed."""
 
 
 class UnknownKind(StorageError):
@@ -60,7 +60,7 @@ class DamagedRecord(StorageError):
 
 
 class ForeignFile(DamagedRecord):
-    """What stands at ``path`` is not the lake's own: a link that leads out of it, or no regular file."""
+    """``path`` is not the lake's own file: it is a link that leads out of the lake, or no regular file."""
 
     def __init__(self, path: str, what: str, remedy: str) -> None:
         StorageError.__init__(self, f"{path} is {what}; {remedy}")
@@ -77,7 +77,7 @@ class NoName(StorageError, ValueError):
 
 
 class MissingParent(StorageError):
-    """A manifest names no artifact in a role that whatever was made so has."""
+    """A manifest has no parent in a role that its stage requires."""
 
     def __init__(self, whose: str, role: str) -> None:
         super().__init__(f"{whose} names no {role} that it was made from: restore its manifest, or use a fresh lake")
@@ -126,7 +126,7 @@ class PayloadConflict(StorageError):
 
 
 class RefConflict(StorageError):
-    """The name was moved by somebody else since it was read."""
+    """Another process moved the name since it was read."""
 
 
 class QueryRefused(StorageError):

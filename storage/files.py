@@ -2,7 +2,7 @@
 
 A file is written under a temporary name in its own folder, synced, and then linked or renamed to its real
 name. Temporary names start with ``.tmp-``; nothing ever reads or lists them, so those of a killed process are
-litter and never data. On object storage one conditional put does the same.
+an orphan file and never data. On object storage one conditional put does the same.
 
 On a local disk everything that is read, written or deleted is the lake's own: storage/containment.py. What is not
 raises ForeignFile.
@@ -131,7 +131,7 @@ class Files:
         return pa.py_buffer(self.read(name))
 
     def size(self, name: str) -> int | None:
-        """Bytes under ``name``, None when there is no such file, -1 where something else stands that is no file."""
+        """Bytes under ``name``, None when there is no such file, -1 when it is not a file."""
         if self.local:
             return containment.size(self.root, name, self.lent)
         try:
@@ -223,7 +223,7 @@ class Files:
 
     @contextlib.contextmanager
     def _explained(self, name: str) -> Iterator[None]:
-        """Turn the operating system's refusals into the archive's two errors."""
+        """Turn the operating system's refusals into the lake's two errors."""
         try:
             yield
         except OSError as error:

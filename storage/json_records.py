@@ -2,7 +2,7 @@
 
 A record may come from anybody, so this is the one place that says what its fields can hold. What a path is built from
 is of an alphabet without separators: ids have 64 hexadecimal digits, runs a name of letters, digits and three marks.
-Whether a record is that of the place where it stands is for its reader to say (`Lake`, `Runs`): only that one knows it.
+Its reader (`Lake`, `Runs`) checks whether a record belongs in its place: only the reader knows.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class Checked:
 
 
 def _is_time(text: str) -> bool:
-    """Whether a text is a time as the archive writes it: SQL can read it, it can be compared with any other and, its
+    """Whether a text is a time as the lake writes it: SQL can read it, it can be compared with any other and, its
     year being neither among the first nor the last there are, a number of seconds added or taken away."""
     try:
         at = datetime.fromisoformat(text)

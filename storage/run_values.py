@@ -1,6 +1,6 @@
 """Which values the summary of a run can hold; readers show them, compute with them and use them as keys.
 
-A record may come from anybody. What no reader looks at is let through.
+A record may come from anyone. Values that no reader uses are accepted.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ def _list(holds: Holds) -> Holds:
 
 
 def _object(holds: Holds) -> Holds:
-    """An object whose values hold, whatever their names are."""
+    """An object whose values have a shape, under any names."""
     return lambda value: type(value) is dict and all(holds(one) for one in value.values())
 
 
 def _fields(needed: Mapping[str, Holds], others: Mapping[str, Holds], *, closed: bool = False) -> Holds:
-    """An object with some fields and perhaps others; where it is `closed`, with no more."""
+    """An object with some fields and perhaps others; if it is `closed`, no other fields."""
     every = {**needed, **others}
 
     def holds(value: Any) -> bool:
@@ -69,7 +69,7 @@ def is_summary(found: Mapping[str, Any]) -> bool:
 
 
 def _measured(found: Mapping[str, Any]) -> bool:
-    """The measures of a moment: {metric: {figure: number}}, but for these."""
+    """The measurements of a state: {metric: {score: number}}, except for these."""
     others: dict[str, Holds] = {"perplexity": _NUMBER, "texts": _FIGURES, "ability": _ABILITY}
     return all(others.get(name, _FIGURES)(value) for name, value in found.items())
 

@@ -15,7 +15,7 @@ from editflow.storage.errors import DamagedPayload, ForeignFile, UnknownArtifact
 Mend = Literal["artifact", "record", "index", "hand"]
 """What repairs a fault: the artifact is recomputed, a run's record restored, the index written again, or a person."""
 ASTRAY = "has a payload of other bytes than were written, though of the same content"
-"""Such as a bit of what is not content: what Parquet says of the least and the largest value, which SQL goes by."""
+"""A bit outside the content, such as Parquet's minimum and maximum of a column, which SQL uses."""
 LOST = "has lost its payload"
 FALSE = "has a manifest that tells a false digest"
 
@@ -72,7 +72,7 @@ def check_artifact(lake: Lake, id_: str, *, deep: bool = True) -> tuple[Manifest
 
 
 def foreign(lake: Lake, error: ForeignFile, what: str, id_: str = "") -> Fault:
-    """The fault of what stands behind something that is not the lake's own; the walk over strays names that, too."""
+    """The fault of a path behind a foreign file; the audit of foreign files also reports it."""
     name = error.path.removeprefix(f"{lake.files.root}/")
     return Fault(name, what, f"cannot be looked at: {name} is {error.what}", "hand", id_, error.remedy)
 

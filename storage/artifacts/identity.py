@@ -81,7 +81,7 @@ def table_digest(table: "pa.Table") -> str:
 class _Lane:
     """The running hash of one column (or nested column), fed chunk by chunk.
 
-    Where the nulls stand is hashed apart; the rest sees only the values that are there, so that memory under
+    The positions of nulls are hashed separately; the rest hashes only values, so that memory under
     a null never counts. Lengths of lists and strings go to one hash, values to another or to the children,
     which is what makes the result the same for every chunking.
     """

@@ -13,7 +13,7 @@ from editflow.storage.files import Files
 
 
 def contradicts_payload(files: Files, made: Manifest) -> bool:
-    """Whether a manifest tells another digest than the payload has whose bytes it tells of, which is still there.
+    """Whether a manifest's content digest differs from the content of the very file whose SHA-256 it records.
 
     Cost: one pass over the artifact's payloads, and the content of one.
     """
@@ -39,7 +39,7 @@ def has_first_bytes(files: Files, made: Manifest) -> bool:
 
 
 def reencode_if_corrupt(files: Files, made: Manifest, *, write: bool) -> bool:
-    """Whether a payload of the right content has the bytes that this content is written as, so no bit is astray.
+    """Whether a payload with the right content is byte-identical to a fresh encoding of that content.
 
     With `write`, one that has not is set aside and written again from its own content. One whose columns cannot be of
     their kind's types, as in a lake from elsewhere, is left as it is.

@@ -5,7 +5,7 @@
     <lake>/conflicts/<id>-<digest[:16]>.json                       a recipe that gave two contents
 
 The payload's name carries the digest of its content, so two processes computing one recipe at the same time
-never overwrite each other's bytes: whoever creates the manifest first has decided which payload counts.
+never overwrite each other's bytes: the process that creates the manifest first decides which payload counts.
 """
 
 # ruff: noqa: A002 - `id` is the field's name everywhere in the archive
@@ -44,13 +44,13 @@ __all__ = ["ArtifactRef", "Lake", "Manifest", "Parents"]
 
 Parents = Mapping[str, str | Sequence[str]]
 OTHER = "is that of another recipe"
-"""Said of a manifest that names another id than that of its folder."""
+"""For a manifest whose id is not that of its folder."""
 _UNNAMEABLE = re.compile(r"%[0-9A-Fa-f]{2}|\\")
 
 
 @dataclass(frozen=True)
 class Conflict:
-    """A recipe that gave a second content, and by how much that is apart at most."""
+    """A recipe that gave a second content, with the largest difference of a number."""
 
     id: Id
     kept: Id
@@ -65,7 +65,7 @@ class Conflict:
 
 
 class Lake:
-    """One archive. Cheap to open, safe to share between processes; holds no lock and no state."""
+    """A lake. Cheap to open, safe to share between processes; holds no lock and no state."""
 
     def __init__(self, files: Files) -> None:
         self.files = files
@@ -104,16 +104,16 @@ class Lake:
         return manifest
 
     def find_and_touch(self, id: str) -> Manifest | None:
-        """`find`, for one who will build on what is found: see `touch`."""
+        """`find`, and protect the result from garbage collection: see `touch`."""
         self.touch(id)  # before the look: what is found after it stays
         return self.find(id)
 
     def touch(self, id: str) -> None:
-        """Say that an artifact is in use: no cleaner takes it for a day, nor while a run goes on that began before."""
+        """Protect an artifact from garbage collection for a day and for as long as an older run is running."""
         self.files.touch(manifest_name(id))
 
     def load_manifest(self, id: str) -> Manifest | None:
-        """The manifest under this whole id, whatever became of its payload; None where there is none."""
+        """The manifest of a whole id, whether or not its payload exists; None if there is none."""
         return self._load(id)
 
     def manifest(self, id: str) -> Manifest:
@@ -146,7 +146,7 @@ class Lake:
     def ids(self) -> Iterator[str]:
         """The ids that have a folder, sorted; a folder without a manifest is an unfinished write.
 
-        Folders that stand where no id belongs are not among them: storage/maintenance/foreign_files.py tells of these.
+        Folders whose name is not an id are not among them: storage/maintenance/foreign_files.py reports these.
         """
         for shard in self.files.list("artifacts"):
             yield from (name for name in self.files.list(f"artifacts/{shard}") if is_id(name) and name[:2] == shard)
@@ -200,7 +200,7 @@ class Lake:
         """
         kind_named(kind).check(table)
         id_, digest = recipe_id(kind, version, spec, parents), table_digest(table)
-        self.touch(id_)  # whoever writes what is there builds on it
+        self.touch(id_)  # a writer that finds it will build on it
         kept = self._load(id_)
         if kept is not None:
             return self._agree(kept, digest, table)
@@ -212,7 +212,7 @@ class Lake:
         )  # fmt: skip
         for _, parent in parent_pairs(parents):
             self.touch(parent)
-        read_record(Manifest, record_json(asdict(draft)))  # or nobody could read it
+        read_record(Manifest, record_json(asdict(draft)))  # or it could not be read back
         size, sha256 = self.files.write_parquet(draft.payload, table)
         manifest = asdict(draft) | {"bytes": size, "sha256": sha256}
         try:
@@ -251,7 +251,7 @@ class Lake:
 
         if self.files.parquet_digest(table) == kept.sha256 or contradicts_payload(self.files, kept):
             self.files.set_aside(manifest_name(kept.id))
-            why = "its manifest.json told another digest than its payload had, and was set aside"
+            why = "its manifest.json has another digest than its payload, and was set aside"
             raise DamagedPayload(kept.id, why)
         try:
             distance = max_distance(self.read(kept.id), table)

@@ -64,7 +64,7 @@ MERGED = 8 * 2**20
 
 @dataclass(frozen=True)
 class Missing:
-    """Ids that the lake has and the index lacks."""
+    """Ids that are in the lake and missing from the index."""
 
     artifacts: tuple[str, ...]
     runs: tuple[str, ...]
@@ -118,7 +118,7 @@ class Catalog:
             return []
 
     def missing(self) -> Missing:
-        """What the index lacks; false when it is complete. Cost: a listing of the lake and three columns."""
+        """What is missing from the index; false when it is complete. Cost: a listing of the lake and three columns."""
         indexed = {row[0] for row in self._select("DISTINCT id", "artifacts")}
         started = {row[0] for row in self._select("DISTINCT run_id", "runs")}
         ended = {row[0] for row in self._select("DISTINCT run_id", "runs WHERE finished_at IS NOT NULL")}
@@ -137,7 +137,7 @@ class Catalog:
 
         What readers have kept of the old one counts no longer.
         The uses of a run that did not record its own end are kept from the old index: only it knows the reused ones.
-        A damaged record or manifest is left out; `editflow.storage.maintenance.audit` tells of it.
+        A damaged record or manifest is left out; `editflow.storage.maintenance.audit` reports it.
         """
         records = [record for record in Runs(self.lake.files).all() if record.status != "damaged"]
         manifests = [made for id_ in self.lake.ids() if (made := check_manifest(self.lake, id_)[0])]
@@ -212,7 +212,8 @@ class Catalog:
             found.cleanup_metadata()
 
     def _replace(self, table: str, data: pa.Table) -> None:
-        """Write a whole table as one version; again where others have taken rows out meanwhile, a conflict to Delta."""
+        """Write a whole table as one version; retried if others removed rows in between, which Delta reports as a
+        conflict."""
         from deltalake import CommitProperties, write_deltalake
         from deltalake.exceptions import CommitFailedError
 

@@ -17,7 +17,7 @@ _AT_ONCE = 1000
 def compact(catalog: Catalog, hours: float, *, delete: bool) -> int:
     """Merge the index's small files, and remove those that no version of the last days reads; how many that are.
 
-    That is a week at least, whatever ``hours`` say. Without ``delete`` nothing is touched. A table that is damaged is
+    That is a week at least, for any ``hours``. Without ``delete`` nothing is touched. A table that is damaged is
     left to ``Catalog.rebuild``.
     """
     from deltalake.exceptions import DeltaError
@@ -38,9 +38,9 @@ def compact(catalog: Catalog, hours: float, *, delete: bool) -> int:
 
 
 def forget(catalog: Catalog, artifacts: Sequence[str]) -> None:
-    """Take artifacts that were removed out of the index, unless somebody else merges its files just now.
+    """Remove the rows of removed artifacts from the index, unless another process is merging its files.
 
-    What stays in it is no harm: readers look which artifacts are there. Cost: the files that told of them are written
+    Rows that stay do no harm: readers check which artifacts exist. Cost: the files that held the rows are written
     again.
     """
     from deltalake.exceptions import DeltaError

@@ -1,6 +1,6 @@
 """The one place that opens DuckDB: in memory, of bounded size, without spilling to disk.
 
-A small file of a lake may unpack to far more than a machine holds; whoever reads it gets an error of DuckDB's, and
+A small file of a lake may unpack to far more than a machine holds; its reader gets an error of DuckDB's, and
 takes the file for damaged.
 """
 

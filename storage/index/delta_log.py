@@ -2,7 +2,7 @@
 
 To open one, all that its log names must be read, which takes longer than everything else where ten thousand commits
 have not been merged. Rows that are only added depend on none of it: the protocol asks for a Parquet file and for a line
-in the log under the next number, which belongs to whoever creates that file first.
+in the log under the next number, which belongs to the process that creates that file first.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 LAST = 2**62
-"""The last version that is taken for one: Delta's are below twice that, and nobody has made so many."""
+"""The last version that is taken for one: Delta's are below twice that, and no table has so many."""
 _VERSION = re.compile(r"\d{20}\.(json|checkpoint(\..*)?\.parquet)", re.ASCII)
-"""Files of a log that stand for a version; beside them lie such as somebody's copies."""
+"""Files of a log that are versions; other files, such as copies, may lie beside them."""
 
 
 def latest(files: Files, table: str) -> int | None:

@@ -62,7 +62,7 @@ REMEDY = "`editflow verify --rebuild` writes the index again"
 
 
 def _judge(files: Files, folder: str, entry: os.DirEntry[str]) -> None:
-    """Let pass what Delta and this archive make themselves."""
+    """Accept what Delta and this lake write themselves."""
     if entry.is_symlink():
         containment.regular(files.root, f"{folder}/{entry.name}", files.lent)
     elif not entry.is_dir(follow_symlinks=False):

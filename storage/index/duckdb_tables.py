@@ -85,7 +85,7 @@ def insert(connection: duckdb.DuckDBPyConnection, table: str, rows: Iterable[Map
 
 
 def export(connection: duckdb.DuckDBPyConnection, table: str, before: Sequence[str], path: str) -> None:
-    """Write what stands in some files, and the settled rows of late_<table> behind it, as one Parquet file."""
+    """Write the rows of some files, followed by the final rows of late_<table>, as one Parquet file."""
     parts = [*([_rows(table, before)] if before else []), f"FROM late_{table}{_SETTLED[table]}"]
     connection.execute(f"COPY ({' UNION ALL '.join(parts)}) TO {quoted(path)} (FORMAT parquet, COMPRESSION zstd)")
 
@@ -96,7 +96,7 @@ def declared(schema: pa.Schema) -> str:
 
 
 def type_name(kind: pa.DataType) -> str:
-    """DuckDB's name of an Arrow type of the archive."""
+    """DuckDB's name of an Arrow type of the lake."""
     if pa.types.is_list(kind):
         return f"{type_name(kind.value_type)}[]"
     if pa.types.is_struct(kind):

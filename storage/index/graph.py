@@ -157,7 +157,7 @@ class Graph:
         return Walk(depth, near, far, role)
 
     def with_later(self, later: Sequence[Later]) -> Graph:
-        """The same with artifacts that came later, and with those of their parents that nobody has seen."""
+        """The same with artifacts that came later, and with their parents that are not in the graph yet."""
         if not later:
             return self
         wanted = dict.fromkeys(id_ for made in later for id_ in (made[0], *(parent for _, parent in made[3])))

@@ -30,7 +30,7 @@ FROM (SELECT unnest(inputs, recursive := true) FROM delta_artifacts) WHERE hash(
 def build_graph(connection: duckdb.DuckDBPyConnection) -> tuple[Graph, list[str]]:
     """Who was made from whom by delta_artifacts, edges in no order, and the ids that stand there more than once.
 
-    Of these nothing is told: it is not known which row is right. Raises ValueError where two ids have one hash. Cost: a
+    These are left out: it is not known which row is right. Raises ValueError where two ids have one hash. Cost: a
     second or two for a million artifacts.
     """
     rows = _taken(connection.sql(_ROWS))
@@ -112,12 +112,12 @@ def _raw(ids: pa.ChunkedArray) -> Ids:
 
 
 def _flat(lists: pa.ChunkedArray) -> pa.Array:
-    """What stands in a column of lists."""
+    """The values of a column of lists."""
     return lists.combine_chunks().flatten()
 
 
 def _coded(texts: pa.ChunkedArray | pa.Array) -> tuple[Numbers, list[str]]:
-    """A column as numbers and the texts that they stand for; -1 for null."""
+    """A column as numbers and the texts that these encode; -1 for null."""
     whole = texts.combine_chunks() if isinstance(texts, pa.ChunkedArray) else texts
     coded = whole.dictionary_encode()
     return coded.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype("i4"), coded.dictionary.to_pylist()

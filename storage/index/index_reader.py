@@ -1,7 +1,7 @@
 """What a query reads: the index, what the index does not have yet, and the lineage graph.
 
-The index of a small lake is read whole each time, and the lake's folders are listed. What that comes to in a large one
-is kept as a snapshot, and the next reader looks only at folders that have changed since. Both tell the same.
+The index of a small lake is read whole each time, and the lake's folders are listed. The result for a large one
+is kept as a snapshot, and the next reader looks only at folders that have changed since. Both give the same result.
 """
 
 from __future__ import annotations
@@ -34,19 +34,19 @@ LARGE = 2 * 2**20
 SMALL, MANY = 2**16, 100
 """More than so many files of fewer bytes are slower to read than the manifests of what is in them."""
 DAMAGED = (duckdb.Error, OSError, ValueError, IndexError)
-"""What reading a snapshot raises of which a part is damaged; where nothing is raised, its checksums tell."""
+"""Errors of reading a damaged snapshot; damage without an error is found by its checksums."""
 FOLD = 50
 """So many late artifacts or runs, or folders to list again, are worth another snapshot."""
 TAIL = 2000
-"""What a snapshot's graph may lack; beyond that it costs every reader more than a new graph costs one."""
+"""Artifacts that may be missing from a snapshot's graph; with more, each reader pays more than a new graph costs."""
 
 
 def load(connection: duckdb.DuckDBPyConnection, lake: Lake, *, whole: bool = False, checked: bool = False) -> Graph:
-    """Give a connection the tables index_<table> of a lake, as they are now; who was made from whom.
+    """Give a connection the tables index_<table> of a lake, for the current lake; returns the lineage graph.
 
-    `whole` reads every byte of the index into memory: what is damaged is then told from the lake's own files. `checked`
-    holds a snapshot against its checksums first. Cost: in a large lake, a look at what has changed since the latest
-    snapshot; else, or without one, the index and a listing of the lake.
+    `whole` reads every byte of the index into memory: damaged rows are then replaced from the lake's own files.
+    `checked` compares a snapshot with its checksums first. Cost: in a large lake, a look at what has changed since the
+    latest snapshot; else, or without one, the index and a listing of the lake.
     """
     kept = None if whole else _snapshot(lake)
     if kept is not None and checked and not snapshot.is_intact(lake.files, kept):
@@ -59,7 +59,7 @@ def load(connection: duckdb.DuckDBPyConnection, lake: Lake, *, whole: bool = Fal
 
 
 def load_graph(connection: duckdb.DuckDBPyConnection, lake: Lake) -> Graph:
-    """Who was made from whom, now; the connection gets whatever tables it takes to know."""
+    """The lineage graph of the current lake; the connection gets the tables that this needs."""
     kept = _snapshot(lake)
     reader = _Reader(connection, lake)
     if kept is not None:
@@ -83,7 +83,7 @@ class _Reader:
     going: list[str] = field(default_factory=list)
 
     def read_all(self, *, whole: bool = False) -> Graph:
-        """Read the index and list the lake; what can go on beside other work does, for a lake may be large."""
+        """Read the index and list the lake; independent steps run in parallel, because a lake may be large."""
         local = self.lake.files.local
         with ThreadPoolExecutor(1) as beside:
             listing = beside.submit(list_shards, self.lake.files, {})

@@ -1,8 +1,8 @@
 """Artifacts added or removed since the last look: only changed folders are listed again.
 
-An artifact's folder stands in one of 256 others, and the time of such a one changes whenever a folder is made in it or
-taken out of it. It is the time that nobody can set: a copy of a lake keeps other times, whatever it left out or found
-there. A time of the last seconds may stand for another change to come, so it is not trusted.
+An artifact's folder is in one of 256 shards. A shard's time changes whenever a folder is created in it or
+removed from it. Users cannot set that time, while a copy of a lake keeps other times, whatever it left out or found
+there. A time within the last seconds may hide a later change, so it is not trusted.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _SHARDS = tuple(f"{n:02x}" for n in range(256))
 
 @dataclass(frozen=True)
 class ShardListing:
-    """What stands in the folders that had to be listed, by their names, and times for the next look."""
+    """The content of the shards that had to be listed, by name, and the times for the next listing."""
 
     listed: Mapping[str, Ids]
     times: Mapping[str, int]

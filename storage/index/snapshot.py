@@ -8,7 +8,7 @@
     <lake>/catalog/snapshot/after    a time, and its checksum: what began before it does not count any more; nor does
                                      anything where it is damaged
 
-A snapshot is a copy: it may be deleted at any time, and whoever finds none reads the index and the lake's folders.
+A snapshot is a copy: it may be deleted at any time; a reader that finds none reads the index and the lake's folders.
 It appears by one rename and is never changed; the latest one counts. Its parts' checksums stand in the head: readers,
 who map the arrays, do not look at them, `editflow verify` does.
 """
@@ -44,7 +44,7 @@ _OWN = re.compile(r"[a-z_]+\.npy|(rest|tail)-[a-z]+\.parquet")
 _File = Annotated[str, Checked(_ROWS.fullmatch, "a file of the index")]
 _Part = Annotated[str, Checked(_OWN.fullmatch, "a part of a snapshot")]
 _KEPT = 3600 * 10**9
-"""Nanoseconds for which a snapshot stays when there is a later one: a reader that began with it may go on with it."""
+"""Nanoseconds for which a snapshot stays when there is a later one, for readers that began with it."""
 
 
 @dataclass(frozen=True)
@@ -53,8 +53,8 @@ class Head:
 
     ``began`` is when the index itself was last read, before anything else was, in nanoseconds since 1970; ``waiting``
     are folders without a manifest, ``times`` those of storage/index/shard_listing.py, ``changed`` is that of the folder
-    of runs and ``going`` are the runs in it that had no end; ``tail`` counts what the graph lacks, and ``parts`` are
-    the files beside this one with their checksums.
+    of runs and ``going`` are the runs in it that had no end; ``tail`` counts what is missing from the graph, and
+    ``parts`` are the files beside this one with their checksums.
     """
 
     format: int
@@ -128,9 +128,9 @@ def _astray(files: Files, folder: str, head: Head) -> Iterator[str]:
 
 
 def _counting(files: Files) -> Iterator[tuple[str, Head | None]]:
-    """Folder and head, None where it is damaged, of those that nobody has dropped; the latest first.
+    """Folder and head (None if damaged) of the snapshots that are not dropped; the latest first.
 
-    One that a clock of another day has made is left out: nobody could drop it, and none would be later.
+    One from a clock that is ahead is left out: it could not be dropped, and none would be later.
     """
     names = list(filter(_NAME.fullmatch, files.list(FOLDER)))
     after, now = _barrier(files) if names else 0, time.time_ns()

@@ -30,7 +30,7 @@ from editflow.storage.records.tombstones import removed_at
 class Audit:
     """A check of one lake, in parts. `artifacts`, `bytes`, `runs` and `names` count what was looked at so far.
 
-    What is lost is told once, however many need it.
+    A lost artifact is reported once, however many need it.
     """
 
     lake: Lake
@@ -42,7 +42,7 @@ class Audit:
     _told: set[str] = field(default_factory=set)
 
     def ids(self) -> Iterator[str]:
-        """The artifacts that are there, but for those behind a stray, which `of_strays` tells of."""
+        """The existing artifacts, except those behind a foreign file, which `of_strays` reports."""
         with suppress(ForeignFile):
             for shard in self.lake.files.list("artifacts"):
                 with suppress(ForeignFile):
@@ -116,7 +116,7 @@ class Audit:
         """The fault of an artifact that is needed and not there."""
         try:
             there = id_ in self._told or self.lake.is_committed(id_)
-        except ForeignFile:  # a stray on the way to it, which is told of
+        except ForeignFile:  # a foreign file on the way to it, which is reported
             return
         if not there:
             self._told.add(id_)

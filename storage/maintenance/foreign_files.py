@@ -34,7 +34,7 @@ _FILE = re.compile(
     r"|catalog/(artifacts|uses|runs)/([^/]+\.parquet|_delta_log/\d+\.(json|checkpoint\.parquet))"
     r"|catalog/snapshot/(after|\d{20}-[0-9a-f]{8}/[^/]+)"
 )
-"""What stands where, as far as a name says it; whatever else lies in a lake is nobody's."""
+"""What belongs where, by name; other files in a lake are not checked."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ def strays(files: Files) -> Iterator[Stray]:
 
 
 def _entries(folder: str) -> list[os.DirEntry[str]]:
-    """Those that somebody may read; none of a folder that has just gone, or that cannot be listed."""
+    """The readable entries of a folder; none if the folder has just gone or cannot be listed."""
     with contextlib.suppress(OSError), os.scandir(folder) as found:
         entries = [entry for entry in found if not entry.name.startswith(".tmp-")]
         return sorted(entries, key=lambda entry: entry.name)
@@ -82,7 +82,7 @@ def _link(files: Files, name: str, entry: os.DirEntry[str]) -> Stray | None:
 
 
 def _kind(name: str, entry: os.DirEntry[str]) -> Stray | None:
-    """What stands there, where that is not what belongs there."""
+    """What is there, if it does not belong there."""
     if entry.is_dir():
         is_file = _FILE.fullmatch(name) and ".discarded-" not in name
         return Stray(name, "is a folder where a file belongs", "remove it, and restore the file") if is_file else None
@@ -98,7 +98,7 @@ def _kind(name: str, entry: os.DirEntry[str]) -> Stray | None:
 def _mode(entry: os.DirEntry[str]) -> int:
     try:
         return entry.stat(follow_symlinks=False).st_mode
-    except OSError:  # gone meanwhile, or not to be looked at
+    except OSError:  # gone by now, or not readable
         return stat.S_IFREG
 
 

@@ -1,8 +1,8 @@
 """Garbage collection that is safe while writers are running.
 
 What is needed: everything behind a run that is kept, a name's latest value, a release, or a queue's requests, and what
-was touched of late. Writers touch what they will build on (Lake.touch), so an artifact that they could still take into
-use is younger than a day, or than the oldest run that goes on. It is moved aside by one rename before it is removed,
+was touched recently. Writers touch what they will build on (Lake.touch), so an artifact that they could still take into
+use is younger than a day, or than the oldest running run. It is moved aside by one rename before it is removed,
 and put back where it was touched after all; children go before their parents, so that nothing is left without one.
 """
 
@@ -47,9 +47,9 @@ MARGIN = 60
 class Census:
     """What a lake holds and what of it no rule keeps.
 
-    ``kinds`` have kind, artifacts, bytes, and how many artifacts and bytes of these nobody needs; ``unneeded`` are the
-    numbers of the latter in ``graph``, each after all that were made from it; ``before`` is the time, in seconds since
-    1970, since which what was touched is needed.
+    ``kinds`` have kind, artifacts, bytes, and how many artifacts and bytes of these are not needed; ``unneeded`` are
+    the numbers of the latter in ``graph``, each after all that were made from it; ``before`` is the time, in seconds
+    since 1970, since which what was touched is needed.
     """
 
     kinds: Sequence[Mapping[str, Any]]
@@ -60,7 +60,7 @@ class Census:
 
 @readable()
 def census(lake: Lake, rule: Rule, hours: float) -> Census:
-    """Count a lake, and what of it nobody needs that was not touched for so many hours.
+    """Count a lake, and the unneeded artifacts in it that were not touched for so many hours.
 
     The index may be damaged, and nothing brings back what is removed: a snapshot counts only if its checksums hold, and
     a run that is kept is asked itself what it used. Cost: the index, a reading of its snapshot, and with a rule the
@@ -81,8 +81,8 @@ def census(lake: Lake, rule: Rule, hours: float) -> Census:
 
 
 def remove(lake: Lake, found: Census) -> list[str]:
-    """Remove what nobody needs, and its rows in the index; the ids that are gone. Killed at any moment, it leaves a
-    sound lake: what was moved aside and not removed is litter."""
+    """Remove unneeded artifacts and their index rows; returns the removed ids. Killed at any moment, it leaves a
+    valid lake: what was moved aside and not removed is an orphan file."""
     if not found.unneeded:
         return []
     graph, kept, gone = found.graph, set[int](), list[str]()
@@ -93,7 +93,7 @@ def remove(lake: Lake, found: Census) -> list[str]:
             continue
         if take(lake, id_, found.before):
             gone.append(id_)
-        else:  # somebody has just taken it into use, and needs what it was made from
+        else:  # a writer has just touched it, and needs its parents
             kept |= set(graph.walk(np.array([node], "i4"), up=True).far.tolist())
     confirm_removal(lake.files, said, gone)
     if gone:
@@ -118,13 +118,13 @@ def take(lake: Lake, id_: str, before: float) -> bool:
             aside.rename(folder)
             return False
         _filled(folder, aside)  # where it stood, a writer has begun to make it again
-    with contextlib.suppress(FileNotFoundError):  # another cleaner takes it for litter, which it is
+    with contextlib.suppress(FileNotFoundError):  # another cleaner removes it as an orphan file
         lake.files.remove_folder(f"{folder_name(id_).rpartition('/')[0]}/{aside.name}")
     return not touched
 
 
 def _filled(folder: Path, aside: Path) -> None:
-    """Put into a folder what it lacks of the one moved aside, the manifest last."""
+    """Put the missing files back into a folder from the one moved aside, the manifest last."""
     for path in sorted(aside.iterdir(), key=lambda path: path.name == "manifest.json"):
         with contextlib.suppress(FileExistsError):
             os.link(path, folder / path.name)
@@ -139,7 +139,7 @@ def _runs(connection: duckdb.DuckDBPyConnection, now: datetime) -> list[Run]:
     return [
         Run(id_, name, status, _moment(began) or now, _moment(ended))
         for id_, name, status, began, ended in rows
-        if id_ is not None and name is not None  # else the index is damaged, and the row nobody's
+        if id_ is not None and name is not None  # else the index is damaged, and the row has no owner
     ]
 
 
@@ -178,7 +178,7 @@ def _recorded(lake: Lake, kept: Iterable[str]) -> Iterator[str]:
 def _torn(lake: Lake, graph: Graph) -> Iterator[str]:
     """What artifacts were made from by their manifests, of those with a parent that is not there by the index.
 
-    One that is damaged names a parent that nobody knows, and not the one that is needed. Cost: a pass over all edges.
+    A damaged one names an unknown parent, and not the one that is needed. Cost: a pass over all edges.
     """
     for id_ in graph.children(graph.positions(graph.missing_parents())):
         with contextlib.suppress(StorageError):
@@ -187,9 +187,9 @@ def _torn(lake: Lake, graph: Graph) -> Iterator[str]:
 
 
 def _named(lake: Lake) -> set[str]:
-    """The artifacts that the latest value of a name speaks of, or any release or queue, wherever in its text.
+    """The artifacts that the latest value of a name contains, or any release or queue, anywhere in its text.
 
-    Where the latest value is damaged, so that somebody may go back to one before it, all of the name's do.
+    If the latest value is damaged, all earlier values count, because users may go back to one of them.
     """
     files, refs, texts = lake.files, Refs(lake.files), list[bytes]()
     for name in files.list("refs"):

@@ -125,12 +125,12 @@ def _unreadable(lake: Lake, name: str) -> str:
 
 @dataclass
 class _Parted:
-    """How many rows are lacking, beyond the lake, or say otherwise; and the first ids of each."""
+    """How many rows are missing, have no artifact, or differ; and the first ids of each."""
 
     counts: Counter[str] = field(default_factory=Counter)
     named: dict[str, list[str]] = field(default_factory=dict)
     false: list[str] = field(default_factory=list)
-    """Artifacts of which not the index, but their manifest says otherwise than their payload."""
+    """Artifacts whose manifest, and not the index, differs from the payload."""
 
     def note(self, what: str, id_: str) -> None:
         self.counts[what] += 1
@@ -150,11 +150,11 @@ def _artifacts(lake: Lake, files: list[str]) -> _Parted:
     there = filter(lake.is_committed, lake.ids())
     for id_, here, row in _beside(there, _rows(_MARKED, files)):
         if not here:
-            if id_ not in gone:  # else somebody who merged files kept its row from going, too
+            if id_ not in gone:  # else a concurrent merge of files kept its row
                 found.note("has artifacts that the lake has not", id_[:12])
             continue
         made, _ = check_manifest(lake, id_)
-        if made is None:  # the audit of artifacts tells of it
+        if made is None:  # the audit of artifacts reports it
             continue
         if row is None and not going.is_open(made.created_by):
             found.note("lacks artifacts", id_[:12])
@@ -196,14 +196,15 @@ def _uses(lake: Lake, files: list[str]) -> _Parted:
 class _Going:
     """Which runs have no end yet, and which are damaged, which the audit tells.
 
-    What those without an end have made may be in no index: they write it, or whoever records that they died.
+    Artifacts of runs without an end may be missing from the index: the run writes them, or the process that records its
+    death.
     """
 
     lake: Lake
     known: dict[str | None, str] = field(default_factory=dict)
 
     def is_open(self, run: str | None) -> bool:
-        """Whether a run has begun and nobody has recorded its end."""
+        """Whether a run has begun and has no recorded end."""
         return self.status(run) in {"running", "died"} and not Runs(self.lake.files).is_finished(str(run))
 
     def status(self, run: str | None) -> str:

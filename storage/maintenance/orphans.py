@@ -5,9 +5,9 @@
     ….discarded-…               a payload, manifest or run record moved aside since it was damaged
     prefect                     Prefect's results, which earlier versions kept here: they choose how they are read
 
-The rule: a file is litter when no reader would ever open it, and when it has not been touched for so long that no
+The rule: a file is an orphan when no reader would ever open it, and when it has not been touched for so long that no
 writer can be at work on it. Prefect's results have neither reader nor writer, so their age does not count. Committed
-artifacts, run records, names, queues and releases are never litter.
+artifacts, run records, names, queues and releases are never orphans.
 """
 
 import contextlib
@@ -38,7 +38,8 @@ class Orphan:
 
 
 def find_orphans(lake: Lake, hours: float) -> Iterator[Orphan]:
-    """The litter of a lake on a local disk that was last touched so many hours ago. Cost: a walk over its files."""
+    """The orphan files of a lake on a local disk that were last touched so many hours ago. Cost: a walk over its
+    files."""
     root, before = Path(lake.files.root), time.time() - 3600 * hours
     yield from prefect_results(lake)
     for folder, folders, names in os.walk(root):
@@ -48,7 +49,7 @@ def find_orphans(lake: Lake, hours: float) -> Iterator[Orphan]:
         for name in names or emptied:
             path = Path(folder) / name
             what = _what(lake, path.relative_to(root))
-            with contextlib.suppress(FileNotFoundError):  # somebody has just removed it
+            with contextlib.suppress(FileNotFoundError):  # another process has just removed it
                 status = path.lstat()
                 if what is not None and status.st_mtime < before:
                     yield Orphan(str(path.relative_to(root)), what, status.st_size)
@@ -68,7 +69,7 @@ def prefect_results(lake: Lake) -> Iterator[Orphan]:
 
 
 def remove_orphan(lake: Lake, found: Orphan, hours: float) -> bool:
-    """Remove one piece of litter; false where a writer has touched or taken it since it was found.
+    """Remove one orphan; false if a writer has touched or taken it since it was found.
 
     It is moved aside first: what a writer puts in its place in between is not what is deleted.
     """

@@ -25,13 +25,14 @@ from editflow.storage.json_records import as_record, record_json
 from editflow.storage.records.runs import RunRecord, Runs
 
 _ODD = (ValueError, TypeError, AttributeError, KeyError, RecursionError)
-"""What a row gives rise to that was not written from a record."""
+"""Errors of a row that was not written from a record."""
 _SHAPES = 2**12
 """Most shapes that a row's inputs are tried in: twelve roles of one id each, twice as many as any stage has."""
 
 
 def manifest_from_index(lake: Lake, id_: str) -> Manifest | None:
-    """An artifact's manifest as the index tells it, without the SHA-256 of the payload's file; None: it is not told."""
+    """An artifact's manifest from the index, without the SHA-256 of the payload's file; None if it is not in the
+    index."""
     for row in _rows(lake, "artifacts", "id", id_):
         with contextlib.suppress(*_ODD):
             inputs = row.pop("inputs")
@@ -43,23 +44,23 @@ def manifest_from_index(lake: Lake, id_: str) -> Manifest | None:
 
 
 def restore_manifest(lake: Lake, id_: str) -> bool:
-    """Write a manifest again from the index; the damaged one is set aside. False where the artifact would not be sound.
+    """Write a manifest again from the index; the damaged one is set aside. False where the artifact would not be valid.
 
-    The digest that the index tells of must be that of the payload which is there.
+    The digest in the index must be that of the existing payload.
     """
     found = manifest_from_index(lake, id_)
     return found is not None and write_manifest(lake, found)
 
 
 def write_manifest(lake: Lake, told: Manifest) -> bool:
-    """Write a manifest that was damaged or lost, from what is told of it; a damaged one is set aside.
+    """Write a manifest that was damaged or lost, from a copy of its fields; a damaged one is set aside.
 
-    False, and nothing is done, unless the payload is there and has the digest that is told; its size and SHA-256
+    False, and nothing is done, unless the payload exists and has the copy's digest; its size and SHA-256
     are those it has now.
     """
     if lake.content_fault(told) is not None:
         return False
-    # Or a bit that is astray would be taken for the right one.
+    # Or a corrupt bit would be recorded as the right one.
     if not reencode_if_corrupt(lake.files, told, write=True) and not reencode_if_corrupt(lake.files, told, write=False):
         return False
     data = lake.files.buffer(told.payload)
@@ -84,7 +85,7 @@ def restore_record(lake: Lake, run: str) -> bool:
         uses = {row["artifact"]: row for row in _rows(lake, "uses", "run_id", run)}
         whole = {**rows[0], **told, "process_started": 0.0, "uses": tuple(uses.values())}
         known.restore(as_record(RunRecord, whole))
-    except _ODD:  # whoever wrote the index did not write it from a record
+    except _ODD:  # the index was not written from a record
         return False
     return known.listed(run).status != "damaged"
 

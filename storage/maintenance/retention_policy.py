@@ -15,7 +15,7 @@ class Rule:
     """Which runs count: of each name the newest ``runs`` completed ones and what came after, and all that ended, or of
     which no end is known began, within so many days.
 
-    With neither, all do. A run that goes on always counts. Raises ValueError for what keeps nothing or is no time.
+    With neither, all do. A running run always counts. Raises ValueError for what keeps nothing or is no time.
     """
 
     runs: int | None = None
@@ -68,5 +68,5 @@ def check_hours(hours: float) -> None:
 
 
 def _is_number(value: object, *kinds: type) -> bool:
-    """A schedule gives whatever its JSON says."""
+    """A schedule passes any JSON value."""
     return isinstance(value, kinds) and not isinstance(value, bool)

@@ -1,8 +1,8 @@
 """Artifacts and runs that the index does not have because their writer was killed; they are added to it.
 
-An artifact and the end of a run are each committed by a file of their own, and indexed after that. Whoever is killed,
-or finds no room, in between leaves rows that nobody else would write. Artifacts go first and the ends of runs last, so
-a run whose end the index has owes it nothing, and one without is the sign that something may be owed.
+An artifact and the end of a run are each committed by a file of their own, and indexed after that. A process that is
+killed, or finds no room, in between leaves rows that no other process would write. Artifacts go first and the ends of
+runs last, so a run whose end the index has owes it nothing, and one without is the sign that something may be owed.
 """
 
 from __future__ import annotations
@@ -28,15 +28,15 @@ from editflow.storage.records.runs import RunRecord, Runs, Use
 SMALL = 2 * 2**20
 """Bytes of the index's artifacts up to which the lake is listed without a sign: that takes some milliseconds."""
 MOST = 20_000
-"""More than so many artifacts that it lacks are no debt but a lost index, which `Catalog.rebuild` writes again."""
+"""More missing artifacts than this mean a lost index, which `Catalog.rebuild` writes again."""
 UNREADABLE = (duckdb.Error, DeltaError, OSError, ForeignFile)
 """What an index raises of which a file is gone or damaged; it is for `editflow verify` to tell."""
 
 
 def index_what_is_missing(lake: Lake, *, whole: bool = False) -> list[RunRecord]:
-    """Record the end of each run whose process is gone, and index what the index lacks; the runs that were closed.
+    """Record the end of each run whose process is gone, and add missing rows to the index; returns the closed runs.
 
-    What belongs to runs that go on is theirs to write. A damaged index is left alone. Cost: the index's runs; and where
+    Running runs write their own rows. A damaged index is left alone. Cost: the index's runs; and where
     one has ended unknown to it, in a small lake, or `whole`, a listing of the lake and a column of the index. Raises
     LakeNotWritable, DiskFull.
     """
@@ -51,7 +51,7 @@ def index_what_is_missing(lake: Lake, *, whole: bool = False) -> list[RunRecord]
 
 
 def unindexed(lake: Lake, ids: Iterable[str]) -> list[str]:
-    """Those of these artifacts that the index lacks; none where it is damaged. Cost: a column of it."""
+    """Those of these artifacts that are missing from the index; none if it is damaged. Cost: a column of it."""
     wanted = list(ids)
     if not wanted:
         return []
@@ -66,7 +66,7 @@ _Owed = tuple[list[Manifest], list[tuple[str, Use]], list[RunRecord]]
 
 
 def _owed(connection: duckdb.DuckDBPyConnection, lake: Lake, *, whole: bool) -> _Owed:
-    """(artifacts, uses, runs) that have no row, though nobody is left who would write it."""
+    """(artifacts, uses, runs) without a row, whose writer is gone."""
     runs, files = Runs(lake.files), _files(lake, "artifacts")
     ended = list(_ended(lake, _known(connection, _files(lake, "runs"))))
     if not (ended or whole or sum(Path(file).stat().st_size for file in files) <= SMALL):

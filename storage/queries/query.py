@@ -78,7 +78,7 @@ def query(lake: Lake, sql: str, limits: Limits | None = None) -> pa.Table:
     """The result of one SELECT over the views; raises QueryRefused, in one line, for anything else.
 
     So it does for a result beyond the limits. A step that DuckDB does not interrupt, such as planning or one call of a
-    function on a text of a gigabyte, goes on in a thread until it ends; storage/queries/query_process.py ends it at
+    function on a text of a gigabyte, continues in a thread until it ends; storage/queries/query_process.py ends it at
     once.
     """
     limits = limits or Limits()

@@ -26,7 +26,7 @@ T = TypeVar("T")
 
 
 def memory_share() -> int:
-    """Bytes that a query may use unless told otherwise: a quarter of the machine's memory, at most 2 GiB."""
+    """Default limit of a query's memory in bytes: a quarter of the machine's memory, at most 2 GiB."""
     return min(int(psutil.virtual_memory().total) // 4, 2 * 2**30)
 
 
@@ -45,7 +45,7 @@ class Limits:
 
     @property
     def settings(self) -> dict[str, str | bool | int | float | list[str]]:
-        """What DuckDB is told of them."""
+        """The limits as DuckDB's settings."""
         return {"memory_limit": f"{max(self.memory // 2**20, 64)}MiB"}
 
     def too_slow(self) -> QueryRefused:
@@ -81,13 +81,14 @@ class Work:
             raise QueryRefused("the query was stopped")
 
     def stop(self) -> None:
-        """Interrupt it until it has ended, and wait a moment for that: planning, or one call of a function, goes on."""
+        """Interrupt it until it has ended, and wait a moment for that: planning, or one call of a function, cannot be
+        interrupted."""
         self._stopped.set()
         Thread(target=self._interrupt, daemon=True, name="query-stop").start()
         self.ended.wait(_GRACE)
 
     def _interrupt(self) -> None:
-        while not self.ended.wait(_AGAIN):  # again: what is begun after an interruption would go on
+        while not self.ended.wait(_AGAIN):  # again: a step that begins after an interruption would continue
             if self._connection is not None:
                 with contextlib.suppress(Exception):  # closed just now
                     self._connection.interrupt()

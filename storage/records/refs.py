@@ -44,7 +44,7 @@ class Refs:
         return max(self._versions(name), default=0)
 
     def _versions(self, name: str) -> list[int]:
-        """Those that are there, in order. Cost: a listing, whatever the numbers are."""
+        """The existing versions, in order. Cost: a listing."""
         there = self.files.list(self._folder(name))
         if not all(map(_VERSION.fullmatch, there)):
             remedy = "take out of it what is not a version, such as 00000001.json"
@@ -76,11 +76,11 @@ class Refs:
             else:
                 return expect + 1
         raise RefConflict(
-            f"ref {name!r} is at version {version}, not {expect}: somebody moved it; read it again and retry"
+            f"ref {name!r} is at version {version}, not {expect}: another process moved it; read it again and retry"
         )
 
     def artifact(self, name: str) -> str | None:
-        """The id of the artifact that a name stands for, or None. Raises DamagedRecord for a value that is no id."""
+        """The id of the artifact under a name, or None. Raises DamagedRecord for a value that is no id."""
         found = self.get(name)
         if found is None or is_id(found[0]):
             return found and str(found[0])
@@ -113,7 +113,7 @@ class Refs:
                 yield self.file(name, version), "is damaged", COPY + back
 
     def append(self, name: str, value: object) -> int:
-        """Move a name to ``value`` from whatever version it is at: its history is then a log. Returns the version."""
+        """Move a name to ``value`` from any version: its history is then a log. Returns the version."""
         while True:
             with suppress(RefConflict):
                 return self.set(name, value, self.version(name))

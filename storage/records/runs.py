@@ -130,7 +130,7 @@ class Runs:
         for run_id in self.files.list("runs"):
             record = None if self.is_finished(run_id) or not self.is_begun(run_id) else self.listed(run_id)
             if record is not None and record.status == "died":
-                with contextlib.suppress(FileExistsError):  # it did end, or somebody else closes it too
+                with contextlib.suppress(FileExistsError):  # it did end, or another process closes it too
                     closed.append(self.finish(record, "died", message=f"its process {record.pid} was gone"))
         return closed
 
@@ -224,7 +224,7 @@ class Runs:
 
     @contextlib.contextmanager
     def _sound(self, name: str) -> Iterator[None]:
-        """Turn what damaged JSON gives rise to into DamagedRecord."""
+        """Turn the errors of damaged JSON into DamagedRecord."""
         try:
             yield
         except ValueError as error:
@@ -252,14 +252,14 @@ def new_run_id() -> str:
 
 @cache
 def own_start(pid: int) -> float:
-    """When this process was started, in Unix time as first reckoned: a clock that is set later does not move it."""
+    """When this process was started, in Unix time as first computed: setting the clock later does not change it."""
     import psutil  # type: ignore[import-untyped]
 
     return float(psutil.Process(pid).create_time())
 
 
 def may_exist(host: str, pid: int, started: float) -> bool:
-    """Whether a process may still exist (`started`: Unix time); on another host nothing can be said, so it may."""
+    """Whether a process may still exist (`started`: Unix time); on another host this is unknown, so it may."""
     import psutil
 
     if host != platform.node():
@@ -268,8 +268,8 @@ def may_exist(host: str, pid: int, started: float) -> bool:
         return abs(own_start(pid) - started) < 0.001
     try:
         process = psutil.Process(pid)
-        # Process ids are given out again; the start time tells a namesake. It is reckoned from the wall clock,
-        # which may be set while a run goes on, hence the minute.
+        # Process ids are reused; the start time identifies a reused one. It is computed from the wall clock,
+        # which may be set while a run is running, hence the minute.
         namesake = abs(process.create_time() - started) > 60
         return not namesake and process.status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:

@@ -25,14 +25,14 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def announce_removal(files: Files, ids: Iterable[str]) -> str:
-    """Say that these are about to go; where it stands. Raises LakeNotWritable, DiskFull."""
+    """Record that these are about to be removed; returns the file's name. Raises LakeNotWritable, DiskFull."""
     name = f"{FOLDER}/{time.time_ns():020d}-{secrets.token_hex(4)}"
     files.put(name, _lines(ids))
     return name
 
 
 def confirm_removal(files: Files, name: str, ids: Iterable[str]) -> None:
-    """Say which of those announced are gone. Raises LakeNotWritable, DiskFull."""
+    """Record which of the announced ones are gone. Raises LakeNotWritable, DiskFull."""
     if text := _lines(ids):
         files.put(name, text)
     else:
