@@ -155,7 +155,8 @@ def _called(part: Sequence[QueuedRequest]) -> str:
 
 
 def _won(summary: Mapping[str, Mapping[str, float]]) -> float:
-    """The percent of facts whose new answer won: by comparison, or where there is no old answer by being said."""
+    """The percent of facts whose new answer is more likely than the old one or, without an old answer, is the model's
+    answer."""
     scores = summary["efficacy"]
     return scores.get("success", scores["accuracy"])
 
@@ -164,16 +165,16 @@ def apply_pending(spec: RunSpec, pipe: Pipeline, batches: int | None = None) -> 
     """Apply what waits, `batches` batches at most; the summary of the run. Nothing is computed where nothing waits.
 
     Tables and curves of the releases are on the run's page in Prefect as soon as a batch is settled, and who is to be
-    told of what a gate held back is told then.
+    notified of rejected requests is notified then.
     """
-    addresses()  # a wrong one is told before anything is computed
+    addresses()  # a wrong one is reported before anything is computed
     queue = Queue(pipe.lake.files, spec.requests.queue or "")
     before, first = queue.state(), queue.events()
     applying = Applying(spec, pipe)
     waiting = len(pending(queue.entries(), before))
     progress = Progress(spec.name, "requests")
     if waiting or before.open:
-        _ = applying.measures  # what is wrong with model or spec is told before a batch is begun
+        _ = applying.measures  # faults of model or spec are reported before a batch begins
         applying.check(before.state, queue.name)
     done, known = 0, len(first)
     while batches is None or done < batches:
@@ -193,16 +194,19 @@ def apply_pending(spec: RunSpec, pipe: Pipeline, batches: int | None = None) -> 
 
 
 def _told_of(queue: Queue, spec: RunSpec, record: RunRecord, known: int) -> int:
-    """Show what was settled behind the `known` first moves, and send what is new to those who are told of it."""
+    """Publish the decisions after the first `known` events, and notify of new rejections."""
     moves = queue.events()
     if len(moves) > known:
-        on_page(lambda: publish_releases(record, spec.gates, moves), "the run's page in Prefect lacks its releases")
+        on_page(
+            lambda: publish_releases(record, spec.gates, moves),
+            "the releases could not be written to the run's page in Prefect",
+        )
     _notify(queue, moves)
     return len(moves)
 
 
 def _notify(queue: Queue, moves: Sequence[tuple[int, ReleaseEvent]]) -> None:
-    """Send what gates held back and nobody was told of: also what another run settled, which may have been killed.
+    """Notify of rejections that were not reported yet, also those of another run, which may have been killed.
 
     Noted only once it is sent, so that nothing goes untold; killed between the two, it is sent again.
     """
@@ -213,7 +217,7 @@ def _notify(queue: Queue, moves: Sequence[tuple[int, ReleaseEvent]]) -> None:
     many = "1 request" if len(lines) == 1 else f"{len(lines)} requests"
     more = [f"and {len(lines) - LINES} more: `editflow queue {queue.name}`"] if len(lines) > LINES else []
     notify(f"EditFlow: a gate held back {many} from release {queue.name}", "\n".join([*lines[:LINES], *more]))
-    with suppress(RefConflict):  # another run has told of the same
+    with suppress(RefConflict):  # another run has reported the same
         queue.notices.set(queue.name, moves[-1][0], version)
 
 

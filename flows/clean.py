@@ -29,9 +29,9 @@ HOURS = 24.0
 
 @dataclass(frozen=True)
 class Cleared:
-    """`litter` by what it is, `kinds` of artifacts with what of them nobody needs, and how many were `removed`.
+    """`orphans` by what they are, `kinds` of artifacts with the unneeded ones, and how many were `removed`.
 
-    `folders` are temporary ones of killed processes, wherever they lie: path and bytes.
+    `folders` are temporary folders of killed processes, anywhere: path and bytes.
     """
 
     orphans: Sequence[Mapping[str, Any]]
@@ -49,12 +49,12 @@ def clean(
     keep_runs: int | None = None,
     keep_days: float | None = None,
 ) -> list[dict[str, Any]]:
-    """Remove litter that was last touched so many hours ago and merge the index's files; what there was, by kind.
+    """Remove orphan files last touched so many hours ago and merge the index's files; returns what was found, by kind.
 
     So go temporary folders of killed processes of this user.
 
     With `keep_runs` or `keep_days`, also the artifacts that only older runs needed; without either, no artifact. Run
-    records, names, queues and releases stay. Safe beside running writers; killed at any moment, it leaves a sound lake.
+    records, names, queues and releases stay. Safe beside running writers; killed at any moment, it leaves a valid lake.
     With `delete` false only the list is made. Raises UsageError for values that would take what a writer may need.
     """
     place = Lake.open(lake_folder(lake), create=False)

@@ -38,7 +38,7 @@ Row = dict[str, Any]
 
 
 def check_sources(contenders: Sequence[Contender]) -> None:
-    """Devices, facts and corpora that are not there, or cannot be read, are told before anything is computed."""
+    """Report missing or unreadable devices, facts and corpora before anything is computed."""
     for device in {one.spec.model.device for one in contenders}:
         require_device(device)
     asked = [one.spec.requests.model_copy(update={"order": None}) for one in contenders]
@@ -49,7 +49,7 @@ def check_sources(contenders: Sequence[Contender]) -> None:
 
 
 def check_models(contenders: Sequence[Contender], lake: Lake) -> None:
-    """Models that are not to be had, and layers that they lack, likewise: from configurations, on the meta device.
+    """Report models that are not available, and layers that they do not have, from configurations on the meta device.
 
     The lake is only read, for what it remembers of a folder.
     """
@@ -74,8 +74,8 @@ def compare_specs(
 ) -> dict[str, Any]:
     """Run every variant of the spec files under every seed and compare them: {"artifact": id or None, "rows": […]}.
 
-    A run that fails is named with its reason, and the others go on. What several runs need is computed once, since
-    the lake knows it; run again after an interruption, the same goes on where it was.
+    A run that fails is listed with its reason, and the others continue. What several runs need is computed once, since
+    the lake has it; run again after an interruption, the comparison continues where it stopped.
     """
     place = Lake.open(lake_folder(lake))
     contenders = _grouped(read_contenders([Path(spec) for spec in specs], settings, seeds))
@@ -128,7 +128,7 @@ def _ended(spec: RunSpec, one: Contender, place: Lake) -> RunRecord | str:
         return Runs(place.files).get(run)
     except OSError:  # a full disk or a folder that is gone would end all others as well
         raise
-    except Exception as error:  # whatever a method or model fails of, the others are worth having
+    except Exception as error:  # a failure of one method or model leaves the others useful
         with get_client(sync_client=True) as client:
             if client.api_healthcheck() is not None:  # no fault of the method, and no other run would fare better
                 raise
@@ -160,5 +160,5 @@ def _publish(place: Lake, artifact: str, found: Sequence[Row]) -> None:
         for n, table in enumerate(tables(read_files(place, artifact)["table.csv"]), 1):
             key = f"{found[0]['name']}-comparison-{n}"
             create_table_artifact(rows(table, {}), key=key, description=f"{table.title}: comparison {artifact[:12]}")
-    except Exception as error:  # noqa: BLE001 - whatever fails here, the comparison is complete
+    except Exception as error:  # noqa: BLE001 - the comparison is complete even if this fails
         print_line(f"[yellow]warning:[/] the page in Prefect has no table: {quoted(first_line(error))}")

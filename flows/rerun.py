@@ -38,7 +38,7 @@ class NotReproduced(Exception):
 
 
 def repeatable(record: RunRecord) -> bool:
-    """Whether a run is one that can be repeated by itself: completed, of a spec, with all of its facts in it."""
+    """Whether a run can be repeated alone: completed, from a spec, with all of its facts in the spec."""
     edited = bool(record.summary.get("batches")) and "after" in record.summary
     return record.status == "completed" and edited and "queue" not in record.summary
 
@@ -56,7 +56,7 @@ def spec_of(record: RunRecord, threads: int | None = None) -> RunSpec:
     if not repeatable(record):
         what = "took its requests from a queue" if "queue" in record.summary else f"is {record.status}"
         raise UsageError(
-            f"run {record.run_id} {what} and cannot be repeated by itself: choose a completed run of `editflow run` or "
+            f"run {record.run_id} {what} and cannot be repeated alone: choose a completed run of `editflow run` or "
             "`editflow compare`"
         )
     used = threads or (threads_of({"threads": had}) if (had := threads_had(record)) is not None else None)
@@ -124,7 +124,7 @@ def reproduce(lake: str | None = None, seed: str | None = None, download: bool =
     """Repeat one of the lake's runs, another one each week; None where there is none to repeat.
 
     `seed` chooses the run, the week of the year unless given. Runs whose records name files of other machines are left
-    out without `download`: a lake may come from anybody, and nobody is there to ask. Raises NotReproduced,
+    out without `download`: a lake may come from anyone, and there is no user to ask. Raises NotReproduced,
     after the outcome is kept, where anything came out differently.
     """
     place = Lake.open(lake_folder(lake), create=False)

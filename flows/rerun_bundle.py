@@ -252,7 +252,7 @@ def _input(key: str, source: str) -> Input:
             raise UsageError(
                 f"{key} {source} has more than {LARGEST // 2**20} MiB, too many to pack: cut it to the facts"
             )
-        # The ending tells the format; of the rest, no more than a plain name.
+        # The suffix gives the format; the rest is a plain name.
         name = re.sub(r"[^\w.-]+", "-", path.name)[-80:].lstrip(".")
         return Input(name or "file", path.read_bytes())
     split = {"split": "validation"} if key.startswith("ability") else {}

@@ -20,7 +20,7 @@ from editflow.tasks.lineage.impact import Dependants, Source, dependants, source
 
 
 def affected(found: Dependants) -> list[RunRecord]:
-    """Of each name that stands for a model made from a source, the run that made it, where it can be repeated."""
+    """The run behind each name whose model was made from a source, if it can be repeated."""
     there = [record for record in found.runs if record.name in found.names and repeatable(record)]
     return list({record.name: record for record in sorted(there, key=lambda r: r.started_at)}.values())
 

@@ -15,7 +15,7 @@ from editflow.storage.address import cut_inside
 from editflow.tasks.console.terminal import quoted
 
 MENDABLE, FAULT = 2, 70
-"""Exit codes: something that the user can mend, and a fault of EditFlow."""
+"""Exit codes: an error that the user can fix, and a fault of EditFlow."""
 DEBUG = "EDITFLOW_DEBUG"
 """The environment variable that asks for the traces of errors, as --debug does."""
 
@@ -32,7 +32,7 @@ def print_error(error: BaseException, signals: Sequence[int], *, strict: bool) -
     from editflow.flows.console.output import print_line
 
     if isinstance(error, KeyboardInterrupt) or signals:
-        print_line("interrupted: everything finished so far is kept; the same command goes on from there")
+        print_line("interrupted: everything finished so far is kept; the same command continues from there")
         return 128 + (signals[0] if signals else signal.SIGINT)
     message = _mendable(error)
     if message is None and strict:
@@ -44,7 +44,7 @@ def print_error(error: BaseException, signals: Sequence[int], *, strict: bool) -
 
 
 def _mendable(error: BaseException) -> str | None:
-    """The line on what the user can mend; None for anything else."""
+    """The line for an error that the user can fix; None for anything else."""
     from cyclopts import CycloptsError
 
     from editflow.editing.errors import EditingError
@@ -75,7 +75,7 @@ def _refusal(error: OSError) -> str:
 
 
 def _fault(error: BaseException) -> str:
-    """An error that nobody has foreseen, and where it came."""
+    """An unexpected error, and where it was raised."""
     frames = traceback.extract_tb(error.__traceback__)
     where = f" in {Path(frames[-1].filename).name}, line {frames[-1].lineno}" if frames else ""
     text = cut_inside(" ".join(str(error).split()))

@@ -10,7 +10,7 @@ from editflow.flows.console.signals import Stopped, end_servers, stopping
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run a command. What the user can mend is one line on standard error and exit code 2.
+    """Run a command. An error that the user can fix is one line on standard error and exit code 2.
 
     A fault of ours is one line and exit code 70; called with arguments, by another program or a test, it is raised.
     """

@@ -70,7 +70,7 @@ for _command in _COMMANDS:
 
 
 def call(words: Sequence[str]) -> None:
-    """Run the command of a line. Raises UsageError for words that are no text, and whatever the command raises."""
+    """Run the command of a line. Raises UsageError for words that are not text, and all that the command raises."""
     for word in words:
         if "\0" in word or word != word.encode(errors="ignore").decode():
             raise UsageError(f"{word!r} is no text: give file names and words in the terminal's encoding")

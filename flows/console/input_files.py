@@ -28,7 +28,7 @@ def read_small(path: Path, error: Callable[[str], Exception]) -> str:
         content = _content(path, error)
     except FileNotFoundError:
         if path.is_symlink():
-            raise error(f"{path} is a link to {os.readlink(path)!r}, where nothing is: mend the link") from None  # noqa: PTH115
+            raise error(f"{path} is a link to {os.readlink(path)!r}, which does not exist: fix the link") from None  # noqa: PTH115
         raise
     except (OSError, ValueError) as problem:
         why = getattr(problem, "strerror", None) or problem

@@ -15,5 +15,5 @@ def temporary_places() -> list[Path]:
 
 
 def left_behind() -> list[Abandoned]:
-    """Temporary folders that nobody will remove, with their sizes."""
+    """Temporary folders of killed processes, with their sizes."""
     return abandoned(temporary_places())

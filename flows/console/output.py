@@ -84,7 +84,7 @@ def print_json(value: Any) -> None:
     ascii_only = not (sys.stdout.encoding or "utf-8").lower().startswith("utf")
     text = json.dumps(_finite(value), indent=1, ensure_ascii=ascii_only, default=str, allow_nan=False)
     try:
-        # Straight to the stream: a console would wrap long lines.
+        # Directly to the stream: a console would wrap long lines.
         sys.stdout.write(_harmless(text) + "\n")
         sys.stdout.flush()
     except BrokenPipeError:  # `| head` has seen enough

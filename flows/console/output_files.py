@@ -61,7 +61,7 @@ class Target:
             raise UsageError(f"{self.path} cannot be written ({error.strerror}): give another {self.flag}") from None
 
     def close(self) -> None:
-        """Let go of the folder or the stream."""
+        """Close the folder or the stream."""
         for handle in (self.folder, self.stream):
             if handle is not None:
                 os.close(handle)
@@ -72,7 +72,7 @@ class Target:
 def target(given: Path | None, name: str, what: str, flag: str = "--out", *, wait: bool = True) -> Iterator[Target]:
     """Open what a path leads to, or a file of this name in this folder; nothing is made before `write`.
 
-    `what` names the content. A named pipe is waited for until somebody reads it, `PATIENCE` seconds at most, or with
+    `what` names the content. A named pipe is waited for until a process reads it, `PATIENCE` seconds at most, or with
     `wait` false only looked at. Raises UsageError.
     """
     found = Target(expanded(Path(name) if given is None else given, flag), flag)
@@ -131,12 +131,12 @@ def _check_takes_files(there: Path, path: Path, flag: str) -> None:
 
 
 def _called(path: Path) -> str:
-    """What to call what stands where a folder should."""
+    """The name of what is in the place of a folder."""
     return called(path.stat()) if path.exists() else "a link that leads nowhere"
 
 
 def expanded(path: Path, flag: str = "--out") -> Path:
-    """A path with its `~` resolved. Raises UsageError for a name that is no text, or of nobody's home."""
+    """A path with its `~` resolved. Raises UsageError for a name that is not text, or of an unknown user's home."""
     if any(unicodedata.category(character) in {"Cc", "Cs", "Zl", "Zp"} for character in str(path)):
         raise UsageError(f"{flag} {path} has a line end, or another character that is no text: give another name")
     try:
@@ -195,7 +195,7 @@ def _replace(at: int, name: str, content: bytes) -> None:
             out.flush()
             before = kind_of(at, name)
             if before is not None:
-                if not stat.S_ISREG(before.st_mode):  # put there meanwhile
+                if not stat.S_ISREG(before.st_mode):  # put there in between
                     raise OSError(errno.EEXIST, f"it has become {called(before)}")
                 with suppress(PermissionError):
                     os.fchown(out.fileno(), before.st_uid, before.st_gid)

@@ -45,7 +45,7 @@ def own_descriptors(folder: str) -> bool:
 
 
 def descriptor(name: str, path: Path, flag: str) -> int:
-    """A copy of an open descriptor of this process: what is written goes where it stands."""
+    """A copy of an open descriptor of this process, at its current position."""
     try:
         number = int(name)
         kind = os.fstat(number)
@@ -59,7 +59,7 @@ def descriptor(name: str, path: Path, flag: str) -> int:
 
 
 def kind_of(at: int, name: str) -> os.stat_result | None:
-    """What stands under a name in an open folder; None for nothing."""
+    """What a name in an open folder is; None for nothing."""
     try:
         return os.stat(name, dir_fd=at, follow_symlinks=False)
     except FileNotFoundError:
@@ -91,12 +91,12 @@ def _is_terminal(device: os.stat_result) -> bool:
 
 
 def called(kind: os.stat_result) -> str:
-    """What to call what stands where something else is wanted."""
+    """The name of a kind of file, for error messages."""
     return next((name for test, name in _KINDS if test(kind.st_mode)), "no file")
 
 
 def pipe(at: int, name: str, path: Path, flag: str) -> int:
-    """Open a named pipe that somebody reads."""
+    """Open a named pipe that a process reads."""
     end = time.monotonic() + PATIENCE
     while True:
         try:

@@ -25,7 +25,7 @@ _came: ContextVar[Sequence[int]] = ContextVar("signals that came", default=())
 
 
 class Stopped(KeyboardInterrupt):
-    """A signal asks the command to end; whoever cleans up after Ctrl-C cleans up after this."""
+    """A signal asks the command to end; code that cleans up after Ctrl-C cleans up after this."""
 
     def __init__(self, number: int) -> None:
         super().__init__(signal.Signals(number).name)

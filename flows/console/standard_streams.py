@@ -22,7 +22,7 @@ class Unwritable(UsageError):
 
 
 class Output:
-    """Standard output or error. What a result is written to must take it; remarks that nobody takes are dropped."""
+    """Standard output or error. Results must be written; notices that cannot be written are dropped."""
 
     def __init__(self, stream: TextIO, *, results: bool) -> None:
         self._stream = stream

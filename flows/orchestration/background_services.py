@@ -1,7 +1,7 @@
 """Prefect's server and a worker in the background: started, found again, and stopped, without touching others'.
 
-`prefect server start --background` would write its log into a closed pipe, and `prefect server stop` ends whatever
-process has the number in its file by then; so a process is begun here, with a log, and known by its start time.
+`prefect server start --background` would write its log into a closed pipe, and `prefect server stop` ends any process
+that process has the number in its file by then; so a process is begun here, with a log, and known by its start time.
 """
 
 from __future__ import annotations
@@ -111,7 +111,7 @@ class Services:
             server_access.own_file(self._file(name))
 
     def log(self, name: str) -> Path:
-        """The file with all that it said."""
+        """The log file of a service."""
         return self.home / f"{name}.log"
 
     def wait(self, name: str, ready: Callable[[], bool]) -> None:
@@ -187,7 +187,7 @@ def down(home: Path) -> list[str]:
     services.check(*_NAMES)
     ended = ["worker"] if services.stop("worker") else []
     if services.running("server") is not None:
-        # The worker's runs, which ended with it: their next run goes on. A lost password keeps nobody from the end.
+        # The worker's runs, which ended with it; their next run continues. A lost password does not prevent the end.
         with suppress(UsageError, PrefectHTTPStatusError):
             if server_access.answers(server_access.api(services.port)):
                 with services.client() as client:
@@ -220,7 +220,7 @@ def _serve(services: Services, port: int, root: Path) -> None:
     if services.running("server") is not None:
         if services.port != port:
             raise UsageError(
-                f"a server of {services.home} listens on port {services.port} already: say `editflow down` first"
+                f"a server of {services.home} listens on port {services.port} already: run `editflow down` first"
             )
         services.wait("server", lambda: server_access.answers(server_access.api(port)))
         _check_lock(services)
@@ -242,7 +242,7 @@ def _serve(services: Services, port: int, root: Path) -> None:
 
 def _check_lock(services: Services) -> None:
     """A server that runs already, perhaps of an earlier version, must take the home's password and nothing else."""
-    url, again = server_access.api(services.port), "say `editflow down`, then `editflow up`"
+    url, again = server_access.api(services.port), "run `editflow down`, then `editflow up`"
     if server_access.status(url) == 200:
         raise UsageError(f"the server of {services.home} runs without a password: {again}")
     if server_access.status(url, secret=server_access.read_secret(services.home)) != 200:
@@ -273,7 +273,7 @@ def _deploy(services: Services, deployments: Path, environment: Mapping[str, str
 
 
 def _polls(client: SyncPrefectClient, services: Services) -> bool:
-    """Whether our worker, and no earlier one of its name, has told the server that it is there."""
+    """Whether our worker, and no earlier one of its name, is registered with the server."""
     worker = services.running("worker")
     try:
         found = client.read_workers_for_work_pool(POOL)

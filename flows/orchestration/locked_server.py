@@ -2,7 +2,7 @@
 
 Prefect has settings for a password and for the origins that may read its answers. It has none for the names that it
 answers to, and it carries out what a page of a foreign origin sends, even where that page may not read the answer. So
-its ASGI application stands behind `OwnPageOnly` here. The file is run by its path and imports nothing of ours.
+its ASGI application is wrapped in `OwnPageOnly` here. The file is run by its path and imports nothing of ours.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ Scope = MutableMapping[str, Any]
 def listen(port: int = 0) -> socket.socket:
     """A socket that listens on this machine alone, on a free port unless given. Raises OSError when it is taken.
 
-    The server is given this socket, so that nobody else can take the port in between and be told the password.
+    The server gets this socket, so that no other process can take the port in between and receive the password.
     """
     listener = socket.socket()
     try:
@@ -114,7 +114,7 @@ def main() -> None:
 
 
 def _end_with_owner(server: Any) -> None:
-    """Wait until nobody holds the other end of standard input."""
+    """Wait until the other end of standard input is closed."""
     while sys.stdin.buffer.read(1):
         pass
     server.should_exit = True

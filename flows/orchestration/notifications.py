@@ -34,7 +34,7 @@ def addresses() -> list[str]:
 
 
 def notify(title: str, body: str) -> None:
-    """Send a message to all addresses; one that cannot be reached is warned of, for the release stands either way."""
+    """Send a message to all addresses; a warning names one that cannot be reached; the release is not affected."""
     undelivered = [place for place, _ in enumerate(addresses(), 1) if not _sent(place, title, body)]
     if undelivered:
         which = ", ".join(map(str, undelivered))

@@ -55,7 +55,7 @@ def check_prefect() -> None:
     for name in settings_here() if "prefect" not in sys.modules else ():
         if b"prefect" in Path(name).read_bytes()[:_LARGEST].lower():
             print_line(f"  [dim]{name} in this folder does not set Prefect here: use variables or a profile of it[/]")
-    heard = StringIO()  # on wrong settings, Prefect's import prints traces and goes on
+    heard = StringIO()  # on wrong settings, Prefect's import prints traces and continues
     try:
         with redirect_stderr(heard), elsewhere():
             from prefect.settings.models.root import Settings
@@ -77,7 +77,7 @@ def check_prefect() -> None:
 def elsewhere() -> Iterator[None]:
     """Be in the folder of this Python while Prefect reads its settings.
 
-    It takes them from files of the folder that it is in, too. That may be a lake or a bundle of somebody else's, and a
+    It takes them from files of the folder that it is in, too. That may be a lake or a bundle of someone else, and a
     setting can name code to run, such as a logging configuration.
     """
     try:

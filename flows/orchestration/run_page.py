@@ -30,7 +30,7 @@ def table(rows: Sequence[Mapping[str, Any]], key: str, about: str) -> None:
     def write() -> None:
         create_table_artifact([dict(row) for row in rows], key=key, description=about)
 
-    on_page(write, f"the run's page in Prefect lacks its table {key}")
+    on_page(write, f"the table could not be written to the run's page in Prefect {key}")
 
 
 class Progress:
@@ -43,7 +43,7 @@ class Progress:
     def at(self, done: int, total: int) -> None:
         """So many of them are done."""
         if self._bar is not None or done < total:
-            on_page(lambda: self._move(done, total), "the run's page in Prefect lacks its progress")
+            on_page(lambda: self._move(done, total), "the progress could not be written to the run's page in Prefect")
 
     def _move(self, done: int, total: int) -> None:
         from prefect.artifacts import create_progress_artifact, update_progress_artifact

@@ -22,7 +22,7 @@ HOME = Path(".editflow")
 PASSWORD = "password"  # noqa: S105 - the name of the file
 SETTINGS = "env"
 OWNED = "make it yours with chown if you trust all it holds, or choose another folder with --home"
-"""What to do about a home of somebody else."""
+"""The remedy for a home of another user."""
 _LONGEST = 4096
 """Characters that are read of a password's file."""
 _USER = "editflow"
@@ -39,7 +39,7 @@ def new_secret() -> str:
 def private(folder: Path, remedy: str = "choose another folder", *, root_anywhere: bool = False) -> Path:
     """Make a folder that only its owner can enter, or narrow the one that is there; returns its real path.
 
-    With `root_anywhere`, root may use that of somebody else, who stays its owner, as a container does with a cache from
+    With `root_anywhere`, root may use that of another user, who stays its owner, as a container does with a cache from
     outside. `remedy` ends the message of the UsageError for any other folder.
     """
     try:
@@ -77,7 +77,7 @@ def private_home(home: Path) -> Path:
         raise UsageError(f"{home} is shared by several users: choose another folder with --home")
     real = private(home, OWNED)
     for one in real.iterdir():
-        # A password of somebody else is replaced; a database or settings would have the worker run what they want.
+        # A password of another user is replaced; a database or settings would have the worker run what they want.
         with suppress(FileNotFoundError):  # a running database's journal, which comes and goes
             if one.name != PASSWORD:
                 _check_user(one, one.lstat())
@@ -163,7 +163,7 @@ def read_secret(home: Path) -> str:
     """The password of a home; raises UsageError where it has none."""
     path = home / PASSWORD
     try:
-        # One that somebody else wrote is known to them.
+        # One that another user wrote is known to them.
         with os.fdopen(open_own(path, os.O_RDONLY), encoding="utf-8") as file:
             text = file.read(_LONGEST).strip()
     except (UsageError, OSError, UnicodeDecodeError):
@@ -181,7 +181,7 @@ def server_settings(secret: str, port: int) -> dict[str, str]:
 
 
 def client_settings(secret: str, port: int) -> dict[str, str]:
-    """The environment of whoever talks to it."""
+    """The environment of its clients."""
     return {"PREFECT_API_URL": api(port), "PREFECT_API_AUTH_STRING": secret}
 
 

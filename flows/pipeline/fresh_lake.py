@@ -1,6 +1,6 @@
 """The lake of a repetition: a new folder, or one in which the same repetition was interrupted.
 
-<lake>/repetition.json      whose repetition goes on here, by which process, with what; gone when it is over
+<lake>/repetition.json      whose repetition is running here, by which process, with what; removed at its end
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _ANOTHER = "give --into a new folder"
 def fresh_lake(folder: Path, record: RunRecord, spec: RunSpec) -> Iterator[Lake]:
     """A lake for a run's repetition under a spec. Raises UsageError where one is that the repetition did not begin.
 
-    One that it began, and that was killed or failed, goes on: what it has made so far was made by the same versions and
+    One that it began, and that was killed or failed, is continued: its artifacts were made by the same versions and
     on as many threads.
     """
     told = _told(record, spec)
@@ -82,7 +82,7 @@ def _check(folder: Path, found: Mapping[str, Any], told: Mapping[str, Any]) -> N
     owner = Owner.of(found.get("owner"))
     if owner is not None and owner != Owner.me() and not owner.is_gone:
         where = f"process {owner.pid} on {owner.host}"
-        raise UsageError(f"{folder} is the lake of a repetition that goes on ({where}): wait for it, or {_ANOTHER}")
+        raise UsageError(f"{folder} is the lake of a repetition that is running ({where}): wait for it, or {_ANOTHER}")
     if not any(Lake.open(folder).ids()):
         return
     if any(found.get(key) != told[key] for key in ("run", "record")):

@@ -29,7 +29,7 @@ Summary = dict[str, Any]
 
 
 def questions(spec: RunSpec) -> list[AbilityCase]:
-    """The questions about general ability that a spec asks for; what is wrong with a source is told before all work."""
+    """The questions about general ability that a spec asks for; faults of a source are reported before all work."""
     wanted = spec.ability
     return [
         case
@@ -69,7 +69,7 @@ class Measures:
         )
 
     def ability(self, state: str, when: str) -> Summary:
-        """{set: {way: figures}} of a state, for the questions that the spec asks."""
+        """{set: {mode: scores}} of a state, for the questions that the spec asks."""
         parents = {"state": state, "cases": self._questions_asked}
         asked = self.pipe.run(ABILITY, stage_settings.ability(self.spec), parents, f"ability {when}")
         return self.pipe.read(summarise_ability, asked, Summary())
@@ -85,7 +85,7 @@ class Measures:
     def asked(
         self, state: str, facts: Sequence[EditRequest], metrics: Sequence[str], label: str, requests: str
     ) -> Summary:
-        """{metric: {figure: percent}} of these facts in a state; `label` and `requests` name its stages."""
+        """{metric: {score: percent}} of these facts in a state; `label` and `requests` name its stages."""
         roles = [name for name in ("locality", "portability") if name in metrics]
         parents = {"state": state, "requests": self.requests(facts, requests)}
         parents |= self._questions(facts, roles, f"{requests}: questions")

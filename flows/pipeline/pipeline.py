@@ -40,7 +40,7 @@ class Pipeline:
     report: Report
     uses: dict[str, Use] = field(default_factory=dict)
     prefix: str = ""
-    """What stands before the label of whatever is made or met from now on."""
+    """The prefix of the labels of all further artifacts."""
     _flushed: set[str] = field(default_factory=set)
     _tasks: dict[Stage[Any], Task[..., Any]] = field(default_factory=dict)
 
@@ -74,12 +74,12 @@ class Pipeline:
         return self.lake.manifest(model).about
 
     def read(self, reader: Callable[[Lake, str], Read], artifact: str, nothing: Read) -> Read:
-        """What a reader finds in an artifact; `nothing` stands for it where a plan has no artifact to read."""
+        """The result of a reader on an artifact; `nothing` where a plan has no artifact to read."""
         del nothing
         return reader(self.lake, artifact)
 
     def note(self, stage: str, ref: ArtifactRef, *, reused: bool, seconds: float, label: str = "") -> None:
-        """Take an artifact into the run's record and tell the user."""
+        """Add an artifact to the run's record and print it."""
         if ref.id in self.uses:
             return
         use = Use(

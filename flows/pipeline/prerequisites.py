@@ -32,7 +32,8 @@ from editflow.tasks.stages.settings import NoSettings
 
 
 def shared_inputs(spec: RunSpec, pipe: Pipeline) -> tuple[str, str, str]:
-    """The pinned model, the sampled documents, and the tokens of those held out; faults are told before all work."""
+    """The pinned model, the sampled documents, and the tokens of those held out; faults are reported before all
+    work."""
     corpus = describe_corpus(spec.corpus.source)
     model = pin_model(spec, pipe)
     check_model(spec, pipe.about(model))
@@ -45,7 +46,8 @@ def pin_model(spec: RunSpec, pipe: Pipeline) -> str:
 
 
 def check_model(spec: RunSpec, about: Mapping[str, Any]) -> None:
-    """Raise InvalidOption for what a pinned model lacks, layers or positions, and for what its width rules out."""
+    """Raise InvalidOption for layers or positions that a pinned model does not have, and for options its width rules
+    out."""
     check_layers(about, spec.edit.layers, spec.edit.z_layer)
     if isinstance(spec.edit.chosen, ClosedForm):
         check_place(about, spec.edit.layers, spec.edit.z_layer)

@@ -7,7 +7,7 @@ from typing import Any
 
 
 def before_after(summary: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """One row a figure: metric, before, after."""
+    """One row per score: metric, before, after."""
     before, after = summary["before"], summary["after"]
     rows: list[dict[str, Any]] = []
     for metric, scores in before.items():
@@ -32,7 +32,7 @@ def before_after(summary: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def final_rows(scores: Mapping[str, float]) -> list[str]:
-    """The figures of a metric that close a run: one by comparison and one by what is said. `show` has all of them."""
+    """The scores of a metric that close a run: success and accuracy. `show` has all of them."""
     one = next((column for column in ("success", "token accuracy") if column in scores), None)
     chosen = [one, "accuracy"] if one else list(scores)
     return [column for column in chosen if column in scores]

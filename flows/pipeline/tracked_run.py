@@ -56,7 +56,7 @@ def run_tracked(
     work: Work,
     kind: type[Pipeline] = Pipeline,
 ) -> RunRecord:
-    """Run a spec and record how it ended, however it ends; the spec's name then stands for its final state.
+    """Run a spec and record how it ended, however it ends; the spec's name then refers to its final state.
 
     `work` does what the run is for and returns its summary; `kind` of pipeline runs its stages.
     """
@@ -81,7 +81,7 @@ def run_tracked(
         outcome, message = "interrupted", f"interrupted by {sender(stop)}"
         raise
     finally:
-        # Whatever ended the run is what the user must hear of, not that its end could not be written down as well.
+        # The user must see the cause of the failure, not that its record could not be written either.
         with suppress(StorageError) if outcome != "completed" else nullcontext():
             try:
                 pipe.close()  # before the end of the run, which says that the index has all of it
@@ -98,7 +98,7 @@ def run_tracked(
 
 
 def _point(refs: Refs, name: str, state: str | None) -> None:
-    """Let the spec's name stand for the state that its latest run ended with."""
+    """Point the spec's name at the final state of its latest run."""
     while True:
         current = refs.get(name)
         if current is not None and current[0] == state:

@@ -1,5 +1,5 @@
 """What each stage costs, from shapes: rows and bytes of its artifact, floating-point operations, and memory beside the
-model. The one table is SIZES at the end; every figure is an estimate, and what it leaves out stands beside it.
+model. The one table is SIZES at the end; every number is an estimate, and its omissions are noted beside it.
 
 Notation: d = d_in, h = d_out = width of the residual stream, n = facts, T = tokens. A pass of T tokens through weights
 of N parameters is 2·N·T operations, and as many again backward, since only δ has a gradient.
@@ -220,14 +220,14 @@ def _hidden_states(a: StageInputs[HiddenStatesSettings]) -> StageCost:
 
 
 def _ability(a: StageInputs[AbilitySettings]) -> StageCost:
-    """Each question once for all its options, and each said answer token by token."""
+    """Each question once for all its options, and each generated answer token by token."""
     rows = a.rows("cases") * len(a.settings.ways)
     tokens = rows * (150 + 4 * (a.settings.tokens or 0))
     return StageCost(rows, FILE + ROW * rows, a.scale.passes(tokens))
 
 
 def _few(a: StageInputs[Any]) -> StageCost:
-    """Rows of figures that need no model."""
+    """Rows of scores that need no model."""
     rows = sum(sum(found) for found in a.parents.values())
     return StageCost(rows, FILE + ROW * rows)
 

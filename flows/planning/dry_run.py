@@ -20,14 +20,14 @@ from editflow.tasks.stages.settings import NoSettings, Settings
 from editflow.tasks.stages.stage import Parents, Stage
 
 UNKNOWN = "0" * 64
-"""Stands for the id of a model that was never read, in recipes whose ids are then not known either."""
+"""The placeholder id of a model that was never read; ids of recipes with it are unknown too."""
 
 
 @dataclass(frozen=True)
 class PlannedArtifact:
     """An artifact of the run.
 
-    `id` is None where it depends on a model that was never read; `size` is what was told of it, `bytes` what the lake
+    `id` is None where it depends on a model that was never read; `size` is its estimate, `bytes` what the lake
     holds where it is reused.
     """
 

@@ -67,7 +67,7 @@ def check_name(device: str) -> None:
 
 
 def speed_or_none(dtype: torch.dtype, device: str) -> float | None:
-    """`speed`, unless the device is not to be had."""
+    """`speed`, or None if the device is not available."""
     try:
         return speed(dtype, device)
     except (RuntimeError, AssertionError):  # torch raises either for a device it was not built for

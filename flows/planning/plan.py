@@ -43,7 +43,7 @@ FEW = 5
 
 @dataclass(frozen=True)
 class Plan:
-    """All that is told of a spec.
+    """The plan of a spec.
 
     `memory` is bytes by what holds them, `peak` their sum; `basis` says where seconds come from; `seconds` are None
     where the device is not here.
@@ -97,7 +97,7 @@ def plan_contenders(contenders: Sequence[Contender], lake: Lake) -> list[Plan]:
 
 
 def _walked(spec: RunSpec, lake: Lake, elsewhere: Collection[str]) -> DryRun:
-    """The pipeline after the flow of every seed went through it."""
+    """The dry run of every seed's flow."""
     use_threads(spec)
     model = outline(lake, spec.model.source, spec.model.dtype)
     one, *others = spec.each()
@@ -116,7 +116,7 @@ def _plan(spec: RunSpec, pipe: DryRun, lake: Lake) -> Plan:
 def walk(
     spec: RunSpec, lake: Lake, model: Outline, facts: Sequence[EditRequest], elsewhere: Collection[str] = ()
 ) -> DryRun:
-    """The pipeline after the flow of one run went through it."""
+    """The dry run of one run's flow."""
     scale = scale_of(spec, model, facts)
     pipe = DryRun(
         lake, no_record(spec.name), spec.model.device, lambda _use, _ref: None, outline=model, scale=scale,
@@ -173,7 +173,7 @@ def _artifact(piece: PlannedArtifact, machine: Machine, times: Times) -> dict[st
 
 
 def _stages(artifacts: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
-    """One row a stage, in the order in which a run first comes to them."""
+    """One row per stage, in the order of a run."""
     for name in dict.fromkeys(row["stage"] for row in artifacts):
         mine = [row for row in artifacts if row["stage"] == name]
         compute = [row for row in mine if not row["reused"]]
@@ -214,7 +214,7 @@ def memory_of(pipe: DryRun) -> dict[str, float]:
 
 def _basis(spec: RunSpec, times: Times, stages: Sequence[Mapping[str, Any]], total: float | None) -> str:
     if total is None:
-        return f"no time is told: model.device = {spec.model.device!r} is not to be had here"
+        return f"no time is estimated: model.device = {spec.model.device!r} is not available here"
     asked = [row["stage"] for row in stages if row["to compute"]]
     known = [stage for stage in asked if stage in times]
     if not any(row["to compute"] for row in stages):
@@ -232,7 +232,7 @@ def _warnings(spec: RunSpec, pipe: DryRun, machine: Machine, room: float, peak: 
     if pipe.outline.id is None:
         yield "the model was never read in this lake: ids that depend on it are not known before, nor what they reuse"
     if machine.model is None:
-        yield f"model.device = {spec.model.device!r} is not to be had here: a run on this machine is refused"
+        yield f"model.device = {spec.model.device!r} is not available here: a run on this machine is refused"
     if room > machine.disk:
         yield f"the disk of the lake has {decimal(machine.disk)} free for {decimal(int(room))}: free some, or move it"
     if spec.model.device == "cpu" and peak > machine.memory:

@@ -20,7 +20,7 @@ from editflow.tasks.stages.registry import STAGES
 from editflow.tasks.stages.settings import NoSettings
 
 Times = Mapping[str, tuple[float, float]]
-"""{stage: (seconds that its artifacts took, seconds that are told of them)}"""
+"""{stage: (seconds that its artifacts took, their estimated seconds)}"""
 
 
 def stage_timings(lake: Lake, scale: Scale, machine: Machine) -> Times:

@@ -14,7 +14,7 @@ DOUBLE = 8
 TEXT = 5
 """Bytes of text a token."""
 ROW = 40
-"""Bytes of a row of names and figures, compressed."""
+"""Bytes of a row of names and numbers, compressed."""
 FILE = 1_500
 """Bytes of an artifact beside its rows."""
 WIDE = 2_500

@@ -44,7 +44,7 @@ class Recipes:
     _walked: dict[str, Mapping[str, Recipe[Any] | ImportedTable]] = field(default_factory=dict)
 
     def of(self, id_: str, told: Manifest | None) -> tuple[Recipe[Any] | ImportedTable, RunRecord | None]:
-        """The recipe by what is told of the artifact, or else by a run that used it. Raises NotRepeatable."""
+        """The recipe from a copy of the manifest, or else from a run that used the artifact. Raises NotRepeatable."""
         why = f"artifact {id_[:12]}: nothing tells its recipe, and no run that can be repeated used it"
         if told is not None:
             try:
@@ -111,7 +111,7 @@ def recompute_all(lake: Lake, items: Sequence[tuple[str, Manifest]], *, download
 
     Rows have stage, artifact, same (None: it could not be computed again, `note` says why), largest and relative (see
     `distance` of tasks/reproduction/reproduction.py) of what is not the same, seconds, and explains: what its
-    environment had otherwise.
+    environment had with another value.
     """
     recipes = Recipes(lake, {made.id for _, made in items}, download)
     for label, made in items:
@@ -139,7 +139,7 @@ def _apart(lake: Lake, made: Manifest, table: Any) -> Row:
 
 
 def repair_all(lake: Lake, found: Sequence[Fault], *, download: bool = False) -> Iterator[tuple[Fault, bool, str]]:
-    """(fault, whether it was mended, how or why not) of run records and artifacts.
+    """(fault, whether it was repaired, how or why not) of run records and artifacts.
 
     What is broken is set aside, and what comes in its place has the digest that it had. An artifact whose parents are
     broken waits for them.
@@ -157,7 +157,7 @@ def repair_all(lake: Lake, found: Sequence[Fault], *, download: bool = False) ->
 def _artifacts(lake: Lake, found: Sequence[Fault], download: bool) -> Iterator[tuple[Fault, bool, str]]:
     told = {fault.id: check_manifest(lake, fault.id)[0] or manifest_from_index(lake, fault.id) for fault in found}
     recipes = Recipes(lake, set(told), download)
-    # Parents are older; what nothing is told of may be anybody's child.
+    # Repair oldest first; artifacts of unknown age go last.
     left = sorted(found, key=lambda fault: one.created_at if (one := told[fault.id]) else "~")
     while left:
         why: dict[str, str] = {}

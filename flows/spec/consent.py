@@ -22,7 +22,7 @@ _PART = re.compile(r"[\w.-]{0,100}")
 
 
 def name_threads(had: object, used: int | None) -> None:
-    """Say where fewer threads are used than a record names: this machine has cores for no more."""
+    """Print where fewer threads are used than a record names, because this machine has fewer cores."""
     if isinstance(had, int) and used is not None and had > used:
         print_line(
             f"  [yellow]threads:[/] the run had {quoted(had)}, this machine has cores for {used}, which are used"
@@ -70,14 +70,14 @@ def settled(spec: RunSpec, model: str | None) -> RunSpec:
 
 
 def require_agreement(wanted: Sequence[str], agreed: bool, packed: bool = True) -> None:
-    """Raise UsageError for downloads that nobody has agreed to."""
+    """Raise UsageError for downloads without consent."""
     if wanted and not agreed:
         other = ", or name what is here with --model and --corpus" if packed else ""
         raise UsageError(f"the recorded run asks for {' and for '.join(wanted)}: allow it with --download{other}")
 
 
 def agreement(wanted: Sequence[str]) -> bool:
-    """Whether the user agrees to downloads: asked on a terminal; elsewhere nobody is there to ask."""
+    """Whether the user agrees to downloads: asked on a terminal; elsewhere there is no user to ask."""
     if not wanted or not (sys.stdin.isatty() and sys.stderr.isatty()):
         return not wanted
     print_line(f"the recorded run asks for {quoted(' and for '.join(wanted))}.")

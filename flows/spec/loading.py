@@ -28,7 +28,7 @@ def load_spec(path: Path, settings: Sequence[str] = ()) -> RunSpec:
     """
     spec = load_shared_spec(path, settings)
     if spec.requests.queue is not None:
-        raise BadSpec(f"{path}: requests.source = {spec.requests.source!r} is a queue: say `editflow apply`")
+        raise BadSpec(f"{path}: requests.source = {spec.requests.source!r} is a queue: run `editflow apply`")
     return spec
 
 
@@ -36,7 +36,7 @@ def load_queue_spec(path: Path, settings: Sequence[str] = ()) -> RunSpec:
     """The same of a spec whose requests come from a queue."""
     spec = load_shared_spec(path, settings)
     if spec.requests.queue is None:
-        remedy = 'write requests.source = "queue:current", or say `editflow run`'
+        remedy = 'write requests.source = "queue:current", or run `editflow run`'
         raise BadSpec(f"{path}: its requests come from {spec.requests.source!r}, which is no queue: {remedy}")
     try:
         check_name(spec.requests.queue)
@@ -50,11 +50,11 @@ def load_queue_spec(path: Path, settings: Sequence[str] = ()) -> RunSpec:
 
 
 def load_shared_spec(path: Path, settings: Sequence[str] = ()) -> RunSpec:
-    """The same wherever the requests come from."""
+    """The same for any source of requests."""
     raw = read_toml(path)
     apply_all(raw, settings)
     if raw.get("variants"):
-        raise BadSpec(f"{path} has variants, which are for comparing: say `editflow compare`, or remove [[variants]]")
+        raise BadSpec(f"{path} has variants, which are for comparing: run `editflow compare`, or remove [[variants]]")
     return located(check_spec(raw, str(path)), path.parent)
 
 
@@ -80,7 +80,7 @@ def located(spec: RunSpec, folder: Path) -> RunSpec:
 
 
 def elsewhere(source: str) -> bool:
-    """Whether a source says by itself that it is no file of this machine."""
+    """Whether the form of a source shows that it is not a local file."""
     return "://" in source or source.startswith(("hub:", "queue:", "data:"))
 
 

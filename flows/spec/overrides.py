@@ -47,7 +47,7 @@ def apply(raw: dict[str, Any], setting: str) -> None:
 
 
 def _value(setting: str, text: str) -> Any:
-    """The one value that a text is; text that is no TOML stands for itself."""
+    """The value of a text; text that is not TOML is a string."""
     try:
         found = read_toml_text(f"value = {text}")
     except (tomllib.TOMLDecodeError, RecursionError) as error:

@@ -50,7 +50,7 @@ class RunSpec(Section):
     @model_validator(mode="after")
     def _check(self) -> RunSpec:
         if len(set(self.seeds)) != len(self.seeds):
-            raise ValueError(f"seeds {self.seeds}: one stands there twice")
+            raise ValueError(f"seeds {self.seeds}: one is listed twice")
         self._check_gathered()
         return self
 
@@ -68,7 +68,7 @@ class RunSpec(Section):
             raise ValueError(f"corpus.layers lacks {lacking} of edit.layers: add them, or leave corpus.layers out")
 
     def each(self) -> list[RunSpec]:
-        """The specs of single runs that this one stands for."""
+        """The specs of the single runs of this one."""
         return [self._under(seed) for seed in self.seeds] or [self]
 
     def _under(self, seed: int) -> RunSpec:

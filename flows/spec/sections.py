@@ -21,7 +21,7 @@ Seed = Annotated[int, Field(ge=0, le=2**53 - 1)]
 
 
 class Section(BaseModel):
-    # The text below a key is what docs/commands.md says of it.
+    # The text below a key is its description in docs/commands.md.
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, use_attribute_docstrings=True)
 
 
@@ -37,7 +37,7 @@ class ModelSection(Section):
 
 
 class CorpusSection(Section):
-    """Preserved knowledge: a seeded sample of documents, cut to `tokens` tokens in `partitions` that are kept apart."""
+    """Preserved knowledge: a seeded sample of documents, cut to `tokens` tokens in separate `partitions`."""
 
     source: Address = Address("wikipedia-sample")
     """The packaged sample, a .txt, .jsonl, .parquet, .xml or .xml.bz2 file, or `hub:NAME[:CONFIG][@REVISION]`."""
@@ -46,17 +46,17 @@ class CorpusSection(Section):
     documents: Annotated[int, Field(ge=1, le=10_000_000)] = 90
     """How many are sampled, at most."""
     held_out_documents: Annotated[int, Field(ge=1, le=10_000_000)] = 10
-    """How many more are kept apart for perplexity; of a small corpus one in five at most."""
+    """How many more are held out for perplexity; of a small corpus at most one in five."""
     min_characters: Count = 1000
     """Shorter documents are passed over."""
     max_scanned_documents: Count = 100_000
-    """How many documents that are long enough are looked at, from the start of the corpus."""
+    """How many sufficiently long documents are read, from the start of the corpus."""
     window: Annotated[int, Field(ge=2, le=2**20)] = 256
-    """Tokens a window; a document is cut into windows, and each is read by itself."""
+    """Tokens per window; a document is cut into windows, and each is read separately."""
     tokens: Annotated[int, Field(ge=1, le=10**11)] = 120_000
     """Tokens of all partitions together, at most: ten times the width of the keys or more."""
     partitions: Annotated[int, Field(ge=1, le=4096)] = 4
-    """Parts whose moments are kept apart and then merged; a killed run loses one at most."""
+    """Parts with separate moments, merged at the end; a killed run loses at most one."""
     tokens_per_pass: Annotated[int, Field(ge=1, le=2**24)] = 2048
     """Tokens that share a forward pass: bounds memory, moves the last bits."""
     held_out_tokens: Annotated[int, Field(ge=2, le=10**9)] = 4096
@@ -150,11 +150,11 @@ class EvaluationSection(Section):
     published: bool = False
     """Whether token accuracy is also counted as published zsRE panels do, in a column of its own."""
     generation_facts: int = Field(default=0, ge=0, le=10_000_000)
-    """Of how many facts texts and answers are generated and scored wherever all facts are asked; 0: of none."""
+    """For how many facts texts and answers are generated and scored whenever all facts are evaluated; 0: for none."""
     drift: int = Field(default=0, ge=0, le=10_000_000)
     """On how many fixed prompts the hidden states of base and edited model are compared, likewise; 0: on none."""
     perplexity: bool = True
-    """Whether held-out documents are measured wherever all facts are asked."""
+    """Whether held-out documents are evaluated whenever all facts are."""
 
     @model_validator(mode="after")
     def _check(self) -> EvaluationSection:
@@ -163,7 +163,7 @@ class EvaluationSection(Section):
                 raise ValueError(f"unknown metric {name!r}: choose from {', '.join(METRICS)}")
         for names in (self.metrics, self.after_batch):
             if len(set(names)) != len(names):
-                raise ValueError(f"a metric stands twice in {names}: name each once")
+                raise ValueError(f"a metric is listed twice in {names}: list each once")
         return self
 
     def is_checkpoint(self, batch: int) -> bool:
@@ -195,7 +195,7 @@ class GatesSection(Section):
 
 
 class AbilitySection(Section):
-    """General ability: public questions, asked wherever all facts are. `sets` says where each set comes from."""
+    """General ability: public questions, asked whenever all facts are. `sets` says where each set comes from."""
 
     sets: dict[str, Address] = {}
     """{set: source} of sst2, mrpc, cola, rte, mmlu, nli: a .jsonl, .json, .csv or .parquet file, a URL, or the hub."""
@@ -206,7 +206,7 @@ class AbilitySection(Section):
     seed: Seed = 0
     """Of the choice of questions and the order of the examples."""
     modes: list[str] = list(WAYS)
-    """By the likelihood of the options, by what the model says, or both: two figures, never mixed."""
+    """By the likelihood of the options, by generation, or both: separate scores, never mixed."""
     tokens: Annotated[int, Field(ge=1, le=1000)] = TOKENS
     """Tokens that an answer may have by generation."""
 

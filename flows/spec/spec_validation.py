@@ -55,7 +55,7 @@ def _explain(problem: Any, raw: Mapping[str, Any]) -> str:
         near = difflib.get_close_matches(path[-1], _keys_beside(path[:-1]), n=1)
         hint = f"did you mean {near[0]!r}?" if near else f"known here: {', '.join(_keys_beside(path[:-1]))}"
         return f"unknown key {key!r}; {hint}"
-    # Of a key with several kinds of value, pydantic's own name of the kind stands behind it.
+    # Of a key with several kinds of value, pydantic's own name of the kind follows it.
     key = ".".join(part for part in path if part.isidentifier() or part.isdecimal())
     if problem["type"] == "missing":
         return f"key {key!r} is missing; see specs/demo.toml"

@@ -36,7 +36,7 @@ class Contender:
 
     @property
     def runs(self) -> list[tuple[int | None, RunSpec]]:
-        """(seed, spec) of each run; without seeds one, as the spec stands."""
+        """(seed, spec) of each run; without seeds one, the unchanged spec."""
         seeds: list[int | None] = [*self.spec.seeds] or [None]
         return list(zip(seeds, self.spec.each(), strict=True))
 
@@ -54,7 +54,7 @@ class Contender:
 def read_contenders(
     specs: Sequence[Path], settings: Sequence[str] = (), seeds: Sequence[int] | None = None
 ) -> list[Contender]:
-    """The rows that specs stand for, in order; `settings` (`key.path=value`) and `seeds` override all of them.
+    """The rows of a comparison, in order; `settings` (`key.path=value`) and `seeds` override all of them.
 
     Raises BadSpec naming file, variant, key and remedy: for what makes no run, and for two rows that would be one.
     """
@@ -75,7 +75,7 @@ def read_seeds(given: Sequence[str] | None) -> list[int] | None:
     except ValidationError:
         raise UsageError(f"--seeds {','.join(given)}: give whole numbers from 0, such as --seeds 0,1,2") from None
     if len(set(found)) < len(found):
-        raise UsageError(f"--seeds {','.join(given)}: one stands there twice; name each once")
+        raise UsageError(f"--seeds {','.join(given)}: one is listed twice; list each once")
     return found
 
 
@@ -156,7 +156,7 @@ def _refuse_doubles(found: Sequence[Contender]) -> None:
         plain = _resolved(one.spec)
         if twin := next((other for spec, other in same if spec == plain), None):
             raise BadSpec(
-                f"{one.path}: {one.spec.name!r} runs the same as {twin.spec.name!r}: remove one, or set a key otherwise"
+                f"{one.path}: {one.spec.name!r} runs the same as {twin.spec.name!r}: remove one, or change a key"
             )
         same.append((plain, one))
 

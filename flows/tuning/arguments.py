@@ -27,7 +27,7 @@ WINDOW, TOKENS, DOCUMENTS = 256, 120_000, 90
 BATCHES = 3
 """Batches that a trial edits its probes in, so that what a batch does to the one before it is seen."""
 JUDGED = 100
-"""Facts of a run on the written spec, at most: whoever wants more says so."""
+"""Facts of a run on the written spec, at most; users can raise it."""
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ class Budget:
 
     @property
     def next(self) -> float:
-        """The seconds that the next trial is reckoned to take: those of the dearest so far."""
+        """The estimated seconds of the next trial: those of the slowest so far."""
         return max(self.own, default=0.0)
 
     def allows_another(self) -> bool:

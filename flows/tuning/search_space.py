@@ -45,7 +45,7 @@ SCANNED = {
     "stop_at": "target_values.stop_at",
     "steps": "target_values.steps",
 }
-"""The key of a spec that each coordinate stands for."""
+"""The key of a spec for each coordinate."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ class Setting:
 
     @classmethod
     def of(cls, spec: RunSpec) -> Setting:
-        """The point where a spec stands; `alpha` is None for a method that has none."""
+        """The point of a spec; `alpha` is None for a method without it."""
         edit, values, options = spec.edit, spec.target_values, spec.edit.options
         if not isinstance(options, ClosedFormOptions):
             raise InvalidOption(f"edit.method = {edit.method!r} solves no closed form: there is no ridge to search")
@@ -146,7 +146,7 @@ def rounds(depth: int, fixed: Iterable[str], reach: SearchRange = PLAIN, hold: s
 
 
 def proposals(start: Setting, scan: Iterable[Sweep]) -> Generator[tuple[str, Setting], float, None]:
-    """(what was turned, setting), each once; is sent the objective of each, and goes on from the best so far."""
+    """(what was changed, setting), each once; receives the objective of each, and continues from the best so far."""
     best, value = start, (yield "start", start)
     tried = {start}
     for turn in scan:

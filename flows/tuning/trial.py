@@ -30,7 +30,7 @@ FAILED = float("-inf")
 
 @dataclass(frozen=True)
 class Trial:
-    """A setting and what it gave. `own` is what it costs by itself, in seconds, without what trials share."""
+    """A setting and its scores. `own` is its own cost in seconds, without the work that trials share."""
 
     number: int
     varied: str
@@ -48,7 +48,7 @@ class Trial:
         return self.figures.get("objective", FAILED)
 
     def recipe(self) -> dict[str, Any]:
-        """What the archive is told of it, beside the artifacts that it has made."""
+        """The row of the table of trials in the lake."""
         return {"varied": self.varied, "error": self.error, **asdict(self.setting), "layers": list(self.setting.layers)}
 
 
@@ -74,7 +74,7 @@ class TrialRunner:
         return PERPLEXITY.id(NoSettings(), {"state": state, "documents": self.documents, "tokens": self.held_out})
 
     def judge(self, number: int, varied: str, setting: Setting) -> Trial:
-        """Edit the probes under a setting and measure what came of it; one that cannot be edited with says why."""
+        """Edit the probes under a setting and measure the result; a setting that fails has the reason."""
         seen, started = set(self.pipe.uses), time.monotonic()
         self.pipe.prefix = f"trial {number}: "
         try:
@@ -104,7 +104,7 @@ class TrialRunner:
 
 
 def own_seconds(wall: float, new: Iterable[tuple[Use, Manifest]], model: str) -> float:
-    """What a trial costs by itself: its wall-clock time without the making of what trials share.
+    """The own cost of a trial: its wall-clock time without the work that trials share.
 
     Where it found its own artifacts in the lake, what these once took counts, so that a scan that goes on reckons as
     one that has just begun.

@@ -43,7 +43,7 @@ Rows = list[dict[str, Any]]
 
 @dataclass
 class Tuning:
-    """One scan in one lake. Its fields fill as it goes on, so that an interruption finds what there is."""
+    """One search in one lake. Its fields fill on the way, so that an interruption keeps what there is."""
 
     arguments: TuneArguments
     budget: Budget
@@ -114,7 +114,7 @@ class Tuning:
         self.artifact = bench.archive(self.trials).id
         bench.pipe.flush()
         text = spec_text(self.arguments, bench.spec, best, self.trials, self.free, self.chosen.unseen)
-        check(self.arguments)  # somebody may have put a file there meanwhile
+        check(self.arguments)  # another process may have put a file there in between
         write(self.arguments.out, text.encode(), "spec")
 
     def result(self, record: RunRecord) -> dict[str, Any]:
@@ -165,7 +165,7 @@ def tune(
     """Find a setting and write its spec; returns what `--json` prints. `kind` of pipeline runs the stages.
 
     Costs about the budget, or the shared work and one trial where these take longer. Raises UsageError and what a run
-    raises; after an interruption all trials that came to an end are kept, and the same wish goes on from there.
+    raises; after an interruption all finished trials are kept, and the same arguments continue from there.
     """
     budget = Budget(60 * arguments.minutes, clock)
     check(arguments)

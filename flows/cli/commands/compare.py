@@ -31,8 +31,8 @@ def compare(
 ) -> None:
     """Run all variants of one spec or several under the same seeds, and set them side by side in a table and a page.
 
-    What runs have in common is computed once. Run again after an interruption, it goes on where it was. A run that
-    fails is named with its reason and the others go on; the exit code is then 1.
+    What runs have in common is computed once. Run again after an interruption, it continues where it stopped. A run
+    that fails is listed with its reason and the others continue; the exit code is then 1.
 
     Parameters
     ----------

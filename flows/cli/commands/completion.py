@@ -43,7 +43,7 @@ def in_use() -> Shell:
     try:
         found = detect_shell()
     except ShellDetectionError:
-        raise UsageError("the shell in use is not known: say `editflow completion bash`, zsh or fish") from None
+        raise UsageError("the shell in use is not known: run `editflow completion bash`, zsh or fish") from None
     if found == "powershell":
-        raise UsageError("there is no completion for PowerShell: say `editflow completion bash`, zsh or fish")
+        raise UsageError("there is no completion for PowerShell: run `editflow completion bash`, zsh or fish")
     return found

@@ -31,7 +31,7 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True)
 class Difference:
-    """What is told of two sides; `unpaired` says why there are no metrics."""
+    """The differences of two sides; `unpaired` says why there are no metrics."""
 
     one: Row
     other: Row
@@ -167,7 +167,7 @@ def _metrics(store: Lake, one: Side, other: Side) -> tuple[list[Row], str]:
 
 
 def _figures(metric: str, one: float, other: float) -> Row:
-    """A figure of each as a whole, without cases to pair."""
+    """A score of each as a whole, without cases to pair."""
     from editflow.editing.metrics.intervals import mean_interval
 
     figures = {"one": one, "other": other, "difference": other - one}

@@ -26,7 +26,7 @@ Days = Annotated[
 
 def gc(
     *,
-    delete: Annotated[bool, Parameter(negative=(), help="Do it; without this it is only said.")] = False,
+    delete: Annotated[bool, Parameter(negative=(), help="Delete; without this option they are only listed.")] = False,
     hours: Annotated[
         float, Parameter(help="Only what was not touched for so long.", validator=Number(gte=1, lte=24 * CENTURY))
     ] = 24,
@@ -37,9 +37,9 @@ def gc(
 ) -> None:
     """Print the size of a lake and the files that are safe to delete: those of killed writers, payloads set aside.
 
-    Temporary folders of your killed processes are listed as well, wherever they lie. --delete removes all that, and
-    merges the index's files. Artifacts stay, unless --keep-runs or --keep-days says which runs count; with both, a run
-    counts by either. Whatever a name, a release or a queue speaks of stays, and so do run records: a run whose
+    Temporary folders of your killed processes are listed as well, anywhere on this machine. --delete removes all that,
+    and merges the index's files. Artifacts stay, unless --keep-runs or --keep-days says which runs count; with both, a
+    run counts by either. Artifacts that a name, a release or a queue refers to stay, and so do run records: a run whose
     artifacts are gone can be run again. Safe beside running writers.
     """
     from editflow.flows.clean import cleared
@@ -54,7 +54,7 @@ def gc(
     if found.orphans:
         print_table(found.orphans, title="removed" if delete else "would be removed")
     else:
-        print_line("no litter")
+        print_line("no unneeded files")
     if found.folders:
         title = f"temporary folders of killed processes, {'removed' if delete else 'would be removed'}"
         print_table([row | {"bytes": decimal(row["bytes"])} for row in map(dict, found.folders)], title=title)

@@ -51,7 +51,7 @@ def impact(
     from editflow.flows.spec.consent import agreement, require_agreement
     from editflow.flows.withdraw import to_fetch, without
 
-    # What cannot be done, or is not agreed to, is told before a server is waited for.
+    # What cannot be done, or is not agreed to, is reported before a server starts.
     wanted = to_fetch([without(record, found.source) for record in runs])
     download = download or agreement(wanted)
     require_agreement(wanted, download, packed=False)

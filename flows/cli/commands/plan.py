@@ -24,14 +24,14 @@ def plan(
     lake: LakeFlag = None,
     json: JsonFlag = False,
 ) -> None:
-    """Say what a run would do, before anything is loaded: layers and shapes, memory, disk and time, what is reused.
+    """Show what a run would do, before anything is loaded: layers and shapes, memory, disk and time, what is reused.
 
     Of the model only its configuration is read. Nothing is computed and nothing written.
 
     Parameters
     ----------
     spec
-        A TOML file such as specs/demo.toml; of one with [[variants]] each of them is told of in a row.
+        A TOML file such as specs/demo.toml; with [[variants]], each of them is one row.
     set_
         Override a key of the spec, such as --set edit.batch_size=50; may be repeated.
     """

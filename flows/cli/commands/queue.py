@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from editflow.tasks.releases.queue import Queue, ReleaseEvent, ReleaseState
 
 NAME = "current"
-"""The queue and the release of whoever has only one."""
+"""The default name of a queue and its release."""
 Name = Annotated[str, Parameter(help='Which queue and release, as in `requests.source = "queue:NAME"`.')]
 MOST = 40
 """Rows that are shown; --json has all of them."""
@@ -44,7 +44,7 @@ def submit(
     """Append edit requests to a queue: all of a file, or one of its own. `editflow apply` edits them in.
 
     All are checked first, and none is taken if one is wrong. A request about the same subject and relation as one that
-    waits takes its place, and is told.
+    waits replaces it, and is listed.
 
     Parameters
     ----------
@@ -120,7 +120,7 @@ def queue(name: Name = NAME, /, *, lake: LakeFlag = None, json: JsonFlag = False
 
 
 def releases(name: Name = NAME, /, *, lake: LakeFlag = None, json: JsonFlag = False) -> None:
-    """List the releases of a name and what was measured of each; the last that stands is served."""
+    """List the releases of a name and the measurements of each; the last one that is not rolled back is served."""
     found = _queue(open_lake(lake), name)
     steps = list(found.replay())
     rows = [_row(move, current, steps[-1][1]) for move, current in steps if move is not None and move.move != "begin"]

@@ -44,7 +44,7 @@ def rerun(
 
     A file of `editflow export-run` needs neither the run's lake nor its files: it is compared with the digests in it,
     and where --lake names no lake yet, that is the fresh one. What a record names on the hub or at other hosts is
-    fetched only with --download, or after a question on a terminal. Run again after it was killed, it goes on where
+    fetched only with --download, or after a question on a terminal. Run again after it was killed, it continues where
     it was.
 
     Parameters
@@ -81,7 +81,7 @@ def _recorded(
     from editflow.flows.rerun import sources, spec_here
     from editflow.flows.spec.consent import agreement, fetched, require_agreement
 
-    spec = spec_here(record)  # what cannot be repeated is told before a server is waited for
+    spec = spec_here(record)  # what cannot be repeated is reported before a server starts
     wanted = fetched(spec, sources(spec))
     download = download or agreement(wanted)
     require_agreement(wanted, download, packed=False)
@@ -105,7 +105,7 @@ def _packed(file: Path, into: Path | None, here: dict[str, Any]) -> tuple[Repeti
 
     wanted = to_download(bundle, model=here["model"], corpus=here["corpus"])
     here["download"] = here["download"] or agreement(wanted)
-    require_agreement(wanted, here["download"])  # what is not agreed to is told before a server is waited for
+    require_agreement(wanted, here["download"])  # what is not agreed to is reported before a server starts
     temporary_server.start()
     found = rerun_bundle(str(file), str(into) if into else None, **here)
     if into is None:

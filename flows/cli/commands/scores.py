@@ -27,10 +27,10 @@ def scores(
     lake: LakeFlag = None,
     json: JsonFlag = False,
 ) -> None:
-    """Show every figure of a run before and after, with 95 % intervals; or of two runs on the facts that both edited.
+    """Show every score of a run before and after, with 95 % intervals; or of two runs on the facts that both edited.
 
-    Figures are means over cases of each case's mean over its prompts; intervals come from 2,000 bootstrap resamples of
-    the cases. docs/metrics.md says what each figure is.
+    Scores are means over cases of each case's mean over its prompts; intervals come from 2,000 bootstrap resamples of
+    the cases. docs/metrics.md defines each score.
 
     Parameters
     ----------

@@ -36,26 +36,26 @@ def tune(
     """Find a setting for a model: measure its spectra, try layers, step, clamp and λ on probe facts, write a spec.
 
     The spec leaves the probes out, so what it is judged on was never tried. Every trial is kept in the lake: the same
-    command goes on from what was tried, after Ctrl-C too.
+    command continues from the finished trials, after Ctrl-C too.
 
     Parameters
     ----------
     model
-        Whatever model.source takes: a folder, a .gguf file, a hub id or the packaged default.
+        As model.source: a folder, a .gguf file, a hub id or the packaged default.
     requests
         A file of facts in the shape of docs/requests.md, with neighbourhood prompts.
     budget
-        Minutes. What all trials share and one trial are done whatever they take.
+        Minutes. The work that all trials share and one trial are done even if they take longer.
     facts
         How many facts are probed: those with neighbours, drawn by the seed.
     corpus
-        Whatever corpus.source takes; the packaged sample unless given.
+        As corpus.source; by default the packaged sample.
     out
         The spec to write. Only a file of tune's own is overwritten.
     seed
         Of the choice of probes.
     set_
-        Fix a key of the spec, such as --set edit.ridge=10; what is fixed is not scanned. May be repeated.
+        Fix a key of the spec, such as --set edit.ridge=10; what is fixed is not searched. May be repeated.
     """
     check_working_folder()
     from editflow.flows.orchestration import temporary_server
@@ -82,7 +82,7 @@ def tune(
 
 
 def _check(arguments: TuneArguments) -> None:
-    """What is wrong with it, told before a server starts."""
+    """Report wrong arguments before a server starts."""
     from editflow.flows.tuning.arguments import check, draft, split
     from editflow.tasks.models.model_source import model_folder
     from editflow.tasks.sources.corpus import describe_corpus

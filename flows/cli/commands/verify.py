@@ -39,7 +39,7 @@ def verify(
     deep: Annotated[bool, Parameter(negative=(), help="Also compute it again, and compare.")] = False,
     stage: Annotated[list[str] | None, Parameter(negative=(), help="With --deep, only this stage or kind; may be "
                                                  "repeated.")] = None,
-    repair: Annotated[bool, Parameter(negative=(), help="Mend what can be mended.")] = False,
+    repair: Annotated[bool, Parameter(negative=(), help="Repair what can be repaired.")] = False,
     rebuild: Annotated[bool, Parameter(negative=(), help="Write the index again from manifests and records.")] = False,
     download: Annotated[bool, Parameter(negative=(), help="With --deep or --repair, fetch what records name "
                                         "elsewhere.")] = False,
@@ -52,7 +52,7 @@ def verify(
     names, queues and releases are read. Each fault is a row that names the file. --deep computes each artifact again
     from its recorded parents, in a lake of its own. --repair sets aside what is broken and puts the same in its place,
     restored from the index or computed again with the digest that it had; then it writes the index again. The exit code
-    is 1 where something is wrong and not mended.
+    is 1 if something is wrong and not repaired.
 
     Parameters
     ----------
@@ -85,7 +85,7 @@ def verify(
 def _mend(
     store: Lake, found: Sequence[Fault], *, repair: bool, rebuild: bool, download: bool
 ) -> dict[Fault, tuple[bool, str]]:
-    """{fault: (whether it was mended, how or why not)} of what was asked for."""
+    """{fault: (whether it was repaired, how or why not)} for the given options."""
     outcomes: dict[Fault, tuple[bool, str]] = {}
     if repair and any(fault.mend in {"artifact", "record"} for fault in found):
         from editflow.flows.orchestration import temporary_server
@@ -109,7 +109,7 @@ def _mend(
 
 
 def _again(store: Lake, chosen: Subject, stages: Sequence[str], *, download: bool) -> list[Row]:
-    """What came of computing again, a line each on the way."""
+    """The results of recomputation, each printed as a line on the way."""
     from editflow.flows.orchestration import temporary_server
 
     temporary_server.prepare()
@@ -168,7 +168,7 @@ def _print_next(left: Sequence[Fault], words: Sequence[str], lake: str | None, *
 
 
 def _row(fault: Fault, outcome: tuple[bool, str] | None) -> Row:
-    """A fault as it is told: its remedy is what was done about it, or what to say."""
+    """A fault as a row: its remedy is what was done about it, or the option to use."""
     done, how = outcome or (False, REMEDIES.get(fault.mend, fault.remedy))
     said = f"mended: {how}" if done else f"not mended: {how}" if outcome else how
     return {

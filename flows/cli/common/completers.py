@@ -28,7 +28,7 @@ def run_names(context: CompletionContext) -> dict[str, str]:
 
 
 def state_names(context: CompletionContext) -> dict[str, str]:
-    """Specs whose name stands for a state."""
+    """Names of specs that have a state."""
     from editflow.storage.records.refs import Refs
 
     return _harmless(dict.fromkeys(Refs(_lake(context).files).names(), "the state of the spec's latest run"))

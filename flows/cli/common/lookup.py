@@ -38,7 +38,7 @@ def released(lake: Lake, name: str) -> ReleaseState | None:
 
 
 def named_state(lake: Lake, name: str) -> str | None:
-    """The state that is released under a name, or that a spec's name stands for."""
+    """The state that is released under a name, or the latest state of a spec."""
     from editflow.storage.records.refs import Refs
 
     release = released(lake, name)
@@ -62,7 +62,7 @@ def find_run(lake: Lake, name: str, *, edited: bool = False) -> RunRecord:
     begun = [run for run in lake.files.list("runs") if run.startswith(name)]
     if name in begun:
         return known.get(name)
-    # A record that cannot even say when its run started is nobody's latest.
+    # A record without a start time is never the latest.
     latest = (r for r in known.newest() if r.started_at and name in {"last", r.name})
     matching = map(known.get, begun) if begun else latest
     found = _preferred(matching, edited=edited) if len(begun) < 2 else None

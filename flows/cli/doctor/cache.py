@@ -76,7 +76,7 @@ def _packaged(check: str, item: Packaged) -> Finding:
 
 
 def _fault(folder: Path) -> str:
-    """What a model's folder lacks; empty when it can be loaded, as far as its files' heads tell."""
+    """What is missing from a model's folder; empty if it can be loaded, judged by the heads of its files."""
     from safetensors import SafetensorError, safe_open
 
     weights = sorted(folder.glob("*.safetensors"))

@@ -42,7 +42,7 @@ def packages(_place: Place) -> Iterator[Finding]:
     try:
         wanted = [Requirement(text) for text in requires(NAME) or ()]
     except PackageNotFoundError:
-        return  # `python` has said so
+        return  # `python` has reported it
     sound = []
     for requirement in wanted:
         if requirement.marker is not None and not requirement.marker.evaluate({"extra": ""}):

@@ -89,7 +89,7 @@ def index(store: Lake) -> Iterator[Finding]:
     faults = [fault for table in SCHEMAS for fault in damage(store, table)]
     if faults:
         found = listed([f"{store.files.path(fault.file)} {fault.wrong}" for fault in faults])
-        remedy = f"{typed('verify', '--rebuild', lake=store.uri)} writes it again: no question is answered otherwise"
+        remedy = f"{typed('verify', '--rebuild', lake=store.uri)} writes it again: until then no query is answered"
         yield problem("index", found, remedy)
         return
     lacking = Catalog(store).missing()
@@ -111,7 +111,7 @@ def runs(store: Lake) -> Iterator[Finding]:
     counts = {status: sum(r.status == status for r in records) for status in sorted({r.status for r in records})}
     found = ", ".join(f"{count} {status}" for status, count in counts.items()) or "none yet"
     if died:
-        remedy = f"the same `editflow run` goes on from there; {typed('show', died[-1], lake=store.uri)} tells of it"
+        remedy = f"the same `editflow run` continues there; {typed('show', died[-1], lake=store.uri)} tells of it"
         yield warning("runs", f"{found}; not taken up again: {listed(died)}", remedy)
     else:
         yield ok("runs", found)

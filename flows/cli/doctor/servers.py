@@ -109,7 +109,7 @@ def outdated(services: Services) -> list[str]:
 
 
 def _of_home(url: str) -> str:
-    """The password that a run would take by itself, as `editflow.flows.orchestration.temporary_server` does."""
+    """The password that a run would use by default, as `editflow.flows.orchestration.temporary_server` does."""
     from editflow.flows.orchestration.temporary_server import home_secret
 
     try:
