@@ -26,7 +26,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def environment(device: str = "cpu") -> dict[str, Any]:
-    """Versions, machine, threads and device of this process: what stands beside every artifact."""
+    """Versions, machine, threads and device of this process, recorded beside every artifact."""
     import torch
 
     return {
@@ -86,7 +86,7 @@ def _versions() -> dict[str, str]:
 def _origin() -> dict[str, str]:
     """Code, lock file and packages: as they were when this process first asked."""
     lock, commit = ROOT / "constraints.txt", commit_of(ROOT)
-    beside = lock.is_file() and (ROOT / "pyproject.toml").is_file()  # else it is somebody else's
+    beside = lock.is_file() and (ROOT / "pyproject.toml").is_file()  # else it belongs to another project
     return {
         **({"commit": commit} if commit else {}),
         **({"constraints": _digest(lock.read_bytes())} if beside else {}),
@@ -97,7 +97,7 @@ def _origin() -> dict[str, str]:
 def commit_of(root: Path) -> str:
     """The commit of a checkout, with "-dirty" behind it where tracked files were changed; empty where there is none.
 
-    A folder inside somebody else's repository is no checkout of ours.
+    A folder inside another repository is no checkout of ours.
     """
     git = shutil.which("git")
     if git is None or not (root / ".git").exists():

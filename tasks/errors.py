@@ -4,7 +4,7 @@ TaskError
 ├── UnknownSource    a model, corpus or request file that is not there, or not yet fetched
 ├── BadRecord        a line of a file that cannot be read
 ├── FetchFailed      a download that did not come, or came with the wrong content
-├── StateMismatch    a state that does not materialise to the weights it was archived with
+├── StateMismatch    a state that does not materialise to its recorded weights
 ├── NothingToReport  a run whose record or artifacts lack what a report shows
 ├── NothingToCompare two runs without a case in common
 ├── NoSuchRelease    a release to go back to that there never was
@@ -32,9 +32,9 @@ class TaskError(Exception):
 
 
 def foreign(items: Iterable[Item], fault: Callable[[Exception], TaskError]) -> Iterator[Item]:
-    """What a library's iterator gives; whatever it raises while it reads becomes the error that `fault` makes of it.
+    """The items of a library's iterator; `fault` turns any exception of it into our error.
 
-    Libraries raise what they like on a file that somebody made to break them; our own errors go through.
+    Libraries raise any exception on a file that was made to break them; our own errors pass.
     """
     found = iter(items)
     while True:
@@ -69,7 +69,7 @@ class FetchFailed(TaskError):
 
 
 class StateMismatch(TaskError):
-    """A state that does not materialise to the weights it was archived with."""
+    """A state that does not materialise to its recorded weights."""
 
 
 class NothingToReport(TaskError):

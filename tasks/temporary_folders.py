@@ -2,7 +2,7 @@
 
     editflow-<what>-…/.owner.json     host, process and its start
 
-Nobody but their owner writes to them. One is abandoned when it belongs to this user, stands where it seems to stand (no
+Only their owner writes to them. One is abandoned when it belongs to this user, is where it seems to be (no
 link), and its owner was a process of this host that is gone.
 """
 
@@ -50,7 +50,7 @@ class Owner:
 
     @classmethod
     def of(cls, told: object) -> Owner | None:
-        """What JSON says of one, where it can be true."""
+        """The owner in JSON, if it is plausible."""
         if not isinstance(told, dict):
             return None
         host, pid, started = (told.get(name) for name in ("host", "pid", "started"))
@@ -61,7 +61,7 @@ class Owner:
 
     @property
     def is_gone(self) -> bool:
-        """Whether it was of this host and is no more; of another host nobody here can say."""
+        """Whether it was of this host and is gone; for another host this is unknown."""
         return not may_exist(self.host, self.pid, self.started)
 
 
@@ -119,7 +119,7 @@ def _is_abandoned(path: Path) -> bool:
 
 
 def _owner(path: Path) -> Owner | None:
-    """What a folder says of its owner; no link is followed, and no device or pipe read."""
+    """The owner that a folder records; no link is followed, and no device or pipe read."""
     try:
         handle = os.open(path / OWNER, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     except OSError:
@@ -134,7 +134,7 @@ def _owner(path: Path) -> Owner | None:
 
 
 def _is_unborn(path: Path) -> bool:
-    """Whether it is old, and holds nothing, as whoever made it was gone before, or links of a model alone."""
+    """Whether it is old, and empty, because its maker was killed early, or holds links of a model only."""
     with suppress(OSError):
         age = time.time() - path.lstat().st_mtime
         if path.name.startswith(_LINKS):

@@ -15,9 +15,9 @@ Known = TypeVar("Known")
 
 @dataclass(frozen=True)
 class LayerStatistics:
-    """A layer's null space P, its keys' mean second moment C0 (d_in, d_in) and its weight as it came (d_out, d_in).
+    """A layer's null space P, its keys' mean second moment C0 (d_in, d_in) and its original weight (d_out, d_in).
 
-    Each is None where nobody asked for it; reading one that is lacking raises InvalidOption.
+    Each is None if it was not requested; reading a missing one raises InvalidOption.
     """
 
     null_space: NullSpace | None = None

@@ -8,7 +8,8 @@ from typing import Any, Literal
 from editflow.editing.errors import InvalidOption
 
 PYDANTIC = {"extra": "forbid", "allow_inf_nan": False, "use_attribute_docstrings": True}
-"""How pydantic reads options when a spec is validated; the text below an option is what docs/commands.md says of it."""
+"""How pydantic reads options when a spec is validated; the text below an option is its description in
+docs/commands.md."""
 
 
 def omitted(*, default: Any, recipe: str = "") -> Any:

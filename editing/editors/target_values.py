@@ -138,7 +138,8 @@ class _Problem:
         return kl.new_zeros(len(delta)).index_copy(0, self.numbers, kl), pull
 
     def nll(self, part: _Group, delta: Tensor) -> tuple[Tensor, Tensor, _Pull]:
-        """NLL of each fact of a pass, (f,), and whether it is said now, (f,), where something stops for that."""
+        """NLL of each fact of a pass, (f,), and whether its target is now the argmax, (f,), if a fact can stop for
+        that."""
         count, answers = len(part.facts), part.answers
         final = part.contexts.final(self.model, self.z_layer, delta[part.numbers])
         states = final[answers.row, answers.position]
@@ -218,7 +219,7 @@ class _Search:
         self.delta = torch.zeros_like(self.h, requires_grad=True)
         self.adam = torch.optim.Adam([self.delta], lr=self.options.learning_rate)
         self.going = torch.ones(len(self.h), dtype=torch.bool, device=self.h.device)
-        # In how many evaluations on end the target was said.
+        # How many evaluations in a row had the target as argmax.
         self.held = torch.zeros(len(self.h), dtype=torch.int64, device=self.h.device)
         self.found: dict[int, TargetValue] = {}
 
@@ -239,7 +240,7 @@ class _Search:
         return float(self.going.sum()) * (1 - step / self.options.steps)
 
     def evaluate(self, step: int) -> None:
-        """One evaluation of every loss and, for the facts that go on, the gradients."""
+        """One evaluation of every loss and, for the unfinished facts, the gradients."""
         self.adam.zero_grad()
         last = step == self.options.steps
         with torch.set_grad_enabled(not last):
@@ -255,7 +256,7 @@ class _Search:
                 decay[self.going].sum().backward()
 
     def step(self) -> None:
-        """Adam's step of the facts that go on; δ stays in its ball."""
+        """Adam's step of the unfinished facts; δ stays in its ball."""
         self.adam.step()
         limit = self.options.clamp * self.h_norm
         with torch.no_grad():

@@ -28,7 +28,7 @@ class Threshold:
     value: float = 2e-2
     """More leaves more directions to edits and protects less."""
 
-    # Read by pydantic when a spec is validated; the text below a field is what docs/commands.md says of it.
+    # Read by pydantic when a spec is validated; the text below a field is its description in docs/commands.md.
     __pydantic_config__ = {"extra": "forbid", "allow_inf_nan": False, "use_attribute_docstrings": True}  # noqa: RUF012
 
     def __post_init__(self) -> None:

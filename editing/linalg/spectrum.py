@@ -22,7 +22,7 @@ from editflow.editing.errors import NonFinite
 Floats = npt.NDArray[np.float64]
 
 SKEW = 1e-11
-"""The largest entry of VᵀV − I that is let pass; MRRR stays under 1e-12 where eigenvalues are apart."""
+"""The largest entry of VᵀV − I that is let pass; MRRR stays under 1e-12 where eigenvalues are separated."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Spectrum:
 
     `eigenvalues` (d,) ascend and are not negative. `reduced` (d, d) holds T on its diagonal and on the one below. Under
     these, column i holds the rest of the Householder vector vᵢ, and Q is the product of I − `scales[i]` vᵢ vᵢᵀ, with
-    `scales` (d − 1,). What stands above the diagonal has no meaning.
+    `scales` (d − 1,). Entries above the diagonal have no meaning.
     """
 
     eigenvalues: Tensor

@@ -49,7 +49,7 @@ def frechet_distance(base: Floats, edited: Floats) -> float:
 
     With the centred states A and B, tr (Σ₁Σ₂)^½ is the sum of the singular values of A Bᵀ over n − 1, so that
     d² − ‖μ₁ − μ₂‖² = min ‖A − Q B‖² / (n − 1) over orthogonal Q. That holds for n below d as well and needs no d × d
-    matrix, no root and no shrinkage. Covariances of few prompts still differ from those of many: compare figures over
+    matrix, no root and no shrinkage. Covariances of few prompts still differ from those of many: compare scores over
     the same prompts only. Costs O(n d min(n, d)).
     """
     A, B = (linalg.qr(states - states.mean(0), mode="r")[0][: states.shape[1]] for states in (base, edited))
@@ -74,11 +74,11 @@ DISTANCES: dict[str, Callable[[Floats, Floats], float]] = {
     measure.__name__: measure
     for measure in (mean_shift, relative_mean_shift, paired_distance, frechet_distance, hausdorff_distance)
 }
-"""What is measured between the states as they are; what is measured after projection stands in `plane`."""
+"""What is measured between the states as they are; measurements after projection are in `plane`."""
 
 
 def drift(base: Floats, edited: Floats) -> dict[str, float]:
-    """Every figure by name, for states (n, d) of n ≥ 3 prompts.
+    """Every score by name, for states (n, d) of n ≥ 3 prompts.
 
     The distances above, the base's `spread` and, in the plane of the base's first two principal axes, `overlap_x` and
     `overlap_y` of the marginal densities, `share_inside` (edited states within the base's 95 % confidence ellipse),
@@ -86,7 +86,7 @@ def drift(base: Floats, edited: Floats) -> dict[str, float]:
     variance: how much of it the plane shows at all). Identical states have overlaps 1 and equal shares inside.
 
     None changes with the order of the prompts or when both clouds are moved alike. The distances do not change when
-    both are rotated, the figures in the plane not when a coordinate of both is stretched.
+    both are rotated, the scores in the plane not when a coordinate of both is stretched.
 
     Raises InvalidOption when the shapes differ, prompts are too few or the base's states span no plane; NonFinite.
     """

@@ -9,7 +9,7 @@ import numpy as np
 
 RESAMPLES = 2000
 ROUNDING = 1e-9
-"""Runs that differ by less, beside their mean or 1, differ by the order in which their figures were added up."""
+"""Runs that differ by less, beside their mean or 1, differ by the order of summation only."""
 
 
 class Interval(NamedTuple):
@@ -54,7 +54,7 @@ def ratio_interval(above: Sequence[float], below: Sequence[float]) -> Interval:
 
 
 def runs_interval(runs: Sequence[float], bounds: tuple[float, float] | None = None) -> Interval:
-    """The mean over at least one run with Student's 95 % t interval, within the `bounds` that a figure cannot leave.
+    """The mean over at least one run with Student's 95 % t interval, within the `bounds` of the score.
 
     Two or three runs say little, and the interval is as wide as that.
     """

@@ -50,8 +50,8 @@ class PromptScore:
     nll_new, nll_true: mean NLL (nats) of the tokens of the answer that the edit is to bring, and of the one that was
     or must stay; None where the prompt has no such answer. success: 1.0 when the wanted answer has the lower one,
     None without the two of them. accuracy: 1.0 when each of the wanted answer's `tokens` is the argmax, `hits` of them
-    are; `said` has the argmax in place of each. edited: another request changes what this prompt asks for, so it says
-    nothing of specificity. published: the share of tokens right by the published count, where it was asked for.
+    are; `said` has the argmax in place of each. edited: another request changes the answer of this prompt, so it does
+    not measure specificity. published: the share of tokens right by the published count, where it was asked for.
     """
 
     request_id: str

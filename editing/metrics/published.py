@@ -7,7 +7,7 @@ from teacher forcing on the tokenizer's own split where the tokenizer puts a beg
 * an answer to an edited prompt is joined with one more space from its second token on;
 * an answer that must stay keeps the beginning-of-text token as its first token, which no model says.
 
-Decoding and encoding again may also change the split. The corrected figure is the column `token accuracy`.
+Decoding and encoding again may also change the split. The corrected score is the column `token accuracy`.
 """
 
 from __future__ import annotations
@@ -60,7 +60,8 @@ def next_tokens(model: EditableModel, texts: Sequence[str], texts_per_pass: int 
 
 
 def published_accuracy(model: EditableModel, asked: Sequence[tuple[str, str, bool]]) -> list[float]:
-    """Share of the tokens said, one value per (prompt, answer, stays); 0 to 1. Costs a pass a token of each answer."""
+    """Share of the tokens that are the argmax, one value per (prompt, answer, stays); 0 to 1. Costs a pass a token of
+    each answer."""
     todo = [steps(model.tokenizer, prompt, answer, stays=stays) for prompt, answer, stays in asked]
     said = iter(next_tokens(model, [text for found in todo for text, _ in found]))
     return [sum([next(said) == wanted for _, wanted in found]) / len(found) if found else 0.0 for found in todo]

@@ -1,6 +1,6 @@
 """The scores that are read from the prompts' rows, by name: averaged over a case's prompts, then over cases.
 
-Corrected and published figures never share a column. What a published panel counts otherwise than it says stands in a
+Corrected and published scores never share a column. What a published panel counts otherwise than it says stands in a
 column of its own whose name ends with `as published`; the others leave out the neighbours that are edited themselves.
 """
 
@@ -20,9 +20,9 @@ Row = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Column:
-    """A figure of one prompt's row (keys as in PromptScore), None where it is not available. Told in percent.
+    """A score of one prompt's row (keys as in PromptScore), None if it is not available. In percent.
 
-    Where rows of two states are at hand, `said_before` is what the model as it was `said` to the same prompt.
+    Where rows of two states are at hand, `said_before` is what the base model `said` to the same prompt.
     """
 
     name: str
@@ -61,7 +61,7 @@ COLUMNS: dict[str, Column] = {
         Column("success", lambda row: row["success"], "the wanted answer is likelier than the other one: the mean NLL "
                "of its tokens is lower (ROME, arXiv 2202.05262, §3.3); 0 or 1 a prompt"),
         Column("accuracy", lambda row: row["accuracy"], "each token of the wanted answer is the most likely one after "
-               "the prompt and the tokens before it: the whole answer is said; 0 or 1 a prompt"),
+               "the prompt and the tokens before it: the model gives the whole answer; 0 or 1 per prompt"),
         Column("token accuracy", _token_accuracy, "the share of the wanted answer's tokens that are the most likely "
                "one (MEND, arXiv 2110.11309), on the tokenizer's own split; 0 to 1 a prompt"),
         Column("magnitude", _magnitude, "exp(−NLL) of the wanted answer less that of the other, by the mean NLL of "
@@ -79,11 +79,11 @@ SCORED = ("efficacy", "paraphrase", "neighbourhood")
 """The metrics whose success the harmonic score joins."""
 _SUCCESS = dict.fromkeys(SCORED, "success")
 HARMONIC = {"harmonic": _SUCCESS, "harmonic as published": _SUCCESS | {"neighbourhood": "success as published"}}
-"""The scores, each with the figures whose harmonic mean it is: {score: {metric: figure}}."""
+"""The harmonic means, each with the scores that it combines: {name: {metric: score}}."""
 
 
 def cases(rows: Iterable[Row], column: str) -> dict[str, float]:
-    """Each case's mean over its prompts that have the figure, of one metric's rows in one state."""
+    """Each case's mean over its prompts that have the score, of one metric's rows in one state."""
     chosen = COLUMNS[column]
     found: dict[str, list[float]] = {}
     for row in rows:

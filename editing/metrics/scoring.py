@@ -29,7 +29,7 @@ class Score:
 
     @property
     def argmax(self) -> bool:
-        """Whether each token was the argmax: the model says the target by itself."""
+        """Whether each token was the argmax: greedy decoding gives the target."""
         return self.hits == self.tokens
 
 

@@ -75,7 +75,7 @@ class EditableModel:
     def add(self, layer: int, change: LowRank) -> None:
         """W ← W + Δ: product and sum in float64 on the CPU, rounded once to the weight's dtype.
 
-        This is the only way that factors reach a weight, so a state replayed from the archive has the bits of the
+        This is the only way that factors reach a weight, so a state replayed from the lake has the bits of the
         model that was edited.
         """
         W = self.weight(layer)

@@ -50,7 +50,7 @@ _REFUSED = {
     "gemma3": "reads images beside text, and its layers lie below a part of their own; edit the text model alone "
     "(model_type 'gemma3_text', as of Gemma 3 270M and 1B, or the language model saved by itself)",
 }
-"""Known architectures that cannot be declared: what stands in the way, and what to do instead."""
+"""Known architectures that cannot be declared: the reason, and what to do instead."""
 
 
 def families() -> Iterator[Family]:

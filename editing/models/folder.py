@@ -1,6 +1,6 @@
 """Checks of a model folder before any library opens it: no code, no pickles, no files without a purpose.
 
-Everything here reads small files and names. Whatever is refused is refused by `plan` too, before a weight is read.
+Everything here reads small files and names. `plan` refuses the same, before a weight is read.
 """
 
 from __future__ import annotations
@@ -112,7 +112,7 @@ def check_file(path: Path) -> None:
     except OSError as error:
         raise UnknownModel(f"{path} cannot be read: {error.strerror}; check its permissions") from None
     if start == _POINTER:
-        raise UnknownModel(f"{path} is a Git LFS pointer, not the file itself: say `git lfs pull` in its folder")
+        raise UnknownModel(f"{path} is a Git LFS pointer, not the file itself: run `git lfs pull` in its folder")
     limit = LARGEST.get(path.name, None if path.suffix in {".safetensors", ".gguf"} else 16 * MEBI)
     if limit is not None and size > limit:
         raise UnknownModel(f"{path} has {size:,} bytes, where {limit:,} are the most for such a file: fetch it again")

@@ -90,7 +90,7 @@ class KVPrefix:
 
 
 class _Pass(nn.Module):
-    """Stands in for a layer that is left out: hands its input, or a given tensor, on."""
+    """Replaces a layer that is left out: passes on its input, or a given tensor."""
 
     def __init__(self, output: Tensor | None, returns_tuple: bool) -> None:
         super().__init__()

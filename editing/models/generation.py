@@ -54,7 +54,7 @@ def write_texts(
     prompts_per_pass: int = 32,
     progress: Callable[[int], None] = lambda _tokens: None,
 ) -> list[str]:
-    """What the model writes after each prompt, up to the end-of-text token. `progress` is told tokens of the budgets.
+    """What the model writes after each prompt, up to the end-of-text token. `progress` receives numbers of tokens.
 
     A text depends on model, prompt and `writing` alone: not on its neighbours, on their order or on the padding, but
     for tokens so near to a tie that the last bits of a float32 sum decide (so `prompts_per_pass` is part of the version

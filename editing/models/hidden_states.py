@@ -26,7 +26,7 @@ def hidden_states(
 
     Row i belongs to prompt i. It is transformers' `hidden_states[layer + 1]`, except for the last layer, where theirs
     has gone through the final norm. One pass serves all layers and stops after the highest; prompts of like length
-    share it. How many do moves the last bits and no more. Raises InvalidOption for a layer that the model
+    share it. Their number changes the last bits only. Raises InvalidOption for a layer that the model
     does not have or a prompt without a token, and NonFinite.
     """
     wrong = [layer for layer in layers if not 0 <= layer < model.depth]

@@ -59,7 +59,7 @@ def outline_of(config: Any, dtype: torch.dtype, name: object) -> Any:
 
 
 def model_of(files: ModelFiles, dtype: torch.dtype) -> tuple[Any, Mapping[str, Any]]:
-    """(model, what the loader tells of it: missing, mismatched and unexpected tensors)."""
+    """(model, the loader's report: missing, mismatched and unexpected tensors)."""
     from transformers import AutoModelForCausalLM
 
     with _shown(files) as place, _telling(files.folder, "cannot be loaded as a causal language model", place):
@@ -78,7 +78,7 @@ def tokenizer_of(files: ModelFiles) -> Any:
 
 
 def gguf_of(gguf: Path) -> tuple[Any, Mapping[str, Any], Any]:
-    """(model in float32, what the loader tells of it, tokenizer) of a GGUF file."""
+    """(model in float32, the loader's report, tokenizer) of a GGUF file."""
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     with _alone(gguf) as (place, name), _telling(gguf, "cannot be read as a GGUF model", place):

@@ -29,13 +29,13 @@ class Loss(Protocol):
 
 @dataclass(frozen=True)
 class Nll:
-    """−log p of each row's token (M,); `said` (M,) is told the argmax, where it is wanted."""
+    """−log p of each row's token (M,); `said` (M,) receives the argmax, if it is requested."""
 
     tokens: Tensor
     said: Tensor | None = None
 
     def value(self, spread: Tensor, here: slice) -> Tensor:
-        """See Loss. A maximum over the vocabulary is not free, so nobody looks for one that is not wanted."""
+        """See Loss. A maximum over the vocabulary costs time, so it is computed only on request."""
         if self.said is not None:
             self.said[here] = spread.argmax(-1)
         return -spread.gather(1, self.tokens[here, None])[:, 0]

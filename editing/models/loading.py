@@ -41,7 +41,7 @@ class TensorDigest:
 def load(folder: Path, dtype: str = "float32", device: str = "cpu") -> EditableModel:
     """Load the model and fast tokenizer of a local folder in transformers' layout; never runs code from it.
 
-    Raises UnknownModel where a file lacks what the model needs or holds what it has no place for, and UnknownFamily
+    Raises UnknownModel if a file misses tensors of the model or has tensors without a place in it, and UnknownFamily
     before any weight is read.
     """
     require_device(device)
@@ -156,8 +156,8 @@ def _check_one_part(gguf: Path) -> None:
 
 
 def require_device(device: str) -> None:
-    """Raise InvalidOption for a device that is not to be had here, or that holds no values, as `meta`."""
+    """Raise InvalidOption for a device that is not available here, or that holds no values, such as `meta`."""
     try:
         torch.ones(1, device=device).item()
     except (RuntimeError, AssertionError) as error:  # torch raises either for a device it was not built for
-        raise InvalidOption(f"model.device = {device!r} is not to be had: {first_line(error)}") from None
+        raise InvalidOption(f"model.device = {device!r} is not available: {first_line(error)}") from None

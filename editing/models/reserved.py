@@ -66,7 +66,7 @@ def check_tokenizer(path: Path, config: Mapping[str, Any]) -> None:
 
 
 def packed(path: Path, how: str) -> str:
-    """What is said of weights that are not plain numbers."""
+    """The error for weights that are not plain numbers."""
     return (
         f"{path}: the weights are packed ({how}), and packed weights cannot be edited: give the unquantised model, or "
         "a .gguf file, which is widened"

@@ -81,7 +81,7 @@ def texts(where: str, record: Mapping[str, Any], *names: str, alone: bool = Fals
 def answers(where: str, value: Any) -> tuple[str, ...]:
     """Answers as data sets have them: one text, a list of texts, or a list of such lists of which the first holds.
 
-    Each once; blank ones and nulls, which stand for none, are left out. Raises InvalidRequest for what is no text.
+    Each once, without blank texts and nulls. Raises InvalidRequest for a value that is not text.
     """
     if isinstance(value, list | tuple):
         return tuple(dict.fromkeys(answer for part in value for answer in answers(where, part)))
@@ -100,7 +100,7 @@ def question(where: str, prompt: Any, answer: Any) -> Question:
 def template(where: str, prompt: str, subject: str) -> str:
     """A prompt with `{}` in place of the subject, which it must name; a template stays as it is.
 
-    The first place where the subject stands as whole words, else the first at all: Art is not in *Arthur loves Art*.
+    The first place where the subject is whole words, else the first at all: Art is not in *Arthur loves Art*.
     """
     if "{}" in prompt:
         return prompt

@@ -68,7 +68,7 @@ def _questions(where: str, record: Mapping[str, Any], name: str) -> Iterator[Que
         for one in group if isinstance(group, list) else [group]:
             if not isinstance(one, Mapping | None):
                 raise InvalidRequest(where, f"field {name!r} holds {one!r}", "write {prompt, ground_truth} there")
-            # Tables and the hub have a null for every kind that another record has and this one lacks.
+            # Tables and the hub have a null for each field that other records have and this one does not.
             prompt, answer = (one or {}).get("prompt"), (one or {}).get("ground_truth")
             if prompt is not None or answer is not None:
                 yield from (question(where, p, a) for p, a in _pairs(prompt, answer))

@@ -10,7 +10,7 @@ import numpy as np
 
 
 class HashCounts:
-    """Hashes of things and how often each was met. Two of 10⁶ things share a hash with a chance of 3·10⁻⁸.
+    """Hashes of things and how often each was seen. Two of 10⁶ things share a hash with a chance of 3·10⁻⁸.
 
     Ask only after the last `add`: the first question sorts them.
     """
@@ -23,7 +23,7 @@ class HashCounts:
         self._met.append(hash(thing))
 
     def times(self, things: Iterable[Hashable]) -> np.ndarray:
-        """How often each of these was met."""
+        """How often each of these was seen."""
         values, counts = self._counted
         wanted = np.fromiter(map(hash, things), dtype=np.int64)
         at = np.searchsorted(values[:-1], wanted)
@@ -31,6 +31,6 @@ class HashCounts:
 
     @cached_property
     def _counted(self) -> tuple[np.ndarray, np.ndarray]:
-        """The hashes in order and how often each was met; the last is a place to look where there is none."""
+        """The hashes in order and how often each was seen; the last is a placeholder for absent ones."""
         values, counts = np.unique(np.array(self._met, dtype=np.int64), return_counts=True)
         return np.append(values, 0), np.append(counts, 0)

@@ -38,7 +38,7 @@ def _rewrite(where: str, rewrite: Mapping[str, Any]) -> EditRequest:
 
 
 def joined(found: Iterator[tuple[str, EditRequest]]) -> Iterator[tuple[str, EditRequest]]:
-    """Each rewrite once, where it stands first, with the questions of all cases that it belongs to."""
+    """Each rewrite once, at its first place, with the questions of all cases that it belongs to."""
     merged: dict[str, tuple[str, EditRequest]] = {}
     for where, request in found:
         place, known = merged.get(request.request_id, (where, request))

@@ -35,7 +35,7 @@ class EditedSubjects:
         return {n for (n, run), seen in zip(asked, times, strict=True) if seen > (run == own)}
 
     def _runs(self, words: tuple[str, ...]) -> Iterable[tuple[str, ...]]:
-        """The words that follow each other, no more of them than a subject has."""
+        """Sequences of words, at most as long as a subject."""
         return (words[a:b] for a in range(len(words)) for b in range(a + 1, min(len(words), a + self._longest) + 1))
 
 

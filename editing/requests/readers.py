@@ -17,9 +17,9 @@ Located = Iterator[tuple[str, EditRequest]]
 
 @dataclass(frozen=True)
 class Reader:
-    """A data set's shape: how a record becomes requests, and by which fields it is told from the others.
+    """A data set's shape: how a record becomes requests, and which fields identify it.
 
-    `joins` may look at all requests together. One that is not `told` must be named.
+    `joins` may look at all requests together. One that no field identifies must be named.
     """
 
     name: str

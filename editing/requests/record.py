@@ -81,7 +81,7 @@ class EditRequest:
 
 
 def check(request: EditRequest, where: str) -> None:
-    """Raise InvalidRequest, naming `where` the record stands, unless the request can be edited."""
+    """Raise InvalidRequest, naming `where` the record is, unless the request can be edited."""
     slots = request.prompt.count("{}")
     broken = next((text for text in _texts(request) if not is_whole(text)), None)
     if broken is not None:

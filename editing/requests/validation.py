@@ -24,14 +24,14 @@ PARTS: dict[str, Callable[[EditRequest], int]] = {
 }
 EDITED = "neighbours edited too"
 KEPT = 10_000
-"""Relations that are counted apart, so that a file without end of them needs no memory without end."""
+"""Relations that are counted separately, so that a file with very many needs bounded memory."""
 OTHERS = "(all other relations)"
 Records = Iterable[tuple[str, Any]]
 
 
 @dataclass
 class Findings:
-    """What a file holds: the data set's name, how many sound requests, and the faults, a line each.
+    """What a file holds: the data set's name, how many valid requests, and the faults, a line each.
 
     What is no fault and yet is not used: `unread` counts the records that have a field which no reader takes,
     `unanswered` the questions without an answer.
@@ -45,7 +45,7 @@ class Findings:
     _relations: dict[str, Counter[str]] = field(default_factory=dict)
 
     def count(self, request: EditRequest, edited: int) -> None:
-        """Take in a sound request, of whose neighbours so many are edited too."""
+        """Add a valid request, of whose neighbours so many are edited too."""
         self.facts += 1
         self.unanswered += sum(not question.answers for question in (*request.locality, *request.portability))
         known = request.relation in self._relations or len(self._relations) < KEPT
@@ -60,12 +60,12 @@ class Findings:
 
 
 def findings(read: Callable[[], Records], dataset: str | None = None) -> Findings:
-    """Every record by itself, so that a fault of one hides none of the others; then what two of them have against
+    """Every record separately, so that a fault of one hides none of the others; then what two of them have against
     each other.
 
     The records are read twice and never held: about 150 bytes are kept of each, and the text of each fault. MQuAKE's
     cases share their rewrites and are joined in memory. Raises InvalidOption for an unknown data set, InvalidRequest
-    where the first object has the shape of none, and whatever `read` raises.
+    if the first object has the shape of none, and all that `read` raises.
     """
     check_name(dataset)
     found, met, subjects = Findings(), HashCounts(), EditedSubjects()
@@ -87,7 +87,7 @@ def findings(read: Callable[[], Records], dataset: str | None = None) -> Finding
 def _sound(
     records: Records, dataset: str | None, found: Findings, faults: list[str], unread: Counter[str]
 ) -> Iterator[tuple[str, EditRequest]]:
-    """(place, request) of those that are sound by themselves; what is wrong with the others goes to `faults`."""
+    """(place, request) of the valid ones; the faults of the others go to `faults`."""
     readers: list[Reader] = []
     made = _made(records, dataset, readers, faults, unread)
     first = next(made, None)

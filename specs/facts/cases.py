@@ -73,7 +73,7 @@ def rank(*names: str) -> str:
 
 
 def holds(name: str, text: str) -> bool:
-    """Whether name stands in text as whole words."""
+    """Whether a name is in a text as whole words."""
     return name in text and re.search(rf"(?<!\w){re.escape(name)}(?!\w)", text) is not None
 
 

@@ -131,7 +131,7 @@ def continent_breaches() -> Iterator[str]:
 
 
 def token_breaches(folder: Path) -> Iterator[str]:
-    """Targets that the tokenizer in `folder` splits otherwise than tables/pieces.csv says."""
+    """Targets that the tokenizer in `folder` splits differently from tables/pieces.csv."""
     from editflow.editing.models.folder import examine
     from editflow.editing.models.library import tokenizer_of
 

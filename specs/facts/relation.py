@@ -11,7 +11,7 @@ WORDINGS = ("prompt", "other_prompt", "paraphrase", "other_paraphrase", "generat
 
 
 class FactsError(ValueError):
-    """The tables break a rule; the message lists each breach and is meant for whoever edits the tables."""
+    """The tables break a rule; the message lists each breach and is for the editor of the tables."""
 
 
 @dataclass(frozen=True)

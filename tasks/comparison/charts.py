@@ -24,10 +24,10 @@ KEY_STEP = 22
 
 
 def lines(rows: Rows, value: str, title: str, styles: Styles, *, percent: bool = False) -> str:
-    """A figure against the number of edits, a line for each label. With `percent` from 0 to 100.
+    """A score against the number of edits, a line for each label. With `percent` from 0 to 100.
 
     Of several seeds it is the mean, and what lies between the `least` and the `most` is shaded.
-    Where values differ by orders of magnitude, as perplexities of a model that fell apart, the axis is logarithmic.
+    Where values differ by orders of magnitude, such as perplexities of a broken model, the axis is logarithmic.
     """
     import altair as alt
 
@@ -80,7 +80,7 @@ def _chart(rows: Rows, width: int, height: int) -> alt.Chart:
 
 
 def _scale(values: Sequence[float], *, percent: bool) -> tuple[alt.Scale, alt.Axis]:
-    """The scale of an axis and what stands along it."""
+    """The scale of an axis and its title."""
     import altair as alt
 
     if percent:

@@ -25,7 +25,7 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True)
 class ComparisonRow:
-    """A row: one way to edit, with a course for each seed (None: without) and the reasons of the runs that failed."""
+    """A row: one way to edit, with a run for each seed (None: without) and the reasons of the runs that failed."""
 
     label: str
     name: str
@@ -40,7 +40,7 @@ class ComparisonRow:
 
     @property
     def error_text(self) -> str:
-        """What went wrong, in words; empty for nothing."""
+        """The failures in words; empty if there are none."""
         if not self.failures:
             return ""
         runs = len(self.results) + len(self.failures)
@@ -57,7 +57,7 @@ class Group:
 
     @cached_property
     def completed(self) -> list[ComparisonRow]:
-        """The rows that have figures."""
+        """The rows that have scores."""
         return [entry for entry in self.rows if entry.results]
 
     def styles(self) -> dict[str, Style]:
@@ -86,7 +86,7 @@ def sources(lake: Lake, record: RunRecord) -> list[str]:
 
 
 def read_groups(lake: Lake, rows: Sequence[Mapping[str, Any]], parents: Parents) -> list[Group]:
-    """The groups that a recipe's rows tell of; rows of one `group` follow each other."""
+    """The groups of a recipe's rows; rows of one `group` follow each other."""
     return [
         Group(str(title), [_entry(lake, row, parents) for row in mine])
         for title, mine in groupby(rows, key=lambda row: row["group"])

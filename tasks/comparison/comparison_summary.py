@@ -15,7 +15,7 @@ Row = dict[str, Any]
 
 
 class Table(NamedTuple):
-    """A group's cells by label and figure, and the columns of its main table."""
+    """A group's cells by label and score, and the columns of its main table."""
 
     title: str
     columns: Sequence[Column]
@@ -38,7 +38,7 @@ def tables(text: str) -> list[Table]:
 
 
 def rows(table: Table, failures: Mapping[str, str]) -> list[Row]:
-    """The unedited model, then a row a method, as texts; what failed stands behind."""
+    """The unedited model, then a row per method, as texts; failed rows come last."""
     first = next(iter(table.cells.values()))
     found = [{"method": "before all edits", **{c.head: f"{first[c.figure].before.value:.4g}"
               for c in table.columns if c.figure in first}}]  # fmt: skip
@@ -50,7 +50,7 @@ def rows(table: Table, failures: Mapping[str, str]) -> list[Row]:
 
 
 def _shown(found: Interval) -> str:
-    """A figure with half the width of its interval."""
+    """A score with half the width of its interval."""
     if found.low is None or found.high is None:
         return f"{found.value:.4g}"
     return f"{found.value:.4g} ±{(found.high - found.low) / 2:.3g}"

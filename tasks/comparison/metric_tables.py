@@ -22,7 +22,7 @@ SCORE, PERPLEXITY = "score harmonic", "held-out perplexity"
 
 
 class Cell(NamedTuple):
-    """A figure of a row: before all edits and after the last batch."""
+    """A score of a row: before all edits and after the last batch."""
 
     unit: str
     before: Interval
@@ -30,14 +30,14 @@ class Cell(NamedTuple):
 
 
 class Column(NamedTuple):
-    """A column of the main table: the figure's name, and what stands above it."""
+    """A column of the main table: the score's name, and its heading."""
 
     figure: str
     head: str
 
 
 def cells(entry: ComparisonRow) -> dict[str, Cell]:
-    """{figure: cell}. Of one run the intervals are bootstrapped over cases; of several, Student's over runs."""
+    """{score: cell}. Of one run the intervals are bootstrapped over cases; of several, Student's over runs."""
     if len(entry.results) == 1:
         return {
             row["metric"]: Cell(row["unit"], row["before"], row["after"]) for row in before_after(entry.first_results)
@@ -48,7 +48,7 @@ def cells(entry: ComparisonRow) -> dict[str, Cell]:
 
 
 def over_runs(name: str, found: Sequence[tuple[str, float, float]]) -> Cell:
-    """A figure of several runs, (unit, before, after) each: means with Student's intervals."""
+    """A score of several runs, (unit, before, after) each: means with Student's intervals."""
     unit = found[0][0]
     bounds = _bounds(name) if unit == "%" else None
     before, after = (runs_interval(runs, bounds) for runs in ([b for _, b, _ in found], [a for _, _, a in found]))
@@ -56,14 +56,14 @@ def over_runs(name: str, found: Sequence[tuple[str, float, float]]) -> Cell:
 
 
 def _bounds(name: str) -> tuple[float, float]:
-    """What a figure in percent cannot leave: nearly all are shares."""
+    """The bounds of a score in percent: nearly all are shares."""
     if "magnitude" in name:
         return (-100.0, 100.0)
     return (0.0, inf) if "shift" in name else (0.0, 100.0)
 
 
 def values(run_results: RunResults) -> dict[str, tuple[str, float, float]]:
-    """{figure: (unit, before, after)} of a run: what `before_after` has, without its intervals."""
+    """{score: (unit, before, after)} of a run: as `before_after`, without intervals."""
     found: dict[str, tuple[str, float, float]] = {}
     ends = (0, run_results.last)
     for metric in run_results.metrics:
@@ -99,7 +99,7 @@ def columns(tables: Sequence[Mapping[str, Cell]]) -> list[Column]:
 def row_settings(
     group: Group, tables: Mapping[str, Mapping[str, Cell]], among: Sequence[Column]
 ) -> list[tuple[str, dict[str, Interval]]]:
-    """(what it is called, figures) of the unedited model: once, unless rows measured a column otherwise.
+    """(name, scores) of the unedited model: once, unless rows measured a column differently.
 
     The intervals are over cases, since no seed of an order of edits can change the model before all edits.
     """
@@ -117,7 +117,7 @@ def row_settings(
 
 
 def one_in_the_other(one: Mapping[str, float], other: Mapping[str, float]) -> bool:
-    """Whether what both have is alike, up to the order in which seeds are added up, and one of them has no more."""
+    """Whether the common scores are equal, up to the order of summation over seeds, and one of them has no others."""
     shared = one.keys() & other.keys()
     return len(shared) == min(len(one), len(other)) and all(
         isclose(one[name], other[name], rel_tol=ROUNDING, abs_tol=ROUNDING) for name in shared
@@ -125,7 +125,7 @@ def one_in_the_other(one: Mapping[str, float], other: Mapping[str, float]) -> bo
 
 
 def shown_differences(rows: Sequence[Row], among: Sequence[Column]) -> tuple[list[str], dict[str, dict[str, Row]]]:
-    """(heads, {label: {head: row}}) of the differences in the main table's figures; score and perplexity have none."""
+    """(heads, {label: {head: row}}) of the differences in the main table's scores; score and perplexity have none."""
     heads = {name: column.head for column in among for name in (column.figure, f"{column.figure} %")}
     found: dict[str, dict[str, Row]] = {}
     for row in rows:
@@ -136,7 +136,7 @@ def shown_differences(rows: Sequence[Row], among: Sequence[Column]) -> tuple[lis
 
 
 def differences(group: Group) -> list[Row]:
-    """One row per row of the table but the first, and figure: paired with the first, case by case.
+    """One row per row of the table except the first, and score: paired with the first, case by case.
 
     A case is a fact, or a text or question; of several seeds it is the mean over those that both rows have.
     """

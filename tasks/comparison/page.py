@@ -36,7 +36,7 @@ def render(groups: Sequence[Group]) -> dict[str, str]:
 
 
 def _part(group: Group) -> Row:
-    """All that is told of a group: rows for the CSV files, and what the page draws from them."""
+    """The data of a group: rows for the CSV files, and the plots that the page draws from them."""
     tables = {entry.label: metric_tables.cells(entry) for entry in group.completed}
     data: dict[str, list[Row]] = {
         "table": [row for entry in group.completed for row in _table(entry, tables[entry.label])],
@@ -79,7 +79,7 @@ def _pictures(group: Group, data: Mapping[str, Sequence[Row]]) -> Row:
 
 
 def _failure(rows: Sequence[Row], styles: charts.Styles) -> Iterable[tuple[str, str]]:
-    """(what it is, picture) of each metric that was asked more than once; perplexity stands last."""
+    """(title, plot) of each metric that was measured more than once; perplexity last."""
     for metric, facts in dict.fromkeys((row["metric"], row["facts"]) for row in rows if row["metric"] != "perplexity"):
         mine = [row for row in rows if (row["metric"], row["facts"]) == (metric, facts)]
         said = (

@@ -33,7 +33,7 @@ def failure(entries: Iterable[ComparisonRow]) -> list[Row]:
 
 
 def retention(entries: Iterable[ComparisonRow]) -> list[Row]:
-    """The figure of each batch's facts in each later state in which all of them were asked."""
+    """The score of each batch's facts in each later state that was evaluated on all of them."""
     rows = [
         {"label": entry.label, "metric": row["metric"], "figure": run.plotted_score(row["metric"]),
          "batch": row["batch"], "state": row["state"], "percent": row["percent"]}

@@ -66,7 +66,7 @@ class _Speed(ProgressColumn):
 
 
 class _TimeLeft(TimeRemainingColumn):
-    """The time left, said so."""
+    """The time left, labelled."""
 
     def render(self, task: Task) -> Text:
         left = super().render(task)

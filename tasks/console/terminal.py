@@ -42,7 +42,7 @@ def safe(text: str) -> str:
 
 
 def shortened(text: str, limit: int = SHOWN, *, tail: int = 0) -> str:
-    """At most `limit` characters of a text, its last `tail` among them; an ellipsis stands for what is left out."""
+    """At most `limit` characters of a text, its last `tail` among them; an ellipsis replaces the rest."""
     if len(text) <= limit:
         return text
     return f"{text[: limit - tail - 1]}…{text[len(text) - tail :]}"

@@ -62,7 +62,7 @@ def _measure(lake: Lake, source: Source, made: Manifest, states: set[str], run: 
 
 
 def _state(lake: Lake, made: Manifest) -> str | None:
-    """The state that was measured: a parent, or one of what the model said or showed."""
+    """The measured state: a parent, or a parent of the measured texts or hidden states."""
     between = ("edited", "generations")
     near = [made, *(lake.manifest(id_) for role in between for id_ in parents_in(made.parents, role))]
     return next((id_ for manifest in near for id_ in parents_in(manifest.parents, "state")), None)

@@ -136,7 +136,7 @@ def _facet(facet: str, number: str, /, **content: Any) -> Facets:
 
 
 def _own(base: str, content: Mapping[str, Any]) -> Facets:
-    """A facet of our own, which says no more of itself than that it is one."""
+    """A facet of our own, without a schema of its own."""
     return {"_producer": _producer(), "_schemaURL": f"{SPEC}/2-0-2/OpenLineage.json#/$defs/{base}", **content}
 
 

@@ -21,7 +21,7 @@ WAYS = {
 }
 """What the other artifacts of a page are to those that were asked for."""
 MOST = 5000
-"""Artifacts on a page: more are neither drawn in reasonable time nor told apart."""
+"""Artifacts on a page: more are slow to draw and hard to distinguish."""
 
 
 def render(lake: Lake, steps: Sequence[Step], ends: Sequence[str], way: str, command: str) -> str:

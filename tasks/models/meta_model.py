@@ -21,7 +21,8 @@ from editflow.tasks.sources.packaged_data import MODEL
 class Outline:
     """A model on the meta device. `folder` is where its files are, None where they are not here or not converted yet.
 
-    `id` is the artifact that pins the model, None where this lake never read it; `lacking` says what a run must get.
+    `id` is the artifact that pins the model, None where this lake never read it; `lacking` names what a run must
+    download.
     """
 
     model: EditableModel
@@ -42,7 +43,7 @@ class Outline:
 
 
 def outline(lake: Lake, source: str, dtype: str) -> Outline:
-    """The outline of whatever `model.source` names. Raises UnknownSource, UnknownModel or UnknownFamily.
+    """The outline of the model that `model.source` names. Raises UnknownSource, UnknownModel or UnknownFamily.
 
     Nothing is converted, and of a model on the hub nothing but its configuration is fetched.
     """

@@ -72,7 +72,7 @@ def cached_folder(source: str) -> Path | None:
     try:
         # Of the rest, `examine` knows which files are needed.
         return Path(snapshot_download(name, revision=revision, local_files_only=True, allow_patterns=["config.json"]))
-    except Exception:  # noqa: BLE001 - whatever is wrong with the cache, the hub itself is asked next
+    except Exception:  # noqa: BLE001 - for any fault of the cache, the hub itself is asked next
         return None
 
 

@@ -110,7 +110,7 @@ def about_of(model: EditableModel, folder: str, dtype: str) -> dict[str, Any]:
 
 
 def _check_about(model: Manifest) -> None:
-    """Raise StateMismatch where the record of a model lacks what a run takes from it."""
+    """Raise StateMismatch if the record of a model misses a field that runs read."""
     for name in ("folder", "dtype", "model_type"):
         if not isinstance(model.about.get(name), str):
             raise StateMismatch(f"the lake records no {name} of model {model.id[:12]}: use a fresh lake")
@@ -189,7 +189,7 @@ def open_session(lake: Lake, state: str, device: str) -> ModelSession:
 def _folder_of(lake: Lake, model: Manifest, dtype: str, device: str) -> Path:
     """Where a pinned model lies now: a folder known to hold it whose files have not changed since.
 
-    A folder whose files did change is loaded and digested once more, so other weights never pass for the model's.
+    A folder whose files have changed is loaded and digested again, so other weights are never taken for the model's.
     """
     folders = [folder for folder in _folders(lake, model) if _is_folder(folder)]
     for folder in folders:

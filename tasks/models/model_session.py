@@ -48,7 +48,7 @@ class ModelSession:
         return self.model
 
     def load_state(self, lake: Lake, state: str) -> EditableModel:
-        """The model in an archived state (or as loaded, for a model's own id). Raises StateMismatch."""
+        """The model in a recorded state (or as loaded, for a model's own id). Raises StateMismatch."""
         if self.state == state:
             return self.model
         chain = state_chain(lake, state)
@@ -66,7 +66,7 @@ class ModelSession:
         return self.model
 
     def change(self, layer: int, change: LowRank | Tensor) -> None:
-        """Change a weight in place. The model then is in no archived state until `load_state` puts it into one."""
+        """Change a weight in place. The model then is in no recorded state until `load_state` puts it into one."""
         self._remember(layer)
         self.state = None
         self.model.write(layer, change)
@@ -118,7 +118,7 @@ class ModelSession:
         for row in rows:
             if tensor_digest(self.model.weight(row["layer"])) != row["weight_digest"]:
                 raise StateMismatch(
-                    f"state {state[:12]}: layer {row['layer']} does not give the weight it was archived with; "
+                    f"state {state[:12]}: layer {row['layer']} does not give its recorded weight; "
                     f"it was made with {dict(manifest.environment)}: use those versions and threads, or a fresh lake"
                 )
 

@@ -2,10 +2,10 @@
 
     <lake>/queues/<name>/      one value a submission: its requests, in order
     <lake>/releases/<name>/    one value a move: a batch begun, requests settled (released or rejected), a rollback
-    <lake>/notices/<name>/     one value a message: up to which move people were told of what gates held back
+    <lake>/notices/<name>/     one value a message: the last event whose rejections were reported to people
 
-All are moving names (storage/records/refs.py), so of all who would make the same move exactly one does, and a request
-is settled once, whoever works on it and however often they are killed. Nothing is ever changed in place.
+All are refs (storage/records/refs.py), so only one of several writers can add the next event, and a request
+is decided exactly once, with any number of processes and kills. Nothing is ever changed in place.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ class Outcome:
 
 @dataclass(frozen=True)
 class ReleaseState:
-    """What the log of releases comes to: the released state (None: the base model), its version, the outcomes.
+    """The result of the log of releases: the released state (None: the base model), its version, the outcomes.
 
     `line` are the releases that led to this one, 0 (the base model) first; `open` holds the entries of a batch
     that was begun, `measures` what was measured of the released state.
@@ -134,13 +134,13 @@ class Queue:
         return replay(self.events())
 
     def append_event(self, move: ReleaseEvent, expect: int) -> int:
-        """Add a move behind version `expect`; raises RefConflict when somebody else has moved since."""
+        """Add an event after version `expect`; raises RefConflict if another process has added one since."""
         value = {key: value for key, value in asdict(move).items() if value}
         return self._moves.set(self.name, value, expect)
 
     @property
     def notices(self) -> Refs:
-        """Up to which version of the releases' log people were told of what gates held back."""
+        """The last version of the releases' log whose rejections were reported to people."""
         return Refs(self.files, "notices")
 
     @property
@@ -177,7 +177,7 @@ _MOVE, _SUBMISSION = TypeAdapter(ReleaseEvent), TypeAdapter(_Submission)
 
 
 def replay(moves: Iterable[tuple[int, ReleaseEvent]]) -> Iterator[tuple[ReleaseEvent | None, ReleaseState]]:
-    """Every move with what stands after it; first (None, nothing)."""
+    """Every event with the state after it; first (None, the initial state)."""
     now_ = ReleaseState()
     yield None, now_
     seen = {0: now_}
@@ -208,7 +208,7 @@ def _after(move: ReleaseEvent, version: int, before: ReleaseState, seen: Mapping
 
 
 def _back(to: ReleaseState, version: int, before: ReleaseState) -> ReleaseState:
-    """A release that stood before stands again: what it holds is applied, what came since is withdrawn."""
+    """An earlier release becomes current again: its requests are applied, later ones are withdrawn."""
     held = {id_: outcome for id_, outcome in to.outcomes.items() if outcome.status == "applied"}
     since = [id_ for id_, o in before.outcomes.items() if o.status == "applied" and id_ not in held]
     withdrawn = Outcome("withdrawn", version, (f"rolled back to release {to.release}",))

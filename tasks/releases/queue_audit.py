@@ -13,7 +13,7 @@ from editflow.tasks.releases.queue import Queue
 
 
 def queue_faults(audit: Audit) -> Iterator[Fault]:
-    """Values that say nothing of a queue, and released states that are lost; `of_names` tells of unreadable files."""
+    """Values that are not of a queue, and released states that are lost; `of_names` reports unreadable files."""
     files = audit.lake.files
     for folder in ("queues", "releases"):
         for name in Refs(files, folder).names():

@@ -22,13 +22,14 @@ class Candidate:
 Judge = Callable[[str | None, Sequence[QueuedRequest], Sequence[QueuedRequest]], Candidate]
 """Applies entries to a state (None: the base model) that holds the facts of others, and measures the result.
 
-It must be a function of these alone: whoever goes on after a kill judges again, and must come to the same."""
+It must be a function of these alone: a process that continues after a kill judges again, and must get the same
+result."""
 
 
 def apply_next(queue: Queue, size: int, judge: Judge, run: str = "") -> ReleaseState | None:
-    """Begin the next batch of at most `size` entries, or go on with the one begun; settle all of it.
+    """Begin the next batch of at most `size` entries, or continue the one begun; decide all of it.
 
-    Returns what stands then, None when nothing waits. Killed anywhere and started again, by whomever and however many
+    Returns the state then, None when nothing waits. Killed anywhere and started again, by any number of processes
     at once, the same entries are judged on the same states in the same order, and each is settled once.
     """
     while True:
@@ -43,7 +44,7 @@ def apply_next(queue: Queue, size: int, judge: Judge, run: str = "") -> ReleaseS
             move = _settled(_unsettled(batch, current), current, entries, judge, run)
         try:
             queue.append_event(move, current.version)
-        except RefConflict:  # somebody else made this very move, or rolled back
+        except RefConflict:  # another process added this event, or rolled back
             continue
         after = queue.state()
         if batch and not after.open:
@@ -54,7 +55,7 @@ def rollback(queue: Queue, to: int | None = None) -> ReleaseState:
     """Let release `to` stand again, the one before the present one unless given; 0 is the base model.
 
     Requests applied since are withdrawn: nothing applies them again but submitting them again. Those that were rejected
-    stay so. Raises NoSuchRelease, and RefConflict when the release moved meanwhile.
+    stay so. Raises NoSuchRelease, and RefConflict if the release has changed in between.
     """
     *_, (_, present) = found = list(queue.replay())
     others = sorted({current.release for _, current in found} - {present.release})

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 Rows = Sequence[Mapping[str, Any]]
 COLOURS = ("#0a84d0", "#e07b00", "#0a9e73", "#c65fa2", "#8a7fd6", "#b59b00", "#d1495b", "#5b8c9e")
-"""Told apart by those who see few colours, and on light and dark ground."""
+"""Distinguishable with colour blindness, on light and dark backgrounds."""
 WIDTH, HEIGHT = 270, 170
 MOST_POINTS = 60
 CLOUDS = ("base", "edited")
@@ -71,14 +71,14 @@ def _batches(title: str = "batch") -> alt.X:
 
 
 def _points(rows: Rows, size: int) -> alt.OverlayMarkDef | bool:
-    """Marks on a line's figures, as long as they can be told apart."""
+    """Marks on a line's values, as long as they can be distinguished."""
     import altair as alt
 
     return alt.OverlayMarkDef(size=size) if len({row["batch"] for row in rows}) <= MOST_POINTS else False
 
 
 def score_curve(rows: Rows, metric: str, figure: str) -> str:
-    """A metric's figure after each batch, of the batch's own facts and of all so far."""
+    """A metric's score after each batch, of the batch's own facts and of all so far."""
     import altair as alt
 
     mine = [row for row in rows if row["metric"] == metric]
@@ -95,7 +95,7 @@ def score_curve(rows: Rows, metric: str, figure: str) -> str:
 
 
 def line(rows: Rows, column: str, title: str, *, by: str | None = None) -> str:
-    """A figure batch by batch; with `by`, a line for each of its values."""
+    """A score batch by batch; with `by`, a line for each of its values."""
     import altair as alt
 
     chart = plot(rows).mark_line(point=_points(rows, 40))
@@ -123,7 +123,7 @@ def spectrum(rows: Rows) -> str:
 
 
 def heat_map(rows: Rows, metric: str, figure: str) -> str:
-    """The figure of each batch's facts in each state in which they were asked."""
+    """The score of each batch's facts in each state that was evaluated on them."""
     import altair as alt
 
     mine = [row for row in rows if row["metric"] == metric]

@@ -42,7 +42,7 @@ def spectrum_points(run: RunResults) -> list[dict[str, Any]]:
 
 
 def _rank(run: RunResults, manifest: Manifest, width: int) -> int:
-    """The directions that may be used, of so many. Raises NothingToReport where it is recorded otherwise."""
+    """The directions that may be used, of so many. Raises NothingToReport if it is recorded in another form."""
     rank = manifest.about.get("rank")
     if not isinstance(rank, int) or not 0 < rank <= width:
         raise NothingToReport(run.record.run_id, f"rank, of 1 to {width}, of null_space {manifest.id[:12]}")

@@ -17,13 +17,13 @@ from editflow.tasks.stages.drift import read_drift
 Row = dict[str, Any]
 Cases = dict[str, float]
 SHARE = "free "
-"""What metrics over texts begin with that are shares, told in percent; the others have units of their own."""
+"""The prefix of metrics over texts that are shares, in percent; the others have their own units."""
 
 
 STATISTICS = {
     "accuracy": (accuracy, "%"), "weighted F1": (weighted_f1, "%"), "MCC": (mcc, ""), "no answer": (unanswered, "%"),
 }  # fmt: skip
-"""What is told of general ability, and in which unit."""
+"""The scores of general ability, with their units."""
 DRIFT = {
     "relative_mean_shift": "%", "frechet_distance": "", "hausdorff_distance": "", "overlap_x": "%", "overlap_y": "%",
     "share_inside": "%",
@@ -121,7 +121,7 @@ def _answers(run: RunResults) -> dict[tuple[str, str], dict[str, dict[int, Row]]
 
 
 def _joint(answers: Mapping[str, Mapping[int, Row]]) -> np.ndarray:
-    """Counts (K, K + 1, K + 1) of the questions by label, what was said before and what was said after."""
+    """Counts (K, K + 1, K + 1) of the questions by label, answer before and answer after."""
     both = [states for states in answers.values() if len(states) == 2]
     said = {row[key] for states in both for row in states.values() for key in ("label", "predicted")}
     place = {option: n for n, option in enumerate(sorted(said - {None}))}

@@ -33,7 +33,7 @@ def render(run_results: RunResults, answers: Iterable[Mapping[str, Any]]) -> str
 
 
 def fill_template() -> dict[str, str]:
-    """Script and style of a page, and the script's digest: only this very script may run in it, whatever texts hold."""
+    """Script and style of a page, and the script's digest: only this script may run in it, for any texts."""
     script = files("editflow.tasks.report").joinpath("report.js").read_text(encoding="utf-8")
     style = files("editflow.tasks.report").joinpath("report.css").read_text(encoding="utf-8")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
@@ -78,7 +78,7 @@ def content(run_results: RunResults, answers: Iterable[Mapping[str, Any]]) -> di
 
 
 def about(run_results: RunResults) -> dict[str, Any]:
-    """The run in a few words and figures."""
+    """The run in a few words and numbers."""
     record, spec = run_results.record, run_results.record.spec
     started, finished = (datetime.fromisoformat(time) for time in (record.started_at, record.finished_at or ""))
     first, *rest = spec["edit"]["layers"]
@@ -114,18 +114,18 @@ def example(run_results: RunResults, row: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def shown(text: object, longest: int = LONGEST) -> str:
-    """A text that obeys nobody: what commands, reorders or hides is written out."""
+    """A text without effects: characters that control, reorder or hide are written out."""
     whole = str(text)
     return safe(whole) if len(whole) <= longest else f"{safe(whole[:longest])}… ({len(whole):,} characters)"
 
 
 def number(value: float | None, digits: int = 4) -> str:
-    """A figure with as many digits as matter."""
+    """A number with the significant digits."""
     return "–" if value is None else f"{value:.{digits}g}"
 
 
 def interval(found: Interval, digits: int = 4, signed: bool = False) -> str:
-    """A figure with its bounds."""
+    """A score with its bounds."""
     form = ("+" if signed else "") + f".{digits}g"
     if found.low is None or found.high is None:
         return f"{found.value:{form}}"
@@ -140,7 +140,7 @@ def toml(spec: Mapping[str, Any]) -> str:
 
 
 def _given(spec: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings that are given: TOML has no word for nothing, at whatever depth it stands."""
+    """The settings without nulls at any depth: TOML has no null."""
     return {key: _written(value) for key, value in spec.items() if value is not None}
 
 

@@ -16,7 +16,7 @@ SAME = ("prompt", "subject", "target_new", "target_true")
 
 
 def paired(one: RunResults, other: RunResults) -> list[Row]:
-    """One row per metric and figure of cases that both runs have after their last batch: prompts, texts, ability.
+    """One row per metric and score of cases that both runs have after their last batch: prompts, texts, ability.
 
     `difference` is the mean over cases of other − one with its 95 % bootstrap interval, which rests on pairs and is
     narrower than the runs' own intervals suggest. Raises NothingToCompare when no case is in both.
@@ -25,7 +25,7 @@ def paired(one: RunResults, other: RunResults) -> list[Row]:
 
 
 def pairs(one: RunResults, other: RunResults) -> dict[str, Pairs]:
-    """{figure with its unit: {case: (one, other)}} of what `paired` compares."""
+    """{score with its unit: {case: (one, other)}} that `paired` compares."""
     shared = [r for r, row in one.requests.items() if r in other.requests and _same(row, other.requests[r])]
     if not shared:
         raise NothingToCompare(one.record.run_id, other.record.run_id)

@@ -71,7 +71,7 @@ def _perplexity_row(run: RunResults) -> list[Row]:
     found = [ratio_interval([row["nll"] for row in rows], tokens) for rows in (first, last)]
     apart = ratio_interval([row["nll"] - nll[row["document"]] for row in last], tokens)
     before, after = (_through(exp, interval) for interval in found)
-    # A ratio of perplexities, told as a change in percent: its interval is over the same documents in both states.
+    # A ratio of perplexities, as a change in percent: its interval is over the same documents in both states.
     change = _through(lambda bound: 100 * (exp(bound) - 1), apart)
     return [_row("held-out perplexity", "", before, after, change) | {"change_unit": "%"}]
 
@@ -141,7 +141,7 @@ def worst(run: RunResults, count: int) -> list[Row]:
 def _verdict(run: RunResults, request: str, row: Mapping[str, Any]) -> Row:
     prompts = run.prompts(request)
     own = prompts.get((run.last, "efficacy"), [])
-    # Of a fact that nobody asked for nothing is known.
+    # A fact that was not evaluated has no result.
     said, nll = all(map(_holds, own)) if own else None, own[0]["nll_new"] if own else None
     missed = [p for p in prompts.get((run.last, "paraphrase"), []) if not _holds(p)]
     kept = {p["prompt_index"] for p in prompts.get((0, "neighbourhood"), []) if p["success"]}
@@ -174,5 +174,5 @@ def _verdict(run: RunResults, request: str, row: Mapping[str, Any]) -> Row:
 
 
 def _holds(prompt: Mapping[str, Any]) -> bool:
-    """Whether the wanted answer won; where there is none to win against, whether it is said."""
+    """Whether the wanted answer is more likely; without an alternative, whether the model gives it."""
     return bool(prompt["accuracy"] if prompt["success"] is None else prompt["success"])

@@ -50,7 +50,7 @@ Known = TypeVar("Known")
 
 @dataclass(frozen=True)
 class RunResults:
-    """A completed run. States are counted from 0, the model as it was; n is the state after n batches."""
+    """A completed run. States are counted from 0, the base model; n is the state after n batches."""
 
     lake: Lake
     record: RunRecord
@@ -58,7 +58,7 @@ class RunResults:
 
     @classmethod
     def of(cls, lake: Lake, run_id: str) -> RunResults:
-        """The course of a run; raises UnknownRun, ArtifactGone, or NothingToReport for one that is not ours."""
+        """The results of a run; raises UnknownRun, ArtifactGone, or NothingToReport for one that is not ours."""
         record = Runs(lake.files).get(run_id)
         try:
             run = cls(lake, record, {use.artifact: lake.manifest(use.artifact) for use in record.uses})
@@ -123,7 +123,7 @@ class RunResults:
         for manifest in self.of_kind("evaluation"):
             if manifest.parent("state") == start:
                 return manifest.parent("requests")
-        raise NothingToReport(self.record.run_id, "evaluation of the model as it was")
+        raise NothingToReport(self.record.run_id, "evaluation of the base model")
 
     @cached_property
     def requests(self) -> dict[str, dict[str, Any]]:
@@ -139,8 +139,8 @@ class RunResults:
     def scores(self) -> list[dict[str, Any]]:
         """The evaluations' rows with `n`, the number of the state; a prompt once a state.
 
-        `edited` is what the model as it was has, which was asked all facts: a batch knows its own alone, and states
-        compare only where the same neighbours are left out. `said_before` is what it said to the same prompt.
+        `edited` is that of the base model, which was asked all facts: a batch knows its own alone, and states compare
+        only where the same neighbours are left out. `said_before` is the base model's answer to the same prompt.
         """
         seen: dict[tuple[Any, ...], dict[str, Any]] = {}
         edited: dict[tuple[str, ...], bool] = {}
@@ -185,19 +185,19 @@ class RunResults:
         return max(self.states.values())
 
     def cases(self, n: int, metric: str, column: str) -> dict[str, float]:
-        """Each request's mean over its prompts in a state, for those that were asked then and have the figure."""
+        """Each request's mean over its prompts in a state, for those that were evaluated and have the score."""
         return cases(self._by.get((n, metric), ()), column)
 
     def asked(self, n: int, metric: str) -> set[str]:
-        """The requests that a metric asked in a state, whether or not they have a figure."""
+        """The requests that a metric evaluated in a state, with or without a score."""
         return {row["request"] for row in self._by.get((n, metric), ())}
 
     def plotted_score(self, metric: str) -> str:
-        """The figure that is drawn of a metric: its success, or what is said where nothing is compared."""
+        """The score of a metric that is plotted: success, or token accuracy without a comparison."""
         return "success" if "success" in self.columns(metric) else "token accuracy"
 
     def columns(self, metric: str) -> list[str]:
-        """The figures that a metric has."""
+        """The scores of a metric."""
         return available(self._by.get((0, metric), ()))
 
     @cached_property
@@ -248,7 +248,7 @@ def withdrawn_count(spec: Mapping[str, Any]) -> int:
 
 
 def missing_settings(spec: Mapping[str, Any]) -> Iterator[str]:
-    """The settings that a report shows or reckons with and that a spec lacks, or has in another type.
+    """The settings that a report uses and that are missing from a spec, or have another type.
 
     Nothing else is asked of it: specs that earlier versions took, and this one would refuse, have their reports.
     """

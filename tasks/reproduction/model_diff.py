@@ -28,7 +28,7 @@ class Side:
 
 
 def settings(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[Row]:
-    """{key, one, other} for every dotted key whose values differ; None where a side lacks it."""
+    """{key, one, other} for every dotted key whose values differ; None if a side does not have it."""
     first, second = dict(_flat(one)), dict(_flat(other))
     return [
         {"key": key, "one": first.get(key), "other": second.get(key)}
@@ -41,7 +41,7 @@ def stages(lake: Lake, one: RunRecord, other: RunRecord) -> list[Row]:
     """The stages of two runs that differ, in the first run's order, each with its cause; see `cause`.
 
     Those whose settings or version differ are where the runs part; of the others only the inputs do, and they follow.
-    A stage that only one run has stands there with the other's id None.
+    A stage of only one run has None as the other's id.
     """
     first, second = ({use.stage: use.artifact for use in record.uses} for record in (one, other))
     rows = []
@@ -75,7 +75,7 @@ def shared_batches(lake: Lake, one: Side, other: Side) -> tuple[int, int, int]:
 
 
 def facts(lake: Lake, one: Side, other: Side) -> list[Row]:
-    """{fact, one, other, what} of the prompts that the two states were edited to continue otherwise.
+    """{fact, one, other, what} of the prompts that the two states were edited to continue differently.
 
     `what` is gained (only the other holds it), lost (only the first does) or changed. Of a prompt that was edited more
     than once the last edit counts.

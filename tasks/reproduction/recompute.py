@@ -92,8 +92,8 @@ def store_recomputed(
 ) -> None:
     """Put what was computed again in the place of what is damaged or lost, which is set aside.
 
-    `told` is what manifest or index say of the artifact; without it, it is recorded as made now by `run`. Raises
-    PayloadConflict, and replaces nothing, where the content is another than is told, or than a payload's name tells.
+    `told` is the manifest, or its copy in the index; without it, the artifact is recorded as made now by `run`. Raises
+    PayloadConflict, and replaces nothing, if the content differs from the recorded digest, or from a payload's name.
     """
     id_, (kept, _) = recipe.id, check_manifest(lake, recipe.id)
     known = {told.digest[:16]} if told and not contradicts_payload(lake.files, told) else _payloads(lake, id_)

@@ -65,7 +65,7 @@ class Input:
 class RunBundle:
     """What a packed run holds. `inputs` are by the key of the spec that names them, such as `requests.source`.
 
-    It stands for the run's lake where artifacts are compared: it knows their digests, and has no payload.
+    It replaces the run's lake where artifacts are compared: it has their digests, and no payload.
     """
 
     record: RunRecord
@@ -82,7 +82,7 @@ class RunBundle:
         return self._by_id.get(artifact)
 
     def read(self, artifact: str) -> pa.Table:
-        """Raises StorageError: how far apart two contents are cannot be told by their digests."""
+        """Raises StorageError: digests do not give the distance of two contents."""
         raise StorageError(f"another content than that of {artifact[:12]}; a packed run has no payload to measure by")
 
     def of_kind(self, kind: str) -> Manifest | None:
@@ -185,7 +185,7 @@ def _check_frame(path: Path) -> None:
 
 
 def _check_record(path: Path, record: RunRecord) -> None:
-    """What a record says of its run and machine is short and plain: it is shown, and compared with this machine's."""
+    """The fields on run and machine must be short and plain: they are printed, and compared with this machine's."""
     if not _RUN.fullmatch(record.run_id):
         raise BadBundle(path, "the id of its run is none")
     for key, value in record.environment.items():

@@ -27,7 +27,7 @@ NETWORK = WEB | {"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "adl", "hf"}
 HOPS = 5
 """Redirects that are followed."""
 LONGEST = 8000
-"""Characters of an address; servers take no more."""
+"""Maximum length of an address; servers accept no longer ones."""
 _CHUNK = 1 << 16
 
 
@@ -162,7 +162,7 @@ def _redirected(url: str, target: str) -> str:
 
 
 def _session(watch: Watch) -> requests.Session:
-    """A session whose connections the watch can end, whatever they wait for."""
+    """A session whose connections the watch can end at any time."""
     import requests
     from requests.adapters import HTTPAdapter
     from urllib3.connection import HTTPConnection, HTTPSConnection

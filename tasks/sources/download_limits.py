@@ -95,14 +95,14 @@ class Watch:
                 self.ended.wait()
 
     def cut(self) -> None:
-        """End all connections; whoever reads one finds its end."""
+        """End all connections; their readers see the end of the data."""
         self.was_cut = True
         for held in list(self._held):
             with suppress(OSError):
                 held.shutdown(socket.SHUT_RDWR)
 
     def close(self) -> None:
-        """Let go of all connections."""
+        """Release all connections."""
         for held in self._held:
             held.close()
 

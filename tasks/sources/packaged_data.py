@@ -78,7 +78,9 @@ def cache() -> Path:
     except RuntimeError:
         found = folder
     if str(found).startswith("~"):
-        raise FetchFailed(f"the cache {folder} is in the home of nobody: set EDITFLOW_CACHE to a folder, or HOME")
+        raise FetchFailed(
+            f"the cache {folder} is in the home of an unknown user: set EDITFLOW_CACHE to a folder, or HOME"
+        )
     return found
 
 

@@ -49,11 +49,11 @@ def _rows(file: IO[bytes], source: Address) -> Iterator[dict[str, Any]]:
 def _label_names(schema: pa.Schema) -> dict[str, list[str]]:
     """{column: its class labels' names} where the `datasets` that wrote the file left them in it.
 
-    Read here: `datasets` looks at all of what a file says of its columns, and fails where it does not know a word.
+    Read here: `datasets` reads a file's whole description of its columns, and fails at an unknown word.
     """
     try:
         said = json.loads((schema.metadata or {}).get(b"huggingface", b"{}"))
-    except (ValueError, RecursionError):  # whoever wrote it, the columns are whole without it
+    except (ValueError, RecursionError):  # the columns are complete without it
         return {}
     for part in ("info", "features"):
         said = said.get(part) if isinstance(said, dict) else None
@@ -106,7 +106,7 @@ def _names(features: Mapping[str, Any]) -> dict[str, list[str]]:
 
 
 def _labelled(row: Mapping[str, Any], names: Mapping[str, list[str]]) -> dict[str, Any]:
-    """The row with class labels by their names; −1, which stands for none, stays."""
+    """The row with class labels by their names; −1, which means none, stays."""
     return {key: _named(value, names.get(key)) for key, value in row.items()}
 
 

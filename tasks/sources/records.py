@@ -24,7 +24,7 @@ LONGEST = 2**24
 
 DEEPEST = 100
 """Most levels of objects and lists in a record of an array; no data set of the field has ten."""
-_REMEDY = "mend the line or remove it"
+_REMEDY = "fix the line or remove it"
 _WHOLE = "write a record a line, or all of them as one array"
 
 
@@ -104,7 +104,7 @@ def _unreadable(error: Exception) -> str:
     text = first_line(Exception(said.decode(errors="replace") if isinstance(said, bytes) else said))
     if isinstance(error, UnicodeDecodeError) or "UTF8" in text:
         return "not UTF-8 (invalid bytes); save the file as UTF-8"
-    return f"not JSON ({text}); mend it, or fetch the file again"
+    return f"not JSON ({text}); fix it, or fetch the file again"
 
 
 def _items(events: Iterator[tuple[str, Any]], where: Callable[[], str]) -> Iterator[Any]:

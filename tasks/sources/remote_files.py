@@ -33,7 +33,7 @@ _SCHEME = re.compile(r"\s*([A-Za-z][A-Za-z0-9+.\-]*)(?:://|::)")
 def needs_network(source: str) -> bool:
     """Whether a source is read from another machine: an address of http or object storage, or `hub:`.
 
-    The id of a model on the hub looks like a folder, and is not told here.
+    The id of a model on the hub looks like a folder, and is not recognised here.
     """
     scheme, _, place = _parts(Address(source).whole)
     return scheme in NETWORK or place.startswith("hub:")
@@ -84,7 +84,7 @@ def opened(place: str, source: str) -> IO[bytes]:
 
 
 def named(place: str) -> str:
-    """By what name a place's form is told: that of the file inside an archive, else its own."""
+    """The name that gives a place's format: that of the file inside an archive, else its own."""
     _, member, rest = _parts(place)
     return member or rest
 
@@ -120,7 +120,7 @@ def _regular(path: str, address: Address) -> IO[bytes]:
     """A file that has an end and can be read twice. A pipe is not waited for, a device not read."""
     place = Path(path).expanduser()
     _refuse_special(place.stat().st_mode, address)
-    # Somebody may have put another one there meanwhile: what is open is asked again, and a pipe opens without waiting.
+    # Another file may be there by now: the open one is checked again, and a pipe opens without waiting.
     file = open(os.open(place, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb")  # noqa: PTH123, SIM115
     try:
         _refuse_special(os.fstat(file.fileno()).st_mode, address)

@@ -55,7 +55,7 @@ def _cases(name: str, source: str) -> Iterator[tuple[str, AbilityCase]]:
 
 
 def cases_table(cases: Sequence[AbilityCase], sources: Mapping[str, str]) -> ImportedTable:
-    """Questions as an artifact, whatever files they came from; `sources` says where each set came from."""
+    """Questions as an artifact, from any files; `sources` names the source of each set."""
     rows = [{("set" if key == "set_name" else key): value for key, value in vars(case).items()} for case in cases]
     table = pa.Table.from_pylist(rows, schema=kind("ability_cases").schema)
     return ImportedTable("ability_cases", table, {"sources": dict(sources)})

@@ -67,7 +67,7 @@ def _target_values(work: Work[TargetValuesSettings]) -> pa.Table:
 
 
 def batch_facts(work: Work[Any], model: EditableModel, kl_prompt: str) -> list[Fact]:
-    """The facts of the batch in the order that chunks are cut from, whatever order the requests came in."""
+    """The facts of the batch in the order of the chunks, for any order of the requests."""
     contexts = work.table("contexts")["template"].to_pylist()
     requests = read_requests(work.lake, work.one("requests"))
     return cost_order([prepare(model.tokenizer, r, contexts, kl_prompt) for r in requests])
@@ -105,7 +105,7 @@ def _keys(work: Work[WeightChangeSettings]) -> pa.Table:
 def _edit(work: Work[WeightChangeSettings]) -> tuple[dict[int, LayerEdit], list[str]]:
     """The batch's edit by layer and its requests in column order.
 
-    It runs on the state before the batch and puts the weights back: the new state is made from the archive.
+    It runs on the state before the batch and restores the weights: the new state is made from the lake.
     """
     z_layer, kl_prompt = work.settings.z_layer, work.settings.kl_prompt
     if z_layer is None or kl_prompt is None:
@@ -118,7 +118,7 @@ def _edit(work: Work[WeightChangeSettings]) -> tuple[dict[int, LayerEdit], list[
     values = [value for chunk in work.many("target_values") for value in _read_values(work.lake, chunk)]
     requests = [value.request_id for value in values]
     if requests != [fact.request.request_id for fact in facts]:
-        raise StateMismatch("the archived target values are not those of the batch's facts: use a fresh lake")
+        raise StateMismatch("the stored target values are not those of the batch's facts: use a fresh lake")
     session = work.session("state")
     inputs = SolverInputs.of(work, session)
     solvers = inputs.solvers()
@@ -158,7 +158,7 @@ def _state(work: Work[NoSettings]) -> pa.Table:
 
 
 def _applied(work: Work[NoSettings]) -> tuple[EditableModel, dict[int, tuple[str, float]]]:
-    """The model after this link's change, put together from the archive; by layer the change's form and norm."""
+    """The model after this link's change, replayed from the lake; by layer the change's form and norm."""
     session = work.session("state")
     model = session.load_state(work.lake, work.one("state"))
     changes = {}

@@ -85,7 +85,7 @@ def _essence(work: Work[NoSettings]) -> pa.Table:
 def summarise_texts(lake: Lake, artifact: str) -> dict[str, float]:
     """{metric: mean over requests of each request's mean} of text scores, in the metrics' own units.
 
-    Free-generation accuracy is kept apart by what was asked: "efficacy free exact", "portability free contains". What
+    Free-generation accuracy is separate for each role: "efficacy free exact", "portability free contains". What
     is not available is left out.
     """
     cases: dict[str, dict[str, list[float]]] = {}

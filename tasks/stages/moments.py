@@ -67,7 +67,7 @@ class SpectrumSettings:
 
 
 class SmallCorpus(UserWarning):
-    """Fewer tokens than asked for, or than a layer is wide: directions that nobody used look like null space."""
+    """Fewer tokens than asked for, or than a layer is wide: unused directions look like null space."""
 
 
 def _tokens(work: Work[TokensSettings]) -> pa.Table:
@@ -124,7 +124,7 @@ def _merge(work: Work[NoSettings]) -> pa.Table:
 
 
 def check_share(threshold: Threshold, width: int) -> None:
-    """Raise InvalidOption for a share of directions that leaves none of `width` to edits, whatever the spectrum."""
+    """Raise InvalidOption for a share of directions that leaves none of `width` to edits, for any spectrum."""
     if threshold.rule == "rank" and round(threshold.value * width) == 0:
         raise InvalidOption(
             f"null_space.value = {threshold.value}: of {width} directions that leaves none to edits; "

@@ -13,7 +13,7 @@ from editflow.storage.artifacts.store import Lake
 
 
 def requests_table(requests: Sequence[EditRequest], source: str) -> ImportedTable:
-    """Requests as an artifact, whatever file they came from."""
+    """Requests as an artifact, from any file."""
     return ImportedTable("requests", _table(requests), {"source": source})
 
 

@@ -65,7 +65,7 @@ class Work(Generic[Settings]):
         return self.lake.read(self.one(role))
 
     def session(self, role: str) -> ModelSession:
-        """The loaded model that the state (or model) in a role belongs to, in whatever state it is now."""
+        """The loaded model that the state (or model) in a role belongs to, in its current state."""
         from editflow.tasks.models.model_identity import open_session
 
         return open_session(self.lake, self.one(role), self.device)

@@ -15,7 +15,7 @@ from editflow.tasks.stages.evaluation import read_perplexity, summarise
 from editflow.tasks.stages.stage import Stage, Work
 
 FLOOR = 1.0
-"""Percent, as which less counts: a scan that starts where nothing is edited must see what comes nearer."""
+"""Percent, as which less counts: a search that starts without any edited fact must see progress."""
 
 Figures = Mapping[str, float]
 
@@ -33,13 +33,13 @@ def trial_scores(lake: Lake, evaluation: str) -> dict[str, float]:
 
 
 def objective(after: Figures, perplexity_ratio: float) -> float:
-    """One figure for a trial, at most 100; less where the model is harmed.
+    """One score for a trial, at most 100; less if the model is harmed.
 
     The harmonic mean of success of efficacy, paraphrase and neighbourhood, which is the field's score (ROME, arXiv
     2202.05262, §3.3), with accuracy of efficacy among them, since success alone is soon 100; each counts FLOOR at
     least, so of two settings that fail in one way the one that fails in fewer is better. Each percent by which
-    held-out perplexity lies above the base's takes one point away: a run goes on for many more facts than a trial.
-    Other accuracies are told but not counted: a share of few percent, of few probes, would outweigh all else here.
+    held-out perplexity lies above the base's takes one point away: a run edits many more facts than a trial.
+    Other accuracies are reported but not counted: a share of few percent, of few probes, would outweigh all else here.
     """
     counted = [max(after[name], FLOOR) for name in (*SCORED, "efficacy_accuracy") if name in after]
     return harmonic(counted) - 100 * max(0.0, perplexity_ratio - 1)

@@ -1,7 +1,7 @@
 """Asking a model: by the likelihood of the options, or by the text it generates. The two scores are never mixed.
 
 A way is named in every row. By likelihood the model has to choose; by generation it may also say something else, which
-is counted apart and as wrong. The second is the harder one, and published figures seldom say which of the two they are.
+is counted separately and as wrong. The second is harder, and published scores seldom name the mode.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def ask(
     tokens_per_pass: int = _PASS,
     progress: Callable[[int], None] = lambda _cases: None,
 ) -> list[Answer]:
-    """One answer a case, in their order. `tokens` bounds what is said by generation.
+    """One answer per case, in their order. `tokens` bounds a generated answer.
 
     By likelihood the answer is the option of the lowest mean NLL per token, put after the prompt and a space. The mean
     and not the sum, or an option would lose by being cut into more tokens; where each is one token they are the same.

@@ -84,7 +84,7 @@ def interval(table: np.ndarray, statistic: Statistic) -> Interval | None:
 def paired_interval(joint: np.ndarray, statistic: Statistic) -> Interval | None:
     """How a statistic changes on the same questions, with its 95 % percentile bootstrap interval; None where undefined.
 
-    `joint` counts (K, K + 1, K + 1) questions by label, what was said first and what was said last.
+    `joint` counts (K, K + 1, K + 1) questions by label, first answer and last answer.
     """
     value = float(statistic(joint.sum(1)) - statistic(joint.sum(2)))
     if math.isnan(value):
@@ -103,5 +103,5 @@ def _right(table: np.ndarray) -> np.ndarray:
 
 
 def _said(table: np.ndarray) -> np.ndarray:
-    """(…, K): how often each option was said."""
+    """(…, K): how often each option was the answer."""
     return np.asarray(table[..., :-1].sum(-2))

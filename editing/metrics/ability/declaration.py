@@ -34,7 +34,7 @@ class AbilityCase:
 class AbilitySet:
     """How the records of one public set become questions.
 
-    `template` is filled from the record's `fields`: a name stands for a text (0) or a list of so many texts. It ends
+    `template` is filled from the record's `fields`: a name is a text (0) or a list of so many texts. It ends
     with a word or sign, and an option follows it after a space. `labels` says for everything that may stand in
     `label_field` which option is right.
     """
@@ -53,7 +53,7 @@ class AbilitySet:
     def case(self, where: str, record: Any, otherwise: str) -> AbilityCase:
         """The question of a record; `otherwise` is its id where the record has neither `idx` nor `index`.
 
-        Raises InvalidCase, naming `where` the record stands.
+        Raises InvalidCase, naming `where` the record is.
         """
         if not isinstance(record, Mapping):
             raise InvalidCase(where, f"a record of {self.name} must be an object", f"give it {self._wanted}")
@@ -77,7 +77,7 @@ class AbilitySet:
         texts = [value] if count == 0 else value
         if not isinstance(texts, list) or not all(isinstance(text, str) and text.strip() for text in texts):
             what = "a text" if count == 0 else f"a list of {count} texts"
-            raise InvalidCase(where, f"field {name!r} is not {what}, or empty", "mend the record or remove it")
+            raise InvalidCase(where, f"field {name!r} is not {what}, or empty", "fix the record or remove it")
         if count and len(texts) != count:
             raise InvalidCase(where, f"field {name!r} holds {len(texts)} texts", f"{self.name} needs {count}")
         stripped = [text.strip() for text in texts]

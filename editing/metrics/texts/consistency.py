@@ -23,7 +23,7 @@ from editflow.editing.metrics.texts.words import composed, decomposed, terms
 class Consistency:
     """How many reference texts there are, and how many of them hold each term.
 
-    Figures compare only when they were fitted on the same texts.
+    Compare only scores that were fitted on the same texts.
     """
 
     texts: int

@@ -3,7 +3,7 @@
     essence = exp(Σ NLL / (N − 1))     over the N tokens, the first one given, of a text about the subject
 
 The perplexity, from 1 up, of a text that does not change with the edits: less is better, and what counts is how far
-an edit raises it. The drift is named in ROME (arXiv 2202.05262, §3.1 and §3.5), which prints no figure of it; its code
+an edit raises it. The drift is named in ROME (arXiv 2202.05262, §3.1 and §3.5), which prints no score of it; its code
 has one, essence_score.
 """
 

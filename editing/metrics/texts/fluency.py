@@ -2,7 +2,7 @@
 
     fluency = (H2 + 2·H3) / 3        Hn = −Σ f(g) log2 f(g)  over the text's n-grams g of words and marks
 
-f(g) is the share of g among the n-grams. In bits; 0 for a word said over and over, at most
+f(g) is the share of g among the n-grams. In bits; 0 for a repeated word, at most
 (log2(n−1) + 2·log2(n−2)) / 3 for n words, which a text reaches when no two of its bigrams are alike. Longer texts have
 room for more, so only texts of one length limit compare. Papers print it times 100. It sees repetition alone: words in
 random order are fluent to it.

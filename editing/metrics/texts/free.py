@@ -1,11 +1,11 @@
 """Free-generation accuracy: does the model generate the right answer greedily, with no part of it given?
 
 Teacher forcing gives a model all of an answer but its last token, and the answer's length; without it published edits
-look far worse (The Mirage of Model Editing, arXiv 2502.11177). Two figures, 0 or 1 a prompt:
+look far worse (The Mirage of Model Editing, arXiv 2502.11177). Two scores, 0 or 1 per prompt:
 
     exact      the continuation begins with an answer and the answer ends there: what follows is nothing, a line break
                or a punctuation mark (closed-book question answering cuts there: LLaMA, arXiv 2302.13971, §3.2)
-    contains   an answer stands anywhere in the continuation
+    contains   an answer is anywhere in the continuation
 
 Both look at whole words, and ignore capitals, punctuation between words and an article before the answer (as SQuAD's
 exact match does, arXiv 1606.05250). `exact` implies `contains`. An answer that is denied ("not in Rome") is contained

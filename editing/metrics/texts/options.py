@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from editflow.editing.errors import InvalidOption
 
 ROLES = ("efficacy", "paraphrase", "generation", "portability")
-"""What a model may be asked to go on from: the edited prompt, the fact in other words, the beginning of a text about
+"""What a model may be asked to continue: the edited prompt, the fact in other words, the beginning of a text about
 the subject, a question that follows from the fact."""
 _PYDANTIC = {"extra": "forbid", "allow_inf_nan": False, "use_attribute_docstrings": True}
 
