@@ -41,7 +41,7 @@ class ModelSession:
             return cls(load(folder, dtype, device))
 
     def load_base(self) -> EditableModel:
-        """The model as it was loaded."""
+        """The base model."""
         for layer, weight in self.originals.items():
             self.model.replace(layer, weight)
         self.state = None
@@ -93,7 +93,7 @@ class ModelSession:
 
     @contextmanager
     def borrow_base(self) -> Iterator[EditableModel]:
-        """The model as it was loaded, for a block; the weights of its state are put back at the end."""
+        """The base model for a block; the weights of the current state are restored at its end."""
         with self.borrow(list(self.originals)) as model:
             for layer, weight in self.originals.items():
                 model.replace(layer, weight)

@@ -137,5 +137,5 @@ def _in(unit: str, value: Interval) -> Interval:
 
 
 def _end(run: RunResults, manifest: Manifest) -> int | None:
-    """0 for what is of the model as it was, 1 for what is of the last state, None for those between."""
+    """0 for the base model, 1 for the last state, None for those between."""
     return {0: 0, run.last: 1}.get(run.number(manifest))

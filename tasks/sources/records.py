@@ -185,7 +185,7 @@ class _Twice(ValueError):
     """A name that an object has twice, of which JSON's readers keep the last and drop the first unsaid."""
 
     def __init__(self, name: str) -> None:
-        super().__init__(f"field {name!r} stands there twice; keep one of the two")
+        super().__init__(f"field {name!r} is there twice; keep one of the two")
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -63,7 +63,7 @@ def _text_scores(work: Work[NoSettings]) -> pa.Table:
 
 
 def _essence(work: Work[NoSettings]) -> pa.Table:
-    """The perplexity of texts about each subject: what the model as it was wrote (`base`), and what is given."""
+    """The perplexity of texts about each subject: the base model's texts (`base`), and the given ones."""
     requests = read_requests(work.lake, work.one("requests"))
     asked = {request.request_id for request in requests}
     base = work.table("base").to_pylist() if work.many("base") else []

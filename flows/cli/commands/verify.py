@@ -68,7 +68,7 @@ def verify(
     store = open_lake(lake)
     chosen, audit = parse_subject(store, what), Audit(store)
     found = list(faults(audit, chosen))
-    outcomes = _mend(store, found, repair=repair, rebuild=rebuild, download=download)
+    outcomes = _repair(store, found, repair=repair, rebuild=rebuild, download=download)
     again = _again(store, chosen, stage or [], download=download) if deep else []
     rows = [_row(fault, outcomes.get(fault)) for fault in found]
     left = [fault for fault, row in zip(found, rows, strict=True) if not row["mended"]]
@@ -82,7 +82,7 @@ def verify(
     return 1 if left or any(row["same"] is False for row in again) else 0
 
 
-def _mend(
+def _repair(
     store: Lake, found: Sequence[Fault], *, repair: bool, rebuild: bool, download: bool
 ) -> dict[Fault, tuple[bool, str]]:
     """{fault: (whether it was repaired, how or why not)} for the given options."""
@@ -95,7 +95,7 @@ def _mend(
 
         for fault, done, how in repair_all(store, found, download=download):
             outcomes[fault] = done, how
-            mark = "[green]mended[/]    " if done else "[yellow]not mended[/]"
+            mark = "[green]repaired[/]    " if done else "[yellow]not repaired[/]"
             print_line(f"  {mark} {quoted(fault.what)}: {quoted(how)}")
     lost = [fault for fault, (done, _) in outcomes.items() if not done and fault.file.endswith("manifest.json")]
     if lost and not rebuild:
@@ -134,7 +134,7 @@ def _print(audit: Audit, rows: Sequence[Row]) -> None:
     looked = [f"{decimal(audit.bytes)} in {counted(audit.artifacts, 'artifact')}, every byte read"]
     looked += [counted(n, what) for n, what in ((audit.runs, "run"), (audit.names, "name")) if n]
     done = sum(row["mended"] for row in rows)
-    found = f"{counted(len(rows), 'fault')}{f', {done} mended' if done else ''}" if rows else "nothing is wrong"
+    found = f"{counted(len(rows), 'fault')}{f', {done} repaired' if done else ''}" if rows else "nothing is wrong"
     print_line(quoted(f"{'; '.join(looked)}: {found}"))
 
 
@@ -156,7 +156,9 @@ def _print_again(rows: Sequence[Row]) -> None:
 def _print_next(left: Sequence[Fault], words: Sequence[str], lake: str | None, *, tried: bool) -> None:
     mends = {fault.mend for fault in left}
     if tried and left:
-        print_next("put back what could not be mended from a copy of the lake, or what it lacks, and say it again")
+        print_next(
+            "restore the files that could not be repaired, or that are missing, from a copy of the lake, and run it again"
+        )
     elif mends & {"artifact", "record"}:
         print_next(f"{typed('verify', *words, '--repair', lake=lake)} to set aside what is broken and put it right")
     elif "index" in mends:
@@ -170,7 +172,7 @@ def _print_next(left: Sequence[Fault], words: Sequence[str], lake: str | None, *
 def _row(fault: Fault, outcome: tuple[bool, str] | None) -> Row:
     """A fault as a row: its remedy is what was done about it, or the option to use."""
     done, how = outcome or (False, REMEDIES.get(fault.mend, fault.remedy))
-    said = f"mended: {how}" if done else f"not mended: {how}" if outcome else how
+    said = f"repaired: {how}" if done else f"not repaired: {how}" if outcome else how
     return {
         "what": fault.what,
         "wrong": fault.wrong,

@@ -193,14 +193,14 @@ def test_what_comes_out_otherwise_takes_nobodys_place(lake: Path, tmp_path: Path
     left = payload.read_bytes()
     world.corpus.write_bytes(world.corpus.read_bytes().replace(b"a", b"e"))
     (fault,) = verify(lake, "--repair", code=1)["faults"]
-    assert "not mended: artifact" in fault["remedy"]
+    assert "not repaired: artifact" in fault["remedy"]
     assert "computed again with another result" in fault["remedy"]
     assert payload.read_bytes() == left
     again = verify(lake, "last", "--deep", "--stage", "documents", "--stage", "contexts", code=1)["recomputed"]
     assert {row["stage"]: row["same"] for row in again} == {"documents": False, "contexts": True}
     world.corpus.unlink()
     (fault,) = verify(lake, "--repair", code=1)["faults"]
-    assert "not mended: no corpus" in fault["remedy"]
+    assert "not repaired: no corpus" in fault["remedy"]
     again = verify(lake, newest(lake, "documents").id, "--deep", code=1)["recomputed"]
     assert [(row["same"], "no corpus" in row["note"]) for row in again] == [(None, True)]
     told = editflow("verify", "last", "--deep", "--stage", "documents", "--lake", lake)
