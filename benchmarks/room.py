@@ -10,10 +10,10 @@ import torch
 from cyclopts import App
 from torch import Tensor
 
+from benchmarks.key_interference import outweighed, room
 from editflow.editing.editors.methods import method, options_of
 from editflow.editing.editors.options import ClosedFormOptions, MomentOptions
 from editflow.editing.errors import InvalidOption
-from editflow.editing.linalg.key_interference import outweighed, room
 from editflow.editing.linalg.moment_solvers import whitening
 from editflow.flows.cli.common.flags import LakeFlag
 from editflow.flows.cli.common.lookup import find_run, open_lake

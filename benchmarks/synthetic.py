@@ -21,8 +21,9 @@ from deltalake import DeltaTable
 from editflow.storage.artifacts.kinds import kind
 from editflow.storage.artifacts.manifest import Manifest, manifest_name
 from editflow.storage.artifacts.store import Lake
-from editflow.storage.index.catalog import SCHEMAS, Catalog, artifact_row
+from editflow.storage.index.catalog import Catalog
 from editflow.storage.index.delta_log import append, latest
+from editflow.storage.index.rows import SCHEMAS, artifact_row
 from editflow.storage.records.runs import RunRecord, Use
 
 CHAIN = 500

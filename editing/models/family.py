@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from editflow.editing.errors import InvalidOption, UnknownFamily
@@ -30,7 +30,7 @@ class Family:
     logit_cap: str | None = None
 
 
-_FAMILIES = (
+FAMILIES = (
     Family("llama", ("llama", "smollm3", "mistral", "qwen2", "qwen3", "gemma", "phi3"), "layers", "mlp.down_proj"),
     Family("gpt2", ("gpt2",), "h", "mlp.c_proj", transposed=True),
     Family("gptj", ("gptj",), "h", "mlp.fc_out", returns_tuple=True),
@@ -53,19 +53,14 @@ _REFUSED = {
 """Known architectures that cannot be declared: the reason, and what to do instead."""
 
 
-def families() -> Iterator[Family]:
-    """Every declared family."""
-    return iter(_FAMILIES)
-
-
 def family_of(model_type: str) -> Family:
     """The family that declares transformers' `model_type`. Raises UnknownFamily, with what to declare."""
-    for family in _FAMILIES:
+    for family in FAMILIES:
         if model_type in family.model_types:
             return family
     if model_type in _REFUSED:
         raise UnknownFamily(f"architecture {model_type!r} {_REFUSED[model_type]}")
-    known = ", ".join(sorted(name for family in _FAMILIES for name in family.model_types))
+    known = ", ".join(sorted(name for family in FAMILIES for name in family.model_types))
     raise UnknownFamily(
         f"architecture {model_type!r} has no declaration (declared: {known}); "
         "declare its model_type, the paths of its layers and down-projection, the weight's orientation, whether a "

@@ -6,8 +6,9 @@ import contextlib
 from collections.abc import Sequence
 
 from editflow.storage.errors import ForeignFile
-from editflow.storage.index.catalog import MERGED, SCHEMAS, Catalog
+from editflow.storage.index.catalog import MERGED, Catalog
 from editflow.storage.index.delta_table import opened, own
+from editflow.storage.index.rows import SCHEMAS
 
 _WEEK = 168
 """Hours for which Delta keeps what an older version reads, so that no reader loses a file."""

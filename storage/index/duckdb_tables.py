@@ -16,7 +16,7 @@ import duckdb
 import pyarrow as pa
 
 from editflow.storage.duckdb_paths import parquet, quoted
-from editflow.storage.index.catalog import SCHEMAS
+from editflow.storage.index.rows import SCHEMAS
 
 _AT_ONCE = 10_000
 _SETTLED = {

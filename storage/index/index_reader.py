@@ -22,9 +22,10 @@ from editflow.storage.artifacts.manifest import Manifest
 from editflow.storage.artifacts.store import Lake
 from editflow.storage.duckdb_paths import parquet
 from editflow.storage.index import duckdb_tables, snapshot
-from editflow.storage.index.catalog import SCHEMAS, Catalog, artifact_row, is_final, run_row, unrecorded_uses
+from editflow.storage.index.catalog import Catalog
 from editflow.storage.index.graph import Graph, Later
 from editflow.storage.index.graph_builder import build_graph
+from editflow.storage.index.rows import SCHEMAS, artifact_row, is_final, run_row, unrecorded_uses
 from editflow.storage.index.shard_listing import changed, differences, list_shards
 from editflow.storage.index.snapshot import FORMAT, Head, Snapshot
 from editflow.storage.records.runs import RunRecord, Runs

@@ -23,10 +23,11 @@ from editflow.storage.artifacts.payload_check import contradicts_payload
 from editflow.storage.artifacts.store import Lake
 from editflow.storage.errors import ForeignFile, first_line
 from editflow.storage.index import snapshot
-from editflow.storage.index.catalog import SCHEMAS, Catalog, artifact_row
+from editflow.storage.index.catalog import Catalog
 from editflow.storage.index.database import open_database
 from editflow.storage.index.delta_log import LAST
 from editflow.storage.index.delta_table import opened, own
+from editflow.storage.index.rows import SCHEMAS, artifact_row
 from editflow.storage.records.runs import Runs
 from editflow.storage.records.tombstones import removed_at
 

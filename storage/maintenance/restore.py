@@ -20,7 +20,7 @@ from editflow.storage.artifacts.manifest import Manifest, manifest_name
 from editflow.storage.artifacts.payload_check import reencode_if_corrupt
 from editflow.storage.artifacts.store import Lake
 from editflow.storage.errors import ForeignFile
-from editflow.storage.index.catalog import SCHEMAS
+from editflow.storage.index.rows import SCHEMAS
 from editflow.storage.json_records import as_record, record_json
 from editflow.storage.records.runs import RunRecord, Runs
 

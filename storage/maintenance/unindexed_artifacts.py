@@ -19,10 +19,11 @@ from editflow.storage.artifacts.manifest import Manifest
 from editflow.storage.artifacts.store import Lake
 from editflow.storage.duckdb_paths import parquet
 from editflow.storage.errors import ForeignFile
-from editflow.storage.index.catalog import Catalog, unrecorded_uses
+from editflow.storage.index.catalog import Catalog
 from editflow.storage.index.database import open_database
 from editflow.storage.index.delta_log import latest
 from editflow.storage.index.delta_table import opened, own
+from editflow.storage.index.rows import unrecorded_uses
 from editflow.storage.records.runs import RunRecord, Runs, Use
 
 SMALL = 2 * 2**20

@@ -20,11 +20,11 @@ from editflow.storage.artifacts.manifest import payload_name
 from editflow.storage.artifacts.store import Lake
 from editflow.storage.duckdb_paths import literal, parquet, quoted
 from editflow.storage.index import duckdb_tables
-from editflow.storage.index.catalog import SCHEMAS
 from editflow.storage.index.database import Settings, open_database
 from editflow.storage.index.duckdb_tables import type_name
 from editflow.storage.index.graph import Graph
 from editflow.storage.index.index_reader import load
+from editflow.storage.index.rows import SCHEMAS
 from editflow.storage.json_records import is_id
 
 # In the order of their dependence: a view may read those before it.

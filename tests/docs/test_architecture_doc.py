@@ -11,7 +11,7 @@ import pytest
 
 import editflow.tasks
 from docs.generate import DOCS
-from editflow.editing.models.family import families
+from editflow.editing.models.family import FAMILIES as DECLARED
 from editflow.tasks.stages.registry import IMPORTED
 from editflow.tasks.stages.stage import Stage
 
@@ -61,7 +61,7 @@ def test_the_limits_speak_of_what_is_registered() -> None:
         "gptj": "GPT-J",
         "gpt_neox": "GPT-NeoX",
     }
-    for family in families():
+    for family in DECLARED:
         assert all(spelled[name] in limits for name in family.model_types)
 
 

@@ -25,8 +25,9 @@ from editflow.storage.artifacts.store import Lake
 from editflow.storage.errors import DamagedPayload, DamagedRecord, ForeignFile, LakeNotWritable, NoName, StorageError
 from editflow.storage.files import Files
 from editflow.storage.index import snapshot
-from editflow.storage.index.catalog import SCHEMAS, Catalog, artifact_row
+from editflow.storage.index.catalog import Catalog
 from editflow.storage.index.compaction import compact
+from editflow.storage.index.rows import SCHEMAS, artifact_row
 from editflow.storage.maintenance import foreign_files
 from editflow.storage.maintenance.audit import Audit
 from editflow.storage.maintenance.garbage_collection import census, remove, take

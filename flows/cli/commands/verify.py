@@ -156,9 +156,7 @@ def _print_again(rows: Sequence[Row]) -> None:
 def _print_next(left: Sequence[Fault], words: Sequence[str], lake: str | None, *, tried: bool) -> None:
     mends = {fault.mend for fault in left}
     if tried and left:
-        print_next(
-            "restore the files that could not be repaired, or that are missing, from a copy of the lake, and run it again"
-        )
+        print_next("restore the missing and damaged files from a copy of the lake, and run it again")
     elif mends & {"artifact", "record"}:
         print_next(f"{typed('verify', *words, '--repair', lake=lake)} to set aside what is broken and put it right")
     elif "index" in mends:

@@ -83,7 +83,8 @@ def artifacts(store: Lake, *, deep: bool) -> Iterator[Finding]:
 
 def index(store: Lake) -> Iterator[Finding]:
     """The index that SQL reads; manifests and run records are the truth, so none is lost with it."""
-    from editflow.storage.index.catalog import SCHEMAS, Catalog
+    from editflow.storage.index.catalog import Catalog
+    from editflow.storage.index.rows import SCHEMAS
     from editflow.storage.maintenance.index_audit import damage
 
     faults = [fault for table in SCHEMAS for fault in damage(store, table)]

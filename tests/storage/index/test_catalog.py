@@ -15,7 +15,7 @@ from editflow.storage.artifacts.store import Lake
 from editflow.storage.errors import LakeNotWritable
 from editflow.storage.index.catalog import Catalog
 from editflow.storage.queries.query import VIEWS, connect, lineage, query
-from editflow.storage.records.runs import Runs
+from editflow.storage.records.runs import Runs, Use
 
 WRITER = """
 import sys
@@ -78,8 +78,8 @@ def test_a_rebuild_keeps_the_uses_of_an_unfinished_run(lake: Lake, table: Callab
     run = Runs(lake.files).start("cut off", {})
     made = lake.write("model", 1, {}, {}, table("model"), created_by=run.run_id, seconds=2.0)
     catalog = Catalog(lake)
-    catalog.record_use(run.run_id, made.id, "load model", "created", 2.0)
-    catalog.record_use(run.run_id, "b" * 64, "documents", "reused")
+    catalog.record_many(uses=[(run.run_id, Use(made.id, "load model", "created", 2.0))])
+    catalog.record_many(uses=[(run.run_id, Use("b" * 64, "documents", "reused"))])
     before = query(lake, "SELECT * FROM uses ORDER BY artifact").to_pylist()
     catalog.rebuild()
     assert query(lake, "SELECT * FROM uses ORDER BY artifact").to_pylist() == before
@@ -93,7 +93,7 @@ def test_a_row_recorded_twice_is_told_once(lake: Lake, edited: dict[str, str]) -
     before = everything(lake)
     catalog = Catalog(lake)
     catalog.record_artifact(lake.manifest(edited["state1"]))
-    catalog.record_use(edited["run"], edited["state1"], "state", "created")
+    catalog.record_many(uses=[(edited["run"], Use(edited["state1"], "state", "created"))])
     catalog.record_run(Runs(lake.files).get(edited["run"]))
     assert everything(lake) == before
 
@@ -113,7 +113,7 @@ def test_merging_small_files_loses_nothing(lake: Lake, monkeypatch: pytest.Monke
     monkeypatch.setattr("editflow.storage.index.catalog._MERGE_EVERY", 10)
     catalog = Catalog(lake)
     for n in range(25):
-        catalog.record_use("run", f"{n}", "stage", "created")
+        catalog.record_many(uses=[("run", Use(f"{n}", "stage", "created"))])
     assert len(catalog.files("uses")) < 10
     assert query(lake, "SELECT count(*) AS n FROM uses").to_pylist() == [{"n": 25}]
 
@@ -157,7 +157,7 @@ def test_a_damaged_table_counts_as_lost(
     Catalog(lake).rebuild()
     assert not Catalog(lake).missing()
     assert everything(lake) == live
-    Catalog(lake).record_use("later", edited["model"], "load model", "reused")
+    Catalog(lake).record_many(uses=[("later", Use(edited["model"], "load model", "reused"))])
 
 
 def test_a_run_that_cannot_be_read_is_told_as_damaged(lake: Lake, edited: dict[str, str]) -> None:

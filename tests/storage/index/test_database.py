@@ -14,7 +14,8 @@ from pyarrow import parquet
 from editflow.storage.artifacts.store import Lake
 from editflow.storage.errors import QueryRefused, StorageError
 from editflow.storage.index import database, index_reader
-from editflow.storage.index.catalog import SCHEMAS, Catalog
+from editflow.storage.index.catalog import Catalog
+from editflow.storage.index.rows import SCHEMAS
 from editflow.storage.maintenance import unindexed_artifacts
 from editflow.storage.maintenance.garbage_collection import census
 from editflow.storage.maintenance.index_audit import index_faults

@@ -17,12 +17,13 @@ from editflow.storage.artifacts.identity import table_digest
 from editflow.storage.artifacts.manifest import manifest_name
 from editflow.storage.artifacts.payload_check import reencode_if_corrupt
 from editflow.storage.artifacts.store import Lake
-from editflow.storage.index.catalog import SCHEMAS, Catalog
+from editflow.storage.index.catalog import Catalog
+from editflow.storage.index.rows import SCHEMAS
 from editflow.storage.maintenance.audit import Audit
 from editflow.storage.maintenance.index_audit import index_faults
 from editflow.storage.maintenance.restore import write_manifest
 from editflow.storage.records.refs import Refs
-from editflow.storage.records.runs import Runs
+from editflow.storage.records.runs import Runs, Use
 
 Damage = Callable[[Lake, dict[str, str]], Path]
 
@@ -220,12 +221,12 @@ def test_what_a_dead_run_had_used_is_no_fault(lake: Lake, edited: dict[str, str]
     runs, catalog = Runs(lake.files), Catalog(lake)
     record = runs.start("dead", {})
     catalog.record_run(record)
-    catalog.record_use(record.run_id, edited["model"], "model", "reused")
+    catalog.record_many(uses=[(record.run_id, Use(edited["model"], "model", "reused"))])
     assert everything(lake) == []
     catalog.record_run(runs.finish(record, "died"))
     assert everything(lake) == []
     other = runs.start("done", {})
-    catalog.record_use(other.run_id, edited["model"], "model", "reused")
+    catalog.record_many(uses=[(other.run_id, Use(edited["model"], "model", "reused"))])
     catalog.record_run(runs.finish(other, "completed"))
     (fault,) = everything(lake)
     assert fault.wrong == f"has uses beyond those of runs: {other.run_id}", "the control"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from editflow.editing.linalg.key_interference import outweighed, room
+from benchmarks.key_interference import outweighed, room
 from editflow.editing.linalg.null_space import NullSpace
 from editflow.editing.linalg.projected_ridge import ProjectedRidge
 

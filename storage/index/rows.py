@@ -1,0 +1,89 @@
+"""The tables of the index, and their rows from manifests and run records."""
+
+import json
+from collections.abc import Container, Iterable, Mapping, Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from editflow.storage.artifacts.identity import parent_pairs
+from editflow.storage.artifacts.store import Manifest
+from editflow.storage.records.runs import RunRecord, Use
+
+if TYPE_CHECKING:
+    pass
+
+
+_TEXT, _I64, _F64 = pa.string(), pa.int64(), pa.float64()
+
+
+_INPUTS = pa.list_(pa.struct([("role", _TEXT), ("artifact", _TEXT)]))
+
+
+SCHEMAS: Mapping[str, pa.Schema] = {
+    "artifacts": pa.schema(
+        [
+            ("id", _TEXT), ("kind", _TEXT), ("version", _I64), ("spec", _TEXT), ("inputs", _INPUTS),
+            ("digest", _TEXT), ("rows", _I64), ("bytes", _I64), ("created_at", _TEXT), ("created_by", _TEXT),
+            ("seconds", _F64), ("environment", _TEXT), ("about", _TEXT),
+        ]
+    ),
+    "uses": pa.schema(
+        [("run_id", _TEXT), ("artifact", _TEXT), ("stage", _TEXT), ("how", _TEXT), ("seconds", _F64)]
+    ),
+    "runs": pa.schema(
+        [
+            ("run_id", _TEXT), ("name", _TEXT), ("status", _TEXT), ("started_at", _TEXT),
+            ("finished_at", _TEXT), ("message", _TEXT), ("state", _TEXT), ("spec", _TEXT),
+            ("spec_path", _TEXT), ("summary", _TEXT),
+            ("environment", _TEXT), ("host", _TEXT), ("pid", _I64),
+        ]
+    ),
+}  # fmt: skip
+
+
+def artifact_row(manifest: Manifest) -> dict[str, Any]:
+    """A manifest as a row of the artifacts table."""
+    row = {name: getattr(manifest, name) for name in SCHEMAS["artifacts"].names if name != "inputs"}
+    for name in ("spec", "environment", "about"):
+        row[name] = _text(row[name])
+    inputs = [{"role": role, "artifact": parent} for role, parent in parent_pairs(manifest.parents)]
+    return {**row, "inputs": inputs}
+
+
+def run_row(record: RunRecord) -> dict[str, Any]:
+    """A run record as a row of the runs table; that a run died is for the reader to see."""
+    row = {name: getattr(record, name) for name in SCHEMAS["runs"].names}
+    for name in ("spec", "summary", "environment"):
+        row[name] = _text(row[name])
+    return row | {"started_at": record.started_at or None}  # unknown of a damaged record
+
+
+def is_final(record: RunRecord) -> bool:
+    """Whether a record says all that its run used: one that died left this to the index."""
+    return record.finished_at is not None and record.status != "died"
+
+
+def unrecorded_uses(
+    records: Sequence[RunRecord], manifests: Iterable[Manifest], known: Container[tuple[str, str]]
+) -> list[dict[str, Any]]:
+    """Rows of the uses table for what these files tell and ``known`` (run id, artifact) pairs lack.
+
+    A run that did not record its own end is known at least by the artifacts that name it as their maker; their stage
+    is then given as the kind.
+    """
+    found = {(record.run_id, use.artifact): use for record in records for use in record.uses}
+    final = {record.run_id for record in records if is_final(record)}
+    for m in manifests:
+        if m.created_by and m.created_by not in final:
+            found.setdefault((m.created_by, m.id), Use(m.id, m.kind, "created", m.seconds))
+    return [_use_row(key[0], use) for key, use in found.items() if key not in known]
+
+
+def _use_row(run_id: str, use: Use) -> dict[str, Any]:
+    return {"run_id": run_id, **asdict(use)}
+
+
+def _text(value: Mapping[str, Any]) -> str:
+    return json.dumps(value, ensure_ascii=False, sort_keys=True)
