@@ -91,7 +91,7 @@ class Applying:
     @cached_property
     def measures(self) -> Measures:
         """What measures states."""
-        check_model(self.spec, self.pipe.lake.manifest(self.model).about)
+        check_model(self.spec, self.pipe.about(self.model))
         documents, held_out = self._texts
         return Measures(self.spec, self.pipe, self.model, (), documents, held_out, questions(self.spec))
 

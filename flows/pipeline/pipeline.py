@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache
@@ -22,6 +22,7 @@ from editflow.storage.records.runs import RunRecord, Runs, Use
 from editflow.tasks.console.progress import working
 from editflow.tasks.console.terminal import quoted
 from editflow.tasks.environment import environment
+from editflow.tasks.models.model_description import ModelDescription
 from editflow.tasks.models.model_identity import identify
 from editflow.tasks.stages.settings import Settings
 from editflow.tasks.stages.stage import Parents, Stage, as_task, ended
@@ -69,9 +70,9 @@ class Pipeline:
         self.note("model", ref, reused=known, seconds=time.perf_counter() - started)
         return ref.id
 
-    def about(self, model: str) -> Mapping[str, Any]:
-        """What was recorded of a model when it was pinned: depth, model_type, positions and the like."""
-        return self.lake.manifest(model).about
+    def about(self, model: str) -> ModelDescription:
+        """What was recorded of a model when it was pinned."""
+        return ModelDescription.read(self.lake.manifest(model))
 
     def read(self, reader: Callable[[Lake, str], Read], artifact: str, nothing: Read) -> Read:
         """The result of a reader on an artifact; `nothing` where a plan has no artifact to read."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -11,7 +10,7 @@ from editflow.editing.editors.options import ClosedFormOptions
 from editflow.flows.pipeline import stage_settings
 from editflow.flows.pipeline.pipeline import Pipeline
 from editflow.flows.spec.run_spec import RunSpec
-from editflow.tasks.models.model_identity import check_layers, check_place, check_window
+from editflow.tasks.models.model_description import ModelDescription
 from editflow.tasks.sources.corpus import describe_corpus
 from editflow.tasks.stages.documents import documents_stage
 from editflow.tasks.stages.edits import CONTEXTS
@@ -45,16 +44,16 @@ def pin_model(spec: RunSpec, pipe: Pipeline) -> str:
     return pipe.pin(spec.model)
 
 
-def check_model(spec: RunSpec, about: Mapping[str, Any]) -> None:
+def check_model(spec: RunSpec, model: ModelDescription) -> None:
     """Raise InvalidOption for layers or positions that a pinned model does not have, and for options its width rules
     out."""
-    check_layers(about, spec.edit.layers, spec.edit.z_layer)
+    model.check_layers(spec.edit.layers, spec.edit.z_layer)
     if isinstance(spec.edit.chosen, ClosedForm):
-        check_place(about, spec.edit.layers, spec.edit.z_layer)
-    check_layers(about, spec.moment_layers, spec.moment_layers[-1], "corpus.layers")
-    check_window(about, spec.corpus.window)
+        model.check_target(spec.edit.layers, spec.edit.z_layer)
+    model.check_layers(spec.moment_layers, spec.moment_layers[-1], "corpus.layers")
+    model.check_window(spec.corpus.window)
     options = spec.edit.options
-    needs, width = spec.edit.chosen.needed(options), int(about["key_width"])
+    needs, width = spec.edit.chosen.needed(options), model.key_width
     if "null_space" in needs:
         check_share(spec.null_space, width)
     if "second_moment" in needs and isinstance(options, ClosedFormOptions) and options.ridge == 0:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
-from typing import Any
 
 from editflow.flows.pipeline.pipeline import Pipeline, Read
 from editflow.flows.planning.cost_table import SIZES, cost_of
@@ -16,6 +15,7 @@ from editflow.storage.artifacts.store import ArtifactRef, Lake, Manifest
 from editflow.storage.errors import StorageError
 from editflow.storage.records.runs import RunRecord
 from editflow.tasks.models.meta_model import Outline
+from editflow.tasks.models.model_description import ModelDescription
 from editflow.tasks.stages.settings import NoSettings, Settings
 from editflow.tasks.stages.stage import Parents, Stage
 
@@ -86,7 +86,7 @@ class DryRun(Pipeline):
             self._note("model", id_, "model", SIZES["model"](StageInputs(self.scale, NoSettings(), {})))
         return id_
 
-    def about(self, model: str) -> Mapping[str, Any]:
+    def about(self, model: str) -> ModelDescription:
         """What the model's configuration says."""
         del model
         return self.outline.about

@@ -187,8 +187,8 @@ def _stages(artifacts: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
 def _model(spec: RunSpec, pipe: DryRun) -> dict[str, Any]:
     about, model = pipe.outline.about, pipe.outline.model
     return {
-        "source": spec.model.source, "family": model.family.name, "model_type": about["model_type"],
-        "parameters": about["parameters"], "layers": about["depth"], "dtype": spec.model.dtype,
+        "source": spec.model.source, "family": model.family.name, "model_type": about.model_type,
+        "parameters": about.parameters, "layers": about.depth, "dtype": spec.model.dtype,
         "device": spec.model.device, "id": pipe.outline.id,
     }  # fmt: skip
 
@@ -205,7 +205,7 @@ def _layers(spec: RunSpec, pipe: DryRun) -> Iterator[dict[str, Any]]:
 def memory_of(pipe: DryRun) -> dict[str, float]:
     """Bytes by what holds them: the process, the weights with the edited ones as they came, the largest stage."""
     scale = pipe.scale
-    weights = scale.element * (pipe.outline.about["parameters"] + scale.weights(scale.layers))
+    weights = scale.element * (pipe.outline.about.parameters + scale.weights(scale.layers))
     compute = [piece for piece in pipe.pieces.values() if not piece.reused]
     largest = max(compute, key=lambda piece: piece.size.memory, default=None)
     stage = {largest.stage: largest.size.memory} if largest else {}

@@ -19,6 +19,7 @@ from editflow.flows.spec.run_spec import RunSpec
 from editflow.flows.spec.spec_validation import check_spec
 from editflow.flows.tuning.search_space import CENTRES, SCANNED, SearchRange, candidates, refuse_half, window
 from editflow.flows.tuning.search_space import Setting as Point
+from editflow.tasks.models.model_description import ModelDescription
 from editflow.tasks.sources.edit_requests import load_requests, probes, unprobed
 
 MARK = "# Written by `editflow tune`"
@@ -118,13 +119,13 @@ def draft(arguments: TuneArguments) -> RunSpec:
     return spec
 
 
-def sized(arguments: TuneArguments, spec: RunSpec, about: Mapping[str, Any]) -> RunSpec:
+def sized(arguments: TuneArguments, spec: RunSpec, model: ModelDescription) -> RunSpec:
     """The draft fitted to a pinned model: where the scan starts, its candidate layers, and enough text."""
-    depth, width, reach = int(about["depth"]), int(about["key_width"]), SearchRange.of(str(about["model_type"]))
+    depth, width, reach = model.depth, model.key_width, SearchRange.of(model.model_type)
     raw = spec.model_dump(exclude_none=True)
     tokens = max(TOKENS, 10 * width)
     sizes = {
-        "window": min(WINDOW, int(about.get("positions") or WINDOW)),
+        "window": min(WINDOW, model.positions or WINDOW),
         "tokens": tokens,
         "documents": math.ceil(DOCUMENTS * tokens / TOKENS),
     }

@@ -59,11 +59,9 @@ class Tuning:
         """All of it, for the record of the run; what was tried is kept even where it is interrupted."""
         bench = self._bench(draft, pipe)
         self.spec = bench.spec
-        about = pipe.lake.manifest(bench.model).about
+        about = pipe.about(bench.model)
         start = Setting.of(bench.spec)
-        turns = rounds(
-            int(about["depth"]), self.arguments.fixed, SearchRange.of(str(about["model_type"])), start.regulariser
-        )
+        turns = rounds(about.depth, self.arguments.fixed, SearchRange.of(about.model_type), start.regulariser)
         report, pipe.report = pipe.report, lambda _use, _ref: None
         try:
             for trial in search(bench, start, turns, self.budget):
@@ -79,7 +77,7 @@ class Tuning:
         """What all trials share: moments, spectra, null spaces, contexts, and the model as it is asked before."""
         corpus = describe_corpus(draft.corpus.source)
         model = pin_model(draft, pipe)
-        about = pipe.lake.manifest(model).about
+        about = pipe.about(model)
         spec = sized(self.arguments, draft, about)
         check_model(spec, about)
         documents, held_out = sample_corpus(spec, pipe, corpus, model)

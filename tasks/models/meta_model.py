@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from editflow.editing.models.editable import EditableModel
 from editflow.editing.models.loading import load_gguf_outline, load_outline
 from editflow.storage.artifacts.store import Lake
 from editflow.tasks.errors import UnknownSource
+from editflow.tasks.models.model_description import ModelDescription
 from editflow.tasks.models.model_download import cached_folder, configured_folder, local
-from editflow.tasks.models.model_identity import about_of, remembered
+from editflow.tasks.models.model_identity import remembered
 from editflow.tasks.models.model_source import converted_folder
 from editflow.tasks.sources.packaged_data import MODEL
 
@@ -26,7 +25,7 @@ class Outline:
     """
 
     model: EditableModel
-    about: Mapping[str, Any]
+    about: ModelDescription
     folder: Path | None
     id: str | None
     lacking: str
@@ -89,4 +88,4 @@ def _of_hub(lake: Lake, source: str, dtype: str) -> Outline:
 
 def _outline(lake: Lake, model: EditableModel, dtype: str, name: str, folder: Path | None, lacking: str) -> Outline:
     known = remembered(lake, folder.resolve(), dtype) if folder is not None else None
-    return Outline(model, about_of(model, name, dtype), folder, known, lacking)
+    return Outline(model, ModelDescription.of(model, name, dtype), folder, known, lacking)

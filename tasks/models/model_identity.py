@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from dataclasses import asdict
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from editflow.editing.errors import InvalidOption
 from editflow.storage.artifacts.store import ArtifactRef, Lake, Manifest
 from editflow.tasks.console.progress import working
 from editflow.tasks.environment import environment
 from editflow.tasks.errors import StateMismatch, UnknownSource
+from editflow.tasks.models.model_description import ModelDescription
 from editflow.tasks.models.model_source import model_folder
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from editflow.editing.models.editable import EditableModel
     from editflow.tasks.models.model_session import ModelSession
 
 VERSION = 1
@@ -40,7 +40,7 @@ def identify(
     known = remembered(lake, folder, dtype)
     found = find(known) if known is not None else None
     if found is not None:
-        _check_about(found)
+        ModelDescription.read(found)
         return found.ref, True
     ref = _pin(lake, folder, dtype, device, run)
     _remember(lake, folder, dtype, ref.id)
@@ -79,7 +79,7 @@ def _pin(lake: Lake, folder: Path, dtype: str, device: str, run: str | None) -> 
     rows = zip(table["tensor"].to_pylist(), table["digest"].to_pylist(), strict=True)
     listing = hashlib.sha256("".join(f"{tensor}\0{digest}\n" for tensor, digest in rows).encode()).hexdigest()
     spec = {"stage": "model", "tensors": listing, "files": files_digest(folder)}
-    about = about_of(open_model(str(folder), dtype, device).model, str(folder), dtype)
+    about = asdict(ModelDescription.of(open_model(str(folder), dtype, device).model, str(folder), dtype))
     return lake.write("model", VERSION, spec, {}, table, created_by=run, environment=environment(device), about=about)
 
 
@@ -96,28 +96,6 @@ def digests(folder: str, dtype: str, device: str) -> pa.Table:
     return pa.Table.from_pylist(rows, schema=kind("model").schema)
 
 
-def about_of(model: EditableModel, folder: str, dtype: str) -> dict[str, Any]:
-    """What is recorded of a model beside its tensors, and is the same of one that is only planned with."""
-    return {
-        "folder": folder,
-        "dtype": dtype,
-        "model_type": model.model.config.model_type,
-        "depth": model.depth,
-        "key_width": model.key_width(0),
-        "positions": getattr(model.model.config, "max_position_embeddings", None),
-        "parameters": sum(p.numel() for p in model.model.parameters()),
-    }
-
-
-def _check_about(model: Manifest) -> None:
-    """Raise StateMismatch if the record of a model misses a field that runs read."""
-    for name in ("folder", "dtype", "model_type"):
-        if not isinstance(model.about.get(name), str):
-            raise StateMismatch(f"the lake records no {name} of model {model.id[:12]}: use a fresh lake")
-    for name in ("depth", "key_width"):
-        _recorded(model.about, name)
-
-
 def _dtype_of(model: Manifest) -> str:
     """The type of the numbers that a model was pinned with. Raises StateMismatch for none that there is."""
     from editflow.editing.models.loading import DTYPES
@@ -129,44 +107,6 @@ def _dtype_of(model: Manifest) -> str:
             "use a fresh lake"
         )
     return str(dtype)
-
-
-def _recorded(about: Mapping[str, Any], key: str) -> int:
-    """A number that was recorded of a model. Raises StateMismatch for what a lake from elsewhere may have instead."""
-    value = about.get(key)
-    if not isinstance(value, int) or not 0 < value < 2**53:
-        raise StateMismatch(
-            f"the lake records no {key} of model {about.get('folder')!r}, or another than a number: use a fresh lake"
-        )
-    return value
-
-
-def check_layers(
-    about: Mapping[str, Any], layers: list[int], z_layer: int, keys: str = "edit.layers or edit.z_layer"
-) -> None:
-    """Raise InvalidOption unless the model has the layers, in what was recorded when it was pinned."""
-    depth = _recorded(about, "depth")
-    wrong = [layer for layer in [*layers, z_layer] if not 0 <= layer < depth]
-    if wrong:
-        raise InvalidOption(
-            f"{keys} {sorted(set(wrong))} out of range: {Path(about['folder']).name} has layers 0…{depth - 1}"
-        )
-
-
-def check_place(about: Mapping[str, Any], layers: list[int], z_layer: int) -> None:
-    """Raise InvalidOption where target values at the z layer do not say what the model's edited layers must give."""
-    from editflow.editing.models.family import check_target, family_of
-
-    check_target(family_of(str(about["model_type"])), layers, z_layer)
-
-
-def check_window(about: Mapping[str, Any], window: int) -> None:
-    """Raise InvalidOption when a window of the corpus is longer than what the model can place."""
-    positions = None if about.get("positions") is None else _recorded(about, "positions")
-    if positions is not None and window > positions:
-        raise InvalidOption(
-            f"corpus.window = {window}: {Path(about['folder']).name} has {positions} positions; choose at most that"
-        )
 
 
 @lru_cache(maxsize=1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,15 +11,15 @@ from support.tiny_world import editflow
 
 from editflow.editing.errors import InvalidOption
 from editflow.flows.spec.loading import load_spec
-from editflow.tasks.models.model_identity import check_layers, check_window
+from editflow.tasks.models.model_description import ModelDescription
 
 FOLDER = Path(__file__).parents[3] / "specs" / "paper"
 SPECS = sorted(FOLDER.glob("*.toml"))
 # As the models' own config.json says.
 MODELS = {
-    "openai-community/gpt2-xl": {"folder": "gpt2-xl", "depth": 48, "positions": 1024},
-    "EleutherAI/gpt-j-6b": {"folder": "gpt-j-6b", "depth": 28, "positions": 2048},
-    "meta-llama/Meta-Llama-3-8B": {"folder": "llama-3-8b", "depth": 32, "positions": 8192},
+    "openai-community/gpt2-xl": ModelDescription("gpt2-xl", "float32", "gpt2", 48, 6400, 1024, 0),
+    "EleutherAI/gpt-j-6b": ModelDescription("gpt-j-6b", "float32", "gptj", 28, 16384, 2048, 0),
+    "meta-llama/Meta-Llama-3-8B": ModelDescription("llama-3-8b", "float32", "llama", 32, 14336, 8192, 0),
 }
 SEARCH = {"gpt2-xl": (0.5, 20), "gpt-j-6b": (0.5, 25), "llama-3-8b": (0.1, 25)}
 """Learning rate and steps of the published code, model by model."""
@@ -33,20 +34,20 @@ def test_every_model_has_both_data_sets() -> None:
 def test_settings_are_the_published_ones_and_the_model_has_the_layers(path: Path) -> None:
     spec = load_spec(path, ())
     about = MODELS[spec.model.source]
-    assert spec.name == path.stem == f"{about['folder']}-{spec.requests.dataset}"
-    assert spec.edit.layers == list(LAYERS[str(about["folder"])])
+    assert spec.name == path.stem == f"{about.folder}-{spec.requests.dataset}"
+    assert spec.edit.layers == list(LAYERS[about.folder])
     assert spec.edit.z_layer == spec.edit.layers[-1]
     assert (spec.requests.count, spec.edit.batch_size) == (2000, 100)
     assert (spec.null_space.rule, spec.null_space.value, spec.edit.ridge) == ("absolute", 0.02, 10.0)
     assert (spec.target_values.clamp, spec.target_values.kl, spec.target_values.weight_decay) == (0.75, 0.0625, 0.5)
     values = spec.target_values
-    assert (values.learning_rate, values.steps, values.stop_at) == (*SEARCH[str(about["folder"])], 0.05)
+    assert (values.learning_rate, values.steps, values.stop_at) == (*SEARCH[about.folder], 0.05)
     assert (spec.contexts.count, spec.contexts.tokens, values.after_argmax, values.forward) == (5, 10, 0, "model")
     assert spec.evaluation.generation_facts == (2000 if spec.requests.dataset == "counterfact" else 0)
-    check_layers(about, spec.edit.layers, spec.edit.z_layer)
-    check_window(about, spec.corpus.window)
+    about.check_layers(spec.edit.layers, spec.edit.z_layer)
+    about.check_window(spec.corpus.window)
     with pytest.raises(InvalidOption, match="out of range"):  # control
-        check_layers({**about, "depth": spec.edit.z_layer}, spec.edit.layers, spec.edit.z_layer)
+        replace(about, depth=spec.edit.z_layer).check_layers(spec.edit.layers, spec.edit.z_layer)
     for remark in ("0.01", "1.0", "at random", "100,000 articles"):
         assert remark in path.read_text(encoding="utf-8")
 

@@ -16,8 +16,13 @@ from editflow.flows.tuning.arguments import TuneArguments, draft, sized
 from editflow.flows.tuning.budget import Budget
 from editflow.flows.tuning.search_space import CENTRES, NORMED, PLAIN, Setting, Sweep, proposals, rounds, window
 from editflow.storage.artifacts.store import Lake
+from editflow.tasks.models.model_description import ModelDescription
 from editflow.tasks.sources.edit_requests import choose, load_requests, probes, unprobed
 from editflow.tasks.stages.tuning_trials import objective
+
+
+def described(model_type: str) -> ModelDescription:
+    return ModelDescription("m", "float32", model_type, 26, 64, None, 0)
 
 
 @pytest.fixture(scope="module")
@@ -140,7 +145,7 @@ def test_the_scan_finds_the_top_of_a_hill_and_never_repeats() -> None:
 
 def test_alpha_is_turned_where_a_method_has_one(facts: Path) -> None:
     """And λ, which stands at 0 there, is not; of AlphaEdit, the control, the other way about."""
-    about = {"depth": 26, "key_width": 64, "model_type": "llama"}
+    about = described("llama")
     for method, turned, still in (("memit", "alpha", "ridge"), ("alphaedit", "ridge", "alpha")):
         given = TuneArguments("some/model", str(facts), 1.0, settings=(f"edit.method={method}",))
         spec = sized(given, draft(given), about)
@@ -159,7 +164,7 @@ def test_alpha_is_turned_where_a_method_has_one(facts: Path) -> None:
 def test_behind_a_norm_one_layer_is_edited_at_a_time(facts: Path, model_type: str) -> None:
     """As deep as Gemma 2 2B, whose layers a window of five would be refused for; the Llama is the control."""
     given = TuneArguments("some/model", str(facts), 1.0)
-    spec = sized(given, draft(given), {"depth": 26, "key_width": 64, "model_type": model_type})
+    spec = sized(given, draft(given), described(model_type))
     reach = NORMED if model_type == "gemma2" else PLAIN
     tried = walked(Setting.of(spec), rounds(26, (), reach))
     assert all(set(setting.layers) <= set(spec.corpus.layers or ()) for setting in tried)
@@ -168,9 +173,7 @@ def test_behind_a_norm_one_layer_is_edited_at_a_time(facts: Path, model_type: st
     assert alone is (model_type == "gemma2")
     assert (max(setting.clamp for setting in tried) >= 2) is alone
     fixed = replace(given, settings=("target_values.clamp=0.3",))
-    assert (
-        sized(fixed, draft(fixed), {"depth": 26, "key_width": 64, "model_type": model_type}).target_values.clamp == 0.3
-    )
+    assert sized(fixed, draft(fixed), described(model_type)).target_values.clamp == 0.3
 
 
 def test_the_objective_is_what_it_says() -> None:

@@ -15,7 +15,8 @@ from editflow.editing.errors import EditingError
 from editflow.storage.artifacts.store import Lake, Manifest
 from editflow.tasks.errors import TaskError
 from editflow.tasks.models import model_identity
-from editflow.tasks.models.model_identity import check_layers, check_window, identify
+from editflow.tasks.models.model_description import ModelDescription
+from editflow.tasks.models.model_identity import identify
 
 
 @pytest.fixture
@@ -53,10 +54,11 @@ def test_the_folder_itself_is_found(pinned: tuple[Lake, Manifest], world: World)
 
 @pytest.mark.parametrize("value", ["y", None, [1], -1, 10**400, float("nan")])
 def test_what_is_recorded_of_a_model_is_a_number(pinned: tuple[Lake, Manifest], value: Any) -> None:
-    about = dict(pinned[1].about)
-    check_layers(about, [0, 1], 2)
-    check_window(about, 32)
-    with pytest.raises((EditingError, TaskError)):
-        check_layers({**about, "depth": value}, [0, 1], 2)
-    with pytest.raises((EditingError, TaskError)):
-        check_window({**about, "positions": value if value is not None else "y"}, 32)
+    model = pinned[1]
+    found = ModelDescription.read(model)
+    found.check_layers([0, 1], 2)
+    found.check_window(32)
+    for key in ("depth", "key_width", "positions"):
+        wrong = value if key != "positions" or value is not None else "y"
+        with pytest.raises((EditingError, TaskError)):
+            ModelDescription.read(replace(model, about={**model.about, key: wrong}))
