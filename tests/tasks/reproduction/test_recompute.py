@@ -24,6 +24,8 @@ from editflow.tasks.reproduction.recipes import GIVEN, STAGES, NotRepeatable, Re
 from editflow.tasks.reproduction.recompute import keep, recomputed
 from editflow.tasks.reproduction.reproduction import Repetition, archive
 
+pytestmark = pytest.mark.exhaustive
+
 
 @pytest.fixture(scope="module")
 def made(world: World, tmp_path_factory: pytest.TempPathFactory) -> tuple[Lake, RunRecord]:
