@@ -43,7 +43,8 @@ test-all: .venv/ready
 
 # Fails if coverage is less than `fail_under` in pyproject.toml.
 coverage: .venv/ready
-	$(BIN)/coverage report
+	@printf 'branch coverage in percent: '
+	@$(BIN)/coverage report
 
 test-demo: fetch browser
 	$(BIN)/python -m pytest -m demo
