@@ -1,25 +1,50 @@
-# One word per chore. `make demo` and `make test` set themselves up; PYTHON chooses the interpreter (3.11 or newer).
+# Every target sets up what it needs. PYTHON chooses the interpreter (3.11 or newer).
 PYTHON ?= python3
 BIN := .venv/bin
 SPEC ?= specs/demo.toml
 PORT ?= 4200
 SCALE ?= benchmarks-lake
-# What is imported once need not be compiled by the next process: set to anything, this makes each test of a command and each
-# server take twice as long.
+# Set to anything, this variable doubles the start-up time of every command and server that a test starts.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: browser demo test test-demo up down soak crowd bench bench-quick bench-scale lint fetch format docs constraints clean
+.PHONY: browser demo test test-fast test-rest test-all coverage test-demo up down soak crowd bench bench-quick bench-scale lint fetch format docs constraints clean
 
 demo: fetch
 	$(BIN)/editflow run $(SPEC)
 	$(BIN)/editflow ask last "The headquarters of Yamaha are in"
 	$(BIN)/editflow query "SELECT kind, count(*) AS artifacts, sum(bytes) // 1024 AS kib FROM artifacts GROUP BY kind ORDER BY kind"
 
-# Two workers of one thread each: most tests are too small for more. Where a spec asks for two, those that wait sleep instead of
-# taking a core from the other worker. Files are handed out in the order of tests/conftest.py.
+# Two workers with one thread each, because most tests are too small for more. A spec that asks for two threads must not take
+# a core from the other worker, so waiting threads sleep. Each file runs in one worker, in the order set by tests/conftest.py.
+PYTEST := OMP_NUM_THREADS=1 OMP_WAIT_POLICY=passive $(BIN)/python -m pytest \
+	--numprocesses 2 --dist loadfile --no-loadscope-reorder
+# Empty, or options that measure coverage.
+COVER :=
+
+# Under 90 seconds on two cores: no server, no browser, no real model.
+test-fast: .venv/ready
+	$(PYTEST) -m 'not (demo or soak or exhaustive or slow or server or browser or real_model)'
+
+# Under 10 minutes on two cores: lint, types, and every behaviour once, with a real model, server, worker and browser.
 test: .venv/ready
 	$(MAKE) --jobs 2 --output-sync fetch lint browser
-	OMP_NUM_THREADS=1 OMP_WAIT_POLICY=passive $(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
+	$(PYTEST) $(COVER) -m 'not (demo or soak or exhaustive)'
+
+# What `make test` leaves out: more cases of the same behaviours, installed packages, long documents.
+test-rest: fetch browser
+	$(PYTEST) $(COVER) -m 'exhaustive and not (demo or soak)'
+
+# Under 30 minutes on two cores: both of the above, and the branch coverage of both together.
+test-all: .venv/ready
+	rm -f .coverage .coverage.*
+	$(MAKE) test COVER='--cov --cov-append --cov-report= --cov-fail-under=0'
+	$(MAKE) test-rest COVER='--cov --cov-append --cov-report= --cov-fail-under=0'
+	$(MAKE) coverage
+
+# Fails if coverage is less than `fail_under` in pyproject.toml.
+coverage: .venv/ready
+	@printf 'branch coverage in percent: '
+	@$(BIN)/coverage report
 
 test-demo: fetch browser
 	$(BIN)/python -m pytest -m demo
@@ -31,13 +56,13 @@ up: fetch
 down: .venv/ready
 	$(BIN)/editflow down
 
-# 120 kills of long commands and 20 signals, 20 kills of a pair that applies one queue, full disks, three machines at one
-# lake, 20,000 inputs from strangers, and what `crowd` does: under an hour. Each part prints its figures;
-# EDITFLOW_SOAK_KILLS, EDITFLOW_SOAK_SIGNALS and EDITFLOW_CASES make it shorter.
+# Under an hour: 120 kills of long commands and 20 signals, 20 kills of two processes that apply one queue, full disks, three
+# machines on one lake, 20,000 hostile inputs, and `crowd`. Each part prints its numbers. EDITFLOW_SOAK_KILLS,
+# EDITFLOW_SOAK_SIGNALS and EDITFLOW_CASES make it shorter.
 soak: .venv/ready
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m soak --capture no
 
-# Two processes write, one asks and one collects garbage, and is killed at times: five minutes.
+# Five minutes: two processes write to one lake, one queries it, and one collects garbage and is sometimes killed.
 crowd: .venv/ready
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m soak --capture no tests/storage/test_concurrent_processes.py
 
@@ -47,7 +72,7 @@ bench: fetch
 bench-quick: fetch
 	$(BIN)/python -m benchmarks --quick --out benchmarks-quick.json
 
-# A lake of a million artifacts: some minutes to make and 10 GB the first time, half a minute to ask.
+# A lake of a million artifacts: the first run takes some minutes and 10 GB, later runs half a minute.
 bench-scale: .venv/ready
 	$(BIN)/python -m benchmarks.scale $(SCALE) --out benchmarks-scale.json
 
@@ -60,12 +85,12 @@ lint: .venv/ready
 fetch: .venv/ready
 	$(BIN)/editflow fetch
 
-# The tests of the report need a Chromium: the system's, else Playwright's own, else the one of Debian's packages.
+# The report's tests need Chromium: the one on the system, else Playwright's own, else Debian's.
 browser: .venv/ready
 	@command -v chromium chromium-browser google-chrome >/dev/null \
 		|| $(BIN)/playwright install --with-deps chromium-headless-shell >/dev/null 2>&1 \
 		|| { apt-get update -qq && apt-get install -y -qq chromium; } \
-		|| { echo "error: the tests of the report need Chromium: install it, then say make test again" >&2; exit 2; }
+		|| { echo "error: the tests of the report need Chromium: install it, then run make test again" >&2; exit 2; }
 
 format: .venv/ready
 	$(BIN)/ruff check --fix .
@@ -76,14 +101,14 @@ docs: .venv/ready
 
 .venv/ready: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
-		{ echo "error: $(PYTHON) is older than Python 3.11: install a newer one, or say make PYTHON=python3.12" >&2; exit 2; }
+		{ echo "error: $(PYTHON) is older than Python 3.11: install a newer one, or use make PYTHON=python3.12" >&2; exit 2; }
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
 	@touch $@
 
 constraints: .venv/ready
-	{ echo '# Versions that were tried together; regenerate with `make constraints`.'; \
+	{ echo '# Versions that are tested together; regenerate with `make constraints`.'; \
 		$(BIN)/python -m pip freeze --exclude-editable | sed 's/+cpu//'; } > constraints.txt
 
 clean:
-	rm -rf .venv benchmarks*.json .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .coverage benchmarks*.json .pytest_cache .mypy_cache .ruff_cache .hypothesis

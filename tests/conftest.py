@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from pathlib import Path
 from unittest.mock import patch
 
 os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
@@ -13,11 +14,23 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
 import pytest
 
+MARKED_BY_FIXTURE = ("server", "browser")
+"""A test that asks for one of these fixtures, itself or through others, gets the mark of the same name."""
+LONGEST_FIRST = ("real_model", "exhaustive", "server", "slow")
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Files with the real model take minutes and come first, so that workers which share files end together."""
-    slow = {item.path for item in items if item.get_closest_marker("real_model")}
-    items.sort(key=lambda item: item.path not in slow)
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> Iterator[None]:
+    """Mark tests by what they need, and put the longest files first, so that workers which share files end together."""
+    for item in items:
+        for fixture in set(MARKED_BY_FIXTURE).intersection(getattr(item, "fixturenames", ())):
+            item.add_marker(fixture)
+    yield  # in here the tests are selected by their marks
+    ranks: dict[Path, int] = {}
+    for item in items:
+        rank = next((n for n, mark in enumerate(LONGEST_FIRST) if item.get_closest_marker(mark)), len(LONGEST_FIRST))
+        ranks[item.path] = min(rank, ranks.get(item.path, rank))
+    items.sort(key=lambda item: ranks[item.path])
 
 
 @pytest.fixture(autouse=True)
@@ -35,11 +48,12 @@ def one_thread(request: pytest.FixtureRequest) -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """The API of a temporary Prefect server, which ends with this process; runs in this process use it by themselves.
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The API of a temporary Prefect server, which ends with this process; flow runs in this process use it.
 
-    It has a password, as those of runs. Variables of this process say nothing of it.
+    It has a password, like the servers of runs. The environment of this process does not name it.
     """
+    from prefect.flow_engine import BaseFlowRunEngine
     from prefect.settings import PREFECT_API_URL
 
     from editflow.flows.orchestration import temporary_server as temporary
@@ -48,7 +62,9 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> str:
     database = {"PREFECT_SERVER_DATABASE_CONNECTION_URL": f"sqlite+aiosqlite:///{folder / 'tests.db'}"}
     with patch.dict(os.environ, database):
         temporary.begin(folder)
-    return str(PREFECT_API_URL.value())
+    # At its end a flow run waits up to a second for its heartbeat thread; no test reads heartbeats of this process.
+    with patch.object(BaseFlowRunEngine, "heartbeat_seconds", None):
+        yield str(PREFECT_API_URL.value())
 
 
 @pytest.fixture(scope="session")

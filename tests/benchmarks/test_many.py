@@ -10,6 +10,8 @@ from benchmarks.inputs import FACTS
 from benchmarks.many import write_requests
 from editflow.tasks.sources.edit_requests import load_requests
 
+pytestmark = pytest.mark.exhaustive
+
 
 def test_requests_with_subjects_of_their_own_follow_the_starter_set(tmp_path: Path) -> None:
     starter = load_requests(FACTS)

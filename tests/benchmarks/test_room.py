@@ -9,6 +9,8 @@ from benchmarks.room import used
 from editflow.storage.artifacts.store import Lake
 from editflow.tasks.report.run_results import RunResults
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize("more", [(), ("edit.method=memit", "edit.alpha=10", "edit.previous_keys=true")])
 def test_later_batches_find_less_room(tmp_path, more: tuple[str, ...]) -> None:

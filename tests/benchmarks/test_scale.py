@@ -15,6 +15,8 @@ from editflow.storage.artifacts.store import Lake
 from editflow.storage.index.catalog import Catalog
 from editflow.storage.queries.query import lineage, query
 
+pytestmark = pytest.mark.exhaustive
+
 RUNS, COMMITS = 30, 20
 
 

@@ -10,6 +10,8 @@ from benchmarks.stage import Disagreement
 from benchmarks.stages import NAMES
 from benchmarks.worker import Worker, stage_named
 
+pytestmark = pytest.mark.exhaustive
+
 ALGEBRA = ("spectrum", "update", "update_wide")
 WRONG = {"target_values_bfloat16": 1.3, "target_values_early": 1e3, "whole_run": 1.5}
 """By what an answer is off that is certainly wrong, where 3 % are allowed."""

@@ -16,6 +16,8 @@ from docs.shell import Shell
 from docs.test_commands_run import unknown_commands
 from editflow.storage.artifacts.store import Lake
 
+pytestmark = pytest.mark.slow
+
 LONG = "0123456789abcdef" * 4
 
 

@@ -19,6 +19,8 @@ from editflow.flows.cli.registry import app
 from editflow.flows.spec.spec_validation import check_spec
 from editflow.tasks.models.model_identity import open_model
 
+LONG = {"docs/tutorial.md", "docs/howto/comparing.md", "docs/howto/another-model.md", "docs/howto/keeping-current.md"}
+"""Documents that take longest; README is followed in every `make test`."""
 BY_NAME = {name(path): path for path in DOCUMENTS}
 LEAST = {"name": "shown", "requests": {"source": "facts.jsonl"}}
 EDITFLOW = re.compile(r"(?<![\w/.-])editflow ((?!COMMAND)[a-z]+(?:-[a-z]+)*)")
@@ -27,7 +29,8 @@ EDITFLOW = re.compile(r"(?<![\w/.-])editflow ((?!COMMAND)[a-z]+(?:-[a-z]+)*)")
 def in_world(*worlds: str) -> pytest.MarkDecorator:
     """One test for every document of these worlds that has something to do."""
     chosen = [n for n, path in BY_NAME.items() if world(path) in worlds and blocks(path.read_text(encoding="utf-8"))]
-    return pytest.mark.parametrize("document", chosen)
+    marks = {n: [pytest.mark.exhaustive] if n in LONG else [] for n in chosen}
+    return pytest.mark.parametrize("document", [pytest.param(n, marks=marks[n]) for n in chosen])
 
 
 @pytest.fixture(scope="session")
@@ -59,6 +62,7 @@ def test_a_document_can_be_followed(
         Reader(folder, shell, compares=compares, skipped=[*NOT_RUN], quick=True).follow(read(document))
 
 
+@pytest.mark.exhaustive
 @pytest.mark.real_model
 @in_world("real-model")
 def test_a_document_can_be_followed_with_the_default_model(

@@ -8,6 +8,8 @@ import pytest
 
 from docs.generate import DOCS, PARTS, part_names, refreshed
 
+pytestmark = pytest.mark.slow
+
 DOCUMENTS = sorted(DOCS.rglob("*.md"))
 
 

@@ -24,6 +24,8 @@ from support.tiny_world import World
 
 from editflow.flows.orchestration.background_services import Services
 
+pytestmark = pytest.mark.exhaustive
+
 ROOT = Path(__file__).parents[2]
 FOLDERS = ("editing", "flows", "storage", "tasks")
 

@@ -163,6 +163,7 @@ def test_a_port_in_a_sentence_stays(text: str) -> None:
     assert cut_inside(text) == text
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize(
     "piece", ["x", "a::", "a-", "hf_", "a@", "/", "http://", "?a=", "${", "a:b@", "\\", ":", ".", "&a="]
 )

@@ -28,6 +28,8 @@ from editflow.storage.queries.query import query
 from editflow.storage.records.refs import Refs
 from editflow.storage.records.runs import Runs
 
+pytestmark = pytest.mark.exhaustive
+
 ROOT = Path(__file__).parents[2]
 
 

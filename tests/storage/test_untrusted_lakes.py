@@ -39,6 +39,8 @@ from editflow.storage.records.refs import Refs
 from editflow.storage.records.runs import Runs, Use, record_name
 from editflow.storage.records.tombstones import announce_removal, removed_at
 
+pytestmark = pytest.mark.exhaustive
+
 RECORDS = {
     "manifest": "artifacts/*/*/manifest.json",
     "payload": "artifacts/*/*/payload-*.parquet",

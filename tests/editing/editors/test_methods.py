@@ -26,6 +26,8 @@ from editflow.editing.models.editable import EditableModel
 from editflow.editing.requests.record import EditRequest
 from editflow.tasks.stages.settings import recipe
 
+pytestmark = pytest.mark.slow
+
 LAYERS, Z_LAYER = [0, 1, 2], 2
 OPTIONS = TargetValueOptions(learning_rate=0.3, steps=12, stop_at=1.2, tokens_per_pass=80)
 

@@ -21,6 +21,8 @@ from editflow.editing.models.editable import EditableModel
 from editflow.editing.models.loading import as_editable
 from editflow.editing.requests.record import EditRequest
 
+pytestmark = pytest.mark.exhaustive
+
 OPTIONS = TargetValueOptions(learning_rate=0.3, steps=12, stop_at=1.2, tokens_per_pass=80)
 LAYER = 1
 

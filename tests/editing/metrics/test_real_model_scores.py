@@ -17,7 +17,7 @@ from editflow.tasks.models.model_source import model_folder
 from editflow.tasks.sources.edit_requests import choose, load_requests
 from editflow.tasks.sources.packaged_data import MODEL
 
-pytestmark = pytest.mark.real_model
+pytestmark = [pytest.mark.real_model, pytest.mark.exhaustive]
 
 STARTER = Path(__file__).parents[3] / "specs" / "facts" / "starter.jsonl"
 

@@ -17,6 +17,8 @@ from editflow.editing.models.generation import Drawing, Writing, budget, continu
 from editflow.editing.models.tokens import encode
 from editflow.editing.requests.record import EditRequest
 
+pytestmark = pytest.mark.slow
+
 PROMPTS = [
     "the capital of",
     "Anna speaks",

@@ -13,6 +13,8 @@ from support.tiny_world import World
 
 from editflow.storage.artifacts.store import Lake
 
+pytestmark = pytest.mark.exhaustive
+
 FAIL = (
     "from editflow.flows.cli.main import main\n"
     "try:\n    main(['runs', '--lake', '/nonexistent'])\nexcept SystemExit:\n    pass\n"
@@ -74,10 +76,9 @@ def test_a_run_on_a_terminal(world: World, environment: dict[str, str], tmp_path
     assert len(shown) == 1, "the lines that stay are those of a pipe"
 
 
-@pytest.mark.parametrize("plain", [{"NO_COLOR": "1"}, {"TERM": "dumb"}])
-def test_a_run_on_a_plain_terminal(world: World, environment: dict[str, str], tmp_path: Path, plain: dict) -> None:
+def test_a_run_on_a_plain_terminal(world: World, environment: dict[str, str], tmp_path: Path) -> None:
     command = several([["run", world.spec, "--lake", tmp_path / "lake"]])
-    said = on_terminal(command, **here(environment), **plain)
+    said = on_terminal(command, **here(environment), NO_COLOR="1")
     assert "\x1b" not in said
     assert "facts/s" not in said
     assert "created  target values 3" in said

@@ -15,6 +15,8 @@ from support.tiny_world import World, editflow
 
 from editflow.storage.artifacts.store import Lake
 
+pytestmark = pytest.mark.exhaustive
+
 
 @pytest.mark.parametrize("place", ["file", "below a file", "/proc/lake", "/sys/lake"])
 def test_a_lake_that_cannot_be_written(world: World, tmp_path: Path, place: str) -> None:

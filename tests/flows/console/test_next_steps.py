@@ -17,6 +17,8 @@ from editflow.flows.console.next_steps import QUESTION, question, typed
 from editflow.storage.artifacts.store import Lake
 from editflow.storage.records.runs import Runs
 
+pytestmark = pytest.mark.exhaustive
+
 FOLDERS = ["lake", "my lake", 'a\'b "c" $HOME !e', "ä [red] :100:", "-lake"]
 UNINDEXED = (FOLDERS[3],)
 """Delta opens no table under such a path: questions read the lake itself, and there is no index to verify."""

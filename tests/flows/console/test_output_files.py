@@ -23,6 +23,8 @@ from editflow.flows.console import output_files, output_places
 from editflow.flows.console.errors import UsageError
 from editflow.flows.tuning.arguments import MARK, TuneArguments, check
 
+pytestmark = pytest.mark.slow
+
 Write = Callable[[object], Answer]
 WRITERS = {
     "a graph": ("lineage", "STATE", "--html"),

@@ -43,6 +43,7 @@ def plant(lake: Path, canary: Path) -> int:
     return len(ids)
 
 
+@pytest.mark.exhaustive
 def test_results_of_prefect_in_a_lake_are_not_read(world: World, copied: Path, tmp_path: Path) -> None:
     canary, spec = tmp_path / "canary", served(world, tmp_path)
     rows = [row | {"case_id": 100 + n} for n, row in enumerate(tiny_world.records(8)[6:])]

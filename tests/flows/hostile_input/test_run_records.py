@@ -20,6 +20,8 @@ from editflow.flows.pipeline.tracked_run import run_tracked, with_retry
 from editflow.flows.spec.loading import load_spec
 from editflow.storage.artifacts.store import Lake
 
+pytestmark = pytest.mark.exhaustive
+
 Change = Callable[[Any], object]
 START, END = "started.json", "finished.json"
 

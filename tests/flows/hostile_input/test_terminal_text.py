@@ -16,6 +16,8 @@ from support.tiny_world import World, editflow
 
 from editflow.storage.artifacts.store import Lake
 
+pytestmark = pytest.mark.exhaustive
+
 REQUESTS = "SELECT * FROM requests"
 
 

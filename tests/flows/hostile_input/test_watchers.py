@@ -22,6 +22,8 @@ from support.hostile_cases.foreign_code import Payload, code
 from support.hostile_cases.good import SECRET
 from support.hostile_cases.laws import Watch, clear, watched
 
+pytestmark = pytest.mark.slow
+
 Act = Callable[[Watch, Path], object]
 
 

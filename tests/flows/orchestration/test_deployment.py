@@ -37,6 +37,8 @@ from editflow.storage.artifacts.store import Lake
 from editflow.storage.records.runs import Runs
 from editflow.tasks.releases.queue import Queue
 
+pytestmark = pytest.mark.server
+
 ROOT = Path(__file__).parents[3]
 BRISK = {
     "PREFECT_LOGGING_LEVEL": "INFO",
@@ -171,6 +173,7 @@ def test_the_doctor_names_deployments_of_an_earlier_version(
             client.delete_deployment(made)
 
 
+@pytest.mark.exhaustive
 def test_a_foreign_page_cannot_have_the_worker_run_a_command(deployed: Deployed, tmp_path: Path) -> None:
     """Nor can it with the password in hand; the control is what its owner can do by the same requests."""
     canary, secret = tmp_path / "canary", server_access.read_secret(deployed.home)
@@ -317,6 +320,7 @@ def starter(folder: Path, *subjects: str) -> Path:
     return tiny_world.write_lines(folder / "facts.jsonl", chosen)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.real_model
 def test_a_release_of_the_default_model_by_schedule(deployed: Deployed, tmp_path: Path) -> None:
     """A valid request breaks the neighbourhood gate under a loose clamp, and waits again; then it is released."""

@@ -23,6 +23,8 @@ from support.tiny_world import editflow
 
 from editflow.flows.orchestration import locked_server, server_access
 
+pytestmark = pytest.mark.exhaustive
+
 ROOT = Path(__file__).parents[3]
 OWNER = """
 import sys, time

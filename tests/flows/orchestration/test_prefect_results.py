@@ -15,6 +15,8 @@ from support import tiny_world
 from support.prefect_pages import latest
 from support.tiny_world import World
 
+pytestmark = pytest.mark.exhaustive
+
 
 def states(spec: Path, wanted: set[str]) -> dict[str, str]:
     """{task run: name of its state} of the latest flow run of a spec, as soon as the server has all that are wanted."""

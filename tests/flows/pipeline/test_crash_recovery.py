@@ -29,6 +29,8 @@ from editflow.storage.queries.query import query
 from editflow.storage.records.runs import Runs
 from editflow.tasks.stages.stage import Stage, Work, perform_and_index
 
+pytestmark = pytest.mark.exhaustive
+
 Step = Callable[[Lake], object]
 
 

@@ -18,6 +18,8 @@ from support.tiny_world import Answer, World, editflow
 from editflow.storage.artifacts.store import Lake
 from editflow.tasks.models.model_identity import open_model
 
+pytestmark = pytest.mark.exhaustive
+
 PLENTY = 64 * 1024
 MOMENTS = 10
 QUICK = {2, 6}

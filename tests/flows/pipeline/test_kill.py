@@ -108,6 +108,7 @@ def killed(spec: Path, moment: str, kind: str, number: int, folder: Path, enviro
     return lake
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize(("moment", "kind", "number"), MOMENTS)
 def test_killed_at_a_moment(
     world: World, reference, environment: dict[str, str], tmp_path: Path, moment: str, kind: str, number: int

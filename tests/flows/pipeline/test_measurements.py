@@ -81,6 +81,7 @@ def test_measuring_more_changes_no_edit(whole: tuple[Path, dict[str, Any]], worl
     assert not {"texts", "locality"} & set(plain["summary"]["after"])
 
 
+@pytest.mark.exhaustive
 def test_what_the_facts_do_not_have_is_left_out(world: World, tmp_path: Path) -> None:
     """CounterFact-like facts without questions: asked for all, the run tells what there is."""
     record = tiny_world.run(world.spec, tmp_path / "lake", *MEASURES)

@@ -160,6 +160,7 @@ def stored(server: str) -> Any:
     return found
 
 
+@pytest.mark.exhaustive
 def test_a_variable_stands_for_a_secret_and_the_run_can_be_repeated(
     world: World, server: str, known: tuple[Served, tuple[str, ...]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -21,6 +21,8 @@ from editflow.storage.artifacts.store import Lake
 from editflow.storage.records.runs import Runs
 from editflow.tasks.models.model_identity import open_model
 
+pytestmark = pytest.mark.exhaustive
+
 ROOT = Path(__file__).parents[3]
 SETTINGS = [part for setting in SMALL for part in ("--set", setting)]
 OTHER = [*SETTINGS, "--set", "target_values.steps=4"]

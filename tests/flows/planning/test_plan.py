@@ -27,6 +27,8 @@ from editflow.storage.artifacts.store import Lake
 from editflow.tasks.models.meta_model import outline
 from editflow.tasks.models.model_identity import identify
 
+pytestmark = pytest.mark.slow
+
 SETTINGS = {"alphaedit": (), **method_settings.SETTINGS}
 MODEL_FREE = {"documents", "requests", "questions", "ability-cases"}
 

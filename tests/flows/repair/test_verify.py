@@ -23,6 +23,8 @@ from editflow.storage.records.runs import RunRecord, Runs
 from editflow.tasks.models.model_identity import open_model
 from editflow.tasks.releases.queue import Queue, ReleaseEvent, now
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def made(world: World, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, RunRecord]:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from support import tiny_world
 from support.tiny_world import World, editflow
+
+pytestmark = pytest.mark.exhaustive
 
 OF_RUN = "SELECT DISTINCT request FROM edits JOIN uses USING (artifact) WHERE run_id = '{}'"
 

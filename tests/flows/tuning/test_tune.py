@@ -22,6 +22,8 @@ from editflow.flows.tuning.tune import tune
 from editflow.storage.artifacts.store import Lake
 from editflow.tasks.sources.edit_requests import load_requests
 
+pytestmark = pytest.mark.exhaustive
+
 SETTINGS = (
     "threads=1", "corpus.min_characters=50", "corpus.window=32", "corpus.tokens=4000", "corpus.partitions=2",
     "corpus.held_out_tokens=600", "contexts.count=2", "contexts.tokens=4",

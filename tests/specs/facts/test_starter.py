@@ -149,6 +149,7 @@ def test_a_bad_beginning_of_a_text_is_noticed(starter: list[EditRequest], begun:
     assert not opens(replace(request, generation_prompts=(request.generation_prompts[0], text)))
 
 
+@pytest.mark.exhaustive
 def test_the_file_is_what_its_builder_writes() -> None:
     """build.py checks more rules than these, among them cities, states and continents."""
     command = [sys.executable, str(FACTS / "build.py"), "--check"]
@@ -195,6 +196,7 @@ def test_targets_are_short_and_differ_at_once(starter: list[EditRequest]) -> Non
         assert new[0] != true[0], request
 
 
+@pytest.mark.exhaustive
 @pytest.mark.real_model
 def test_the_default_model_knows_most_of_a_sample(starter: list[EditRequest]) -> None:
     """On 100 seeded records the true target beats the false one in 70 at least; but not at another record's prompt."""

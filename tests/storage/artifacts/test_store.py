@@ -100,6 +100,7 @@ def test_an_absent_lake_is_not_made_by_asking(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("moment", [".parquet", "manifest.json"])
 def test_kill_9_leaves_nothing_visible(moment: str, lake: Lake, script: Script) -> None:
     process = script(KILLED, lake.uri, moment)
@@ -227,6 +228,7 @@ def test_who_commits_first_has_decided(rows: int, lake: Lake, table: Make, monke
     assert len(list(payload(lake, ref.id).parent.iterdir())) == 2
 
 
+@pytest.mark.slow
 def test_four_processes_write_the_same_recipes_at_once(lake: Lake, script: Script) -> None:
     """Where results agree all succeed; where they differ one is kept, whole, and the others are refused."""
     processes = [script(RACER, lake.uri, name) for name in "abcd"]

@@ -17,6 +17,8 @@ from editflow.storage.index.catalog import Catalog
 from editflow.storage.queries.query import VIEWS, connect, lineage, query
 from editflow.storage.records.runs import Runs, Use
 
+pytestmark = pytest.mark.slow
+
 WRITER = """
 import sys
 from editflow.storage.index.catalog import Catalog

@@ -22,6 +22,8 @@ from editflow.storage.maintenance.index_audit import index_faults
 from editflow.storage.maintenance.retention_policy import Rule
 from editflow.storage.queries.query import connect, holders, impact, lineage, query
 
+pytestmark = pytest.mark.exhaustive
+
 ROWS, AT_ONCE = 500_000, 100_000
 SMALL = 2**26
 SOURCES = ("storage", "flows", "tasks")

@@ -17,6 +17,8 @@ from editflow.storage.index.catalog import Catalog
 from editflow.storage.maintenance.index_audit import index_faults
 from editflow.storage.queries.query import holders, impact, lineage, query
 
+pytestmark = pytest.mark.exhaustive
+
 NAMES = {
     "t[1]": "t1", "[a-z]": "q", "a*b": "aXb", "a?b": "aYb", "{a,b}": "a", "layer=7": "7", "kind=model": "model",
     "100%": "100", "it's": "its", "$HOME": "home", "[*]": "*?",

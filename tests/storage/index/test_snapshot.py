@@ -24,6 +24,8 @@ from editflow.storage.maintenance.index_audit import index_faults
 from editflow.storage.queries.query import impact, lineage, query
 from editflow.storage.records.runs import Runs
 
+pytestmark = pytest.mark.exhaustive
+
 
 @pytest.fixture(autouse=True)
 def small(monkeypatch: pytest.MonkeyPatch) -> None:

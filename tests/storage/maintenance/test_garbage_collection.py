@@ -31,6 +31,8 @@ from editflow.storage.queries.query import query
 from editflow.storage.records.refs import Refs
 from editflow.storage.records.runs import Runs, Use
 
+pytestmark = pytest.mark.slow
+
 OLD = 48
 """Hours since everything was touched, unless something is touched again."""
 LATEST = Rule(runs=1)

@@ -16,6 +16,8 @@ from editflow.storage.queries import query_process
 from editflow.storage.queries.query import query
 from editflow.storage.queries.query_limits import TEXT, Limits, Work, memory_share
 
+pytestmark = pytest.mark.exhaustive
+
 ENDLESS = {
     "a count of all numbers": "SELECT count(*) FROM range(1000000000000)",
     "a recursion without end": "WITH RECURSIVE t AS (SELECT 1 AS a UNION ALL SELECT a FROM t) SELECT count(*) FROM t",

@@ -30,7 +30,7 @@ from support.hostile_cases.good import SECRET, Good, make
 from support.hostile_cases.lake_tricks import ADDRESS
 
 CASES, HALF, SHARE = 1_000, 500, 50
-"""How many `make test` asks, how many of them in one file, and in one test."""
+"""How many `make test-all` asks, how many of them in one file, and in one test."""
 LIMIT = float(os.environ.get("EDITFLOW_CASE_SECONDS", "300"))
 """A case that takes longer hangs: no case has a second's work to do, but the machine may have other work."""
 ROOM = 8 << 30

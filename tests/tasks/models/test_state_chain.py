@@ -22,6 +22,8 @@ from editflow.storage.errors import DamagedPayload, MissingPayload
 from editflow.tasks.errors import StateMismatch
 from editflow.tasks.models.model_session import ModelSession, change_of, checkpoint_of, read_changes, state_chain
 
+pytestmark = pytest.mark.slow
+
 PROBE = torch.arange(1, 25).reshape(2, 12)
 
 

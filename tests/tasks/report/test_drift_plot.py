@@ -7,8 +7,11 @@ from typing import Any
 from xml.etree import ElementTree
 
 import numpy as np
+import pytest
 
 from editflow.tasks.report import charts
+
+pytestmark = pytest.mark.slow
 
 
 def points(n: int = 50, moved: float = 0.0) -> list[dict[str, Any]]:

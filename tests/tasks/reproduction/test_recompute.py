@@ -25,6 +25,8 @@ from editflow.tasks.reproduction.recompute import recompute, store_recomputed
 from editflow.tasks.reproduction.reproduction import Repetition, archive
 from editflow.tasks.stages.registry import IMPORTED, STAGES
 
+pytestmark = pytest.mark.exhaustive
+
 
 @pytest.fixture(scope="module")
 def made(world: World, tmp_path_factory: pytest.TempPathFactory) -> tuple[Lake, RunRecord]:

@@ -176,6 +176,7 @@ def test_what_a_file_unpacks_to_has_an_end(tmp_path: Path, monkeypatch: pytest.M
     assert len(read(str(tmp_path / "plain.jsonl.gz"))) == 2**16  # control
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("form", ["gz", "xz"])
 def test_what_unpacks_to_nothing_has_an_end(tmp_path: Path, form: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Zeros are padding to gzip, and empty files one after the other to a reader of lzma: a gigabyte takes an hour."""

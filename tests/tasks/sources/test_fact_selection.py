@@ -84,6 +84,7 @@ def test_what_is_refused_of_a_whole_file_is_refused(tmp_path: Path) -> None:
         load_chosen(written(tmp_path / "facts.jsonl", []), None, None, 1, 0)
 
 
+@pytest.mark.slow
 def test_memory_does_not_hold_what_is_not_chosen(tmp_path: Path) -> None:
     few, many = (written(tmp_path / f"{n}.jsonl", rows(n, 300)) for n in (10, COUNT))
     load_chosen(few, None, None, 5, 0)

@@ -18,6 +18,8 @@ import pytest
 from editflow.tasks.errors import FetchFailed
 from editflow.tasks.sources.packaged_data import Packaged, fetch
 
+pytestmark = pytest.mark.slow
+
 DATA = b"numbers, and more numbers\n" * 40
 ITEM = Packaged(
     "sample", "editflow-fetch-sample==1.0", "editflow_fetch_sample/data/numbers.bin",

@@ -20,6 +20,8 @@ from editflow.storage.address import Address
 from editflow.tasks.errors import BadRecord, UnknownSource
 from editflow.tasks.sources.records import read_records
 
+pytestmark = pytest.mark.slow
+
 ROWS = [{"name": f"é{n}", "n": n} for n in range(3)]
 
 

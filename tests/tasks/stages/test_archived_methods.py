@@ -23,6 +23,8 @@ from editflow.tasks.report.stages import read_page, report
 from editflow.tasks.sources.edit_requests import load_requests
 from editflow.tasks.stages.solver_inputs import SolverInputs
 
+pytestmark = pytest.mark.slow
+
 NEEDS: dict[str, set[str]] = {
     "memit": {"second_moment"},
     "memit with previous keys": {"second_moment"},

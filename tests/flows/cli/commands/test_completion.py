@@ -17,6 +17,8 @@ from support.tiny_world import editflow
 from editflow.storage.artifacts.store import Lake
 from editflow.storage.records.runs import Runs
 
+pytestmark = pytest.mark.exhaustive
+
 COMMANDS = [
     "fetch", "plan", "prepare", "run", "tune", "runs", "show", "lineage", "query", "scores", "compare", "diff", "rerun",
     "export-run", "ask", "report", "requests", "apply", "submit", "queue", "releases", "rollback", "evaluate", "gc",

@@ -29,6 +29,8 @@ from editflow.storage.records.refs import Refs
 from editflow.storage.records.runs import Runs
 from editflow.tasks.temporary_folders import OWNER, temporary
 
+pytestmark = pytest.mark.exhaustive
+
 OLD = time.time() - 48 * 3600
 
 

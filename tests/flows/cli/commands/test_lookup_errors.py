@@ -127,6 +127,7 @@ def test_an_unforeseen_error_is_not_dressed_up(reference, monkeypatch: pytest.Mo
         editflow("runs", "--lake", reference.lake)
 
 
+@pytest.mark.slow
 def test_the_process_itself(world: World, tmp_path: Path) -> None:
     """The same through the real entry point: code 2, one line on standard error, nothing on standard output."""
     command = [str(Path(sys.executable).parent / "editflow"), "run", str(tmp_path / "none.toml")]

@@ -15,6 +15,8 @@ from editflow.flows.cli.commands import query
 from editflow.storage.artifacts.store import Lake
 from editflow.storage.queries import query_process
 
+pytestmark = pytest.mark.slow
+
 ENDLESS = "SELECT count(*) FROM range(1000000000000)"
 
 

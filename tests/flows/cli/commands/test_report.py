@@ -19,6 +19,8 @@ from editflow.tasks.report import null_space_tables, results
 from editflow.tasks.report.page import shown
 from editflow.tasks.report.run_results import RunResults
 
+pytestmark = pytest.mark.slow
+
 
 def report(lake: Path, out: Path, run: str = "last") -> str:
     """The page of a report that must succeed."""

@@ -29,7 +29,10 @@ def written(hostile, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
-@pytest.fixture(params=WIDTHS, ids=["wide", "narrow"])
+@pytest.fixture(
+    params=[WIDTHS[0], *(pytest.param(width, marks=pytest.mark.exhaustive) for width in WIDTHS[1:])],
+    ids=["wide", "narrow"],
+)
 def page(request: pytest.FixtureRequest, browser: Browser, written: Path) -> Iterator[Page]:
     with opened(browser, written, *request.param) as page:
         yield page

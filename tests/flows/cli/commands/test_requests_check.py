@@ -17,6 +17,8 @@ from support.tiny_world import editflow
 from editflow.editing.requests.validation import OTHERS, Findings, findings
 from editflow.tasks.sources.records import read_records
 
+pytestmark = pytest.mark.exhaustive
+
 ROWS = [
     {"prompt": f"Where is {name}?", "subject": name, "target_new": "Rome", "ground_truth": "Nice"}
     for name in ("Ann", "Bo")

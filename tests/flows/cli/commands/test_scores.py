@@ -8,6 +8,8 @@ import pytest
 from support import tiny_world
 from support.tiny_world import World, editflow
 
+pytestmark = pytest.mark.exhaustive
+
 
 def test_every_figure_is_named_and_is_the_runs(reference) -> None:
     answer = editflow("scores", "last", "--lake", reference.lake, "--json")

@@ -16,6 +16,8 @@ from editflow.flows.cli.doctor import machine
 from editflow.tasks.models.model_source import converted_folder
 from editflow.tasks.sources.packaged_data import CORPUS, MODEL
 
+pytestmark = pytest.mark.exhaustive
+
 
 @pytest.mark.parametrize("name", ["disk", "memory"])
 def test_little_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
