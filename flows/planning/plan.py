@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import fmean
@@ -20,6 +20,7 @@ from editflow.flows.pipeline.facts import load_facts
 from editflow.flows.pipeline.tracked_run import use_threads
 from editflow.flows.planning.dry_run import DryRun, PlannedArtifact, no_record
 from editflow.flows.planning.machine_speed import Machine
+from editflow.flows.planning.plan_rows import ArtifactRow, LayerRow, ModelRow, StageRow
 from editflow.flows.planning.timings import Times, stage_timings
 from editflow.flows.planning.workload import Scale
 from editflow.flows.spec.run_spec import RunSpec
@@ -50,10 +51,10 @@ class Plan:
     """
 
     name: str
-    model: Mapping[str, Any]
-    layers: Sequence[Mapping[str, Any]]
-    stages: Sequence[Mapping[str, Any]]
-    artifacts: Sequence[Mapping[str, Any]]
+    model: ModelRow
+    layers: Sequence[LayerRow]
+    stages: Sequence[StageRow]
+    artifacts: Sequence[ArtifactRow]
     seconds: float | None
     bytes: float
     reused: int
@@ -154,8 +155,7 @@ def _told(spec: RunSpec, pipe: DryRun, machine: Machine, times: Times) -> Plan:
     memory = memory_of(pipe)
     peak = sum(memory.values())
     compute = [row for row in artifacts if not row["reused"]]
-    seconds = [row["seconds"] for row in compute]
-    total = None if None in seconds else sum(seconds)
+    total = _sum(row["seconds"] for row in compute)
     room = sum(row["bytes"] for row in compute)
     return Plan(
         spec.name, _model(spec, pipe), list(_layers(spec, pipe)), stages, artifacts, total, room,
@@ -164,7 +164,7 @@ def _told(spec: RunSpec, pipe: DryRun, machine: Machine, times: Times) -> Plan:
     )  # fmt: skip
 
 
-def _artifact(piece: PlannedArtifact, machine: Machine, times: Times) -> dict[str, Any]:
+def _artifact(piece: PlannedArtifact, machine: Machine, times: Times) -> ArtifactRow:
     told = machine.seconds(piece.size)
     took, said = times.get(piece.stage, (1.0, 1.0))
     seconds = 0.0 if piece.reused else None if told is None else told * took / said
@@ -172,19 +172,24 @@ def _artifact(piece: PlannedArtifact, machine: Machine, times: Times) -> dict[st
             "seconds": seconds, "bytes": round(piece.bytes)}  # fmt: skip
 
 
-def _stages(artifacts: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
+def _stages(artifacts: Sequence[ArtifactRow]) -> Iterator[StageRow]:
     """One row per stage, in the order of a run."""
     for name in dict.fromkeys(row["stage"] for row in artifacts):
         mine = [row for row in artifacts if row["stage"] == name]
         compute = [row for row in mine if not row["reused"]]
-        seconds = [row["seconds"] for row in compute]
         yield {
             "stage": name, "artifacts": len(mine), "reused": len(mine) - len(compute), "to compute": len(compute),
-            "seconds": None if None in seconds else sum(seconds), "bytes": sum(row["bytes"] for row in compute),
+            "seconds": _sum(row["seconds"] for row in compute), "bytes": sum(row["bytes"] for row in compute),
         }  # fmt: skip
 
 
-def _model(spec: RunSpec, pipe: DryRun) -> dict[str, Any]:
+def _sum(seconds: Iterable[float | None]) -> float | None:
+    """The sum, None if one of them is unknown."""
+    known = list(seconds)
+    return None if None in known else sum(one for one in known if one is not None)
+
+
+def _model(spec: RunSpec, pipe: DryRun) -> ModelRow:
     about, model = pipe.outline.about, pipe.outline.model
     return {
         "source": spec.model.source, "family": model.family.name, "model_type": about.model_type,
@@ -193,7 +198,7 @@ def _model(spec: RunSpec, pipe: DryRun) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _layers(spec: RunSpec, pipe: DryRun) -> Iterator[dict[str, Any]]:
+def _layers(spec: RunSpec, pipe: DryRun) -> Iterator[LayerRow]:
     model = pipe.outline.model
     for layer in spec.edit.layers:
         d_out, d_in = pipe.scale.widths[layer]
@@ -212,7 +217,7 @@ def memory_of(pipe: DryRun) -> dict[str, float]:
     return {"process": PROCESS, "weights": weights, **stage} if compute else {"process": PROCESS}
 
 
-def _basis(spec: RunSpec, times: Times, stages: Sequence[Mapping[str, Any]], total: float | None) -> str:
+def _basis(spec: RunSpec, times: Times, stages: Sequence[StageRow], total: float | None) -> str:
     if total is None:
         return f"no time is estimated: model.device = {spec.model.device!r} is not available here"
     asked = [row["stage"] for row in stages if row["to compute"]]

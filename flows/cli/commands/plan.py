@@ -14,6 +14,7 @@ from editflow.tasks.console.terminal import quoted
 
 if TYPE_CHECKING:
     from editflow.flows.planning.plan import Plan
+    from editflow.flows.planning.plan_rows import ModelRow
 
 
 def plan(
@@ -104,7 +105,7 @@ def _print(found: Plan) -> None:
         print_line(f"[yellow]warning:[/] {quoted(text)}")
 
 
-def _title(model: Mapping[str, Any]) -> str:
+def _title(model: ModelRow) -> str:
     title = f"{model['source']}: {model['family']}, {model['parameters']:,} parameters in {model['layers']} "
     return f"{title}layers, {model['dtype']} on {model['device']}; edited are"
 
