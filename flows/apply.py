@@ -26,6 +26,7 @@ from editflow.flows.pipeline.gates import breaches, held_back
 from editflow.flows.pipeline.measurements import Measures, questions
 from editflow.flows.pipeline.pipeline import Pipeline
 from editflow.flows.pipeline.prerequisites import check_model, draw_contexts, layer_statistics, pin_model, sample_corpus
+from editflow.flows.pipeline.run_summary import RunSummary
 from editflow.flows.pipeline.tracked_run import retry_on_damage, run_tracked
 from editflow.flows.spec.loading import load_queue_spec
 from editflow.flows.spec.run_spec import RunSpec
@@ -37,8 +38,8 @@ from editflow.tasks.models.model_session import state_chain
 from editflow.tasks.releases.queue import Queue, QueuedRequest, ReleaseEvent, pending
 from editflow.tasks.releases.release import Candidate, apply_next
 from editflow.tasks.sources.corpus import describe_corpus
+from editflow.tasks.stages.stage import Parents
 
-Row = dict[str, Any]
 LINES = 40
 """Requests that a notification names."""
 
@@ -100,7 +101,7 @@ class Applying:
         return sample_corpus(self.spec, self.pipe, describe_corpus(self.spec.corpus.source), self.model)
 
     @cached_property
-    def _knowledge(self) -> dict[str, Any]:
+    def _knowledge(self) -> Parents:
         return layer_statistics(self.spec, self.pipe, self._texts[0], self.model)
 
     @cached_property
@@ -161,7 +162,7 @@ def _won(summary: Mapping[str, Mapping[str, float]]) -> float:
     return scores.get("success", scores["accuracy"])
 
 
-def apply_pending(spec: RunSpec, pipe: Pipeline, batches: int | None = None) -> Row:
+def apply_pending(spec: RunSpec, pipe: Pipeline, batches: int | None = None) -> RunSummary:
     """Apply what waits, `batches` batches at most; the summary of the run. Nothing is computed where nothing waits.
 
     Tables and curves of the releases are on the run's page in Prefect as soon as a batch is settled, and who is to be
@@ -234,7 +235,7 @@ def apply_edits(
     place = Lake.open(lake_folder(lake))
     wanted = load_queue_spec(path, settings)
 
-    def work(one: RunSpec, pipe: Pipeline) -> Row:
+    def work(one: RunSpec, pipe: Pipeline) -> RunSummary:
         return retry_on_damage(lambda: apply_pending(one, pipe, batches), pipe)
 
     return asdict(run_tracked(wanted, place, str(path), report_stage, work))

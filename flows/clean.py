@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TypedDict
 
 from prefect import flow
 
@@ -18,13 +18,28 @@ from editflow.flows.pipeline.index_updates import index_and_report
 from editflow.storage.artifacts.store import Lake
 from editflow.storage.index.catalog import Catalog
 from editflow.storage.index.compaction import compact
-from editflow.storage.maintenance.garbage_collection import census, remove
+from editflow.storage.maintenance.garbage_collection import KindRow, census, remove
 from editflow.storage.maintenance.orphans import find_orphans, remove_orphan
 from editflow.storage.maintenance.retention_policy import Rule, check_hours
 from editflow.tasks.temporary_folders import clear
 
 HOURS = 24.0
 """No stage takes that long between two files, so what is older belongs to no writer."""
+
+
+class RemovedRow(TypedDict):
+    """Removed files of one kind; `bytes` None where they are not counted."""
+
+    what: str
+    files: int
+    bytes: int | None
+
+
+class FolderRow(TypedDict):
+    """A temporary folder of a killed process."""
+
+    path: str
+    bytes: int
 
 
 @dataclass(frozen=True)
@@ -34,10 +49,10 @@ class Cleared:
     `folders` are temporary folders of killed processes, anywhere: path and bytes.
     """
 
-    orphans: Sequence[Mapping[str, Any]]
-    kinds: Sequence[Mapping[str, Any]]
+    orphans: Sequence[RemovedRow]
+    kinds: Sequence[KindRow]
     removed: int
-    folders: Sequence[Mapping[str, Any]] = ()
+    folders: Sequence[FolderRow] = ()
 
 
 @flow(name="clean", validate_parameters=False, on_running=[label_process])
@@ -48,7 +63,7 @@ def clean(
     delete: bool = True,
     keep_runs: int | None = None,
     keep_days: float | None = None,
-) -> list[dict[str, Any]]:
+) -> list[RemovedRow]:
     """Remove orphan files last touched so many hours ago and merge the index's files; returns what was found, by kind.
 
     So go temporary folders of killed processes of this user.
@@ -63,7 +78,7 @@ def clean(
     except ValueError as error:
         raise UsageError(str(error)) from error
     found = cleared(place, hours, rule, delete=delete)
-    rows = [*map(dict, found.orphans)]
+    rows = [*found.orphans]
     if unneeded := sum(row["unneeded"] for row in found.kinds):
         size = sum(row["unneeded_bytes"] for row in found.kinds)
         rows.append({"what": "artifact", "files": found.removed if delete else unneeded, "bytes": size})
@@ -89,9 +104,11 @@ def cleared(place: Lake, hours: float, rule: Rule, *, delete: bool) -> Cleared:
         if not delete or remove_orphan(place, piece, hours):
             files[piece.what] += piece.files
             sizes[piece.what] += piece.bytes
-    rows = [{"what": what, "files": number, "bytes": sizes[what]} for what, number in sorted(files.items())]
+    rows: list[RemovedRow] = [
+        {"what": what, "files": number, "bytes": sizes[what]} for what, number in sorted(files.items())
+    ]
     index = compact(Catalog(place), hours, delete=delete)
     rows += [{"what": "old file of the index", "files": index, "bytes": None}] if index else []
     left = [one for one in left_behind() if not delete or clear(one)]
-    folders = [{"path": str(one.path), "bytes": one.bytes} for one in left]
+    folders: list[FolderRow] = [{"path": str(one.path), "bytes": one.bytes} for one in left]
     return Cleared(rows, found.kinds, removed, folders)

@@ -20,6 +20,7 @@ from editflow.flows.pipeline.facts import load_facts, split_batches
 from editflow.flows.pipeline.measurements import Measures, questions
 from editflow.flows.pipeline.pipeline import Pipeline
 from editflow.flows.pipeline.prerequisites import draw_contexts, layer_statistics, shared_inputs
+from editflow.flows.pipeline.run_summary import BatchSummary, RunSummary
 from editflow.flows.pipeline.tracked_run import retry_on_damage, run_tracked
 from editflow.flows.spec.loading import load_spec
 from editflow.flows.spec.run_spec import RunSpec
@@ -27,9 +28,10 @@ from editflow.storage.artifacts.store import Lake
 from editflow.storage.records.runs import RunRecord
 from editflow.tasks.stages.edits import CHECKPOINT, KEYS, STATE, TARGET_VALUES, WEIGHT_CHANGE, chunk_count
 from editflow.tasks.stages.settings import NoSettings
+from editflow.tasks.stages.stage import Parents
 
 
-def edit(spec: RunSpec, pipe: Pipeline, facts: Sequence[EditRequest] | None = None) -> dict[str, Any]:
+def edit(spec: RunSpec, pipe: Pipeline, facts: Sequence[EditRequest] | None = None) -> RunSummary:
     """All stages of a run in order; returns its summary. Everything already in the lake is reused.
 
     Edits the facts given, or else those that the spec asks for.
@@ -43,15 +45,17 @@ def edit(spec: RunSpec, pipe: Pipeline, facts: Sequence[EditRequest] | None = No
     knowledge = layer_statistics(spec, pipe, documents, model)
     contexts = draw_contexts(spec, pipe, model)
     pipe.flush()
-    state, batches, so_far = model, [], list[EditRequest]()
+    state, batches, so_far = model, list[BatchSummary](), list[EditRequest]()
     progress = Progress(spec.name, "facts")
     for number, batch in planned:
         # More prompts to evaluate a fact with are no reason to edit it again.
         rewrites = measures.requests([f.rewrite for f in batch], f"rewrites {number}")
         state = run_batch(spec, pipe, state, rewrites, contexts, knowledge, len(batch), number)
         so_far += batch
-        report = {"batch": number, "facts": len(batch), "edited": len(so_far), "state": state}
-        batches.append(report | measures.of_batch(state, batch, number))
+        done = BatchSummary(batch=number, facts=len(batch), edited=len(so_far), state=state)
+        if spec.evaluation.after_batch:
+            done["metrics"] = measures.of_batch(state, batch, number)
+        batches.append(done)
         if spec.evaluation.is_checkpoint(number) and len(so_far) < len(chosen):
             measures.everywhere(state, so_far, f"after batch {number}", f"requests so far {number}")
         pipe.flush()
@@ -67,7 +71,7 @@ def run_batch(
     state: str,
     batch: str,
     contexts: Mapping[str, str],
-    knowledge: Mapping[str, Any],
+    knowledge: Parents,
     facts: int,
     number: int,
 ) -> str:
@@ -96,7 +100,7 @@ def _values(spec: RunSpec, pipe: Pipeline, parents: Mapping[str, str], facts: in
     ]
 
 
-def edit_with_retry(spec: RunSpec, pipe: Pipeline, facts: Sequence[EditRequest] | None = None) -> dict[str, Any]:
+def edit_with_retry(spec: RunSpec, pipe: Pipeline, facts: Sequence[EditRequest] | None = None) -> RunSummary:
     """`edit`, and again from the top for every payload found missing or damaged: all else is reused then."""
     return retry_on_damage(lambda: edit(spec, pipe, facts), pipe)
 

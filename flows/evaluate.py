@@ -15,6 +15,7 @@ from editflow.flows.orchestration.run_page import table
 from editflow.flows.pipeline.measurements import Measures, questions
 from editflow.flows.pipeline.pipeline import Pipeline
 from editflow.flows.pipeline.prerequisites import shared_inputs
+from editflow.flows.pipeline.run_summary import RunSummary
 from editflow.flows.pipeline.summary_rows import before_after
 from editflow.flows.pipeline.tracked_run import run_tracked, with_retry
 from editflow.flows.spec.loading import load_queue_spec
@@ -24,12 +25,12 @@ from editflow.tasks.console.terminal import quoted
 from editflow.tasks.releases.queue import Queue, active
 
 
-def evaluate_release(spec: RunSpec, pipe: Pipeline) -> dict[str, Any]:
+def evaluate_release(spec: RunSpec, pipe: Pipeline) -> RunSummary:
     """All that the spec measures, of the base model and of the release; the summary of the run."""
     queue = Queue(pipe.lake.files, spec.requests.queue or "")
     current = queue.state()
     facts = [entry.request for entry in active(queue.entries(), current)]
-    about = {"queue": queue.name, "release": current.release, "state": current.state, "facts": len(facts)}
+    about = RunSummary(queue=queue.name, release=current.release, state=current.state, facts=len(facts))
     if current.state is None or not facts:
         print_line(f"  release {quoted(queue.name)} holds no facts: there is nothing to evaluate")
         return about

@@ -13,13 +13,14 @@ from editflow.flows.console.output import lake_folder, report_stage
 from editflow.flows.orchestration.crashed_runs import label_process
 from editflow.flows.pipeline.pipeline import Pipeline
 from editflow.flows.pipeline.prerequisites import draw_contexts, layer_statistics, shared_inputs
+from editflow.flows.pipeline.run_summary import RunSummary
 from editflow.flows.pipeline.tracked_run import run_tracked, with_retry
 from editflow.flows.spec.loading import load_shared_spec
 from editflow.flows.spec.run_spec import RunSpec
 from editflow.storage.artifacts.store import Lake
 
 
-def prepare_statistics(spec: RunSpec, pipe: Pipeline) -> dict[str, Any]:
+def prepare_statistics(spec: RunSpec, pipe: Pipeline) -> RunSummary:
     """Documents, moments, null spaces and contexts as the spec's runs will ask for them; the summary of the run."""
     model, documents, _ = shared_inputs(spec, pipe)
     knowledge = layer_statistics(spec, pipe, documents, model)

@@ -9,7 +9,6 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 from editflow.editing.metrics.ability.declaration import AbilityCase
 from editflow.editing.metrics.drift import FEWEST
@@ -17,6 +16,7 @@ from editflow.editing.requests.record import EditRequest
 from editflow.editing.requests.sample import sample
 from editflow.flows.pipeline import stage_settings
 from editflow.flows.pipeline.pipeline import Pipeline
+from editflow.flows.pipeline.run_summary import Measured
 from editflow.flows.spec.run_spec import RunSpec
 from editflow.tasks.stages.ability import ABILITY, cases_table, load_cases, summarise_ability
 from editflow.tasks.stages.drift import DRIFT, DRIFT_POINTS, HIDDEN_STATES, fixed_prompts
@@ -24,8 +24,6 @@ from editflow.tasks.stages.evaluation import EVALUATION, PERPLEXITY, read_perple
 from editflow.tasks.stages.generated_texts import ESSENCE, GENERATIONS, TEXT_SCORES, summarise_texts
 from editflow.tasks.stages.requests import questions_table, requests_table
 from editflow.tasks.stages.settings import NoSettings
-
-Summary = dict[str, Any]
 
 
 def questions(spec: RunSpec) -> list[AbilityCase]:
@@ -54,7 +52,7 @@ class Measures:
         """The artifact of these facts."""
         return self.pipe.import_table(requests_table(facts, str(self.spec.requests.source)), label)
 
-    def everywhere(self, state: str, facts: Sequence[EditRequest], when: str, label: str) -> Summary:
+    def everywhere(self, state: str, facts: Sequence[EditRequest], when: str, label: str) -> Measured:
         """All that the spec asks for, of a state: on these facts, and on what is no fact."""
         found = self.asked(state, facts, self.spec.evaluation.metrics, f"evaluation {when}", label)
         for measure in MEASUREMENTS.values():
@@ -68,29 +66,26 @@ class Measures:
             read_perplexity, self.pipe.run(PERPLEXITY, NoSettings(), parents, f"perplexity {when}"), math.nan
         )
 
-    def ability(self, state: str, when: str) -> Summary:
+    def ability(self, state: str, when: str) -> Measured:
         """{set: {mode: scores}} of a state, for the questions that the spec asks."""
         parents = {"state": state, "cases": self._questions_asked}
         asked = self.pipe.run(ABILITY, stage_settings.ability(self.spec), parents, f"ability {when}")
-        return self.pipe.read(summarise_ability, asked, Summary())
+        return self.pipe.read(summarise_ability, asked, Measured())
 
-    def of_batch(self, state: str, facts: Sequence[EditRequest], number: int) -> Summary:
+    def of_batch(self, state: str, facts: Sequence[EditRequest], number: int) -> Measured:
         """The metrics of the batch's own facts, right after it."""
-        metrics = self.spec.evaluation.after_batch
-        if not metrics:
-            return {}
-        label = f"evaluation of batch {number}"
-        return {"metrics": self.asked(state, facts, metrics, label, f"requests {number}")}
+        metrics, label = self.spec.evaluation.after_batch, f"evaluation of batch {number}"
+        return self.asked(state, facts, metrics, label, f"requests {number}")
 
     def asked(
         self, state: str, facts: Sequence[EditRequest], metrics: Sequence[str], label: str, requests: str
-    ) -> Summary:
+    ) -> Measured:
         """{metric: {score: percent}} of these facts in a state; `label` and `requests` name its stages."""
         roles = [name for name in ("locality", "portability") if name in metrics]
         parents = {"state": state, "requests": self.requests(facts, requests)}
         parents |= self._questions(facts, roles, f"{requests}: questions")
         settings = stage_settings.evaluation(self.spec, metrics)
-        summary: Summary = self.pipe.read(summarise, self.pipe.run(EVALUATION, settings, parents, label), Summary())
+        summary: Measured = self.pipe.read(summarise, self.pipe.run(EVALUATION, settings, parents, label), Measured())
         return summary
 
     def _questions(self, facts: Sequence[EditRequest], roles: Sequence[str], label: str) -> dict[str, str]:
@@ -113,7 +108,7 @@ class Measures:
     def _written(self, state: str, when: str) -> str:
         return self.pipe.run(GENERATIONS, self.spec.texts, {"state": state, **self._sampled}, f"texts {when}")
 
-    def texts(self, state: str, when: str) -> Summary:
+    def texts(self, state: str, when: str) -> Measured:
         """{metric: value} of the texts that a state generates about a sample of the facts."""
         written = self._written(state, when)
         scores = self.pipe.run(
@@ -122,7 +117,9 @@ class Measures:
         base = self._written(self.model, "before")
         parents = {"state": state, "base": base, **self._sampled}
         essence = self.pipe.run(ESSENCE, NoSettings(), parents, f"essence {when}")
-        found = self.pipe.read(summarise_texts, scores, Summary()) | self.pipe.read(summarise_texts, essence, Summary())
+        found = self.pipe.read(summarise_texts, scores, Measured()) | self.pipe.read(
+            summarise_texts, essence, Measured()
+        )
         return {name: round(value, 4) for name, value in found.items()}
 
     def drift(self, state: str, when: str) -> None:
@@ -141,25 +138,25 @@ class Measures:
             self.pipe.run(DRIFT_POINTS, NoSettings(), parents, f"drift points {when}")
 
 
-def _perplexity(measures: Measures, state: str, when: str) -> Summary:
+def _perplexity(measures: Measures, state: str, when: str) -> Measured:
     return {"perplexity": round(measures.perplexity(state, when), 3)} if measures.spec.evaluation.perplexity else {}
 
 
-def _texts(measures: Measures, state: str, when: str) -> Summary:
+def _texts(measures: Measures, state: str, when: str) -> Measured:
     return {"texts": measures.texts(state, when)} if measures.spec.evaluation.generation_facts else {}
 
 
-def _drift(measures: Measures, state: str, when: str) -> Summary:
+def _drift(measures: Measures, state: str, when: str) -> Measured:
     if measures.spec.evaluation.drift:
         measures.drift(state, when)
     return {}
 
 
-def _ability(measures: Measures, state: str, when: str) -> Summary:
+def _ability(measures: Measures, state: str, when: str) -> Measured:
     return {"ability": measures.ability(state, when)} if measures.cases else {}
 
 
-Measurement = Callable[[Measures, str, str], Summary]
+Measurement = Callable[[Measures, str, str], Measured]
 """(measures, state, when): runs its stages on a state and returns its part of the summary.
 
 That is {name: {score: number}}, and {} where the spec does not ask for it; storage/run_values.py checks the shape."""

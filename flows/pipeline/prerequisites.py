@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 from editflow.editing.editors.method import ClosedForm
 from editflow.editing.editors.options import ClosedFormOptions
@@ -84,13 +83,13 @@ def _tokens(spec: RunSpec, pipe: Pipeline, settings: TokensSettings, documents: 
     return tokens
 
 
-def layer_statistics(spec: RunSpec, pipe: Pipeline, documents: str, model: str) -> dict[str, Any]:
+def layer_statistics(spec: RunSpec, pipe: Pipeline, documents: str, model: str) -> dict[str, str | list[str]]:
     """What the method must know of each layer, as parents of a weight change by role; nothing else is made."""
     needs = spec.edit.chosen.needed(spec.edit.options)
     if not needs:
         return {}
     moment = merged_second_moment(spec, pipe, documents, model)
-    found: dict[str, Any] = {}
+    found: dict[str, str | list[str]] = {}
     if "null_space" in needs:
         found["null_space"] = [_null_space(spec, pipe, moment, layer) for layer in spec.edit.layers]
     if "second_moment" in needs:

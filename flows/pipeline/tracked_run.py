@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import nullcontext, suppress
-from typing import Any
 
 import torch
 
 from editflow.flows.console.signals import Stopped, received, sender
 from editflow.flows.pipeline.index_updates import index_and_report
 from editflow.flows.pipeline.pipeline import Pipeline, Report
+from editflow.flows.pipeline.run_summary import RunSummary
 from editflow.flows.spec.run_spec import RunSpec
 from editflow.storage.address import cut_inside
 from editflow.storage.artifacts.store import Lake
@@ -27,7 +27,7 @@ def use_threads(spec: RunSpec) -> None:
         torch.set_num_threads(spec.threads)
 
 
-def retry_on_damage(work: Callable[[], dict[str, Any]], pipe: Pipeline) -> dict[str, Any]:
+def retry_on_damage(work: Callable[[], RunSummary], pipe: Pipeline) -> RunSummary:
     """The work, and again from the top for every payload found missing or damaged."""
     tried: set[str] = set()
     while True:
@@ -40,7 +40,7 @@ def retry_on_damage(work: Callable[[], dict[str, Any]], pipe: Pipeline) -> dict[
             pipe.discard(error.id, error)
 
 
-Work = Callable[[RunSpec, Pipeline], dict[str, Any]]
+Work = Callable[[RunSpec, Pipeline], RunSummary]
 
 
 def with_retry(work: Work) -> Work:
@@ -66,7 +66,7 @@ def run_tracked(
     record = runs.start(spec.name, spec.model_dump(mode="json"), spec_path=spec_path, environment=made_with)
     pipe = kind(lake, record, spec.model.device, report)
     outcome: Outcome = "failed"
-    message, summary = "", dict[str, Any]()
+    message, summary = "", RunSummary()
     try:
         catalog.record_run(record)
         index_and_report(lake)
@@ -87,7 +87,7 @@ def run_tracked(
                 pipe.close()  # before the end of the run, which says that the index has all of it
             finally:
                 state, uses = summary.get("state"), list(pipe.uses.values())
-                record = runs.finish(record, outcome, message=message, state=state, summary=summary, uses=uses)
+                record = runs.finish(record, outcome, message=message, state=state, summary=dict(summary), uses=uses)
             if outcome == "completed":
                 catalog.record_run(record)
             else:  # a stage may have left what no other was asked for

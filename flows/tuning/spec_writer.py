@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib.resources import files
-from typing import Any
+from typing import Any, TypedDict
 
 from editflow.flows.spec.run_spec import RunSpec
 from editflow.flows.tuning.arguments import JUDGED, MARK, TuneArguments, whole
@@ -15,6 +15,10 @@ from editflow.tasks.console.terminal import safe
 
 BATCH = 20
 """Facts a batch of the written spec, unless it was set."""
+
+
+FreeDirections = TypedDict("FreeDirections", {"layer": int, "width": int, "null space": int, "free %": float})
+"""The null space of a layer; the keys are column headings too."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +35,7 @@ def spec_text(
     spec: RunSpec,
     best: Trial,
     trials: Sequence[Trial],
-    free: Sequence[Mapping[str, Any]],
+    free: Sequence[FreeDirections],
     unseen: int,
 ) -> str:
     """The file's text."""
@@ -53,7 +57,7 @@ def spec_text(
 
 
 def _sections(
-    arguments: TuneArguments, spec: RunSpec, trials: Sequence[Trial], free: Sequence[Mapping[str, Any]], unseen: int
+    arguments: TuneArguments, spec: RunSpec, trials: Sequence[Trial], free: Sequence[FreeDirections], unseen: int
 ) -> dict[str, list[Line]]:
     """Every key that is not at its default, and all that the scan has chosen."""
     batch = spec.edit.batch_size if "batch_size" in arguments.given.get("edit", {}) else BATCH
@@ -81,7 +85,7 @@ def _sections(
     return found
 
 
-def _line(key: str, value: Any, trials: Sequence[Trial], free: Sequence[Mapping[str, Any]]) -> Line:
+def _line(key: str, value: Any, trials: Sequence[Trial], free: Sequence[FreeDirections]) -> Line:
     name = key.partition(".")[2]
     coordinate = next((field for field, scanned in SCANNED.items() if scanned == key), None)
     if coordinate is None:
@@ -97,7 +101,7 @@ def _line(key: str, value: Any, trials: Sequence[Trial], free: Sequence[Mapping[
     return Line(_toml(name, value), f"{own.objective:.1f} at best, trial {own.number}" if own else "", others)
 
 
-def _why(key: str, free: Sequence[Mapping[str, Any]]) -> str:
+def _why(key: str, free: Sequence[FreeDirections]) -> str:
     if key == "null_space.value" and free:
         least, most = min(row["free %"] for row in free), max(row["free %"] for row in free)
         return f"leaves {least:.0f} to {most:.0f} % of the directions of a layer to edits"

@@ -23,12 +23,13 @@ from editflow.flows.pipeline.prerequisites import (
     pin_model,
     sample_corpus,
 )
+from editflow.flows.pipeline.run_summary import RunSummary
 from editflow.flows.pipeline.tracked_run import run_tracked
 from editflow.flows.spec.run_spec import RunSpec
 from editflow.flows.tuning.arguments import Split, TuneArguments, check, draft, sized, split
 from editflow.flows.tuning.budget import Budget
 from editflow.flows.tuning.search_space import SearchRange, Setting, rounds
-from editflow.flows.tuning.spec_writer import spec_text
+from editflow.flows.tuning.spec_writer import FreeDirections, spec_text
 from editflow.flows.tuning.trial import Trial, TrialRunner, best_of, search
 from editflow.storage.artifacts.store import Lake
 from editflow.storage.records.runs import RunRecord
@@ -37,8 +38,6 @@ from editflow.tasks.sources.corpus import describe_corpus
 from editflow.tasks.stages.edits import CONTEXTS
 from editflow.tasks.stages.moments import read_spectrum
 from editflow.tasks.stages.tuning_trials import trial_scores
-
-Rows = list[dict[str, Any]]
 
 
 @dataclass
@@ -50,12 +49,12 @@ class Tuning:
     chosen: Split
     say: Callable[[str], None]
     trials: list[Trial] = field(default_factory=list)
-    free: Rows = field(default_factory=list)
+    free: list[FreeDirections] = field(default_factory=list)
     before: dict[str, float] = field(default_factory=dict)
     spec: RunSpec | None = None
     artifact: str = ""
 
-    def work(self, draft: RunSpec, pipe: Pipeline) -> dict[str, Any]:
+    def work(self, draft: RunSpec, pipe: Pipeline) -> RunSummary:
         """All of it, for the record of the run; what was tried is kept even where it is interrupted."""
         bench = self._bench(draft, pipe)
         self.spec = bench.spec

@@ -12,12 +12,12 @@ import contextlib
 import os
 import re
 import uuid
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from graphlib import TopologicalSorter
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 import duckdb
 import numpy as np
@@ -43,6 +43,16 @@ MARGIN = 60
 """Seconds by which the times of a run's record and of files may differ."""
 
 
+class KindRow(TypedDict):
+    """The artifacts of a kind in a lake, and those of them that are not needed."""
+
+    kind: str
+    artifacts: int
+    bytes: int
+    unneeded: int
+    unneeded_bytes: int
+
+
 @dataclass(frozen=True)
 class Census:
     """What a lake holds and what of it no rule keeps.
@@ -52,7 +62,7 @@ class Census:
     since 1970, since which what was touched is needed.
     """
 
-    kinds: Sequence[Mapping[str, Any]]
+    kinds: Sequence[KindRow]
     graph: Graph
     unneeded: Sequence[int]
     before: float
@@ -239,12 +249,14 @@ def _children_first(graph: Graph, nodes: Numbers) -> list[int]:
     return list(order.static_order())
 
 
-def _counted(connection: duckdb.DuckDBPyConnection, unneeded: Sequence[str]) -> list[dict[str, Any]]:
+def _counted(connection: duckdb.DuckDBPyConnection, unneeded: Sequence[str]) -> list[KindRow]:
     connection.register("unneeded", pa.table({"id": pa.array(unneeded, pa.string())}))
-    columns = ("kind", "artifacts", "bytes", "unneeded", "unneeded_bytes")
     rows = connection.execute(
         "SELECT kind, count(*), sum(bytes)::BIGINT, count(u.id), "
         "coalesce(sum(bytes) FILTER (WHERE u.id IS NOT NULL), 0)::BIGINT "
         "FROM artifacts a LEFT JOIN unneeded u ON u.id = a.id GROUP BY kind ORDER BY 3 DESC, kind"
     ).fetchall()
-    return [dict(zip(columns, row, strict=True)) for row in rows]
+    return [
+        KindRow(kind=kind, artifacts=artifacts, bytes=size, unneeded=left, unneeded_bytes=left_size)
+        for kind, artifacts, size, left, left_size in rows
+    ]

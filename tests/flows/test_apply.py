@@ -220,7 +220,7 @@ def test_a_wrong_spec_gets_one_line(world: World, server: str, tmp_path: Path, s
 
 def test_a_queue_is_not_run(world: World, tmp_path: Path) -> None:
     answer = editflow("run", served(world, tmp_path, LOOSE), "--lake", tmp_path / "lake")
-    assert (answer.code, "say `editflow apply`" in answer.err) == (2, True)
+    assert (answer.code, "`editflow apply`" in answer.err) == (2, True)
 
 
 @pytest.mark.parametrize(

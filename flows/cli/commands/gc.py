@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Annotated, Any
 
 from cyclopts import Parameter
@@ -13,6 +12,7 @@ from editflow.flows.cli.common.flags import JsonFlag, LakeFlag
 from editflow.flows.cli.common.lookup import open_lake
 from editflow.flows.console.next_steps import print_next, typed
 from editflow.flows.console.output import print_json, print_line, print_table
+from editflow.storage.maintenance.garbage_collection import KindRow
 from editflow.storage.maintenance.retention_policy import CENTURY, Rule
 
 Runs = Annotated[
@@ -57,7 +57,7 @@ def gc(
         print_line("no unneeded files")
     if found.folders:
         title = f"temporary folders of killed processes, {'removed' if delete else 'would be removed'}"
-        print_table([row | {"bytes": decimal(row["bytes"])} for row in map(dict, found.folders)], title=title)
+        print_table([{**row, "bytes": decimal(row["bytes"])} for row in found.folders], title=title)
     if delete and rule:
         print_line(f"{found.removed} artifacts were removed")
     if delete or not (found.orphans or found.folders or any(row["unneeded"] for row in found.kinds)):
@@ -68,6 +68,6 @@ def gc(
         print_next(f"{typed('gc', '--delete', *again, lake=lake)} to remove it")
 
 
-def _kind(row: Mapping[str, Any], *, ruled: bool) -> dict[str, Any]:
+def _kind(row: KindRow, *, ruled: bool) -> dict[str, Any]:
     shown = {"kind": row["kind"], "artifacts": row["artifacts"], "size": decimal(row["bytes"])}
     return shown | ({"not needed": row["unneeded"], "of size": decimal(row["unneeded_bytes"])} if ruled else {})

@@ -65,7 +65,7 @@ def successes(summary: dict[str, Any], when: str = "after") -> list[float]:
 
 def test_what_it_finds_works_on_unseen_facts(whole: Tuned) -> None:
     """From nothing; the untuned control, at the last layer with a tiny clamp, does not."""
-    spec, some = whole.arguments.out, "requests.count=20"
+    spec, some = whole.given.out, "requests.count=20"
     summary = run_directly(spec, whole.lake, some)
     efficacy, paraphrase, neighbourhood = successes(summary)
     assert min(efficacy, paraphrase) >= 75
@@ -83,7 +83,7 @@ def test_the_best_trial_is_chosen_and_better_than_the_first(whole: Tuned) -> Non
 
 def test_the_probes_are_not_judged(whole: Tuned) -> None:
     """No case and no subject of a run on the written spec was probed; without the key they would be."""
-    spec = load_spec(whole.arguments.out)
+    spec = load_spec(whole.given.out)
     everything = load_requests(whole.world.facts)
     probed = [fact for fact in everything if fact.request_id in whole.found["probes"]]
     assert len(probed) == PROBES
@@ -94,7 +94,7 @@ def test_the_probes_are_not_judged(whole: Tuned) -> None:
     assert judged
     assert not cases & {fact.request_id for fact in judged}
     assert not subjects & {fact.subject for fact in judged}
-    control = load_facts(load_spec(whole.arguments.out, ["requests.exclude_probes=0"]).requests)
+    control = load_facts(load_spec(whole.given.out, ["requests.exclude_probes=0"]).requests)
     assert cases & {fact.request_id for fact in control}
 
 
@@ -107,7 +107,7 @@ def test_only_the_probes_were_edited_or_asked(whole: Tuned) -> None:
 
 
 def test_the_spec_is_plain_toml_with_reasons(whole: Tuned) -> None:
-    text = whole.arguments.out.read_text(encoding="utf-8")
+    text = whole.given.out.read_text(encoding="utf-8")
     raw, best = tomllib.loads(text), whole.found["trials"][whole.found["best"] - 1]
     assert text.startswith(MARK)
     assert {key: raw["edit"][key] for key in ("layers", "z_layer", "ridge")} == {
@@ -148,7 +148,7 @@ def test_the_table_is_an_artifact(whole: Tuned) -> None:
 def test_again_it_makes_nothing_and_costs_are_remembered(whole: Tuned) -> None:
     """The estimate of a trial that is reused is what it once took, not the moment that reading it takes."""
     known = {m.id for m in Lake.open(whole.lake).manifests()}
-    again = tuned(whole.arguments, whole.lake)
+    again = tuned(whole.given, whole.lake)
     assert {m.id for m in Lake.open(whole.lake).manifests()} == known
     assert again["artifact"] == whole.found["artifact"]
     store = Lake.open(whole.lake, create=False)
@@ -159,7 +159,7 @@ def test_again_it_makes_nothing_and_costs_are_remembered(whole: Tuned) -> None:
 
 
 def test_a_small_budget_still_tries_one(whole: Tuned, tmp_path: Path) -> None:
-    found = tuned(replace(whole.arguments, minutes=1e-9, out=tmp_path / "one.toml"), whole.lake)
+    found = tuned(replace(whole.given, minutes=1e-9, out=tmp_path / "one.toml"), whole.lake)
     assert [trial["trial"] for trial in found["trials"]] == [1]
     assert tomllib.loads((tmp_path / "one.toml").read_text(encoding="utf-8"))["edit"]["layers"]
 
@@ -167,7 +167,7 @@ def test_a_small_budget_still_tries_one(whole: Tuned, tmp_path: Path) -> None:
 def test_a_method_that_alpha_holds_needs_no_threshold(whole: Tuned, tmp_path: Path) -> None:
     """Its spec runs, on the moments that the scan has gathered."""
     settings = (*SETTINGS, "edit.method=memit", "edit.previous_keys=true")
-    given = replace(whole.arguments, minutes=1e-9, settings=settings, out=tmp_path / "memit.toml")
+    given = replace(whole.given, minutes=1e-9, settings=settings, out=tmp_path / "memit.toml")
     found = tuned(given, whole.lake)
     raw = tomllib.loads(given.out.read_text(encoding="utf-8"))
     assert found["threshold"] is None
@@ -192,7 +192,7 @@ def test_an_interruption_keeps_what_was_tried(whole: Tuned, tmp_path: Path, monk
     monkeypatch.setattr(TrialRunner, "judge", interrupted)
     out = tmp_path / "cut.toml"
     with pytest.raises(KeyboardInterrupt):
-        tuned(replace(whole.arguments, out=out), whole.lake)
+        tuned(replace(whole.given, out=out), whole.lake)
     assert "the best of 2 trials" in out.read_text(encoding="utf-8")
     (record,) = [r for r in editflow("runs", "--json", "--lake", whole.lake).json if r["status"] == "interrupted"]
     uses = editflow("show", record["run"], "--json", "--lake", whole.lake).json["uses"]
