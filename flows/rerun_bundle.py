@@ -229,7 +229,7 @@ def _corpus(bundle: RunBundle) -> Mapping[str, Any]:
     return found if isinstance(found, Mapping) else {}
 
 
-def _check_corpus(bundle: RunBundle, spec: RunSpec, remedy: str = "put the file back as it was") -> None:
+def _check_corpus(bundle: RunBundle, spec: RunSpec, remedy: str = "restore the file") -> None:
     pinned = _corpus(bundle)
     on_hub = spec.corpus.source.startswith("hub:")  # which is not asked: a commit holds what it held
     if on_hub != ("hub" in pinned) or (not on_hub and describe_corpus(spec.corpus.source) != pinned):

@@ -161,7 +161,7 @@ def test_files_that_are_not_what_was_read(exported: Exported, lake: Lake, tmp_pa
         was = file.read_bytes()
         try:
             file.write_bytes(other)
-            refused(editflow(*words), file.name, said, "put the file back")
+            refused(editflow(*words), file.name, said, "restore")
             file.rename(tmp_path / file.name)
             refused(editflow(*words), file.name)
         finally:
