@@ -8,6 +8,7 @@ from typing import Any
 from editflow.editing.metrics.intervals import mean_interval
 from editflow.tasks.errors import NothingToCompare
 from editflow.tasks.report.other_metrics import at_the_end
+from editflow.tasks.report.row_types import RequestRow
 from editflow.tasks.report.run_results import RunResults
 
 Row = dict[str, Any]
@@ -54,5 +55,5 @@ def row_of(metric: str, both: Sequence[tuple[float, float]]) -> Row:
     }  # fmt: skip
 
 
-def _same(row: Row, other: Row) -> bool:
-    return all(row[name] == other[name] for name in SAME)
+def _same(row: RequestRow, other: RequestRow) -> bool:
+    return all(row[name] == other[name] for name in SAME)  # type: ignore[literal-required]

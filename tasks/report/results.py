@@ -14,6 +14,7 @@ from editflow.editing.metrics.perplexity import perplexity
 from editflow.editing.metrics.score_columns import HARMONIC, harmonic
 from editflow.tasks.report.other_metrics import found, other_metric_rows
 from editflow.tasks.report.requested_metrics import asked
+from editflow.tasks.report.row_types import PromptRow, RequestRow
 from editflow.tasks.report.run_results import RunResults
 
 Row = dict[str, Any]
@@ -138,7 +139,7 @@ def worst(run: RunResults, count: int) -> list[Row]:
     return sorted(rows, key=lambda row: (row["said"] is not False, -len(row["hurt"]), -(row["nll_new"] or 0.0)))[:count]
 
 
-def _verdict(run: RunResults, request: str, row: Mapping[str, Any]) -> Row:
+def _verdict(run: RunResults, request: str, row: RequestRow) -> Row:
     prompts = run.prompts(request)
     own = prompts.get((run.last, "efficacy"), [])
     # A fact that was not evaluated has no result.
@@ -148,14 +149,14 @@ def _verdict(run: RunResults, request: str, row: Mapping[str, Any]) -> Row:
     near = prompts.get((run.last, "neighbourhood"), [])
     # A neighbour that another request edits is meant to change.
     hurt = [p["prompt"] for p in near if not p["success"] and p["prompt_index"] in kept and not p.get("edited")]
-    value = run.values.get(request, {})
+    value = run.values.get(request)
     after_batch = prompts.get((row["batch"], "efficacy"), own)
     reasons = []
     if said is False:
         lost = all(map(_holds, after_batch)) and row["batch"] < run.last
         still = "the old answer is still likelier" if own[0]["nll_true"] is not None else "not said, token for token"
         reasons.append("said after its batch, lost by a later one" if lost else still)
-    if value.get("stopped") == "steps" and value["loss"] > run.stop_at:
+    if value and value["stopped"] == "steps" and value["loss"] > run.stop_at:
         reasons.append(f"its loss was still {value['loss']:.2f} when its steps ended")
     if value and value["delta_norm"] > 0.999 * run.clamp * value["h_norm"]:
         reasons.append(f"its target value lies at the clamp, {run.clamp:g} of the hidden state's norm")
@@ -165,14 +166,14 @@ def _verdict(run: RunResults, request: str, row: Mapping[str, Any]) -> Row:
         reasons.append(f"{len(hurt)} of {len(near)} neighbours hurt")
     # What is at the clamp and fine in every other way is no failure.
     counts = said is False or bool(missed) or bool(hurt)
-    shown = {key: row[key] for key in ("batch", "relation", "subject", "target_new", "target_true")}
-    return shown | {
+    return {
+        **{key: row[key] for key in ("batch", "relation", "subject", "target_new", "target_true")},
         "prompt": row["prompt"].replace("{}", row["subject"], 1), "said": said, "nll_new": nll, "hurt": hurt,
-        "loss": value.get("loss"), "delta": value["delta_norm"] / value["h_norm"] if value else None,
+        "loss": value["loss"] if value else None, "delta": value["delta_norm"] / value["h_norm"] if value else None,
         "reasons": reasons if counts else [],
     }  # fmt: skip
 
 
-def _holds(prompt: Mapping[str, Any]) -> bool:
+def _holds(prompt: PromptRow) -> bool:
     """Whether the wanted answer is more likely; without an alternative, whether the model gives it."""
     return bool(prompt["accuracy"] if prompt["success"] is None else prompt["success"])

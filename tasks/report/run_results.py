@@ -15,6 +15,7 @@ from editflow.storage.artifacts.store import Lake, Manifest
 from editflow.storage.errors import UnknownArtifact
 from editflow.storage.records.runs import RunRecord, Runs
 from editflow.tasks.errors import ArtifactGone, NothingToReport
+from editflow.tasks.report.row_types import NormRow, PerplexityRow, PromptRow, RequestRow, TargetValueRow
 
 READ = (
     "model", "evaluation", "perplexity", "text_scores", "drift_points", "drift", "ability", "state", "target_values",
@@ -126,7 +127,7 @@ class RunResults:
         raise NothingToReport(self.record.run_id, "evaluation of the base model")
 
     @cached_property
-    def requests(self) -> dict[str, dict[str, Any]]:
+    def requests(self) -> dict[str, RequestRow]:
         """The requests by id in the order of editing, each with its `batch`."""
         rows = self.lake.read(self.all_requests).to_pylist()
         ends = list(accumulate(batch["facts"] for batch in self.record.summary["batches"]))
@@ -136,13 +137,13 @@ class RunResults:
         return {row["request"]: row | {"batch": n} for row, n in zip(rows, batch, strict=True)}
 
     @cached_property
-    def scores(self) -> list[dict[str, Any]]:
+    def scores(self) -> list[PromptRow]:
         """The evaluations' rows with `n`, the number of the state; a prompt once a state.
 
         `edited` is that of the base model, which was asked all facts: a batch knows its own alone, and states compare
         only where the same neighbours are left out. `said_before` is the base model's answer to the same prompt.
         """
-        seen: dict[tuple[Any, ...], dict[str, Any]] = {}
+        seen: dict[tuple[object, ...], PromptRow] = {}
         edited: dict[tuple[str, ...], bool] = {}
         said: dict[tuple[str, ...], list[int] | None] = {}
         for n, row in sorted(self._at_states("evaluation"), key=lambda found: found[0]):
@@ -155,22 +156,22 @@ class RunResults:
         return list(seen.values())
 
     @cached_property
-    def perplexities(self) -> dict[int, list[dict[str, Any]]]:
+    def perplexities(self) -> dict[int, list[PerplexityRow]]:
         """Rows of held-out documents by the number of the state."""
-        found: dict[int, list[dict[str, Any]]] = {}
+        found: dict[int, list[PerplexityRow]] = {}
         for n, row in self._at_states("perplexity"):
             found.setdefault(n, []).append(row)
         return found
 
     @cached_property
-    def values(self) -> dict[str, dict[str, Any]]:
+    def values(self) -> dict[str, TargetValueRow]:
         """How each request's target value was found, without the value itself."""
         columns = [name for name in kind("target_values").schema.names if name != "z"]
         rows = (row for m in self.of_kind("target_values") for row in self.lake.read(m.id, columns).to_pylist())
         return {row["request"]: row for row in rows}
 
     @cached_property
-    def norms(self) -> list[dict[str, Any]]:
+    def norms(self) -> list[NormRow]:
         """One row per state and layer: norms of change and weight."""
         return [
             row | {"n": self.states[m.id]}
@@ -206,19 +207,19 @@ class RunResults:
         return list(dict.fromkeys(row["metric"] for row in self.scores))
 
     @cached_property
-    def _by(self) -> dict[tuple[int, str], list[dict[str, Any]]]:
-        found: dict[tuple[int, str], list[dict[str, Any]]] = {}
+    def _by(self) -> dict[tuple[int, str], list[PromptRow]]:
+        found: dict[tuple[int, str], list[PromptRow]] = {}
         for row in self.scores:
             found.setdefault((row["n"], row["metric"]), []).append(row)
         return found
 
-    def prompts(self, request: str) -> dict[tuple[int, str], list[dict[str, Any]]]:
+    def prompts(self, request: str) -> dict[tuple[int, str], list[PromptRow]]:
         """A request's rows by state and metric."""
         return self._of_request.get(request, {})
 
     @cached_property
-    def _of_request(self) -> dict[str, dict[tuple[int, str], list[dict[str, Any]]]]:
-        found: dict[str, dict[tuple[int, str], list[dict[str, Any]]]] = {}
+    def _of_request(self) -> dict[str, dict[tuple[int, str], list[PromptRow]]]:
+        found: dict[str, dict[tuple[int, str], list[PromptRow]]] = {}
         for row in self.scores:
             found.setdefault(row["request"], {}).setdefault((row["n"], row["metric"]), []).append(row)
         return found
@@ -233,7 +234,7 @@ class RunResults:
         """The greatest norm of δ, as a share of the hidden state's."""
         return float(self.record.spec["target_values"]["clamp"])
 
-    def _at_states(self, name: str) -> Iterator[tuple[int, dict[str, Any]]]:
+    def _at_states(self, name: str) -> Iterator[tuple[int, Any]]:
         for manifest in self.of_kind(name):
             number = self.number(manifest)
             for row in self.lake.read(manifest.id).to_pylist():

@@ -104,10 +104,10 @@ class interrupted_at:  # noqa: N801 - a context manager, used as one
     def __enter__(self) -> None:
         perform, run = Stage.perform, self.run
 
-        def interrupted(self: Stage, lake: str, spec: Any, parents: Any, how: Any) -> Any:
-            if self.name == "weight-change" and spec["method"] == "memit":
+        def interrupted(self: Stage, lake: str, settings: Any, parents: Any, how: Any) -> Any:
+            if self.name == "weight-change" and settings.method == "memit":
                 raise KeyboardInterrupt(run)
-            return perform(self, lake, spec, parents, how)
+            return perform(self, lake, settings, parents, how)
 
         self.patch.setattr(Stage, "perform", interrupted)
 

@@ -178,7 +178,7 @@ def test_what_another_began_is_refused(moved: tuple[World, Path, str], tmp_path:
     wrong = (
         (told | {"run": "another"}, "another run"), (told | {"record": "another"}, "another run"),
         (told | {"threads": 77}, "threads"), (told | {"environment": {}}, "versions"),
-        (told | {"owner": elsewhere}, "goes on"), ([], "already"), ({}, "another run"), ("[" * 3000, "already"),
+        (told | {"owner": elsewhere}, "running"), ([], "already"), ({}, "another run"), ("[" * 3000, "already"),
     )  # fmt: skip
     for other, said in wrong:
         (fresh / MARK).write_text(other if isinstance(other, str) else json.dumps(other))

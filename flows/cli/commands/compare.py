@@ -127,7 +127,7 @@ def _print(found: Mapping[str, Any], written: Mapping[str, str], target: Path, l
     if lost:
         print_table([{"method": label, "failed": why} for label, why in lost], title="failed")
     if not written:
-        print_next(f"{typed('runs', lake=lake)} for the runs; mend what they failed of and say the same again")
+        print_next(f"{typed('runs', lake=lake)} for the runs; fix the causes and run the same command again")
         return
     page = target / "comparison.html"
     print_line(f"\npage in [bold]{quoted(page)}[/], tables beside it; comparison [bold]{found['artifact'][:12]}[/]")
