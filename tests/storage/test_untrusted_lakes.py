@@ -665,7 +665,7 @@ def test_a_version_of_the_index_that_nobody_made(lake: Lake, number: int, ending
     assert len(found) <= 3
     assert query(lake, "SELECT count(*) AS n FROM uses")["n"].to_pylist() == [3]
     try:
-        Catalog(lake).record_use("20260101T000000-abcdef", "ab" * 32, "stage", "reused")
+        Catalog(lake).record_many(uses=[("20260101T000000-abcdef", Use("ab" * 32, "stage", "reused"))])
     except LakeNotWritable as error:
         assert "rebuild" in str(error)
     Catalog(lake).rebuild()

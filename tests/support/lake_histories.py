@@ -91,7 +91,7 @@ class History:
         """A process is gone; what it reused is known to the index alone."""
         if self.going and self.made:
             run = self.going.pop()
-            Catalog(self.lake).record_use(run.run_id, self.draw.choice(self.made), "met", "reused")
+            Catalog(self.lake).record_many(uses=[(run.run_id, Use(self.draw.choice(self.made), "met", "reused"))])
             name = self.lake.files.path(f"runs/{run.run_id}/started.json")
             text = Path(name).read_text().replace(f'"pid": {run.pid}', f'"pid": {DEAD}')
             Path(name).write_text(text)

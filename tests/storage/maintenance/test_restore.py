@@ -17,7 +17,7 @@ from editflow.storage.errors import DamagedPayload
 from editflow.storage.index.catalog import Catalog
 from editflow.storage.maintenance.restore import manifest_from_index, restore_manifest, restore_record
 from editflow.storage.queries.query import query
-from editflow.storage.records.runs import Runs
+from editflow.storage.records.runs import Runs, Use
 
 
 def manifest(lake: Lake, id_: str) -> Path:
@@ -110,7 +110,7 @@ def test_a_rebuild_keeps_what_a_dead_run_had_reused_though_a_log_file_is_gone(
     """Only the index knows it, and its files lie there without the log."""
     catalog, record = Catalog(lake), Runs(lake.files).start("cut off", {})
     for name in ("model", "requests"):
-        catalog.record_use(record.run_id, edited[name], name, "reused")
+        catalog.record_many(uses=[(record.run_id, Use(edited[name], name, "reused"))])
     Path(lake.files.path("catalog/uses/_delta_log/00000000000000000001.json")).unlink()
     catalog.rebuild()
     rows = query(lake, f"SELECT artifact FROM uses WHERE run_id = '{record.run_id}'").to_pylist()

@@ -110,7 +110,7 @@ GOOD = json.dumps(ROWS[0]).encode()
         (b"", InvalidOption, "x.jsonl holds 0 records"),
         (b"\n \n", InvalidOption, "x.jsonl holds 0 records"),
         (b"[]", InvalidOption, "x.jsonl holds 0 records"),
-        (GOOD + b"\n" + GOOD[:20], BadRecord, "x.jsonl, line 2: not JSON .*; mend the line or remove it"),
+        (GOOD + b"\n" + GOOD[:20], BadRecord, "x.jsonl, line 2: not JSON .*; fix the line or remove it"),
         (b"[" + GOOD + b",\n", BadRecord, "x.jsonl, record 2: not JSON"),
         (b'[1, {"sentence": 2}]', InvalidCase, "x.jsonl, record 1: a record of sst2 must be an object"),
         (GOOD + b"\n\n" + b'{"sentence": "x"}', InvalidCase, "x.jsonl, line 3: field 'label' is missing"),

@@ -32,7 +32,7 @@ def typed(world: World, folder: Path, variants: str, *options: object, name: str
         (MEMIT + MEMIT, ["variant 'memit'", "two variants have this name", "another"]),
         (MEMIT + "edit.alpa = 3", ["variant 'memit'", "unknown key 'edit.alpa'", "'alpha'"]),
         (MEMIT + "edit.keep_fraction = 0.3", ["variant 'memit'", "edit.keep_fraction is no option of memit", "(rect)"]),
-        (MEMIT + "edit.alpha = 0", ["variant 'memit'", "edit.alpha", "greater than 0"]),
+        (MEMIT + "edit.alpha = 0", ["variant 'memit'", "edit.alpha", "above 0"]),
         (MEMIT + "target_value.steps = 3", ["variant 'memit'", "unknown key 'target_value'", "'target_values'"]),
         (MEMIT + "edit = 3", ["bad.toml is not a TOML file"]),
         ('[[variants]]\nname = "x"\nedit = 3', ["variant 'x'", "edit is a section, not a value", "edit.method"]),
@@ -67,7 +67,7 @@ def test_variants(world: World, tmp_path: Path, variants: str, fragments: list[s
     [
         (["--seeds", "0,x"], ["--seeds 0,x", "--seeds 0,1,2"]),
         (["--seeds", "0,-1"], ["--seeds 0,-1", "from 0"]),
-        (["--seeds", "1", "--seeds", "1"], ["--seeds 1,1", "name each once"]),
+        (["--seeds", "1", "--seeds", "1"], ["--seeds 1,1", "each once"]),
         (["--set", "edit.batchsize=3"], ["unknown key 'edit.batchsize'", "'batch_size'"]),
         (["--set", "requests.count=0"], ["requests.count", "greater than or equal to 1"]),
         (["--set", "requests.source=none.jsonl"], ["no file none.jsonl", "give a path"]),
