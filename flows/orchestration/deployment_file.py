@@ -70,6 +70,9 @@ def _of(deployment: Mapping[str, Any], folder: Path) -> Iterator[str]:
 def _called(deployment: Mapping[str, Any], folder: Path) -> Iterator[str]:
     """Whether its flow is there and takes its parameters, as far as the source tells without importing it."""
     entrypoint, parameters = str(deployment.get("entrypoint")), deployment.get("parameters") or {}
+    if _is_outside_the_package(entrypoint, folder):
+        yield f"flow {entrypoint}: begin it with editflow., as in editflow.{entrypoint}"
+        return
     tree = _source(entrypoint, folder)
     name = entrypoint.replace(":", ".").rpartition(".")[2]
     if tree is None or name not in _bound(tree):
@@ -121,6 +124,14 @@ def _source(entrypoint: str, folder: Path) -> ast.Module | None:
     with suppress(OSError, SyntaxError, ValueError):
         return ast.parse(paths[0].read_text(encoding="utf-8")) if paths else None
     return None
+
+
+def _is_outside_the_package(entrypoint: str, folder: Path) -> bool:
+    """Whether a dotted name is that of a module of EditFlow by its folder in a checkout: a worker does not find it."""
+    name = f"{entrypoint.rpartition('.')[0].replace('.', '/')}.py"
+    with suppress(OSError, ValueError):
+        return (folder / name).samefile(Path(__file__).parents[2] / name)
+    return False
 
 
 def _bound(tree: ast.Module) -> set[str]:

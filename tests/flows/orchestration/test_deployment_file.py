@@ -75,6 +75,7 @@ CONTROLS: list[tuple[tuple[Any, ...], Any, str]] = [
         "editflow.flows.apply.apply_edit",
         "no flow editflow.flows.apply.apply_edit",
     ),
+    (("deployments", APPLY, "entrypoint"), "flows.apply.apply_edits", "begin it with editflow."),
     (("deployments", APPLY, "entrypoint"), "flows.appply.apply_edits", "no flow flows.appply.apply_edits"),
     (("deployments", APPLY, "entrypoint"), "flows/apply.py:apply_edit", "no flow flows/apply.py:apply_edit"),
     (("deployments", APPLY, "entrypoint"), None, "no flow None"),
