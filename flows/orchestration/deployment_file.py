@@ -130,7 +130,7 @@ def _is_outside_the_package(entrypoint: str, folder: Path) -> bool:
     """Whether a dotted name is that of a module of EditFlow by its folder in a checkout: a worker does not find it."""
     name = f"{entrypoint.rpartition('.')[0].replace('.', '/')}.py"
     with suppress(OSError, ValueError):
-        return (folder / name).samefile(Path(__file__).parents[2] / name)
+        return ":" not in entrypoint and (folder / name).samefile(Path(__file__).parents[2] / name)
     return False
 
 
