@@ -81,7 +81,7 @@ def _fault(error: BaseException) -> str:
     text = cut_inside(" ".join(str(error).split()))
     return quoted(
         f"unexpected {type(error).__name__}{where}: {text}; this is a fault of EditFlow: "
-        "say it again with --debug and report what comes"
+        "run it again with --debug and report the output"
     )
 
 

@@ -14,7 +14,7 @@ from editflow.editing.errors import first_line
 from editflow.flows.console.errors import UsageError
 from editflow.flows.console.output import print_line
 
-GONE = "the working folder is gone: change to one that exists and say it again"
+GONE = "the working folder is gone: change to one that exists and run it again"
 _LARGEST = 2**20
 """Bytes of a pyproject.toml that are read."""
 

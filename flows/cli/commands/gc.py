@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 from cyclopts.validators import Number
@@ -12,7 +12,6 @@ from editflow.flows.cli.common.flags import JsonFlag, LakeFlag
 from editflow.flows.cli.common.lookup import open_lake
 from editflow.flows.console.next_steps import print_next, typed
 from editflow.flows.console.output import print_json, print_line, print_table
-from editflow.storage.maintenance.garbage_collection import KindRow
 from editflow.storage.maintenance.retention_policy import CENTURY, Rule
 
 Runs = Annotated[
@@ -22,6 +21,9 @@ Days = Annotated[
     float | None,
     Parameter(help="Keep what runs that ended within so many days need.", validator=Number(gt=0, lte=CENTURY)),
 ]
+
+if TYPE_CHECKING:
+    from editflow.storage.maintenance.garbage_collection import KindRow
 
 
 def gc(
