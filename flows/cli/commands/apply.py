@@ -9,11 +9,11 @@ from cyclopts import Parameter
 from cyclopts.validators import Number
 
 from editflow.flows.cli.common.flags import JsonFlag, LakeFlag, SetFlag
+from editflow.flows.cli.common.flow_start import start_flow
 from editflow.flows.cli.common.run_summary import print_settled
 from editflow.flows.console.next_steps import print_next, typed
-from editflow.flows.console.output import lake_folder, print_json, print_line
+from editflow.flows.console.output import print_json
 from editflow.flows.orchestration.prefect_environment import check_working_folder
-from editflow.tasks.console.terminal import quoted
 
 
 def apply(
@@ -40,14 +40,9 @@ def apply(
         Override a key of the spec, such as --set edit.batch_size=50; may be repeated.
     """
     check_working_folder()
-    from editflow.flows.orchestration import temporary_server
     from editflow.flows.spec.loading import load_queue_spec
-    from editflow.storage.artifacts.store import Lake
 
-    checked = load_queue_spec(spec, set_ or ())
-    store = Lake.open(lake_folder(lake))
-    print_line(f"[bold]{checked.name}[/] in {quoted(store.uri)}")
-    temporary_server.ready()
+    _, store = start_flow(load_queue_spec, spec, set_ or (), lake)
     from editflow.flows.apply import apply_edits
 
     record = apply_edits(str(spec), list(set_ or ()), store.uri, batches)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from editflow.flows.cli.common.flags import JsonFlag, LakeFlag, SetFlag
+from editflow.flows.cli.common.flow_start import start_flow
 from editflow.flows.cli.common.run_summary import print_summary
 from editflow.flows.console.next_steps import print_next, typed
-from editflow.flows.console.output import lake_folder, print_json, print_line
+from editflow.flows.console.output import print_json
 from editflow.flows.orchestration.prefect_environment import check_working_folder
-from editflow.tasks.console.terminal import quoted
 
 
 def evaluate(
@@ -30,14 +30,9 @@ def evaluate(
         Override a key of the spec, such as --set evaluation.drift=100; may be repeated.
     """
     check_working_folder()
-    from editflow.flows.orchestration import temporary_server
     from editflow.flows.spec.loading import load_queue_spec
-    from editflow.storage.artifacts.store import Lake
 
-    checked = load_queue_spec(spec, set_ or ())
-    store = Lake.open(lake_folder(lake))
-    print_line(f"[bold]{checked.name}[/] in {quoted(store.uri)}")
-    temporary_server.ready()
+    _, store = start_flow(load_queue_spec, spec, set_ or (), lake)
     from editflow.flows import evaluate as flow
 
     record = flow.evaluate(str(spec), list(set_ or ()), store.uri)

@@ -11,12 +11,12 @@ from cyclopts import Parameter
 
 from editflow.flows.cli.common.completers import folders
 from editflow.flows.cli.common.flags import SetFlag
+from editflow.flows.cli.common.flow_start import start_flow
 from editflow.flows.cli.common.run_summary import NOT_AVAILABLE, _lacking, print_summary
 from editflow.flows.console.next_steps import print_next, question, typed
-from editflow.flows.console.output import lake_folder, print_json, print_line, print_table
+from editflow.flows.console.output import print_json, print_line, print_table
 from editflow.flows.orchestration.prefect_environment import check_working_folder
 from editflow.flows.pipeline.summary_rows import before_after
-from editflow.tasks.console.terminal import quoted
 
 
 def run(
@@ -41,14 +41,9 @@ def run(
         Print the run's record as JSON instead of tables.
     """
     check_working_folder()
-    from editflow.flows.orchestration import temporary_server
     from editflow.flows.spec.loading import load_spec
-    from editflow.storage.artifacts.store import Lake
 
-    checked = load_spec(spec, set_ or ())
-    store = Lake.open(lake_folder(lake))
-    print_line(f"[bold]{checked.name}[/] in {quoted(store.uri)}")
-    temporary_server.ready()
+    _, store = start_flow(load_spec, spec, set_ or (), lake)
     from editflow.flows.edit_model import edit_model
 
     found = edit_model(str(spec), list(set_ or ()), store.uri)
