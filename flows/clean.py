@@ -90,7 +90,7 @@ def clean(
 
 
 def cleared(place: Lake, hours: float, rule: Rule, *, delete: bool) -> Cleared:
-    """The same without Prefect. Raises UsageError for fewer hours than one, and for what is no time."""
+    """The same without Prefect. Raises UsageError for fewer hours than one, and for a value that is not a time."""
     try:
         check_hours(hours)
     except ValueError as error:

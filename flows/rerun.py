@@ -44,7 +44,7 @@ def repeatable(record: RunRecord) -> bool:
 
 
 def threads_had(record: RunRecord) -> object:
-    """The number of threads of a run as its record has it, which may be anything; None where it has none."""
+    """The recorded number of threads of a run, which may be any value; None if it is not recorded."""
     return record.environment.get("threads", record.spec.get("threads"))
 
 

@@ -180,7 +180,7 @@ def sealed(value: Any) -> Any:
 
 
 def opened(value: Any) -> Any:
-    """The same as it was written, for what is no address."""
+    """The original text of a value that is not an address."""
     if isinstance(value, Address):
         return value.whole
     if isinstance(value, Mapping):

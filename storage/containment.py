@@ -47,7 +47,7 @@ def root_of(text: str) -> str:
 
 
 def path_of(root: str, name: str) -> str:
-    """The full path of a name. Raises ForeignFile for what is no name inside a folder."""
+    """The full path of a name. Raises ForeignFile for a name that leads out of the folder."""
     if ".." in name or "//" in name or name[:1] == "/" or "\0" in name:
         parts = name.split("/")
         if ".." in parts or "" in parts or "\0" in name:

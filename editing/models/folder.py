@@ -90,7 +90,7 @@ def require_whole(files: ModelFiles) -> None:
 
 
 def read_object(path: Path) -> dict[str, Any]:
-    """The JSON object of a file. Raises UnknownModel for what is no such file."""
+    """The JSON object of a file. Raises UnknownModel for any other file."""
     check_file(path)
     try:
         found = json.loads(path.read_text(encoding="utf-8-sig"))

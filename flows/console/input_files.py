@@ -22,7 +22,7 @@ _ENCODED = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 def read_small(path: Path, error: Callable[[str], Exception]) -> str:
     """The text of a small regular file in UTF-8, with or without a byte order mark.
 
-    Raises FileNotFoundError where there is none, and `error` of one line for what is no such file.
+    Raises FileNotFoundError where there is none, and `error` of one line for any other file.
     """
     try:
         content = _content(path, error)

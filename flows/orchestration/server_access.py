@@ -112,7 +112,7 @@ def open_own(path: Path, flags: int) -> int:
 
 
 def open_log(path: Path, *, truncate: bool = False) -> BinaryIO:
-    """A log to append to, which `truncate` empties first. Raises UsageError for what is no file of the caller's."""
+    """A log to append to, which `truncate` empties first. Raises UsageError for a file of another user."""
     handle = open_own(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
     if truncate:
         os.ftruncate(handle, 0)  # only now: it is known to be ours

@@ -53,7 +53,7 @@ class Measures:
         return self.pipe.import_table(requests_table(facts, str(self.spec.requests.source)), label)
 
     def everywhere(self, state: str, facts: Sequence[EditRequest], when: str, label: str) -> Measured:
-        """All that the spec asks for, of a state: on these facts, and on what is no fact."""
+        """All that the spec asks for, of a state: on these facts, and beyond facts."""
         found = self.asked(state, facts, self.spec.evaluation.metrics, f"evaluation {when}", label)
         for measure in MEASUREMENTS.values():
             found |= measure(self, state, when)

@@ -94,7 +94,7 @@ def _null_space(a: StageInputs[Threshold]) -> StageCost:
 
 
 def _contexts(a: StageInputs[ContextOptions]) -> StageCost:
-    """One token after the other: every pass reads all weights for a few tokens, as slow as 40 of them."""
+    """Token by token: every pass reads all weights for a few tokens, as slow as a pass of 40 tokens."""
     tokens = a.settings.tokens
     return StageCost(a.settings.count, FILE + ROW * a.settings.count, model=a.scale.passes(40.0 * tokens))
 

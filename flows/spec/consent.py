@@ -32,7 +32,7 @@ def name_threads(had: object, used: int | None) -> None:
 def downloads(bundle: RunBundle, spec: RunSpec, model: str | None, corpus: str | None) -> list[str]:
     """What the pack would have downloaded, in words; what was named here (`model`, `corpus`) is agreed to.
 
-    Raises UsageError for a name that is none of the hub's.
+    Raises UsageError for a name that the hub does not allow.
     """
     found = []
     if model is None and is_remote(spec.model.source):

@@ -53,7 +53,7 @@ class TuneArguments:
 
     @property
     def fixed(self) -> set[str]:
-        """The coordinates that a setting takes from the scan."""
+        """The coordinates that a setting excludes from the search."""
         given = self.given
         keys = {**SCANNED, "z_layer": "edit.z_layer"}
         return {name for name, key in keys.items() if _has(given, key)}

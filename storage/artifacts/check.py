@@ -85,7 +85,7 @@ def _hashes_to(made: Manifest, id_: str) -> bool:
 
 
 def _time(text: str) -> datetime:
-    """A run's time; one that is none counts as before all others."""
+    """A run's time; an invalid one sorts before all others."""
     with suppress(ValueError):
         at = datetime.fromisoformat(text)
         return at if at.tzinfo else at.replace(tzinfo=UTC)

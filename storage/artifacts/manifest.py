@@ -71,17 +71,17 @@ class Manifest:
 
 
 def payload_name(id: str, digest: str) -> str:
-    """The path of a payload inside the lake. Raises NoName for what is no id or no digest."""
+    """The path of a payload inside the lake. Raises NoName for an invalid id or digest."""
     return f"{folder_name(id)}/payload-{_checked(digest, 'digest')[:16]}.parquet"
 
 
 def manifest_name(id: str) -> str:
-    """The path of a manifest inside the lake. Raises NoName for what is no id."""
+    """The path of a manifest inside the lake. Raises NoName for an invalid id."""
     return f"{folder_name(id)}/manifest.json"
 
 
 def folder_name(id: str) -> str:
-    """The path of an artifact's folder inside the lake. Raises NoName for what is no id."""
+    """The path of an artifact's folder inside the lake. Raises NoName for an invalid id."""
     return f"artifacts/{_checked(id, 'id')[:2]}/{id}"
 
 

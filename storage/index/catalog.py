@@ -87,7 +87,7 @@ class Catalog:
             return []
         try:
             return own(files, folder, found)
-        except ForeignFile:  # a log that names what is no file of the table is damaged
+        except ForeignFile:  # a log that names another file than the table's is damaged
             return []
 
     def missing(self) -> Missing:

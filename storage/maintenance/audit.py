@@ -28,7 +28,7 @@ from editflow.storage.records.tombstones import removed_at
 
 @dataclass
 class Audit:
-    """A check of one lake, in parts. `artifacts`, `bytes`, `runs` and `names` count what was looked at so far.
+    """A check of one lake, in parts. `artifacts`, `bytes`, `runs` and `names` count the checked items so far.
 
     A lost artifact is reported once, however many need it.
     """

@@ -61,7 +61,8 @@ class Run:
 
 
 def check_hours(hours: float) -> None:
-    """Raise ValueError for fewer hours than one, when what is young may be a writer's, and for what is no time."""
+    """Raise ValueError for fewer hours than one, when young files may be a writer's, and for a value that is not a
+    time."""
     if not (_is_number(hours, int, float) and 1 <= hours <= 24 * CENTURY):
         why = "what is younger than an hour may be a writer's"
         raise ValueError(f"hours = {hours!r}: {why}: choose 1 or more, at most {24 * CENTURY}")

@@ -132,6 +132,6 @@ class Refs:
 
 
 def check_name(name: str) -> None:
-    """Raise NoName, a ValueError, for what is no name."""
+    """Raise NoName, a ValueError, for an invalid name."""
     if not _NAME.fullmatch(name):
         raise NoName(f"ref name {name!r}: use 1 to 64 of a-z, 0-9, '.', '_' and '-', no '.', '_', '-' first")

@@ -98,7 +98,8 @@ class Runs:
         environment: Mapping[str, Any] | None = None,
         run_id: str | None = None,
     ) -> RunRecord:
-        """Record that this process begins a run; FileExistsError when ``run_id`` is taken, NoName for what is none."""
+        """Record that this process begins a run; FileExistsError when ``run_id`` is taken, NoName for an invalid
+        one."""
         record = RunRecord(
             new_run_id() if run_id is None else run_id, name, dict(spec), spec_path, _now(), dict(environment or {}),
             platform.node(), os.getpid(), own_start(os.getpid()),
@@ -233,7 +234,7 @@ class Runs:
 
 
 def record_name(run_id: str, part: Part) -> str:
-    """The path of a run's file inside the lake. Raises NoName for what is no run's id."""
+    """The path of a run's file inside the lake. Raises NoName for an invalid run id."""
     if not is_run_id(run_id):
         raise NoName(f"{run_id!r} is no run's id: use 1 to 128 letters, digits, '.', '_' and '-'")
     return f"runs/{run_id}/{part}.json"

@@ -47,7 +47,7 @@ def compare(lake: Lake, rows: Sequence[Mapping[str, Any]], parents: Parents) -> 
 
 
 def read_files(lake: Lake, artifact: str) -> dict[str, str]:
-    """{file name: text} of a comparison. Raises DamagedPayload for any name that is none of its own files."""
+    """{file name: text} of a comparison. Raises DamagedPayload for any name outside its own files."""
     found = {row["name"]: row["text"] for row in lake.read(artifact).to_pylist()}
     if not {PAGE, TABLE} <= found.keys() <= NAMES or None in found.values():
         raise DamagedPayload(artifact, "it holds other files than those of a comparison")

@@ -97,7 +97,7 @@ def digests(folder: str, dtype: str, device: str) -> pa.Table:
 
 
 def _dtype_of(model: Manifest) -> str:
-    """The type of the numbers that a model was pinned with. Raises StateMismatch for none that there is."""
+    """The type of the numbers that a model was pinned with. Raises StateMismatch for an unknown one."""
     from editflow.editing.models.loading import DTYPES
 
     dtype = model.about.get("dtype")

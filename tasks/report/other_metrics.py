@@ -49,7 +49,7 @@ def at_the_end(run: RunResults) -> dict[str, Cases]:
 
 
 def found(run: RunResults) -> set[str]:
-    """What the run has of all that can be asked for of facts (tasks/report/requested_metrics.py)."""
+    """The metrics of facts that the run has (compare tasks/report/requested_metrics.py)."""
     return {*run.metrics, *_texts(run), *(("drift",) if run.of_kind("drift") else ())}
 
 

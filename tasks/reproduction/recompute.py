@@ -42,7 +42,7 @@ class Recomputed:
 def recompute(
     lake: Lake, recipe: Recipe[Any] | ImportedTable, made_with: Mapping[str, Any], label: str = ""
 ) -> Recomputed:
-    """Compute an artifact as it was computed, on the threads and the device of its recorded environment.
+    """Compute an artifact again with the threads and the device of its recorded environment.
 
     Nothing is written to the lake. Raises what the stage raises, such as MissingPayload of a parent.
     """

@@ -32,7 +32,7 @@ class Limits:
 
     @classmethod
     def set(cls) -> Limits:
-        """Those of the environment, or 2 GiB and half an hour. Raises FetchFailed for what is no number."""
+        """Those of the environment, or 2 GiB and half an hour. Raises FetchFailed for a value that is not a number."""
         return cls(_number(SIZE, 2048) << 20, _number(SECONDS, 1800))
 
     def expect(self, size: int) -> None:

@@ -35,7 +35,7 @@ def read_records(source: str, split: str = "train") -> Iterator[Located]:
     `split` where none is named. One record is in memory at a time. A number that the source
     itself gives a name (a class label) comes as that name.
 
-    Raises UnknownSource for what is not there, BadRecord for what cannot be read; each names the place.
+    Raises UnknownSource for a missing source, BadRecord for an unreadable one; each names the place.
     """
     address = Address(source)
     if address.startswith("hub:"):
