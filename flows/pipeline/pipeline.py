@@ -57,7 +57,8 @@ class Pipeline:
 
     def import_table(self, imported: ImportedTable, label: str = "") -> str:
         """The id of a table from outside, written unless the lake has it."""
-        reused = self.find_valid(imported.id) is not None
+        found = self.find_valid(imported.id)
+        reused = found is not None and found.created_by != self.record.run_id
         started = time.perf_counter()
         ref = self._import(imported, known=reused, label=label or imported.name)
         self.note(imported.name, ref, reused=reused, seconds=time.perf_counter() - started, label=label)
