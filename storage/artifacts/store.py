@@ -10,17 +10,17 @@ never overwrite each other's bytes: the process that creates the manifest first 
 
 # ruff: noqa: A002 - `id` is the field's name everywhere in the archive
 
-import contextlib
 import hashlib
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from editflow.storage.artifacts.checked_payloads import is_checked, remember, state_of
+from editflow.storage.artifacts.conflicts import record_conflict
 from editflow.storage.artifacts.identity import canonical_json, parent_pairs, recipe_id, table_digest
 from editflow.storage.artifacts.kinds import kind as kind_named
 from editflow.storage.artifacts.manifest import ArtifactRef, Manifest, manifest_name
@@ -30,12 +30,11 @@ from editflow.storage.errors import (
     ForeignFile,
     LakeNotWritable,
     MissingPayload,
-    PayloadConflict,
     StorageError,
     UnknownArtifact,
 )
 from editflow.storage.files import Files
-from editflow.storage.json_records import Id, Time, is_id, read_record, record_json
+from editflow.storage.json_records import is_id, read_record, record_json
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -46,22 +45,6 @@ Parents = Mapping[str, str | Sequence[str]]
 OTHER = "is that of another recipe"
 """For a manifest whose id is not that of its folder."""
 _UNNAMEABLE = re.compile(r"%[0-9A-Fa-f]{2}|\\")
-
-
-@dataclass(frozen=True)
-class Conflict:
-    """A recipe that gave a second content, with the largest difference of a number."""
-
-    id: Id
-    kept: Id
-    other: Id
-    distance: float | None
-    at: Time
-
-    @property
-    def name(self) -> str:
-        """The path of its file inside the lake."""
-        return f"conflicts/{self.id}-{self.other[:16]}.json"
 
 
 class Lake:
@@ -257,11 +240,7 @@ class Lake:
             distance = max_distance(self.read(kept.id), table)
         except (MissingPayload, DamagedPayload):
             distance = None
-        at = datetime.now(UTC).isoformat(timespec="milliseconds")
-        conflict = Conflict(kept.id, kept.digest, digest, distance, at)
-        with contextlib.suppress(FileExistsError):  # the same disagreement has been recorded before
-            self.files.create(conflict.name, record_json(asdict(conflict)))
-        raise PayloadConflict(kept.id, kept.digest, digest, distance)
+        raise record_conflict(self.files, kept, digest, distance)
 
     def content_fault(self, manifest: Manifest) -> MissingPayload | DamagedPayload | None:
         """What is wrong with the payload, if anything.

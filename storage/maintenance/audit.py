@@ -15,9 +15,10 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 from editflow.storage.artifacts.check import Fault, _time, check_artifact, foreign
+from editflow.storage.artifacts.conflicts import Conflict
 from editflow.storage.artifacts.identity import parent_pairs
 from editflow.storage.artifacts.manifest import manifest_name
-from editflow.storage.artifacts.store import Conflict, Lake
+from editflow.storage.artifacts.store import Lake
 from editflow.storage.errors import DamagedRecord, ForeignFile, StorageError
 from editflow.storage.json_records import is_id, is_run_id, read_record
 from editflow.storage.maintenance.foreign_files import MOVING, strays
