@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from unittest.mock import patch
@@ -20,6 +21,12 @@ LONGEST_FIRST = ("real_model", "exhaustive", "server", "slow")
 
 
 @pytest.hookimpl(wrapper=True)
+def pytest_configure() -> None:
+    """A shell starts a background job with SIGINT ignored, and then no test could be interrupted."""
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> Iterator[None]:
     """Mark tests by what they need, and put the longest files first, so that workers which share files end together."""
     for item in items:
