@@ -20,13 +20,13 @@ MARKED_BY_FIXTURE = ("server", "browser")
 LONGEST_FIRST = ("real_model", "exhaustive", "server", "slow")
 
 
-@pytest.hookimpl(wrapper=True)
 def pytest_configure() -> None:
     """A shell starts a background job with SIGINT ignored, and then no test could be interrupted."""
     if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+@pytest.hookimpl(wrapper=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> Iterator[None]:
     """Mark tests by what they need, and put the longest files first, so that workers which share files end together."""
     for item in items:
