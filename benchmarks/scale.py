@@ -1,8 +1,8 @@
 """`python -m benchmarks.scale FOLDER`: what questions and a write cost in a lake of the size of years.
 
-Each is asked some times in a process of its own, in which all packages are loaded. The first answer is what is held
-against the limit, for it pays for all that a later one finds done; the first of all is the cold start, which finds
-nothing but the lake. Memory is the most that any of these processes held.
+Each is asked some times in a process of its own, in which all packages are loaded. The first answer is compared with
+the limit, since later ones find its work done; the first of all is the cold start, which finds nothing but the lake.
+Memory is the most that any of these processes held.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ app = App(help="Measure a lake of a million artifacts.")
 
 @dataclass(frozen=True)
 class Target:
-    """What the questions are about: a state with a long history, and a document that all of it rests on."""
+    """What the questions are about: a state with a long history, and a document that all of it depends on."""
 
     state: str
     document: str
@@ -96,7 +96,7 @@ QUESTIONS: Mapping[str, Question] = {
     "one more artifact": Question(_write, 0.1),
     "upstream, now": Question(_upstream, 0.3),
 }
-"""In this order; the last one meets what was written meanwhile."""
+"""In this order; the last one sees what was written meanwhile."""
 MEMORY = 2 * 2**30
 """Bytes that none of the processes may exceed."""
 

@@ -12,7 +12,7 @@ Values = Mapping[str, np.ndarray]
 
 
 class Disagreement(Exception):
-    """The two ways gave different answers, so their times say nothing."""
+    """The two ways gave different answers, so their times cannot be compared."""
 
 
 @dataclass(frozen=True)
@@ -59,10 +59,10 @@ def most_memory(part: float) -> Limits:
 
 @dataclass(frozen=True)
 class Stage:
-    """`ours` and `literal` take a size and prepare what is not timed; `compare` says how near the answers are.
+    """`ours` and `literal` take a size and prepare what is not timed; `compare` reports how near the answers are.
 
     `sizes` and `wanted` ratios go by "quick" and "full": small problems gain less, so the quick ratios only guard
-    against losing what there is. `double` says that the work is in float64; `counted` that torch counts its operations,
+    against losing what there is. `double`: the work is in float64; `counted` that torch counts its operations,
     rather than a formula, which decompositions and solves need; `whole` that the memory is all that the
     processes doing the work hold, not what they hold beyond what was there before. `limits` names what else is
     missed at full size.
@@ -86,5 +86,5 @@ def near(name: str, ours: np.ndarray, literal: np.ndarray, limit: float) -> str:
     """The largest difference relative to the largest value. Raises Disagreement above the limit."""
     distance = float(np.abs(ours - literal).max() / max(np.abs(literal).max(), np.finfo(float).tiny))
     if not distance <= limit:
-        raise Disagreement(f"{name}: {distance:.2g} apart, at most {limit:.0e} is allowed")
-    return f"{name} {distance:.0e} apart"
+        raise Disagreement(f"{name}: difference {distance:.2g}, at most {limit:.0e} is allowed")
+    return f"{name}: difference {distance:.0e}"

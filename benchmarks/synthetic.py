@@ -62,22 +62,22 @@ Run = tuple[RunRecord, list[Manifest]]
 
 def runs() -> Iterator[Run]:
     """Runs without end, each with the manifests of what it made; the same every time."""
-    numbers, there = count(), dict[str, str]()
+    numbers, latest = count(), dict[str, str]()
     for n in count():
         parts = LINK
         if n % CHAIN == 0:
-            there, parts = {}, GROUND | LINK
+            latest, parts = {}, GROUND | LINK
         began = BEGAN + timedelta(minutes=n)
         run = f"{began:%Y%m%dT%H%M%S}-{n:06x}"
         made = []
         for name, roles in parts.items():
             id_ = sha256(f"{next(numbers)}".encode()).hexdigest()
-            inputs = {role: there.get(role, there.get("model", "")) for role in roles}  # the model is the first state
+            inputs = {role: latest.get(role, latest.get("model", "")) for role in roles}  # the model is the first state
             spec = {"stage": name, "label": f"{name} {n}"}
             made.append(Manifest(id_, name, 1, spec, inputs, id_[::-1], 10, 1000, id_, began.isoformat(), run, 0.5,
                                  ENVIRONMENT))  # fmt: skip
-            there[name] = id_
-        yield _record(run, f"project-{n // CHAIN}", began, there["state"], made), made
+            latest[name] = id_
+        yield _record(run, f"project-{n // CHAIN}", began, latest["state"], made), made
 
 
 def _record(run: str, name: str, began: datetime, state: str, made: Sequence[Manifest]) -> RunRecord:
@@ -90,7 +90,7 @@ def _record(run: str, name: str, began: datetime, state: str, made: Sequence[Man
 def write(lake: Lake, number: int, commits: int) -> Manifest:
     """Fill an empty lake with so many runs, and return the newest state.
 
-    The newest `commits` artifacts come into the index in commits of their own, which nobody merges.
+    The newest `commits` artifacts come into the index in commits of their own, which are never merged.
     """
     source, newest = islice(runs(), number), list[Manifest]()
     while some := list(islice(source, AT_ONCE)):
@@ -122,7 +122,7 @@ def put_texts(lake: Lake, made: Manifest) -> None:
 
 
 def commit_each(lake: Lake, manifests: Sequence[Manifest]) -> None:
-    """A commit for each, which nobody merges."""
+    """A commit for each, never merged."""
     table = "catalog/artifacts"
     version = latest(lake.files, table) or 0
     for manifest in manifests:

@@ -11,7 +11,7 @@ EditingError
 
 
 def first_line(error: BaseException) -> str:
-    """What a library's exception says, as one line: its first, with the next where that ends in a colon."""
+    """A library's message as one line: the first line, with the second one where the first ends in a colon."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
     return " ".join(lines[:2]) if lines[0].endswith(":") else lines[0]
 

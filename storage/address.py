@@ -7,7 +7,7 @@ hub:
     https://user:password@host/facts.jsonl?token=value#part    →    https://…@host/facts.jsonl?token=…#…
 
 `${EDITFLOW_SECRET_NAME}` is replaced by that environment variable. It is no secret itself, so it stays, and an address
-whose secrets all stand in variables can be opened again from a record.
+whose secrets are all in variables can be opened again from a record.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ _PORT = re.compile(r"\d+(?!\w)|(?:PORT|\$\{?\w+\}?|<\w+>|\{\w+\})?\Z")
 """A port, or its placeholder in a text."""
 _MARKS = re.compile(r"[@?#&;%:]|//|\\|hf_")
 """A text without any of them has nothing to hide."""
-# Searched for at every place of a text, so that each of them may look but a little further.
+# Searched for at every position of a text, so each pattern is bounded in length.
 _SHORT = r"[A-Za-z][A-Za-z0-9+.\-]{0,30}"
 _CHAIN = r"(?:\w{1,30}::){0,8}"
 _LINK = re.compile(rf"::(?=\s{{0,8}}{_CHAIN}\s{{0,8}}{_SHORT}:[/\\])")
@@ -87,22 +87,22 @@ class Address(str):
 
     @property
     def whole(self) -> str:
-        """The address with its secrets, as it was given. Only for the code that opens it."""
+        """The address with its secrets, as given. Only for the code that opens it."""
         return self._whole
 
     @property
     def is_lacking(self) -> bool:
-        """Whether its secrets were cut out before it came here, so that it cannot be opened."""
+        """Whether its secrets were cut out earlier, so that it cannot be opened."""
         return bool(_LACKS.search(self._whole)) and cut(self._whole) == self._whole
 
     def without_secrets(self, text: str) -> str:
-        """What a library says about this address, without any secret of it, or of another one."""
+        """A library's text about this address, without its secrets or those of another one."""
         for secret in sorted(self._secrets(), key=len, reverse=True):
             text = text.replace(secret, CUT)
         return cut_inside(text)
 
     def _secrets(self) -> set[str]:
-        """What was cut out, in every spelling that a library may give it."""
+        """The parts that were cut out, in every spelling that a library may use."""
         kept = set(re.split(r"[^\w]+", self))
         whole = _VARIABLE.sub(lambda found: os.environ.get(found[1], ""), self._whole)
         parts = {part for part in re.split(r"[:/?#&=@;]+", whole) if len(part) >= 4 and part not in kept}
@@ -158,7 +158,7 @@ def cut(text: str) -> str:
 
 
 def cut_inside(text: str) -> str:
-    """A sentence in which addresses may stand, without their secrets."""
+    """A sentence that may contain addresses, without their secrets."""
     found = _INSIDE.sub(lambda one: _cut_word(one[0]), text)
     found = _USER_INSIDE.sub(f"{CUT}@", found)
     found = _SLASHES_INSIDE.sub(f"{CUT}@", found)

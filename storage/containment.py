@@ -1,9 +1,9 @@
 """Paths inside a lake: a path that leads out of the lake's root is refused.
 
-A lake may come from anybody: a link in it can lead to another lake or to any file of the reader's, a named pipe keeps
-a reader waiting for ever, a device does what it likes when it is opened. So each folder on the way to a name is looked
-at, and what is opened is a regular file. A link is followed as long as it stays inside the lake; the lake's own folder
-may be a link, which its owner has chosen. Nothing is remembered: what is a link now was perhaps none before.
+A lake may come from anyone: a link in it can lead to another lake or to any file of the reader's, a named pipe
+blocks a reader for ever, and opening a device can have any effect. So each folder on the way to a name is checked, and
+only regular files are opened. A link is followed as long as it stays inside the lake; the lake's own folder may be a
+link, which its owner has chosen. Nothing is cached: a path may become a link between two reads.
 
 Cost: a microsecond or two for each folder on the way.
 """
@@ -74,7 +74,7 @@ def way(root: str, name: str, lent: Sequence[str] = ()) -> str:
 
 
 def real(root: str, link: str, lent: Sequence[str] = ()) -> str:
-    """Where a link leads. Raises ForeignFile unless that is inside the lake, or in what is `lent` to it."""
+    """The target of a link. Raises ForeignFile unless it is inside the lake or in a folder that is `lent` to it."""
     place = os.path.realpath(link)
     if os.path.islink(place):  # noqa: PTH114 - as above, of a text
         raise ForeignFile(link, "a link that leads to itself", "remove it")

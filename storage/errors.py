@@ -10,7 +10,7 @@
     ├── DamagedRecord      a run record or a name's file that cannot be read
     │   └── ForeignFile    not the lake's own file: a link out of the lake, a pipe, a device, a folder
     ├── NoName             a text that cannot be the name it is given as: an id, a run's id, a moving name
-    ├── LackingParent      a manifest names no artifact in a role that its kind has
+    ├── MissingParent      a manifest names no artifact in a role that its kind has
     ├── MissingPayload     the manifest is there, its payload is not
     ├── DamagedPayload     the bytes are not those that were written
     ├── PayloadConflict    one recipe gave two contents
@@ -113,11 +113,11 @@ class PayloadConflict(StorageError):
     """
 
     def __init__(self, id: str, kept: str, other: str, distance: float | None) -> None:
-        apart = "not comparable number by number" if distance is None else f"at most {distance:.3g} apart"
+        difference = "not comparable number by number" if distance is None else f"largest difference {distance:.3g}"
         digits = next((n for n in range(12, len(kept)) if kept[:n] != other[:n]), len(kept))
         super().__init__(
             f"artifact {id[:12]}: computed again with another result ({kept[:digits]} kept, {other[:digits]} "
-            f"refused, {apart}); raise the stage's version if this is meant, or recompute where it was made"
+            f"refused, {difference}); raise the stage's version if this is meant, or recompute where it was made"
         )
         self.id = id
         self.kept = kept
@@ -134,5 +134,5 @@ class QueryRefused(StorageError):
 
 
 def first_line(error: Exception) -> str:
-    """What a library says, without the lines of detail under it."""
+    """The first line of a library's message, without the details below it."""
     return str(error).partition("\n")[0]

@@ -140,7 +140,7 @@ class Files:
             return None
 
     def touch(self, name: str) -> None:
-        """Say that ``name`` is in use, by its time; nothing happens where it is gone, or times are not ours to set."""
+        """Mark ``name`` as used, by its time; does nothing if it is gone or its time cannot be set."""
         if self.local:
             path = self._way(name)
             with contextlib.suppress(OSError, NotImplementedError):
@@ -198,7 +198,7 @@ class Files:
             try:
                 target.mkdir(parents=True, exist_ok=True)
             except FileExistsError as error:
-                raise NotADirectoryError(errno.ENOTDIR, "a file stands where a folder should") from error
+                raise NotADirectoryError(errno.ENOTDIR, "a file is where a folder should be") from error
             except FileNotFoundError as error:  # what /proc answers, where nothing can be made
                 raise PermissionError(errno.EACCES, "no folder can be made there") from error
             for made in new:

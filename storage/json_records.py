@@ -1,7 +1,7 @@
 """Reads the small JSON files of a lake into dataclasses, with checks of every field.
 
-A record may come from anybody, so this is the one place that says what its fields can hold. What a path is built from
-is of an alphabet without separators: ids have 64 hexadecimal digits, runs a name of letters, digits and three marks.
+A record may come from anyone, so the valid values of its fields are defined here, in one place. Parts of a path have an
+alphabet without separators: ids are 64 hexadecimal digits, run ids are letters, digits and three punctuation marks.
 Its reader (`Lake`, `Runs`) checks whether a record belongs in its place: only the reader knows.
 """
 
@@ -38,7 +38,7 @@ def is_id(text: object) -> bool:
 
 
 def is_run_id(text: str) -> bool:
-    """Whether a text can be the id of a run: letters, digits, '.', '_' and '-', the first one of the former two."""
+    """Whether a text can be the id of a run: letters, digits, '.', '_' and '-', the first one a letter or digit."""
     return _RUN.fullmatch(text) is not None
 
 
@@ -60,8 +60,8 @@ class Checked:
 
 
 def _is_time(text: str) -> bool:
-    """Whether a text is a time as the lake writes it: SQL can read it, it can be compared with any other and, its
-    year being neither among the first nor the last there are, a number of seconds added or taken away."""
+    """Whether a text is a time as the lake writes it: SQL can read it, it can be compared with any other
+    time, and seconds can be added or subtracted, since its year is within bounds."""
     try:
         at = datetime.fromisoformat(text)
     except ValueError:
@@ -75,7 +75,7 @@ _TEXTS = ("folder", "dtype", "model_type", "source")
 
 
 def _is_about(about: Any) -> bool:
-    """Whether what readers take from beside a table has the type that they take it for."""
+    """Whether the values beside a table have the types that readers expect."""
     counts = [about[name] for name in _COUNTS if about.get(name) is not None]
     texts = [about[name] for name in _TEXTS if name in about]
     return all(type(one) is int and 0 <= one <= _LARGEST for one in counts) and all(type(one) is str for one in texts)

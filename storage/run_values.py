@@ -1,4 +1,4 @@
-"""Which values the summary of a run can hold; readers show them, compute with them and use them as keys.
+"""The values that a run's summary can hold; readers show them, compute with them and use them as keys.
 
 A record may come from anyone. Values that no reader uses are accepted.
 """
@@ -39,12 +39,12 @@ def _fields(needed: Mapping[str, Holds], others: Mapping[str, Holds], *, closed:
 
 
 _COUNT, _TEXT, _NUMBER = _is(int), _is(str), _is(int, float, type(None))
-_FIGURES, _TEXTS = _object(_NUMBER), _list(_TEXT)
+_SCORES, _TEXTS = _object(_NUMBER), _list(_TEXT)
 _ABILITY = _object(_object(_fields({"accuracy": _NUMBER}, {})))
-_BATCH = _fields({"batch": _COUNT, "facts": _COUNT, "state": _TEXT}, {"edited": _COUNT, "metrics": _object(_FIGURES)})
+_BATCH = _fields({"batch": _COUNT, "facts": _COUNT, "state": _TEXT}, {"edited": _COUNT, "metrics": _object(_SCORES)})
 _SETTLED = _fields(
     {"release": _COUNT, "move": _TEXT, "at": _TEXT},
-    {"entries": _TEXTS, "status": _TEXT, "state": _is(str, type(None)), "measures": _FIGURES, "reasons": _TEXTS,
+    {"entries": _TEXTS, "status": _TEXT, "state": _is(str, type(None)), "measures": _SCORES, "reasons": _TEXTS,
      "to": _COUNT, "run": _TEXT}, closed=True,
 )  # fmt: skip
 """A move of a queue's log and the release that it made."""
@@ -70,8 +70,8 @@ def is_summary(found: Mapping[str, Any]) -> bool:
 
 def _measured(found: Mapping[str, Any]) -> bool:
     """The measurements of a state: {metric: {score: number}}, except for these."""
-    others: dict[str, Holds] = {"perplexity": _NUMBER, "texts": _FIGURES, "ability": _ABILITY}
-    return all(others.get(name, _FIGURES)(value) for name, value in found.items())
+    others: dict[str, Holds] = {"perplexity": _NUMBER, "texts": _SCORES, "ability": _ABILITY}
+    return all(others.get(name, _SCORES)(value) for name, value in found.items())
 
 
 def _covers(after: Mapping[str, Any], before: Mapping[str, Any]) -> bool:

@@ -66,9 +66,9 @@ def compare(ours: Answer, literal: Answer) -> str:
     missed = sum(mine[2] != theirs[2] for mine, theirs in pairs)
     if distance > 2e-4 or flips or missed:
         raise Disagreement(
-            f"NLL up to {distance:.2g} apart, {flips} of {len(pairs)} successes and {missed} accuracies differ"
+            f"NLL difference up to {distance:.2g}, {flips} of {len(pairs)} successes and {missed} accuracies differ"
         )
-    return f"NLL {distance:.0e} apart, every success and accuracy the same"
+    return f"NLL difference {distance:.0e}, every success and accuracy the same"
 
 
 STAGE = Stage(

@@ -1,6 +1,6 @@
-"""z* as in `target_values`, ours in bfloat16 and with facts that leave once their target is said in every context.
+"""z* as in `target_values`, ours in bfloat16 and with facts that leave once their target is the argmax.
 
-Both sides stop at the published loss besides: neither does steps that nobody would.
+Both sides also stop at the published loss: neither takes needless steps.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A thousand facts in batches of a hundred: `editflow run` with its server and archive, and what comes after."""
+"""A thousand facts in batches of a hundred: `editflow run` with its server and lake, and its repetition."""
 
 from __future__ import annotations
 
@@ -142,7 +142,7 @@ def literal_way(size: Size) -> Work:
 
 
 def compare(ours: Answer, literal: Answer) -> str:
-    """Both ways put nearly all facts in; what else was seen of our run is told beside it."""
+    """Both ways put nearly all facts in; other measurements of our run are reported with it."""
     found = {name: values.tolist() for name, values in ours.values.items()}
     theirs = float(literal.values["efficacy"][0])
     if not 0.9 <= min(found["efficacy"][0], theirs) <= max(found["efficacy"][0], theirs) <= 1:
@@ -155,7 +155,7 @@ def compare(ours: Answer, literal: Answer) -> str:
 
 
 def limits(reached: Reached) -> Iterator[str]:
-    """4 GB, 3 % for orchestration and archive, half a minute for the run again, target values as fast at the end."""
+    """4 GB, 3 % for orchestration and storage, half a minute for the run again, target values as fast at the end."""
     found = {name: value.tolist() for name, value in reached.answer.values.items()}
     batches = found["z* of each batch"]
     if reached.ours_bytes > 4e9:

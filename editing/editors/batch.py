@@ -18,7 +18,7 @@ from editflow.editing.models.editable import EditableModel
 from editflow.editing.models.family import check_target
 
 Finish = Callable[[int, LowRank, Tensor], LowRank | Tensor]
-"""(layer, change, weight as it is) to what is written: a low-rank change, or the whole new weight."""
+"""(layer, change, current weight) to the written update: a low-rank change, or the whole new weight."""
 
 
 class Solver(Protocol):
@@ -51,7 +51,7 @@ def edit_batch(
     """Edit the model in place, layers ascending (MEMIT, arXiv 2210.07229, algorithm 1).
 
     For each layer: keys with the weights as they are now, residual of z* from the z layer's current output spread over
-    the layers left, solve, `finish`, write. `values` stand in the order of `facts`. A layer's own and later updates do
+    the layers left, solve, `finish`, write. `values` are in the order of `facts`. A layer's own and later updates do
     not change its keys, so those returned are the ones later batches must preserve. Raises InvalidOption for several
     layers of a model that allows one (see check_target), and NonFinite.
     """

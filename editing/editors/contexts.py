@@ -15,7 +15,7 @@ OPENINGS = ("The", "Therefore", "Because", "I", "You")
 
 @torch.no_grad()
 def sample_contexts(model: EditableModel, options: ContextOptions) -> list[str]:
-    """`options.count` texts, each ending in ". ", ready to stand before a prompt.
+    """`options.count` texts, each ending in ". ", to be put before a prompt.
 
     Top-k sampling with a generator of its own: the same model, options and machine give the same texts.
     """

@@ -37,7 +37,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Fact:
-    """A request with its rows: `rows[0]` is the plain prompt, the others stand behind sampled contexts; `essence` is
+    """A request with its rows: `rows[0]` is the plain prompt, the others follow sampled contexts; `essence` is
     the subject in its KL prompt, whose next-token distribution at the subject must stay."""
 
     request: EditRequest

@@ -68,7 +68,7 @@ def fine_tune(
     each step no weight is further than `max_change` from where it was. Raises NonFinite.
     """
     start = {layer: model.weight(layer).clone() for layer in layers}
-    # At least float32, also where the model is narrower: steps are smaller than what bfloat16 can tell apart.
+    # At least float32, also where the model is narrower: steps are smaller than bfloat16 can resolve.
     wide = {n: torch.promote_types(W.dtype, torch.float32) for n, W in start.items()}
     moved = {n: torch.zeros_like(W, dtype=wide[n], memory_format=torch.contiguous_format) for n, W in start.items()}
     adam = torch.optim.Adam(list(moved.values()), lr=options.learning_rate)

@@ -29,7 +29,7 @@ class KeyWalk:
     """Climbs through the edited layers with all rows of a batch's facts.
 
     A layer's key is the input of its down-projection at the subject's last token. What is below the lowest edited layer
-    runs once; each edited layer runs once for its keys and once more, after its update, to reach the next.
+    runs once; each edited layer runs once for its keys and again, after its update, to reach the next.
     """
 
     def __init__(self, model: EditableModel, facts: Sequence[Fact], first: int) -> None:
@@ -51,14 +51,14 @@ class KeyWalk:
         for part in self._passes:
             with capture(module, inputs=True) as seen:
                 self._run(part, self.layer)
-            read.append(_at(seen[0], part.places))
+            read.append(_rows_at(seen[0], part.places))
         return (self._weights @ torch.cat(read).to(self._weights)).T
 
     def outputs(self, z_layer: int) -> Tensor:
         """What target values are compared with (d_out, n): float64, at the plain prompts, with the weights of now."""
         with capture(self.model.target_place(z_layer), inputs=False) as seen:
             self._run(self._plain, z_layer)
-        return _at(seen[0], self._plain.places).to("cpu", torch.float64).T
+        return _rows_at(seen[0], self._plain.places).to("cpu", torch.float64).T
 
     def climb(self, layer: int) -> None:
         """Go to a higher layer, with the weights below it as they are now."""
@@ -83,7 +83,7 @@ class KeyWalk:
         return seen[0]
 
 
-def _at(hidden: Tensor, places: Tensor) -> Tensor:
+def _rows_at(hidden: Tensor, places: Tensor) -> Tensor:
     """(B, T, d) at one place a row: (B, d)."""
     return hidden[torch.arange(len(places), device=hidden.device), places].cpu()
 

@@ -31,7 +31,7 @@ Train = Callable[[EditableModel, Sequence[int], Sequence[Fact], Options], dict[i
 """(model, layers, facts, options): changes the model in place and returns the new weight (d_out, d_in) by layer."""
 
 Step = Callable[[LowRank, Tensor, LayerStatistics, Options], Change]
-"""(change, weight (d_out, d_in) as it is, layer statistics, options): another change, or the new weight."""
+"""(change, current weight (d_out, d_in), layer statistics, options): another change, or the new weight."""
 
 
 @dataclass(frozen=True, kw_only=True)

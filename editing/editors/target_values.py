@@ -118,16 +118,16 @@ class _Problem:
         unmoved = torch.zeros_like(self.essence.hidden[:, 0])
         return replace(self, base=log_probs(self.model, self.essence.final(self.model, self.z_layer, unmoved)[:, 0]))
 
-    def of(self, going: Tensor) -> _Problem:
-        """Only the facts that are `going` (all facts,)."""
-        places = [going[part.numbers] for part in self.passes]
+    def of(self, active: Tensor) -> _Problem:
+        """Only the facts that are `active` (all facts,)."""
+        places = [active[part.numbers] for part in self.passes]
         # Passes that have grown small are not joined: their rows are padded to another length.
         passes = [
             part if bool(stay.all()) else part.of(stay.nonzero()[:, 0])
             for part, stay in zip(self.passes, places, strict=True)
             if bool(stay.any())
         ]
-        kept = going[self.numbers].nonzero()[:, 0]
+        kept = active[self.numbers].nonzero()[:, 0]
         essence, numbers, base = self.essence.of(kept), self.numbers[kept], self.base[kept]
         return replace(self, passes=passes, essence=essence, numbers=numbers, base=base)
 
@@ -218,7 +218,7 @@ class _Search:
         self.h_norm = self.h.norm(dim=-1)
         self.delta = torch.zeros_like(self.h, requires_grad=True)
         self.adam = torch.optim.Adam([self.delta], lr=self.options.learning_rate)
-        self.going = torch.ones(len(self.h), dtype=torch.bool, device=self.h.device)
+        self.active = torch.ones(len(self.h), dtype=torch.bool, device=self.h.device)
         # How many evaluations in a row had the target as argmax.
         self.held = torch.zeros(len(self.h), dtype=torch.int64, device=self.h.device)
         self.found: dict[int, TargetValue] = {}
@@ -230,14 +230,14 @@ class _Search:
             before = self.work_left(step - 1)
             self.evaluate(step)
             progress(before - self.work_left(step))
-            if not self.going.any():
+            if not self.active.any():
                 break
             self.step()
-        return [self.found[i] for i in range(len(self.going))]
+        return [self.found[i] for i in range(len(self.active))]
 
     def work_left(self, step: int) -> float:
         """Facts' worth of steps after `step`, at most."""
-        return float(self.going.sum()) * (1 - step / self.options.steps)
+        return float(self.active.sum()) * (1 - step / self.options.steps)
 
     def evaluate(self, step: int) -> None:
         """One evaluation of every loss and, for the unfinished facts, the gradients."""
@@ -250,10 +250,10 @@ class _Search:
             for part in self.problem.passes:
                 nll, said, contexts = self.problem.nll(part, self.delta)
                 self._settle(part, torch.stack([nll, *fixed[:, part.numbers]]), said, step)
-                contexts.backward(part.answers.weight * self.going[part.numbers][part.answers.owner])
-            pull.backward(self.options.kl * self.going[self.problem.numbers])
-            if not last and self.going.any():
-                decay[self.going].sum().backward()
+                contexts.backward(part.answers.weight * self.active[part.numbers][part.answers.owner])
+            pull.backward(self.options.kl * self.active[self.problem.numbers])
+            if not last and self.active.any():
+                decay[self.active].sum().backward()
 
     def step(self) -> None:
         """Adam's step of the unfinished facts; δ stays in its ball."""
@@ -262,8 +262,8 @@ class _Search:
         with torch.no_grad():
             norm = self.delta.norm(dim=-1).clamp_min(torch.finfo(self.delta.dtype).tiny)
             self.delta *= (limit / norm).clamp_max(1.0)[:, None]
-            if len(self.problem.numbers) > int(self.going.sum()):
-                self.problem = self.problem.of(self.going)
+            if len(self.problem.numbers) > int(self.active.sum()):
+                self.problem = self.problem.of(self.active)
 
     def _settle(self, part: _Group, terms: Tensor, said: Tensor, step: int) -> None:
         """Keep the values of the facts that are done; `terms` (3, f) are NLL, weighted KL and weighted decay."""
@@ -275,7 +275,7 @@ class _Search:
         for place, (number, fact) in enumerate(zip(part.numbers.tolist(), part.facts, strict=True)):
             if under[place] or patient[place] or step == self.options.steps:
                 reason = "loss" if under[place] else "steps" if step == self.options.steps else "argmax"
-                self.going[number] = False
+                self.active[number] = False
                 self.found[number] = _value(fact, self.h[number], self.delta[number], terms[:, place], step, reason)
 
 

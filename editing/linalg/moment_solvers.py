@@ -20,7 +20,7 @@ class MomentRidge:
     """
 
     def __init__(self, mean: Tensor, alpha: float, ridge: float, *, previous: bool) -> None:
-        """`mean` is C0 (d_in, d_in) float64; `previous` says whether earlier batches' keys Kp are held. InvalidOption
+        """`mean` is C0 (d_in, d_in) float64; `previous`: whether earlier batches' keys Kp are held. InvalidOption
         where α C0 + λI is singular."""
         self._factor = whitening(mean, alpha, ridge)
         self._previous = previous

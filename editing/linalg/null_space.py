@@ -52,7 +52,7 @@ class Threshold:
 class NullSpace:
     """P = Û Ûᵀ, kept as the thinner of Û (`basis`, d × r) and its orthogonal complement (d × (d − r)).
 
-    `vectors` is float64 with orthonormal columns; `is_basis` says which of the two it holds.
+    `vectors` is float64 with orthonormal columns; `is_basis` is true if they are the basis.
     """
 
     vectors: Tensor

@@ -31,7 +31,7 @@ def mean_interval(cases: Sequence[float]) -> Interval:
 def ratio_interval(above: Sequence[float], below: Sequence[float]) -> Interval:
     """Σ above / Σ below over cases drawn in pairs, such as NLL over tokens of documents.
 
-    A case with nothing below, such as a document of a single token, says nothing and is left out.
+    A case with nothing below, such as a document of a single token, has no information and is left out.
     """
     from scipy.stats import bootstrap
 
@@ -56,7 +56,7 @@ def ratio_interval(above: Sequence[float], below: Sequence[float]) -> Interval:
 def runs_interval(runs: Sequence[float], bounds: tuple[float, float] | None = None) -> Interval:
     """The mean over at least one run with Student's 95 % t interval, within the `bounds` of the score.
 
-    Two or three runs say little, and the interval is as wide as that.
+    With two or three runs the interval is wide.
     """
     from scipy.stats import sem, t
 

@@ -65,8 +65,8 @@ class Plane:
 
 def density(values: Floats, at: Floats, width: float) -> Floats:
     """Kernel density estimate of values (n,) at points (m,), with normal kernels of standard deviation `width`."""
-    apart = (at[:, None] - values) / width
-    return np.asarray(np.exp(-0.5 * apart**2).mean(1) / (width * math.sqrt(2 * math.pi)))
+    distances = (at[:, None] - values) / width
+    return np.asarray(np.exp(-0.5 * distances**2).mean(1) / (width * math.sqrt(2 * math.pi)))
 
 
 def bandwidth(base: Floats) -> float:
@@ -81,7 +81,7 @@ def bandwidth(base: Floats) -> float:
 def overlap(base: Floats, edited: Floats) -> float:
     """∫ min(f, g) of the kernel densities f of base values (n,) and g of edited ones (m,).
 
-    From 0 (apart) to 1 (the same), 1 for identical values. The overlapping coefficient (Inman & Bradley,
+    From 0 (disjoint) to 1 (the same), 1 for identical values. The overlapping coefficient (Inman & Bradley,
     Communications in Statistics 18, 1989). Both densities have the bandwidth of the base, so that a cloud that fell
     into one point still has one.
     """

@@ -5,7 +5,7 @@ one the text so far is decoded, joined to the prompt, encoded again and asked fo
 from teacher forcing on the tokenizer's own split where the tokenizer puts a beginning-of-text token before every text:
 
 * an answer to an edited prompt is joined with one more space from its second token on;
-* an answer that must stay keeps the beginning-of-text token as its first token, which no model says.
+* an answer that must stay keeps the beginning-of-text token as its first token, which no model generates.
 
 Decoding and encoding again may also change the split. The corrected score is the column `token accuracy`.
 """
@@ -63,5 +63,5 @@ def published_accuracy(model: EditableModel, asked: Sequence[tuple[str, str, boo
     """Share of the tokens that are the argmax, one value per (prompt, answer, stays); 0 to 1. Costs a pass a token of
     each answer."""
     todo = [steps(model.tokenizer, prompt, answer, stays=stays) for prompt, answer, stays in asked]
-    said = iter(next_tokens(model, [text for found in todo for text, _ in found]))
-    return [sum([next(said) == wanted for _, wanted in found]) / len(found) if found else 0.0 for found in todo]
+    generated = iter(next_tokens(model, [text for found in todo for text, _ in found]))
+    return [sum([next(generated) == wanted for _, wanted in found]) / len(found) if found else 0.0 for found in todo]

@@ -1,7 +1,8 @@
 """The scores that are read from the prompts' rows, by name: averaged over a case's prompts, then over cases.
 
-Corrected and published scores never share a column. What a published panel counts otherwise than it says stands in a
-column of its own whose name ends with `as published`; the others leave out the neighbours that are edited themselves.
+Corrected and published scores never share a column. What a published panel counts differently from its definition
+has a column of its own, whose name ends with `as published`; the others leave out the neighbours that are edited
+themselves.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ Row = Mapping[str, Any]
 class Column:
     """A score of one prompt's row (keys as in PromptScore), None if it is not available. In percent.
 
-    Where rows of two states are at hand, `said_before` is what the base model `said` to the same prompt.
+    With rows of two states, `said_before` is the base model's `said` for the same prompt.
     """
 
     name: str
@@ -39,12 +40,12 @@ def _magnitude(row: Row) -> float | None:
     new, true = row["nll_new"], row["nll_true"]
     if new is None or true is None:
         return None
-    apart = exp(-new) - exp(-true)
-    return apart if METRICS[row["metric"]].wants_new else -apart
+    difference = exp(-new) - exp(-true)
+    return difference if METRICS[row["metric"]].wants_new else -difference
 
 
 def _token_accuracy(row: Row) -> float | None:
-    # Rows of an older evaluation lack the counts.
+    # Rows of an older evaluation have no counts.
     return row["hits"] / row["tokens"] if row.get("tokens") else None
 
 

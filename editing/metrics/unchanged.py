@@ -1,8 +1,8 @@
 """Unchanged: does the model answer as before the edit, right or wrong? (EasyEdit, arXiv 2308.07269: locality)
 
-The answer that must stay is given token by token, and what the model would say at each of its places is compared with
-what it said there before the edits. So it needs two states and no right answer, where token accuracy needs the answer
-and no second state: a model that was wrong before and is as wrong now has not changed.
+The answer that must stay is given token by token, and the model's most likely token at each of its places is compared
+with that of the model before the edits. So it needs two states and no right answer, where token accuracy needs the
+answer and no second state: a model that was wrong before and is as wrong now has not changed.
 """
 
 from __future__ import annotations

@@ -12,11 +12,11 @@ from editflow.editing.errors import InvalidOption, UnknownFamily
 class Family:
     """What editing must know of an architecture; everything else comes from transformers.
 
-    `layers` and `down_projection` are dotted paths below the base model and below one layer. `transposed` says that the
+    `layers` and `down_projection` are dotted paths below the base model and below one layer. `transposed`: the
     parameter is (d_in, d_out), as in GPT-2's Conv1D, where a Linear holds (d_out, d_in). The residual
     stream after a layer must be the layer's output and the down-projection must write into it unchanged, or through
     one norm, whose path below the layer is `norm_after`.
-    `returns_tuple` says that a layer hands on (hidden states, attention weights) instead of the hidden states alone.
+    `returns_tuple`: a layer returns (hidden states, attention weights) instead of the hidden states alone.
     `logit_cap` names the value c of the configuration under which the head's logits x become c · tanh(x / c).
     """
 

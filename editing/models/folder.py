@@ -152,7 +152,7 @@ def shards(index: Mapping[str, Any], path: Path) -> list[str]:
     for tensor, name in mapping.items():
         if not isinstance(name, str) or not _PLAIN.fullmatch(name):
             raise UnknownModel(
-                f"{path} says that {tensor!r} is in {name!r}, which is no name of a .safetensors file beside it: "
+                f"{path} puts {tensor!r} in {name!r}, which is no name of a .safetensors file beside it: "
                 "fetch the model from its publisher again"
             )
     return sorted(set(mapping.values()))

@@ -66,7 +66,7 @@ class KVPrefix:
         return KVPrefix(kept, self.mask)
 
     def packed(self) -> KVPrefix:
-        """With padding first, so that slots are as far apart as their tokens: windows count slots."""
+        """With padding first, so that slots have the distances of their tokens: windows count slots."""
         order = self.mask.argsort(dim=1, stable=True)
 
         def sort(part: Tensor) -> Tensor:
@@ -80,7 +80,7 @@ class KVPrefix:
 
     @classmethod
     def of(cls, cache: Any, mask: Tensor) -> KVPrefix:
-        """What passes left in a cache of transformers', of which `mask` (B, P) says what is real."""
+        """Keys and values that passes left in a transformers cache; `mask` (B, P) marks the real tokens."""
         return cls([(layer.keys, layer.values) for layer in cache.layers], mask)
 
     @classmethod

@@ -67,13 +67,13 @@ def write_texts(
     for start in range(0, len(ordered), prompts_per_pass):
         part = ordered[start : start + prompts_per_pass]
         budgets = [writing.budget(ids[prompt]) for prompt in part]
-        said = _continue(model, [ids[prompt] for prompt in part], budgets, writing.choice(part), progress)
-        found.update(zip(part, _texts(model, said), strict=True))
+        continuations = _continue(model, [ids[prompt] for prompt in part], budgets, writing.choice(part), progress)
+        found.update(zip(part, _texts(model, continuations), strict=True))
     return [found[prompt] for prompt in prompts]
 
 
 def budget(model: EditableModel, prompts: Sequence[str], writing: Writing) -> int:
-    """The sum of the budgets of the different prompts: what `write_texts` tells `progress` in all."""
+    """The sum of the budgets of the different prompts: what `write_texts` reports to `progress` in total."""
     return sum(writing.budget(encode(model.tokenizer, prompt)[0]) for prompt in set(prompts))
 
 
@@ -126,7 +126,7 @@ def _continue(
 
     rows = PaddedBatch.pad(prompts, model.device)
     last = (torch.arange(len(prompts), device=model.device), rows.lengths - 1)
-    said: list[list[int]] = [[] for _ in prompts]
+    continuations: list[list[int]] = [[] for _ in prompts]
     left = list(budgets)
     prefix, cache = KVPrefix.empty(len(prompts), model.device), DynamicCache()
     while any(left):
@@ -137,15 +137,15 @@ def _continue(
         chosen = choose(logits)
         for row, token in enumerate(chosen):
             ends = left[row] > 0 and token == model.tokenizer.eos_token_id
-            said[row] += [token] if left[row] and not ends else []
+            continuations[row] += [token] if left[row] and not ends else []
             left[row] = 0 if ends else max(0, left[row] - 1)
         progress(before - sum(left))
         prefix = left_by(model, cache, torch.cat([prefix.mask, rows.mask], dim=1))
         cache = prefix.cache() or cache
         ids = torch.tensor(chosen, device=model.device)[:, None]
         rows, last = PaddedBatch(ids, torch.ones_like(ids)), (last[0], torch.zeros_like(last[1]))
-    return said
+    return continuations
 
 
-def _texts(model: EditableModel, said: Sequence[Sequence[int]]) -> list[str]:
-    return [str(model.tokenizer.decode(ids, skip_special_tokens=True)) for ids in said]
+def _texts(model: EditableModel, continuations: Sequence[Sequence[int]]) -> list[str]:
+    return [str(model.tokenizer.decode(ids, skip_special_tokens=True)) for ids in continuations]

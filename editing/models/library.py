@@ -24,7 +24,7 @@ from editflow.editing.models.folder import INDEX, WEIGHTS, ModelFiles, check_fil
 from editflow.editing.models.reserved import check_sizes
 
 SAFE: Mapping[str, Any] = {"trust_remote_code": False, "local_files_only": True}
-"""What every call says: no code of the files, and no question about it; nothing from elsewhere."""
+"""Arguments of every call: no code of the files and no prompt for it; nothing from elsewhere."""
 ELSEWHERE = ("tokenizer_object", "gguf_file", "vocab", "merges", "from_slow", "trust_remote_code", "init_inputs")
 """Keys of a tokenizer_config.json that would name files of any place, or pass for arguments; so do all `…_file(s)`."""
 
@@ -35,7 +35,7 @@ def config_of(files: ModelFiles) -> Any:
     """The configuration of a model folder."""
     from transformers import AutoConfig
 
-    with _shown(files) as place, _telling(files.folder, "has no configuration of a causal language model", place):
+    with _shown(files) as place, _errors_named(files.folder, "has no configuration of a causal language model", place):
         return AutoConfig.from_pretrained(place, **SAFE)
 
 
@@ -43,7 +43,7 @@ def config_of_gguf(gguf: Path) -> Any:
     """The configuration that a GGUF file's metadata make."""
     from transformers import AutoConfig
 
-    with _alone(gguf) as (place, name), _telling(gguf, "has no configuration of a causal language model", place):
+    with _alone(gguf) as (place, name), _errors_named(gguf, "has no configuration of a causal language model", place):
         config: Any = AutoConfig.from_pretrained(place, gguf_file=name, **SAFE)
         content = config.to_dict()
     check_sizes(gguf, content)
@@ -54,7 +54,7 @@ def outline_of(config: Any, dtype: torch.dtype, name: object) -> Any:
     """The model of a configuration on the meta device: shapes without weights."""
     from transformers import AutoModelForCausalLM
 
-    with _telling(name, "has no configuration of a causal language model"), torch.device("meta"):
+    with _errors_named(name, "has no configuration of a causal language model"), torch.device("meta"):
         return AutoModelForCausalLM.from_config(config, dtype=dtype, trust_remote_code=False)  # type: ignore[no-untyped-call]
 
 
@@ -62,7 +62,7 @@ def model_of(files: ModelFiles, dtype: torch.dtype) -> tuple[Any, Mapping[str, A
     """(model, the loader's report: missing, mismatched and unexpected tensors)."""
     from transformers import AutoModelForCausalLM
 
-    with _shown(files) as place, _telling(files.folder, "cannot be loaded as a causal language model", place):
+    with _shown(files) as place, _errors_named(files.folder, "cannot be loaded as a causal language model", place):
         found: Any = AutoModelForCausalLM.from_pretrained(
             place, dtype=dtype, use_safetensors=True, output_loading_info=True, **SAFE
         )
@@ -73,7 +73,7 @@ def tokenizer_of(files: ModelFiles) -> Any:
     """The fast tokenizer of a model folder."""
     from transformers import AutoTokenizer
 
-    with _shown(files) as place, _telling(files.folder, "holds no tokenizer that can be loaded", place):
+    with _shown(files) as place, _errors_named(files.folder, "holds no tokenizer that can be loaded", place):
         return AutoTokenizer.from_pretrained(place, **SAFE)
 
 
@@ -81,14 +81,14 @@ def gguf_of(gguf: Path) -> tuple[Any, Mapping[str, Any], Any]:
     """(model in float32, the loader's report, tokenizer) of a GGUF file."""
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    with _alone(gguf) as (place, name), _telling(gguf, "cannot be read as a GGUF model", place):
+    with _alone(gguf) as (place, name), _errors_named(gguf, "cannot be read as a GGUF model", place):
         where = {"gguf_file": name, **SAFE}
         found: Any = AutoModelForCausalLM.from_pretrained(place, dtype=torch.float32, output_loading_info=True, **where)
         tokenizer: Any = AutoTokenizer.from_pretrained(place, **where)
-    # Saved with the tokenizer; what it is for this call says nothing of the next.
+    # Saved with the tokenizer; its value in this call does not hold for the next.
     tokenizer.init_kwargs["local_files_only"] = False
     metadata, names = gguf_metadata(gguf)
-    with _telling(gguf, "cannot be read as a GGUF model"):
+    with _errors_named(gguf, "cannot be read as a GGUF model"):
         over = _without_place(found[0], str(metadata["general.architecture"]), names)
     return found[0], {**found[1], "unexpected_keys": {*found[1]["unexpected_keys"], *over}}, tokenizer
 
@@ -111,7 +111,7 @@ def gguf_metadata(gguf: Path) -> tuple[Mapping[str, Any], tuple[str, ...]]:
     from transformers.integrations.gguf import read_gguf_metadata  # type: ignore[attr-defined]
 
     check_file(gguf)
-    with _telling(gguf, "cannot be read as a GGUF model"):
+    with _errors_named(gguf, "cannot be read as a GGUF model"):
         metadata, names = read_gguf_metadata(str(gguf))
     return metadata, names
 
@@ -133,10 +133,10 @@ def _shown(files: ModelFiles) -> Iterator[Path]:
         if files.weights and files.weights != (WEIGHTS,):
             index = {"metadata": {}, **read_object(files.folder / INDEX)}  # which not every tool writes
             (place / INDEX).write_text(json.dumps(index), encoding="utf-8")
-        said = {key: value for key, value in files.tokenizer_config.items() if not _leads_elsewhere(key)}
-        if said != files.tokenizer_config:
+        kept = {key: value for key, value in files.tokenizer_config.items() if not _leads_elsewhere(key)}
+        if kept != files.tokenizer_config:
             (place / "tokenizer_config.json").unlink()
-            (place / "tokenizer_config.json").write_text(json.dumps(said), encoding="utf-8")
+            (place / "tokenizer_config.json").write_text(json.dumps(kept), encoding="utf-8")
         yield place
 
 
@@ -155,7 +155,7 @@ def _leads_elsewhere(key: str) -> bool:
 
 
 @contextmanager
-def _telling(name: object, what: str, place: Path | None = None) -> Iterator[None]:
+def _errors_named(name: object, what: str, place: Path | None = None) -> Iterator[None]:
     """Quiet around one call of the library, whose failures, of whatever class, come out as UnknownModel."""
     _hush()
     try:
@@ -165,10 +165,10 @@ def _telling(name: object, what: str, place: Path | None = None) -> Iterator[Non
     except (EditingError, KeyboardInterrupt, SystemExit, GeneratorExit):
         raise
     except BaseException as error:  # a panic of the tokenizers' library is no Exception
-        said = first_line(error)
+        reason = first_line(error)
         if place is not None:
-            said = said.replace(str(place), str(name))
-        raise UnknownModel(f"{name} {what}: {said}") from error
+            reason = reason.replace(str(place), str(name))
+        raise UnknownModel(f"{name} {what}: {reason}") from error
 
 
 def _hush() -> None:

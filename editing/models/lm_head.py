@@ -18,7 +18,7 @@ Moves the last bits of what is read, so it is part of the versions of target val
 
 
 class Loss(Protocol):
-    """A loss of the rows `here`, whose log-probabilities (m, vocabulary) are at hand."""
+    """A loss of the rows `here`, whose log-probabilities (m, vocabulary) are given."""
 
     def value(self, spread: Tensor, here: slice) -> Tensor:
         """The losses (m,)."""
@@ -58,9 +58,9 @@ class Divergence:
 
     def derive(self, spread: Tensor, here: slice) -> None:
         """p (log p − log q − KL)."""
-        apart = spread - self.base[here]
+        difference = spread - self.base[here]
         spread.exp_()
-        spread *= apart - (spread * apart).sum(-1, keepdim=True)
+        spread *= difference - (spread * difference).sum(-1, keepdim=True)
 
 
 def log_probs(model: EditableModel, states: Tensor) -> Tensor:

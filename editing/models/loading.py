@@ -136,12 +136,12 @@ def files_digest(folder: Path) -> str:
 
 
 def _check_whole(name: Path, found: Mapping[str, Any]) -> None:
-    """Refuse files that lack a tensor: transformers would fill that with random numbers."""
-    lacking = sorted([*found["missing_keys"], *(key for key, *_ in found["mismatched_keys"])])
-    if lacking:
+    """Refuse files with a missing tensor: transformers would fill it with random numbers."""
+    missing = sorted([*found["missing_keys"], *(key for key, *_ in found["mismatched_keys"])])
+    if missing:
         raise UnknownModel(
-            f"{name} cannot be loaded as a causal language model: its files lack {len(lacking)} tensors that its "
-            f"configuration asks for, first {lacking[0]}"
+            f"{name} cannot be loaded as a causal language model: its files are missing {len(missing)} tensors that "
+            f"its configuration asks for, first {missing[0]}"
         )
 
 

@@ -18,7 +18,7 @@ QUANTISED = ("quantization_config", "compression_config")
 PLACES = ("transformers_weights", "gguf_file")
 """Keys that name another file to read weights from."""
 MOST = {"layers": 1000, "position": 2**25, "labels": 10_000}
-"""The largest number of a key that has the word in its name; of any other that says a shape, 2^31."""
+"""The largest number of a key that has the word in its name; of any other that is a shape, 2^31."""
 
 _SHAPE = re.compile(r"labels|size|heads?|dim|embd|inner|ctx|positions?|groups|experts|layers?|window")
 _LAYERS = re.compile(r"(num_)?(hidden_)?(decoder_)?layers?|n_layers?")
@@ -27,7 +27,7 @@ _OWN = re.compile(r"(configuration|modeling|tokenization)_\w+\.(\w+)")
 
 
 def check_config(path: Path, config: Mapping[str, Any], beside: set[str]) -> None:
-    """Raise UnknownModel for what a JSON file of a model folder must not say, at any depth.
+    """Raise UnknownModel for content that a JSON file of a model folder must not have, at any depth.
 
     `beside` are the names of the folder's files.
     """
@@ -107,8 +107,8 @@ def _check_code(path: Path, value: Any, beside: set[str]) -> None:
 
 
 def _packed(path: Path, value: Any) -> str:
-    said = value.get("quant_method") or value.get("quant_algo") if isinstance(value, dict) else None
-    return packed(path, str(said or "quantization_config"))
+    method = value.get("quant_method") or value.get("quant_algo") if isinstance(value, dict) else None
+    return packed(path, str(method or "quantization_config"))
 
 
 def _check_way(path: Path, key: str, value: Any) -> None:

@@ -74,11 +74,11 @@ def check_room(files: ModelFiles, held: Mapping[str, StoredTensor], outline: nn.
 
     `outline` is the model on the meta device.
     """
-    there = sum(math.prod(one.shape) for one in held.values())
+    present = sum(math.prod(one.shape) for one in held.values())
     asked = sum(p.numel() for p in outline.parameters())
-    if asked > EXCESS * there:
+    if asked > EXCESS * present:
         raise UnknownModel(
-            f"{files.folder}: config.json asks for {asked:,} numbers, and the files hold {there:,}: put the model's "
+            f"{files.folder}: config.json asks for {asked:,} numbers, and the files hold {present:,}: put the model's "
             "own config.json there, or fetch the model again"
         )
 

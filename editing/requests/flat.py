@@ -45,8 +45,8 @@ def request(where: str, record: Mapping[str, Any]) -> EditRequest:
     if given is not None and not found:
         raise InvalidRequest(where, "the new target is empty", "give the answer as text")
     if not found or not prompt or not subject:
-        lacks = [n for n, value in (("prompt", prompt), ("subject", subject), ("target_new", found)) if not value]
-        raise InvalidRequest(where, f"no {' and no '.join(lacks)}", f"it has {', '.join(map(str, record))}")
+        missing = [n for n, value in (("prompt", prompt), ("subject", subject), ("target_new", found)) if not value]
+        raise InvalidRequest(where, f"no {' and no '.join(missing)}", f"it has {', '.join(map(str, record))}")
     true = answers(where, first(record, "target_true", "ground_truth")) or ("",)
     return EditRequest(
         name_of(first(record, "id", "case_id"), prompt, subject, found[0]),

@@ -24,7 +24,7 @@ class Reader:
 
     name: str
     requests: Callable[[str, Mapping[str, Any]], Iterable[EditRequest]]
-    tells: Callable[[Mapping[str, Any]], bool]
+    recognises: Callable[[Mapping[str, Any]], bool]
     about: str
     joins: Callable[[Located], Located] = lambda found: found
 
@@ -47,7 +47,7 @@ READERS: dict[str, Reader] = {
 
 
 def read(records: Iterable[tuple[str, Any]], dataset: str | None = None) -> Located:
-    """(where, request) of (where, record), as `dataset` or the first record says.
+    """(where, request) of (where, record), by the reader of `dataset` or of the first record.
 
     Raises InvalidRequest naming the place, InvalidOption for an unknown name.
     """
@@ -71,7 +71,7 @@ def reader_of(dataset: str | None, where: str, record: Mapping[str, Any]) -> Rea
     """The reader of that name, else the one whose shape the record has; raises InvalidRequest where none has."""
     if dataset is not None:
         return READERS[dataset]
-    reader = next((reader for reader in READERS.values() if reader.tells(record)), None)
+    reader = next((reader for reader in READERS.values() if reader.recognises(record)), None)
     if reader is None:
         has = ", ".join(map(str, record)) or "no fields"
         what = f"the fields are those of no data set of {', '.join(READERS)}; it has {has}"

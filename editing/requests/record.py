@@ -20,7 +20,7 @@ _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 
 @dataclass(frozen=True)
 class Question:
-    """A prompt with an answer of its own: the first one is scored, all of them count in what the model says freely.
+    """A prompt with an answer of its own: the first one is scored, all of them count in free generation.
 
     Without an answer it is not asked. `needs` are ids of the requests that must all be edited before the answer holds,
     beside the one that it belongs to.
@@ -142,22 +142,22 @@ class Seen:
     """
 
     def __init__(self) -> None:
-        self._met: dict[tuple[str, ...], tuple[str, str]] = {}
+        self._seen: dict[tuple[str, ...], tuple[str, str]] = {}
         self._ids: dict[str, str] = {}
 
     def add(self, where: str, request: EditRequest) -> None:
         """Take a request in; raises InvalidRequest when it, or its id, was there before."""
         _, *keys = request.marks
-        met = [self._met[key] for key in keys if key in self._met]
-        if met:
-            earlier, target = met[0]
+        found = [self._seen[key] for key in keys if key in self._seen]
+        if found:
+            earlier, target = found[0]
             same = target == request.target_new
             what = "duplicates" if same else f"contradicts (→ {target!r}, → {request.target_new!r})"
             raise InvalidRequest(where, f"{request.filled!r} {what} {earlier}", "keep one of the two")
         if request.request_id in self._ids:
             what = f"id {request.request_id!r} is already used at {self._ids[request.request_id]}"
             raise InvalidRequest(where, what, "give each record its own case_id")
-        self._met |= dict.fromkeys(keys, (where, request.target_new))
+        self._seen |= dict.fromkeys(keys, (where, request.target_new))
         self._ids[request.request_id] = where
 
 

@@ -60,23 +60,23 @@ class Findings:
 
 
 def findings(read: Callable[[], Records], dataset: str | None = None) -> Findings:
-    """Every record separately, so that a fault of one hides none of the others; then what two of them have against
-    each other.
+    """Every record separately, so that a fault of one hides none of the others; then contradictions and
+    duplicates among them.
 
     The records are read twice and never held: about 150 bytes are kept of each, and the text of each fault. MQuAKE's
     cases share their rewrites and are joined in memory. Raises InvalidOption for an unknown data set, InvalidRequest
     if the first object has the shape of none, and all that `read` raises.
     """
     check_name(dataset)
-    found, met, subjects = Findings(), HashCounts(), EditedSubjects()
-    for _, request in _sound(read(), dataset, found, found.faults, found.unread):
+    found, marks, subjects = Findings(), HashCounts(), EditedSubjects()
+    for _, request in _valid(read(), dataset, found, found.faults, found.unread):
         subjects.add(request)
         for mark in request.marks:
-            met.add(mark)
+            marks.add(mark)
     seen = Seen()
-    for where, request in _sound(read(), dataset, found, [], Counter()):
+    for where, request in _valid(read(), dataset, found, [], Counter()):
         try:
-            if (met.times(request.marks) > 1).any():  # only then is there another one to compare it with
+            if (marks.times(request.marks) > 1).any():  # only then is there another one to compare it with
                 seen.add(where, request)
             found.count(request, len(subjects.neighbours(request)))
         except InvalidRequest as error:
@@ -84,12 +84,12 @@ def findings(read: Callable[[], Records], dataset: str | None = None) -> Finding
     return found
 
 
-def _sound(
+def _valid(
     records: Records, dataset: str | None, found: Findings, faults: list[str], unread: Counter[str]
 ) -> Iterator[tuple[str, EditRequest]]:
     """(place, request) of the valid ones; the faults of the others go to `faults`."""
     readers: list[Reader] = []
-    made = _made(records, dataset, readers, faults, unread)
+    made = _requests_of(records, dataset, readers, faults, unread)
     first = next(made, None)
     if first is None:
         return
@@ -103,10 +103,10 @@ def _sound(
             yield where, request
 
 
-def _made(
+def _requests_of(
     records: Records, dataset: str | None, readers: list[Reader], faults: list[str], unread: Counter[str]
 ) -> Iterator[tuple[str, EditRequest]]:
-    """The requests of all records that can be read; the first of these tells the reader, which goes to `readers`."""
+    """The requests of all records that can be read; the first of these selects the reader, which goes to `readers`."""
     for where, record in records:
         if not readers and isinstance(record, Mapping):
             readers.append(reader_of(dataset, where, record))  # without a shape there is nothing to check

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, TypedDict
 
 from editflow.editing.errors import EditingError, first_line
 from editflow.flows.console.errors import UsageError
@@ -22,13 +22,26 @@ from editflow.storage.maintenance.restore import manifest_from_index, restore_ma
 from editflow.storage.records.runs import RunRecord, Runs
 from editflow.tasks.environment import environment
 from editflow.tasks.errors import TaskError
-from editflow.tasks.reproduction.model_diff import settings
+from editflow.tasks.reproduction.model_diff import ChangedSetting, settings
 from editflow.tasks.reproduction.recipes import NotRepeatable, Recipe, recipe_of, source_of
 from editflow.tasks.reproduction.recompute import recompute, store_recomputed
-from editflow.tasks.reproduction.reproduction import Row, distance
+from editflow.tasks.reproduction.reproduction import distance
 
 FAILURES = (EditingError, StorageError, TaskError, UsageError, OSError, RuntimeError, ValueError)
 """What keeps an artifact from being computed again: a source that is gone, a device that is not here, a lost parent."""
+
+
+class RecomputedRow(TypedDict):
+    """An artifact computed again; see `recompute_all`."""
+
+    stage: str
+    artifact: str
+    same: bool | None
+    largest: float | None
+    relative: float | None
+    seconds: float | None
+    note: str
+    explains: list[ChangedSetting]
 
 
 @dataclass(frozen=True)
@@ -106,7 +119,9 @@ def _called(stage: str, label: str, made: Manifest) -> bool:
     return stage in {label, made.kind, made.spec.get("stage")} or label.startswith(f"{stage} ")
 
 
-def recompute_all(lake: Lake, items: Sequence[tuple[str, Manifest]], *, download: bool = False) -> Iterator[Row]:
+def recompute_all(
+    lake: Lake, items: Sequence[tuple[str, Manifest]], *, download: bool = False
+) -> Iterator[RecomputedRow]:
     """Each artifact computed again from its recorded parents, beside the one that is kept.
 
     Rows have stage, artifact, same (None: it could not be computed again, `note` says why), largest and relative (see
@@ -115,27 +130,32 @@ def recompute_all(lake: Lake, items: Sequence[tuple[str, Manifest]], *, download
     """
     recipes = Recipes(lake, {made.id for _, made in items}, download)
     for label, made in items:
-        row: Row = {"stage": label, "artifact": made.id, "same": None, "largest": None, "relative": None,
+        row: RecomputedRow = {"stage": label, "artifact": made.id, "same": None, "largest": None, "relative": None,
                     "seconds": None, "note": "", "explains": []}  # fmt: skip
         try:
             recipe, _ = recipes.of(made.id, made)
             again = recompute(lake, recipe, made.environment, label)
         except FAILURES as error:
-            yield row | {"note": first_line(error)}
+            row["note"] = first_line(error)
+            yield row
             continue
-        row |= {"same": again.digest == made.digest, "seconds": round(again.seconds, 3)}
+        row["same"], row["seconds"] = again.digest == made.digest, round(again.seconds, 3)
         if not row["same"]:
             row["explains"] = settings(made.environment, environment(str(made.environment.get("device", "cpu"))))
-            row |= _apart(lake, made, again.table)
+            _add_distance(row, lake, made, again.table)
         yield row
 
 
-def _apart(lake: Lake, made: Manifest, table: Any) -> Row:
+def _add_distance(row: RecomputedRow, lake: Lake, made: Manifest, table: Any) -> None:
     try:
-        apart = distance(lake.read(made.id), table)
+        found = distance(lake.read(made.id), table)
     except StorageError as error:
-        return {"note": str(error)}
-    return {"largest": apart[0], "relative": apart[1]} if apart else {"note": "other rows"}
+        row["note"] = str(error)
+        return
+    if found is None:
+        row["note"] = "other rows"
+    else:
+        row["largest"], row["relative"] = found
 
 
 def repair_all(lake: Lake, found: Sequence[Fault], *, download: bool = False) -> Iterator[tuple[Fault, bool, str]]:

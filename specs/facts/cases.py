@@ -78,7 +78,7 @@ def holds(name: str, text: str) -> bool:
 
 
 def ambiguous() -> set[str]:
-    """Names that stand elsewhere too: in another name, under another relation or in a prompt. They are never edited.
+    """Names that are elsewhere too: in another name, under another relation or in a prompt. They are never edited.
 
     Capitals make no difference: an edit of the cricket must not reach a question about the sport.
     """

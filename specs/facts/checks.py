@@ -62,7 +62,7 @@ def neighbour_breaches(cases: Sequence[Case]) -> Iterator[str]:
     for prompt in sorted({prompt for case in cases for prompt in case.neighbourhood}):
         for name, relation in edited.items():
             if holds(name, prompt.casefold()):
-                yield f"{name!r}, edited in {relation}, stands in the neighbour prompt {prompt!r}"
+                yield f"{name!r}, edited in {relation}, is in the neighbour prompt {prompt!r}"
 
 
 def reference_breaches(cases: Sequence[Case], references: Sequence[Reference]) -> Iterator[str]:
@@ -72,7 +72,7 @@ def reference_breaches(cases: Sequence[Case], references: Sequence[Reference]) -
     yield from (f"no reference text for {pair}" for pair in sorted(wanted - set(found)))
     yield from (f"the reference text for {pair} is not used" for pair in sorted(set(found) - wanted))
     if found != sorted(set(found)):
-        yield "the reference texts must stand in the order of relation and target, one for each pair"
+        yield "the reference texts must be in the order of relation and target, one for each pair"
     texts = Counter(reference.text for reference in references)
     for reference in references:
         where = f"the reference text for {(reference.relation, reference.target)}"

@@ -14,18 +14,18 @@ from editflow.storage.errors import DamagedPayload, ForeignFile, UnknownArtifact
 
 Mend = Literal["artifact", "record", "index", "hand"]
 """What repairs a fault: the artifact is recomputed, a run's record restored, the index written again, or a person."""
-ASTRAY = "has a payload of other bytes than were written, though of the same content"
+ASTRAY = "has a payload whose bytes differ from those written, though its content is the same"
 """A bit outside the content, such as Parquet's minimum and maximum of a column, which SQL uses."""
 LOST = "has lost its payload"
-FALSE = "has a manifest that tells a false digest"
+FALSE = "has a manifest with a wrong digest"
 
 
 @dataclass(frozen=True)
 class Fault:
     """A file inside the lake, what it belongs to, and what is wrong with it.
 
-    `id` is the artifact or the run that `mend` speaks of; `remedy` says what to do where nothing here does it. `lost`:
-    it is not there at all, and something else needs it.
+    `id` is the artifact or run that `mend` repairs; `remedy` is the advice where no repair is automatic. `lost`: the
+    file does not exist, and something else needs it.
     """
 
     file: str
@@ -99,18 +99,18 @@ def _payload(lake: Lake, made: Manifest, *, deep: bool) -> str:
         if has_first_bytes(lake.files, made):
             return ""
         fault = lake.fault(made.id)
-        straight = fault is not None or reencode_if_corrupt(lake.files, made, write=False)
+        identical = fault is not None or reencode_if_corrupt(lake.files, made, write=False)
     except OSError as error:
         return f"has a payload that cannot be read: {error.strerror}"
     if isinstance(fault, DamagedPayload):
         return f"has a damaged payload: {fault.reason}"
     if fault:
         return LOST
-    return "" if straight else ASTRAY
+    return "" if identical else ASTRAY
 
 
 def upstream(lake: Lake, *ids: str) -> Iterator[str]:
-    """Artifacts and all that they were made from, each once, as far as manifests tell. Cost: one manifest each."""
+    """Artifacts and everything they were made from, each once, as far as manifests record it. Cost: a manifest each."""
     waiting, seen = list(dict.fromkeys(ids)), set(ids)
     while waiting:
         here = waiting.pop()

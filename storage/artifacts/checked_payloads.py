@@ -9,7 +9,7 @@ from editflow.storage.files import Files
 
 _State = tuple[str, int, int, int, int]
 _CHECKED: dict[str, _State] = {}
-"""By path: digest, size, times and inode of the file as it was checked. Bounded by the payloads that were read."""
+"""By path: digest, size, times and inode of the checked file. Bounded by the payloads that were read."""
 
 
 def state_of(files: Files, manifest: Manifest) -> _State | None:

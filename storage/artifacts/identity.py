@@ -55,7 +55,7 @@ def parents_in(parents: Mapping[str, str | Sequence[str]], role: str) -> list[st
 
 
 def only_parent(parents: Mapping[str, str | Sequence[str]], role: str, whose: str = "a stage") -> str:
-    """The id of the only parent in a role. Raises LackingParent where ``whose`` parents fill it with none."""
+    """The id of the only parent in a role. Raises MissingParent where ``whose`` parents fill it with none."""
     for parent in parents_in(parents, role):
         return parent
     raise MissingParent(whose, role)

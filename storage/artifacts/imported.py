@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ImportedTable:
-    """A table that was read from outside, such as edit requests. `about` says for people where it came from.
+    """A table that was read from outside, such as edit requests. `about` is its origin, for people.
 
     The id is the hash of the content: the same rows from another file are the same artifact.
     """
@@ -30,12 +30,12 @@ class ImportedTable:
 
     @property
     def name(self) -> str:
-        """What a run calls the step."""
+        """The name of the step in a run."""
         return self.kind.replace("_", "-")
 
     @cached_property
     def recipe(self) -> dict[str, Any]:
-        """What the id is the hash of, beside kind and version."""
+        """The part of the recipe beside kind and version."""
         return {"stage": self.name, "content": table_digest(self.table)}
 
     @cached_property

@@ -1,6 +1,6 @@
-"""What is recorded of an artifact: a small reference to pass around, and the whole manifest."""
+"""Records of an artifact: a small reference to pass around, and the whole manifest."""
 
-# ruff: noqa: A002 - `id` is the field's name everywhere in the archive
+# ruff: noqa: A002 - `id` is the field's name everywhere in the lake
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -8,12 +8,12 @@ from typing import Any
 
 from editflow.storage.artifacts.identity import only_parent
 from editflow.storage.errors import NoName
-from editflow.storage.json_records import About, Count, Hash, Id, KindName, RunId, Seconds, Time, as_record, is_id
+from editflow.storage.json_records import About, Count, Hash, Id, KindName, RunId, Seconds, Time, is_id
 
 
 @dataclass(frozen=True)
 class ArtifactRef:
-    """What tasks hand to each other instead of tensors; JSON in and out.
+    """What tasks hand to each other instead of tensors.
 
     ``digest`` is that of the logical content, ``bytes`` the payload's size on disk.
     """
@@ -27,15 +27,10 @@ class ArtifactRef:
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
 
-    @classmethod
-    def from_json(cls, value: Mapping[str, Any]) -> "ArtifactRef":
-        """What `to_json` gave; ValueError for anything else."""
-        return as_record(cls, value)
-
 
 @dataclass(frozen=True)
 class Manifest:
-    """All that is known of an artifact beside its table. Times are UTC in ISO 8601, ``seconds`` wall-clock.
+    """Everything known about an artifact apart from its table. Times are UTC in ISO 8601, ``seconds`` wall-clock.
 
     ``kind, version, spec, parents`` are the recipe and hash to ``id``; ``sha256`` is that of the payload file
     as first written; the rest is recorded and never hashed.
@@ -61,7 +56,7 @@ class Manifest:
         return ArtifactRef(self.id, self.kind, self.digest, self.rows, self.bytes)
 
     def parent(self, role: str) -> str:
-        """The id of the only parent in a role; raises LackingParent, which names this artifact."""
+        """The id of the only parent in a role; raises MissingParent, which names this artifact."""
         return only_parent(self.parents, role, f"{self.kind} {self.id[:12]}")
 
     @property

@@ -31,7 +31,7 @@ def contradicts_payload(files: Files, made: Manifest) -> bool:
 
 
 def has_first_bytes(files: Files, made: Manifest) -> bool:
-    """Whether a payload's file is bit by bit as it was first written. Cost: one pass of SHA-256 over it."""
+    """Whether a payload's file is byte-identical to the first written one. Cost: one pass of SHA-256 over it."""
     try:
         return hashlib.sha256(files.buffer(made.payload)).hexdigest() == made.sha256
     except (FileNotFoundError, ForeignFile):
@@ -41,8 +41,8 @@ def has_first_bytes(files: Files, made: Manifest) -> bool:
 def reencode_if_corrupt(files: Files, made: Manifest, *, write: bool) -> bool:
     """Whether a payload with the right content is byte-identical to a fresh encoding of that content.
 
-    With `write`, one that has not is set aside and written again from its own content. One whose columns cannot be of
-    their kind's types, as in a lake from elsewhere, is left as it is.
+    With `write`, a payload that is not is set aside and written again from its own content. A payload whose columns
+    cannot have their kind's types, as in a lake from elsewhere, is left unchanged.
     """
     import pyarrow as pa
     from pyarrow import parquet
@@ -55,8 +55,8 @@ def reencode_if_corrupt(files: Files, made: Manifest, *, write: bool) -> bool:
             table = table.cast(schema)
         except (pa.ArrowException, ValueError):
             return False
-    straight = hashlib.sha256(data).hexdigest() in {made.sha256, files.parquet_digest(table)}
-    if write and not straight:
+    identical = hashlib.sha256(data).hexdigest() in {made.sha256, files.parquet_digest(table)}
+    if write and not identical:
         files.set_aside(made.payload)
         files.write_parquet(made.payload, table)
-    return straight
+    return identical

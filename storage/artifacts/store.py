@@ -8,7 +8,7 @@ The payload's name carries the digest of its content, so two processes computing
 never overwrite each other's bytes: the process that creates the manifest first decides which payload counts.
 """
 
-# ruff: noqa: A002 - `id` is the field's name everywhere in the archive
+# ruff: noqa: A002 - `id` is the field's name everywhere in the lake
 
 import hashlib
 import json
@@ -206,7 +206,7 @@ class Lake:
                 self.files.remove(draft.payload)
             return self._agree(kept, digest, table)
         except StorageError:
-            # A full disk must not stay full of a payload that nothing will ever name.
+            # Otherwise an unreferenced payload would keep the disk full.
             if not self.is_committed(id_):
                 self.files.remove(draft.payload)
             raise
@@ -215,17 +215,17 @@ class Lake:
     def discard_payload(self, id: str) -> None:
         """Move a payload aside so that ``find`` misses and the artifact is recomputed.
 
-        The manifest stays, unless it is itself unreadable or false: then it is what is moved aside.
+        The manifest stays, unless it is itself unreadable or wrong: then the manifest is moved aside.
         """
         try:
             made = self._load(id)
         except DamagedPayload:
             made = None
-        sound = made is not None and not contradicts_payload(self.files, made)
-        self.files.set_aside(made.payload if made is not None and sound else manifest_name(id))
+        is_valid = made is not None and not contradicts_payload(self.files, made)
+        self.files.set_aside(made.payload if made is not None and is_valid else manifest_name(id))
 
     def _agree(self, kept: Manifest, digest: str, table: "pa.Table") -> ArtifactRef:
-        """The kept reference, its payload made good, when the new content equals it; else the conflict."""
+        """The kept reference, its payload restored, when the new content is equal; else raises the conflict."""
         if kept.digest == digest:
             if self.content_fault(kept) is not None:
                 self.files.write_parquet(kept.payload, table)
@@ -245,7 +245,7 @@ class Lake:
     def content_fault(self, manifest: Manifest) -> MissingPayload | DamagedPayload | None:
         """What is wrong with the payload, if anything.
 
-        Other bytes than at first may be the right content still: a payload restored by another writer.
+        Bytes that differ from the first ones may still hold the right content: a payload restored by another writer.
         """
         import pyarrow as pa
         from pyarrow import parquet
@@ -287,7 +287,7 @@ class Lake:
         return found
 
     def _named(self, error: ForeignFile, id: str, name: str) -> StorageError:
-        """What is wrong with an artifact whose file is not the lake's own; a folder on the way is no fault of its."""
+        """The error of an artifact whose file is foreign; for a foreign folder on the way, that folder's own error."""
         if error.path != self.files.path(name):
             return error
         return DamagedPayload(id, f"its {name.rpartition('/')[2]} is {error.what}")

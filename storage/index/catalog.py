@@ -5,7 +5,7 @@
     <lake>/catalog/runs         one row when a run starts, one when it ends
 
 Manifests and run records are the truth. A lost or outdated index is rebuilt from them, and every query adds
-what the index lacks. Rows may repeat (a step retried, two processes at once); readers keep one of each.
+what the index is missing. Rows may repeat (a step retried, two processes at once); readers keep one of each.
 """
 
 import contextlib
@@ -35,7 +35,7 @@ Mode = Literal["append", "overwrite"]
 _MERGE_EVERY = 100
 _TRIES = 20
 MERGED = 8 * 2**20
-"""Bytes of a file that is merged no further: else every merging would write all that there is again."""
+"""Bytes from which a file is not merged again: otherwise each merge would rewrite the whole table."""
 
 
 @dataclass(frozen=True)
@@ -108,7 +108,7 @@ class Catalog:
     def rebuild(self) -> None:
         """Write the index again from manifests and run records, over one that may be broken. Raises LakeNotWritable.
 
-        What readers have kept of the old one counts no longer.
+        Snapshots of the old index become invalid.
         The uses of a run that did not record its own end are kept from the old index: only it knows the reused ones.
         A damaged record or manifest is left out; `editflow.storage.maintenance.audit` reports it.
         """
@@ -123,7 +123,7 @@ class Catalog:
         drop(self.lake.files)
 
     def _uses(self) -> list[dict[str, Any]]:
-        """All that was ever written of uses, also where the log is damaged: the files lie there all the same."""
+        """All rows of uses ever written, also if the log is damaged: the Parquet files still exist."""
         import duckdb
 
         names = SCHEMAS["uses"].names
@@ -146,7 +146,7 @@ class Catalog:
         table, _, rest = source.partition(" ")
         try:
             return _read(columns, self.files(table), rest)
-        except duckdb.Error:  # a file of the table is gone or damaged: the lake knows what stood in it
+        except duckdb.Error:  # a file of the table is gone or damaged: the lake's own files have its rows
             return []
 
     def _append(self, table: str, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -170,7 +170,7 @@ class Catalog:
             raise LakeNotWritable(
                 f"cannot write the index {self._path(table)}: {str(error).partition(chr(10))[0]}; artifacts and run "
                 f"records are whole: make room or the folder writable; `editflow verify --rebuild` writes the index "
-                f"again, and until then queries add what it lacks"
+                f"again, and until then queries add what is missing"
             ) from error
 
     def _merge(self, table: str) -> None:

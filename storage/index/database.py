@@ -17,11 +17,11 @@ import psutil  # type: ignore[import-untyped]
 from editflow.storage.errors import StorageError, first_line
 
 Settings = Mapping[str, str | bool | int | float | list[str]]
-"""What a database is opened with."""
+"""The settings of every database."""
 UNREADABLE = (duckdb.IOException, duckdb.InvalidInputException)
-"""What DuckDB raises of a file that is gone or no Parquet."""
+"""DuckDB's errors of a file that is gone or not Parquet."""
 _GROUP = Path("/sys/fs/cgroup/memory.max")
-"""What a container may use."""
+"""The memory limit of a container."""
 
 
 def memory() -> int:
@@ -40,15 +40,15 @@ def open_database(settings: Settings = MappingProxyType({})) -> duckdb.DuckDBPyC
 
 @contextmanager
 def readable() -> Iterator[None]:
-    """Turns what DuckDB raises of damaged files, and where it may have no more memory, into a StorageError."""
+    """Turns DuckDB's errors of damaged files, and of exhausted memory, into a StorageError."""
     try:
         yield
     except UNREADABLE as error:
         raise StorageError(
-            f"a file of the lake cannot be read ({first_line(error)}): `editflow verify` tells what is damaged"
+            f"a file of the lake cannot be read ({first_line(error)}): `editflow verify` names what is damaged"
         ) from error
     except (duckdb.OutOfMemoryException, MemoryError) as error:
         raise StorageError(
             f"reading the lake takes more than the {memory() / 2**30:.3g} GiB of memory that it may use: "
-            "`editflow verify` tells what is damaged, and `editflow verify --rebuild` writes the index again"
+            "`editflow verify` names what is damaged, and `editflow verify --rebuild` writes the index again"
         ) from error

@@ -1,8 +1,8 @@
 """Appends rows to a Delta table without opening it.
 
-To open one, all that its log names must be read, which takes longer than everything else where ten thousand commits
-have not been merged. Rows that are only added depend on none of it: the protocol asks for a Parquet file and for a line
-in the log under the next number, which belongs to the process that creates that file first.
+Opening a table reads everything that its log names, which takes longest of all when ten thousand commits have not been
+merged. Appended rows depend on none of it: the protocol asks for a Parquet file and for a line in the log under the
+next number, which belongs to the process that creates that file first.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The index as DuckDB tables, assembled from the files that hold their rows.
 
 delta_<table>     the Delta tables' files, copied into memory or, of a large lake, read where they are
-late_<table>      what a reader has found in manifests and run records
+late_<table>      rows that a reader found in manifests and run records
 index_<table>     these two and a snapshot's own files, each artifact once
 """
 
@@ -24,7 +24,7 @@ _SETTLED = {
     "uses": " WHERE run_id NOT IN (SELECT run_id FROM late_runs WHERE finished_at IS NULL)",
     "runs": " WHERE finished_at IS NOT NULL",
 }
-"""Which late rows stay as they are; unfinished runs may yet tell more."""
+"""Which late rows are final; those of unfinished runs may still change."""
 
 
 def delta(connection: duckdb.DuckDBPyConnection, table: str, files: Sequence[str], *, copied: bool) -> bool:

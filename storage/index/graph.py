@@ -69,7 +69,7 @@ class Edges:
 
 @dataclass(frozen=True)
 class Walk:
-    """`depth` of every artifact, -1 where it was not met; the edges met as (near, far, role)."""
+    """`depth` of every artifact, -1 where it was not reached; the edges walked as (near, far, role)."""
 
     depth: Numbers
     near: Numbers
@@ -116,7 +116,7 @@ class Graph:
         )
 
     def existing_ids(self, begin: str) -> Ids:
-        """The ids of the artifacts that are there and begin with two digits."""
+        """The ids of the existing artifacts that begin with two digits."""
         first = int(begin, 16)
         ends = np.searchsorted(self.ids, np.array([bytes([first]), bytes([min(first + 1, 255)])], "S32"))
         low, high = ends[0], len(self.ids) if first == 255 else ends[1]
@@ -124,7 +124,7 @@ class Graph:
         return np.concatenate([self.ids[low:high][self.kind[low:high] > 0], _raw(late)])
 
     def children(self, nodes: Numbers) -> list[str]:
-        """The ids of what is there and was made from these. Cost: a pass over all edges."""
+        """The ids of existing artifacts that were made from these. Cost: a pass over all edges."""
         if not len(nodes):
             return []
         found = np.concatenate([layer.child[np.isin(layer.parent, nodes)] for layer in self.layers])
@@ -132,12 +132,12 @@ class Graph:
         return self.ids_at(found[self.kind[found] > 0])
 
     def missing_parents(self) -> list[str]:
-        """The ids of what is not there, and something that is there was made from. Cost: a pass over all edges."""
-        lacking = [layer.parent[(self.kind[layer.parent] == 0) & (self.kind[layer.child] > 0)] for layer in self.layers]
-        return self.ids_at(np.unique(np.concatenate(lacking)).astype("i4"))
+        """The ids of missing artifacts that existing ones were made from. Cost: a pass over all edges."""
+        missing = [layer.parent[(self.kind[layer.parent] == 0) & (self.kind[layer.child] > 0)] for layer in self.layers]
+        return self.ids_at(np.unique(np.concatenate(missing)).astype("i4"))
 
     def walk(self, starts: Numbers, *, up: bool) -> Walk:
-        """Breadth first to parents or, if not `up`, to children. Edges of what is not there do not count."""
+        """Breadth first to parents or, if not `up`, to children. Edges of missing artifacts do not count."""
         depth = np.full(len(self.kind), -1, "i4")
         seen: list[tuple[npt.NDArray[Any], ...]] = [(np.zeros(0, "i4"),) * 3]
         front = np.unique(starts).astype("i4")
@@ -177,7 +177,7 @@ class Graph:
         return Graph(self.ids, tuple(extra), kind, seconds, kinds, roles, (*self.layers, layer))
 
     def without(self, ids: Iterable[str]) -> Graph:
-        """The same where these artifacts are not there."""
+        """The same graph without these artifacts."""
         nodes = self.positions(list(ids))
         if not len(nodes):
             return self
@@ -213,7 +213,7 @@ class Graph:
     def load(cls, path: Callable[[str], str], kinds: list[str | None], roles: list[str]) -> Graph:
         """What `save` wrote, mapped rather than read. Raises OSError, and ValueError for a number that is no place.
 
-        `path` says where a file of that name lies. Cost: some milliseconds for a million artifacts.
+        `path` gives the path of a file by its name. Cost: some milliseconds for a million artifacts.
         """
         held = {name: np.asarray(np.load(path(f"{name}.npy"), mmap_mode="r")) for name in _ARRAYS}
         if any(held[name].dtype != np.dtype(layout) or held[name].ndim != 1 for name, layout in _ARRAYS.items()):

@@ -23,14 +23,14 @@ FROM delta_artifacts
 """
 _UNSEEN = """
 SELECT DISTINCT unhex(artifact) AS id, hash(artifact) AS mark
-FROM (SELECT unnest(inputs, recursive := true) FROM delta_artifacts) WHERE hash(artifact) IN (FROM lacking)
+FROM (SELECT unnest(inputs, recursive := true) FROM delta_artifacts) WHERE hash(artifact) IN (FROM missing)
 """
 
 
 def build_graph(connection: duckdb.DuckDBPyConnection) -> tuple[Graph, list[str]]:
-    """Who was made from whom by delta_artifacts, edges in no order, and the ids that stand there more than once.
+    """The lineage graph of delta_artifacts, with unsorted edges, and the ids that have several rows there.
 
-    These are left out: it is not known which row is right. Raises ValueError where two ids have one hash. Cost: a
+    The latter are left out: it is not known which row is right. Raises ValueError where two ids have one hash. Cost: a
     second or two for a million artifacts.
     """
     rows = _taken(connection.sql(_ROWS))
@@ -42,9 +42,9 @@ def build_graph(connection: duckdb.DuckDBPyConnection) -> tuple[Graph, list[str]
     parents, counts = _flat(rows["parents"]).to_numpy(), np.diff(lists.offsets.to_numpy())
     parent = _places(ids, marks, parents)
     if (parent < 0).any():  # they get numbers all the same
-        connection.register("lacking", pa.table({"mark": np.unique(parents[parent < 0])}))
+        connection.register("missing", pa.table({"mark": np.unique(parents[parent < 0])}))
         unseen = connection.sql(_UNSEEN).to_arrow_table()
-        connection.unregister("lacking")
+        connection.unregister("missing")
         more = len(unseen)
         ids, marks = np.concatenate([ids, _raw(unseen["id"])]), np.concatenate([marks, unseen["mark"].to_numpy()])
         kind, seconds = np.append(kind, np.full(more, -1, "i4")), np.append(seconds, np.zeros(more))
@@ -60,8 +60,8 @@ def build_graph(connection: duckdb.DuckDBPyConnection) -> tuple[Graph, list[str]
     child, parent = np.repeat(number, counts), number[parent]
     kind, seconds = kind[first] + 1, seconds[first]
     if len(repeated):
-        kind[repeated], told = 0, ~np.isin(child, repeated)
-        child, parent, role = child[told], parent[told], role[told]
+        kind[repeated], is_certain = 0, ~np.isin(child, repeated)
+        child, parent, role = child[is_certain], parent[is_certain], role[is_certain]
     graph = Graph(ids[first], (), kind, seconds, [None, *kinds], roles, (Edges(child, parent, role),))
     return graph, hexadecimal(ids[first][repeated])
 

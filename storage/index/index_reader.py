@@ -1,4 +1,4 @@
-"""What a query reads: the index, what the index does not have yet, and the lineage graph.
+"""Reads for a query: the index, artifacts and runs that it does not have yet, and the lineage graph.
 
 The index of a small lake is read whole each time, and the lake's folders are listed. The result for a large one
 is kept as a snapshot, and the next reader looks only at folders that have changed since. Both give the same result.
@@ -168,12 +168,12 @@ class _Reader:
         return [made for made in found.values() if made], [id_ for id_, made in found.items() if made is None]
 
     def _gone(self, graph: Graph, ids: Iterable[str]) -> list[str]:
-        """Those of these that are gone, and what was made from them and is gone since its folder was listed."""
+        """The artifacts among these that are gone, and those made from them that went after their folder was listed."""
         gone = [id_ for id_ in ids if not self.lake.is_committed(id_)]
         return gone + self._orphans(graph, gone)
 
     def _orphans(self, graph: Graph, found: Sequence[str]) -> list[str]:
-        """What was made from these, which are not there, and is gone as well: children go before their parents."""
+        """Artifacts made from these missing ones that are gone as well: children are removed before their parents."""
         gone = list[str]()
         while found:
             children = {*graph.children(graph.positions(found))} - {*gone}
@@ -182,9 +182,9 @@ class _Reader:
         return gone
 
     def _closed(self, graph: Graph, made: list[Manifest], records: Sequence[RunRecord]) -> list[Manifest]:
-        """These with what was made while folders were listed, one after the other, and is needed to understand them.
+        """These, and artifacts made while folders were listed one after the other that belong to them.
 
-        That are their parents and the works of runs that have ended. What has gone since then is left out.
+        Those are their parents and the artifacts of runs that have ended. Artifacts that are gone by now are left out.
         """
         found = {manifest.id: manifest for manifest in made}
         wanted = {use.artifact for record in records for use in record.uses} | _parents(made)
@@ -211,13 +211,13 @@ class _Reader:
         duckdb_tables.insert(self.connection, "artifacts", map(artifact_row, ripe))
         if complete:
             self._late_uses(records, made, files)
-        else:  # then the other two tables do not tell what is lacking
+        else:  # then the other two tables do not show what is missing
             everything = list(Runs(self.lake.files).all())
             duckdb_tables.insert(self.connection, "uses", unrecorded_uses(everything, self.lake.manifests(), ()))
         return ripe, green
 
     def _late_runs(self, head: Head | None = None) -> list[RunRecord]:
-        """Of the runs that the index does not know to have ended; their folder is listed where it has changed."""
+        """Records of the runs without an end in the index; their folder is listed if it has changed."""
         runs, self.changed = Runs(self.lake.files), changed(self.lake.files, "runs")
         same = head is not None and self.changed == head.changed != 0
         names = head.going if head is not None and same else self.lake.files.list("runs")
@@ -244,7 +244,7 @@ class _Reader:
             duckdb_tables.insert(self.connection, "uses", unrecorded_uses(records, made, known))
 
     def _with_unfinished(self, graph: Graph, green: Sequence[Manifest]) -> Graph:
-        """Add artifacts that no snapshot may hold yet: only when their run has ended is it known what it used."""
+        """Add artifacts that no snapshot may hold yet: what a run used is known only when it has ended."""
         duckdb_tables.insert(self.connection, "artifacts", map(artifact_row, green))
         return graph.with_later(list(map(_later, green)))
 

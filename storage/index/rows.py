@@ -53,7 +53,7 @@ def artifact_row(manifest: Manifest) -> dict[str, Any]:
 
 
 def run_row(record: RunRecord) -> dict[str, Any]:
-    """A run record as a row of the runs table; that a run died is for the reader to see."""
+    """A run record as a row of the runs table; readers find out whether the run died."""
     row = {name: getattr(record, name) for name in SCHEMAS["runs"].names}
     for name in ("spec", "summary", "environment"):
         row[name] = _text(row[name])
@@ -61,14 +61,14 @@ def run_row(record: RunRecord) -> dict[str, Any]:
 
 
 def is_final(record: RunRecord) -> bool:
-    """Whether a record says all that its run used: one that died left this to the index."""
+    """Whether a record lists everything that its run used: what a crashed run reused is only in the index."""
     return record.finished_at is not None and record.status != "died"
 
 
 def unrecorded_uses(
     records: Sequence[RunRecord], manifests: Iterable[Manifest], known: Container[tuple[str, str]]
 ) -> list[dict[str, Any]]:
-    """Rows of the uses table for what these files tell and ``known`` (run id, artifact) pairs lack.
+    """Rows of the uses table from these files, without the ``known`` (run id, artifact) pairs.
 
     A run that did not record its own end is known at least by the artifacts that name it as their maker; their stage
     is then given as the kind.

@@ -37,9 +37,9 @@ class ShardListing:
 
 
 def list_shards(files: Files, times: Mapping[str, int]) -> ShardListing:
-    """List the folders whose times do not say that nothing has changed since.
+    """List the folders whose times do not rule out a change since.
 
-    Cost: a look at 256 folders, and a listing of those that have changed; on object storage of all.
+    Cost: a stat of 256 folders, and a listing of those that have changed; on object storage of all.
     """
     before = time.time_ns() - TRUSTED
     now = _times(files)
@@ -66,7 +66,7 @@ def differences(seen: ShardListing, known: Callable[[str], Ids]) -> tuple[list[s
 
 
 def _without(ids: Ids, others: Ids) -> Ids:
-    """These but for those of the others, though perhaps some of them: all that the first eight bytes tell."""
+    """These ids without the others, perhaps with some of them: only the first eight bytes are compared."""
     if not len(others):
         return ids
     order = np.argsort(prefixes(others))
@@ -93,7 +93,7 @@ def _ids(names: Sequence[str], shard: str) -> Ids:
 
 
 def prefixes(ids: Ids) -> npt.NDArray[np.uint64]:
-    """The first eight bytes as numbers in the same order: nearly all ids differ in them, and they are soon compared."""
+    """The first eight bytes as numbers in the same order: nearly all ids differ in them, and they compare fast."""
     return np.ascontiguousarray(ids).view(">u8")[::4].astype("u8")
 
 

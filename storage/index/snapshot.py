@@ -2,15 +2,15 @@
 
     <lake>/catalog/snapshot/<time>-<checksum of its head>/
         head.json           which files hold rows, which of their rows do not count, when the lake's folders had changed
-        *.npy               who was made from whom: storage/index/graph.py
+        *.npy               the lineage graph: storage/index/graph.py
         rest-<table>.parquet    rows that no Delta table had then, among the graph's
         tail-<table>.parquet    rows that came later, beside it
-    <lake>/catalog/snapshot/after    a time, and its checksum: what began before it does not count any more; nor does
-                                     anything where it is damaged
+    <lake>/catalog/snapshot/after    a time, and its checksum: snapshots begun before it are invalid, and all are if
+                                     it is damaged
 
 A snapshot is a copy: it may be deleted at any time; a reader that finds none reads the index and the lake's folders.
-It appears by one rename and is never changed; the latest one counts. Its parts' checksums stand in the head: readers,
-who map the arrays, do not look at them, `editflow verify` does.
+It appears by one rename and is never changed; the latest one counts. The head holds the checksums of its parts;
+`editflow verify` checks them, and readers, which map the arrays, do not.
 """
 
 from __future__ import annotations
@@ -110,17 +110,17 @@ def broken(files: Files) -> Iterator[str]:
         if head is None:
             yield f"{folder}/head.json"
         else:
-            yield from _astray(files, folder, head)
+            yield from _damaged_parts(files, folder, head)
 
 
 def is_intact(files: Files, found: Snapshot) -> bool:
     """Whether each of its parts is there and what was written. Cost: a reading of all of it."""
     with contextlib.suppress(OSError):
-        return not any(_astray(files, found.folder, found.head))
+        return not any(_damaged_parts(files, found.folder, found.head))
     return False
 
 
-def _astray(files: Files, folder: str, head: Head) -> Iterator[str]:
+def _damaged_parts(files: Files, folder: str, head: Head) -> Iterator[str]:
     for part, checksum in head.parts.items():
         name = f"{folder}/{part}"
         if (files.size(name) or -1) < 0 or zlib.crc32(files.buffer(name)) != checksum:
@@ -199,8 +199,8 @@ def _barrier(files: Files) -> int | None:
         if error.path != files.path(f"{FOLDER}/{_BARRIER}"):
             raise
         return None
-    sound = b"%08x" % zlib.crc32(at) == checksum and re.fullmatch(rb"[0-9]{1,20}", at)
-    return int(at) if sound else None
+    is_valid = b"%08x" % zlib.crc32(at) == checksum and re.fullmatch(rb"[0-9]{1,20}", at)
+    return int(at) if is_valid else None
 
 
 def _checksum(path: Path) -> int:

@@ -4,7 +4,7 @@
     runs          the two files of the record: readable, both there; every artifact that the run used there
     names         refs, queues, releases and notices: every version there and readable
     strays        links out of the lake, pipes, devices, names that are no ids: storage/maintenance/foreign_files.py
-    conflicts     each file readable, and about the artifact and the content that its name tells
+    conflicts     each file readable, and about the artifact and the content in its name
     index         see storage/maintenance/index_audit.py
 
 All of it is read as a stream: memory holds one artifact and the faults that were found.
@@ -40,7 +40,7 @@ class Audit:
     bytes: int = 0
     runs: int = 0
     names: int = 0
-    _told: set[str] = field(default_factory=set)
+    _reported: set[str] = field(default_factory=set)
 
     def ids(self) -> Iterator[str]:
         """The existing artifacts, except those behind a foreign file, which `of_strays` reports."""
@@ -58,15 +58,15 @@ class Audit:
             made, fault = check_artifact(self.lake, id_, deep=self.deep)
             self.artifacts += 1
             self.bytes += made.bytes if made else 0
-            if fault is not None and id_ not in self._told:
-                self._told.add(id_)
+            if fault is not None and id_ not in self._reported:
+                self._reported.add(id_)
                 yield fault
             for role, parent in parent_pairs(made.parents) if made else ():
                 yield from self.lost(parent, f"{made.kind if made else ''} {id_[:12]} was made from it as {role}")
             advance(1)
 
     def of_runs(self, ids: Iterable[str], advance: Callable[[int], None]) -> Iterator[Fault]:
-        """Faults of run records, and of what the runs have used; what was removed on purpose is none."""
+        """Faults of run records, and of what the runs have used; artifacts removed by gc are no fault."""
         known, gone = Runs(self.lake.files), removed_at(self.lake.files)
         for run in ids:
             advance(1)
@@ -93,13 +93,13 @@ class Audit:
                     yield Fault(file, f"{folder}/{name}", wrong, "hand", name, remedy)
                 found = names.get(name) if not broken and folder == "refs" else None
                 if found and is_id(found[0]):
-                    yield from self.lost(found[0], f"the name {name} stands for it")
+                    yield from self.lost(found[0], f"the name {name} points to it")
                 elif found:
                     file, remedy = names.file(name, found[1]), f"{COPY}, or delete it to go back to the value before"
                     yield Fault(file, f"refs/{name}", "holds no id of a state", "hand", name, remedy)
 
     def of_strays(self) -> Iterator[Fault]:
-        """What is not the lake's own, and conflicts that say something else than their names."""
+        """Foreign files, and conflicts whose content contradicts their names."""
         for stray in strays(self.lake.files):
             yield Fault(stray.name, _owner(stray.name), stray.wrong, "hand", remedy=stray.remedy)
         files = self.lake.files
@@ -107,20 +107,20 @@ class Audit:
             file = f"conflicts/{name}"
             with suppress(ForeignFile, FileNotFoundError):  # a stray, or gone
                 try:
-                    sound = read_record(Conflict, files.read(file)).name == file
+                    is_valid = read_record(Conflict, files.read(file)).name == file
                 except ValueError:
-                    sound = False
-                if not sound:
+                    is_valid = False
+                if not is_valid:
                     yield Fault(file, "conflict", "is damaged, or that of another artifact", "hand", remedy="remove it")
 
     def lost(self, id_: str, why: str) -> Iterator[Fault]:
-        """The fault of an artifact that is needed and not there."""
+        """The fault of an artifact that is needed and missing."""
         try:
-            there = id_ in self._told or self.lake.is_committed(id_)
+            is_present = id_ in self._reported or self.lake.is_committed(id_)
         except ForeignFile:  # a foreign file on the way to it, which is reported
             return
-        if not there:
-            self._told.add(id_)
+        if not is_present:
+            self._reported.add(id_)
             wrong = f"is gone, and {why}"
             yield Fault(manifest_name(id_), f"artifact {id_[:12]}", wrong, "artifact", id_, lost=True)
 

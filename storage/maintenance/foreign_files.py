@@ -51,7 +51,7 @@ def strays(files: Files) -> Iterator[Stray]:
     if files.local:
         for entry in _entries(files.root):
             if entry.name in _TOPS:
-                yield from _at(files, entry.name, entry)
+                yield from _check_entry(files, entry.name, entry)
 
 
 def _entries(folder: str) -> list[os.DirEntry[str]]:
@@ -62,14 +62,14 @@ def _entries(folder: str) -> list[os.DirEntry[str]]:
     return []
 
 
-def _at(files: Files, name: str, entry: os.DirEntry[str]) -> Iterator[Stray]:
+def _check_entry(files: Files, name: str, entry: os.DirEntry[str]) -> Iterator[Stray]:
     """What is wrong with one entry, or with what is in it."""
     wrong = _link(files, name, entry) or _kind(name, entry) or _named(files, name, entry)
     if wrong:
         yield wrong
     elif entry.is_dir(follow_symlinks=False):
         for inner in _entries(entry.path):
-            yield from _at(files, f"{name}/{inner.name}", inner)
+            yield from _check_entry(files, f"{name}/{inner.name}", inner)
 
 
 def _link(files: Files, name: str, entry: os.DirEntry[str]) -> Stray | None:

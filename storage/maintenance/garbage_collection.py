@@ -1,9 +1,10 @@
 """Garbage collection that is safe while writers are running.
 
-What is needed: everything behind a run that is kept, a name's latest value, a release, or a queue's requests, and what
-was touched recently. Writers touch what they will build on (Lake.touch), so an artifact that they could still take into
-use is younger than a day, or than the oldest running run. It is moved aside by one rename before it is removed,
-and put back where it was touched after all; children go before their parents, so that nothing is left without one.
+What is needed: everything upstream of a protected run, a name's latest value, a release, or a queue's requests, and
+what was touched recently. Writers touch what they will build on (Lake.touch), so an artifact that they could still use
+is younger than a day, or than the oldest running run. An artifact is moved aside by one rename before it is removed,
+and put back if it was touched after all. Children go before their parents, so that no artifact is left without its
+parents.
 """
 
 from __future__ import annotations
@@ -55,11 +56,11 @@ class KindRow(TypedDict):
 
 @dataclass(frozen=True)
 class Census:
-    """What a lake holds and what of it no rule keeps.
+    """The artifacts of a lake, and those that no rule protects.
 
     ``kinds`` have kind, artifacts, bytes, and how many artifacts and bytes of these are not needed; ``unneeded`` are
     the numbers of the latter in ``graph``, each after all that were made from it; ``before`` is the time, in seconds
-    since 1970, since which what was touched is needed.
+    since 1970, after which a touched artifact is needed.
     """
 
     kinds: Sequence[KindRow]
@@ -96,7 +97,7 @@ def remove(lake: Lake, found: Census) -> list[str]:
     if not found.unneeded:
         return []
     graph, kept, gone = found.graph, set[int](), list[str]()
-    said = announce_removal(lake.files, graph.ids_at(np.array(found.unneeded, "i4")))
+    announced = announce_removal(lake.files, graph.ids_at(np.array(found.unneeded, "i4")))
     for node in found.unneeded:
         (id_,) = graph.ids_at(np.array([node], "i4"))
         if node in kept:
@@ -105,7 +106,7 @@ def remove(lake: Lake, found: Census) -> list[str]:
             gone.append(id_)
         else:  # a writer has just touched it, and needs its parents
             kept |= set(graph.walk(np.array([node], "i4"), up=True).far.tolist())
-    confirm_removal(lake.files, said, gone)
+    confirm_removal(lake.files, announced, gone)
     if gone:
         forget(Catalog(lake), gone)
         drop(lake.files)
@@ -127,7 +128,7 @@ def take(lake: Lake, id_: str, before: float) -> bool:
         with contextlib.suppress(OSError):
             aside.rename(folder)
             return False
-        _filled(folder, aside)  # where it stood, a writer has begun to make it again
+        _filled(folder, aside)  # a writer has begun to create it again in its place
     with contextlib.suppress(FileNotFoundError):  # another cleaner removes it as an orphan file
         lake.files.remove_folder(f"{folder_name(id_).rpartition('/')[0]}/{aside.name}")
     return not touched
@@ -141,7 +142,7 @@ def _filled(folder: Path, aside: Path) -> None:
 
 
 def _runs(connection: duckdb.DuckDBPyConnection, now: datetime) -> list[Run]:
-    """All runs; when one began whose record is damaged is not known, so it is as good as new.
+    """All runs; the start of a run whose record is damaged is unknown, so it counts as new.
 
     A time that Python has no value for, such as of the year 290000, comes as a text: it is none either.
     """
@@ -158,7 +159,7 @@ def _moment(value: object) -> datetime | None:
 
 
 def _used(connection: duckdb.DuckDBPyConnection, rule: Rule, kept: set[str], now: datetime) -> set[str]:
-    """The artifacts that these runs made, used or ended with, and those that no run speaks of.
+    """The artifacts that these runs made, used or ended with, and those that no run names.
 
     The latter are kept for as many days as runs are, or for ever.
     """
@@ -176,7 +177,7 @@ def _used(connection: duckdb.DuckDBPyConnection, rule: Rule, kept: set[str], now
 
 
 def _recorded(lake: Lake, kept: Iterable[str]) -> Iterator[str]:
-    """What these runs say themselves that they used, for the index may have lost it."""
+    """The artifacts that the records of these runs list as used; the index may have lost them."""
     runs = Runs(lake.files)
     for run_id in kept:
         with contextlib.suppress(StorageError):  # the index alone may know of it, or its record is damaged
@@ -221,7 +222,7 @@ def _texts(lake: Lake, folder: str) -> Iterator[bytes]:
 
 
 def _unneeded(lake: Lake, graph: Graph, roots: Sequence[str], before: float) -> Numbers:
-    """The artifacts behind none of these and none that was touched since."""
+    """The artifacts that are neither upstream of these nor touched since."""
     known = graph.positions(roots)
     needed = graph.walk(known[known >= 0], up=True).depth >= 0
     nodes = np.flatnonzero(~needed & (graph.kind > 0)).astype("i4")

@@ -32,7 +32,7 @@ from editflow.storage.records.runs import Runs
 from editflow.storage.records.tombstones import removed_at
 
 _NAMED = 3
-"""Most ids that a fault names of those it speaks of."""
+"""Most ids that one fault names."""
 _APART, _BETWEEN = chr(31), chr(30)
 _MARKED = """
 SELECT id, min(mark), max(mark) FROM (
@@ -51,7 +51,7 @@ SELECT coalesce(run_id::VARCHAR, '') AS run, count(DISTINCT artifact) FROM {file
 
 
 def index_faults(lake: Lake) -> Iterator[Fault]:
-    """Faults of the index. What runs that are going on have not yet written is none.
+    """Faults of the index. Rows that unfinished runs have not yet written are no fault.
 
     Cost: a pass over the index, one over the lake's listing, and a read of every manifest and run record.
     """
@@ -63,7 +63,7 @@ def index_faults(lake: Lake) -> Iterator[Fault]:
     compared = {"artifacts": _artifacts, "runs": _runs, "uses": _uses}
     for table in sorted(whole):
         try:
-            yield from compared[table](lake, catalog.files(table)).told(table)
+            yield from compared[table](lake, catalog.files(table)).faults(table)
         except duckdb.Error as error:
             yield _broken(f"catalog/{table}", table, f"cannot be read: {first_line(error)[:200]}")
     for name in snapshot.broken(lake.files):
@@ -125,7 +125,7 @@ def _unreadable(lake: Lake, name: str) -> str:
 
 
 @dataclass
-class _Parted:
+class _Differences:
     """How many rows are missing, have no artifact, or differ; and the first ids of each."""
 
     counts: Counter[str] = field(default_factory=Counter)
@@ -138,7 +138,7 @@ class _Parted:
         if self.counts[what] <= _NAMED:
             self.named.setdefault(what, []).append(id_)
 
-    def told(self, table: str) -> Iterator[Fault]:
+    def faults(self, table: str) -> Iterator[Fault]:
         for what, count in self.counts.items():
             more = f" and {count - _NAMED} more" if count > _NAMED else ""
             yield _broken(f"catalog/{table}", table, f"{what}: {', '.join(self.named[what])}{more}")
@@ -146,8 +146,8 @@ class _Parted:
             yield Fault(manifest_name(id_), f"artifact {id_[:12]}", FALSE, "artifact", id_)
 
 
-def _artifacts(lake: Lake, files: list[str]) -> _Parted:
-    found, going, gone = _Parted(), _Going(lake), removed_at(lake.files)
+def _artifacts(lake: Lake, files: list[str]) -> _Differences:
+    found, going, gone = _Differences(), _Going(lake), removed_at(lake.files)
     there = filter(lake.is_committed, lake.ids())
     for id_, here, row in _beside(there, _rows(_MARKED, files)):
         if not here:
@@ -158,44 +158,44 @@ def _artifacts(lake: Lake, files: list[str]) -> _Parted:
         if made is None:  # the audit of artifacts reports it
             continue
         if row is None and not going.is_open(made.created_by):
-            found.note("lacks artifacts", id_[:12])
+            found.note("is missing artifacts", id_[:12])
         elif row is not None and set(row) != {_mark(made)}:
-            # Of a payload that is gone the audit of artifacts tells.
+            # The audit of artifacts reports a missing payload.
             if lake.files.exists(made.payload) and contradicts_payload(lake.files, made):
                 found.false.append(id_)
             else:
-                found.note("says otherwise than the manifest of", id_[:12])
+                found.note("differs from the manifest of", id_[:12])
     return found
 
 
-def _runs(lake: Lake, files: list[str]) -> _Parted:
-    found, going, runs = _Parted(), _Going(lake), Runs(lake.files)
+def _runs(lake: Lake, files: list[str]) -> _Differences:
+    found, going, runs = _Differences(), _Going(lake), Runs(lake.files)
     for run, here, row in _beside(runs.ids(), _rows(_RUNS, files)):
         if not here:
             found.note("has runs that the lake has not", run)
         elif row is not None and (row[0] or not runs.is_finished(run)):
             continue
         elif not going.is_open(run) and going.status(run) != "damaged":
-            found.note("lacks the end of runs" if row else "lacks runs", run)
+            found.note("is missing the end of runs" if row else "is missing runs", run)
     return found
 
 
-def _uses(lake: Lake, files: list[str]) -> _Parted:
-    """Of runs that recorded their own end: what one that died had reused is known to the index alone."""
-    found, runs = _Parted(), Runs(lake.files)
+def _uses(lake: Lake, files: list[str]) -> _Differences:
+    """Of runs that recorded their own end: what a crashed run reused is only in the index."""
+    found, runs = _Differences(), Runs(lake.files)
     for run, here, row in _beside(filter(runs.is_finished, runs.ids()), _rows(_USES, files)):
         record = runs.listed(run) if here else None
         if record is None or record.status in {"died", "damaged"}:
             continue
-        used, told = len({use.artifact for use in record.uses}), row[0] if row else 0
-        if used != told:
-            found.note("lacks what was used by runs" if told < used else "has uses beyond those of runs", run)
+        used, indexed = len({use.artifact for use in record.uses}), row[0] if row else 0
+        if used != indexed:
+            found.note("is missing what runs used" if indexed < used else "has uses beyond those of runs", run)
     return found
 
 
 @dataclass
 class _Going:
-    """Which runs have no end yet, and which are damaged, which the audit tells.
+    """Which runs have no end yet, and which are damaged (the audit reports those).
 
     Artifacts of runs without an end may be missing from the index: the run writes them, or the process that records its
     death.
@@ -244,7 +244,7 @@ def _rows(sql: str, files: list[str]) -> Iterator[tuple[Any, ...]]:
 
 
 def _mark(made: Manifest) -> str:
-    """What the index must say of an artifact, as one hash: kind, version, spec, digest and inputs."""
+    """The index's expected row of an artifact as one hash: kind, version, spec, digest and inputs."""
     row = artifact_row(made)
     inputs = _BETWEEN.join(f"{x['role']}{_BETWEEN}{x['artifact']}" for x in row["inputs"])
     parts = (row["kind"], str(row["version"]), row["spec"], row["digest"], inputs)

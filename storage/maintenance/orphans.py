@@ -1,4 +1,4 @@
-"""Files that are safe to delete: what killed writers left, and what was set aside as damaged.
+"""Files that are safe to delete: leftovers of killed writers, and damaged files that were set aside.
 
     .tmp-…                      a file that was being written, or a folder that was being removed
     artifacts/…                 a payload whose manifest was never written

@@ -1,7 +1,7 @@
 """Restores manifests and run records from the index, which holds a second copy of most of them.
 
-The index's Parquet files are read as they lie there, so one with a damaged log still helps. A row of it is believed
-only where it proves itself: its recipe must hash to the artifact's id, and the payload must have its digest.
+The index's Parquet files are read directly, so an index with a damaged log still helps. A row is used only if it can be
+verified: its recipe must hash to the artifact's id, and the payload must have its digest.
 """
 
 import contextlib
@@ -36,10 +36,10 @@ def manifest_from_index(lake: Lake, id_: str) -> Manifest | None:
     for row in _rows(lake, "artifacts", "id", id_):
         with contextlib.suppress(*_ODD):
             inputs = row.pop("inputs")
-            told = {name: json.loads(row.pop(name)) for name in ("spec", "environment", "about")}
+            decoded = {name: json.loads(row.pop(name)) for name in ("spec", "environment", "about")}
             for parents in islice(_shapes(inputs), _SHAPES):
-                if recipe_id(row["kind"], row["version"], told["spec"], parents) == id_:
-                    return as_record(Manifest, {**row, **told, "parents": parents, "sha256": ""})
+                if recipe_id(row["kind"], row["version"], decoded["spec"], parents) == id_:
+                    return as_record(Manifest, {**row, **decoded, "parents": parents, "sha256": ""})
     return None
 
 
@@ -52,22 +52,22 @@ def restore_manifest(lake: Lake, id_: str) -> bool:
     return found is not None and write_manifest(lake, found)
 
 
-def write_manifest(lake: Lake, told: Manifest) -> bool:
+def write_manifest(lake: Lake, copy: Manifest) -> bool:
     """Write a manifest that was damaged or lost, from a copy of its fields; a damaged one is set aside.
 
     False, and nothing is done, unless the payload exists and has the copy's digest; its size and SHA-256
     are those it has now.
     """
-    if lake.content_fault(told) is not None:
+    if lake.content_fault(copy) is not None:
         return False
     # Or a corrupt bit would be recorded as the right one.
-    if not reencode_if_corrupt(lake.files, told, write=True) and not reencode_if_corrupt(lake.files, told, write=False):
+    if not reencode_if_corrupt(lake.files, copy, write=True) and not reencode_if_corrupt(lake.files, copy, write=False):
         return False
-    data = lake.files.buffer(told.payload)
-    whole = asdict(told) | {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
-    lake.files.set_aside(manifest_name(told.id))
+    data = lake.files.buffer(copy.payload)
+    whole = asdict(copy) | {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+    lake.files.set_aside(manifest_name(copy.id))
     with contextlib.suppress(FileExistsError):  # another process has just done the same
-        lake.files.create(manifest_name(told.id), record_json(whole))
+        lake.files.create(manifest_name(copy.id), record_json(whole))
     return True
 
 
@@ -81,9 +81,9 @@ def restore_record(lake: Lake, run: str) -> bool:
         return False
     known = Runs(lake.files)
     try:
-        told = {name: json.loads(rows[0].pop(name)) for name in ("spec", "summary", "environment")}
+        decoded = {name: json.loads(rows[0].pop(name)) for name in ("spec", "summary", "environment")}
         uses = {row["artifact"]: row for row in _rows(lake, "uses", "run_id", run)}
-        whole = {**rows[0], **told, "process_started": 0.0, "uses": tuple(uses.values())}
+        whole = {**rows[0], **decoded, "process_started": 0.0, "uses": tuple(uses.values())}
         known.restore(as_record(RunRecord, whole))
     except _ODD:  # the index was not written from a record
         return False
@@ -91,7 +91,7 @@ def restore_record(lake: Lake, run: str) -> bool:
 
 
 def _shapes(inputs: Sequence[Mapping[str, str]]) -> Iterator[dict[str, Any]]:
-    """The parents that a row's inputs may be: of a role with one id it does not say whether that stood in a list."""
+    """The parents that a row's inputs may be: a role with one id may have been a list of one."""
     ids: dict[str, list[str]] = {}
     for one in inputs:
         ids.setdefault(one["role"], []).append(one["artifact"])

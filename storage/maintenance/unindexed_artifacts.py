@@ -2,7 +2,7 @@
 
 An artifact and the end of a run are each committed by a file of their own, and indexed after that. A process that is
 killed, or finds no room, in between leaves rows that no other process would write. Artifacts go first and the ends of
-runs last, so a run whose end the index has owes it nothing, and one without is the sign that something may be owed.
+runs last, so a run whose end is indexed has no missing rows, and a run without one may have some.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ SMALL = 2 * 2**20
 MOST = 20_000
 """More missing artifacts than this mean a lost index, which `Catalog.rebuild` writes again."""
 UNREADABLE = (duckdb.Error, DeltaError, OSError, ForeignFile)
-"""What an index raises of which a file is gone or damaged; it is for `editflow verify` to tell."""
+"""What an index raises of which a file is gone or damaged; `editflow verify` reports it."""
 
 
 def index_what_is_missing(lake: Lake, *, whole: bool = False) -> list[RunRecord]:
@@ -72,11 +72,11 @@ def _owed(connection: duckdb.DuckDBPyConnection, lake: Lake, *, whole: bool) -> 
     ended = list(_ended(lake, _known(connection, _files(lake, "runs"))))
     if not (ended or whole or sum(Path(file).stat().st_size for file in files) <= SMALL):
         return [], [], []
-    lacking = _beyond(connection, lake.ids(), files)
-    if len(lacking) > MOST:
+    missing = _beyond(connection, lake.ids(), files)
+    if len(missing) > MOST:
         return [], [], ended
     there = {run: runs.is_finished(run) for run in runs.ids()}
-    found = (made for id_ in lacking if (made := check_manifest(lake, id_)[0]))
+    found = (made for id_ in missing if (made := check_manifest(lake, id_)[0]))
     artifacts = [made for made in found if made.created_by is None or there.get(made.created_by, True)]
     makers = {made.created_by: runs.listed(made.created_by) for made in artifacts if made.created_by in there}
     dead = {run for run, record in makers.items() if record.status == "died"}

@@ -16,7 +16,7 @@ def between(lake: Lake, one: str, other: str) -> list[Step]:
 
 
 def on_the_way(steps: Sequence[Step], end: str) -> list[Step]:
-    """Those of a walk's steps that lie on a way from its start to ``end``; none where the walk does not meet it."""
+    """Those of a walk's steps that lie on a way from its start to ``end``; none where the walk does not reach it."""
     arrivals: dict[str, list[str | None]] = {}
     for step in steps:
         arrivals.setdefault(step.id, []).append(step.via)

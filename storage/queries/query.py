@@ -1,7 +1,7 @@
 """The lake as SQL: documented views over index and payloads in a locked, in-memory DuckDB.
 
-The index is read as storage/index/index_reader.py says, and payload views read the lake's Parquet files when asked.
-Nothing that SQL says is written. The views are made in storage/queries/views.py.
+The index is read by storage/index/index_reader.py, and payload views read the lake's Parquet files when used.
+SQL never writes. The views are made in storage/queries/views.py.
 """
 
 import contextlib
@@ -42,7 +42,7 @@ _FEW = 1000
 _AT_ONCE = 1000
 """Rows that are taken from a result at a time."""
 _READING = ("IO Error", "Invalid Input Error")
-"""How the same begins where Arrow tells it, which knows one class of error only."""
+"""The first words of the same errors from Arrow, which has one class for all of them."""
 
 
 @dataclass(frozen=True)

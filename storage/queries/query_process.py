@@ -58,12 +58,12 @@ def _asked(
     errors = list[bytes]()
     reading = Thread(target=lambda: errors.append(stderr.read()), daemon=True)
     reading.start()
-    with contextlib.suppress(BrokenPipeError):  # it has ended, and its code says why
+    with contextlib.suppress(BrokenPipeError):  # it has ended, and its exit code gives the reason
         stdin.write(json.dumps(request).encode())
         stdin.close()
     if stdout.read(1) == _READY:
         late.start()
-        with contextlib.suppress(pa.ArrowInvalid, OSError):  # it was ended, as its code says below
+        with contextlib.suppress(pa.ArrowInvalid, OSError):  # it was ended; its exit code is checked below
             more = stdout.read(1) == b"1"
             with pa.ipc.open_stream(stdout) as stream:
                 table = stream.read_all()

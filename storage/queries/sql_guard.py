@@ -2,7 +2,7 @@
 
 Everything is by allow-list: tables are the views and the query's own common table expressions, table functions a short
 list, other functions those of storage/queries/sql/functions.txt that DuckDB declares free of side effects. None of
-these takes a query, a file, a table's name or a setting, or tells about the machine. The connection itself is locked
+these takes a query, a file, a table's name or a setting, or reveals the machine. The connection itself is locked
 as well (storage/queries/query.py): a second fence.
 """
 

@@ -74,7 +74,7 @@ def opened(
     lake: Lake, names: Iterable[str] = (*VIEWS, *FUNCTIONS), *, whole: bool = False, checked: bool = False,
     settings: Settings = MappingProxyType({}),
 ) -> Iterator[tuple[duckdb.DuckDBPyConnection, Graph]]:  # fmt: skip
-    """A connection with views and functions, those over payloads empty, that is not locked; who was made from whom.
+    """A connection with views and functions, those over payloads empty, that is not locked; the lineage graph.
 
     `whole` and `checked` are those of storage/index/index_reader.py.
     """

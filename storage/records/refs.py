@@ -84,7 +84,7 @@ class Refs:
         found = self.get(name)
         if found is None or is_id(found[0]):
             return found and str(found[0])
-        raise DamagedRecord(self.files.path(self.file(name, found[1])), f"no id stands in it: {COPY}, or delete it")
+        raise DamagedRecord(self.files.path(self.file(name, found[1])), f"it holds no id: {COPY}, or delete it")
 
     def history(self, name: str) -> list[tuple[int, Any]]:
         """(version, value) of everything that a name has been set to, the oldest first; errors as those of ``get``."""

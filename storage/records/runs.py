@@ -3,7 +3,7 @@
     <lake>/runs/<run_id>/started.json      what was asked, when, where, by which process
     <lake>/runs/<run_id>/finished.json     how it ended, what it made and reused
 
-A run whose process is gone without the second file has died: that is read off, until a later run writes it down
+A run whose process is gone without the second file has died: readers derive that until a later run records it
 (``mark_crashed``). The folder's name is the run's id: a record that names another is damaged.
 """
 
@@ -162,7 +162,7 @@ class Runs:
             return record if alive else replace(record, status="died")
 
     def listed(self, run_id: str) -> RunRecord:
-        """The record of a run for a listing: one that is damaged says so and hides no other."""
+        """The record of a run for a listing: a damaged one has that status and hides no other."""
         try:
             return self.get(run_id)
         except DamagedRecord as error:
@@ -208,7 +208,7 @@ class Runs:
     def _started(self, run_id: str) -> RunRecord:
         try:
             name = record_name(run_id, "started")
-            with self._sound(name):
+            with self._readable(name):
                 record = read_record(RunRecord, self.files.read(name))
                 if record.run_id != run_id:
                     raise ValueError(f"it is the record of run {record.run_id}")
@@ -219,12 +219,12 @@ class Runs:
 
     def _finished(self, run_id: str) -> _End:
         name = record_name(run_id, "finished")
-        with self._sound(name):
+        with self._readable(name):
             end = read_record(_End, self.files.read(name))
         return replace(end, message=cut_inside(end.message), summary=sealed(end.summary))
 
     @contextlib.contextmanager
-    def _sound(self, name: str) -> Iterator[None]:
+    def _readable(self, name: str) -> Iterator[None]:
         """Turn the errors of damaged JSON into DamagedRecord."""
         try:
             yield

@@ -4,16 +4,41 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal, TypedDict
 
 from editflow.storage.artifacts.store import Lake, Manifest
 from editflow.storage.records.runs import RunRecord
 from editflow.tasks.models.model_session import state_chain
 
-Row = dict[str, Any]
 Fact = tuple[str, str]
 """(prompt with its subject in place, what is to follow)."""
 SETTINGS, VERSION, INPUTS = "settings", "version", "inputs"
+
+
+class ChangedSetting(TypedDict):
+    """A dotted key whose values differ; None if a side does not have it."""
+
+    key: str
+    one: Any
+    other: Any
+
+
+class ChangedStage(TypedDict):
+    """A stage whose artifacts differ, by their ids; None if a run does not have it."""
+
+    stage: str
+    one: str | None
+    other: str | None
+    cause: str
+
+
+class ChangedFact(TypedDict):
+    """A prompt that two states were edited to continue differently; None if a side was not edited there."""
+
+    fact: str
+    one: str | None
+    other: str | None
+    what: Literal["gained", "lost", "changed"]
 
 
 @dataclass(frozen=True)
@@ -27,7 +52,7 @@ class Side:
     measures: Mapping[str, float] = field(default_factory=dict)
 
 
-def settings(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[Row]:
+def settings(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[ChangedSetting]:
     """{key, one, other} for every dotted key whose values differ; None if a side does not have it."""
     first, second = dict(_flat(one)), dict(_flat(other))
     return [
@@ -37,14 +62,14 @@ def settings(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[Row]:
     ]
 
 
-def stages(lake: Lake, one: RunRecord, other: RunRecord) -> list[Row]:
+def stages(lake: Lake, one: RunRecord, other: RunRecord) -> list[ChangedStage]:
     """The stages of two runs that differ, in the first run's order, each with its cause; see `cause`.
 
     Those whose settings or version differ are where the runs part; of the others only the inputs do, and they follow.
     A stage of only one run has None as the other's id.
     """
     first, second = ({use.stage: use.artifact for use in record.uses} for record in (one, other))
-    rows = []
+    rows = list[ChangedStage]()
     for stage in dict.fromkeys([*first, *second]):
         ours, theirs = first.get(stage), second.get(stage)
         if ours != theirs:
@@ -74,18 +99,20 @@ def shared_batches(lake: Lake, one: Side, other: Side) -> tuple[int, int, int]:
     return max(0, same - 1), max(0, len(first) - 1), max(0, len(second) - 1)
 
 
-def facts(lake: Lake, one: Side, other: Side) -> list[Row]:
+def facts(lake: Lake, one: Side, other: Side) -> list[ChangedFact]:
     """{fact, one, other, what} of the prompts that the two states were edited to continue differently.
 
     `what` is gained (only the other holds it), lost (only the first does) or changed. Of a prompt that was edited more
     than once the last edit counts.
     """
     first, second = (dict(_held(lake, side.state)) for side in (one, other))
-    rows = []
+    rows = list[ChangedFact]()
     for prompt in dict.fromkeys([*first, *second]):
         ours, theirs = first.get(prompt), second.get(prompt)
         if ours != theirs:
-            what = "gained" if ours is None else "lost" if theirs is None else "changed"
+            what: Literal["gained", "lost", "changed"] = (
+                "gained" if ours is None else "lost" if theirs is None else "changed"
+            )
             rows.append({"fact": prompt, "one": ours, "other": theirs, "what": what})
     return rows
 

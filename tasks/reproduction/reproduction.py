@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, TypedDict
 
 import numpy as np
 import pyarrow as pa
@@ -16,9 +16,8 @@ from editflow.storage.artifacts.store import ArtifactRef, Lake, Manifest
 from editflow.storage.errors import StorageError
 from editflow.storage.index.catalog import Catalog
 from editflow.storage.records.runs import RunRecord
-from editflow.tasks.reproduction.model_diff import settings
+from editflow.tasks.reproduction.model_diff import ChangedSetting, settings
 
-Row = dict[str, Any]
 VERSION = 1
 GONE, MISSING = "no longer in the lake", "not made again"
 
@@ -33,6 +32,19 @@ class Before(Protocol):
         """Its content. Raises StorageError."""
 
 
+class ComparedArtifact(TypedDict):
+    """An artifact of a run beside the repeated one; see Repetition."""
+
+    stage: str
+    artifact: str
+    digest: str | None
+    again: str | None
+    same: bool
+    largest: float | None
+    relative: float | None
+    note: str
+
+
 @dataclass(frozen=True)
 class Repetition:
     """A finished run, the run that repeated it, and a row for each artifact of the first.
@@ -44,8 +56,8 @@ class Repetition:
 
     run: str
     state: str
-    rows: Sequence[Row]
-    explains: Sequence[Row]
+    rows: Sequence[ComparedArtifact]
+    explains: Sequence[ChangedSetting]
 
     @property
     def same(self) -> bool:
@@ -85,7 +97,7 @@ def distance(one: pa.Table, other: pa.Table) -> tuple[float, float] | None:
 def archive(lake: Lake, found: Repetition, at: str, environment: dict[str, Any]) -> ArtifactRef:
     """Keep a repetition beside the run that it repeated, as a child of that run's state."""
     columns = kind("reproduction").schema
-    rows = [{name: row[name] for name in columns.names} for row in found.rows]
+    rows = [{name: value for name, value in row.items() if name in columns.names} for row in found.rows]
     spec = {"run": found.run, "at": at}
     table = pa.Table.from_pylist(rows, schema=columns)
     ref = lake.write("reproduction", VERSION, spec, {"state": found.state}, table, environment=environment)
@@ -93,9 +105,11 @@ def archive(lake: Lake, found: Repetition, at: str, environment: dict[str, Any])
     return ref
 
 
-def _row(lake: Before, fresh: Lake, stage: str, artifact: str, again: Manifest | None) -> Row:
-    row = {"stage": stage, "artifact": artifact, "digest": None, "again": again.digest if again else None,
-           "same": False, "largest": None, "relative": None, "note": ""}  # fmt: skip
+def _row(lake: Before, fresh: Lake, stage: str, artifact: str, again: Manifest | None) -> ComparedArtifact:
+    row: ComparedArtifact = {
+        "stage": stage, "artifact": artifact, "digest": None, "again": again.digest if again else None,
+        "same": False, "largest": None, "relative": None, "note": "",
+    }  # fmt: skip
     before = lake.find(artifact)
     if before is None:
         return row | {"note": GONE}

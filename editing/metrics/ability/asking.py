@@ -1,6 +1,6 @@
 """Asking a model: by the likelihood of the options, or by the text it generates. The two scores are never mixed.
 
-A way is named in every row. By likelihood the model has to choose; by generation it may also say something else, which
+A way is named in every row. By likelihood the model has to choose; by generation it may also give another text, which
 is counted separately and as wrong. The second is harder, and published scores seldom name the mode.
 """
 
@@ -19,7 +19,7 @@ from editflow.editing.models.tokens import encode
 
 WAYS = ("likelihood", "generation")
 TOKENS = 8
-"""Tokens that a model may say: enough for any option behind a line break or two."""
+"""Tokens that a model may generate: enough for any option after a line break or two."""
 
 _PASS = 4096
 """Tokens of prompts that run together, padding included: what bounds memory."""

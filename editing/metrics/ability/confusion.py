@@ -31,13 +31,13 @@ def accuracy(table: np.ndarray) -> np.ndarray:
 
 
 def weighted_f1(table: np.ndarray) -> np.ndarray:
-    """Σ_k (t_k / n) · 2 n_kk / (t_k + p_k), for t_k questions whose label is k and p_k answers that say k.
+    """Σ_k (t_k / n) · 2 n_kk / (t_k + p_k), for t_k questions whose label is k and p_k answers that are k.
 
     From 0 (all wrong) to 1. The mean of each option's F1 weighted by its share of the labels, as the GLUE panels of
     ROME-style editing report it (such as AlphaEdit, arXiv 2410.02355); an option that is no label weighs nothing.
     """
-    labels, said = table.sum(-1), _said(table)
-    f1 = 2 * _right(table) / np.maximum(labels + said, 1)
+    labels, given = table.sum(-1), _given(table)
+    f1 = 2 * _right(table) / np.maximum(labels + given, 1)
     return np.asarray((labels * f1).sum(-1) / labels.sum(-1))
 
 
@@ -48,9 +48,9 @@ def mcc(table: np.ndarray) -> np.ndarray:
     (all right) through 0 (unrelated, or always the same answer) to −1 (all wrong, of two options; of K alike options
     −1/(K − 1)). NaN where all labels are alike: nothing can correlate with them.
     """
-    n, labels, said = table.sum((-2, -1)), table.sum(-1), table.sum(-2)
-    shared = n * _right(table).sum(-1) - (labels * _said(table)).sum(-1)
-    spread, spoken = n**2 - (labels**2).sum(-1), n**2 - (said**2).sum(-1)
+    n, labels, given = table.sum((-2, -1)), table.sum(-1), table.sum(-2)
+    shared = n * _right(table).sum(-1) - (labels * _given(table)).sum(-1)
+    spread, spoken = n**2 - (labels**2).sum(-1), n**2 - (given**2).sum(-1)
     value = shared / np.sqrt(np.maximum(spread * spoken, 1))
     return np.where(spread == 0, np.nan, value)
 
@@ -102,6 +102,6 @@ def _right(table: np.ndarray) -> np.ndarray:
     return np.diagonal(table, axis1=-2, axis2=-1)
 
 
-def _said(table: np.ndarray) -> np.ndarray:
+def _given(table: np.ndarray) -> np.ndarray:
     """(…, K): how often each option was the answer."""
     return np.asarray(table[..., :-1].sum(-2))

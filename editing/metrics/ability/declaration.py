@@ -35,8 +35,8 @@ class AbilitySet:
     """How the records of one public set become questions.
 
     `template` is filled from the record's `fields`: a name is a text (0) or a list of so many texts. It ends
-    with a word or sign, and an option follows it after a space. `labels` says for everything that may stand in
-    `label_field` which option is right.
+    with a word or sign, and an option follows it after a space. `labels` maps every value of `label_field` to
+    the right option.
     """
 
     name: str
@@ -50,15 +50,15 @@ class AbilitySet:
     def __post_init__(self) -> None:
         object.__setattr__(self, "options", tuple(dict.fromkeys(self.labels.values())))
 
-    def case(self, where: str, record: Any, otherwise: str) -> AbilityCase:
-        """The question of a record; `otherwise` is its id where the record has neither `idx` nor `index`.
+    def case(self, where: str, record: Any, fallback_id: str) -> AbilityCase:
+        """The question of a record; `fallback_id` is its id if the record has neither `idx` nor `index`.
 
         Raises InvalidCase, naming `where` the record is.
         """
         if not isinstance(record, Mapping):
             raise InvalidCase(where, f"a record of {self.name} must be an object", f"give it {self._wanted}")
         texts = {name: self._text(where, record, name, count) for name, count in self.fields.items()}
-        case_id = next((str(record[name]) for name in _IDS if record.get(name) is not None), otherwise)
+        case_id = next((str(record[name]) for name in _IDS if record.get(name) is not None), fallback_id)
         case = AbilityCase(self.name, case_id, self.template.format(**texts), self.options, self._label(where, record))
         try:
             f"{case.case_id}{case.prompt}".encode()

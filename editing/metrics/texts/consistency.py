@@ -1,4 +1,4 @@
-"""Consistency: does a text speak as texts about the new answer do? (ROME, arXiv 2202.05262, §3.3, there RS)
+"""Consistency: is a text worded like texts about the new answer? (ROME, arXiv 2202.05262, §3.3, there RS)
 
     consistency = cos(v(text), v(references))
     v(d)ₜ = (count of t in d) · idf(t)        idf(t) = ln((1 + n) / (1 + nₜ)) + 1

@@ -1,4 +1,4 @@
-"""Essence: does the model still know what a subject is, apart from the edited fact?
+"""Essence: does the model still know what a subject is, beyond the edited fact?
 
     essence = exp(Σ NLL / (N − 1))     over the N tokens, the first one given, of a text about the subject
 

@@ -30,10 +30,10 @@ _END = r"(?![-'’&/]\w)[^\S\n]*(?=[^\w\s]|\n|\Z)"
 
 def matches(text: str, answers: Sequence[str]) -> tuple[bool, bool]:
     """(exact, contains) of a continuation for the best of the answers; (False, False) for no answers."""
-    said = _plain(text)
+    plain = _plain(text)
     patterns = [pattern for pattern in map(_pattern, answers) if pattern]
-    exact = any(re.match(_BEGIN + pattern + _END, said) for pattern in patterns)
-    return exact, exact or any(re.search(pattern, said) for pattern in patterns)
+    exact = any(re.match(_BEGIN + pattern + _END, plain) for pattern in patterns)
+    return exact, exact or any(re.search(pattern, plain) for pattern in patterns)
 
 
 def _plain(text: str) -> str:

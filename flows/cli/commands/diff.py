@@ -22,7 +22,7 @@ from editflow.tasks.errors import NothingToCompare, NothingToReport
 if TYPE_CHECKING:
     from editflow.storage.artifacts.store import Lake
     from editflow.storage.records.runs import RunRecord
-    from editflow.tasks.reproduction.model_diff import Side
+    from editflow.tasks.reproduction.model_diff import ChangedFact, ChangedSetting, ChangedStage, Side
 
 Name = Annotated[str, Parameter(completer=run_names)]
 MOST = 20
@@ -35,12 +35,12 @@ class Difference:
 
     one: Row
     other: Row
-    spec: list[Row]
-    environment: list[Row]
-    inputs: list[Row]
-    stages: list[Row]
+    spec: list[ChangedSetting]
+    environment: list[ChangedSetting]
+    inputs: list[ChangedSetting]
+    stages: list[ChangedStage]
     batches: Row
-    facts: list[Row]
+    facts: list[ChangedFact]
     metrics: list[Row]
     unpaired: str
 
@@ -136,7 +136,7 @@ def _applied(record: RunRecord) -> bool:
     return "settled" in record.summary
 
 
-def _inputs(store: Lake, one: Side, other: Side) -> list[Row]:
+def _inputs(store: Lake, one: Side, other: Side) -> list[ChangedSetting]:
     from editflow.tasks.reproduction.model_diff import model_of, settings
 
     first, second = (model_of(store, side) for side in (one, other))
@@ -178,19 +178,23 @@ def _told(side: Side) -> Row:
     return {"name": side.label, "state": side.state, "run": side.record.run_id if side.record else None}
 
 
-def _short(stages: list[Row]) -> list[Row]:
+def _short(stages: list[ChangedStage]) -> list[Row]:
     """The stages where the runs part, with short ids, the first of those that are alike but for a number; those that
     merely follow are counted by the summary."""
     from editflow.tasks.reproduction.model_diff import INPUTS
 
-    alike: dict[tuple[str, str], list[Row]] = {}
+    alike: dict[tuple[str, str], list[ChangedStage]] = {}
     for row in stages:
         if row["cause"] != INPUTS:
             alike.setdefault((re.sub(r"[\d.]+", "#", row["stage"]), row["cause"]), []).append(row)
     return [
-        {"stage": rows[0]["stage"], "alike": len(rows)}
-        | {side: (rows[0][side] or "")[:12] for side in ("one", "other")}
-        | {"cause": why}
+        {
+            "stage": rows[0]["stage"],
+            "alike": len(rows),
+            "one": (rows[0]["one"] or "")[:12],
+            "other": (rows[0]["other"] or "")[:12],
+            "cause": why,
+        }
         for (_, why), rows in alike.items()
     ]
 

@@ -16,6 +16,7 @@ from editflow.flows.console.output import counted, print_json, print_line, print
 from editflow.tasks.console.terminal import quoted
 
 if TYPE_CHECKING:
+    from editflow.flows.repair.repair import RecomputedRow
     from editflow.flows.repair.verify import Subject
     from editflow.storage.artifacts.check import Fault
     from editflow.storage.artifacts.store import Lake
@@ -108,7 +109,7 @@ def _repair(
     return outcomes
 
 
-def _again(store: Lake, chosen: Subject, stages: Sequence[str], *, download: bool) -> list[Row]:
+def _again(store: Lake, chosen: Subject, stages: Sequence[str], *, download: bool) -> list[RecomputedRow]:
     """The results of recomputation, each printed as a line on the way."""
     from editflow.flows.orchestration import temporary_server
 
@@ -138,7 +139,7 @@ def _print(audit: Audit, rows: Sequence[Row]) -> None:
     print_line(quoted(f"{'; '.join(looked)}: {found}"))
 
 
-def _print_again(rows: Sequence[Row]) -> None:
+def _print_again(rows: Sequence[RecomputedRow]) -> None:
     other = [row for row in rows if row["same"] is False]
     undone = [row for row in rows if row["same"] is None]
     for title, some in (("came out differently", other), ("could not be computed again", undone)):

@@ -211,7 +211,7 @@ def test_until_somebody_pays_it_is_no_fault(run: Step, moments: list[Path], tmp_
     run(lake)
     log = sorted(Path(lake.files.path("catalog/artifacts/_delta_log")).glob("*.json"))
     log[-1].unlink()
-    assert "lacks artifacts" in " ".join(wrong(lake)), "the control"
+    assert "missing artifacts" in " ".join(wrong(lake)), "the control"
 
 
 def test_whoever_reuses_what_a_dead_run_made_writes_it_down(run: Step, tmp_path: Path, large: None) -> None:
@@ -273,7 +273,7 @@ def test_a_lost_index_is_no_debt(run: Step, tmp_path: Path, monkeypatch: pytest.
     assert wrong(whole) == []
     monkeypatch.setattr(unindexed_artifacts, "MOST", 2)
     run(lake)
-    assert "lacks artifacts" in " ".join(wrong(lake))
+    assert "missing artifacts" in " ".join(wrong(lake))
 
 
 def test_what_is_made_outside_of_runs(run: Step, tmp_path: Path) -> None:

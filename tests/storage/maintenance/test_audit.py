@@ -126,7 +126,7 @@ def test_no_bit_of_a_payload_goes_astray_unseen(lake: Lake, edited: dict[str, st
         path.write_bytes(whole[:place] + bytes([whole[place] ^ (1 << place % 8)]) + whole[place + 1 :])
         _, fault = check_artifact(lake, made.id)
         wrong[fault.wrong[:20] if fault else ""] += 1
-    assert set(wrong) == {"has a damaged payloa", "has a payload of oth"}
+    assert set(wrong) == {"has a damaged payloa", ASTRAY[:20]}
     path.write_bytes(whole)
     assert check_artifact(lake, made.id) == (made, None), "the control"
 
@@ -169,7 +169,7 @@ def tree(folder: Path) -> dict[str, bytes]:
 
 
 @pytest.mark.parametrize(
-    ("name", "wrong"), [("artifacts", "lacks artifacts"), ("uses", "lacks what was used"), ("runs", "lacks the end")]
+    ("name", "wrong"), [("artifacts", "missing artifacts"), ("uses", "missing what"), ("runs", "missing the end")]
 )
 def test_the_last_file_of_a_log(lake: Lake, edited: dict[str, str], name: str, wrong: str) -> None:
     """Nothing in the log tells of it: what it said is missed."""
@@ -203,7 +203,8 @@ def test_rows_that_say_otherwise(lake: Lake, edited: dict[str, str]) -> None:
                       zip(table["id"].to_pylist(), table["digest"].to_pylist(), strict=True)])  # fmt: skip
     parquet.write_table(table.set_column(table.schema.get_field_index("digest"), "digest", lying), path)
     (fault,) = index_faults(lake)
-    assert fault.wrong == f"says otherwise than the manifest of: {edited['state1'][:12]}"
+    assert "manifest" in fault.wrong
+    assert edited["state1"][:12] in fault.wrong
 
 
 def test_what_a_run_that_goes_on_has_made_is_no_fault(
