@@ -19,8 +19,8 @@ from editflow.flows.cli.registry import app
 from editflow.flows.spec.spec_validation import check_spec
 from editflow.tasks.models.model_identity import open_model
 
-LONG = {"docs/tutorial.md", "docs/howto/comparing.md", "docs/howto/another-model.md", "docs/howto/keeping-current.md"}
-"""Documents that take longest; README is followed in every `make test`."""
+FIRST = "README.md"
+"""The document that is followed in every `make test`; the others in `make test-rest`."""
 BY_NAME = {name(path): path for path in DOCUMENTS}
 LEAST = {"name": "shown", "requests": {"source": "facts.jsonl"}}
 EDITFLOW = re.compile(r"(?<![\w/.-])editflow ((?!COMMAND)[a-z]+(?:-[a-z]+)*)")
@@ -29,7 +29,7 @@ EDITFLOW = re.compile(r"(?<![\w/.-])editflow ((?!COMMAND)[a-z]+(?:-[a-z]+)*)")
 def in_world(*worlds: str) -> pytest.MarkDecorator:
     """One test for every document of these worlds that has something to do."""
     chosen = [n for n, path in BY_NAME.items() if world(path) in worlds and blocks(path.read_text(encoding="utf-8"))]
-    marks = {n: [pytest.mark.exhaustive] if n in LONG else [] for n in chosen}
+    marks = {n: [] if n == FIRST else [pytest.mark.exhaustive] for n in chosen}
     return pytest.mark.parametrize("document", [pytest.param(n, marks=marks[n]) for n in chosen])
 
 

@@ -115,6 +115,7 @@ class interrupted_at:  # noqa: N801 - a context manager, used as one
         self.patch.undo()
 
 
+@pytest.mark.exhaustive
 def test_interrupted_it_goes_on_where_it_was(compared: Compared) -> None:
     assert compared.interrupted.code == 130
     assert "run 3 of 6: tiny-memit-0 (2 done)" in compared.interrupted.err

@@ -111,6 +111,7 @@ def test_its_spec_reuses_every_artifact(lake: Path, server: str) -> None:
     assert difference["spec"] == [] and difference["stages"] == []
 
 
+@pytest.mark.exhaustive
 def test_its_comparison_is_the_same_artifact(lake: Path, server: str) -> None:
     """Whose recipe has the settings of the variants in it."""
     (before,) = tiny_world.artifacts(lake, "comparison")
@@ -120,6 +121,7 @@ def test_its_comparison_is_the_same_artifact(lake: Path, server: str) -> None:
     assert len(list(Lake.open(lake).ids())) == ARTIFACTS
 
 
+@pytest.mark.exhaustive
 def test_other_settings_make_other_artifacts(lake: Path, server: str) -> None:
     """The control of the two tests above."""
     made = how(run(lake, "edit.protected_energy=0.5")[0])
@@ -146,7 +148,9 @@ def same_processor(explains: list[dict[str, Any]]) -> bool:
     return intel and not FELT & {row["key"] for row in explains}
 
 
-@pytest.mark.parametrize("name", sorted(RUNS))
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[] if name == "earlier" else pytest.mark.exhaustive) for name in sorted(RUNS)]
+)
 def test_its_runs_are_repeated_bit_for_bit(lake: Path, server: str, name: str) -> None:
     """In a new lake, from the record alone: the same recipes, and the same bits on a processor of the same kind."""
     before = tiny_world.digests(lake)

@@ -32,6 +32,12 @@ LAYERS, Z_LAYER = [0, 1, 2], 2
 OPTIONS = TargetValueOptions(learning_rate=0.3, steps=12, stop_at=1.2, tokens_per_pass=80)
 
 each_case = pytest.mark.parametrize("case", CASES.values(), ids=CASES)
+on_two_architectures = pytest.mark.parametrize(
+    "tiny",
+    ["gpt2", "llama", *(pytest.param(name, marks=pytest.mark.exhaustive) for name in ("gptj", "mistral"))],
+    indirect=True,
+)
+"""Both orientations of weights in `make test`; the other architectures of `tiny` in `make test-rest`."""
 TOGETHER = {name: case for name, case in CASES.items() if case.facts is None}
 """Those that write several facts at once."""
 
@@ -56,6 +62,7 @@ def test_every_method_has_a_case() -> None:
     assert set(METHODS) - solved == {"ft"}
 
 
+@on_two_architectures
 @each_case
 def test_batches_equal_the_literal_formula(tiny: EditableModel, requests: list[EditRequest], case: Case) -> None:
     """Two batches on every family of weights, the second with earlier keys behind it."""

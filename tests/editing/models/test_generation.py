@@ -47,6 +47,11 @@ def llama(llama: EditableModel) -> EditableModel:
     return with_words(llama)
 
 
+@pytest.mark.parametrize(
+    "tiny",
+    ["gpt2", "llama", *(pytest.param(name, marks=pytest.mark.exhaustive) for name in ("gptj", "mistral"))],
+    indirect=True,
+)
 @pytest.mark.parametrize("writing", [Writing(8), DRAWN, replace(DRAWN, whole=True)], ids=["greedy", "drawn", "whole"])
 def test_neighbours_order_and_padding_change_nothing(tiny: EditableModel, writing: Writing) -> None:
     alone = [write_texts(tiny, [prompt], writing)[0] for prompt in PROMPTS]

@@ -78,6 +78,7 @@ def test_an_interrupted_question(reference, monkeypatch: pytest.MonkeyPatch) -> 
     assert answer.err.startswith("interrupted: ")
 
 
+@pytest.mark.exhaustive
 def test_a_hangup_while_the_server_starts(world: World, environment: dict[str, str], tmp_path: Path) -> None:
     """The terminal is gone, and with it standard error; nothing of the run is left."""
     lake = tmp_path / "lake"

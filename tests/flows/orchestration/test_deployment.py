@@ -238,6 +238,7 @@ def test_a_taken_port_gets_one_line(deployed: Deployed, tmp_path: Path) -> None:
     assert deployed.services.running("server") is not None
 
 
+@pytest.mark.exhaustive
 def test_a_killed_worker_and_run_lose_nothing(deployed: Deployed, world: World, tmp_path: Path) -> None:
     """Killed in the middle of a batch; `up` brings the worker back, and the next scheduled run finishes it."""
     facts = tiny_world.write_lines(tmp_path / "facts.jsonl", tiny_world.records(3))

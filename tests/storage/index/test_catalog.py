@@ -148,7 +148,9 @@ def lose_log_start(table: Path) -> None:
 
 
 @pytest.mark.parametrize("damage", [lose_rows, spoil_rows, spoil_log, lose_log_start])
-@pytest.mark.parametrize("name", ["artifacts", "uses", "runs"])
+@pytest.mark.parametrize(
+    "name", ["artifacts", *(pytest.param(name, marks=pytest.mark.exhaustive) for name in ("uses", "runs"))]
+)
 def test_a_damaged_table_counts_as_lost(
     lake: Lake, edited: dict[str, str], name: str, damage: Callable[[Path], None]
 ) -> None:

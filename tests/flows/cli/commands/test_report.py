@@ -69,7 +69,14 @@ def test_a_number_of_threads_that_cannot_be_stops_nobody(copied: Path, tmp_path:
     torch.set_num_threads(before)
 
 
-@pytest.mark.parametrize("metrics", [[], ["efficacy"], ["paraphrase"]], ids=["none", "efficacy", "paraphrase"])
+@pytest.mark.parametrize(
+    "metrics",
+    [
+        pytest.param([], id="none"),
+        pytest.param(["efficacy"], id="efficacy", marks=pytest.mark.exhaustive),
+        pytest.param(["paraphrase"], id="paraphrase", marks=pytest.mark.exhaustive),
+    ],
+)
 def test_what_was_not_asked_is_not_told(world: World, tmp_path: Path, metrics: list[str]) -> None:
     """No verdict on facts that nobody asked for, and no figure that is none."""
     settings = (f"evaluation.metrics={metrics}", "evaluation.after_batch=[]", "evaluation.perplexity=false")
