@@ -30,8 +30,8 @@ Rule = Callable[[Options, Sequence[int], int, int], None]
 Train = Callable[[EditableModel, Sequence[int], Sequence[Fact], Options], dict[int, Tensor]]
 """(model, layers, facts, options): changes the model in place and returns the new weight (d_out, d_in) by layer."""
 
-Step = Callable[[LowRank, Tensor, LayerStatistics, Options], Change]
-"""(change, current weight (d_out, d_in), layer statistics, options): another change, or the new weight."""
+Step = Callable[[LowRank, Tensor, LayerStatistics, Options], Tensor]
+"""(change, current weight (d_out, d_in), layer statistics, options): the new weight (d_out, d_in) in its dtype."""
 
 
 @dataclass(frozen=True, kw_only=True)

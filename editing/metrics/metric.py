@@ -24,9 +24,11 @@ class ScoredPrompt(NamedTuple):
 
 @dataclass(frozen=True)
 class Metric:
-    """What it asks of a request, and whether the wanted answer is the new one or one that must stay.
+    """Which prompts of a request to score, and with which answers; see `efficacy.py` for the shortest one.
 
-    `about` is the question that it answers, `source` the paper.
+    `wants_new` is true if the wanted answer is the new target, false if it is one that must stay. `about` is the
+    question that the metric answers, `source` the paper, or "no paper". `roles` are the request's lists of questions
+    that `asks` reads. Scores of answers are columns (`score_columns.py`); metrics of generated text are in `texts/`.
     """
 
     name: str
@@ -34,6 +36,7 @@ class Metric:
     wants_new: bool
     about: str
     source: str
+    roles: tuple[str, ...] = ()
 
 
 def new_answer(prompts: Callable[[EditRequest], tuple[str, ...]]) -> Callable[[EditRequest], tuple[ScoredPrompt, ...]]:

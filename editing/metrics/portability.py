@@ -6,4 +6,5 @@ PORTABILITY = Metric(
     "portability",
     lambda request: tuple(ScoredPrompt(q.prompt, q.answers[0], "") for q in request.portability if q.answers),
     wants_new=True, about="does the model answer questions that follow from the fact?", source="arXiv 2305.14795",
+    roles=("portability",),
 )  # fmt: skip

@@ -12,6 +12,7 @@ from functools import cached_property
 
 from editflow.editing.metrics.ability.declaration import AbilityCase
 from editflow.editing.metrics.drift import FEWEST
+from editflow.editing.metrics.registry import METRICS
 from editflow.editing.requests.record import EditRequest
 from editflow.editing.requests.sample import sample
 from editflow.flows.pipeline import stage_settings
@@ -81,7 +82,7 @@ class Measures:
         self, state: str, facts: Sequence[EditRequest], metrics: Sequence[str], label: str, requests: str
     ) -> Measured:
         """{metric: {score: percent}} of these facts in a state; `label` and `requests` name its stages."""
-        roles = [name for name in ("locality", "portability") if name in metrics]
+        roles = [role for name, metric in METRICS.items() if name in metrics for role in metric.roles]
         parents = {"state": state, "requests": self.requests(facts, requests)}
         parents |= self._questions(facts, roles, f"{requests}: questions")
         settings = stage_settings.evaluation(self.spec, metrics)

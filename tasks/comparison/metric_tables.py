@@ -8,6 +8,7 @@ from statistics import fmean
 from typing import Any, NamedTuple
 
 from editflow.editing.metrics.intervals import ROUNDING, Interval, runs_interval
+from editflow.editing.metrics.registry import METRICS
 from editflow.editing.metrics.score_columns import SCORED, harmonic
 from editflow.tasks.comparison.comparison_rows import ComparisonRow, Group
 from editflow.tasks.report.other_metrics import other_metric_rows
@@ -87,7 +88,7 @@ def values(run_results: RunResults) -> dict[str, tuple[str, float, float]]:
 def columns(tables: Sequence[Mapping[str, Cell]]) -> list[Column]:
     """Those of the paper's Table 1 that were measured, then accuracies, the score and perplexity."""
     known = list(dict.fromkeys(name for table in tables for name in table))
-    metrics = [m for m in (*SCORED, "locality", "portability") if any(name.startswith(f"{m} ") for name in known)]
+    metrics = [m for m in dict.fromkeys((*SCORED, *METRICS)) if any(name.startswith(f"{m} ") for name in known)]
     main = [next((f"{m} {of}" for of in ("success", "token accuracy") if f"{m} {of}" in known), "") for m in metrics]
     found = [Column(figure, PAPER.get(m, m)) for m, figure in zip(metrics, main, strict=True)]
     found += [Column(name, name) for name in ("fluency", "consistency")]

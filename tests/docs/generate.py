@@ -67,11 +67,11 @@ def metrics() -> str:
     return _table(("metric", "what it asks", "wanted answer", "source"), rows)
 
 
-def figures() -> str:
-    """Every figure of a prompt."""
+def prompt_scores() -> str:
+    """Every score of a prompt."""
     from editflow.editing.metrics.score_columns import COLUMNS
 
-    return _table(("figure", "what it is"), [(f"`{column.name}`", column.about) for column in COLUMNS.values()])
+    return _table(("score", "what it is"), [(f"`{column.name}`", column.about) for column in COLUMNS.values()])
 
 
 def methods() -> str:
@@ -221,7 +221,7 @@ PARTS: Mapping[str, Callable[[], str]] = {
     "views": views,
     "commands": commands,
     "metrics": metrics,
-    "figures": figures,
+    "scores": prompt_scores,
     "methods": methods,
     "spec-keys": spec_keys,
     "deployments": deployments,

@@ -100,7 +100,8 @@ def test_a_comparison_knows_them(toys: World, lake: Path, tmp_path: Path) -> Non
     answer = editflow("compare", spec, "--lake", lake, "--out", tmp_path / "out", "--json", *words)
     assert answer.code == 0, answer.err
     assert [run["status"] for run in answer.json["runs"]] == ["completed", "completed"]
-    assert "toy-shout" in (tmp_path / "out" / "table.csv").read_text(encoding="utf-8")
+    for file in ("table.csv", "comparison.html"):
+        assert "toy-shout" in (tmp_path / "out" / file).read_text(encoding="utf-8")
 
 
 def test_an_artifact_of_the_toy_stage_is_computed_again(lake: Path) -> None:

@@ -14,5 +14,19 @@ SETTINGS = {
 }
 """Each by a name of its own."""
 
+MOMENT = frozenset({"second_moment"})
+SPACE = frozenset({"second_moment", "spectrum", "null_space"})
+NEEDS = {
+    "memit": MOMENT,
+    "memit with previous keys": MOMENT,
+    "memit, projected": SPACE,
+    "rome": MOMENT,
+    "rect": MOMENT,
+    "prune, projected": SPACE,
+    "ft": frozenset[str](),
+    "alphaedit, anchored and filtered": SPACE,
+}
+"""The kinds of artifacts that a run of these settings creates before its edits."""
+
 SMALL = ("edit.batch_size=3", "evaluation.perplexity=false", 'evaluation.metrics=["efficacy"]')
 """Two batches of three facts, and little that is measured."""

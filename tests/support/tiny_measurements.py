@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
+from editflow.editing.metrics.registry import METRICS
 from support.tiny_world import records, write_lines
 
 MEASURES = (
-    'evaluation.metrics=["efficacy", "paraphrase", "neighbourhood", "locality", "portability"]',
+    f"evaluation.metrics={json.dumps(list(METRICS))}",
     "evaluation.published=true", "evaluation.generation_facts=3", "evaluation.drift=8", "texts.tokens=12",
     "texts.answer_tokens=3", "ability.count=3", "ability.tokens=2",
 )  # fmt: skip

@@ -18,7 +18,7 @@ from editflow.editing.editors.facts import Fact
 from editflow.editing.editors.layer_statistics import LayerStatistics
 from editflow.editing.editors.method import ClosedForm
 from editflow.editing.editors.methods import METHODS, method, options_of
-from editflow.editing.editors.options import TargetValueOptions
+from editflow.editing.editors.options import MethodOptions, TargetValueOptions
 from editflow.editing.editors.target_values import TargetValue, optimise
 from editflow.editing.errors import InvalidOption
 from editflow.editing.linalg.projected_ridge import LowRank
@@ -174,13 +174,18 @@ def test_a_recipe_holds_what_the_result_depends_on(name: str) -> None:
                 options_of(name, {option: 1.0})
             continue
         usual = getattr(chosen.options(), option)
-        assert recipe(options_of(name, {option: _other(usual)})) != plain
+        assert recipe(_with_another_value(name, option, usual)) != plain
         assert recipe(options_of(name, {option: usual})) == plain
 
 
-def _other(value: Any) -> Any:
-    """Another value that the option may have."""
-    return not value if isinstance(value, bool) else value + 0.5 if value < 1 else value * 2
+def _with_another_value(name: str, option: str, usual: Any) -> MethodOptions:
+    """The method's options with the first other value of this option that it accepts."""
+    for other in [not usual] if isinstance(usual, bool) else [usual + 0.5, usual * 2, usual / 2]:
+        try:
+            return options_of(name, {option: other})
+        except InvalidOption:
+            continue
+    raise AssertionError(f"{name} accepts no value of {option} but {usual}")
 
 
 @pytest.mark.parametrize(

@@ -78,7 +78,11 @@ def figures(model: EditableModel, before: EditableModel | None = None) -> dict[s
     }
 
 
-def told(value: float, compared: Sequence[str] = ("efficacy", "paraphrase", "neighbourhood")) -> dict[str, Any]:
+COMPARING = tuple(name for name, metric in METRICS.items() if any(prompt.other for prompt in metric.asks(REQUEST)))
+"""The metrics that compare two answers."""
+
+
+def told(value: float, compared: Sequence[str] = COMPARING) -> dict[str, Any]:
     """What `figures` are where all of them have one value; of two answers where they are `compared`."""
     said = dict.fromkeys(("accuracy", "token accuracy"), value)
     both = {"success": value, "magnitude": 2 * value - 1}
@@ -106,7 +110,7 @@ def test_a_model_that_is_all_wrong() -> None:
     model = knowing(WRONG)
     found = figures(model)
     wanted = told(0)
-    for name in ("efficacy", "paraphrase", "neighbourhood"):
+    for name in COMPARING:
         wanted[name]["magnitude"] = 0  # neither answer has any probability left to tell them apart by
     assert found == {name: pytest.approx(one) for name, one in wanted.items()}
     assert scores(found) == 0

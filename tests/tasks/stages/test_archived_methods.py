@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 from support import tiny_world
-from support.method_settings import SETTINGS, SMALL
+from support.method_settings import NEEDS, SETTINGS, SMALL
 from support.tiny_world import World
 
 from editflow.editing.editors.facts import prepare
@@ -25,16 +25,6 @@ from editflow.tasks.stages.solver_inputs import SolverInputs
 
 pytestmark = pytest.mark.slow
 
-NEEDS: dict[str, set[str]] = {
-    "memit": {"second_moment"},
-    "memit with previous keys": {"second_moment"},
-    "memit, projected": {"second_moment", "spectrum", "null_space"},
-    "rome": {"second_moment"},
-    "rect": {"second_moment"},
-    "prune, projected": {"second_moment", "spectrum", "null_space"},
-    "ft": set(),
-    "alphaedit, anchored and filtered": {"second_moment", "spectrum", "null_space"},
-}
 SPACES = {"second_moment", "spectrum", "null_space"}
 
 

@@ -50,7 +50,7 @@ PINNED = {
 
 
 def test_ids_of_stages_are_what_they_always_were() -> None:
-    assert {name: id_[:16] for name, id_ in IDS.items()} == PINNED
+    assert {name: id_[:16] for name, id_ in IDS.items()} == PINNED, "a new method: add its id to PINNED"
 
 
 @dataclass(frozen=True)
