@@ -40,35 +40,35 @@ from editflow.tasks.releases.release import Candidate, apply_next
 from editflow.tasks.sources.corpus import describe_corpus
 from editflow.tasks.stages.stage import Parents
 
-LINES = 40
-"""Requests that a notification names."""
+MAX_LINES = 40
+"""Requests listed in a notification."""
 
 
 @dataclass
 class Applying:
-    """The judge of one run: edits entries into a state and measures what the gates ask for."""
+    """The judge of one run: edits requests into a state and measures it for the gates."""
 
     spec: RunSpec
     pipe: Pipeline
 
     def judge(self, state: str | None, part: Sequence[QueuedRequest], held: Sequence[QueuedRequest]) -> Candidate:
-        """The state with these entries, measured; a function of state and entries alone, as all stages are."""
+        """Edit these requests into a state and measure it. Depends on state and requests alone, as all stages do."""
         facts, before = [entry.request for entry in part], state or self.model
-        name, number = _called(part), len(state_chain(self.pipe.lake, before))
+        name, number = _range_of(part), len(state_chain(self.pipe.lake, before))
         rewrites = self.measures.requests([fact.rewrite for fact in facts], f"rewrites {name}")
-        grounds = self._contexts, self._knowledge
+        inputs = self._contexts, self._knowledge
         try:
-            edited = run_batch(self.spec, self.pipe, before, rewrites, *grounds, len(facts), number)
+            edited = run_batch(self.spec, self.pipe, before, rewrites, *inputs, len(facts), number)
             measured = self._measured(edited, facts, [entry.request for entry in held], name)
         except NonFinite as error:
-            return self._told(Candidate(before, {}, (f"the edited model is broken: {error}",)), part)
-        except InvalidRequest as error:  # what only the model can tell; left to itself it would stop the queue for good
-            return self._told(Candidate(before, {}, (f"cannot be edited: {error}",)), part)
-        return self._told(Candidate(edited, measured, breaches(self.spec.gates, measured)), part)
+            return self._report(Candidate(before, {}, (f"the edited model is broken: {error}",)), part)
+        except InvalidRequest as error:  # only the model shows it; not handled, it would block the queue forever
+            return self._report(Candidate(before, {}, (f"cannot be edited: {error}",)), part)
+        return self._report(Candidate(edited, measured, breaches(self.spec.gates, measured)), part)
 
     def check(self, released: str | None, name: str) -> None:
-        """Raise UsageError where the release cannot be edited further as the spec says: it is of another model, edits
-        other layers, or keeps no keys that a closed form could hold."""
+        """Raise UsageError if the spec cannot continue the release: another model, other layers, or no keys of earlier
+        facts although the method needs them."""
         if released is None:
             return
         spec = self.spec.edit
@@ -82,7 +82,9 @@ class Applying:
         elif isinstance(spec.chosen, ClosedForm) and any("keys" not in link.parents for link in others):
             fault = f"was trained in part, and {spec.method} needs the keys of all earlier facts"
         if fault:
-            raise UsageError(f"release {name} {fault}: set that again, or begin another with a queue of another name")
+            raise UsageError(
+                f"release {name} {fault}: set that again, or start another release with another queue name"
+            )
 
     @cached_property
     def model(self) -> str:
@@ -91,7 +93,7 @@ class Applying:
 
     @cached_property
     def measures(self) -> Measures:
-        """What measures states."""
+        """The measurements of states."""
         check_model(self.spec, self.pipe.about(self.model))
         documents, held_out = self._texts
         return Measures(self.spec, self.pipe, self.model, (), documents, held_out, questions(self.spec))
@@ -111,15 +113,15 @@ class Applying:
     def _measured(
         self, state: str, facts: Sequence[EditRequest], held: Sequence[EditRequest], name: str
     ) -> dict[str, float]:
-        """What each gate that is asked for is about; without what the facts do not have."""
+        """The measured value of each enabled gate; without those that the facts have no prompts for."""
         gates, asked = self.spec.gates, self.measures.asked
         found: dict[str, float] = {}
         if gates.efficacy is not False:
-            found["efficacy"] = _won(asked(state, facts, ["efficacy"], f"efficacy {name}", f"requests {name}"))
+            found["efficacy"] = _success(asked(state, facts, ["efficacy"], f"efficacy {name}", f"requests {name}"))
         kept = ranked(held)[: gates.facts]
         if gates.retention is not False and kept:
             about = f"requests held by {name}"
-            found["retention"] = _won(asked(state, kept, ["efficacy"], f"retention {name}", about))
+            found["retention"] = _success(asked(state, kept, ["efficacy"], f"retention {name}", about))
         if gates.neighbourhood is not False and any(fact.neighborhood_prompts for fact in facts):
             after, before = (
                 asked(one, facts, ["neighbourhood"], f"neighbourhood {when} {name}", f"requests {name}")
@@ -128,10 +130,10 @@ class Applying:
             if "success" in after.get("neighbourhood", {}):
                 fall = before["neighbourhood"]["success"] - after["neighbourhood"]["success"]
                 found["neighbourhood"] = round(fall, 2)
-        return found | self._at_large(state, name)
+        return found | self._beyond_facts(state, name)
 
-    def _at_large(self, state: str, name: str) -> dict[str, float]:
-        """What is no fact: perplexity and general ability against the unedited model."""
+    def _beyond_facts(self, state: str, name: str) -> dict[str, float]:
+        """Perplexity and general ability, compared with the base model."""
         found: dict[str, float] = {}
         if self.spec.gates.perplexity is not False:
             after, before = (self.measures.perplexity(one, name) for one in (state, self.model))
@@ -144,29 +146,27 @@ class Applying:
             found["ability"] = max(falls)
         return found
 
-    def _told(self, found: Candidate, part: Sequence[QueuedRequest]) -> Candidate:
-        what = _called(part)
+    def _report(self, found: Candidate, part: Sequence[QueuedRequest]) -> Candidate:
+        what = _range_of(part)
         why = quoted("; ".join(found.breaches))
         print_line(f"  {what}: " + (f"[yellow]not released[/]: {why}" if why else "[green]passes the gates[/]"))
         return found
 
 
-def _called(part: Sequence[QueuedRequest]) -> str:
+def _range_of(part: Sequence[QueuedRequest]) -> str:
     return f"{part[0].id}" + (f" to {part[-1].id}" if len(part) > 1 else "")
 
 
-def _won(summary: Mapping[str, Mapping[str, float]]) -> float:
-    """The percent of facts whose new answer is more likely than the old one or, without an old answer, is the model's
-    answer."""
+def _success(summary: Mapping[str, Mapping[str, float]]) -> float:
+    """The percentage of facts whose new answer is likelier than the old one, or without an old one is the model's."""
     scores = summary["efficacy"]
     return scores.get("success", scores["accuracy"])
 
 
 def apply_pending(spec: RunSpec, pipe: Pipeline, batches: int | None = None) -> RunSummary:
-    """Apply what waits, `batches` batches at most; the summary of the run. Nothing is computed where nothing waits.
+    """Apply pending requests, at most `batches` batches; return the run's summary. Without any, compute nothing.
 
-    Tables and curves of the releases are on the run's page in Prefect as soon as a batch is settled, and who is to be
-    notified of rejected requests is notified then.
+    After each batch, write tables and curves of the releases to the run's page in Prefect, and notify of rejections.
     """
     addresses()  # a wrong one is reported before anything is computed
     queue = Queue(pipe.lake.files, spec.requests.queue or "")
@@ -181,7 +181,7 @@ def apply_pending(spec: RunSpec, pipe: Pipeline, batches: int | None = None) -> 
     while batches is None or done < batches:
         more = apply_next(queue, spec.edit.batch_size, applying.judge, pipe.record.run_id)
         pipe.flush()
-        known = _told_of(queue, spec, pipe.record, known)
+        known = _publish(queue, spec, pipe.record, known)
         if more is None:
             break
         done += 1
@@ -194,7 +194,7 @@ def apply_pending(spec: RunSpec, pipe: Pipeline, batches: int | None = None) -> 
     }  # fmt: skip
 
 
-def _told_of(queue: Queue, spec: RunSpec, record: RunRecord, known: int) -> int:
+def _publish(queue: Queue, spec: RunSpec, record: RunRecord, known: int) -> int:
     """Publish the decisions after the first `known` events, and notify of new rejections."""
     moves = queue.events()
     if len(moves) > known:
@@ -209,15 +209,15 @@ def _told_of(queue: Queue, spec: RunSpec, record: RunRecord, known: int) -> int:
 def _notify(queue: Queue, moves: Sequence[tuple[int, ReleaseEvent]]) -> None:
     """Notify of rejections that were not reported yet, also those of another run, which may have been killed.
 
-    Noted only once it is sent, so that nothing goes untold; killed between the two, it is sent again.
+    A notification is recorded after it is sent, so none is lost; after a kill between the two it is sent again.
     """
     before, version = queue.notices.get(queue.name) or (0, 0)
     lines = held_back([(number, move) for number, move in moves if number > before], queue.entries())
     if not lines or not addresses():
         return
     many = "1 request" if len(lines) == 1 else f"{len(lines)} requests"
-    more = [f"and {len(lines) - LINES} more: `editflow queue {queue.name}`"] if len(lines) > LINES else []
-    notify(f"EditFlow: a gate held back {many} from release {queue.name}", "\n".join([*lines[:LINES], *more]))
+    more = [f"and {len(lines) - MAX_LINES} more: `editflow queue {queue.name}`"] if len(lines) > MAX_LINES else []
+    notify(f"EditFlow: a gate held back {many} from release {queue.name}", "\n".join([*lines[:MAX_LINES], *more]))
     with suppress(RefConflict):  # another run has reported the same
         queue.notices.set(queue.name, moves[-1][0], version)
 
@@ -226,10 +226,10 @@ def _notify(queue: Queue, moves: Sequence[tuple[int, ReleaseEvent]]) -> None:
 def apply_edits(
     spec: str, settings: Sequence[str] = (), lake: str | None = None, batches: int | None = None
 ) -> dict[str, Any]:
-    """Apply what waits in a spec's queue, through its gates, and return the run's record as JSON.
+    """Apply the pending requests of a spec's queue through its gates; return the run's record as JSON.
 
-    `settings` are `key.path=value` overrides; `lake` is EDITFLOW_LAKE or ./lake unless given; `batches` ends the run
-    after so many.
+    `settings` are `key.path=value` overrides; `lake` is EDITFLOW_LAKE or ./lake unless given; `batches` is the maximum
+    number of batches.
     """
     path = Path(spec)
     place = Lake.open(lake_folder(lake))

@@ -1,4 +1,4 @@
-"""The flow that cleans a lake: files that are safe to delete, and artifacts that no kept run needs."""
+"""The flow that cleans a lake: it removes orphan files, and artifacts that no kept run needs."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ from editflow.storage.maintenance.retention_policy import Rule, check_hours
 from editflow.tasks.temporary_folders import clear
 
 HOURS = 24.0
-"""No stage takes that long between two files, so what is older belongs to no writer."""
+"""Default minimum age. No stage takes that long between two files, so older files belong to no writer."""
 
 
 class RemovedRow(TypedDict):
-    """Removed files of one kind; `bytes` None where they are not counted."""
+    """Removed files of one kind; `bytes` is None if not counted."""
 
     what: str
     files: int
@@ -64,13 +64,13 @@ def clean(
     keep_runs: int | None = None,
     keep_days: float | None = None,
 ) -> list[RemovedRow]:
-    """Remove orphan files last touched so many hours ago and merge the index's files; returns what was found, by kind.
+    """Remove orphan files not touched for `hours` and merge the index's files; return what was found, by kind.
 
-    So go temporary folders of killed processes of this user.
+    Also removes temporary folders of this user's killed processes.
 
-    With `keep_runs` or `keep_days`, also the artifacts that only older runs needed; without either, no artifact. Run
-    records, names, queues and releases stay. Safe beside running writers; killed at any moment, it leaves a valid lake.
-    With `delete` false only the list is made. Raises UsageError for values that would take what a writer may need.
+    With `keep_runs` or `keep_days`, also removes artifacts that only older runs needed. Run records, names, queues and
+    releases stay. Safe while writers are running; killed at any moment, it leaves a valid lake. With `delete` false,
+    only lists. Raises UsageError for values that could remove what a writer needs.
     """
     place = Lake.open(lake_folder(lake), create=False)
     try:

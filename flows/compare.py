@@ -1,4 +1,4 @@
-"""The flow that compares: every variant of every spec under every seed, one edit flow each, and one page of all."""
+"""The flow that runs every variant of every spec under every seed, and compares them on one page."""
 
 from __future__ import annotations
 
@@ -49,10 +49,7 @@ def check_sources(contenders: Sequence[Contender]) -> None:
 
 
 def check_models(contenders: Sequence[Contender], lake: Lake) -> None:
-    """Report models that are not available, and layers that they do not have, from configurations on the meta device.
-
-    The lake is only read, for what it remembers of a folder.
-    """
+    """Report missing models and layers, from configurations on the meta device. The lake is only read."""
     outlined = cache(lambda source, dtype: outline(lake, source, dtype))
     for one in contenders:
         try:
@@ -63,7 +60,7 @@ def check_models(contenders: Sequence[Contender], lake: Lake) -> None:
 
 @flow(name="edit-variant", flow_run_name="{name}", validate_parameters=False)
 def edit_variant(name: str, spec: RunSpec, spec_path: str, lake: str) -> str:
-    """One run of a comparison; its id. `name` is what Prefect calls it."""
+    """One run of a comparison; return its id. `name` is the flow run's name in Prefect."""
     del name
     return run_tracked(spec, Lake.open(lake), spec_path, _report, edit_with_retry).run_id
 
@@ -74,8 +71,8 @@ def compare_specs(
 ) -> dict[str, Any]:
     """Run every variant of the spec files under every seed and compare them: {"artifact": id or None, "rows": […]}.
 
-    A run that fails is listed with its reason, and the others continue. What several runs need is computed once, since
-    the lake has it; run again after an interruption, the comparison continues where it stopped.
+    A failed run is listed with its reason, and the others continue. What several runs need is computed once. After an
+    interruption, running it again continues where it stopped.
     """
     place = Lake.open(lake_folder(lake))
     contenders = _grouped(read_contenders([Path(spec) for spec in specs], settings, seeds))
@@ -84,10 +81,16 @@ def compare_specs(
     ends: list[Row] = []
     parents: dict[str, list[str]] = {}
     for title, one in contenders:
-        row: Row = {"label": one.label, "name": one.spec.name, "group": title, "settings": _texts(one), "runs": []}
+        row: Row = {
+            "label": one.label,
+            "name": one.spec.name,
+            "group": title,
+            "settings": _setting_pairs(one),
+            "runs": [],
+        }
         for seed, spec in one.runs:
             print_line(f"[bold]run {len(ends) + 1} of {total}[/]: {quoted(spec.name)}{_so_far(ends)}")
-            end = _ended(spec, one, place)
+            end = _run(spec, one, place)
             if isinstance(end, RunRecord):
                 parents[spec.name] = sources(place, end)
                 row["runs"].append({"seed": seed, "name": spec.name, "batches": described(end)})
@@ -96,43 +99,43 @@ def compare_specs(
                 row["runs"].append({"seed": seed, "name": spec.name, "failed": end})
                 ends.append({"name": spec.name, "run": None, "state": None, "status": f"failed: {end}"})
         found.append(row)
-    artifact = _made(place, found, parents) if parents else None
+    artifact = _write_comparison(place, found, parents) if parents else None
     return {"artifact": artifact, "rows": found, "runs": ends}
 
 
 def _grouped(contenders: Sequence[Contender]) -> list[tuple[str, Contender]]:
-    """Each row with the title of its group; rows of one model and the same facts stand together."""
-    grounds: list[tuple[Any, ...]] = []
+    """Contenders with the title of their group; a group has one model and the same facts."""
+    groups: list[tuple[Any, ...]] = []
     for one in contenders:
-        if one.ground not in grounds:
-            grounds.append(one.ground)
+        if one.ground not in groups:
+            groups.append(one.ground)
     titles: list[str] = []
-    for ground in grounds:
+    for ground in groups:
         first = next(one for one in contenders if one.ground == ground)
         title = f"{first.model}, {PurePath(first.spec.requests.source).stem}"
         titles.append(title if title not in titles else f"{title} ({first.spec.name})")
-    return [(title, one) for title, ground in zip(titles, grounds, strict=True) for one in contenders
+    return [(title, one) for title, ground in zip(titles, groups, strict=True) for one in contenders
             if one.ground == ground]  # fmt: skip
 
 
-def _texts(one: Contender) -> list[list[str]]:
-    """What a variant sets, as pairs: a recipe keeps the order of lists alone, and the names that keys had before."""
+def _setting_pairs(one: Contender) -> list[list[str]]:
+    """A variant's settings as pairs under the recipe's names; a list, since recipes keep only the order of lists."""
     return [[RECIPE_NAMES.get(key, key), str(value) if isinstance(value, str) else json.dumps(value, default=str)]
             for key, value in one.settings.items()]  # fmt: skip
 
 
-def _ended(spec: RunSpec, one: Contender, place: Lake) -> RunRecord | str:
+def _run(spec: RunSpec, one: Contender, place: Lake) -> RunRecord | str:
     """The record of a completed run, or why it failed."""
     try:
         run: Any = edit_variant(spec.name, spec, str(one.path), place.uri)
         return Runs(place.files).get(run)
-    except OSError:  # a full disk or a folder that is gone would end all others as well
+    except OSError:  # a full disk or a missing folder would stop all others as well
         raise
     except Exception as error:  # a failure of one method or model leaves the others useful
         with get_client(sync_client=True) as client:
-            if client.api_healthcheck() is not None:  # no fault of the method, and no other run would fare better
+            if client.api_healthcheck() is not None:  # Prefect's server has failed, so no other run would succeed
                 raise
-        print_line(f"  [bold red]failed[/] {quoted(error)}; the others go on")
+        print_line(f"  [bold red]failed[/] {quoted(error)}; the others continue")
         return first_line(error)
 
 
@@ -142,13 +145,13 @@ def _so_far(ends: Sequence[Row]) -> str:
 
 
 def _report(use: Use, ref: ArtifactRef) -> None:
-    """Only what is new: the more is shared, the more lines would say that."""
+    """Report created artifacts only; runs of a comparison reuse many."""
     if use.how == "created":
         report_stage(use, ref)
 
 
-def _made(place: Lake, found: Sequence[Row], parents: Mapping[str, Sequence[str]]) -> str:
-    """The comparison's artifact, in the index and on the flow's page in Prefect."""
+def _write_comparison(place: Lake, found: Sequence[Row], parents: Mapping[str, Sequence[str]]) -> str:
+    """Write the comparison's artifact, its index entry and its tables on the flow's page in Prefect; return its id."""
     ref = compare(place, found, parents)
     Catalog(place).record_many(artifacts=[place.manifest(ref.id)])
     _publish(place, ref.id, found)

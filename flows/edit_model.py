@@ -32,9 +32,9 @@ from editflow.tasks.stages.stage import Parents
 
 
 def edit(spec: RunSpec, pipe: Pipeline, facts: Sequence[EditRequest] | None = None) -> RunSummary:
-    """All stages of a run in order; returns its summary. Everything already in the lake is reused.
+    """Run all stages in order and return the run's summary. Artifacts in the lake are reused.
 
-    Edits the facts given, or else those that the spec asks for.
+    Edits the given facts, or else those that the spec selects.
     """
     planned = split_batches(load_facts(spec.requests) if facts is None else facts, spec.edit.batch_size, spec.requests)
     chosen = [fact for _, batch in planned for fact in batch]
@@ -48,7 +48,7 @@ def edit(spec: RunSpec, pipe: Pipeline, facts: Sequence[EditRequest] | None = No
     state, batches, so_far = model, list[BatchSummary](), list[EditRequest]()
     progress = Progress(spec.name, "facts")
     for number, batch in planned:
-        # More prompts to evaluate a fact with are no reason to edit it again.
+        # Without evaluation prompts: a change of those must not edit the fact again.
         rewrites = measures.requests([f.rewrite for f in batch], f"rewrites {number}")
         state = run_batch(spec, pipe, state, rewrites, contexts, knowledge, len(batch), number)
         so_far += batch
@@ -75,7 +75,7 @@ def run_batch(
     facts: int,
     number: int,
 ) -> str:
-    """Target values, then the change, its keys and the new state; a method that trains has neither values nor keys."""
+    """Compute target values, the weight change, its keys and the new state. Training has no values and keys."""
     method = spec.edit.chosen
     parents = {"state": state, "requests": batch, **contexts}
     settings = stage_settings.weight_change(spec, knowledge)
@@ -92,7 +92,7 @@ def run_batch(
 
 
 def _values(spec: RunSpec, pipe: Pipeline, parents: Mapping[str, str], facts: int, number: int) -> list[str]:
-    """The target values of a batch, chunk by chunk."""
+    """Compute the target values of a batch in chunks."""
     chunks = chunk_count(facts)
     names = [f"target values {number}.{n + 1}" if chunks > 1 else f"target values {number}" for n in range(chunks)]
     return [
@@ -101,13 +101,13 @@ def _values(spec: RunSpec, pipe: Pipeline, parents: Mapping[str, str], facts: in
 
 
 def edit_with_retry(spec: RunSpec, pipe: Pipeline, facts: Sequence[EditRequest] | None = None) -> RunSummary:
-    """`edit`, and again from the top for every payload found missing or damaged: all else is reused then."""
+    """`edit`, repeated for each missing or damaged payload; the other artifacts are reused."""
     return retry_on_damage(lambda: edit(spec, pipe, facts), pipe)
 
 
 @flow(name="edit-model", flow_run_name="{spec}", validate_parameters=False, on_running=[label_process])
 def edit_model(spec: str, settings: Sequence[str] = (), lake: str | None = None) -> dict[str, Any]:
-    """Edit a model as the spec file says and return the run's record as JSON; {"runs": records} of several seeds.
+    """Edit a model according to a spec file; return the run's record as JSON, or {"runs": records} for several seeds.
 
     `settings` are `key.path=value` overrides; `lake` is EDITFLOW_LAKE or ./lake unless given.
     """
@@ -121,6 +121,6 @@ def edit_model(spec: str, settings: Sequence[str] = (), lake: str | None = None)
 
 
 def _published(record: RunRecord, place: Lake) -> dict[str, Any]:
-    """The record as JSON, with the run's tables on its page in Prefect."""
+    """Write the run's tables to its page in Prefect; return the record as JSON."""
     on_page(lambda: publish(place, record), "the run's page in Prefect has no tables")
     return asdict(record)

@@ -1,4 +1,4 @@
-"""The flow that evaluates a release on all facts that it should hold."""
+"""The flow that evaluates a release on all of its facts."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ from editflow.tasks.releases.queue import Queue, active
 
 
 def evaluate_release(spec: RunSpec, pipe: Pipeline) -> RunSummary:
-    """All that the spec measures, of the base model and of the release; the summary of the run."""
+    """Measure the base model and the release according to the spec; return the run's summary."""
     queue = Queue(pipe.lake.files, spec.requests.queue or "")
     current = queue.state()
     facts = [entry.request for entry in active(queue.entries(), current)]
     about = RunSummary(queue=queue.name, release=current.release, state=current.state, facts=len(facts))
     if current.state is None or not facts:
-        print_line(f"  release {quoted(queue.name)} holds no facts: there is nothing to evaluate")
+        print_line(f"  release {quoted(queue.name)} has no facts: there is nothing to evaluate")
         return about
     cases = questions(spec)
     model, documents, held_out = shared_inputs(spec, pipe)
@@ -45,7 +45,7 @@ def evaluate_release(spec: RunSpec, pipe: Pipeline) -> RunSummary:
 
 @flow(name="evaluate", flow_run_name="{spec}", validate_parameters=False, on_running=[label_process])
 def evaluate(spec: str, settings: Sequence[str] = (), lake: str | None = None) -> dict[str, Any]:
-    """Measure the release of a spec's queue on all facts it holds, and return the run's record as JSON.
+    """Measure the release of a spec's queue on all of its facts; return the run's record as JSON.
 
     `settings` are `key.path=value` overrides; `lake` is EDITFLOW_LAKE or ./lake unless given.
     """

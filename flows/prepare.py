@@ -1,4 +1,4 @@
-"""The flow that prepares editing: everything that does not depend on the facts, so that a later run only edits."""
+"""The flow that computes everything that does not depend on the facts, so that a later run only edits."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from editflow.storage.artifacts.store import Lake
 
 
 def prepare_statistics(spec: RunSpec, pipe: Pipeline) -> RunSummary:
-    """Documents, moments, null spaces and contexts as the spec's runs will ask for them; the summary of the run."""
+    """Compute documents, moments, null spaces and contexts of a spec; return the run's summary."""
     model, documents, _ = shared_inputs(spec, pipe)
     knowledge = layer_statistics(spec, pipe, documents, model)
     pipe.flush()
@@ -30,7 +30,7 @@ def prepare_statistics(spec: RunSpec, pipe: Pipeline) -> RunSummary:
 
 @flow(name="prepare", flow_run_name="{spec}", validate_parameters=False, on_running=[label_process])
 def prepare(spec: str, settings: Sequence[str] = (), lake: str | None = None) -> dict[str, Any]:
-    """Compute what a spec's runs share, without editing; {"runs": records} as JSON, one a seed.
+    """Compute what a spec's runs share, without editing; return {"runs": records} as JSON, one for each seed.
 
     `settings` are `key.path=value` overrides; `lake` is EDITFLOW_LAKE or ./lake unless given.
     """

@@ -20,17 +20,17 @@ from editflow.tasks.lineage.impact import Dependants, Source, dependants, source
 
 
 def affected(found: Dependants) -> list[RunRecord]:
-    """The run behind each name whose model was made from a source, if it can be repeated."""
-    there = [record for record in found.runs if record.name in found.names and repeatable(record)]
-    return list({record.name: record for record in sorted(there, key=lambda r: r.started_at)}.values())
+    """The latest repeatable run of each name whose model depends on a source."""
+    repeated = [record for record in found.runs if record.name in found.names and repeatable(record)]
+    return list({record.name: record for record in sorted(repeated, key=lambda r: r.started_at)}.values())
 
 
 def without(record: RunRecord, source: Source) -> RunSpec:
-    """The spec of a run, less what a source is. Raises UsageError for what is computed and never given."""
+    """The spec of a run without a source. Raises UsageError for a computed artifact."""
     if not (source.facts or source.documents):
         raise UsageError(
-            f"{source.what} {source.name[:12]} is computed from others: withdraw a fact or a document that it is made "
-            f"from, which `editflow lineage {source.name[:12]}` leads to"
+            f"{source.what} {source.name[:12]} is computed from others: withdraw one of its facts or documents "
+            f"instead, which `editflow lineage {source.name[:12]}` lists"
         )
     spec = spec_here(record)
     requests, corpus = spec.requests, spec.corpus
@@ -44,16 +44,16 @@ def without(record: RunRecord, source: Source) -> RunSpec:
 
 
 def to_fetch(specs: Sequence[RunSpec]) -> list[str]:
-    """What repeating these would download, in words."""
+    """The downloads that repeating these runs needs, in words."""
     return list(dict.fromkeys(what for spec in specs for what in fetched(spec, sources(spec))))
 
 
 @flow(name="withdraw", flow_run_name="without {what}", validate_parameters=False, on_running=[label_process])
 def withdraw(what: str, lake: str | None = None, download: bool = False) -> Sequence[RunRecord]:
-    """Repeat the latest run of each name that depends on a fact or document, without it; the new records.
+    """Repeat the latest run of each name that depends on a fact or document, without it; return the new records.
 
-    What does not depend on it is reused. The old artifacts stay, and so do releases: to move one back is `rollback`.
-    What records name elsewhere is fetched with `download` alone.
+    Artifacts that do not depend on it are reused. Old artifacts and releases stay; `rollback` moves a release back.
+    Sources on other machines are downloaded only with `download`.
     """
     place = Lake.open(lake_folder(lake), create=False)
     found = dependants(place, source_of(place, what))

@@ -1,1 +1,1 @@
-"""What a command reads, prints and writes, and how it ends."""
+"""Input, output, signals and errors of commands."""

@@ -4,11 +4,11 @@ from editflow.storage.address import cut_inside
 
 
 class UsageError(Exception):
-    """Base of the tree; the message is one line for the user, without secrets of addresses in it."""
+    """Base class of usage errors. The message is one line for the user; secrets in addresses are removed from it."""
 
     def __init__(self, message: object = "") -> None:
         super().__init__(cut_inside(str(message)))
 
 
 class BadSpec(UsageError):
-    """A spec file or a --set that does not make a run."""
+    """A spec file or a --set value that does not define a run."""

@@ -1,4 +1,4 @@
-"""Small files that a user names: regular files of bounded size, read as text without waiting."""
+"""Reads small files named by the user: regular files of limited size, never blocking."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ import stat
 from collections.abc import Callable
 from pathlib import Path
 
-LARGEST = 2**20
-"""Bytes of a spec or another file that is written by hand."""
-_OTHERS = (
+MAX_BYTES = 2**20
+"""Maximum size of a spec or of another file written by hand."""
+_NOT_REGULAR = (
     (stat.S_ISDIR, "is a folder: give the file inside it"),
-    (stat.S_ISFIFO, "is a named pipe: save what it would give as a file"),
+    (stat.S_ISFIFO, "is a named pipe: save its content as a file"),
     (stat.S_ISSOCK, "is a socket: give a file"),
     (lambda mode: not stat.S_ISREG(mode), "is a device: give a file"),
 )
@@ -22,7 +22,7 @@ _ENCODED = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 def read_small(path: Path, error: Callable[[str], Exception]) -> str:
     """The text of a small regular file in UTF-8, with or without a byte order mark.
 
-    Raises FileNotFoundError where there is none, and `error` of one line for any other file.
+    Raises FileNotFoundError if it does not exist, and `error` with one line for any other fault.
     """
     try:
         content = _content(path, error)
@@ -44,23 +44,23 @@ def read_small(path: Path, error: Callable[[str], Exception]) -> str:
 
 
 def _content(path: Path, error: Callable[[str], Exception]) -> bytes:
-    _refuse(path, path.stat(), error)  # before it is opened: that alone makes some devices act
+    _refuse(path, path.stat(), error)  # before opening: some devices act on open alone
     handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     with os.fdopen(handle, "rb") as file:
         _refuse(path, os.fstat(handle), error)
-        content = file.read(LARGEST + 1) or b""
-    if len(content) > LARGEST:
-        raise error(_large(path))
+        content = file.read(MAX_BYTES + 1) or b""
+    if len(content) > MAX_BYTES:
+        raise error(_too_large(path))
     return content
 
 
 def _refuse(path: Path, found: os.stat_result, error: Callable[[str], Exception]) -> None:
-    for is_so, what in _OTHERS:
+    for is_so, what in _NOT_REGULAR:
         if is_so(found.st_mode):
             raise error(f"{path} {what}")
-    if found.st_size > LARGEST:
-        raise error(_large(path))
+    if found.st_size > MAX_BYTES:
+        raise error(_too_large(path))
 
 
-def _large(path: Path) -> str:
-    return f"{path} has more than {LARGEST // 2**20} MiB: is it the right file?"
+def _too_large(path: Path) -> str:
+    return f"{path} has more than {MAX_BYTES // 2**20} MiB: is it the right file?"

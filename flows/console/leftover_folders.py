@@ -1,4 +1,4 @@
-"""Where commands create temporary folders, and which of these killed processes left behind."""
+"""Temporary folders that killed processes left behind."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from editflow.tasks.temporary_folders import Abandoned, abandoned
 
 
 def temporary_places() -> list[Path]:
-    """The system's folder for temporary files, and those of downloads and conversions."""
+    """The folders where commands create temporary folders: the system's, and those of downloads and conversions."""
     return [Path(tempfile.gettempdir()), cache() / "converted", MODEL.path.parent, CORPUS.path.parent]
 
 

@@ -1,4 +1,4 @@
-"""The last line of every command: what to run next, quoted for a shell and valid for this lake."""
+"""The last line of a command: what to run next, quoted for a shell, with this lake."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ if TYPE_CHECKING:
     from editflow.storage.artifacts.store import Lake
 
 QUESTION = "The capital of France is"
-LONGEST = 80
-"""Characters of a prompt that a hint repeats."""
+MAX_PROMPT = 80
+"""Maximum number of characters of a prompt in a hint."""
 
 
 def print_next(text: str) -> None:
-    """The last line of a command that people read: what to type next, and what that is good for."""
+    """Print the last line of a command: what to run next, and why."""
     print_line(f"[dim]next:[/] {quoted(text)}")
 
 
 def typed(*words: str, lake: str | None = None) -> str:
-    """A command of editflow in backticks, quoted for a shell; with the lake of --lake, unless that is ./lake."""
-    return f"`{' '.join(map(_word, ['editflow', *words, *_where(lake)]))}`"
+    """An editflow command in backticks, quoted for a shell, with --lake unless the lake is ./lake."""
+    return f"`{' '.join(map(_word, ['editflow', *words, *_lake_words(lake)]))}`"
 
 
 def first_run(lake: str | None = None) -> str:
-    """How to make the first run from here."""
+    """A hint for the first run."""
     demo = "specs/demo.toml"
     if is_file(demo):
         return f"{typed('run', demo, lake=lake)} to edit a hundred facts into the default model"
@@ -37,7 +37,7 @@ def first_run(lake: str | None = None) -> str:
 
 
 def question(lake: Lake, state: str) -> str:
-    """A prompt that the last batch of a state has edited the answer of."""
+    """A prompt edited by the last batch of a state, or a general one."""
     from editflow.storage.errors import StorageError
 
     try:
@@ -47,22 +47,22 @@ def question(lake: Lake, state: str) -> str:
     except (StorageError, KeyError, IndexError):
         return QUESTION
     text = str(first["prompt"]).replace("{}", str(first["subject"]))
-    return text if len(text) <= LONGEST and text == safe(text) and not text.startswith("-") else QUESTION
+    return text if len(text) <= MAX_PROMPT and text == safe(text) and not text.startswith("-") else QUESTION
 
 
-def _where(lake: str | None) -> list[str]:
-    """The words that name a lake. One of the environment is named as well: it may be set for one command only."""
+def _lake_words(lake: str | None) -> list[str]:
+    """The --lake words of a lake. One set by EDITFLOW_LAKE is included: it may be set for this command only."""
     try:
         place = lake_folder(lake) if lake is not None else ""
     except FileNotFoundError:  # the working folder is gone
         place = str(lake)
-    if not place or ("EDITFLOW_LAKE" not in os.environ and _is_usual(place)):
+    if not place or ("EDITFLOW_LAKE" not in os.environ and _is_default(place)):
         return []
     return ["--lake", f"./{place}" if place.startswith("-") else place]
 
 
-def _is_usual(place: str) -> bool:
-    """Whether that is ./lake."""
+def _is_default(place: str) -> bool:
+    """Whether a folder is ./lake."""
     try:
         return Path(place).absolute() == Path("lake").absolute()
     except OSError:  # the working folder is gone
@@ -70,15 +70,15 @@ def _is_usual(place: str) -> bool:
 
 
 def is_file(path: str) -> bool:
-    """Whether a path that a record names is a file here; a record may name anything."""
+    """Whether a path from a record is a file here. A record may contain any text."""
     try:
         return Path(path).is_file()
-    except (OSError, ValueError):  # too long, or with a zero byte
+    except (OSError, ValueError):  # too long, or contains a zero byte
         return False
 
 
 def _word(text: str) -> str:
-    """A word for a shell; what cannot be shown as it is, in the $'…' of bash and zsh."""
+    """A word quoted for a shell. Unprintable characters use $'…' of bash and zsh."""
     if text == safe(text):
         return f'"{text}"' if " " in text and not set(text) & set('"\\$`!') else shlex.quote(text)
     raw = "".join(f"\\x{byte:02x}" for byte in os.fsencode(text))

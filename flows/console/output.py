@@ -1,4 +1,4 @@
-"""Output of commands: tables for people, JSON for programs, one line for errors."""
+"""Prints results: tables for people, JSON for programs, one line for errors."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ if TYPE_CHECKING:
     from editflow.storage.artifacts.store import ArtifactRef
     from editflow.storage.records.runs import Use
 
-UNFOLDED = 100_000
-"""Characters a line in a pipe, where programs read and nothing scrolls."""
+PIPE_WIDTH = 100_000
+"""Line width in a pipe, so that no line is wrapped."""
 
-CELL = 500
-"""Most characters of a value that a table shows; JSON has all of them."""
+MAX_CELL = 500
+"""Maximum number of characters of a table cell; JSON is not cut."""
 
 
 def lake_folder(given: str | None, flag: str = "--lake") -> str:
-    """The lake's folder: the one given, that of EDITFLOW_LAKE, or ./lake; that of another flag is the one given.
+    """The folder given, or else EDITFLOW_LAKE, or else ./lake. For flags other than --lake: the folder given.
 
-    Raises UsageError for a URL, and for what can be no folder's name: see `editflow.storage.containment.root_of`.
+    Raises UsageError for a URL and for an invalid folder name; see `editflow.storage.containment.root_of`.
     """
     place = given if flag != "--lake" else given or os.environ.get("EDITFLOW_LAKE") or "lake"
     if not place:
@@ -54,12 +54,12 @@ def lake_folder(given: str | None, flag: str = "--lake") -> str:
 
 
 def console() -> Console:
-    """Where results go: standard output, without folding in a pipe."""
-    return terminal.console(width=None if sys.stdout.isatty() else UNFOLDED)
+    """Standard output, without wrapping in a pipe."""
+    return terminal.console(width=None if sys.stdout.isatty() else PIPE_WIDTH)
 
 
 def print_text(text: str) -> None:
-    """One line of a result, as it is."""
+    """Print one line of a result without markup."""
     console().print(Text(safe(text)))
 
 
@@ -69,30 +69,30 @@ def counted(number: int, what: str) -> str:
 
 
 def print_line(markup: str) -> None:
-    """One line for the user beside the results, on standard error. What others wrote goes in by `quoted`."""
+    """Print one line on standard error. Escape foreign text with `quoted`."""
     terminal.console(stderr=True, soft_wrap=True).print(markup)
 
 
 def report_stage(use: Use, ref: ArtifactRef) -> None:
-    """One line per artifact of a run."""
+    """Print the line of an artifact that a run created or reused."""
     colour, seconds = ("green", f"{use.seconds:7.1f} s") if use.how == "created" else ("dim", " " * 9)
     print_line(f"  [{colour}]{use.how:8}[/] {quoted(use.stage):26} [dim]{ref.id[:12]}[/] {seconds}")
 
 
 def print_json(value: Any) -> None:
-    """A value as JSON on standard output; NaN and infinities, which JSON has not, are null."""
+    """Print a value as JSON on standard output. NaN and infinities become null."""
     ascii_only = not (sys.stdout.encoding or "utf-8").lower().startswith("utf")
     text = json.dumps(_finite(value), indent=1, ensure_ascii=ascii_only, default=str, allow_nan=False)
     try:
-        # Directly to the stream: a console would wrap long lines.
-        sys.stdout.write(_harmless(text) + "\n")
+        # Not through a console, which would wrap long lines.
+        sys.stdout.write(_escape_controls(text) + "\n")
         sys.stdout.flush()
-    except BrokenPipeError:  # `| head` has seen enough
+    except BrokenPipeError:  # the reader has ended, such as `| head`
         console().on_broken_pipe()
 
 
-def _harmless(text: str) -> str:
-    """JSON whose strings show what a terminal would obey or hide as JSON's own escapes; it means the same."""
+def _escape_controls(text: str) -> str:
+    """The same JSON with control and invisible characters escaped."""
     lines = (line if line == safe(line) else "".join(map(_escaped, line)) for line in text.split("\n"))
     return "\n".join(lines)
 
@@ -120,25 +120,25 @@ def print_table(
     title: str = "",
     styles: Mapping[str, str] | None = None,
 ) -> None:
-    """Rows as a table; control characters are shown, not obeyed, long values cut. `styles`: of cells by their text."""
+    """Print rows as a table. Control characters are shown, long values cut. `styles` maps texts of cells to styles."""
     names = list(columns or (rows[0] if rows else ()))
     styles = styles or {}
     table = Table(box=None, pad_edge=False, header_style="bold")
     for place, name in enumerate(names):
-        # What a row is called is kept whole: an id in two lines cannot be copied.
-        short = place == 0 and all(len(show(row.get(name))) <= 40 for row in rows)
-        table.add_column(Text(show(name)), overflow="fold", no_wrap=short)
+        # The first column is not wrapped: an id in two lines cannot be copied.
+        whole = place == 0 and all(len(show(row.get(name))) <= 40 for row in rows)
+        table.add_column(Text(show(name)), overflow="fold", no_wrap=whole)
     for row in rows:
         cells = [show(row.get(name)) for name in names]
         table.add_row(*(Text(cell, style=styles.get(cell, "")) for cell in cells))
-    if title:  # a line of its own: a table's own title is folded at the table's width
+    if title:  # printed apart: rich wraps a table's title at the table's width
         console().print(Text(f"\n{show(title)}", style="bold"))
     console().print(table)
 
 
 def show(value: Any) -> str:
-    """A value as safe text for one cell."""
+    """The safe text of one cell."""
     if value is None:
         return ""
     text = f"{value:.4g}" if isinstance(value, float) else str(value)
-    return safe(shortened(text, CELL))
+    return safe(shortened(text, MAX_CELL))

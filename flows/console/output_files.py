@@ -1,8 +1,8 @@
-"""Files that a command writes, and the browser that can open them.
+"""Writes the output files of commands.
 
-A regular file is replaced, whole or not at all, and keeps its mode. Where a symbolic link leads is what is written, and
-the link stays. A pipe that is read, a terminal, the null device and an open descriptor such as /dev/stdout are written
-into. Everything else is refused, before a command does its work.
+A regular file is replaced atomically and keeps its mode. A symbolic link stays; its target is written. A pipe with a
+reader, a terminal, the null device and an open descriptor such as /dev/stdout are written into. Everything else is
+refused before the command does its work.
 """
 
 from __future__ import annotations
@@ -20,22 +20,22 @@ from pathlib import Path
 
 from editflow.flows.console import output_places
 from editflow.flows.console.errors import UsageError
-from editflow.flows.console.output_places import called, kind_of, own_descriptors, writable
+from editflow.flows.console.output_places import kind_name, kind_of, own_descriptors, writable
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-_COMMANDS = re.compile(rb"[\x00-\x08\x0b-\x1f\x7f]|\xc2[\x80-\x9f]")
-"""Bytes by which a text commands a terminal."""
+_CONTROLS = re.compile(rb"[\x00-\x08\x0b-\x1f\x7f]|\xc2[\x80-\x9f]")
+"""Control bytes that a terminal obeys."""
 
 
 def named(name: str, ending: str) -> str:
-    """The name of a file of this folder after something, which may come from anywhere and leads to no other folder."""
+    """A file name made from any text; it cannot lead to another folder."""
     return re.sub(r"[^\w-]+", "-", name)[:64] + ending
 
 
 @dataclass
 class Target:
-    """Where something will be written: a file in an open folder, or an open stream. Made by `target`."""
+    """The place of an output: a file in an open folder, or an open stream. Created by `target`."""
 
     path: Path
     flag: str
@@ -47,10 +47,10 @@ class Target:
         return str(self.path)
 
     def write(self, content: bytes) -> None:
-        """Write all of it. Raises UsageError; a file is then as it was."""
+        """Write the whole content. Raises UsageError and leaves the file unchanged."""
         try:
             if self.stream is not None:
-                _pour(self.stream, content)
+                _write_all(self.stream, content)
             elif self.folder is not None:
                 _replace(self.folder, self.name, content)
         except BrokenPipeError:
@@ -70,10 +70,10 @@ class Target:
 
 @contextmanager
 def target(given: Path | None, name: str, what: str, flag: str = "--out", *, wait: bool = True) -> Iterator[Target]:
-    """Open what a path leads to, or a file of this name in this folder; nothing is made before `write`.
+    """Open the place of an output: the given path, or else `name` in this folder. No file is created before `write`.
 
-    `what` names the content. A named pipe is waited for until a process reads it, `PATIENCE` seconds at most, or with
-    `wait` false only looked at. Raises UsageError.
+    `what` names the content in messages. Wait up to `PATIENCE` seconds for the reader of a named pipe, unless `wait` is
+    false. Raises UsageError.
     """
     found = Target(expanded(Path(name) if given is None else given, flag), flag)
     try:
@@ -87,74 +87,74 @@ def target(given: Path | None, name: str, what: str, flag: str = "--out", *, wai
 
 
 def check(path: Path, name: str, what: str, flag: str = "--out") -> bool:
-    """Refuse at once what `write` would refuse later; whether it would replace a file. Raises UsageError."""
+    """Raise UsageError if `write` would be refused later; return whether it would replace a file."""
     with target(path, name, what, flag, wait=False) as found:
         there = None if found.folder is None else kind_of(found.folder, found.name)
         return there is not None and stat.S_ISREG(there.st_mode)
 
 
 def write(path: Path, content: bytes, what: str, flag: str = "--out") -> None:
-    """Write a file at once. Raises UsageError."""
+    """Open and write a file. Raises UsageError."""
     with target(path, path.name, what, flag) as found:
         found.write(content)
 
 
 def folder(path: Path, what: str, flag: str = "--out") -> Path:
-    """Check a folder to write into, which need not be there yet, and make nothing. Raises UsageError."""
+    """Check an output folder, which may not exist yet; create nothing. Raises UsageError."""
     path = expanded(path, flag)
     if path.is_dir():
         _check_takes_files(path, path, flag)
         return path
     if os.path.lexists(path):
-        raise UsageError(f"{flag} {path} is {_called(path)}: give a folder")
+        raise UsageError(f"{flag} {path} is {_kind_of_path(path)}: give a folder")
     check(path, path.name, what, flag)
     return path
 
 
 def new_folder(path: Path, flag: str) -> Path:
-    """Check a folder that is to be made, with those above it, and make nothing. Raises UsageError."""
+    """Check a new folder and its parents; create nothing. Raises UsageError."""
     path = expanded(path, flag)
     there = existing(path)
     if (os.path.lexists(path) and not path.is_dir()) or not there.is_dir():
         odd = path if os.path.lexists(path) else there
-        raise UsageError(f"{flag} {path}: {odd} is {_called(odd)}; give a new folder")
+        raise UsageError(f"{flag} {path}: {odd} is {_kind_of_path(odd)}; give a new folder")
     _check_takes_files(there, path, flag)
     return path
 
 
 def _check_takes_files(there: Path, path: Path, flag: str) -> None:
-    """Raise UsageError where a folder takes no files; `path` is what was given, in it or the folder itself."""
+    """Raise UsageError if no files can be created in the folder `there`; `path` is the given path, for the message."""
     try:
         writable(os.path.realpath(there), path, flag)
     except OSError:
-        raise UsageError(f"{flag} {path} takes no files: make it writable, or give another one") from None
+        raise UsageError(f"{flag} {path} is not writable: make it writable, or give another one") from None
 
 
-def _called(path: Path) -> str:
-    """The name of what is in the place of a folder."""
-    return called(path.stat()) if path.exists() else "a link that leads nowhere"
+def _kind_of_path(path: Path) -> str:
+    """The kind of what is at a path, in words."""
+    return kind_name(path.stat()) if path.exists() else "a broken link"
 
 
 def expanded(path: Path, flag: str = "--out") -> Path:
-    """A path with its `~` resolved. Raises UsageError for a name that is not text, or of an unknown user's home."""
+    """A path with `~` expanded. Raises UsageError for control characters and for an unknown user's home."""
     if any(unicodedata.category(character) in {"Cc", "Cs", "Zl", "Zp"} for character in str(path)):
-        raise UsageError(f"{flag} {path} has a line end, or another character that is no text: give another name")
+        raise UsageError(f"{flag} {path} has a line end or another control character: give another name")
     try:
         return path.expanduser()
     except RuntimeError:
-        raise UsageError(f"{flag} {path} names the home of a user who is not here: give another path") from None
+        raise UsageError(f"{flag} {path} names the home of an unknown user: give another path") from None
 
 
 def show_in_browser(path: Path) -> None:
-    """Open a page. Raises UsageError where there is no browser."""
+    """Open a page in the browser. Raises UsageError if there is none."""
     import webbrowser
 
     if not webbrowser.open(path.absolute().as_uri()):
-        raise UsageError(f"no browser to open {path} with: copy it to where there is one")
+        raise UsageError(f"no browser to open {path}: copy it to a machine with a browser")
 
 
 def _open(found: Target, example: str, what: str, *, wait: bool) -> None:
-    """Open the stream or the folder of a path."""
+    """Open the stream, or the folder of the file, at a path."""
     path, flag = found.path, found.flag
     parent, name = output_places.followed(path, flag, what)
     if own_descriptors(parent):
@@ -175,19 +175,19 @@ def _open(found: Target, example: str, what: str, *, wait: bool) -> None:
     elif stat.S_ISCHR(kind.st_mode) and output_places.is_for_writing(kind):
         found.stream = os.open(name, os.O_WRONLY | os.O_NOCTTY | os.O_CLOEXEC, dir_fd=at)
     else:
-        raise UsageError(f"{flag} {path} is {called(kind)}: give a file")
+        raise UsageError(f"{flag} {path} is {kind_name(kind)}: give a file")
 
 
-def _pour(handle: int, content: bytes) -> None:
-    if os.isatty(handle) and _COMMANDS.search(content):
-        raise OSError(errno.EINVAL, "what is to be written commands a terminal")
+def _write_all(handle: int, content: bytes) -> None:
+    if os.isatty(handle) and _CONTROLS.search(content):
+        raise OSError(errno.EINVAL, "the content has control characters for a terminal")
     left = memoryview(content)
     while left:
         left = left[os.write(handle, left) :]
 
 
 def _replace(at: int, name: str, content: bytes) -> None:
-    """Put a file into an open folder, in place of one that keeps its mode and, where that is allowed, its owner."""
+    """Create or replace a file in an open folder. Keep its mode and, if permitted, its owner."""
     draft = f".tmp-{uuid.uuid4().hex}"
     try:
         with os.fdopen(os.open(draft, _NEW, 0o666, dir_fd=at), "wb") as out:
@@ -195,8 +195,8 @@ def _replace(at: int, name: str, content: bytes) -> None:
             out.flush()
             before = kind_of(at, name)
             if before is not None:
-                if not stat.S_ISREG(before.st_mode):  # put there in between
-                    raise OSError(errno.EEXIST, f"it has become {called(before)}")
+                if not stat.S_ISREG(before.st_mode):  # created in between
+                    raise OSError(errno.EEXIST, f"it has become {kind_name(before)}")
                 with suppress(PermissionError):
                     os.fchown(out.fileno(), before.st_uid, before.st_gid)
                 os.fchmod(out.fileno(), stat.S_IMODE(before.st_mode))
@@ -205,11 +205,11 @@ def _replace(at: int, name: str, content: bytes) -> None:
     finally:
         with suppress(OSError):
             os.unlink(draft, dir_fd=at)
-    with suppress(OSError):  # not every file system syncs folders
+    with suppress(OSError):  # some file systems cannot sync a folder
         os.fsync(at)
 
 
 def existing(path: Path) -> Path:
-    """The path, or the nearest one above it that exists."""
+    """The path or its nearest existing parent."""
     path = path.absolute()
     return next(place for place in (path, *path.parents) if place.exists())

@@ -1,4 +1,4 @@
-"""Checks of a path before it is written: links, descriptors, devices and pipes."""
+"""Checks a path before it is written: links, descriptors, devices and pipes."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ _KINDS = (
     (stat.S_ISCHR, "a device"),
 )
 PATIENCE = 5.0
-"""Seconds that a named pipe may be without a reader."""
-LINKS = 40
-"""Most symbolic links on the way to a file, as many as Linux follows."""
+"""Seconds to wait for the reader of a named pipe."""
+MAX_LINKS = 40
+"""Maximum number of symbolic links to follow, as in Linux."""
 
 
 def followed(path: Path, flag: str, what: str) -> tuple[str, str]:
-    """(folder, name) of what is to be written, behind all symbolic links but those that descriptors are."""
-    for _ in range(LINKS):
+    """Follow symbolic links, except to own descriptors; return (folder, name) of the file to write."""
+    for _ in range(MAX_LINKS):
         parent = os.path.realpath(path.parent)
         if not Path(parent).is_dir():
             raise UsageError(
@@ -40,12 +40,12 @@ def followed(path: Path, flag: str, what: str) -> tuple[str, str]:
 
 
 def own_descriptors(folder: str) -> bool:
-    """Whether a folder is that of this process's open files, of which /dev/stdout is a link to one."""
+    """Whether a folder holds this process's descriptors; /dev/stdout links into it."""
     return folder in {"/dev/fd", f"/proc/{os.getpid()}/fd", f"/proc/{os.getpid()}/task/{os.getpid()}/fd"}
 
 
 def descriptor(name: str, path: Path, flag: str) -> int:
-    """A copy of an open descriptor of this process, at its current position."""
+    """Duplicate an open descriptor of this process; the position is shared."""
     try:
         number = int(name)
         kind = os.fstat(number)
@@ -54,12 +54,12 @@ def descriptor(name: str, path: Path, flag: str) -> int:
         raise UsageError(f"{flag} {path} is not open: give a file") from None
     taken = stat.S_ISREG(kind.st_mode) or stat.S_ISFIFO(kind.st_mode) or stat.S_ISSOCK(kind.st_mode)
     if not writable or not (taken or (stat.S_ISCHR(kind.st_mode) and is_for_writing(kind))):
-        raise UsageError(f"{flag} {path} is {called(kind) if writable else 'open for reading only'}: give a file")
+        raise UsageError(f"{flag} {path} is {kind_name(kind) if writable else 'open for reading only'}: give a file")
     return os.dup(number)
 
 
 def kind_of(at: int, name: str) -> os.stat_result | None:
-    """What a name in an open folder is; None for nothing."""
+    """The status of a name in an open folder; None if it does not exist."""
     try:
         return os.stat(name, dir_fd=at, follow_symlinks=False)
     except FileNotFoundError:
@@ -67,7 +67,7 @@ def kind_of(at: int, name: str) -> os.stat_result | None:
 
 
 def writable(parent: str, path: Path, flag: str) -> None:
-    """Raise unless a folder takes new files."""
+    """Raise UsageError or OSError unless files can be created in a folder."""
     if Path(parent).is_relative_to("/proc") or Path(parent).is_relative_to("/sys") or parent == "/dev":
         raise UsageError(f"{flag} {path} cannot be written: {parent} holds no files; give another one")
     if not allowed(parent, os.W_OK | os.X_OK):
@@ -76,12 +76,12 @@ def writable(parent: str, path: Path, flag: str) -> None:
 
 
 def allowed(path: str, how: int, at: int | None = None) -> bool:
-    """Whether this process, as who it is now, may do something with a path, from an open folder."""
+    """Whether the effective user has these rights to a path, relative to the folder `at`."""
     return os.access(path, how, dir_fd=at, effective_ids=os.access in os.supports_effective_ids)
 
 
 def is_for_writing(device: os.stat_result) -> bool:
-    """The null device, or a terminal: opening any other may do something."""
+    """Whether it is the null device or a terminal. Opening another device may have effects."""
     return device.st_rdev == Path(os.devnull).stat().st_rdev or _is_terminal(device)
 
 
@@ -90,13 +90,13 @@ def _is_terminal(device: os.stat_result) -> bool:
     return device.st_rdev == os.makedev(5, 0) or os.major(device.st_rdev) in range(136, 144)
 
 
-def called(kind: os.stat_result) -> str:
-    """The name of a kind of file, for error messages."""
+def kind_name(kind: os.stat_result) -> str:
+    """The kind of a file in words, for messages."""
     return next((name for test, name in _KINDS if test(kind.st_mode)), "no file")
 
 
 def pipe(at: int, name: str, path: Path, flag: str) -> int:
-    """Open a named pipe that a process reads."""
+    """Open a named pipe for writing. Raises UsageError if no process reads it."""
     end = time.monotonic() + PATIENCE
     while True:
         try:
@@ -105,7 +105,7 @@ def pipe(at: int, name: str, path: Path, flag: str) -> int:
             if error.errno != errno.ENXIO:
                 raise
             if time.monotonic() > end:
-                raise UsageError(f"{flag} {path} is a pipe that nobody reads: start its reader first") from None
+                raise UsageError(f"{flag} {path} is a pipe without a reader: start its reader first") from None
             time.sleep(0.05)
         else:
             os.set_blocking(handle, True)

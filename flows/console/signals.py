@@ -1,4 +1,4 @@
-"""Ctrl-C, SIGTERM and SIGHUP: the first ends a command in order, the second at once."""
+"""Ctrl-C, SIGTERM and SIGHUP: the first one stops a command cleanly, the second one at once."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from typing import Any
 
 SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
 OWNER = "EDITFLOW_SERVER_OWNER"
-"""The environment variable that names the process which a temporary server belongs to."""
+"""Environment variable of a temporary server: the process that owns it."""
 REPEAT = 0.1
-"""Seconds until a signal is raised again that came where an exception is lost, such as in a finaliser."""
+"""Seconds until a signal is raised again after its exception was lost, such as in a finaliser."""
 
 
-_came: ContextVar[Sequence[int]] = ContextVar("signals that came", default=())
+_received: ContextVar[Sequence[int]] = ContextVar("received signals", default=())
 
 
 class Stopped(KeyboardInterrupt):
-    """A signal asks the command to end; code that cleans up after Ctrl-C cleans up after this."""
+    """A signal stops the command. It derives from KeyboardInterrupt, so the same clean-up code runs."""
 
     def __init__(self, number: int) -> None:
         super().__init__(signal.Signals(number).name)
@@ -33,63 +33,63 @@ class Stopped(KeyboardInterrupt):
 
 
 def sender(stop: BaseException) -> str:
-    """Who asked for an end, as a run's record says it."""
-    number = getattr(stop, "number", getattr(stop, "signal", signal.SIGINT))  # Prefect has an exception of its own
+    """Who stopped the run, for its record."""
+    number = getattr(stop, "number", getattr(stop, "signal", signal.SIGINT))  # Prefect raises its own exception
     if not isinstance(number, int) or number == signal.SIGINT:
         return "the user" if isinstance(stop, KeyboardInterrupt) else type(stop).__name__
     return signal.Signals(number).name
 
 
 def received() -> Sequence[int]:
-    """The signals that have come to this command: libraries make errors of their own of an interrupt."""
-    return _came.get()
+    """The signals received by this command. Libraries may turn an interrupt into an error of their own."""
+    return _received.get()
 
 
 @contextmanager
 def stopping(*, last: bool) -> Iterator[Sequence[int]]:
-    """Raise `Stopped` in the main thread at the first signal, and end the process at the second; yields what came.
+    """Raise `Stopped` in the main thread at the first signal, end the process at the second; yield all signals.
 
-    Signals that are ignored (by nohup, or of a job in the background) stay so; in other threads nothing is changed.
-    With `last` the process is about to end: a signal after the block ends it at once, without a traceback.
+    Ignored signals (nohup, background jobs) stay ignored; outside the main thread nothing changes. With `last`, a
+    signal after the block ends the process at once, without a traceback.
     """
     if threading.current_thread() is not threading.main_thread():
         yield ()
         return
-    before: dict[int, Any] = {}
+    handlers: dict[int, Any] = {}
     hook = sys.unraisablehook
-    came: list[int] = []
+    seen: list[int] = []
 
     def handle(number: int, _frame: FrameType | None) -> None:
-        if came:
+        if seen:
             end_now(number)
-        came.append(number)
+        seen.append(number)
         raise Stopped(number)
 
-    def lost(about: Any) -> None:
+    def raise_lost(about: Any) -> None:
         if not isinstance(about.exc_value, Stopped):
             hook(about)
             return
-        came.clear()
+        seen.clear()
         again = threading.Timer(REPEAT, _raise, (about.exc_value.number,))
         again.daemon = True
         again.start()
 
-    token = _came.set(came)
+    token = _received.set(seen)
     try:
         for number in SIGNALS:
             if signal.getsignal(number) in {signal.SIG_DFL, signal.default_int_handler}:
-                before[number] = signal.signal(number, handle)
-        sys.unraisablehook = lost
-        yield came
+                handlers[number] = signal.signal(number, handle)
+        sys.unraisablehook = raise_lost
+        yield seen
     finally:
-        _came.reset(token)
+        _received.reset(token)
         sys.unraisablehook = hook
-        for number, was in before.items():
-            signal.signal(number, (lambda number, _frame: end_now(number)) if last else was)
+        for number, previous in handlers.items():
+            signal.signal(number, (lambda number, _frame: end_now(number)) if last else previous)
 
 
 def _raise(number: int) -> None:
-    """Raise a signal in the main thread; where the system can do so, it also ends what that thread waits for."""
+    """Raise a signal in the main thread; if possible, it also interrupts a blocking call there."""
     main = threading.main_thread().ident
     if hasattr(signal, "pthread_kill") and main is not None:
         signal.pthread_kill(main, number)
@@ -98,7 +98,7 @@ def _raise(number: int) -> None:
 
 
 def end_now(number: int) -> None:
-    """End the process, and with it the temporary Prefect server that it has started."""
+    """End the process and the temporary Prefect server that it started."""
     try:
         end_servers(patience=0)
     finally:
@@ -106,9 +106,9 @@ def end_now(number: int) -> None:
 
 
 def end_servers(patience: float = 10) -> None:
-    """End Prefect servers that this process has started for itself and that are still there."""
+    """End the temporary Prefect servers that this process started."""
     if "psutil" not in sys.modules and "prefect" not in sys.modules:
-        return  # nothing was started yet
+        return  # no server was started yet
     import psutil  # type: ignore[import-untyped]
 
     ours = []

@@ -1,4 +1,4 @@
-"""Standard input, output and error: opened where they are closed, and named in errors."""
+"""Makes standard input, output and error usable even if they are closed or full."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from typing import Any, TextIO, cast
 from editflow.flows.console.errors import UsageError
 
 BROKEN = 1
-"""The exit code of a command whose reader, such as `| head`, has seen enough."""
+"""Exit code of a command whose reader, such as `| head`, has ended."""
 
 
 class Unwritable(UsageError):
-    """Standard output takes nothing more."""
+    """Standard output cannot be written."""
 
 
 class Output:
-    """Standard output or error. Results must be written; notices that cannot be written are dropped."""
+    """Wraps standard output or error. Results must be written; notices are dropped if they cannot be."""
 
     def __init__(self, stream: TextIO, *, results: bool) -> None:
         self._stream = stream
@@ -37,7 +37,7 @@ class Output:
             return len(text)
 
     def flush(self) -> None:
-        """Hand on what was written. Raises Unwritable."""
+        """Flush the stream. Raises Unwritable."""
         try:
             self._stream.flush()
         except OSError as error:
@@ -52,7 +52,7 @@ class Output:
         return getattr(self._stream, name)
 
     def _failed(self, error: OSError) -> None:
-        with suppress(OSError, ValueError):  # what is left in the stream goes nowhere, rather than to fail again
+        with suppress(OSError, ValueError):  # discard what is still buffered, so that it does not fail again
             nowhere = os.open(os.devnull, os.O_WRONLY)
             os.dup2(nowhere, self._stream.fileno())
             os.close(nowhere)
@@ -61,20 +61,20 @@ class Output:
         if isinstance(error, BrokenPipeError):
             raise SystemExit(BROKEN)
         why = "it is closed" if error.errno == errno.EBADF else error.strerror
-        raise Unwritable(f"standard output cannot be written ({why}): send it to where there is room")
+        raise Unwritable(f"standard output cannot be written ({why}): send it to a place with free space")
 
 
 @contextmanager
 def streams() -> Iterator[None]:
-    """Standard streams that a command can rely on."""
+    """Provide usable standard streams for a command."""
     _open_all()
     for name in ("COLUMNS", "LINES"):
         if not re.fullmatch("[1-9][0-9]{0,4}", os.environ.get(name, "1"), re.ASCII):
-            del os.environ[name]  # no size of a terminal
+            del os.environ[name]  # not a terminal size
     before = sys.stdout, sys.stderr
     for stream in before:
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")  # not every terminal's encoding has every character
+            stream.reconfigure(errors="backslashreplace")  # some encodings lack characters
     sys.stdout = cast("TextIO", Output(before[0], results=True))
     sys.stderr = cast("TextIO", Output(before[1], results=False))
     try:
@@ -84,9 +84,9 @@ def streams() -> Iterator[None]:
 
 
 def _open_all() -> None:
-    """Give a place to streams that were closed, lest a file of a lake is opened as standard output.
+    """Open closed streams on the null device, so that no file of a lake becomes standard output.
 
-    The results of a command are refused there, remarks dropped.
+    Writing results there fails; notices are dropped.
     """
     for number, name, how in ((0, "stdin", os.O_RDONLY), (1, "stdout", os.O_RDONLY), (2, "stderr", os.O_WRONLY)):
         if getattr(sys, name) is not None:

@@ -1,1 +1,1 @@
-"""Prefect itself: servers, worker, deployments, pages of runs, notifications."""
+"""Prefect: servers, worker, deployments, pages of runs, notifications."""

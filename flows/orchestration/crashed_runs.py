@@ -14,12 +14,12 @@ from prefect.states import Crashed
 from editflow.storage.records.runs import may_exist, own_start
 
 HOST, PID, STARTED = "editflow.host", "editflow.pid", "editflow.process-started"
-"""Labels of a flow run of ours: the process that works on it."""
-_MOST = 200
+"""Labels of a flow run: the process that runs it."""
+_PAGE = 200
 
 
 def label_process(flow: Any, flow_run: FlowRun, state: Any) -> None:
-    """Hook of a flow that begins: label its run with this process, and close the runs of processes that are gone."""
+    """Hook of a starting flow: label its run with this process, and mark crashed runs."""
     del flow, state
     mine: dict[str, bool | int | float | str] = {
         HOST: platform.node(),
@@ -32,12 +32,12 @@ def label_process(flow: Any, flow_run: FlowRun, state: Any) -> None:
 
 
 def mark_crashed(client: SyncPrefectClient) -> list[str]:
-    """Mark as Crashed the flow runs whose process is gone from this host; returns their names.
+    """Mark the flow runs of this host whose process is gone as Crashed; return their names.
 
-    Only runs that `label_process` has labelled, a page of the unfinished ones; runs of others are left alone.
+    Only runs labelled by `label_process`, at most one page of the unfinished ones.
     """
     unfinished = FlowRunFilterStateType(any_=[StateType.RUNNING, StateType.CANCELLING])
-    runs = client.read_flow_runs(flow_run_filter=FlowRunFilter(state=FlowRunFilterState(type=unfinished)), limit=_MOST)
+    runs = client.read_flow_runs(flow_run_filter=FlowRunFilter(state=FlowRunFilterState(type=unfinished)), limit=_PAGE)
     dead = [run for run in runs if PID in run.labels and not _may_exist(run)]
     for run in dead:
         gone: State[Any] = Crashed(message=f"its process {run.labels[PID]} on {run.labels[HOST]} is gone")

@@ -1,8 +1,8 @@
-"""Prefect's server with a lock: it answers its own hosts and its own page only, and ends with its owner.
+"""Prefect's server, restricted to its own host names and its own page; it ends with its owner.
 
-Prefect has settings for a password and for the origins that may read its answers. It has none for the names that it
-answers to, and it carries out what a page of a foreign origin sends, even where that page may not read the answer. So
-its ASGI application is wrapped in `OwnPageOnly` here. The file is run by its path and imports nothing of ours.
+Prefect has settings for a password and for the origins that may read its answers. It has no setting for host names, and
+it executes requests of foreign origins even if they may not read the answer. So its ASGI application is wrapped in
+`OwnPageOnly`. This file is run by its path and imports nothing else of EditFlow.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from typing import IO, Any
 
 NAMES = ("127.0.0.1", "localhost")
 UNTIL_EOF = "EDITFLOW_SERVER_UNTIL_EOF"
-"""Set: the server ends when its standard input does, which its owner holds open, and so also under kill -9."""
+"""If set, the server ends when its standard input closes, so also when its owner is killed by SIGKILL."""
 
 Scope = MutableMapping[str, Any]
 
 
 def listen(port: int = 0) -> socket.socket:
-    """A socket that listens on this machine alone, on a free port unless given. Raises OSError when it is taken.
+    """A socket that listens on the loopback address, on a free port unless given. Raises OSError if the port is taken.
 
-    The server gets this socket, so that no other process can take the port in between and receive the password.
+    The server inherits this socket, so no other process can take the port and receive the password.
     """
     listener = socket.socket()
     try:
@@ -42,19 +42,19 @@ def listen(port: int = 0) -> socket.socket:
 def begin(
     listener: socket.socket, environment: Mapping[str, str], log: IO[bytes], stdin: int, folder: Path
 ) -> subprocess.Popen[bytes]:
-    """Start the server on a socket, in a session of its own, so that a terminal's Ctrl-C does not end it first.
+    """Start the server on a socket, in a new session, so that Ctrl-C in a terminal does not end it first.
 
-    It runs in a folder of ours, from which Prefect may take settings.
+    It runs in a private folder: Prefect reads settings from the working folder.
     """
     command = [sys.executable, "-P", str(Path(__file__).resolve()), str(listener.fileno())]
-    return subprocess.Popen(  # noqa: S603 - our own words
+    return subprocess.Popen(  # noqa: S603 - a fixed command
         command, pass_fds=[listener.fileno()], stdin=stdin, stdout=log, stderr=log, env=dict(environment),
         start_new_session=True, cwd=folder, umask=0o077,
     )  # fmt: skip
 
 
 def origins(port: int) -> list[str]:
-    """Those of the server's own page."""
+    """The origins of the server's own page."""
     return [f"http://{name}:{port}" for name in NAMES]
 
 
@@ -66,21 +66,21 @@ class OwnPageOnly:
         self.port = port
 
     async def __call__(self, scope: Scope, receive: Any, send: Any) -> None:
-        """Pass on what is not a stranger's."""
-        stranger = foreign(scope, self.port) if scope["type"] in {"http", "websocket"} else ""
-        if not stranger:
+        """Pass on own requests; refuse foreign ones."""
+        refusal = foreign(scope, self.port) if scope["type"] in {"http", "websocket"} else ""
+        if not refusal:
             await self.app(scope, receive, send)
         elif scope["type"] == "websocket":
             await receive()
-            await send({"type": "websocket.close", "code": 1008, "reason": stranger})
+            await send({"type": "websocket.close", "code": 1008, "reason": refusal})
         else:
             kind = [(b"content-type", b"text/plain; charset=utf-8")]
             await send({"type": "http.response.start", "status": 403, "headers": kind})
-            await send({"type": "http.response.body", "body": f"refused: {stranger}\n".encode()})
+            await send({"type": "http.response.body", "body": f"refused: {refusal}\n".encode()})
 
 
 def foreign(scope: Scope, port: int) -> str:
-    """What of a request is not this server's own: its host, its origin, or the site it comes from; empty if nothing."""
+    """Why a request is foreign: its host, origin or site; empty for an own request."""
     hosts, senders, site, mode, target = (
         [value.decode("latin-1").lower() for key, value in scope["headers"] if key.lower() == name]
         for name in (b"host", b"origin", b"sec-fetch-site", b"sec-fetch-mode", b"sec-fetch-dest")
@@ -89,13 +89,13 @@ def foreign(scope: Scope, port: int) -> str:
         return "this server is not reached under that host"
     if senders:
         return "" if set(senders) <= set(origins(port)) else "a foreign origin"
-    # Browsers name no origin for pictures, scripts, frames and links: of these only an opened link is let through.
+    # Browsers send no origin for images, scripts, frames and links: of these, only an opened link is accepted.
     opened = scope.get("method") in {"GET", "HEAD"} and mode == ["navigate"] and target == ["document"]
     return "a foreign site" if {"cross-site", "same-site"} & set(site) and not opened else ""
 
 
 def main() -> None:
-    """Serve on the socket of the number given; all settings come from the environment."""
+    """Serve on the socket with the given descriptor; settings come from the environment."""
     import uvicorn
     from prefect.server.api.server import create_app
     from prefect.settings import get_current_settings

@@ -16,46 +16,46 @@ if TYPE_CHECKING:
     import apprise
 
 ADDRESSES = "EDITFLOW_NOTIFY"
-"""An environment variable and no key of a spec: addresses hold secrets, and a run's record keeps its spec."""
+"""An environment variable, not a spec key: addresses contain secrets, and a run's record contains its spec."""
 
 
 def addresses() -> list[str]:
-    """The addresses that are set, as Apprise knows them. Raises UsageError for one that leads nowhere."""
+    """The addresses as Apprise URLs. Raises UsageError for an unknown one."""
     found = []
     for place, given in enumerate(os.environ.get(ADDRESSES, "").split(), 1):
-        known = next((url for url in (given, _hook(given)) if _known(url)), None)
+        known = next((url for url in (given, _webhook(given)) if _is_known(url)), None)
         if known is None:  # the address itself is not repeated: it may hold a password
             raise UsageError(
-                f"{ADDRESSES}: address {place} is none that Apprise knows: write https://… for a webhook, or see "
-                "Apprise's list of services for how mail and chats are written"
+                f"{ADDRESSES}: address {place} is unknown to Apprise: write https://… for a webhook, or see "
+                "Apprise's list of services for mail and chats"
             )
         found.append(known)
     return found
 
 
 def notify(title: str, body: str) -> None:
-    """Send a message to all addresses; a warning names one that cannot be reached; the release is not affected."""
-    undelivered = [place for place, _ in enumerate(addresses(), 1) if not _sent(place, title, body)]
+    """Send a message to all addresses. Print a warning for each that fails; the release is not affected."""
+    undelivered = [place for place, _ in enumerate(addresses(), 1) if not _delivered(place, title, body)]
     if undelivered:
         which = ", ".join(map(str, undelivered))
-        print_line(f"[yellow]warning:[/] {ADDRESSES}: address {which} did not take the notification")
+        print_line(f"[yellow]warning:[/] {ADDRESSES}: address {which} did not accept the notification")
 
 
-def _sent(place: int, title: str, body: str) -> bool:
+def _delivered(place: int, title: str, body: str) -> bool:
     state = _send(place, title, body, return_state=True)
     return bool(state.is_completed())
 
 
 @task(name="notify", cache_policy=NO_CACHE, retries=2, retry_delay_seconds=[1, 5], log_prints=False)
 def _send(place: int, title: str, body: str) -> None:
-    """To the address in a place: what a task is given, Prefect keeps, and an address holds secrets."""
+    """Send to the address with this number: Prefect stores arguments, and addresses contain secrets."""
     import apprise
 
-    if not _to(addresses()[place - 1]).notify(body=body, title=title, notify_type=apprise.NotifyType.FAILURE):
-        raise ConnectionError("the address did not take it")
+    if not _receiver(addresses()[place - 1]).notify(body=body, title=title, notify_type=apprise.NotifyType.FAILURE):
+        raise ConnectionError("the address did not accept it")
 
 
-def _to(url: str) -> apprise.Apprise:
+def _receiver(url: str) -> apprise.Apprise:
     import apprise
 
     found = apprise.Apprise()
@@ -63,8 +63,8 @@ def _to(url: str) -> apprise.Apprise:
     return found
 
 
-def _known(url: str) -> bool:
-    """Whether it leads anywhere; of one that does not, Apprise would log an error even where another spelling does."""
+def _is_known(url: str) -> bool:
+    """Whether Apprise knows an address, without the error that it would log otherwise."""
     import apprise
 
     log = logging.getLogger("apprise")
@@ -75,7 +75,7 @@ def _known(url: str) -> bool:
         log.disabled = before
 
 
-def _hook(given: str) -> str:
-    """A plain web address as what posts JSON to it."""
+def _webhook(given: str) -> str:
+    """A web address as an Apprise URL that posts JSON to it."""
     scheme, colon, rest = given.partition("://")
     return {"http": "json", "https": "jsons"}.get(scheme, scheme) + colon + rest

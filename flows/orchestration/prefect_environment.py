@@ -1,4 +1,4 @@
-"""Environment variables of Prefect and EditFlow, refused in one line where they are invalid."""
+"""Sets and checks the environment variables of Prefect and EditFlow."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from editflow.flows.console.errors import UsageError
 from editflow.flows.console.output import print_line
 
 GONE = "the working folder is gone: change to one that exists and run it again"
-_LARGEST = 2**20
+_MAX_BYTES = 2**20
 """Bytes of a pyproject.toml that are read."""
 
 QUIET = {
-    # It must not phone home, nor may Prefect start a server of its own, which would have no password.
+    # No telemetry, and no server started by Prefect, which would have no password.
     "PREFECT_SERVER_EPHEMERAL_ENABLED": "false",
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
     "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",
@@ -27,11 +27,11 @@ QUIET = {
     "DO_NOT_TRACK": "1",
 }
 PATIENCE = 180
-"""Seconds that a new server may take until it answers; a new database on a busy machine needs 30."""
+"""Seconds to wait for a new server; with a new database on a busy machine it needs 30."""
 
 
 def working_folder_is_gone() -> bool:
-    """Whether the folder that the command was called in is deleted."""
+    """Whether the working folder was deleted."""
     try:
         Path.cwd()
     except OSError:
@@ -40,44 +40,44 @@ def working_folder_is_gone() -> bool:
 
 
 def check_working_folder() -> None:
-    """Before torch is loaded, whose libraries end the process where the folder is deleted. Raises UsageError."""
+    """Raise UsageError if the working folder was deleted: loading torch would then end the process."""
     if working_folder_is_gone():
         raise UsageError(GONE)
 
 
 def check_prefect() -> None:
-    """Load Prefect with the settings of the environment, before anything else does. Raises UsageError.
+    """Import Prefect with the settings of the environment. Raises UsageError for invalid ones.
 
-    Files of the folder that the command runs in do not set it; one that would is named.
+    Settings files in the working folder are ignored; a notice names them.
     """
     from pydantic import ValidationError
 
     for name in settings_here() if "prefect" not in sys.modules else ():
-        if b"prefect" in Path(name).read_bytes()[:_LARGEST].lower():
-            print_line(f"  [dim]{name} in this folder does not set Prefect here: use variables or a profile of it[/]")
-    heard = StringIO()  # on wrong settings, Prefect's import prints traces and continues
+        if b"prefect" in Path(name).read_bytes()[:_MAX_BYTES].lower():
+            print_line(f"  [dim]{name} in this folder is ignored: set Prefect by environment variables or a profile[/]")
+    errors = StringIO()  # on wrong settings, Prefect's import prints traces and continues
     try:
-        with redirect_stderr(heard), elsewhere():
+        with redirect_stderr(errors), elsewhere():
             from prefect.settings.models.root import Settings
 
             Settings()
             import prefect.context  # noqa: F401 - reads its settings
     except ValidationError as error:
         first = error.errors()[0]
-        raise UsageError(_explained(".".join(map(str, first["loc"])), str(first["input"]), str(first["msg"]))) from None
+        raise UsageError(_explain(".".join(map(str, first["loc"])), str(first["input"]), str(first["msg"]))) from None
     except (OSError, ValueError) as error:
         raise UsageError(
-            f"Prefect's settings cannot be read ({first_line(error)}): see to its profile, `prefect config view`, and "
-            "to the environment variables that begin with PREFECT_"
+            f"Prefect's settings cannot be read ({first_line(error)}): check its profile (`prefect config view`) and "
+            "the environment variables that begin with PREFECT_"
         ) from None
-    sys.stderr.write(heard.getvalue())
+    sys.stderr.write(errors.getvalue())
 
 
 @contextmanager
 def elsewhere() -> Iterator[None]:
-    """Be in the folder of this Python while Prefect reads its settings.
+    """Change to Python's folder while Prefect reads its settings.
 
-    It takes them from files of the folder that it is in, too. That may be a lake or a bundle of someone else, and a
+    Prefect also reads settings files in the working folder. That may be a lake or bundle from somebody else, and a
     setting can name code to run, such as a logging configuration.
     """
     try:
@@ -93,38 +93,38 @@ def elsewhere() -> Iterator[None]:
 
 
 def settings_here() -> Iterator[str]:
-    """The files of this folder from which Prefect would take settings, as far as a look can tell; rather one more."""
+    """Files of this folder from which Prefect would read settings; in doubt, included."""
     for name in (".env", "prefect.toml", "pyproject.toml"):
         with suppress(OSError):
-            if Path(name).is_file() and (name != "pyproject.toml" or _speaks_of_prefect(Path(name))):  # and no pipe
+            if Path(name).is_file() and (name != "pyproject.toml" or _configures_prefect(Path(name))):  # not a pipe
                 yield name
 
 
-def _speaks_of_prefect(path: Path) -> bool:
+def _configures_prefect(path: Path) -> bool:
     with path.open("rb") as file:
-        text = file.read(_LARGEST)
+        text = file.read(_MAX_BYTES)
     try:
-        return len(text) == _LARGEST or "prefect" in tomllib.loads(text.decode()).get("tool", {})
+        return len(text) == _MAX_BYTES or "prefect" in tomllib.loads(text.decode()).get("tool", {})
     except (ValueError, RecursionError, AttributeError):
         return True
 
 
-def _explained(key: str, given: str, why: str) -> str:
+def _explain(key: str, given: str, why: str) -> str:
     wanted = {name: value for name, value in os.environ.items() if name.startswith("PREFECT_")}
     same = [name for name, value in wanted.items() if value.casefold() == given.casefold()]
     ending = [name for name in same or wanted if name.endswith(key.upper().replace(".", "_"))]
     named = next(iter([*ending, *same]), "")
     if not named:
-        return f"Prefect's setting {key} is {given!r}: {why}; mend it, `prefect config view` shows where it stands"
-    return f"{named} is {given!r}: {why}; set it right, or unset it"
+        return f"Prefect's setting {key} is {given!r}: {why}; correct it; `prefect config view` shows where it is set"
+    return f"{named} is {given!r}: {why}; correct it, or unset it"
 
 
 def made_folder(path: Path, variable: str, environment: Mapping[str, str] = os.environ) -> Path:
-    """A folder of ours, made unless it is there. Raises UsageError that names the variable which chooses it."""
+    """Create a folder unless it exists. Raises UsageError that names its environment variable."""
     try:
         path.mkdir(parents=True, exist_ok=True)
         if not os.access(path, os.W_OK | os.X_OK):
-            raise PermissionError(0, "it takes no files")
+            raise PermissionError(0, "it is not writable")
     except OSError as error:
         chosen = f"{variable} chooses it" if variable in environment else f"choose another one with {variable}"
         raise UsageError(f"the folder {path} cannot be used ({error.strerror}): {chosen}") from None

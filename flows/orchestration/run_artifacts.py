@@ -1,4 +1,4 @@
-"""A run's tables and curves as artifacts on its page in Prefect, beside the report in the lake."""
+"""Tables and curves of a run on its page in Prefect, besides the report in the lake."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from editflow.tasks.report.plots import draw
 from editflow.tasks.report.run_results import RunResults
 
 MIDDLE = "#808890"
-"""Ink that can be read on Prefect's light and dark ground: a picture there knows nothing of its page."""
+"""A colour that is legible on Prefect's light and dark pages, since an image cannot inherit the page's colour."""
 
 
 def publish(lake: Lake, record: RunRecord) -> None:
-    """Four tables and a page of plots, under keys of the run's name, so that Prefect keeps the history of each."""
+    """Write four tables and a page of plots. The keys contain the run's name, so Prefect keeps the history of each."""
     run = RunResults.of(lake, record.run_id)
-    about = f"{record.name}, run {record.run_id}: `editflow report {record.run_id}` has all of it"
+    about = f"{record.name}, run {record.run_id}: `editflow report {record.run_id}` has everything"
     tables = {
         "before-after": _before_after(run),
         "batches": _batches(run),
@@ -39,13 +39,13 @@ def publish(lake: Lake, record: RunRecord) -> None:
 
 
 def publish_releases(record: RunRecord, gates: GatesSection, moves: Sequence[tuple[int, ReleaseEvent]]) -> None:
-    """The table of what was settled so far, and for each gate what each release measured beside its limit."""
+    """Write the table of all decisions so far, and for each gate a plot of the measured values and the limit."""
     rows = settle_gates(moves)
     about = f"{record.name}: as of run {record.run_id}; `editflow releases` lists the same"
     columns = dict.fromkeys([*dict.fromkeys(name for row in rows for name in row if name != "reason"), "reason"], "")
     create_table_artifact([columns | row for row in rows], key=f"{record.name}-releases", description=about)
     pictures = [
-        (f"{name}, a point for each time requests were settled", gate(measured, name, unit, getattr(gates, name)))
+        (f"{name}, a point for each decision", gate(measured, name, unit, getattr(gates, name)))
         for name, unit in {**LEAST, **MOST}.items()
         if (measured := [row for row in rows if name in row])
     ]

@@ -1,4 +1,4 @@
-"""Notes on a run's page in Prefect; a failure there does not fail the run, because the lake has everything."""
+"""Tables and progress on a run's page in Prefect. A failure here does not fail the run: the lake has everything."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from editflow.tasks.console.terminal import quoted
 
 
 def on_page(write: Callable[[], None], otherwise: str) -> None:
-    """Write artifacts in Prefect; a failure is a warning. Nothing outside of Prefect, where there is no page."""
+    """Write artifacts in Prefect, if in a flow run. A failure becomes the warning `otherwise`."""
     from prefect.context import FlowRunContext
 
     if FlowRunContext.get() is None:
@@ -24,7 +24,7 @@ def on_page(write: Callable[[], None], otherwise: str) -> None:
 
 
 def table(rows: Sequence[Mapping[str, Any]], key: str, about: str) -> None:
-    """A table under a key by which Prefect keeps its history."""
+    """Write a table under a key; Prefect keeps the key's history."""
     from prefect.artifacts import create_table_artifact
 
     def write() -> None:
@@ -34,21 +34,21 @@ def table(rows: Sequence[Mapping[str, Any]], key: str, about: str) -> None:
 
 
 class Progress:
-    """How far a run is: a bar on its page that moves; none where it would begin full."""
+    """A progress bar on a run's page. It is not created if it would start full."""
 
     def __init__(self, name: str, unit: str) -> None:
         self.key, self.unit = f"{name}-progress", unit
         self._bar: UUID | None = None
 
     def at(self, done: int, total: int) -> None:
-        """So many of them are done."""
+        """Report how many are done."""
         if self._bar is not None or done < total:
             on_page(lambda: self._move(done, total), "the progress could not be written to the run's page in Prefect")
 
     def _move(self, done: int, total: int) -> None:
         from prefect.artifacts import create_progress_artifact, update_progress_artifact
 
-        percent = 100.0 * max(0, done) / total  # more may have come while it ran
+        percent = 100.0 * max(0, done) / total  # requests may be added during the run
         if self._bar is None:
             made = create_progress_artifact(percent, key=self.key, description=f"of {total} {self.unit}")
             self._bar = made if isinstance(made, UUID) else None

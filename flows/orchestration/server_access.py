@@ -1,4 +1,4 @@
-"""Access to our Prefect servers: the password, the private folder that holds it, and no proxy between."""
+"""Access to the servers started here: password, private folder, no proxy."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from editflow.flows.console.errors import UsageError
 from editflow.flows.orchestration.locked_server import NAMES, origins
 
 HOME = Path(".editflow")
-"""Of `editflow up`, unless given."""
+"""Default home of `editflow up`."""
 PASSWORD = "password"  # noqa: S105 - the name of the file
 SETTINGS = "env"
-OWNED = "make it yours with chown if you trust all it holds, or choose another folder with --home"
+OWNED = "if you trust its content, take it over with chown; or choose another folder with --home"
 """The remedy for a home of another user."""
-_LONGEST = 4096
-"""Characters that are read of a password's file."""
+_MAX_CHARACTERS = 4096
+"""Characters read of a password file."""
 _USER = "editflow"
 _SHAPE = re.compile(rf"{_USER}:[\w-]{{20,}}")
 _MARKS = (PASSWORD, "server.log", "server.json", "prefect.db")
-"""By one of these a folder is known as a home of `editflow up`, of earlier versions too."""
+"""Files that mark a folder as a home of `editflow up`, also of earlier versions."""
 
 
 def new_secret() -> str:
@@ -37,10 +37,10 @@ def new_secret() -> str:
 
 
 def private(folder: Path, remedy: str = "choose another folder", *, root_anywhere: bool = False) -> Path:
-    """Make a folder that only its owner can enter, or narrow the one that is there; returns its real path.
+    """Create a folder that only its owner can enter, or restrict an existing one; return its real path.
 
-    With `root_anywhere`, root may use that of another user, who stays its owner, as a container does with a cache from
-    outside. `remedy` ends the message of the UsageError for any other folder.
+    With `root_anywhere`, root may use another user's folder without changing its owner, as containers do with a mounted
+    cache. Raises UsageError, which ends with `remedy`, for any other folder.
     """
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -51,12 +51,12 @@ def private(folder: Path, remedy: str = "choose another folder", *, root_anywher
             with nullcontext() if found.st_uid == os.geteuid() else suppress(PermissionError):
                 folder.chmod(0o700)
     except OSError as error:
-        raise UsageError(f"{folder} cannot be made a private folder ({error.strerror}): {remedy}") from None
+        raise UsageError(f"{folder} cannot be made private ({error.strerror}): {remedy}") from None
     return folder.resolve()
 
 
 def check_owner(folder: Path, remedy: str = OWNED) -> None:
-    """Raise UsageError unless a folder is the caller's; also for root, to whom its owner could hand anything in it."""
+    """Raise UsageError unless the caller owns a folder; also for root, because the owner could put anything in it."""
     try:
         theirs = folder.stat().st_uid != os.geteuid()
     except PermissionError:
@@ -66,7 +66,7 @@ def check_owner(folder: Path, remedy: str = OWNED) -> None:
 
 
 def private_home(home: Path) -> Path:
-    """The home of `editflow up`, private; never a folder that serves something else, such as a user's own."""
+    """Make the home of `editflow up` private. Raises UsageError for a folder with other content."""
     try:
         there = home.is_dir() and any(home.iterdir())
     except OSError as error:
@@ -77,32 +77,32 @@ def private_home(home: Path) -> Path:
         raise UsageError(f"{home} is shared by several users: choose another folder with --home")
     real = private(home, OWNED)
     for one in real.iterdir():
-        # A password of another user is replaced; a database or settings would have the worker run what they want.
-        with suppress(FileNotFoundError):  # a running database's journal, which comes and goes
+        # Another user's password is replaced; their database or settings could make the worker run anything.
+        with suppress(FileNotFoundError):  # the journal of a running database
             if one.name != PASSWORD:
                 _check_user(one, one.lstat())
     return real
 
 
 def own_file(path: Path) -> bool:
-    """Whether there is a file; raises UsageError unless it is a regular one of the caller's, and no link."""
+    """Whether a file exists. Raises UsageError unless it is a regular file of the caller, not a link."""
     try:
         found = path.lstat()
     except FileNotFoundError:
         return False
     except OSError as error:
-        raise UsageError(f"{path} cannot be looked at ({error.strerror}): see to its folder") from None
+        raise UsageError(f"{path} cannot be read ({error.strerror}): check its folder") from None
     _check_file(path, found)
     return True
 
 
 def open_own(path: Path, flags: int) -> int:
-    """Open a regular file of the caller's, or make it with mode 0600 where the flags say so; no link is followed."""
+    """Open a regular file of the caller, or create it with mode 0600 if the flags say so; links are not followed."""
     try:
         handle = os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o600)
     except OSError as error:
-        own_file(path)  # says more of a link, a folder and a pipe
-        raise UsageError(f"{path} cannot be opened ({error.strerror}): see to its permissions, or delete it") from None
+        own_file(path)  # has a better message for a link, folder or pipe
+        raise UsageError(f"{path} cannot be opened ({error.strerror}): check its permissions, or delete it") from None
     try:
         _check_file(path, os.fstat(handle))
     except UsageError:
@@ -112,15 +112,15 @@ def open_own(path: Path, flags: int) -> int:
 
 
 def open_log(path: Path, *, truncate: bool = False) -> BinaryIO:
-    """A log to append to, which `truncate` empties first. Raises UsageError for a file of another user."""
+    """Open a log for appending; `truncate` empties it. Raises UsageError for another user's file."""
     handle = open_own(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
     if truncate:
-        os.ftruncate(handle, 0)  # only now: it is known to be ours
+        os.ftruncate(handle, 0)  # only after the owner is checked
     return os.fdopen(handle, "ab")
 
 
 def drop_foreign(path: Path) -> None:
-    """Remove a log that another user of the same cache has left, such as the host's of a container's root."""
+    """Remove another user's log from a shared cache, such as the host's log in a container."""
     with suppress(OSError):
         if path.lstat().st_uid != os.geteuid():
             path.unlink()
@@ -128,17 +128,17 @@ def drop_foreign(path: Path) -> None:
 
 def _check_file(path: Path, found: os.stat_result) -> None:
     if not stat.S_ISREG(found.st_mode):
-        raise UsageError(f"{path} is no regular file: delete it")
+        raise UsageError(f"{path} is not a regular file: delete it")
     _check_user(path, found)
 
 
 def _check_user(path: Path, found: os.stat_result) -> None:
     if found.st_uid != os.geteuid():
-        raise UsageError(f"{path} belongs to another user: delete it, or make it yours with chown if you trust it")
+        raise UsageError(f"{path} belongs to another user: delete it, or take it over with chown if you trust it")
 
 
 def write_private(path: Path, text: str) -> None:
-    """Write a file whole or not at all, readable by its owner alone from its first byte on."""
+    """Write a file atomically; only its owner can ever read it."""
     number, name = tempfile.mkstemp(dir=path.parent, prefix=".tmp-")  # of mode 0600
     try:
         with os.fdopen(number, "w", encoding="utf-8") as file:
@@ -149,7 +149,7 @@ def write_private(path: Path, text: str) -> None:
 
 
 def make_secret(home: Path) -> tuple[str, bool]:
-    """The password of a home and whether it is new: where there was none of ours, or others could have read it."""
+    """The password of a home, and whether it is new. A password that others could have read is replaced."""
     path = home / PASSWORD
     with suppress(UsageError, FileNotFoundError):
         if not path.lstat().st_mode & 0o077:
@@ -160,38 +160,38 @@ def make_secret(home: Path) -> tuple[str, bool]:
 
 
 def read_secret(home: Path) -> str:
-    """The password of a home; raises UsageError where it has none."""
+    """The password of a home. Raises UsageError if there is none."""
     path = home / PASSWORD
     try:
-        # One that another user wrote is known to them.
+        # Only the caller's file: another user would know their own password.
         with os.fdopen(open_own(path, os.O_RDONLY), encoding="utf-8") as file:
-            text = file.read(_LONGEST).strip()
+            text = file.read(_MAX_CHARACTERS).strip()
     except (UsageError, OSError, UnicodeDecodeError):
         text = ""
     if not _SHAPE.fullmatch(text):
-        raise UsageError(f"{path} holds no password of its server: `editflow down` and `editflow up` make a new one")
+        raise UsageError(f"{path} has no valid password: run `editflow down`, then `editflow up` for a new one")
     return text
 
 
 def server_settings(secret: str, port: int) -> dict[str, str]:
-    """The environment of a locked server: its password, and its own page as the only origin."""
+    """The environment of a locked server: the password, and its own page as the only origin."""
     own = ",".join(origins(port))
     names = ("PREFECT_SERVER_API_CORS_ALLOWED_ORIGINS", "PREFECT_SERVER_CORS_ALLOWED_ORIGINS")
     return {"PREFECT_SERVER_API_AUTH_STRING": secret, **dict.fromkeys(names, own)}
 
 
 def client_settings(secret: str, port: int) -> dict[str, str]:
-    """The environment of its clients."""
+    """The environment of a locked server's clients."""
     return {"PREFECT_API_URL": api(port), "PREFECT_API_AUTH_STRING": secret}
 
 
 def api(port: int) -> str:
-    """Where the API of a server of ours is."""
+    """The API's address on a port of this machine."""
     return f"http://127.0.0.1:{port}/api"
 
 
 def without_proxy(environment: MutableMapping[str, str]) -> None:
-    """Let no request to this machine go through a proxy, where the environment names one."""
+    """Exclude this machine from the proxies of an environment."""
     if not any(name.lower().endswith("_proxy") for name in environment):
         return
     given = environment.get("no_proxy") or environment.get("NO_PROXY") or ""
@@ -201,16 +201,16 @@ def without_proxy(environment: MutableMapping[str, str]) -> None:
 
 
 def answers(url: str, path: str = "health", secret: str = "") -> bool:
-    """Whether an API grants a request; the default one needs no password."""
+    """Whether an API accepts a request. The default path needs no password."""
     return status(url, path, secret) == 200
 
 
 def status(url: str, path: str = "hello", secret: str = "") -> int:
-    """The HTTP status of an API's answer, by default to a request that needs the password if there is one; 0: none."""
+    """The HTTP status of a request, 0 without an answer. The default path needs the password if there is one."""
     import requests
 
     with requests.Session() as session:
-        session.trust_env = not here(url)  # on this machine neither a proxy nor a .netrc
+        session.trust_env = not here(url)  # no proxy and no .netrc for this machine
         if secret:
             user, _, password = secret.partition(":")
             session.auth = (user, password)
@@ -221,7 +221,7 @@ def status(url: str, path: str = "hello", secret: str = "") -> int:
 
 
 def here(url: str) -> bool:
-    """Whether an address is of this machine alone."""
+    """Whether an address is a loopback address."""
     try:
         host = urlsplit(url).hostname or ""
         return host == "localhost" or ip_address(host).is_loopback

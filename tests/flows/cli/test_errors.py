@@ -264,5 +264,5 @@ def test_a_cache_without_a_home(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_cache_that_is_read_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "access", lambda *_, **__: False)
-    with pytest.raises(UsageError, match="takes no files"):
+    with pytest.raises(UsageError, match="not writable"):
         prefect_environment.made_folder(tmp_path, "EDITFLOW_CACHE")

@@ -14,7 +14,7 @@ from support.error_checks import refused
 from support.tiny_world import editflow
 
 from editflow.flows.orchestration.background_services import POOL
-from editflow.flows.orchestration.deployment_file import SCHEDULES, faults, never
+from editflow.flows.orchestration.deployment_file import SCHEDULES, faults, schedule_faults
 from editflow.flows.spec.loading import load_shared_spec
 
 ROOT = Path(__file__).parents[3]
@@ -50,7 +50,7 @@ def test_the_schedules_of_the_how_to_are_sound() -> None:
     page = (ROOT / "docs/howto/scheduling.md").read_text(encoding="utf-8")
     (block,) = re.findall(r"^```yaml\n(.*?)^```$", page, re.DOTALL | re.MULTILINE)
     shown = yaml.safe_load(block)["schedules"]
-    assert [fault for schedule in shown for fault in never(schedule)] == []
+    assert [fault for schedule in shown for fault in schedule_faults(schedule)] == []
     assert len(shown) == len(SCHEDULES)
 
 

@@ -13,7 +13,7 @@ import pytest
 from support.tiny_world import World
 
 from editflow.flows.console.errors import BadSpec, UsageError
-from editflow.flows.console.input_files import LARGEST
+from editflow.flows.console.input_files import MAX_BYTES
 from editflow.flows.orchestration.deployment_file import check
 from editflow.flows.spec.loading import load_shared_spec, load_spec
 from editflow.flows.spec.run_spec import RunSpec
@@ -76,7 +76,7 @@ WRONG: dict[str, tuple[Callable[[Path], None], str]] = {
     "the kernel's memory": (link_to("/proc/self/mem"), "cannot be read"),
     "a link to nothing": (link_to("not-there.toml"), "not-there.toml"),
     "a link to itself": (link_to("spec.toml"), "cannot be read"),
-    "a large file": (content(b"#" * (LARGEST + 1)), "MiB"),
+    "a large file": (content(b"#" * (MAX_BYTES + 1)), "MiB"),
     "UTF-16": (content('name = "x"'.encode("utf-16")), "UTF-8"),
     "UTF-16 without a mark": (content('name = "x"'.encode("utf-16-le")), "UTF-8"),
     "another encoding": (content("name = 'ü'".encode("latin-1")), "UTF-8"),
@@ -89,8 +89,8 @@ DEEP: dict[str, str] = {
     "a key in an inline table": f"x = {{ {'a.' * 20_000}a = 1 }}",
     "nested arrays": f"x = {'[' * 10_000}{']' * 10_000}",
     "nested tables": "x = " + "{a = " * 10_000 + "1" + "}" * 10_000,
-    "many tables": "[[a]]\n" * (LARGEST // 7),
-    "one long word": "a" * (LARGEST - 1),
+    "many tables": "[[a]]\n" * (MAX_BYTES // 7),
+    "one long word": "a" * (MAX_BYTES - 1),
     "an open array": "x = " + "[" * 100_000,
 }
 
