@@ -138,7 +138,7 @@ def _kind_of_path(path: Path) -> str:
 def expanded(path: Path, flag: str = "--out") -> Path:
     """A path with `~` expanded. Raises UsageError for control characters and for an unknown user's home."""
     if any(unicodedata.category(character) in {"Cc", "Cs", "Zl", "Zp"} for character in str(path)):
-        raise UsageError(f"{flag} {path} has a line end or another control character: give another name")
+        raise UsageError(f"{flag} {path} has a line end, a control character or bytes that are not text: rename it")
     try:
         return path.expanduser()
     except RuntimeError:

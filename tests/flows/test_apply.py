@@ -59,7 +59,7 @@ def test_the_release_holds_the_weights_of_a_run_on_the_same_facts(loose, world: 
     assert [row["weight_digest"] for row in ours] == [row["weight_digest"] for row in theirs]
 
 
-def test_how_far_it_is_stands_on_its_page(loose) -> None:
+def test_progress_is_on_the_runs_page(loose) -> None:
     """Half of the requests after the first batch, all after the second."""
     assert latest("serve-progress")["serve-progress"].data == 100.0
 
@@ -72,7 +72,7 @@ def test_nothing_is_applied_twice(loose, world: World, tmp_path: Path) -> None:
     assert (again["state"], tiny_world.digests(lake)) == (record["state"], before)
 
 
-def test_releases_are_told_apart(loose) -> None:
+def test_releases_are_distinguished(loose) -> None:
     """By number: two facts came with the second release, and all four since the base model."""
     rows = ("@2", "", "gained", 2), ("", "@2", "lost", 2), ("@0", "@4", "gained", 4)
     for one, other, what, number in rows:
@@ -94,7 +94,7 @@ def test_releases_are_told_apart(loose) -> None:
         ("edit.layers=[1]", "release current edits layers"),
     ],
 )
-def test_what_a_release_rests_on_stays(loose, world: World, tmp_path: Path, setting: str, said: str) -> None:
+def test_artifacts_of_a_release_stay(loose, world: World, tmp_path: Path, setting: str, said: str) -> None:
     """Another model or other layers below the same facts would hold none of the earlier ones."""
     lake = shutil.copytree(loose[0], tmp_path / "lake")
     editflow("submit", tiny_world.write_lines(tmp_path / "f.jsonl", tiny_world.records()[-1:]), "--lake", lake)
@@ -124,7 +124,7 @@ def test_the_release_answers_under_its_name(loose) -> None:
     assert "release current: " in editflow("show", record["run_id"], "--lake", lake).out
 
 
-def test_what_gates_measure_is_what_anyone_measures(loose) -> None:
+def test_gates_measure_what_an_evaluation_measures(loose) -> None:
     """Against SQL over the lake's evaluations: of the batch's facts, and of those held from the batch before."""
     lake, record = loose
     ids = {entry.id: entry.request.request_id for entry in Queue(Lake.open(lake).files, "current").entries()}
@@ -139,7 +139,7 @@ def test_what_gates_measure_is_what_anyone_measures(loose) -> None:
         assert move["measures"][gate] == pytest.approx(row["success"], abs=0.01)
 
 
-def test_what_breaks_a_gate_is_not_released_and_is_told_why(world: World, tmp_path: Path) -> None:
+def test_a_batch_that_breaks_a_gate_is_rejected_with_the_reason(world: World, tmp_path: Path) -> None:
     lake = tmp_path / "lake"
     editflow("submit", tiny_world.write_lines(tmp_path / "f.jsonl", tiny_world.records(3)), "--lake", lake)
     spec = served(world, tmp_path, STRICT, batch_size=3)
@@ -154,7 +154,7 @@ def test_what_breaks_a_gate_is_not_released_and_is_told_why(world: World, tmp_pa
     assert all("efficacy" in shown[move["entries"][0]]["reason"] for move in rejected)
 
 
-def test_what_only_the_model_finds_wrong_stops_no_queue(world: World, tmp_path: Path) -> None:
+def test_a_fault_that_only_the_model_shows_does_not_block_the_queue(world: World, tmp_path: Path) -> None:
     """A prompt that is longer than the model has positions: no file says so."""
     lake, spec = tmp_path / "lake", served(world, tmp_path, OPEN, batch_size=4)
     editflow("submit", tiny_world.write_lines(tmp_path / "f.jsonl", tiny_world.records(2)), "--lake", lake)
@@ -267,7 +267,7 @@ def hook(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     found.server_close()
 
 
-def test_a_webhook_hears_of_what_a_gate_held_back(
+def test_a_webhook_is_notified_of_held_back_requests(
     world: World, server: str, tmp_path: Path, hook: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     lake = tmp_path / "lake"
@@ -290,7 +290,7 @@ def test_a_webhook_hears_of_what_a_gate_held_back(
     assert "data:image/svg+xml;base64," in latest("serve-gates")["serve-gates"].data
 
 
-def test_what_a_killed_run_did_not_tell_is_told_by_the_next_once(
+def test_the_next_run_reports_once_what_a_killed_run_did_not(
     world: World, server: str, tmp_path: Path, hook: Any
 ) -> None:
     """Rejected requests of a run that is gone: by whoever comes next, without addresses by nobody, and once."""
@@ -330,10 +330,10 @@ def test_a_webhook_that_does_not_answer_fails_no_run(
     assert "EDITFLOW_NOTIFY: address 1 " in answer.err
 
 
-def test_an_address_that_leads_nowhere_is_told_before_anything_is_computed(
+def test_an_unknown_address_is_reported_before_anything_is_computed(
     world: World, server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("EDITFLOW_NOTIFY", "json://127.0.0.1 gopher://user:secret@x")
     answer = editflow("apply", served(world, tmp_path, LOOSE), "--lake", tmp_path / "lake")
-    assert (answer.code, "address 2 is none that Apprise knows" in answer.err) == (2, True)
+    assert (answer.code, "address 2 is unknown" in answer.err) == (2, True)
     assert "secret" not in answer.err + answer.out

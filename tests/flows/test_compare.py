@@ -116,7 +116,7 @@ class interrupted_at:  # noqa: N801 - a context manager, used as one
 
 
 @pytest.mark.exhaustive
-def test_interrupted_it_goes_on_where_it_was(compared: Compared) -> None:
+def test_an_interrupted_comparison_continues(compared: Compared) -> None:
     assert compared.interrupted.code == 130
     assert "run 3 of 6: tiny-memit-0 (2 done)" in compared.interrupted.err
     assert not (compared.out / "comparison.html").exists() or compared.answer.code == 1
@@ -128,7 +128,7 @@ def test_interrupted_it_goes_on_where_it_was(compared: Compared) -> None:
     assert "run 6 of 6: tiny-broken-1 (4 done, 1 failed)" in compared.answer.err
 
 
-def test_what_can_be_shared_is_computed_once(compared: Compared) -> None:
+def test_shared_artifacts_are_computed_once(compared: Compared) -> None:
     """By kind; what two variants or seeds cannot share, the states, is the control."""
     model = compared.artifacts("model")[0].id
     counts = Counter(m.kind for m in Lake.open(compared.lake).manifests())
@@ -144,7 +144,7 @@ def test_what_can_be_shared_is_computed_once(compared: Compared) -> None:
     assert counts["state"] == 2 * 2 * 2
 
 
-def test_a_run_that_fails_is_named_and_the_others_go_on(compared: Compared) -> None:
+def test_a_failed_run_is_named_and_the_others_continue(compared: Compared) -> None:
     assert compared.answer.code == 1
     found = compared.answer.json
     assert [run["status"] == "completed" for run in found["runs"]] == [True] * 4 + [False] * 2
@@ -203,7 +203,7 @@ def test_curves_maps_and_norms_are_those_of_the_runs(compared: Compared) -> None
     assert {r["layer"] for r in compared.csv("drift")} == {"1", "2"}
 
 
-def test_it_is_an_artifact_of_what_it_shows_and_has_the_same_bytes_again(compared: Compared) -> None:
+def test_its_parents_are_what_it_shows_and_its_bytes_repeat(compared: Compared) -> None:
     lake = Lake.open(compared.lake)
     (made,) = compared.artifacts("comparison")
     assert compared.answer.json["artifact"] == made.id

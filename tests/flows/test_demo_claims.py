@@ -76,7 +76,7 @@ def test_preserved_knowledge_rests_on_a_hundred_thousand_tokens(summary: Mapping
         assert min(moment.count for moment in moments.values()) >= 100_000
 
 
-def test_what_all_orders_share_was_made_once(summary: Mapping[str, Any], lake: Path) -> None:
+def test_what_all_orders_share_is_computed_once(summary: Mapping[str, Any], lake: Path) -> None:
     assert summary["state"]
     assert len(tiny_world.artifacts(lake, "model")) == 1
     assert len(tiny_world.artifacts(lake, "null_space")) == len(LAYERS)

@@ -48,7 +48,7 @@ def test_the_facts_are_in_and_the_rest_stays(answer: Answer) -> None:
     assert after["perplexity"] <= 1.1 * before["perplexity"]
 
 
-def test_the_edited_model_answers_otherwise(answer: Answer, folder: Path) -> None:
+def test_the_edited_model_answers_differently(answer: Answer, folder: Path) -> None:
     """One fact of each batch, by its own prompt, from the archive."""
     sql = "SELECT replace(prompt, '{}', subject) AS prompt, target_new FROM edits WHERE position = 0"
     facts = editflow("query", sql, "--json", "--lake", folder).json
@@ -60,7 +60,7 @@ def test_the_edited_model_answers_otherwise(answer: Answer, folder: Path) -> Non
     assert any(fact["target_new"] in said["edited"] for fact, said in zip(facts, told, strict=True))
 
 
-def test_its_report_says_what_the_models_say(answer: Answer, folder: Path, tmp_path: Path) -> None:
+def test_its_report_shows_the_models_answers(answer: Answer, folder: Path, tmp_path: Path) -> None:
     out = tmp_path / "report.html"
     assert editflow("report", "smoke", "--out", out, "--lake", folder).code == 0
     (said,) = tiny_world.artifacts(folder, "answers")
@@ -195,7 +195,7 @@ def test_the_change_is_the_papers(edit: Edit, knowledge: Knowledge) -> None:
         assert relative(edit.delta, edit.by_the_book(P, forgetful=True)) > 1e-4
 
 
-def test_the_projector_is_one_and_keeps_off_what_the_corpus_uses(spec: RunSpec, knowledge: Knowledge) -> None:
+def test_the_projector_is_idempotent_and_orthogonal_to_the_corpus_keys(spec: RunSpec, knowledge: Knowledge) -> None:
     P, C0 = knowledge.P, knowledge.C0
     assert spec.null_space.rule == "absolute"
     assert float((P @ P - P).abs().max()) < 1e-10

@@ -33,7 +33,7 @@ def moved(tmp_path_factory: pytest.TempPathFactory) -> tuple[World, Path, str]:
     return world, folder / "lake", record.run_id
 
 
-def test_it_comes_out_the_same(moved: tuple[World, Path, str], server: str, tmp_path: Path) -> None:
+def test_a_repetition_gives_the_same_artifacts(moved: tuple[World, Path, str], server: str, tmp_path: Path) -> None:
     _, lake, run = moved
     before = tiny_world.digests(lake)
     answer = editflow("rerun", run, "--lake", lake, "--into", tmp_path / "fresh", "--json")
@@ -46,7 +46,7 @@ def test_it_comes_out_the_same(moved: tuple[World, Path, str], server: str, tmp_
     assert kept.rows == len(before)
 
 
-def test_what_came_out_otherwise_is_named(moved: tuple[World, Path, str], server: str, tmp_path: Path) -> None:
+def test_an_artifact_that_differs_is_named(moved: tuple[World, Path, str], server: str, tmp_path: Path) -> None:
     """The control: another text gives other moments, and everything behind them."""
     world, lake, run = moved
     was = world.corpus.read_bytes()
@@ -141,7 +141,7 @@ def stopped(run: str, lake: Path, into: Path, kind: str, monkeypatch: pytest.Mon
 
 
 @pytest.mark.parametrize("kind", ["state", "reproduction"])
-def test_a_killed_repetition_goes_on_when_it_is_said_again(
+def test_a_killed_repetition_continues_when_run_again(
     moved: tuple[World, Path, str], server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
     """In its middle, and after all of it but for the last word; once it is over, its lake is a lake like any other."""
@@ -163,7 +163,7 @@ def test_a_killed_repetition_goes_on_when_it_is_said_again(
     assert (again.code, "is a lake already" in again.err) == (2, True)
 
 
-def test_what_another_began_is_refused(moved: tuple[World, Path, str], tmp_path: Path) -> None:
+def test_a_lake_that_another_run_began_is_refused(moved: tuple[World, Path, str], tmp_path: Path) -> None:
     """Of another run, under other settings, by a process that goes on, and what bears no mark that can be read."""
     _, lake, run = moved
     record = Runs(Lake.open(lake).files).get(run)

@@ -112,13 +112,13 @@ def test_what_is_said(made: Made) -> None:
     ("what", "said"),
     [("", "0 facts"), ("nowhere", "0 facts"), ("request:nowhere", "0 facts"), ("artifact:00ff00", "0 facts")],
 )
-def test_what_cannot_be_found(made: Made, what: str, said: str) -> None:
+def test_a_missing_fact_or_document(made: Made, what: str, said: str) -> None:
     answer = editflow("impact", "--withdraw", what, "--lake", made.lake)
     assert (answer.code, answer.out) == (2, "")
     assert said in answer.err
 
 
-def test_what_is_only_computed_cannot_be_withdrawn(made: Made) -> None:
+def test_a_computed_artifact_cannot_be_withdrawn(made: Made) -> None:
     change = made.uses["weight change 1"]
     assert editflow("impact", "--withdraw", change, "--lake", made.lake, "--json").json["artifacts"]
     answer = editflow("impact", "--withdraw", change, "--redo", "--lake", made.lake)

@@ -115,7 +115,7 @@ def test_run_report_and_ask(world: World, copied: Path, monkeypatch: pytest.Monk
     assert ask[3] in asked, "it is a fact that the run has edited"
 
 
-def test_a_question_when_there_is_none(copied: Path, reference) -> None:
+def test_a_general_question_without_an_edited_fact(copied: Path, reference) -> None:
     store = Lake.open(copied)
     for manifest in tiny_world.artifacts(copied, "requests"):
         tiny_world.payload(copied, manifest).unlink()

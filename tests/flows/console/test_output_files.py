@@ -134,7 +134,7 @@ def test_a_named_pipe_is_written_into(write: Write, tmp_path: Path) -> None:
     untouched(tmp_path)
 
 
-def test_a_pipe_that_nobody_reads_is_not_waited_for(
+def test_a_pipe_without_a_reader_is_not_waited_for(
     write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(output_places, "PATIENCE", 0.05)
@@ -160,7 +160,7 @@ def test_an_open_descriptor_is_written_to(graph: Write, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["999", "-1", "x", "99999999999999999999"])
-def test_what_is_no_open_descriptor_is_refused(graph: Write, name: str) -> None:
+def test_a_closed_descriptor_is_refused(graph: Write, name: str) -> None:
     refused(graph(f"/dev/fd/{name}"), "not open")
 
 
@@ -248,8 +248,8 @@ WRONG = {
     "too long a name": ("x" * 300, "too long"),
     "too long a path": ("sub/" * 2000 + "x", "too long"),
     "a line end": ("a\nb", "line end"),
-    "a control character": ("a\x1b[31mb", "no text"),
-    "bytes that are no text": (os.fsdecode(b"a\xff"), "no text"),
+    "a control character": ("a\x1b[31mb", "not text"),
+    "bytes that are no text": (os.fsdecode(b"a\xff"), "not text"),
     "nobody's home": ("~nobody-of-this-name/x", "home"),
     "the kernel's files": ("/proc/self/comm", "holds no files"),
     "a new file among them": ("/proc/x", "holds no files"),
@@ -259,7 +259,7 @@ WRONG = {
 
 
 @pytest.mark.parametrize(("given", "said"), WRONG.values(), ids=WRONG)
-def test_what_cannot_be_written_is_refused_before_the_work(
+def test_an_output_that_cannot_be_written_is_refused_before_the_work(
     made: tuple[Path, str], given: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def work(*_: object) -> None:
@@ -321,7 +321,7 @@ def test_a_file_that_finds_no_room_is_as_it_was(tmp_path: Path, monkeypatch: pyt
     assert [path.name for path in tmp_path.iterdir()] == ["page"]
 
 
-def test_what_comes_to_stand_there_meanwhile_is_left_alone(tmp_path: Path) -> None:
+def test_a_file_created_there_in_between_is_left_alone(tmp_path: Path) -> None:
     with output_files.target(tmp_path / "page", "page", "page") as found:
         os.mkfifo(tmp_path / "page")
         with pytest.raises(UsageError, match="cannot be written"):

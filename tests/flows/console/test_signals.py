@@ -136,7 +136,7 @@ def test_each_signal_ends_a_command_in_order(
     assert answer.err.startswith("interrupted: ")
 
 
-def test_what_a_library_makes_of_a_signal_is_an_interrupt_too(reference, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_librarys_error_after_a_signal_counts_as_an_interrupt(reference, monkeypatch: pytest.MonkeyPatch) -> None:
     def work() -> None:
         try:
             signal.raise_signal(signal.SIGTERM)
@@ -180,7 +180,7 @@ def test_a_signal_that_comes_where_exceptions_are_lost_comes_again(reference, mo
     assert (answer.code, answer.err.count("\n")) == (128 + signal.SIGTERM, 1)
 
 
-def test_what_is_ignored_stays_ignored(reference, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ignored_signals_stay_ignored(reference, monkeypatch: pytest.MonkeyPatch) -> None:
     """As under nohup, or with a handler of somebody else."""
     heard: list[int] = []
 

@@ -109,7 +109,7 @@ def test_nothing_is_fetched_without_consent(pack: RunBundle, tmp_path: Path, mon
 
 
 @pytest.mark.parametrize("name", ["/etc", "../texts", "org/a/b", "~/texts", "org/te xts", "", "a:/etc", "a@../b"])
-def test_a_data_set_of_the_hub_is_no_path(pack: RunBundle, tmp_path: Path, name: str) -> None:
+def test_a_hub_data_set_is_not_a_path(pack: RunBundle, tmp_path: Path, name: str) -> None:
     theirs = replace(told(pack, corpus={**pack.record.spec["corpus"], "source": f"hub:{name}"}), inputs=pack.inputs)
     bare = replace(theirs, inputs={"requests.source": pack.inputs["requests.source"]})
     with pytest.raises(UsageError, match="no data set"):
@@ -134,7 +134,9 @@ def test_a_model_that_it_names_here_is_a_folder_that_holds_one(
     assert "\n" not in str(caught.value)
 
 
-def test_the_folder_that_is_used_is_told(pack: RunBundle, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_folder_that_is_used_is_reported(
+    pack: RunBundle, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     laid(pack, tmp_path)
     assert "--model names another" in capsys.readouterr().err
     laid(pack, tmp_path, model=pack.record.spec["model"]["source"])

@@ -70,7 +70,7 @@ def test_results_of_prefect_in_a_lake_are_not_read(world: World, copied: Path, t
         assert answer.code == 0, answer.err
 
 
-def test_what_is_no_result_is_not_read_either(world: World, copied: Path) -> None:
+def test_other_files_are_not_read_as_results(world: World, copied: Path) -> None:
     plant(copied, copied / "canary")
     texts = [b"", b"{", b'{"result": "5"}', b"\x80\x04N."]
     for n, path in enumerate((copied / "prefect").iterdir()):

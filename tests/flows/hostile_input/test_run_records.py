@@ -131,21 +131,21 @@ def test_a_manifest(lake: Path, name: str) -> None:
     refused(editflow(*words(question, lake), "--lake", lake), said)
 
 
-def test_what_is_nothing_in_a_list_is_left_out_of_the_page(lake: Path) -> None:
+def test_empty_entries_of_a_list_are_left_out_of_the_page(lake: Path) -> None:
     (path,) = lake.glob(f"runs/*/{START}")
     changed(path, lambda record: record["spec"].update(seeds=[None, 1, {"a": None}]))
     answer = editflow(*words("report", lake), "--lake", lake)
     assert answer.code == 0, answer.err
 
 
-def test_a_run_whose_record_lacks_a_section_that_has_a_default_is_packed(lake: Path) -> None:
+def test_a_record_without_a_section_with_defaults_is_packed(lake: Path) -> None:
     (path,) = lake.glob(f"runs/*/{START}")
     changed(path, lambda record: record["spec"].pop("model"))
     answer = editflow(*words("export-run", lake), "--lake", lake)
     assert answer.code == 0, answer.err
 
 
-def test_a_memory_that_is_nested_too_deeply_is_none(lake: Path, world: World) -> None:
+def test_a_too_deeply_nested_memory_is_ignored(lake: Path, world: World) -> None:
     for path in lake.glob("fingerprints/*.json"):
         path.write_text("[" * 100_000)
     for question in (("ask", "last", "speaks"), ("plan", world.spec)):

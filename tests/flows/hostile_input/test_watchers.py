@@ -125,7 +125,7 @@ def test_each_of_them_is_noticed(watch: Watch, name: str) -> None:
     assert breaches(watch, lambda _w, _f: None) == []
 
 
-def test_what_hangs_is_ended(watch: Watch, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_command_that_hangs_is_ended(watch: Watch, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(laws, "LIMIT", 0.2)
     pipe = watch.good.base / "cases" / "pipe"
     os.mkfifo(pipe)
@@ -141,7 +141,7 @@ def _swallowing() -> None:
             continue
 
 
-def test_what_is_touched_behind_its_times_is_noticed(watch: Watch) -> None:
+def test_a_change_that_restores_times_is_noticed(watch: Watch) -> None:
     watch.check_bytes()
     path = watch.good.outside / "secret.jsonl"
     was, times = path.read_bytes(), path.stat()
@@ -154,7 +154,7 @@ def test_what_is_touched_behind_its_times_is_noticed(watch: Watch) -> None:
     watch.check_bytes()
 
 
-def test_what_does_nothing_wrong_breaks_no_law(watch: Watch) -> None:
+def test_a_correct_command_breaks_no_law(watch: Watch) -> None:
     """Its own folder is its own, an expected refusal is one, and an address that was asked for may be called."""
 
     def act(given: Watch, folder: Path) -> None:

@@ -78,7 +78,7 @@ SAYS_NOTHING: dict[str, Callable[[], str]] = {
 
 
 @pytest.mark.parametrize("made", SAYS_NOTHING.values(), ids=SAYS_NOTHING)
-def test_a_process_file_that_says_nothing_is_of_no_process(tmp_path: Path, made: Callable[[], str]) -> None:
+def test_an_empty_process_file_means_no_process(tmp_path: Path, made: Callable[[], str]) -> None:
     (tmp_path / "worker.json").write_text(made())
     assert Services(tmp_path).running("worker") is None
     assert not Services(tmp_path).stop("worker")
@@ -86,7 +86,7 @@ def test_a_process_file_that_says_nothing_is_of_no_process(tmp_path: Path, made:
     assert Services(tmp_path).running("worker") is not None, "the control"
 
 
-def test_a_process_file_that_is_no_file_is_of_no_process(tmp_path: Path) -> None:
+def test_a_process_file_that_is_not_regular_means_no_process(tmp_path: Path) -> None:
     (tmp_path / "folder.json").mkdir()
     os.mkfifo(tmp_path / "pipe.json")
     (tmp_path / "device.json").symlink_to("/dev/zero")

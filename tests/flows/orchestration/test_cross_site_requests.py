@@ -63,7 +63,7 @@ def test_without_an_origin_a_foreign_page_may_only_open_the_page(site: str) -> N
 
 
 @pytest.mark.parametrize("kind", ["http", "websocket", "lifespan"])
-def test_what_is_refused_never_reaches_the_application(kind: str) -> None:
+def test_refused_requests_never_reach_the_application(kind: str) -> None:
     reached, sent = [], []
 
     async def application(given: Any, _receive: Any, _send: Any) -> None:

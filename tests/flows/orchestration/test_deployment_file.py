@@ -110,7 +110,7 @@ def test_a_file_entrypoint_is_found_by_its_path() -> None:
         ("\udc80", "UTF-8"),
     ],
 )
-def test_a_wrong_file_is_told_before_anything_is_started(tmp_path: Path, text: str | None, said: str) -> None:
+def test_a_wrong_file_is_reported_before_anything_is_started(tmp_path: Path, text: str | None, said: str) -> None:
     file, home = tmp_path / "prefect.yaml", tmp_path / "home"
     if text is not None:
         file.write_bytes(text.encode(errors="surrogateescape"))

@@ -67,7 +67,7 @@ def sleeper() -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
 
 
 @as_root
-def test_root_takes_no_password_of_somebody_else(home: Path) -> None:
+def test_root_takes_no_other_users_password(home: Path) -> None:
     secret = server_access.read_secret(home)
     assert server_access.make_secret(home) == (secret, False), "the control"
     os.chown(home / server_access.PASSWORD, OTHER, OTHER)
@@ -79,7 +79,7 @@ def test_root_takes_no_password_of_somebody_else(home: Path) -> None:
 
 
 @as_root
-def test_root_uses_no_home_of_somebody_else(home: Path) -> None:
+def test_root_uses_no_other_users_home(home: Path) -> None:
     """Home and password both of another user, of the narrowest modes: as the password was planted."""
     secret = server_access.read_secret(home)
     for path in (home / server_access.PASSWORD, home):
@@ -92,7 +92,7 @@ def test_root_uses_no_home_of_somebody_else(home: Path) -> None:
 
 @as_root
 @pytest.mark.parametrize("name", ["prefect.db", "profiles.toml", "server.log", "worker.json"])
-def test_no_file_of_somebody_else_in_a_home_of_ours(home: Path, name: str) -> None:
+def test_no_file_of_another_user_in_a_home_is_used(home: Path, name: str) -> None:
     (home / name).write_text("")
     server_access.private_home(home)  # the control
     os.chown(home / name, OTHER, OTHER)
@@ -100,7 +100,7 @@ def test_no_file_of_somebody_else_in_a_home_of_ours(home: Path, name: str) -> No
 
 
 @as_root
-def test_a_cache_of_somebody_else_is_roots_to_use(home: Path) -> None:
+def test_root_may_use_another_users_cache(home: Path) -> None:
     os.chown(home, OTHER, OTHER)
     assert server_access.private(home, root_anywhere=True) == home
     with pytest.raises(UsageError, match="another user"):
@@ -137,7 +137,7 @@ def plant(path: Path, kind: str, elsewhere: Path) -> None:
         pytest.skip("only root can make files of another user")
 
 
-def test_a_log_goes_on_unless_truncated(home: Path) -> None:
+def test_a_log_is_appended_unless_truncated(home: Path) -> None:
     """The control."""
     for text in (b"one", b"two"):
         with server_access.open_log(home / "server.log") as log:
@@ -150,7 +150,7 @@ def test_a_log_goes_on_unless_truncated(home: Path) -> None:
 
 
 @as_root
-def test_a_log_of_somebody_else_in_a_cache_gives_way(home: Path) -> None:
+def test_another_users_log_in_a_cache_is_replaced(home: Path) -> None:
     log, elsewhere = home / "server.log", home.parent / "elsewhere"
     elsewhere.write_text("theirs")
     for leave in (lambda: log.write_text("theirs"), lambda: log.symlink_to(elsewhere)):
@@ -188,7 +188,7 @@ def test_down_ends_a_process_of_our_words_alone(home: Path, sleeper: Callable[..
 
 
 @as_root
-def test_down_ends_no_process_of_somebody_else(home: Path, sleeper: Callable[..., subprocess.Popen[bytes]]) -> None:
+def test_down_ends_no_other_users_process(home: Path, sleeper: Callable[..., subprocess.Popen[bytes]]) -> None:
     theirs = sleeper(*WORKER, user=OTHER)
     remember(home, theirs)
     assert "nothing of `editflow up` was running" in editflow("down", "--home", home).err
@@ -216,12 +216,12 @@ def test_a_process_is_known_by_its_words_once_they_are_there(
     remember(home, stand_in(*WORKER))
     seen = chain([[], [], []], repeat(words))
     monkeypatch.setattr(psutil.Process, "cmdline", lambda _: next(seen))
-    monkeypatch.setattr(background_services, "_BEGINNING", 0.1 if not words else 60)
+    monkeypatch.setattr(background_services, "_START_PATIENCE", 0.1 if not words else 60)
     assert (Services(home).running("worker") is not None) == ours
 
 
 @as_root
-def test_the_doctor_names_a_home_of_somebody_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_doctor_names_another_users_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     home = home_of(tmp_path, 4299, server_access.new_secret())
     os.chown(home, OTHER, OTHER)

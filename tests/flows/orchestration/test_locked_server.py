@@ -77,7 +77,7 @@ def routes(router: Any, prefix: str = "") -> Iterator[tuple[str, str]]:
             yield from ((method, path) for method in getattr(route, "methods", None) or ["WS"])
 
 
-def test_what_is_open_without_a_password(server: str, secret: str) -> None:
+def test_only_the_health_check_is_open_without_a_password(server: str, secret: str) -> None:
     """Every route that Prefect has, asked without the password."""
     from prefect.server.api.server import create_app
     from websockets.exceptions import ConnectionClosed

@@ -45,7 +45,7 @@ def small(world: World, spec: Path) -> Path:
 SMALL = ("requests.count=2", "edit.layers=[0]", "edit.z_layer=0")
 
 
-def test_what_the_lake_has_is_shown_as_cached(world: World, server: str, tmp_path: Path) -> None:
+def test_artifacts_of_the_lake_are_shown_as_cached(world: World, server: str, tmp_path: Path) -> None:
     """By the lake alone: Prefect keeps no result, in the lake or at home, and another lake has none of it."""
     from prefect.settings import PREFECT_LOCAL_STORAGE_PATH
 
@@ -104,7 +104,7 @@ def test_a_page_that_cannot_be_written_fails_no_run(
     assert "2 facts in 1 batch" in answer.out
 
 
-def test_what_is_lost_is_computed_again(world: World, reference, copied: Path) -> None:
+def test_a_lost_artifact_is_computed_again(world: World, reference, copied: Path) -> None:
     """A payload, and an artifact that is gone altogether, manifest and all."""
     for whole in (False, True):
         (*_, lost) = tiny_world.artifacts(copied, "state")

@@ -33,7 +33,7 @@ def test_a_home_is_for_its_owner_alone(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("user", "may"), [(0, True), (os.geteuid() + 1, False)])
-def test_root_may_use_a_folder_of_somebody_else(
+def test_root_may_use_another_users_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, user: int, may: bool
 ) -> None:
     """As in a container with a cache from outside; everybody else is refused, with the caller's remedy."""
@@ -80,7 +80,7 @@ def test_a_link_is_replaced_and_not_followed(tmp_path: Path) -> None:
     assert not (home / server_access.PASSWORD).is_symlink()
 
 
-def test_a_folder_that_serves_something_else_is_no_home(tmp_path: Path) -> None:
+def test_a_folder_with_other_files_is_refused_as_home(tmp_path: Path) -> None:
     """Narrowed to its owner, a folder of others would be closed to them."""
     full, shared = tmp_path / "full", tmp_path / "shared"
     full.mkdir(mode=0o755)

@@ -102,7 +102,7 @@ NAMES = ("run", "apply", "compare", "tune", "rerun", "gc --delete", "verify --re
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_killed_and_said_again(
+def test_killed_and_run_again(
     name: str, stocked: Stock, commands: ForkServer, quiet: Callable[[Scene], Undisturbed], alone: dict[str, str],
         token: str,
     draw: Random, tmp_path: Path,
@@ -229,7 +229,7 @@ def _completed(folder: Path) -> bool:
     return bool(newest) and newest[0]["status"] == "completed"
 
 
-def test_what_a_kill_leaves_is_seen(stocked: Stock, commands: ForkServer, tmp_path: Path) -> None:
+def test_leftovers_of_a_kill_are_found(stocked: Stock, commands: ForkServer, tmp_path: Path) -> None:
     """The control: what lacks an artifact is not as undisturbed, and a temporary folder that stays is noticed."""
     scene = scenes(stocked)["rerun"]
     wanted = undisturbed(scene, tmp_path / "whole", commands)

@@ -12,7 +12,7 @@ from support.error_checks import refused
 from support.tiny_world import World, editflow
 
 from editflow.editing.editors.methods import options_of
-from editflow.flows.compare import _texts
+from editflow.flows.compare import _setting_pairs
 from editflow.flows.rerun import spec_of
 from editflow.flows.spec import old_names
 from editflow.flows.spec.loading import load_spec
@@ -119,7 +119,7 @@ def test_a_variant(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "variant 'b'" in told and "edit.keep is called edit.keep_fraction" in told
     assert old.spec == new.spec and old.spec.edit.keep_fraction == 0.5
     assert old.settings == new.settings == {"edit.keep_fraction": 0.5}
-    assert _texts(new) == [["edit.keep", "0.5"]]
+    assert _setting_pairs(new) == [["edit.keep", "0.5"]]
     both = spec_file(tmp_path, *rows[:1], rows[1].format(""), "edit.keep_fraction = 0.5", name="both.toml")
     refused(editflow("compare", both, "--lake", tmp_path / "lake"), "both.toml", "variant 'b'", "remove edit.keep")
 
