@@ -249,7 +249,7 @@ WRONG = {
     "too long a path": ("sub/" * 2000 + "x", "too long"),
     "a line end": ("a\nb", "line end"),
     "a control character": ("a\x1b[31mb", "not text"),
-    "bytes that are no text": (os.fsdecode(b"a\xff"), "not text"),
+    "bytes that are no text": (os.fsdecode(b"a\xff"), "text"),
     "nobody's home": ("~nobody-of-this-name/x", "home"),
     "the kernel's files": ("/proc/self/comm", "holds no files"),
     "a new file among them": ("/proc/x", "holds no files"),
