@@ -13,10 +13,9 @@ from editflow.flows.spec.sections import GatesSection
 from editflow.storage.artifacts.store import Lake
 from editflow.storage.records.runs import RunRecord
 from editflow.tasks.releases.queue import ReleaseEvent
-from editflow.tasks.report import results, stage_timings
-from editflow.tasks.report.gate_table import gate
+from editflow.tasks.report import report_tables, stage_timings
 from editflow.tasks.report.page import WORST, interval, shown
-from editflow.tasks.report.plots import draw
+from editflow.tasks.report.plots import draw, gate
 from editflow.tasks.report.run_results import RunResults
 
 MIDDLE = "#808890"
@@ -61,17 +60,17 @@ def _before_after(run: RunResults) -> list[dict[str, Any]]:
             "after": interval(row["after"]),
             "change": f"{interval(row['change'], signed=True)} {row.get('change_unit', '')}".strip(),
         }
-        for row in results.before_after(run)
+        for row in report_tables.before_after(run)
     ]
 
 
 def _batches(run: RunResults) -> list[dict[str, Any]]:
-    return [dict(row) | {"percent": round(row["percent"], 2)} for row in results.by_batch(run)]
+    return [dict(row) | {"percent": round(row["percent"], 2)} for row in report_tables.by_batch(run)]
 
 
 def _worst(run: RunResults) -> list[dict[str, Any]]:
     lists = ("reasons", "hurt")
-    rows = [row | {key: "; ".join(row[key]) for key in lists} for row in results.worst(run, WORST)]
+    rows = [row | {key: "; ".join(row[key]) for key in lists} for row in report_tables.worst(run, WORST)]
     return [{key: shown(value) for key, value in row.items()} for row in rows]
 
 

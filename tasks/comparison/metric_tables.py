@@ -13,7 +13,7 @@ from editflow.editing.metrics.score_columns import SCORED, harmonic
 from editflow.tasks.comparison.comparison_rows import ComparisonRow, Group
 from editflow.tasks.report.other_metrics import other_metric_rows
 from editflow.tasks.report.paired_metrics import pairs, row_of
-from editflow.tasks.report.results import before_after, perplexity_by_batch
+from editflow.tasks.report.report_tables import before_after, perplexity_by_batch
 from editflow.tasks.report.run_results import RunResults
 
 Row = dict[str, Any]

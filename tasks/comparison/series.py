@@ -7,7 +7,7 @@ from statistics import fmean
 from typing import Any
 
 from editflow.tasks.comparison.comparison_rows import ComparisonRow, edits
-from editflow.tasks.report import null_space_tables, results
+from editflow.tasks.report import null_space_tables, report_tables
 from editflow.tasks.report.run_results import RunResults
 from editflow.tasks.stages.drift import read_drift
 
@@ -22,12 +22,12 @@ def failure(entries: Iterable[ComparisonRow]) -> list[Row]:
         rows += [
             {"label": entry.label, "metric": row["metric"], "figure": run.plotted_score(row["metric"]),
              "facts": row["facts"], "edits": count[row["batch"]], "value": row["percent"]}
-            for row in results.by_batch(run)
+            for row in report_tables.by_batch(run)
         ]  # fmt: skip
         rows += [
             {"label": entry.label, "metric": "perplexity", "figure": "perplexity", "facts": "held-out text",
              "edits": count[row["batch"]], "value": row["perplexity"]}
-            for row in results.perplexity_by_batch(run)
+            for row in report_tables.perplexity_by_batch(run)
         ]  # fmt: skip
     return _over_seeds(rows, "value")
 
@@ -37,7 +37,7 @@ def retention(entries: Iterable[ComparisonRow]) -> list[Row]:
     rows = [
         {"label": entry.label, "metric": row["metric"], "figure": run.plotted_score(row["metric"]),
          "batch": row["batch"], "state": row["state"], "percent": row["percent"]}
-        for entry, run in _runs(entries) for row in results.retention(run)
+        for entry, run in _runs(entries) for row in report_tables.retention(run)
     ]  # fmt: skip
     return _over_seeds(rows, "percent")
 
@@ -47,7 +47,7 @@ def norms(entries: Iterable[ComparisonRow]) -> list[Row]:
     rows = [
         {"label": entry.label, "layer": row["layer"], "batch": row["batch"], "edits": edits(run)[row["batch"]],
          "norm": row["norm"]}
-        for entry, run in _runs(entries) for row in results.norms(run)
+        for entry, run in _runs(entries) for row in report_tables.norms(run)
     ]  # fmt: skip
     return _over_seeds(rows, "norm")
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from editflow.editing.metrics.intervals import Interval
 from editflow.tasks.console.terminal import safe
-from editflow.tasks.report import charts, null_space_tables, results, stage_timings
+from editflow.tasks.report import charts, null_space_tables, report_tables, stage_timings
 from editflow.tasks.report.plots import draw
 from editflow.tasks.report.run_results import RunResults
 
@@ -58,14 +58,14 @@ def content(run_results: RunResults, answers: Iterable[Mapping[str, Any]]) -> di
     nodes, stages = stage_timings.nodes(run_results), stage_timings.stages(run_results)
     return {
         "about": about(run_results),
-        "before_after": results.before_after(run_results),
-        "unavailable": results.unavailable(run_results),
+        "before_after": report_tables.before_after(run_results),
+        "unavailable": report_tables.unavailable(run_results),
         **draw(run_results)._asdict(),
-        "points": results.by_batch(run_results),
-        "perplexities": results.perplexity_by_batch(run_results),
+        "points": report_tables.by_batch(run_results),
+        "perplexities": report_tables.perplexity_by_batch(run_results),
         "layers": null_space_tables.layers(run_results),
         "examples": [example(run_results, row) for row in answers],
-        "worst": results.worst(run_results, WORST),
+        "worst": report_tables.worst(run_results, WORST),
         "asked": run_results.metrics,
         "durations": charts.durations(stages),
         "stages": stages,

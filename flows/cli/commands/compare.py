@@ -90,7 +90,7 @@ def _check_files(target: Path) -> None:
 
 
 def _written(store: Any, artifact: str, target: Path) -> Mapping[str, str]:
-    from editflow.tasks.comparison.stages import read_files
+    from editflow.tasks.comparison.comparison_stage import read_files
 
     found = read_files(store, artifact)
     try:

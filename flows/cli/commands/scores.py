@@ -43,7 +43,7 @@ def scores(
     check_working_folder()
     run_results = _results(store, run)
     if against is None:
-        from editflow.tasks.report.results import before_after, unavailable
+        from editflow.tasks.report.report_tables import before_after, unavailable
 
         rows = before_after(run_results)
         if json:
