@@ -27,8 +27,8 @@ from editflow.storage.index.catalog import Catalog
 from editflow.storage.records.renamed_keys import RECIPE_NAMES
 from editflow.storage.records.runs import RunRecord, Runs, Use
 from editflow.tasks.comparison.comparison_rows import described, sources
+from editflow.tasks.comparison.comparison_stage import compare, read_files
 from editflow.tasks.comparison.comparison_summary import rows, tables
-from editflow.tasks.comparison.stages import compare, read_files
 from editflow.tasks.console.terminal import quoted
 from editflow.tasks.errors import TaskError
 from editflow.tasks.models.meta_model import outline

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Sequence
-from typing import Any
 
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 
@@ -13,12 +12,13 @@ from editflow.flows.spec.sections import GatesSection
 from editflow.storage.artifacts.store import Lake
 from editflow.storage.records.runs import RunRecord
 from editflow.tasks.releases.queue import ReleaseEvent
-from editflow.tasks.report import results, stage_timings
-from editflow.tasks.report.gate_table import gate
+from editflow.tasks.report import report_tables, stage_timings
 from editflow.tasks.report.page import WORST, interval, shown
-from editflow.tasks.report.plots import draw
+from editflow.tasks.report.plots import draw, gate
 from editflow.tasks.report.run_results import RunResults
 
+PrefectRow = dict[str, object]
+"""A row of a table artifact; Prefect takes dicts."""
 MIDDLE = "#808890"
 """A colour that is legible on Prefect's light and dark pages, since an image cannot inherit the page's colour."""
 
@@ -30,9 +30,9 @@ def publish(lake: Lake, record: RunRecord) -> None:
     tables = {
         "before-after": _before_after(run),
         "batches": _batches(run),
-        "stages": stage_timings.stages(run),
+        "stages": [dict(row) for row in stage_timings.stages(run)],
+        "worst-facts": _worst(run),
     }
-    tables["worst-facts"] = _worst(run)
     for name, table in tables.items():
         create_table_artifact(table, key=f"{record.name}-{name}", description=about)
     create_markdown_artifact(_curves(run), key=f"{record.name}-curves", description=about)
@@ -43,7 +43,7 @@ def publish_releases(record: RunRecord, gates: GatesSection, moves: Sequence[tup
     rows = settle_gates(moves)
     about = f"{record.name}: as of run {record.run_id}; `editflow releases` lists the same"
     columns = dict.fromkeys([*dict.fromkeys(name for row in rows for name in row if name != "reason"), "reason"], "")
-    create_table_artifact([columns | row for row in rows], key=f"{record.name}-releases", description=about)
+    create_table_artifact([{**columns, **row} for row in rows], key=f"{record.name}-releases", description=about)
     pictures = [
         (f"{name}, a point for each decision", gate(measured, name, unit, getattr(gates, name)))
         for name, unit in {**LEAST, **MOST}.items()
@@ -53,7 +53,7 @@ def publish_releases(record: RunRecord, gates: GatesSection, moves: Sequence[tup
         create_markdown_artifact(_markdown(pictures), key=f"{record.name}-gates", description=about)
 
 
-def _before_after(run: RunResults) -> list[dict[str, Any]]:
+def _before_after(run: RunResults) -> list[PrefectRow]:
     return [
         {
             "metric": f"{row['metric']} {row['unit']}".strip(),
@@ -61,18 +61,19 @@ def _before_after(run: RunResults) -> list[dict[str, Any]]:
             "after": interval(row["after"]),
             "change": f"{interval(row['change'], signed=True)} {row.get('change_unit', '')}".strip(),
         }
-        for row in results.before_after(run)
+        for row in report_tables.before_after(run)
     ]
 
 
-def _batches(run: RunResults) -> list[dict[str, Any]]:
-    return [dict(row) | {"percent": round(row["percent"], 2)} for row in results.by_batch(run)]
+def _batches(run: RunResults) -> list[PrefectRow]:
+    return [dict(row) | {"percent": round(row["percent"], 2)} for row in report_tables.by_batch(run)]
 
 
-def _worst(run: RunResults) -> list[dict[str, Any]]:
-    lists = ("reasons", "hurt")
-    rows = [row | {key: "; ".join(row[key]) for key in lists} for row in results.worst(run, WORST)]
-    return [{key: shown(value) for key, value in row.items()} for row in rows]
+def _worst(run: RunResults) -> list[PrefectRow]:
+    return [
+        {key: shown("; ".join(value) if isinstance(value, list) else value) for key, value in row.items()}
+        for row in report_tables.worst(run, WORST)
+    ]
 
 
 def _curves(run: RunResults) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from editflow.flows.spec.sections import GatesSection
 from editflow.tasks.releases.queue import QueuedRequest, ReleaseEvent
@@ -30,7 +29,7 @@ def breaches(gates: GatesSection, measures: Mapping[str, float]) -> tuple[str, .
     return tuple(found)
 
 
-def settle_gates(moves: Sequence[tuple[int, ReleaseEvent]], after: int = 0) -> list[dict[str, Any]]:
+def settle_gates(moves: Sequence[tuple[int, ReleaseEvent]], after: int = 0) -> list[dict[str, int | float | str]]:
     """What became of requests since a version of the release, a row for each time that some were settled."""
     return [
         {

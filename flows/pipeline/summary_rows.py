@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypedDict
 
 
-def before_after(summary: Mapping[str, Any]) -> list[dict[str, Any]]:
+class SummaryRow(TypedDict):
+    """A score before and after; None if it was not measured after."""
+
+    metric: str
+    before: float
+    after: float | None
+
+
+def before_after(summary: Mapping[str, Any]) -> list[SummaryRow]:
     """One row per score: metric, before, after."""
     before, after = summary["before"], summary["after"]
-    rows: list[dict[str, Any]] = []
+    rows: list[SummaryRow] = []
     for metric, scores in before.items():
         if metric == "texts":
             rows += [

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate, groupby
-from typing import Any
+from typing import Any, NotRequired, TypedDict, cast
 
 from editflow.storage.artifacts.store import Lake
 from editflow.storage.records.runs import RunRecord
@@ -20,7 +20,32 @@ READ = (
 )  # fmt: skip
 """The kinds of artifact that a comparison is made from."""
 
-Row = dict[str, Any]
+
+class RecordedBatch(TypedDict):
+    """A batch of a run, as the recipe of a comparison has it."""
+
+    batch: int
+    facts: int
+    state: str
+
+
+class RecordedRun(TypedDict):
+    """A run in the recipe of a comparison: with its batches, or with the reason why it failed."""
+
+    seed: int | None
+    name: str
+    batches: NotRequired[list[RecordedBatch]]
+    failed: NotRequired[str]
+
+
+class RecordedRow(TypedDict):
+    """A row in the recipe of a comparison; `group` is a title, `settings` are pairs of key and value."""
+
+    label: str
+    name: str
+    group: str
+    settings: list[list[str]]
+    runs: list[RecordedRun]
 
 
 @dataclass(frozen=True)
@@ -29,7 +54,7 @@ class ComparisonRow:
 
     label: str
     name: str
-    settings: Mapping[str, Any]
+    settings: Mapping[str, str]
     results: Mapping[int | None, RunResults]
     failures: Mapping[int | None, str]
 
@@ -75,9 +100,10 @@ def rows_of(groups: Sequence[Group]) -> list[tuple[Group, ComparisonRow]]:
     return [(group, entry) for group in groups for entry in group.rows]
 
 
-def described(record: RunRecord) -> list[Row]:
+def described(record: RunRecord) -> list[RecordedBatch]:
     """A completed run's batches, as the recipe of a comparison has them."""
-    return [{key: batch[key] for key in ("batch", "facts", "state")} for batch in record.summary["batches"]]
+    batches = record.summary["batches"]
+    return [{"batch": batch["batch"], "facts": batch["facts"], "state": batch["state"]} for batch in batches]
 
 
 def sources(lake: Lake, record: RunRecord) -> list[str]:
@@ -89,11 +115,11 @@ def read_groups(lake: Lake, rows: Sequence[Mapping[str, Any]], parents: Parents)
     """The groups of a recipe's rows; rows of one `group` follow each other."""
     return [
         Group(str(title), [_entry(lake, row, parents) for row in mine])
-        for title, mine in groupby(rows, key=lambda row: row["group"])
+        for title, mine in groupby(cast("Sequence[RecordedRow]", rows), key=lambda row: row["group"])
     ]
 
 
-def _entry(lake: Lake, row: Mapping[str, Any], parents: Parents) -> ComparisonRow:
+def _entry(lake: Lake, row: RecordedRow, parents: Parents) -> ComparisonRow:
     runs = row["runs"]
     return ComparisonRow(
         row["label"], row["name"], dict(row["settings"]),
@@ -102,8 +128,8 @@ def _entry(lake: Lake, row: Mapping[str, Any], parents: Parents) -> ComparisonRo
     )  # fmt: skip
 
 
-def _run_results(lake: Lake, run: Mapping[str, Any], artifacts: str | Sequence[str]) -> RunResults:
-    """A course from artifacts alone: what its record would add is in none of the pictures."""
+def _run_results(lake: Lake, run: RecordedRun, artifacts: str | Sequence[str]) -> RunResults:
+    """A run's results from artifacts alone: no plot needs its record."""
     ids = [artifacts] if isinstance(artifacts, str) else artifacts
     summary = {"batches": run["batches"], "facts": sum(batch["facts"] for batch in run["batches"])}
     record = RunRecord(run["name"], run["name"], {}, None, "", {}, "", 0, 0.0, summary=summary)

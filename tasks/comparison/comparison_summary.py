@@ -5,13 +5,11 @@ from __future__ import annotations
 import csv
 from collections.abc import Mapping, Sequence
 from io import StringIO
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from editflow.editing.metrics.intervals import Interval
 from editflow.tasks.comparison.metric_tables import Cell, Column, columns
 from editflow.tasks.errors import BadRecord
-
-Row = dict[str, Any]
 
 
 class Table(NamedTuple):
@@ -37,7 +35,7 @@ def tables(text: str) -> list[Table]:
         ) from error
 
 
-def rows(table: Table, failures: Mapping[str, str]) -> list[Row]:
+def rows(table: Table, failures: Mapping[str, str]) -> list[dict[str, str]]:
     """The unedited model, then a row per method, as texts; failed rows come last."""
     first = next(iter(table.cells.values()))
     found = [{"method": "before all edits", **{c.head: f"{first[c.figure].before.value:.4g}"

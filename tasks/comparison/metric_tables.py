@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from math import inf, isclose
 from statistics import fmean
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from editflow.editing.metrics.intervals import ROUNDING, Interval, runs_interval
 from editflow.editing.metrics.registry import METRICS
@@ -13,10 +13,10 @@ from editflow.editing.metrics.score_columns import SCORED, harmonic
 from editflow.tasks.comparison.comparison_rows import ComparisonRow, Group
 from editflow.tasks.report.other_metrics import other_metric_rows
 from editflow.tasks.report.paired_metrics import pairs, row_of
-from editflow.tasks.report.results import before_after, perplexity_by_batch
+from editflow.tasks.report.report_tables import before_after, perplexity_by_batch
 from editflow.tasks.report.run_results import RunResults
+from editflow.tasks.report.table_rows import Paired
 
-Row = dict[str, Any]
 PAPER = {"paraphrase": "paraphrase (generalization)", "neighbourhood": "neighbourhood (specificity)"}
 """What the paper calls our metrics."""
 SCORE, PERPLEXITY = "score harmonic", "held-out perplexity"
@@ -28,6 +28,19 @@ class Cell(NamedTuple):
     unit: str
     before: Interval
     after: Interval
+
+
+class PairedOverSeeds(Paired):
+    """Means over the seeds of both rows."""
+
+    seeds: int
+
+
+class DifferenceRow(PairedOverSeeds):
+    """A score of the row `label` compared with the row `against`."""
+
+    label: str
+    against: str
 
 
 class Column(NamedTuple):
@@ -125,10 +138,12 @@ def one_in_the_other(one: Mapping[str, float], other: Mapping[str, float]) -> bo
     )
 
 
-def shown_differences(rows: Sequence[Row], among: Sequence[Column]) -> tuple[list[str], dict[str, dict[str, Row]]]:
+def shown_differences(
+    rows: Sequence[DifferenceRow], among: Sequence[Column]
+) -> tuple[list[str], dict[str, dict[str, DifferenceRow]]]:
     """(heads, {label: {head: row}}) of the differences in the main table's scores; score and perplexity have none."""
     heads = {name: column.head for column in among for name in (column.figure, f"{column.figure} %")}
-    found: dict[str, dict[str, Row]] = {}
+    found: dict[str, dict[str, DifferenceRow]] = {}
     for row in rows:
         if row["metric"] in heads:
             found.setdefault(row["label"], {})[heads[row["metric"]]] = row
@@ -136,7 +151,7 @@ def shown_differences(rows: Sequence[Row], among: Sequence[Column]) -> tuple[lis
     return [column.head for column in among if column.head in used], found
 
 
-def differences(group: Group) -> list[Row]:
+def differences(group: Group) -> list[DifferenceRow]:
     """One row per row of the table except the first, and score: paired with the first, case by case.
 
     A case is a fact, or a text or question; of several seeds it is the mean over those that both rows have.
@@ -147,7 +162,7 @@ def differences(group: Group) -> list[Row]:
     return [{"label": entry.label, "against": first.label, **row} for entry in others for row in _paired(first, entry)]
 
 
-def _paired(first: ComparisonRow, other: ComparisonRow) -> Iterator[Row]:
+def _paired(first: ComparisonRow, other: ComparisonRow) -> Iterator[PairedOverSeeds]:
     seeds = [seed for seed in first.results if seed in other.results]
     found = [pairs(first.results[seed], other.results[seed]) for seed in seeds]
     for figure in found[0] if found else ():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TypedDict
 
 from editflow.storage.artifacts.identity import parents_in
 from editflow.storage.artifacts.store import Lake, Manifest
@@ -14,29 +14,47 @@ from editflow.tasks.lineage.impact import Source, dependants
 from editflow.tasks.releases.queue import Queue, final_state
 
 MEASURES = ("evaluation", "perplexity", "text_scores", "drift", "ability")
-"""The kinds that say how a state did."""
+"""The kinds that measure a state."""
 
-Row = dict[str, Any]
+
+class MeasuredIn(TypedDict):
+    """A measurement: the stage and the latest run that has it, its artifact, and the state that was measured.
+
+    `edited`: whether that state was made from the source. `asked`: whether the measurement evaluates the very fact.
+    """
+
+    stage: str
+    run: str
+    artifact: str
+    kind: str
+    state: str | None
+    edited: bool
+    asked: bool
+
+
+class ReleasedIn(TypedDict):
+    """A release; `stands` is true for the current one."""
+
+    name: str
+    release: int
+    at: str
+    state: str
+    stands: bool
 
 
 @dataclass(frozen=True)
 class Results:
-    """`evaluations` have stage and run (of the latest run that has it), artifact, kind, state, edited (whether that
-    state was made from the source) and asked (whether it asks about the very fact).
-
-    `releases` have name, release, at, state and stands (whether it is the release now). `names` are those of specs
-    whose latest model was made from the source.
-    """
+    """Where a source is: `names` are the specs whose latest model was made from it, `states` how many states were."""
 
     source: Source
-    evaluations: Sequence[Row]
-    releases: Sequence[Row]
+    evaluations: Sequence[MeasuredIn]
+    releases: Sequence[ReleasedIn]
     names: Sequence[str]
     states: int
 
 
 def results(lake: Lake, source: Source) -> Results:
-    """Of everything in a lake. Cost: a walk down, the records of the runs met, and the logs of all releases."""
+    """Of everything in a lake. Cost: a walk down, the records of their runs, and the logs of all releases."""
     found = dependants(lake, source)
     kinds = {id_: kind for id_, kind, _ in found.impact.artifacts}
     states = {id_ for id_, kind in kinds.items() if kind == "state"}
@@ -53,7 +71,7 @@ def results(lake: Lake, source: Source) -> Results:
     )
 
 
-def _measure(lake: Lake, source: Source, made: Manifest, states: set[str], run: str, stage: str) -> Row:
+def _measure(lake: Lake, source: Source, made: Manifest, states: set[str], run: str, stage: str) -> MeasuredIn:
     state = _state(lake, made)
     return {
         "stage": stage, "run": run, "artifact": made.id, "kind": made.kind, "state": state, "edited": state in states,
@@ -74,7 +92,7 @@ def _latest(runs: Sequence[RunRecord]) -> dict[str, tuple[str, str]]:
     return {use.artifact: (record.run_id, use.stage) for record in ordered for use in record.uses}
 
 
-def _releases(lake: Lake, name: str, states: set[str]) -> Iterator[Row]:
+def _releases(lake: Lake, name: str, states: set[str]) -> Iterator[ReleasedIn]:
     history = list(Queue(lake.files, name).replay())
     now = final_state(history).release
     for move, current in history:

@@ -30,11 +30,11 @@ ENDS = {"completed": "COMPLETE", "failed": "FAIL", "interrupted": "ABORT", "died
 OUTSIDE = {"model": "folder", "documents": "source", "requests": "source"}
 """Where a manifest says what in the world outside an artifact was read from."""
 
-Event = dict[str, Any]
-Facets = dict[str, Any]
+Json = dict[str, Any]
+"""An event or a part of one, in the words of the specification: it ends as a line of JSON."""
 
 
-def events(lake: Lake, record: RunRecord) -> list[Event]:
+def events(lake: Lake, record: RunRecord) -> list[Json]:
     """All events of a run, in the order of their time. Raises ArtifactGone for what the lake has lost.
 
     Cost: a manifest an artifact.
@@ -50,16 +50,16 @@ def events(lake: Lake, record: RunRecord) -> list[Event]:
     return sorted(whole, key=lambda event: datetime.fromisoformat(event["eventTime"]))
 
 
-def lines(found: Sequence[Event]) -> bytes:
+def lines(found: Sequence[Json]) -> bytes:
     """The events as JSON, one a line."""
     return "".join(f"{json.dumps(event, ensure_ascii=False, sort_keys=True)}\n" for event in found).encode()
 
 
-def _pair(record: RunRecord, made: Mapping[str, Manifest]) -> Iterator[Event]:
+def _pair(record: RunRecord, made: Mapping[str, Manifest]) -> Iterator[Json]:
     """Start and end of the run itself: in goes what is read from outside, out comes the edited model."""
     job = _job(record.name, "JOB")
     engine = _facet("ProcessingEngineRunFacet", "1-1-1", version=version("editflow"), name="editflow")
-    run: dict[str, Any] = {"runId": _uuid(record), "facets": {"processing_engine": engine}}
+    run: Json = {"runId": _uuid(record), "facets": {"processing_engine": engine}}
     start = record.started_at
     outside = (one for manifest in made.values() for one in _outside(manifest))
     inputs = list({one["name"]: one for one in outside}.values())
@@ -73,7 +73,7 @@ def _pair(record: RunRecord, made: Mapping[str, Manifest]) -> Iterator[Event]:
     yield _event(ENDS[record.status], record.finished_at or start, run, job, inputs, outputs)
 
 
-def _stage(record: RunRecord, use: Use, made: Manifest) -> Iterator[Event]:
+def _stage(record: RunRecord, use: Use, made: Manifest) -> Iterator[Json]:
     """Start and end of a stage; of one that was reused, at the moment when the run began, with who made it when."""
     start = datetime.fromisoformat(record.started_at)
     end = max(start, datetime.fromisoformat(made.created_at)) if use.how == "created" else start
@@ -89,25 +89,23 @@ def _stage(record: RunRecord, use: Use, made: Manifest) -> Iterator[Event]:
     yield _event("COMPLETE", end.isoformat(timespec="milliseconds"), run, job, inputs, [_output(made)])
 
 
-def _event(
-    what: str, at: str, run: Mapping[str, Any], job: Mapping[str, Any], inputs: list[Event], outputs: list[Event]
-) -> Event:
+def _event(what: str, at: str, run: Json, job: Json, inputs: list[Json], outputs: list[Json]) -> Json:
     return {
         "eventType": what, "eventTime": at, "run": run, "job": job, "inputs": inputs, "outputs": outputs,
         "producer": _producer(), "schemaURL": f"{SPEC}/2-0-2/OpenLineage.json#/$defs/RunEvent",
     }  # fmt: skip
 
 
-def _job(name: str, what: str) -> dict[str, Any]:
+def _job(name: str, what: str) -> Json:
     about = _facet("JobTypeJobFacet", "2-0-4", processingType="BATCH", integration="EDITFLOW", jobType=what)
     return {"namespace": NAMESPACE, "name": name, "facets": {"jobType": about}}
 
 
-def _dataset(artifact: str) -> dict[str, Any]:
+def _dataset(artifact: str) -> Json:
     return {"namespace": NAMESPACE, "name": artifact}
 
 
-def _output(made: Manifest) -> dict[str, Any]:
+def _output(made: Manifest) -> Json:
     """The artifact with its columns, its digest as version, its size, and the recipe it has its id from."""
     known = made.kind in {registered.name for registered in kinds()}
     fields = [{"name": f.name, "type": str(f.type)} for f in kind(made.kind).schema] if known else []
@@ -121,7 +119,7 @@ def _output(made: Manifest) -> dict[str, Any]:
     return {**_dataset(made.id), "facets": facets, "outputFacets": {"outputStatistics": size}}
 
 
-def _outside(made: Manifest) -> list[dict[str, Any]]:
+def _outside(made: Manifest) -> list[Json]:
     """The file or folder that an artifact was read from, or its name on the hub, where that was recorded."""
     source = made.about.get(OUTSIDE.get(made.kind, ""))
     if not isinstance(source, str) or not source:
@@ -130,12 +128,12 @@ def _outside(made: Manifest) -> list[dict[str, Any]]:
     return [{"namespace": "hub" if hub else "file", "name": source.removeprefix("hub:")}]
 
 
-def _facet(facet: str, number: str, /, **content: Any) -> Facets:
+def _facet(facet: str, number: str, /, **content: Any) -> Json:
     """A facet of the specification."""
     return {"_producer": _producer(), "_schemaURL": f"{SPEC}/facets/{number}/{facet}.json#/$defs/{facet}", **content}
 
 
-def _own(base: str, content: Mapping[str, Any]) -> Facets:
+def _own(base: str, content: Json) -> Json:
     """A facet of our own, without a schema of its own."""
     return {"_producer": _producer(), "_schemaURL": f"{SPEC}/2-0-2/OpenLineage.json#/$defs/{base}", **content}
 

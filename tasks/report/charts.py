@@ -189,7 +189,7 @@ def _cloud() -> alt.Color:
     return alt.Color("cloud:N", scale=scale, legend=alt.Legend(symbolType="circle", symbolOpacity=1, symbolSize=60))
 
 
-def _densities(base: np.ndarray, edited: np.ndarray, span: list[float]) -> list[dict[str, Any]]:
+def _densities(base: np.ndarray, edited: np.ndarray, span: list[float]) -> Rows:
     at, width = np.linspace(span[0], span[1], 160), bandwidth(base)
     return [
         {"cloud": cloud, "at": float(place), "density": float(value)}

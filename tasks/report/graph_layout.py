@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from graphlib import CycleError, TopologicalSorter
-from typing import Any
+from typing import TypedDict
 
 from editflow.storage.artifacts.store import Manifest
 from editflow.storage.errors import DamagedPayload
@@ -17,29 +17,60 @@ LANES = (
 """From what is given to what is measured: the graph's lanes, from top to bottom. Other kinds come last."""
 
 
-def lay_out(
-    manifests: Mapping[str, Manifest], labels: Mapping[str, str], marks: Mapping[str, str]
-) -> list[dict[str, Any]]:
+class Near(TypedDict):
+    """A child of an artifact, with its label."""
+
+    id: str
+    label: str
+
+
+class Parent(Near):
+    """A parent, with its role."""
+
+    role: str
+
+
+class Node(TypedDict):
+    """An artifact of the graph; see `lay_out`."""
+
+    id: str
+    kind: str
+    label: str
+    how: str
+    seconds: float | None
+    rows: int
+    bytes: int
+    created_at: str
+    created_by: str | None
+    spec: Mapping[str, object]
+    column: int
+    lane: int
+    shift: int
+    parents: list[Parent]
+    children: list[Near]
+
+
+def lay_out(manifests: Mapping[str, Manifest], labels: Mapping[str, str], marks: Mapping[str, str]) -> list[Node]:
     """One row per artifact, in the order given: what it is, its parents and children among the others, and its place.
 
-    `labels` are what each is called, `marks` what the graph colours it by (`how`). `column` is the longest way from
-    what was made from nothing, `lane` the kind, and `shift` counts those that share both. Raises DamagedPayload for
-    what says that it was made from itself.
+    `labels` are their names, `marks` what the graph colours them by (`how`). `column` is the
+    length of the longest path from an artifact without parents, `lane` the kind, and `shift` counts those that share
+    both. Raises DamagedPayload for a cycle.
     """
     parents = {id_: list(_parents(manifests, id_)) for id_ in manifests}
     depth = _depths({id_: [parent for _, parent in found] for id_, found in parents.items()})
-    children: dict[str, list[dict[str, str]]] = {id_: [] for id_ in manifests}
+    children: dict[str, list[Near]] = {id_: [] for id_ in manifests}
     for id_, found in parents.items():
         for parent in dict.fromkeys(p for _, p in found):
             children[parent].append({"id": id_, "label": labels[id_]})
-    rows = []
+    rows: list[Node] = []
     for id_, manifest in manifests.items():
         lane = LANES.index(manifest.kind) if manifest.kind in LANES else len(LANES)
         rows.append({
             "id": id_, "kind": manifest.kind, "label": labels[id_], "how": marks[id_], "seconds": manifest.seconds,
             "rows": manifest.rows, "bytes": manifest.bytes, "created_at": manifest.created_at[:19],
             "created_by": manifest.created_by, "spec": dict(manifest.spec), "column": depth[id_], "lane": lane,
-            "parents": [{"role": role, "id": p, "label": labels[p]} for role, p in parents[id_]],
+            "shift": 0, "parents": [{"role": role, "id": p, "label": labels[p]} for role, p in parents[id_]],
             "children": children[id_],
         })  # fmt: skip
     return _spread(rows)
@@ -63,7 +94,7 @@ def _parents(manifests: Mapping[str, Manifest], id_: str) -> Iterator[tuple[str,
                 yield role, parent
 
 
-def _spread(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def _spread(rows: list[Node]) -> list[Node]:
     """Artifacts of one column and lane side by side: `shift` counts them."""
     seen: dict[tuple[int, int], int] = {}
     for row in rows:

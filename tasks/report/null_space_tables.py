@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import torch
 
@@ -11,15 +9,16 @@ from editflow.storage.artifacts.codec import vectors
 from editflow.storage.artifacts.manifest import Manifest
 from editflow.tasks.errors import NothingToReport
 from editflow.tasks.report.run_results import RunResults
+from editflow.tasks.report.table_rows import NullSpaceSize, NullSpaceUse, SpectrumPoint
 from editflow.tasks.stages.moments import read_null_space
 
 POINTS = 160
 """Eigenvalues drawn of each layer: more than a picture of this width can show."""
 
 
-def layers(run: RunResults) -> list[dict[str, Any]]:
+def layers(run: RunResults) -> list[NullSpaceSize]:
     """One row per layer: width, directions that may be used, their share of the trace, and the largest one's value."""
-    rows = []
+    rows: list[NullSpaceSize] = []
     for manifest in run.of_kind("null_space"):
         layer, values = eigenvalues(run, manifest.parent("spectrum"))
         free = _rank(run, manifest, len(values))
@@ -28,16 +27,19 @@ def layers(run: RunResults) -> list[dict[str, Any]]:
     return sorted(rows, key=lambda row: row["layer"])
 
 
-def spectrum_points(run: RunResults) -> list[dict[str, Any]]:
+def spectrum_points(run: RunResults) -> list[SpectrumPoint]:
     """Some eigenvalues of each layer, the greatest first, with the place where the null space begins."""
-    rows = []
+    rows: list[SpectrumPoint] = []
     for manifest in run.of_kind("null_space"):
         layer, values = eigenvalues(run, manifest.parent("spectrum"))
         falling = np.maximum(values[::-1], np.finfo(float).tiny)
         places = np.unique(np.linspace(0, len(falling) - 1, POINTS).round().astype(int))
         used = len(values) - _rank(run, manifest, len(values))
-        edge = {"layer": layer, "edge": used, "threshold": _drawn(manifest.spec, falling, used)}
-        rows += [edge | {"place": int(n) + 1, "eigenvalue": float(falling[n])} for n in places]
+        threshold = _threshold(manifest, falling, used)
+        rows += [
+            {"layer": layer, "edge": used, "threshold": threshold, "place": int(n) + 1, "eigenvalue": float(falling[n])}
+            for n in places
+        ]
     return rows
 
 
@@ -49,9 +51,9 @@ def _rank(run: RunResults, manifest: Manifest, width: int) -> int:
     return rank
 
 
-def _drawn(spec: Any, falling: np.ndarray, used: int) -> float:
+def _threshold(space: Manifest, falling: np.ndarray, used: int) -> float:
     """The threshold as an eigenvalue: the one given, or for the other rules the greatest that is free."""
-    return float(spec["value"] if spec["rule"] == "absolute" else falling[used])
+    return float(space.spec["value"] if space.spec["rule"] == "absolute" else falling[used])
 
 
 def eigenvalues(run: RunResults, spectrum: str) -> tuple[int, np.ndarray]:
@@ -60,13 +62,13 @@ def eigenvalues(run: RunResults, spectrum: str) -> tuple[int, np.ndarray]:
     return int(table["layer"][0].as_py()), table["eigenvalue"].to_numpy()
 
 
-def null_space_use(run: RunResults) -> list[dict[str, Any]]:
+def null_space_use(run: RunResults) -> list[NullSpaceUse]:
     """One row per batch and layer: the mean share ‖P k‖² / ‖k‖² of its keys, which is what an edit can act on.
 
     None for a method that knows no null space.
     """
     spaces = dict(read_null_space(run.lake, manifest.id) for manifest in run.of_kind("null_space"))
-    rows: list[dict[str, Any]] = []
+    rows: list[NullSpaceUse] = []
     if not spaces:
         return rows
     for manifest in run.of_kind("keys"):

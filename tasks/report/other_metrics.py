@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from statistics import fmean
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
 
@@ -12,9 +12,9 @@ from editflow.editing.metrics.ability.confusion import accuracy, interval, mcc, 
 from editflow.editing.metrics.intervals import Interval, mean_interval
 from editflow.storage.artifacts.manifest import Manifest
 from editflow.tasks.report.run_results import RunResults
+from editflow.tasks.report.table_rows import BeforeAfter
 from editflow.tasks.stages.drift import read_drift
 
-Row = dict[str, Any]
 Cases = dict[str, float]
 SHARE = "free "
 """The prefix of metrics over texts that are shares, in percent; the others have their own units."""
@@ -31,7 +31,17 @@ DRIFT = {
 """The same of drift; the artifact and SQL have the rest, and the other layers."""
 
 
-def other_metric_rows(run: RunResults) -> list[Row]:
+class AbilityAnswer(TypedDict):
+    """A row of the kind `ability`: the option that a model chose, None for no answer, and the right one."""
+
+    set: str
+    way: str
+    case_id: str
+    label: str
+    predicted: str | None
+
+
+def other_metric_rows(run: RunResults) -> list[BeforeAfter]:
     """One row per metric, over the cases that have it in both states."""
     return [*_text_rows(run), *_ability_rows(run), *_drift_rows(run)]
 
@@ -53,7 +63,7 @@ def found(run: RunResults) -> set[str]:
     return {*run.metrics, *_texts(run), *(("drift",) if run.of_kind("drift") else ())}
 
 
-def _text_rows(run: RunResults) -> Iterator[Row]:
+def _text_rows(run: RunResults) -> Iterator[BeforeAfter]:
     for name, (first, last) in ((name, (states[0], states[1])) for name, states in _texts(run).items()):
         both = [case for case in first if case in last]
         if both:
@@ -82,20 +92,20 @@ def _texts(run: RunResults) -> dict[str, dict[int, Cases]]:
     }
 
 
-def _ability_rows(run: RunResults) -> Iterator[Row]:
+def _ability_rows(run: RunResults) -> Iterator[BeforeAfter]:
     """A statistic is left out where a set's labels are all alike and it has no value."""
     for (name, way), answers in _answers(run).items():
         joint = _joint(answers)
-        for told, (statistic, unit) in STATISTICS.items():
+        for shown, (statistic, unit) in STATISTICS.items():
             ends = [interval(joint.sum(axis), statistic) for axis in (2, 1)]
             values = [*ends, paired_interval(joint, statistic)]
             if None not in values:
                 before, after, change = (_in(unit, value) for value in values if value is not None)
-                yield {"metric": f"{name} {told}, by {way}", "unit": unit, "before": before, "after": after,
+                yield {"metric": f"{name} {shown}, by {way}", "unit": unit, "before": before, "after": after,
                        "change": change}  # fmt: skip
 
 
-def _drift_rows(run: RunResults) -> Iterator[Row]:
+def _drift_rows(run: RunResults) -> Iterator[BeforeAfter]:
     """Of the highest edited layer, which all changes reach; a model is no way from itself."""
     for manifest in run.of_kind("drift"):
         edited = run.parent_of(manifest, "edited")
@@ -109,9 +119,9 @@ def _drift_rows(run: RunResults) -> Iterator[Row]:
                        "before": ends[0], "after": ends[1], "change": change}  # fmt: skip
 
 
-def _answers(run: RunResults) -> dict[tuple[str, str], dict[str, dict[int, Row]]]:
+def _answers(run: RunResults) -> dict[tuple[str, str], dict[str, dict[int, AbilityAnswer]]]:
     """{(set, way): {question: {0 before, 1 after: row}}}."""
-    answers: dict[tuple[str, str], dict[str, dict[int, Row]]] = {}
+    answers: dict[tuple[str, str], dict[str, dict[int, AbilityAnswer]]] = {}
     for manifest in run.of_kind("ability"):
         place = _end(run, manifest)
         for row in run.lake.read(manifest.id).to_pylist() if place is not None else ():
@@ -120,14 +130,15 @@ def _answers(run: RunResults) -> dict[tuple[str, str], dict[str, dict[int, Row]]
     return answers
 
 
-def _joint(answers: Mapping[str, Mapping[int, Row]]) -> np.ndarray:
+def _joint(answers: Mapping[str, Mapping[int, AbilityAnswer]]) -> np.ndarray:
     """Counts (K, K + 1, K + 1) of the questions by label, answer before and answer after."""
     both = [states for states in answers.values() if len(states) == 2]
-    said = {row[key] for states in both for row in states.values() for key in ("label", "predicted")}
-    place = {option: n for n, option in enumerate(sorted(said - {None}))}
+    options = {option for states in both for row in states.values() for option in (row["label"], row["predicted"])}
+    place = {option: n for n, option in enumerate(sorted(o for o in options if o is not None))}
     table = np.zeros((len(place), len(place) + 1, len(place) + 1))
     for states in both:
-        first, last = (place.get(states[n]["predicted"], len(place)) for n in (0, 1))
+        chosen = (states[n]["predicted"] for n in (0, 1))
+        first, last = (len(place) if option is None else place[option] for option in chosen)
         table[place[states[0]["label"]], first, last] += 1
     return table
 

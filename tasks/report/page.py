@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from difflib import SequenceMatcher
 from importlib.resources import files
@@ -13,9 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 from editflow.editing.metrics.intervals import Interval
 from editflow.tasks.console.terminal import safe
-from editflow.tasks.report import charts, null_space_tables, results, stage_timings
+from editflow.tasks.report import charts, null_space_tables, report_tables, stage_timings
 from editflow.tasks.report.plots import draw
 from editflow.tasks.report.run_results import RunResults
+from editflow.tasks.report.table_rows import Answers, Example
 
 if TYPE_CHECKING:
     from jinja2 import Template
@@ -25,7 +27,7 @@ LONGEST = 300
 WORST = 12
 
 
-def render(run_results: RunResults, answers: Iterable[Mapping[str, Any]]) -> str:
+def render(run_results: RunResults, answers: Iterable[Answers]) -> str:
     """The page of a completed run. `answers` are rows of the kind of that name."""
     return template("editflow.tasks.report", "report.html").render(
         **fill_template(), run=run_results.record, **content(run_results, answers)
@@ -53,19 +55,19 @@ def template(package: str, name: str) -> Template:
     return world.get_template(name)
 
 
-def content(run_results: RunResults, answers: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+def content(run_results: RunResults, answers: Iterable[Answers]) -> dict[str, Any]:
     """Everything that the template shows."""
     nodes, stages = stage_timings.nodes(run_results), stage_timings.stages(run_results)
     return {
         "about": about(run_results),
-        "before_after": results.before_after(run_results),
-        "unavailable": results.unavailable(run_results),
+        "before_after": report_tables.before_after(run_results),
+        "unavailable": report_tables.unavailable(run_results),
         **draw(run_results)._asdict(),
-        "points": results.by_batch(run_results),
-        "perplexities": results.perplexity_by_batch(run_results),
+        "points": report_tables.by_batch(run_results),
+        "perplexities": report_tables.perplexity_by_batch(run_results),
         "layers": null_space_tables.layers(run_results),
         "examples": [example(run_results, row) for row in answers],
-        "worst": results.worst(run_results, WORST),
+        "worst": report_tables.worst(run_results, WORST),
         "asked": run_results.metrics,
         "durations": charts.durations(stages),
         "stages": stages,
@@ -77,29 +79,45 @@ def content(run_results: RunResults, answers: Iterable[Mapping[str, Any]]) -> di
     }
 
 
-def about(run_results: RunResults) -> dict[str, Any]:
+@dataclass(frozen=True)
+class About:
+    """A run in a few words and numbers."""
+
+    facts: int
+    batches: int
+    method: str
+    model: str
+    layers: str
+    day: str
+    minutes: float
+    created: int
+    reused: int
+    environment: Mapping[str, object]
+
+
+def about(run_results: RunResults) -> About:
     """The run in a few words and numbers."""
     record, spec = run_results.record, run_results.record.spec
     started, finished = (datetime.fromisoformat(time) for time in (record.started_at, record.finished_at or ""))
     first, *rest = spec["edit"]["layers"]
     adjoining = rest == list(range(first + 1, first + 1 + len(rest)))
-    return {
-        "facts": len(run_results.requests),
-        "batches": run_results.last,
-        "method": spec["edit"]["method"],
-        "model": PurePath(spec["model"]["source"]).name,
-        "layers": f"{first} to {rest[-1]}" if rest and adjoining else ", ".join(map(str, [first, *rest])),
-        "day": f"{started:%Y-%m-%d}",
-        "minutes": (finished - started).total_seconds() / 60,
-        "created": sum(use.how == "created" for use in record.uses),
-        "reused": sum(use.how == "reused" for use in record.uses),
-        "environment": record.environment,
-    }  # fmt: skip
+    return About(
+        facts=len(run_results.requests),
+        batches=run_results.last,
+        method=spec["edit"]["method"],
+        model=PurePath(spec["model"]["source"]).name,
+        layers=f"{first} to {rest[-1]}" if rest and adjoining else ", ".join(map(str, [first, *rest])),
+        day=f"{started:%Y-%m-%d}",
+        minutes=(finished - started).total_seconds() / 60,
+        created=sum(use.how == "created" for use in record.uses),
+        reused=sum(use.how == "reused" for use in record.uses),
+        environment=record.environment,
+    )  # fmt: skip
 
 
-def example(run_results: RunResults, row: Mapping[str, Any]) -> dict[str, Any]:
+def example(run_results: RunResults, row: Answers) -> Example:
     """A fact with what both models say of it, word by word, and whether the word is the other's too."""
-    base, edited = (row[name].split() for name in ("base", "edited"))
+    base, edited = row["base"].split(), row["edited"].split()
     blocks = SequenceMatcher(a=base, b=edited, autojunk=False).get_matching_blocks()
     same = (
         {n for b in blocks for n in range(b.a, b.a + b.size)},

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from editflow.tasks.report.graph_layout import lay_out
+from editflow.tasks.report.graph_layout import Node, lay_out
 from editflow.tasks.report.run_results import RunResults
+from editflow.tasks.report.table_rows import StageTime
 
 
-def stages(run: RunResults) -> list[dict[str, Any]]:
-    """One row per stage: artifacts made and met again, seconds of this run, and of the making of what was reused."""
-    rows: dict[str, dict[str, Any]] = {}
+def stages(run: RunResults) -> list[StageTime]:
+    """One row per stage: artifacts created and reused, seconds of this run, and seconds once spent on the reused."""
+    rows: dict[str, StageTime] = {}
     for use in run.record.uses:
         manifest = run.manifests[use.artifact]
         name = str(manifest.spec.get("stage", manifest.kind))
@@ -21,7 +20,7 @@ def stages(run: RunResults) -> list[dict[str, Any]]:
     return sorted(rows.values(), key=lambda row: -row["seconds"] - row["saved"])
 
 
-def nodes(run: RunResults) -> list[dict[str, Any]]:
+def nodes(run: RunResults) -> list[Node]:
     """One row per artifact of the run, with its label there, and its place in the graph."""
     uses = run.record.uses
     return lay_out(run.manifests, {use.artifact: use.stage for use in uses}, {use.artifact: use.how for use in uses})

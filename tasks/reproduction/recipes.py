@@ -13,10 +13,10 @@ from typing import Any, Generic
 
 from editflow.editing.errors import EditingError
 from editflow.storage.artifacts.store import Manifest
-from editflow.tasks.comparison.stages import COMPARISON
+from editflow.tasks.comparison.comparison_stage import COMPARISON
 from editflow.tasks.errors import TaskError
+from editflow.tasks.report.report_stage import REPORT
 from editflow.tasks.report.sample_answers import ANSWERS
-from editflow.tasks.report.stages import REPORT
 from editflow.tasks.stages.documents import documents_stage
 from editflow.tasks.stages.model import model_stage
 from editflow.tasks.stages.registry import IMPORTED, STAGES

@@ -19,7 +19,7 @@ from editflow.storage.errors import PayloadConflict, StorageError
 from editflow.storage.records.runs import Runs, record_name
 from editflow.tasks.environment import environment, threads_of
 from editflow.tasks.models.model_identity import FINGERPRINTS
-from editflow.tasks.report.stages import ReportSettings
+from editflow.tasks.report.report_stage import ReportSettings
 from editflow.tasks.reproduction.recipes import Recipe
 from editflow.tasks.reproduction.reproduction import distance
 from editflow.tasks.stages.stage import Parents, Work

@@ -19,11 +19,11 @@ from support.tiny_world import Answer, World, editflow
 
 from editflow.storage.artifacts.store import Lake, Manifest
 from editflow.storage.queries.query import lineage
+from editflow.tasks.comparison.comparison_stage import COMPARISON, ComparisonSettings, compare, read_files
 from editflow.tasks.comparison.metric_tables import values
-from editflow.tasks.comparison.stages import COMPARISON, ComparisonSettings, compare, read_files
 from editflow.tasks.models.model_identity import open_model
 from editflow.tasks.report.paired_metrics import paired
-from editflow.tasks.report.results import before_after
+from editflow.tasks.report.report_tables import before_after
 from editflow.tasks.report.run_results import RunResults
 from editflow.tasks.stages.stage import Stage
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
@@ -16,6 +16,9 @@ from editflow.flows.console.output import lake_folder, print_json, print_line, p
 from editflow.flows.console.output_files import check, folder, named, show_in_browser, write
 from editflow.flows.orchestration.prefect_environment import check_working_folder
 from editflow.tasks.console.terminal import quoted
+
+if TYPE_CHECKING:
+    from editflow.tasks.comparison.comparison_rows import RecordedRow
 
 
 def compare(
@@ -90,7 +93,7 @@ def _check_files(target: Path) -> None:
 
 
 def _written(store: Any, artifact: str, target: Path) -> Mapping[str, str]:
-    from editflow.tasks.comparison.stages import read_files
+    from editflow.tasks.comparison.comparison_stage import read_files
 
     found = read_files(store, artifact)
     try:
@@ -102,7 +105,7 @@ def _written(store: Any, artifact: str, target: Path) -> Mapping[str, str]:
     return found
 
 
-def _failures(rows: Sequence[Mapping[str, Any]], title: str | None = None) -> dict[str, str]:
+def _failures(rows: Sequence[RecordedRow], title: str | None = None) -> dict[str, str]:
     """{label: why its runs failed}, with how many did where not all."""
     found = {}
     for row in rows:
@@ -139,7 +142,7 @@ def _print(found: Mapping[str, Any], written: Mapping[str, str], target: Path, l
     )
 
 
-def _plain(written: Mapping[str, str]) -> list[dict[str, Any]]:
+def _plain(written: Mapping[str, str]) -> list[dict[str, object]]:
     """The table's cells for programs."""
     if not written:
         return []

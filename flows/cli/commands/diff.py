@@ -157,7 +157,9 @@ def _metrics(store: Lake, one: Side, other: Side) -> tuple[list[Row], str]:
     if one.record.run_id == other.record.run_id:
         return [], "both are of one run"
     try:
-        rows = paired(*(RunResults.of(store, side.record.run_id) for side in (one, other) if side.record))
+        rows: list[Row] = list(
+            map(dict, paired(*(RunResults.of(store, side.record.run_id) for side in (one, other) if side.record)))
+        )
     except (NothingToCompare, NothingToReport, StorageError) as error:
         return [], str(error)
     first, second = (side.record.summary["after"].get("perplexity") for side in (one, other) if side.record)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, TypedDict
 
 from cyclopts import Parameter
 
@@ -73,7 +73,7 @@ def _say(found: Dependants, runs: list[RunRecord], *, lake: str | None, json: bo
     for _, kind, seconds in found.impact.artifacts:
         kinds.setdefault(kind, []).append(seconds)
     table = [{"kind": kind, "artifacts": len(took), "seconds": round(sum(took), 1)} for kind, took in kinds.items()]
-    stand: list[dict[str, Any]] = [
+    dependent = [
         {"run": r.run_id, "name": r.name, "status": r.status, "redone": "yes" if r in runs else "no"}
         for r in found.runs
     ]
@@ -81,14 +81,14 @@ def _say(found: Dependants, runs: list[RunRecord], *, lake: str | None, json: bo
         ids = [id_ for id_, _, _ in found.impact.artifacts]
         print_json(
             {"what": source.what, "name": source.name, "seconds": found.seconds, "kinds": table, "artifacts": ids,
-             "runs": stand, "names": list(found.names), "releases": list(found.releases)}
+             "runs": dependent, "names": list(found.names), "releases": list(found.releases)}
         )  # fmt: skip
         return
     if not table:
         print_line(f"nothing was made from {source.what} {quoted(source.name)}")
         return
     print_table(table, title=f"what depends on {source.what} {source.name}: {found.seconds:.1f} s to make again")
-    print_table(stand, title="runs; --redo repeats the latest of each name that can be repeated by itself")
+    print_table(dependent, title="runs; --redo repeats the latest of each name that can be repeated by itself")
     for what, names in (("edited model", found.names), ("release", found.releases)):
         if names:
             print_line(f"{what}: {quoted(', '.join(names))}")
@@ -99,7 +99,18 @@ def _say(found: Dependants, runs: list[RunRecord], *, lake: str | None, json: bo
         print_next(f"{typed('runs', lake=lake)} for the runs: none of these can be repeated by itself")
 
 
-def _cost(record: RunRecord) -> dict[str, Any]:
+class _Cost(TypedDict):
+    """A repeated run: its artifacts by how they came about, and the seconds of those computed."""
+
+    run: str
+    name: str
+    computed: int
+    reused: int
+    seconds: float
+    state: str
+
+
+def _cost(record: RunRecord) -> _Cost:
     made = [use for use in record.uses if use.how == "created"]
     return {
         "run": record.run_id,

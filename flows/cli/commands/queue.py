@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypedDict
 
 from cyclopts import Parameter
 
@@ -139,7 +139,19 @@ def releases(name: Name = NAME, /, *, lake: LakeFlag = None, json: JsonFlag = Fa
         print_next(f"{typed('lineage', state[:12], lake=lake)} for what the release was made from")
 
 
-def _row(move: ReleaseEvent, current: ReleaseState, present: ReleaseState) -> dict[str, Any]:
+class ReleaseRow(TypedDict):
+    """A change of a release, in words."""
+
+    release: int
+    at: str
+    what: str
+    state: str
+    served: str
+    measured: str
+    reason: str
+
+
+def _row(move: ReleaseEvent, current: ReleaseState, present: ReleaseState) -> ReleaseRow:
     what = {"rollback": f"back to {move.to}"}.get(move.move, f"{len(move.entries)} {move.status}")
     served = current.version == present.release or (move.move == "rollback" and current.version == present.version)
     measures = ", ".join(f"{gate} {value:.4g}" for gate, value in move.measures.items())

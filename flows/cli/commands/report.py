@@ -64,8 +64,8 @@ def _written(store: Lake, record: RunRecord, file: Target) -> str:
 
     from editflow.flows.spec.consent import name_threads
     from editflow.tasks.environment import threads_of
-    from editflow.tasks.report.stages import read_page
-    from editflow.tasks.report.stages import report as made
+    from editflow.tasks.report.report_stage import read_page
+    from editflow.tasks.report.report_stage import report as made
 
     # What both models say may depend on the number of threads, as the state's weights do.
     torch.set_num_threads(used := threads_of(record.environment))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
@@ -43,7 +43,7 @@ def scores(
     check_working_folder()
     run_results = _results(store, run)
     if against is None:
-        from editflow.tasks.report.results import before_after, unavailable
+        from editflow.tasks.report.report_tables import before_after, unavailable
 
         rows = before_after(run_results)
         if json:
@@ -57,11 +57,11 @@ def scores(
         return
     from editflow.tasks.report.paired_metrics import paired
 
-    rows = paired(run_results, _results(store, against))
+    pairs = paired(run_results, _results(store, against))
     if json:
-        print_json([plain(row) for row in rows])
+        print_json([plain(row) for row in pairs])
         return
-    print_table([row | shown(row) for row in rows], title=f"one: {run}; other: {against}; difference: other − one")
+    print_table([row | shown(row) for row in pairs], title=f"one: {run}; other: {against}; difference: other − one")
     print_next(f"{typed('report', against, lake=lake)} for all of the other run on one page")
 
 
@@ -74,7 +74,7 @@ def _results(store: Lake, name: str) -> RunResults:
     return RunResults.of(store, record.run_id)
 
 
-def shown(row: Mapping[str, Any]) -> dict[str, str]:
+def shown(row: Mapping[str, object]) -> dict[str, str]:
     """A row's intervals as text; of changes and differences also the sign, and the unit where it is another."""
     from editflow.editing.metrics.intervals import Interval
     from editflow.tasks.report.page import interval
@@ -87,6 +87,6 @@ def shown(row: Mapping[str, Any]) -> dict[str, str]:
     return found
 
 
-def plain(row: Mapping[str, Any]) -> dict[str, Any]:
+def plain(row: Mapping[str, object]) -> dict[str, object]:
     """A row as JSON has it: intervals with their bounds' names."""
     return {key: value._asdict() if hasattr(value, "_asdict") else value for key, value in row.items()}

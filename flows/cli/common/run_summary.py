@@ -16,7 +16,7 @@ NOT_AVAILABLE = "not available"
 def print_summary(record: Mapping[str, Any]) -> None:
     """Before and after, with what the spec asks for and the facts do not have; then each batch right after it."""
     summary = record["summary"]
-    rows = before_after(summary)
+    rows: list[Mapping[str, object]] = [*before_after(summary)]
     rows += [{"metric": metric, "before": NOT_AVAILABLE, "after": NOT_AVAILABLE} for metric in _lacking(record)]
     facts, many = summary["facts"], len(summary["batches"])
     counted = f"{facts} {'fact' if facts == 1 else 'facts'}"

@@ -266,7 +266,7 @@ def test_an_output_that_cannot_be_written_is_refused_before_the_work(
         raise AssertionError("the work was begun")
 
     for place in (
-        "editflow.tasks.report.stages.report",
+        "editflow.tasks.report.report_stage.report",
         "editflow.tasks.lineage.page.render",
         "editflow.flows.rerun_bundle.export_bundle",
     ):

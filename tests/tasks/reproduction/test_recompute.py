@@ -18,8 +18,8 @@ from editflow.storage.errors import MissingPayload, PayloadConflict
 from editflow.storage.index.catalog import Catalog
 from editflow.storage.records.runs import RunRecord
 from editflow.tasks.comparison.comparison_rows import described, sources
-from editflow.tasks.comparison.stages import compare
-from editflow.tasks.report.stages import report
+from editflow.tasks.comparison.comparison_stage import compare
+from editflow.tasks.report.report_stage import report
 from editflow.tasks.reproduction.recipes import PAGES, NotRepeatable, Recipe, recipe_of
 from editflow.tasks.reproduction.recompute import recompute, store_recomputed
 from editflow.tasks.reproduction.reproduction import Repetition, archive

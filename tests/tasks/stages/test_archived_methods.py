@@ -19,7 +19,7 @@ from editflow.flows.spec.loading import load_spec
 from editflow.storage.artifacts.store import Lake
 from editflow.storage.records.runs import Runs
 from editflow.tasks.models.model_session import ModelSession, state_chain
-from editflow.tasks.report.stages import read_page, report
+from editflow.tasks.report.report_stage import read_page, report
 from editflow.tasks.sources.edit_requests import load_requests
 from editflow.tasks.stages.solver_inputs import SolverInputs
 

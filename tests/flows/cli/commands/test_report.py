@@ -15,7 +15,7 @@ from support.tiny_world import World, editflow
 from editflow.storage.artifacts.store import Lake
 from editflow.storage.queries.query import lineage
 from editflow.tasks.environment import cores
-from editflow.tasks.report import null_space_tables, results
+from editflow.tasks.report import null_space_tables, report_tables
 from editflow.tasks.report.page import shown
 from editflow.tasks.report.run_results import RunResults
 
@@ -85,7 +85,7 @@ def test_what_was_not_asked_is_not_told(world: World, tmp_path: Path, metrics: l
     assert not re.search(r"<td>\s*nan", page)
     course = RunResults.of(Lake.open(tmp_path / "lake"), record["run_id"])
     assert course.metrics == metrics
-    said = {row["said"] for row in results.worst(course, 100)}
+    said = {row["said"] for row in report_tables.worst(course, 100)}
     assert said <= ({True, False} if "efficacy" in metrics else {None})
     assert ("Nothing was found amiss" in page) == (not said)
 
@@ -99,7 +99,7 @@ def test_it_gives_the_same_bytes_when_it_was_lost(copied: Path, tmp_path: Path) 
 
 def test_its_table_is_the_runs_summary(reference) -> None:
     course = RunResults.of(Lake.open(reference.lake), reference.record["run_id"])
-    rows = {row["metric"]: row for row in results.before_after(course)}
+    rows = {row["metric"]: row for row in report_tables.before_after(course)}
     for when in ("before", "after"):
         for metric, scores in reference.record["summary"][when].items():
             if metric == "perplexity":
@@ -114,7 +114,7 @@ def test_its_table_is_the_runs_summary(reference) -> None:
 
 def test_its_curves_are_the_batches_own_evaluations(reference) -> None:
     course = RunResults.of(Lake.open(reference.lake), reference.record["run_id"])
-    points = {(r["batch"], r["metric"], r["facts"]): r["percent"] for r in results.by_batch(course)}
+    points = {(r["batch"], r["metric"], r["facts"]): r["percent"] for r in report_tables.by_batch(course)}
     batches = reference.record["summary"]["batches"]
     for batch in batches:
         wanted = batch["metrics"]["efficacy"]["success"]
@@ -127,7 +127,7 @@ def test_its_curves_are_the_batches_own_evaluations(reference) -> None:
 
 def test_asked_at_checkpoints_the_heat_map_is_full(hostile) -> None:
     course = RunResults.of(Lake.open(hostile.lake), hostile.record["run_id"])
-    cells = {(r["batch"], r["state"]) for r in results.retention(course) if r["metric"] == "paraphrase"}
+    cells = {(r["batch"], r["state"]) for r in report_tables.retention(course) if r["metric"] == "paraphrase"}
     assert cells == {(batch, state) for state in (1, 2, 3) for batch in range(1, state + 1)}
     assert sorted(course.perplexities) == [0, 1, 2, 3]
 
@@ -152,7 +152,7 @@ def test_the_null_space_is_what_the_threshold_leaves(reference) -> None:
 
 def test_what_is_lost_is_told_with_its_reason(reference) -> None:
     course = RunResults.of(Lake.open(reference.lake), reference.record["run_id"])
-    hurt = {row["subject"]: row for row in results.worst(course, 100)}
+    hurt = {row["subject"]: row for row in report_tables.worst(course, 100)}
     after = {row["request"]: row for row in course.scores if row["metric"] == "efficacy" and row["n"] == course.last}
     for request, row in course.requests.items():
         if not after[request]["success"]:
@@ -161,7 +161,7 @@ def test_what_is_lost_is_told_with_its_reason(reference) -> None:
     assert all(row["reasons"] for row in hurt.values())
 
 
-@pytest.mark.filterwarnings("always::editflow.tasks.report.stages.NoAnswers")
+@pytest.mark.filterwarnings("always::editflow.tasks.report.report_stage.NoAnswers")
 def test_without_the_model_all_else_is_told(world: World, copied: Path, tmp_path: Path) -> None:
     """A lake that was sent to a colleague comes without the model; answers that it holds are shown all the same."""
     away = world.model.rename(tmp_path / "away")
@@ -194,11 +194,11 @@ def test_every_hurt_neighbour_is_named(reference, copied: Path, tmp_path: Path) 
         for row in course.scores
         if (row["metric"], row["n"]) == ("neighbourhood", course.last) and not row["success"]
     }
-    told = {prompt for row in results.worst(course, 100) for prompt in row["hurt"]}
+    told = {prompt for row in report_tables.worst(course, 100) for prompt in row["hurt"]}
     assert told == {prompt for _, prompt in kept & lost}
     assert told
     page = report(copied, tmp_path / "r.html")
-    first = results.worst(course, 1)[0]
+    first = report_tables.worst(course, 1)[0]
     assert first["hurt"]
     assert all(f"<li><bdi>{prompt}</bdi></li>" in page for prompt in first["hurt"])
 

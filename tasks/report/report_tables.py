@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from math import exp
 from statistics import fmean
-from typing import Any
 
 import numpy as np
 
@@ -16,13 +15,12 @@ from editflow.tasks.report.other_metrics import found, other_metric_rows
 from editflow.tasks.report.requested_metrics import asked
 from editflow.tasks.report.row_types import PromptRow, RequestRow
 from editflow.tasks.report.run_results import RunResults
+from editflow.tasks.report.table_rows import BatchNorm, BatchPerplexity, BatchScore, BeforeAfter, Retained, Verdict
 
-Row = dict[str, Any]
 
-
-def before_after(run: RunResults) -> list[Row]:
+def before_after(run: RunResults) -> list[BeforeAfter]:
     """One row per metric: its interval before and after, and that of the change of each case."""
-    rows = []
+    rows: list[BeforeAfter] = []
     for metric in run.metrics:
         for column in run.columns(metric):
             before, after = (run.cases(n, metric, column) for n in (0, run.last))
@@ -31,7 +29,7 @@ def before_after(run: RunResults) -> list[Row]:
                 first, second = ([100 * cases[request] for request in both] for cases in (before, after))
                 change = mean_interval([b - a for a, b in zip(first, second, strict=True)])
                 rows.append(_row(f"{metric} {column}", "%", mean_interval(first), mean_interval(second), change))
-    scores = [row for name, figures in HARMONIC.items() for row in _score_row(run, name, figures)]
+    scores = [row for name, parts_of in HARMONIC.items() for row in _score_row(run, name, parts_of)]
     return rows + scores + _perplexity_row(run) + other_metric_rows(run)
 
 
@@ -41,11 +39,11 @@ def unavailable(run: RunResults) -> list[str]:
     return [metric for metric in asked(run.record.spec) if metric not in has]
 
 
-def _score_row(run: RunResults, name: str, figures: Mapping[str, str]) -> list[Row]:
+def _score_row(run: RunResults, name: str, parts_of: Mapping[str, str]) -> list[BeforeAfter]:
     """The harmonic score, over the cases that have all three of its parts in both states."""
-    if not all(figure in run.columns(metric) for metric, figure in figures.items()):
+    if not all(column in run.columns(metric) for metric, column in parts_of.items()):
         return []
-    parts = [[run.cases(n, metric, figure) for metric, figure in figures.items()] for n in (0, run.last)]
+    parts = [[run.cases(n, metric, column) for metric, column in parts_of.items()] for n in (0, run.last)]
     both = [request for request in parts[0][0] if all(request in part for state in parts for part in state)]
     if not both:
         return []
@@ -59,31 +57,31 @@ def _score(rows: np.ndarray) -> float:
     return harmonic([float(mean) for mean in rows.mean(axis=0)])
 
 
-def _row(name: str, unit: str, before: Interval, after: Interval, change: Interval) -> Row:
+def _row(name: str, unit: str, before: Interval, after: Interval, change: Interval) -> BeforeAfter:
     return {"metric": name, "unit": unit, "before": before, "after": after, "change": change}
 
 
-def _perplexity_row(run: RunResults) -> list[Row]:
+def _perplexity_row(run: RunResults) -> list[BeforeAfter]:
     if not {0, run.last} <= set(run.perplexities):
         return []
     first, last = (run.perplexities[n] for n in (0, run.last))
     nll = {row["document"]: row["nll"] for row in first}
     tokens = [row["tokens"] for row in last]
     found = [ratio_interval([row["nll"] for row in rows], tokens) for rows in (first, last)]
-    apart = ratio_interval([row["nll"] - nll[row["document"]] for row in last], tokens)
+    log_ratio = ratio_interval([row["nll"] - nll[row["document"]] for row in last], tokens)
     before, after = (_through(exp, interval) for interval in found)
     # A ratio of perplexities, as a change in percent: its interval is over the same documents in both states.
-    change = _through(lambda bound: 100 * (exp(bound) - 1), apart)
-    return [_row("held-out perplexity", "", before, after, change) | {"change_unit": "%"}]
+    change = _through(lambda bound: 100 * (exp(bound) - 1), log_ratio)
+    return [{**_row("held-out perplexity", "", before, after, change), "change_unit": "%"}]
 
 
 def _through(rising: Callable[[float], float], found: Interval) -> Interval:
     return Interval(rising(found.value), *(None if bound is None else rising(bound) for bound in found[1:]))
 
 
-def by_batch(run: RunResults) -> list[Row]:
+def by_batch(run: RunResults) -> list[BatchScore]:
     """One row per state, metric and which facts: the batch's own right after it, or all edited so far."""
-    rows = []
+    rows: list[BatchScore] = []
     batch = {request: row["batch"] for request, row in run.requests.items()}
     for n in range(run.last + 1):
         for metric in run.metrics:
@@ -96,11 +94,11 @@ def by_batch(run: RunResults) -> list[Row]:
     return rows
 
 
-def _point(n: int, metric: str, facts: str, values: Sequence[float]) -> Row:
+def _point(n: int, metric: str, facts: str, values: Sequence[float]) -> BatchScore:
     return {"batch": n, "metric": metric, "facts": facts, "percent": 100 * fmean(values), "count": len(values)}
 
 
-def perplexity_by_batch(run: RunResults) -> list[Row]:
+def perplexity_by_batch(run: RunResults) -> list[BatchPerplexity]:
     """One row per state whose perplexity was measured."""
     return [
         {"batch": n, "perplexity": perplexity((row["tokens"], row["nll"]) for row in rows)}
@@ -108,7 +106,7 @@ def perplexity_by_batch(run: RunResults) -> list[Row]:
     ]
 
 
-def norms(run: RunResults) -> list[Row]:
+def norms(run: RunResults) -> list[BatchNorm]:
     """One row per batch and layer: the norm of its change in percent of the weight's."""
     return [
         {"batch": row["n"], "layer": row["layer"], "norm": 100 * row["change_norm"] / row["weight_norm"]}
@@ -116,9 +114,9 @@ def norms(run: RunResults) -> list[Row]:
     ]
 
 
-def retention(run: RunResults) -> list[Row]:
-    """One row per metric, batch and later state in which all of the batch's facts were asked again."""
-    rows = []
+def retention(run: RunResults) -> list[Retained]:
+    """One row per metric, batch and later state in which all of the batch's facts were evaluated again."""
+    rows: list[Retained] = []
     cohorts: dict[int, list[str]] = {}
     for request, row in run.requests.items():
         cohorts.setdefault(row["batch"], []).append(request)
@@ -132,14 +130,14 @@ def retention(run: RunResults) -> list[Row]:
     return rows
 
 
-def worst(run: RunResults, count: int) -> list[Row]:
+def worst(run: RunResults, count: int) -> list[Verdict]:
     """The facts that did worst at the end, and what is known of why."""
     rows = [_verdict(run, request, row) for request, row in run.requests.items()]
     rows = [row for row in rows if row["reasons"]]
     return sorted(rows, key=lambda row: (row["said"] is not False, -len(row["hurt"]), -(row["nll_new"] or 0.0)))[:count]
 
 
-def _verdict(run: RunResults, request: str, row: RequestRow) -> Row:
+def _verdict(run: RunResults, request: str, row: RequestRow) -> Verdict:
     prompts = run.prompts(request)
     own = prompts.get((run.last, "efficacy"), [])
     # A fact that was not evaluated has no result.
@@ -167,7 +165,8 @@ def _verdict(run: RunResults, request: str, row: RequestRow) -> Row:
     # What is at the clamp and fine in every other way is no failure.
     counts = said is False or bool(missed) or bool(hurt)
     return {
-        **{key: row[key] for key in ("batch", "relation", "subject", "target_new", "target_true")},
+        "batch": row["batch"], "relation": row["relation"], "subject": row["subject"],
+        "target_new": row["target_new"], "target_true": row["target_true"],
         "prompt": row["prompt"].replace("{}", row["subject"], 1), "said": said, "nll_new": nll, "hurt": hurt,
         "loss": value["loss"] if value else None, "delta": value["delta_norm"] / value["h_norm"] if value else None,
         "reasons": reasons if counts else [],
