@@ -17,7 +17,7 @@ from rich.text import Text
 
 from editflow.flows.console.errors import UsageError
 from editflow.storage.address import Address
-from editflow.storage.containment import root_of
+from editflow.storage.containment import absolute_root
 from editflow.storage.errors import LakeNotWritable
 from editflow.tasks.console import terminal
 from editflow.tasks.console.terminal import quoted, safe, shortened
@@ -36,7 +36,7 @@ CELL = 500
 def lake_folder(given: str | None, flag: str = "--lake") -> str:
     """The lake's folder: the one given, that of EDITFLOW_LAKE, or ./lake; that of another flag is the one given.
 
-    Raises UsageError for a URL, and for what can be no folder's name: see `editflow.storage.containment.root_of`.
+    Raises UsageError for a URL, and for what can be no folder's name: see `editflow.storage.containment.absolute_root`.
     """
     place = given if flag != "--lake" else given or os.environ.get("EDITFLOW_LAKE") or "lake"
     if not place:
@@ -47,7 +47,7 @@ def lake_folder(given: str | None, flag: str = "--lake") -> str:
             f"lake {Address(place)}: runs and questions need a folder on a local disk; give one with {flag}"
         )
     try:
-        root_of(place)
+        absolute_root(place)
     except LakeNotWritable as error:
         raise UsageError(str(error)) from error
     return str(Path(place).expanduser())

@@ -9,15 +9,15 @@ from typing import Literal
 from editflow.storage.artifacts.identity import parent_pairs, recipe_id
 from editflow.storage.artifacts.manifest import Manifest, manifest_name
 from editflow.storage.artifacts.payload_check import contradicts_payload, has_first_bytes, reencode_if_corrupt
-from editflow.storage.artifacts.store import OTHER, Lake
+from editflow.storage.artifacts.store import OTHER_RECIPE, Lake
 from editflow.storage.errors import DamagedPayload, ForeignFile, UnknownArtifact
 
-Mend = Literal["artifact", "record", "index", "hand"]
+Repair = Literal["artifact", "record", "index", "hand"]
 """What repairs a fault: the artifact is recomputed, a run's record restored, the index written again, or a person."""
-ASTRAY = "has a payload whose bytes differ from those written, though its content is the same"
+ENCODING_DIFFERS = "has a payload whose bytes differ from those written, though its content is the same"
 """A bit outside the content, such as Parquet's minimum and maximum of a column, which SQL uses."""
-LOST = "has lost its payload"
-FALSE = "has a manifest with a wrong digest"
+PAYLOAD_MISSING = "has lost its payload"
+WRONG_DIGEST = "has a manifest with a wrong digest"
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Fault:
     file: str
     what: str
     wrong: str
-    mend: Mend
+    repair: Repair
     id: str = ""
     remedy: str = ""
     lost: bool = False
@@ -45,10 +45,12 @@ def check_manifest(lake: Lake, id_: str) -> tuple[Manifest | None, Fault | None]
     except UnknownArtifact:
         return None, Fault(file, what, "is gone", "artifact", id_)
     except DamagedPayload as error:
-        wrong = "has the manifest of another recipe" if error.reason.endswith(OTHER) else "has a damaged manifest"
+        wrong = (
+            "has the manifest of another recipe" if error.reason.endswith(OTHER_RECIPE) else "has a damaged manifest"
+        )
         return None, Fault(file, what, wrong, "artifact", id_)
     except ForeignFile as error:
-        return None, foreign(lake, error, what, id_)
+        return None, foreign_fault(lake, error, what, id_)
     except OSError as error:
         return None, Fault(file, what, f"has a manifest that cannot be read: {error.strerror}", "artifact", id_)
     if not _hashes_to(made, id_):
@@ -65,13 +67,13 @@ def check_artifact(lake: Lake, id_: str, *, deep: bool = True) -> tuple[Manifest
     try:
         wrong = _payload(lake, made, deep=deep)
     except ForeignFile as error:
-        return made, foreign(lake, error, what, id_)
-    if wrong == LOST and contradicts_payload(lake.files, made):
-        return made, Fault(manifest_name(id_), what, FALSE, "artifact", id_)
+        return made, foreign_fault(lake, error, what, id_)
+    if wrong == PAYLOAD_MISSING and contradicts_payload(lake.files, made):
+        return made, Fault(manifest_name(id_), what, WRONG_DIGEST, "artifact", id_)
     return made, Fault(made.payload, what, wrong, "artifact", id_) if wrong else None
 
 
-def foreign(lake: Lake, error: ForeignFile, what: str, id_: str = "") -> Fault:
+def foreign_fault(lake: Lake, error: ForeignFile, what: str, id_: str = "") -> Fault:
     """The fault of a path behind a foreign file; the audit of foreign files also reports it."""
     name = error.path.removeprefix(f"{lake.files.root}/")
     return Fault(name, what, f"cannot be looked at: {name} is {error.what}", "hand", id_, error.remedy)
@@ -84,7 +86,7 @@ def _hashes_to(made: Manifest, id_: str) -> bool:
         return False
 
 
-def _time(text: str) -> datetime:
+def parse_time(text: str) -> datetime:
     """A run's time; an invalid one sorts before all others."""
     with suppress(ValueError):
         at = datetime.fromisoformat(text)
@@ -105,8 +107,8 @@ def _payload(lake: Lake, made: Manifest, *, deep: bool) -> str:
     if isinstance(fault, DamagedPayload):
         return f"has a damaged payload: {fault.reason}"
     if fault:
-        return LOST
-    return "" if identical else ASTRAY
+        return PAYLOAD_MISSING
+    return "" if identical else ENCODING_DIFFERS
 
 
 def upstream(lake: Lake, *ids: str) -> Iterator[str]:

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from editflow.storage.artifacts.identity import only_parent
-from editflow.storage.errors import NoName
+from editflow.storage.errors import InvalidName
 from editflow.storage.json_records import About, Count, Hash, Id, KindName, RunId, Seconds, Time, is_id
 
 
@@ -66,21 +66,21 @@ class Manifest:
 
 
 def payload_name(id: str, digest: str) -> str:
-    """The path of a payload inside the lake. Raises NoName for an invalid id or digest."""
+    """The path of a payload inside the lake. Raises InvalidName for an invalid id or digest."""
     return f"{folder_name(id)}/payload-{_checked(digest, 'digest')[:16]}.parquet"
 
 
 def manifest_name(id: str) -> str:
-    """The path of a manifest inside the lake. Raises NoName for an invalid id."""
+    """The path of a manifest inside the lake. Raises InvalidName for an invalid id."""
     return f"{folder_name(id)}/manifest.json"
 
 
 def folder_name(id: str) -> str:
-    """The path of an artifact's folder inside the lake. Raises NoName for an invalid id."""
+    """The path of an artifact's folder inside the lake. Raises InvalidName for an invalid id."""
     return f"artifacts/{_checked(id, 'id')[:2]}/{id}"
 
 
 def _checked(text: str, what: str) -> str:
     if not is_id(text):
-        raise NoName(f"{text!r} is no {what} of an artifact: give all of its 64 digits")
+        raise InvalidName(f"{text!r} is no {what} of an artifact: give all of its 64 digits")
     return text

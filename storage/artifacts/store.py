@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 __all__ = ["ArtifactRef", "Lake", "Manifest", "Parents"]
 
 Parents = Mapping[str, str | Sequence[str]]
-OTHER = "is that of another recipe"
+OTHER_RECIPE = "is that of another recipe"
 """For a manifest whose id is not that of its folder."""
 _UNNAMEABLE = re.compile(r"%[0-9A-Fa-f]{2}|\\")
 
@@ -54,13 +54,13 @@ class Lake:
         self.files = files
 
     @classmethod
-    def open(cls, uri: str | Path, *, create: bool = True, lent: Sequence[str] = ()) -> "Lake":
+    def open(cls, uri: str | Path, *, create: bool = True, allowed_roots: Sequence[str] = ()) -> "Lake":
         """The lake at a folder or URL; LakeNotWritable when it is absent and cannot or may not be made.
 
         So it is where the folder's name cannot be: Delta reads `%41` as A and a backslash as a slash, in another folder
         than this. Its links may lead into the folders that are ``lent`` to it.
         """
-        files = Files(uri, lent)
+        files = Files(uri, allowed_roots)
         if files.local and (wrong := _UNNAMEABLE.search(files.root)):
             raise LakeNotWritable(
                 f"lake {files.root!r}: its index cannot be kept in a folder whose path has {wrong[0]!r} in it; rename "
@@ -283,7 +283,7 @@ class Lake:
         except ValueError as error:
             raise DamagedPayload(id, "its manifest.json is not readable") from error
         if found.id != id:
-            raise DamagedPayload(id, f"its manifest.json {OTHER}")
+            raise DamagedPayload(id, f"its manifest.json {OTHER_RECIPE}")
         return found
 
     def _named(self, error: ForeignFile, id: str, name: str) -> StorageError:

@@ -17,12 +17,12 @@ import pyarrow as pa
 
 from editflow.storage.artifacts.check import check_manifest
 from editflow.storage.artifacts.store import Lake, Manifest
-from editflow.storage.duckdb_paths import parquet
+from editflow.storage.duckdb_paths import read_parquet
 from editflow.storage.errors import ForeignFile, LakeNotWritable
-from editflow.storage.index.delta_log import append, latest
-from editflow.storage.index.delta_table import opened, own
+from editflow.storage.index.delta_log import append_rows, latest_version
+from editflow.storage.index.delta_table import open_table, own_files
 from editflow.storage.index.rows import SCHEMAS, _use_row, artifact_row, is_final, run_row, unrecorded_uses
-from editflow.storage.index.snapshot import drop
+from editflow.storage.index.snapshot import invalidate
 from editflow.storage.records.runs import RunRecord, Runs, Use
 
 if TYPE_CHECKING:
@@ -33,8 +33,8 @@ Mode = Literal["append", "overwrite"]
 
 # Every append is a small file; merging them now and then keeps opening the index fast.
 _MERGE_EVERY = 100
-_TRIES = 20
-MERGED = 8 * 2**20
+_MAX_TRIES = 20
+MAX_MERGE_BYTES = 8 * 2**20
 """Bytes from which a file is not merged again: otherwise each merge would rewrite the whole table."""
 
 
@@ -82,11 +82,11 @@ class Catalog:
 
         files, folder = self.lake.files, f"catalog/{table}"
         try:
-            found = opened(files, folder)
+            found = open_table(files, folder)
         except DeltaError:
             return []
         try:
-            return own(files, folder, found)
+            return own_files(files, folder, found)
         except ForeignFile:  # a log that names another file than the table's is damaged
             return []
 
@@ -120,7 +120,7 @@ class Catalog:
         self._write("artifacts", [artifact_row(manifest) for manifest in manifests], "overwrite")
         self._write("uses", uses, "overwrite")
         self._write("runs", [run_row(record) for record in records], "overwrite")
-        drop(self.lake.files)
+        invalidate(self.lake.files)
 
     def _uses(self) -> list[dict[str, Any]]:
         """All rows of uses ever written, also if the log is damaged: the Parquet files still exist."""
@@ -131,7 +131,7 @@ class Catalog:
         files = []
         for name in lying:
             with contextlib.suppress(ForeignFile, FileNotFoundError):
-                files.append(self.lake.files.regular(name))
+                files.append(self.lake.files.file_path(name))
         rows: dict[tuple[Any, ...], None] = {}
         for some in (files, *([file] for file in files)):  # one by one where they cannot be read together
             with contextlib.suppress(duckdb.Error):
@@ -161,10 +161,10 @@ class Catalog:
             if mode == "overwrite":
                 self._replace(table, data)
                 return
-            version = latest(files, f"catalog/{table}")
+            version = latest_version(files, f"catalog/{table}")
             if version is None:
                 self._create(table)
-            if append(files, f"catalog/{table}", data, version or 0) % _MERGE_EVERY == 0:
+            if append_rows(files, f"catalog/{table}", data, version or 0) % _MERGE_EVERY == 0:
                 self._merge(table)
         except (DeltaError, OSError) as error:
             raise LakeNotWritable(
@@ -178,9 +178,9 @@ class Catalog:
         from deltalake.exceptions import DeltaError
 
         with contextlib.suppress(DeltaError):  # another process has merged the files, or one is lost
-            found = opened(self.lake.files, f"catalog/{table}")
-            own(self.lake.files, f"catalog/{table}", found)
-            found.optimize.compact(target_size=MERGED)
+            found = open_table(self.lake.files, f"catalog/{table}")
+            own_files(self.lake.files, f"catalog/{table}", found)
+            found.optimize.compact(target_size=MAX_MERGE_BYTES)
             found.create_checkpoint()
             found.cleanup_metadata()
 
@@ -191,30 +191,30 @@ class Catalog:
         from deltalake.exceptions import CommitFailedError
 
         retried = CommitProperties(max_commit_retries=100)
-        for left in reversed(range(_TRIES)):
+        for left in reversed(range(_MAX_TRIES)):
             try:
-                write_deltalake(self._opened(table), data, mode="overwrite", commit_properties=retried)
+                write_deltalake(self._open_or_recreate(table), data, mode="overwrite", commit_properties=retried)
             except CommitFailedError:
                 if not left:
                     raise
             else:
                 return
 
-    def _opened(self, table: str) -> "DeltaTable":
+    def _open_or_recreate(self, table: str) -> "DeltaTable":
         """The table; created again where its log is damaged."""
         from deltalake.exceptions import DeltaError
 
         files, folder = self.lake.files, f"catalog/{table}"
-        files.folder(folder)  # behind a link out of the lake nothing is written or removed
+        files.folder_path(folder)  # behind a link out of the lake nothing is written or removed
         with contextlib.suppress(DeltaError, ForeignFile, OSError):
-            if latest(files, folder) is None:
+            if latest_version(files, folder) is None:
                 self._create(table)
-            found = opened(files, folder)
-            own(files, folder, found)
+            found = open_table(files, folder)
+            own_files(files, folder, found)
             return found
         files.remove_folder(folder)
         self._create(table)
-        return opened(files, folder)
+        return open_table(files, folder)
 
     def _create(self, table: str) -> None:
         from deltalake import DeltaTable
@@ -228,7 +228,7 @@ class Catalog:
                 raise
 
     def _path(self, table: str) -> str:
-        return self.lake.files.folder(f"catalog/{table}")
+        return self.lake.files.folder_path(f"catalog/{table}")
 
 
 def _read(columns: str, files: Sequence[str], rest: str = "") -> list[tuple[Any, ...]]:
@@ -237,5 +237,5 @@ def _read(columns: str, files: Sequence[str], rest: str = "") -> list[tuple[Any,
     if not files:
         return []
     with open_database() as connection:
-        sql = f"SELECT {columns} FROM {parquet(files)} {rest}"  # noqa: S608 - all parts are literals above
+        sql = f"SELECT {columns} FROM {read_parquet(files)} {rest}"  # noqa: S608 - all parts are literals above
         return connection.execute(sql).fetchall()

@@ -6,8 +6,8 @@ import contextlib
 from collections.abc import Sequence
 
 from editflow.storage.errors import ForeignFile
-from editflow.storage.index.catalog import MERGED, Catalog
-from editflow.storage.index.delta_table import opened, own
+from editflow.storage.index.catalog import MAX_MERGE_BYTES, Catalog
+from editflow.storage.index.delta_table import open_table, own_files
 from editflow.storage.index.rows import SCHEMAS
 
 _WEEK = 168
@@ -26,19 +26,19 @@ def compact(catalog: Catalog, hours: float, *, delete: bool) -> int:
     removed, files = 0, catalog.lake.files
     for table in SCHEMAS:
         with contextlib.suppress(DeltaError):
-            found = opened(files, f"catalog/{table}")
+            found = open_table(files, f"catalog/{table}")
             try:
-                own(files, f"catalog/{table}", found)
+                own_files(files, f"catalog/{table}", found)
             except ForeignFile:  # of a log: it is damaged
                 continue
             if delete:
-                found.optimize.compact(target_size=MERGED)
+                found.optimize.compact(target_size=MAX_MERGE_BYTES)
                 found.cleanup_metadata()
             removed += len(found.vacuum(max(_WEEK, int(hours)), dry_run=not delete))
     return removed
 
 
-def forget(catalog: Catalog, artifacts: Sequence[str]) -> None:
+def delete_rows(catalog: Catalog, artifacts: Sequence[str]) -> None:
     """Remove the rows of removed artifacts from the index, unless another process is merging its files.
 
     Rows that stay do no harm: readers check which artifacts exist. Cost: the files that held the rows are written
@@ -50,6 +50,6 @@ def forget(catalog: Catalog, artifacts: Sequence[str]) -> None:
     for start in range(0, len(artifacts), _AT_ONCE):
         ids = ", ".join(f"'{id_}'" for id_ in artifacts[start : start + _AT_ONCE])
         with contextlib.suppress(DeltaError, ForeignFile):
-            found = opened(files, "catalog/artifacts")
-            own(files, "catalog/artifacts", found)
+            found = open_table(files, "catalog/artifacts")
+            own_files(files, "catalog/artifacts", found)
             found.delete(f"id IN ({ids})")

@@ -24,7 +24,7 @@ _GROUP = Path("/sys/fs/cgroup/memory.max")
 """The memory limit of a container."""
 
 
-def memory() -> int:
+def memory_limit() -> int:
     """Bytes that reading an index may take: half of the machine's memory, or the container's; at least 1 GiB."""
     total = int(psutil.virtual_memory().total)
     with suppress(OSError, ValueError):
@@ -34,12 +34,16 @@ def memory() -> int:
 
 def open_database(settings: Settings = MappingProxyType({})) -> duckdb.DuckDBPyConnection:
     """An empty database; SQL names no Python variables and nothing spills to disk."""
-    ours = {"python_enable_replacements": "false", "temp_directory": "", "memory_limit": f"{memory() // 2**20}MiB"}
+    ours = {
+        "python_enable_replacements": "false",
+        "temp_directory": "",
+        "memory_limit": f"{memory_limit() // 2**20}MiB",
+    }
     return duckdb.connect(config={**ours, **settings})
 
 
 @contextmanager
-def readable() -> Iterator[None]:
+def explain_read_errors() -> Iterator[None]:
     """Turns DuckDB's errors of damaged files, and of exhausted memory, into a StorageError."""
     try:
         yield
@@ -49,6 +53,6 @@ def readable() -> Iterator[None]:
         ) from error
     except (duckdb.OutOfMemoryException, MemoryError) as error:
         raise StorageError(
-            f"reading the lake takes more than the {memory() / 2**30:.3g} GiB of memory that it may use: "
+            f"reading the lake takes more than the {memory_limit() / 2**30:.3g} GiB of memory that it may use: "
             "`editflow verify` names what is damaged, and `editflow verify --rebuild` writes the index again"
         ) from error

@@ -18,24 +18,24 @@ from editflow.storage.files import Files
 if TYPE_CHECKING:
     import pyarrow as pa
 
-LAST = 2**62
+MAX_VERSION = 2**62
 """The last version that is taken for one: Delta's are below twice that, and no table has so many."""
 _VERSION = re.compile(r"\d{20}\.(json|checkpoint(\..*)?\.parquet)", re.ASCII)
 """Files of a log that are versions; other files, such as copies, may lie beside them."""
 
 
-def latest(files: Files, table: str) -> int | None:
+def latest_version(files: Files, table: str) -> int | None:
     """The version of the table in a folder, by the names of its log; None where there is no table.
 
     Raises OSError for a number that is no version. Cost: a listing, some milliseconds for ten thousand commits.
     """
     numbers = [int(name[:20]) for name in files.list(f"{table}/_delta_log") if _VERSION.fullmatch(name)]
-    if numbers and max(numbers) > LAST:
+    if numbers and max(numbers) > MAX_VERSION:
         raise OSError(f"its log has a version {max(numbers)}, which is none")
     return max(numbers) if numbers else None
 
 
-def append(files: Files, table: str, rows: pa.Table, after: int) -> int:
+def append_rows(files: Files, table: str, rows: pa.Table, after: int) -> int:
     """Add rows of the table's own schema, after a version that is there; the new version.
 
     Safe beside others that write, merge or replace: what they do is judged by what came before. Killed at any moment,

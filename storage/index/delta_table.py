@@ -23,7 +23,7 @@ LOG = "_delta_log"
 _FILE = re.compile(r"[A-Za-z0-9][\w.=-]*\.parquet", re.ASCII)
 
 
-def opened(files: Files, table: str) -> DeltaTable:
+def open_table(files: Files, table: str) -> DeltaTable:
     """The table in a folder of the lake. Raises what Delta does, and ForeignFile.
 
     Cost: beside Delta's own, a listing of the folder and of its log.
@@ -31,25 +31,25 @@ def opened(files: Files, table: str) -> DeltaTable:
     from deltalake import DeltaTable
 
     if files.local:
-        check(files, table)
-    return DeltaTable(files.folder(table))
+        check_folder(files, table)
+    return DeltaTable(files.folder_path(table))
 
 
-def check(files: Files, table: str) -> None:
+def check_folder(files: Files, table: str) -> None:
     """Raise ForeignFile unless a table's folder holds plain files, or links to such inside the lake, and its log."""
     for folder in (table, f"{table}/{LOG}"):
         try:
-            with os.scandir(files.folder(folder)) as entries:
+            with os.scandir(files.folder_path(folder)) as entries:
                 for entry in entries:
                     if not entry.is_file(follow_symlinks=False):
-                        _judge(files, folder, entry)
+                        _check_entry(files, folder, entry)
         except (FileNotFoundError, NotADirectoryError):
             continue
 
 
-def own(files: Files, table: str, opened: DeltaTable) -> list[str]:
+def own_files(files: Files, table: str, opened: DeltaTable) -> list[str]:
     """The paths of the Parquet files that an opened table names. Raises ForeignFile where one is not in its folder."""
-    folder = files.folder(table)
+    folder = files.folder_path(table)
     place = f"{os.path.realpath(folder) if files.local else folder}/"  # so Delta calls it, and percent-encoded
     names = [unquote(uri).removeprefix(place) for uri in opened.file_uris()]
     for name in names:
@@ -61,11 +61,11 @@ def own(files: Files, table: str, opened: DeltaTable) -> list[str]:
 REMEDY = "`editflow verify --rebuild` writes the index again"
 
 
-def _judge(files: Files, folder: str, entry: os.DirEntry[str]) -> None:
+def _check_entry(files: Files, folder: str, entry: os.DirEntry[str]) -> None:
     """Accept what Delta and this lake write themselves."""
     if entry.is_symlink():
-        containment.regular(files.root, f"{folder}/{entry.name}", files.lent)
+        containment.regular_file(files.root, f"{folder}/{entry.name}", files.allowed_roots)
     elif not entry.is_dir(follow_symlinks=False):
-        raise containment.foreign(entry.path, entry.stat(follow_symlinks=False).st_mode)
+        raise containment.foreign_file(entry.path, entry.stat(follow_symlinks=False).st_mode)
     elif entry.name != LOG and not entry.name.startswith((".tmp-", "_")):
         raise ForeignFile(entry.path, "a folder among the files of the index", "remove it")

@@ -15,7 +15,7 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
-from editflow.storage.duckdb_paths import parquet, quoted
+from editflow.storage.duckdb_paths import quote, read_parquet
 from editflow.storage.index.rows import SCHEMAS
 
 _AT_ONCE = 10_000
@@ -27,7 +27,7 @@ _SETTLED = {
 """Which late rows are final; those of unfinished runs may still change."""
 
 
-def delta(connection: duckdb.DuckDBPyConnection, table: str, files: Sequence[str], *, copied: bool) -> bool:
+def create_delta(connection: duckdb.DuckDBPyConnection, table: str, files: Sequence[str], *, copied: bool) -> bool:
     """delta_<table> over these files; false, and empty, when there are none, or one is found gone or damaged.
 
     Unless `copied`, only the first is opened here.
@@ -39,11 +39,11 @@ def delta(connection: duckdb.DuckDBPyConnection, table: str, files: Sequence[str
         with contextlib.suppress(duckdb.Error, OSError):
             connection.execute(f"CREATE {'TABLE' if copied else 'VIEW'} delta_{table} AS {_rows(table, files)}")
             return True
-    connection.execute(f"CREATE TABLE delta_{table} ({declared(SCHEMAS[table])})")
+    connection.execute(f"CREATE TABLE delta_{table} ({column_declarations(SCHEMAS[table])})")
     return False
 
 
-def readable(connection: duckdb.DuckDBPyConnection, table: str) -> bool:
+def are_ids_readable(connection: duckdb.DuckDBPyConnection, table: str) -> bool:
     """Whether the ids in all files of delta_<table> can be read; another column may be damaged still."""
     with contextlib.suppress(duckdb.Error):
         sql = f"SELECT max(hash({SCHEMAS[table].names[0]})) FROM delta_{table}"  # noqa: S608 - our own names
@@ -52,7 +52,7 @@ def readable(connection: duckdb.DuckDBPyConnection, table: str) -> bool:
     return False
 
 
-def index(
+def create_index(
     connection: duckdb.DuckDBPyConnection,
     own: Mapping[str, Sequence[str]],
     masked: Sequence[str] = (),
@@ -65,7 +65,7 @@ def index(
     for name, ids in {"masked": [*masked, *gone], "gone": gone}.items():
         connection.execute(f"CREATE OR REPLACE TABLE {name} AS SELECT unnest(?::VARCHAR[]) AS id", [list(ids)])
     for table, schema in SCHEMAS.items():
-        connection.execute(f"CREATE OR REPLACE TABLE late_{table} ({declared(schema)})")
+        connection.execute(f"CREATE OR REPLACE TABLE late_{table} ({column_declarations(schema)})")
         parts = [f"FROM delta_{table}", f"FROM late_{table}"]
         if own.get(table):
             parts.append(_rows(table, own[table]))
@@ -75,7 +75,7 @@ def index(
         connection.execute(f"CREATE OR REPLACE VIEW index_{table} AS FROM ({' UNION ALL '.join(parts)})")
 
 
-def insert(connection: duckdb.DuckDBPyConnection, table: str, rows: Iterable[Mapping[str, Any]]) -> None:
+def insert_late(connection: duckdb.DuckDBPyConnection, table: str, rows: Iterable[Mapping[str, Any]]) -> None:
     """Add rows to late_<table>."""
     rest = iter(rows)
     while some := list(islice(rest, _AT_ONCE)):
@@ -84,24 +84,24 @@ def insert(connection: duckdb.DuckDBPyConnection, table: str, rows: Iterable[Map
         connection.unregister("rows")
 
 
-def export(connection: duckdb.DuckDBPyConnection, table: str, before: Sequence[str], path: str) -> None:
+def export_rows(connection: duckdb.DuckDBPyConnection, table: str, before: Sequence[str], path: str) -> None:
     """Write the rows of some files, followed by the final rows of late_<table>, as one Parquet file."""
     parts = [*([_rows(table, before)] if before else []), f"FROM late_{table}{_SETTLED[table]}"]
-    connection.execute(f"COPY ({' UNION ALL '.join(parts)}) TO {quoted(path)} (FORMAT parquet, COMPRESSION zstd)")
+    connection.execute(f"COPY ({' UNION ALL '.join(parts)}) TO {quote(path)} (FORMAT parquet, COMPRESSION zstd)")
 
 
-def declared(schema: pa.Schema) -> str:
+def column_declarations(schema: pa.Schema) -> str:
     """The columns of a table as SQL declares them."""
-    return ", ".join(f'"{column.name}" {type_name(column.type)}' for column in schema)
+    return ", ".join(f'"{column.name}" {duckdb_type(column.type)}' for column in schema)
 
 
-def type_name(kind: pa.DataType) -> str:
+def duckdb_type(kind: pa.DataType) -> str:
     """DuckDB's name of an Arrow type of the lake."""
     if pa.types.is_list(kind):
-        return f"{type_name(kind.value_type)}[]"
+        return f"{duckdb_type(kind.value_type)}[]"
     if pa.types.is_struct(kind):
         fields = [kind.field(i) for i in range(kind.num_fields)]
-        return f"STRUCT({', '.join(f'{field.name} {type_name(field.type)}' for field in fields)})"
+        return f"STRUCT({', '.join(f'{field.name} {duckdb_type(field.type)}' for field in fields)})"
     names = {
         "string": "VARCHAR",
         "int32": "INTEGER",
@@ -114,5 +114,5 @@ def type_name(kind: pa.DataType) -> str:
 
 
 def _rows(table: str, files: Sequence[str]) -> str:
-    columns = ", ".join(f'"{one.name}"::{type_name(one.type)} AS "{one.name}"' for one in SCHEMAS[table])
-    return f"SELECT {columns} FROM {parquet(files)}"  # noqa: S608 - our own names
+    columns = ", ".join(f'"{one.name}"::{duckdb_type(one.type)} AS "{one.name}"' for one in SCHEMAS[table])
+    return f"SELECT {columns} FROM {read_parquet(files)}"  # noqa: S608 - our own names

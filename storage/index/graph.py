@@ -17,7 +17,7 @@ import numpy.typing as npt
 from editflow.storage.index.shard_listing import Ids
 
 Numbers = npt.NDArray[np.int32]
-Later = tuple[str, str, float, Sequence[tuple[str, str]]]
+NewArtifact = tuple[str, str, float, Sequence[tuple[str, str]]]
 """An artifact that came later: id, kind, seconds, (role, parent) of its inputs."""
 
 _ARRAYS = {"ids": "S32", "kind": "i4", "seconds": "f8", "child": "i4", "parent": "i4", "role": "i4", "by_parent": "i4"}
@@ -156,7 +156,7 @@ class Graph:
         near, far, role = (np.concatenate(parts) for parts in zip(*seen, strict=True))
         return Walk(depth, near, far, role)
 
-    def with_later(self, later: Sequence[Later]) -> Graph:
+    def with_artifacts(self, later: Sequence[NewArtifact]) -> Graph:
         """The same with artifacts that came later, and with their parents that are not in the graph yet."""
         if not later:
             return self

@@ -68,7 +68,7 @@ def build_graph(connection: duckdb.DuckDBPyConnection) -> tuple[Graph, list[str]
 
 def _taken(result: duckdb.DuckDBPyRelation) -> pa.Table:
     """All rows of a result. Raises ValueError where they take more memory than reading an index may."""
-    kept, held, most = list[pa.RecordBatch](), 0, database.memory()
+    kept, held, most = list[pa.RecordBatch](), 0, database.memory_limit()
     with result.to_arrow_reader(_AT_ONCE) as reader:
         for batch in reader:
             held += batch.nbytes

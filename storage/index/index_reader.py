@@ -20,13 +20,13 @@ import pyarrow as pa
 from editflow.storage.artifacts.identity import parent_pairs
 from editflow.storage.artifacts.manifest import Manifest
 from editflow.storage.artifacts.store import Lake
-from editflow.storage.duckdb_paths import parquet
+from editflow.storage.duckdb_paths import read_parquet
 from editflow.storage.index import duckdb_tables, snapshot
 from editflow.storage.index.catalog import Catalog
-from editflow.storage.index.graph import Graph, Later
+from editflow.storage.index.graph import Graph, NewArtifact
 from editflow.storage.index.graph_builder import build_graph
 from editflow.storage.index.rows import SCHEMAS, artifact_row, is_final, run_row, unrecorded_uses
-from editflow.storage.index.shard_listing import changed, differences, list_shards
+from editflow.storage.index.shard_listing import change_time, list_shards, new_and_removed
 from editflow.storage.index.snapshot import FORMAT, Head, Snapshot
 from editflow.storage.records.runs import RunRecord, Runs
 
@@ -70,7 +70,7 @@ def load_graph(connection: duckdb.DuckDBPyConnection, lake: Lake) -> Graph:
 
 
 def _snapshot(lake: Lake) -> Snapshot | None:
-    return snapshot.newest(lake.files) if lake.files.local else None
+    return snapshot.latest(lake.files) if lake.files.local else None
 
 
 @dataclass
@@ -98,7 +98,7 @@ class _Reader:
                 files["artifacts"] = self._delta("artifacts", [], large)
                 graph, repeated = build_graph(self.connection)
             seen = listing.result()
-            new, lost = differences(seen, graph.existing_ids)
+            new, lost = new_and_removed(seen, graph.existing_ids)
             ordering = beside.submit(graph.layers[0].sorted)
             wanting = graph.missing_parents()  # the index may be younger or older than the listing
             gone = self._gone(graph, [*lost, *wanting])
@@ -106,11 +106,11 @@ class _Reader:
             made, waiting = self._made({*new, *repeated, *wanting} - {*gone})
             gone += (late := self._orphans(graph, waiting))
             graph = graph.without(late)
-            duckdb_tables.index(self.connection, {}, masked := [*gone, *repeated])
+            duckdb_tables.create_index(self.connection, {}, masked := [*gone, *repeated])
             records = self._late_runs()
             made = self._closed(graph, made, records)
             ripe, green = self._settled(made, records, files["uses"], complete=bool(files["uses"]))
-        graph = replace(graph, layers=(ordering.result(),)).with_later(list(map(_later, ripe))).merged()
+        graph = replace(graph, layers=(ordering.result(),)).with_artifacts(list(map(_later, ripe))).merged()
         if local and not whole and (large or len(ripe) > TAIL):
             inside = {table: [self._inside(file) for file in held] for table, held in files.items()}
             waiting += [manifest.id for manifest in green]
@@ -122,9 +122,9 @@ class _Reader:
     def read_since(self, kept: Snapshot, *, tables_too: bool = True) -> Graph:
         """Start from a snapshot, and look at what has changed since."""
         head, files = kept.head, self.lake.files
-        graph = kept.graph(files).with_later(self._tail(kept))
+        graph = kept.graph(files).with_artifacts(self._tail(kept))
         seen = list_shards(files, head.times)
-        new, lost = differences(seen, graph.existing_ids)
+        new, lost = new_and_removed(seen, graph.existing_ids)
         gone = self._gone(graph, lost)
         made, waiting = self._made([*new, *head.waiting])
         gone += self._orphans(graph, waiting)
@@ -132,17 +132,17 @@ class _Reader:
         if head.tail + len(made) > TAIL or len(gone) > FOLD:
             return self.read_all()
         if not tables_too and max(len(made), len(seen.listed)) <= FOLD:
-            return graph.with_later(list(map(_later, self._closed(graph, made, []))))
-        held = {table: [files.regular(name) for name in head.files.get(table, [])] for table in SCHEMAS}
+            return graph.with_artifacts(list(map(_later, self._closed(graph, made, []))))
+        held = {table: [files.file_path(name) for name in head.files.get(table, [])] for table in SCHEMAS}
         for table in SCHEMAS:
-            if not duckdb_tables.delta(self.connection, table, held[table], copied=False) and held[table]:
+            if not duckdb_tables.create_delta(self.connection, table, held[table], copied=False) and held[table]:
                 return self.read_all()
         rests, tails = kept.own(files, SCHEMAS, "rest"), kept.own(files, SCHEMAS, "tail")
         own = {table: [*rests[table], *tails[table]] for table in SCHEMAS}
-        duckdb_tables.index(self.connection, own, head.masked, gone)
+        duckdb_tables.create_index(self.connection, own, head.masked, gone)
         records = self._late_runs(head)
         ripe, green = self._settled(self._closed(graph, made, records), records, held["uses"])
-        graph = graph.with_later(list(map(_later, ripe)))
+        graph = graph.with_artifacts(list(map(_later, ripe)))
         if not gone and max(len(ripe), len(seen.listed), len(records)) > FOLD:
             waiting += [manifest.id for manifest in green]
             unchanged = {name: checksum for name, checksum in head.parts.items() if not name.startswith("tail-")}
@@ -155,11 +155,11 @@ class _Reader:
 
     def _delta(self, table: str, files: list[str], large: bool) -> list[str]:
         """delta_<table>; its files, or none where they cannot be read."""
-        if duckdb_tables.delta(self.connection, table, files, copied=not large) and (
-            not large or table == "artifacts" or duckdb_tables.readable(self.connection, table)
+        if duckdb_tables.create_delta(self.connection, table, files, copied=not large) and (
+            not large or table == "artifacts" or duckdb_tables.are_ids_readable(self.connection, table)
         ):
             return files
-        duckdb_tables.delta(self.connection, table, [], copied=True)
+        duckdb_tables.create_delta(self.connection, table, [], copied=True)
         return []
 
     def _made(self, ids: Iterable[str]) -> tuple[list[Manifest], list[str]]:
@@ -207,25 +207,25 @@ class _Reader:
         unfinished = {record.run_id for record in records if not record.finished_at}
         ripe = [manifest for manifest in made if manifest.created_by not in unfinished]
         green = [manifest for manifest in made if manifest.created_by in unfinished]
-        duckdb_tables.insert(self.connection, "runs", map(run_row, records))
-        duckdb_tables.insert(self.connection, "artifacts", map(artifact_row, ripe))
+        duckdb_tables.insert_late(self.connection, "runs", map(run_row, records))
+        duckdb_tables.insert_late(self.connection, "artifacts", map(artifact_row, ripe))
         if complete:
             self._late_uses(records, made, files)
         else:  # then the other two tables do not show what is missing
             everything = list(Runs(self.lake.files).all())
-            duckdb_tables.insert(self.connection, "uses", unrecorded_uses(everything, self.lake.manifests(), ()))
+            duckdb_tables.insert_late(self.connection, "uses", unrecorded_uses(everything, self.lake.manifests(), ()))
         return ripe, green
 
     def _late_runs(self, head: Head | None = None) -> list[RunRecord]:
         """Records of the runs without an end in the index; their folder is listed if it has changed."""
-        runs, self.changed = Runs(self.lake.files), changed(self.lake.files, "runs")
+        runs, self.changed = Runs(self.lake.files), change_time(self.lake.files, "runs")
         same = head is not None and self.changed == head.changed != 0
         names = head.going if head is not None and same else self.lake.files.list("runs")
         self.connection.register("names", pa.table({"run_id": pa.array(names, pa.string())}))
         ended = "SELECT DISTINCT run_id FROM index_runs WHERE finished_at IS NOT NULL"
         rows = self.connection.execute(f"FROM names WHERE run_id NOT IN ({ended}) ORDER BY run_id").fetchall()
         self.connection.unregister("names")
-        records = [runs.listed(run_id) for (run_id,) in rows if runs.is_begun(run_id)]
+        records = [runs.get_or_damaged(run_id) for (run_id,) in rows if runs.is_started(run_id)]
         over = {record.run_id for record in records if record.finished_at}
         self.going = [run_id for (run_id,) in rows if run_id not in over]
         return records
@@ -236,23 +236,23 @@ class _Reader:
             newer = sorted({*Catalog(self.lake).files("uses")} - {*files})
             if newer:
                 columns = "run_id, artifact, stage, how, seconds"
-                sql = f"INSERT INTO late_uses SELECT DISTINCT {columns} FROM {parquet(newer)}"  # noqa: S608
+                sql = f"INSERT INTO late_uses SELECT DISTINCT {columns} FROM {read_parquet(newer)}"  # noqa: S608
                 self.connection.execute(f"{sql} WHERE run_id IN (SELECT unnest(?))", [asked])
         if asked:
             sql = "SELECT DISTINCT run_id, artifact FROM index_uses WHERE run_id IN (SELECT unnest(?))"
             known = set(self.connection.execute(sql, [asked]).fetchall())
-            duckdb_tables.insert(self.connection, "uses", unrecorded_uses(records, made, known))
+            duckdb_tables.insert_late(self.connection, "uses", unrecorded_uses(records, made, known))
 
     def _with_unfinished(self, graph: Graph, green: Sequence[Manifest]) -> Graph:
         """Add artifacts that no snapshot may hold yet: what a run used is known only when it has ended."""
-        duckdb_tables.insert(self.connection, "artifacts", map(artifact_row, green))
-        return graph.with_later(list(map(_later, green)))
+        duckdb_tables.insert_late(self.connection, "artifacts", map(artifact_row, green))
+        return graph.with_artifacts(list(map(_later, green)))
 
-    def _tail(self, kept: Snapshot) -> list[Later]:
+    def _tail(self, kept: Snapshot) -> list[NewArtifact]:
         files = kept.own(self.lake.files, ["artifacts"], "tail")["artifacts"]
         if not files:
             return []
-        sql = f"SELECT id, kind, seconds, inputs FROM {parquet(files)}"  # noqa: S608 - our own names
+        sql = f"SELECT id, kind, seconds, inputs FROM {read_parquet(files)}"  # noqa: S608 - our own names
         rows = self.connection.execute(sql).fetchmany(2 * TAIL)
         if len(rows) == 2 * TAIL:
             raise ValueError("the snapshot has more late artifacts than are ever kept in one")
@@ -263,11 +263,11 @@ class _Reader:
             fill(folder)
             for table in SCHEMAS:
                 path = str(folder / f"{part}-{table}.parquet")
-                duckdb_tables.export(self.connection, table, before.get(table, ()), path)
+                duckdb_tables.export_rows(self.connection, table, before.get(table, ()), path)
             return head
 
         with contextlib.suppress(duckdb.Error):  # no room, or no permission
-            snapshot.keep(self.lake.files, write)
+            snapshot.write(self.lake.files, write)
 
     def _inside(self, path: str) -> str:
         return path.removeprefix(f"{self.lake.files.root}/")
@@ -277,7 +277,7 @@ def _parents(made: Iterable[Manifest]) -> set[str]:
     return {parent for manifest in made for _, parent in parent_pairs(manifest.parents)}
 
 
-def _later(manifest: Manifest) -> Later:
+def _later(manifest: Manifest) -> NewArtifact:
     return manifest.id, manifest.kind, manifest.seconds, parent_pairs(manifest.parents)
 
 

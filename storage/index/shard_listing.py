@@ -23,7 +23,7 @@ from editflow.storage.json_records import is_id
 Ids = npt.NDArray[np.bytes_]
 """Ids of 32 bytes each."""
 
-TRUSTED = 2 * 10**9
+MIN_AGE_NS = 2 * 10**9
 """Nanoseconds: file systems count time in steps of two seconds at most."""
 _SHARDS = tuple(f"{n:02x}" for n in range(256))
 
@@ -41,20 +41,20 @@ def list_shards(files: Files, times: Mapping[str, int]) -> ShardListing:
 
     Cost: a stat of 256 folders, and a listing of those that have changed; on object storage of all.
     """
-    before = time.time_ns() - TRUSTED
+    before = time.time_ns() - MIN_AGE_NS
     now = _times(files)
     stale = [shard for shard, at in now.items() if at is None or times.get(shard) != at]
     trusted = {shard: at for shard, at in now.items() if at is not None and at < before}
     return ShardListing({shard: _ids(_names(files, shard), shard) for shard in stale}, trusted)
 
 
-def changed(files: Files, folder: str) -> int:
+def change_time(files: Files, folder: str) -> int:
     """When names in a folder last changed, to be asked before these are listed; 0 where that is not known for sure."""
-    at = _time(Path(files.folder(folder))) if files.local else None
-    return at if at is not None and at < time.time_ns() - TRUSTED else 0
+    at = _time(Path(files.folder_path(folder))) if files.local else None
+    return at if at is not None and at < time.time_ns() - MIN_AGE_NS else 0
 
 
-def differences(seen: ShardListing, known: Callable[[str], Ids]) -> tuple[list[str], list[str]]:
+def new_and_removed(seen: ShardListing, known: Callable[[str], Ids]) -> tuple[list[str], list[str]]:
     """(ids with a folder that were not known, known ids without one); `known` are those of two first digits."""
     new, gone = list[str](), list[str]()
     for shard, there in seen.listed.items():
@@ -101,7 +101,7 @@ def _names(files: Files, shard: str) -> list[str]:
     if not files.local:
         return files.list(f"artifacts/{shard}")
     try:
-        return os.listdir(files.folder(f"artifacts/{shard}"))  # noqa: PTH208 - a million names, not in order
+        return os.listdir(files.folder_path(f"artifacts/{shard}"))  # noqa: PTH208 - a million names, not in order
     except (FileNotFoundError, NotADirectoryError):
         return []
 
@@ -110,7 +110,7 @@ def _times(files: Files) -> dict[str, int | None]:
     """When each of the folders last changed; None where that is not known."""
     if not files.local:
         return dict.fromkeys(shard for shard in files.list("artifacts") if shard in _SHARDS)
-    return {shard: _time(Path(files.folder(f"artifacts/{shard}"))) for shard in _SHARDS}
+    return {shard: _time(Path(files.folder_path(f"artifacts/{shard}"))) for shard in _SHARDS}
 
 
 def _time(folder: Path) -> int | None:

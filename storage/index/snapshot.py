@@ -81,20 +81,20 @@ class Snapshot:
     def own(self, files: Files, tables: Iterable[str], part: Literal["rest", "tail"]) -> dict[str, list[str]]:
         """The paths of its own rows of each index table."""
         names = {table: f"{self.folder}/{part}-{table}.parquet" for table in tables}
-        return {table: [files.regular(name)] if files.exists(name) else [] for table, name in names.items()}
+        return {table: [files.file_path(name)] if files.exists(name) else [] for table, name in names.items()}
 
     def graph(self, files: Files) -> Graph:
         """That of all its artifacts but those in the tail. Raises OSError, ValueError."""
-        return Graph.load(lambda name: files.regular(f"{self.folder}/{name}"), self.head.kinds, self.head.roles)
+        return Graph.load(lambda name: files.file_path(f"{self.folder}/{name}"), self.head.kinds, self.head.roles)
 
     def link(self, files: Files, folder: Path) -> None:
         """Give another folder all that does not change when artifacts are added."""
         for name in files.list(self.folder):
             if name.endswith(".npy") or name.startswith("rest-"):
-                os.link(files.regular(f"{self.folder}/{name}"), folder / name)
+                os.link(files.file_path(f"{self.folder}/{name}"), folder / name)
 
 
-def newest(files: Files) -> Snapshot | None:
+def latest(files: Files) -> Snapshot | None:
     """The latest one of which everything is there; None where there is none."""
     for folder, head in _counting(files):
         if head and head.format == FORMAT and all(map(files.exists, _needed(folder, head))):
@@ -102,7 +102,7 @@ def newest(files: Files) -> Snapshot | None:
     return None
 
 
-def broken(files: Files) -> Iterator[str]:
+def damaged_files(files: Files) -> Iterator[str]:
     """The files of snapshots that count and do not hold what was written. Cost: a reading of all of them."""
     if _barrier(files) is None:
         yield f"{FOLDER}/{_BARRIER}"
@@ -156,7 +156,7 @@ def _needed(folder: str, head: Head) -> Iterator[str]:
         yield from held
 
 
-def keep(files: Files, fill: Callable[[Path], Head]) -> None:
+def write(files: Files, fill: Callable[[Path], Head]) -> None:
     """Write a snapshot, if the lake can be written to: ``fill`` puts everything but the head into a folder.
 
     Nothing is written where it would not count. Checksums that its head has already are those of files that another
@@ -164,7 +164,7 @@ def keep(files: Files, fill: Callable[[Path], Head]) -> None:
     """
     if _barrier(files) is None:
         return
-    place = Path(files.folder(FOLDER))
+    place = Path(files.folder_path(FOLDER))
     draft = place / f".tmp-{secrets.token_hex(8)}"
     with contextlib.suppress(OSError):
         draft.mkdir(parents=True)
@@ -181,7 +181,7 @@ def keep(files: Files, fill: Callable[[Path], Head]) -> None:
         _clear(place)
 
 
-def drop(files: Files) -> None:
+def invalidate(files: Files) -> None:
     """Let no snapshot count that was begun before now. Raises LakeNotWritable, DiskFull."""
     at = str(time.time_ns()).encode()
     files.put(f"{FOLDER}/{_BARRIER}", b"%b-%08x" % (at, zlib.crc32(at)))

@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from editflow.storage.artifacts.store import Lake
 from editflow.storage.errors import DamagedPayload, QueryRefused, first_line
-from editflow.storage.index.database import UNREADABLE, open_database, readable
+from editflow.storage.index.database import UNREADABLE, explain_read_errors, open_database
 from editflow.storage.index.graph import Graph, Walk
 from editflow.storage.index.index_reader import load, load_graph
 from editflow.storage.queries import sql_guard
@@ -60,7 +60,7 @@ class Step:
     via: str | None
 
 
-@readable()
+@explain_read_errors()
 def connect(lake: Lake, kinds: Iterable[str] = PAYLOADS) -> duckdb.DuckDBPyConnection:
     """A connection with all views, locked: the only files it can reach are this lake's artifacts and its index.
 
@@ -145,7 +145,7 @@ def _taken(result: duckdb.DuckDBPyRelation, limits: Limits) -> tuple[pa.Table, b
         return pa.Table.from_batches(kept, reader.schema), rows > limits.rows
 
 
-@readable()
+@explain_read_errors()
 def lineage(lake: Lake, id: str, direction: Literal["up", "down"] = "up") -> list[Step]:  # noqa: A002
     """What an artifact (id or prefix) was made from, or what was made from it, one step an edge.
 
@@ -180,7 +180,7 @@ class Impact:
     runs: Sequence[str]
 
 
-@readable()
+@explain_read_errors()
 def impact(lake: Lake, ids: Sequence[str]) -> Impact:
     """All that depends on these artifacts (whole ids). Cost: one walk down from all of them, and a look at all uses."""
     with open_database() as connection:
@@ -198,7 +198,7 @@ def impact(lake: Lake, ids: Sequence[str]) -> Impact:
     return Impact([(id_, kind, seconds) for _, kind, id_, seconds in artifacts], [row[0] for row in used])
 
 
-@readable()
+@explain_read_errors()
 def holders(lake: Lake, columns: Mapping[str, str], begin: str) -> dict[str, list[tuple[str, str]]]:
     """Of each kind, (artifact, value) of the artifacts that have a value in its column which begins with a text.
 
@@ -211,7 +211,7 @@ def holders(lake: Lake, columns: Mapping[str, str], begin: str) -> dict[str, lis
             with contextlib.suppress(DamagedPayload):  # of a damaged manifest the index tells
                 for kind, some in ids.items():
                     made = filter(None, map(lake.load_manifest, some))
-                    payloads = [lake.files.found(one.payload) for one in made]
+                    payloads = [lake.files.find(one.payload) for one in made]
                     payload_view(connection, kind, list(filter(None, payloads)))
                 return _holding(connection, columns, begin)
     with connect(lake, columns) as connection:

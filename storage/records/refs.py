@@ -14,11 +14,11 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
-from editflow.storage.errors import DamagedRecord, ForeignFile, NoName, RefConflict
+from editflow.storage.errors import DamagedRecord, ForeignFile, InvalidName, RefConflict
 from editflow.storage.files import Files
 from editflow.storage.json_records import is_id
 
-COPY = "restore it from a copy of the lake"
+RESTORE_ADVICE = "restore it from a copy of the lake"
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 _VERSION = re.compile(r"(?=0*[1-9])(\d{8}|[1-9]\d{8,17})\.json", re.ASCII)
 """The file of a version: no name has moved 10^18 times."""
@@ -34,7 +34,7 @@ class Refs:
     def get(self, name: str) -> tuple[Any, int] | None:
         """The value and version of a name, or None when it was never set.
 
-        Raises DamagedRecord for a file that cannot be read, NoName for a malformed name.
+        Raises DamagedRecord for a file that cannot be read, InvalidName for a malformed name.
         """
         version = self.version(name)
         return (self._value(name, version), version) if version else None
@@ -84,33 +84,35 @@ class Refs:
         found = self.get(name)
         if found is None or is_id(found[0]):
             return found and str(found[0])
-        raise DamagedRecord(self.files.path(self.file(name, found[1])), f"it holds no id: {COPY}, or delete it")
+        raise DamagedRecord(
+            self.files.path(self.file(name, found[1])), f"it holds no id: {RESTORE_ADVICE}, or delete it"
+        )
 
     def history(self, name: str) -> list[tuple[int, Any]]:
         """(version, value) of everything that a name has been set to, the oldest first; errors as those of ``get``."""
         return [(version, self._value(name, version)) for version in self._versions(name)]
 
-    def broken(self, name: str) -> Iterator[tuple[str, str, str]]:
+    def faults(self, name: str) -> Iterator[tuple[str, str, str]]:
         """(file inside the lake, what is wrong, the remedy) of a name's files that cannot be read, or that are gone."""
         try:
             there = self._versions(name)
         except ForeignFile as error:
             yield f"{self.folder}/{name}", f"is {error.what}", error.remedy
             return
-        except (DamagedRecord, NoName):
+        except (DamagedRecord, InvalidName):
             yield f"{self.folder}/{name}", "is no name, or holds what is no version", "take out what is none"
             return
         for before, version in pairwise([0, *there]):
             if version > before + 1:
                 more = f", and so are {version - before - 2} after it" if version > before + 2 else ""
-                yield self.file(name, before + 1), f"is gone{more}, and later versions are there", COPY
+                yield self.file(name, before + 1), f"is gone{more}, and later versions are there", RESTORE_ADVICE
             try:
                 self._value(name, version)
             except ForeignFile as error:
                 yield self.file(name, version), f"is {error.what}", error.remedy
             except DamagedRecord:
                 back = ", or delete it to go back to the value before" if version == there[-1] else ""
-                yield self.file(name, version), "is damaged", COPY + back
+                yield self.file(name, version), "is damaged", RESTORE_ADVICE + back
 
     def append(self, name: str, value: object) -> int:
         """Move a name to ``value`` from any version: its history is then a log. Returns the version."""
@@ -132,6 +134,6 @@ class Refs:
 
 
 def check_name(name: str) -> None:
-    """Raise NoName, a ValueError, for an invalid name."""
+    """Raise InvalidName, a ValueError, for an invalid name."""
     if not _NAME.fullmatch(name):
-        raise NoName(f"ref name {name!r}: use 1 to 64 of a-z, 0-9, '.', '_' and '-', no '.', '_', '-' first")
+        raise InvalidName(f"ref name {name!r}: use 1 to 64 of a-z, 0-9, '.', '_' and '-', no '.', '_', '-' first")

@@ -19,8 +19,8 @@ from functools import cache
 from itertools import groupby
 from typing import Any, Literal
 
-from editflow.storage.address import cut_inside, sealed
-from editflow.storage.errors import DamagedRecord, ForeignFile, NoName, StorageError, UnknownRun
+from editflow.storage.address import redact_text, wrap_addresses
+from editflow.storage.errors import DamagedRecord, ForeignFile, InvalidName, StorageError, UnknownRun
 from editflow.storage.files import Files
 from editflow.storage.json_records import Count, Id, RunId, Seconds, Summary, Time, UnixTime, is_run_id, read_record
 
@@ -98,13 +98,13 @@ class Runs:
         environment: Mapping[str, Any] | None = None,
         run_id: str | None = None,
     ) -> RunRecord:
-        """Record that this process begins a run; FileExistsError when ``run_id`` is taken, NoName for an invalid
+        """Record that this process begins a run; FileExistsError when ``run_id`` is taken, InvalidName for an invalid
         one."""
         record = RunRecord(
             new_run_id() if run_id is None else run_id, name, dict(spec), spec_path, _now(), dict(environment or {}),
-            platform.node(), os.getpid(), own_start(os.getpid()),
+            platform.node(), os.getpid(), process_start_time(os.getpid()),
         )  # fmt: skip
-        self.files.create(record_name(record.run_id, "started"), _json(_begun(record)))
+        self.files.create(record_path(record.run_id, "started"), _json(_begun(record)))
         return record
 
     def finish(
@@ -119,7 +119,7 @@ class Runs:
     ) -> RunRecord:
         """Record how a run ended; FileExistsError when that is recorded already."""
         end = _End(status, _now(), message, state, dict(summary or {}), tuple(uses))
-        self.files.create(record_name(record.run_id, "finished"), _json(asdict(end)))
+        self.files.create(record_path(record.run_id, "finished"), _json(asdict(end)))
         return end.of(record)
 
     def mark_crashed(self) -> list[RunRecord]:
@@ -129,7 +129,7 @@ class Runs:
         """
         closed = []
         for run_id in self.files.list("runs"):
-            record = None if self.is_finished(run_id) or not self.is_begun(run_id) else self.listed(run_id)
+            record = None if self.is_finished(run_id) or not self.is_started(run_id) else self.get_or_damaged(run_id)
             if record is not None and record.status == "died":
                 with contextlib.suppress(FileExistsError):  # it did end, or another process closes it too
                     closed.append(self.finish(record, "died", message=f"its process {record.pid} was gone"))
@@ -145,23 +145,23 @@ class Runs:
             try:
                 read(record.run_id)
             except (FileNotFoundError, DamagedRecord, UnknownRun):
-                name = record_name(record.run_id, part)
+                name = record_path(record.run_id, part)
                 self.files.set_aside(name)
                 self.files.create(name, _json(value))
 
     def get(self, run_id: str) -> RunRecord:
         """The record of a run; raises UnknownRun, or DamagedRecord for a file that cannot be read."""
-        if not is_run_id(run_id) and self.is_begun(run_id):
+        if not is_run_id(run_id) and self.is_started(run_id):
             path = f"{self.files.root}/runs/{run_id}"
             raise ForeignFile(path, "a folder whose name is no run's id", "remove it, or give it its run's id again")
         record = self._started(run_id)
         try:
             return self._finished(run_id).of(record)
         except FileNotFoundError:
-            alive = may_exist(record.host, record.pid, record.process_started)
+            alive = may_be_running(record.host, record.pid, record.process_started)
             return record if alive else replace(record, status="died")
 
-    def listed(self, run_id: str) -> RunRecord:
+    def get_or_damaged(self, run_id: str) -> RunRecord:
         """The record of a run for a listing: a damaged one has that status and hides no other."""
         try:
             return self.get(run_id)
@@ -173,16 +173,16 @@ class Runs:
 
     def ids(self) -> list[str]:
         """All run ids; those made here sort by time."""
-        return [id_ for id_ in self.files.list("runs") if self.is_begun(id_)]
+        return [id_ for id_ in self.files.list("runs") if self.is_started(id_)]
 
     def newest(self) -> Iterator[RunRecord]:
         """Every run, newest first, as ``listed``. Cost: a listing, and the files of those that are taken."""
         names = reversed(self.files.list("runs"))
         for _, together in groupby(names, key=lambda name: name.partition("-")[0]):  # of one second
-            there = [id_ for id_ in together if self.is_begun(id_)]
-            yield from sorted(map(self.listed, there), key=lambda record: record.started_at, reverse=True)
+            there = [id_ for id_ in together if self.is_started(id_)]
+            yield from sorted(map(self.get_or_damaged, there), key=lambda record: record.started_at, reverse=True)
 
-    def is_begun(self, run_id: str) -> bool:
+    def is_started(self, run_id: str) -> bool:
         """Whether the run has a record; a folder without one is of a process that died before it began."""
         return self._holds(run_id, "started")
 
@@ -192,7 +192,7 @@ class Runs:
 
     def all(self) -> Iterator[RunRecord]:
         """Every run, oldest first, as ``listed``."""
-        return map(self.listed, self.ids())
+        return map(self.get_or_damaged, self.ids())
 
     def _holds(self, run_id: str, part: Part) -> bool:
         """Whether a file of the record is there, also of a folder whose name is no id."""
@@ -207,21 +207,21 @@ class Runs:
 
     def _started(self, run_id: str) -> RunRecord:
         try:
-            name = record_name(run_id, "started")
+            name = record_path(run_id, "started")
             with self._readable(name):
                 record = read_record(RunRecord, self.files.read(name))
                 if record.run_id != run_id:
                     raise ValueError(f"it is the record of run {record.run_id}")
-        except (FileNotFoundError, NotADirectoryError, NoName) as error:
+        except (FileNotFoundError, NotADirectoryError, InvalidName) as error:
             raise UnknownRun(f"no run {run_id!r} in {self.files.root}; `editflow runs` lists them") from error
         # Neither an older lake nor a stranger's had the secrets of addresses cut.
-        return _open(replace(record, spec=sealed(record.spec), spec_path=sealed(record.spec_path)))
+        return _open(replace(record, spec=wrap_addresses(record.spec), spec_path=wrap_addresses(record.spec_path)))
 
     def _finished(self, run_id: str) -> _End:
-        name = record_name(run_id, "finished")
+        name = record_path(run_id, "finished")
         with self._readable(name):
             end = read_record(_End, self.files.read(name))
-        return replace(end, message=cut_inside(end.message), summary=sealed(end.summary))
+        return replace(end, message=redact_text(end.message), summary=wrap_addresses(end.summary))
 
     @contextlib.contextmanager
     def _readable(self, name: str) -> Iterator[None]:
@@ -233,10 +233,10 @@ class Runs:
             raise DamagedRecord(self.files.path(name), remedy) from error
 
 
-def record_name(run_id: str, part: Part) -> str:
-    """The path of a run's file inside the lake. Raises NoName for an invalid run id."""
+def record_path(run_id: str, part: Part) -> str:
+    """The path of a run's file inside the lake. Raises InvalidName for an invalid run id."""
     if not is_run_id(run_id):
-        raise NoName(f"{run_id!r} is no run's id: use 1 to 128 letters, digits, '.', '_' and '-'")
+        raise InvalidName(f"{run_id!r} is no run's id: use 1 to 128 letters, digits, '.', '_' and '-'")
     return f"runs/{run_id}/{part}.json"
 
 
@@ -252,21 +252,21 @@ def new_run_id() -> str:
 
 
 @cache
-def own_start(pid: int) -> float:
+def process_start_time(pid: int) -> float:
     """When this process was started, in Unix time as first computed: setting the clock later does not change it."""
     import psutil  # type: ignore[import-untyped]
 
     return float(psutil.Process(pid).create_time())
 
 
-def may_exist(host: str, pid: int, started: float) -> bool:
+def may_be_running(host: str, pid: int, started: float) -> bool:
     """Whether a process may still exist (`started`: Unix time); on another host this is unknown, so it may."""
     import psutil
 
     if host != platform.node():
         return True
     if pid == os.getpid():  # in a container that is started again, the namesake is often this very process
-        return abs(own_start(pid) - started) < 0.001
+        return abs(process_start_time(pid) - started) < 0.001
     try:
         process = psutil.Process(pid)
         # Process ids are reused; the start time identifies a reused one. It is computed from the wall clock,

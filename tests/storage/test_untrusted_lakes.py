@@ -18,11 +18,18 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
-from editflow.storage.artifacts.check import FALSE, Fault
+from editflow.storage.artifacts.check import WRONG_DIGEST, Fault
 from editflow.storage.artifacts.kinds import kind
 from editflow.storage.artifacts.manifest import manifest_name, payload_name
 from editflow.storage.artifacts.store import Lake
-from editflow.storage.errors import DamagedPayload, DamagedRecord, ForeignFile, LakeNotWritable, NoName, StorageError
+from editflow.storage.errors import (
+    DamagedPayload,
+    DamagedRecord,
+    ForeignFile,
+    InvalidName,
+    LakeNotWritable,
+    StorageError,
+)
 from editflow.storage.files import Files
 from editflow.storage.index import snapshot
 from editflow.storage.index.catalog import Catalog
@@ -36,7 +43,7 @@ from editflow.storage.maintenance.restore import restore_manifest
 from editflow.storage.maintenance.retention_policy import Rule
 from editflow.storage.queries.query import opened, query
 from editflow.storage.records.refs import Refs
-from editflow.storage.records.runs import Runs, Use, record_name
+from editflow.storage.records.runs import Runs, Use, record_path
 from editflow.storage.records.tombstones import announce_removal, removed_at
 
 pytestmark = pytest.mark.exhaustive
@@ -90,7 +97,7 @@ def good(tmp_path_factory: pytest.TempPathFactory) -> Path:
         lake.write("perplexity", 1, {"name": "scores"}, {"state": state}, rows("perplexity", 3))
     announce_removal(lake.files, ["ab" * 32])
     lake.files.put("fingerprints/00.json", json.dumps({"model": model, "folder": "/nowhere"}).encode())
-    snapshot.drop(lake.files)
+    snapshot.invalidate(lake.files)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("editflow.storage.index.index_reader.LARGE", 0)
         with opened(lake):
@@ -166,7 +173,7 @@ def everybody(lake: Lake) -> Iterator[Callable[[], object]]:
     for folder in foreign_files.MOVING:
         names = Refs(lake.files, folder)
         yield lambda names=names: [names.history(name) for name in names.names()]
-        yield lambda names=names: list(names.broken("demo"))
+        yield lambda names=names: list(names.faults("demo"))
     yield lambda: removed_at(lake.files)
     yield lambda: query(lake, "SELECT * FROM artifacts, runs, uses, perplexities")
     yield lambda: census(lake, Rule(runs=1), 1)
@@ -307,18 +314,18 @@ def test_no_path_is_built_from_what_is_no_name(lake: Lake, value: str) -> None:
         lambda text: payload_name("ab" * 32, text),
         lambda text: payload_name(text, "ab" * 32),
     ):
-        with pytest.raises(NoName):
+        with pytest.raises(InvalidName):
             build(value)
-    with pytest.raises(NoName):
-        record_name(value, "started")
-    with pytest.raises(NoName):
+    with pytest.raises(InvalidName):
+        record_path(value, "started")
+    with pytest.raises(InvalidName):
         Runs(lake.files).start("demo", {}, run_id=value)
-    with pytest.raises(NoName):
+    with pytest.raises(InvalidName):
         Refs(lake.files).set(value, 1, 0)
     assert lake.load_manifest(value) is None
     assert not lake.is_committed(value)
     if ".." in value.split("/") or value.startswith("/") or "\0" in value:
-        for use in (lake.files.read, lake.files.remove, lake.files.list, lake.files.exists, lake.files.regular):
+        for use in (lake.files.read, lake.files.remove, lake.files.list, lake.files.exists, lake.files.file_path):
             with pytest.raises(ForeignFile):
                 use(value)
         with pytest.raises(ForeignFile):
@@ -338,7 +345,7 @@ def test_an_artifact_under_another_name(lake: Lake) -> None:
         shutil.rmtree(folder)
     astray = path.parent.parent.parent / "00" / path.parent.name
     shutil.copytree(path.parent, astray)
-    assert [(f.mend, "filed under 00" in f.wrong) for f in faults(lake)] == [("hand", True)]
+    assert [(f.repair, "filed under 00" in f.wrong) for f in faults(lake)] == [("hand", True)]
     assert len(list(lake.ids())) == 3
 
 
@@ -395,7 +402,7 @@ def test_no_field_of_a_record_brings_a_reader_down(lake: Lake, record: str) -> N
 
 
 def _broken(lake: Lake) -> list[Fault]:
-    return [Fault(name, "", "", "index") for name in snapshot.broken(lake.files)]
+    return [Fault(name, "", "", "index") for name in snapshot.damaged_files(lake.files)]
 
 
 WRONG: dict[str, tuple[str, list[Any], list[Any]]] = {
@@ -439,8 +446,8 @@ def test_a_manifest_with_a_false_digest_is_named_and_mended(lake: Lake) -> None:
     true = sound["digest"]
     for digest in (true[:-1] + ("0" if true[-1] != "0" else "1"), true[:13] + true[::-1][13:], true[::-1]):
         path.write_text(json.dumps(sound | {"digest": digest}))
-        (fault,) = [fault for fault in faults(lake) if fault.mend == "artifact"]
-        assert (fault.file, fault.wrong) == (path.relative_to(lake.uri).as_posix(), FALSE)
+        (fault,) = [fault for fault in faults(lake) if fault.repair == "artifact"]
+        assert (fault.file, fault.wrong) == (path.relative_to(lake.uri).as_posix(), WRONG_DIGEST)
         with pytest.raises(DamagedPayload, match="digest"):  # and no conflict
             lake.write(sound["kind"], 1, sound["spec"], sound["parents"], rows(sound["kind"]))
         assert lake.write(sound["kind"], 1, sound["spec"], sound["parents"], rows(sound["kind"])).digest == true
@@ -584,7 +591,9 @@ def test_folders_that_were_lent_may_be_linked(lake: Lake, tmp_path: Path) -> Non
     """As who computes an artifact again borrows its parents."""
     (tmp_path / "scratch").mkdir()
     (tmp_path / "scratch" / "artifacts").symlink_to(Path(lake.uri) / "artifacts")
-    borrowing, stranger = (Lake.open(tmp_path / "scratch", create=False, lent=lent) for lent in ([lake.uri], []))
+    borrowing, stranger = (
+        Lake.open(tmp_path / "scratch", create=False, allowed_roots=roots) for roots in ([lake.uri], [])
+    )
     assert len(list(borrowing.manifests())) == 3
     with pytest.raises(ForeignFile):
         list(stranger.manifests())
@@ -727,7 +736,7 @@ def test_the_log_of_the_index_names_files_of_its_own_folder(lake: Lake, tmp_path
     before = tree(file.parent)
     assert Catalog(lake).files("artifacts") == []
     assert query(lake, "SELECT count(*) AS n FROM artifacts")["n"].to_pylist() == [3]
-    assert any(fault.mend == "index" and "artifacts" in fault.file for fault in faults(lake))
+    assert any(fault.repair == "index" and "artifacts" in fault.file for fault in faults(lake))
     compact(Catalog(lake), 1, delete=True) if way in {"pattern", "hidden", "folder"} else None
     Catalog(lake).rebuild()
     assert faults(lake) == []

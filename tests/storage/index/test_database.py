@@ -65,7 +65,7 @@ def test_a_part_of_the_index_that_unpacks_to_very_much(
 ) -> None:
     told = lineage(lake, edited["state2"])
     blow_up(lake, name)
-    monkeypatch.setattr(database, "memory", lambda: SMALL)
+    monkeypatch.setattr(database, "memory_limit", lambda: SMALL)
     if large:
         monkeypatch.setattr(index_reader, "LARGE", 0)
     for question in OF_ALL if large else ASKED:
@@ -94,11 +94,11 @@ def test_a_payload_that_is_no_parquet_is_one_line(text: bytes, lake: Lake, edite
 
 
 def test_every_database_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert database.memory() >= 2**30
-    monkeypatch.setattr(database, "memory", lambda: SMALL)
+    assert database.memory_limit() >= 2**30
+    monkeypatch.setattr(database, "memory_limit", lambda: SMALL)
     with database.open_database() as connection:
         assert connection.execute("SELECT current_setting('memory_limit')").fetchall() == [("64.0 MiB",)]
-        with pytest.raises(StorageError, match="memory"), database.readable():
+        with pytest.raises(StorageError, match="memory"), database.explain_read_errors():
             connection.execute("CREATE TABLE a AS SELECT hash(range) FROM range(100_000_000)")
     root = Path(__file__).parents[3]
     opening = [path for part in SOURCES for path in (root / part).rglob("*.py") if _opens(path)]

@@ -11,10 +11,10 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from editflow.storage.index.graph import Edges, Graph, Later
-from editflow.storage.index.shard_listing import ShardListing, _ids, differences, hexadecimal
+from editflow.storage.index.graph import Edges, Graph, NewArtifact
+from editflow.storage.index.shard_listing import ShardListing, _ids, hexadecimal, new_and_removed
 
-Made = list[Later]
+Made = list[NewArtifact]
 
 
 def name(n: int) -> str:
@@ -64,12 +64,12 @@ def put_together(made: Made, cuts: tuple[int, int]) -> list[Graph]:
     """The same graph: in one, in three parts, merged, and merged, stored and gone on with."""
     first, second = sorted(cuts)
     parts = made[:first], made[first:second], made[second:]
-    merged = EMPTY.with_later(parts[0]).with_later(parts[1]).merged()
+    merged = EMPTY.with_artifacts(parts[0]).with_artifacts(parts[1]).merged()
     with TemporaryDirectory() as folder:
         merged.save(Path(folder))
         loaded = Graph.load(lambda name: f"{folder}/{name}", merged.kinds, merged.roles)
-    grown = EMPTY.with_later(parts[0]).with_later(parts[1]).with_later(parts[2])
-    return [EMPTY.with_later(made), grown, grown.merged(), loaded.with_later(parts[2])]
+    grown = EMPTY.with_artifacts(parts[0]).with_artifacts(parts[1]).with_artifacts(parts[2])
+    return [EMPTY.with_artifacts(made), grown, grown.merged(), loaded.with_artifacts(parts[2])]
 
 
 @settings(deadline=None, max_examples=60)
@@ -90,7 +90,7 @@ def test_a_walk_is_a_walk(made: Made, cuts: tuple[int, int], up: bool) -> None:
 
 def test_control_another_direction_is_another_walk() -> None:
     made: Made = [(name(0), "a", 0, []), (name(1), "a", 0, [("r", name(0))])]
-    graph = EMPTY.with_later(made)
+    graph = EMPTY.with_artifacts(made)
     assert walked(graph, name(1), up=True) != walked(graph, name(1), up=False)
 
 
@@ -104,7 +104,7 @@ def test_what_is_gone_leads_nowhere(made: Made, which: int) -> None:
         for id_, *_ in left:
             assert walked(without, id_, up=True) == naive(left, id_, up=True)
         assert gone not in hexadecimal(without.existing_ids(gone[:2]))
-        back = without.with_later([(gone, "kind9", 1.0, [])])
+        back = without.with_artifacts([(gone, "kind9", 1.0, [])])
         assert gone in hexadecimal(back.existing_ids(gone[:2]))
 
 
@@ -120,5 +120,5 @@ def test_what_has_come_and_gone(before: set[int], after: set[int], junk: list[st
 
     look = ShardListing({"ab": _ids([*of(after), *junk], "ab")}, {})
     held = np.array([bytes.fromhex(id_) for id_ in of(before)], "S32")
-    new, gone = differences(look, lambda _shard: held)
+    new, gone = new_and_removed(look, lambda _shard: held)
     assert (set(new), set(gone)) == (set(of(after)) - set(of(before)), set(of(before)) - set(of(after)))

@@ -32,7 +32,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every lake is a large one, and every change is worth another snapshot."""
     monkeypatch.setattr(index_reader, "LARGE", -1)
     monkeypatch.setattr(index_reader, "FOLD", 0)
-    monkeypatch.setattr(shard_listing, "TRUSTED", 10**8)
+    monkeypatch.setattr(shard_listing, "MIN_AGE_NS", 10**8)
 
 
 @pytest.mark.parametrize(("seed", "fold", "tail"), [(1, 0, 2000), (2, 3, 2000), (3, 0, 2), (4, 100, 2000)])
@@ -46,7 +46,7 @@ def test_with_a_snapshot_the_same_is_told(
     for _ in range(8):
         for event in history.draw.choices(EVENTS, k=6):
             event(history)
-        used += snapshot.newest(lake.files) is not None
+        used += snapshot.latest(lake.files) is not None
         assert told(lake) == again(lake)
         history.sound()
     assert used > 4, "the control: most of these were told from a snapshot"
@@ -83,7 +83,7 @@ def test_a_look_that_misses_what_is_new_is_found_out(
     history = History(lake, table, Random(0))  # noqa: S311
     history.make()
     assert told(lake) == again(lake)
-    monkeypatch.setattr(shard_listing, "TRUSTED", -(10**18))
+    monkeypatch.setattr(shard_listing, "MIN_AGE_NS", -(10**18))
     monkeypatch.setattr(shard_listing, "_time", lambda _folder: 1)
     told(lake)
     history.make()
@@ -100,7 +100,7 @@ def test_nothing_is_kept_of_a_small_lake(lake: Lake, edited: dict[str, str], mon
 def test_a_second_reader_lists_no_folder_that_did_not_change(
     lake: Lake, edited: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(shard_listing, "TRUSTED", -(10**18))
+    monkeypatch.setattr(shard_listing, "MIN_AGE_NS", -(10**18))
     before = lineage(lake, edited["state2"]), impact(lake, [edited["documents"]])
     listed = []
     monkeypatch.setattr(shard_listing, "_names", lambda _files, shard: listed.append(shard) or [])
@@ -111,9 +111,9 @@ def test_a_second_reader_lists_no_folder_that_did_not_change(
 
 def test_a_young_time_is_not_trusted(lake: Lake, edited: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
     """A folder may change once more within the same tick of the clock."""
-    monkeypatch.setattr(shard_listing, "TRUSTED", 10**18)
+    monkeypatch.setattr(shard_listing, "MIN_AGE_NS", 10**18)
     assert query(lake, "FROM artifacts").num_rows == 12
-    found = snapshot.newest(lake.files)
+    found = snapshot.latest(lake.files)
     assert found is not None
     assert found.head.times == {}
     assert edited
@@ -142,9 +142,9 @@ def test_no_bit_of_a_snapshot_goes_astray_unseen(lake: Lake, edited: dict[str, s
     whole[len(whole) // 2] ^= 4
     path.write_bytes(whole)
     (fault,) = index_faults(lake)
-    assert (lake.files.path(fault.file), fault.mend) == (str(path), "index")
+    assert (lake.files.path(fault.file), fault.repair) == (str(path), "index")
     Catalog(lake).rebuild()
-    assert snapshot.newest(lake.files) is None
+    assert snapshot.latest(lake.files) is None
     assert list(index_faults(lake)) == []
     assert told(lake) == before
 
@@ -157,17 +157,17 @@ def test_checksums_go_on_to_what_is_kept_later(
         history.make()
         told(lake)
     assert len(kept(lake)) > 1
-    assert list(snapshot.broken(lake.files)) == []
+    assert list(snapshot.damaged_files(lake.files)) == []
     assert edited
 
 
 def test_what_was_begun_before_a_removal_does_not_count(lake: Lake, edited: dict[str, str]) -> None:
     told(lake)
-    assert snapshot.newest(lake.files) is not None
-    snapshot.drop(lake.files)
-    assert snapshot.newest(lake.files) is None
+    assert snapshot.latest(lake.files) is not None
+    snapshot.invalidate(lake.files)
+    assert snapshot.latest(lake.files) is None
     told(lake)
-    assert snapshot.newest(lake.files) is not None
+    assert snapshot.latest(lake.files) is not None
     assert edited
 
 
@@ -207,20 +207,20 @@ def test_a_copy_that_keeps_times_is_looked_at_anew(lake: Lake, table: Callable[.
 @pytest.mark.parametrize("text", [b"", b"17x64", b"9764367046000000000", b"\0" * 20])
 def test_a_damaged_time_lets_no_snapshot_count_and_is_found(lake: Lake, edited: dict[str, str], text: bytes) -> None:
     before = told(lake)
-    snapshot.drop(lake.files)
+    snapshot.invalidate(lake.files)
     assert told(lake) == before
-    assert snapshot.newest(lake.files) is not None
+    assert snapshot.latest(lake.files) is not None
     after = Path(lake.files.path(f"{snapshot.FOLDER}/after"))
     after.write_bytes(text)
     assert told(lake) == before
-    assert snapshot.newest(lake.files) is None
+    assert snapshot.latest(lake.files) is None
     (fault,) = index_faults(lake)
-    assert (lake.files.path(fault.file), fault.mend) == (str(after), "index")
+    assert (lake.files.path(fault.file), fault.repair) == (str(after), "index")
     Catalog(lake).rebuild()
     assert list(index_faults(lake)) == []
     assert edited
     told(lake)
-    assert snapshot.newest(lake.files) is not None
+    assert snapshot.latest(lake.files) is not None
 
 
 def test_what_a_clock_of_another_day_has_made_does_not_count(lake: Lake, edited: dict[str, str]) -> None:
@@ -232,9 +232,9 @@ def test_what_a_clock_of_another_day_has_made_does_not_count(lake: Lake, edited:
     (folder / "head.json").write_bytes(text)
     folder.rename(folder.with_name(f"{int(folder.name[:20]) + 10**18:020d}-{zlib.crc32(text):08x}"))
     Catalog(lake).rebuild()
-    assert snapshot.newest(lake.files) is None
+    assert snapshot.latest(lake.files) is None
     assert told(lake) == before
-    assert snapshot.newest(lake.files) is not None
+    assert snapshot.latest(lake.files) is not None
     assert edited
 
 

@@ -351,7 +351,7 @@ def test_a_damaged_snapshot_costs_nothing(kept: Kept, monkeypatch: pytest.Monkey
     kept.run("a", kept.run("a", [])[-1:])
     kept.age()
     assert query(kept.lake, "FROM artifacts").num_rows == 6
-    found = snapshot.newest(kept.lake.files)
+    found = snapshot.latest(kept.lake.files)
     assert found is not None
     child = Path(kept.lake.files.path(f"{found.folder}/child.npy"))
     whole = child.read_bytes()
