@@ -269,7 +269,7 @@ def test_queues_and_releases(lake: Path, made: tuple[Path, RunRecord]) -> None:
     found = {fault["file"]: fault["wrong"] for fault in verify(lake, "--repair", code=1)["faults"]}
     assert found == {
         "queues/current/00000001.json": "says what no queue would",
-        "releases/current/00000001.json": "is gone, and later versions are there",
+        "releases/current/00000001.json": "is missing, but later versions exist",
     }
     assert editflow("verify", "--lake", lake).err.splitlines()[-1] == "next: restore it from a copy of the lake"
 

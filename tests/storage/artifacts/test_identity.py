@@ -64,7 +64,7 @@ def test_what_json_cannot_carry_is_refused(value: object) -> None:
 
 
 def test_a_parent_is_a_whole_id() -> None:
-    with pytest.raises(ValueError, match="whole ids"):
+    with pytest.raises(ValueError, match="full ids"):
         recipe_id("k", 1, {}, {"x": A[:12]})
 
 

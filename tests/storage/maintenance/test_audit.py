@@ -98,7 +98,7 @@ DAMAGE: dict[str, tuple[Damage, str, str]] = {
     "record cut in half": (lambda lake, _: halve(run(lake, "finished")), "record", "is damaged"),
     "record begins no more": (lambda lake, _: remove(run(lake, "started")), "record", "is gone"),
     "name damaged": (lambda lake, _: halve(ref(lake, 2)), "hand", "is damaged"),
-    "name with a gap": (lambda lake, _: remove(ref(lake, 1)), "hand", "is gone, and later"),
+    "name with a gap": (lambda lake, _: remove(ref(lake, 1)), "hand", "later versions"),
     "first of a log gone": (lambda lake, _: remove(log(lake, "artifacts", 0)), "index", "is gone"),
     "middle of a log gone": (lambda lake, _: remove(log(lake, "runs", 1)), "index", "is gone"),
     "log cut in half": (lambda lake, _: halve(log(lake, "uses", -1)), "index", "is damaged"),
