@@ -17,7 +17,7 @@ from editflow.storage.artifacts.store import Lake
 from editflow.storage.errors import DamagedPayload, QueryRefused, first_line
 from editflow.storage.index.database import UNREADABLE, explain_read_errors, open_database
 from editflow.storage.index.graph import Graph, Walk
-from editflow.storage.index.index_reader import load, load_graph
+from editflow.storage.index.index_reader import load
 from editflow.storage.queries import sql_guard
 from editflow.storage.queries.query_limits import Limits, Work, size, within
 from editflow.storage.queries.views import (
@@ -153,7 +153,7 @@ def lineage(lake: Lake, id: str, direction: Literal["up", "down"] = "up") -> lis
     """
     start = lake.manifest(id)
     with open_database() as connection:
-        graph = load_graph(connection, lake)
+        graph = load(connection, lake, tables_too=False)
     walk = graph.walk(graph.positions([start.id]), up=direction == "up")
     return [Step(0, start.id, start.kind, None, None), *sorted(_steps(graph, walk), key=_in_order)]
 
@@ -205,7 +205,7 @@ def holders(lake: Lake, columns: Mapping[str, str], begin: str) -> dict[str, lis
     Cost: a reading of all payloads of these kinds; the index is not searched for them where they are few.
     """
     with open_database() as connection:
-        graph = load_graph(connection, lake)
+        graph = load(connection, lake, tables_too=False)
         ids = {kind: graph.of_kind(kind) for kind in columns}
         if sum(map(len, ids.values())) <= _FEW:
             with contextlib.suppress(DamagedPayload):  # of a damaged manifest the index tells

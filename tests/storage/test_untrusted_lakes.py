@@ -99,7 +99,7 @@ def good(tmp_path_factory: pytest.TempPathFactory) -> Path:
     lake.files.put("fingerprints/00.json", json.dumps({"model": model, "folder": "/nowhere"}).encode())
     snapshot.invalidate(lake.files)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("editflow.storage.index.index_reader.LARGE", 0)
+        patch.setattr("editflow.storage.index.index_reader.LARGE_INDEX_BYTES", 0)
         with opened(lake):
             pass
     return Path(lake.uri)

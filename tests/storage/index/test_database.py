@@ -67,7 +67,7 @@ def test_a_part_of_the_index_that_unpacks_to_very_much(
     blow_up(lake, name)
     monkeypatch.setattr(database, "memory_limit", lambda: SMALL)
     if large:
-        monkeypatch.setattr(index_reader, "LARGE", 0)
+        monkeypatch.setattr(index_reader, "LARGE_INDEX_BYTES", 0)
     for question in OF_ALL if large else ASKED:
         try:
             found = ASKED[question](lake, edited)

@@ -29,7 +29,7 @@ def histories(draw: st.DrawFn) -> Made:
     for n in range(draw(st.integers(0, 12))):
         parents = draw(st.lists(st.integers(0, n), max_size=3))
         inputs = [(f"role{p % 2}", name(100 + p) if p == n else name(p)) for p in parents]
-        made.append((name(n), f"kind{n % 3}", n / 2, inputs))
+        made.append(NewArtifact(name(n), f"kind{n % 3}", n / 2, inputs))
     return made
 
 
@@ -89,7 +89,7 @@ def test_a_walk_is_a_walk(made: Made, cuts: tuple[int, int], up: bool) -> None:
 
 
 def test_control_another_direction_is_another_walk() -> None:
-    made: Made = [(name(0), "a", 0, []), (name(1), "a", 0, [("r", name(0))])]
+    made = [NewArtifact(name(0), "a", 0, []), NewArtifact(name(1), "a", 0, [("r", name(0))])]
     graph = EMPTY.with_artifacts(made)
     assert walked(graph, name(1), up=True) != walked(graph, name(1), up=False)
 
@@ -104,7 +104,7 @@ def test_what_is_gone_leads_nowhere(made: Made, which: int) -> None:
         for id_, *_ in left:
             assert walked(without, id_, up=True) == naive(left, id_, up=True)
         assert gone not in hexadecimal(without.existing_ids(gone[:2]))
-        back = without.with_artifacts([(gone, "kind9", 1.0, [])])
+        back = without.with_artifacts([NewArtifact(gone, "kind9", 1.0, [])])
         assert gone in hexadecimal(back.existing_ids(gone[:2]))
 
 

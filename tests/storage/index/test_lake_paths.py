@@ -51,7 +51,7 @@ def test_so_it_is_where_an_index_is_large(
     name: str, lake: Lake, edited: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Then its files are read where they are, and a snapshot is kept beside them."""
-    monkeypatch.setattr(index_reader, "LARGE", 0)
+    monkeypatch.setattr(index_reader, "LARGE_INDEX_BYTES", 0)
     assert edited
     for folder in (tmp_path / name, tmp_path / "t1"):
         shutil.copytree(lake.files.root, folder)

@@ -30,8 +30,8 @@ pytestmark = pytest.mark.exhaustive
 @pytest.fixture(autouse=True)
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every lake is a large one, and every change is worth another snapshot."""
-    monkeypatch.setattr(index_reader, "LARGE", -1)
-    monkeypatch.setattr(index_reader, "FOLD", 0)
+    monkeypatch.setattr(index_reader, "LARGE_INDEX_BYTES", -1)
+    monkeypatch.setattr(index_reader, "MIN_CHANGES", 0)
     monkeypatch.setattr(shard_listing, "MIN_AGE_NS", 10**8)
 
 
@@ -39,8 +39,8 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_with_a_snapshot_the_same_is_told(
     lake: Lake, table: Callable[..., pa.Table], monkeypatch: pytest.MonkeyPatch, seed: int, fold: int, tail: int
 ) -> None:
-    monkeypatch.setattr(index_reader, "FOLD", fold)
-    monkeypatch.setattr(index_reader, "TAIL", tail)
+    monkeypatch.setattr(index_reader, "MIN_CHANGES", fold)
+    monkeypatch.setattr(index_reader, "MAX_TAIL", tail)
     history = History(lake, table, Random(seed))  # noqa: S311 - draws of a test
     used = 0
     for _ in range(8):
@@ -91,7 +91,7 @@ def test_a_look_that_misses_what_is_new_is_found_out(
 
 
 def test_nothing_is_kept_of_a_small_lake(lake: Lake, edited: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(index_reader, "LARGE", 2 * 2**20)
+    monkeypatch.setattr(index_reader, "LARGE_INDEX_BYTES", 2 * 2**20)
     assert query(lake, "FROM artifacts").num_rows == 12
     assert lineage(lake, edited["state2"])
     assert not kept(lake)
