@@ -1,22 +1,5 @@
 """Errors of the lake.
 
-    StorageError
-    ├── LakeNotWritable    the folder refuses writes: permissions, read-only mount, not a folder
-    ├── DiskFull           no space left; no partial file remains visible
-    ├── UnknownKind        no such artifact kind
-    ├── WrongSchema        a table has other columns than its kind
-    ├── UnknownArtifact    no manifest under this id
-    ├── UnknownRun         no run record under this id
-    ├── DamagedRecord      the file of a run record or a ref cannot be read
-    │   └── ForeignFile    not a file of the lake: a link out of it, a pipe, a device, a folder
-    ├── InvalidName        a text that cannot be an artifact id, a run id or the name of a ref
-    ├── MissingParent      a manifest has no parent in a role that its kind needs
-    ├── MissingPayload     the manifest exists, its payload does not
-    ├── DamagedPayload     the payload does not have the content that was written
-    ├── PayloadConflict    a recipe gave two different contents
-    ├── RefConflict        another process set the ref first
-    └── QueryRefused       the SQL is not one read-only SELECT over the documented views
-
 Every message is one line: what happened, where, and the remedy.
 """
 

@@ -202,7 +202,7 @@ class Files:
             except FileNotFoundError as error:  # the error of /proc, where no folder can be created
                 raise PermissionError(errno.EACCES, "no folder can be created there") from error
             for created in new:
-                _sync_folder(created.parent)
+                sync(created.parent)
 
     def _write_file(self, name: str, fill: Callable[[IO[bytes]], Any], publish: Callable[[str, str], None]) -> None:
         """Write a temporary file with `fill`, sync it, and give it its name with `publish` (os.link or os.replace)."""
@@ -220,7 +220,7 @@ class Files:
             finally:
                 with contextlib.suppress(OSError):
                     Path(temporary).unlink()
-            _sync_folder(Path(final).parent)
+            sync(Path(final).parent)
 
     @contextlib.contextmanager
     def _explain_errors(self, name: str) -> Iterator[None]:
@@ -291,8 +291,9 @@ def _groups(table: "pa.Table") -> Iterator["pa.Table"]:
     yield from _groups(table.slice(half))
 
 
-def _sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
+def sync(path: Path) -> None:
+    """Flush a file or folder to the disk."""
+    handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
     finally:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import cache
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
@@ -91,6 +91,11 @@ UnixTime = Annotated[float, Checked(lambda number: 0 <= number <= _MAX_UNIX_TIME
 Time = Annotated[str, Checked(_is_time, "a time with a time zone")]
 Summary = Annotated[Mapping[str, Any], Checked(is_summary, "a run's summary")]
 About = Annotated[Mapping[str, Any], Checked(_is_about, "of the types that readers expect")]
+
+
+def now() -> str:
+    """The current time as records store it."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds")
 
 
 def read_record(kind: type[Record], text: bytes | str) -> Record:

@@ -19,7 +19,6 @@ Floats = npt.NDArray[np.floating[Any]]
 def vectors_column(array: npt.NDArray[Any]) -> pa.Array:
     """A 2-D array (n × d) as a list column of n rows of d values, with the array's dtype."""
     n, d = array.shape
-    _check_fits(n * d)
     return _list_array(np.ascontiguousarray(array).reshape(-1), np.full(n, d))
 
 
@@ -144,15 +143,11 @@ def _groups(table: pa.Table) -> list[tuple[tuple[int, str], pa.ChunkedArray]]:
 
 
 def _list_array(values: npt.NDArray[Any], lengths: npt.NDArray[Any]) -> pa.Array:
-    _check_fits(len(values))
+    if len(values) > np.iinfo(np.int32).max:
+        raise ValueError(f"{len(values)} values do not fit into one list array of 2^31; split the matrix by rows")
     offsets = np.zeros(len(lengths) + 1, np.int32)
     np.cumsum(lengths, out=offsets[1:])
     return pa.ListArray.from_arrays(pa.array(offsets), pa.array(values))
-
-
-def _check_fits(values: int) -> None:
-    if values > np.iinfo(np.int32).max:
-        raise ValueError(f"{values} values do not fit into one list array of 2^31; split the matrix by rows")
 
 
 def _one_array(column: pa.Array | pa.ChunkedArray) -> pa.Array:

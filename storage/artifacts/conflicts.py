@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import contextlib
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
 
 from editflow.storage.artifacts.manifest import Manifest
 from editflow.storage.errors import PayloadConflict
 from editflow.storage.files import Files
-from editflow.storage.json_records import Id, Time, record_json
+from editflow.storage.json_records import Id, Time, now, record_json
 
 
 @dataclass(frozen=True)
@@ -30,8 +29,7 @@ class Conflict:
 
 def record_conflict(files: Files, kept: Manifest, other: str, distance: float | None) -> PayloadConflict:
     """Record that a recipe also gave content with the digest `other`; returns the error to raise."""
-    now = datetime.now(UTC).isoformat(timespec="milliseconds")
-    conflict = Conflict(kept.id, kept.digest, other, distance, now)
+    conflict = Conflict(kept.id, kept.digest, other, distance, now())
     with contextlib.suppress(FileExistsError):  # the conflict is already recorded
         files.create(conflict.name, record_json(asdict(conflict)))
     return PayloadConflict(kept.id, kept.digest, other, distance)

@@ -15,7 +15,6 @@ import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,7 +34,7 @@ from editflow.storage.errors import (
     first_line,
 )
 from editflow.storage.files import Files
-from editflow.storage.json_records import is_id, read_record, record_json
+from editflow.storage.json_records import is_id, now, read_record, record_json
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -184,8 +183,7 @@ class Lake:
         recipe = json.loads(canonical_json({"spec": spec, "parents": parents}))
         draft = Manifest(
             id_, kind, version, recipe["spec"], recipe["parents"], digest, table.num_rows, 0, "",
-            datetime.now(UTC).isoformat(timespec="milliseconds"), created_by, seconds,
-            dict(environment or {}), dict(about or {}),
+            now(), created_by, seconds, dict(environment or {}), dict(about or {}),
         )  # fmt: skip
         for _, parent in parent_pairs(parents):
             self.touch(parent)

@@ -6,7 +6,7 @@ order by parent. Artifacts that are added later, some thousands at most, get the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -227,16 +227,13 @@ class Graph:
             raise ValueError("the arrays of a graph have other types")
         nodes, edges = len(arrays["ids"]), len(arrays["child"])
         ends = {"kind": len(kinds), "child": nodes, "parent": nodes, "role": len(roles), "by_parent": edges}
-        if len(arrays["kind"]) != nodes or len(arrays["seconds"]) != nodes or len({*map(len, _edges(arrays))}) > 1:
+        edge_arrays = [arrays[name] for name in ("child", "parent", "role", "by_parent")]
+        if len(arrays["kind"]) != nodes or len(arrays["seconds"]) != nodes or len({*map(len, edge_arrays)}) > 1:
             raise ValueError("the arrays of a graph do not fit together")
         for name, end in ends.items():
             if len(arrays[name]) and not 0 <= arrays[name].min() <= arrays[name].max() < end:
                 raise ValueError(f"{name} has a number outside of 0 to {end - 1}")
-        return cls(arrays["ids"], (), arrays["kind"], arrays["seconds"], kinds, roles, (Edges(*_edges(arrays)),))
-
-
-def _edges(arrays: Mapping[str, npt.NDArray[Any]]) -> tuple[Numbers, Numbers, Numbers, Numbers]:
-    return arrays["child"], arrays["parent"], arrays["role"], arrays["by_parent"]
+        return cls(arrays["ids"], (), arrays["kind"], arrays["seconds"], kinds, roles, (Edges(*edge_arrays),))
 
 
 def _raw(ids: Sequence[str]) -> Ids:

@@ -15,24 +15,19 @@ _TEXT, _I64, _F64 = pa.string(), pa.int64(), pa.float64()
 _INPUTS = pa.list_(pa.struct([("role", _TEXT), ("artifact", _TEXT)]))
 
 SCHEMAS: Mapping[str, pa.Schema] = {
-    "artifacts": pa.schema(
-        [
-            ("id", _TEXT), ("kind", _TEXT), ("version", _I64), ("spec", _TEXT), ("inputs", _INPUTS),
-            ("digest", _TEXT), ("rows", _I64), ("bytes", _I64), ("created_at", _TEXT), ("created_by", _TEXT),
-            ("seconds", _F64), ("environment", _TEXT), ("about", _TEXT),
-        ]
-    ),
+    "artifacts": pa.schema([
+        ("id", _TEXT), ("kind", _TEXT), ("version", _I64), ("spec", _TEXT), ("inputs", _INPUTS), ("digest", _TEXT),
+        ("rows", _I64), ("bytes", _I64), ("created_at", _TEXT), ("created_by", _TEXT), ("seconds", _F64),
+        ("environment", _TEXT), ("about", _TEXT),
+    ]),
     "uses": pa.schema(
         [("run_id", _TEXT), ("artifact", _TEXT), ("stage", _TEXT), ("how", _TEXT), ("seconds", _F64)]
     ),
-    "runs": pa.schema(
-        [
-            ("run_id", _TEXT), ("name", _TEXT), ("status", _TEXT), ("started_at", _TEXT),
-            ("finished_at", _TEXT), ("message", _TEXT), ("state", _TEXT), ("spec", _TEXT),
-            ("spec_path", _TEXT), ("summary", _TEXT),
-            ("environment", _TEXT), ("host", _TEXT), ("pid", _I64),
-        ]
-    ),
+    "runs": pa.schema([
+        ("run_id", _TEXT), ("name", _TEXT), ("status", _TEXT), ("started_at", _TEXT), ("finished_at", _TEXT),
+        ("message", _TEXT), ("state", _TEXT), ("spec", _TEXT), ("spec_path", _TEXT), ("summary", _TEXT),
+        ("environment", _TEXT), ("host", _TEXT), ("pid", _I64),
+    ]),
 }  # fmt: skip
 
 

@@ -31,7 +31,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from editflow.storage.errors import ForeignFile
-from editflow.storage.files import Files
+from editflow.storage.files import Files, sync
 from editflow.storage.index.graph import Graph
 from editflow.storage.json_records import Checked, Count, Id, RunId, read_record
 
@@ -180,7 +180,7 @@ def write(files: Files, fill: Callable[[Path], Head]) -> None:
             text = json.dumps(asdict(replace(head, parts=parts))).encode()
             (draft / "head.json").write_bytes(text)
             for path in draft.iterdir():
-                _sync(path)
+                sync(path)
             draft.rename(parent / f"{time.time_ns():020d}-{zlib.crc32(text):08x}")
         finally:
             shutil.rmtree(draft, ignore_errors=True)
@@ -212,11 +212,6 @@ def _barrier(files: Files) -> int | None:
 def _checksum(path: Path) -> int:
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
         return zlib.crc32(content)
-
-
-def _sync(path: Path) -> None:
-    with path.open("rb") as file:
-        os.fsync(file.fileno())
 
 
 def _remove_outdated(parent: Path) -> None:

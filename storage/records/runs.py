@@ -22,7 +22,18 @@ from typing import Any, Literal
 from editflow.storage.address import redact_text, wrap_addresses
 from editflow.storage.errors import DamagedRecord, ForeignFile, InvalidName, StorageError, UnknownRun
 from editflow.storage.files import Files
-from editflow.storage.json_records import Count, Id, RunId, Seconds, Summary, Time, UnixTime, is_run_id, read_record
+from editflow.storage.json_records import (
+    Count,
+    Id,
+    RunId,
+    Seconds,
+    Summary,
+    Time,
+    UnixTime,
+    is_run_id,
+    now,
+    read_record,
+)
 
 Outcome = Literal["completed", "failed", "interrupted", "died"]
 Part = Literal["started", "finished"]
@@ -100,7 +111,7 @@ class Runs:
     ) -> RunRecord:
         """Record that this process starts a run. Raises FileExistsError if ``run_id`` is taken, InvalidName."""
         record = RunRecord(
-            new_run_id() if run_id is None else run_id, name, dict(spec), spec_path, _now(), dict(environment or {}),
+            new_run_id() if run_id is None else run_id, name, dict(spec), spec_path, now(), dict(environment or {}),
             platform.node(), os.getpid(), process_start_time(os.getpid()),
         )  # fmt: skip
         self.files.create(record_path(record.run_id, "started"), _json(_started_fields(record)))
@@ -117,7 +128,7 @@ class Runs:
         uses: Sequence[Use] = (),
     ) -> RunRecord:
         """Record how a run ended. Raises FileExistsError if its end is already recorded."""
-        end = _End(status, _now(), message, state, dict(summary or {}), tuple(uses))
+        end = _End(status, now(), message, state, dict(summary or {}), tuple(uses))
         self.files.create(record_path(record.run_id, "finished"), _json(asdict(end)))
         return end.added_to(record)
 
@@ -275,10 +286,6 @@ def may_be_running(host: str, pid: int, started: float) -> bool:
         return not is_other and process.status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return False
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="milliseconds")
 
 
 def _json(value: Mapping[str, Any]) -> bytes:
