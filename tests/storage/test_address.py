@@ -103,8 +103,8 @@ def test_a_text_without_secrets_is_unchanged(text: str) -> None:
 
 
 def test_a_recorded_address_is_recognised_as_redacted() -> None:
-    lacking = [shown for shown in CUT.values() if not shown.endswith("#…")]
-    assert [shown for shown in lacking if not Address(shown).is_redacted] == []
+    redacted = [shown for shown in CUT.values() if not shown.endswith("#…")]
+    assert [shown for shown in redacted if not Address(shown).is_redacted] == []
     assert not Address("http://host/x#…").is_redacted, "a fragment is never sent"
 
 
@@ -115,9 +115,11 @@ def test_the_error_for_a_wrong_type_shows_no_secret() -> None:
 
 
 def test_addresses_in_a_sentence_are_redacted() -> None:
-    told = "404 for url: http://u:Qx7@h/x?a=Qx7, (https://h/y?z=Qx7). Retries with url: /x?tok=Qx7 (Caused by nothing)"
+    message = (
+        "404 for url: http://u:Qx7@h/x?a=Qx7, (https://h/y?z=Qx7). Retries with url: /x?tok=Qx7 (Caused by nothing)"
+    )
     cut = "404 for url: http://…@h/x?a=…, (https://h/y?z=…). Retries with url: /x?… (Caused by nothing)"
-    assert redact_text(told) == redact_text(cut) == cut
+    assert redact_text(message) == redact_text(cut) == cut
     address = Address("http://user:Qx7%20Qx7@host/x?t=Qx7Qx7")
     assert SECRET not in address.without_secrets("b'Qx7 Qx7' and Qx7Qx7 and Qx7%20Qx7")
 
@@ -127,8 +129,8 @@ def test_addresses_in_a_sentence_are_redacted() -> None:
     "u:Qx7@localhost", "u:Qx7@[::1]/x", "u.v:Qx7@Qx7@host/x", "u:Qx7@host:/path", "//u:Qx7@host/x", "https//u:Qx7@host",
     "facts.jsonl?token=Qx7", "http://u:Qx7%40host/x"])  # fmt: skip
 def test_misspelt_addresses_in_a_sentence_are_redacted(place: str) -> None:
-    for said in (f"no file {place}: mend it", f"bad '{place}'", f"({place}), and so on", f"x={place}"):
-        assert SECRET not in redact_text(said)
+    for sentence in (f"no file {place}: repair it", f"bad '{place}'", f"({place}), and so on", f"x={place}"):
+        assert SECRET not in redact_text(sentence)
 
 
 @pytest.mark.parametrize("said", ["Info: mail@{} is a", "tau: 0.02 @ layer 5", "hub:name:config@v1.2", "12:30@noon",

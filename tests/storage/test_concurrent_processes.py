@@ -90,13 +90,13 @@ def nothing_lost(lake: Lake) -> None:
         assert {parent for _, parent in parent_pairs(made.parents)} <= there.keys()
         assert lake.fault(made.id) is None
         assert lake.read(made.id).equals(concurrent_processes.content(made.id))
-    told = query(lake, "SELECT id, digest FROM artifacts").to_pylist()
-    assert {row["id"]: row["digest"] for row in told} == {made.id: made.digest for made in there.values()}
+    rows = query(lake, "SELECT id, digest FROM artifacts").to_pylist()
+    assert {row["id"]: row["digest"] for row in rows} == {made.id: made.digest for made in there.values()}
     audit, none = Audit(lake), lambda _n: None
     faults = chain(audit.of_artifacts(lake.ids(), none), audit.of_runs(Runs(lake.files).ids(), none), audit.of_names())
     assert list(chain(faults, index_faults(lake))) == []
     Catalog(lake).rebuild()
-    assert sorted(map(repr, told)) == sorted(map(repr, query(lake, "SELECT id, digest FROM artifacts").to_pylist()))
+    assert sorted(map(repr, rows)) == sorted(map(repr, query(lake, "SELECT id, digest FROM artifacts").to_pylist()))
 
 
 def test_four_processes_for_some_seconds(lake: Lake) -> None:

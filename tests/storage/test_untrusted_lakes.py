@@ -216,7 +216,7 @@ def test_control_a_valid_lake_has_no_faults(lake: Lake, tmp_path: Path) -> None:
         assert faults(here_) == []
         assert read_by_all(here_) == 0
     assert query(Lake.open(tmp_path / "link"), "SELECT count(*) AS n FROM artifacts")["n"].to_pylist() == [3]
-    assert take(Lake.open(tmp_path / "link"), next(Lake.open(moved).ids()), 2**40), "also for who removes"
+    assert take(Lake.open(tmp_path / "link"), next(Lake.open(moved).ids()), 2**40), "removing accepts it too"
 
 
 # -- ids inside records match their paths ------------------------------------------------------------------------------
@@ -266,7 +266,7 @@ def child(lake: Lake) -> Path:
 def test_an_id_in_a_record_must_match_the_path_of_the_record(lake: Lake, tmp_path: Path, name: str) -> None:
     record, where = NAMES[name]
     path = child(lake) if record == "manifest" else first(lake, record)
-    sound, outside = path.read_text(), tree(tmp_path)
+    valid, outside = path.read_text(), tree(tmp_path)
     others = [] if where[0] in {"state", "uses", "digest", "parents"} else ["ab" * 32, "20260101T000000-abcdef"]
     for value in [*OUT, *others]:
         if value is None and name == "end of a run state":
@@ -286,7 +286,7 @@ def test_an_id_in_a_record_must_match_the_path_of_the_record(lake: Lake, tmp_pat
             (shown,) = Runs(lake.files).newest()
             assert (shown.run_id, shown.status) == (path.parent.name, "damaged")
         assert path.read_text() == changed
-        path.write_text(sound)
+        path.write_text(valid)
         assert tree(tmp_path) == outside
     assert faults(lake) == []
 
@@ -296,14 +296,14 @@ def test_a_crashed_run_is_marked_only_in_its_own_folder(lake: Lake, tmp_path: Pa
     path = first(lake, "start of a run")
     (path.parent / "finished.json").unlink()
     put(path, ["pid"], 2**22 + 5)
-    sound = path.read_text()
+    valid = path.read_text()
     for value in ("../../victim/planted", str(tmp_path / "victim" / "planted"), "other"):
         put(path, ["run_id"], value)
         assert Runs(lake.files).mark_crashed() == []
         assert list((tmp_path / "victim").rglob("*")) == []
         assert not (path.parent / "finished.json").exists()
         assert lake.files.list("runs") == [path.parent.name]
-    path.write_text(sound)
+    path.write_text(valid)
     assert [record.run_id for record in Runs(lake.files).mark_crashed()] == [path.parent.name], "the control"
 
 
@@ -343,8 +343,8 @@ def test_an_artifact_in_a_wrong_folder_is_reported(lake: Lake) -> None:
         assert named
         assert lake.find(place) is None if place == "no id" else True
         shutil.rmtree(folder)
-    astray = path.parent.parent.parent / "00" / path.parent.name
-    shutil.copytree(path.parent, astray)
+    misplaced = path.parent.parent.parent / "00" / path.parent.name
+    shutil.copytree(path.parent, misplaced)
     assert [(f.repair, "filed under 00" in f.wrong) for f in faults(lake)] == [("hand", True)]
     assert len(list(lake.ids())) == 3
 
@@ -376,11 +376,11 @@ def everywhere(value: Any, where: list[Any] | None = None) -> Iterator[list[Any]
 def test_no_value_of_a_field_crashes_a_reader(lake: Lake, record: str) -> None:
     """Each field in turn has a value of another type, or the file is not JSON."""
     path = child(lake) if record == "manifest" else first(lake, record)
-    sound = path.read_text()
-    places = [where for where in everywhere(json.loads(sound)) if len(where) < 3]
+    valid = path.read_text()
+    places = [where for where in everywhere(json.loads(valid)) if len(where) < 3]
     audit = Audit(lake)
     for n, where in enumerate(places):
-        whole = json.loads(sound)
+        whole = json.loads(valid)
         inner = whole
         for key in where[:-1]:
             inner = inner[key]
@@ -430,30 +430,30 @@ WRONG: dict[str, tuple[str, list[Any], list[Any]]] = {
 def test_a_field_of_a_wrong_type_makes_a_record_damaged(lake: Lake, field: str) -> None:
     record, where, values = WRONG[field]
     path = child(lake) if record == "manifest" else first(lake, record)
-    sound = path.read_text()
+    valid = path.read_text()
     for value in values:
         put(path, where, value)
         with pytest.raises((DamagedPayload, DamagedRecord)):
             lake.manifest(path.parent.name) if record == "manifest" else Runs(lake.files).get(path.parent.name)
-        path.write_text(sound)
+        path.write_text(valid)
     lake.manifest(path.parent.name) if record == "manifest" else Runs(lake.files).get(path.parent.name)
 
 
 def test_a_manifest_with_a_wrong_digest_is_reported_and_repaired(lake: Lake) -> None:
     """The wrong digits may or may not be part of the payload's name."""
     path = child(lake)
-    sound = json.loads(path.read_text())
-    true = sound["digest"]
+    valid = json.loads(path.read_text())
+    true = valid["digest"]
     for digest in (true[:-1] + ("0" if true[-1] != "0" else "1"), true[:13] + true[::-1][13:], true[::-1]):
-        path.write_text(json.dumps(sound | {"digest": digest}))
+        path.write_text(json.dumps(valid | {"digest": digest}))
         (fault,) = [fault for fault in faults(lake) if fault.repair == "artifact"]
         assert (fault.file, fault.wrong) == (path.relative_to(lake.uri).as_posix(), WRONG_DIGEST)
         with pytest.raises(DamagedPayload, match="digest"):  # and no conflict
-            lake.write(sound["kind"], 1, sound["spec"], sound["parents"], rows(sound["kind"]))
-        assert lake.write(sound["kind"], 1, sound["spec"], sound["parents"], rows(sound["kind"])).digest == true
-        path.write_text(json.dumps(sound | {"digest": digest}))
-        assert restore_manifest(lake, sound["id"])
-        assert lake.manifest(sound["id"]).digest == true
+            lake.write(valid["kind"], 1, valid["spec"], valid["parents"], rows(valid["kind"]))
+        assert lake.write(valid["kind"], 1, valid["spec"], valid["parents"], rows(valid["kind"])).digest == true
+        path.write_text(json.dumps(valid | {"digest": digest}))
+        assert restore_manifest(lake, valid["id"])
+        assert lake.manifest(valid["id"]).digest == true
 
 
 # -- links, pipes, devices ---------------------------------------------------------------------------------------------
@@ -565,9 +565,9 @@ def test_a_link_from_a_folder_out_of_the_lake_is_not_followed(lake: Lake, tmp_pa
     for use in uses:
         with pytest.raises(ForeignFile):
             use()
-    for mend in (lambda: compact(Catalog(lake), 1, delete=True), lambda: Catalog(lake).rebuild()):
+    for repair in (lambda: compact(Catalog(lake), 1, delete=True), lambda: Catalog(lake).rebuild()):
         try:
-            mend()
+            repair()
         except StorageError as error:
             assert "\n" not in str(error)
     assert tree(outside) == before

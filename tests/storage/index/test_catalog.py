@@ -166,8 +166,8 @@ def test_an_unreadable_run_has_status_damaged(lake: Lake, edited: dict[str, str]
     run = Runs(lake.files).start("late", {})
     Path(lake.files.path(f"runs/{run.run_id}/started.json")).write_text("{")
     Catalog(lake).rebuild()
-    told = {row["run_id"]: row["status"] for row in query(lake, "SELECT * FROM runs").to_pylist()}
-    assert told == {edited["run"]: "completed", run.run_id: "damaged"}
+    statuses = {row["run_id"]: row["status"] for row in query(lake, "SELECT * FROM runs").to_pylist()}
+    assert statuses == {edited["run"]: "completed", run.run_id: "damaged"}
 
 
 def test_other_files_in_the_log_are_ignored(lake: Lake, edited: dict[str, str]) -> None:

@@ -63,7 +63,7 @@ OF_ALL = ("lineage", "impact", "census", "connect")
 def test_a_decompression_bomb_in_the_index_is_bounded(
     name: str, large: bool, lake: Lake, edited: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    told = lineage(lake, edited["state2"])
+    steps = lineage(lake, edited["state2"])
     blow_up(lake, name)
     monkeypatch.setattr(database, "memory_limit", lambda: SMALL)
     if large:
@@ -74,7 +74,7 @@ def test_a_decompression_bomb_in_the_index_is_bounded(
         except StorageError as error:
             assert "\n" not in str(error), question
         else:
-            assert question != "lineage" or found == told
+            assert question != "lineage" or found == steps
     if not large:
         Catalog(lake).rebuild()
         assert list(index_faults(lake)) == []

@@ -57,7 +57,7 @@ def test_artifacts_removed_during_a_read_leave_no_edges(
     lake: Lake, table: Callable[..., pa.Table], monkeypatch: pytest.MonkeyPatch, known: str
 ) -> None:
     """Child and parent are removed after their folders were listed; only the manifest knew the parent."""
-    run = Runs(lake.files).start("goes on", {}) if known == "unfinished" else None
+    run = Runs(lake.files).start("unfinished", {}) if known == "unfinished" else None
     parent = lake.write("model", 1, {"n": 1}, {}, table("model"), created_by=run and run.run_id).id
     child = lake.write("model", 1, {"n": 2}, {"state": parent}, table("model")).id
     for _ in range(2 if known == "twice" else 0):
