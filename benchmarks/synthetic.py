@@ -22,7 +22,7 @@ from editflow.storage.artifacts.kinds import kind
 from editflow.storage.artifacts.manifest import Manifest, manifest_name
 from editflow.storage.artifacts.store import Lake
 from editflow.storage.index.catalog import Catalog
-from editflow.storage.index.delta_log import append, latest
+from editflow.storage.index.delta_log import append_rows, latest_version
 from editflow.storage.index.rows import SCHEMAS, artifact_row
 from editflow.storage.records.runs import RunRecord, Use
 
@@ -124,10 +124,10 @@ def put_texts(lake: Lake, made: Manifest) -> None:
 def commit_each(lake: Lake, manifests: Sequence[Manifest]) -> None:
     """A commit for each, never merged."""
     table = "catalog/artifacts"
-    version = latest(lake.files, table) or 0
+    version = latest_version(lake.files, table) or 0
     for manifest in manifests:
         row = pa.Table.from_pylist([artifact_row(manifest)], schema=SCHEMAS["artifacts"])
-        version = append(lake.files, table, row, version)
+        version = append_rows(lake.files, table, row, version)
         if version % CHECKPOINT == 0:
             DeltaTable(lake.files.path(table)).create_checkpoint()
 

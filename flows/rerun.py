@@ -81,7 +81,7 @@ def spec_here(record: RunRecord, threads: int | None = None) -> RunSpec:
     """The same, for who reads the run's own files. Raises UsageError also where one was named from another folder."""
     spec = spec_of(record, threads)
     for key, source in {"model.source": spec.model.source, **sources(spec)}.items():
-        if Address(source).is_lacking:
+        if Address(source).is_redacted:
             raise UsageError(
                 f"run {record.run_id} has read {key} from {source}, whose secret parts no record keeps: run its spec "
                 f"again with --set {key}=ADDRESS, or write it with ${{{PREFIX}NAME}}, which can be repeated"

@@ -23,7 +23,7 @@ from editflow.flows.rerun import keep, sources, spec_here, spec_of, threads_had
 from editflow.flows.spec.consent import downloads, elsewhere, name_sources, name_threads, require_agreement, settled
 from editflow.flows.spec.run_spec import RunSpec
 from editflow.flows.spec.spec_validation import check_spec
-from editflow.storage.address import Address, cut_inside
+from editflow.storage.address import Address, redact_text
 from editflow.storage.artifacts.store import Lake
 from editflow.storage.errors import UnknownArtifact
 from editflow.storage.records.renamed_keys import with_new_names
@@ -71,11 +71,11 @@ def _shown(record: RunRecord, spec: RunSpec) -> RunRecord:
         for section in sections:
             here = here.setdefault(section, {})
         here[last] = str(Address(source))
-    return replace(record, spec=raw, message=cut_inside(record.message))
+    return replace(record, spec=raw, message=redact_text(record.message))
 
 
 def _without_secrets(about: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: cut_inside(value) if isinstance(value, str) else value for key, value in about.items()}
+    return {key: redact_text(value) if isinstance(value, str) else value for key, value in about.items()}
 
 
 def find_inputs(bundle: RunBundle, spec: RunSpec, files: Mapping[str, str]) -> RunSpec:

@@ -1,1 +1,1 @@
-"""The lake: what an artifact is, where its bytes are, and what it was made from."""
+"""The lake: artifacts, their files and their lineage."""

@@ -1,11 +1,11 @@
-"""Paths inside a lake: a path that leads out of the lake's root is refused.
+"""Paths inside a lake; a path that leads out of the lake's root is refused.
 
-A lake may come from anyone: a link in it can lead to another lake or to any file of the reader's, a named pipe
-blocks a reader for ever, and opening a device can have any effect. So each folder on the way to a name is checked, and
-only regular files are opened. A link is followed as long as it stays inside the lake; the lake's own folder may be a
-link, which its owner has chosen. Nothing is cached: a path may become a link between two reads.
+A lake may come from an untrusted source. A link in it can lead to another lake or to any file of the user, reading a
+named pipe blocks forever, and opening a device can have any effect. Therefore every folder on a path is checked, and
+only regular files are opened. Links are followed as long as they stay inside the lake; the root itself may be a link,
+because its owner has chosen it. Nothing is cached: a path may become a link between two reads.
 
-Cost: a microsecond or two for each folder on the way.
+Cost: one or two microseconds for each folder on the path.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from pathlib import Path
 
 from editflow.storage.errors import ForeignFile, LakeNotWritable
 
-LARGEST = 2**28
-"""Most bytes of a record that is read into memory: four million ids."""
-_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-_KINDS = (
+MAX_BYTES = 2**28
+"""The largest record that is read into memory: four million ids."""
+_OPEN_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+_FILE_TYPES = (
     (stat.S_ISLNK, "a link"),
     (stat.S_ISDIR, "a folder"),
     (stat.S_ISFIFO, "a named pipe"),
@@ -30,93 +30,96 @@ _KINDS = (
     (stat.S_ISBLK, "a device"),
     (stat.S_ISCHR, "a device"),
 )
-_ODD = frozenset({"Cc", "Cs", "Zl", "Zp"})
-"""Unicode's categories of control characters, of bytes that are no text, and of ends of lines and paragraphs."""
+_FORBIDDEN = frozenset({"Cc", "Cs", "Zl", "Zp"})
+"""Unicode categories: control characters, surrogates (bytes that are not text), line and paragraph separators."""
 
 
-def root_of(text: str) -> str:
-    """The whole path of a lake's folder. Raises LakeNotWritable for a name that cannot be one."""
+def absolute_root(text: str) -> str:
+    """The absolute path of a lake's folder. Raises LakeNotWritable for a path that no lake can have."""
     try:
         path = str(Path(text).expanduser().absolute())
     except RuntimeError as error:
-        raise LakeNotWritable(f"lake {text}: there is no such user; give the folder's whole path") from error
-    if odd := [character for character in path if unicodedata.category(character) in _ODD]:
-        what = "a line end" if odd[0] in "\r\n" else f"the character U+{ord(odd[0]):04X}"
-        raise LakeNotWritable(f"lake {text!r}: its path holds {what}; give a folder whose name has none")
+        raise LakeNotWritable(f"lake {text}: there is no such user; give the folder's absolute path") from error
+    if forbidden := [character for character in path if unicodedata.category(character) in _FORBIDDEN]:
+        what = "a line break" if forbidden[0] in "\r\n" else f"the character U+{ord(forbidden[0]):04X}"
+        raise LakeNotWritable(f"lake {text!r}: its path contains {what}; choose a folder without it")
     return path
 
 
-def path_of(root: str, name: str) -> str:
-    """The full path of a name. Raises ForeignFile for a name that leads out of the folder."""
-    if ".." in name or "//" in name or name[:1] == "/" or "\0" in name:
+def join(root: str, name: str) -> str:
+    """The full path of a name. Raises ForeignFile for a name that leads out of the root."""
+    if ".." in name or "//" in name or name[:1] == "/" or "\0" in name:  # cheap; most names end here
         parts = name.split("/")
         if ".." in parts or "" in parts or "\0" in name:
-            raise ForeignFile(f"{root}/{name}", "no name inside the lake", "take out what names it")
+            raise ForeignFile(f"{root}/{name}", "not a name inside the lake", "remove the entry that refers to it")
     return f"{root}/{name}"
 
 
-def way(root: str, name: str, lent: Sequence[str] = ()) -> str:
-    """The full path of a name whose folders are all inside the lake, or in one of those that are `lent` to it.
+def contained_path(root: str, name: str, allowed_roots: Sequence[str] = ()) -> str:
+    """The full path of a name, whose folders may be links within the lake or into the `allowed_roots`.
 
-    Raises ForeignFile for a folder that is a link out of it.
+    Raises ForeignFile for a folder that is any other link.
     """
-    path, at = path_of(root, name), name.find("/")
-    while at > 0:
-        folder = f"{root}/{name[:at]}"
+    path, end = join(root, name), name.find("/")
+    while end > 0:
+        folder = f"{root}/{name[:end]}"
         try:
             mode = os.lstat(folder).st_mode
-        except (OSError, ValueError):  # the user of the path gets the error
+        except (OSError, ValueError):  # using the path raises the error
             break
         if stat.S_ISLNK(mode):
-            real(root, folder, lent)
-        at = name.find("/", at + 1)
+            resolve_link(root, folder, allowed_roots)
+        end = name.find("/", end + 1)
     return path
 
 
-def real(root: str, link: str, lent: Sequence[str] = ()) -> str:
-    """The target of a link. Raises ForeignFile unless it is inside the lake or in a folder that is `lent` to it."""
-    place = os.path.realpath(link)
-    if os.path.islink(place):  # noqa: PTH114 - as above, of a text
+def resolve_link(root: str, link: str, allowed_roots: Sequence[str] = ()) -> str:
+    """The target of a link. Raises ForeignFile unless it is inside the lake or one of the `allowed_roots`."""
+    target = os.path.realpath(link)
+    if os.path.islink(target):  # noqa: PTH114 - strings, as above
         raise ForeignFile(link, "a link that leads to itself", "remove it")
-    for ground in map(os.path.realpath, (root, *lent)):
-        if place == ground or place.startswith(f"{ground.rstrip('/')}/"):
-            return place
-    raise ForeignFile(link, "a link out of the lake", "remove it, or put a copy of what it leads to in its place")
+    for allowed in map(os.path.realpath, (root, *allowed_roots)):
+        if target == allowed or target.startswith(f"{allowed.rstrip('/')}/"):
+            return target
+    raise ForeignFile(link, "a link out of the lake", "remove it, or replace it by a copy of its target")
 
 
-def regular(root: str, name: str, lent: Sequence[str] = ()) -> str:
-    """The path of a regular file, or of a link to one inside the lake; FileNotFoundError. Raises ForeignFile."""
-    path = way(root, name, lent)
-    _target(root, path, lent)
+def regular_file(root: str, name: str, allowed_roots: Sequence[str] = ()) -> str:
+    """The path of a regular file, or of a link to one. Raises FileNotFoundError, and ForeignFile for anything else."""
+    path = contained_path(root, name, allowed_roots)
+    _resolve_file(root, path, allowed_roots)
     return path
 
 
-def _target(root: str, path: str, lent: Sequence[str]) -> str:
-    """The path of a regular file, after links."""
+def _resolve_file(root: str, path: str, allowed_roots: Sequence[str]) -> str:
+    """The path of a regular file with links resolved."""
     target, mode = path, os.lstat(path).st_mode
     if stat.S_ISLNK(mode):
-        target = real(root, path, lent)
+        target = resolve_link(root, path, allowed_roots)
         mode = os.lstat(target).st_mode
     if not stat.S_ISREG(mode):
-        raise foreign(path, mode)
+        raise foreign_file(path, mode)
     return target
 
 
-def read(root: str, name: str, lent: Sequence[str] = ()) -> bytes:
-    """The content of a regular file; FileNotFoundError. Raises ForeignFile for any other, and for an endless one."""
-    path = way(root, name, lent)
-    target = _target(root, path, lent)
+def read(root: str, name: str, allowed_roots: Sequence[str] = ()) -> bytes:
+    """The content of a regular file of at most `MAX_BYTES`.
+
+    Raises FileNotFoundError, and ForeignFile for a larger file or anything that is not a regular file.
+    """
+    path = contained_path(root, name, allowed_roots)
+    target = _resolve_file(root, path, allowed_roots)
     try:
-        handle = os.open(target, _FLAGS)
+        handle = os.open(target, _OPEN_FLAGS)
     except OSError as error:
-        if error.errno in {errno.ELOOP, errno.ENXIO}:  # another process has just put something else there
-            raise foreign(path, os.lstat(path).st_mode) from error
+        if error.errno in {errno.ELOOP, errno.ENXIO}:  # another process has just replaced the file
+            raise foreign_file(path, os.lstat(path).st_mode) from error
         raise
     try:
         status = os.fstat(handle)
         if not stat.S_ISREG(status.st_mode):
-            raise foreign(path, status.st_mode)
-        if status.st_size > LARGEST:
+            raise foreign_file(path, status.st_mode)
+        if status.st_size > MAX_BYTES:
             raise ForeignFile(path, f"larger than any record ({status.st_size} bytes)", "restore it, or remove it")
         content = os.read(handle, status.st_size + 1)
         while len(content) < status.st_size and (more := os.read(handle, status.st_size - len(content))):
@@ -126,13 +129,13 @@ def read(root: str, name: str, lent: Sequence[str] = ()) -> bytes:
         os.close(handle)
 
 
-def size(root: str, name: str, lent: Sequence[str] = ()) -> int | None:
-    """Bytes of a regular file; None where there is nothing, -1 where there is something else."""
-    path = way(root, name, lent)
+def size(root: str, name: str, allowed_roots: Sequence[str] = ()) -> int | None:
+    """The size of a regular file in bytes; None if nothing exists there, -1 for anything that is not a file."""
+    path = contained_path(root, name, allowed_roots)
     try:
         status = os.lstat(path)
         if stat.S_ISLNK(status.st_mode):
-            status = os.lstat(real(root, path, lent))
+            status = os.lstat(resolve_link(root, path, allowed_roots))
     except (FileNotFoundError, NotADirectoryError):
         return None
     except ForeignFile:
@@ -140,7 +143,7 @@ def size(root: str, name: str, lent: Sequence[str] = ()) -> int | None:
     return status.st_size if stat.S_ISREG(status.st_mode) else -1
 
 
-def foreign(path: str, mode: int) -> ForeignFile:
-    """The error that names what is there instead of a file."""
-    what = next((word for holds, word in _KINDS if holds(mode)), "no file")
+def foreign_file(path: str, mode: int) -> ForeignFile:
+    """The error that names what exists at the path instead of a regular file."""
+    what = next((name for is_type, name in _FILE_TYPES if is_type(mode)), "not a file")
     return ForeignFile(path, what, "remove it: a regular file belongs there")

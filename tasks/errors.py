@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar
 
 from editflow.editing.errors import EditingError
-from editflow.storage.address import cut_inside
+from editflow.storage.address import redact_text
 
 Item = TypeVar("Item")
 
@@ -28,7 +28,7 @@ class TaskError(Exception):
     """Base of the tree; the message is one line for the user, without secrets of addresses in it."""
 
     def __init__(self, message: object = "") -> None:
-        super().__init__(cut_inside(str(message)))
+        super().__init__(redact_text(str(message)))
 
 
 def foreign(items: Iterable[Item], fault: Callable[[Exception], TaskError]) -> Iterator[Item]:

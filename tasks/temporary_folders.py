@@ -20,7 +20,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from editflow.storage.records.runs import may_exist, own_start
+from editflow.storage.records.runs import may_be_running, process_start_time
 
 PREFIX, OWNER = "editflow-", ".owner.json"
 _LARGEST = 4096
@@ -46,7 +46,7 @@ class Owner:
     @classmethod
     def me(cls) -> Owner:
         """This process."""
-        return cls(platform.node(), os.getpid(), own_start(os.getpid()))
+        return cls(platform.node(), os.getpid(), process_start_time(os.getpid()))
 
     @classmethod
     def of(cls, told: object) -> Owner | None:
@@ -62,7 +62,7 @@ class Owner:
     @property
     def is_gone(self) -> bool:
         """Whether it was of this host and is gone; for another host this is unknown."""
-        return not may_exist(self.host, self.pid, self.started)
+        return not may_be_running(self.host, self.pid, self.started)
 
 
 @dataclass(frozen=True)

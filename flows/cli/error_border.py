@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
 
-from editflow.storage.address import cut_inside
+from editflow.storage.address import redact_text
 from editflow.tasks.console.terminal import quoted
 
 MENDABLE, FAULT = 2, 70
@@ -53,11 +53,11 @@ def _mendable(error: BaseException) -> str | None:
     from editflow.tasks.errors import TaskError
 
     if isinstance(error, CycloptsError):
-        return quoted(cut_inside(" ".join(str(error).split()))) + " Try `editflow --help`."
+        return quoted(redact_text(" ".join(str(error).split()))) + " Try `editflow --help`."
     if isinstance(error, EditingError | StorageError | TaskError | UsageError):
-        return quoted(cut_inside(str(error)))
+        return quoted(redact_text(str(error)))
     if isinstance(error, OSError):
-        return quoted(cut_inside(_refusal(error)))
+        return quoted(redact_text(_refusal(error)))
     if isinstance(error, MemoryError):
         return quoted(f"memory does not suffice ({error or 'none left'}); `editflow plan` says what a run needs")
     return None
@@ -78,7 +78,7 @@ def _fault(error: BaseException) -> str:
     """An unexpected error, and where it was raised."""
     frames = traceback.extract_tb(error.__traceback__)
     where = f" in {Path(frames[-1].filename).name}, line {frames[-1].lineno}" if frames else ""
-    text = cut_inside(" ".join(str(error).split()))
+    text = redact_text(" ".join(str(error).split()))
     return quoted(
         f"unexpected {type(error).__name__}{where}: {text}; this is a fault of EditFlow: "
         "run it again with --debug and report the output"

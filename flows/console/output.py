@@ -17,7 +17,7 @@ from rich.text import Text
 
 from editflow.flows.console.errors import UsageError
 from editflow.storage.address import Address
-from editflow.storage.containment import root_of
+from editflow.storage.containment import absolute_root
 from editflow.storage.errors import LakeNotWritable
 from editflow.tasks.console import terminal
 from editflow.tasks.console.terminal import quoted, safe, shortened
@@ -36,7 +36,7 @@ MAX_CELL = 500
 def lake_folder(given: str | None, flag: str = "--lake") -> str:
     """The folder given, or else EDITFLOW_LAKE, or else ./lake. For flags other than --lake: the folder given.
 
-    Raises UsageError for a URL and for an invalid folder name; see `editflow.storage.containment.root_of`.
+    Raises UsageError for a URL and for an invalid folder name; see `editflow.storage.containment.absolute_root`.
     """
     place = given if flag != "--lake" else given or os.environ.get("EDITFLOW_LAKE") or "lake"
     if not place:
@@ -47,7 +47,7 @@ def lake_folder(given: str | None, flag: str = "--lake") -> str:
             f"lake {Address(place)}: runs and questions need a folder on a local disk; give one with {flag}"
         )
     try:
-        root_of(place)
+        absolute_root(place)
     except LakeNotWritable as error:
         raise UsageError(str(error)) from error
     return str(Path(place).expanduser())

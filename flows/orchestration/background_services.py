@@ -29,7 +29,7 @@ from editflow.flows.orchestration import locked_server, server_access
 from editflow.flows.orchestration.crashed_runs import mark_crashed
 from editflow.flows.orchestration.deployment_file import check
 from editflow.flows.orchestration.prefect_environment import PATIENCE, QUIET
-from editflow.storage.records.runs import may_exist
+from editflow.storage.records.runs import may_be_running
 from editflow.tasks.console.progress import working
 
 POOL = "editflow"
@@ -80,7 +80,7 @@ class Services:
     def running(self, name: str) -> psutil.Process | None:
         """The process, or None if it has ended or its number now belongs to a process that `up` did not start."""
         known = self._known(name)
-        if not known or not may_exist(platform.node(), int(known["pid"]), known["started"]):
+        if not known or not may_be_running(platform.node(), int(known["pid"]), known["started"]):
             return None
         with suppress(psutil.Error):  # it ended just now
             process = psutil.Process(int(known["pid"]))

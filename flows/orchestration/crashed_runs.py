@@ -11,7 +11,7 @@ from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterState, Fl
 from prefect.client.schemas.objects import FlowRun, State, StateType
 from prefect.states import Crashed
 
-from editflow.storage.records.runs import may_exist, own_start
+from editflow.storage.records.runs import may_be_running, process_start_time
 
 HOST, PID, STARTED = "editflow.host", "editflow.pid", "editflow.process-started"
 """Labels of a flow run: the process that runs it."""
@@ -24,7 +24,7 @@ def label_process(flow: Any, flow_run: FlowRun, state: Any) -> None:
     mine: dict[str, bool | int | float | str] = {
         HOST: platform.node(),
         PID: os.getpid(),
-        STARTED: own_start(os.getpid()),
+        STARTED: process_start_time(os.getpid()),
     }
     with get_client(sync_client=True) as client:
         client.update_flow_run_labels(flow_run.id, mine)
@@ -47,4 +47,4 @@ def mark_crashed(client: SyncPrefectClient) -> list[str]:
 
 def _may_exist(run: FlowRun) -> bool:
     labels = run.labels
-    return may_exist(str(labels[HOST]), int(labels[PID]), float(labels[STARTED]))
+    return may_be_running(str(labels[HOST]), int(labels[PID]), float(labels[STARTED]))

@@ -131,7 +131,7 @@ class Pipeline:
     def _of_others(self) -> Iterator[str]:
         """What was reused and was not made by a run that completed: the index has all that such a one made."""
         runs, begun = Runs(self.lake.files), {*self.lake.files.list("runs")}
-        well = cache(lambda run: run in begun and runs.listed(run).status == "completed")
+        well = cache(lambda run: run in begun and runs.get_or_damaged(run).status == "completed")
         for id_ in [id_ for id_, use in self.uses.items() if use.how == "reused"]:
             with suppress(StorageError):  # damaged since
                 if (made := self.lake.load_manifest(id_)) is not None and not well(made.created_by):

@@ -12,7 +12,7 @@ from editflow.flows.pipeline.index_updates import index_and_report
 from editflow.flows.pipeline.pipeline import Pipeline, Report
 from editflow.flows.pipeline.run_summary import RunSummary
 from editflow.flows.spec.run_spec import RunSpec
-from editflow.storage.address import cut_inside
+from editflow.storage.address import redact_text
 from editflow.storage.artifacts.store import Lake
 from editflow.storage.errors import DamagedPayload, MissingPayload, RefConflict, StorageError
 from editflow.storage.index.catalog import Catalog
@@ -73,7 +73,7 @@ def run_tracked(
         summary = work(spec, pipe)
         outcome = "completed"
     except Exception as error:
-        message = cut_inside(str(error)) or type(error).__name__
+        message = redact_text(str(error)) or type(error).__name__
         if came := received():
             outcome, message = "interrupted", f"interrupted by {sender(Stopped(came[0]))}"
         raise

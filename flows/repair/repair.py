@@ -13,7 +13,7 @@ from editflow.flows.repair.recipe_collector import collect_recipes
 from editflow.flows.repair.verify import Subject
 from editflow.flows.rerun import repeatable
 from editflow.flows.spec.consent import elsewhere, require_agreement
-from editflow.storage.artifacts.check import ASTRAY, Fault, check_artifact, check_manifest, upstream
+from editflow.storage.artifacts.check import ENCODING_DIFFERS, Fault, check_artifact, check_manifest, upstream
 from editflow.storage.artifacts.imported import ImportedTable
 from editflow.storage.artifacts.payload_check import reencode_if_corrupt
 from editflow.storage.artifacts.store import Lake, Manifest
@@ -101,7 +101,7 @@ def select_artifacts(lake: Lake, what: Subject, stages: Sequence[str]) -> list[t
     `stages` are labels or their beginnings, names of stages, or kinds; all where none is given. Raises UsageError.
     """
     if what.run is not None:
-        named = {use.artifact: use.stage for use in Runs(lake.files).listed(what.run).uses}
+        named = {use.artifact: use.stage for use in Runs(lake.files).get_or_damaged(what.run).uses}
     else:
         named = dict.fromkeys(upstream(lake, what.artifact) if what.artifact else lake.ids(), "")
     there = [(label, made) for id_, label in named.items() if (made := check_manifest(lake, id_)[0])]
@@ -164,14 +164,14 @@ def repair_all(lake: Lake, found: Sequence[Fault], *, download: bool = False) ->
     What is broken is set aside, and what comes in its place has the digest that it had. An artifact whose parents are
     broken waits for them.
     """
-    for fault in (one for one in found if one.mend == "record"):
+    for fault in (one for one in found if one.repair == "record"):
         try:
             done = restore_record(lake, fault.id)
         except FAILURES as error:
             yield fault, False, first_line(error)
             continue
         yield fault, done, "restored from the index" if done else "the index does not know it"
-    yield from _artifacts(lake, [fault for fault in found if fault.mend == "artifact"], download)
+    yield from _artifacts(lake, [fault for fault in found if fault.repair == "artifact"], download)
 
 
 def _artifacts(lake: Lake, found: Sequence[Fault], download: bool) -> Iterator[tuple[Fault, bool, str]]:
@@ -197,7 +197,7 @@ def _artifacts(lake: Lake, found: Sequence[Fault], download: bool) -> Iterator[t
 
 def _again(lake: Lake, id_: str, told: Manifest | None, recipes: Recipes) -> str:
     made, fault = check_artifact(lake, id_)
-    if made is not None and fault is not None and fault.wrong == ASTRAY:
+    if made is not None and fault is not None and fault.wrong == ENCODING_DIFFERS:
         reencode_if_corrupt(lake.files, made, write=True)
         if check_artifact(lake, id_)[1] is None:
             return "written again from its own content"

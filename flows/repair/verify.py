@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import chain
 
 from editflow.flows.console.errors import UsageError
-from editflow.storage.artifacts.check import Fault, foreign, upstream
+from editflow.storage.artifacts.check import Fault, foreign_fault, upstream
 from editflow.storage.artifacts.store import Lake
 from editflow.storage.errors import ForeignFile, UnknownArtifact
 from editflow.storage.index.catalog import Catalog
@@ -56,7 +56,7 @@ def faults(audit: Audit, what: Subject) -> Iterator[Fault]:
     lake, known = audit.lake, Runs(audit.lake.files)
     if what.run is not None:
         yield from audit.of_runs([what.run], lambda _: None)
-        ids = list(dict.fromkeys(use.artifact for use in known.listed(what.run).uses))
+        ids = list(dict.fromkeys(use.artifact for use in known.get_or_damaged(what.run).uses))
     elif what.artifact is not None:
         ids = list(upstream(lake, what.artifact))
     else:
@@ -73,7 +73,7 @@ def _whole(audit: Audit) -> Iterator[Fault]:
         try:
             yield from part(audit)
         except ForeignFile as error:  # a stray, behind which nothing can be looked at
-            yield foreign(audit.lake, error, "the lake")
+            yield foreign_fault(audit.lake, error, "the lake")
 
 
 def _artifacts(audit: Audit) -> Iterator[Fault]:
@@ -86,7 +86,7 @@ def _artifacts(audit: Audit) -> Iterator[Fault]:
 def _runs(audit: Audit) -> Iterator[Fault]:
     runs, files = Runs(audit.lake.files), audit.lake.files
     begun = runs.ids()
-    lost = (run for run in files.list("runs") if not runs.is_begun(run))
+    lost = (run for run in files.list("runs") if not runs.is_started(run))
     with bar("verifying", len(begun), "runs") as advance:
         yield from audit.of_runs(chain(begun, lost), advance)
 
@@ -100,7 +100,7 @@ def rebuild_index(lake: Lake, found: Sequence[Fault]) -> dict[Fault, tuple[bool,
     """Write the index again; {fault of it: (whether it is gone, what became of it)}."""
     with working("writing the index again"):
         Catalog(lake).rebuild()
-    damaged = [fault for fault in found if fault.mend == "index"]
+    damaged = [fault for fault in found if fault.repair == "index"]
     left = [fault.wrong for fault in index_faults(lake)] if damaged else []
     said = f"it was written again, and still {left[0]}" if left else "it was written again"
     return dict.fromkeys(damaged, (not left, said))

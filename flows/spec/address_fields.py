@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, get_args
 
-from editflow.storage.address import Address, opened
+from editflow.storage.address import Address, unwrap_addresses
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -22,7 +22,7 @@ def as_written(raw: Any, section: type[BaseModel]) -> Any:
         if isinstance(field.annotation, type) and hasattr(field.annotation, "model_fields"):
             found[key] = as_written(raw[key], field.annotation)
         elif not _has_address(field.annotation):
-            found[key] = opened(raw[key])
+            found[key] = unwrap_addresses(raw[key])
     return found
 
 

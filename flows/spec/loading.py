@@ -17,7 +17,7 @@ from editflow.flows.spec.overrides import apply_all
 from editflow.flows.spec.run_spec import RunSpec
 from editflow.flows.spec.spec_validation import check_spec
 from editflow.flows.spec.toml_text import read_toml_text
-from editflow.storage.address import Address, sealed
+from editflow.storage.address import Address, wrap_addresses
 from editflow.storage.records.refs import check_name
 
 
@@ -61,7 +61,7 @@ def load_shared_spec(path: Path, settings: Sequence[str] = ()) -> RunSpec:
 def read_toml(path: Path) -> dict[str, Any]:
     """What a spec file says, unchecked but for old names of keys. Raises BadSpec with one line."""
     try:
-        return accept_old_names(sealed(read_toml_text(read_small(path, BadSpec))), str(path))
+        return accept_old_names(wrap_addresses(read_toml_text(read_small(path, BadSpec))), str(path))
     except FileNotFoundError:
         near = difflib.get_close_matches(path.name, [p.name for p in path.parent.glob("*.toml")], n=1)
         hint = f"; did you mean {path.parent / near[0]}?" if near else "; the specs to start from are in specs/"
@@ -86,7 +86,7 @@ def elsewhere(source: str) -> bool:
 
 def _beside(folder: Path, source: Address) -> str:
     """A file beside the spec if there is one, else what was given: from the working folder, or no file at all."""
-    given = source.whole
+    given = source.full
     if elsewhere(source) and not os.path.isfile(folder / given):  # noqa: PTH113 - never raises, whatever the text
         return source
     with suppress(RuntimeError):  # no such user

@@ -10,7 +10,7 @@ from editflow.flows.console.errors import BadSpec
 from editflow.flows.spec.old_names import accept_old_names, both_names
 from editflow.flows.spec.toml_text import PARTS, read_toml_text
 from editflow.flows.spec.typed_settings import as_setting
-from editflow.storage.address import sealed
+from editflow.storage.address import wrap_addresses
 from editflow.storage.records.renamed_keys import RENAMED
 
 
@@ -26,7 +26,7 @@ def apply_all(raw: dict[str, Any], settings: Sequence[str]) -> None:
 def apply(raw: dict[str, Any], setting: str) -> None:
     """Put `key.path=value` into the raw spec; the value is TOML, or text where it is not."""
     setting = as_setting(setting)
-    key, equals, text = setting.whole.partition("=")
+    key, equals, text = setting.full.partition("=")
     if not equals or not key.strip():
         raise BadSpec(f"--set {setting!r}: write key=value, such as edit.batch_size=50")
     value = _value(setting, text.strip())
@@ -35,7 +35,7 @@ def apply(raw: dict[str, Any], setting: str) -> None:
         raise BadSpec(
             f"--set {setting[:200]!r}: a part of the key is empty, or it has too many; write edit.batch_size=50"
         )
-    given: Any = {last: sealed(value)}
+    given: Any = {last: wrap_addresses(value)}
     for section in reversed(sections):
         given = {section: given}
     given, here = accept_old_names(given, "--set"), raw

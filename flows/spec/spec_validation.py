@@ -12,7 +12,7 @@ from editflow.editing.errors import EditingError
 from editflow.flows.console.errors import BadSpec
 from editflow.flows.spec.address_fields import as_written
 from editflow.flows.spec.run_spec import RunSpec
-from editflow.storage.address import sealed
+from editflow.storage.address import wrap_addresses
 
 
 def check_spec(raw: Mapping[str, Any], where: str) -> RunSpec:
@@ -63,7 +63,7 @@ def _explain(problem: Any, raw: Mapping[str, Any]) -> str:
         return f"{key} is a section, not a value: set a key of it, such as {key}.{_keys_beside(path)[0]}"
     message = str(problem["msg"]).removeprefix("Value error, ")
     return f"{key}: {message}" + (
-        f" (got {sealed(problem['input'])!r})" if not isinstance(problem["input"], Mapping) else ""
+        f" (got {wrap_addresses(problem['input'])!r})" if not isinstance(problem["input"], Mapping) else ""
     )
 
 

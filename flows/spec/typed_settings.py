@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from editflow.flows.spec.address_fields import as_written
 from editflow.flows.spec.toml_text import read_toml_text
-from editflow.storage.address import Address, cut, sealed
+from editflow.storage.address import Address, redact, wrap_addresses
 
 if TYPE_CHECKING:
     from cyclopts import Token
@@ -24,7 +24,7 @@ def as_setting(text: str) -> Address:
         given = read_toml_text(f"value = {value}")["value"]
     except (tomllib.TOMLDecodeError, RecursionError):
         given = value
-    shown = sealed(given)
+    shown = wrap_addresses(given)
     if shown != given:
         from editflow.flows.spec.run_spec import RunSpec  # not before: most settings have nothing to hide
 
@@ -36,9 +36,9 @@ def as_setting(text: str) -> Address:
         for part in parts:
             shown = shown[part]
     if shown == given:
-        return Address.shown_as(text, cut(key) + equals + value)
+        return Address.with_display(text, redact(key) + equals + value)
     said = str(shown) if isinstance(shown, str) else json.dumps(shown, ensure_ascii=False, default=str)
-    return Address.shown_as(text, cut(key) + equals + said)
+    return Address.with_display(text, redact(key) + equals + said)
 
 
 def typed_settings(_type: Any, tokens: Sequence[Token]) -> list[Address]:

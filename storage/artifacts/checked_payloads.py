@@ -1,4 +1,4 @@
-"""Payloads that this process has checked byte by byte and need no second check while their files are unchanged."""
+"""Payloads that this process has checked byte by byte, and need not check again while their files are unchanged."""
 
 from __future__ import annotations
 
@@ -9,27 +9,27 @@ from editflow.storage.files import Files
 
 _State = tuple[str, int, int, int, int]
 _CHECKED: dict[str, _State] = {}
-"""By path: digest, size, times and inode of the checked file. Bounded by the payloads that were read."""
+"""{path: digest, size, times and inode of the checked file}. Grows only with the payloads that are read."""
 
 
 def state_of(files: Files, manifest: Manifest) -> _State | None:
-    """The state of a payload's file; None for object storage and for a file that is missing."""
+    """The state of a payload's file; None on object storage and if the file is missing."""
     if not files.local:
         return None
     try:
-        found = os.lstat(files.path(manifest.payload))
+        status = os.lstat(files.path(manifest.payload))
     except OSError:
         return None
-    return manifest.digest, found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino
+    return manifest.digest, status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino
 
 
 def is_checked(files: Files, manifest: Manifest) -> bool:
-    """Whether this process has checked the payload and its file is unchanged since."""
+    """Whether this process has checked the payload, and its file is unchanged since."""
     state = state_of(files, manifest)
     return state is not None and _CHECKED.get(files.path(manifest.payload)) == state
 
 
 def remember(files: Files, manifest: Manifest, state: _State | None) -> None:
-    """Note a check that found nothing wrong; `state` was taken before it."""
+    """Remember a successful check; `state` is the file's state before it."""
     if state is not None:
         _CHECKED[files.path(manifest.payload)] = state

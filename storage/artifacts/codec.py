@@ -1,7 +1,7 @@
-"""Conversion between arrays and tables by buffers, without a loop over elements.
+"""Conversion between arrays and tables through buffers, without a loop over elements.
 
-A matrix becomes one record a row (``layer, name, i, row``); a symmetric one its packed upper triangle, whose
-row i holds the entries (i, i) … (i, n-1). Bits survive the round trip.
+A matrix becomes one record per row (``layer, name, i, row``). A symmetric matrix becomes its packed upper triangle,
+whose row i contains the entries (i, i) … (i, n-1). The round trip preserves every bit.
 """
 
 from collections.abc import Iterable
@@ -17,14 +17,13 @@ Floats = npt.NDArray[np.floating[Any]]
 
 
 def vectors_column(array: npt.NDArray[Any]) -> pa.Array:
-    """A 2-D array (n × d) as a list column of n rows of d values of the array's dtype."""
+    """A 2-D array (n × d) as a list column of n rows of d values, with the array's dtype."""
     n, d = array.shape
-    _check_fits(n * d)
-    return _ragged(np.ascontiguousarray(array).reshape(-1), np.full(n, d))
+    return _list_array(np.ascontiguousarray(array).reshape(-1), np.full(n, d))
 
 
 def vectors(column: pa.Array | pa.ChunkedArray) -> npt.NDArray[Any]:
-    """A list column of n equally long rows as a 2-D array (n × d); ValueError when the lengths differ."""
+    """A list column of n equally long rows as a 2-D array (n × d). Raises ValueError if the lengths differ."""
     array = _one_array(column)
     lengths = np.diff(array.offsets.to_numpy())
     if len(lengths) and (lengths != lengths[0]).any():
@@ -41,7 +40,7 @@ def matrix_rows(entries: Iterable[tuple[int, str, Floats]]) -> pa.Table:
 def packed_rows(entries: Iterable[tuple[int, str, Floats]]) -> pa.Table:
     """Symmetric matrices (layer, name, n × n) as packed upper triangles: layer, name, i, row of n - i values.
 
-    A 1 × 1 matrix packs to itself. Raises ValueError when a matrix is not exactly symmetric.
+    A 1 × 1 matrix packs to itself. Raises ValueError if a matrix is not exactly symmetric.
     """
     return _table([(layer, name, pack_upper(np.asarray(m, np.float64))) for layer, name, m in entries])
 
@@ -51,13 +50,13 @@ def pack_upper(matrix: Floats) -> pa.Array:
     n = len(matrix)
     if matrix.shape != (n, n) or not np.array_equal(matrix, matrix.T):
         raise ValueError(f"a matrix of shape {matrix.shape} that is not exactly symmetric cannot be packed")
-    # One slice copy a row: index arrays for the triangle would take twice the memory of the matrix.
+    # One slice per row: index arrays of the triangle would take twice the memory of the matrix.
     values = np.concatenate([matrix[k, k:] for k in range(n)]) if n else matrix.reshape(-1)
-    return _ragged(values, np.arange(n, 0, -1))
+    return _list_array(values, np.arange(n, 0, -1))
 
 
 def unpack_upper(column: pa.Array | pa.ChunkedArray) -> Floats:
-    """The symmetric n × n matrix of ``pack_upper``'s n rows; raises ValueError for other row lengths."""
+    """The symmetric n × n matrix of the n rows of ``pack_upper``. Raises ValueError for other row lengths."""
     array = _one_array(column)
     n = len(array)
     if not np.array_equal(np.diff(array.offsets.to_numpy()), np.arange(n, 0, -1)):
@@ -83,18 +82,18 @@ def packed_matrices(table: pa.Table) -> dict[tuple[int, str], Floats]:
 
 def rows_of_layer(file: parquet.ParquetFile, layer: int) -> pa.Table:
     """The rows of one layer of a Parquet file with a column `layer`; other row groups are not decoded."""
-    place = file.schema_arrow.get_field_index("layer")
+    column = file.schema_arrow.get_field_index("layer")
     groups = []
     for number in range(file.num_row_groups):
-        found = file.metadata.row_group(number).column(place).statistics
-        if found is None or not found.has_min_max or found.min <= layer <= found.max:
+        statistics = file.metadata.row_group(number).column(column).statistics
+        if statistics is None or not statistics.has_min_max or statistics.min <= layer <= statistics.max:
             groups.append(number)
     table = file.read_row_groups(groups)
     return table.filter(pc.equal(table["layer"], layer))
 
 
 def max_distance(kept: pa.Table, other: pa.Table) -> float | None:
-    """The largest absolute difference over all float columns, None when shapes differ or other columns do."""
+    """The largest absolute difference over all float columns; None if shapes or other columns differ."""
     largest = 0.0
     for left, right in zip(kept.columns, other.columns, strict=True):
         a, b = left.combine_chunks(), right.combine_chunks()
@@ -106,8 +105,8 @@ def max_distance(kept: pa.Table, other: pa.Table) -> float | None:
             if not a.equals(b):
                 return None
             continue
-        gap = np.abs(a.to_numpy(zero_copy_only=False) - b.to_numpy(zero_copy_only=False))
-        largest = max(largest, float(np.nanmax(gap, initial=0.0)))
+        distance = np.abs(a.to_numpy(zero_copy_only=False) - b.to_numpy(zero_copy_only=False))
+        largest = max(largest, float(np.nanmax(distance, initial=0.0)))
     return largest
 
 
@@ -130,12 +129,12 @@ def _table(parts: list[tuple[int, str, pa.Array]]) -> pa.Table:
 
 
 def _groups(table: pa.Table) -> list[tuple[tuple[int, str], pa.ChunkedArray]]:
-    """The row column cut where (layer, name) changes; i must count 0, 1, … inside each piece."""
+    """The row column, split by (layer, name). Raises ValueError unless i counts 0, 1, … in each piece."""
     i = table["i"].to_numpy()
     starts = np.flatnonzero(i == 0)
     ends = np.append(starts, len(i))[1:]
     if len(i) and (i[0] != 0 or not np.array_equal(i, np.arange(len(i)) - np.repeat(starts, ends - starts))):
-        raise ValueError("the rows of a matrix are not in order: i must count 0, 1, … in each")
+        raise ValueError("the rows of a matrix are not in order: i must count 0, 1, … in each matrix")
     groups = []
     for start, end in zip(starts.tolist(), ends.tolist(), strict=True):
         key = (table["layer"][start].as_py(), table["name"][start].as_py())
@@ -143,16 +142,12 @@ def _groups(table: pa.Table) -> list[tuple[tuple[int, str], pa.ChunkedArray]]:
     return groups
 
 
-def _ragged(values: npt.NDArray[Any], lengths: npt.NDArray[Any]) -> pa.Array:
-    _check_fits(len(values))
+def _list_array(values: npt.NDArray[Any], lengths: npt.NDArray[Any]) -> pa.Array:
+    if len(values) > np.iinfo(np.int32).max:
+        raise ValueError(f"{len(values)} values do not fit into one list array of 2^31; split the matrix by rows")
     offsets = np.zeros(len(lengths) + 1, np.int32)
     np.cumsum(lengths, out=offsets[1:])
     return pa.ListArray.from_arrays(pa.array(offsets), pa.array(values))
-
-
-def _check_fits(values: int) -> None:
-    if values > np.iinfo(np.int32).max:
-        raise ValueError(f"{values} values do not fit one list array of 2^31; split the matrix by rows")
 
 
 def _one_array(column: pa.Array | pa.ChunkedArray) -> pa.Array:

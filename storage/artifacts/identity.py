@@ -1,7 +1,7 @@
 """Identity: an artifact's id is the hash of its recipe, its digest the hash of its logical content.
 
-Both hashes are SHA-256 (hardware-assisted on current CPUs, hence faster here than BLAKE2). Changing anything
-here that a hash reads changes every id in every lake; the golden tests hold the literal values.
+Both hashes are SHA-256, which current CPUs accelerate, so it is faster than BLAKE2. Changing anything that is hashed
+here changes every id in every lake; the golden tests contain the literal values.
 """
 
 import hashlib
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 
 
 def canonical_json(value: object) -> bytes:
-    """The RFC 8785 form of a JSON value: one byte string per value, whatever the order of its keys.
+    """The RFC 8785 form of a JSON value: one byte string per value, independent of the order of keys.
 
-    Raises ValueError for what JSON cannot carry exactly: NaN, infinity, integers beyond 2^53, sets, objects.
+    Raises ValueError for values that JSON cannot represent exactly: NaN, infinity, integers beyond 2^53, sets, objects.
     """
     import rfc8785
 
@@ -29,14 +29,14 @@ def canonical_json(value: object) -> bytes:
 
 
 def recipe_id(kind: str, version: int, spec: Mapping[str, Any], parents: Mapping[str, str | Sequence[str]]) -> str:
-    """The id of the artifact that stage ``version`` of ``kind`` makes from ``spec`` and ``parents``.
+    """The id of the artifact that version ``version`` of a stage computes from ``spec`` and ``parents``.
 
-    ``parents`` maps a role to one id, or to a sequence of ids whose order counts. Returns 64 hex digits.
-    Raises ValueError when a parent is not a whole id or the spec has no canonical form.
+    ``parents`` maps a role to one id, or to a sequence of ids whose order matters. Returns 64 hexadecimal digits.
+    Raises ValueError if a parent is not a full id or the spec has no canonical form.
     """
     for role, parent in parent_pairs(parents):
         if not is_id(parent):
-            raise ValueError(f"parent {role!r} of {kind!r} is {parent!r}: pass whole ids of 64 digits")
+            raise ValueError(f"parent {role!r} of {kind!r} is {parent!r}: pass full ids of 64 digits")
     recipe = {"recipe": 1, "kind": kind, "version": version, "spec": spec, "parents": parents}
     return hashlib.sha256(canonical_json(recipe)).hexdigest()
 
@@ -49,13 +49,13 @@ def parent_pairs(parents: Mapping[str, str | Sequence[str]]) -> list[tuple[str, 
 
 
 def parents_in(parents: Mapping[str, str | Sequence[str]], role: str) -> list[str]:
-    """The ids of all parents in a role, in order; empty when the role is not filled."""
+    """The ids of all parents in a role, in order; empty if there are none."""
     given = parents.get(role, [])
     return [given] if isinstance(given, str) else list(given)
 
 
 def only_parent(parents: Mapping[str, str | Sequence[str]], role: str, whose: str = "a stage") -> str:
-    """The id of the only parent in a role. Raises MissingParent where ``whose`` parents fill it with none."""
+    """The id of the only parent in a role. Raises MissingParent, which names ``whose``, if there is none."""
     for parent in parents_in(parents, role):
         return parent
     raise MissingParent(whose, role)
@@ -64,26 +64,25 @@ def only_parent(parents: Mapping[str, str | Sequence[str]], role: str, whose: st
 def table_digest(table: "pa.Table") -> str:
     """The SHA-256 of a table's logical content: column names, types, and values in row order.
 
-    Independent of chunking, slices, compression, schema metadata, nullability flags, the names of list items,
-    NaN payloads, and whatever lies in memory under a null. -0.0 and 0.0 differ. Works on buffers, chunk by
-    chunk, at about the speed of SHA-256 itself. Raises TypeError for a column type that no kind uses.
+    It is independent of chunking, slices, compression, schema metadata, nullability, the names of list items, NaN
+    payloads, and the memory under a null. -0.0 and 0.0 differ. Cost: about that of SHA-256; it works on buffers, chunk
+    by chunk. Raises TypeError for a column type that no kind uses.
     """
     whole = hashlib.sha256(b"table-1\0%d\0" % table.num_rows)
     for field, column in zip(table.schema, table.columns, strict=True):
-        lane = _Lane(field.type)
+        column_hash = _ColumnHash(field.type)
         for chunk in column.chunks:
-            lane.update(chunk)
+            column_hash.update(chunk)
         name = field.name.encode()
-        whole.update(b"%d:%s" % (len(name), name) + lane.digest())
+        whole.update(b"%d:%s" % (len(name), name) + column_hash.digest())
     return whole.hexdigest()
 
 
-class _Lane:
-    """The running hash of one column (or nested column), fed chunk by chunk.
+class _ColumnHash:
+    """The running hash of one column or nested column, updated chunk by chunk.
 
-    The positions of nulls are hashed separately; the rest hashes only values, so that memory under
-    a null never counts. Lengths of lists and strings go to one hash, values to another or to the children,
-    which is what makes the result the same for every chunking.
+    The positions of nulls are hashed separately and nulls are dropped, so memory under a null never matters. Lengths of
+    lists and strings go to one hash, values to another or to the children, so chunking does not change the result.
     """
 
     def __init__(self, kind: "pa.DataType") -> None:
@@ -91,25 +90,25 @@ class _Lane:
 
         self.rows = 0
         self.nulls, self.lengths, self.values = hashlib.sha256(), hashlib.sha256(), hashlib.sha256()
-        self.children: list[_Lane] = []
+        self.children: list[_ColumnHash] = []
         if t.is_list(kind) or t.is_large_list(kind):
             self.label, self._feed = "list", self._list
-            self.children = [_Lane(kind.value_type)]
+            self.children = [_ColumnHash(kind.value_type)]
         elif t.is_struct(kind):
             names = [kind.field(i).name for i in range(kind.num_fields)]
             self.label, self._feed = f"struct{names}", self._struct
-            self.children = [_Lane(kind.field(i).type) for i in range(kind.num_fields)]
+            self.children = [_ColumnHash(kind.field(i).type) for i in range(kind.num_fields)]
         elif t.is_string(kind) or t.is_binary(kind):
             self.label, self._feed = str(kind), self._string
         elif t.is_integer(kind) or t.is_floating(kind) or t.is_boolean(kind):
             self.label, self._feed = str(kind), self._flat
         else:
-            raise TypeError(f"no digest is defined for columns of type {kind}; use those of kinds.py")
+            raise TypeError(f"no digest is defined for columns of type {kind}; use the types of kinds.py")
 
     def update(self, array: "pa.Array") -> None:
         if array.null_count:
-            missing = np.flatnonzero(array.is_null().to_numpy(zero_copy_only=False))
-            self.nulls.update(_bytes(missing + self.rows, "<i8"))
+            nulls = np.flatnonzero(array.is_null().to_numpy(zero_copy_only=False))
+            self.nulls.update(_bytes(nulls + self.rows, "<i8"))
         self.rows += len(array)
         self._feed(array.drop_null() if array.null_count else array)
 
@@ -148,12 +147,12 @@ class _Lane:
 
 
 def _bytes(values: npt.NDArray[Any], layout: npt.DTypeLike) -> memoryview:
-    """The array's bytes in one fixed layout, copied only when they are in another."""
+    """The bytes of the array in a fixed layout, copied only if it has another one."""
     return np.ascontiguousarray(values, layout).data.cast("B") if len(values) else memoryview(b"")
 
 
 def _plain(value: object) -> object:
-    """Mappings and sequences of any make as the dicts and lists that the canonical writer knows."""
+    """The value with all mappings and sequences as the dicts and lists that rfc8785 supports."""
     if isinstance(value, Mapping):
         return {key: _plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):

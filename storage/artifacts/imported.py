@@ -1,4 +1,4 @@
-"""Tables from outside the lake as artifacts: their content is their recipe."""
+"""Tables from outside the lake, stored as artifacts whose recipe is their content."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ImportedTable:
-    """A table that was read from outside, such as edit requests. `about` is its origin, for people.
+    """A table that was read from outside, such as edit requests. `about` describes its origin for people.
 
-    The id is the hash of the content: the same rows from another file are the same artifact.
+    The id is a hash of the content: the same rows from another file are the same artifact.
     """
 
     kind: str
@@ -35,16 +35,16 @@ class ImportedTable:
 
     @cached_property
     def recipe(self) -> dict[str, Any]:
-        """The part of the recipe beside kind and version."""
+        """The spec of the recipe."""
         return {"stage": self.name, "content": table_digest(self.table)}
 
     @cached_property
     def id(self) -> str:
-        """The id that the artifact has, or will have."""
+        """The artifact's id, also before it is stored."""
         return recipe_id(self.kind, self.version, self.recipe, {})
 
     def store(self, lake: Lake, *, run: str | None = None, environment: Mapping[str, Any] | None = None) -> ArtifactRef:
-        """Find the artifact in the lake, or write it. Raises as `Lake.write`."""
+        """Return the artifact if the lake has it, else write it. Raises as `Lake.write`."""
         found = lake.find_and_touch(self.id)
         if found is not None:
             return found.ref

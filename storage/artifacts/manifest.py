@@ -1,21 +1,21 @@
-"""Records of an artifact: a small reference to pass around, and the whole manifest."""
+"""Records of an artifact: a small reference to pass around, and the full manifest."""
 
-# ruff: noqa: A002 - `id` is the field's name everywhere in the lake
+# ruff: noqa: A002 - `id` is the name of the field everywhere in the lake
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from editflow.storage.artifacts.identity import only_parent
-from editflow.storage.errors import NoName
+from editflow.storage.errors import InvalidName
 from editflow.storage.json_records import About, Count, Hash, Id, KindName, RunId, Seconds, Time, is_id
 
 
 @dataclass(frozen=True)
 class ArtifactRef:
-    """What tasks hand to each other instead of tensors.
+    """The reference that tasks pass to each other instead of tensors.
 
-    ``digest`` is that of the logical content, ``bytes`` the payload's size on disk.
+    ``digest`` is the digest of the logical content, ``bytes`` the size of the payload on disk.
     """
 
     id: Id
@@ -30,10 +30,10 @@ class ArtifactRef:
 
 @dataclass(frozen=True)
 class Manifest:
-    """Everything known about an artifact apart from its table. Times are UTC in ISO 8601, ``seconds`` wall-clock.
+    """Everything known about an artifact except its table. Times are UTC in ISO 8601, ``seconds`` wall-clock time.
 
-    ``kind, version, spec, parents`` are the recipe and hash to ``id``; ``sha256`` is that of the payload file
-    as first written; the rest is recorded and never hashed.
+    ``kind, version, spec, parents`` are the recipe, which hashes to ``id``. ``sha256`` is the hash of the payload file
+    as first written. The rest is recorded and never hashed.
     """
 
     id: Id
@@ -56,31 +56,31 @@ class Manifest:
         return ArtifactRef(self.id, self.kind, self.digest, self.rows, self.bytes)
 
     def parent(self, role: str) -> str:
-        """The id of the only parent in a role; raises MissingParent, which names this artifact."""
+        """The id of the only parent in a role. Raises MissingParent, which names this artifact."""
         return only_parent(self.parents, role, f"{self.kind} {self.id[:12]}")
 
     @property
     def payload(self) -> str:
-        """The payload's path inside the lake."""
+        """The path of the payload inside the lake."""
         return payload_name(self.id, self.digest)
 
 
 def payload_name(id: str, digest: str) -> str:
-    """The path of a payload inside the lake. Raises NoName for an invalid id or digest."""
+    """The path of a payload inside the lake. Raises InvalidName for an invalid id or digest."""
     return f"{folder_name(id)}/payload-{_checked(digest, 'digest')[:16]}.parquet"
 
 
 def manifest_name(id: str) -> str:
-    """The path of a manifest inside the lake. Raises NoName for an invalid id."""
+    """The path of a manifest inside the lake. Raises InvalidName for an invalid id."""
     return f"{folder_name(id)}/manifest.json"
 
 
 def folder_name(id: str) -> str:
-    """The path of an artifact's folder inside the lake. Raises NoName for an invalid id."""
+    """The path of an artifact's folder inside the lake. Raises InvalidName for an invalid id."""
     return f"artifacts/{_checked(id, 'id')[:2]}/{id}"
 
 
 def _checked(text: str, what: str) -> str:
     if not is_id(text):
-        raise NoName(f"{text!r} is no {what} of an artifact: give all of its 64 digits")
+        raise InvalidName(f"{text!r} is not the {what} of an artifact: give all of its 64 digits")
     return text

@@ -1,46 +1,43 @@
-"""The index: three append-only Delta tables that make lineage and run history a query.
+"""The index: three append-only Delta tables for queries of lineage and run history.
 
-    <lake>/catalog/artifacts    one row an artifact, its inputs inside the row: node and edges in one commit
+    <lake>/catalog/artifacts    one row per artifact with its inputs: node and edges in one commit
     <lake>/catalog/uses         which run created or reused which artifact
     <lake>/catalog/runs         one row when a run starts, one when it ends
 
-Manifests and run records are the truth. A lost or outdated index is rebuilt from them, and every query adds
-what the index is missing. Rows may repeat (a step retried, two processes at once); readers keep one of each.
+Manifests and run records are the source of truth. A lost or outdated index is rebuilt from them, and every query adds
+missing rows. Rows may repeat (a retried step, two processes at once); readers keep one of each.
 """
 
 import contextlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
 from editflow.storage.artifacts.check import check_manifest
 from editflow.storage.artifacts.store import Lake, Manifest
-from editflow.storage.duckdb_paths import parquet
-from editflow.storage.errors import ForeignFile, LakeNotWritable
-from editflow.storage.index.delta_log import append, latest
-from editflow.storage.index.delta_table import opened, own
-from editflow.storage.index.rows import SCHEMAS, _use_row, artifact_row, is_final, run_row, unrecorded_uses
-from editflow.storage.index.snapshot import drop
+from editflow.storage.duckdb_paths import read_parquet
+from editflow.storage.errors import ForeignFile, LakeNotWritable, first_line
+from editflow.storage.index.delta_log import append_rows, latest_version
+from editflow.storage.index.delta_table import open_table, own_files
+from editflow.storage.index.rows import SCHEMAS, artifact_row, is_final, run_row, unrecorded_uses, use_row
+from editflow.storage.index.snapshot import invalidate
 from editflow.storage.records.runs import RunRecord, Runs, Use
 
 if TYPE_CHECKING:
     from deltalake import DeltaTable
 
-Mode = Literal["append", "overwrite"]
-
-
-# Every append is a small file; merging them now and then keeps opening the index fast.
 _MERGE_EVERY = 100
-_TRIES = 20
-MERGED = 8 * 2**20
-"""Bytes from which a file is not merged again: otherwise each merge would rewrite the whole table."""
+"""Commits between merges: every append is a small file, and opening a table with many files is slow."""
+_MAX_TRIES = 20
+MAX_MERGE_BYTES = 8 * 2**20
+"""Larger files are not merged again, so that a merge does not rewrite the whole table."""
 
 
 @dataclass(frozen=True)
 class Missing:
-    """Ids that are in the lake and missing from the index."""
+    """Ids that exist in the lake and are missing from the index."""
 
     artifacts: tuple[str, ...]
     runs: tuple[str, ...]
@@ -68,30 +65,30 @@ class Catalog:
         uses: Iterable[tuple[str, Use]] = (),
         runs: Iterable[RunRecord] = (),
     ) -> None:
-        """Append many rows in one commit a table; ``uses`` are (run id, use). Raises LakeNotWritable."""
-        self._append("artifacts", [artifact_row(manifest) for manifest in artifacts])
-        self._append("uses", [_use_row(run_id, use) for run_id, use in uses])
-        self._append("runs", [run_row(record) for record in runs])
+        """Append rows in one commit per table; ``uses`` are (run id, use). Raises LakeNotWritable."""
+        self._append("artifacts", list(map(artifact_row, artifacts)))
+        self._append("uses", [use_row(run_id, use) for run_id, use in uses])
+        self._append("runs", list(map(run_row, runs)))
 
     def files(self, table: str) -> list[str]:
-        """The Parquet files that make up an index table now; empty when it does not exist or its log is damaged.
+        """The current Parquet files of an index table; empty if it does not exist or its log is damaged.
 
-        Raises ForeignFile where something that is not the lake's own lies in its folder.
+        Raises ForeignFile if its folder contains something that is not a file of the lake.
         """
         from deltalake.exceptions import DeltaError
 
         files, folder = self.lake.files, f"catalog/{table}"
         try:
-            found = opened(files, folder)
+            delta = open_table(files, folder)
         except DeltaError:
             return []
         try:
-            return own(files, folder, found)
-        except ForeignFile:  # a log that names another file than the table's is damaged
+            return own_files(files, folder, delta)
+        except ForeignFile:  # a log that names a file outside of the table is damaged
             return []
 
     def missing(self) -> Missing:
-        """What is missing from the index; false when it is complete. Cost: a listing of the lake and three columns."""
+        """What is missing from the index; false if it is complete. Cost: a listing of the lake, three columns."""
         indexed = {row[0] for row in self._select("DISTINCT id", "artifacts")}
         started = {row[0] for row in self._select("DISTINCT run_id", "runs")}
         ended = {row[0] for row in self._select("DISTINCT run_id", "runs WHERE finished_at IS NOT NULL")}
@@ -106,37 +103,37 @@ class Catalog:
         )
 
     def rebuild(self) -> None:
-        """Write the index again from manifests and run records, over one that may be broken. Raises LakeNotWritable.
+        """Rebuild the index, which may be damaged, from manifests and run records. Raises LakeNotWritable.
 
-        Snapshots of the old index become invalid.
-        The uses of a run that did not record its own end are kept from the old index: only it knows the reused ones.
-        A damaged record or manifest is left out; `editflow.storage.maintenance.audit` reports it.
+        Snapshots of the old index become invalid. The uses of a run that did not record its own end are kept from the
+        old index, because only it has the reused artifacts. Damaged records and manifests are left out;
+        `editflow.storage.maintenance.audit` reports them.
         """
         records = [record for record in Runs(self.lake.files).all() if record.status != "damaged"]
-        manifests = [made for id_ in self.lake.ids() if (made := check_manifest(self.lake, id_)[0])]
+        manifests = [manifest for id_ in self.lake.ids() if (manifest := check_manifest(self.lake, id_)[0])]
         final = {record.run_id for record in records if is_final(record)}
         uses = [row for row in self._uses() if row["run_id"] not in final]
         uses += unrecorded_uses(records, manifests, {(row["run_id"], row["artifact"]) for row in uses})
-        self._write("artifacts", [artifact_row(manifest) for manifest in manifests], "overwrite")
-        self._write("uses", uses, "overwrite")
-        self._write("runs", [run_row(record) for record in records], "overwrite")
-        drop(self.lake.files)
+        self._replace("artifacts", list(map(artifact_row, manifests)))
+        self._replace("uses", uses)
+        self._replace("runs", list(map(run_row, records)))
+        invalidate(self.lake.files)
 
     def _uses(self) -> list[dict[str, Any]]:
-        """All rows of uses ever written, also if the log is damaged: the Parquet files still exist."""
+        """All rows of uses that were ever written, from the Parquet files, since the log may be damaged."""
         import duckdb
 
         names = SCHEMAS["uses"].names
-        lying = [f"catalog/uses/{name}" for name in self.lake.files.list("catalog/uses") if name.endswith(".parquet")]
         files = []
-        for name in lying:
-            with contextlib.suppress(ForeignFile, FileNotFoundError):
-                files.append(self.lake.files.regular(name))
+        for name in self.lake.files.list("catalog/uses"):
+            if name.endswith(".parquet"):
+                with contextlib.suppress(ForeignFile, FileNotFoundError):
+                    files.append(self.lake.files.file_path(f"catalog/uses/{name}"))
         rows: dict[tuple[Any, ...], None] = {}
-        for some in (files, *([file] for file in files)):  # one by one where they cannot be read together
+        for group in (files, *([file] for file in files)):  # one by one if they cannot be read together
             with contextlib.suppress(duckdb.Error):
-                rows |= dict.fromkeys(_read(f"DISTINCT {', '.join(names)}", some))
-                if some is files:
+                rows |= dict.fromkeys(_read(f"DISTINCT {', '.join(names)}", group))
+                if group is files:
                     break
         return [dict(zip(names, row, strict=True)) for row in rows]
 
@@ -146,75 +143,77 @@ class Catalog:
         table, _, rest = source.partition(" ")
         try:
             return _read(columns, self.files(table), rest)
-        except duckdb.Error:  # a file of the table is gone or damaged: the lake's own files have its rows
+        except duckdb.Error:  # a file of the table is missing or damaged: manifests and run records have its rows
             return []
 
     def _append(self, table: str, rows: Sequence[Mapping[str, Any]]) -> None:
-        if rows:
-            self._write(table, rows, "append")
-
-    def _write(self, table: str, rows: Sequence[Mapping[str, Any]], mode: Mode) -> None:
-        from deltalake.exceptions import DeltaError
-
-        data, files = pa.Table.from_pylist(list(rows), schema=SCHEMAS[table]), self.lake.files
-        try:
-            if mode == "overwrite":
-                self._replace(table, data)
-                return
-            version = latest(files, f"catalog/{table}")
+        if not rows:
+            return
+        files, folder = self.lake.files, f"catalog/{table}"
+        with self._explain_errors(table):
+            version = latest_version(files, folder)
             if version is None:
                 self._create(table)
-            if append(files, f"catalog/{table}", data, version or 0) % _MERGE_EVERY == 0:
+            if append_rows(files, folder, _arrow(table, rows), version or 0) % _MERGE_EVERY == 0:
                 self._merge(table)
-        except (DeltaError, OSError) as error:
-            raise LakeNotWritable(
-                f"cannot write the index {self._path(table)}: {str(error).partition(chr(10))[0]}; artifacts and run "
-                f"records are whole: make room or the folder writable; `editflow verify --rebuild` writes the index "
-                f"again, and until then queries add what is missing"
-            ) from error
 
-    def _merge(self, table: str) -> None:
-        """Merge the files of the last commits, and let readers of the log begin here."""
-        from deltalake.exceptions import DeltaError
-
-        with contextlib.suppress(DeltaError):  # another process has merged the files, or one is lost
-            found = opened(self.lake.files, f"catalog/{table}")
-            own(self.lake.files, f"catalog/{table}", found)
-            found.optimize.compact(target_size=MERGED)
-            found.create_checkpoint()
-            found.cleanup_metadata()
-
-    def _replace(self, table: str, data: pa.Table) -> None:
-        """Write a whole table as one version; retried if others removed rows in between, which Delta reports as a
-        conflict."""
+    def _replace(self, table: str, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Write a whole table as one version; retry if another process removed rows meanwhile, a conflict for Delta."""
         from deltalake import CommitProperties, write_deltalake
         from deltalake.exceptions import CommitFailedError
 
-        retried = CommitProperties(max_commit_retries=100)
-        for left in reversed(range(_TRIES)):
-            try:
-                write_deltalake(self._opened(table), data, mode="overwrite", commit_properties=retried)
-            except CommitFailedError:
-                if not left:
-                    raise
-            else:
-                return
+        data, properties = _arrow(table, rows), CommitProperties(max_commit_retries=100)
+        with self._explain_errors(table):
+            for left in reversed(range(_MAX_TRIES)):
+                try:
+                    delta = self._open_or_recreate(table)
+                    write_deltalake(delta, data, mode="overwrite", commit_properties=properties)
+                except CommitFailedError:
+                    if not left:
+                        raise
+                else:
+                    return
 
-    def _opened(self, table: str) -> "DeltaTable":
-        """The table; created again where its log is damaged."""
+    @contextlib.contextmanager
+    def _explain_errors(self, table: str) -> Iterator[None]:
+        """Turn errors of writing a table into LakeNotWritable, which names the remedy."""
+        from deltalake.exceptions import DeltaError
+
+        try:
+            yield
+        except (DeltaError, OSError) as error:
+            raise LakeNotWritable(
+                f"cannot write the index {self._path(table)}: {first_line(error)}; artifacts and run records are "
+                "complete: free space or make the folder writable; `editflow verify --rebuild` writes the index again, "
+                "and until then queries add what is missing"
+            ) from error
+
+    def _merge(self, table: str) -> None:
+        """Merge the files of recent commits, and write a checkpoint from which readers of the log start."""
+        from deltalake.exceptions import DeltaError
+
+        with contextlib.suppress(DeltaError):  # another process has merged the files, or one is missing
+            delta = open_table(self.lake.files, f"catalog/{table}")
+            own_files(self.lake.files, f"catalog/{table}", delta)
+            delta.optimize.compact(target_size=MAX_MERGE_BYTES)
+            delta.create_checkpoint()
+            delta.cleanup_metadata()
+
+    def _open_or_recreate(self, table: str) -> "DeltaTable":
+        """The table, which is created again if it is missing or its log is damaged."""
         from deltalake.exceptions import DeltaError
 
         files, folder = self.lake.files, f"catalog/{table}"
-        files.folder(folder)  # behind a link out of the lake nothing is written or removed
+        files.folder_path(folder)  # raises for a link out of the lake, before anything is removed
         with contextlib.suppress(DeltaError, ForeignFile, OSError):
-            if latest(files, folder) is None:
+            if latest_version(files, folder) is None:
                 self._create(table)
-            found = opened(files, folder)
-            own(files, folder, found)
-            return found
+            delta = open_table(files, folder)
+            own_files(files, folder, delta)
+            return delta
         files.remove_folder(folder)
         self._create(table)
-        return opened(files, folder)
+        return open_table(files, folder)
 
     def _create(self, table: str) -> None:
         from deltalake import DeltaTable
@@ -224,11 +223,15 @@ class Catalog:
         try:
             DeltaTable.create(self._path(table), schema=SCHEMAS[table], mode="ignore")
         except DeltaError:
-            if not DeltaTable.is_deltatable(self._path(table)):  # else another process created it just now
+            if not DeltaTable.is_deltatable(self._path(table)):  # else another process has just created it
                 raise
 
     def _path(self, table: str) -> str:
-        return self.lake.files.folder(f"catalog/{table}")
+        return self.lake.files.folder_path(f"catalog/{table}")
+
+
+def _arrow(table: str, rows: Sequence[Mapping[str, Any]]) -> pa.Table:
+    return pa.Table.from_pylist(list(rows), schema=SCHEMAS[table])
 
 
 def _read(columns: str, files: Sequence[str], rest: str = "") -> list[tuple[Any, ...]]:
@@ -237,5 +240,5 @@ def _read(columns: str, files: Sequence[str], rest: str = "") -> list[tuple[Any,
     if not files:
         return []
     with open_database() as connection:
-        sql = f"SELECT {columns} FROM {parquet(files)} {rest}"  # noqa: S608 - all parts are literals above
+        sql = f"SELECT {columns} FROM {read_parquet(files)} {rest}"  # noqa: S608 - all parts are literals above
         return connection.execute(sql).fetchall()

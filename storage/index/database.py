@@ -1,7 +1,7 @@
-"""The one place that opens DuckDB: in memory, of bounded size, without spilling to disk.
+"""The only place that opens DuckDB: in memory, with bounded memory, without spilling to disk.
 
-A small file of a lake may unpack to far more than a machine holds; its reader gets an error of DuckDB's, and
-takes the file for damaged.
+A small file of a lake may decompress to more than the memory of the machine. DuckDB then raises an error, and the
+reader treats the file as damaged.
 """
 
 from __future__ import annotations
@@ -17,30 +17,34 @@ import psutil  # type: ignore[import-untyped]
 from editflow.storage.errors import StorageError, first_line
 
 Settings = Mapping[str, str | bool | int | float | list[str]]
-"""The settings of every database."""
+"""Settings of DuckDB by name."""
 UNREADABLE = (duckdb.IOException, duckdb.InvalidInputException)
-"""DuckDB's errors of a file that is gone or not Parquet."""
-_GROUP = Path("/sys/fs/cgroup/memory.max")
+"""DuckDB's errors for a file that is missing or not Parquet."""
+_CGROUP_LIMIT = Path("/sys/fs/cgroup/memory.max")
 """The memory limit of a container."""
 
 
-def memory() -> int:
-    """Bytes that reading an index may take: half of the machine's memory, or the container's; at least 1 GiB."""
+def memory_limit() -> int:
+    """Bytes that reading an index may use: half of the memory of the machine or container, at least 1 GiB."""
     total = int(psutil.virtual_memory().total)
     with suppress(OSError, ValueError):
-        total = min(total, int(_GROUP.read_text()))
+        total = min(total, int(_CGROUP_LIMIT.read_text()))
     return max(total // 2, 2**30)
 
 
 def open_database(settings: Settings = MappingProxyType({})) -> duckdb.DuckDBPyConnection:
-    """An empty database; SQL names no Python variables and nothing spills to disk."""
-    ours = {"python_enable_replacements": "false", "temp_directory": "", "memory_limit": f"{memory() // 2**20}MiB"}
-    return duckdb.connect(config={**ours, **settings})
+    """An empty database. SQL cannot read Python variables, and nothing is spilled to disk."""
+    defaults = {
+        "python_enable_replacements": "false",
+        "temp_directory": "",
+        "memory_limit": f"{memory_limit() // 2**20}MiB",
+    }
+    return duckdb.connect(config={**defaults, **settings})
 
 
 @contextmanager
-def readable() -> Iterator[None]:
-    """Turns DuckDB's errors of damaged files, and of exhausted memory, into a StorageError."""
+def explain_read_errors() -> Iterator[None]:
+    """Turn DuckDB's errors for damaged files and exhausted memory into a StorageError."""
     try:
         yield
     except UNREADABLE as error:
@@ -49,6 +53,6 @@ def readable() -> Iterator[None]:
         ) from error
     except (duckdb.OutOfMemoryException, MemoryError) as error:
         raise StorageError(
-            f"reading the lake takes more than the {memory() / 2**30:.3g} GiB of memory that it may use: "
+            f"reading the lake needs more than the {memory_limit() / 2**30:.3g} GiB of memory that it may use: "
             "`editflow verify` names what is damaged, and `editflow verify --rebuild` writes the index again"
         ) from error

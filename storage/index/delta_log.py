@@ -1,8 +1,8 @@
 """Appends rows to a Delta table without opening it.
 
-Opening a table reads everything that its log names, which takes longest of all when ten thousand commits have not been
-merged. Appended rows depend on none of it: the protocol asks for a Parquet file and for a line in the log under the
-next number, which belongs to the process that creates that file first.
+Opening a table reads its whole log, which is slow with ten thousand unmerged commits. An append does not depend on the
+log: the protocol requires a Parquet file and a log file with the next version number, which belongs to the process that
+creates that log file first.
 """
 
 from __future__ import annotations
@@ -18,28 +18,28 @@ from editflow.storage.files import Files
 if TYPE_CHECKING:
     import pyarrow as pa
 
-LAST = 2**62
-"""The last version that is taken for one: Delta's are below twice that, and no table has so many."""
+MAX_VERSION = 2**62
+"""The largest accepted version. Delta allows twice that; no table has so many."""
 _VERSION = re.compile(r"\d{20}\.(json|checkpoint(\..*)?\.parquet)", re.ASCII)
-"""Files of a log that are versions; other files, such as copies, may lie beside them."""
+"""The files of a log; other files, such as backups, may be beside them."""
 
 
-def latest(files: Files, table: str) -> int | None:
-    """The version of the table in a folder, by the names of its log; None where there is no table.
+def latest_version(files: Files, table: str) -> int | None:
+    """The latest version of the table in a folder, from the names in its log; None if there is no table.
 
-    Raises OSError for a number that is no version. Cost: a listing, some milliseconds for ten thousand commits.
+    Raises OSError for an impossible version. Cost: a listing, some milliseconds for ten thousand commits.
     """
     numbers = [int(name[:20]) for name in files.list(f"{table}/_delta_log") if _VERSION.fullmatch(name)]
-    if numbers and max(numbers) > LAST:
-        raise OSError(f"its log has a version {max(numbers)}, which is none")
+    if numbers and max(numbers) > MAX_VERSION:
+        raise OSError(f"its log has an impossible version {max(numbers)}")
     return max(numbers) if numbers else None
 
 
-def append(files: Files, table: str, rows: pa.Table, after: int) -> int:
-    """Add rows of the table's own schema, after a version that is there; the new version.
+def append_rows(files: Files, table: str, rows: pa.Table, after: int) -> int:
+    """Append rows with the schema of the table after an existing version; returns the new version.
 
-    Safe beside others that write, merge or replace: what they do is judged by what came before. Killed at any moment,
-    it leaves all rows or none. Raises DiskFull, LakeNotWritable.
+    Safe while other processes append, merge or replace, because a blind append conflicts with none of these. If this
+    process is killed, all rows are added or none. Raises DiskFull, LakeNotWritable.
     """
     name = f"part-00000-{uuid.uuid4()}-c000.zstd.parquet"
     size, _ = files.write_parquet(f"{table}/{name}", rows)

@@ -1,4 +1,4 @@
-"""Builds the lineage graph: one pass of DuckDB over the index's rows, and ids numbered by sorting."""
+"""Builds the lineage graph with one pass of DuckDB over the rows of the index; sorting numbers the ids."""
 
 from __future__ import annotations
 
@@ -11,52 +11,52 @@ from editflow.storage.index import database
 from editflow.storage.index.graph import Edges, Graph, Numbers
 from editflow.storage.index.shard_listing import Ids, hexadecimal, prefixes
 
-Marks = npt.NDArray[np.uint64]
-"""Hashes of ids: parents are found by these. Two ids of a lake with the same one are refused."""
+Hashes = npt.NDArray[np.uint64]
+"""Hashes of ids, by which parents are found. Two ids with the same hash are an error."""
 
-_AT_ONCE = 10_000
-"""Rows that are taken at a time."""
+_BATCH_ROWS = 10_000
 _ROWS = """
-SELECT unhex(id) AS id, hash(id) AS mark, kind, seconds,
+SELECT unhex(id) AS id, hash(id) AS hash, kind, seconds,
     list_transform(inputs, lambda x: hash(x.artifact)) AS parents, list_transform(inputs, lambda x: x.role) AS roles
 FROM delta_artifacts
 """
-_UNSEEN = """
-SELECT DISTINCT unhex(artifact) AS id, hash(artifact) AS mark
+_UNKNOWN_PARENTS = """
+SELECT DISTINCT unhex(artifact) AS id, hash(artifact) AS hash
 FROM (SELECT unnest(inputs, recursive := true) FROM delta_artifacts) WHERE hash(artifact) IN (FROM missing)
 """
 
 
 def build_graph(connection: duckdb.DuckDBPyConnection) -> tuple[Graph, list[str]]:
-    """The lineage graph of delta_artifacts, with unsorted edges, and the ids that have several rows there.
+    """The lineage graph of delta_artifacts, with unsorted edges, and the ids that have several rows.
 
-    The latter are left out: it is not known which row is right. Raises ValueError where two ids have one hash. Cost: a
-    second or two for a million artifacts.
+    These ids are left out of the graph, because it is unknown which row is right. Raises ValueError if two ids have the
+    same hash. Cost: one or two seconds for a million artifacts.
     """
-    rows = _taken(connection.sql(_ROWS))
-    kind, kinds = _coded(rows["kind"])
-    role, roles = _coded(_flat(rows["roles"]))
-    ids, marks = _raw(rows["id"]), rows["mark"].to_numpy()
+    rows = _fetch(connection.sql(_ROWS))
+    kind, kinds = _encode(rows["kind"])
+    role, roles = _encode(_flatten(rows["roles"]))
+    ids, hashes = _raw(rows["id"]), rows["hash"].to_numpy()
     seconds = np.nan_to_num(rows["seconds"].to_numpy())
     lists = rows["parents"].combine_chunks()
-    parents, counts = _flat(rows["parents"]).to_numpy(), np.diff(lists.offsets.to_numpy())
-    parent = _places(ids, marks, parents)
-    if (parent < 0).any():  # they get numbers all the same
-        connection.register("missing", pa.table({"mark": np.unique(parents[parent < 0])}))
-        unseen = connection.sql(_UNSEEN).to_arrow_table()
+    parents, counts = _flatten(rows["parents"]).to_numpy(), np.diff(lists.offsets.to_numpy())
+    parent = _find_rows(ids, hashes, parents)
+    if (parent < 0).any():  # parents without a row also get numbers
+        connection.register("missing", pa.table({"hash": np.unique(parents[parent < 0])}))
+        unknown = connection.sql(_UNKNOWN_PARENTS).to_arrow_table()
         connection.unregister("missing")
-        more = len(unseen)
-        ids, marks = np.concatenate([ids, _raw(unseen["id"])]), np.concatenate([marks, unseen["mark"].to_numpy()])
+        more = len(unknown)
+        ids = np.concatenate([ids, _raw(unknown["id"])])
+        hashes = np.concatenate([hashes, unknown["hash"].to_numpy()])
         kind, seconds = np.append(kind, np.full(more, -1, "i4")), np.append(seconds, np.zeros(more))
         counts = np.append(counts, np.zeros(more, counts.dtype))
-        parent = _places(ids, marks, parents)
-    order = _order(ids)
+        parent = _find_rows(ids, hashes, parents)
+    order = _sort_order(ids)
     ordered = ids[order]
-    again = ordered[1:] == ordered[:-1]
-    number = np.empty(len(ids), "i4")  # by the row
-    number[order] = np.cumsum(np.append([False], ~again)[: len(ids)])
-    first = order[np.append([True], ~again)[: len(ids)]]  # a row of each number
-    repeated = np.unique(number[order[1:][again]])
+    is_repeat = ordered[1:] == ordered[:-1]
+    number = np.empty(len(ids), "i4")  # by row
+    number[order] = np.cumsum(np.append([False], ~is_repeat)[: len(ids)])
+    first = order[np.append([True], ~is_repeat)[: len(ids)]]  # one row of each number
+    repeated = np.unique(number[order[1:][is_repeat]])
     child, parent = np.repeat(number, counts), number[parent]
     kind, seconds = kind[first] + 1, seconds[first]
     if len(repeated):
@@ -66,58 +66,58 @@ def build_graph(connection: duckdb.DuckDBPyConnection) -> tuple[Graph, list[str]
     return graph, hexadecimal(ids[first][repeated])
 
 
-def _taken(result: duckdb.DuckDBPyRelation) -> pa.Table:
-    """All rows of a result. Raises ValueError where they take more memory than reading an index may."""
-    kept, held, most = list[pa.RecordBatch](), 0, database.memory()
-    with result.to_arrow_reader(_AT_ONCE) as reader:
+def _fetch(result: duckdb.DuckDBPyRelation) -> pa.Table:
+    """All rows of a result. Raises ValueError if they need more memory than reading an index may use."""
+    batches, total, limit = list[pa.RecordBatch](), 0, database.memory_limit()
+    with result.to_arrow_reader(_BATCH_ROWS) as reader:
         for batch in reader:
-            held += batch.nbytes
-            if held > most:
-                raise ValueError("the index unpacks to more than there is room for")
-            kept.append(batch)
-        return pa.Table.from_batches(kept, reader.schema)
+            total += batch.nbytes
+            if total > limit:
+                raise ValueError("the index needs more memory than it may use")
+            batches.append(batch)
+        return pa.Table.from_batches(batches, reader.schema)
 
 
-def _places(ids: Ids, marks: Marks, wanted: Marks) -> Numbers:
-    """The rows of these marks, -1 where there is none. Searched for in order, which is ten times as fast."""
-    if not len(marks):
+def _find_rows(ids: Ids, hashes: Hashes, wanted: Hashes) -> Numbers:
+    """The rows with the wanted hashes, -1 if there is none. Both are sorted first, which is ten times as fast."""
+    if not len(hashes):
         return np.full(len(wanted), -1, "i4")
-    order, asked = np.argsort(marks), np.argsort(wanted)
-    there, sought = marks[order], wanted[asked]
-    again = np.flatnonzero(there[1:] == there[:-1])
-    if (ids[order[again]] != ids[order[again + 1]]).any():
-        raise ValueError("two ids have one hash")
-    at = np.minimum(np.searchsorted(there, sought), len(there) - 1)
-    found = np.empty(len(wanted), "i4")
-    found[asked] = np.where(there[at] == sought, order[at], -1)
-    return found
+    order, wanted_order = np.argsort(hashes), np.argsort(wanted)
+    known, sought = hashes[order], wanted[wanted_order]
+    equal = np.flatnonzero(known[1:] == known[:-1])
+    if (ids[order[equal]] != ids[order[equal + 1]]).any():
+        raise ValueError("two ids have the same hash")
+    nearest = np.minimum(np.searchsorted(known, sought), len(known) - 1)
+    rows = np.empty(len(wanted), "i4")
+    rows[wanted_order] = np.where(known[nearest] == sought, order[nearest], -1)
+    return rows
 
 
-def _order(ids: Ids) -> Numbers:
-    """The places of ids in their order; nearly all differ in their first eight bytes, which are sorted faster."""
-    first = prefixes(ids)
-    order = np.argsort(first)
-    same = np.flatnonzero(first[order][1:] == first[order][:-1])
-    if (ids[order[same]] != ids[order[same + 1]]).any():
+def _sort_order(ids: Ids) -> Numbers:
+    """The permutation that sorts ids. Nearly all differ in their first eight bytes, which sort faster."""
+    keys = prefixes(ids)
+    order = np.argsort(keys)
+    equal = np.flatnonzero(keys[order][1:] == keys[order][:-1])
+    if (ids[order[equal]] != ids[order[equal + 1]]).any():
         order = np.argsort(ids)
     return order.astype("i4")
 
 
 def _raw(ids: pa.ChunkedArray) -> Ids:
-    """A column of 32 bytes each as an array."""
-    whole = ids.combine_chunks()
-    if not len(whole):
+    """A column of 32-byte values as an array."""
+    column = ids.combine_chunks()
+    if not len(column):
         return np.zeros(0, "S32")
-    return np.frombuffer(whole.cast(pa.binary(32)).buffers()[1], "S32")
+    return np.frombuffer(column.cast(pa.binary(32)).buffers()[1], "S32")
 
 
-def _flat(lists: pa.ChunkedArray) -> pa.Array:
+def _flatten(lists: pa.ChunkedArray) -> pa.Array:
     """The values of a column of lists."""
     return lists.combine_chunks().flatten()
 
 
-def _coded(texts: pa.ChunkedArray | pa.Array) -> tuple[Numbers, list[str]]:
-    """A column as numbers and the texts that these encode; -1 for null."""
-    whole = texts.combine_chunks() if isinstance(texts, pa.ChunkedArray) else texts
-    coded = whole.dictionary_encode()
-    return coded.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype("i4"), coded.dictionary.to_pylist()
+def _encode(texts: pa.ChunkedArray | pa.Array) -> tuple[Numbers, list[str]]:
+    """A column as dictionary indices, -1 for null, and its dictionary."""
+    column = texts.combine_chunks() if isinstance(texts, pa.ChunkedArray) else texts
+    encoded = column.dictionary_encode()
+    return encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype("i4"), encoded.dictionary.to_pylist()

@@ -1,9 +1,9 @@
-"""The tables of the index, and their rows from manifests and run records."""
+"""The tables of the index, and conversion of manifests and run records to their rows."""
 
 import json
 from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pyarrow as pa
 
@@ -11,35 +11,23 @@ from editflow.storage.artifacts.identity import parent_pairs
 from editflow.storage.artifacts.store import Manifest
 from editflow.storage.records.runs import RunRecord, Use
 
-if TYPE_CHECKING:
-    pass
-
-
 _TEXT, _I64, _F64 = pa.string(), pa.int64(), pa.float64()
-
-
 _INPUTS = pa.list_(pa.struct([("role", _TEXT), ("artifact", _TEXT)]))
 
-
 SCHEMAS: Mapping[str, pa.Schema] = {
-    "artifacts": pa.schema(
-        [
-            ("id", _TEXT), ("kind", _TEXT), ("version", _I64), ("spec", _TEXT), ("inputs", _INPUTS),
-            ("digest", _TEXT), ("rows", _I64), ("bytes", _I64), ("created_at", _TEXT), ("created_by", _TEXT),
-            ("seconds", _F64), ("environment", _TEXT), ("about", _TEXT),
-        ]
-    ),
+    "artifacts": pa.schema([
+        ("id", _TEXT), ("kind", _TEXT), ("version", _I64), ("spec", _TEXT), ("inputs", _INPUTS), ("digest", _TEXT),
+        ("rows", _I64), ("bytes", _I64), ("created_at", _TEXT), ("created_by", _TEXT), ("seconds", _F64),
+        ("environment", _TEXT), ("about", _TEXT),
+    ]),
     "uses": pa.schema(
         [("run_id", _TEXT), ("artifact", _TEXT), ("stage", _TEXT), ("how", _TEXT), ("seconds", _F64)]
     ),
-    "runs": pa.schema(
-        [
-            ("run_id", _TEXT), ("name", _TEXT), ("status", _TEXT), ("started_at", _TEXT),
-            ("finished_at", _TEXT), ("message", _TEXT), ("state", _TEXT), ("spec", _TEXT),
-            ("spec_path", _TEXT), ("summary", _TEXT),
-            ("environment", _TEXT), ("host", _TEXT), ("pid", _I64),
-        ]
-    ),
+    "runs": pa.schema([
+        ("run_id", _TEXT), ("name", _TEXT), ("status", _TEXT), ("started_at", _TEXT), ("finished_at", _TEXT),
+        ("message", _TEXT), ("state", _TEXT), ("spec", _TEXT), ("spec_path", _TEXT), ("summary", _TEXT),
+        ("environment", _TEXT), ("host", _TEXT), ("pid", _I64),
+    ]),
 }  # fmt: skip
 
 
@@ -53,35 +41,36 @@ def artifact_row(manifest: Manifest) -> dict[str, Any]:
 
 
 def run_row(record: RunRecord) -> dict[str, Any]:
-    """A run record as a row of the runs table; readers find out whether the run died."""
+    """A run record as a row of the runs table."""
     row = {name: getattr(record, name) for name in SCHEMAS["runs"].names}
     for name in ("spec", "summary", "environment"):
         row[name] = _text(row[name])
-    return row | {"started_at": record.started_at or None}  # unknown of a damaged record
+    return row | {"started_at": record.started_at or None}  # empty in a damaged record
 
 
 def is_final(record: RunRecord) -> bool:
-    """Whether a record lists everything that its run used: what a crashed run reused is only in the index."""
+    """Whether a record lists everything that its run used; only the index has what a crashed run reused."""
     return record.finished_at is not None and record.status != "died"
 
 
 def unrecorded_uses(
     records: Sequence[RunRecord], manifests: Iterable[Manifest], known: Container[tuple[str, str]]
 ) -> list[dict[str, Any]]:
-    """Rows of the uses table from these files, without the ``known`` (run id, artifact) pairs.
+    """Rows of the uses table from these records, without the ``known`` (run id, artifact) pairs.
 
-    A run that did not record its own end is known at least by the artifacts that name it as their maker; their stage
-    is then given as the kind.
+    A run that did not record its own end is found through the artifacts that it created; their kind is then given as
+    the stage.
     """
     found = {(record.run_id, use.artifact): use for record in records for use in record.uses}
     final = {record.run_id for record in records if is_final(record)}
     for m in manifests:
         if m.created_by and m.created_by not in final:
             found.setdefault((m.created_by, m.id), Use(m.id, m.kind, "created", m.seconds))
-    return [_use_row(key[0], use) for key, use in found.items() if key not in known]
+    return [use_row(run_id, use) for (run_id, artifact), use in found.items() if (run_id, artifact) not in known]
 
 
-def _use_row(run_id: str, use: Use) -> dict[str, Any]:
+def use_row(run_id: str, use: Use) -> dict[str, Any]:
+    """A use as a row of the uses table."""
     return {"run_id": run_id, **asdict(use)}
 
 

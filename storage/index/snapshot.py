@@ -1,16 +1,16 @@
-"""A cached reading of a large lake's index, from which the next reader starts.
+"""Snapshots: the cached result of reading the index of a large lake, from which the next reader starts.
 
     <lake>/catalog/snapshot/<time>-<checksum of its head>/
-        head.json           which files hold rows, which of their rows do not count, when the lake's folders had changed
+        head.json           the files with rows, which of their rows are ignored, the change times of the lake's folders
         *.npy               the lineage graph: storage/index/graph.py
-        rest-<table>.parquet    rows that no Delta table had then, among the graph's
-        tail-<table>.parquet    rows that came later, beside it
-    <lake>/catalog/snapshot/after    a time, and its checksum: snapshots begun before it are invalid, and all are if
-                                     it is damaged
+        rest-<table>.parquet    rows that are in the graph and were in no Delta table
+        tail-<table>.parquet    later rows, which are not in the graph
+    <lake>/catalog/snapshot/after    a time and its checksum: snapshots begun earlier are invalid, and all are if the
+                                     file is damaged
 
-A snapshot is a copy: it may be deleted at any time; a reader that finds none reads the index and the lake's folders.
-It appears by one rename and is never changed; the latest one counts. The head holds the checksums of its parts;
-`editflow verify` checks them, and readers, which map the arrays, do not.
+A snapshot is a cache that may be deleted at any time; a reader without one reads the index and the lake's folders. It
+is created by one rename and never changed, and the latest one is used. The head contains the checksums of its parts,
+which `editflow verify` checks; readers do not, because they map the arrays.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from editflow.storage.errors import ForeignFile
-from editflow.storage.files import Files
+from editflow.storage.files import Files, sync
 from editflow.storage.index.graph import Graph
 from editflow.storage.json_records import Checked, Count, Id, RunId, read_record
 
@@ -43,18 +43,23 @@ _ROWS = re.compile(r"catalog/(artifacts|uses|runs)/[A-Za-z0-9][\w.=-]*\.parquet"
 _OWN = re.compile(r"[a-z_]+\.npy|(rest|tail)-[a-z]+\.parquet")
 _File = Annotated[str, Checked(_ROWS.fullmatch, "a file of the index")]
 _Part = Annotated[str, Checked(_OWN.fullmatch, "a part of a snapshot")]
-_KEPT = 3600 * 10**9
-"""Nanoseconds for which a snapshot stays when there is a later one, for readers that began with it."""
+_KEEP_NS = 3600 * 10**9
+"""Nanoseconds for which an outdated snapshot is kept, for readers that have started with it."""
 
 
 @dataclass(frozen=True)
 class Head:
-    """``files`` by table, as paths inside the lake; ``masked`` are ids whose rows there do not count.
+    """The content of head.json.
 
-    ``began`` is when the index itself was last read, before anything else was, in nanoseconds since 1970; ``waiting``
-    are folders without a manifest, ``times`` those of storage/index/shard_listing.py, ``changed`` is that of the folder
-    of runs and ``going`` are the runs in it that had no end; ``tail`` counts what is missing from the graph, and
-    ``parts`` are the files beside this one with their checksums.
+    began      when reading the index began, in nanoseconds since 1970
+    files      the files of each table, as paths inside the lake
+    masked     ids whose rows in these files are ignored
+    waiting    ids of folders without a manifest, and of artifacts of unfinished runs
+    times      the change times of storage/index/shard_listing.py
+    changed    the change time of the folder of runs
+    going      runs without an end
+    tail       the number of artifacts that are missing from the graph
+    parts      the other files of the snapshot, with their checksums
     """
 
     format: int
@@ -73,40 +78,40 @@ class Head:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """One that is whole: its folder inside the lake, and its head."""
+    """A complete snapshot: its folder inside the lake, and its head."""
 
     folder: str
     head: Head
 
-    def own(self, files: Files, tables: Iterable[str], part: Literal["rest", "tail"]) -> dict[str, list[str]]:
-        """The paths of its own rows of each index table."""
+    def paths(self, files: Files, tables: Iterable[str], part: Literal["rest", "tail"]) -> dict[str, list[str]]:
+        """The path of the snapshot's own rows of each index table, in a list that is empty if there are none."""
         names = {table: f"{self.folder}/{part}-{table}.parquet" for table in tables}
-        return {table: [files.regular(name)] if files.exists(name) else [] for table, name in names.items()}
+        return {table: [files.file_path(name)] if files.exists(name) else [] for table, name in names.items()}
 
     def graph(self, files: Files) -> Graph:
-        """That of all its artifacts but those in the tail. Raises OSError, ValueError."""
-        return Graph.load(lambda name: files.regular(f"{self.folder}/{name}"), self.head.kinds, self.head.roles)
+        """The graph of all its artifacts except the tail. Raises OSError, ValueError."""
+        return Graph.load(lambda name: files.file_path(f"{self.folder}/{name}"), self.head.kinds, self.head.roles)
 
     def link(self, files: Files, folder: Path) -> None:
-        """Give another folder all that does not change when artifacts are added."""
+        """Hard-link everything that does not change when artifacts are added into another folder."""
         for name in files.list(self.folder):
             if name.endswith(".npy") or name.startswith("rest-"):
-                os.link(files.regular(f"{self.folder}/{name}"), folder / name)
+                os.link(files.file_path(f"{self.folder}/{name}"), folder / name)
 
 
-def newest(files: Files) -> Snapshot | None:
-    """The latest one of which everything is there; None where there is none."""
-    for folder, head in _counting(files):
-        if head and head.format == FORMAT and all(map(files.exists, _needed(folder, head))):
+def latest(files: Files) -> Snapshot | None:
+    """The latest valid snapshot with all its files; None if there is none."""
+    for folder, head in _valid_snapshots(files):
+        if head and head.format == FORMAT and all(map(files.exists, _required_files(folder, head))):
             return Snapshot(folder, head)
     return None
 
 
-def broken(files: Files) -> Iterator[str]:
-    """The files of snapshots that count and do not hold what was written. Cost: a reading of all of them."""
+def damaged_files(files: Files) -> Iterator[str]:
+    """The damaged files of valid snapshots. Cost: reads all their files."""
     if _barrier(files) is None:
         yield f"{FOLDER}/{_BARRIER}"
-    for folder, head in _counting(files):
+    for folder, head in _valid_snapshots(files):
         if head is None:
             yield f"{folder}/head.json"
         else:
@@ -114,7 +119,7 @@ def broken(files: Files) -> Iterator[str]:
 
 
 def is_intact(files: Files, found: Snapshot) -> bool:
-    """Whether each of its parts is there and what was written. Cost: a reading of all of it."""
+    """Whether all files of a snapshot exist with their checksums. Cost: reads all of them."""
     with contextlib.suppress(OSError):
         return not any(_damaged_parts(files, found.folder, found.head))
     return False
@@ -127,10 +132,11 @@ def _damaged_parts(files: Files, folder: str, head: Head) -> Iterator[str]:
             yield name
 
 
-def _counting(files: Files) -> Iterator[tuple[str, Head | None]]:
-    """Folder and head (None if damaged) of the snapshots that are not dropped; the latest first.
+def _valid_snapshots(files: Files) -> Iterator[tuple[str, Head | None]]:
+    """Folder and head (None if damaged) of the snapshots that are not invalidated, latest first.
 
-    One from a clock that is ahead is left out: it could not be dropped, and none would be later.
+    Snapshots with a time in the future, from a wrong clock, are skipped: they could not be invalidated, and would stay
+    the latest.
     """
     names = list(filter(_NAME.fullmatch, files.list(FOLDER)))
     after, now = _barrier(files) if names else 0, time.time_ns()
@@ -150,22 +156,22 @@ def _head(files: Files, name: str) -> Head | None:
     return None
 
 
-def _needed(folder: str, head: Head) -> Iterator[str]:
+def _required_files(folder: str, head: Head) -> Iterator[str]:
     yield from (f"{folder}/{part}" for part in head.parts)
-    for held in head.files.values():
-        yield from held
+    for names in head.files.values():
+        yield from names
 
 
-def keep(files: Files, fill: Callable[[Path], Head]) -> None:
-    """Write a snapshot, if the lake can be written to: ``fill`` puts everything but the head into a folder.
+def write(files: Files, fill: Callable[[Path], Head]) -> None:
+    """Write a snapshot, if the lake is writable and the snapshot would be valid.
 
-    Nothing is written where it would not count. Checksums that its head has already are those of files that another
-    snapshot has, too.
+    ``fill`` writes everything except the head into a folder, and returns the head. Checksums that this head already
+    has, of files linked from another snapshot, are not computed again.
     """
     if _barrier(files) is None:
         return
-    place = Path(files.folder(FOLDER))
-    draft = place / f".tmp-{secrets.token_hex(8)}"
+    parent = Path(files.folder_path(FOLDER))
+    draft = parent / f".tmp-{secrets.token_hex(8)}"
     with contextlib.suppress(OSError):
         draft.mkdir(parents=True)
         try:
@@ -174,23 +180,23 @@ def keep(files: Files, fill: Callable[[Path], Head]) -> None:
             text = json.dumps(asdict(replace(head, parts=parts))).encode()
             (draft / "head.json").write_bytes(text)
             for path in draft.iterdir():
-                _sync(path)
-            draft.rename(place / f"{time.time_ns():020d}-{zlib.crc32(text):08x}")
+                sync(path)
+            draft.rename(parent / f"{time.time_ns():020d}-{zlib.crc32(text):08x}")
         finally:
             shutil.rmtree(draft, ignore_errors=True)
-        _clear(place)
+        _remove_outdated(parent)
 
 
-def drop(files: Files) -> None:
-    """Let no snapshot count that was begun before now. Raises LakeNotWritable, DiskFull."""
-    at = str(time.time_ns()).encode()
-    files.put(f"{FOLDER}/{_BARRIER}", b"%b-%08x" % (at, zlib.crc32(at)))
+def invalidate(files: Files) -> None:
+    """Invalidate all snapshots begun before now. Raises LakeNotWritable, DiskFull."""
+    now = str(time.time_ns()).encode()
+    files.put(f"{FOLDER}/{_BARRIER}", b"%b-%08x" % (now, zlib.crc32(now)))
 
 
 def _barrier(files: Files) -> int | None:
-    """The time before which no snapshot counts, 0 for none; None where that is not known."""
+    """The time before which snapshots are invalid, 0 if there is none; None if it is unreadable."""
     try:
-        at, _, checksum = files.read(f"{FOLDER}/{_BARRIER}").partition(b"-")
+        after, _, checksum = files.read(f"{FOLDER}/{_BARRIER}").partition(b"-")
     except (FileNotFoundError, NotADirectoryError):
         return 0
     except OSError:
@@ -199,23 +205,18 @@ def _barrier(files: Files) -> int | None:
         if error.path != files.path(f"{FOLDER}/{_BARRIER}"):
             raise
         return None
-    is_valid = b"%08x" % zlib.crc32(at) == checksum and re.fullmatch(rb"[0-9]{1,20}", at)
-    return int(at) if is_valid else None
+    is_valid = b"%08x" % zlib.crc32(after) == checksum and re.fullmatch(rb"[0-9]{1,20}", after)
+    return int(after) if is_valid else None
 
 
 def _checksum(path: Path) -> int:
-    with path.open("rb") as written, mmap.mmap(written.fileno(), 0, access=mmap.ACCESS_READ) as content:
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
         return zlib.crc32(content)
 
 
-def _sync(path: Path) -> None:
-    with path.open("rb") as written:
-        os.fsync(written.fileno())
-
-
-def _clear(place: Path) -> None:
-    """Remove snapshots that were out of date an hour ago."""
-    names = sorted(path.name for path in place.iterdir() if path.is_dir() and _NAME.fullmatch(path.name))
+def _remove_outdated(parent: Path) -> None:
+    """Remove snapshots that have been outdated for an hour."""
+    names = sorted(path.name for path in parent.iterdir() if path.is_dir() and _NAME.fullmatch(path.name))
     for name, later in pairwise(names):
-        if int(later[:20]) < time.time_ns() - _KEPT:
-            shutil.rmtree(place / name, ignore_errors=True)
+        if int(later[:20]) < time.time_ns() - _KEEP_NS:
+            shutil.rmtree(parent / name, ignore_errors=True)

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-from editflow.storage.artifacts.check import Fault, _time, check_artifact, foreign
+from editflow.storage.artifacts.check import Fault, check_artifact, foreign_fault, parse_time
 from editflow.storage.artifacts.conflicts import Conflict
 from editflow.storage.artifacts.identity import parent_pairs
 from editflow.storage.artifacts.manifest import manifest_name
@@ -22,7 +22,7 @@ from editflow.storage.artifacts.store import Lake
 from editflow.storage.errors import DamagedRecord, ForeignFile, StorageError
 from editflow.storage.json_records import is_id, is_run_id, read_record
 from editflow.storage.maintenance.foreign_files import MOVING, strays
-from editflow.storage.records.refs import COPY, Refs
+from editflow.storage.records.refs import RESTORE_ADVICE, Refs
 from editflow.storage.records.runs import Runs
 from editflow.storage.records.tombstones import removed_at
 
@@ -76,7 +76,7 @@ class Audit:
             except StorageError as error:
                 yield from self._record(run, error)
                 continue
-            began = _time(record.started_at)
+            began = parse_time(record.started_at)
             for use in record.uses:
                 if use.artifact in gone and began < gone[use.artifact]:
                     continue
@@ -88,14 +88,17 @@ class Audit:
             names = Refs(self.lake.files, folder)
             for name in self.lake.files.list(folder):
                 self.names += 1
-                broken = list(names.broken(name))
+                broken = list(names.faults(name))
                 for file, wrong, remedy in broken:
                     yield Fault(file, f"{folder}/{name}", wrong, "hand", name, remedy)
                 found = names.get(name) if not broken and folder == "refs" else None
                 if found and is_id(found[0]):
                     yield from self.lost(found[0], f"the name {name} points to it")
                 elif found:
-                    file, remedy = names.file(name, found[1]), f"{COPY}, or delete it to go back to the value before"
+                    file, remedy = (
+                        names.file(name, found[1]),
+                        f"{RESTORE_ADVICE}, or delete it to go back to the value before",
+                    )
                     yield Fault(file, f"refs/{name}", "holds no id of a state", "hand", name, remedy)
 
     def of_strays(self) -> Iterator[Fault]:
@@ -126,7 +129,7 @@ class Audit:
 
     def _record(self, run: str, error: StorageError) -> Iterator[Fault]:
         if isinstance(error, ForeignFile) and not error.path.endswith((f"{run}/started.json", f"{run}/finished.json")):
-            yield foreign(self.lake, error, f"run {run}", run)  # nothing can be put in its place
+            yield foreign_fault(self.lake, error, f"run {run}", run)  # nothing can be put in its place
         elif isinstance(error, DamagedRecord):
             file = error.path.removeprefix(f"{self.lake.files.root}/")
             yield Fault(file, f"run {run}", "is damaged", "record", run)

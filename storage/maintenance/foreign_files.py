@@ -75,7 +75,7 @@ def _check_entry(files: Files, name: str, entry: os.DirEntry[str]) -> Iterator[S
 def _link(files: Files, name: str, entry: os.DirEntry[str]) -> Stray | None:
     if entry.is_symlink():
         try:
-            containment.real(files.root, entry.path, files.lent)
+            containment.resolve_link(files.root, entry.path, files.allowed_roots)
         except ForeignFile as error:
             return Stray(name, f"is {error.what}", error.remedy)
     return None
@@ -91,7 +91,7 @@ def _kind(name: str, entry: os.DirEntry[str]) -> Stray | None:
         return Stray(name, "is a file where a folder belongs", "move it elsewhere") if is_folder else None
     if entry.is_symlink():  # to nothing, inside the lake
         return None
-    error = containment.foreign(entry.path, _mode(entry))
+    error = containment.foreign_file(entry.path, _mode(entry))
     return Stray(name, f"is {error.what}", error.remedy)
 
 

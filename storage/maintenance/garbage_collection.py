@@ -29,10 +29,10 @@ from editflow.storage.artifacts.manifest import folder_name
 from editflow.storage.artifacts.store import Lake
 from editflow.storage.errors import StorageError
 from editflow.storage.index.catalog import Catalog
-from editflow.storage.index.compaction import forget
-from editflow.storage.index.database import readable
+from editflow.storage.index.compaction import delete_rows
+from editflow.storage.index.database import explain_read_errors
 from editflow.storage.index.graph import Graph, Numbers
-from editflow.storage.index.snapshot import drop
+from editflow.storage.index.snapshot import invalidate
 from editflow.storage.maintenance.retention_policy import Rule, Run
 from editflow.storage.queries.query import opened
 from editflow.storage.records.refs import Refs
@@ -69,7 +69,7 @@ class Census:
     before: float
 
 
-@readable()
+@explain_read_errors()
 def census(lake: Lake, rule: Rule, hours: float) -> Census:
     """Count a lake, and the unneeded artifacts in it that were not touched for so many hours.
 
@@ -108,14 +108,14 @@ def remove(lake: Lake, found: Census) -> list[str]:
             kept |= set(graph.walk(np.array([node], "i4"), up=True).far.tolist())
     confirm_removal(lake.files, announced, gone)
     if gone:
-        forget(Catalog(lake), gone)
-        drop(lake.files)
+        delete_rows(Catalog(lake), gone)
+        invalidate(lake.files)
     return gone
 
 
 def take(lake: Lake, id_: str, before: float) -> bool:
     """Remove an artifact that was not touched since a time; false when it was, or is gone."""
-    folder = Path(lake.files.folder(folder_name(id_)))
+    folder = Path(lake.files.folder_path(folder_name(id_)))
     aside = folder.with_name(f".tmp-{uuid.uuid4().hex}")
     try:
         if (folder / "manifest.json").lstat().st_mtime >= before:
@@ -234,7 +234,7 @@ def _unneeded(lake: Lake, graph: Graph, roots: Sequence[str], before: float) -> 
 
 def _touched(lake: Lake, id_: str, before: float) -> bool:
     try:
-        return os.lstat(f"{lake.files.folder(folder_name(id_))}/manifest.json").st_mtime >= before
+        return os.lstat(f"{lake.files.folder_path(folder_name(id_))}/manifest.json").st_mtime >= before
     except FileNotFoundError:
         return False
 

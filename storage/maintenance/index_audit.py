@@ -17,7 +17,7 @@ from deltalake.exceptions import DeltaError
 from pyarrow import parquet
 
 from editflow.storage import duckdb_paths
-from editflow.storage.artifacts.check import FALSE, Fault, check_manifest, foreign
+from editflow.storage.artifacts.check import WRONG_DIGEST, Fault, check_manifest, foreign_fault
 from editflow.storage.artifacts.manifest import Manifest, manifest_name
 from editflow.storage.artifacts.payload_check import contradicts_payload
 from editflow.storage.artifacts.store import Lake
@@ -25,8 +25,8 @@ from editflow.storage.errors import ForeignFile, first_line
 from editflow.storage.index import snapshot
 from editflow.storage.index.catalog import Catalog
 from editflow.storage.index.database import open_database
-from editflow.storage.index.delta_log import LAST
-from editflow.storage.index.delta_table import opened, own
+from editflow.storage.index.delta_log import MAX_VERSION
+from editflow.storage.index.delta_table import open_table, own_files
 from editflow.storage.index.rows import SCHEMAS, artifact_row
 from editflow.storage.records.runs import Runs
 from editflow.storage.records.tombstones import removed_at
@@ -66,7 +66,7 @@ def index_faults(lake: Lake) -> Iterator[Fault]:
             yield from compared[table](lake, catalog.files(table)).faults(table)
         except duckdb.Error as error:
             yield _broken(f"catalog/{table}", table, f"cannot be read: {first_line(error)[:200]}")
-    for name in snapshot.broken(lake.files):
+    for name in snapshot.damaged_files(lake.files):
         yield Fault(name, "snapshot of the index", "does not hold what was written", "index")
 
 
@@ -82,15 +82,15 @@ def damage(lake: Lake, table: str) -> Iterator[Fault]:
             yield _broken(file, table, wrong)
         return
     try:
-        found = opened(lake.files, folder)
-        files = own(lake.files, folder, found)
+        found = open_table(lake.files, folder)
+        files = own_files(lake.files, folder, found)
     except DeltaError as error:
         yield _broken(f"{folder}/_delta_log", table, f"is damaged: {first_line(error)[:200]}")
         return
     except ForeignFile as error:
         inside, name = f"{lake.files.root}/{folder}/", error.path.removeprefix(f"{lake.files.root}/")
         is_own = error.path.startswith(inside)  # then it goes with the table when that is written again
-        yield _broken(name, table, f"is {error.what}") if is_own else foreign(lake, error, f"index of {table}")
+        yield _broken(name, table, f"is {error.what}") if is_own else foreign_fault(lake, error, f"index of {table}")
         return
     for file in files:
         name = f"{folder}/{file.rpartition('/')[2]}"
@@ -104,7 +104,9 @@ def _gaps(lake: Lake, log: str) -> Iterator[str]:
     numbers = sorted(int(name[:20]) for name in names if re.fullmatch(r"[0-9]{20}\.json", name))
     kept = [int(name[:20]) for name in names if re.fullmatch(r"[0-9]{20}\.checkpoint.*\.parquet", name)]
     first = max(kept, default=-1) + 1
-    if beyond := [name for name in names if name[:20].isascii() and name[:20].isdigit() and int(name[:20]) > LAST]:
+    if beyond := [
+        name for name in names if name[:20].isascii() and name[:20].isdigit() and int(name[:20]) > MAX_VERSION
+    ]:
         yield f"{log}/{beyond[0]}"
         return
     there = [number for number in numbers if number >= first] if numbers else [first + 1]
@@ -115,7 +117,7 @@ def _gaps(lake: Lake, log: str) -> Iterator[str]:
 
 def _unreadable(lake: Lake, name: str) -> str:
     try:
-        for _ in parquet.ParquetFile(lake.files.regular(name)).iter_batches(batch_size=1000):  # few, to hold little
+        for _ in parquet.ParquetFile(lake.files.file_path(name)).iter_batches(batch_size=1000):  # few, to hold little
             pass
     except FileNotFoundError:
         return "is gone"
@@ -143,7 +145,7 @@ class _Differences:
             more = f" and {count - _NAMED} more" if count > _NAMED else ""
             yield _broken(f"catalog/{table}", table, f"{what}: {', '.join(self.named[what])}{more}")
         for id_ in self.false:
-            yield Fault(manifest_name(id_), f"artifact {id_[:12]}", FALSE, "artifact", id_)
+            yield Fault(manifest_name(id_), f"artifact {id_[:12]}", WRONG_DIGEST, "artifact", id_)
 
 
 def _artifacts(lake: Lake, files: list[str]) -> _Differences:
@@ -184,7 +186,7 @@ def _uses(lake: Lake, files: list[str]) -> _Differences:
     """Of runs that recorded their own end: what a crashed run reused is only in the index."""
     found, runs = _Differences(), Runs(lake.files)
     for run, here, row in _beside(filter(runs.is_finished, runs.ids()), _rows(_USES, files)):
-        record = runs.listed(run) if here else None
+        record = runs.get_or_damaged(run) if here else None
         if record is None or record.status in {"died", "damaged"}:
             continue
         used, indexed = len({use.artifact for use in record.uses}), row[0] if row else 0
@@ -211,7 +213,7 @@ class _Going:
     def status(self, run: str | None) -> str:
         if run not in self.known:
             runs = Runs(self.lake.files)
-            self.known[run] = runs.listed(run).status if run is not None and runs.is_begun(run) else "unknown"
+            self.known[run] = runs.get_or_damaged(run).status if run is not None and runs.is_started(run) else "unknown"
         return self.known[run]
 
 
@@ -238,7 +240,7 @@ def _rows(sql: str, files: list[str]) -> Iterator[tuple[Any, ...]]:
     if not files:
         return
     with open_database() as connection:
-        cursor = connection.execute(sql.replace("{files}", duckdb_paths.parquet(files)))
+        cursor = connection.execute(sql.replace("{files}", duckdb_paths.read_parquet(files)))
         while batch := cursor.fetchmany(10_000):
             yield from batch
 

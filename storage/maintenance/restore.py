@@ -87,7 +87,7 @@ def restore_record(lake: Lake, run: str) -> bool:
         known.restore(as_record(RunRecord, whole))
     except _ODD:  # the index was not written from a record
         return False
-    return known.listed(run).status != "damaged"
+    return known.get_or_damaged(run).status != "damaged"
 
 
 def _shapes(inputs: Sequence[Mapping[str, str]]) -> Iterator[dict[str, Any]]:
@@ -106,6 +106,6 @@ def _rows(lake: Lake, table: str, column: str, value: str) -> Iterator[dict[str,
     for file in lake.files.list(f"catalog/{table}"):
         if file.endswith(".parquet"):
             with contextlib.suppress(pa.ArrowException, OSError, ForeignFile):
-                path = lake.files.regular(f"catalog/{table}/{file}")
+                path = lake.files.file_path(f"catalog/{table}/{file}")
                 found = parquet.read_table(path, columns=names, filters=[(column, "=", value)], partitioning=None)
                 yield from found.to_pylist()

@@ -17,12 +17,12 @@ from deltalake.exceptions import DeltaError
 from editflow.storage.artifacts.check import check_manifest
 from editflow.storage.artifacts.manifest import Manifest
 from editflow.storage.artifacts.store import Lake
-from editflow.storage.duckdb_paths import parquet
+from editflow.storage.duckdb_paths import read_parquet
 from editflow.storage.errors import ForeignFile
 from editflow.storage.index.catalog import Catalog
 from editflow.storage.index.database import open_database
-from editflow.storage.index.delta_log import latest
-from editflow.storage.index.delta_table import opened, own
+from editflow.storage.index.delta_log import latest_version
+from editflow.storage.index.delta_table import open_table, own_files
 from editflow.storage.index.rows import unrecorded_uses
 from editflow.storage.records.runs import RunRecord, Runs, Use
 
@@ -78,7 +78,7 @@ def _owed(connection: duckdb.DuckDBPyConnection, lake: Lake, *, whole: bool) -> 
     there = {run: runs.is_finished(run) for run in runs.ids()}
     found = (made for id_ in missing if (made := check_manifest(lake, id_)[0]))
     artifacts = [made for made in found if made.created_by is None or there.get(made.created_by, True)]
-    makers = {made.created_by: runs.listed(made.created_by) for made in artifacts if made.created_by in there}
+    makers = {made.created_by: runs.get_or_damaged(made.created_by) for made in artifacts if made.created_by in there}
     dead = {run for run, record in makers.items() if record.status == "died"}
     records = list({record.run_id: record for record in [*ended, *(makers[run] for run in dead)]}.values())
     known = _pairs(connection, _files(lake, "uses"), [record.run_id for record in records])
@@ -90,8 +90,8 @@ def _ended(lake: Lake, known: set[str]) -> Iterator[RunRecord]:
     """The runs whose end is recorded and that the index does not know to have ended."""
     runs = Runs(lake.files)
     for run_id in lake.files.list("runs"):
-        if run_id not in known and runs.is_finished(run_id) and runs.is_begun(run_id):
-            record = runs.listed(run_id)
+        if run_id not in known and runs.is_finished(run_id) and runs.is_started(run_id):
+            record = runs.get_or_damaged(run_id)
             if record.run_id == run_id and record.status != "damaged":
                 yield record
 
@@ -99,16 +99,16 @@ def _ended(lake: Lake, known: set[str]) -> Iterator[RunRecord]:
 def _files(lake: Lake, table: str) -> list[str]:
     """The files of a table of the index; none where there is no table. Raises what UNREADABLE lists."""
     folder = f"catalog/{table}"
-    if latest(lake.files, folder) is None:
+    if latest_version(lake.files, folder) is None:
         return []
-    return own(lake.files, folder, opened(lake.files, folder))
+    return own_files(lake.files, folder, open_table(lake.files, folder))
 
 
 def _known(connection: duckdb.DuckDBPyConnection, files: Sequence[str]) -> set[str]:
     """The runs that the index knows to have ended."""
     if not files:
         return set()
-    sql = f"SELECT DISTINCT run_id FROM {parquet(files)} WHERE finished_at IS NOT NULL"  # noqa: S608
+    sql = f"SELECT DISTINCT run_id FROM {read_parquet(files)} WHERE finished_at IS NOT NULL"  # noqa: S608
     return {run for (run,) in connection.execute(sql).fetchall()}
 
 
@@ -116,7 +116,7 @@ def _beyond(connection: duckdb.DuckDBPyConnection, ids: Iterable[str], files: Se
     """Those of these ids that have no row in the files."""
     connection.register("there", pa.table({"id": pa.array(ids, pa.string())}))
     try:
-        known = f" ANTI JOIN (SELECT id FROM {parquet(files)}) USING (id)" if files else ""  # noqa: S608
+        known = f" ANTI JOIN (SELECT id FROM {read_parquet(files)}) USING (id)" if files else ""  # noqa: S608
         rows = connection.execute(f"SELECT id FROM there{known} ORDER BY id")  # noqa: S608
         return [id_ for (id_,) in rows.fetchall()]
     finally:
@@ -127,5 +127,5 @@ def _pairs(connection: duckdb.DuckDBPyConnection, files: Sequence[str], runs: Se
     """(run id, artifact) of the uses of these runs in the index."""
     if not (files and runs):
         return set()
-    sql = f"SELECT DISTINCT run_id, artifact FROM {parquet(files)} WHERE run_id IN (SELECT unnest(?))"  # noqa: S608
+    sql = f"SELECT DISTINCT run_id, artifact FROM {read_parquet(files)} WHERE run_id IN (SELECT unnest(?))"  # noqa: S608
     return {(run, artifact) for run, artifact in connection.execute(sql, [list(runs)]).fetchall()}

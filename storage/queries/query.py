@@ -15,9 +15,9 @@ import pyarrow as pa
 
 from editflow.storage.artifacts.store import Lake
 from editflow.storage.errors import DamagedPayload, QueryRefused, first_line
-from editflow.storage.index.database import UNREADABLE, open_database, readable
+from editflow.storage.index.database import UNREADABLE, explain_read_errors, open_database
 from editflow.storage.index.graph import Graph, Walk
-from editflow.storage.index.index_reader import load, load_graph
+from editflow.storage.index.index_reader import load
 from editflow.storage.queries import sql_guard
 from editflow.storage.queries.query_limits import Limits, Work, size, within
 from editflow.storage.queries.views import (
@@ -60,7 +60,7 @@ class Step:
     via: str | None
 
 
-@readable()
+@explain_read_errors()
 def connect(lake: Lake, kinds: Iterable[str] = PAYLOADS) -> duckdb.DuckDBPyConnection:
     """A connection with all views, locked: the only files it can reach are this lake's artifacts and its index.
 
@@ -145,7 +145,7 @@ def _taken(result: duckdb.DuckDBPyRelation, limits: Limits) -> tuple[pa.Table, b
         return pa.Table.from_batches(kept, reader.schema), rows > limits.rows
 
 
-@readable()
+@explain_read_errors()
 def lineage(lake: Lake, id: str, direction: Literal["up", "down"] = "up") -> list[Step]:  # noqa: A002
     """What an artifact (id or prefix) was made from, or what was made from it, one step an edge.
 
@@ -153,7 +153,7 @@ def lineage(lake: Lake, id: str, direction: Literal["up", "down"] = "up") -> lis
     """
     start = lake.manifest(id)
     with open_database() as connection:
-        graph = load_graph(connection, lake)
+        graph = load(connection, lake, tables_too=False)
     walk = graph.walk(graph.positions([start.id]), up=direction == "up")
     return [Step(0, start.id, start.kind, None, None), *sorted(_steps(graph, walk), key=_in_order)]
 
@@ -180,7 +180,7 @@ class Impact:
     runs: Sequence[str]
 
 
-@readable()
+@explain_read_errors()
 def impact(lake: Lake, ids: Sequence[str]) -> Impact:
     """All that depends on these artifacts (whole ids). Cost: one walk down from all of them, and a look at all uses."""
     with open_database() as connection:
@@ -198,20 +198,20 @@ def impact(lake: Lake, ids: Sequence[str]) -> Impact:
     return Impact([(id_, kind, seconds) for _, kind, id_, seconds in artifacts], [row[0] for row in used])
 
 
-@readable()
+@explain_read_errors()
 def holders(lake: Lake, columns: Mapping[str, str], begin: str) -> dict[str, list[tuple[str, str]]]:
     """Of each kind, (artifact, value) of the artifacts that have a value in its column which begins with a text.
 
     Cost: a reading of all payloads of these kinds; the index is not searched for them where they are few.
     """
     with open_database() as connection:
-        graph = load_graph(connection, lake)
+        graph = load(connection, lake, tables_too=False)
         ids = {kind: graph.of_kind(kind) for kind in columns}
         if sum(map(len, ids.values())) <= _FEW:
             with contextlib.suppress(DamagedPayload):  # of a damaged manifest the index tells
                 for kind, some in ids.items():
                     made = filter(None, map(lake.load_manifest, some))
-                    payloads = [lake.files.found(one.payload) for one in made]
+                    payloads = [lake.files.find(one.payload) for one in made]
                     payload_view(connection, kind, list(filter(None, payloads)))
                 return _holding(connection, columns, begin)
     with connect(lake, columns) as connection:

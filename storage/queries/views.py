@@ -18,10 +18,10 @@ import pyarrow as pa
 from editflow.storage.artifacts.kinds import kind as kind_named
 from editflow.storage.artifacts.manifest import payload_name
 from editflow.storage.artifacts.store import Lake
-from editflow.storage.duckdb_paths import literal, parquet, quoted
+from editflow.storage.duckdb_paths import literal_path, quote, read_parquet
 from editflow.storage.index import duckdb_tables
 from editflow.storage.index.database import Settings, open_database
-from editflow.storage.index.duckdb_tables import type_name
+from editflow.storage.index.duckdb_tables import duckdb_type
 from editflow.storage.index.graph import Graph
 from editflow.storage.index.index_reader import load
 from editflow.storage.index.rows import SCHEMAS
@@ -56,8 +56,8 @@ def views() -> tuple[View, ...]:
     """Every view with its description and columns; needs no lake."""
     with open_database() as connection:
         for table in SCHEMAS:
-            duckdb_tables.delta(connection, table, [], copied=True)
-        duckdb_tables.index(connection, {})
+            duckdb_tables.create_delta(connection, table, [], copied=True)
+        duckdb_tables.create_index(connection, {})
         create_views(connection)
         return tuple(
             View(
@@ -85,7 +85,7 @@ def opened(
 
 
 def locked(connection: duckdb.DuckDBPyConnection, lake: Lake) -> duckdb.DuckDBPyConnection:
-    reached = ", ".join(quoted(literal(lake.files.path(f"{folder}/"))) for folder in ("artifacts", "catalog"))
+    reached = ", ".join(quote(literal_path(lake.files.path(f"{folder}/"))) for folder in ("artifacts", "catalog"))
     connection.execute(f"SET allowed_directories = [{reached}]")
     connection.execute("SET enable_external_access = false")
     connection.execute("SET lock_configuration = true")
@@ -99,7 +99,7 @@ def load_payloads(connection: duckdb.DuckDBPyConnection, lake: Lake, kinds: Iter
         return
     sql = "SELECT kind, id, digest FROM index_artifacts WHERE kind IN (SELECT unnest(?)) ORDER BY id"
     for kind, id_, digest in connection.execute(sql, [list(present)]).fetchall():
-        path = lake.files.found(payload_name(id_, digest)) if is_id(id_) and is_id(digest) else None
+        path = lake.files.find(payload_name(id_, digest)) if is_id(id_) and is_id(digest) else None
         if path is not None:
             present[kind].append(path)
     for kind, paths in present.items():
@@ -135,11 +135,11 @@ def payload_view(connection: duckdb.DuckDBPyConnection, kind: str, paths: Sequen
         columns = ", ".join(f'"{name}"' for name in schema.names)
         artifact = "regexp_extract(payload_file, '([0-9a-f]{64})/[^/]*$', 1) AS artifact"
         # Columns that were added later are null in older artifacts, also where there are none but these.
-        empty = ", ".join(f'NULL::{type_name(field.type)} AS "{field.name}"' for field in schema)
-        source = parquet(paths, "filename = 'payload_file'", "union_by_name = true")
+        empty = ", ".join(f'NULL::{duckdb_type(field.type)} AS "{field.name}"' for field in schema)
+        source = read_parquet(paths, "filename = 'payload_file'", "union_by_name = true")
         source = f"(SELECT {empty} FROM range(0) UNION ALL BY NAME SELECT * FROM {source})"  # noqa: S608
     else:
-        columns = ", ".join(f'NULL::{type_name(field.type)} AS "{field.name}"' for field in schema)
+        columns = ", ".join(f'NULL::{duckdb_type(field.type)} AS "{field.name}"' for field in schema)
         artifact, source = "NULL::VARCHAR AS artifact", "range(0)"
     try:
         connection.execute(f"CREATE OR REPLACE VIEW {_payload(kind)} AS SELECT {artifact}, {columns} FROM {source}")  # noqa: S608

@@ -1,1 +1,1 @@
-"""Records that are not artifacts: runs, names that move, and tombstones of removed artifacts."""
+"""Records beside artifacts: runs, refs, and tombstones of removed artifacts."""

@@ -1,6 +1,6 @@
-"""Keys of specs that have a new name. Spec files and run records of earlier versions have the old one.
+"""Renamed keys of specs. Spec files and run records of earlier versions use the old names.
 
-Recipes of artifacts keep the old words, since an artifact's id is a hash of its recipe.
+Recipes of artifacts keep the old names, because an artifact's id is a hash of its recipe.
 """
 
 from __future__ import annotations
@@ -16,22 +16,22 @@ RENAMED: Mapping[str, str] = {
     "evaluation.texts": "evaluation.generation_facts",
     "requests.skip": "requests.exclude_probes",
 }
-"""{old name: new name} of a key, with its section."""
+"""{old key: new key}, both with their section."""
 RECIPE_NAMES: Mapping[str, str] = {new: old for old, new in RENAMED.items()}
-"""{name of a renamed key: what recipes call it}."""
+"""{new key: old key}, which recipes use."""
 
 
 def old_keys(spec: Mapping[str, Any]) -> Iterator[tuple[str, str, bool]]:
-    """(old name, new name, whether both are there) of every key that a spec has under its old name."""
+    """(old key, new key, whether the spec has both) of every old key in a spec."""
     for old, new in RENAMED.items():
         section, _, name = old.partition(".")
-        there = spec.get(section)
-        if isinstance(there, Mapping) and name in there:
-            yield old, new, new.partition(".")[2] in there
+        keys = spec.get(section)
+        if isinstance(keys, Mapping) and name in keys:
+            yield old, new, new.partition(".")[2] in keys
 
 
 def with_new_names(spec: Mapping[str, Any]) -> dict[str, Any]:
-    """A spec with its old keys under their new names, in their places. One that is there under both stays as it is."""
+    """A copy of a spec with old keys renamed in place. A key with both names is left unchanged."""
     found = dict(spec)
     for old, new, both in old_keys(spec):
         section, _, name = old.partition(".")

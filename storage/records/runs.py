@@ -1,10 +1,10 @@
 """Run records: two small files for each run, each written once.
 
-    <lake>/runs/<run_id>/started.json      what was asked, when, where, by which process
-    <lake>/runs/<run_id>/finished.json     how it ended, what it made and reused
+    <lake>/runs/<run_id>/started.json      the spec, time, machine and process
+    <lake>/runs/<run_id>/finished.json     the outcome, and the artifacts that it created and reused
 
-A run whose process is gone without the second file has died: readers derive that until a later run records it
-(``mark_crashed``). The folder's name is the run's id: a record that names another is damaged.
+A run whose process no longer exists and that has no second file has died. Readers derive this until a later run
+records it (``mark_crashed``). The folder's name is the run id; a record with another id is damaged.
 """
 
 import contextlib
@@ -12,30 +12,40 @@ import json
 import os
 import platform
 import secrets
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import UTC, datetime
 from functools import cache
 from itertools import groupby
 from typing import Any, Literal
 
-from editflow.storage.address import cut_inside, sealed
-from editflow.storage.errors import DamagedRecord, ForeignFile, NoName, StorageError, UnknownRun
+from editflow.storage.address import redact_text, wrap_addresses
+from editflow.storage.errors import DamagedRecord, ForeignFile, InvalidName, StorageError, UnknownRun
 from editflow.storage.files import Files
-from editflow.storage.json_records import Count, Id, RunId, Seconds, Summary, Time, UnixTime, is_run_id, read_record
+from editflow.storage.json_records import (
+    Count,
+    Id,
+    RunId,
+    Seconds,
+    Summary,
+    Time,
+    UnixTime,
+    is_run_id,
+    now,
+    read_record,
+)
 
-How = Literal["created", "reused"]
 Outcome = Literal["completed", "failed", "interrupted", "died"]
 Part = Literal["started", "finished"]
 
 
 @dataclass(frozen=True)
 class Use:
-    """One artifact that a run created or reused. ``seconds``: wall-clock time of making it, 0 when reused."""
+    """One artifact that a run created or reused. ``seconds``: wall-clock time of its computation, 0 if reused."""
 
     artifact: Id
     stage: str
-    how: How
+    how: Literal["created", "reused"]
     seconds: Seconds = 0.0
 
 
@@ -43,7 +53,8 @@ class Use:
 class RunRecord:
     """One run. ``status`` is running, died, completed, failed or interrupted; times are UTC in ISO 8601.
 
-    In a listing it is also damaged: ``message`` then names the file, and the fields hold what can still be read.
+    In a listing, ``status`` can also be damaged: ``message`` then names the file, and the other fields contain what can
+    still be read.
     """
 
     run_id: RunId
@@ -65,7 +76,7 @@ class RunRecord:
 
 @dataclass(frozen=True)
 class _End:
-    """What the second file holds: fields of the record that are known when a run is over."""
+    """The content of the second file: the fields of a record that are known only at the end of the run."""
 
     status: Outcome
     finished_at: Time
@@ -74,12 +85,12 @@ class _End:
     summary: Summary
     uses: tuple[Use, ...]
 
-    def of(self, record: RunRecord) -> RunRecord:
+    def added_to(self, record: RunRecord) -> RunRecord:
         return replace(record, **vars(self))
 
 
-def _open(record: RunRecord) -> RunRecord:
-    """The record without an end, which the first file cannot tell."""
+def _without_end(record: RunRecord) -> RunRecord:
+    """The record with the fields that only the second file may set at their defaults."""
     return replace(record, status="running", finished_at=None, message="", state=None, summary={}, uses=())
 
 
@@ -98,13 +109,12 @@ class Runs:
         environment: Mapping[str, Any] | None = None,
         run_id: str | None = None,
     ) -> RunRecord:
-        """Record that this process begins a run; FileExistsError when ``run_id`` is taken, NoName for an invalid
-        one."""
+        """Record that this process starts a run. Raises FileExistsError if ``run_id`` is taken, InvalidName."""
         record = RunRecord(
-            new_run_id() if run_id is None else run_id, name, dict(spec), spec_path, _now(), dict(environment or {}),
-            platform.node(), os.getpid(), own_start(os.getpid()),
+            new_run_id() if run_id is None else run_id, name, dict(spec), spec_path, now(), dict(environment or {}),
+            platform.node(), os.getpid(), process_start_time(os.getpid()),
         )  # fmt: skip
-        self.files.create(record_name(record.run_id, "started"), _json(_begun(record)))
+        self.files.create(record_path(record.run_id, "started"), _json(_started_fields(record)))
         return record
 
     def finish(
@@ -117,52 +127,52 @@ class Runs:
         summary: Mapping[str, Any] | None = None,
         uses: Sequence[Use] = (),
     ) -> RunRecord:
-        """Record how a run ended; FileExistsError when that is recorded already."""
-        end = _End(status, _now(), message, state, dict(summary or {}), tuple(uses))
-        self.files.create(record_name(record.run_id, "finished"), _json(asdict(end)))
-        return end.of(record)
+        """Record how a run ended. Raises FileExistsError if its end is already recorded."""
+        end = _End(status, now(), message, state, dict(summary or {}), tuple(uses))
+        self.files.create(record_path(record.run_id, "finished"), _json(asdict(end)))
+        return end.added_to(record)
 
     def mark_crashed(self) -> list[RunRecord]:
-        """Record the end of every run whose process is gone from this host; returns those that this call closed.
+        """Record the end of every run of this host whose process no longer exists; returns the runs that it marked.
 
-        Runs of other hosts, whose processes cannot be seen from here, stay open. Looks at one file a run.
+        Runs of other hosts are left, because their processes are not visible. Cost: one look-up of a file per run.
         """
-        closed = []
+        marked = []
         for run_id in self.files.list("runs"):
-            record = None if self.is_finished(run_id) or not self.is_begun(run_id) else self.listed(run_id)
+            record = None if self.is_finished(run_id) or not self.is_started(run_id) else self.get_or_damaged(run_id)
             if record is not None and record.status == "died":
-                with contextlib.suppress(FileExistsError):  # it did end, or another process closes it too
-                    closed.append(self.finish(record, "died", message=f"its process {record.pid} was gone"))
-        return closed
+                with contextlib.suppress(FileExistsError):  # it did end, or another process marks it too
+                    marked.append(self.finish(record, "died", message=f"its process {record.pid} no longer exists"))
+        return marked
 
     def restore(self, record: RunRecord) -> None:
-        """Write those of a run's files again that are damaged or lost; the damaged ones are set aside."""
-        files: list[tuple[Part, Callable[[str], object], dict[str, Any]]] = [("started", self._started, _begun(record))]
+        """Write the damaged and missing files of a run again; damaged ones are set aside."""
+        contents: dict[Part, dict[str, Any]] = {"started": _started_fields(record)}
         if record.finished_at is not None:
             end = {f.name: getattr(record, f.name) for f in fields(_End)}
-            files.append(("finished", self._finished, end | {"uses": [asdict(use) for use in record.uses]}))
-        for part, read, value in files:
+            contents["finished"] = end | {"uses": [asdict(use) for use in record.uses]}
+        for part, content in contents.items():
             try:
-                read(record.run_id)
+                self._started(record.run_id) if part == "started" else self._finished(record.run_id)
             except (FileNotFoundError, DamagedRecord, UnknownRun):
-                name = record_name(record.run_id, part)
+                name = record_path(record.run_id, part)
                 self.files.set_aside(name)
-                self.files.create(name, _json(value))
+                self.files.create(name, _json(content))
 
     def get(self, run_id: str) -> RunRecord:
-        """The record of a run; raises UnknownRun, or DamagedRecord for a file that cannot be read."""
-        if not is_run_id(run_id) and self.is_begun(run_id):
+        """The record of a run. Raises UnknownRun, or DamagedRecord for an unreadable file."""
+        if not is_run_id(run_id) and self.is_started(run_id):
             path = f"{self.files.root}/runs/{run_id}"
-            raise ForeignFile(path, "a folder whose name is no run's id", "remove it, or give it its run's id again")
+            raise ForeignFile(path, "a folder whose name is not a run id", "remove it, or rename it to its run id")
         record = self._started(run_id)
         try:
-            return self._finished(run_id).of(record)
+            return self._finished(run_id).added_to(record)
         except FileNotFoundError:
-            alive = may_exist(record.host, record.pid, record.process_started)
+            alive = may_be_running(record.host, record.pid, record.process_started)
             return record if alive else replace(record, status="died")
 
-    def listed(self, run_id: str) -> RunRecord:
-        """The record of a run for a listing: a damaged one has that status and hides no other."""
+    def get_or_damaged(self, run_id: str) -> RunRecord:
+        """The record of a run for a listing: a damaged record has status damaged and does not raise."""
         try:
             return self.get(run_id)
         except DamagedRecord as error:
@@ -172,34 +182,34 @@ class Runs:
             return replace(record, status="damaged", message=str(error))
 
     def ids(self) -> list[str]:
-        """All run ids; those made here sort by time."""
-        return [id_ for id_ in self.files.list("runs") if self.is_begun(id_)]
+        """All run ids; those of `new_run_id` sort by time."""
+        return [id_ for id_ in self.files.list("runs") if self.is_started(id_)]
 
     def newest(self) -> Iterator[RunRecord]:
-        """Every run, newest first, as ``listed``. Cost: a listing, and the files of those that are taken."""
+        """All runs for a listing, newest first. Cost: a listing, and the files of the runs that are consumed."""
         names = reversed(self.files.list("runs"))
-        for _, together in groupby(names, key=lambda name: name.partition("-")[0]):  # of one second
-            there = [id_ for id_ in together if self.is_begun(id_)]
-            yield from sorted(map(self.listed, there), key=lambda record: record.started_at, reverse=True)
+        for _, same_second in groupby(names, key=lambda name: name.partition("-")[0]):
+            started = filter(self.is_started, same_second)
+            yield from sorted(map(self.get_or_damaged, started), key=lambda record: record.started_at, reverse=True)
 
-    def is_begun(self, run_id: str) -> bool:
-        """Whether the run has a record; a folder without one is of a process that died before it began."""
-        return self._holds(run_id, "started")
+    def is_started(self, run_id: str) -> bool:
+        """Whether the run has a record; a folder without one is left by a process that died before the run began."""
+        return self._has_file(run_id, "started")
 
     def is_finished(self, run_id: str) -> bool:
-        """Whether the run's end is recorded."""
-        return self._holds(run_id, "finished")
+        """Whether the end of the run is recorded."""
+        return self._has_file(run_id, "finished")
 
     def all(self) -> Iterator[RunRecord]:
-        """Every run, oldest first, as ``listed``."""
-        return map(self.listed, self.ids())
+        """All runs for a listing, oldest first."""
+        return map(self.get_or_damaged, self.ids())
 
-    def _holds(self, run_id: str, part: Part) -> bool:
-        """Whether a file of the record is there, also of a folder whose name is no id."""
+    def _has_file(self, run_id: str, part: Part) -> bool:
+        """Whether a file of the record exists, also in a folder whose name is not a run id."""
         try:
             return self.files.exists(f"runs/{run_id}/{part}.json")
         except ForeignFile as error:
-            if error.path == f"{self.files.root}/runs/{run_id}":  # a link that leads elsewhere: a damaged record
+            if error.path == f"{self.files.root}/runs/{run_id}":  # a link out of the lake: a damaged record
                 return True
             if not is_run_id(run_id):
                 return False
@@ -207,21 +217,22 @@ class Runs:
 
     def _started(self, run_id: str) -> RunRecord:
         try:
-            name = record_name(run_id, "started")
+            name = record_path(run_id, "started")
             with self._readable(name):
                 record = read_record(RunRecord, self.files.read(name))
                 if record.run_id != run_id:
-                    raise ValueError(f"it is the record of run {record.run_id}")
-        except (FileNotFoundError, NotADirectoryError, NoName) as error:
+                    raise ValueError(f"the record is of run {record.run_id}")
+        except (FileNotFoundError, NotADirectoryError, InvalidName) as error:
             raise UnknownRun(f"no run {run_id!r} in {self.files.root}; `editflow runs` lists them") from error
-        # Neither an older lake nor a stranger's had the secrets of addresses cut.
-        return _open(replace(record, spec=sealed(record.spec), spec_path=sealed(record.spec_path)))
+        # Records of older versions, and of other programs, may contain the secrets of addresses.
+        spec, spec_path = wrap_addresses(record.spec), wrap_addresses(record.spec_path)
+        return _without_end(replace(record, spec=spec, spec_path=spec_path))
 
     def _finished(self, run_id: str) -> _End:
-        name = record_name(run_id, "finished")
+        name = record_path(run_id, "finished")
         with self._readable(name):
             end = read_record(_End, self.files.read(name))
-        return replace(end, message=cut_inside(end.message), summary=sealed(end.summary))
+        return replace(end, message=redact_text(end.message), summary=wrap_addresses(end.summary))
 
     @contextlib.contextmanager
     def _readable(self, name: str) -> Iterator[None]:
@@ -229,56 +240,52 @@ class Runs:
         try:
             yield
         except ValueError as error:
-            remedy = "restore it, or remove the run's folder: its artifacts are whole and stay"
+            remedy = "restore it, or remove the run's folder: its artifacts are intact and remain"
             raise DamagedRecord(self.files.path(name), remedy) from error
 
 
-def record_name(run_id: str, part: Part) -> str:
-    """The path of a run's file inside the lake. Raises NoName for an invalid run id."""
+def record_path(run_id: str, part: Part) -> str:
+    """The path of a run's file inside the lake. Raises InvalidName for an invalid run id."""
     if not is_run_id(run_id):
-        raise NoName(f"{run_id!r} is no run's id: use 1 to 128 letters, digits, '.', '_' and '-'")
+        raise InvalidName(f"{run_id!r} is not a run id: use 1 to 128 letters, digits, '.', '_' and '-'")
     return f"runs/{run_id}/{part}.json"
 
 
-def _begun(record: RunRecord) -> dict[str, Any]:
-    """What the first file holds of a record."""
+def _started_fields(record: RunRecord) -> dict[str, Any]:
+    """The fields of a record in the first file."""
     later = {f.name for f in fields(_End)}
     return {key: value for key, value in asdict(record).items() if key not in later}
 
 
 def new_run_id() -> str:
-    """A fresh id that sorts by time and differs between processes, such as 20261122T104530-1f0c9a."""
+    """A new, unique id that sorts by time, such as 20261122T104530-1f0c9a."""
     return f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(3)}"
 
 
 @cache
-def own_start(pid: int) -> float:
-    """When this process was started, in Unix time as first computed: setting the clock later does not change it."""
+def process_start_time(pid: int) -> float:
+    """The Unix time at which a process started, as first computed: changing the clock later does not change it."""
     import psutil  # type: ignore[import-untyped]
 
     return float(psutil.Process(pid).create_time())
 
 
-def may_exist(host: str, pid: int, started: float) -> bool:
-    """Whether a process may still exist (`started`: Unix time); on another host this is unknown, so it may."""
+def may_be_running(host: str, pid: int, started: float) -> bool:
+    """Whether a process that started at a Unix time may still be running; unknown on another host, hence True."""
     import psutil
 
     if host != platform.node():
         return True
-    if pid == os.getpid():  # in a container that is started again, the namesake is often this very process
-        return abs(own_start(pid) - started) < 0.001
+    if pid == os.getpid():  # after a container restarts, its main process often has the same id
+        return abs(process_start_time(pid) - started) < 0.001
     try:
         process = psutil.Process(pid)
-        # Process ids are reused; the start time identifies a reused one. It is computed from the wall clock,
-        # which may be set while a run is running, hence the minute.
-        namesake = abs(process.create_time() - started) > 60
-        return not namesake and process.status() != psutil.STATUS_ZOMBIE
+        # Process ids are reused, so start times are compared. They are computed from the wall clock, which may be
+        # changed during a run, hence the tolerance of a minute.
+        is_other = abs(process.create_time() - started) > 60
+        return not is_other and process.status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return False
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="milliseconds")
 
 
 def _json(value: Mapping[str, Any]) -> bytes:

@@ -1,9 +1,9 @@
 """Tombstones of garbage-collected artifacts, so that verify does not report them missing.
 
-    <lake>/removed/<time>-<random>      the ids that one cleaning took, one a line
+    <lake>/removed/<time>-<random>      the ids that one garbage collection removed, one per line
 
-What is listed may be there all the same: it was made again, or a cleaning was killed before it came to it. What
-was removed can only have been used by runs that began before: what a later one used and is not there is lost.
+A listed artifact may exist: it was created again, or the garbage collection was killed before it reached it. Only runs
+that began before a removal can have used the artifact; if a later run used it and it is missing, it is lost.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def announce_removal(files: Files, ids: Iterable[str]) -> str:
-    """Record that these are about to be removed; returns the file's name. Raises LakeNotWritable, DiskFull."""
+    """Record artifacts before they are removed; returns the file's name. Raises LakeNotWritable, DiskFull."""
     name = f"{FOLDER}/{time.time_ns():020d}-{secrets.token_hex(4)}"
     files.put(name, _lines(ids))
     return name
 
 
 def confirm_removal(files: Files, name: str, ids: Iterable[str]) -> None:
-    """Record which of the announced ones are gone. Raises LakeNotWritable, DiskFull."""
+    """Record which of the announced artifacts were removed. Raises LakeNotWritable, DiskFull."""
     if text := _lines(ids):
         files.put(name, text)
     else:
@@ -40,14 +40,14 @@ def confirm_removal(files: Files, name: str, ids: Iterable[str]) -> None:
 
 
 def removed_at(files: Files) -> dict[str, datetime]:
-    """The ids that were ever removed, and when last."""
+    """{id: time of its last removal} of all artifacts that were ever removed."""
     found = dict[str, datetime]()
-    for name in files.list(FOLDER):  # the oldest first
+    for name in files.list(FOLDER):  # oldest first
         if _NAME.fullmatch(name):
-            at = _EPOCH + timedelta(microseconds=int(name[:20]) / 1000)
-            with contextlib.suppress(ForeignFile, FileNotFoundError):  # what it lists then counts as lost
+            time_removed = _EPOCH + timedelta(microseconds=int(name[:20]) / 1000)
+            with contextlib.suppress(ForeignFile, FileNotFoundError):  # its artifacts then count as lost
                 text = files.read(f"{FOLDER}/{name}").decode(errors="replace")
-                found |= {id_: at for id_ in text.split() if is_id(id_)}
+                found |= {id_: time_removed for id_ in text.split() if is_id(id_)}
     return found
 
 

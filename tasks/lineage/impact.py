@@ -75,7 +75,7 @@ def dependants(lake: Lake, source: Source) -> Dependants:
     return Dependants(
         source,
         found,
-        [known.listed(run) for run in found.runs],
+        [known.get_or_damaged(run) for run in found.runs],
         [name for name in names.names() if (names.get(name) or [None])[0] in ids],
         [name for name in releases.names() if Queue(lake.files, name).state().state in ids],
     )

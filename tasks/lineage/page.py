@@ -58,14 +58,14 @@ def called(lake: Lake, manifests: Mapping[str, Manifest]) -> dict[str, str]:
     """What the run that made each artifact called it; its stage or kind where no record tells."""
     runs, found = Runs(lake.files), dict[str, str]()
     known = [run for run in dict.fromkeys(m.created_by for m in manifests.values()) if run and _is_there(runs, run)]
-    for record in map(runs.listed, known):
+    for record in map(runs.get_or_damaged, known):
         found |= {use.artifact: use.stage for use in record.uses if use.artifact in manifests}
     return {id_: found.get(id_, str(m.spec.get("stage", m.kind))) for id_, m in manifests.items()}
 
 
 def _is_there(runs: Runs, run: str) -> bool:
     """Whether a run that a manifest names has a record here: lakes are moved, and come from others."""
-    return is_run_id(run) and runs.is_begun(run)
+    return is_run_id(run) and runs.is_started(run)
 
 
 def _sentence(manifests: Mapping[str, Manifest], labels: Mapping[str, str], ends: Sequence[str], way: str) -> str:

@@ -30,7 +30,7 @@ FIRST = ("config.json", *CONFIGS, *PACKED, "adapter_config.json")
 def local(source: str) -> Path:
     """A source as a path, with the user's home for `~`. Raises UnknownModel for what can be none."""
     try:
-        path = Path(Address(source).whole).expanduser()
+        path = Path(Address(source).full).expanduser()
         path.is_dir()
     except (RuntimeError, OSError, ValueError) as error:
         raise UnknownModel(

@@ -8,7 +8,7 @@ from editflow.storage.artifacts.check import Fault
 from editflow.storage.errors import DamagedRecord
 from editflow.storage.json_records import is_id
 from editflow.storage.maintenance.audit import Audit
-from editflow.storage.records.refs import COPY, Refs
+from editflow.storage.records.refs import RESTORE_ADVICE, Refs
 from editflow.tasks.releases.queue import Queue
 
 
@@ -17,7 +17,7 @@ def queue_faults(audit: Audit) -> Iterator[Fault]:
     files = audit.lake.files
     for folder in ("queues", "releases"):
         for name in Refs(files, folder).names():
-            if not any(Refs(files, folder).broken(name)):
+            if not any(Refs(files, folder).faults(name)):
                 yield from _of(audit, folder, name)
 
 
@@ -28,11 +28,11 @@ def _of(audit: Audit, folder: str, name: str) -> Iterator[Fault]:
         read[folder]()
     except DamagedRecord as error:
         file = error.path.removeprefix(f"{audit.lake.files.root}/")
-        yield Fault(file, f"{folder}/{name}", "says what no queue would", "hand", name, COPY)
+        yield Fault(file, f"{folder}/{name}", "says what no queue would", "hand", name, RESTORE_ADVICE)
         return
     for version, move in queue.events() if folder == "releases" else ():
         if move.state is not None and not is_id(move.state):
             file = Refs(audit.lake.files, folder).file(name, version)
-            yield Fault(file, f"{folder}/{name}", "releases what is no id of a state", "hand", name, COPY)
+            yield Fault(file, f"{folder}/{name}", "releases what is no id of a state", "hand", name, RESTORE_ADVICE)
         elif move.state is not None:
             yield from audit.lost(move.state, f"release {version} of {name} is it")

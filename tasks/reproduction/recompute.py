@@ -16,7 +16,7 @@ from editflow.storage.artifacts.manifest import Manifest, folder_name, manifest_
 from editflow.storage.artifacts.payload_check import contradicts_payload
 from editflow.storage.artifacts.store import Lake
 from editflow.storage.errors import PayloadConflict, StorageError
-from editflow.storage.records.runs import Runs, record_name
+from editflow.storage.records.runs import Runs, record_path
 from editflow.tasks.environment import environment, threads_of
 from editflow.tasks.models.model_identity import FINGERPRINTS
 from editflow.tasks.report.report_stage import ReportSettings
@@ -50,7 +50,7 @@ def recompute(
         return Recomputed(recipe.table, table_digest(recipe.table), recipe.about, 0.0)
     how = {"device": made_with.get("device", "cpu"), "label": label}
     with temporary("verify") as folder, threads(made_with):
-        scratch = Lake.open(folder / "lake", lent=[lake.files.root])
+        scratch = Lake.open(folder / "lake", allowed_roots=[lake.files.root])
         borrow(lake, scratch, recipe)
         work, started = Work(scratch, recipe.settings, recipe.parents, how), time.perf_counter()
         table = recipe.stage.compute(work)
@@ -64,7 +64,7 @@ def borrow(lake: Lake, scratch: Lake, recipe: Recipe[Any]) -> None:
     if isinstance(recipe.settings, ReportSettings):  # a report is drawn from a run's record
         run = recipe.settings.run
         needed += [use.artifact for use in Runs(lake.files).get(run).uses]
-        names += [record_name(run, "started"), record_name(run, "finished")]
+        names += [record_path(run, "started"), record_path(run, "finished")]
     for id_ in upstream(lake, *needed):
         made, _ = check_manifest(lake, id_)
         names += [manifest_name(id_), made.payload] if made else []

@@ -48,7 +48,7 @@ def corpus_path(source: str) -> Path:
     """The file of a corpus: the packaged sample or a local path."""
     source = Address(source)
     try:
-        path = CORPUS.path if source == CORPUS.name else Path(source.whole).expanduser()
+        path = CORPUS.path if source == CORPUS.name else Path(source.full).expanduser()
         there, shown = path.is_file(), Address(str(path))
     except (OSError, RuntimeError, ValueError) as error:  # too long a name, no such user, a NUL in it
         there, shown = False, Address(first_line(error))

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin, urlsplit
 
 from editflow.editing.errors import first_line
-from editflow.storage.address import Address, expanded, variables
+from editflow.storage.address import Address, expand_variables, variable_names
 from editflow.tasks.console.terminal import console, safe
 from editflow.tasks.errors import FetchFailed, TaskError, no_such_file
 from editflow.tasks.sources.download_limits import PATIENCE, Limits, Refused, Watch, watched
@@ -59,7 +59,7 @@ def download(address: Address, part: str, place: Path) -> None:
 def host_of(part: str) -> str:
     """The host or bucket that an address leads to; a variable in it stays a name."""
     try:
-        split = urlsplit(Address(part).whole)
+        split = urlsplit(Address(part).full)
         split.port  # noqa: B018  (raises for a password with a slash in it)
         return split.netloc.rpartition("@")[2] or str(Address(part))
     except ValueError:
@@ -68,7 +68,7 @@ def host_of(part: str) -> str:
 
 def _say_who_gets(given: Address) -> None:
     """One line that names the host to which the values of variables go."""
-    if names := variables(given):
+    if names := variable_names(given):
         said = f"  {', '.join(names)}: sent to {host_of(given)}, as the address asks"
         console(stderr=True, soft_wrap=True).print(safe(said), markup=False, highlight=False)
 
@@ -83,13 +83,13 @@ def _why(error: Exception) -> str:
 
 def _sound(address: Address, part: str) -> str:
     """The address to be opened, whole and with its variables. Raises Refused for one that leads nowhere."""
-    if address.is_lacking:
+    if address.is_redacted:
         raise Refused("its secret parts were cut out when it was recorded: give it whole, with --set or in the spec")
     if len(part) > LONGEST:
         raise Refused(f"an address of {len(part):,} characters; {LONGEST:,} are the most")
     given = Address(part)
     try:
-        url = expanded(given, os.environ)
+        url = expand_variables(given, os.environ)
         split = urlsplit(url)
         split.port  # noqa: B018  (raises for one out of range)
     except ValueError as error:

@@ -72,7 +72,7 @@ def from_hub(source: Address, split: str) -> Iterator[tuple[str, Any]]:
 
     Raises UnknownSource for no name, BadRecord for all that the hub refuses.
     """
-    place, _, revision = source.whole.removeprefix("hub:").partition("@")
+    place, _, revision = source.full.removeprefix("hub:").partition("@")
     name, config, named = (*place.split(":"), "", "")[:3]
     if not name:
         raise UnknownSource(f"{source} names nothing: give a path, a URL or hub:NAME:CONFIG:SPLIT")

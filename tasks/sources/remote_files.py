@@ -14,7 +14,7 @@ from typing import IO, Any
 import fsspec
 
 from editflow.editing.errors import first_line
-from editflow.storage.address import Address, variables
+from editflow.storage.address import Address, variable_names
 from editflow.tasks.errors import TaskError, UnknownSource, no_such_file
 from editflow.tasks.sources.download import NETWORK, download, host_of
 from editflow.tasks.temporary_folders import temporary
@@ -35,16 +35,16 @@ def needs_network(source: str) -> bool:
 
     The id of a model on the hub looks like a folder, and is not recognised here.
     """
-    scheme, _, place = _parts(Address(source).whole)
+    scheme, _, place = _parts(Address(source).full)
     return scheme in NETWORK or place.startswith("hub:")
 
 
 def sender(source: str) -> str:
     """The host that a source of another machine comes from, and the variables whose values it gets."""
     address = Address(source)
-    _, _, place = _parts(address.whole)
+    _, _, place = _parts(address.full)
     host = "the hub" if place.startswith("hub:") else host_of(place)
-    names = variables(address)
+    names = variable_names(address)
     return f"{host}, which gets the values of {', '.join(names)}" if names else host
 
 
@@ -56,7 +56,7 @@ def local_copy(source: str) -> Iterator[str]:
     are told. Raises UnknownSource, also for an address that nothing here reads.
     """
     address = Address(source)
-    scheme, member, place = _parts(address.whole)
+    scheme, member, place = _parts(address.full)
     inside = f"zip://{member}::" if member else ""
     if scheme in NETWORK:
         with temporary("copy") as folder:

@@ -24,7 +24,7 @@ def lake(tmp_path: Path) -> Lake:
 
 @pytest.fixture
 def table() -> Callable[..., pa.Table]:
-    """``table(kind, rows, column=[...])``: a table of a kind with made-up values where none are given."""
+    """``table(kind, rows, column=[...])``: a table of a kind with invented values for columns that are not given."""
 
     def make(kind_name: str, rows: int = 2, **columns: list[Any]) -> pa.Table:
         schema = kind(kind_name).schema
@@ -58,7 +58,7 @@ def script() -> Callable[..., "subprocess.Popen[str]"]:
 
 @pytest.fixture
 def edited(lake: Lake, table: Callable[..., pa.Table]) -> dict[str, str]:
-    """A small history in ``lake``, index included: two batches of edits on a model, then evaluations.
+    """A small history in ``lake``, with its index: two batches of edits on a model, then evaluations.
 
     Gives ids by name: model, requests, documents, state0, values0, state1, values1, state2, evaluation,
     perplexity, cases, ability, and run. The run reused the model and is finished.

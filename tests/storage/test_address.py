@@ -1,4 +1,4 @@
-"""An address shows none of its secrets, however it is turned, and keeps all for the opener."""
+"""The text of an address never contains its secrets, and opening it uses them all."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel, ValidationError
 
-from editflow.storage.address import PREFIX, Address, cut, cut_inside, expanded, sealed
+from editflow.storage.address import PREFIX, Address, expand_variables, redact, redact_text, wrap_addresses
 
 SECRET = "Qx7"  # noqa: S105
 CUT = {
@@ -80,44 +80,46 @@ class Model(BaseModel):
 
 
 @pytest.mark.parametrize("whole", CUT)
-def test_what_is_shown_has_no_secret(whole: str) -> None:
+def test_the_redacted_text_has_no_secret_in_any_form(whole: str) -> None:
     address = Address(whole)
     assert str(address) == CUT[whole]
-    assert address.whole == whole  # control: for the opener it is there
-    assert address.is_lacking is False
-    assert Address(str(address)) == address, "what was cut once stays as it is"
+    assert address.full == whole  # control: opening uses the secrets
+    assert address.is_redacted is False
+    assert Address(str(address)) == address, "redaction is idempotent"
     made = Model(place=whole, others={"a": whole})
-    # Libraries hand what they hold to other processes as pickles; these bytes are made here.
+    # Libraries pass objects to other processes as pickles; these bytes are created here.
     turned = [f"{address}", repr(address), "".join([address]), json.dumps([address]), repr(Holder(address)),
               address + "",
               str(asdict(Holder(address))), str(copy.deepcopy([address])), repr(made), made.model_dump_json(),
-              str(made.model_dump(mode="json")), repr(pickle.loads(pickle.dumps(address)).whole)]  # fmt: skip  # noqa: S301
+              str(made.model_dump(mode="json")), repr(pickle.loads(pickle.dumps(address)).full)]  # fmt: skip  # noqa: S301
     assert not [text for text in turned if SECRET in text]
     assert SECRET.encode() not in pickle.dumps(address)
-    assert (made.place.whole, made.others["a"].whole, copy.deepcopy(address).whole) == (whole, whole, whole)
+    assert (made.place.full, made.others["a"].full, copy.deepcopy(address).full) == (whole, whole, whole)
 
 
 @pytest.mark.parametrize("text", SAME)
-def test_what_has_no_secret_stays_as_it_is(text: str) -> None:
-    assert (str(Address(text)), Address(text).is_lacking) == (text, False)
+def test_a_text_without_secrets_is_unchanged(text: str) -> None:
+    assert (str(Address(text)), Address(text).is_redacted) == (text, False)
 
 
-def test_a_record_of_an_address_cannot_be_opened() -> None:
-    lacking = [shown for shown in CUT.values() if not shown.endswith("#…")]
-    assert [shown for shown in lacking if not Address(shown).is_lacking] == []
-    assert not Address("http://host/x#…").is_lacking, "a fragment is never sent"
+def test_a_recorded_address_is_recognised_as_redacted() -> None:
+    redacted = [shown for shown in CUT.values() if not shown.endswith("#…")]
+    assert [shown for shown in redacted if not Address(shown).is_redacted] == []
+    assert not Address("http://host/x#…").is_redacted, "a fragment is never sent"
 
 
-def test_an_address_that_is_no_text_shows_none_in_the_error() -> None:
+def test_the_error_for_a_wrong_type_shows_no_secret() -> None:
     with pytest.raises(ValidationError) as error:
-        Model.model_validate(sealed({"place": ["http://u:Qx7@host/x"]}))
+        Model.model_validate(wrap_addresses({"place": ["http://u:Qx7@host/x"]}))
     assert SECRET not in str(error.value)
 
 
-def test_a_sentence_about_an_address_is_cut() -> None:
-    told = "404 for url: http://u:Qx7@h/x?a=Qx7, (https://h/y?z=Qx7). Retries with url: /x?tok=Qx7 (Caused by nothing)"
+def test_addresses_in_a_sentence_are_redacted() -> None:
+    message = (
+        "404 for url: http://u:Qx7@h/x?a=Qx7, (https://h/y?z=Qx7). Retries with url: /x?tok=Qx7 (Caused by nothing)"
+    )
     cut = "404 for url: http://…@h/x?a=…, (https://h/y?z=…). Retries with url: /x?… (Caused by nothing)"
-    assert cut_inside(told) == cut_inside(cut) == cut
+    assert redact_text(message) == redact_text(cut) == cut
     address = Address("http://user:Qx7%20Qx7@host/x?t=Qx7Qx7")
     assert SECRET not in address.without_secrets("b'Qx7 Qx7' and Qx7Qx7 and Qx7%20Qx7")
 
@@ -126,50 +128,52 @@ def test_a_sentence_about_an_address_is_cut() -> None:
     r"https:\\u:Qx7@host/x", "u:Qx7@host/x", "me@corp.example:Qx7@host/x", "u:Qx7@host:80", "u:Qx7@data.example.org",
     "u:Qx7@localhost", "u:Qx7@[::1]/x", "u.v:Qx7@Qx7@host/x", "u:Qx7@host:/path", "//u:Qx7@host/x", "https//u:Qx7@host",
     "facts.jsonl?token=Qx7", "http://u:Qx7%40host/x"])  # fmt: skip
-def test_an_address_in_an_odd_spelling_is_cut_in_a_sentence(place: str) -> None:
-    for said in (f"no file {place}: mend it", f"bad '{place}'", f"({place}), and so on", f"x={place}"):
-        assert SECRET not in cut_inside(said)
+def test_misspelt_addresses_in_a_sentence_are_redacted(place: str) -> None:
+    for sentence in (f"no file {place}: repair it", f"bad '{place}'", f"({place}), and so on", f"x={place}"):
+        assert SECRET not in redact_text(sentence)
 
 
 @pytest.mark.parametrize("said", ["Info: mail@{} is a", "tau: 0.02 @ layer 5", "hub:name:config@v1.2", "12:30@noon",
     "hub:org/name:config:split@rev", "me@corp.example: no", "a:b@c"])  # fmt: skip
-def test_a_sentence_that_only_looks_alike_stays(said: str) -> None:
-    assert cut_inside(said) == said
+def test_a_sentence_that_only_resembles_an_address_is_unchanged(said: str) -> None:
+    assert redact_text(said) == said
 
 
-def test_the_name_of_a_local_file_stays_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_name_of_a_local_file_is_unchanged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     names = ("data:v1@2024/facts.jsonl", "u:v@w/facts.jsonl", "facts?v=1.jsonl", "hf_12345678.jsonl")
-    assert [name for name in names if str(Address(name)) == name] == [], "the control: nothing is there"
+    assert [name for name in names if str(Address(name)) == name] == [], "the control: no such file exists"
     for name in names:
         Path(name).parent.mkdir(exist_ok=True)
         Path(name).touch()
         assert str(Address(name)) == name
     Path("https:/u:Qx7@h").mkdir(parents=True)
-    assert SECRET not in str(Address("https:/u:Qx7@h")), "a scheme of the network is none of a file"
+    assert SECRET not in str(Address("https:/u:Qx7@h")), "a network scheme is not the name of a file"
 
 
-def test_variables_are_put_in_by_the_opener_alone() -> None:
+def test_only_opening_an_address_expands_its_variables() -> None:
     address = Address(f"http://${{{PREFIX}A}}@host/x?t=${{{PREFIX}B}}")
-    assert expanded(address, {f"{PREFIX}A": "a@b:/", f"{PREFIX}B": "c%2Fd"}) == "http://a%40b%3A%2F@host/x?t=c%2Fd"
+    assert (
+        expand_variables(address, {f"{PREFIX}A": "a@b:/", f"{PREFIX}B": "c%2Fd"}) == "http://a%40b%3A%2F@host/x?t=c%2Fd"
+    )
     for environment in ({}, {f"{PREFIX}A": "a"}, {f"{PREFIX}A": "a", f"{PREFIX}B": ""}):
         with pytest.raises(ValueError, match="is not set"):
-            expanded(address, environment)
-    assert expanded(Address("a${HOME}b.jsonl"), {"HOME": "x"}) == "a${HOME}b.jsonl"  # the name of a file
+            expand_variables(address, environment)
+    assert expand_variables(Address("a${HOME}b.jsonl"), {"HOME": "x"}) == "a${HOME}b.jsonl"  # a file name
 
 
 @pytest.mark.parametrize("text", ["listens at http://127.0.0.1:4200…", "http://127.0.0.1:4200[/] is"])
-def test_a_port_in_a_sentence_stays(text: str) -> None:
-    assert cut_inside(text) == text
+def test_a_port_in_a_sentence_is_unchanged(text: str) -> None:
+    assert redact_text(text) == text
 
 
 @pytest.mark.exhaustive
 @pytest.mark.parametrize(
     "piece", ["x", "a::", "a-", "hf_", "a@", "/", "http://", "?a=", "${", "a:b@", "\\", ":", ".", "&a="]
 )
-def test_a_long_text_costs_its_length(piece: str) -> None:
-    """What costs the square of it would take hours here, and end at the test's time limit."""
+def test_redaction_takes_linear_time(piece: str) -> None:
+    """Quadratic time would be hours here, and exceed the time limit of the test."""
     text = piece * (1_000_000 // len(piece))
     for one in (text, f"http://h/{text}", f"http://{text}"):
-        assert len(cut(one)) <= 2 * len(one)
-        assert len(cut_inside(one)) <= 2 * len(one)
+        assert len(redact(one)) <= 2 * len(one)
+        assert len(redact_text(one)) <= 2 * len(one)

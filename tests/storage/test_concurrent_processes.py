@@ -1,6 +1,6 @@
-"""Two processes write, a third asks, a fourth removes what only older runs needed: nothing is lost or half there.
+"""Two processes write, a third queries, a fourth collects garbage: nothing is lost or incomplete.
 
-`make crowd` lets them go on for five minutes and kills the fourth at times; EDITFLOW_CROWD_SECONDS sets another time.
+`make crowd` runs them for five minutes and sometimes kills the fourth; EDITFLOW_CROWD_SECONDS sets another time.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def end(process: subprocess.Popen[str]) -> dict[str, Any]:
 
 
 def crowded(lake: Lake, seconds: float, *, kills: bool) -> dict[str, Any]:
-    """What each of the four says at its end."""
+    """The report of each of the four processes."""
     roles = {"a": "write", "b": "write", "third": "query", "fourth": "collect"}
     processes = {name: start(lake, role, name, seconds) for name, role in roles.items()}
     draw, over, killed = Random(0), time.monotonic() + seconds - 10, 0  # noqa: S311 - draws of a test
@@ -76,7 +76,7 @@ def kill(process: subprocess.Popen[str]) -> None:
 
 
 def nothing_lost(lake: Lake) -> None:
-    """Of each name the newest runs have all they used; what is there has all it was made from; the index says so."""
+    """Recent runs have all artifacts that they used, artifacts have all their parents, and the index agrees."""
     there = {made.id: made for made in lake.manifests()}
     runs = sorted(Runs(lake.files).all(), key=lambda run: (run.started_at, run.run_id), reverse=True)
     assert {run.status for run in runs} == {"completed"}
@@ -90,13 +90,13 @@ def nothing_lost(lake: Lake) -> None:
         assert {parent for _, parent in parent_pairs(made.parents)} <= there.keys()
         assert lake.fault(made.id) is None
         assert lake.read(made.id).equals(concurrent_processes.content(made.id))
-    told = query(lake, "SELECT id, digest FROM artifacts").to_pylist()
-    assert {row["id"]: row["digest"] for row in told} == {made.id: made.digest for made in there.values()}
+    rows = query(lake, "SELECT id, digest FROM artifacts").to_pylist()
+    assert {row["id"]: row["digest"] for row in rows} == {made.id: made.digest for made in there.values()}
     audit, none = Audit(lake), lambda _n: None
     faults = chain(audit.of_artifacts(lake.ids(), none), audit.of_runs(Runs(lake.files).ids(), none), audit.of_names())
     assert list(chain(faults, index_faults(lake))) == []
     Catalog(lake).rebuild()
-    assert sorted(map(repr, told)) == sorted(map(repr, query(lake, "SELECT id, digest FROM artifacts").to_pylist()))
+    assert sorted(map(repr, rows)) == sorted(map(repr, query(lake, "SELECT id, digest FROM artifacts").to_pylist()))
 
 
 def test_four_processes_for_some_seconds(lake: Lake) -> None:

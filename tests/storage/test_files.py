@@ -1,4 +1,4 @@
-"""A file appears whole or not at all, and a full or closed disk is said in one line."""
+"""Writes are atomic, and a full or read-only disk is a one-line error."""
 
 import os
 import subprocess
@@ -64,7 +64,7 @@ def test_a_failing_write_leaves_nothing(tmp_path: Path, monkeypatch: pytest.Monk
     assert visible(tmp_path) == ["a/b.parquet"]
 
 
-def test_litter_of_a_killed_process_counts_as_nothing(tmp_path: Path) -> None:
+def test_temporary_files_of_a_killed_process_are_ignored(tmp_path: Path) -> None:
     (tmp_path / "a").mkdir()
     (tmp_path / "a/.tmp-123").write_bytes(b"half")
     assert Files(tmp_path).list("a") == []
@@ -106,7 +106,7 @@ def test_a_file_size_limit_is_reported_as_a_full_disk(
 
 
 def test_a_full_disk_is_reported_and_left_clean(tmp_path: Path) -> None:
-    """On a real file system of 200 kB, where this process may mount one."""
+    """On a real file system of 200 kB, if this process may mount one."""
     mounted = ["unshare", "--mount", "sh", "-c", 'mount -t tmpfs -o size=200k tmpfs "$1" && exec "$2" -c "$3" "$1"']
     run = subprocess.run(
         [*mounted, "sh", str(tmp_path), sys.executable, FILL],
@@ -122,7 +122,7 @@ def test_a_full_disk_is_reported_and_left_clean(tmp_path: Path) -> None:
 
 @pytest.fixture
 def unprivileged() -> Iterator[None]:
-    """Permissions mean nothing to root: step down for the test."""
+    """Run the test without root privileges, because root ignores permissions."""
     if os.geteuid() != 0:
         yield
         return
@@ -132,13 +132,13 @@ def unprivileged() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("unprivileged")
-def test_a_closed_folder_is_named() -> None:
+def test_the_error_names_a_folder_without_write_permission() -> None:
     files = Files("/editflow-lake")
     with pytest.raises(LakeNotWritable, match=r"cannot write /editflow-lake/a.*: Permission denied; check"):
         files.create("a/b.json", b"")
 
 
-def test_a_file_in_the_place_of_a_folder_is_named(tmp_path: Path) -> None:
+def test_the_error_names_a_file_in_the_place_of_a_folder(tmp_path: Path) -> None:
     (tmp_path / "a").write_text("not a folder")
     for write in (
         lambda: Files(tmp_path).create("a/b.json", b""),
@@ -151,7 +151,7 @@ def test_a_file_in_the_place_of_a_folder_is_named(tmp_path: Path) -> None:
 
 
 def test_object_storage_through_fsspec(tmp_path: Path) -> None:
-    """The same contract on a storage that is no local folder (fsspec's in-memory one)."""
+    """The same contract on object storage (fsspec's in-memory file system)."""
     files = Files(f"memory://{tmp_path}")
     files.create("a/b.json", b"one")
     with pytest.raises(FileExistsError):

@@ -1,4 +1,4 @@
-"""A lake from anybody: what a record says is that of its place, and what is not the lake's own is left alone."""
+"""Lakes from untrusted sources: records are validated, and files that are not the lake's own are never touched."""
 
 from __future__ import annotations
 
@@ -18,11 +18,18 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
-from editflow.storage.artifacts.check import FALSE, Fault
+from editflow.storage.artifacts.check import WRONG_DIGEST, Fault
 from editflow.storage.artifacts.kinds import kind
 from editflow.storage.artifacts.manifest import manifest_name, payload_name
 from editflow.storage.artifacts.store import Lake
-from editflow.storage.errors import DamagedPayload, DamagedRecord, ForeignFile, LakeNotWritable, NoName, StorageError
+from editflow.storage.errors import (
+    DamagedPayload,
+    DamagedRecord,
+    ForeignFile,
+    InvalidName,
+    LakeNotWritable,
+    StorageError,
+)
 from editflow.storage.files import Files
 from editflow.storage.index import snapshot
 from editflow.storage.index.catalog import Catalog
@@ -36,7 +43,7 @@ from editflow.storage.maintenance.restore import restore_manifest
 from editflow.storage.maintenance.retention_policy import Rule
 from editflow.storage.queries.query import opened, query
 from editflow.storage.records.refs import Refs
-from editflow.storage.records.runs import Runs, Use, record_name
+from editflow.storage.records.runs import Runs, Use, record_path
 from editflow.storage.records.tombstones import announce_removal, removed_at
 
 pytestmark = pytest.mark.exhaustive
@@ -60,9 +67,9 @@ RECORDS = {
     "graph of a snapshot": "catalog/snapshot/*/*.npy",
     "rows of a snapshot": "catalog/snapshot/*/*.parquet",
 }
-"""Every kind of file that a lake holds, by where it stands. A new kind belongs here, and into the fixture below."""
+"""The path of every kind of file in a lake. Add new kinds here and to the fixture below."""
 BY_OTHERS = {"prefect", "inputs"}
-"""Folders of a lake that hold no records of its own."""
+"""Folders of a lake without records."""
 JSON = [name for name in RECORDS if name not in {"payload", "what was removed", "log of the index",
         "rows of the index", "barrier of snapshots", "graph of a snapshot", "rows of a snapshot"}]  # fmt: skip
 
@@ -90,9 +97,9 @@ def good(tmp_path_factory: pytest.TempPathFactory) -> Path:
         lake.write("perplexity", 1, {"name": "scores"}, {"state": state}, rows("perplexity", 3))
     announce_removal(lake.files, ["ab" * 32])
     lake.files.put("fingerprints/00.json", json.dumps({"model": model, "folder": "/nowhere"}).encode())
-    snapshot.drop(lake.files)
+    snapshot.invalidate(lake.files)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("editflow.storage.index.index_reader.LARGE", 0)
+        patch.setattr("editflow.storage.index.index_reader.LARGE_INDEX_BYTES", 0)
         with opened(lake):
             pass
     return Path(lake.uri)
@@ -115,10 +122,10 @@ def lake(good: Path, tmp_path: Path) -> Lake:
 
 @pytest.fixture(autouse=True)
 def nobody_waits() -> Iterator[None]:
-    """Whoever reads a pipe, or counts without end, is stopped: by an error, so that the test fails."""
+    """Fail a test that blocks on a pipe or loops forever."""
 
     def stop(*_: object) -> None:
-        raise AssertionError("it goes on without end")
+        raise AssertionError("the test did not end")
 
     before = signal.signal(signal.SIGALRM, stop)
     signal.alarm(120)
@@ -137,7 +144,7 @@ def here(lake: Lake, path: Path, pattern: str) -> bool:
 
 
 def faults(lake: Lake) -> list[Fault]:
-    """All that `editflow verify` finds in the whole lake, part by part."""
+    """All faults that `editflow verify` finds in the whole lake."""
     audit, found = Audit(lake), list[Fault]()
     parts: list[Callable[[], Any]] = [
         audit.of_strays,
@@ -155,7 +162,7 @@ def faults(lake: Lake) -> list[Fault]:
 
 
 def everybody(lake: Lake) -> Iterator[Callable[[], object]]:
-    """Readers of a lake; each may refuse it in one line."""
+    """All readers of a lake; each may refuse it with a one-line error."""
     for id_ in list(Audit(lake).ids()):
         yield lambda id_=id_: lake.manifest(id_)
         yield lambda id_=id_: lake.find(id_)
@@ -166,14 +173,14 @@ def everybody(lake: Lake) -> Iterator[Callable[[], object]]:
     for folder in foreign_files.MOVING:
         names = Refs(lake.files, folder)
         yield lambda names=names: [names.history(name) for name in names.names()]
-        yield lambda names=names: list(names.broken("demo"))
+        yield lambda names=names: list(names.faults("demo"))
     yield lambda: removed_at(lake.files)
     yield lambda: query(lake, "SELECT * FROM artifacts, runs, uses, perplexities")
     yield lambda: census(lake, Rule(runs=1), 1)
 
 
 def read_by_all(lake: Lake) -> int:
-    """How many refuse it; nothing but a StorageError of one line comes out of any."""
+    """The number of readers that refuse the lake; each must raise a one-line StorageError or nothing."""
     refusals = 0
     for reader in everybody(lake):
         try:
@@ -181,7 +188,7 @@ def read_by_all(lake: Lake) -> int:
         except StorageError as error:
             assert "\n" not in str(error)
             refusals += 1
-            print(f"refused: {error}")  # which a failing test shows
+            print(f"refused: {error}")  # shown if the test fails
     return refusals
 
 
@@ -189,8 +196,8 @@ def tree(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-def test_every_kind_of_file_is_known_here(lake: Lake) -> None:
-    """Whoever adds a kind of record adds it to RECORDS, to the lake of these tests, and to foreign_files.py."""
+def test_these_tests_cover_every_kind_of_file(lake: Lake) -> None:
+    """Add a new kind of record to RECORDS, to the lake of these tests, and to foreign_files.py."""
     files = [path for path in Path(lake.uri).rglob("*") if path.is_file()]
     matched = {path: [name for name, pattern in RECORDS.items() if here(lake, path, pattern)] for path in files}
     assert {path: names for path, names in matched.items() if len(names) != 1} == {}
@@ -199,8 +206,8 @@ def test_every_kind_of_file_is_known_here(lake: Lake) -> None:
     assert tops | BY_OTHERS == foreign_files._TOPS
 
 
-def test_a_good_lake_passes(lake: Lake, tmp_path: Path) -> None:
-    """The control of all that follows: as it is, moved, and reached through a link in the place of its root."""
+def test_control_a_valid_lake_has_no_faults(lake: Lake, tmp_path: Path) -> None:
+    """The control for all tests below: in place, moved, and opened through a link to its root."""
     (tmp_path / "deep").mkdir()
     moved = shutil.move(lake.uri, tmp_path / "deep" / "moved")
     (tmp_path / "link").symlink_to(moved)
@@ -209,10 +216,10 @@ def test_a_good_lake_passes(lake: Lake, tmp_path: Path) -> None:
         assert faults(here_) == []
         assert read_by_all(here_) == 0
     assert query(Lake.open(tmp_path / "link"), "SELECT count(*) AS n FROM artifacts")["n"].to_pylist() == [3]
-    assert take(Lake.open(tmp_path / "link"), next(Lake.open(moved).ids()), 2**40), "also for who removes"
+    assert take(Lake.open(tmp_path / "link"), next(Lake.open(moved).ids()), 2**40), "removing accepts it too"
 
 
-# -- a name inside a file is the name of its place ---------------------------------------------------------------------
+# -- ids inside records match their paths ------------------------------------------------------------------------------
 
 OUT = [
     "../../victim/planted",
@@ -256,10 +263,10 @@ def child(lake: Lake) -> Path:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_name_inside_a_file_must_be_the_name_of_its_place(lake: Lake, tmp_path: Path, name: str) -> None:
+def test_an_id_in_a_record_must_match_the_path_of_the_record(lake: Lake, tmp_path: Path, name: str) -> None:
     record, where = NAMES[name]
     path = child(lake) if record == "manifest" else first(lake, record)
-    sound, outside = path.read_text(), tree(tmp_path)
+    valid, outside = path.read_text(), tree(tmp_path)
     others = [] if where[0] in {"state", "uses", "digest", "parents"} else ["ab" * 32, "20260101T000000-abcdef"]
     for value in [*OUT, *others]:
         if value is None and name == "end of a run state":
@@ -279,54 +286,54 @@ def test_a_name_inside_a_file_must_be_the_name_of_its_place(lake: Lake, tmp_path
             (shown,) = Runs(lake.files).newest()
             assert (shown.run_id, shown.status) == (path.parent.name, "damaged")
         assert path.read_text() == changed
-        path.write_text(sound)
+        path.write_text(valid)
         assert tree(tmp_path) == outside
     assert faults(lake) == []
 
 
-def test_a_dead_run_is_closed_in_its_own_folder(lake: Lake, tmp_path: Path) -> None:
+def test_a_crashed_run_is_marked_only_in_its_own_folder(lake: Lake, tmp_path: Path) -> None:
     (tmp_path / "victim").mkdir()
     path = first(lake, "start of a run")
     (path.parent / "finished.json").unlink()
     put(path, ["pid"], 2**22 + 5)
-    sound = path.read_text()
+    valid = path.read_text()
     for value in ("../../victim/planted", str(tmp_path / "victim" / "planted"), "other"):
         put(path, ["run_id"], value)
         assert Runs(lake.files).mark_crashed() == []
         assert list((tmp_path / "victim").rglob("*")) == []
         assert not (path.parent / "finished.json").exists()
         assert lake.files.list("runs") == [path.parent.name]
-    path.write_text(sound)
+    path.write_text(valid)
     assert [record.run_id for record in Runs(lake.files).mark_crashed()] == [path.parent.name], "the control"
 
 
 @pytest.mark.parametrize("value", [value for value in OUT if isinstance(value, str)])
-def test_no_path_is_built_from_what_is_no_name(lake: Lake, value: str) -> None:
+def test_no_path_is_built_from_an_invalid_name(lake: Lake, value: str) -> None:
     for build in (
         manifest_name,
         lambda text: payload_name("ab" * 32, text),
         lambda text: payload_name(text, "ab" * 32),
     ):
-        with pytest.raises(NoName):
+        with pytest.raises(InvalidName):
             build(value)
-    with pytest.raises(NoName):
-        record_name(value, "started")
-    with pytest.raises(NoName):
+    with pytest.raises(InvalidName):
+        record_path(value, "started")
+    with pytest.raises(InvalidName):
         Runs(lake.files).start("demo", {}, run_id=value)
-    with pytest.raises(NoName):
+    with pytest.raises(InvalidName):
         Refs(lake.files).set(value, 1, 0)
     assert lake.load_manifest(value) is None
     assert not lake.is_committed(value)
     if ".." in value.split("/") or value.startswith("/") or "\0" in value:
-        for use in (lake.files.read, lake.files.remove, lake.files.list, lake.files.exists, lake.files.regular):
+        for use in (lake.files.read, lake.files.remove, lake.files.list, lake.files.exists, lake.files.file_path):
             with pytest.raises(ForeignFile):
                 use(value)
         with pytest.raises(ForeignFile):
             lake.files.put(value, b"")
 
 
-def test_an_artifact_under_another_name(lake: Lake) -> None:
-    """A folder that was renamed, or moved to where other ids stand."""
+def test_an_artifact_in_a_wrong_folder_is_reported(lake: Lake) -> None:
+    """A folder that was renamed, or moved into the shard of other ids."""
     path = child(lake)
     for place in ("ab" * 32, path.parent.name[::-1], "no id"):
         folder = path.parent.parent.parent / place[:2] / place
@@ -336,13 +343,13 @@ def test_an_artifact_under_another_name(lake: Lake) -> None:
         assert named
         assert lake.find(place) is None if place == "no id" else True
         shutil.rmtree(folder)
-    astray = path.parent.parent.parent / "00" / path.parent.name
-    shutil.copytree(path.parent, astray)
-    assert [(f.mend, "filed under 00" in f.wrong) for f in faults(lake)] == [("hand", True)]
+    misplaced = path.parent.parent.parent / "00" / path.parent.name
+    shutil.copytree(path.parent, misplaced)
+    assert [(f.repair, "filed under 00" in f.wrong) for f in faults(lake)] == [("hand", True)]
     assert len(list(lake.ids())) == 3
 
 
-def test_a_value_that_stands_for_a_state_is_an_id(lake: Lake) -> None:
+def test_a_ref_to_a_state_must_contain_an_id(lake: Lake) -> None:
     assert Refs(lake.files).artifact("demo") == child(lake).parent.name
     assert Refs(lake.files).artifact("nobody") is None
     for value in OUT:
@@ -351,14 +358,14 @@ def test_a_value_that_stands_for_a_state_is_an_id(lake: Lake) -> None:
             Refs(lake.files).artifact("odd")
 
 
-# -- fields have their types -------------------------------------------------------------------------------------------
+# -- types of fields ---------------------------------------------------------------------------------------------------
 
 ODD = ["y", "1", -1, 1.5, True, [], {}, None, float("nan"), float("inf"), 2**70]
 RAW = ["1" * 5000, "[" * 5000, '"\\ud800"', "{", "NaN", "-", '{"a":' * 3000]
 
 
 def everywhere(value: Any, where: list[Any] | None = None) -> Iterator[list[Any]]:
-    """The way to each value inside a JSON value."""
+    """The keys that lead to each value inside a JSON value."""
     items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
     for key, inner in items:
         yield [*(where or []), key]
@@ -366,14 +373,14 @@ def everywhere(value: Any, where: list[Any] | None = None) -> Iterator[list[Any]
 
 
 @pytest.mark.parametrize("record", JSON)
-def test_no_field_of_a_record_brings_a_reader_down(lake: Lake, record: str) -> None:
-    """Each field in turn holds something of another type, or what is no JSON at all."""
+def test_no_value_of_a_field_crashes_a_reader(lake: Lake, record: str) -> None:
+    """Each field in turn has a value of another type, or the file is not JSON."""
     path = child(lake) if record == "manifest" else first(lake, record)
-    sound = path.read_text()
-    places = [where for where in everywhere(json.loads(sound)) if len(where) < 3]
+    valid = path.read_text()
+    places = [where for where in everywhere(json.loads(valid)) if len(where) < 3]
     audit = Audit(lake)
     for n, where in enumerate(places):
-        whole = json.loads(sound)
+        whole = json.loads(valid)
         inner = whole
         for key in where[:-1]:
             inner = inner[key]
@@ -395,7 +402,7 @@ def test_no_field_of_a_record_brings_a_reader_down(lake: Lake, record: str) -> N
 
 
 def _broken(lake: Lake) -> list[Fault]:
-    return [Fault(name, "", "", "index") for name in snapshot.broken(lake.files)]
+    return [Fault(name, "", "", "index") for name in snapshot.damaged_files(lake.files)]
 
 
 WRONG: dict[str, tuple[str, list[Any], list[Any]]] = {
@@ -420,33 +427,33 @@ WRONG: dict[str, tuple[str, list[Any], list[Any]]] = {
 
 
 @pytest.mark.parametrize("field", WRONG)
-def test_a_field_of_another_type_is_a_damaged_record(lake: Lake, field: str) -> None:
+def test_a_field_of_a_wrong_type_makes_a_record_damaged(lake: Lake, field: str) -> None:
     record, where, values = WRONG[field]
     path = child(lake) if record == "manifest" else first(lake, record)
-    sound = path.read_text()
+    valid = path.read_text()
     for value in values:
         put(path, where, value)
         with pytest.raises((DamagedPayload, DamagedRecord)):
             lake.manifest(path.parent.name) if record == "manifest" else Runs(lake.files).get(path.parent.name)
-        path.write_text(sound)
+        path.write_text(valid)
     lake.manifest(path.parent.name) if record == "manifest" else Runs(lake.files).get(path.parent.name)
 
 
-def test_a_manifest_with_a_false_digest_is_named_and_mended(lake: Lake) -> None:
-    """Whether the digits that the payload's name has are among the false ones, or not."""
+def test_a_manifest_with_a_wrong_digest_is_reported_and_repaired(lake: Lake) -> None:
+    """The wrong digits may or may not be part of the payload's name."""
     path = child(lake)
-    sound = json.loads(path.read_text())
-    true = sound["digest"]
+    valid = json.loads(path.read_text())
+    true = valid["digest"]
     for digest in (true[:-1] + ("0" if true[-1] != "0" else "1"), true[:13] + true[::-1][13:], true[::-1]):
-        path.write_text(json.dumps(sound | {"digest": digest}))
-        (fault,) = [fault for fault in faults(lake) if fault.mend == "artifact"]
-        assert (fault.file, fault.wrong) == (path.relative_to(lake.uri).as_posix(), FALSE)
+        path.write_text(json.dumps(valid | {"digest": digest}))
+        (fault,) = [fault for fault in faults(lake) if fault.repair == "artifact"]
+        assert (fault.file, fault.wrong) == (path.relative_to(lake.uri).as_posix(), WRONG_DIGEST)
         with pytest.raises(DamagedPayload, match="digest"):  # and no conflict
-            lake.write(sound["kind"], 1, sound["spec"], sound["parents"], rows(sound["kind"]))
-        assert lake.write(sound["kind"], 1, sound["spec"], sound["parents"], rows(sound["kind"])).digest == true
-        path.write_text(json.dumps(sound | {"digest": digest}))
-        assert restore_manifest(lake, sound["id"])
-        assert lake.manifest(sound["id"]).digest == true
+            lake.write(valid["kind"], 1, valid["spec"], valid["parents"], rows(valid["kind"]))
+        assert lake.write(valid["kind"], 1, valid["spec"], valid["parents"], rows(valid["kind"])).digest == true
+        path.write_text(json.dumps(valid | {"digest": digest}))
+        assert restore_manifest(lake, valid["id"])
+        assert lake.manifest(valid["id"]).digest == true
 
 
 # -- links, pipes, devices ---------------------------------------------------------------------------------------------
@@ -457,7 +464,7 @@ def a_pipe(path: Path) -> None:
 
 
 def a_socket(path: Path) -> None:
-    """Made where its path is short enough, then moved."""
+    """Created where its path is short enough, then moved."""
     here_ = Path(os.environ.get("XDG_RUNTIME_DIR") or "/tmp") / f"s{os.getpid()}"  # noqa: S108 - of a short name
     with socket.socket(socket.AF_UNIX) as made:
         made.bind(str(here_))
@@ -487,7 +494,7 @@ PLANTED: dict[str, Callable[[Path], None]] = {
 
 
 @pytest.mark.parametrize("record", RECORDS)
-def test_what_is_no_file_is_neither_read_nor_waited_for(lake: Lake, record: str) -> None:
+def test_pipes_devices_and_folders_are_never_opened_as_files(lake: Lake, record: str) -> None:
     for name, plant in PLANTED.items():
         path = first(lake, record)
         content = path.read_bytes()
@@ -506,7 +513,7 @@ def test_what_is_no_file_is_neither_read_nor_waited_for(lake: Lake, record: str)
 
 
 @pytest.mark.parametrize("record", RECORDS)
-def test_a_file_that_is_a_link_out_of_the_lake_is_not_followed(lake: Lake, tmp_path: Path, record: str) -> None:
+def test_a_link_from_a_file_out_of_the_lake_is_not_followed(lake: Lake, tmp_path: Path, record: str) -> None:
     path, outside = first(lake, record), tmp_path / "outside"
     outside.mkdir()
     path.rename(outside / path.name)
@@ -530,8 +537,8 @@ FOLDERS = [
 
 
 @pytest.mark.parametrize("pattern", FOLDERS)
-def test_a_folder_that_is_a_link_out_of_the_lake_is_not_entered(lake: Lake, tmp_path: Path, pattern: str) -> None:
-    """Nothing behind it is read, written, moved or removed, and verify names it."""
+def test_a_link_from_a_folder_out_of_the_lake_is_not_followed(lake: Lake, tmp_path: Path, pattern: str) -> None:
+    """Nothing behind the link is read, written, moved or removed, and verify reports it."""
     path = next(iter(sorted(Path(lake.uri).glob(pattern))))
     outside, name = tmp_path / "outside", path.relative_to(lake.uri).as_posix()
     shutil.copytree(path, outside)
@@ -558,9 +565,9 @@ def test_a_folder_that_is_a_link_out_of_the_lake_is_not_entered(lake: Lake, tmp_
     for use in uses:
         with pytest.raises(ForeignFile):
             use()
-    for mend in (lambda: compact(Catalog(lake), 1, delete=True), lambda: Catalog(lake).rebuild()):
+    for repair in (lambda: compact(Catalog(lake), 1, delete=True), lambda: Catalog(lake).rebuild()):
         try:
-            mend()
+            repair()
         except StorageError as error:
             assert "\n" not in str(error)
     assert tree(outside) == before
@@ -568,7 +575,7 @@ def test_a_folder_that_is_a_link_out_of_the_lake_is_not_entered(lake: Lake, tmp_
 
 
 def test_links_inside_the_lake_are_followed(lake: Lake) -> None:
-    """The control: whoever moves parts of a lake about inside it may link them. SQL reads no payloads elsewhere."""
+    """The control: parts of a lake may be moved inside the lake and linked."""
     root = Path(lake.uri)
     for pattern in ("artifacts/*", "runs/*", "refs/demo"):
         path = next(iter(sorted(root.glob(pattern))))
@@ -580,18 +587,20 @@ def test_links_inside_the_lake_are_followed(lake: Lake) -> None:
     assert Refs(lake.files).version("demo") == 1
 
 
-def test_folders_that_were_lent_may_be_linked(lake: Lake, tmp_path: Path) -> None:
-    """As who computes an artifact again borrows its parents."""
+def test_links_into_allowed_roots_are_followed(lake: Lake, tmp_path: Path) -> None:
+    """Recomputing an artifact in a temporary lake reads its parents through such links."""
     (tmp_path / "scratch").mkdir()
     (tmp_path / "scratch" / "artifacts").symlink_to(Path(lake.uri) / "artifacts")
-    borrowing, stranger = (Lake.open(tmp_path / "scratch", create=False, lent=lent) for lent in ([lake.uri], []))
+    borrowing, stranger = (
+        Lake.open(tmp_path / "scratch", create=False, allowed_roots=roots) for roots in ([lake.uri], [])
+    )
     assert len(list(borrowing.manifests())) == 3
     with pytest.raises(ForeignFile):
         list(stranger.manifests())
 
 
 @pytest.mark.parametrize("at", ["artifacts", "artifacts/*", "artifacts/*/*"])
-def test_a_cleaner_removes_nothing_of_another_lake(lake: Lake, good: Path, tmp_path: Path, at: str) -> None:
+def test_garbage_collection_removes_nothing_from_another_lake(lake: Lake, good: Path, tmp_path: Path, at: str) -> None:
     other = Lake.open(shutil.copytree(good, tmp_path / "other"))
     mine = Lake.open(tmp_path / "mine")
     path, found = Path(mine.uri) / "artifacts", next(iter(sorted(Path(other.uri).glob(at))))
@@ -614,8 +623,8 @@ def test_a_cleaner_removes_nothing_of_another_lake(lake: Lake, good: Path, tmp_p
     assert tree(Path(other.uri)) == before
 
 
-def test_a_cleaner_of_the_index_removes_nothing_behind_a_link(lake: Lake, tmp_path: Path) -> None:
-    """Delta finds what it clears away by walking the folder, through links, too."""
+def test_compaction_removes_nothing_behind_a_link(lake: Lake, tmp_path: Path) -> None:
+    """Delta's vacuum walks the folder and follows links."""
     victim = tmp_path / "victim"
     victim.mkdir()
     parquet.write_table(rows("model"), victim / "kept.parquet")
@@ -631,7 +640,7 @@ def test_a_cleaner_of_the_index_removes_nothing_behind_a_link(lake: Lake, tmp_pa
     assert len(list(victim.iterdir())) == 1
 
 
-# -- names that count --------------------------------------------------------------------------------------------------
+# -- versions ----------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("folder", foreign_files.MOVING)
@@ -639,7 +648,7 @@ def test_a_cleaner_of_the_index_removes_nothing_behind_a_link(lake: Lake, tmp_pa
     "name", ["99999999.json", "999999999999.json", f"{10**17}.json", f"{10**19}.json", "9" * 200 + ".json",
              "00000000.json", "1.json", "-0000001.json", "+0000002.json", "0000_003.json", "２００００００１.json", "x"]
 )  # fmt: skip
-def test_versions_are_listed_and_not_counted(lake: Lake, folder: str, name: str) -> None:
+def test_an_invalid_version_of_a_ref_is_reported(lake: Lake, folder: str, name: str) -> None:
     names, path = Refs(lake.files, folder), Path(lake.uri) / folder / "demo"
     (path / name).write_text('{"value": null}')
     found = [fault for fault in faults(lake) if fault.file.startswith(f"{folder}/demo")]
@@ -657,7 +666,7 @@ def test_versions_are_listed_and_not_counted(lake: Lake, folder: str, name: str)
 
 @pytest.mark.parametrize("number", [50, 99_999_999, 2**62 + 1, 2**63, 10**20 - 1])
 @pytest.mark.parametrize("ending", ["json", "checkpoint.parquet"])
-def test_a_version_of_the_index_that_nobody_made(lake: Lake, number: int, ending: str) -> None:
+def test_an_invented_version_of_the_index_is_reported_and_harmless(lake: Lake, number: int, ending: str) -> None:
     log = Path(lake.uri) / "catalog/uses/_delta_log"
     (log / f"{number:020d}.{ending}").write_text("{}\n")
     found = [fault for fault in faults(lake) if fault.file.startswith("catalog/uses")]
@@ -673,7 +682,7 @@ def test_a_version_of_the_index_that_nobody_made(lake: Lake, number: int, ending
 
 
 @pytest.mark.parametrize("name", ["²" * 20 + "-00000000", "9" * 20 + "-00000000", "9" * 200, "9" * 20 + "-0000", "x"])
-def test_snapshots_and_removals_of_other_names(lake: Lake, name: str) -> None:
+def test_snapshots_and_tombstones_with_invalid_names_are_ignored(lake: Lake, name: str) -> None:
     (Path(lake.uri) / "catalog/snapshot" / name).mkdir()
     (Path(lake.uri) / "removed" / name).write_text("ab" * 32)
     assert removed_at(lake.files)
@@ -681,7 +690,7 @@ def test_snapshots_and_removals_of_other_names(lake: Lake, name: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["x", "9" * 5000, "-5", "", "²", "1_0"])
-def test_a_barrier_whose_checksum_holds(lake: Lake, text: str) -> None:
+def test_an_invalid_barrier_with_a_valid_checksum_is_reported(lake: Lake, text: str) -> None:
     import zlib
 
     at = text.encode()
@@ -690,11 +699,11 @@ def test_a_barrier_whose_checksum_holds(lake: Lake, text: str) -> None:
     assert any(fault.file == "catalog/snapshot/after" for fault in faults(lake))
 
 
-# -- what the index names ----------------------------------------------------------------------------------------------
+# -- files in the index ------------------------------------------------------------------------------------------------
 
 
 def outside_rows(lake: Lake, place: Path) -> Path:
-    """A Parquet file outside of the lake, of the index's columns, that tells of a foreign artifact."""
+    """A Parquet file outside of the lake with the columns of the index and a row of a foreign artifact."""
     made = replace(next(lake.manifests()), id="ab" * 32, spec={"secret": "foreign"})
     place.mkdir(exist_ok=True)
     table = pa.Table.from_pylist([artifact_row(made)], schema=SCHEMAS["artifacts"])
@@ -717,7 +726,7 @@ WAYS: dict[str, Callable[[Path, Path], str]] = {
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_the_log_of_the_index_names_files_of_its_own_folder(lake: Lake, tmp_path: Path, way: str) -> None:
+def test_the_log_of_the_index_may_only_name_files_in_its_folder(lake: Lake, tmp_path: Path, way: str) -> None:
     file, table = outside_rows(lake, tmp_path / "outside"), Path(lake.uri) / "catalog/artifacts"
     log = table / "_delta_log"
     entry = {"path": WAYS[way](file, table), "partitionValues": {}, "size": file.stat().st_size, "modificationTime": 1,
@@ -727,7 +736,7 @@ def test_the_log_of_the_index_names_files_of_its_own_folder(lake: Lake, tmp_path
     before = tree(file.parent)
     assert Catalog(lake).files("artifacts") == []
     assert query(lake, "SELECT count(*) AS n FROM artifacts")["n"].to_pylist() == [3]
-    assert any(fault.mend == "index" and "artifacts" in fault.file for fault in faults(lake))
+    assert any(fault.repair == "index" and "artifacts" in fault.file for fault in faults(lake))
     compact(Catalog(lake), 1, delete=True) if way in {"pattern", "hidden", "folder"} else None
     Catalog(lake).rebuild()
     assert faults(lake) == []
@@ -735,7 +744,7 @@ def test_the_log_of_the_index_names_files_of_its_own_folder(lake: Lake, tmp_path
 
 
 @pytest.mark.parametrize("name", ["../../outside/rows.parquet", "/etc/passwd", "catalog/artifacts/*", "runs/x.parquet"])
-def test_a_snapshot_names_files_of_the_index(lake: Lake, tmp_path: Path, name: str) -> None:
+def test_a_snapshot_may_only_name_files_of_the_index(lake: Lake, tmp_path: Path, name: str) -> None:
     import zlib
 
     outside_rows(lake, tmp_path / "outside")
@@ -749,8 +758,8 @@ def test_a_snapshot_names_files_of_the_index(lake: Lake, tmp_path: Path, name: s
 
 @pytest.mark.parametrize("table", SCHEMAS)
 @pytest.mark.parametrize("kind_", [pa.int64(), pa.string(), pa.float64(), pa.bool_(), pa.binary(), pa.list_(pa.int8())])
-def test_rows_of_other_types(lake: Lake, table: str, kind_: pa.DataType) -> None:
-    """Of each column's name, and of null: the lake's own files then tell what stood there."""
+def test_index_rows_of_wrong_types_are_replaced_from_records(lake: Lake, table: str, kind_: pa.DataType) -> None:
+    """All columns have null values of a wrong type."""
     shutil.rmtree(Path(lake.uri) / "catalog/snapshot")
     name = next(f"catalog/{table}/{file}" for file in lake.files.list(f"catalog/{table}") if file.endswith(".parquet"))
     columns = {column: pa.array([None, None], kind_) for column in SCHEMAS[table].names}
@@ -761,11 +770,11 @@ def test_rows_of_other_types(lake: Lake, table: str, kind_: pa.DataType) -> None
     Catalog(lake).rebuild()
 
 
-# -- where a lake is ---------------------------------------------------------------------------------------------------
+# -- paths of lakes ----------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", ["a\nb", "a\rb", "a\tb", "a\x1bb", "a\x7fb", "a\x85b", "a\u2028b", "a\udcffb", "a\0b"])
-def test_a_lake_whose_name_has_control_characters(tmp_path: Path, name: str) -> None:
+def test_a_path_with_control_characters_is_refused(tmp_path: Path, name: str) -> None:
     for place in (f"{tmp_path}/{name}", f"{tmp_path}/{name}/lake", f"file://{tmp_path}/{name}"):
         with pytest.raises(LakeNotWritable) as caught:
             Lake.open(place)
@@ -774,13 +783,13 @@ def test_a_lake_whose_name_has_control_characters(tmp_path: Path, name: str) -> 
 
 
 @pytest.mark.parametrize("name", ["a b", "ä", "日本", "a'b", 'a"b', "a#b", "👩‍🔬", "a;b", "~"])
-def test_a_lake_of_another_name(tmp_path: Path, name: str) -> None:
+def test_control_other_unusual_paths_are_accepted(tmp_path: Path, name: str) -> None:
     """The control."""
     Lake.open(tmp_path / name)
     assert Files(tmp_path / name).list("") == ["artifacts"]
 
 
 @pytest.mark.parametrize("place", ["~nobody-of-this-name/x", "~nobody-of-this-name", "file://~nobody-of-this-name/x"])
-def test_a_lake_of_nobody(place: str) -> None:
+def test_the_home_of_an_unknown_user_is_refused(place: str) -> None:
     with pytest.raises(LakeNotWritable, match="no such user"):
         Lake.open(place)

@@ -106,9 +106,9 @@ def write(lake: Lake, name: str, seconds: float) -> dict[str, Any]:
 def ask(lake: Lake, name: str, seconds: float) -> dict[str, Any]:
     """What is told of a run may be half gone when two others have ended since; what is told of an artifact never is."""
     asked, most, states, refs = 0, 0, 0, Refs(lake.files)
-    large = index_reader.LARGE
+    large = index_reader.LARGE_INDEX_BYTES
     for number in until(seconds):
-        index_reader.LARGE, index_reader.FOLD = (
+        index_reader.LARGE_INDEX_BYTES, index_reader.MIN_CHANGES = (
             (large, 50) if number % 3 == 0 else (-1, 5)
         )  # also as a large lake is read
         half = query(lake, DANGLING).to_pylist()

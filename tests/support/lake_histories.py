@@ -35,7 +35,7 @@ def again(lake: Lake) -> dict[str, list[str]]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(snapshot, "newest", lambda _files: None)
         patch.setattr(snapshot, "keep", lambda _files, _fill: None)
-        patch.setattr(index_reader, "LARGE", 2**40)
+        patch.setattr(index_reader, "LARGE_INDEX_BYTES", 2**40)
         return told(lake)
 
 

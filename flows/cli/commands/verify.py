@@ -88,7 +88,7 @@ def _repair(
 ) -> dict[Fault, tuple[bool, str]]:
     """{fault: (whether it was repaired, how or why not)} for the given options."""
     outcomes: dict[Fault, tuple[bool, str]] = {}
-    if repair and any(fault.mend in {"artifact", "record"} for fault in found):
+    if repair and any(fault.repair in {"artifact", "record"} for fault in found):
         from editflow.flows.orchestration import temporary_server
 
         temporary_server.prepare()
@@ -101,8 +101,8 @@ def _repair(
     lost = [fault for fault, (done, _) in outcomes.items() if not done and fault.file.endswith("manifest.json")]
     if lost and not rebuild:
         how = f"it may hold the only copy of what {lost[0].what} was: put that back first, or say --rebuild"
-        return outcomes | {fault: (False, how) for fault in found if fault.mend == "index"}
-    if rebuild or (repair and any(fault.mend in {"artifact", "index"} for fault in found)):
+        return outcomes | {fault: (False, how) for fault in found if fault.repair == "index"}
+    if rebuild or (repair and any(fault.repair in {"artifact", "index"} for fault in found)):
         from editflow.flows.repair.verify import rebuild_index
 
         outcomes |= rebuild_index(store, found)
@@ -155,7 +155,7 @@ def _print_again(rows: Sequence[RecomputedRow]) -> None:
 
 
 def _print_next(left: Sequence[Fault], words: Sequence[str], lake: str | None, *, tried: bool) -> None:
-    mends = {fault.mend for fault in left}
+    mends = {fault.repair for fault in left}
     if tried and left:
         print_next("restore the missing and damaged files from a copy of the lake, and run it again")
     elif mends & {"artifact", "record"}:
@@ -170,7 +170,7 @@ def _print_next(left: Sequence[Fault], words: Sequence[str], lake: str | None, *
 
 def _row(fault: Fault, outcome: tuple[bool, str] | None) -> Row:
     """A fault as a row: its remedy is what was done about it, or the option to use."""
-    done, how = outcome or (False, REMEDIES.get(fault.mend, fault.remedy))
+    done, how = outcome or (False, REMEDIES.get(fault.repair, fault.remedy))
     said = f"repaired: {how}" if done else f"not repaired: {how}" if outcome else how
     return {
         "what": fault.what,

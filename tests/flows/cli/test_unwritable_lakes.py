@@ -42,7 +42,7 @@ def test_no_room_for_a_payload(world: World, server: str, reference, tmp_path: P
     lake = tmp_path / "lake"
     with largest_file(20_000):
         answer = editflow("run", world.spec, "--lake", lake)
-    refused(answer, "no room for", "payload-")
+    refused(answer, "no space left", "payload-")
     unharmed(lake, *{m.kind for m in Lake.open(lake).manifests()} - {"second_moment"})
     # With room again the run goes on from there and ends as any other.
     there = tiny_world.digests(lake)

@@ -199,4 +199,4 @@ def test_an_address_names_no_variable_of_others(name: str, monkeypatch: pytest.M
     """A spec from somebody else may not send what the environment holds for other programs."""
     monkeypatch.setenv(name, "Qx7Cloud")
     answer = editflow("requests", "check", f"http://127.0.0.1:1/x?y=${{{name}}}")
-    assert (answer.code, "may name no variable" in answer.err, "Qx7Cloud" in answer.err) == (2, True, False)
+    assert (answer.code, "only name variables" in answer.err, "Qx7Cloud" in answer.err) == (2, True, False)

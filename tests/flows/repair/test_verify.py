@@ -196,7 +196,7 @@ def test_what_comes_out_otherwise_takes_nobodys_place(lake: Path, tmp_path: Path
     world.corpus.write_bytes(world.corpus.read_bytes().replace(b"a", b"e"))
     (fault,) = verify(lake, "--repair", code=1)["faults"]
     assert "not repaired: artifact" in fault["remedy"]
-    assert "computed again with another result" in fault["remedy"]
+    assert "different result" in fault["remedy"]
     assert payload.read_bytes() == left
     again = verify(lake, "last", "--deep", "--stage", "documents", "--stage", "contexts", code=1)["recomputed"]
     assert {row["stage"]: row["same"] for row in again} == {"documents": False, "contexts": True}
@@ -269,7 +269,7 @@ def test_queues_and_releases(lake: Path, made: tuple[Path, RunRecord]) -> None:
     found = {fault["file"]: fault["wrong"] for fault in verify(lake, "--repair", code=1)["faults"]}
     assert found == {
         "queues/current/00000001.json": "says what no queue would",
-        "releases/current/00000001.json": "is gone, and later versions are there",
+        "releases/current/00000001.json": "is missing, but later versions exist",
     }
     assert editflow("verify", "--lake", lake).err.splitlines()[-1] == "next: restore it from a copy of the lake"
 

@@ -258,7 +258,7 @@ def test_what_is_no_address_stays_as_it_was_written(world: World, tmp_path: Path
     assert {key: value_at(row.spec, key) for key in known} == known
     assert {key: row.settings[key] for key in known} == known
     assert str(row.spec.requests.source) == row.settings["requests.source"] == "http://…@h/x"
-    assert row.spec.requests.source.whole == "http://u:Qx7@h/x", "the control: an address keeps both"
+    assert row.spec.requests.source.full == "http://u:Qx7@h/x", "the control: an address keeps both"
 
 
 def test_a_relative_file_beside_the_spec_may_look_like_an_address(world: World, tmp_path: Path) -> None:

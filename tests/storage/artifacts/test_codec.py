@@ -1,4 +1,4 @@
-"""Arrays survive the round trip through tables bit by bit."""
+"""The round trip of arrays through tables preserves every bit."""
 
 import numpy as np
 import pyarrow as pa
@@ -68,7 +68,7 @@ def test_vectors_keep_their_dtype_through_slices_and_chunks(dtype: type) -> None
     np.testing.assert_array_equal(vectors(pa.chunked_array([column, column])), np.vstack([array, array]))
 
 
-def test_ragged_rows_are_no_matrix_and_no_triangle() -> None:
+def test_rows_of_other_lengths_are_refused() -> None:
     ragged = pa.array([[1.0], [2.0, 3.0]])
     with pytest.raises(ValueError, match="different lengths"):
         vectors(ragged)

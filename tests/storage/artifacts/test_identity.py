@@ -1,4 +1,4 @@
-"""Ids follow the recipe and nothing else; digests follow the logical content and nothing else."""
+"""Ids depend only on the recipe, digests only on the logical content."""
 
 import io
 from typing import Any
@@ -37,7 +37,7 @@ def test_golden_digest() -> None:
     assert table_digest(table) == "7dfd5eadf8b253b0122160fc7b39ab82deefce596b14a426baebb92c4aeddf32"
 
 
-def test_the_order_of_keys_does_not_count_and_everything_else_does() -> None:
+def test_an_id_depends_on_everything_except_the_order_of_keys() -> None:
     base = recipe_id("k", 1, {"a": 1, "b": 2}, {"x": A, "y": B})
     assert recipe_id("k", 1, {"b": 2, "a": 1}, {"y": B, "x": A}) == base
     others = [
@@ -58,13 +58,13 @@ def test_tuples_and_lists_are_one_sequence() -> None:
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), 2**60, {1, 2}, object()])
-def test_what_json_cannot_carry_is_refused(value: object) -> None:
+def test_values_that_json_cannot_represent_are_refused(value: object) -> None:
     with pytest.raises(ValueError):
         canonical_json({"a": value})
 
 
-def test_a_parent_is_a_whole_id() -> None:
-    with pytest.raises(ValueError, match="whole ids"):
+def test_a_parent_must_be_a_full_id() -> None:
+    with pytest.raises(ValueError, match="full ids"):
         recipe_id("k", 1, {}, {"x": A[:12]})
 
 
@@ -117,7 +117,7 @@ def test_digest_ignores_chunks_slices_and_files(rows: list[dict[str, Any]], cut:
 @settings(deadline=None, max_examples=60)
 @given(_rows.filter(bool), st.data())
 def test_digest_sees_every_value(rows: list[dict[str, Any]], data: st.DataObject) -> None:
-    """The control of the law above: putting one other value anywhere changes the digest."""
+    """The control for the test above: another value anywhere changes the digest."""
     index = data.draw(st.integers(0, len(rows) - 1))
     column = data.draw(st.sampled_from(MIXED.names))
     changed = [dict(row) for row in rows]
@@ -143,7 +143,7 @@ def test_digest_ignores_memory_under_a_null_and_the_payload_of_nan() -> None:
     assert len({table_digest(pa.table({"a": s})) for s in [*strings, pa.array(["a", None, "b"])]}) == 1
 
 
-def test_digest_tells_types_names_shapes_and_signs_apart() -> None:
+def test_digest_distinguishes_types_names_shapes_and_signs() -> None:
     tables = [pa.table({"a": pa.array([0], t)}) for t in (pa.int32(), pa.int64(), pa.float32(), pa.float64())] + [
         pa.table({"b": pa.array([0], pa.int32())}),
         pa.table({"a": [-0.0]}),

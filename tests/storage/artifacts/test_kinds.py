@@ -1,4 +1,4 @@
-"""Every registered kind can be stored, read back and digested; wrong tables are named."""
+"""Every registered kind can be stored, read and digested; tables with wrong columns are refused."""
 
 from collections.abc import Callable
 
@@ -23,13 +23,13 @@ def test_every_kind_survives_the_lake(name: str, lake: Lake, table: Callable[...
     assert lake.read(empty.id).num_rows == 0 == empty.rows
 
 
-def test_a_misspelt_kind_is_answered_with_the_nearest() -> None:
+def test_the_error_for_an_unknown_kind_suggests_the_nearest() -> None:
     with pytest.raises(UnknownKind, match="did you mean 'spectrum'"):
         kind("specrum")
 
 
-def test_a_name_is_registered_once() -> None:
-    with pytest.raises(ValueError, match="registered already"):
+def test_a_kind_can_only_be_registered_once() -> None:
+    with pytest.raises(ValueError, match="registered"):
         register(Kind("state", pa.schema([]), "again"))
 
 

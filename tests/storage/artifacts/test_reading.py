@@ -1,4 +1,4 @@
-"""Reading an artifact: the rows of one layer alone, and one check of every byte while its file is unchanged."""
+"""Reading an artifact: only the rows of one layer, and one check of every byte while its file is unchanged."""
 
 from __future__ import annotations
 
@@ -42,10 +42,10 @@ def decoded(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
     yield seen
 
 
-def test_one_layer_is_the_whole_table_without_the_others(lake: Lake, moments: str, decoded: list[int]) -> None:
+def test_reading_one_layer_gives_only_its_rows(lake: Lake, moments: str, decoded: list[int]) -> None:
     whole = lake.read(moments)
     groups = parquet.ParquetFile(lake.files.path(lake.manifest(moments).payload)).num_row_groups
-    assert groups > 3, "the control: there is something to leave out"
+    assert groups > 3, "the control: there are row groups to skip"
     for layer in (2, 3, 5):
         decoded.clear()
         assert lake.read(moments, layer=layer).equals(whole.filter(pc.equal(whole["layer"], layer)))
@@ -68,10 +68,10 @@ def test_an_unchanged_file_is_checked_once(
     payload = Path(lake.files.path(lake.manifest(stored).payload))
     os.utime(payload, ns=(1, 1))
     lake.read(stored)
-    assert checks == [stored] * 3, "another time of the file is another check"
+    assert checks == [stored] * 3, "a changed time causes another check"
 
 
-def test_a_file_that_changes_after_its_check_is_noticed(lake: Lake, table: Callable[..., pa.Table]) -> None:
+def test_a_change_after_the_check_is_detected(lake: Lake, table: Callable[..., pa.Table]) -> None:
     stored = ImportedTable("contexts", table("contexts")).store(lake).id
     lake.read(stored)
     payload = Path(lake.files.path(lake.manifest(stored).payload))

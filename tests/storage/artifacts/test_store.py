@@ -1,4 +1,4 @@
-"""Artifacts are written once, whole or not at all, and never silently replaced."""
+"""Artifacts are written once and atomically, and never silently replaced."""
 
 import json
 from collections.abc import Callable
@@ -61,7 +61,7 @@ def payload(lake: Lake, id_: str) -> Path:
     return Path(lake.files.path(lake.manifest(id_).payload))
 
 
-def test_what_was_written_is_found_read_and_described(lake: Lake, table: Make) -> None:
+def test_a_written_artifact_can_be_found_and_read(lake: Lake, table: Make) -> None:
     parent = lake.write("model", 1, {}, {}, table("model"))
     stored = table("spectrum", 3)
     ref = lake.write(
@@ -79,13 +79,13 @@ def test_what_was_written_is_found_read_and_described(lake: Lake, table: Make) -
     assert {m.id for m in lake.manifests()} == {parent.id, ref.id}
 
 
-def test_what_is_only_recorded_does_not_change_the_id(lake: Lake, table: Make) -> None:
+def test_recorded_facts_do_not_change_the_id(lake: Lake, table: Make) -> None:
     first = lake.write("model", 1, {}, {}, table("model"), created_by="one", environment={"threads": 1})
     assert lake.write("model", 1, {}, {}, table("model"), created_by="two", seconds=9.0) == first
     assert lake.manifest(first.id).created_by == "one"
 
 
-def test_prefixes(lake: Lake, table: Make) -> None:
+def test_a_unique_prefix_resolves_to_an_id(lake: Lake, table: Make) -> None:
     ids = [lake.write("contexts", 1, {"n": n}, {}, table("contexts")).id for n in range(3)]
     assert lake.resolve(ids[0][:6]) == ids[0] == lake.manifest(ids[0][:9]).id
     for wrong in (ids[0][:5], "f" * 12, "f" * 64, "../../x", ""):
@@ -94,7 +94,7 @@ def test_prefixes(lake: Lake, table: Make) -> None:
     assert lake.find("f" * 64) is None
 
 
-def test_an_absent_lake_is_not_made_by_asking(tmp_path: Path) -> None:
+def test_opening_a_missing_lake_to_read_does_not_create_it(tmp_path: Path) -> None:
     with pytest.raises(LakeNotWritable, match="no lake at"):
         Lake.open(tmp_path / "nothing", create=False)
     assert list(tmp_path.iterdir()) == []
@@ -102,7 +102,7 @@ def test_an_absent_lake_is_not_made_by_asking(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("moment", [".parquet", "manifest.json"])
-def test_kill_9_leaves_nothing_visible(moment: str, lake: Lake, script: Script) -> None:
+def test_a_killed_write_leaves_nothing_visible(moment: str, lake: Lake, script: Script) -> None:
     process = script(KILLED, lake.uri, moment)
     assert process.communicate()[0] == ""
     assert process.returncode == -9
@@ -113,7 +113,7 @@ def test_kill_9_leaves_nothing_visible(moment: str, lake: Lake, script: Script) 
     assert [m.id for m in lake.manifests()] == [id_]
 
 
-def test_another_result_is_a_conflict_with_its_distance(lake: Lake, table: Make) -> None:
+def test_a_different_result_is_a_conflict_with_a_distance(lake: Lake, table: Make) -> None:
     first = table("spectrum", 2, eigenvalue=[1.0, 2.0], reduced=[[1.0, 2.0], [3.0]])
     other = table("spectrum", 2, eigenvalue=[1.0, 2.25], reduced=[[1.0, 2.5], [3.0]])
     ref = lake.write("spectrum", 1, {}, {}, first)
@@ -140,7 +140,7 @@ def test_a_conflict_without_comparable_numbers_has_no_distance(lake: Lake, table
         lake.write("spectrum", 1, {}, {}, table("spectrum", 3))
 
 
-def test_a_missing_payload_misses_and_is_restored(lake: Lake, table: Make) -> None:
+def test_a_missing_payload_is_not_found_and_is_restored(lake: Lake, table: Make) -> None:
     ref = lake.write("model", 1, {}, {}, table("model"))
     payload(lake, ref.id).unlink()
     assert lake.find(ref.id) is None
@@ -166,7 +166,7 @@ def test_no_flipped_byte_is_read_as_other_content(lake: Lake, table: Make) -> No
 
 
 @pytest.mark.parametrize("where", [8, None])
-def test_a_damaged_payload_is_noticed_discarded_and_restored(where: int | None, lake: Lake, table: Make) -> None:
+def test_a_damaged_payload_is_detected_discarded_and_restored(where: int | None, lake: Lake, table: Make) -> None:
     ref = lake.write("model", 1, {}, {}, table("model"))
     path = payload(lake, ref.id)
     data = bytearray(path.read_bytes())
@@ -195,7 +195,7 @@ def test_another_writers_bytes_of_the_same_content_are_accepted(lake: Lake, tabl
     assert lake.find(ref.id) is None
 
 
-def test_a_mangled_manifest_is_named(lake: Lake, table: Make) -> None:
+def test_the_error_names_a_damaged_manifest(lake: Lake, table: Make) -> None:
     ref = lake.write("model", 1, {}, {}, table("model"))
     Path(lake.files.path(f"artifacts/{ref.id[:2]}/{ref.id}/manifest.json")).write_text("{")
     with pytest.raises(DamagedPayload, match=r"manifest\.json is not readable"):
@@ -207,7 +207,7 @@ def test_a_mangled_manifest_is_named(lake: Lake, table: Make) -> None:
 
 
 @pytest.mark.parametrize("rows", [2, 3])
-def test_who_commits_first_has_decided(rows: int, lake: Lake, table: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_first_commit_decides(rows: int, lake: Lake, table: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     """Another process commits the same recipe between our payload and our manifest."""
     other, ours = table("model", 2), table("model", rows)
     create = lake.files.create

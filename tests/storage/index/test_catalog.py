@@ -1,4 +1,4 @@
-"""The index can be lost, lag behind, or be written by many at once; what is told never changes."""
+"""Results do not change if the index is lost, outdated, or written by several processes."""
 
 # ruff: noqa: S608 - the SQL is put together from the test's own words
 
@@ -38,20 +38,20 @@ def everything(lake: Lake) -> dict[str, list[str]]:
     return {view: sorted(map(repr, found)) for view, found in rows.items()}
 
 
-def test_the_live_index_lacks_nothing(lake: Lake, edited: dict[str, str]) -> None:
+def test_the_live_index_is_complete(lake: Lake, edited: dict[str, str]) -> None:
     assert not Catalog(lake).missing()
     assert query(lake, "SELECT count(*) AS n FROM artifacts").to_pylist() == [{"n": 12}]
     assert edited["run"]
 
 
 @pytest.mark.usefixtures("edited")
-def test_a_rebuilt_index_tells_what_the_live_one_told(lake: Lake) -> None:
+def test_a_rebuilt_index_gives_the_same_results(lake: Lake) -> None:
     live = everything(lake)
     unmade = {"spectra", "generations", "text_scores", "drifts", "drift_points", "corpus"}
     assert all(live[view] for view in VIEWS if view not in unmade)
     shutil.rmtree(lake.files.path("catalog"))
     assert len(Catalog(lake).missing().artifacts) == 12
-    assert everything(lake) == live, "a query adds what the index lacks"
+    assert everything(lake) == live, "a query adds missing rows"
     Catalog(lake).rebuild()
     assert not Catalog(lake).missing()
     assert everything(lake) == live
@@ -59,7 +59,7 @@ def test_a_rebuilt_index_tells_what_the_live_one_told(lake: Lake) -> None:
     assert everything(lake) == live
 
 
-def test_what_the_index_lacks_is_named_and_told_all_the_same(
+def test_missing_rows_are_reported_and_added_to_queries(
     lake: Lake, edited: dict[str, str], table: Callable[..., pa.Table]
 ) -> None:
     ref = lake.write("spectrum", 1, {}, {"model": edited["model"]}, table("spectrum"))
@@ -91,7 +91,7 @@ def test_a_rebuild_keeps_the_uses_of_an_unfinished_run(lake: Lake, table: Callab
     assert (only["artifact"], only["how"], only["seconds"]) == (made.id, "created", 2.0)
 
 
-def test_a_row_recorded_twice_is_told_once(lake: Lake, edited: dict[str, str]) -> None:
+def test_a_row_recorded_twice_is_returned_once(lake: Lake, edited: dict[str, str]) -> None:
     before = everything(lake)
     catalog = Catalog(lake)
     catalog.record_artifact(lake.manifest(edited["state1"]))
@@ -101,7 +101,7 @@ def test_a_row_recorded_twice_is_told_once(lake: Lake, edited: dict[str, str]) -
 
 
 def test_four_processes_append_at_once(lake: Lake, script: Callable[..., "Popen[str]"]) -> None:
-    """They also race to create the table: none exists when they start."""
+    """They also race to create the table, which does not exist at the start."""
     processes = [script(WRITER, lake.uri, name) for name in "abcd"]
     for process in processes:
         assert process.stdout is not None
@@ -120,7 +120,7 @@ def test_merging_small_files_loses_nothing(lake: Lake, monkeypatch: pytest.Monke
     assert query(lake, "SELECT count(*) AS n FROM uses").to_pylist() == [{"n": 25}]
 
 
-def test_an_index_that_cannot_be_written_is_one_clear_line(lake: Lake, edited: dict[str, Any]) -> None:
+def test_an_unwritable_index_is_a_one_line_error(lake: Lake, edited: dict[str, Any]) -> None:
     index = Path(lake.files.path("catalog"))
     shutil.rmtree(index)
     index.write_text("not a folder")
@@ -151,7 +151,7 @@ def lose_log_start(table: Path) -> None:
 @pytest.mark.parametrize(
     "name", ["artifacts", *(pytest.param(name, marks=pytest.mark.exhaustive) for name in ("uses", "runs"))]
 )
-def test_a_damaged_table_counts_as_lost(
+def test_a_damaged_table_is_treated_as_missing(
     lake: Lake, edited: dict[str, str], name: str, damage: Callable[[Path], None]
 ) -> None:
     live, steps = everything(lake), lineage(lake, edited["state2"])
@@ -164,16 +164,16 @@ def test_a_damaged_table_counts_as_lost(
     Catalog(lake).record_many(uses=[("later", Use(edited["model"], "load model", "reused"))])
 
 
-def test_a_run_that_cannot_be_read_is_told_as_damaged(lake: Lake, edited: dict[str, str]) -> None:
+def test_an_unreadable_run_has_status_damaged(lake: Lake, edited: dict[str, str]) -> None:
     run = Runs(lake.files).start("late", {})
     Path(lake.files.path(f"runs/{run.run_id}/started.json")).write_text("{")
     Catalog(lake).rebuild()
-    told = {row["run_id"]: row["status"] for row in query(lake, "SELECT * FROM runs").to_pylist()}
-    assert told == {edited["run"]: "completed", run.run_id: "damaged"}
+    statuses = {row["run_id"]: row["status"] for row in query(lake, "SELECT * FROM runs").to_pylist()}
+    assert statuses == {edited["run"]: "completed", run.run_id: "damaged"}
 
 
-def test_what_is_no_version_of_the_log_does_not_count(lake: Lake, edited: dict[str, str]) -> None:
-    """An append behind it would leave a gap, and the table could not be read."""
+def test_other_files_in_the_log_are_ignored(lake: Lake, edited: dict[str, str]) -> None:
+    """An append after such a version would leave a gap, and the table would be unreadable."""
     catalog = Catalog(lake)
     before = len(catalog.files("artifacts"))
     for name in ("00000000000000000099.json.bak", "00000000000000000099.json.discarded-1"):

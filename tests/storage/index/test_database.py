@@ -1,4 +1,4 @@
-"""A small file of the index that unpacks to very much is damaged; reading it takes no more memory than it may."""
+"""Decompression bombs in the index are treated as damaged and stay within the memory limit."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ SOURCES = ("storage", "flows", "tasks")
 
 
 def blow_up(lake: Lake, table: str) -> None:
-    """Replace a part of an index table by very many copies of its first row, which take a few kilobytes."""
+    """Replace a file of an index table by half a million copies of its first row, which take a few kilobytes."""
     file = Path(Catalog(lake).files(table)[0])
     row = parquet.ParquetFile(file).read().slice(0, 1)
     many = pa.concat_tables([row] * AT_ONCE).combine_chunks()
@@ -55,26 +55,26 @@ ASKED: dict[str, Callable[[Lake, dict[str, str]], object]] = {
 }
 
 OF_ALL = ("lineage", "impact", "census", "connect")
-"""Those that read the index in another way where it is large."""
+"""Questions that read a large index differently."""
 
 
 @pytest.mark.parametrize("large", [False, True], ids=["copied", "read where it is"])
 @pytest.mark.parametrize("name", SCHEMAS)
-def test_a_part_of_the_index_that_unpacks_to_very_much(
+def test_a_decompression_bomb_in_the_index_is_bounded(
     name: str, large: bool, lake: Lake, edited: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    told = lineage(lake, edited["state2"])
+    steps = lineage(lake, edited["state2"])
     blow_up(lake, name)
-    monkeypatch.setattr(database, "memory", lambda: SMALL)
+    monkeypatch.setattr(database, "memory_limit", lambda: SMALL)
     if large:
-        monkeypatch.setattr(index_reader, "LARGE", 0)
+        monkeypatch.setattr(index_reader, "LARGE_INDEX_BYTES", 0)
     for question in OF_ALL if large else ASKED:
         try:
             found = ASKED[question](lake, edited)
         except StorageError as error:
             assert "\n" not in str(error), question
         else:
-            assert question != "lineage" or found == told
+            assert question != "lineage" or found == steps
     if not large:
         Catalog(lake).rebuild()
         assert list(index_faults(lake)) == []
@@ -82,7 +82,7 @@ def test_a_part_of_the_index_that_unpacks_to_very_much(
 
 @pytest.mark.parametrize("text", [b"null", b"", b"PAR1PAR1", b"PAR1" + b"\xff" * 2000 + b"PAR1"],
                          ids=["a word", "nothing", "two marks", "marks around nonsense"])  # fmt: skip
-def test_a_payload_that_is_no_parquet_is_one_line(text: bytes, lake: Lake, edited: dict[str, str]) -> None:
+def test_a_payload_that_is_not_parquet_is_a_one_line_error(text: bytes, lake: Lake, edited: dict[str, str]) -> None:
     assert holders(lake, {"requests": "subject"}, "subject")["requests"], "the control"
     payload = Path(lake.files.path(lake.manifest(edited["requests"]).payload))
     payload.write_bytes(text)
@@ -93,12 +93,12 @@ def test_a_payload_that_is_no_parquet_is_one_line(text: bytes, lake: Lake, edite
         query(lake, "SELECT * FROM requests")
 
 
-def test_every_database_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert database.memory() >= 2**30
-    monkeypatch.setattr(database, "memory", lambda: SMALL)
+def test_every_database_has_a_memory_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert database.memory_limit() >= 2**30
+    monkeypatch.setattr(database, "memory_limit", lambda: SMALL)
     with database.open_database() as connection:
         assert connection.execute("SELECT current_setting('memory_limit')").fetchall() == [("64.0 MiB",)]
-        with pytest.raises(StorageError, match="memory"), database.readable():
+        with pytest.raises(StorageError, match="memory"), database.explain_read_errors():
             connection.execute("CREATE TABLE a AS SELECT hash(range) FROM range(100_000_000)")
     root = Path(__file__).parents[3]
     opening = [path for part in SOURCES for path in (root / part).rglob("*.py") if _opens(path)]
@@ -106,6 +106,6 @@ def test_every_database_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def _opens(path: Path) -> bool:
-    """Whether a module opens a database of DuckDB's itself."""
+    """Whether a module opens a DuckDB database itself."""
     calls = (node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Attribute))
     return any(node.attr == "connect" and getattr(node.value, "id", "") == "duckdb" for node in calls)

@@ -1,4 +1,4 @@
-"""Walks over arrays find what a walk over dictionaries finds, however a graph was put together."""
+"""Traversals over arrays equal traversals over dictionaries, for every way to build a graph."""
 
 from __future__ import annotations
 
@@ -11,25 +11,25 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from editflow.storage.index.graph import Edges, Graph, Later
-from editflow.storage.index.shard_listing import ShardListing, _ids, differences, hexadecimal
+from editflow.storage.index.graph import Edges, Graph, NewArtifact
+from editflow.storage.index.shard_listing import ShardListing, _ids, hexadecimal, new_and_removed
 
-Made = list[Later]
+Made = list[NewArtifact]
 
 
 def name(n: int) -> str:
-    """Every fourth ends in a zero byte, which arrays of bytes take for padding."""
+    """Every fourth id ends in a zero byte, which numpy's byte strings treat as padding."""
     return sha256(b"%d" % n).hexdigest()[:62] + ("00" if n % 4 == 0 else "ab")
 
 
 @st.composite
 def histories(draw: st.DrawFn) -> Made:
-    """Artifacts in the order of their making, from earlier ones and from some that are not there."""
+    """Artifacts in the order of their creation, with earlier and with missing parents."""
     made: Made = []
     for n in range(draw(st.integers(0, 12))):
         parents = draw(st.lists(st.integers(0, n), max_size=3))
         inputs = [(f"role{p % 2}", name(100 + p) if p == n else name(p)) for p in parents]
-        made.append((name(n), f"kind{n % 3}", n / 2, inputs))
+        made.append(NewArtifact(name(n), f"kind{n % 3}", n / 2, inputs))
     return made
 
 
@@ -38,7 +38,7 @@ EMPTY = Graph(np.zeros(0, "S32"), (), NONE, np.zeros(0), [None], [], (Edges(NONE
 
 
 def naive(made: Made, start: str, *, up: bool) -> tuple[dict[str, int], set[tuple[str, str, str]]]:
-    """(depth of each artifact that is met, edges as near, far, role)."""
+    """(depth of each artifact that is reached, edges as near, far, role)."""
     pairs = [(id_, parent, role) for id_, _, _, inputs in made for role, parent in inputs]
     edges = pairs if up else [(parent, child, role) for child, parent, role in pairs]
     depth, waiting, met = {start: 0}, deque([start]), set()
@@ -60,23 +60,23 @@ def walked(graph: Graph, start: str, *, up: bool) -> tuple[dict[str, int], set[t
     return depth, set(zip(graph.ids_at(walk.near), graph.ids_at(walk.far), roles, strict=True))
 
 
-def put_together(made: Made, cuts: tuple[int, int]) -> list[Graph]:
-    """The same graph: in one, in three parts, merged, and merged, stored and gone on with."""
+def build_variants(made: Made, cuts: tuple[int, int]) -> list[Graph]:
+    """The same graph built at once, in three parts, merged, and merged, stored, loaded and extended."""
     first, second = sorted(cuts)
     parts = made[:first], made[first:second], made[second:]
-    merged = EMPTY.with_later(parts[0]).with_later(parts[1]).merged()
+    merged = EMPTY.with_artifacts(parts[0]).with_artifacts(parts[1]).merged()
     with TemporaryDirectory() as folder:
         merged.save(Path(folder))
         loaded = Graph.load(lambda name: f"{folder}/{name}", merged.kinds, merged.roles)
-    grown = EMPTY.with_later(parts[0]).with_later(parts[1]).with_later(parts[2])
-    return [EMPTY.with_later(made), grown, grown.merged(), loaded.with_later(parts[2])]
+    grown = EMPTY.with_artifacts(parts[0]).with_artifacts(parts[1]).with_artifacts(parts[2])
+    return [EMPTY.with_artifacts(made), grown, grown.merged(), loaded.with_artifacts(parts[2])]
 
 
 @settings(deadline=None, max_examples=60)
 @given(histories(), st.tuples(st.integers(0, 12), st.integers(0, 12)), st.booleans())
-def test_a_walk_is_a_walk(made: Made, cuts: tuple[int, int], up: bool) -> None:
+def test_traversals_equal_a_naive_traversal(made: Made, cuts: tuple[int, int], up: bool) -> None:
     there = {id_: (kind, took) for id_, kind, took, _ in made}
-    for graph in put_together(made, cuts):
+    for graph in build_variants(made, cuts):
         for start in there:
             assert walked(graph, start, up=up) == naive(made, start, up=up)
         shards = {id_[:2] for id_ in there}
@@ -88,23 +88,23 @@ def test_a_walk_is_a_walk(made: Made, cuts: tuple[int, int], up: bool) -> None:
         assert graph.positions([name(999)]).tolist() == [-1]
 
 
-def test_control_another_direction_is_another_walk() -> None:
-    made: Made = [(name(0), "a", 0, []), (name(1), "a", 0, [("r", name(0))])]
-    graph = EMPTY.with_later(made)
+def test_control_the_direction_of_a_traversal_matters() -> None:
+    made = [NewArtifact(name(0), "a", 0, []), NewArtifact(name(1), "a", 0, [("r", name(0))])]
+    graph = EMPTY.with_artifacts(made)
     assert walked(graph, name(1), up=True) != walked(graph, name(1), up=False)
 
 
 @settings(deadline=None, max_examples=40)
 @given(histories(), st.integers(0, 11))
-def test_what_is_gone_leads_nowhere(made: Made, which: int) -> None:
+def test_a_removed_artifact_is_not_traversed(made: Made, which: int) -> None:
     gone = name(which)
     left = [one for one in made if one[0] != gone]
-    for graph in put_together(made, (3, 7)):
+    for graph in build_variants(made, (3, 7)):
         without = graph.without([gone, name(999)])
         for id_, *_ in left:
             assert walked(without, id_, up=True) == naive(left, id_, up=True)
         assert gone not in hexadecimal(without.existing_ids(gone[:2]))
-        back = without.with_later([(gone, "kind9", 1.0, [])])
+        back = without.with_artifacts([NewArtifact(gone, "kind9", 1.0, [])])
         assert gone in hexadecimal(back.existing_ids(gone[:2]))
 
 
@@ -114,11 +114,11 @@ def test_what_is_gone_leads_nowhere(made: Made, which: int) -> None:
     st.sets(st.integers(0, 40)),
     st.lists(st.sampled_from([".tmp-1", "x", "AB" * 32, "x" * 64])),
 )
-def test_what_has_come_and_gone(before: set[int], after: set[int], junk: list[str]) -> None:
+def test_new_and_removed_ids_are_found(before: set[int], after: set[int], junk: list[str]) -> None:
     def of(numbers: set[int]) -> list[str]:
         return [f"ab{name(n)[2:]}" for n in numbers]
 
     look = ShardListing({"ab": _ids([*of(after), *junk], "ab")}, {})
     held = np.array([bytes.fromhex(id_) for id_ in of(before)], "S32")
-    new, gone = differences(look, lambda _shard: held)
+    new, gone = new_and_removed(look, lambda _shard: held)
     assert (set(new), set(gone)) == (set(of(after)) - set(of(before)), set(of(before)) - set(of(after)))

@@ -1,6 +1,6 @@
-"""A lake's path names one folder: no part of it is a pattern, a column or another way to write a name.
+"""The path of a lake is literal: no part of it is a glob pattern, a Hive column or an encoded name.
 
-Beside every lake stands one that its name would mean, were it a pattern or decoded, with other artifacts in it.
+Every lake has a sibling with other artifacts, which its path would match if it were a pattern or decoded.
 """
 
 import shutil
@@ -23,7 +23,7 @@ NAMES = {
     "t[1]": "t1", "[a-z]": "q", "a*b": "aXb", "a?b": "aYb", "{a,b}": "a", "layer=7": "7", "kind=model": "model",
     "100%": "100", "it's": "its", "$HOME": "home", "[*]": "*?",
 }  # fmt: skip
-"""Of each name, the sibling's."""
+"""{name: name of the sibling}."""
 REFUSED = ("per%41cent", "100%25", "a\\b", "a\nb", "a\tb", "\x7f", "a\rb", "\x1b[31m")
 
 
@@ -47,11 +47,11 @@ def test_only_the_lake_of_that_name_is_read(
 
 
 @pytest.mark.parametrize("name", ["t[1]", "layer=7"])
-def test_so_it_is_where_an_index_is_large(
+def test_only_the_lake_of_that_name_is_read_if_it_is_large(
     name: str, lake: Lake, edited: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Then its files are read where they are, and a snapshot is kept beside them."""
-    monkeypatch.setattr(index_reader, "LARGE", 0)
+    """The files of a large index are read in place, and a snapshot is stored beside them."""
+    monkeypatch.setattr(index_reader, "LARGE_INDEX_BYTES", 0)
     assert edited
     for folder in (tmp_path / name, tmp_path / "t1"):
         shutil.copytree(lake.files.root, folder)
@@ -63,7 +63,7 @@ def test_so_it_is_where_an_index_is_large(
 
 
 @pytest.mark.parametrize("name", REFUSED, ids=map(repr, REFUSED))
-def test_a_name_that_the_index_would_read_as_another_is_refused(name: str, tmp_path: Path) -> None:
+def test_a_path_that_delta_would_misread_is_refused(name: str, tmp_path: Path) -> None:
     for create in (True, False):
         with pytest.raises(LakeNotWritable, match=r"^lake [^\n]*folder[^\n]*$"):
             Lake.open(tmp_path / name / "lake", create=create)

@@ -1,4 +1,4 @@
-"""A snapshot changes what a reading costs and never what it tells: beside writers, removals, losses and damage."""
+"""A snapshot changes the cost of reading and never the result, despite writers, removals, losses and damage."""
 
 from __future__ import annotations
 
@@ -29,41 +29,41 @@ pytestmark = pytest.mark.exhaustive
 
 @pytest.fixture(autouse=True)
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every lake is a large one, and every change is worth another snapshot."""
-    monkeypatch.setattr(index_reader, "LARGE", -1)
-    monkeypatch.setattr(index_reader, "FOLD", 0)
-    monkeypatch.setattr(shard_listing, "TRUSTED", 10**8)
+    """Treat every lake as large, and write a snapshot after every change."""
+    monkeypatch.setattr(index_reader, "LARGE_INDEX_BYTES", -1)
+    monkeypatch.setattr(index_reader, "MIN_CHANGES", 0)
+    monkeypatch.setattr(shard_listing, "MIN_AGE_NS", 10**8)
 
 
 @pytest.mark.parametrize(("seed", "fold", "tail"), [(1, 0, 2000), (2, 3, 2000), (3, 0, 2), (4, 100, 2000)])
-def test_with_a_snapshot_the_same_is_told(
+def test_a_snapshot_does_not_change_results(
     lake: Lake, table: Callable[..., pa.Table], monkeypatch: pytest.MonkeyPatch, seed: int, fold: int, tail: int
 ) -> None:
-    monkeypatch.setattr(index_reader, "FOLD", fold)
-    monkeypatch.setattr(index_reader, "TAIL", tail)
+    monkeypatch.setattr(index_reader, "MIN_CHANGES", fold)
+    monkeypatch.setattr(index_reader, "MAX_TAIL", tail)
     history = History(lake, table, Random(seed))  # noqa: S311 - draws of a test
     used = 0
     for _ in range(8):
         for event in history.draw.choices(EVENTS, k=6):
             event(history)
-        used += snapshot.newest(lake.files) is not None
+        used += snapshot.latest(lake.files) is not None
         assert told(lake) == again(lake)
         history.sound()
-    assert used > 4, "the control: most of these were told from a snapshot"
+    assert used > 4, "the control: most results came from a snapshot"
 
 
 @pytest.mark.parametrize("known", ["twice", "unfinished"])
-def test_what_goes_while_it_is_read_leaves_no_hole(
+def test_artifacts_removed_during_a_read_leave_no_edges(
     lake: Lake, table: Callable[..., pa.Table], monkeypatch: pytest.MonkeyPatch, known: str
 ) -> None:
-    """Child and parent go after their folders were listed; of the parent only its manifest would have told."""
-    run = Runs(lake.files).start("goes on", {}) if known == "unfinished" else None
+    """Child and parent are removed after their folders were listed; only the manifest knew the parent."""
+    run = Runs(lake.files).start("unfinished", {}) if known == "unfinished" else None
     parent = lake.write("model", 1, {"n": 1}, {}, table("model"), created_by=run and run.run_id).id
     child = lake.write("model", 1, {"n": 2}, {"state": parent}, table("model")).id
     for _ in range(2 if known == "twice" else 0):
         Catalog(lake).record_many(artifacts=map(lake.manifest, (parent, child)))
     if run:
-        assert len(told(lake)["artifacts"]) == 2, "and a snapshot is kept"
+        assert len(told(lake)["artifacts"]) == 2, "and a snapshot exists"
     seen = index_reader.list_shards
 
     def look_and_lose(files: Files, times: Mapping[str, int]) -> shard_listing.ShardListing:
@@ -76,31 +76,31 @@ def test_what_goes_while_it_is_read_leaves_no_hole(
     assert told(lake)["edges"] == []
 
 
-def test_a_look_that_misses_what_is_new_is_found_out(
+def test_control_an_unnoticed_change_makes_results_differ(
     lake: Lake, table: Callable[..., pa.Table], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The control of the law above."""
+    """The control for the tests above."""
     history = History(lake, table, Random(0))  # noqa: S311
     history.make()
     assert told(lake) == again(lake)
-    monkeypatch.setattr(shard_listing, "TRUSTED", -(10**18))
+    monkeypatch.setattr(shard_listing, "MIN_AGE_NS", -(10**18))
     monkeypatch.setattr(shard_listing, "_time", lambda _folder: 1)
     told(lake)
     history.make()
     assert told(lake) != again(lake)
 
 
-def test_nothing_is_kept_of_a_small_lake(lake: Lake, edited: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(index_reader, "LARGE", 2 * 2**20)
+def test_a_small_lake_has_no_snapshot(lake: Lake, edited: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(index_reader, "LARGE_INDEX_BYTES", 2 * 2**20)
     assert query(lake, "FROM artifacts").num_rows == 12
     assert lineage(lake, edited["state2"])
     assert not kept(lake)
 
 
-def test_a_second_reader_lists_no_folder_that_did_not_change(
+def test_a_second_reader_lists_only_changed_folders(
     lake: Lake, edited: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(shard_listing, "TRUSTED", -(10**18))
+    monkeypatch.setattr(shard_listing, "MIN_AGE_NS", -(10**18))
     before = lineage(lake, edited["state2"]), impact(lake, [edited["documents"]])
     listed = []
     monkeypatch.setattr(shard_listing, "_names", lambda _files, shard: listed.append(shard) or [])
@@ -109,11 +109,13 @@ def test_a_second_reader_lists_no_folder_that_did_not_change(
     assert not there.intersection(listed)
 
 
-def test_a_young_time_is_not_trusted(lake: Lake, edited: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
-    """A folder may change once more within the same tick of the clock."""
-    monkeypatch.setattr(shard_listing, "TRUSTED", 10**18)
+def test_a_recent_change_time_is_not_trusted(
+    lake: Lake, edited: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A folder may change again within the resolution of the clock."""
+    monkeypatch.setattr(shard_listing, "MIN_AGE_NS", 10**18)
     assert query(lake, "FROM artifacts").num_rows == 12
-    found = snapshot.newest(lake.files)
+    found = snapshot.latest(lake.files)
     assert found is not None
     assert found.head.times == {}
     assert edited
@@ -121,7 +123,7 @@ def test_a_young_time_is_not_trusted(lake: Lake, edited: dict[str, str], monkeyp
 
 @pytest.mark.parametrize("part", ["head.json", "ids.npy", "child.npy", "rest-artifacts.parquet", "rest-uses.parquet"])
 @pytest.mark.parametrize("damage", ["lost", "cut", "junk"])
-def test_a_damaged_snapshot_counts_as_none(lake: Lake, edited: dict[str, str], part: str, damage: str) -> None:
+def test_a_damaged_snapshot_is_ignored(lake: Lake, edited: dict[str, str], part: str, damage: str) -> None:
     shutil.rmtree(lake.files.path("catalog/artifacts"))
     before = told(lake), lineage(lake, edited["state2"])
     path = Path(lake.files.path(f"{snapshot.FOLDER}/{kept(lake)[-1]}/{part}"))
@@ -133,8 +135,8 @@ def test_a_damaged_snapshot_counts_as_none(lake: Lake, edited: dict[str, str], p
 
 
 @pytest.mark.parametrize("part", ["head.json", "ids.npy", "parent.npy", "by_parent.npy", "rest-artifacts.parquet"])
-def test_no_bit_of_a_snapshot_goes_astray_unseen(lake: Lake, edited: dict[str, str], part: str) -> None:
-    """A reader looks at the head's checksum alone; the audit at all of them, and an index written again has none."""
+def test_the_audit_detects_a_flipped_bit_in_a_snapshot(lake: Lake, edited: dict[str, str], part: str) -> None:
+    """Readers check only the checksum of the head; the audit checks all, and a rebuild invalidates snapshots."""
     before = told(lake)
     assert list(index_faults(lake)) == []
     path = Path(lake.files.path(f"{snapshot.FOLDER}/{kept(lake)[-1]}/{part}"))
@@ -142,14 +144,14 @@ def test_no_bit_of_a_snapshot_goes_astray_unseen(lake: Lake, edited: dict[str, s
     whole[len(whole) // 2] ^= 4
     path.write_bytes(whole)
     (fault,) = index_faults(lake)
-    assert (lake.files.path(fault.file), fault.mend) == (str(path), "index")
+    assert (lake.files.path(fault.file), fault.repair) == (str(path), "index")
     Catalog(lake).rebuild()
-    assert snapshot.newest(lake.files) is None
+    assert snapshot.latest(lake.files) is None
     assert list(index_faults(lake)) == []
     assert told(lake) == before
 
 
-def test_checksums_go_on_to_what_is_kept_later(
+def test_later_snapshots_keep_the_checksums_of_linked_files(
     lake: Lake, edited: dict[str, str], table: Callable[..., pa.Table]
 ) -> None:
     history = History(lake, table, Random(0))  # noqa: S311
@@ -157,28 +159,28 @@ def test_checksums_go_on_to_what_is_kept_later(
         history.make()
         told(lake)
     assert len(kept(lake)) > 1
-    assert list(snapshot.broken(lake.files)) == []
+    assert list(snapshot.damaged_files(lake.files)) == []
     assert edited
 
 
-def test_what_was_begun_before_a_removal_does_not_count(lake: Lake, edited: dict[str, str]) -> None:
+def test_an_invalidated_snapshot_is_ignored(lake: Lake, edited: dict[str, str]) -> None:
     told(lake)
-    assert snapshot.newest(lake.files) is not None
-    snapshot.drop(lake.files)
-    assert snapshot.newest(lake.files) is None
+    assert snapshot.latest(lake.files) is not None
+    snapshot.invalidate(lake.files)
+    assert snapshot.latest(lake.files) is None
     told(lake)
-    assert snapshot.newest(lake.files) is not None
+    assert snapshot.latest(lake.files) is not None
     assert edited
 
 
-def test_a_snapshot_that_cannot_be_written_is_done_without(lake: Lake, edited: dict[str, str]) -> None:
+def test_a_snapshot_that_cannot_be_written_is_no_error(lake: Lake, edited: dict[str, str]) -> None:
     Path(lake.files.path(snapshot.FOLDER)).write_text("no folder")
     assert query(lake, "FROM artifacts").num_rows == 12
     assert edited
 
 
-def test_a_damaged_column_of_a_large_index_is_told_from_the_lake(lake: Lake, edited: dict[str, str]) -> None:
-    """It is found when it is asked for: then the whole index is read, and what is damaged counts as lost."""
+def test_a_damaged_column_of_a_large_index_is_read_from_manifests(lake: Lake, edited: dict[str, str]) -> None:
+    """The damage is found by the query; the whole index is then read, and damaged files are treated as missing."""
     sql = "SELECT id, spec, environment, about FROM artifacts ORDER BY id"
     before = query(lake, sql)
     for file in Catalog(lake).files("artifacts"):
@@ -190,8 +192,8 @@ def test_a_damaged_column_of_a_large_index_is_told_from_the_lake(lake: Lake, edi
     assert edited
 
 
-def test_a_copy_that_keeps_times_is_looked_at_anew(lake: Lake, table: Callable[..., pa.Table]) -> None:
-    """Such as one by rsync of a part of a lake, or over another one: a folder's time is that of where it came from."""
+def test_a_copy_with_preserved_times_is_listed_again(lake: Lake, table: Callable[..., pa.Table]) -> None:
+    """Such as an rsync of a part of a lake: a folder keeps the modification time of its source."""
     for n in range(3):
         lake.write("model", 1, {"n": n}, {}, table("model"))
     time.sleep(0.2)
@@ -205,26 +207,28 @@ def test_a_copy_that_keeps_times_is_looked_at_anew(lake: Lake, table: Callable[.
 
 
 @pytest.mark.parametrize("text", [b"", b"17x64", b"9764367046000000000", b"\0" * 20])
-def test_a_damaged_time_lets_no_snapshot_count_and_is_found(lake: Lake, edited: dict[str, str], text: bytes) -> None:
+def test_a_damaged_barrier_invalidates_all_snapshots_and_is_reported(
+    lake: Lake, edited: dict[str, str], text: bytes
+) -> None:
     before = told(lake)
-    snapshot.drop(lake.files)
+    snapshot.invalidate(lake.files)
     assert told(lake) == before
-    assert snapshot.newest(lake.files) is not None
+    assert snapshot.latest(lake.files) is not None
     after = Path(lake.files.path(f"{snapshot.FOLDER}/after"))
     after.write_bytes(text)
     assert told(lake) == before
-    assert snapshot.newest(lake.files) is None
+    assert snapshot.latest(lake.files) is None
     (fault,) = index_faults(lake)
-    assert (lake.files.path(fault.file), fault.mend) == (str(after), "index")
+    assert (lake.files.path(fault.file), fault.repair) == (str(after), "index")
     Catalog(lake).rebuild()
     assert list(index_faults(lake)) == []
     assert edited
     told(lake)
-    assert snapshot.newest(lake.files) is not None
+    assert snapshot.latest(lake.files) is not None
 
 
-def test_what_a_clock_of_another_day_has_made_does_not_count(lake: Lake, edited: dict[str, str]) -> None:
-    """Else nothing that is kept later would, and an index written again would not be rid of it."""
+def test_a_snapshot_from_the_future_is_ignored(lake: Lake, edited: dict[str, str]) -> None:
+    """It would otherwise stay the latest snapshot, even after a rebuild."""
     before = told(lake)
     folder = Path(lake.files.path(f"{snapshot.FOLDER}/{kept(lake)[-1]}"))
     head = json.loads((folder / "head.json").read_text())
@@ -232,15 +236,15 @@ def test_what_a_clock_of_another_day_has_made_does_not_count(lake: Lake, edited:
     (folder / "head.json").write_bytes(text)
     folder.rename(folder.with_name(f"{int(folder.name[:20]) + 10**18:020d}-{zlib.crc32(text):08x}"))
     Catalog(lake).rebuild()
-    assert snapshot.newest(lake.files) is None
+    assert snapshot.latest(lake.files) is None
     assert told(lake) == before
-    assert snapshot.newest(lake.files) is not None
+    assert snapshot.latest(lake.files) is not None
     assert edited
 
 
 @pytest.mark.parametrize("part", ["kind", "child", "parent", "role", "by_parent"])
-def test_a_number_that_is_no_place_counts_as_damage(lake: Lake, edited: dict[str, str], part: str) -> None:
-    """Readers do not look at checksums; they must not go astray by it either."""
+def test_an_index_out_of_range_is_damage(lake: Lake, edited: dict[str, str], part: str) -> None:
+    """Readers do not verify checksums, and must not use such an index."""
     before = told(lake), lineage(lake, edited["state2"]), impact(lake, [edited["documents"]])
     path = Path(lake.files.path(f"{snapshot.FOLDER}/{kept(lake)[-1]}/{part}.npy"))
     whole = bytearray(path.read_bytes())

@@ -347,11 +347,11 @@ def test_a_row_of_the_index_with_a_bit_astray_costs_nothing(kept: Kept) -> None:
 
 def test_a_damaged_snapshot_costs_nothing(kept: Kept, monkeypatch: pytest.MonkeyPatch) -> None:
     """Readers take its arrays as they are; who removes by them holds them against their checksums."""
-    monkeypatch.setattr(index_reader, "LARGE", -1)
+    monkeypatch.setattr(index_reader, "LARGE_INDEX_BYTES", -1)
     kept.run("a", kept.run("a", [])[-1:])
     kept.age()
     assert query(kept.lake, "FROM artifacts").num_rows == 6
-    found = snapshot.newest(kept.lake.files)
+    found = snapshot.latest(kept.lake.files)
     assert found is not None
     child = Path(kept.lake.files.path(f"{found.folder}/child.npy"))
     whole = child.read_bytes()

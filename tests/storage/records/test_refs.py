@@ -1,4 +1,4 @@
-"""A name moves by compare-and-set: of all who move it from one version, exactly one wins."""
+"""Refs are set by compare-and-set: exactly one of several concurrent writers succeeds."""
 
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -47,8 +47,8 @@ TestNames = Names.TestCase
 TestNames.settings = settings(deadline=None, max_examples=20, stateful_step_count=15)
 
 
-def test_racers_lose_no_move(tmp_path: Path) -> None:
-    """Eight threads add 10 each by read, add, compare-and-set: none is lost, so every conflict was seen."""
+def test_concurrent_increments_lose_nothing(tmp_path: Path) -> None:
+    """Eight threads add 10 each by read, add, compare-and-set: no increment is lost."""
 
     def add_ten(_: int) -> int:
         refs, conflicts, done = Refs(Files(tmp_path)), 0, 0
@@ -67,13 +67,13 @@ def test_racers_lose_no_move(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["", "..", "a/b", "../up", "A", ".hidden", "a" * 65, "a b"])
-def test_malformed_names_are_refused(name: str, tmp_path: Path) -> None:
+def test_invalid_names_are_refused(name: str, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="ref name"):
         Refs(Files(tmp_path)).set(name, 1, 0)
 
 
 @pytest.mark.parametrize("text", ["{", "[]", "{}", "\xff"])
-def test_a_damaged_file_is_named(text: str, tmp_path: Path) -> None:
+def test_the_error_names_a_damaged_file(text: str, tmp_path: Path) -> None:
     refs = Refs(Files(tmp_path))
     refs.set("demo", 1, 0)
     refs.set("demo", 2, 1)

@@ -55,7 +55,7 @@ def test_a_run_dies_with_its_process(tmp_path: Path, script: Callable[..., "Pope
     assert Runs(Files(tmp_path)).get(run_id).status == "died"
 
 
-def test_a_namesake_of_the_process_id_does_not_keep_a_run_alive(tmp_path: Path) -> None:
+def test_a_reused_process_id_does_not_keep_a_run_alive(tmp_path: Path) -> None:
     runs = Runs(Files(tmp_path))
     record = runs.start("demo", {}, run_id="one")
     started = tmp_path / "runs/one/started.json"
@@ -69,8 +69,8 @@ def test_a_namesake_of_the_process_id_does_not_keep_a_run_alive(tmp_path: Path) 
     )
 
 
-def test_a_namesake_in_a_container_that_was_started_again(tmp_path: Path) -> None:
-    """It may have the number, soon after, that the dead process had: here both are this process."""
+def test_a_process_id_reused_in_a_restarted_container(tmp_path: Path) -> None:
+    """A new process soon gets the id of the dead one; here both are this process."""
     runs = Runs(Files(tmp_path))
     record = runs.start("demo", {}, run_id="one")
     started = tmp_path / "runs/one/started.json"
@@ -80,7 +80,7 @@ def test_a_namesake_in_a_container_that_was_started_again(tmp_path: Path) -> Non
         assert runs.get("one").status == status
 
 
-def test_runs_of_dead_processes_are_closed_once_and_no_others(tmp_path: Path) -> None:
+def test_only_runs_of_dead_processes_are_marked_and_only_once(tmp_path: Path) -> None:
     runs = Runs(Files(tmp_path))
     for run_id in ("dead", "elsewhere", "finished", "mine"):
         runs.start("demo", {}, run_id=run_id)
@@ -99,14 +99,14 @@ def test_runs_of_dead_processes_are_closed_once_and_no_others(tmp_path: Path) ->
     ]  # fmt: skip
 
 
-def test_an_unknown_run_is_named(tmp_path: Path) -> None:
+def test_the_error_names_an_unknown_run(tmp_path: Path) -> None:
     with pytest.raises(UnknownRun, match="no run 'nope'"):
         Runs(Files(tmp_path)).get("nope")
 
 
 @pytest.mark.parametrize("text", ["{", "[]", "{}", "\xff", "[" * 100_000])
 @pytest.mark.parametrize("name", ["started.json", "finished.json"])
-def test_a_damaged_record_is_named_and_hides_no_other(tmp_path: Path, name: str, text: str) -> None:
+def test_a_damaged_record_is_reported_and_hides_no_other(tmp_path: Path, name: str, text: str) -> None:
     runs = Runs(Files(tmp_path))
     whole, broken = (runs.finish(runs.start("demo", {}, run_id=run_id), "completed") for run_id in ("one", "two"))
     damaged = tmp_path / "runs/two" / name
@@ -127,10 +127,10 @@ def test_a_damaged_record_is_named_and_hides_no_other(tmp_path: Path, name: str,
         ("finished.json", "finished_at", None), ("finished.json", "status", "splendid"),
     ],
 )  # fmt: skip
-def test_a_field_of_another_type_is_damage_too(tmp_path: Path, name: str, field: str, value: object) -> None:
+def test_a_field_of_a_wrong_type_is_damage(tmp_path: Path, name: str, field: str, value: object) -> None:
     runs = Runs(Files(tmp_path))
     runs.finish(runs.start("demo", {}, run_id="one"), "completed")
-    assert runs.get("one").status == "completed"  # the control: unchanged it is sound
+    assert runs.get("one").status == "completed"  # the control: it is valid without the change
     damaged = tmp_path / "runs/one" / name
     damaged.write_text(json.dumps(json.loads(damaged.read_text()) | {field: value}))
     with pytest.raises(DamagedRecord):

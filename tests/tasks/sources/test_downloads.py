@@ -215,4 +215,4 @@ def test_the_host_that_is_named_is_the_one_that_is_asked(address: str, host: str
 def test_a_host_with_a_backslash_is_refused(tmp_path: Path) -> None:
     address = Address(r"http://127.0.0.1:1\@u:p@127.0.0.1:2/x")
     with pytest.raises(TaskError, match="backslash"):
-        download.download(address, address.whole, tmp_path / "copy")
+        download.download(address, address.full, tmp_path / "copy")
