@@ -20,7 +20,7 @@ from support.tiny_world import Answer, World, editflow
 from editflow.flows.cli import main
 from editflow.flows.cli.doctor.finding import Place
 from editflow.flows.cli.doctor.installation import torch_build
-from editflow.flows.cli.error_border import FAULT
+from editflow.flows.cli.error_border import INTERNAL_ERROR
 from editflow.flows.console.errors import UsageError
 from editflow.flows.console.next_steps import typed
 from editflow.flows.orchestration import prefect_environment, temporary_server
@@ -73,7 +73,7 @@ def test_a_fault_of_ours_is_one_line_for_users_and_raised_in_tests(
     with pytest.raises(type(error)):
         editflow("runs", "--lake", lake)
     answer = typed_in(monkeypatch, "runs", "--lake", lake)
-    assert (answer.code, answer.err.count("\n")) == (FAULT, 1)
+    assert (answer.code, answer.err.count("\n")) == (INTERNAL_ERROR, 1)
     for part in ("error: unexpected", type(error).__name__, Path(__file__).name, "--debug"):
         assert part in answer.err
 
@@ -109,7 +109,7 @@ def test_every_refusal_of_the_system_is_one_line_with_its_place(
 @pytest.mark.parametrize("word", ["a\0b", os.fsdecode(b"\xff"), "\ud800"])
 def test_a_word_that_is_no_text_is_refused(lake: Path, word: str) -> None:
     for words in (["runs", "--lake", word], ["show", word, "--lake", lake], ["query", word, "--lake", lake], [word]):
-        refused(editflow(*words), "no text")
+        refused(editflow(*words), "not text")
 
 
 class Stuck(io.RawIOBase):

@@ -10,7 +10,7 @@ import pytest
 from support.error_checks import refused
 from support.tiny_world import World, editflow
 
-from editflow.flows.cli.commands.compare import _written
+from editflow.flows.cli.commands.compare import _write_files
 from editflow.storage.artifacts.kinds import kind
 from editflow.storage.artifacts.store import Lake
 from editflow.storage.errors import DamagedPayload
@@ -125,8 +125,8 @@ def test_a_name_in_a_comparison_leads_nowhere_else(tmp_path: Path) -> None:
                "Table.csv", "table.csv ", "other.csv")  # fmt: skip
     for name in strange:
         with pytest.raises(DamagedPayload):
-            _written(place, stored(name), tmp_path / "out")
+            _write_files(place, stored(name), tmp_path / "out")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["lake", "victim.txt"]
     assert victim.read_text() == "mine"
-    _written(place, stored("rows.csv"), tmp_path / "out")  # control
+    _write_files(place, stored("rows.csv"), tmp_path / "out")  # control
     assert {path.name for path in (tmp_path / "out").iterdir()} == {"comparison.html", "table.csv", "rows.csv"}

@@ -214,9 +214,9 @@ def test_the_schema_finds_faults(reference) -> None:
     [
         (["tiny", "--down", "--to", "tiny"], "--down and --to exclude each other"),
         (["tiny", "--sources", "--results"], "--sources and --results exclude each other"),
-        (["tiny", "--sources", "--open"], "--sources is a table and no graph"),
+        (["tiny", "--sources", "--open"], "--sources prints a table"),
         (["tiny", "--to", "ffffffffffff"], "none begins so"),
-        (["request:1"], "say --results"),
+        (["request:1"], "--results"),
         (["request:nobody", "--results"], "0 facts, documents and artifacts"),
         (["ffffffffffff", "--sources"], "none begins so"),
         (["tiny", "--html", "no/such/page.html"], "no folder no/such to write the graph to"),

@@ -34,7 +34,7 @@ def test_rows_that_are_left_out_are_told_of(tmp_path: Path) -> None:
 
 def test_no_more_rows_are_advised_than_can_be_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     lake = Lake.open(tmp_path / "lake").uri
-    monkeypatch.setattr(query, "MOST_ROWS", 50)
+    monkeypatch.setattr(query, "MAX_ROWS", 50)
     for rows, advised in ((4, 40), (20, 50), (50, None)):
         said = editflow("query", "SELECT range AS n FROM range(60)", "--rows", rows, "--lake", lake).err
         assert "more rows" in said

@@ -104,7 +104,7 @@ DAMAGE: dict[str, tuple[Damage, str, str, str]] = {
         *("index", "problem", ".zstd.parquet is gone"),
     ),
     "run record damaged": (lambda lake: (record(lake) / "finished.json").write_text("{"), "runs", "problem", "damaged"),
-    "run died": (die, "runs", "warning", "not taken up again"),
+    "run died": (die, "runs", "warning", "killed and not continued"),
     "name damaged": (
         lambda lake: next((lake / "refs" / "tiny").iterdir()).write_text("{"),
         *("names", "problem", "is damaged"),
@@ -184,7 +184,7 @@ def test_what_the_doctor_prescribes_helps(world: World, copied: Path) -> None:
 def test_a_lost_index_is_no_loss(copied: Path) -> None:
     shutil.rmtree(copied / "catalog")
     (finding,) = doctor(copied)["index"]
-    assert (finding["verdict"], "which questions add" in finding["found"]) == ("ok", True)
+    assert (finding["verdict"], "the next query adds" in finding["found"]) == ("ok", True)
 
 
 def test_a_run_that_died_and_was_taken_up_again(copied: Path) -> None:
@@ -202,9 +202,9 @@ def test_a_run_that_died_and_was_taken_up_again(copied: Path) -> None:
         ("nowhere", "warning", "none at"),
         ("empty", "warning", "none at"),
         ("file", "problem", "is a file"),
-        ("file/below", "problem", "none can be made"),
+        ("file/below", "problem", "none can be created"),
         ("odd", "problem", "artifacts is a file"),
-        ("/proc/lake", "problem", "none can be made"),
+        ("/proc/lake", "problem", "none can be created"),
         ("x" * 300, "problem", "too long"),
     ],
 )
@@ -251,4 +251,4 @@ def test_a_small_disk_that_refuses_writes(copied: Path, disk: Path) -> None:
     assert "can be read, but not written: Read-only file system" in found["lake"][0]["found"]
     assert verdicts(found)["artifacts"] == "ok"
     nowhere = doctor(disk / "other")["lake"][0]
-    assert (nowhere["verdict"], "none can be made" in nowhere["found"]) == ("problem", True)
+    assert (nowhere["verdict"], "none can be created" in nowhere["found"]) == ("problem", True)

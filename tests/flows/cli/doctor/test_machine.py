@@ -21,9 +21,9 @@ pytestmark = pytest.mark.exhaustive
 
 @pytest.mark.parametrize("name", ["disk", "memory"])
 def test_little_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
-    monkeypatch.setattr(machine, f"LEAST_{name.upper()}", 1)
+    monkeypatch.setattr(machine, f"MIN_{name.upper()}", 1)
     assert {finding["verdict"] for finding in doctor(tmp_path)[name]} == {"ok"}
-    monkeypatch.setattr(machine, f"LEAST_{name.upper()}", 10**18)
+    monkeypatch.setattr(machine, f"MIN_{name.upper()}", 10**18)
     assert {finding["verdict"] for finding in doctor(tmp_path)[name]} == {"warning"}
 
 
@@ -44,7 +44,7 @@ def test_half_fetched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (MODEL.path.parent / "tmpabc" / "a.whl").write_bytes(b"x" * 3000)
     MODEL.path.write_bytes(b"GGUF")
     found = doctor(tmp_path)
-    assert (found["model"][0]["verdict"], "cut off" in found["model"][0]["found"]) == ("problem", True)
+    assert (found["model"][0]["verdict"], "truncated" in found["model"][0]["found"]) == ("problem", True)
     assert (found["cache"][0]["verdict"], "3.0 kB" in found["cache"][0]["found"]) == ("warning", True)
 
 
