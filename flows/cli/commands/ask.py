@@ -12,6 +12,7 @@ from editflow.flows.cli.common.lookup import find_release, find_run, open_lake
 from editflow.flows.console.errors import UsageError
 from editflow.flows.console.next_steps import print_next, typed
 from editflow.flows.console.output import print_json, print_table
+from editflow.flows.orchestration.prefect_environment import check_working_folder
 
 if TYPE_CHECKING:
     from editflow.storage.artifacts.store import Lake
@@ -35,8 +36,6 @@ def ask(
     prompt
         The text to continue.
     """
-    from editflow.flows.orchestration.prefect_environment import check_working_folder
-
     if not prompt.strip():
         raise UsageError("the prompt is empty: give a text to continue")
     store = open_lake(lake)

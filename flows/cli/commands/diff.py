@@ -15,6 +15,7 @@ from editflow.flows.cli.common.lookup import find_release, find_run, open_lake
 from editflow.flows.console.errors import UsageError
 from editflow.flows.console.next_steps import print_next, typed
 from editflow.flows.console.output import print_json, print_table, print_text
+from editflow.flows.orchestration.prefect_environment import check_working_folder
 from editflow.storage.errors import StorageError
 from editflow.storage.records.renamed_keys import with_new_names
 from editflow.tasks.errors import NothingToCompare, NothingToReport
@@ -78,8 +79,6 @@ def diff(one: Name, other: Name, /, *, lake: LakeFlag = None, json: JsonFlag = F
 
 def _side(store: Lake, name: str) -> Side:
     """The run or release of a name. Raises UsageError."""
-    from editflow.flows.orchestration.prefect_environment import check_working_folder
-
     check_working_folder()
     from editflow.tasks.reproduction.model_diff import Side
 

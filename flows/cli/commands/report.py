@@ -13,6 +13,7 @@ from editflow.flows.console.errors import UsageError
 from editflow.flows.console.next_steps import print_next, typed
 from editflow.flows.console.output import print_json, print_line
 from editflow.flows.console.output_files import named, show_in_browser, target
+from editflow.flows.orchestration.prefect_environment import check_working_folder
 from editflow.tasks.console.terminal import quoted
 
 if TYPE_CHECKING:
@@ -52,8 +53,6 @@ def report(
 
 def _write_page(store: Lake, record: RunRecord, file: Target) -> str:
     """Write the page, made only if the lake does not have it, and return its id."""
-    from editflow.flows.orchestration.prefect_environment import check_working_folder
-
     check_working_folder()
     import torch
 

@@ -14,6 +14,7 @@ from editflow.flows.cli.common.run_summary import NOT_AVAILABLE
 from editflow.flows.console.errors import UsageError
 from editflow.flows.console.next_steps import print_next, typed
 from editflow.flows.console.output import print_json, print_table
+from editflow.flows.orchestration.prefect_environment import check_working_folder
 
 if TYPE_CHECKING:
     from editflow.storage.artifacts.store import Lake
@@ -34,8 +35,6 @@ def scores(
     of the cases. docs/metrics.md defines each score.
     """
     store = open_lake(lake)
-    from editflow.flows.orchestration.prefect_environment import check_working_folder
-
     check_working_folder()
     results = _load_results(store, run)
     if against is not None:

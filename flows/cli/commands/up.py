@@ -12,6 +12,7 @@ from cyclopts.validators import Number
 from editflow.flows.cli.common.completers import folders
 from editflow.flows.console.next_steps import print_next
 from editflow.flows.console.output import print_line, print_table
+from editflow.flows.orchestration.prefect_environment import check_prefect
 from editflow.flows.orchestration.server_access import HOME, PASSWORD, SETTINGS
 
 Home = Annotated[Path, Parameter(help="The folder of the server's database, settings and logs.", completer=folders)]
@@ -29,8 +30,6 @@ def up(
     A second call registers the deployments again and restarts what has stopped. `editflow down` stops both. The
     server has a password, which only you can read.
     """
-    from editflow.flows.orchestration.prefect_environment import check_prefect
-
     check_prefect()
     from editflow.flows.orchestration.background_services import up as start
 
@@ -51,8 +50,6 @@ def up(
 
 def down(*, home: Home = HOME) -> None:
     """Stop the server and the worker that `editflow up` started, and nothing else. The database stays."""
-    from editflow.flows.orchestration.prefect_environment import check_prefect
-
     check_prefect()
     from editflow.flows.orchestration.background_services import down as stop
 

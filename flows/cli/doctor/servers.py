@@ -56,49 +56,40 @@ def _check_server(url: str) -> Finding:
 
 def home(_place: Place) -> Iterator[Finding]:
     """The folder of `editflow up`, if there is one, and its server."""
-    if not server_access.HOME.is_dir():
+    name, folder = "up", server_access.HOME
+    if not folder.is_dir():
         return
-    name = "up"
     try:
         check_prefect()
+        from editflow.flows.orchestration.background_services import Services
+
+        server_access.check_owner(folder)
     except UsageError as error:
         yield problem(name, str(error), "then run `editflow doctor` again")
         return
-    from editflow.flows.orchestration.background_services import Services
-
-    try:
-        server_access.check_owner(server_access.HOME)
-    except UsageError as error:
-        yield problem(name, str(error), "`editflow up` and `editflow down` refuse it until then")
-        return
-    services = Services(server_access.HOME)
-    if server_access.HOME.stat().st_mode & 0o077:
-        yield warning(name, f"other users can read {server_access.HOME}", "`editflow up` makes it private")
+    services = Services(folder)
+    if folder.stat().st_mode & 0o077:
+        yield warning(name, f"other users can read {folder}", "`editflow up` makes it private")
     if services.running("server") is None:
-        yield ok(name, f"the server of {server_access.HOME} is not running")
+        yield ok(name, f"the server of {folder} is not running")
         return
     url = server_access.api(services.port)
     try:
-        secret = server_access.read_secret(server_access.HOME)
+        secret = server_access.read_secret(folder)
     except UsageError as error:
         yield problem(name, str(error), RESTART)
         return
     if server_access.status(url) == 200:
         yield problem(name, f"the server at {url} runs without a password", RESTART)
     elif server_access.status(url, secret=secret) != 200:
-        yield problem(
-            name,
-            f"the server at {url} does not accept the password in {server_access.HOME / server_access.PASSWORD}",
-            RESTART,
-        )
+        password = folder / server_access.PASSWORD
+        yield problem(name, f"the server at {url} does not accept the password in {password}", RESTART)
     else:
-        yield ok(name, f"the server of {server_access.HOME} at {url} accepts its password and nothing else")
+        yield ok(name, f"the server of {folder} at {url} accepts its password and nothing else")
         if old := outdated(services):
-            yield warning(
-                "deployments",
-                f"{', '.join(old)}: registered by an earlier version, so the worker does not find the flow",
-                "`editflow up` registers those of prefect.yaml again; `prefect deployment delete NAME` removes others",
-            )
+            found = f"{', '.join(old)}: registered by an earlier version, so the worker does not find the flow"
+            remedy = "`editflow up` registers those of prefect.yaml again; `prefect deployment delete` removes others"
+            yield warning("deployments", found, remedy)
 
 
 def outdated(services: Services) -> list[str]:
