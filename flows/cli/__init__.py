@@ -1,1 +1,1 @@
-"""The command line: what is around every command."""
+"""The command line: entry point, registry and error handling."""

@@ -14,10 +14,10 @@ from pathlib import Path
 from editflow.storage.address import redact_text
 from editflow.tasks.console.terminal import quoted
 
-MENDABLE, FAULT = 2, 70
-"""Exit codes: an error that the user can fix, and a fault of EditFlow."""
+USER_ERROR, INTERNAL_ERROR = 2, 70
+"""Exit codes: an error that the user can fix, and a bug in EditFlow."""
 DEBUG = "EDITFLOW_DEBUG"
-"""The environment variable that asks for the traces of errors, as --debug does."""
+"""The environment variable that asks for tracebacks, like --debug."""
 
 
 debug: ContextVar[bool] = ContextVar("debug", default=False)
@@ -25,26 +25,26 @@ debug: ContextVar[bool] = ContextVar("debug", default=False)
 
 
 def print_error(error: BaseException, signals: Sequence[int], *, strict: bool) -> int | None:
-    """Tell the user of an error in one line; the exit code. None, untold, for a fault of ours where `strict`.
+    """Print an error in one line and return the exit code. With `strict`, a bug is not printed: return None.
 
-    `signals` have come before it: some libraries make errors of their own of an interrupt.
+    `signals` are those received before the error, because some libraries turn an interrupt into an error of their own.
     """
     from editflow.flows.console.output import print_line
 
     if isinstance(error, KeyboardInterrupt) or signals:
         print_line("interrupted: everything finished so far is kept; the same command continues from there")
         return 128 + (signals[0] if signals else signal.SIGINT)
-    message = _mendable(error)
+    message = _user_message(error)
     if message is None and strict:
         return None
     if debug.get() or os.environ.get(DEBUG, "").lower() not in {"", "0", "false", "no"}:
         traceback.print_exception(error)
-    print_line(f"[bold red]error:[/] {message or _fault(error)}")
-    return MENDABLE if message else FAULT
+    print_line(f"[bold red]error:[/] {message or _bug_message(error)}")
+    return USER_ERROR if message else INTERNAL_ERROR
 
 
-def _mendable(error: BaseException) -> str | None:
-    """The line for an error that the user can fix; None for anything else."""
+def _user_message(error: BaseException) -> str | None:
+    """The line for an error that the user can fix; None for any other error."""
     from cyclopts import CycloptsError
 
     from editflow.editing.errors import EditingError
@@ -57,46 +57,46 @@ def _mendable(error: BaseException) -> str | None:
     if isinstance(error, EditingError | StorageError | TaskError | UsageError):
         return quoted(redact_text(str(error)))
     if isinstance(error, OSError):
-        return quoted(redact_text(_refusal(error)))
+        return quoted(redact_text(_system_message(error)))
     if isinstance(error, MemoryError):
-        return quoted(f"memory does not suffice ({error or 'none left'}); `editflow plan` says what a run needs")
+        return quoted(f"memory does not suffice ({error or 'none left'}); `editflow plan` shows what a run needs")
     return None
 
 
-def _refusal(error: OSError) -> str:
-    """What the operating system refuses, with its place and a remedy."""
+def _system_message(error: OSError) -> str:
+    """The file, the operating system's reason, and a remedy."""
     from editflow.flows.orchestration.prefect_environment import GONE, working_folder_is_gone
 
     if working_folder_is_gone():
         return GONE
-    place = os.fsdecode(error.filename) if isinstance(error.filename, str | bytes) else error.filename
-    why = error.strerror or str(error) or type(error).__name__
-    return f"{place or 'a file'}: {why}; free space, see to its permissions, or choose another folder"
+    path = os.fsdecode(error.filename) if isinstance(error.filename, str | bytes) else error.filename
+    reason = error.strerror or str(error) or type(error).__name__
+    return f"{path or 'a file'}: {reason}; free space, check its permissions, or choose another folder"
 
 
-def _fault(error: BaseException) -> str:
-    """An unexpected error, and where it was raised."""
+def _bug_message(error: BaseException) -> str:
+    """An unexpected error and the line that raised it."""
     frames = traceback.extract_tb(error.__traceback__)
     where = f" in {Path(frames[-1].filename).name}, line {frames[-1].lineno}" if frames else ""
     text = redact_text(" ".join(str(error).split()))
     return quoted(
-        f"unexpected {type(error).__name__}{where}: {text}; this is a fault of EditFlow: "
+        f"unexpected {type(error).__name__}{where}: {text}; this is a bug in EditFlow: "
         "run it again with --debug and report the output"
     )
 
 
 @contextmanager
 def show_warnings() -> Iterator[None]:
-    """Our own warnings as one line each; what libraries say to their developers is not for the user."""
+    """Print EditFlow's own warnings as one line each, and hide those that libraries address to developers."""
     before = warnings.showwarning
-    warnings.showwarning = _warn
+    warnings.showwarning = _show_warning
     try:
         yield
     finally:
         warnings.showwarning = before
 
 
-def _warn(message: Warning | str, category: type[Warning], *_where: object, **_more: object) -> None:
+def _show_warning(message: Warning | str, category: type[Warning], *_where: object, **_more: object) -> None:
     from editflow.flows.console.output import print_line
 
     if category.__module__.partition(".")[0] == "editflow":

@@ -1,4 +1,4 @@
-"""The entry point `editflow`. Light, so that a signal during start-up ends it in order too."""
+"""The entry point `editflow`. It imports little, so that signals are handled from the start."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from editflow.flows.console.signals import Stopped, end_servers, stopping
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run a command. An error that the user can fix is one line on standard error and exit code 2.
 
-    A fault of ours is one line and exit code 70; called with arguments, by another program or a test, it is raised.
+    A bug is one line and exit code 70. If another program or a test passes `arguments`, a bug is raised instead.
     """
-    ours = arguments is None
-    with stopping(last=ours) as signals:
+    from_shell = arguments is None
+    with stopping(last=from_shell) as signals:
         try:
             try:
                 words = sys.argv[1:] if arguments is None else arguments
-                copy_context().run(_run, words, signals, strict=not ours)
+                copy_context().run(_run, words, signals, strict=not from_shell)
             finally:
-                if ours:
+                if from_shell:
                     end_servers()
-        except Stopped as stopped:  # at the very beginning, or the very end
+        except Stopped as stopped:  # before the command began, or after it ended
             sys.exit(128 + stopped.number)
 
 

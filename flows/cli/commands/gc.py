@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 from cyclopts import Parameter
 from cyclopts.validators import Number
@@ -14,62 +14,70 @@ from editflow.flows.console.next_steps import print_next, typed
 from editflow.flows.console.output import print_json, print_line, print_table
 from editflow.storage.maintenance.retention_policy import CENTURY, Rule
 
-Runs = Annotated[
-    int | None, Parameter(help="Of each name, keep what its newest completed runs need.", validator=Number(gte=1))
+Hours = Annotated[
+    float,
+    Parameter(help="Only files that were not touched for this many hours.", validator=Number(gte=1, lte=24 * CENTURY)),
 ]
-Days = Annotated[
+KeepRuns = Annotated[
+    int | None,
+    Parameter(help="Keep what this many newest completed runs of each name need.", validator=Number(gte=1)),
+]
+KeepDays = Annotated[
     float | None,
-    Parameter(help="Keep what runs that ended within so many days need.", validator=Number(gt=0, lte=CENTURY)),
+    Parameter(help="Keep what runs that ended within this many days need.", validator=Number(gt=0, lte=CENTURY)),
 ]
-
-if TYPE_CHECKING:
-    from editflow.storage.maintenance.garbage_collection import KindRow
 
 
 def gc(
     *,
-    delete: Annotated[bool, Parameter(negative=(), help="Delete; without this option they are only listed.")] = False,
-    hours: Annotated[
-        float, Parameter(help="Only what was not touched for so long.", validator=Number(gte=1, lte=24 * CENTURY))
-    ] = 24,
-    keep_runs: Runs = None,
-    keep_days: Days = None,
+    delete: Annotated[bool, Parameter(negative=(), help="Delete the files; by default they are only listed.")] = False,
+    hours: Hours = 24,
+    keep_runs: KeepRuns = None,
+    keep_days: KeepDays = None,
     lake: LakeFlag = None,
     json: JsonFlag = False,
 ) -> None:
     """Print the size of a lake and the files that are safe to delete: those of killed writers, payloads set aside.
 
-    Temporary folders of your killed processes are listed as well, anywhere on this machine. --delete removes all that,
-    and merges the index's files. Artifacts stay, unless --keep-runs or --keep-days says which runs count; with both, a
-    run counts by either. Artifacts that a name, a release or a queue refers to stay, and so do run records: a run whose
-    artifacts are gone can be run again. Safe beside running writers.
+    Temporary folders of your killed processes are listed too, anywhere on this machine. --delete removes all of these
+    and merges the files of the index.
+
+    With --keep-runs or --keep-days, artifacts that no kept run needs are removed as well; with both options, a run is
+    kept if either keeps it. Artifacts that a name, a release or a queue refers to stay, and so do run records: a run
+    whose artifacts were removed can be run again. Safe while writers are running.
     """
     from editflow.flows.clean import cleared
 
     rule = Rule(keep_runs, keep_days)
     found = cleared(open_lake(lake), hours, rule, delete=delete)
     if json:
-        told = {"litter": found.orphans, "folders": found.folders, "kinds": found.kinds}
-        print_json({"deleted": delete, **told, "removed": found.removed})
+        print_json({
+            "deleted": delete, "litter": found.orphans, "folders": found.folders, "kinds": found.kinds,
+            "removed": found.removed,
+        })  # fmt: skip
         return
-    print_table([_kind(row, ruled=bool(rule)) for row in found.kinds], title="artifacts by kind")
+    kinds = [
+        {
+            "kind": row["kind"], "artifacts": row["artifacts"], "size": decimal(row["bytes"]),
+            "not needed": row["unneeded"], "of size": decimal(row["unneeded_bytes"]),
+        }
+        for row in found.kinds
+    ]  # fmt: skip
+    columns = ["kind", "artifacts", "size", *(["not needed", "of size"] if rule else [])]
+    print_table(kinds, columns, title="artifacts by kind")
+    removed = "removed" if delete else "would be removed"
     if found.orphans:
-        print_table(found.orphans, title="removed" if delete else "would be removed")
+        print_table(found.orphans, title=removed)
     else:
         print_line("no unneeded files")
     if found.folders:
-        title = f"temporary folders of killed processes, {'removed' if delete else 'would be removed'}"
-        print_table([{**row, "bytes": decimal(row["bytes"])} for row in found.folders], title=title)
+        folders = [{**row, "bytes": decimal(row["bytes"])} for row in found.folders]
+        print_table(folders, title=f"temporary folders of killed processes, {removed}")
     if delete and rule:
         print_line(f"{found.removed} artifacts were removed")
     if delete or not (found.orphans or found.folders or any(row["unneeded"] for row in found.kinds)):
-        print_next(f"{typed('doctor', lake=lake)} to check what is there")
+        print_next(f"{typed('doctor', lake=lake)} to check the lake")
     else:
-        again = [word for option, value in (("--keep-runs", keep_runs), ("--keep-days", keep_days)) if value is not None
-                for word in (option, f"{value:g}")]  # fmt: skip
-        print_next(f"{typed('gc', '--delete', *again, lake=lake)} to remove it")
-
-
-def _kind(row: KindRow, *, ruled: bool) -> dict[str, Any]:
-    shown = {"kind": row["kind"], "artifacts": row["artifacts"], "size": decimal(row["bytes"])}
-    return shown | ({"not needed": row["unneeded"], "of size": decimal(row["unneeded_bytes"])} if ruled else {})
+        given = {"--keep-runs": keep_runs, "--keep-days": keep_days}
+        words = [word for flag, value in given.items() if value is not None for word in (flag, f"{value:g}")]
+        print_next(f"{typed('gc', '--delete', *words, lake=lake)} to remove it")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, TypedDict
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
@@ -20,18 +20,20 @@ if TYPE_CHECKING:
 
 def impact(
     *,
-    withdraw: Annotated[str, Parameter(help="Its id or name, or the only beginning of one.")],
-    redo: Annotated[bool, Parameter(negative=(), help="Repeat the runs without it.")] = False,
-    download: Annotated[bool, Parameter(negative=(), help="With --redo, fetch what records name elsewhere.")] = False,
+    withdraw: Annotated[str, Parameter(help="The id or name of what to remove, or a unique prefix of it.")],
+    redo: Annotated[bool, Parameter(negative=(), help="Repeat the dependent runs without it.")] = False,
+    download: Annotated[bool, Parameter(negative=(), help="With --redo, download files that records name on the hub "
+                                        "or other hosts.")] = False,
     lake: LakeFlag = None,
     json: JsonFlag = False,
-) -> None:
+) -> None:  # fmt: skip
     """Print what depends on a fact, a document or an artifact, and the cost of removing it. --redo removes it.
 
-    Costs are the seconds that making each of the artifacts took. With --redo the latest run of each name that depends
-    on it is repeated without it; the rest is reused. Releases stay where they are. What a record names on the hub or at
-    other hosts is fetched only with --download, or after a question on a terminal.
-    Write request:ID, document:NAME or artifact:ID where a name could be several things.
+    The cost is the recorded time of making the dependent artifacts. --redo repeats the latest run of each name that
+    depends on it, without it, and reuses everything else. Releases do not change. Files on the hub or other hosts
+    are downloaded only with --download, or if you agree to a question on the terminal.
+
+    Write request:ID, document:NAME or artifact:ID if a name is ambiguous.
     """
     from editflow.tasks.lineage.impact import dependants, source_of
 
@@ -44,79 +46,69 @@ def impact(
 
     runs = affected(found)
     if not redo:
-        _say(found, runs, lake=lake, json=json)
+        _print_dependants(found, runs, lake=lake, json=json)
         return
     if not runs:
         raise UsageError(f"no completed run of `editflow run` depends on {found.source.what} {found.source.name}")
     from editflow.flows.spec.consent import agreement, require_agreement
     from editflow.flows.withdraw import to_fetch, without
 
-    # What cannot be done, or is not agreed to, is reported before a server starts.
+    # Errors and refused downloads are reported before a server starts.
     wanted = to_fetch([without(record, found.source) for record in runs])
     download = download or agreement(wanted)
     require_agreement(wanted, download, packed=False)
     temporary_server.reap()
     temporary_server.start()
-    from editflow.flows.withdraw import withdraw as do
+    from editflow.flows.withdraw import withdraw as repeat_without
 
-    records = do(f"{found.source.what}:{found.source.name}", store.uri, download)
+    records = repeat_without(f"{found.source.what}:{found.source.name}", store.uri, download)
     rows = [_cost(record) for record in records]
     if json:
         print_json(rows)
         return
     print_table(rows, title=f"without {found.source.what} {found.source.name}")
-    print_next(f"{typed('diff', runs[0].run_id, records[0].run_id, lake=lake)} for what it changed")
+    print_next(f"{typed('diff', runs[0].run_id, records[0].run_id, lake=lake)} for the difference")
 
 
-def _say(found: Dependants, runs: list[RunRecord], *, lake: str | None, json: bool) -> None:
-    source, kinds = found.source, dict[str, list[float]]()
+def _print_dependants(found: Dependants, runs: list[RunRecord], *, lake: str | None, json: bool) -> None:
+    source, times = found.source, dict[str, list[float]]()
     for _, kind, seconds in found.impact.artifacts:
-        kinds.setdefault(kind, []).append(seconds)
-    table = [{"kind": kind, "artifacts": len(took), "seconds": round(sum(took), 1)} for kind, took in kinds.items()]
-    dependent = [
+        times.setdefault(kind, []).append(seconds)
+    kinds = [{"kind": kind, "artifacts": len(each), "seconds": round(sum(each), 1)} for kind, each in times.items()]
+    run_rows = [
         {"run": r.run_id, "name": r.name, "status": r.status, "redone": "yes" if r in runs else "no"}
         for r in found.runs
     ]
     if json:
         ids = [id_ for id_, _, _ in found.impact.artifacts]
         print_json(
-            {"what": source.what, "name": source.name, "seconds": found.seconds, "kinds": table, "artifacts": ids,
-             "runs": dependent, "names": list(found.names), "releases": list(found.releases)}
+            {"what": source.what, "name": source.name, "seconds": found.seconds, "kinds": kinds, "artifacts": ids,
+             "runs": run_rows, "names": list(found.names), "releases": list(found.releases)}
         )  # fmt: skip
         return
-    if not table:
+    if not kinds:
         print_line(f"nothing was made from {source.what} {quoted(source.name)}")
         return
-    print_table(table, title=f"what depends on {source.what} {source.name}: {found.seconds:.1f} s to make again")
-    print_table(dependent, title="runs; --redo repeats the latest of each name that can be repeated by itself")
+    print_table(kinds, title=f"what depends on {source.what} {source.name}: {found.seconds:.1f} s to recompute")
+    print_table(run_rows, title="runs; --redo repeats the latest of each name that can be repeated by itself")
     for what, names in (("edited model", found.names), ("release", found.releases)):
         if names:
             print_line(f"{what}: {quoted(', '.join(names))}")
     if runs:
-        again = typed("impact", "--withdraw", f"{source.what}:{source.name}", "--redo", lake=lake)
-        print_next(f"{again} to repeat {len(runs)} of these runs without it")
+        command = typed("impact", "--withdraw", f"{source.what}:{source.name}", "--redo", lake=lake)
+        print_next(f"{command} to repeat {len(runs)} of these runs without it")
     else:
         print_next(f"{typed('runs', lake=lake)} for the runs: none of these can be repeated by itself")
 
 
-class _Cost(TypedDict):
-    """A repeated run: its artifacts by how they came about, and the seconds of those computed."""
-
-    run: str
-    name: str
-    computed: int
-    reused: int
-    seconds: float
-    state: str
-
-
-def _cost(record: RunRecord) -> _Cost:
-    made = [use for use in record.uses if use.how == "created"]
+def _cost(record: RunRecord) -> dict[str, str | float]:
+    """How many artifacts a run computed and reused, and the seconds of the computed ones."""
+    computed = [use for use in record.uses if use.how == "created"]
     return {
         "run": record.run_id,
         "name": record.name,
-        "computed": len(made),
-        "reused": len(record.uses) - len(made),
-        "seconds": round(sum(use.seconds for use in made), 1),
+        "computed": len(computed),
+        "reused": len(record.uses) - len(computed),
+        "seconds": round(sum(use.seconds for use in computed), 1),
         "state": (record.state or "")[:12],
     }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
 from editflow.flows.cli.common.flags import JsonFlag, LakeFlag, SetFlag
 from editflow.flows.console.next_steps import print_next, typed
@@ -16,25 +16,22 @@ if TYPE_CHECKING:
     from editflow.flows.planning.plan import Plan
     from editflow.flows.planning.plan_rows import ModelRow
 
+# The keys are column headings too, hence the space in one.
+Totals = TypedDict(
+    "Totals", {"artifacts": int, "reused": int, "to compute": int, "seconds": float | None, "bytes": float}
+)
+"""A plan in one row; seconds and bytes are of the artifacts to compute."""
 
-def plan(
-    spec: Path,
-    /,
-    *,
-    set_: SetFlag = None,
-    lake: LakeFlag = None,
-    json: JsonFlag = False,
-) -> None:
-    """Show what a run would do, before anything is loaded: layers and shapes, memory, disk and time, what is reused.
 
-    Of the model only its configuration is read. Nothing is computed and nothing written.
+def plan(spec: Path, /, *, set_: SetFlag = None, lake: LakeFlag = None, json: JsonFlag = False) -> None:
+    """Show what a run would do, before it loads anything: layers and shapes, memory, disk, time, reused artifacts.
+
+    Only the configuration of the model is read. Nothing is computed and nothing is written.
 
     Parameters
     ----------
     spec
-        A TOML file such as specs/demo.toml; with [[variants]], each of them is one row.
-    set_
-        Override a key of the spec, such as --set edit.batch_size=50; may be repeated.
+        A TOML file such as specs/demo.toml. With [[variants]], each variant is one row.
     """
     check_working_folder()
     from editflow.flows.orchestration import temporary_server
@@ -42,9 +39,9 @@ def plan(
 
     words = [part for setting in set_ or () for part in ("--set", setting)]
     if read_toml(spec).get("variants"):
-        _compared(spec, set_ or (), lake, json=json)
+        _plan_variants(spec, set_ or (), lake, json=json)
         if not json:
-            print_next(f"{typed('compare', str(spec), *words, lake=lake)} to do it")
+            print_next(f"{typed('compare', str(spec), *words, lake=lake)} to run them")
         return
     checked = load_spec(spec, set_ or ())
     temporary_server.prepare()
@@ -55,11 +52,11 @@ def plan(
         print_json(found.to_json())
         return
     _print(found)
-    print_next(f"{typed('run', str(spec), *words, lake=lake)} to do it")
+    print_next(f"{typed('run', str(spec), *words, lake=lake)} to run it")
 
 
-def _compared(spec: Path, settings: Sequence[str], lake: str | None, *, json: bool) -> None:
-    """Every variant, and all of them together."""
+def _plan_variants(spec: Path, settings: Sequence[str], lake: str | None, *, json: bool) -> None:
+    """Print a row for each variant, and one for all of them together."""
     from editflow.flows.orchestration import temporary_server
     from editflow.flows.spec.variants import read_contenders
 
@@ -68,50 +65,56 @@ def _compared(spec: Path, settings: Sequence[str], lake: str | None, *, json: bo
     from editflow.flows.compare import check_models
     from editflow.flows.planning.plan import plan_contenders, reading
 
-    place = reading(lake_folder(lake))
-    check_models(contenders, place)
-    plans = plan_contenders(contenders, place)
-    named = list(zip([one.label for one in contenders], plans, strict=True))
+    store = reading(lake_folder(lake))
+    check_models(contenders, store)
+    plans = plan_contenders(contenders, store)
+    labelled = [(each.label, plan) for each, plan in zip(contenders, plans, strict=True)]
     if json:
-        print_json({"variants": [{"label": label, **plan.to_json()} for label, plan in named]})
+        print_json({"variants": [{"label": label, **plan.to_json()} for label, plan in labelled]})
         return
-    rows = [{"variant": label, **_summed(plan)} for label, plan in named]
-    keys = ("artifacts", "reused", "to compute", "seconds", "bytes")
-    seconds = [row["seconds"] for row in rows]
-    total = {key: sum(row[key] for row in rows) for key in keys if key != "seconds" or None not in seconds}
-    rows.append({"variant": "all", **total, "seconds": total.get("seconds"), "memory": max(p.peak for p in plans)})
-    print_table(_sized(rows), title="variants, with what they share counted for the first that needs it")
+    totals = [_totals(plan) for plan in plans]
+    seconds = [row["seconds"] for row in totals if row["seconds"] is not None]
+    together: Totals = {
+        "artifacts": sum(row["artifacts"] for row in totals),
+        "reused": sum(row["reused"] for row in totals),
+        "to compute": sum(row["to compute"] for row in totals),
+        "seconds": sum(seconds) if len(seconds) == len(totals) else None,
+        "bytes": sum(row["bytes"] for row in totals),
+    }
+    rows = [{"variant": label, **_totals(plan), "memory": plan.peak} for label, plan in labelled]
+    rows.append({"variant": "all", **together, "memory": max(plan.peak for plan in plans)})
+    print_table(_readable(rows), title="variants; what several of them share counts for the first that needs it")
     for text in dict.fromkeys(text for plan in plans for text in (plan.basis, *plan.warnings)):
         print_line(quoted(text))
 
 
-def _summed(plan: Plan) -> dict[str, Any]:
+def _totals(plan: Plan) -> Totals:
     return {"artifacts": plan.reused + plan.to_compute, "reused": plan.reused, "to compute": plan.to_compute,
-            "seconds": plan.seconds, "bytes": plan.bytes, "memory": plan.peak}  # fmt: skip
+            "seconds": plan.seconds, "bytes": plan.bytes}  # fmt: skip
 
 
 def _print(found: Plan) -> None:
     from rich.filesize import decimal
 
-    print_table(_sized(found.layers), title=_title(found.model))
-    summed = _summed(found)
-    del summed["memory"]
-    total = {"stage": "all", **summed}
-    print_table(_sized([*found.stages, total]), title="stages, with seconds and disk of what is to be computed")
-    held = " + ".join(f"{decimal(int(size))} {name}" for name, size in found.memory.items())
-    print_line(f"\nmemory: [bold]{decimal(int(found.peak))}[/] at most = {quoted(held)}")
+    print_table(_readable(found.layers), title=_model_title(found.model))
+    stages = [*found.stages, {"stage": "all", **_totals(found)}]
+    print_table(_readable(stages), title="stages; seconds and bytes are of the artifacts to compute")
+    parts = " + ".join(f"{decimal(int(size))} {name}" for name, size in found.memory.items())
+    print_line(f"\nmemory: [bold]{decimal(int(found.peak))}[/] at most = {quoted(parts)}")
     print_line(quoted(found.basis))
     for text in found.warnings:
         print_line(f"[yellow]warning:[/] {quoted(text)}")
 
 
-def _title(model: ModelRow) -> str:
-    title = f"{model['source']}: {model['family']}, {model['parameters']:,} parameters in {model['layers']} "
-    return f"{title}layers, {model['dtype']} on {model['device']}; edited are"
+def _model_title(model: ModelRow) -> str:
+    return (
+        f"{model['source']}: {model['family']}, {model['parameters']:,} parameters in {model['layers']} layers, "
+        f"{model['dtype']} on {model['device']}; the edited layers"
+    )
 
 
-def _sized(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Rows with bytes and memory, and seconds of a run's length, for people."""
+def _readable(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Rows with readable sizes and rounded seconds, for a table."""
     from rich.filesize import decimal
 
     shown = []

@@ -8,32 +8,19 @@ from editflow.flows.cli.common.flags import JsonFlag, LakeFlag, SetFlag
 from editflow.flows.cli.common.flow_start import start_flow
 from editflow.flows.console.next_steps import print_next, typed
 from editflow.flows.console.output import print_json, print_line
-from editflow.flows.orchestration.prefect_environment import check_working_folder
 
 
-def prepare(
-    spec: Path,
-    /,
-    *,
-    set_: SetFlag = None,
-    lake: LakeFlag = None,
-    json: JsonFlag = False,
-) -> None:
+def prepare(spec: Path, /, *, set_: SetFlag = None, lake: LakeFlag = None, json: JsonFlag = False) -> None:
     """Compute what all runs of a spec share, without editing: second moments, null spaces, contexts.
 
-    Later runs and applications of the spec reuse it and only edit.
+    Later `editflow run` and `editflow apply` of the spec reuse it and only edit.
 
     Parameters
     ----------
     spec
-        A TOML file such as specs/demo.toml, or one that takes its requests from a queue.
-    set_
-        Override a key of the spec, such as --set corpus.tokens=500000; may be repeated.
+        A TOML file such as specs/demo.toml, or one whose requests come from a queue.
     """
-    check_working_folder()
-    from editflow.flows.spec.loading import load_shared_spec
-
-    checked, store = start_flow(load_shared_spec, spec, set_ or (), lake)
+    checked, store = start_flow(spec, set_ or (), lake, "any")
     from editflow.flows import prepare as flow
 
     found = flow.prepare(str(spec), list(set_ or ()), store.uri)
@@ -41,7 +28,7 @@ def prepare(
         print_json(found)
         return
     uses = found["runs"][-1]["uses"]
-    made = sum(use["how"] == "created" for use in uses)
-    print_line(f"\n{checked.name} is prepared: {made} created, {len(uses) - made} reused")
+    created = sum(use["how"] == "created" for use in uses)
+    print_line(f"\n{checked.name} is prepared: {created} created, {len(uses) - created} reused")
     verb = "run" if checked.requests.queue is None else "apply"
-    print_next(f"{typed(verb, str(spec), lake=lake)} to edit on this ground")
+    print_next(f"{typed(verb, str(spec), lake=lake)} to edit with these statistics")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import count
 from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
@@ -18,27 +19,27 @@ if TYPE_CHECKING:
     from editflow.storage.artifacts.store import Lake
 
 
-IN_TABLE, IN_JSON = 1000, 100_000
-"""Most rows of an answer that are shown by default."""
-MOST_ROWS = 10**7
-"""Those that can be asked for."""
-ANSWER = 64 * 2**20
-"""Most bytes of an answer: as text and as objects it takes many times as much."""
+TABLE_ROWS, JSON_ROWS = 1000, 100_000
+"""The default maximum number of rows."""
+MAX_ROWS = 10**7
+"""The maximum of --rows."""
+MAX_BYTES = 64 * 2**20
+"""The maximum size of an answer; as text and as Python objects it takes many times as much."""
 Rows = Annotated[
     int | None,
     Parameter(
-        help=f"Show so many rows at most (default: {IN_TABLE}, with --json {IN_JSON}).",
-        validator=Number(gte=1, lte=MOST_ROWS),
+        help=f"Maximum number of rows (default: {TABLE_ROWS}, with --json {JSON_ROWS}).",
+        validator=Number(gte=1, lte=MAX_ROWS),
         show_default=False,
     ),
 ]
-Timeout = Annotated[float, Parameter(help="Stop after so many seconds.", validator=Number(gt=0, lte=86_400))]
+Timeout = Annotated[float, Parameter(help="Stop after this many seconds.", validator=Number(gt=0, lte=86_400))]
 
 
 def query(
     sql: str, /, *, timeout: Timeout = 60.0, rows: Rows = None, lake: LakeFlag = None, json: JsonFlag = False
 ) -> None:
-    """Answer a read-only SQL question (DuckDB) over everything in a lake.
+    """Answer a read-only SQL query (DuckDB) over everything in a lake.
 
     Views: artifacts, edges, runs, uses, requests, edits, evaluations, perplexities, spectra, states, corpus and more;
     FROM upstream('ID') and downstream('ID') walk the lineage. docs/lake.md lists their columns.
@@ -51,11 +52,11 @@ def query(
     from editflow.storage.queries.query_limits import Limits
     from editflow.storage.queries.query_process import first_rows
 
-    if not timeout > 0:  # NaN is neither above 0 nor below
+    if not timeout > 0:  # NaN passes the validator
         raise UsageError(f"--timeout {timeout}: give seconds, such as --timeout 60")
     store = open_lake(lake)
-    most = rows or (IN_JSON if json else IN_TABLE)
-    table, more = first_rows(store.uri, sql, Limits(seconds=timeout, rows=most, bytes=ANSWER))
+    limit = rows or (JSON_ROWS if json else TABLE_ROWS)
+    table, more = first_rows(store.uri, sql, Limits(seconds=timeout, rows=limit, bytes=MAX_BYTES))
     table = table.rename_columns(distinct(table.column_names))
     try:
         found = table.to_pylist()
@@ -66,18 +67,18 @@ def query(
     else:
         print_table(found, table.column_names)
     if more:
-        further = f"--rows {min(most * 10, MOST_ROWS)} shows more, " if most < MOST_ROWS else ""
-        print_line(f"[yellow]there are more rows[/] than these {most}: {further}LIMIT asks fewer")
+        hint = f"--rows {min(limit * 10, MAX_ROWS)} shows more, " if limit < MAX_ROWS else ""
+        print_line(f"[yellow]there are more rows[/] than these {limit}: {hint}LIMIT asks for fewer")
     if json:
         return
-    if known := _artifact(store, found):
-        print_next(f"{typed('lineage', known[:12], lake=lake)} for what the first row's artifact was made from")
+    if artifact := _first_artifact(store, found):
+        print_next(f"{typed('lineage', artifact[:12], lake=lake)} for what the first row's artifact was made from")
     else:
-        print_next("`editflow query --help` for the views to ask, `--json` behind a query for programs")
+        print_next("`editflow query --help` for the views, `--json` after a query for JSON")
 
 
-def _artifact(lake: Lake, rows: Sequence[Mapping[str, Any]]) -> str | None:
-    """The first artifact that the first row names."""
+def _first_artifact(lake: Lake, rows: Sequence[Mapping[str, Any]]) -> str | None:
+    """The first artifact id in the first row."""
     from editflow.storage.json_records import is_id
 
     values = rows[0].values() if rows else ()
@@ -85,11 +86,9 @@ def _artifact(lake: Lake, rows: Sequence[Mapping[str, Any]]) -> str | None:
 
 
 def distinct(names: Sequence[str]) -> list[str]:
-    """Column names without repeats: the second of a name gets _2 at its end, the third _3."""
-    from itertools import count
-
-    given: list[str] = []
+    """The column names without repetitions: the second column of a name gets the suffix _2, the third _3."""
+    unique: list[str] = []
     for name in names:
-        endings = (f"{name}_{n}" for n in count(2))
-        given.append(name if name not in given else next(e for e in endings if e not in given and e not in names))
-    return given
+        suffixed = (f"{name}_{n}" for n in count(2))
+        unique.append(name if name not in unique else next(s for s in suffixed if s not in unique and s not in names))
+    return unique

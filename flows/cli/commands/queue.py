@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING, Annotated, Any, TypedDict
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 
 NAME = "current"
 """The default name of a queue and its release."""
-Name = Annotated[str, Parameter(help='Which queue and release, as in `requests.source = "queue:NAME"`.')]
-MOST = 40
-"""Rows that are shown; --json has all of them."""
+Name = Annotated[str, Parameter(help='The queue and its release, as in `requests.source = "queue:NAME"`.')]
+MAX_ROWS = 40
+"""Rows of a table; --json prints all."""
 
 
 def submit(
@@ -32,64 +32,69 @@ def submit(
     /,
     *,
     to: Name = NAME,
-    dataset: Annotated[str | None, Parameter(help="The shape of the records, where they do not tell it.")] = None,
-    subject: Annotated[str | None, Parameter(help="Of a single request: what the fact is about.")] = None,
-    prompt: Annotated[str | None, Parameter(help="Its prompt, with {} for the subject or naming it.")] = None,
-    target: Annotated[str | None, Parameter(help="The answer to write.")] = None,
-    was: Annotated[str, Parameter(help="The answer so far, where it is known.")] = "",
-    relation: Annotated[str, Parameter(help="Its relation: a later one of this subject takes its place.")] = "",
+    dataset: Annotated[str | None, Parameter(help="The format of the records, if it cannot be detected.")] = None,
+    subject: Annotated[str | None, Parameter(help="The subject of a single request.")] = None,
+    prompt: Annotated[str | None, Parameter(help="Its prompt, with {} for the subject or with its name.")] = None,
+    target: Annotated[str | None, Parameter(help="Its new answer.")] = None,
+    was: Annotated[str, Parameter(help="Its old answer, if known.")] = "",
+    relation: Annotated[str, Parameter(help="Its relation: a later request with the same subject and relation "
+                                       "replaces it.")] = "",
     lake: LakeFlag = None,
     json: JsonFlag = False,
-) -> None:
-    """Append edit requests to a queue: all of a file, or one of its own. `editflow apply` edits them in.
+) -> None:  # fmt: skip
+    """Append edit requests to a queue: those of a file, or a single one. `editflow apply` edits them in.
 
-    All are checked first, and none is taken if one is wrong. A request about the same subject and relation as one that
-    waits replaces it, and is listed.
+    All requests are checked first; if one is wrong, none is taken. A request replaces a waiting one with the same
+    subject and relation, and replaced requests are listed.
 
     Parameters
     ----------
     source
-        A .jsonl, .json, .csv or .parquet file, a URL, or hub:NAME[:CONFIG[:SPLIT]][@REVISION]; docs/requests.md has
-        the shapes.
+        A .jsonl, .json, .csv or .parquet file, a URL, or hub:NAME[:CONFIG[:SPLIT]][@REVISION]. docs/requests.md
+        describes the formats.
     """
     from editflow.storage.artifacts.store import Lake
 
-    single = {"subject": subject, "prompt": prompt, "target": target}
-    given = {f"--{name}" for name, value in single.items() if value is not None}
-    if (source is None) == (not given) or (given and len(given) < len(single)):
+    single = [value is not None for value in (subject, prompt, target)]
+    if any(single) == (source is not None) or (source is None and not all(single)):
         raise UsageError("give a file, or --subject, --prompt and --target of a single request")
     if source is None:
-        requests = [_single({**single, "target_true": was, "relation": relation})]
+        requests = [_single_request(subject, prompt, target, was, relation)]
     else:
         from editflow.tasks.sources.edit_requests import load_requests
 
         requests = load_requests(source, dataset)
     store = Lake.open(lake_folder(lake))
-    mine, replaced = _queue(store, to).submit(requests)
+    entries, replaced = _open_queue(store, to).submit(requests)
     if json:
-        print_json({"queue": to, "entries": [e.id for e in mine], "superseded": [e.id for e in replaced]})
+        print_json({"queue": to, "entries": [e.id for e in entries], "superseded": [e.id for e in replaced]})
         return
-    print_table([{"queue": to, "submitted": len(mine), "first": mine[0].id, "last": mine[-1].id}])
+    print_table([{"queue": to, "submitted": len(entries), "first": entries[0].id, "last": entries[-1].id}])
     if replaced:
         rows = [{"entry": e.id, "prompt": e.request.filled, "target": e.request.target_new} for e in replaced]
-        print_table(rows[:MOST], title=f"{len(replaced)} that waited are superseded")
-    print_next(f"{typed('queue', to, lake=lake)} for all that waits, `editflow apply SPEC` to edit it in")
+        print_table(rows[:MAX_ROWS], title=f"{len(replaced)} that waited are superseded")
+    print_next(f"{typed('queue', to, lake=lake)} for all waiting requests, `editflow apply SPEC` to edit them in")
 
 
-def _single(record: dict[str, Any]) -> EditRequest:
+def _single_request(
+    subject: str | None, prompt: str | None, target: str | None, was: str, relation: str
+) -> EditRequest:
     from editflow.editing.requests import flat
     from editflow.editing.requests.record import check
 
-    request = flat.request("the request", {"target_new": record.pop("target"), **record})
+    record = {
+        "target_new": target, "subject": subject, "prompt": prompt, "target_true": was, "relation": relation
+    }  # fmt: skip
+    request = flat.request("the request", record)
     check(request, "the request")
     return request
 
 
 def queue(name: Name = NAME, /, *, lake: LakeFlag = None, json: JsonFlag = False) -> None:
-    """Show what waits in a queue and what became of the rest: applied, rejected, superseded or withdrawn, and why."""
+    """Show all requests of a queue: pending, applied, rejected, superseded or withdrawn, and why."""
     from editflow.tasks.releases.queue import statuses
 
-    found = _queue(open_lake(lake), name)
+    found = _open_queue(open_lake(lake), name)
     entries = found.entries()
     outcomes = statuses(entries, found.state())
     rows = [
@@ -107,62 +112,50 @@ def queue(name: Name = NAME, /, *, lake: LakeFlag = None, json: JsonFlag = False
         print_json(rows)
         return
     counts = Counter(row["status"] for row in rows)
-    told = ", ".join(f"{number} {status}" for status, number in counts.items()) or "nothing was submitted yet"
-    latest = f", the last {MOST} shown" if len(rows) > MOST else ""
     if rows:
-        print_table(rows[-MOST:], title=f"queue {name}: {told}{latest}")
+        summary = ", ".join(f"{number} {status}" for status, number in counts.items())
+        latest = f", the last {MAX_ROWS} shown" if len(rows) > MAX_ROWS else ""
+        print_table(rows[-MAX_ROWS:], title=f"queue {name}: {summary}{latest}")
     else:
-        print_line(f"queue {quoted(name)}: {told}")
+        print_line(f"queue {quoted(name)}: nothing was submitted yet")
     if counts["pending"]:
-        print_next("`editflow apply SPEC` to edit in what waits")
+        print_next("`editflow apply SPEC` to edit the waiting requests in")
     else:
         print_next(f"{typed('submit', '--help')} for how to add requests")
 
 
 def releases(name: Name = NAME, /, *, lake: LakeFlag = None, json: JsonFlag = False) -> None:
-    """List the releases of a name and the measurements of each; the last one that is not rolled back is served."""
-    found = _queue(open_lake(lake), name)
+    """List the releases of a name and the measurements of each. The last one that is not rolled back is served."""
+    found = _open_queue(open_lake(lake), name)
     steps = list(found.replay())
-    rows = [_row(move, current, steps[-1][1]) for move, current in steps if move is not None and move.move != "begin"]
+    now = steps[-1][1]
+    rows = [_release_row(event, state, now) for event, state in steps if event is not None and event.move != "begin"]
     if json:
         print_json(rows)
         return
     if not rows:
         print_line(f"no release {quoted(name)} yet")
-        print_next("`editflow apply SPEC` to edit in what waits")
+        print_next("`editflow apply SPEC` to edit the waiting requests in")
         return
-    print_table(rows[-MOST:], title=f"release {name}")
-    state = steps[-1][1].state
-    if state is None:
-        print_next(f"{typed('queue', name, lake=lake)} for what became of the requests")
+    print_table(rows[-MAX_ROWS:], title=f"release {name}")
+    if now.state is None:
+        print_next(f"{typed('queue', name, lake=lake)} for the outcome of each request")
     else:
-        print_next(f"{typed('lineage', state[:12], lake=lake)} for what the release was made from")
+        print_next(f"{typed('lineage', now.state[:12], lake=lake)} for the artifacts the release was made from")
 
 
-class ReleaseRow(TypedDict):
-    """A change of a release, in words."""
-
-    release: int
-    at: str
-    what: str
-    state: str
-    served: str
-    measured: str
-    reason: str
-
-
-def _row(move: ReleaseEvent, current: ReleaseState, present: ReleaseState) -> ReleaseRow:
-    what = {"rollback": f"back to {move.to}"}.get(move.move, f"{len(move.entries)} {move.status}")
-    served = current.version == present.release or (move.move == "rollback" and current.version == present.version)
-    measures = ", ".join(f"{gate} {value:.4g}" for gate, value in move.measures.items())
+def _release_row(event: ReleaseEvent, after: ReleaseState, now: ReleaseState) -> dict[str, str | int]:
+    """An event of a release; `after` is the release after the event, `now` the present one."""
+    what = f"back to {event.to}" if event.move == "rollback" else f"{len(event.entries)} {event.status}"
+    served = after.version == now.release or (event.move == "rollback" and after.version == now.version)
     return {
-        "release": current.version,
-        "at": move.at[:19].replace("T", " "),
+        "release": after.version,
+        "at": event.at[:19].replace("T", " "),
         "what": what,
-        "state": (current.state or "the base model")[:12] if move.status == "applied" else "",
+        "state": (after.state or "the base model")[:12] if event.status == "applied" else "",
         "served": "yes" if served else "",
-        "measured": measures,
-        "reason": "; ".join(move.reasons),
+        "measured": ", ".join(f"{gate} {value:.4g}" for gate, value in event.measures.items()),
+        "reason": "; ".join(event.reasons),
     }
 
 
@@ -170,33 +163,34 @@ def rollback(
     name: Name,
     /,
     *,
-    to: Annotated[str | None, Parameter(help="A release's number, 0 for the base model, or its state.")] = None,
+    to: Annotated[str | None, Parameter(help="A release's number, 0 for the base model, or a unique prefix of a "
+                                        "state's id.")] = None,
     lake: LakeFlag = None,
     json: JsonFlag = False,
-) -> None:
-    """Let an earlier release of a name stand again, the one before the present one unless given.
+) -> None:  # fmt: skip
+    """Serve an earlier release of a name again (default: the one before the present one).
 
-    Requests applied since are withdrawn: submit them again to have them applied.
+    Requests that were applied since are withdrawn: submit them again to apply them.
     """
-    from editflow.tasks.releases.release import rollback as go_back
+    from editflow.tasks.releases.release import rollback as roll_back
 
-    found = _queue(open_lake(lake), name)
+    found = _open_queue(open_lake(lake), name)
     before = found.state()
-    after = go_back(found, None if to is None else _release(found, to))
+    after = roll_back(found, None if to is None else _release_number(found, to))
     changed = [id_ for id_, outcome in after.outcomes.items() if before.outcomes[id_].status != outcome.status]
     if json:
-        now = {
+        by_status = {
             status: [i for i in changed if after.outcomes[i].status == status] for status in ("withdrawn", "applied")
         }
-        print_json({"release": after.release, "state": after.state, **now})
+        print_json({"release": after.release, "state": after.state, **by_status})
         return
     state = after.state[:12] if after.state else "the base model"
     print_table([{"release": name, "served": after.release, "state": state, "requests changed": len(changed)}])
-    print_next(f"{typed('queue', name, lake=lake)} for what became of the requests")
+    print_next(f"{typed('queue', name, lake=lake)} for the outcome of each request")
 
 
-def _release(found: Queue, to: str) -> int:
-    """The number of a release, or the latest one with a state that begins so."""
+def _release_number(found: Queue, to: str) -> int:
+    """The number of the release that `to` names by its number or by a prefix of its state."""
     if to.isdecimal() and len(to) < 10:
         return int(to)
     matching = {s.state: s.release for _, s in found.replay() if s.state is not None and s.state.startswith(to)}
@@ -207,7 +201,8 @@ def _release(found: Queue, to: str) -> int:
     return next(iter(matching.values()))
 
 
-def _queue(store: Lake, name: str) -> Queue:
+def _open_queue(store: Lake, name: str) -> Queue:
+    """The queue of a name. Raises UsageError for an invalid name or log."""
     from editflow.tasks.releases.queue import Queue
 
     try:

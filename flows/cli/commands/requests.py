@@ -18,10 +18,10 @@ from editflow.tasks.console.terminal import quoted
 if TYPE_CHECKING:
     from editflow.editing.requests.validation import Findings
 
-MOST = 40
-"""Faults and relations that are shown; --json has all of them."""
+MAX_ROWS = 40
+"""Faults and relations that are shown; --json prints all."""
 
-requests = App(name="requests", help="Look at a file of facts before it is edited.")
+requests = App(name="requests", help="Check a file of facts before you edit them.")
 
 
 @requests.command
@@ -29,19 +29,19 @@ def check(
     source: Annotated[str, Parameter(completer=folders)],
     /,
     *,
-    dataset: Annotated[str | None, Parameter(help="The shape of the records, where they do not tell it.")] = None,
+    dataset: Annotated[str | None, Parameter(help="The format of the records, if it cannot be detected.")] = None,
     json: JsonFlag = False,
 ) -> None:
-    """Read a file of facts and say everything that is wrong with it, with the place; exit code 2 if anything is.
+    """Read a file of facts and print every fault with its place. The exit code is 2 if there is a fault.
 
-    Duplicates and contradictions are faults. Neighbours that the file edits as well are none: they are counted, and
-    left out of specificity. So are questions without an answer, which are not asked, and fields that nothing reads.
+    Duplicates and contradictions are faults. Not faults, but counted: neighbours that the file also edits, which are
+    left out of specificity; questions without an answer, which are not asked; and fields that nothing reads.
 
     Parameters
     ----------
     source
-        A .jsonl, .json, .csv or .parquet file, a URL, or hub:NAME[:CONFIG[:SPLIT]][@REVISION]; docs/requests.md has
-        the shapes.
+        A .jsonl, .json, .csv or .parquet file, a URL, or hub:NAME[:CONFIG[:SPLIT]][@REVISION]. docs/requests.md
+        describes the formats.
     """
     from editflow.editing.requests.validation import findings
     from editflow.tasks.console.progress import bar
@@ -61,31 +61,34 @@ def check(
         raise BadRecord(f"{source} holds no requests; give at least one record")
     counts = found.counts()
     if json:
-        summary = {"dataset": found.dataset, "facts": found.facts, "relations": counts, "faults": found.faults}
-        print_json({"source": source, **summary, "unanswered": found.unanswered, "unread": found.unread})
+        print_json({
+            "source": source, "dataset": found.dataset, "facts": found.facts, "relations": counts,
+            "faults": found.faults, "unanswered": found.unanswered, "unread": found.unread,
+        })  # fmt: skip
     else:
         if counts:
-            print_table(counts[:MOST], title=f"{counted(found.facts, 'sound fact')}, read as {found.dataset}")
+            print_table(counts[:MAX_ROWS], title=f"{counted(found.facts, 'valid fact')}, read as {found.dataset}")
         for note in notes(found, len(counts)):
             print_line(f"[yellow]note:[/] {quoted(note)}")
-        for fault in found.faults[:MOST]:
+        for fault in found.faults[:MAX_ROWS]:
             print_line(f"[bold red]fault:[/] {quoted(fault)}")
     if found.faults:
-        more = f", {len(found.faults) - MOST} of them not shown: --json has all" if len(found.faults) > MOST else ""
+        hidden = len(found.faults) - MAX_ROWS
+        more = f", {hidden} of them not shown: --json has all" if hidden > 0 else ""
         faults = counted(len(found.faults), "fault")
         print_line(f"[bold red]error:[/] {quoted(source)} has {faults}{more}; a run would refuse it")
         sys.exit(2)
     if not json:
-        named = f" and requests.dataset = {dataset!r}" if dataset else ""
-        print_next(f"edit them with requests.source = {source!r}{named} in a spec, such as specs/demo.toml")
+        setting = f" and requests.dataset = {dataset!r}" if dataset else ""
+        print_next(f"edit them with requests.source = {source!r}{setting} in a spec, such as specs/demo.toml")
 
 
 def notes(found: Findings, relations: int) -> Iterator[str]:
-    """What is no fault and yet is not used or not shown."""
-    if relations > MOST:
-        yield f"{relations - MOST} more relations: --json has all"
+    """Lines about data that is not used or not shown, although it is not a fault."""
+    if relations > MAX_ROWS:
+        yield f"{relations - MAX_ROWS} more relations: --json has all"
     if found.unanswered:
         yield f"{counted(found.unanswered, 'question')} without an answer, not asked"
     if found.unread:
-        fields = ", ".join(f"{name} ({times})" for name, times in found.unread.most_common(MOST))
-        yield f"fields that {found.dataset} does not read, with the records that have them: {fields}"
+        fields = ", ".join(f"{name} ({times})" for name, times in found.unread.most_common(MAX_ROWS))
+        yield f"fields that {found.dataset} does not read, with the number of records that have them: {fields}"

@@ -2,80 +2,63 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from statistics import fmean, stdev
-from typing import Annotated, Any
+from typing import TYPE_CHECKING
 
-from cyclopts import Parameter
-
-from editflow.flows.cli.common.completers import folders
-from editflow.flows.cli.common.flags import SetFlag
+from editflow.flows.cli.common.flags import JsonFlag, LakeFlag, SetFlag
 from editflow.flows.cli.common.flow_start import start_flow
-from editflow.flows.cli.common.run_summary import NOT_AVAILABLE, _lacking, print_summary
+from editflow.flows.cli.common.run_summary import NOT_AVAILABLE, missing_metrics, print_summary
 from editflow.flows.console.next_steps import print_next, question, typed
 from editflow.flows.console.output import print_json, print_line, print_table
-from editflow.flows.orchestration.prefect_environment import check_working_folder
 from editflow.flows.pipeline.summary_rows import before_after
 
+if TYPE_CHECKING:
+    from editflow.storage.records.runs import RunRecord
 
-def run(
-    spec: Path,
-    /,
-    *,
-    set_: SetFlag = None,
-    lake: Annotated[str | None, Parameter(env_var="EDITFLOW_LAKE", completer=folders)] = None,
-    json: Annotated[bool, Parameter(negative=())] = False,
-) -> None:
-    """Run a spec: everything that the lake already has is reused, everything else computed and kept.
+
+def run(spec: Path, /, *, set_: SetFlag = None, lake: LakeFlag = None, json: JsonFlag = False) -> None:
+    """Run a spec: reuse every artifact that the lake already has, and compute and keep the others.
 
     Parameters
     ----------
     spec
         A TOML file such as specs/demo.toml.
-    set_
-        Override a key of the spec, such as --set edit.batch_size=50; may be repeated.
-    lake
-        Where artifacts are kept (default: ./lake).
-    json
-        Print the run's record as JSON instead of tables.
     """
-    check_working_folder()
-    from editflow.flows.spec.loading import load_spec
-
-    _, store = start_flow(load_spec, spec, set_ or (), lake)
+    _, store = start_flow(spec, set_ or (), lake, "file")
     from editflow.flows.edit_model import edit_model
+    from editflow.storage.records.runs import Runs
 
     found = edit_model(str(spec), list(set_ or ()), store.uri)
     if json:
         print_json(found)
         return
+    records = [Runs(store.files).get(each["run_id"]) for each in found.get("runs", [found])]
+    record = records[-1]
     if "runs" in found:
-        _print_seeds(found["runs"])
-        record = found["runs"][-1]
+        _print_seeds(records)
     else:
-        record = found
         print_summary(record)
-    run_id = record["run_id"]
-    ask = typed("ask", run_id, question(store, record["state"]), lake=lake)
-    shown = typed("show", run_id, lake=lake)
-    print_line(f"\nrun [bold]{run_id}[/] is completed")
-    page = typed("report", run_id, lake=lake)
-    print_next(f"{ask} to hear both models, {page} for all of it on one page, {shown} for the run's artifacts")
+    ask = typed("ask", record.run_id, question(store, record.state or ""), lake=lake)
+    show = typed("show", record.run_id, lake=lake)
+    page = typed("report", record.run_id, lake=lake)
+    print_line(f"\nrun [bold]{record.run_id}[/] is completed")
+    print_next(f"{ask} to ask both models, {page} for all results on one page, {show} for the run's artifacts")
 
 
-def _print_seeds(records: Sequence[Mapping[str, Any]]) -> None:
-    """What several seeds gave: mean and standard deviation over runs, and the runs themselves."""
-    tables = [before_after(record["summary"]) for record in records]
+def _print_seeds(records: Sequence[RunRecord]) -> None:
+    """Print mean and standard deviation of each score over the runs of several seeds, and a list of the runs."""
+    tables = [before_after(record.summary) for record in records]
     rows = []
     for row in tables[0]:
-        same = [one for table in tables for one in table if one["metric"] == row["metric"]]
-        after = [one["after"] for one in same if one["after"] is not None]
+        same_metric = [each for table in tables for each in table if each["metric"] == row["metric"]]
+        after = [each["after"] for each in same_metric if each["after"] is not None]
         if after:
             rows.append({
-                "metric": row["metric"], "before": fmean(one["before"] for one in same), "after": fmean(after),
+                "metric": row["metric"], "before": fmean(each["before"] for each in same_metric), "after": fmean(after),
                 "sd of runs": stdev(after) if len(after) > 1 else None, "least": min(after), "most": max(after),
             })  # fmt: skip
-    rows += [{"metric": metric, "before": NOT_AVAILABLE, "after": NOT_AVAILABLE} for metric in _lacking(records[0])]
+    rows += [{"metric": m, "before": NOT_AVAILABLE, "after": NOT_AVAILABLE} for m in missing_metrics(records[0])]
     print_table(rows, title=f"{len(records)} seeds, means over runs")
-    print_table([{"run": r["run_id"], "name": r["name"], "state": r["state"][:12]} for r in records])
+    print_table([{"run": r.run_id, "name": r.name, "state": (r.state or "")[:12]} for r in records])

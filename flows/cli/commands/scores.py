@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
 from editflow.flows.cli.common.completers import run_names
-from editflow.flows.cli.common.flags import JsonFlag, LakeFlag, RunName
+from editflow.flows.cli.common.flags import CompletedRun, JsonFlag, LakeFlag
 from editflow.flows.cli.common.lookup import find_run, open_lake
+from editflow.flows.cli.common.run_summary import NOT_AVAILABLE
 from editflow.flows.console.errors import UsageError
 from editflow.flows.console.next_steps import print_next, typed
 from editflow.flows.console.output import print_json, print_table
+from editflow.flows.orchestration.prefect_environment import check_working_folder
 
 if TYPE_CHECKING:
     from editflow.storage.artifacts.store import Lake
@@ -20,52 +22,51 @@ if TYPE_CHECKING:
 
 
 def scores(
-    run: RunName,
+    run: CompletedRun,
     /,
     *,
-    against: Annotated[str | None, Parameter(completer=run_names, help="Another run, case by case.")] = None,
+    against: Annotated[str | None, Parameter(completer=run_names, help="Compare with this run, case by case.")] = None,
     lake: LakeFlag = None,
     json: JsonFlag = False,
 ) -> None:
     """Show every score of a run before and after, with 95 % intervals; or of two runs on the facts that both edited.
 
-    Scores are means over cases of each case's mean over its prompts; intervals come from 2,000 bootstrap resamples of
-    the cases. docs/metrics.md defines each score.
-
-    Parameters
-    ----------
-    run
-        A run's id or the start of one, the name of a spec (its latest completed run), or `last`.
+    A score is the mean over cases of each case's mean over its prompts. Intervals come from 2,000 bootstrap resamples
+    of the cases. docs/metrics.md defines each score.
     """
     store = open_lake(lake)
-    from editflow.flows.orchestration.prefect_environment import check_working_folder
-
     check_working_folder()
-    run_results = _results(store, run)
-    if against is None:
-        from editflow.tasks.report.report_tables import before_after, unavailable
-
-        rows = before_after(run_results)
-        if json:
-            print_json([plain(row) for row in rows] + [{"metric": m, "before": None} for m in unavailable(run_results)])
-            return
-        table = [{"metric": f"{row['metric']} {row['unit']}".strip(), **shown(row)} for row in rows]
-        lacking = dict.fromkeys(("before", "after", "change"), "not available")
-        table += [{"metric": metric, **lacking} for metric in unavailable(run_results)]
-        print_table(table, title=f"{len(run_results.requests)} facts, before and after {run_results.last} batches")
-        print_next(f"{typed('scores', run, '--against', 'RUN', lake=lake)} for another run on the same facts")
+    results = _load_results(store, run)
+    if against is not None:
+        _print_paired(results, _load_results(store, against), f"one: {run}; other: {against}", json=json)
+        if not json:
+            print_next(f"{typed('report', against, lake=lake)} for all results of the other run on one page")
         return
+    from editflow.tasks.report.report_tables import before_after, unavailable
+
+    rows = before_after(results)
+    if json:
+        print_json([to_json(row) for row in rows] + [{"metric": m, "before": None} for m in unavailable(results)])
+        return
+    table = [{"metric": f"{row['metric']} {row['unit']}".strip(), **format_intervals(row)} for row in rows]
+    missing = dict.fromkeys(("before", "after", "change"), NOT_AVAILABLE)
+    table += [{"metric": metric, **missing} for metric in unavailable(results)]
+    print_table(table, title=f"{len(results.requests)} facts, before and after {results.last} batches")
+    print_next(f"{typed('scores', run, '--against', 'RUN', lake=lake)} to compare with a run on the same facts")
+
+
+def _print_paired(one: RunResults, other: RunResults, names: str, *, json: bool) -> None:
+    """Print the scores of two runs on the facts that both edited."""
     from editflow.tasks.report.paired_metrics import paired
 
-    pairs = paired(run_results, _results(store, against))
+    rows = paired(one, other)
     if json:
-        print_json([plain(row) for row in pairs])
-        return
-    print_table([row | shown(row) for row in pairs], title=f"one: {run}; other: {against}; difference: other − one")
-    print_next(f"{typed('report', against, lake=lake)} for all of the other run on one page")
+        print_json([to_json(row) for row in rows])
+    else:
+        print_table([row | format_intervals(row) for row in rows], title=f"{names}; difference: other − one")
 
 
-def _results(store: Lake, name: str) -> RunResults:
+def _load_results(store: Lake, name: str) -> RunResults:
     from editflow.tasks.report.run_results import RunResults
 
     record = find_run(store, name, edited=True)
@@ -74,8 +75,8 @@ def _results(store: Lake, name: str) -> RunResults:
     return RunResults.of(store, record.run_id)
 
 
-def shown(row: Mapping[str, object]) -> dict[str, str]:
-    """A row's intervals as text; of changes and differences also the sign, and the unit where it is another."""
+def format_intervals(row: Mapping[str, Any]) -> dict[str, str]:
+    """The intervals of a row as text; changes and differences have a sign, and a change its unit if that differs."""
     from editflow.editing.metrics.intervals import Interval
     from editflow.tasks.report.page import interval
 
@@ -87,6 +88,6 @@ def shown(row: Mapping[str, object]) -> dict[str, str]:
     return found
 
 
-def plain(row: Mapping[str, object]) -> dict[str, object]:
-    """A row as JSON has it: intervals with their bounds' names."""
+def to_json(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A row with its intervals as {value, low, high}."""
     return {key: value._asdict() if hasattr(value, "_asdict") else value for key, value in row.items()}

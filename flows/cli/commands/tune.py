@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -29,38 +30,39 @@ def tune(
     corpus: str | None = None,
     out: Path = Path("tuned.toml"),
     seed: int = 0,
-    set_: SetFlag = None,
+    set_: Annotated[
+        SetFlag,
+        Parameter(help="Fix a key of the spec, such as --set edit.ridge=10, and do not search it; may be repeated."),
+    ] = None,
     lake: LakeFlag = None,
     json: JsonFlag = False,
 ) -> None:
-    """Find a setting for a model: measure its spectra, try layers, step, clamp and λ on probe facts, write a spec.
+    """Search settings for a model: measure its spectra, try layers, step, clamp and λ on probe facts, write a spec.
 
-    The spec leaves the probes out, so what it is judged on was never tried. Every trial is kept in the lake: the same
-    command continues from the finished trials, after Ctrl-C too.
+    The spec excludes the probe facts, so that they are not used to judge it. Every trial is kept in the lake. After an
+    interruption, the same command continues from the finished trials.
 
     Parameters
     ----------
     model
-        As model.source: a folder, a .gguf file, a hub id or the packaged default.
+        A folder, a .gguf file, a hub id or the packaged default, as in model.source.
     requests
-        A file of facts in the shape of docs/requests.md, with neighbourhood prompts.
+        A file of facts as described in docs/requests.md, with neighbourhood prompts.
     budget
         Minutes. The work that all trials share and one trial are done even if they take longer.
     facts
-        How many facts are probed: those with neighbours, drawn by the seed.
+        The number of probe facts, chosen by the seed from the facts that have neighbours.
     corpus
-        As corpus.source; by default the packaged sample.
+        The corpus, as in corpus.source (default: the packaged sample).
     out
-        The spec to write. Only a file of tune's own is overwritten.
+        The spec to write. An existing file is replaced only if tune wrote it.
     seed
-        Of the choice of probes.
-    set_
-        Fix a key of the spec, such as --set edit.ridge=10; what is fixed is not searched. May be repeated.
+        The seed for choosing probe facts.
     """
     check_working_folder()
     from editflow.flows.orchestration import temporary_server
 
-    temporary_server.prepare()  # before anything that imports Prefect
+    temporary_server.prepare()  # before Prefect is imported
     from editflow.flows.tuning.arguments import TuneArguments
 
     model, requests, corpus = Address(model), Address(requests), Address(corpus) if corpus else None
@@ -78,11 +80,11 @@ def tune(
         print_json(found)
     else:
         _print(found)
-        print_next(f"{typed('run', str(out), lake=lake)} to edit facts that were not probed, under the best setting")
+        print_next(f"{typed('run', str(out), lake=lake)} to edit other facts with the best setting")
 
 
 def _check(arguments: TuneArguments) -> None:
-    """Report wrong arguments before a server starts."""
+    """Check the arguments before a server starts."""
     from editflow.flows.tuning.arguments import check, draft, split
     from editflow.tasks.models.model_source import model_folder
     from editflow.tasks.sources.corpus import describe_corpus
@@ -94,19 +96,18 @@ def _check(arguments: TuneArguments) -> None:
     describe_corpus(drafted.corpus.source)
 
 
-def _print(found: dict[str, Any]) -> None:
+def _print(found: Mapping[str, Any]) -> None:
+    """Print the result of `tune_model`: its threshold, its trials and its spec."""
     if threshold := found["threshold"]:
         print_table(threshold["layers"], title=f"null_space.rule = {threshold['rule']}, value = {threshold['value']:g}")
-    print_table([_shown(trial) for trial in found["trials"]], title=f"trials on {len(found['probes'])} probe facts")
-    print_line(f"\nspec of trial {found['best']} in [bold]{quoted(found['spec'])}[/]")
-
-
-def _shown(trial: dict[str, Any]) -> dict[str, Any]:
-    hold = ("ridge", "λ") if trial["alpha"] is None else ("alpha", "α")
-    names = {
+    trials = found["trials"]
+    name, symbol = ("ridge", "λ") if trials[0]["alpha"] is None else ("alpha", "α")
+    headings = {
         "trial": "trial", "varied": "varied", "layers": "layers", "learning_rate": "step", "clamp": "clamp",
-        "stop_at": "stop", "steps": "steps", hold[0]: hold[1], "efficacy": "efficacy %", "paraphrase": "paraphrase %",
+        "stop_at": "stop", "steps": "steps", name: symbol, "efficacy": "efficacy %", "paraphrase": "paraphrase %",
         "neighbourhood": "neighbourhood %", "perplexity_ratio": "perplexity ×", "objective": "objective",
         "own_s": "own s", "error": "error",
     }  # fmt: skip
-    return {shown: trial.get(name) for name, shown in names.items()}
+    rows = [{heading: trial.get(key) for key, heading in headings.items()} for trial in trials]
+    print_table(rows, title=f"trials on {len(found['probes'])} probe facts")
+    print_line(f"\nspec of trial {found['best']} in [bold]{quoted(found['spec'])}[/]")

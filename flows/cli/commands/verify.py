@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, TypedDict
 
 from cyclopts import Parameter
 
@@ -22,71 +22,82 @@ if TYPE_CHECKING:
     from editflow.storage.artifacts.store import Lake
     from editflow.storage.maintenance.audit import Audit
 
-MOST = 50
-"""Rows of a table; JSON has all."""
+MAX_ROWS = 50
+"""Rows of a table; --json prints all."""
 
 REMEDIES = {
-    "artifact": "--repair restores it, or computes it again",
+    "artifact": "--repair restores or recomputes it",
     "record": "--repair restores it from the index",
     "index": "--rebuild writes the index again",
 }
-Row = dict[str, Any]
+
+
+class FaultRow(TypedDict):
+    """A fault: what it affects, its file, the remedy or its outcome, and whether it is repaired."""
+
+    what: str
+    wrong: str
+    remedy: str
+    file: str
+    id: str
+    mended: bool
 
 
 def verify(
     what: Annotated[str | None, Parameter(completer=run_names)] = None,
     /,
     *,
-    deep: Annotated[bool, Parameter(negative=(), help="Also compute it again, and compare.")] = False,
-    stage: Annotated[list[str] | None, Parameter(negative=(), help="With --deep, only this stage or kind; may be "
-                                                 "repeated.")] = None,
+    deep: Annotated[bool, Parameter(negative=(), help="Also recompute each artifact, and compare.")] = False,
+    stage: Annotated[list[str] | None, Parameter(negative=(), help="With --deep, recompute only this stage or kind; "
+                                                 "may be repeated.")] = None,
     repair: Annotated[bool, Parameter(negative=(), help="Repair what can be repaired.")] = False,
     rebuild: Annotated[bool, Parameter(negative=(), help="Write the index again from manifests and records.")] = False,
-    download: Annotated[bool, Parameter(negative=(), help="With --deep or --repair, fetch what records name "
-                                        "elsewhere.")] = False,
+    download: Annotated[bool, Parameter(negative=(), help="With --deep or --repair, download files that records name "
+                                        "on the hub or other hosts.")] = False,
     lake: LakeFlag = None,
     json: JsonFlag = False,
 ) -> int:  # fmt: skip
-    """Check every byte of a lake, an artifact with all that it was made from, or a run with all that it used.
+    """Check every byte of a lake, of an artifact and its upstream artifacts, or of a run and the artifacts it used.
 
-    Payloads are compared with their digests, manifests with their ids, the index with the lake; run records,
-    names, queues and releases are read. Each fault is a row that names the file. --deep computes each artifact again
-    from its recorded parents, in a lake of its own. --repair sets aside what is broken and puts the same in its place,
-    restored from the index or computed again with the digest that it had; then it writes the index again. The exit code
-    is 1 if something is wrong and not repaired.
+    Payloads are compared with their digests, manifests with their ids, and the index with the lake. Run records,
+    names, queues and releases are read. Each fault is a row that names the file.
+
+    --deep recomputes each artifact from its recorded parents, in a separate lake. --repair sets broken files aside
+    and replaces them: restored from the index, or recomputed if the result has the recorded digest. Then it writes
+    the index again. The exit code is 1 if a fault is left.
 
     Parameters
     ----------
     what
-        An artifact's id or the first six or more digits of it; or a run's id, the start of one, the name of a spec (its
-        latest run), or `last`. Without it, everything.
+        An artifact's id or a prefix of at least six digits; or a run's id or a unique prefix of it, the name of a spec
+        (its latest run), or `last`. Default: the whole lake.
     """
     from editflow.flows.repair.verify import faults, parse_subject
     from editflow.storage.maintenance.audit import Audit
 
     if stage and not deep:
-        raise UsageError("--stage says what --deep computes again: add --deep")
+        raise UsageError("--stage selects what --deep recomputes: add --deep")
     store = open_lake(lake)
-    chosen, audit = parse_subject(store, what), Audit(store)
-    found = list(faults(audit, chosen))
+    subject, audit = parse_subject(store, what), Audit(store)
+    found = list(faults(audit, subject))
     outcomes = _repair(store, found, repair=repair, rebuild=rebuild, download=download)
-    again = _again(store, chosen, stage or [], download=download) if deep else []
-    rows = [_row(fault, outcomes.get(fault)) for fault in found]
+    recomputed = _recompute(store, subject, stage or [], download=download) if deep else []
+    rows = [_fault_row(fault, outcomes.get(fault)) for fault in found]
     left = [fault for fault, row in zip(found, rows, strict=True) if not row["mended"]]
     if json:
-        looked = {name: getattr(audit, name) for name in ("artifacts", "bytes", "runs", "names")}
-        print_json({**looked, "faults": rows, "recomputed": again})
+        counts = {name: getattr(audit, name) for name in ("artifacts", "bytes", "runs", "names")}
+        print_json({**counts, "faults": rows, "recomputed": recomputed})
     else:
-        _print(audit, rows)
-        _print_again(again)
-        _print_next(left, [] if what is None else [what], lake, tried=repair)
-    return 1 if left or any(row["same"] is False for row in again) else 0
+        _print_faults(audit, rows)
+        _print_recomputed(recomputed)
+        _print_remedy(left, [] if what is None else [what], lake, repair=repair)
+    return 1 if left or any(row["same"] is False for row in recomputed) else 0
 
 
 def _repair(
     store: Lake, found: Sequence[Fault], *, repair: bool, rebuild: bool, download: bool
 ) -> dict[Fault, tuple[bool, str]]:
-    """{fault: (whether it was repaired, how or why not)} for the given options."""
+    """Repair faults as the options say, and return {fault: (whether it was repaired, how or why not)}."""
     outcomes: dict[Fault, tuple[bool, str]] = {}
     if repair and any(fault.repair in {"artifact", "record"} for fault in found):
         from editflow.flows.orchestration import temporary_server
@@ -100,7 +111,7 @@ def _repair(
             print_line(f"  {mark} {quoted(fault.what)}: {quoted(how)}")
     lost = [fault for fault, (done, _) in outcomes.items() if not done and fault.file.endswith("manifest.json")]
     if lost and not rebuild:
-        how = f"it may hold the only copy of what {lost[0].what} was: put that back first, or say --rebuild"
+        how = f"it may hold the only copy of the manifest of {lost[0].what}: restore that first, or use --rebuild"
         return outcomes | {fault: (False, how) for fault in found if fault.repair == "index"}
     if rebuild or (repair and any(fault.repair in {"artifact", "index"} for fault in found)):
         from editflow.flows.repair.verify import rebuild_index
@@ -109,74 +120,75 @@ def _repair(
     return outcomes
 
 
-def _again(store: Lake, chosen: Subject, stages: Sequence[str], *, download: bool) -> list[RecomputedRow]:
-    """The results of recomputation, each printed as a line on the way."""
+def _recompute(store: Lake, subject: Subject, stages: Sequence[str], *, download: bool) -> list[RecomputedRow]:
+    """Recompute artifacts, print each result as it is known, and return all."""
     from editflow.flows.orchestration import temporary_server
 
     temporary_server.prepare()
-    from editflow.flows.repair.repair import recompute_all
-    from editflow.flows.repair.repair import select_artifacts as to_compute
+    from editflow.flows.repair.repair import recompute_all, select_artifacts
 
+    labels = {True: "[green]same[/]     ", False: "[bold red]differs[/]  ", None: "[yellow]not done[/] "}
     rows = []
-    for row in recompute_all(store, to_compute(store, chosen, stages), download=download):
-        words = {True: "[green]same[/]     ", False: "[bold red]otherwise[/]", None: "[yellow]not done[/] "}
-        took = "" if row["seconds"] is None else f" {row['seconds']:7.1f} s"
-        print_line(f"  {words[row['same']]} {quoted(row['stage']):26} [dim]{row['artifact'][:12]}[/]{took}")
+    for row in recompute_all(store, select_artifacts(store, subject, stages), download=download):
+        seconds = "" if row["seconds"] is None else f" {row['seconds']:7.1f} s"
+        print_line(f"  {labels[row['same']]} {quoted(row['stage']):26} [dim]{row['artifact'][:12]}[/]{seconds}")
         rows.append(row)
     return rows
 
 
-def _print(audit: Audit, rows: Sequence[Row]) -> None:
+def _print_faults(audit: Audit, rows: Sequence[FaultRow]) -> None:
     from rich.filesize import decimal
 
     if rows:
-        more = f", the first {MOST} of {len(rows)}; --json has all" if len(rows) > MOST else ""
-        print_table(rows[:MOST], ["what", "wrong", "remedy", "file"], title=f"faults{more}")
-    looked = [f"{decimal(audit.bytes)} in {counted(audit.artifacts, 'artifact')}, every byte read"]
-    looked += [counted(n, what) for n, what in ((audit.runs, "run"), (audit.names, "name")) if n]
-    done = sum(row["mended"] for row in rows)
-    found = f"{counted(len(rows), 'fault')}{f', {done} repaired' if done else ''}" if rows else "nothing is wrong"
-    print_line(quoted(f"{'; '.join(looked)}: {found}"))
+        more = f", the first {MAX_ROWS} of {len(rows)}; --json has all" if len(rows) > MAX_ROWS else ""
+        print_table(rows[:MAX_ROWS], ["what", "wrong", "remedy", "file"], title=f"faults{more}")
+    checked = [f"{decimal(audit.bytes)} in {counted(audit.artifacts, 'artifact')}, every byte read"]
+    checked += [counted(n, what) for n, what in ((audit.runs, "run"), (audit.names, "name")) if n]
+    repaired = sum(row["mended"] for row in rows)
+    found = f"{counted(len(rows), 'fault')}{f', {repaired} repaired' if repaired else ''}"
+    print_line(quoted(f"{'; '.join(checked)}: {found if rows else 'nothing is wrong'}"))
 
 
-def _print_again(rows: Sequence[RecomputedRow]) -> None:
-    other = [row for row in rows if row["same"] is False]
-    undone = [row for row in rows if row["same"] is None]
-    for title, some in (("came out differently", other), ("could not be computed again", undone)):
+def _print_recomputed(rows: Sequence[RecomputedRow]) -> None:
+    differing = [row for row in rows if row["same"] is False]
+    failed = [row for row in rows if row["same"] is None]
+    for title, some in (("recomputed with another result", differing), ("could not be recomputed", failed)):
         if some:
-            table = [row | {"artifact": row["artifact"][:12]} for row in some[:MOST]]
+            table = [row | {"artifact": row["artifact"][:12]} for row in some[:MAX_ROWS]]
             print_table(table, ["stage", "artifact", "largest", "relative", "note"], title=title)
-    explains = {row["key"]: row for one in other for row in one["explains"]}
-    if explains:
-        print_table(list(explains.values()), title="what differs since then: one was then, other is now")
+    explanations = {change["key"]: change for row in differing for change in row["explains"]}
+    if explanations:
+        print_table(list(explanations.values()), title="differences since then: one was then, other is now")
     if rows:
-        same = len(rows) - len(other) - len(undone)
-        print_line(f"{same} of {len(rows)} artifacts, computed again, came out the same, bit for bit")
+        same = len(rows) - len(differing) - len(failed)
+        print_line(f"{same} of {len(rows)} recomputed artifacts are the same, bit for bit")
 
 
-def _print_next(left: Sequence[Fault], words: Sequence[str], lake: str | None, *, tried: bool) -> None:
-    mends = {fault.repair for fault in left}
-    if tried and left:
+def _print_remedy(left: Sequence[Fault], words: Sequence[str], lake: str | None, *, repair: bool) -> None:
+    """Print what to do about the faults that are left; `repair`: --repair was given."""
+    repairs = {fault.repair for fault in left}
+    if repair and left:
         print_next("restore the missing and damaged files from a copy of the lake, and run it again")
-    elif mends & {"artifact", "record"}:
-        print_next(f"{typed('verify', *words, '--repair', lake=lake)} to set aside what is broken and put it right")
-    elif "index" in mends:
-        print_next(f"{typed('verify', '--rebuild', lake=lake)} to write the index again from what is there")
+    elif repairs & {"artifact", "record"}:
+        print_next(f"{typed('verify', *words, '--repair', lake=lake)} to set broken files aside and replace them")
+    elif "index" in repairs:
+        print_next(f"{typed('verify', '--rebuild', lake=lake)} to write the index again from the lake")
     elif left:
         print_next(left[0].remedy)
     else:
-        print_next(f"{typed('runs', lake=lake)} for what was run")
+        print_next(f"{typed('runs', lake=lake)} for the runs of the lake")
 
 
-def _row(fault: Fault, outcome: tuple[bool, str] | None) -> Row:
-    """A fault as a row: its remedy is what was done about it, or the option to use."""
-    done, how = outcome or (False, REMEDIES.get(fault.repair, fault.remedy))
-    said = f"repaired: {how}" if done else f"not repaired: {how}" if outcome else how
+def _fault_row(fault: Fault, outcome: tuple[bool, str] | None) -> FaultRow:
+    """A fault as a row. Its remedy is the outcome of a repair, or the option to use."""
+    repaired, how = outcome or (False, REMEDIES.get(fault.repair, fault.remedy))
+    if outcome:
+        how = f"repaired: {how}" if repaired else f"not repaired: {how}"
     return {
         "what": fault.what,
         "wrong": fault.wrong,
-        "remedy": said,
+        "remedy": how,
         "file": fault.file,
         "id": fault.id,
-        "mended": done,
+        "mended": repaired,
     }

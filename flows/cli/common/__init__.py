@@ -1,1 +1,1 @@
-"""What several commands share: the application, options, look-ups and summaries."""
+"""Code that several commands share: the application, options, look-ups and summaries."""

@@ -1,4 +1,4 @@
-"""The application that commands are registered with; it imports none of them."""
+"""The application with which commands are registered; it imports none of them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ app = App(
     version=lambda: version("editflow"),
     exit_on_error=False,
     print_error=False,
-    suppress_keyboard_interrupt=False,  # `main` has a word to say about it
+    suppress_keyboard_interrupt=False,  # error_border reports it
 )
 app.meta.suppress_keyboard_interrupt = False
 
@@ -24,8 +24,8 @@ app.meta.suppress_keyboard_interrupt = False
 @app.meta.default
 def launch(
     *words: Annotated[str, Parameter(show=False, allow_leading_hyphen=True)],
-    debug: Annotated[bool, Parameter(negative=(), help="Show the trace of an error as well.")] = False,
+    debug: Annotated[bool, Parameter(negative=(), help="Also print the traceback of an error.")] = False,
 ) -> Any:
-    """What every command has in common."""
+    """Handle the options that every command has, then run the command."""
     error_border.debug.set(debug)
     return app(words, console=console(), error_console=console(stderr=True))

@@ -14,31 +14,31 @@ if TYPE_CHECKING:
     from editflow.storage.artifacts.store import Lake
 
 
-MOST = 200
+MAX_RUNS = 200
 
 
 def run_names(context: CompletionContext) -> dict[str, str]:
-    """The newest runs of the lake that was typed, the names of their specs, and `last`."""
+    """The newest runs of the lake on the command line, the names of their specs, and `last`."""
     from editflow.storage.records.runs import Runs
 
-    records = list(islice(Runs(_lake(context).files).newest(), MOST))
+    records = list(islice(Runs(_lake(context).files).newest(), MAX_RUNS))
     runs = {record.run_id: f"{record.name}, {record.status}" for record in records}
     specs = {record.name: "the spec's latest run" for record in records}
-    return _harmless({"last": "the latest run", **runs, **specs} if records else {})
+    return _only_printable({"last": "the latest run", **runs, **specs} if records else {})
 
 
 def state_names(context: CompletionContext) -> dict[str, str]:
-    """Names of specs that have a state."""
+    """The names of specs that have a state."""
     from editflow.storage.records.refs import Refs
 
-    return _harmless(dict.fromkeys(Refs(_lake(context).files).names(), "the state of the spec's latest run"))
+    return _only_printable(dict.fromkeys(Refs(_lake(context).files).names(), "the state of the spec's latest run"))
 
 
 def folders(context: CompletionContext) -> list[str]:
-    """Folders that begin as what was typed."""
+    """The folders whose paths begin with the typed text."""
     typed = context.incomplete
-    above = Path(typed) if typed.endswith("/") else Path(typed).parent
-    found = (str(path) for path in above.expanduser().iterdir() if path.is_dir())
+    parent = Path(typed) if typed.endswith("/") else Path(typed).parent
+    found = (str(path) for path in parent.expanduser().iterdir() if path.is_dir())
     return sorted(path for path in found if path == safe(path))
 
 
@@ -48,6 +48,6 @@ def _lake(context: CompletionContext) -> Lake:
     return open_lake(context["lake"].raw)
 
 
-def _harmless(offers: dict[str, str]) -> dict[str, str]:
-    """Only names that a terminal can show as they are: lakes come from others too."""
+def _only_printable(offers: dict[str, str]) -> dict[str, str]:
+    """The names without characters that control a terminal: a lake may come from somebody else."""
     return {name: safe(about) for name, about in offers.items() if name and name == safe(name)}

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from editflow.flows.console.output import lake_folder, print_line
+from editflow.flows.orchestration.prefect_environment import check_working_folder
 from editflow.tasks.console.terminal import quoted
 
 if TYPE_CHECKING:
@@ -15,12 +16,18 @@ if TYPE_CHECKING:
 
 
 def start_flow(
-    load: Callable[[Path, Sequence[str]], RunSpec], spec: Path, settings: Sequence[str], lake: str | None
+    spec: Path, settings: Sequence[str], lake: str | None, requests: Literal["file", "queue", "any"]
 ) -> tuple[RunSpec, Lake]:
-    """Check the spec, open the lake, and make Prefect ready; import the flow only after this."""
+    """Check the working folder and the spec, open the lake and prepare Prefect. Import the flow only after this call.
+
+    `requests`: where the requests of the spec must come from.
+    """
+    check_working_folder()
     from editflow.flows.orchestration import temporary_server
+    from editflow.flows.spec.loading import load_queue_spec, load_shared_spec, load_spec
     from editflow.storage.artifacts.store import Lake
 
+    load = {"file": load_spec, "queue": load_queue_spec, "any": load_shared_spec}[requests]
     checked = load(spec, settings)
     store = Lake.open(lake_folder(lake))
     print_line(f"[bold]{checked.name}[/] in {quoted(store.uri)}")

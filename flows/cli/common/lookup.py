@@ -1,4 +1,4 @@
-"""Finds the lake, run or state that a user names."""
+"""Find the lake, run or state that a user names."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def open_lake(lake: str | None) -> Lake:
-    """The lake of a flag, of EDITFLOW_LAKE, or ./lake; it must exist."""
+    """Open the lake of --lake, of EDITFLOW_LAKE, or ./lake. Raises UsageError if it does not exist."""
     from editflow.storage.artifacts.store import Lake
 
     place = lake_folder(lake)
@@ -27,8 +27,8 @@ def open_lake(lake: str | None) -> Lake:
     return Lake.open(place, create=False)
 
 
-def released(lake: Lake, name: str) -> ReleaseState | None:
-    """Where the releases of a name stand; None for a name that has none."""
+def find_release(lake: Lake, name: str) -> ReleaseState | None:
+    """The current release of a name; None if the name has no releases."""
     from editflow.storage.records.refs import Refs
     from editflow.tasks.releases.queue import Queue
 
@@ -37,11 +37,11 @@ def released(lake: Lake, name: str) -> ReleaseState | None:
     return None
 
 
-def named_state(lake: Lake, name: str) -> str | None:
-    """The state that is released under a name, or the latest state of a spec."""
+def find_state(lake: Lake, name: str) -> str | None:
+    """The id of the state that is released under a name, or of the latest state of a spec; None if there is neither."""
     from editflow.storage.records.refs import Refs
 
-    release = released(lake, name)
+    release = find_release(lake, name)
     if release is not None and release.state is not None:
         return release.state
     with contextlib.suppress(ValueError):
@@ -50,31 +50,32 @@ def named_state(lake: Lake, name: str) -> str | None:
 
 
 def find_run(lake: Lake, name: str, *, edited: bool = False) -> RunRecord:
-    """The run of an id, the start of an id, a spec's name (its latest run) or `last`.
+    """The run with an id, a unique prefix of an id or a spec's name (its latest run), or the latest run for `last`.
 
-    With `edited`, of several runs the latest with an edited model.
+    With `edited`, prefer the latest run that has an edited model. Raises UsageError if no run matches or several do,
+    and DamagedRecord for a damaged record.
     """
     from editflow.storage.records.runs import Runs
 
     if not name.strip():
         raise UsageError("the run's name is empty: give an id, the start of one, a spec's name or `last`")
-    known = Runs(lake.files)
-    begun = [run for run in lake.files.list("runs") if run.startswith(name)]
-    if name in begun:
-        return known.get(name)
+    runs = Runs(lake.files)
+    ids = [run for run in lake.files.list("runs") if run.startswith(name)]
+    if name in ids:
+        return runs.get(name)
     # A record without a start time is never the latest.
-    latest = (r for r in known.newest() if r.started_at and name in {"last", r.name})
-    matching = map(known.get, begun) if begun else latest
-    found = _preferred(matching, edited=edited) if len(begun) < 2 else None
+    latest = (r for r in runs.newest() if r.started_at and name in {"last", r.name})
+    matching = map(runs.get, ids) if ids else latest
+    found = _first(matching, edited=edited) if len(ids) < 2 else None
     if found is None:
         raise UsageError(
-            f"{len(begun)} runs match {name!r} in {lake.uri}: `editflow runs` lists them{_near(name, known)}"
+            f"{len(ids)} runs match {name!r} in {lake.uri}: `editflow runs` lists them{_suggestion(name, runs)}"
         )
-    return known.get(found.run_id)  # which refuses a damaged record
+    return runs.get(found.run_id)  # raises for a damaged record, which a listing only marks
 
 
-def _preferred(records: Iterable[RunRecord], *, edited: bool) -> RunRecord | None:
-    """The first, or with `edited` the first that has a state, if there is one."""
+def _first(records: Iterable[RunRecord], *, edited: bool) -> RunRecord | None:
+    """The first record; with `edited`, the first that has a state, or else the first."""
     first = None
     for record in records:
         if record.state is not None or not edited:
@@ -83,9 +84,10 @@ def _preferred(records: Iterable[RunRecord], *, edited: bool) -> RunRecord | Non
     return first
 
 
-def _near(name: str, known: Runs) -> str:
+def _suggestion(name: str, runs: Runs) -> str:
+    """The most similar name of a run, as the end of an error message."""
     import difflib
 
-    names = [n for r in islice(known.newest(), 200) for n in (r.run_id, r.name)]
-    near = difflib.get_close_matches(name, names, n=1)
-    return f"; did you mean {near[0]!r}?" if near else ""
+    names = [n for r in islice(runs.newest(), 200) for n in (r.run_id, r.name)]
+    similar = difflib.get_close_matches(name, names, n=1)
+    return f"; did you mean {similar[0]!r}?" if similar else ""

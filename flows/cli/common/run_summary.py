@@ -1,30 +1,33 @@
-"""The results of a run, as its command and `editflow show` print them."""
+"""Print the results of a run, for its command and for `editflow show`."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING
 
-from editflow.flows.console.output import print_line, print_table
+from editflow.flows.console.output import counted, print_line, print_table
 from editflow.flows.pipeline.summary_rows import before_after, final_rows
 from editflow.tasks.console.terminal import quoted
 from editflow.tasks.report.requested_metrics import asked
 
+if TYPE_CHECKING:
+    from editflow.storage.records.runs import RunRecord
+
 NOT_AVAILABLE = "not available"
 
 
-def print_summary(record: Mapping[str, Any]) -> None:
-    """Before and after, with what the spec asks for and the facts do not have; then each batch right after it."""
-    summary = record["summary"]
+def print_summary(record: RunRecord) -> None:
+    """Print a table of scores before and after, including unavailable metrics, and one of each batch's own facts."""
+    summary = record.summary
     rows: list[Mapping[str, object]] = [*before_after(summary)]
-    rows += [{"metric": metric, "before": NOT_AVAILABLE, "after": NOT_AVAILABLE} for metric in _lacking(record)]
-    facts, many = summary["facts"], len(summary["batches"])
-    counted = f"{facts} {'fact' if facts == 1 else 'facts'}"
-    if "release" in summary:  # an evaluation of what others edited
-        print_table(rows, title=f"{counted} in release {summary['queue']}: {summary['release']}")
+    rows += [{"metric": name, "before": NOT_AVAILABLE, "after": NOT_AVAILABLE} for name in missing_metrics(record)]
+    facts, batches = counted(summary["facts"], "fact"), summary["batches"]
+    if "release" in summary:  # of `editflow evaluate`, which edits nothing
+        print_table(rows, title=f"{facts} in release {summary['queue']}: {summary['release']}")
         return
-    print_table(rows, title=f"{counted} in {many} {'batch' if many == 1 else 'batches'}, all of them after the last")
-    batches = [
+    many = "batch" if len(batches) == 1 else "batches"
+    print_table(rows, title=f"{facts} in {len(batches)} {many}, all of them after the last")
+    batch_rows = [
         {
             "batch": batch["batch"],
             "facts": batch["facts"],
@@ -32,29 +35,30 @@ def print_summary(record: Mapping[str, Any]) -> None:
             **{f"{m} {c} %": scores[c] for m, scores in batch.get("metrics", {}).items() for c in final_rows(scores)},
             "state": batch["state"][:12],
         }
-        for batch in summary["batches"]
+        for batch in batches
     ]
-    print_table(batches, title="each batch's own facts, right after it")
+    print_table(batch_rows, title="each batch's own facts, right after it")
 
 
-def _lacking(record: Mapping[str, Any]) -> list[str]:
-    """The metrics that the spec asks for and the facts do not have."""
-    before = record["summary"]["before"]
-    drift = {"drift" for use in record["uses"] if use["stage"].startswith("drift")}
+def missing_metrics(record: RunRecord) -> list[str]:
+    """The metrics that the spec asks for and the facts do not support."""
+    before = record.summary["before"]
+    drift = {"drift" for use in record.uses if use.stage.startswith("drift")}
     measured = {*before, *before.get("texts", {}), *drift}
-    return [metric for metric in asked(record["spec"]) if metric not in measured]
+    return [metric for metric in asked(record.spec) if metric not in measured]
 
 
-def print_settled(summary: Mapping[str, Any]) -> None:
-    """What a run of a queue settled, and what the release is then."""
+def print_decisions(record: RunRecord) -> None:
+    """Print which requests of a queue a run released or rejected, and the resulting release."""
     from editflow.flows.pipeline.gates import settle_gates
     from editflow.tasks.releases.queue import ReleaseEvent
 
-    moves = [
-        (move["release"], ReleaseEvent(**{key: move[key] for key in move if key != "release"}))
-        for move in summary["settled"]
+    summary = record.summary
+    events = [
+        (event["release"], ReleaseEvent(**{key: event[key] for key in event if key != "release"}))
+        for event in summary["settled"]
     ]
-    rows = settle_gates(moves)
+    rows = settle_gates(events)
     waiting = f"{summary['pending']} still waiting"
     if rows:
         columns = list(dict.fromkeys(name for row in rows for name in row if name != "reason"))

@@ -1,4 +1,4 @@
-"""Checks of the cache: are the default model and corpus complete?"""
+"""Checks of the cache: the default model and corpus, and leftover files."""
 
 from __future__ import annotations
 
@@ -7,48 +7,46 @@ from pathlib import Path
 
 from rich.filesize import decimal
 
-from editflow.flows.cli.doctor.finding import Finding, Place, listed, ok, problem, refusal, warning
+from editflow.flows.cli.doctor.finding import Finding, Place, listed, ok, problem, warning, write_error
 from editflow.tasks.sources.packaged_data import CORPUS, MODEL, Packaged, cache
-
-FETCH = "`editflow fetch` obtains it"
 
 
 def cache_folder(_place: Place) -> Iterator[Finding]:
-    """Whether the cache takes files, and what broken downloads have left in it."""
-    if why := refusal(cache()):
+    """Whether the cache is writable, and the files that broken downloads have left in it."""
+    if reason := write_error(cache()):
         remedy = "make the folder writable, or choose another one with EDITFLOW_CACHE"
-        yield problem("cache", f"{cache()} takes no files: {why}", remedy)
+        yield problem("cache", f"{cache()} is not writable: {reason}", remedy)
         return
     places = (MODEL.path.parent, CORPUS.path.parent, cache() / "converted")
-    left = [draft for place in places if place.is_dir() for draft in place.glob("tmp*") if draft.is_dir()]
-    if left:
-        room = sum(path.stat().st_size for draft in left for path in draft.rglob("*") if path.is_file())
-        found = f"{len(left)} unfinished downloads or conversions, {decimal(room)}, such as {left[0]}"
-        yield warning("cache", found, "delete these folders unless `editflow fetch` is going on now")
+    unfinished = [folder for place in places if place.is_dir() for folder in place.glob("tmp*") if folder.is_dir()]
+    if unfinished:
+        size = sum(path.stat().st_size for folder in unfinished for path in folder.rglob("*") if path.is_file())
+        found = f"{len(unfinished)} unfinished downloads or conversions, {decimal(size)}, such as {unfinished[0]}"
+        yield warning("cache", found, "delete these folders unless `editflow fetch` is running now")
     else:
         yield ok("cache", str(cache()))
 
 
 def temporary(_place: Place) -> Iterator[Finding]:
-    """Temporary folders whose processes are gone."""
+    """Temporary folders of killed processes."""
     from editflow.flows.console.leftover_folders import left_behind
 
-    left = left_behind()
-    if left:
-        room = decimal(sum(one.bytes for one in left))
-        found = f"{len(left)} folders of killed processes, {room}: {listed([str(one.path) for one in left])}"
+    folders = left_behind()
+    if folders:
+        size = decimal(sum(folder.bytes for folder in folders))
+        found = f"{len(folders)} folders of killed processes, {size}: {listed([str(each.path) for each in folders])}"
         yield warning("temporary", found, "`editflow gc --delete` removes them")
     else:
         yield ok("temporary", "no folders of killed processes")
 
 
 def corpus(_place: Place) -> Iterator[Finding]:
-    """Whether the default corpus is there and whole."""
+    """Whether the default corpus is in the cache and complete."""
     yield _packaged("corpus", CORPUS)
 
 
 def model(_place: Place) -> Iterator[Finding]:
-    """Whether the default model is there, whole, and converted."""
+    """Whether the default model is in the cache, complete and converted."""
     from editflow.tasks.models.model_source import converted_folder
 
     found = _packaged("model", MODEL)
@@ -58,9 +56,9 @@ def model(_place: Place) -> Iterator[Finding]:
     folder = converted_folder(MODEL.path)
     if not folder.is_dir():
         yield warning(
-            "model", f"{MODEL.name} is fetched but not converted", "`editflow fetch` converts it, half a minute"
+            "model", f"{MODEL.name} is fetched but not converted", "`editflow fetch` converts it in half a minute"
         )
-    elif fault := _fault(folder):
+    elif fault := _model_fault(folder):
         yield problem("model", f"the converted {MODEL.name} {fault}", f"delete {folder}, then `editflow fetch`")
     else:
         yield found
@@ -68,21 +66,25 @@ def model(_place: Place) -> Iterator[Finding]:
 
 def _packaged(check: str, item: Packaged) -> Finding:
     if not item.path.exists():
-        # Specs that name a model and a corpus of their own do without.
-        return warning(check, f"the default {check} {item.name} is not in the cache ({item.path.parent})", FETCH)
+        # Not a problem: a spec may name another model and corpus.
+        return warning(
+            check,
+            f"the default {check} {item.name} is not in the cache ({item.path.parent})",
+            "`editflow fetch` downloads it",
+        )
     if not item.is_whole():
-        return problem(check, f"{item.path} is cut off or damaged", "`editflow fetch` obtains it again")
+        return problem(check, f"{item.path} is truncated or damaged", "`editflow fetch` downloads it again")
     return ok(check, f"{item.name} in {item.path.parent}")
 
 
-def _fault(folder: Path) -> str:
-    """What is missing from a model's folder; empty if it can be loaded, judged by the heads of its files."""
+def _model_fault(folder: Path) -> str:
+    """What is missing or damaged in a model's folder; empty if nothing is. Reads only the headers of the files."""
     from safetensors import SafetensorError, safe_open
 
     weights = sorted(folder.glob("*.safetensors"))
-    lacking = [name for name in ("config.json", "tokenizer.json") if not (folder / name).is_file()]
-    if lacking or not weights:
-        return f"lacks {', '.join(lacking) or 'its weights'}"
+    missing = [name for name in ("config.json", "tokenizer.json") if not (folder / name).is_file()]
+    if missing or not weights:
+        return f"has no {' and no '.join(missing) or 'weights'}"
     for path in weights:
         try:
             with safe_open(path, framework="numpy"):

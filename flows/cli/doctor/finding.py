@@ -1,4 +1,4 @@
-"""The result of one check of `editflow doctor`."""
+"""The findings of `editflow doctor`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Verdict = Literal["ok", "warning", "problem"]
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was looked at. `remedy` says in words what to do, and is empty where nothing need be done."""
+    """The result of one check. `remedy` says what to do; it is empty if there is nothing to do."""
 
     check: str
     verdict: Verdict
@@ -24,29 +24,29 @@ class Finding:
 
 @dataclass(frozen=True)
 class Place:
-    """What to look at: the lake's folder, and whether to read every byte in it."""
+    """What to check: the lake's folder, and whether to read every byte in it."""
 
     lake: str
     deep: bool = False
 
 
 def ok(check: str, found: str) -> Finding:
-    """All is well."""
+    """Nothing is wrong."""
     return Finding(check, "ok", found)
 
 
 def warning(check: str, found: str, remedy: str) -> Finding:
-    """EditFlow works, but not for long, or not in all it can do."""
+    """EditFlow works, but some commands may not, or not for long."""
     return Finding(check, "warning", found, remedy)
 
 
 def problem(check: str, found: str, remedy: str) -> Finding:
-    """Something that a command will fail on."""
+    """Some command will fail."""
     return Finding(check, "problem", found, remedy)
 
 
-def refusal(folder: Path) -> str:
-    """Why a folder, which need not exist yet, takes no files; empty when it does. Leaves nothing behind."""
+def write_error(folder: Path) -> str:
+    """Why no file can be written to a folder, which need not exist yet; empty if one can. Leaves no file."""
     try:
         with tempfile.TemporaryFile(dir=existing(folder)):
             return ""
@@ -54,7 +54,7 @@ def refusal(folder: Path) -> str:
         return error.strerror or str(error)
 
 
-def listed(names: list[str], most: int = 3) -> str:
-    """The first names of a list, and how many more there are."""
-    more = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(names[:most]) + more
+def listed(names: list[str], limit: int = 3) -> str:
+    """The first names of a list, and the number of the others."""
+    more = f" and {len(names) - limit} more" if len(names) > limit else ""
+    return ", ".join(names[:limit]) + more

@@ -12,6 +12,7 @@ from packaging.specifiers import SpecifierSet
 
 from editflow.editing.errors import first_line
 from editflow.flows.cli.doctor.finding import Finding, Place, ok, problem, warning
+from editflow.flows.console.output import counted
 from editflow.flows.orchestration.prefect_environment import working_folder_is_gone
 from editflow.tasks.environment import PACKAGES
 
@@ -20,7 +21,7 @@ INSTALL = "install it again: `make` in the repository, or `pip install --constra
 
 
 def python(_place: Place) -> Iterator[Finding]:
-    """The interpreter against the range that EditFlow declares."""
+    """Whether the Python version is in the range that EditFlow declares."""
     found = (
         f"{platform.python_version()} ({platform.python_implementation()}, {platform.system()} {platform.machine()})"
     )
@@ -34,30 +35,29 @@ def python(_place: Place) -> Iterator[Finding]:
     if wanted.contains(platform.python_version(), prereleases=True):
         yield ok("python", found)
     else:
-        yield problem("python", f"{found}, but {NAME} needs {wanted}", "make the environment with another Python")
+        yield problem("python", f"{found}, but {NAME} needs {wanted}", "create the environment with another Python")
 
 
 def packages(_place: Place) -> Iterator[Finding]:
-    """Every required package against its range."""
+    """Whether every required package is installed in its range."""
     try:
         wanted = [Requirement(text) for text in requires(NAME) or ()]
     except PackageNotFoundError:
-        return  # `python` has reported it
-    sound = []
+        return  # reported by `python`
+    valid = []
     for requirement in wanted:
         if requirement.marker is not None and not requirement.marker.evaluate({"extra": ""}):
             continue
-        fault = _fault(requirement)
-        if fault:
+        if fault := _package_fault(requirement):
             yield problem("packages", fault, f"`pip install '{requirement}'`")
         else:
-            sound.append(requirement.name)
-    told = [f"{name} {version(name)}" for name in sound if name in PACKAGES]
-    yield ok("packages", f"{len(sound)} in their ranges, among them {', '.join(told)}")
+            valid.append(requirement.name)
+    shown = [f"{name} {version(name)}" for name in valid if name in PACKAGES]
+    yield ok("packages", f"{len(valid)} in their ranges, among them {', '.join(shown)}")
 
 
-def _fault(requirement: Requirement) -> str:
-    """What is wrong with an installed package; empty when nothing is."""
+def _package_fault(requirement: Requirement) -> str:
+    """What is wrong with an installed package; empty if nothing is."""
     try:
         found = version(requirement.name)
     except PackageNotFoundError:
@@ -68,9 +68,9 @@ def _fault(requirement: Requirement) -> str:
 
 
 def torch_build(_place: Place) -> Iterator[Finding]:
-    """Whether torch can be loaded, for which devices it was built, and its threads."""
-    if working_folder_is_gone():  # then torch's libraries end the process
-        yield problem("torch", "was not loaded: the working folder is gone", "change to a folder that exists")
+    """Whether torch can be loaded; its build, devices and threads."""
+    if working_folder_is_gone():  # torch's libraries would end the process
+        yield problem("torch", "was not loaded: the working folder does not exist", "change to a folder that exists")
         return
     try:
         import torch
@@ -79,12 +79,10 @@ def torch_build(_place: Place) -> Iterator[Finding]:
         return
     build = f"CUDA {torch.version.cuda}" if torch.version.cuda else "CPU only"
     devices = [torch.cuda.get_device_name(n) for n in range(torch.cuda.device_count())]
-    with_ = f", devices {', '.join(devices)}" if devices else ""
+    device_list = f", devices {', '.join(devices)}" if devices else ""
     threads, cores = torch.get_num_threads(), os.cpu_count() or 1
-    found = f"{torch.__version__}, {build}{with_}, {threads} thread{'s' * (threads != 1)} on {cores} cores"
+    found = f"{torch.__version__}, {build}{device_list}, {counted(threads, 'thread')} on {cores} cores"
     if threads > cores:
-        yield warning(
-            "torch", found, "more threads than cores slow each other down: lower OMP_NUM_THREADS or `threads`"
-        )
+        yield warning("torch", found, "more threads than cores are slow: lower OMP_NUM_THREADS or `threads`")
     else:
         yield ok("torch", found)

@@ -1,4 +1,4 @@
-"""Checks of the Prefect servers that runs use: do they answer, and do they have a password?"""
+"""Checks of the Prefect servers that runs use: whether they answer, and whether they have a password."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
-from editflow.flows.cli.doctor.finding import Finding, Place, ok, problem, refusal, warning
+from editflow.flows.cli.doctor.finding import Finding, Place, ok, problem, warning, write_error
 from editflow.flows.console.errors import UsageError
 from editflow.flows.orchestration import server_access
 from editflow.flows.orchestration.prefect_environment import check_prefect
@@ -17,99 +17,93 @@ from editflow.tasks.sources.packaged_data import cache
 if TYPE_CHECKING:
     from editflow.flows.orchestration.background_services import Services
 
-AGAIN = "`editflow down`, then `editflow up`"
+RESTART = "`editflow down`, then `editflow up`"
 
 
 def prefect(_place: Place) -> Iterator[Finding]:
-    """Where runs find Prefect's server. A temporary one is not started: that takes ten seconds or more."""
+    """The Prefect server that runs use. A temporary server is not started, because that takes ten seconds or more."""
     if url := os.environ.get("PREFECT_API_URL"):
-        yield _chosen(url)
+        yield _check_server(url)
         return
     folder = cache() / "prefect"
-    if why := refusal(folder):
+    if reason := write_error(folder):
         remedy = "make the folder writable, or choose another one with EDITFLOW_CACHE"
-        yield problem("prefect", f"its server cannot keep a database in {folder}: {why}", remedy)
+        yield problem("prefect", f"its server cannot write a database to {folder}: {reason}", remedy)
     else:
-        yield ok("prefect", f"{version('prefect')}; every run starts a server for itself, with a database in {folder}")
+        yield ok("prefect", f"{version('prefect')}; every run starts its own server, with a database in {folder}")
 
 
-def _chosen(url: str) -> Finding:
-    """A server of the user's own is used as it is; this only says what it answers to a stranger, and to us."""
-    where = re.sub(r"//[^/@]*@", "//", url)
-    told, given = f"{version('prefect')}; runs use the server at {where}", os.environ.get("PREFECT_API_AUTH_STRING", "")
-    found = server_access.status(url)
-    if not found:
-        return problem("prefect", f"{told}, which does not answer", "check PREFECT_API_URL, or unset it")
-    if found == 200:
+def _check_server(url: str) -> Finding:
+    """What the user's own server answers without a password, and with the password that runs use."""
+    shown_url = re.sub(r"//[^/@]*@", "//", url)
+    found = f"{version('prefect')}; runs use the server at {shown_url}"
+    status = server_access.status(url)
+    if not status:
+        return problem("prefect", f"{found}, which does not answer", "check PREFECT_API_URL, or unset it")
+    if status == 200:
         remedy = (
             "start it with PREFECT_SERVER_API_AUTH_STRING=user:password and its own page in "
-            "PREFECT_SERVER_CORS_ALLOWED_ORIGINS; set PREFECT_API_AUTH_STRING where it is used"
+            "PREFECT_SERVER_CORS_ALLOWED_ORIGINS; set PREFECT_API_AUTH_STRING for its clients"
         )
-        return warning("prefect", f"{told}, which asks for no password: any page and user can have it run code", remedy)
-    if os.environ.get("PREFECT_API_KEY") or server_access.status(url, secret=given or _of_home(url)) == 200:
-        return ok("prefect", told)
-    return problem("prefect", f"{told}, which refuses the password", "set PREFECT_API_AUTH_STRING to its user:password")
+        return warning("prefect", f"{found}, which asks for no password: any page or user can run code on it", remedy)
+    secret = os.environ.get("PREFECT_API_AUTH_STRING", "") or _default_secret(url)
+    if os.environ.get("PREFECT_API_KEY") or server_access.status(url, secret=secret) == 200:
+        return ok("prefect", found)
+    return problem(
+        "prefect", f"{found}, which refuses the password", "set PREFECT_API_AUTH_STRING to its user:password"
+    )
 
 
 def home(_place: Place) -> Iterator[Finding]:
-    """The folder of `editflow up`, where there is one."""
-    if not server_access.HOME.is_dir():
+    """The folder of `editflow up`, if there is one, and its server."""
+    name, folder = "up", server_access.HOME
+    if not folder.is_dir():
         return
-    name = "up"
     try:
         check_prefect()
-    except UsageError as error:
-        yield problem(name, str(error), "then ask again")
-        return
-    from editflow.flows.orchestration.background_services import Services
+        from editflow.flows.orchestration.background_services import Services
 
-    try:
-        server_access.check_owner(server_access.HOME)
+        server_access.check_owner(folder)
     except UsageError as error:
-        yield problem(name, str(error), "`editflow up` and `editflow down` do not use it as it is")
+        yield problem(name, str(error), "then run `editflow doctor` again")
         return
-    services = Services(server_access.HOME)
-    if server_access.HOME.stat().st_mode & 0o077:
-        yield warning(name, f"other users can look into {server_access.HOME}", "`editflow up` makes it private")
+    services = Services(folder)
+    if folder.stat().st_mode & 0o077:
+        yield warning(name, f"other users can read {folder}", "`editflow up` makes it private")
     if services.running("server") is None:
-        yield ok(name, f"the server of {server_access.HOME} is not running")
+        yield ok(name, f"the server of {folder} is not running")
         return
     url = server_access.api(services.port)
     try:
-        secret = server_access.read_secret(server_access.HOME)
+        secret = server_access.read_secret(folder)
     except UsageError as error:
-        yield problem(name, str(error), AGAIN)
+        yield problem(name, str(error), RESTART)
         return
     if server_access.status(url) == 200:
-        yield problem(name, f"the server at {url} runs without a password", AGAIN)
+        yield problem(name, f"the server at {url} runs without a password", RESTART)
     elif server_access.status(url, secret=secret) != 200:
-        yield problem(
-            name,
-            f"the server at {url} does not take the password in {server_access.HOME / server_access.PASSWORD}",
-            AGAIN,
-        )
+        password = folder / server_access.PASSWORD
+        yield problem(name, f"the server at {url} does not accept the password in {password}", RESTART)
     else:
-        yield ok(name, f"the server of {server_access.HOME} at {url} takes its password and nothing else")
+        yield ok(name, f"the server of {folder} at {url} accepts its password and nothing else")
         if old := outdated(services):
-            yield warning(
-                "deployments",
-                f"{', '.join(old)}: registered by an earlier version, so the worker does not find the flow",
-                "`editflow up` registers those of prefect.yaml again; `prefect deployment delete NAME` removes another",
-            )
+            found = f"{', '.join(old)}: registered by an earlier version, so the worker does not find the flow"
+            remedy = "`editflow up` registers those of prefect.yaml again; `prefect deployment delete` removes others"
+            yield warning("deployments", found, remedy)
 
 
 def outdated(services: Services) -> list[str]:
-    """Deployments of our work pool whose entrypoint is none of this version: before, it began with `flows.`."""
+    """The deployments of the work pool with an entrypoint of an earlier version, which begins with `flows.`."""
     from editflow.flows.orchestration.background_services import POOL
 
     with services.client() as client:
         found = client.read_deployments()
-    ours = [one for one in found if one.work_pool_name == POOL]
-    return sorted(one.name for one in ours if (one.entrypoint or "").startswith("flows."))
+    ours = [deployment for deployment in found if deployment.work_pool_name == POOL]
+    return sorted(each.name for each in ours if (each.entrypoint or "").startswith("flows."))
 
 
-def _of_home(url: str) -> str:
-    """The password that a run would use by default, as `editflow.flows.orchestration.temporary_server` does."""
+def _default_secret(url: str) -> str:
+    """The password that a run uses by default; empty if there is none."""
     from editflow.flows.orchestration.temporary_server import home_secret
 
     try:

@@ -1,4 +1,4 @@
-"""Colours and live lines of every command: on a terminal, in a pipe, and where the environment has a word to say."""
+"""Colours and progress lines of every command: on a terminal, in a pipe, and as environment variables say."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ FAIL = (
     "try:\n    main(['runs', '--lake', '/nonexistent'])\nexcept SystemExit:\n    pass\n"
 )
 DRAWING = re.compile(r"\r|\x1b\[(\?25[lh]|[0-9]*[ABCDKJ])")
-"""Hiding the cursor, moving it, erasing lines."""
+"""Sequences that hide or move the cursor or erase lines."""
 
 
 @pytest.fixture(scope="module")
@@ -36,21 +36,21 @@ def commands(lake: Lake) -> list[list[str]]:
 
 
 @pytest.mark.parametrize("plain", [{"NO_COLOR": "1"}, {"NO_COLOR": "1", "FORCE_COLOR": "1"}, {"TERM": "dumb"}])
-def test_plain_terminals(lake: Lake, plain: dict[str, str]) -> None:
+def test_plain_terminals_get_no_control_sequences(lake: Lake, plain: dict[str, str]) -> None:
     said = on_terminal([*several(commands(lake))], **plain) + on_terminal(script(FAIL), **plain)
     assert "\x1b" not in said
     assert "\r" not in said
     assert "error: no lake at" in said
 
 
-def test_pipes(lake: Lake) -> None:
+def test_pipes_get_no_control_sequences(lake: Lake) -> None:
     for out, err in (in_pipe(several(commands(lake))), in_pipe(script(FAIL))):
         assert "\x1b" not in out + err
         assert "\r" not in out + err
 
 
-def test_forced_colours_in_a_pipe(lake: Lake) -> None:
-    """Colours as asked for, on both streams, but nothing that is redrawn."""
+def test_forced_colours_in_a_pipe_redraw_nothing(lake: Lake) -> None:
+    """Both streams have colours, but no line is redrawn."""
     out, err = in_pipe(several(commands(lake)), FORCE_COLOR="1")
     assert "\x1b[32mok" in out
     assert "\x1b[2mnext:" in err
@@ -59,38 +59,38 @@ def test_forced_colours_in_a_pipe(lake: Lake) -> None:
     assert "\x1b" not in STYLE.sub("", out + err)
 
 
-def test_a_terminal_has_colours_and_live_lines(lake: Lake) -> None:
-    """The control."""
+def test_a_terminal_has_colours_and_progress_lines(lake: Lake) -> None:
+    """Control of the tests above."""
     said = on_terminal(several(commands(lake)))
     assert STYLE.search(said)
     assert DRAWING.search(said)
 
 
-def test_a_run_on_a_terminal(world: World, environment: dict[str, str], tmp_path: Path) -> None:
+def test_a_run_on_a_terminal_shows_progress(world: World, environment: dict[str, str], tmp_path: Path) -> None:
     command = several([["run", world.spec, "--lake", tmp_path / "lake"]])
-    said = on_terminal(command, **here(environment))
+    said = on_terminal(command, **server_variables(environment))
     for part in ("target values 3 ", "2/2 facts", "second moment 2 of 2", "evaluation before", " left", "next: "):
         assert part in STYLE.sub("", said)
     assert DRAWING.search(said)
     shown = [line for line in re.split(r"[\r\n]|\x1b\[2K", STYLE.sub("", said)) if "created  target values 3" in line]
-    assert len(shown) == 1, "the lines that stay are those of a pipe"
+    assert len(shown) == 1, "a line that stays is printed once, as in a pipe"
 
 
-def test_a_run_on_a_plain_terminal(world: World, environment: dict[str, str], tmp_path: Path) -> None:
+def test_a_run_on_a_plain_terminal_prints_only_lines(world: World, environment: dict[str, str], tmp_path: Path) -> None:
     command = several([["run", world.spec, "--lake", tmp_path / "lake"]])
-    said = on_terminal(command, **here(environment), NO_COLOR="1")
+    said = on_terminal(command, **server_variables(environment), NO_COLOR="1")
     assert "\x1b" not in said
     assert "facts/s" not in said
     assert "created  target values 3" in said
 
 
-def here(environment: dict[str, str]) -> dict[str, str]:
-    """What a run in another process needs of the tests' server."""
+def server_variables(environment: dict[str, str]) -> dict[str, str]:
+    """The variables with which a run in another process uses the tests' server."""
     return {name: value for name, value in environment.items() if name.startswith(("PREFECT_", "HF_"))}
 
 
-def test_a_reader_that_has_seen_enough(lake: Lake) -> None:
-    """`| head` ends the output without a traceback, for tables and for JSON."""
+def test_head_ends_the_output_without_an_error(lake: Lake) -> None:
+    """For tables and for JSON."""
     for more in ([], ["--json"]):
         query = ["query", "SELECT range AS n FROM range(60000)", "--rows", "60000", *more]
         command = several([[*query, "--lake", lake.uri]])

@@ -1,4 +1,4 @@
-"""The border of the command line: every error is one line with a place, and no fault of ours is hidden from a test."""
+"""Every error of a command is one line that names its place; bugs are raised in tests."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from support.tiny_world import Answer, World, editflow
 from editflow.flows.cli import main
 from editflow.flows.cli.doctor.finding import Place
 from editflow.flows.cli.doctor.installation import torch_build
-from editflow.flows.cli.error_border import FAULT
+from editflow.flows.cli.error_border import INTERNAL_ERROR
 from editflow.flows.console.errors import UsageError
 from editflow.flows.console.next_steps import typed
 from editflow.flows.orchestration import prefect_environment, temporary_server
@@ -42,9 +42,9 @@ def failing(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
     monkeypatch.setattr("editflow.storage.records.runs.Runs.newest", fail)
 
 
-def typed_in(monkeypatch: pytest.MonkeyPatch, *words: object) -> Answer:
-    """A command as the user's shell runs it, without arguments to `main`."""
-    monkeypatch.setattr(main, "stopping", lambda **_: _nothing())
+def run_in_shell(monkeypatch: pytest.MonkeyPatch, *words: object) -> Answer:
+    """Run a command as a shell does, without arguments to `main`."""
+    monkeypatch.setattr(main, "stopping", lambda **_: NoSignals())
     monkeypatch.setattr(main, "end_servers", lambda: None)
     monkeypatch.setattr(sys, "argv", ["editflow", *map(str, words)])
     out, err = io.StringIO(), io.StringIO()
@@ -53,7 +53,9 @@ def typed_in(monkeypatch: pytest.MonkeyPatch, *words: object) -> Answer:
     return Answer(int(ended.value.code or 0), out.getvalue(), err.getvalue())
 
 
-class _nothing:  # noqa: N801 - a context that does nothing
+class NoSignals:
+    """Replaces the context of signal handlers."""
+
     def __enter__(self) -> tuple[int, ...]:
         return ()
 
@@ -61,25 +63,27 @@ class _nothing:  # noqa: N801 - a context that does nothing
         pass
 
 
-class Odd(Exception):
-    """Of no class that anybody expects."""
+class UnknownError(Exception):
+    """An error that no handler knows."""
 
 
-@pytest.mark.parametrize("error", [Odd("a\nb"), KeyError("x"), RuntimeError(""), StopIteration(), RecursionError()])
-def test_a_fault_of_ours_is_one_line_for_users_and_raised_in_tests(
+@pytest.mark.parametrize(
+    "error", [UnknownError("a\nb"), KeyError("x"), RuntimeError(""), StopIteration(), RecursionError()]
+)
+def test_a_bug_is_one_line_for_users_and_raised_in_tests(
     lake: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
     failing(monkeypatch, error)
     with pytest.raises(type(error)):
         editflow("runs", "--lake", lake)
-    answer = typed_in(monkeypatch, "runs", "--lake", lake)
-    assert (answer.code, answer.err.count("\n")) == (FAULT, 1)
+    answer = run_in_shell(monkeypatch, "runs", "--lake", lake)
+    assert (answer.code, answer.err.count("\n")) == (INTERNAL_ERROR, 1)
     for part in ("error: unexpected", type(error).__name__, Path(__file__).name, "--debug"):
         assert part in answer.err
 
 
 @pytest.mark.parametrize("how", ["flag", "variable"])
-def test_debug_shows_the_trace_as_well(lake: Path, monkeypatch: pytest.MonkeyPatch, how: str) -> None:
+def test_debug_also_shows_the_traceback(lake: Path, monkeypatch: pytest.MonkeyPatch, how: str) -> None:
     failing(monkeypatch, StorageError("made up"))
     refused(editflow("runs", "--lake", lake), "made up")
     if how == "variable":
@@ -89,15 +93,15 @@ def test_debug_shows_the_trace_as_well(lake: Path, monkeypatch: pytest.MonkeyPat
     assert "Traceback" in answer.err
     assert answer.err.splitlines()[-1] == "error: made up"
     monkeypatch.setenv("EDITFLOW_DEBUG", "0")
-    refused(editflow("runs", "--lake", lake), "made up")  # nothing of it is left
+    refused(editflow("runs", "--lake", lake), "made up")  # --debug of an earlier call has no effect
 
 
-def test_debug_behind_two_dashes_is_a_word(lake: Path) -> None:
+def test_debug_after_two_dashes_is_an_argument(lake: Path) -> None:
     refused(editflow("show", "--lake", lake, "--", "--debug"), "'--debug'")
 
 
 @pytest.mark.parametrize("number", [errno.ENOENT, errno.ENOTDIR, errno.EBADF, errno.EIO, errno.ELOOP, errno.ESTALE])
-def test_every_refusal_of_the_system_is_one_line_with_its_place(
+def test_an_operating_system_error_is_one_line_with_its_path(
     lake: Path, monkeypatch: pytest.MonkeyPatch, number: int
 ) -> None:
     failing(monkeypatch, OSError(number, os.strerror(number), "/some/place"))
@@ -107,13 +111,13 @@ def test_every_refusal_of_the_system_is_one_line_with_its_place(
 
 
 @pytest.mark.parametrize("word", ["a\0b", os.fsdecode(b"\xff"), "\ud800"])
-def test_a_word_that_is_no_text_is_refused(lake: Path, word: str) -> None:
+def test_an_argument_that_is_not_text_is_refused(lake: Path, word: str) -> None:
     for words in (["runs", "--lake", word], ["show", word, "--lake", lake], ["query", word, "--lake", lake], [word]):
-        refused(editflow(*words), "no text")
+        refused(editflow(*words), "not text")
 
 
-class Stuck(io.RawIOBase):
-    """A stream that takes nothing."""
+class FailingStream(io.RawIOBase):
+    """A stream that fails on every write."""
 
     def __init__(self, number: int) -> None:
         self.number: int | None = number
@@ -128,12 +132,12 @@ class Stuck(io.RawIOBase):
 
 
 @pytest.fixture
-def stuck() -> Iterator[Any]:
-    """`stuck(errno)`: a text stream over it; what is left in it at the end is nobody's loss."""
-    opened: list[Stuck] = []
+def failing_stream() -> Iterator[Any]:
+    """`failing_stream(errno)`: a text stream whose writes fail, until the end of the test."""
+    opened: list[FailingStream] = []
 
     def stream(number: int) -> io.TextIOWrapper:
-        opened.append(Stuck(number))
+        opened.append(FailingStream(number))
         return io.TextIOWrapper(io.BufferedWriter(opened[-1]), encoding="utf-8")
 
     yield stream
@@ -145,11 +149,11 @@ WORDS = (["runs"], ["runs", "--json"], ["query", "SELECT 1"], ["--help"], ["--ve
 
 
 @pytest.mark.parametrize("words", WORDS, ids=" ".join)
-def test_a_result_that_nobody_takes_is_named(lake: Path, stuck, words: list[str]) -> None:
+def test_a_failed_write_to_standard_output_is_one_line(lake: Path, failing_stream, words: list[str]) -> None:
     place = [] if words[0] in {"--help", "--version", "completion"} else ["--lake", str(lake)]
     for number, code, said in ((errno.ENOSPC, 2, "No space"), (errno.EBADF, 2, "closed"), (errno.EPIPE, 1, "")):
         err = io.StringIO()
-        with redirect_stdout(stuck(number)), redirect_stderr(err), pytest.raises(SystemExit) as ended:
+        with redirect_stdout(failing_stream(number)), redirect_stderr(err), pytest.raises(SystemExit) as ended:
             main.main([*words, *place])
         errors = [line for line in err.getvalue().splitlines() if line.startswith("error: ")]
         assert ended.value.code == code
@@ -157,9 +161,9 @@ def test_a_result_that_nobody_takes_is_named(lake: Path, stuck, words: list[str]
         assert all("standard output" in line and said in line for line in errors)
 
 
-def test_remarks_that_nobody_takes_end_nothing(lake: Path, stuck) -> None:
+def test_a_failed_write_to_standard_error_is_ignored(lake: Path, failing_stream) -> None:
     out = io.StringIO()
-    with redirect_stdout(out), redirect_stderr(stuck(errno.EIO)), pytest.raises(SystemExit) as ended:
+    with redirect_stdout(out), redirect_stderr(failing_stream(errno.EIO)), pytest.raises(SystemExit) as ended:
         main.main(["runs", "--lake", str(lake)])
     assert not ended.value.code
     assert "completed" in out.getvalue()
@@ -173,8 +177,8 @@ os.execv(sys.executable, [sys.executable, "-c", "from editflow.flows.cli.main im
 """
 
 
-def test_closed_streams(lake: Path) -> None:
-    """No file of ours is opened in their place, and what a result lacks is told where somebody hears it."""
+def test_closed_streams_are_not_reused(lake: Path) -> None:
+    """No file gets the descriptor of a closed stream; closed output is reported on standard error."""
     root = Path(__file__).parents[3]
     command = [sys.executable, "-c", CLOSED]
     done = subprocess.run(
@@ -190,13 +194,17 @@ def test_closed_streams(lake: Path) -> None:
 
 @pytest.mark.parametrize("name", ["COLUMNS", "LINES"])
 @pytest.mark.parametrize("value", ["", "abc", "0", "1", "-5", "²", "99999999999999999999"])
-def test_a_terminal_of_no_size(lake: Path, monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+def test_an_invalid_terminal_size_is_ignored(
+    lake: Path, monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
     monkeypatch.setenv(name, value)
     answer = editflow("runs", "--lake", lake)
     assert (answer.code, "next:" in answer.err) == (0, True)
 
 
-def test_a_working_folder_that_is_gone(lake: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_deleted_working_folder_is_reported_if_it_is_needed(
+    lake: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     gone = tmp_path / "gone"
     gone.mkdir()
     monkeypatch.chdir(gone)
@@ -204,11 +212,11 @@ def test_a_working_folder_that_is_gone(lake: Path, tmp_path: Path, monkeypatch: 
     for words in (["runs"], ["show", "last"], ["query", "SELECT 1"]):
         answer = editflow(*words, "--lake", lake)
         assert (answer.code, "next:" in answer.err) == (0, True), answer
-    refused(editflow("runs"), "working folder")  # in which ./lake would be
+    refused(editflow("runs"), "working folder")  # it would contain ./lake
     refused(editflow("runs", "--lake", "sub/lake"), "working folder")
     tune = ("tune", "/model", "--requests", "/facts.jsonl", "--budget", "1")
     for words in (*((name, "/tiny.toml") for name in ("plan", "run", "prepare", "apply", "evaluate", "compare")), tune):
-        refused(editflow(*words), "working folder")  # also specs lead to torch
+        refused(editflow(*words), "working folder")  # reading a spec imports torch
     for words in (["ask", "last", "Who?"], ["rerun", "last"], ["scores", "last"], ["diff", "last", "last"]):
         refused(editflow(*words, "--lake", lake), "working folder")  # torch would end the process
     with pytest.raises(UsageError, match="working folder"):
@@ -227,7 +235,7 @@ WRONG = {
 
 
 @pytest.mark.parametrize(("name", "value"), WRONG.items(), ids=WRONG)
-def test_a_variable_of_prefect_that_cannot_be_is_named(
+def test_an_invalid_prefect_variable_is_named(
     world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, value: str
 ) -> None:
     monkeypatch.setenv(name, value)
@@ -237,7 +245,7 @@ def test_a_variable_of_prefect_that_cannot_be_is_named(
     assert not (tmp_path / "lake" / "runs").exists()
 
 
-def test_a_cache_that_cannot_be(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unusable_cache_folder_is_named(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "file").touch()
     (tmp_path / "circle").symlink_to(tmp_path / "circle")
     for place in (tmp_path / "file", "/proc/x", "/dev/null/x", "~nobody-of-this-name/x", tmp_path / "circle"):
@@ -253,8 +261,8 @@ def test_a_cache_that_cannot_be(world: World, tmp_path: Path, monkeypatch: pytes
     refused(editflow("plan", world.spec, "--lake", tmp_path / "lake"), "/dev/null", "EDITFLOW_CACHE")
 
 
-def test_a_cache_without_a_home(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A user without a home and without an entry in the system's list of users."""
+def test_a_cache_without_a_home_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A user without a home folder and without an entry in the user database."""
     monkeypatch.setattr(packaged_data, "user_cache_path", lambda *_, **__: Path("~/.cache/editflow"))
     monkeypatch.setattr(packaged_data.os, "environ", {})
     monkeypatch.setattr("pwd.getpwuid", {}.__getitem__)
@@ -262,7 +270,7 @@ def test_a_cache_without_a_home(monkeypatch: pytest.MonkeyPatch) -> None:
         packaged_data.cache()
 
 
-def test_a_cache_that_is_read_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_read_only_cache_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "access", lambda *_, **__: False)
     with pytest.raises(UsageError, match="not writable"):
         prefect_environment.made_folder(tmp_path, "EDITFLOW_CACHE")

@@ -1,4 +1,4 @@
-"""Models, layers and corpora that cannot be used are one line, and nothing of them enters the lake."""
+"""An unusable model, layer or corpus is reported in one line, and leaves nothing in the lake."""
 
 from __future__ import annotations
 
@@ -27,13 +27,15 @@ from support.tiny_world import World, editflow
     ],
     ids=lambda value: value if isinstance(value, str) else None,
 )
-def test_sources(world: World, server: str, tmp_path: Path, setting: str, fragments: list[str]) -> None:
+def test_a_missing_source_is_named(
+    world: World, server: str, tmp_path: Path, setting: str, fragments: list[str]
+) -> None:
     lake = tmp_path / "lake"
     refused(editflow("run", world.spec, "--lake", lake, "--set", setting), *fragments)
     unharmed(lake)
 
 
-def test_an_architecture_without_declaration(world: World, server: str, tmp_path: Path) -> None:
+def test_an_unsupported_architecture_is_named(world: World, server: str, tmp_path: Path) -> None:
     from transformers import BertConfig, BertLMHeadModel
 
     config = BertConfig(
@@ -47,7 +49,7 @@ def test_an_architecture_without_declaration(world: World, server: str, tmp_path
 
 
 @pytest.mark.parametrize("missing", ["config.json", "model.safetensors", "tokenizer.json"])
-def test_a_model_folder_that_lacks_a_file(world: World, server: str, tmp_path: Path, missing: str) -> None:
+def test_a_model_folder_with_a_missing_file_is_refused(world: World, server: str, tmp_path: Path, missing: str) -> None:
     tiny_world.save_model(tmp_path / "model")
     (tmp_path / "model" / missing).unlink()
     lake = tmp_path / "lake"
@@ -56,7 +58,7 @@ def test_a_model_folder_that_lacks_a_file(world: World, server: str, tmp_path: P
 
 
 @pytest.mark.parametrize("settings", [("edit.layers=[0, 9]", "edit.z_layer=9"), ("edit.z_layer=4",)])
-def test_a_layer_out_of_range(world: World, server: str, tmp_path: Path, settings: tuple[str, ...]) -> None:
+def test_a_layer_out_of_range_is_refused(world: World, server: str, tmp_path: Path, settings: tuple[str, ...]) -> None:
     lake = tmp_path / "lake"
     parts = [part for setting in settings for part in ("--set", setting)]
     refused(editflow("run", world.spec, "--lake", lake, *parts), "out of range", "layers 0…3")
@@ -74,15 +76,15 @@ def changed_model(folder: Path, change: Callable[[dict[str, Any]], None]) -> Pat
     return folder
 
 
-def test_a_model_that_lacks_a_tensor(world: World, server: str, tmp_path: Path) -> None:
-    """transformers would go on with random numbers in its place."""
+def test_a_model_with_a_missing_tensor_is_refused(world: World, server: str, tmp_path: Path) -> None:
+    """transformers would replace it with random numbers."""
     name = "model.layers.1.mlp.down_proj.weight"
     model, lake = changed_model(tmp_path / "model", lambda tensors: tensors.pop(name)), tmp_path / "lake"
     refused(editflow("run", world.spec, "--lake", lake, "--set", f"model.source={model}"), "lack 1 tensors", name)
     unharmed(lake)
 
 
-def test_a_model_whose_configuration_is_another_ones(world: World, server: str, tmp_path: Path) -> None:
+def test_a_model_with_the_configuration_of_another_is_refused(world: World, server: str, tmp_path: Path) -> None:
     model, lake = tmp_path / "model", tmp_path / "lake"
     tiny_world.save_model(model)
     config = model / "config.json"
@@ -92,7 +94,7 @@ def test_a_model_whose_configuration_is_another_ones(world: World, server: str, 
 
 
 @pytest.mark.parametrize("length", [3, 4, 8, 60])
-def test_a_gguf_file_cut_short(
+def test_a_truncated_gguf_file_is_refused(
     world: World, server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, length: int
 ) -> None:
     monkeypatch.setenv("EDITFLOW_CACHE", str(tmp_path / "cache"))
@@ -104,14 +106,14 @@ def test_a_gguf_file_cut_short(
     assert not list((tmp_path / "cache").rglob("*.safetensors"))
 
 
-def test_a_window_longer_than_the_model_can_place(world: World, server: str, tmp_path: Path) -> None:
+def test_a_window_longer_than_the_context_of_the_model_is_refused(world: World, server: str, tmp_path: Path) -> None:
     lake = tmp_path / "lake"
     refused(editflow("run", world.spec, "--lake", lake, "--set", "corpus.window=257"), "window = 257", "256 positions")
     unharmed(lake, "model")
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
-def test_weights_that_are_not_finite(world: World, server: str, tmp_path: Path, value: float) -> None:
+def test_weights_that_are_not_finite_are_refused(world: World, server: str, tmp_path: Path, value: float) -> None:
     name = "model.layers.1.mlp.down_proj.weight"
 
     def spoil(tensors: dict[str, Any]) -> None:
@@ -122,8 +124,8 @@ def test_weights_that_are_not_finite(world: World, server: str, tmp_path: Path, 
     unharmed(lake)
 
 
-def test_activations_that_are_not_finite(world: World, server: str, tmp_path: Path) -> None:
-    """Finite weights whose products overflow: nothing made of NaN may enter the lake."""
+def test_activations_that_are_not_finite_are_refused(world: World, server: str, tmp_path: Path) -> None:
+    """Finite weights whose products overflow: no artifact with NaN may enter the lake."""
 
     def enlarge(tensors: dict[str, Any]) -> None:
         for name in tensors:
@@ -137,7 +139,7 @@ def test_activations_that_are_not_finite(world: World, server: str, tmp_path: Pa
     unharmed(lake, "model", "requests", "documents", "tokens")
 
 
-def test_a_model_file_cut_short(world: World, server: str, tmp_path: Path) -> None:
+def test_a_truncated_model_file_is_refused(world: World, server: str, tmp_path: Path) -> None:
     model, lake = tmp_path / "model", tmp_path / "lake"
     tiny_world.save_model(model)
     weights = model / "model.safetensors"
@@ -161,7 +163,7 @@ def test_a_model_file_cut_short(world: World, server: str, tmp_path: Path) -> No
         ("corpus.parquet", ["PAR"], []),
     ],
 )
-def test_corpora(
+def test_an_unusable_corpus_is_named(
     world: World,
     server: str,
     caplog: pytest.LogCaptureFixture,
@@ -173,15 +175,17 @@ def test_corpora(
     corpus, lake = tiny_world.write_lines(tmp_path / name, rows), tmp_path / "lake"
     refused(editflow("run", world.spec, "--lake", lake, "--set", f"corpus.source={corpus}"), name, *fragments)
     unharmed(lake, "model", "requests")
-    assert not [r.getMessage() for r in caplog.records if not r.name.startswith("prefect")], "a library logs beside us"
+    assert not [r.getMessage() for r in caplog.records if not r.name.startswith("prefect")], (
+        "a library writes to the log"
+    )
 
 
 @pytest.mark.exhaustive
-def test_a_corpus_too_small_for_the_layer_is_a_warning_with_the_numbers(
+def test_a_corpus_too_small_for_the_layer_gives_a_warning_with_the_numbers(
     world: World, environment: dict[str, str], tmp_path: Path
 ) -> None:
     run = ["run", world.spec, "--lake", tmp_path / "lake", "--set", "corpus.tokens=60"]
-    # The second time everything is reused, and the corpus is as small as before.
+    # The second run reuses everything and must warn too.
     command = several([run, run])
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300, env=environment)
     assert done.returncode == 0, done.stderr
@@ -193,7 +197,7 @@ def test_a_corpus_too_small_for_the_layer_is_a_warning_with_the_numbers(
     assert "Traceback" not in done.stderr
 
 
-def test_a_threshold_that_leaves_no_null_space(world: World, copied: Path) -> None:
+def test_a_threshold_without_a_null_space_is_refused(world: World, copied: Path) -> None:
     answer = editflow(
         "run", world.spec, "--lake", copied, "--set", "null_space.rule=absolute", "--set", "null_space.value=1e-30"
     )

@@ -1,4 +1,4 @@
-"""A lake that refuses writes, or has no room for them: one line, and nothing half-written."""
+"""A lake that cannot be written, or a full disk: one line, and no partly written artifact."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.exhaustive
 
 
 @pytest.mark.parametrize("place", ["file", "below a file", "/proc/lake", "/sys/lake"])
-def test_a_lake_that_cannot_be_written(world: World, tmp_path: Path, place: str) -> None:
+def test_an_unwritable_lake_is_named(world: World, tmp_path: Path, place: str) -> None:
     file = tmp_path / "file"
     file.write_text("not a folder")
     lake = {"file": file, "below a file": file / "lake"}.get(place, Path(place))
@@ -28,8 +28,8 @@ def test_a_lake_that_cannot_be_written(world: World, tmp_path: Path, place: str)
 
 
 @contextmanager
-def largest_file(size: int) -> Iterator[None]:
-    """No file of this process may grow beyond `size` bytes inside the block."""
+def file_size_limit(size: int) -> Iterator[None]:
+    """Limit the files of this process to `size` bytes inside the block."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
     try:
@@ -38,13 +38,13 @@ def largest_file(size: int) -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
-def test_no_room_for_a_payload(world: World, server: str, reference, tmp_path: Path) -> None:
+def test_a_run_continues_after_a_failed_write(world: World, server: str, reference, tmp_path: Path) -> None:
     lake = tmp_path / "lake"
-    with largest_file(20_000):
+    with file_size_limit(20_000):
         answer = editflow("run", world.spec, "--lake", lake)
     refused(answer, "no space left", "payload-")
     unharmed(lake, *{m.kind for m in Lake.open(lake).manifests()} - {"second_moment"})
-    # With room again the run goes on from there and ends as any other.
+    # Without the limit, the run reuses what was written and gives the same results.
     there = tiny_world.digests(lake)
     record = tiny_world.run(world.spec, lake)
     assert {use["artifact"] for use in record["uses"] if use["how"] == "reused"} == set(there)
@@ -53,7 +53,7 @@ def test_no_room_for_a_payload(world: World, server: str, reference, tmp_path: P
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Callable[[int], Path]]:
-    """`small_disk(kib)`: a real file system with that much room."""
+    """`small_disk(kib)`: a real file system of that size."""
     place = tmp_path / "disk"
     place.mkdir()
 
@@ -72,7 +72,7 @@ def small_disk(tmp_path: Path) -> Iterator[Callable[[int], Path]]:
 
 
 @pytest.mark.parametrize("kib", [100, 300, 500])
-def test_a_full_disk(
+def test_a_full_disk_leaves_a_valid_lake(
     world: World, server: str, reference, small_disk: Callable[[int], Path], tmp_path: Path, kib: int
 ) -> None:
     lake = small_disk(kib) / "lake"

@@ -206,7 +206,7 @@ def test_what_comes_out_otherwise_takes_nobodys_place(lake: Path, tmp_path: Path
     again = verify(lake, newest(lake, "documents").id, "--deep", code=1)["recomputed"]
     assert [(row["same"], "no corpus" in row["note"]) for row in again] == [(None, True)]
     told = editflow("verify", "last", "--deep", "--stage", "documents", "--lake", lake)
-    assert "could not be computed again" in told.out
+    assert "could not be recomputed" in told.out
 
 
 def test_deep(made: tuple[Path, RunRecord]) -> None:
@@ -222,7 +222,7 @@ def test_deep(made: tuple[Path, RunRecord]) -> None:
     states = verify(lake, one, "--deep", "--stage", "state", code=0)["recomputed"]
     assert [row["artifact"] for row in states] == [one]
     said = editflow("verify", "--deep", "--stage", "spectrum", "--lake", lake)
-    assert "3 of 3 artifacts, computed again, came out the same, bit for bit" in said.err
+    assert "3 of 3 recomputed artifacts are the same, bit for bit" in said.err
 
 
 def test_a_queues_release(lake: Path, made: tuple[Path, RunRecord]) -> None:

@@ -1,4 +1,4 @@
-"""A comparison that cannot be run is one line that names file, variant and remedy, before anything is computed."""
+"""An invalid comparison is refused before it computes anything, in one line with file, variant and remedy."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from support.error_checks import refused
 from support.tiny_world import World, editflow
 
-from editflow.flows.cli.commands.compare import _written
+from editflow.flows.cli.commands.compare import _write_files
 from editflow.storage.artifacts.kinds import kind
 from editflow.storage.artifacts.store import Lake
 from editflow.storage.errors import DamagedPayload
@@ -56,7 +56,7 @@ def typed(world: World, folder: Path, variants: str, *options: object, name: str
     ],
     ids=lambda value: value[-40:].replace("\n", " ") if isinstance(value, str) else None,
 )
-def test_variants(world: World, tmp_path: Path, variants: str, fragments: list[str]) -> None:
+def test_an_invalid_variant_is_named(world: World, tmp_path: Path, variants: str, fragments: list[str]) -> None:
     refused(editflow(*typed(world, tmp_path, variants)), str(tmp_path / "bad.toml"), *fragments)
     assert not (tmp_path / "lake").exists()
     assert not (tmp_path / "out").exists()
@@ -80,12 +80,12 @@ def test_variants(world: World, tmp_path: Path, variants: str, fragments: list[s
     ],
     ids=lambda value: " ".join(value)[:40],
 )
-def test_options(world: World, tmp_path: Path, options: list[str], fragments: list[str]) -> None:
+def test_an_invalid_option_is_named(world: World, tmp_path: Path, options: list[str], fragments: list[str]) -> None:
     refused(editflow(*typed(world, tmp_path, MEMIT, *options)), *fragments)
     assert not (tmp_path / "lake").exists()
 
 
-def test_where_the_page_goes_is_asked_first(world: World, tmp_path: Path) -> None:
+def test_an_invalid_output_folder_is_refused_first(world: World, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     command = typed(world, tmp_path, MEMIT)[:-2]
     refused(editflow(*command, "--out", tmp_path / "file"), "is a file", "give a folder")
@@ -98,21 +98,21 @@ def test_where_the_page_goes_is_asked_first(world: World, tmp_path: Path) -> Non
     assert not (tmp_path / "lake").exists()
 
 
-def test_two_specs_of_one_name(world: World, tmp_path: Path) -> None:
+def test_two_specs_with_the_same_run_name_are_refused(world: World, tmp_path: Path) -> None:
     _, one, *rest = typed(world, tmp_path, MEMIT, name="one.toml")
     _, other, *_ = typed(world, tmp_path, MEMIT, name="other.toml")
     found = editflow("compare", one, other, *rest)
     refused(found, "one.toml", "other.toml", "two runs would be called 'tiny-memit'", "another name")
 
 
-def test_run_refuses_variants_and_says_what_takes_them(world: World, tmp_path: Path) -> None:
+def test_run_refuses_variants_and_names_compare(world: World, tmp_path: Path) -> None:
     _, spec, *_ = typed(world, tmp_path, MEMIT)
     refused(editflow("run", spec, "--lake", tmp_path / "lake"), "has variants", "`editflow compare`")
     assert not (tmp_path / "lake").exists()
 
 
-def test_a_name_in_a_comparison_leads_nowhere_else(tmp_path: Path) -> None:
-    """A lake of a stranger may hold any name; of a comparison's files only the known ones are written."""
+def test_only_known_file_names_of_a_comparison_are_written(tmp_path: Path) -> None:
+    """A lake from somebody else may contain any file name."""
     place, victim = Lake.open(tmp_path / "lake"), tmp_path / "victim.txt"
     victim.write_text("mine")
 
@@ -125,8 +125,8 @@ def test_a_name_in_a_comparison_leads_nowhere_else(tmp_path: Path) -> None:
                "Table.csv", "table.csv ", "other.csv")  # fmt: skip
     for name in strange:
         with pytest.raises(DamagedPayload):
-            _written(place, stored(name), tmp_path / "out")
+            _write_files(place, stored(name), tmp_path / "out")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["lake", "victim.txt"]
     assert victim.read_text() == "mine"
-    _written(place, stored("rows.csv"), tmp_path / "out")  # control
+    _write_files(place, stored("rows.csv"), tmp_path / "out")  # control
     assert {path.name for path in (tmp_path / "out").iterdir()} == {"comparison.html", "table.csv", "rows.csv"}

@@ -1,4 +1,4 @@
-"""`editflow completion`: scripts that shells accept, and what bash offers with them."""
+"""`editflow completion`: shells accept the scripts, and bash completes with them."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ printf '%s\\n' "${COMPREPLY[@]}"
 
 @pytest.fixture(scope="module")
 def bash(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The script for bash in a file."""
+    """A file with the script for bash."""
     path = tmp_path_factory.mktemp("completion") / "editflow.bash"
     path.write_text(editflow("completion", "bash").out)
     return path
@@ -46,7 +46,7 @@ def bash(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def lake(tmp_path: Path) -> Lake:
-    """Two runs of one spec, the second one later."""
+    """A lake with two runs of one spec."""
     store = Lake.open(tmp_path / "my lake")
     runs = Runs(store.files)
     for run_id in ("run-1", "run-2"):
@@ -55,7 +55,7 @@ def lake(tmp_path: Path) -> Lake:
 
 
 def offered(bash: Path, *words: object, folder: Path | None = None) -> list[str]:
-    """What bash offers for the last word, which may be the beginning of one."""
+    """The completions of the last word in bash."""
     command = ["bash", "-c", ASK_BASH, "bash", str(bash), "editflow", *map(str, words)]
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     env = {**os.environ, "PATH": path, "PYTHONPATH": str(Path(__file__).parents[4])}
@@ -73,7 +73,7 @@ def test_a_script_names_every_command(shell: str) -> None:
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
-def test_the_shell_accepts_its_script(shell: str, tmp_path: Path) -> None:
+def test_each_shell_accepts_its_script(shell: str, tmp_path: Path) -> None:
     if shutil.which(shell) is None:
         pytest.skip(f"no {shell} here")
     script = tmp_path / "script"
@@ -81,14 +81,14 @@ def test_the_shell_accepts_its_script(shell: str, tmp_path: Path) -> None:
     subprocess.run([shell, "-n", str(script)], check=True)
 
 
-def test_a_script_that_bash_refuses(tmp_path: Path) -> None:
-    """The control."""
+def test_bash_refuses_the_script_of_another_shell(tmp_path: Path) -> None:
+    """Control of the test above."""
     script = tmp_path / "script"
     script.write_text(editflow("completion", "fish").out)
     assert subprocess.run(["bash", "-n", str(script)], capture_output=True, check=False).returncode
 
 
-def test_commands_and_options(bash: Path) -> None:
+def test_commands_and_options_are_completed(bash: Path) -> None:
     assert offered(bash, "") == COMMANDS
     assert offered(bash, "ru") == ["run", "runs"]
     assert {"--deep", "--lake", "--json"} <= set(offered(bash, "doctor", "--"))
@@ -98,39 +98,39 @@ def test_commands_and_options(bash: Path) -> None:
 
 
 @pytest.mark.parametrize("command", ["show", "ask", "report"])
-def test_runs_of_the_lake_that_was_typed(bash: Path, lake: Lake, command: str) -> None:
+def test_runs_of_the_given_lake_are_completed(bash: Path, lake: Lake, command: str) -> None:
     assert offered(bash, command, "--lake", lake.uri, "") == ["last", "run-2", "run-1", "tiny"]
     assert offered(bash, command, "--lake", lake.uri, "run-1") == ["run-1"]
-    assert offered(bash, command, "--lake", f"{lake.uri}/none", "") == [], "the control"
+    assert offered(bash, command, "--lake", f"{lake.uri}/none", "") == [], "control"
 
 
-def test_folders_after_lake(bash: Path, lake: Lake) -> None:
+def test_folders_are_completed_after_lake(bash: Path, lake: Lake) -> None:
     folder = Path(lake.uri).parent
     (folder / "file").write_text("")
     assert offered(bash, "runs", "--lake", "", folder=folder) == ["my\\ lake"]
     assert offered(bash, "runs", "--lake", f"{lake.uri}/ru") == [f"{lake.uri}/runs".replace(" ", "\\ ")]
 
 
-def test_a_stranger_cannot_offer_commands(bash: Path, tmp_path: Path) -> None:
+def test_hostile_names_are_not_completed(bash: Path, tmp_path: Path) -> None:
     store = hostile_lake.lake(tmp_path / "lake")
     hostile_lake.damaged(store)
     found = offered(bash, "show", "--lake", store.uri, "")
     assert found[0] == "last"
-    assert len(found) == 3, "the two whole runs have ids of our own; no hostile name is offered"
+    assert len(found) == 3, "the ids of the two valid runs, but no hostile name"
 
 
-def test_the_shell_in_use() -> None:
+def test_the_current_shell_is_the_default() -> None:
     program = Path(sys.executable).parent / "editflow"
     env = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[4]), "SHELL": "/bin/sh"}
-    command = ["bash", "-c", f"'{program}' completion; true"]  # two commands, or bash makes way for the first one
+    command = ["bash", "-c", f"'{program}' completion; true"]  # with only one command, bash would replace itself by it
     done = subprocess.run(command, capture_output=True, text=True, check=True, env=env, timeout=60)
     assert done.stdout == editflow("completion", "bash").out
 
 
-def test_a_shell_that_is_not_known() -> None:
+def test_an_unknown_shell_is_refused() -> None:
     refused(editflow("completion", "tcsh"), "tcsh", "fish")
 
 
-def test_somebody_who_reads_the_script_is_told_where_it_goes() -> None:
+def test_on_a_terminal_the_file_to_write_is_named() -> None:
     *_, last = on_terminal(several([["completion", "bash"]])).strip().splitlines()
     assert "~/.local/share/bash-completion/completions/editflow" in last

@@ -1,4 +1,4 @@
-"""Two runs or releases side by side: what was set otherwise, where they part, which facts came and went."""
+"""`editflow diff`: changed settings, the first stage that differs, gained and lost facts, metrics."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from editflow.tasks.report.run_results import RunResults
 
 @pytest.fixture(scope="module")
 def lake(world: World, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, str]]:
-    """Four runs of one world and what they are called: as it is, a tighter clamp, fewer facts, a longer text."""
+    """A lake and the ids of four runs: usual, with fewer facts, with a tight clamp, with less held-out text."""
     folder = tmp_path_factory.mktemp("diff") / "lake"
     ways = {
         "usual": [], "fewer": ["requests.count=4"], "tight": ["target_values.clamp=0.01"],
@@ -33,13 +33,13 @@ def diff(lake: tuple[Path, dict[str, str]], one: str, other: str) -> dict[str, A
     return dict(answer.json)
 
 
-def test_a_run_and_itself_differ_in_nothing(lake) -> None:
+def test_a_run_does_not_differ_from_itself(lake) -> None:
     found = diff(lake, "usual", "usual")
     assert [found[part] for part in ("spec", "environment", "inputs", "stages", "facts")] == [[]] * 5
     assert found["batches"] == {"shared": 3, "one": 3, "other": 3}
 
 
-def test_a_setting_is_named_and_so_is_the_first_stage_that_it_changes(lake) -> None:
+def test_a_changed_setting_and_the_first_changed_stage_are_named(lake) -> None:
     found = diff(lake, "usual", "tight")
     assert [(row["key"], row["other"]) for row in found["spec"]] == [("target_values.clamp", 0.01)]
     first = found["stages"][0]
@@ -50,8 +50,8 @@ def test_a_setting_is_named_and_so_is_the_first_stage_that_it_changes(lake) -> N
     assert found["facts"] == []
 
 
-def test_metrics_are_those_of_scores(lake) -> None:
-    """The same pairs, and nothing of what no pair has."""
+def test_metrics_are_the_same_as_those_of_scores(lake) -> None:
+    """The same pairs of cases, and no other metric."""
     store, ids = Lake.open(lake[0]), lake[1]
     expected = paired(*(RunResults.of(store, ids[name]) for name in ("usual", "tight")))
     found = {row["metric"]: row for row in diff(lake, "usual", "tight")["metrics"]}
@@ -70,7 +70,7 @@ def test_facts_are_gained_and_lost(lake) -> None:
     assert {row["fact"] for row in there["facts"]} == {row["fact"] for row in back["facts"]}
 
 
-def test_a_text_that_is_only_measured_on_edits_nothing_otherwise(lake) -> None:
+def test_another_held_out_text_does_not_change_the_edited_model(lake) -> None:
     found = diff(lake, "usual", "text")
     assert found["one"]["state"] == found["other"]["state"]
     assert found["stages"][0]["stage"] == "tokens held out"
@@ -82,7 +82,7 @@ def test_a_text_that_is_only_measured_on_edits_nothing_otherwise(lake) -> None:
     ("other", "said"),
     [("nobody", "0 runs match 'nobody'"), ("tiny@3", "0 runs match 'tiny@3'"), ("", "the run's name is empty")],
 )
-def test_a_wrong_name_gets_one_line(lake, other: str, said: str) -> None:
+def test_an_unknown_name_is_refused_in_one_line(lake, other: str, said: str) -> None:
     answer = editflow("diff", "last", other, "--lake", lake[0])
     assert (answer.code, answer.err.count("\n")) == (2, 1)
     assert said in answer.err

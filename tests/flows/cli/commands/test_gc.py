@@ -1,4 +1,4 @@
-"""Litter goes, everything else stays: beside writers, and whatever was touched of late."""
+"""`editflow gc` deletes unneeded files and nothing else, while writers are running too."""
 
 from __future__ import annotations
 
@@ -36,14 +36,14 @@ OLD = time.time() - 48 * 3600
 
 @pytest.fixture
 def lake(world: World, tmp_path: Path) -> Path:
-    """A finished run, and one piece of each kind of litter, two days old."""
+    """A lake with a finished run and one unneeded file of each kind, two days old."""
     folder = tmp_path / "lake"
     tiny_world.record_directly(world.spec, folder, "requests.count=2")
     for path in _pieces(folder):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(b"x" * 100)
     for path in folder.rglob("*"):
-        os.utime(path, (OLD, OLD))  # age alone makes no litter
+        os.utime(path, (OLD, OLD))  # age alone makes no file unneeded
     return folder
 
 
@@ -58,12 +58,12 @@ def _pieces(folder: Path) -> list[Path]:
     ]
 
 
-def test_litter_goes_and_all_else_stays(lake: Path) -> None:
+def test_unneeded_files_are_deleted_and_all_others_stay(lake: Path) -> None:
     pieces = [path for path in _pieces(lake) if path.exists()]
     assert len(pieces) == 4
     kept = {path: path.read_bytes() for path in lake.rglob("*") if path.is_file() and path not in pieces}
     said = editflow("gc", "--lake", lake, "--json").json
-    assert all(path.exists() for path in pieces)  # only said so far
+    assert all(path.exists() for path in pieces)  # only listed so far
     assert sorted(row["what"] for row in said["litter"]) == [
         "payload without manifest", "result of Prefect", "set aside", "unfinished file",
     ]  # fmt: skip
@@ -79,10 +79,10 @@ def test_litter_goes_and_all_else_stays(lake: Path) -> None:
     )
 
 
-def test_a_payload_in_no_artifacts_folder_is_litter_as_well(lake: Path) -> None:
+def test_a_payload_outside_an_artifact_folder_is_deleted(lake: Path) -> None:
     store, copy = Lake.open(lake), lake / "artifacts" / "ab" / "a-copy"
     payload = next(lake.glob("artifacts/*/*/payload-*.parquet"))
-    shutil.copytree(payload.parent, copy)  # with its manifest: somebody may want it
+    shutil.copytree(payload.parent, copy)  # a copy with its manifest may be wanted
     pieces = ["artifacts/a.parquet", "artifacts/ab/a.parquet", "artifacts/ab/nothing/a.parquet"]
     for name in pieces:
         (lake / name).parent.mkdir(exist_ok=True)
@@ -97,21 +97,21 @@ def test_a_payload_in_no_artifacts_folder_is_litter_as_well(lake: Path) -> None:
     assert len([*copy.iterdir()]) == len([*payload.parent.iterdir()])
 
 
-def test_the_flow_does_the_same_and_says_so_on_its_page(lake: Path, server: str) -> None:
+def test_the_flow_does_the_same_and_lists_it_on_its_page(lake: Path, server: str) -> None:
     found = clean(str(lake))
     assert "set aside" in {row["what"] for row in found}
     assert table("litter") == found
     assert clean(str(lake)) == []
 
 
-def test_the_flow_says_how_many_artifacts_it_removed(outgrown: Path, server: str) -> None:
+def test_the_flow_reports_the_number_of_removed_artifacts(outgrown: Path, server: str) -> None:
     (row,) = [row for row in clean(str(outgrown), keep_runs=1, delete=False) if row["what"] == "artifact"]
     assert row in clean(str(outgrown), keep_runs=1)
     assert clean(str(outgrown), keep_runs=1) == []
 
 
-def test_what_was_touched_of_late_stays(lake: Path) -> None:
-    """The control of age: a writer may be at work on it."""
+def test_recently_touched_files_stay(lake: Path) -> None:
+    """A writer may still need them."""
     for path in _pieces(lake)[:2]:
         os.utime(path)
     assert len(list(find_orphans(Lake.open(lake), 24))) == 2
@@ -119,8 +119,8 @@ def test_what_was_touched_of_late_stays(lake: Path) -> None:
     assert [path.exists() for path in _pieces(lake)] == [True, True, False, False]
 
 
-def test_a_writer_that_comes_in_between_keeps_its_file(lake: Path) -> None:
-    """Found as litter, then the artifact is made after all: the new payload stays, and the artifact is whole."""
+def test_a_file_that_a_writer_completes_meanwhile_stays(lake: Path) -> None:
+    """A payload is found without a manifest; then the artifact is written: it stays and is valid."""
     store = Lake.open(lake)
     documents = next(m for m in store.manifests() if m.kind == "documents")
     table = store.read(documents.id)
@@ -138,8 +138,10 @@ def test_a_writer_that_comes_in_between_keeps_its_file(lake: Path) -> None:
     assert isinstance(table, pa.Table)
 
 
-def test_temporary_folders_of_killed_processes(lake: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Listed with their sizes and named by the doctor, then gone; one whose process goes on stays."""
+def test_temporary_folders_of_killed_processes_are_deleted(
+    lake: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are listed with sizes, also by the doctor, and then deleted; the folder of a running process stays."""
     place, cached = tmp_path / "temporary", tmp_path / "cache" / "converted"
     monkeypatch.setattr(tempfile, "tempdir", str(place))
     monkeypatch.setenv("EDITFLOW_CACHE", str(tmp_path / "cache"))
@@ -155,11 +157,11 @@ def test_temporary_folders_of_killed_processes(lake: Path, tmp_path: Path, monke
         return str(found["found"])
 
     with temporary("rerun") as mine:
-        assert {row["path"]: row["bytes"] // 1000 for row in asked(lake)["folders"]} == dict.fromkeys(map(str, left), 1)
+        assert {row["path"]: row["bytes"] // 1000 for row in gc(lake)["folders"]} == dict.fromkeys(map(str, left), 1)
         assert str(left[0]) in editflow("gc", "--lake", lake).out
         assert str(left[0]) in named()
-        assert len(asked(lake, "--delete")["folders"]) == 3
-        assert asked(lake)["folders"] == []
+        assert len(gc(lake, "--delete")["folders"]) == 3
+        assert gc(lake)["folders"] == []
         assert (mine / OWNER).exists()
         assert str(place) not in named()
     assert list(place.iterdir()) == list(cached.iterdir()) == []
@@ -167,7 +169,7 @@ def test_temporary_folders_of_killed_processes(lake: Path, tmp_path: Path, monke
 
 @pytest.fixture
 def outgrown(world: World, tmp_path: Path) -> Path:
-    """Two runs of one name, two days old: the second needs a part of what the first one made."""
+    """A lake with two runs of one name, two days old: the second needs some artifacts of the first."""
     folder = tmp_path / "lake"
     for count in (2, 3):
         tiny_world.record_directly(world.spec, folder, f"requests.count={count}")
@@ -177,18 +179,18 @@ def outgrown(world: World, tmp_path: Path) -> Path:
     return folder
 
 
-def asked(lake: Path, *words: object) -> dict[str, Any]:
+def gc(lake: Path, *words: object) -> dict[str, Any]:
     return dict(editflow("gc", *words, "--lake", lake, "--json").json)
 
 
-def unneeded(said: dict[str, Any]) -> int:
-    return sum(row["unneeded"] for row in said["kinds"])
+def unneeded(result: dict[str, Any]) -> int:
+    return sum(row["unneeded"] for row in result["kinds"])
 
 
-def test_sizes_by_kind(outgrown: Path) -> None:
+def test_sizes_are_listed_by_kind(outgrown: Path) -> None:
     made = list(Lake.open(outgrown).manifests())
-    told = {row["kind"]: (row["artifacts"], row["bytes"]) for row in asked(outgrown)["kinds"]}
-    assert told == {
+    listed = {row["kind"]: (row["artifacts"], row["bytes"]) for row in gc(outgrown)["kinds"]}
+    assert listed == {
         kind: (sum(m.kind == kind for m in made), sum(m.bytes for m in made if m.kind == kind))
         for kind in {m.kind for m in made}
     }
@@ -197,55 +199,55 @@ def test_sizes_by_kind(outgrown: Path) -> None:
     assert "not needed" not in shown, "without a rule everything is needed"
 
 
-def test_what_only_an_older_run_needed_goes_when_it_is_said(outgrown: Path) -> None:
+def test_artifacts_that_only_an_older_run_needed_are_deleted_with_keep_runs(outgrown: Path) -> None:
     before, runs = tiny_world.digests(outgrown), list(Runs(Lake.open(outgrown).files).newest())
-    assert unneeded(asked(outgrown, "--delete")) == 0, "without a rule no artifact goes"
-    said = asked(outgrown, "--keep-runs", 1)
+    assert unneeded(gc(outgrown, "--delete")) == 0, "without a rule no artifact is deleted"
+    said = gc(outgrown, "--keep-runs", 1)
     assert unneeded(said) > 0
     assert (said["deleted"], said["removed"]) == (False, 0)
-    assert tiny_world.digests(outgrown) == before, "it is only said"
+    assert tiny_world.digests(outgrown) == before, "they are only listed"
     assert "gc --delete --keep-runs 1" in editflow("gc", "--keep-runs", 1, "--lake", outgrown).err
-    done = asked(outgrown, "--keep-runs", 1, "--delete")
+    done = gc(outgrown, "--keep-runs", 1, "--delete")
     assert done["removed"] == unneeded(said)
     after = tiny_world.digests(outgrown)
     assert len(after) == len(before) - done["removed"]
     assert {use.artifact for use in runs[0].uses} <= after.keys()
     assert not {use.artifact for use in runs[1].uses} <= after.keys()
     assert [run.run_id for run in Runs(Lake.open(outgrown).files).newest()] == [run.run_id for run in runs]
-    assert unneeded(asked(outgrown, "--keep-runs", 1)) == 0
-    assert editflow("verify", "--lake", outgrown).code == 0, "what was removed is not lost"
+    assert unneeded(gc(outgrown, "--keep-runs", 1)) == 0
+    assert editflow("verify", "--lake", outgrown).code == 0, "removed artifacts are not faults"
     shutil.rmtree(outgrown / "removed")
-    assert editflow("verify", "--lake", outgrown).code == 1, "the control: a run had used it"
+    assert editflow("verify", "--lake", outgrown).code == 1, "control: a run had used them"
     tiny_world.sound(outgrown)
 
 
 @pytest.mark.parametrize("words", [["--keep-runs", 2], ["--keep-runs", 1, "--keep-days", 1], ["--keep-days", 1]])
-def test_rules_that_keep_everything(outgrown: Path, words: list[object]) -> None:
-    """By either rule a run may count; both are of today."""
-    assert unneeded(asked(outgrown, *words)) == 0
+def test_rules_that_keep_every_run_delete_nothing(outgrown: Path, words: list[object]) -> None:
+    """A run is kept if either rule keeps it; both runs are of today."""
+    assert unneeded(gc(outgrown, *words)) == 0
 
 
 @pytest.mark.parametrize("folder", ["refs", "releases", "queues"])
-def test_what_a_name_a_release_or_a_queue_speaks_of_stays(outgrown: Path, folder: str) -> None:
+def test_artifacts_of_a_name_a_release_or_a_queue_stay(outgrown: Path, folder: str) -> None:
     older = list(Runs(Lake.open(outgrown).files).newest())[1]
     Refs(Lake.open(outgrown).files, folder).append("kept", older.state)
-    left = unneeded(asked(outgrown, "--keep-runs", 1, "--delete"))
+    left = unneeded(gc(outgrown, "--keep-runs", 1, "--delete"))
     behind = {step.id for step in lineage(Lake.open(outgrown), str(older.state))}
     assert behind <= tiny_world.digests(outgrown).keys()
-    assert left > 0, "the control: its evaluations are behind nothing"
+    assert left > 0, "control: its evaluations are not upstream"
 
 
-def test_a_run_that_goes_on_keeps_what_it_may_have_met(outgrown: Path) -> None:
+def test_a_running_run_keeps_artifacts_it_may_have_reused(outgrown: Path) -> None:
     files = Lake.open(outgrown).files
     record = Runs(files).start("busy", {})
     started = outgrown / "runs" / record.run_id / "started.json"
     started.write_text(started.read_text().replace(record.started_at, "2020-01-01T00:00:00.000+00:00"))
-    assert unneeded(asked(outgrown, "--keep-runs", 1)) == 0
+    assert unneeded(gc(outgrown, "--keep-runs", 1)) == 0
     Runs(files).finish(record, "failed")
-    assert unneeded(asked(outgrown, "--keep-runs", 1)) > 0, "the control"
+    assert unneeded(gc(outgrown, "--keep-runs", 1)) > 0, "control"
 
 
-def test_wrong_input_gets_one_line(tmp_path: Path) -> None:
+def test_invalid_input_is_refused_in_one_line(tmp_path: Path) -> None:
     for words, said in (
         (["--lake", tmp_path / "none"], "no lake at"),
         (["--hours", "0", "--lake", tmp_path], "Must be >= 1"),
@@ -263,8 +265,8 @@ def test_wrong_input_gets_one_line(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("wrong", [{"hours": -1.0}, {"hours": 0.5}, {"keep_runs": 0}, {"keep_days": -1.0},
                                    {"keep_days": float("inf")}])  # fmt: skip
-def test_a_schedule_cannot_take_what_a_writer_may_need(lake: Path, wrong: dict[str, Any]) -> None:
-    """Parameters of a deployment come without the command's checks."""
+def test_invalid_parameters_of_a_deployment_delete_nothing(lake: Path, wrong: dict[str, Any]) -> None:
+    """They bypass the checks of the command."""
     pieces = [path for path in _pieces(lake) if path.exists()]
     with pytest.raises(UsageError, match="choose|keep 1"):
         clean.fn(str(lake), **wrong)

@@ -1,6 +1,6 @@
-"""Lineage between two artifacts; what stands behind a weight change, what came of a fact; all of it as OpenLineage."""
+"""Lineage between two artifacts, the sources of a weight change, the results of a fact, and OpenLineage events."""
 
-# ruff: noqa: S608 - the SQL is put together from the test's own words
+# ruff: noqa: S608 - the SQL contains only words of the tests
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def ids(steps: list[dict[str, Any]]) -> set[str]:
     return {step["id"] for step in steps}
 
 
-def test_between_two_artifacts_is_all_that_is_above_one_and_below_the_other(reference) -> None:
+def test_between_two_artifacts_are_those_upstream_of_one_and_downstream_of_the_other(reference) -> None:
     at = used(reference.record)
     asked = editflow("lineage", at["state 2"], "--to", at["contexts"], "--json", "--lake", reference.lake).json
     lake = Lake.open(reference.lake)
@@ -53,7 +53,7 @@ def test_between_two_artifacts_is_all_that_is_above_one_and_below_the_other(refe
     assert "--open" in tree.err
 
 
-def test_where_nothing_leads_nothing_is_shown(reference) -> None:
+def test_unconnected_artifacts_have_no_graph(reference) -> None:
     at = used(reference.record)
     words = ["lineage", at["documents"], "--to", at["rewrites 1"], "--lake", reference.lake]
     assert editflow(*words, "--json").json == []
@@ -64,8 +64,8 @@ def test_where_nothing_leads_nothing_is_shown(reference) -> None:
     assert len(editflow("lineage", "tiny", "--to", "tiny", "--json", "--lake", reference.lake).json) == 1
 
 
-def test_what_stands_behind_a_weight_change(world: World, reference) -> None:
-    """The facts of its batch and of those before, in their batches, and the documents whose moments hold it back."""
+def test_the_sources_of_a_weight_change(world: World, reference) -> None:
+    """The facts of its batch and of the earlier batches, and the documents of its second moments."""
     at, lake = used(reference.record), Lake.open(reference.lake)
     found = editflow("lineage", at["weight change 2"], "--sources", "--json", "--lake", reference.lake).json
     batches = {row["request"]: row["batch"] for row in found["facts"]}
@@ -82,12 +82,12 @@ def test_what_stands_behind_a_weight_change(world: World, reference) -> None:
     assert sum(row["tokens"] for row in found["documents"]) == 1500
     assert documents[next(iter(documents))]["title"].startswith("Document ")
     asked = editflow("lineage", at["evaluation before"], "--sources", "--json", "--lake", reference.lake).json
-    assert {row["batch"] for row in asked["facts"]} == {None}, "what is only asked about was not written"
+    assert {row["batch"] for row in asked["facts"]} == {None}, "facts that were only asked about were not written"
     told = editflow("lineage", at["weight change 2"], "--sources", "--lake", reference.lake).out
     assert "4 facts written in 2 batches, 0 asked about" in told
 
 
-def test_the_same_in_sql(reference) -> None:
+def test_sql_gives_the_same_sources(reference) -> None:
     at, lake = used(reference.record), Lake.open(reference.lake)
     change = at["weight change 2"]
     found = editflow("lineage", change, "--sources", "--json", "--lake", reference.lake).json
@@ -101,8 +101,8 @@ def test_the_same_in_sql(reference) -> None:
     assert rows == wanted
 
 
-def test_what_a_fact_is_in(reference, copied: Path) -> None:
-    """Evaluations of states made from it and those that only ask about it, told apart; every release with it."""
+def test_the_results_of_a_fact(reference, copied: Path) -> None:
+    """Evaluations of states that were edited with it, evaluations that only ask about it, and every release with it."""
     at, lake = used(reference.record), Lake.open(copied)
     fact = lake.read(at["rewrites 2"])["request"][0].as_py()
     queue = Queue(lake.files, "current")
@@ -130,8 +130,8 @@ def test_what_a_fact_is_in(reference, copied: Path) -> None:
     assert f"request:{fact}" in told.err
 
 
-def test_a_run_that_reused_everything_has_a_whole_lineage(world: World, reference, copied: Path) -> None:
-    """In the tables, and in its events."""
+def test_a_run_that_reused_everything_has_the_complete_lineage(world: World, reference, copied: Path) -> None:
+    """In SQL and in its events."""
     again = tiny_world.record_directly(world.spec, copied)
     assert {use.how for use in again.uses} == {"reused"}
     lake = Lake.open(copied)
@@ -143,7 +143,7 @@ def test_a_run_that_reused_everything_has_a_whole_lineage(world: World, referenc
 
 
 def edges(found: list[Event]) -> set[tuple[str, str]]:
-    """(input, output) of every event that ends a stage."""
+    """The (input, output) pairs of all events that end a stage."""
     ends = [event for event in found if event["eventType"] == "COMPLETE" and "parent" in event["run"]["facets"]]
     return {(one["name"], out["name"]) for event in ends for one in event["inputs"] for out in event["outputs"]}
 
@@ -155,7 +155,7 @@ FORMATS.checks("uri")(lambda text: ":" in text)
 
 
 def faults(event: Event) -> list[str]:
-    """What the schema says against an event, and that of its own against each facet of the specification."""
+    """The errors of an event under the schema, and of each facet under the facet's own schema."""
     found = list(Draft202012Validator(SCHEMA, format_checker=FORMATS).iter_errors(event))
     holders = [event["run"], event["job"], *event["inputs"], *event["outputs"]]
     for holder in holders if not found else []:
@@ -167,7 +167,7 @@ def faults(event: Event) -> list[str]:
     return [error.message for error in found]
 
 
-def test_openlineage_events_keep_to_the_schema(reference, copied: Path, tmp_path: Path) -> None:
+def test_openlineage_events_are_valid(reference, copied: Path, tmp_path: Path) -> None:
     lake, out = Lake.open(copied), tmp_path / "events.jsonl"
     answer = editflow("export-run", "last", "--openlineage", "--out", out, "--lake", copied, "--json")
     found = [json.loads(line) for line in out.read_text(encoding="utf-8").splitlines()]
@@ -188,8 +188,8 @@ def test_openlineage_events_keep_to_the_schema(reference, copied: Path, tmp_path
     assert half[-1]["run"]["facets"]["errorMessage"]["message"] == "no room"
 
 
-def test_the_schema_finds_faults(reference) -> None:
-    """The control."""
+def test_the_schema_finds_invalid_events(reference) -> None:
+    """Control of the test above."""
     lake = Lake.open(reference.lake)
     event = events(lake, Runs(lake.files).get(reference.record["run_id"]))[-1]
     whole = json.dumps(event)
@@ -214,9 +214,9 @@ def test_the_schema_finds_faults(reference) -> None:
     [
         (["tiny", "--down", "--to", "tiny"], "--down and --to exclude each other"),
         (["tiny", "--sources", "--results"], "--sources and --results exclude each other"),
-        (["tiny", "--sources", "--open"], "--sources is a table and no graph"),
+        (["tiny", "--sources", "--open"], "--sources prints a table"),
         (["tiny", "--to", "ffffffffffff"], "no artifact begins with it"),
-        (["request:1"], "say --results"),
+        (["request:1"], "--results"),
         (["request:nobody", "--results"], "0 facts, documents and artifacts"),
         (["ffffffffffff", "--sources"], "no artifact begins with it"),
         (["tiny", "--html", "no/such/page.html"], "no folder no/such to write the graph to"),
@@ -224,11 +224,11 @@ def test_the_schema_finds_faults(reference) -> None:
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else None,
 )
-def test_wrong_input_gets_one_line(reference, words: list[str], said: str) -> None:
+def test_invalid_input_is_refused_in_one_line(reference, words: list[str], said: str) -> None:
     refused(editflow("lineage", *words, "--lake", reference.lake), said)
 
 
-def test_a_page_of_too_much_is_refused(reference, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_graph_that_is_too_large_is_refused(reference, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr("editflow.tasks.lineage.page.MOST", 5)
     out = tmp_path / "graph.html"
     refused(

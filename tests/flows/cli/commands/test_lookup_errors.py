@@ -1,4 +1,4 @@
-"""Questions that have no answer, or should not be asked, are one line and change nothing."""
+"""Invalid queries and look-ups are refused in one line and change nothing."""
 
 from __future__ import annotations
 
@@ -41,20 +41,20 @@ from editflow.storage.errors import StorageError
         ("", []),
     ],
 )
-def test_sql(reference, tmp_path: Path, sql: str, fragments: list[str]) -> None:
+def test_invalid_sql_is_refused(reference, tmp_path: Path, sql: str, fragments: list[str]) -> None:
     (tmp_path / "secret.csv").write_text("a,b\n1,2\n")
     refused(editflow("query", sql.format(folder=tmp_path), "--lake", reference.lake), *fragments)
     assert [path.name for path in tmp_path.iterdir()] == ["secret.csv"]
 
 
-def test_sql_that_only_reads_passes(reference) -> None:
-    """The control of the test above."""
+def test_sql_that_only_reads_is_answered(reference) -> None:
+    """Control of the test above."""
     assert editflow("query", "SELECT count(*) AS n FROM artifacts", "--lake", reference.lake).code == 0
 
 
 @pytest.mark.parametrize("lake", ["s3://bucket/lake", "memory://lake"])
 @pytest.mark.parametrize("command", [["runs"], ["show", "last"], ["query", "SELECT 1"], ["run"]], ids=lambda c: c[0])
-def test_a_lake_that_is_no_folder(
+def test_a_lake_that_is_not_a_local_folder_is_refused(
     world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: list[str], lake: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -85,12 +85,14 @@ def test_a_lake_that_is_no_folder(
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else None,
 )
-def test_questions(reference, monkeypatch: pytest.MonkeyPatch, arguments: list[str], fragments: list[str]) -> None:
+def test_invalid_look_ups_are_refused(
+    reference, monkeypatch: pytest.MonkeyPatch, arguments: list[str], fragments: list[str]
+) -> None:
     monkeypatch.setenv("EDITFLOW_LAKE", str(reference.lake))
     refused(editflow(*arguments), *fragments)
 
 
-def test_asking_a_failed_run(world: World, server: str, tmp_path: Path) -> None:
+def test_a_failed_run_cannot_be_asked(world: World, server: str, tmp_path: Path) -> None:
     lake = tmp_path / "lake"
     refused(editflow("run", world.spec, "--lake", lake, "--set", "edit.z_layer=7"))
     refused(editflow("ask", "tiny", "the city", "--lake", lake), "failed", "no edited model")
@@ -100,8 +102,8 @@ def test_asking_a_failed_run(world: World, server: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["started.json", "finished.json"])
-def test_a_damaged_run_record(reference, copied: Path, name: str) -> None:
-    """It is listed as damaged, asked for it is one line, and it hides no other run."""
+def test_a_damaged_run_record_is_named(reference, copied: Path, name: str) -> None:
+    """It is listed as damaged, `show` refuses it in one line, and the other runs are listed."""
     whole = reference.record["run_id"]
     other = copied / "runs" / "19700101T000000-damage"
     shutil.copytree(copied / "runs" / whole, other)
@@ -116,8 +118,8 @@ def test_a_damaged_run_record(reference, copied: Path, name: str) -> None:
     assert editflow("show", whole, "--json", "--lake", copied).json == reference.record
 
 
-def test_an_unforeseen_error_is_not_dressed_up(reference, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The control: a defect of the program is no user's mistake and keeps its traceback."""
+def test_an_unexpected_error_is_raised(reference, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Control: a bug is not reported as an error of the user."""
 
     def broken(*_: object) -> None:
         raise ZeroDivisionError
@@ -128,8 +130,8 @@ def test_an_unforeseen_error_is_not_dressed_up(reference, monkeypatch: pytest.Mo
 
 
 @pytest.mark.slow
-def test_the_process_itself(world: World, tmp_path: Path) -> None:
-    """The same through the real entry point: code 2, one line on standard error, nothing on standard output."""
+def test_the_entry_point_prints_one_line(world: World, tmp_path: Path) -> None:
+    """In a process of its own: code 2, one line on standard error, nothing on standard output."""
     command = [str(Path(sys.executable).parent / "editflow"), "run", str(tmp_path / "none.toml")]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120, env={**os.environ})
     assert (done.returncode, done.stdout) == (2, "")
@@ -137,7 +139,7 @@ def test_the_process_itself(world: World, tmp_path: Path) -> None:
     assert done.stderr.count("\n") == 1
 
 
-def test_the_errors_of_the_archive_are_caught(reference, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_storage_errors_are_caught(reference, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(*_: object) -> None:
         raise StorageError("made up [for this] test")
 
@@ -146,7 +148,7 @@ def test_the_errors_of_the_archive_are_caught(reference, monkeypatch: pytest.Mon
 
 
 def test_messages_name_commands_that_exist() -> None:
-    """Every `editflow …` in the sources that users are told to type is a command."""
+    """Every `editflow …` in a message is a command."""
     import re
 
     from editflow.flows.cli.registry import app

@@ -1,4 +1,4 @@
-"""runs, show, lineage, query and ask answer from the lake; the first four without loading torch or Prefect."""
+"""runs, show, lineage, query and ask read the lake; the first four import neither torch nor Prefect."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ print("heavy:", heavy, file=sys.stderr)
 """
 
 
-def test_reading_needs_neither_torch_nor_prefect(reference, tmp_path: Path) -> None:
+def test_reading_imports_neither_torch_nor_prefect(reference, tmp_path: Path) -> None:
     lake, state = ["--lake", str(reference.lake)], reference.record["state"]
     calls = [
         ["runs", *lake],
@@ -53,7 +53,7 @@ def test_reading_needs_neither_torch_nor_prefect(reference, tmp_path: Path) -> N
     assert done.stderr.splitlines()[-1] == "heavy: []"
 
 
-def test_a_record_tells_code_packages_and_machine(reference) -> None:
+def test_a_record_has_code_packages_and_machine(reference) -> None:
     told = editflow("show", "last", "--lake", reference.lake, "--json").json["environment"]
     assert {"constraints", "installed", "processor", "threads", "device", "python", "torch"} <= told.keys()
     manifest = tiny_world.artifacts(reference.lake, "state")[0]
@@ -61,8 +61,8 @@ def test_a_record_tells_code_packages_and_machine(reference) -> None:
     assert manifest.created_by == reference.record["run_id"]
 
 
-def test_the_light_check_sees_heavy_imports() -> None:
-    """The control: it would report torch if a command loaded it."""
+def test_the_import_check_sees_torch() -> None:
+    """Control: the check reports torch if a command imports it."""
     script = LIGHT.replace(
         "from editflow.flows.cli.main import main", "from editflow.flows.cli.main import main; import torch"
     )
@@ -73,7 +73,7 @@ def test_the_light_check_sees_heavy_imports() -> None:
 
 
 @pytest.mark.parametrize("command", [[], *([name] for name in COMMANDS)], ids=["editflow", *COMMANDS])
-def test_help(command: list[str]) -> None:
+def test_every_command_has_help(command: list[str]) -> None:
     answer = editflow(*command, "--help")
     assert answer.code == 0
     assert answer.err == ""
@@ -84,13 +84,13 @@ def test_help(command: list[str]) -> None:
         assert all(name in answer.out for name in COMMANDS)
 
 
-def test_version() -> None:
+def test_the_version_is_printed() -> None:
     from importlib.metadata import version
 
     assert version("editflow") in editflow("--version").out
 
 
-def test_runs(reference) -> None:
+def test_runs_are_listed(reference) -> None:
     (row,) = editflow("runs", "--json", "--lake", reference.lake).json
     assert (row["run"], row["name"], row["status"]) == (reference.record["run_id"], "tiny", "completed")
     assert (row["created"], row["reused"], row["facts"]) == (len(reference.record["uses"]), 0, 6)
@@ -100,7 +100,7 @@ def test_runs(reference) -> None:
 
 
 def test_sums_are_numbers_in_json(reference) -> None:
-    """DuckDB's sum of whole numbers is as wide as a decimal; readers of JSON get a number all the same."""
+    """DuckDB sums integers as decimals; JSON has a number."""
     sql = "SELECT sum(bytes) AS bytes, sum(bytes)::DECIMAL(20, 1) / 4 AS part FROM artifacts"
     (row,) = editflow("query", sql, "--json", "--lake", reference.lake).json
     assert row["bytes"] == sum(m.bytes for m in Lake.open(reference.lake).manifests())
@@ -108,21 +108,21 @@ def test_sums_are_numbers_in_json(reference) -> None:
 
 
 @pytest.mark.parametrize("name", ["tiny", "last", "id", "prefix"])
-def test_show_by_every_name(reference, name: str) -> None:
+def test_show_accepts_every_name_of_a_run(reference, name: str) -> None:
     run_id = reference.record["run_id"]
     wanted = {"id": run_id, "prefix": run_id[:-2]}.get(name, name)
     record = editflow("show", wanted, "--json", "--lake", reference.lake).json
     assert record == reference.record
 
 
-def test_show_as_a_table(reference) -> None:
+def test_show_prints_tables(reference) -> None:
     answer = editflow("show", "last", "--lake", reference.lake)
     assert answer.code == 0
     for text in ("efficacy success %", "held-out perplexity", "target values 3", "null space of layer 2"):
         assert text in answer.out
 
 
-def test_lineage_up_reaches_model_and_corpus(reference) -> None:
+def test_upstream_of_the_state_are_model_and_corpus(reference) -> None:
     state = reference.record["state"]
     steps = editflow("lineage", state, "--json", "--lake", reference.lake).json
     assert steps[0] == {"depth": 0, "id": state, "kind": "state", "role": None, "via": None}
@@ -134,7 +134,7 @@ def test_lineage_up_reaches_model_and_corpus(reference) -> None:
     assert all(f"{step['kind']} {step['id'][:12]}" in tree for step in steps)
 
 
-def test_lineage_down_from_the_corpus_reaches_the_last_evaluation(reference) -> None:
+def test_downstream_of_the_corpus_is_the_last_evaluation(reference) -> None:
     documents = tiny_world.artifacts(reference.lake, "documents")[0]
     steps = editflow("lineage", documents.id[:10], "--down", "--json", "--lake", reference.lake).json
     assert reference.record["state"] in {step["id"] for step in steps}
@@ -158,17 +158,17 @@ def test_lineage_down_from_the_corpus_reaches_the_last_evaluation(reference) -> 
         ),
     ],
 )
-def test_query(reference, sql: str, expected: list[object]) -> None:
+def test_queries_are_answered(reference, sql: str, expected: list[object]) -> None:
     assert editflow("query", sql, "--json", "--lake", reference.lake).json == expected
 
 
-def test_a_table_keeps_columns_of_one_name(reference) -> None:
+def test_columns_of_the_same_name_are_kept(reference) -> None:
     head, row = editflow("query", "SELECT 7 AS a, 8 AS a, 9 AS a", "--lake", reference.lake).out.splitlines()
     assert (head.split(), row.split()) == (["a", "a_2", "a_3"], ["7", "8", "9"])
 
 
-def test_a_query_gives_the_summarys_numbers(reference) -> None:
-    """The terminal's table can be recomputed from the archive by anyone."""
+def test_sql_gives_the_scores_of_the_summary(reference) -> None:
+    """The printed table can be recomputed from the lake."""
     sql = f"""
         SELECT metric, round(100 * avg(mean), 2) AS success FROM (
             SELECT metric, request, avg(success) AS mean FROM evaluations
@@ -183,7 +183,7 @@ def test_a_query_gives_the_summarys_numbers(reference) -> None:
     }
 
 
-def test_ask_gives_both_models(reference) -> None:
+def test_ask_prints_the_answers_of_both_models(reference) -> None:
     prompt = "the city of"
     answer = editflow("ask", "last", prompt, "--tokens", "5", "--json", "--lake", reference.lake).json
     assert answer["run"] == reference.record["run_id"]
@@ -194,7 +194,7 @@ def test_ask_gives_both_models(reference) -> None:
     assert "edited" in table.out
 
 
-def test_the_lake_of_the_environment(reference, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_the_lake_may_come_from_the_environment(reference, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("EDITFLOW_LAKE", str(reference.lake))
     assert len(editflow("runs", "--json").json) == 1
     monkeypatch.delenv("EDITFLOW_LAKE")

@@ -1,4 +1,4 @@
-"""`editflow query` is bounded in time and rows, says when it has left rows out, and ends on Ctrl-C like any command."""
+"""`editflow query` limits time and rows, reports omitted rows, and ends on Ctrl-C."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.slow
 ENDLESS = "SELECT count(*) FROM range(1000000000000)"
 
 
-def test_rows_that_are_left_out_are_told_of(tmp_path: Path) -> None:
+def test_omitted_rows_are_reported(tmp_path: Path) -> None:
     lake = Lake.open(tmp_path / "lake").uri
     few = editflow("query", "SELECT range AS n FROM range(5)", "--rows", "3", "--json", "--lake", lake)
     assert few.json == [{"n": 0}, {"n": 1}, {"n": 2}]
@@ -32,24 +32,24 @@ def test_rows_that_are_left_out_are_told_of(tmp_path: Path) -> None:
     assert "more rows" not in whole.err
 
 
-def test_no_more_rows_are_advised_than_can_be_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_suggested_number_of_rows_is_allowed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     lake = Lake.open(tmp_path / "lake").uri
-    monkeypatch.setattr(query, "MOST_ROWS", 50)
+    monkeypatch.setattr(query, "MAX_ROWS", 50)
     for rows, advised in ((4, 40), (20, 50), (50, None)):
         said = editflow("query", "SELECT range AS n FROM range(60)", "--rows", rows, "--lake", lake).err
         assert "more rows" in said
         assert ("--rows" in said, f"--rows {advised} " in said) == (advised is not None,) * 2
 
 
-def test_a_query_without_end_is_one_line(tmp_path: Path) -> None:
+def test_an_endless_query_is_stopped(tmp_path: Path) -> None:
     lake = Lake.open(tmp_path / "lake").uri
     refused(editflow("query", ENDLESS, "--timeout", "0.5", "--lake", lake), "stopped", "--timeout")
     for wrong in (["--timeout", "0"], ["--timeout", "nan"], ["--timeout", "inf"], ["--rows", "0"], ["--rows", "x"]):
         refused(editflow("query", "SELECT 1", *wrong, "--lake", lake), wrong[0])
 
 
-class Ringing(Timer):
-    """Starts when the query is at work, and Ctrl-C is typed then."""
+class InterruptingTimer(Timer):
+    """Sends Ctrl-C when the query starts its timer."""
 
     def start(self) -> None:
         super().start()
@@ -58,7 +58,7 @@ class Ringing(Timer):
 
 def test_ctrl_c_in_a_query_is_exit_code_130(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     lake = Lake.open(tmp_path / "lake").uri
-    monkeypatch.setattr(query_process, "Timer", Ringing)
+    monkeypatch.setattr(query_process, "Timer", InterruptingTimer)
     answer = editflow("query", ENDLESS, "--lake", lake)
     assert answer.code == 130
     assert len(answer.err.splitlines()) == 1

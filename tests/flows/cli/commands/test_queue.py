@@ -1,4 +1,4 @@
-"""submit, queue, releases, rollback as people type them: over releases without a model, whose states are texts."""
+"""submit, queue, releases and rollback, with releases whose states are texts instead of models."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from editflow.tasks.releases.release import apply_next
 
 @pytest.fixture
 def lake(tmp_path: Path) -> Path:
-    """Releases 2 (a) and 4 (a, b); one request rejected, one superseded, one that waits."""
+    """Releases 2 (a) and 4 (a, b); one rejected, one superseded and one pending request."""
     queue = Queue(Lake.open(tmp_path / "lake").files, "current")
     queue.submit([fact("a")])
     apply_next(queue, 5, judge)
@@ -36,7 +36,7 @@ def statuses(lake: Path) -> dict[str, tuple[str, str]]:
     return {row["entry"]: (row["status"], row["reason"]) for row in rows}
 
 
-def test_the_queue_says_what_became_of_each(lake: Path) -> None:
+def test_the_queue_lists_the_outcome_of_each_request(lake: Path) -> None:
     assert statuses(lake) == {
         "1.1": ("applied", ""),
         "2.1": ("applied", ""),
@@ -48,8 +48,8 @@ def test_the_queue_says_what_became_of_each(lake: Path) -> None:
     assert "2 applied, 1 rejected, 1 superseded, 1 pending" in shown
 
 
-def test_who_takes_another_ones_place_is_told(lake: Path, tmp_path: Path) -> None:
-    """By words and by file; what is applied keeps its place until it is edited again."""
+def test_superseded_requests_are_reported(lake: Path, tmp_path: Path) -> None:
+    """By a single request and by a file; an applied request stays applied until it is edited again."""
     single = ("--subject", "d", "--prompt", "{} is", "--target", "white")
     answer = editflow("submit", *single, "--lake", lake)
     assert "1 that waited are superseded" in answer.out
@@ -62,7 +62,7 @@ def test_who_takes_another_ones_place_is_told(lake: Path, tmp_path: Path) -> Non
     assert statuses(lake)["1.1"] == ("applied", "")
 
 
-def test_releases_are_listed_and_gone_back_to_by_number_and_by_state(lake: Path) -> None:
+def test_releases_are_listed_and_rolled_back_to_by_number_and_by_state(lake: Path) -> None:
     rows = editflow("releases", "--lake", lake, "--json").json
     assert [(row["release"], row["what"], row["served"]) for row in rows] == [
         (2, "1 applied", ""), (4, "1 applied", "yes"), (5, "1 rejected", ""),
@@ -93,16 +93,16 @@ def test_releases_are_listed_and_gone_back_to_by_number_and_by_state(lake: Path)
         (["A/B"], "use 1 to 64 of a-z"),
     ],
 )
-def test_a_wrong_rollback_moves_nothing(lake: Path, words: list[str], said: str) -> None:
+def test_an_invalid_rollback_changes_nothing(lake: Path, words: list[str], said: str) -> None:
     before = editflow("releases", "--lake", lake, "--json").json
     refused(editflow("rollback", *words, "--lake", lake), said)
     assert editflow("releases", "--lake", lake, "--json").json == before
 
 
-def test_no_request_commands_the_terminal(tmp_path: Path) -> None:
+def test_requests_cannot_control_the_terminal(tmp_path: Path) -> None:
     queue = Queue(Lake.open(tmp_path / "lake").files, "current")
     queue.submit([fact(TEXT.strip()), fact("a", f"{TEXT} bad")])
-    hidden = "\u202eR \u200b <script>"  # what a fact may hold
+    hidden = "\u202eR \u200b <script>"  # allowed in a fact
     queue.submit([fact(hidden)])
     rows = [{"subject": text, "prompt": "{} is", "target_new": text} for text in (TEXT.strip(), hidden)]
     refusal, taken = (tiny_world.write_lines(tmp_path / f"{n}.jsonl", [row]) for n, row in enumerate(rows))

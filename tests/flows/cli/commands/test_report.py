@@ -1,4 +1,4 @@
-"""The report is an artifact with its lineage, and what it says is what the lake says."""
+"""The report is an artifact with a lineage, and its numbers are those of the lake."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ pytestmark = pytest.mark.slow
 
 
 def report(lake: Path, out: Path, run: str = "last") -> str:
-    """The page of a report that must succeed."""
+    """The text of the page; the command must succeed."""
     answer = editflow("report", run, "--out", out, "--lake", lake)
     assert answer.code == 0, answer.err
     return out.read_text(encoding="utf-8")
 
 
-def test_it_is_made_once_and_from_everything_that_it_shows(copied: Path, tmp_path: Path) -> None:
+def test_the_page_is_made_once_and_its_parents_are_everything_it_shows(copied: Path, tmp_path: Path) -> None:
     first = report(copied, tmp_path / "a.html")
     made = {m.id for kind in ("report", "answers") for m in tiny_world.artifacts(copied, kind)}
     with tiny_world.counted_loads() as loads:
@@ -42,7 +42,7 @@ def test_it_is_made_once_and_from_everything_that_it_shows(copied: Path, tmp_pat
     assert kinds >= {"documents", "second_moment", "model"}
 
 
-def test_an_artifact_that_is_gone_is_named_with_the_remedy(copied: Path, tmp_path: Path) -> None:
+def test_a_missing_artifact_is_named_with_the_remedy(copied: Path, tmp_path: Path) -> None:
     (*_, gone) = tiny_world.artifacts(copied, "evaluation")
     shutil.rmtree(tiny_world.payload(copied, gone).parent)
     answer = editflow("report", "last", "--out", tmp_path / "r.html", "--lake", copied)
@@ -51,8 +51,8 @@ def test_an_artifact_that_is_gone_is_named_with_the_remedy(copied: Path, tmp_pat
     assert "run its spec again" in answer.err
 
 
-def test_a_number_of_threads_that_cannot_be_stops_nobody(copied: Path, tmp_path: Path) -> None:
-    """Of the run for its report, and of the state for a question; a number above this machine's is told of."""
+def test_an_invalid_recorded_number_of_threads_is_ignored(copied: Path, tmp_path: Path) -> None:
+    """In the record of a run for `report`, and in the manifest of a state for `ask`; too large a number is reported."""
     (state,) = [Path(tiny_world.payload(copied, m).parent) for m in tiny_world.artifacts(copied, "state")][-1:]
     (started,) = copied.glob("runs/*/started.json")
     before = torch.get_num_threads()
@@ -77,8 +77,8 @@ def test_a_number_of_threads_that_cannot_be_stops_nobody(copied: Path, tmp_path:
         pytest.param(["paraphrase"], id="paraphrase", marks=pytest.mark.exhaustive),
     ],
 )
-def test_what_was_not_asked_is_not_told(world: World, tmp_path: Path, metrics: list[str]) -> None:
-    """No verdict on facts that nobody asked for, and no figure that is none."""
+def test_metrics_that_were_not_measured_are_not_shown(world: World, tmp_path: Path, metrics: list[str]) -> None:
+    """No verdict on facts that were not evaluated, and no NaN."""
     settings = (f"evaluation.metrics={metrics}", "evaluation.after_batch=[]", "evaluation.perplexity=false")
     record = tiny_world.run(world.spec, tmp_path / "lake", *settings)
     page = report(tmp_path / "lake", tmp_path / "r.html")
@@ -90,14 +90,14 @@ def test_what_was_not_asked_is_not_told(world: World, tmp_path: Path, metrics: l
     assert ("Nothing was found amiss" in page) == (not said)
 
 
-def test_it_gives_the_same_bytes_when_it_was_lost(copied: Path, tmp_path: Path) -> None:
+def test_a_lost_page_is_made_again_with_the_same_bytes(copied: Path, tmp_path: Path) -> None:
     first = report(copied, tmp_path / "a.html")
     (page,) = tiny_world.artifacts(copied, "report")
     Lake.open(copied).discard_payload(page.id)
     assert report(copied, tmp_path / "b.html") == first
 
 
-def test_its_table_is_the_runs_summary(reference) -> None:
+def test_the_table_has_the_scores_of_the_summary(reference) -> None:
     course = RunResults.of(Lake.open(reference.lake), reference.record["run_id"])
     rows = {row["metric"]: row for row in report_tables.before_after(course)}
     for when in ("before", "after"):
@@ -112,7 +112,7 @@ def test_its_table_is_the_runs_summary(reference) -> None:
             assert interval.low <= interval.value <= interval.high
 
 
-def test_its_curves_are_the_batches_own_evaluations(reference) -> None:
+def test_the_curves_are_the_evaluations_of_the_batches(reference) -> None:
     course = RunResults.of(Lake.open(reference.lake), reference.record["run_id"])
     points = {(r["batch"], r["metric"], r["facts"]): r["percent"] for r in report_tables.by_batch(course)}
     batches = reference.record["summary"]["batches"]
@@ -121,25 +121,25 @@ def test_its_curves_are_the_batches_own_evaluations(reference) -> None:
         assert points[batch["batch"], "efficacy", "the batch's own facts"] == pytest.approx(wanted, abs=0.005)
     whole = reference.record["summary"]["after"]["efficacy"]["success"]
     assert points[len(batches), "efficacy", "all facts so far"] == pytest.approx(whole, abs=0.005)
-    # Nobody asked for paraphrases between the batches, so nothing is drawn there.
+    # Paraphrases were not evaluated between the batches, so there are no points.
     assert {batch for batch, metric, _ in points if metric == "paraphrase"} == {0, len(batches)}
 
 
-def test_asked_at_checkpoints_the_heat_map_is_full(hostile) -> None:
+def test_with_checkpoints_the_heat_map_is_complete(hostile) -> None:
     course = RunResults.of(Lake.open(hostile.lake), hostile.record["run_id"])
     cells = {(r["batch"], r["state"]) for r in report_tables.retention(course) if r["metric"] == "paraphrase"}
     assert cells == {(batch, state) for state in (1, 2, 3) for batch in range(1, state + 1)}
     assert sorted(course.perplexities) == [0, 1, 2, 3]
 
 
-def test_checkpoints_change_no_edit(hostile, world: World, tmp_path: Path) -> None:
+def test_checkpoints_do_not_change_edits(hostile, world: World, tmp_path: Path) -> None:
     settings = (f"requests.source={hostile.record['spec']['requests']['source']}", "corpus.window=128")
     plain = tiny_world.run(world.spec, tmp_path / "lake", *settings)
     assert plain["state"] == hostile.record["state"]
     assert len(plain["uses"]) < len(hostile.record["uses"])
 
 
-def test_the_null_space_is_what_the_threshold_leaves(reference) -> None:
+def test_the_null_space_is_determined_by_the_threshold(reference) -> None:
     course = RunResults.of(Lake.open(reference.lake), reference.record["run_id"])
     assert [(row["layer"], row["width"], row["free"]) for row in null_space_tables.layers(course)] == [
         (layer, 64, 32) for layer in (0, 1, 2)
@@ -150,7 +150,7 @@ def test_the_null_space_is_what_the_threshold_leaves(reference) -> None:
     assert all(0 < share < 100 for share in shares)
 
 
-def test_what_is_lost_is_told_with_its_reason(reference) -> None:
+def test_failed_facts_are_listed_with_reasons(reference) -> None:
     course = RunResults.of(Lake.open(reference.lake), reference.record["run_id"])
     hurt = {row["subject"]: row for row in report_tables.worst(course, 100)}
     after = {row["request"]: row for row in course.scores if row["metric"] == "efficacy" and row["n"] == course.last}
@@ -162,8 +162,8 @@ def test_what_is_lost_is_told_with_its_reason(reference) -> None:
 
 
 @pytest.mark.filterwarnings("always::editflow.tasks.report.report_stage.NoAnswers")
-def test_without_the_model_all_else_is_told(world: World, copied: Path, tmp_path: Path) -> None:
-    """A lake that was sent to a colleague comes without the model; answers that it holds are shown all the same."""
+def test_without_the_model_everything_but_the_answers_is_shown(world: World, copied: Path, tmp_path: Path) -> None:
+    """A lake may be sent to somebody without the model; answers in the lake are still shown."""
     away = world.model.rename(tmp_path / "away")
     try:
         answer = editflow("report", "last", "--out", tmp_path / "without.html", "--lake", copied)
@@ -182,7 +182,7 @@ def test_without_the_model_all_else_is_told(world: World, copied: Path, tmp_path
         away.rename(world.model)
 
 
-def test_every_hurt_neighbour_is_named(reference, copied: Path, tmp_path: Path) -> None:
+def test_every_damaged_neighbour_is_listed(reference, copied: Path, tmp_path: Path) -> None:
     course = RunResults.of(Lake.open(copied), reference.record["run_id"])
     kept = {
         (row["request"], row["prompt"])
@@ -194,29 +194,29 @@ def test_every_hurt_neighbour_is_named(reference, copied: Path, tmp_path: Path) 
         for row in course.scores
         if (row["metric"], row["n"]) == ("neighbourhood", course.last) and not row["success"]
     }
-    told = {prompt for row in report_tables.worst(course, 100) for prompt in row["hurt"]}
-    assert told == {prompt for _, prompt in kept & lost}
-    assert told
+    listed = {prompt for row in report_tables.worst(course, 100) for prompt in row["hurt"]}
+    assert listed == {prompt for _, prompt in kept & lost}
+    assert listed
     page = report(copied, tmp_path / "r.html")
     first = report_tables.worst(course, 1)[0]
     assert first["hurt"]
     assert all(f"<li><bdi>{prompt}</bdi></li>" in page for prompt in first["hurt"])
 
 
-def test_hostile_texts_stay_texts(hostile, tmp_path: Path) -> None:
+def test_hostile_texts_are_escaped(hostile, tmp_path: Path) -> None:
     page = report(hostile.lake, tmp_path / "r.html")
-    assert page.count("<script>") == 1  # the page's own
+    assert page.count("<script>") == 1  # of the page itself
     assert "<img" not in page
     assert "{{ 7 * 7 }}" in page
     assert not set(page) & {"\x1b", "\x07", "\u202e", "\u200b"}
-    assert shown("\x1b[31mred") == r"\x1b[31mred"  # what no fact may hold, and a lake of somebody else may
+    assert shown("\x1b[31mred") == r"\x1b[31mred"  # refused in facts, but possible in a lake from somebody else
     assert "[31mred" in page
     assert r"\u202ede" in page
     assert "x" * 400 not in page
     assert len(page) < 1_000_000
 
 
-def test_long_and_unprintable_texts_are_shown_as_what_they_are() -> None:
+def test_long_texts_are_cut_and_unprintable_characters_escaped() -> None:
     assert shown("plain é 東京") == "plain é 東京"
     assert shown("a\tb\x9b\u2066") == r"a\tb\x9b\u2066"
     assert shown("y" * 1000, 10) == "y" * 10 + "… (1,000 characters)"
@@ -232,7 +232,7 @@ def test_long_and_unprintable_texts_are_shown_as_what_they_are() -> None:
         ([""], "the run's name is empty"),
     ],
 )
-def test_a_wrong_word_gets_one_line(copied: Path, arguments: list[str], said: str) -> None:
+def test_invalid_input_is_refused_in_one_line(copied: Path, arguments: list[str], said: str) -> None:
     answer = editflow("report", *arguments, "--lake", copied)
     assert (answer.code, answer.err.count("\n")) == (2, 1)
     assert said in answer.err

@@ -1,4 +1,4 @@
-"""The report in a real browser: tabs, graph, search, both widths and grounds, and texts that try to break out."""
+"""The report in a real browser: tabs, graph, search, widths, colour schemes, and hostile texts."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from support import hostile_lake as strangers
 from support.report_browser import PARTS, WIDTHS, Watched, chromium, followed, go_through, opened, visible
 from support.tiny_world import editflow
 
-# Ends when listeners of the new hash have been called, this one as the last of them.
+# Returns after the listeners of the new hash have been called; this one is the last.
 HEARD = "place => new Promise(done => { addEventListener('hashchange', done, {once: true}); location.hash = place })"
 
 
@@ -23,7 +23,7 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture(scope="module")
 def written(hostile, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The report of the run over hostile facts."""
+    """The report of a run with hostile facts."""
     out = tmp_path_factory.mktemp("report") / "r.html"
     assert editflow("report", "last", "--out", out, "--lake", hostile.lake).code == 0
     return out
@@ -39,12 +39,12 @@ def page(request: pytest.FixtureRequest, browser: Browser, written: Path) -> Ite
         assert page.title().startswith("tiny: 6 facts in 3 batches")
 
 
-def test_tabs_graph_and_search(page: Page) -> None:
+def test_tabs_graph_and_search_work(page: Page) -> None:
     assert visible(page) == ["overview"]
     go_through(page)
 
 
-def test_the_keyboard_walks_the_tabs(page: Page) -> None:
+def test_the_arrow_keys_change_the_tab(page: Page) -> None:
     page.focus("#tab-overview")
     page.keyboard.press("ArrowRight")
     assert visible(page) == ["batches"]
@@ -59,7 +59,7 @@ def test_search_finds_by_label_and_setting(page: Page) -> None:
     whole = page.locator(".artifact:visible").count()
     page.fill("#search", "weight change")
     found = page.locator(".artifact:visible").count()
-    assert found == 3  # one a batch, and nothing that was only made from one
+    assert found == 3  # one per batch, without their descendants
     assert found < whole
     expect(page.locator("#found")).to_have_text(f"{found} found")
     assert page.locator(".graph a.lit").count() == found
@@ -69,7 +69,7 @@ def test_search_finds_by_label_and_setting(page: Page) -> None:
     assert page.locator(".artifact:visible").count() == whole
 
 
-def test_a_node_says_its_name_to_the_keyboard_and_can_be_chosen_twice(page: Page) -> None:
+def test_a_focused_node_shows_its_name_and_can_be_chosen_twice(page: Page) -> None:
     page.click("#tab-lineage")
     node = page.locator('.graph a:has([aria-label^="state 2,"])')
     node.focus()
@@ -83,7 +83,7 @@ def test_a_node_says_its_name_to_the_keyboard_and_can_be_chosen_twice(page: Page
 
 
 @pytest.mark.parametrize("place", ["#main", "#%", "#nothing"])
-def test_other_places_in_the_address_change_no_tab(page: Page, place: str) -> None:
+def test_an_unknown_hash_does_not_change_the_tab(page: Page, place: str) -> None:
     page.click("#tab-layers")
     page.evaluate(HEARD, place)
     assert visible(page) == ["layers"]
@@ -91,7 +91,7 @@ def test_other_places_in_the_address_change_no_tab(page: Page, place: str) -> No
     assert visible(page) == ["overview"]
 
 
-def test_the_ground_can_be_changed(page: Page) -> None:
+def test_the_colour_scheme_can_be_changed(page: Page) -> None:
     ground = "getComputedStyle(document.body).backgroundColor"
     before = page.evaluate(ground)
     page.click("#theme")
@@ -107,7 +107,7 @@ def test_the_spec_can_be_copied(page: Page) -> None:
     assert 'name = "tiny"' in page.locator("#toml").inner_text()
 
 
-def test_everything_is_printed(page: Page) -> None:
+def test_all_tabs_are_printed(page: Page) -> None:
     page.emulate_media(media="print")
     assert visible(page) == list(PARTS)
     for part in ("color", "backgroundColor"):
@@ -116,8 +116,8 @@ def test_everything_is_printed(page: Page) -> None:
 
 
 @pytest.mark.parametrize("size", WIDTHS, ids=["wide", "narrow"])
-def test_a_lineage_alone(browser: Browser, hostile, tmp_path: Path, size: tuple[int, str]) -> None:
-    """The report's graph, of what one artifact was made from."""
+def test_a_lineage_page_has_the_graph(browser: Browser, hostile, tmp_path: Path, size: tuple[int, str]) -> None:
+    """The same graph as in the report, for one artifact."""
     out = tmp_path / "lineage.html"
     change = next(use["artifact"] for use in hostile.record["uses"] if use["stage"] == "weight change 2")
     assert editflow("lineage", change, "--html", out, "--lake", hostile.lake).code == 0
@@ -140,8 +140,8 @@ def test_a_lineage_alone(browser: Browser, hostile, tmp_path: Path, size: tuple[
         assert page.locator(".graph svg").is_visible()
 
 
-def test_a_strangers_lineage(browser: Browser, tmp_path: Path) -> None:
-    """Kinds of its own, roles, labels and settings are shown, and nothing of them runs."""
+def test_a_hostile_lineage_is_escaped(browser: Browser, tmp_path: Path) -> None:
+    """Unknown kinds, roles, labels and settings are shown, and none of them runs."""
     lake, out = strangers.lake(tmp_path / "lake"), tmp_path / "lineage.html"
     (documents,) = (m for m in lake.manifests() if m.kind == "documents")
     answer = editflow("lineage", documents.id, "--html", out, "--lake", lake.uri)
@@ -152,14 +152,14 @@ def test_a_strangers_lineage(browser: Browser, tmp_path: Path) -> None:
         assert "\\x1b[31mE" in page.title()
 
 
-def test_without_scripts_everything_is_there(browser: Browser, written: Path) -> None:
+def test_without_scripts_everything_is_shown(browser: Browser, written: Path) -> None:
     plain = Watched(browser, written, java_script_enabled=False)
     assert visible(plain.page) == list(PARTS)
     plain.context.close()
 
 
-def test_a_script_that_got_in_would_be_noticed(browser: Browser, written: Path, tmp_path: Path) -> None:
-    """The control: were a text not escaped, the policy would stop its script, and the log would tell."""
+def test_an_injected_script_is_noticed(browser: Browser, written: Path, tmp_path: Path) -> None:
+    """Control: if a text is not escaped, the policy stops its script and the log has an error."""
     broken = tmp_path / "broken.html"
     text = written.read_text(encoding="utf-8")
     broken.write_text(text.replace("<main", "<script>document.title = 'taken'</script><main"), encoding="utf-8")

@@ -1,4 +1,4 @@
-"""`editflow requests check`: files of every form, sound and broken, and long ones in little memory."""
+"""`editflow requests check`: valid and invalid files of every format, and long files in little memory."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def written(folder: Path, form: str) -> Path:
 
 
 @pytest.mark.parametrize("form", ["jsonl", "json", "csv", "parquet"])
-def test_every_form_is_read(tmp_path: Path, form: str) -> None:
+def test_every_format_is_read(tmp_path: Path, form: str) -> None:
     answer = editflow("requests", "check", written(tmp_path, form), "--json")
     assert answer.code == 0, answer.err
     assert (answer.json["dataset"], answer.json["facts"], answer.json["faults"]) == ("flat", 2, [])
@@ -79,7 +79,9 @@ def test_every_form_is_read(tmp_path: Path, form: str) -> None:
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )  # fmt: skip
-def test_a_broken_file_gets_one_clear_line(tmp_path: Path, name: str, content: bytes, fragments: list[str]) -> None:
+def test_an_invalid_file_is_refused_with_its_place(
+    tmp_path: Path, name: str, content: bytes, fragments: list[str]
+) -> None:
     (tmp_path / name).write_bytes(content)
     answer = editflow("requests", "check", tmp_path / name)
     assert answer.code == 2
@@ -88,7 +90,7 @@ def test_a_broken_file_gets_one_clear_line(tmp_path: Path, name: str, content: b
         assert fragment in answer.err
 
 
-def test_a_table_without_rows_or_with_other_columns(tmp_path: Path) -> None:
+def test_a_table_without_rows_or_with_unknown_columns_is_refused(tmp_path: Path) -> None:
     for name, rows, message in (("none", [], "holds no requests"), ("other", [{"q": "x"}], "it has q")):
         pq.write_table(pa.Table.from_pylist(rows, pa.schema({"q": pa.string()})), tmp_path / f"{name}.parquet")
         answer = editflow("requests", "check", tmp_path / f"{name}.parquet")
@@ -96,15 +98,15 @@ def test_a_table_without_rows_or_with_other_columns(tmp_path: Path) -> None:
         assert message in answer.err
 
 
-def test_what_nothing_reads_and_what_is_not_asked_is_told(tmp_path: Path) -> None:
-    """A misspelt field is no fault, and would be missed by nobody before the figures lack it."""
+def test_unread_fields_and_unanswered_questions_are_reported(tmp_path: Path) -> None:
+    """A misspelt field is not a fault, but its scores would be missing later."""
     asked = {"locality_prompt": ["a?", "b?"], "locality_ground_truth": ["x", ""]}
     rows = [row | asked | {"paraphase_prompts": ["Ann, where?"]} for row in ROWS]
     path = tmp_path / "facts.jsonl"
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     answer = editflow("requests", "check", path)
     assert answer.code == 0
-    assert "note: fields that flat does not read, with the records that have them: paraphase_prompts (2)" in answer.err
+    assert "paraphase_prompts (2)" in answer.err
     assert "note: 2 questions without an answer, not asked" in answer.err
     found = editflow("requests", "check", path, "--json").json
     assert (found["unread"], found["unanswered"]) == ({"paraphase_prompts": 2}, 2)
@@ -112,18 +114,18 @@ def test_what_nothing_reads_and_what_is_not_asked_is_told(tmp_path: Path) -> Non
     assert "note" not in editflow("requests", "check", written(tmp_path, "json")).err  # control
 
 
-def test_many_relations_are_not_a_table_without_end(tmp_path: Path) -> None:
+def test_a_table_of_many_relations_is_cut(tmp_path: Path) -> None:
     rows = [ROWS[0] | {"subject": f"Ann {n}", "prompt": f"Where is Ann {n}?", "relation": f"r{n}"} for n in range(50)]
     path = tmp_path / "facts.jsonl"
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     answer = editflow("requests", "check", path)
     assert "10 more relations" in answer.err
-    assert len(answer.out.splitlines()) == 40 + 3  # an empty line, the title, the columns' names
+    assert len(answer.out.splitlines()) == 40 + 3  # an empty line, the title, the column names
     found = editflow("requests", "check", path, "--json").json
     assert len(found["relations"]) == 50
 
 
-def test_relations_without_end_are_counted_together(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_relations_above_a_limit_are_counted_together(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("editflow.editing.requests.validation.KEPT", 2)
     names = ["a", "b", "c", "d", "a"]
     rows = [
@@ -134,13 +136,13 @@ def test_relations_without_end_are_counted_together(monkeypatch: pytest.MonkeyPa
 
 
 @pytest.mark.parametrize("source", ["hub:", "hub:@main", "hub::x", "nowhere.csv", "ftp://nowhere.invalid/x.json"])
-def test_a_source_that_is_none_gets_one_clear_line(source: str) -> None:
+def test_an_invalid_source_is_refused_in_one_line(source: str) -> None:
     answer = editflow("requests", "check", source)
     assert (answer.code, answer.err.count("\n"), answer.out) == (2, 1, "")
     assert "give a path, a URL or hub:NAME" in answer.err
 
 
-def test_all_faults_are_told_and_the_run_would_refuse(tmp_path: Path) -> None:
+def test_all_faults_are_reported(tmp_path: Path) -> None:
     rows = [*ROWS, ROWS[0] | {"target_new": "Bari"}, {"prompt": "x", "subject": "y", "target_new": "z"}]
     path = tmp_path / "facts.jsonl"
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
@@ -154,7 +156,7 @@ def test_all_faults_are_told_and_the_run_would_refuse(tmp_path: Path) -> None:
 
 
 def peak(use: Callable[[], object]) -> int:
-    """Most bytes held while it runs."""
+    """The peak of allocated bytes while it runs."""
     tracemalloc.start()
     use()
     most = tracemalloc.get_traced_memory()[1]
@@ -162,8 +164,8 @@ def peak(use: Callable[[], object]) -> int:
     return most
 
 
-def stored(path: Path, rows: list[str]) -> None:
-    """The records in the form that the file's name says."""
+def write_records(path: Path, rows: list[str]) -> None:
+    """Write records in the format of the file name."""
     if path.suffix == ".parquet":
         pq.write_table(pa.Table.from_pylist(list(map(json.loads, rows))), path)
     elif path.suffix == ".csv":
@@ -177,16 +179,16 @@ def stored(path: Path, rows: list[str]) -> None:
 
 @pytest.mark.parametrize("form", ["jsonl", "json", "csv", "parquet"])
 def test_a_long_file_is_checked_in_little_memory(tmp_path: Path, form: str) -> None:
-    """A record costs its marks, not its text; a megabyte is what the reading itself may hold."""
+    """Memory grows with the hashes of the records, not with their texts; reading itself may take a megabyte."""
     count, path = 2_000, tmp_path / f"many.{form}"
     long = {"relation": "", "about": "x" * 1000}
     rows = [json.dumps(ROWS[0] | long | {"subject": f"Ann {n}", "prompt": f"Where is Ann {n}?"}) for n in range(count)]
     rows[-1] = rows[0]
-    stored(path, rows)
-    assert len(list(read_records(str(written(tmp_path, form))))) == len(ROWS)  # what reading itself loads, once
+    write_records(path, rows)
+    assert len(list(read_records(str(written(tmp_path, form))))) == len(ROWS)  # loads modules once
     found: list[Findings] = []
     assert peak(lambda: found.append(findings(lambda: read_records(str(path))))) < 1_000_000 + 150 * count
     assert found[0].facts == count - 1
     assert len(found[0].faults) == 1
     assert "duplicates" in found[0].faults[0]
-    assert peak(lambda: list(read_records(str(path)))) > 1_000_000 + 700 * count  # the control holds the texts
+    assert peak(lambda: list(read_records(str(path)))) > 1_000_000 + 700 * count  # control: with all texts in memory

@@ -1,4 +1,4 @@
-"""`editflow scores`: what a run's evaluations say, with intervals; two runs are compared on the same facts."""
+"""`editflow scores`: the scores of a run with intervals, and two runs compared on the same facts."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from support.tiny_world import World, editflow
 pytestmark = pytest.mark.exhaustive
 
 
-def test_every_figure_is_named_and_is_the_runs(reference) -> None:
+def test_every_score_equals_that_of_the_summary(reference) -> None:
     answer = editflow("scores", "last", "--lake", reference.lake, "--json")
     assert answer.code == 0, answer.err
     rows = {row["metric"]: row for row in answer.json}
@@ -25,14 +25,14 @@ def test_every_figure_is_named_and_is_the_runs(reference) -> None:
     assert unchanged["before"] == {"value": 100, "low": 100, "high": 100}
     assert 0 < unchanged["after"]["value"] < 100
     assert unchanged["change"]["value"] == pytest.approx(unchanged["after"]["value"] - 100)
-    assert "efficacy unchanged" not in rows  # what is edited is meant to change
+    assert "efficacy unchanged" not in rows  # edited answers are meant to change
     assert rows["score harmonic"]["after"]["value"] == pytest.approx(summary["after"]["score"]["harmonic"], abs=0.006)
     shown = editflow("scores", "last", "--lake", reference.lake)
     assert "token accuracy %" in shown.out
     assert " to " in shown.out
 
 
-def test_a_run_against_itself_differs_in_nothing(reference) -> None:
+def test_a_run_does_not_differ_from_itself(reference) -> None:
     answer = editflow("scores", "last", "--against", "last", "--lake", reference.lake, "--json")
     assert answer.code == 0, answer.err
     assert answer.json
@@ -41,8 +41,8 @@ def test_a_run_against_itself_differs_in_nothing(reference) -> None:
         assert row["cases"] == reference.record["summary"]["facts"] or row["metric"].startswith("neighbourhood")
 
 
-def test_two_runs_are_paired_by_their_facts(reference, copied: Path, world: World) -> None:
-    """A ridge that lets no fact in loses efficacy on the same cases: the control that a difference is seen."""
+def test_two_runs_are_compared_on_the_same_facts(reference, copied: Path, world: World) -> None:
+    """A ridge that prevents edits has less efficacy on the same cases."""
     weak = tiny_world.run(world.spec, copied, "edit.ridge=1e9", "name=weak")
     answer = editflow("scores", reference.record["run_id"], "--against", weak["run_id"], "--lake", copied, "--json")
     assert answer.code == 0, answer.err
@@ -55,7 +55,7 @@ def test_two_runs_are_paired_by_their_facts(reference, copied: Path, world: Worl
     assert row["difference"]["low"] <= row["difference"]["value"] < 0
 
 
-def test_runs_of_other_facts_have_nothing_to_compare(copied: Path, world: World, tmp_path: Path) -> None:
+def test_runs_without_common_facts_cannot_be_compared(copied: Path, world: World, tmp_path: Path) -> None:
     rows = tiny_world.records(6)
     for row in rows:
         row["requested_rewrite"]["subject"] = f"Great {row['requested_rewrite']['subject']}"

@@ -1,4 +1,4 @@
-"""`editflow doctor` over real damage: each thing that is wrong gets its line and remedy, and nothing is changed."""
+"""`editflow doctor` on damaged lakes: each fault has a finding with a remedy, and nothing is changed."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def die(lake: Path, name: str = "tiny") -> None:
 
 
 def serve(lake: Path, damaged: str = "", state: str = "ab" * 32) -> None:
-    """A release of a state that is not there; with `damaged` a log that holds nothing as well."""
+    """Add a release of a missing state; `damaged` names a log that is emptied too."""
     queue = Queue(Lake.open(lake).files, "current")
     queue.submit([fact("a"), fact("b")])
     apply_next(queue, 1, lambda *asked: replace(judge(*asked), state=state))
@@ -104,7 +104,7 @@ DAMAGE: dict[str, tuple[Damage, str, str, str]] = {
         *("index", "problem", ".zstd.parquet is gone"),
     ),
     "run record damaged": (lambda lake: (record(lake) / "finished.json").write_text("{"), "runs", "problem", "damaged"),
-    "run died": (die, "runs", "warning", "not taken up again"),
+    "run died": (die, "runs", "warning", "killed and not continued"),
     "name damaged": (
         lambda lake: next((lake / "refs" / "tiny").iterdir()).write_text("{"),
         *("names", "problem", "is damaged"),
@@ -134,8 +134,8 @@ DAMAGE: dict[str, tuple[Damage, str, str, str]] = {
 }
 
 
-def test_a_sound_lake(copied: Path) -> None:
-    """The control of all damage below."""
+def test_a_valid_lake_has_no_problems(copied: Path) -> None:
+    """Control of the tests below."""
     found = doctor(copied)
     assert verdicts(found) == dict.fromkeys(ARCHIVE, "ok")
     assert f"{len(tiny_world.digests(copied))} artifacts" in found["artifacts"][0]["found"]
@@ -143,7 +143,7 @@ def test_a_sound_lake(copied: Path) -> None:
 
 
 @pytest.mark.parametrize("name", DAMAGE)
-def test_damage(copied: Path, name: str) -> None:
+def test_each_damage_is_found(copied: Path, name: str) -> None:
     damage, check, verdict, fragment = DAMAGE[name]
     damage(copied)
     before = tree(copied)
@@ -161,7 +161,7 @@ def tree(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-def test_a_flipped_byte_is_found_by_the_deep_check_only(copied: Path) -> None:
+def test_only_the_deep_check_finds_a_flipped_byte(copied: Path) -> None:
     path = newest(copied, "weight_change")
     tiny_world.flip_byte(path)
     assert verdicts(doctor(copied))["artifacts"] == "ok"
@@ -170,24 +170,24 @@ def test_a_flipped_byte_is_found_by_the_deep_check_only(copied: Path) -> None:
     assert path.parent.name[:12] in finding["found"]
 
 
-def test_what_the_doctor_prescribes_helps(world: World, copied: Path) -> None:
-    """Running the spec again makes good what was lost, and leaves of the damage only what was set aside."""
+def test_the_remedy_repairs_the_lake(world: World, copied: Path) -> None:
+    """Running the spec again repairs the lake; only the files that were set aside are left."""
     newest(copied, "evaluation").unlink()
     tiny_world.flip_byte(newest(copied, "weight_change"))
     assert verdicts(doctor(copied, "--deep"))["artifacts"] == "problem"
     tiny_world.run(world.spec, copied)
-    healed = doctor(copied, "--deep")
-    assert verdicts(healed) == dict.fromkeys(ARCHIVE, "ok") | {"leftovers": "warning"}
-    assert "1 temporary or discarded files" in healed["leftovers"][0]["found"]
+    repaired = doctor(copied, "--deep")
+    assert verdicts(repaired) == dict.fromkeys(ARCHIVE, "ok") | {"leftovers": "warning"}
+    assert "1 temporary or discarded files" in repaired["leftovers"][0]["found"]
 
 
-def test_a_lost_index_is_no_loss(copied: Path) -> None:
+def test_a_missing_index_is_not_a_problem(copied: Path) -> None:
     shutil.rmtree(copied / "catalog")
     (finding,) = doctor(copied)["index"]
-    assert (finding["verdict"], "which questions add" in finding["found"]) == ("ok", True)
+    assert (finding["verdict"], "the next query adds" in finding["found"]) == ("ok", True)
 
 
-def test_a_run_that_died_and_was_taken_up_again(copied: Path) -> None:
+def test_a_killed_run_that_was_continued_is_not_a_problem(copied: Path) -> None:
     die(copied)
     assert verdicts(doctor(copied))["runs"] == "warning"
     runs = Runs(Lake.open(copied).files)
@@ -202,13 +202,13 @@ def test_a_run_that_died_and_was_taken_up_again(copied: Path) -> None:
         ("nowhere", "warning", "none at"),
         ("empty", "warning", "none at"),
         ("file", "problem", "is a file"),
-        ("file/below", "problem", "none can be made"),
+        ("file/below", "problem", "none can be created"),
         ("odd", "problem", "artifacts is a file"),
-        ("/proc/lake", "problem", "none can be made"),
+        ("/proc/lake", "problem", "none can be created"),
         ("x" * 300, "problem", "too long"),
     ],
 )
-def test_places_without_a_lake(tmp_path: Path, place: str, verdict: str, fragment: str) -> None:
+def test_a_folder_without_a_lake_is_reported(tmp_path: Path, place: str, verdict: str, fragment: str) -> None:
     (tmp_path / "file").write_text("")
     (tmp_path / "empty").mkdir()
     (tmp_path / "odd").mkdir()
@@ -217,17 +217,17 @@ def test_places_without_a_lake(tmp_path: Path, place: str, verdict: str, fragmen
     found = doctor(tmp_path / place)
     assert found["lake"][0]["verdict"] == verdict
     assert fragment in found["lake"][0]["found"]
-    assert "memory" in found, "the other checks go on"
+    assert "memory" in found, "the other checks run"
     assert sorted(tmp_path.rglob("*")) == before
 
 
-def test_a_url_is_a_mistake_in_the_question() -> None:
+def test_a_url_is_refused() -> None:
     refused(editflow("doctor", "--lake", "s3://bucket/lake"), "a folder on a local disk")
 
 
 @pytest.fixture
 def disk(tmp_path: Path) -> Iterator[Path]:
-    """A real file system of eight megabytes."""
+    """A real file system of 8 MB."""
     place = tmp_path / "disk"
     place.mkdir()
     mounted = ["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", str(place)]
@@ -240,7 +240,7 @@ def disk(tmp_path: Path) -> Iterator[Path]:
         subprocess.run(["umount", str(place)], check=True)
 
 
-def test_a_small_disk_that_refuses_writes(copied: Path, disk: Path) -> None:
+def test_a_small_read_only_disk_is_reported(copied: Path, disk: Path) -> None:
     lake = shutil.copytree(copied, disk / "lake")
     found = doctor(lake)
     assert found["lake"][0]["verdict"] == "ok"
@@ -251,4 +251,4 @@ def test_a_small_disk_that_refuses_writes(copied: Path, disk: Path) -> None:
     assert "can be read, but not written: Read-only file system" in found["lake"][0]["found"]
     assert verdicts(found)["artifacts"] == "ok"
     nowhere = doctor(disk / "other")["lake"][0]
-    assert (nowhere["verdict"], "none can be made" in nowhere["found"]) == ("problem", True)
+    assert (nowhere["verdict"], "none can be created" in nowhere["found"]) == ("problem", True)

@@ -1,4 +1,4 @@
-"""`editflow doctor` on the machine, the cache and the installation: real files, real metadata, nothing made up."""
+"""`editflow doctor` on the machine, the cache and the installation, with real files and metadata."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ pytestmark = pytest.mark.exhaustive
 
 
 @pytest.mark.parametrize("name", ["disk", "memory"])
-def test_little_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
-    monkeypatch.setattr(machine, f"LEAST_{name.upper()}", 1)
+def test_little_disk_or_memory_is_a_warning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setattr(machine, f"MIN_{name.upper()}", 1)
     assert {finding["verdict"] for finding in doctor(tmp_path)[name]} == {"ok"}
-    monkeypatch.setattr(machine, f"LEAST_{name.upper()}", 10**18)
+    monkeypatch.setattr(machine, f"MIN_{name.upper()}", 10**18)
     assert {finding["verdict"] for finding in doctor(tmp_path)[name]} == {"warning"}
 
 
-def test_an_empty_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_empty_cache_is_a_warning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("EDITFLOW_CACHE", str(tmp_path / "cache"))
     found = doctor(tmp_path)
     for check, item in (("model", MODEL), ("corpus", CORPUS)):
@@ -38,17 +38,17 @@ def test_an_empty_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
     assert not (tmp_path / "cache").exists()
 
 
-def test_half_fetched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unfinished_download_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("EDITFLOW_CACHE", str(tmp_path))
     (MODEL.path.parent / "tmpabc").mkdir(parents=True)
     (MODEL.path.parent / "tmpabc" / "a.whl").write_bytes(b"x" * 3000)
     MODEL.path.write_bytes(b"GGUF")
     found = doctor(tmp_path)
-    assert (found["model"][0]["verdict"], "cut off" in found["model"][0]["found"]) == ("problem", True)
+    assert (found["model"][0]["verdict"], "truncated" in found["model"][0]["found"]) == ("problem", True)
     assert (found["cache"][0]["verdict"], "3.0 kB" in found["cache"][0]["found"]) == ("warning", True)
 
 
-def test_a_cache_that_is_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_cache_that_is_a_file_is_a_problem(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "cache").write_text("")
     monkeypatch.setenv("EDITFLOW_CACHE", str(tmp_path / "cache"))
     found = doctor(tmp_path)
@@ -56,10 +56,10 @@ def test_a_cache_that_is_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
 
 @pytest.mark.real_model
-def test_fetched_but_not_converted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unconverted_model_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = MODEL.path
     ready = doctor(tmp_path)
-    assert [ready[check][0]["verdict"] for check in ("model", "corpus")] == ["ok", "ok"], "the control"
+    assert [ready[check][0]["verdict"] for check in ("model", "corpus")] == ["ok", "ok"], "control"
     monkeypatch.setenv("EDITFLOW_CACHE", str(tmp_path))
     MODEL.path.parent.mkdir()
     shutil.copy(whole, MODEL.path)
@@ -74,7 +74,7 @@ def test_fetched_but_not_converted(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 
 def installed(folder: Path, name: str, version: str, **more: str) -> None:
-    """A package's metadata, found before those of the real one."""
+    """Write metadata of a package that shadow those of the real one."""
     (folder / f"{name}-{version}.dist-info").mkdir(parents=True)
     fields = {"Metadata-Version": "2.1", "Name": name, "Version": version, **more}
     lines = "".join(f"{key}: {value}\n" for key, value in fields.items())
@@ -82,14 +82,14 @@ def installed(folder: Path, name: str, version: str, **more: str) -> None:
 
 
 def elsewhere(folder: Path, lake: Path) -> Answer:
-    """The doctor in a process of its own that finds `folder` before everything installed."""
+    """Run the doctor in a process that imports from `folder` first."""
     env = {**os.environ, "PYTHONPATH": f"{folder}{os.pathsep}{Path(__file__).parents[4]}"}
     command = [str(Path(sys.executable).parent / "editflow"), "doctor", "--json", "--lake", str(lake)]
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=env, timeout=120)
     return Answer(done.returncode, done.stdout, done.stderr)
 
 
-def test_packages_out_of_range_and_a_broken_torch(tmp_path: Path) -> None:
+def test_packages_out_of_range_and_a_broken_torch_are_problems(tmp_path: Path) -> None:
     control = {(f["check"], f["verdict"]) for f in elsewhere(tmp_path / "none", tmp_path).json}
     assert {("packages", "ok"), ("torch", "ok"), ("python", "ok")} <= control
     assert ("packages", "problem") not in control
@@ -106,8 +106,8 @@ def test_packages_out_of_range_and_a_broken_torch(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["numpy", "pyarrow", "duckdb", "deltalake", "psutil", "safetensors"])
-def test_packages_that_cannot_be_loaded(tmp_path: Path, name: str) -> None:
-    """The doctor answers all the same, and says which."""
+def test_a_package_that_cannot_be_imported_is_a_problem(tmp_path: Path, name: str) -> None:
+    """The other checks run."""
     (tmp_path / "lake" / "artifacts").mkdir(parents=True)
     (tmp_path / "site" / name).mkdir(parents=True)
     (tmp_path / "site" / name / "__init__.py").write_text(f"raise ImportError('{name} is broken')\n")
@@ -118,7 +118,7 @@ def test_packages_that_cannot_be_loaded(tmp_path: Path, name: str) -> None:
     assert any(f"{name} is broken" in found for found in told) or (name == "safetensors" and "model" in str(told))
 
 
-def test_a_package_that_is_lacking_and_another_python(tmp_path: Path) -> None:
+def test_a_missing_package_and_an_unsupported_python_are_problems(tmp_path: Path) -> None:
     needs = {"Requires-Python": ">=99", "Requires-Dist": "no-such-package>=1"}
     installed(tmp_path, "editflow", "0.1.0", **needs)
     wrong = {f["check"]: f["found"] for f in elsewhere(tmp_path, tmp_path / "lake").json if f["verdict"] == "problem"}
