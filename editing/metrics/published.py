@@ -19,7 +19,7 @@ import torch
 
 from editflow.editing.models.editable import EditableModel
 from editflow.editing.models.forward import PaddedBatch, run
-from editflow.editing.models.tokens import known
+from editflow.editing.models.tokens import check_ids
 
 Step = tuple[str, int | None]
 """A text and the token that should follow it; None where the token's own text encodes to nothing."""
@@ -34,7 +34,7 @@ def begins_texts(tokenizer: Any) -> bool:
 def steps(tokenizer: Any, prompt: str, answer: str, *, stays: bool) -> list[Step]:
     """What is asked, token by token; `stays` for the answer of a question that the edit must not touch."""
     begins = begins_texts(tokenizer)
-    ids = known(tokenizer, tokenizer(f" {answer}")["input_ids"], answer)
+    ids = check_ids(tokenizer, tokenizer(f" {answer}")["input_ids"], answer)
     if begins and not stays:
         ids = ids[1:]
     found: list[Step] = []
@@ -48,7 +48,9 @@ def steps(tokenizer: Any, prompt: str, answer: str, *, stays: bool) -> list[Step
 @torch.no_grad()
 def next_tokens(model: EditableModel, texts: Sequence[str], texts_per_pass: int = 64) -> list[int]:
     """The most likely token after each text; equal texts run once."""
-    encoded = {text: known(model.tokenizer, model.tokenizer(text)["input_ids"], text) for text in dict.fromkeys(texts)}
+    encoded = {
+        text: check_ids(model.tokenizer, model.tokenizer(text)["input_ids"], text) for text in dict.fromkeys(texts)
+    }
     ordered = sorted(encoded, key=lambda text: (len(encoded[text]), text))
     found: dict[str, int] = {}
     for start in range(0, len(ordered), texts_per_pass):

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from editflow.editing.errors import NonFinite
 from editflow.editing.models.editable import EditableModel
-from editflow.editing.models.forward import PaddedBatch, left_by, run
+from editflow.editing.models.forward import KVPrefix, PaddedBatch, run
 from editflow.editing.models.lm_head import Nll, losses
 from editflow.editing.models.tokens import continuation
 
@@ -83,7 +83,7 @@ def _score_pass(
     tokens = [question.target[0] for _, question in flat]
     owners = list(range(len(flat)))
     if longer:
-        prefix = left_by(model, cache, rows.mask)
+        prefix = KVPrefix.from_cache(model, cache, rows.mask)
         chosen = torch.tensor([flat[i][0] for i in longer], device=model.device)
         rest = run(
             model,

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from editflow.editing.editors.method import Method
-from editflow.editing.editors.methods import METHODS, options_of
+from editflow.editing.editors.methods import METHODS, parse_options
 from editflow.editing.editors.options import MethodOptions
 from editflow.editing.metrics.ability.asking import TOKENS, WAYS, check_ways
 from editflow.editing.metrics.ability.sets import ability_set
@@ -135,7 +135,7 @@ class EditSection(Section):
     def options(self) -> MethodOptions:
         """The method's options, its own defaults where the spec is silent. InvalidOption for one of another method."""
         given = {name: value for name, value in (self.model_extra or {}).items() if value is not None}
-        return options_of(self.method, given, tuple(type(self).model_fields))
+        return parse_options(self.method, given, tuple(type(self).model_fields))
 
 
 class EvaluationSection(Section):

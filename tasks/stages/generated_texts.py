@@ -17,7 +17,7 @@ from editflow.editing.metrics.texts.essence import about, essences
 from editflow.editing.metrics.texts.fluency import fluency, published_fluency
 from editflow.editing.metrics.texts.free import matches
 from editflow.editing.metrics.texts.options import GenerationOptions
-from editflow.editing.models.generation import Writing, budget, write_texts
+from editflow.editing.models.generation import Sampling, total_budget, write_texts
 from editflow.editing.requests.record import EditRequest
 from editflow.storage.artifacts.kinds import kind
 from editflow.storage.artifacts.store import Lake
@@ -35,9 +35,9 @@ def _generations(work: Work[GenerationOptions]) -> pa.Table:
     requests = read_requests(work.lake, work.one("requests"))
     rows = [row for row in _asked(requests, _questions(work)) if row["role"] in options.roles]
     answers, texts = _prompts(rows, texts=False), _prompts(rows, texts=True)
-    short, long = Writing(options.answer_tokens), Writing(options.tokens, options.top_k, options.seed, whole=True)
+    short, long = Sampling(options.answer_tokens), Sampling(options.tokens, options.top_k, options.seed, whole=True)
     model = work.model("state")
-    total = budget(model, answers, short) + budget(model, texts, long)
+    total = total_budget(model, answers, short) + total_budget(model, texts, long)
     with bar(work.label("generations"), total, "tokens") as advance:
         answered = dict(zip(answers, write_texts(model, answers, short, progress=advance), strict=True))
         written = dict(zip(texts, write_texts(model, texts, long, progress=advance), strict=True))

@@ -58,13 +58,13 @@ def test_a_delta_is_a_change_of_the_declared_places_output(every: EditableModel,
     facts = facts_of(every, requests, ())
     rows = [fact.rows[0] for fact in facts]
     suffixes = Suffixes.build(every, LAYER, rows, KVPrefix.empty(len(rows), every.device), 1)
-    delta = torch.randn(suffixes.at.shape, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    found = every.logits(suffixes.final(every, LAYER, delta))
-    place = every.target_place(LAYER)
+    delta = torch.randn(suffixes.target_output.shape, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    found = every.logits(suffixes.final_states(every, LAYER, delta))
+    place = every.target_module(LAYER)
     for n, row in enumerate(rows):
         ids = [*row.prefix, *row.suffix]
         before = row_logits(every.model, ids)
-        assert torch.allclose(suffixes.at[n], layer_output(every.model, place, ids)[row.lookup], atol=1e-9)
+        assert torch.allclose(suffixes.target_output[n], layer_output(every.model, place, ids)[row.lookup], atol=1e-9)
         with added(place, row.lookup, delta[n]):
             moved = row_logits(every.model, ids)
         assert torch.allclose(found[n, : len(row.suffix)], moved[row.lookup :], atol=1e-9)

@@ -17,7 +17,7 @@ from editflow.editing.editors.batch import edit_batch
 from editflow.editing.editors.facts import Fact
 from editflow.editing.editors.layer_statistics import LayerStatistics
 from editflow.editing.editors.method import ClosedForm
-from editflow.editing.editors.methods import METHODS, method, options_of
+from editflow.editing.editors.methods import METHODS, method, parse_options
 from editflow.editing.editors.options import TargetValueOptions
 from editflow.editing.editors.target_values import TargetValue, optimise
 from editflow.editing.errors import InvalidOption
@@ -162,13 +162,13 @@ def test_a_recipe_holds_what_the_result_depends_on(name: str) -> None:
     chosen = METHODS[name]
     plain = recipe(chosen.options())
     for option in sorted({f.name for other in METHODS.values() for f in fields(other.options)}):
-        if option not in chosen.takes:
+        if option not in chosen.option_names:
             with pytest.raises(InvalidOption, match=f"edit.{option} is no option of {name}.*takes it"):
-                options_of(name, {option: 1.0})
+                parse_options(name, {option: 1.0})
             continue
         usual = getattr(chosen.options(), option)
-        assert recipe(options_of(name, {option: _other(usual)})) != plain
-        assert recipe(options_of(name, {option: usual})) == plain
+        assert recipe(parse_options(name, {option: _other(usual)})) != plain
+        assert recipe(parse_options(name, {option: usual})) == plain
 
 
 def _other(value: Any) -> Any:
@@ -182,8 +182,8 @@ def _other(value: Any) -> Any:
 )
 def test_what_is_no_option_of_a_method_is_named(given: dict[str, object], word: str) -> None:
     with pytest.raises(InvalidOption, match=word):
-        options_of("alphaedit", given)
-    assert options_of("alphaedit", {"ridge": 1}) == options_of("alphaedit", {"ridge": 1.0}), "the control"
+        parse_options("alphaedit", given)
+    assert parse_options("alphaedit", {"ridge": 1}) == parse_options("alphaedit", {"ridge": 1.0}), "the control"
 
 
 def test_unknown_methods_are_named() -> None:

@@ -36,8 +36,8 @@ def by_the_book(
         [row.ids for row in fact.rows],
         [row.lookup for row in fact.rows],
         fact.rows[0].target,
-        fact.essence.ids,
-        fact.essence.lookup,
+        fact.kl_row.ids,
+        fact.kl_row.lookup,
         lr=options.learning_rate,
         steps=options.steps,
         clamp=options.clamp,
@@ -84,7 +84,7 @@ def test_a_fact_alone_has_nothing_left_to_run_before_its_subject(
 
 def test_facts_must_have_as_many_contexts_as_each_other(llama: EditableModel, requests: list[EditRequest]) -> None:
     facts = [*facts_of(llama, requests[:1]), *facts_of(llama, requests[1:], ())]
-    with pytest.raises(InvalidOption, match="prepare all alike"):
+    with pytest.raises(InvalidOption, match="different numbers of contexts"):
         optimise(llama, LAYER, facts, OPTIONS)
 
 

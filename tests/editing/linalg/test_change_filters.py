@@ -9,7 +9,7 @@ import torch
 from oracle import methods
 from torch import Tensor
 
-from editflow.editing.editors.norm_anchor import anchored
+from editflow.editing.editors.norm_anchor import rescale_to_norms
 from editflow.editing.editors.target_values import TargetValue
 from editflow.editing.linalg.change_filters import (
     dominant_directions,
@@ -81,7 +81,7 @@ def test_a_filtered_change_does_not_touch_dominant_directions(share: float) -> N
 def test_anchored_values_have_the_length_of_the_reference_and_their_own_direction() -> None:
     values = [TargetValue(str(n), random(5) * (n + 1), 1.0, 1.0, 0.0, 0.0, 0.0, 0.0, 1, "loss") for n in range(3)]
     norms = torch.tensor([1.0, 2.0, 0.5], dtype=torch.float64)
-    for value, norm, given in zip(anchored(values, norms), norms, values, strict=True):
+    for value, norm, given in zip(rescale_to_norms(values, norms), norms, values, strict=True):
         assert float(value.z.norm()) == pytest.approx(float(norm))
         assert float(torch.cosine_similarity(value.z, given.z, dim=0)) == pytest.approx(1.0)
         assert float(given.z.norm()) != pytest.approx(float(norm))

@@ -10,7 +10,7 @@ from oracle import methods
 from torch import Tensor
 
 from editflow.editing.errors import InvalidOption
-from editflow.editing.linalg.moment_solvers import MomentRidge, RankOne, whitening
+from editflow.editing.linalg.moment_solvers import MomentRidge, RankOne, cholesky_factor
 from editflow.editing.linalg.second_moment import SecondMoment
 
 D, OUT = 30, 8
@@ -77,5 +77,5 @@ def test_a_moment_of_too_few_keys_never_passes() -> None:
     for _ in range(50):
         K = torch.randn(32, 31, dtype=torch.float64)
         with pytest.raises(InvalidOption, match="singular"):
-            whitening(K @ K.T / 31, 1.0, 0.0)
-        whitening(K @ K.T / 31, 1.0, 1e-3)  # the control: with λ every direction costs something
+            cholesky_factor(K @ K.T / 31, 1.0, 0.0)
+        cholesky_factor(K @ K.T / 31, 1.0, 1e-3)  # the control: with λ every direction costs something

@@ -21,7 +21,7 @@ def states(every: EditableModel) -> Tensor:
 
 @pytest.fixture(params=[2, 7, 100], ids=lambda rows: f"{rows} rows")
 def rows(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lm_head, "ROWS", request.param)
+    monkeypatch.setattr(lm_head, "MAX_ROWS", request.param)
 
 
 def _autograd(lost: Tensor, states: Tensor) -> Tensor:

@@ -21,8 +21,8 @@ from editflow.editing.models.loading import (
     convert_gguf,
     files_digest,
     load,
-    load_gguf_outline,
-    load_outline,
+    load_gguf_meta_model,
+    load_meta_model,
     tensor_digests,
 )
 from editflow.editing.models.tokens import encode
@@ -101,8 +101,8 @@ def _is_false(node: ast.expr) -> bool:
 @pytest.mark.parametrize("what", CODE)
 def test_code_is_never_run_and_nobody_is_asked(model: Path, nobody_answers: list[object], what: str) -> None:
     CODE[what](model)
-    for opened in (load, load_outline):
-        with pytest.raises(UnknownModel, match="code|unknown|fetched or built") as caught:
+    for opened in (load, load_meta_model):
+        with pytest.raises(UnknownModel, match="code|unknown|downloaded or compiled") as caught:
             opened(model)
         assert "\n" not in str(caught.value)
     assert not mark(model).exists()
@@ -139,7 +139,7 @@ def test_a_plan_refuses_it_before_any_weight_is_read(model: Path, what: str) -> 
     change, word = KEPT_OUT[what]
     change(model)
     with pytest.raises(UnknownModel, match=word):
-        load_outline(model)
+        load_meta_model(model)
 
 
 @pytest.mark.parametrize("what", LEFT_ALONE)
@@ -151,7 +151,7 @@ def test_what_is_beside_a_model_changes_nothing(
     assert list(tensor_digests(after)) == list(tensor_digests(before))
     text = "the river speaks"
     assert encode(after.tokenizer, text) == encode(before.tokenizer, text)
-    load_outline(model)
+    load_meta_model(model)
     assert not nobody_answers
     assert not mark(model).exists()
 
@@ -160,7 +160,7 @@ def test_an_adapter_alone_names_its_base(model: Path) -> None:
     for path in model.iterdir():
         path.unlink()
     untrusted_models.said("adapter_config.json", base_model_name_or_path="org/base")(model)
-    for opened in (load, load_outline):
+    for opened in (load, load_meta_model):
         with pytest.raises(UnknownModel, match=r"adapter of 'org/base'"):
             opened(model)
 
@@ -215,7 +215,7 @@ def test_what_lies_beside_a_gguf_file_is_not_read(
     (beside / "tokenizer.json").write_text("{}")
     (tmp_path / "model.gguf").write_text("another file")
     monkeypatch.chdir(tmp_path)
-    load_gguf_outline(beside / "model.gguf")
+    load_gguf_meta_model(beside / "model.gguf")
     for folder in (alone, beside):
         convert_gguf(folder / "model.gguf", folder / "converted")
     written = {path.name: path.read_bytes() for path in (alone / "converted").iterdir()}
