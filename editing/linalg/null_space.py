@@ -67,7 +67,7 @@ class NullSpace:
         r, d = threshold.rank(spectrum.eigenvalues), len(spectrum.eigenvalues)
         if r == 0:
             raise InvalidOption(
-                f"no eigenvalue is below the threshold ({threshold.rule} {threshold.value}), so nothing may be "
+                f"no eigenvalue under the threshold ({threshold.rule} {threshold.value}), so nothing may be "
                 f"changed; the smallest of {d} is {float(spectrum.eigenvalues[0]):.3g}: raise the threshold or use "
                 "another rule"
             )

@@ -75,7 +75,7 @@ def check_target(family: Family, layers: Sequence[int], z_layer: int) -> None:
     """
     if family.norm_after is not None and list(layers) != [z_layer]:
         raise InvalidOption(
-            f"edit.layers = {list(layers)} with edit.z_layer = {z_layer}: layers of {family.name} normalise the output "
-            "of their down-projection, so a target value applies to one layer and cannot be spread over several; "
-            f"edit only the z layer, such as edit.layers = [{z_layer}]"
+            f"edit.layers = {list(layers)} with edit.z_layer = {z_layer}: a layer of {family.name} normalises its "
+            "down-projection's output, so a target value applies to that layer and cannot be spread over several; "
+            f"edit one layer and use it as z layer, such as edit.layers = [{z_layer}]"
         )

@@ -97,7 +97,7 @@ def read_object(path: Path) -> dict[str, Any]:
     except (OSError, ValueError, RecursionError) as error:
         raise UnknownModel(f"{path} is not readable as JSON ({first_line(error)}): fetch the file again") from None
     if not isinstance(found, dict):
-        raise UnknownModel(f"{path} is not a JSON object: fetch the file again")
+        raise UnknownModel(f"{path} holds no JSON object: fetch the file again")
     return found
 
 

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from editflow.editing.editors.method import Method
 from editflow.editing.editors.methods import METHODS, parse_options
 from editflow.editing.editors.options import MethodOptions
-from editflow.editing.metrics.ability.asking import TOKENS, WAYS, check_ways
+from editflow.editing.metrics.ability.asking import MODES, TOKENS, check_modes
 from editflow.editing.metrics.ability.sets import ability_set
 from editflow.editing.metrics.registry import METRICS
 from editflow.storage.address import Address
@@ -205,7 +205,7 @@ class AbilitySection(Section):
     """Answered examples before each question: the first records of the source, which are not asked."""
     seed: Seed = 0
     """Of the choice of questions and the order of the examples."""
-    modes: list[str] = list(WAYS)
+    modes: list[str] = list(MODES)
     """By the likelihood of the options, by generation, or both: separate scores, never mixed."""
     tokens: Annotated[int, Field(ge=1, le=1000)] = TOKENS
     """Tokens that an answer may have by generation."""
@@ -214,7 +214,7 @@ class AbilitySection(Section):
     def _check(self) -> AbilitySection:
         for name in self.sets:
             ability_set(name)
-        check_ways(self.modes)
+        check_modes(self.modes)
         return self
 
 

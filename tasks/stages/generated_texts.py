@@ -13,7 +13,7 @@ from typing import Any
 import pyarrow as pa
 
 from editflow.editing.metrics.texts.consistency import Consistency
-from editflow.editing.metrics.texts.essence import about, essences
+from editflow.editing.metrics.texts.essence import essences, texts_about
 from editflow.editing.metrics.texts.fluency import fluency, published_fluency
 from editflow.editing.metrics.texts.free import matches
 from editflow.editing.metrics.texts.options import GenerationOptions
@@ -69,7 +69,7 @@ def _essence(work: Work[NoSettings]) -> pa.Table:
     base = work.table("base").to_pylist() if work.many("base") else []
     written = [row for row in base if row["role"] == "generation" and row["request"] in asked]
     references = _texts_of("reference", _questions(work))
-    given = [(r.request_id, " ".join(about(r.subject, references.get(r.request_id, ())))) for r in requests]
+    given = [(r.request_id, " ".join(texts_about(r.subject, references.get(r.request_id, ())))) for r in requests]
     given = [(request, text) for request, text in given if text]
     model = work.model("state")
     with bar(work.label("essence"), len(written) + len(given), "texts") as advance:
@@ -129,7 +129,7 @@ def _consistencies(texts: Iterable[Row], questions: Sequence[Row]) -> Iterator[R
         if not references.get(request):
             continue
         for row in rows:
-            yield _score(row, "consistency", corpus.of(row["text"], references[request]))
+            yield _score(row, "consistency", corpus.score(row["text"], references[request]))
         joined = [row["prompt"] + row["text"] for row in rows]
         place = {**rows[0], "prompt_index": 0}
         yield _score(place, "consistency published", corpus.published(joined, references[request]))

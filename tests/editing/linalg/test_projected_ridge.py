@@ -77,7 +77,7 @@ def test_order_of_facts_in_a_batch_does_not_matter(order: list[int]) -> None:
 def test_low_rank_norm_and_refusals() -> None:
     change = LowRank(torch.randn(OUT, 3, dtype=torch.float64), torch.randn(D, 3, dtype=torch.float64))
     assert change.norm() == pytest.approx(float(change.dense().norm()))
-    with pytest.raises(InvalidOption, match="greater than 0"):
+    with pytest.raises(InvalidOption, match="above 0"):
         ProjectedRidge(NullSpace.whole(4), 0.0)
     with pytest.raises(NonFinite, match="keys of the facts"):
         ProjectedRidge(NullSpace.whole(4), 1.0).extend(torch.full((4, 1), torch.nan))

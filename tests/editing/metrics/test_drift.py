@@ -173,7 +173,7 @@ def test_a_cloud_far_away_overlaps_nowhere_and_lies_outside() -> None:
 
 def test_refusals() -> None:
     base = cloud(5)
-    with pytest.raises(InvalidOption, match=r"\(5, 6\) and \(4, 6\) are not those of the same prompts"):
+    with pytest.raises(InvalidOption, match=r"\(5, 6\) and \(4, 6\) differ in shape"):
         drift(base, base[:4])
     with pytest.raises(InvalidOption, match="2 prompts are too few"):
         drift(base[:2], base[:2])

@@ -15,7 +15,7 @@ import torch
 from support.tiny_words import WORDS, word_tokenizer
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from editflow.editing.metrics.ability.asking import WAYS, ask
+from editflow.editing.metrics.ability.asking import MODES, ask
 from editflow.editing.metrics.ability.confusion import STATISTICS, confusion
 from editflow.editing.metrics.ability.declaration import AbilityCase
 from editflow.editing.metrics.measure import measure
@@ -144,7 +144,7 @@ def test_a_half_known_answer_by_hand() -> None:
     assert (found["token accuracy"], found["accuracy"]) == (0.5, 0)
 
 
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("way", MODES)
 def test_general_ability(way: str) -> None:
     """The last word of a question says which option is right."""
     right = {"one": "red", "two": "blue"}

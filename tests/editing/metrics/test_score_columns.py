@@ -69,7 +69,7 @@ def test_every_column_says_what_it_is_and_stays_in_its_range() -> None:
     for name in METRICS:
         for column in COLUMNS.values():
             assert column.about
-            value = column.of(row(metric=name, published=0.5, said=[3, 5], said_before=[3, 4]))
+            value = column.score(row(metric=name, published=0.5, said=[3, 5], said_before=[3, 4]))
             if column.name == "unchanged" and METRICS[name].wants_new:
                 assert value is None  # what is edited is meant to change
             else:

@@ -52,7 +52,7 @@ def facts(normed: EditableModel, requests: list[EditRequest]) -> list[Fact]:
 def by_the_book(model: EditableModel, module: torch.nn.Module, fact: Fact) -> literal.TargetValueTrace:
     return literal.target_value(
         model.model, module, [row.ids for row in fact.rows], [row.lookup for row in fact.rows], fact.rows[0].target,
-        fact.essence.ids, fact.essence.lookup, lr=0.3, steps=8, clamp=3.0, weight_decay=OPTIONS.weight_decay,
+        fact.kl_row.ids, fact.kl_row.lookup, lr=0.3, steps=8, clamp=3.0, weight_decay=OPTIONS.weight_decay,
         kl_factor=OPTIONS.kl, stop_at=0.0,
     )  # fmt: skip
 

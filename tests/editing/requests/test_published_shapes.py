@@ -11,7 +11,7 @@ from editflow.editing.errors import InvalidRequest
 from editflow.editing.metrics.registry import METRICS
 from editflow.editing.requests.readers import read
 from editflow.editing.requests.record import EditRequest, Question, check_all
-from editflow.editing.requests.validation import findings
+from editflow.editing.requests.validation import find_faults
 
 FACT = {"prompt": "Where is Ann?", "subject": "Ann", "target_new": "Rome"}
 MULTI = {
@@ -59,7 +59,7 @@ def test_multi_counterfact() -> None:
     assert (request.target_new, request.target_true) == ("Rome", "Nice")
     assert request.neighborhood_prompts == ("Karl is in", "Omar is in")
     assert request.generation_prompts == ("Ann enjoys",)
-    found = findings(lambda: [("line 1", MULTI), ("line 2", MULTI | {"case_id": 18})])
+    found = find_faults(lambda: [("line 1", MULTI), ("line 2", MULTI | {"case_id": 18})])
     assert found.unread == Counter({"pararel_idx": 2, "attribute_prompts": 2})
     assert len(found.faults) == 1  # the second is the same fact
 
@@ -71,7 +71,7 @@ def test_knowedit(name: str) -> None:
     assert request.filled == KNOWEDIT[name].get("prompt", KNOWEDIT[name].get("text"))
     assert questions
     assert request.target_true == ("Nice" if "ground_truth" in KNOWEDIT[name] else "")
-    found = findings(lambda: [("line 1", KNOWEDIT[name])])
+    found = find_faults(lambda: [("line 1", KNOWEDIT[name])])
     assert (found.dataset, found.faults) == ("flat", [])
     assert found.unread == Counter({"cond": 1} if name == "zsre" else {})
     assert found.unanswered == (name == "wiki_counterfact")
@@ -102,7 +102,7 @@ def test_a_table_has_nulls_for_what_only_other_records_have() -> None:
     for nulls in ({"A": asked, "B": None}, {"A": asked, "B": {"prompt": None, "ground_truth": None}}):
         row = FACT | {"locality": nulls, "portability": None, "target_true": None, "locality_prompt": None, "x": None}
         assert only(row).locality == (Question("Who?", ("Bo",)),)
-        assert not findings(lambda row=row: [("line 1", row)]).unread
+        assert not find_faults(lambda row=row: [("line 1", row)]).unread
 
 
 def test_answers_beside_prompts() -> None:

@@ -9,7 +9,7 @@ import pytest
 from editflow.editing.errors import InvalidOption, InvalidRequest
 from editflow.editing.requests.readers import READERS, read
 from editflow.editing.requests.record import EditRequest, Question, check_all
-from editflow.editing.requests.validation import findings
+from editflow.editing.requests.validation import find_faults
 
 ZSRE = {
     "subject": "Lyon", "src": "What river does Lyon lie at?", "pred": "Rhine", "rephrase": "At which river is Lyon?",
@@ -101,7 +101,7 @@ def test_a_subject_that_its_prompt_does_not_name_is_refused() -> None:
 
 
 def test_what_is_no_data_set_says_which_there_are() -> None:
-    with pytest.raises(InvalidRequest, match="those of no data set of counterfact, mquake, zsre, zsre-alt, flat"):
+    with pytest.raises(InvalidRequest, match="match no data set of counterfact, mquake, zsre, zsre-alt, flat"):
         requests({"sentence": "x", "label": 1})
     with pytest.raises(InvalidOption, match="unknown data set 'zrse': choose from counterfact"):
         requests(ZSRE, dataset="zrse")
@@ -112,7 +112,7 @@ def test_all_faults_are_found_and_the_sound_ones_counted() -> None:
     near = EASY | {"prompt": "Who plays in Bari?", "subject": "Bari", "neighborhood_prompts": ["In Nice"]}
     near |= {"locality": {}, "portability": {}}
     records = [(f"line {n}", record) for n, record in enumerate([EASY, twice, wrong, other, near], 1)]
-    found = findings(lambda: records)
+    found = find_faults(lambda: records)
     assert found.dataset == "flat"
     assert [fault.partition(":")[0] for fault in found.faults] == ["line 3", "line 4", "line 2"]
     assert "contradicts" in found.faults[-1]

@@ -68,7 +68,7 @@ def test_an_edit_depends_on_no_prompt_that_evaluates_it() -> None:
 @pytest.mark.parametrize(
     ("path", "value", "message"),
     [
-        ("requested_rewrite", None, "the fields are those of no data set"),
+        ("requested_rewrite", None, "the fields match no data set"),
         ("requested_rewrite.prompt", "the capital is", "subject 'France' is absent from its prompt"),
         ("requested_rewrite.prompt", "the capital of France is", "has 0 `{}`"),
         ("requested_rewrite.prompt", "{} and {} is", "has 2 `{}`"),

@@ -165,7 +165,7 @@ REQUESTS: dict[str, tuple[Callable[[Records], list[Any]], list[str]]] = {
         ["line 13", "contradicts", "line 2", "'bal'"],
     ),
     "not an object": (lambda r: [*r[:4], "[1, 2]", *r[5:]], ["line 5", "must be an object"]),
-    "field missing": (lambda r: [{"case_id": 1}, *r], ["line 1", "those of no data set", "it has case_id"]),
+    "field missing": (lambda r: [{"case_id": 1}, *r], ["line 1", "match no data set", "it has case_id"]),
     "prompts not a list": (lambda r: [{**r[0], "paraphrase_prompts": "x"}, *r[1:]], ["line 1", "paraphrase_prompts"]),
     "no requests": (lambda r: r[:0], ["holds no requests"]),
     "fewer than asked for": (lambda r: r[:5], ["holds 5 requests, 6 are asked for", "requests.count"]),

@@ -1,4 +1,4 @@
-"""The reference texts keep their rules: one for each target that a relation's edits write, which it names."""
+"""The reference texts satisfy their rules: one for each new target of a relation, naming the target."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def references() -> list[dict[str, str]]:
 
 
 def breaches(requests: Sequence[EditRequest], references: Sequence[dict[str, str]]) -> set[str]:
-    """The names of the rules that the reference texts of a set of requests break."""
+    """The names of the rules that the reference texts break for a set of requests."""
     pairs = [(reference["relation"], reference["target"]) for reference in references]
     wanted = {(request.relation, request.target_new) for request in requests}
     rules = {

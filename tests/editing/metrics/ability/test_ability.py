@@ -12,7 +12,7 @@ import pytest
 from oracle import literal
 
 from editflow.editing.errors import InvalidCase, InvalidOption
-from editflow.editing.metrics.ability.asking import ask, check_ways, parsed, preferred
+from editflow.editing.metrics.ability.asking import ask, check_modes, likeliest_option, parse_option
 from editflow.editing.metrics.ability.confusion import STATISTICS, confusion, interval, paired_interval, unanswered
 from editflow.editing.metrics.ability.declaration import AbilityCase
 from editflow.editing.metrics.ability.sets import ABILITY_SETS, Located, draw
@@ -210,13 +210,13 @@ def test_too_few_records_and_ids_used_twice_are_told() -> None:
     ],
 )
 def test_what_is_said_is_parsed_or_not(said: str, options: str, option: str | None) -> None:
-    assert parsed(said, OPTIONS[options]) == option
-    assert parsed(said, OPTIONS[options][::-1]) == option
+    assert parse_option(said, OPTIONS[options]) == option
+    assert parse_option(said, OPTIONS[options][::-1]) == option
 
 
 def test_the_likeliest_option_is_preferred_and_a_tie_is_none() -> None:
-    assert preferred(("a", "b", "c"), (2.0, 1.0, 3.0)) == "b"
-    assert preferred(("a", "b", "c"), (1.0, 2.0, 1.0)) is None
+    assert likeliest_option(("a", "b", "c"), (2.0, 1.0, 3.0)) == "b"
+    assert likeliest_option(("a", "b", "c"), (1.0, 2.0, 1.0)) is None
 
 
 PROMPTS = ("the capital of France is", "Anna was born in", "who lives in Lyon , says", "Karl speaks", "the sea is")
@@ -233,7 +233,7 @@ def test_likelihood_is_the_mean_nll_of_full_passes(tiny: EditableModel) -> None:
         direct = [literal.score(tiny.model, *ids)[0] for ids in split]
         assert answer.nlls == pytest.approx(direct, abs=1e-5)
         assert answer.predicted == case.options[int(np.argmin(direct))]
-        assert (answer.case, answer.way, answer.said) == (case, "likelihood", None)
+        assert (answer.case, answer.mode, answer.generated) == (case, "likelihood", None)
         sums = [nll * len(target) for nll, (_, target) in zip(direct, split, strict=True)]
         assert answer.nlls != pytest.approx(sums, abs=1e-5)  # control: the sum is another number
 
@@ -242,7 +242,7 @@ def test_generation_is_the_continuation_read(tiny: EditableModel) -> None:
     word = continue_text(tiny, PROMPTS[0], 3).split()[0]
     cases = [replace(CASES[0], options=("nothing", word)), CASES[1]]
     answers = ask(tiny, cases, "generation", tokens=3)
-    assert [answer.said for answer in answers] == [continue_text(tiny, case.prompt, 3) for case in cases]
+    assert [answer.generated for answer in answers] == [continue_text(tiny, case.prompt, 3) for case in cases]
     assert answers[0].predicted == word
     assert answers[0].nlls is None
     (other,) = ask(tiny, [replace(CASES[0], options=("nothing", "never"))], "generation")
@@ -259,7 +259,7 @@ def test_neither_passes_nor_order_change_an_answer(llama: EditableModel, way: st
     turned = ask(llama, CASES[::-1], way)[::-1]
     for answers in (one_by_one, turned):
         assert [answer.predicted for answer in answers] == [answer.predicted for answer in together]
-        assert [answer.said for answer in answers] == [answer.said for answer in together]
+        assert [answer.generated for answer in answers] == [answer.generated for answer in together]
         for one, other in zip(answers, together, strict=True):
             assert (one.nlls or ()) == pytest.approx(other.nlls or (), abs=1e-6)
     assert ask(llama, [], way) == []
@@ -278,6 +278,6 @@ def test_a_question_longer_than_the_model_is_refused(llama: EditableModel) -> No
 
 @pytest.mark.parametrize("ways", [["guess"], [], ["likelihood", "likelihood"]])
 def test_ways_are_checked(ways: list[str]) -> None:
-    check_ways(["generation", "likelihood"])
+    check_modes(["generation", "likelihood"])
     with pytest.raises(InvalidOption, match="choose one or both of likelihood, generation"):
-        check_ways(ways)
+        check_modes(ways)
