@@ -1,4 +1,4 @@
-"""Laws of every method in the registry; each has a control that breaks it."""
+"""Properties of every method in the registry; each test has a control that breaks the property."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ OPTIONS = TargetValueOptions(learning_rate=0.3, steps=12, stop_at=1.2, tokens_pe
 
 each_case = pytest.mark.parametrize("case", CASES.values(), ids=CASES)
 TOGETHER = {name: case for name, case in CASES.items() if case.facts is None}
-"""Those that write several facts at once."""
+"""The cases that write several facts at once."""
 
 
 def edited(
     case: Case, model: EditableModel, known: dict[int, LayerStatistics], facts: list[Fact], values: list[TargetValue]
 ) -> dict[int, Tensor]:
-    """Δ by layer of one batch, as it was written; the model stays edited."""
+    """Edit one batch and return Δ by layer; the model stays edited."""
     before = {layer: model.weight(layer).clone() for layer in known}
     edit_batch(model, facts, values, solvers_of(case, known), Z_LAYER, finisher(case, known))
     return {layer: model.weight(layer) - before[layer] for layer in known}
@@ -50,7 +50,7 @@ def layers_of(case: Case) -> list[int]:
 
 
 def test_every_method_has_a_case() -> None:
-    """Those that train have laws of their own, in test_ft."""
+    """Training methods are tested in test_ft."""
     solved = {name for name, one in METHODS.items() if isinstance(one, ClosedForm)}
     assert {case.name for case in CASES.values()} == solved
     assert set(METHODS) - solved == {"ft"}
@@ -58,7 +58,7 @@ def test_every_method_has_a_case() -> None:
 
 @each_case
 def test_batches_equal_the_literal_formula(tiny: EditableModel, requests: list[EditRequest], case: Case) -> None:
-    """Two batches on every family of weights, the second with earlier keys behind it."""
+    """Two batches on every architecture, the second with keys of the first."""
     known = knowledge(tiny, layers_of(case))
     solvers = solvers_of(case, known)
     twin = copy.deepcopy(tiny.model)
@@ -102,7 +102,7 @@ def test_batches_equal_the_literal_formula(tiny: EditableModel, requests: list[E
 
 
 @each_case
-def test_a_batch_is_finite_and_brings_its_facts_nearer(
+def test_a_batch_is_finite_and_moves_its_facts_towards_their_targets(
     llama: EditableModel, requests: list[EditRequest], case: Case
 ) -> None:
     known = knowledge(llama, layers_of(case))
@@ -118,7 +118,7 @@ def test_a_batch_is_finite_and_brings_its_facts_nearer(
 
 
 def gap(model: EditableModel, facts: list[Fact], values: list[TargetValue]) -> float:
-    """‖z* − h‖ over all facts, with the weights as they are."""
+    """‖z* − h‖ over all facts, with the current weights."""
     from editflow.editing.editors.keys import KeyWalk
 
     with torch.no_grad():
@@ -127,7 +127,7 @@ def gap(model: EditableModel, facts: list[Fact], values: list[TargetValue]) -> f
 
 
 @each_case
-def test_no_residual_no_change(llama: EditableModel, case: Case) -> None:
+def test_zero_residuals_give_no_change(llama: EditableModel, case: Case) -> None:
     known = knowledge(llama, [Z_LAYER])[Z_LAYER]
     solver = case.method.solver(known, case.options)
     n = case.facts or 4
@@ -157,8 +157,8 @@ def test_order_of_facts_does_not_matter(llama: EditableModel, requests: list[Edi
 
 
 @pytest.mark.parametrize("name", METHODS)
-def test_a_recipe_holds_what_the_result_depends_on(name: str) -> None:
-    """Every option that a method takes moves its recipe; no other one is taken at all."""
+def test_a_recipe_contains_every_option_that_changes_the_result(name: str) -> None:
+    """Every option of a method changes its recipe; other options are refused."""
     chosen = METHODS[name]
     plain = recipe(chosen.options())
     for option in sorted({f.name for other in METHODS.values() for f in fields(other.options)}):
@@ -172,7 +172,7 @@ def test_a_recipe_holds_what_the_result_depends_on(name: str) -> None:
 
 
 def _other(value: Any) -> Any:
-    """Another value that the option may have."""
+    """Another valid value of an option."""
     return not value if isinstance(value, bool) else value + 0.5 if value < 1 else value * 2
 
 
@@ -180,7 +180,7 @@ def _other(value: Any) -> Any:
     ("given", "word"),
     [({"rigde": 1.0}, "ridge"), ({"ridge": "much"}, "ridge"), ({"alpha": 1.0}, "memit")],
 )
-def test_what_is_no_option_of_a_method_is_named(given: dict[str, object], word: str) -> None:
+def test_an_invalid_option_is_named(given: dict[str, object], word: str) -> None:
     with pytest.raises(InvalidOption, match=word):
         parse_options("alphaedit", given)
     assert parse_options("alphaedit", {"ridge": 1}) == parse_options("alphaedit", {"ridge": 1.0}), "the control"

@@ -1,4 +1,4 @@
-"""Which facts share a pass, and that what contexts have in common runs once."""
+"""Facts are split into passes at the least cost, and common prefixes run once."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def cost(lengths: list[int], parts: list[range]) -> int:
 
 
 @given(st.lists(st.integers(1, 90), max_size=8).map(sorted), st.integers(1, 400))
-def test_no_other_split_of_neighbours_costs_less(lengths: list[int], limit: int) -> None:
+def test_no_other_split_of_adjacent_items_costs_less(lengths: list[int], limit: int) -> None:
     parts = split_into_passes(lengths, limit)
     assert [i for part in parts for i in part] == list(range(len(lengths)))
     assert all(len(part) == 1 or len(part) * max(lengths[i] for i in part) <= limit for part in parts)
@@ -30,7 +30,7 @@ def test_no_other_split_of_neighbours_costs_less(lengths: list[int], limit: int)
             assert cost(lengths, parts) <= cost(lengths, other)
 
 
-def test_like_lengths_share_and_a_long_one_stands_alone() -> None:
+def test_similar_lengths_share_a_pass_and_a_long_one_has_its_own() -> None:
     assert split_into_passes([10] * 6 + [500], 10_000) == [range(6), range(6, 7)]
     assert split_into_passes([10] * 6 + [11], 10_000) == [
         range(7)
@@ -39,7 +39,7 @@ def test_like_lengths_share_and_a_long_one_stands_alone() -> None:
 
 
 @pytest.mark.parametrize("contexts", [("The city is blue . ", "You went home . "), ()])
-def test_common_beginnings_run_once_and_change_nothing(
+def test_running_common_prefixes_once_changes_nothing(
     tiny: EditableModel, requests: list[EditRequest], contexts: tuple[str, ...]
 ) -> None:
     facts = facts_of(tiny, requests, contexts)

@@ -1,4 +1,4 @@
-"""Generated texts belong to model, prompt and seed alone, and drawing follows the model's probabilities."""
+"""Generated texts depend only on model, prompt and seed, and sampling follows the model's probabilities."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ DRAWN = Sampling(10, top_k=5, seed=3)
 
 
 def with_words(model: EditableModel) -> EditableModel:
-    """The model with a word for every token that it can say, so that no text hides one."""
+    """The model with a word for every token, so that every token is visible in texts."""
     known = len(model.tokenizer)
     model.tokenizer.add_tokens([f"w{n}" for n in range(known, model.model.config.vocab_size)])
     return model
@@ -85,7 +85,7 @@ def test_a_longer_text_begins_with_the_shorter_one(llama: EditableModel) -> None
     assert all(b.startswith(a) and b != a for a, b in zip(short, long, strict=True))
 
 
-def test_budgets_count_the_prompt_where_asked(llama: EditableModel) -> None:
+def test_budgets_include_the_prompt_on_request(llama: EditableModel) -> None:
     whole = Sampling(6, whole=True)
     lengths = [len(encode(llama.tokenizer, prompt)[0]) for prompt in PROMPTS]
     assert [whole.budget([0] * n) for n in lengths] == [max(0, 6 - n) for n in lengths]
@@ -110,7 +110,7 @@ def test_a_text_ends_at_the_end_of_text(llama: EditableModel) -> None:
     assert sum(done) == 10
 
 
-def test_drawing_follows_the_probabilities_of_the_likeliest() -> None:
+def test_sampling_follows_the_probabilities_of_the_likeliest() -> None:
     logits = torch.tensor([[2.0, 0.0, 1.0, -1.0, 1.5, -9.0]])
     draw, draws = TopKSampler(4, [noise_generator(0, "a")]), 4000
     counts = torch.bincount(torch.tensor([draw(logits)[0] for _ in range(draws)]), minlength=6) / draws
@@ -121,8 +121,8 @@ def test_drawing_follows_the_probabilities_of_the_likeliest() -> None:
     assert TopKSampler(99, [noise_generator(0, "a")])(logits)[0] in range(6)
 
 
-def test_models_that_agree_draw_alike() -> None:
-    """An edit that moves the logits a little moves few words, though their ranks change all the time."""
+def test_similar_models_sample_similar_texts() -> None:
+    """A small change of the logits changes few words, even though many ranks change."""
     generator = torch.Generator().manual_seed(1)
     logits = torch.randn(300, 1, 50, generator=generator)
     near = logits + 0.01 * torch.randn(300, 1, 50, generator=generator)
@@ -133,14 +133,14 @@ def test_models_that_agree_draw_alike() -> None:
     assert alike[1] < 200  # the control: other noise
 
 
-def test_weights_that_are_no_numbers_are_named(llama: EditableModel) -> None:
+def test_nan_weights_are_reported(llama: EditableModel) -> None:
     llama.weight(3)[:] = torch.nan
     for writing in (Sampling(3), DRAWN):
         with pytest.raises(NonFinite, match="NaN"):
             write_texts(llama, PROMPTS, writing)
 
 
-def test_ties_are_settled_the_same_way() -> None:
+def test_ties_are_broken_deterministically() -> None:
     flat = torch.zeros(1, 8)
     assert argmax_tokens(flat) == [0]
     assert {TopKSampler(2, [noise_generator(n, "a")])(flat)[0] for n in range(100)} == set(
@@ -148,7 +148,7 @@ def test_ties_are_settled_the_same_way() -> None:
     )  # all are among the likeliest
 
 
-def test_free_generation_begins_with_what_teacher_forcing_finds(
+def test_free_generation_begins_with_targets_that_teacher_forcing_confirms(
     tiny: EditableModel, requests: list[EditRequest]
 ) -> None:
     """Every token of a target is the argmax, step by step, exactly where the greedy text begins with the target."""
@@ -179,7 +179,7 @@ def test_essence_equals_full_passes(tiny: EditableModel) -> None:
     assert essences(tiny, texts[::-1])[::-1] == found
 
 
-def test_essence_reads_a_hundred_tokens(llama: EditableModel) -> None:
+def test_essence_uses_a_hundred_tokens(llama: EditableModel) -> None:
     long = "the sea is blue " * 30
     cut = " ".join(long.split()[:100])
     (one, two), (other,) = essences(llama, [long, cut]), essences(llama, ["Rome " + long])

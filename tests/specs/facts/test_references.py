@@ -45,7 +45,9 @@ def test_every_new_target_has_a_reference_text(starter: list[EditRequest], refer
 
 
 @pytest.mark.parametrize("rule", ["missing", "unused", "order", "length", "name", "copied"])
-def test_a_broken_reference_is_noticed(starter: list[EditRequest], references: list[dict[str, str]], rule: str) -> None:
+def test_a_broken_reference_is_detected(
+    starter: list[EditRequest], references: list[dict[str, str]], rule: str
+) -> None:
     """The control of the test above."""
     first, second, *rest = references
     worse = {

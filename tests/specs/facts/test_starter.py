@@ -136,7 +136,7 @@ def broken(starter: Sequence[EditRequest], rule: str) -> list[EditRequest]:
         "targets",
     ],
 )
-def test_a_broken_rule_is_noticed(starter: list[EditRequest], rule: str) -> None:
+def test_a_broken_rule_is_detected(starter: list[EditRequest], rule: str) -> None:
     """The control of the test above."""
     assert rule in breaches(broken(starter, rule))
 
@@ -145,7 +145,7 @@ def test_a_broken_rule_is_noticed(starter: list[EditRequest], rule: str) -> None
     "begun",
     ["{subject} is", "The story begins", "When {subject} met {true}, it", "{new} and {subject} are", "{filled}"],
 )
-def test_a_bad_beginning_of_a_text_is_noticed(starter: list[EditRequest], begun: str) -> None:
+def test_a_bad_generation_prompt_is_detected(starter: list[EditRequest], begun: str) -> None:
     """Another control: the subject is first or missing, an answer is revealed, or a prompt is repeated."""
     request = starter[0]
     names = {"subject": request.subject, "true": request.target_true, "new": request.target_new}
@@ -155,7 +155,7 @@ def test_a_bad_beginning_of_a_text_is_noticed(starter: list[EditRequest], begun:
 
 
 @pytest.mark.exhaustive
-def test_the_file_is_what_its_builder_writes() -> None:
+def test_the_file_is_up_to_date() -> None:
     """build.py checks further rules, among them cities, states and continents."""
     command = [sys.executable, str(FACTS / "build.py"), "--check"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)

@@ -1,4 +1,4 @@
-"""Metrics over strings: hand-computed cases, laws with a control, and texts that nobody meant to write."""
+"""Metrics of texts: cases by hand, properties with a control, and hostile texts."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def test_fluency_by_hand(text: str, h2: float, h3: float) -> None:
     assert fluency(text) == pytest.approx(np.mean([2 / 3 * h2, 4 / 3 * h3]))
 
 
-def test_the_published_fluency_counts_the_prompt_and_calls_silence_zero() -> None:
+def test_the_published_fluency_includes_the_prompt_and_is_zero_without_text() -> None:
     assert published_fluency("a b", " a b a") == pytest.approx(fluency("a b a b a"))
     assert published_fluency("a b", "") == 0.0
     assert fluency("a b") is None
@@ -97,7 +97,7 @@ def test_consistency_by_hand() -> None:
     assert fitted.score("red", FRUIT) == pytest.approx(2 / math.sqrt(4 + 2 * apple**2))  # references count as one text
 
 
-def test_a_reference_is_consistent_with_itself_and_a_foreign_text_is_not() -> None:
+def test_a_text_is_consistent_with_itself_and_not_with_an_unrelated_one() -> None:
     fitted = Consistency.fit(FRUIT)
     for text in (*FRUIT, "RED\nApple"):
         assert fitted.score(text, [text]) == pytest.approx(1)
@@ -114,7 +114,7 @@ def test_order_and_repetition_of_reference_texts_change_nothing() -> None:
     assert Consistency.fit(texts[:2]).score("a red tree", texts) != pytest.approx(wanted)  # the control: other texts
 
 
-def test_accents_meet_in_ours_and_not_in_the_published_figure() -> None:
+def test_accents_match_in_our_score_and_not_in_the_published_one() -> None:
     fitted = Consistency.fit(["José Núñez", "Ana"])
     assert fitted.score("jose\u0301 núñez", ["José Núñez"]) == pytest.approx(1)
     assert fitted.published(["José Núñez"], ["José Núñez"]) == 0
@@ -165,7 +165,7 @@ def test_matches_by_hand(text: str, answers: Sequence[str], found: tuple[bool, b
     assert matches(text, answers[::-1]) == found
 
 
-def test_a_perfect_and_a_null_model_of_free_generation() -> None:
+def test_free_generation_of_a_perfect_and_a_failing_model() -> None:
     wanted = ("Paris", "Old Madrid", "the sea")
 
     def means(said: Sequence[str]) -> tuple[float, float]:
@@ -196,7 +196,7 @@ def test_hostile_texts_have_scores_in_range(text: str) -> None:
     assert texts_about(text, [text + " Paris"]) in ([], [text + " Paris"])
 
 
-def test_nothing_to_compare_with_is_no_error() -> None:
+def test_empty_inputs_raise_no_error() -> None:
     assert Consistency.fit([]).score("red", ["red"]) == pytest.approx(1)
     assert Consistency.fit([]).published(["red"], ["red"]) == 0
 
