@@ -11,10 +11,10 @@ from cyclopts import App
 from torch import Tensor
 
 from benchmarks.key_interference import outweighed, room
-from editflow.editing.editors.methods import method, options_of
+from editflow.editing.editors.methods import method, parse_options
 from editflow.editing.editors.options import ClosedFormOptions, MomentOptions
 from editflow.editing.errors import InvalidOption
-from editflow.editing.linalg.moment_solvers import whitening
+from editflow.editing.linalg.moment_solvers import cholesky_factor
 from editflow.flows.cli.common.flags import LakeFlag
 from editflow.flows.cli.common.lookup import find_run, open_lake
 from editflow.flows.console.output import print_json, print_table
@@ -78,7 +78,7 @@ def _layers(course: RunResults) -> dict[int, tuple[int, Whiten]]:
     """{layer: (directions that may be used, what makes of keys those beside which all else counts as the identity)}."""
     edit = with_new_names(course.record.spec)["edit"]
     chosen = method(edit["method"])
-    options = options_of(chosen.name, {k: edit[k] for k in chosen.takes if edit.get(k) is not None})
+    options = parse_options(chosen.name, {k: edit[k] for k in chosen.option_names if edit.get(k) is not None})
     if not isinstance(options, ClosedFormOptions):
         raise InvalidOption(f"{chosen.name} keeps no keys")
     if not isinstance(options, MomentOptions):
@@ -86,7 +86,7 @@ def _layers(course: RunResults) -> dict[int, tuple[int, Whiten]]:
         return {n: (s.rank, _divided(s.project, options.ridge)) for n, s in sorted(spaces.items())}
     merged = next(m for m in course.of_kind("second_moment") if "partition" not in m.spec)
     factors = {
-        layer: whitening(moment.mean(), options.alpha, options.ridge)
+        layer: cholesky_factor(moment.mean(), options.alpha, options.ridge)
         for layer, moment in sorted(read_moments(course.lake, merged.id).items())
     }
     return {layer: (len(factor), _solved(factor)) for layer, factor in factors.items()}

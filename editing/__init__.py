@@ -1,1 +1,1 @@
-"""The science of knowledge editing in torch: no scheduler, no table, no lake."""
+"""Knowledge editing in pure torch; knows nothing of Prefect or the lake."""

@@ -1,9 +1,9 @@
 """Errors of knowledge editing; each message is one line.
 
 EditingError
-├── InvalidRequest     a record that cannot be edited: its place, what is wrong, the remedy
-├── InvalidCase        a record of an ability set that cannot be asked, likewise
-├── InvalidOption      an option out of range, or a combination that has no meaning
+├── InvalidRequest     an invalid edit record: its place, what is wrong, the remedy
+├── InvalidCase        an invalid record of an ability set, with the same parts
+├── InvalidOption      an option out of range, or an invalid combination
 ├── UnknownModel       no such folder, file or hub id
 ├── UnknownFamily      an architecture without a declaration
 └── NonFinite          NaN or infinity in weights, activations or losses
@@ -11,7 +11,7 @@ EditingError
 
 
 def first_line(error: BaseException) -> str:
-    """A library's message as one line: the first line, with the second one where the first ends in a colon."""
+    """Return a library's message as one line: the first line, joined with the second if the first ends in a colon."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
     return " ".join(lines[:2]) if lines[0].endswith(":") else lines[0]
 
@@ -20,22 +20,21 @@ class EditingError(Exception):
     """Base of the tree; the message is one line for the user."""
 
 
-class InvalidRequest(EditingError):
-    """A record that cannot be edited."""
-
+class _InvalidRecord(EditingError):
     def __init__(self, where: str, what: str, remedy: str) -> None:
         super().__init__(f"{where}: {what}; {remedy}")
 
 
-class InvalidCase(EditingError):
-    """A record of an ability set that cannot be asked."""
+class InvalidRequest(_InvalidRecord):
+    """A record that is not a valid edit request."""
 
-    def __init__(self, where: str, what: str, remedy: str) -> None:
-        super().__init__(f"{where}: {what}; {remedy}")
+
+class InvalidCase(_InvalidRecord):
+    """A record that is not a valid question of its ability set."""
 
 
 class InvalidOption(EditingError):
-    """An option out of range, or a combination that has no meaning."""
+    """An option out of range, or an invalid combination."""
 
 
 class UnknownModel(EditingError):
@@ -47,4 +46,4 @@ class UnknownFamily(EditingError):
 
 
 class NonFinite(EditingError):
-    """NaN or infinity where a finite number is needed."""
+    """NaN or infinity in place of a finite number."""

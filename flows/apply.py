@@ -14,7 +14,7 @@ from prefect import flow
 from editflow.editing.editors.method import ClosedForm
 from editflow.editing.errors import InvalidRequest, NonFinite
 from editflow.editing.requests.record import EditRequest
-from editflow.editing.requests.sample import ranked
+from editflow.editing.requests.sample import sort_by_hash
 from editflow.flows.console.errors import UsageError
 from editflow.flows.console.output import lake_folder, print_line, report_stage
 from editflow.flows.edit_model import run_batch
@@ -118,7 +118,7 @@ class Applying:
         found: dict[str, float] = {}
         if gates.efficacy is not False:
             found["efficacy"] = _success(asked(state, facts, ["efficacy"], f"efficacy {name}", f"requests {name}"))
-        kept = ranked(held)[: gates.facts]
+        kept = sort_by_hash(held)[: gates.facts]
         if gates.retention is not False and kept:
             about = f"requests held by {name}"
             found["retention"] = _success(asked(state, kept, ["efficacy"], f"retention {name}", about))

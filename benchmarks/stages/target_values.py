@@ -11,9 +11,9 @@ from benchmarks import inputs
 from benchmarks.literal.facts import question
 from benchmarks.literal.target_values import Settings, target_values
 from benchmarks.stage import Answer, Disagreement, Stage, Work, least_of_peak
-from editflow.editing.editors.facts import Fact, cost_order, prepare
+from editflow.editing.editors.facts import Fact, sort_by_length, tokenize_fact
 from editflow.editing.editors.options import TargetValueOptions
-from editflow.editing.editors.suffixes import split
+from editflow.editing.editors.suffixes import split_into_passes
 from editflow.editing.editors.target_values import optimise
 from editflow.tasks.stages.edits import CHUNK
 
@@ -38,7 +38,7 @@ def ours_with(options: TargetValueOptions) -> Callable[[Size], Work]:
         model = inputs.model()
         chosen, contexts = replace(options, steps=size.steps), inputs.contexts(model)
         requests = inputs.requests(size.facts)
-        facts = cost_order([prepare(model.tokenizer, r, contexts, options.kl_prompt) for r in requests])
+        facts = sort_by_length([tokenize_fact(model.tokenizer, r, contexts, options.kl_prompt) for r in requests])
 
         def work() -> Answer:
             values = [
@@ -60,7 +60,7 @@ def _real_share(facts: Sequence[Fact], limit: int) -> float:
     padded = 0
     for start in range(0, len(facts), CHUNK):
         lengths = [len(fact.rows) * max(len(row.suffix) for row in fact.rows) for fact in facts[start : start + CHUNK]]
-        padded += sum(len(part) * max(lengths[i] for i in part) for part in split(lengths, limit))
+        padded += sum(len(part) * max(lengths[i] for i in part) for part in split_into_passes(lengths, limit))
     return real / padded
 
 

@@ -1,1 +1,1 @@
-"""Facts, contexts, keys, target values, the loop over layers, and one file a method."""
+"""Facts, contexts, keys, target values, the loop over layers, and one file per method."""

@@ -17,7 +17,7 @@ class AlphaEditOptions(ClosedFormOptions):
     """λ of the ridge regression inside the null space, above 0: a larger value changes less."""
 
 
-def _ridge(options: AlphaEditOptions, _layers: Sequence[int], _z_layer: int, _batch_size: int) -> None:
+def _check_ridge(options: AlphaEditOptions, _layers: Sequence[int], _z_layer: int, _batch_size: int) -> None:
     if options.ridge <= 0:
         raise InvalidOption(f"edit.ridge = {options.ridge}: alphaedit needs it above 0, or the system is singular")
 
@@ -26,8 +26,8 @@ ALPHAEDIT = ClosedForm(
     name="alphaedit",
     source="AlphaEdit (arXiv 2410.02355), equation 14",
     about="a ridge regression inside the null space P, which holds the keys of all earlier facts",
-    solver=lambda known, options: ProjectedRidge(known.required_null_space, options.ridge),
+    solver=lambda statistics, options: ProjectedRidge(statistics.required_null_space, options.ridge),
     needs=("null_space",),
     options=AlphaEditOptions,
-    rules=(_ridge,),
+    rules=(_check_ridge,),
 )

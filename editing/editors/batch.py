@@ -18,22 +18,22 @@ from editflow.editing.models.editable import EditableModel
 from editflow.editing.models.family import check_target
 
 Finish = Callable[[int, LowRank, Tensor], LowRank | Tensor]
-"""(layer, change, current weight) to the written update: a low-rank change, or the whole new weight."""
+"""From (layer, change, current weight) to the update to write: a low-rank change, or the whole new weight."""
 
 
 class Solver(Protocol):
-    """What a method does at one layer: hold what must stay, and turn residuals at keys into a weight change."""
+    """A method's solver for one layer. It remembers the keys to preserve and turns residuals into a weight change."""
 
     def extend(self, keys: Tensor) -> None:
-        """Take keys (d_in, n) of an earlier batch into what must stay."""
+        """Add keys (d_in, n) of an earlier batch to the keys to preserve."""
 
     def update(self, residuals: Tensor, keys: Tensor) -> LowRank:
-        """Δ for residuals (d_out, n) at keys (d_in, n), which then count as earlier ones."""
+        """Return Δ for residuals (d_out, n) at keys (d_in, n), then add these keys to the keys to preserve."""
 
 
 @dataclass(frozen=True)
 class LayerEdit:
-    """What a batch did to one layer: its keys (d_in, n) and its down-projection's change, or that whole new weight."""
+    """One layer's edit: its keys (d_in, n), and its down-projection's change or whole new weight."""
 
     keys: Tensor
     change: LowRank | Tensor
@@ -50,21 +50,21 @@ def edit_batch(
 ) -> dict[int, LayerEdit]:
     """Edit the model in place, layers ascending (MEMIT, arXiv 2210.07229, algorithm 1).
 
-    For each layer: keys with the weights as they are now, residual of z* from the z layer's current output spread over
-    the layers left, solve, `finish`, write. `values` are in the order of `facts`. A layer's own and later updates do
-    not change its keys, so those returned are the ones later batches must preserve. Raises InvalidOption for several
-    layers of a model that allows one (see check_target), and NonFinite.
+    For each layer: read keys with the current weights, divide the distance from the z layer's output to z* by the
+    number of remaining layers, solve, `finish`, write. `values` are in the order of `facts`. A layer's keys do not
+    depend on its own or later updates, so later batches must preserve exactly the returned keys. Raises InvalidOption
+    for several layers of a model that allows only one (see check_target), and NonFinite.
     """
     layers = sorted(solvers)
     check_target(model.family, layers, z_layer)
     walk = KeyWalk(model, facts, layers[0])
     targets = torch.stack([value.z for value in values], dim=1).to(torch.float64)
     edits: dict[int, LayerEdit] = {}
-    for place, layer in enumerate(layers):
-        if place:
-            walk.climb(layer)
+    for index, layer in enumerate(layers):
+        if index:
+            walk.advance(layer)
         keys = walk.keys()
-        residuals = (targets - walk.outputs(z_layer)) / (len(layers) - place)
+        residuals = (targets - walk.outputs(z_layer)) / (len(layers) - index)
         change = finish(layer, solvers[layer].update(residuals, keys), model.weight(layer))
         model.write(layer, change)
         _require_finite(model.weight(layer), layer)

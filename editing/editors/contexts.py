@@ -10,14 +10,14 @@ from editflow.editing.models.forward import PaddedBatch, run
 from editflow.editing.models.tokens import encode
 
 OPENINGS = ("The", "Therefore", "Because", "I", "You")
-"""First words of the sampled contexts, in turn (as in the published settings of MEMIT and AlphaEdit)."""
+"""First words of the sampled contexts, in rotation (as in the published settings of MEMIT and AlphaEdit)."""
 
 
 @torch.no_grad()
 def sample_contexts(model: EditableModel, options: ContextOptions) -> list[str]:
-    """`options.count` texts, each ending in ". ", to be put before a prompt.
+    """Return `options.count` texts to put before a prompt, each ending in ". ".
 
-    Top-k sampling with a generator of its own: the same model, options and machine give the same texts.
+    Top-k sampling with a generator seeded by `options.seed`: the same model, options and machine give the same texts.
     """
     generator = torch.Generator().manual_seed(options.seed)
     sequences = [encode(model.tokenizer, OPENINGS[i % len(OPENINGS)])[0] for i in range(options.count)]
@@ -34,5 +34,5 @@ def sample_contexts(model: EditableModel, options: ContextOptions) -> list[str]:
 
 
 def _clean(text: str) -> str:
-    """One line without braces, so that a context can never be taken for a template."""
+    """Return the text as one line without braces, which would turn it into a template."""
     return " ".join(text.replace("{", " ").replace("}", " ").split()) + ". "

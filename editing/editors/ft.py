@@ -1,4 +1,4 @@
-"""Fine-tuning with a norm constraint: the baseline for all editing methods."""
+"""Fine-tuning with a norm constraint, the baseline for editing methods."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from editflow.editing.models.forward import PaddedBatch, capture, run
 from editflow.editing.models.lm_head import Nll, losses_and_gradients
 
 ROWS_PER_PASS = 32
-"""Facts that share a pass: bounds memory. Part of the stage's version, since it moves the last bits."""
+"""Facts per forward pass; bounds memory. It changes the last bits, so it is part of the stage's version."""
 
 
 @dataclass(frozen=True)
@@ -29,26 +29,29 @@ class FtOptions(MethodOptions):
     learning_rate: float = 5e-4
     """Adam's learning rate."""
     steps: int = 25
-    """Steps of Adam, at most."""
+    """Maximum number of Adam steps."""
     stop_at: float = 1e-2
-    """A batch is done once the mean loss of its facts is below this."""
+    """Training stops when the mean loss of a batch's facts is below this value."""
     max_change: float = 5e-4
-    """How far a batch may move any single weight."""
+    """Maximum change of any single weight in a batch."""
 
     def __post_init__(self) -> None:
-        for name, holds, remedy in (
+        for name, is_valid, remedy in (
             ("learning_rate", self.learning_rate > 0, "must be above 0"),
             ("steps", 1 <= self.steps <= 100_000, "choose 1…100000, at least 1"),
             ("stop_at", self.stop_at >= 0, "must not be negative"),
             ("max_change", self.max_change > 0, "must be above 0, or nothing changes"),
         ):
-            if not holds:
+            if not is_valid:
                 raise InvalidOption(f"edit.{name} = {getattr(self, name)}: {remedy}")
 
 
 @dataclass(frozen=True)
 class _Pass:
-    """Facts' plain prompts with their targets, as they enter the lowest edited layer; where the loss reads (M,)."""
+    """Plain prompts with their targets, and the input of the lowest edited layer (None if that is layer 0).
+
+    `row`, `position`, `token` and `weight` (M,) say where the loss reads, the expected token, and its share.
+    """
 
     rows: PaddedBatch
     entering: Tensor | None
@@ -61,18 +64,19 @@ class _Pass:
 def fine_tune(
     model: EditableModel, layers: Sequence[int], facts: Sequence[Fact], options: FtOptions
 ) -> dict[int, Tensor]:
-    """Train the layers' down-projections on the facts; the new weights (d_out, d_in) by layer. Changes the model.
+    """Train the layers' down-projections in place and return the new weights (d_out, d_in) by layer.
 
-    The loss is the mean over facts of the mean NLL of the target's tokens after the plain prompt. Adam with
-    `learning_rate` takes at most `steps` steps on all layers together, none once the loss is under `stop_at`; after
-    each step no weight is further than `max_change` from where it was. Raises NonFinite.
+    The loss is the mean over facts of the mean NLL of the target's tokens after the plain prompt. Adam updates all
+    layers together. It stops after `steps` steps, or when the loss is below `stop_at`. After each step, every weight
+    is clamped to within `max_change` of its start. Raises NonFinite.
     """
     start = {layer: model.weight(layer).clone() for layer in layers}
-    # At least float32, also where the model is narrower: steps are smaller than bfloat16 can resolve.
+    # At least float32 even for a narrower model: bfloat16 cannot resolve the steps.
     wide = {n: torch.promote_types(W.dtype, torch.float32) for n, W in start.items()}
     moved = {n: torch.zeros_like(W, dtype=wide[n], memory_format=torch.contiguous_format) for n, W in start.items()}
     adam = torch.optim.Adam(list(moved.values()), lr=options.learning_rate)
-    passes = [_prepared(model, min(layers), part, len(facts)) for part in _parts(facts)]
+    parts = [facts[i : i + ROWS_PER_PASS] for i in range(0, len(facts), ROWS_PER_PASS)]
+    passes = [_prepare_pass(model, min(layers), part, len(facts)) for part in parts]
     for _ in range(options.steps):
         with _trainable(model, layers):
             loss = sum(_backward(model, min(layers), one) for one in passes)
@@ -89,13 +93,9 @@ def fine_tune(
     return {layer: model.weight(layer).clone() for layer in layers}
 
 
-def _parts(facts: Sequence[Fact]) -> list[Sequence[Fact]]:
-    return [facts[i : i + ROWS_PER_PASS] for i in range(0, len(facts), ROWS_PER_PASS)]
-
-
 @torch.no_grad()
-def _prepared(model: EditableModel, first: int, facts: Sequence[Fact], among: int) -> _Pass:
-    """What is below the lowest edited layer runs once."""
+def _prepare_pass(model: EditableModel, first: int, facts: Sequence[Fact], total: int) -> _Pass:
+    """Run the layers below `first`, the lowest edited one, once. `total` is the number of facts in the batch."""
     plain = [fact.rows[0] for fact in facts]
     rows = PaddedBatch.pad([[*row.ids, *row.target[:-1]] for row in plain], model.device)
     entering = None
@@ -104,7 +104,7 @@ def _prepared(model: EditableModel, first: int, facts: Sequence[Fact], among: in
             run(model, rows, last=first - 1)
         entering = seen[0]
     flat = [
-        (i, len(row.ids) - 1 + j, token, among * len(row.target))
+        (i, len(row.ids) - 1 + j, token, total * len(row.target))
         for i, row in enumerate(plain)
         for j, token in enumerate(row.target)
     ]
@@ -113,7 +113,7 @@ def _prepared(model: EditableModel, first: int, facts: Sequence[Fact], among: in
 
 
 def _backward(model: EditableModel, first: int, one: _Pass) -> float:
-    """The pass's share of the loss; its gradients are added to the weights'."""
+    """Return the pass's share of the loss and add its gradients to the weights' gradients."""
     final = run(model, one.rows, entering=None if one.entering is None else (first, one.entering))
     states = final[one.row, one.position]
     each, gradient = losses_and_gradients(model, states, Nll(one.token))
@@ -123,7 +123,7 @@ def _backward(model: EditableModel, first: int, one: _Pass) -> float:
 
 @contextmanager
 def _trainable(model: EditableModel, layers: Sequence[int]) -> Iterator[None]:
-    """The layers' weights take gradients inside the block, and have none before it and after it."""
+    """Enable gradients of the layers' weights within the block."""
     weights = [model.down_projection(layer).get_parameter("weight") for layer in layers]
     try:
         for weight in weights:
@@ -137,7 +137,7 @@ def _trainable(model: EditableModel, layers: Sequence[int]) -> Iterator[None]:
 
 
 def _gradient(model: EditableModel, layer: int) -> Tensor:
-    """(d_out, d_in), whatever way round the weight is stored."""
+    """The weight's gradient in canonical orientation (d_out, d_in)."""
     gradient = cast(Tensor, model.down_projection(layer).get_parameter("weight").grad)
     return (gradient.T if model.family.transposed else gradient).clone()
 

@@ -1,4 +1,4 @@
-"""What a run knows about a layer besides its current weight."""
+"""A layer's statistics that editing methods use besides its current weight."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from torch import Tensor
 from editflow.editing.errors import InvalidOption
 from editflow.editing.linalg.null_space import NullSpace
 
-Known = TypeVar("Known")
+Value = TypeVar("Value")
 
 
 @dataclass(frozen=True)
 class LayerStatistics:
-    """A layer's null space P, its keys' mean second moment C0 (d_in, d_in) and its original weight (d_out, d_in).
+    """A layer's null space P, mean second moment of keys C0 (d_in, d_in) and original weight W0 (d_out, d_in).
 
-    Each is None if it was not requested; reading a missing one raises InvalidOption.
+    Each is None unless requested. The properties raise InvalidOption if the value is missing.
     """
 
     null_space: NullSpace | None = None
@@ -27,20 +27,20 @@ class LayerStatistics:
     @property
     def required_null_space(self) -> NullSpace:
         """P."""
-        return _there(self.null_space, "null space")
+        return _require(self.null_space, "null space")
 
     @property
     def required_second_moment(self) -> Tensor:
         """C0."""
-        return _there(self.second_moment, "second moment")
+        return _require(self.second_moment, "second moment")
 
     @property
     def original_weight(self) -> Tensor:
         """W0."""
-        return _there(self.original, "original weight")
+        return _require(self.original, "original weight")
 
 
-def _there(value: Known | None, what: str) -> Known:
+def _require(value: Value | None, name: str) -> Value:
     if value is None:
-        raise InvalidOption(f"this method needs the layer's {what}, which it was not given")
+        raise InvalidOption(f"this method needs the layer's {name}: add it to the method's `needs`")
     return value

@@ -6,15 +6,16 @@ from editflow.editing.editors.options import MomentOptions
 from editflow.editing.linalg.moment_solvers import MomentRidge
 
 
-def moment_ridge(known: LayerStatistics, options: MomentOptions) -> MomentRidge:
-    """MEMIT's solver for a layer."""
-    return MomentRidge(known.required_second_moment, options.alpha, options.ridge, previous=options.previous_keys)
+def moment_ridge(statistics: LayerStatistics, options: MomentOptions) -> MomentRidge:
+    """Build MEMIT's solver for a layer."""
+    moment = statistics.required_second_moment
+    return MomentRidge(moment, options.alpha, options.ridge, previous=options.previous_keys)
 
 
 MEMIT = ClosedForm(
     name="memit",
     source="MEMIT (arXiv 2210.07229), equation 14",
-    about="a least-squares fit held back by α C0, with `previous_keys` by the keys of earlier facts too",
+    about="a least-squares fit regularised by α C0, and with `previous_keys` by the keys of earlier facts",
     solver=moment_ridge,
     needs=("second_moment",),
     options=MomentOptions,

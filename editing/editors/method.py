@@ -1,4 +1,4 @@
-"""What an editing method declares, and the layer statistics that it can ask for."""
+"""The declaration of an editing method, including the layer statistics that it needs."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from editflow.editing.editors.batch import Solver
 from editflow.editing.editors.facts import Fact
 from editflow.editing.editors.layer_statistics import LayerStatistics
 from editflow.editing.editors.options import ClosedFormOptions, MethodOptions, MomentOptions
-from editflow.editing.editors.postprocessing import Change, filtered, projected
+from editflow.editing.editors.postprocessing import Change, filter_change, project_change
 from editflow.editing.linalg.projected_ridge import LowRank
 from editflow.editing.models.editable import EditableModel
 
 Need = Literal["null_space", "second_moment"]
 
 Form = Literal["low_rank", "replaced"]
-"""A change in two thin factors, or the whole new weight."""
+"""A change as two thin factors, or the whole new weight."""
 
 Options = TypeVar("Options", bound=MethodOptions)
 ClosedOptions = TypeVar("ClosedOptions", bound=ClosedFormOptions)
 
 Rule = Callable[[Options, Sequence[int], int, int], None]
-"""(options, layers, z layer, batch size): raises InvalidOption for a combination that has no meaning."""
+"""(options, layers, z layer, batch size): raises InvalidOption for an invalid combination."""
 
 Train = Callable[[EditableModel, Sequence[int], Sequence[Fact], Options], dict[int, Tensor]]
 """(model, layers, facts, options): changes the model in place and returns the new weight (d_out, d_in) by layer."""
@@ -36,10 +36,10 @@ Step = Callable[[LowRank, Tensor, LayerStatistics, Options], Tensor]
 
 @dataclass(frozen=True, kw_only=True)
 class Method(Generic[Options]):
-    """A way to edit: one of the two below.
+    """An editing method; ClosedForm or Training below.
 
-    `source` names paper and equation, `about` the solver and the post-processing. `options` is the class of the
-    method's options with their defaults, each a key of `[edit]`; `rules` refuse combinations that have no meaning.
+    `source` names paper and equation; `about` describes solver and post-processing. Each field of the class `options`
+    is a key of `[edit]` with its default. `rules` refuse invalid combinations.
     """
 
     name: str
@@ -49,32 +49,32 @@ class Method(Generic[Options]):
     rules: tuple[Rule[Options], ...] = ()
 
     @property
-    def takes(self) -> tuple[str, ...]:
-        """All options that may be set."""
+    def option_names(self) -> tuple[str, ...]:
+        """Names of all options."""
         return tuple(f.name for f in fields(self.options))
 
     @property
     def form(self) -> Form:
-        """How its changes are stored."""
+        """The form in which its changes are stored."""
         return "replaced"
 
-    def needed(self, options: Options) -> tuple[Need, ...]:
-        """What must be known of each layer under these options."""
+    def required_statistics(self, options: Options) -> tuple[Need, ...]:
+        """Layer statistics that the method needs with these options."""
         del options
         return ()
 
     def check(self, options: Options, layers: Sequence[int], z_layer: int, batch_size: int) -> None:
-        """Raise InvalidOption, with the remedy, where a run of these layers and batches has no meaning."""
+        """Raise InvalidOption, with the remedy, if these options, layers and batches do not go together."""
         for rule in self.rules:
             rule(options, layers, z_layer, batch_size)
 
 
 @dataclass(frozen=True, kw_only=True)
 class ClosedForm(Method[ClosedOptions]):
-    """Turns residuals of target values at keys into a change of a layer's down-projection.
+    """A method that solves for the change of a layer's down-projection from keys and residuals of target values.
 
-    `solver` builds the solver of a layer; `step`, if any, post-processes its change before that is written. `needs`
-    names what must be known of a layer.
+    `solver` builds a layer's solver. `step`, if any, post-processes the solver's change. `needs` names the layer
+    statistics that the solver and the step use.
     """
 
     solver: Callable[[LayerStatistics, ClosedOptions], Solver]
@@ -86,21 +86,21 @@ class ClosedForm(Method[ClosedOptions]):
         """A change without post-processing keeps its factors."""
         return "replaced" if self.step else "low_rank"
 
-    def needed(self, options: ClosedOptions) -> tuple[Need, ...]:
-        """See Method. Whatever is projected needs the null space too."""
+    def required_statistics(self, options: ClosedOptions) -> tuple[Need, ...]:
+        """See Method. A projected change needs the null space too."""
         space: tuple[Need, ...] = ("null_space",) if isinstance(options, MomentOptions) and options.projected else ()
         return tuple(dict.fromkeys((*self.needs, *space)))
 
-    def finish(self, change: LowRank, weight: Tensor, known: LayerStatistics, options: ClosedOptions) -> Change:
-        """The change as it is written to `weight` (d_out, d_in): filtered, projected, then the method's step."""
-        done = filtered(change, known, options.protected_energy)
+    def finish(self, change: LowRank, weight: Tensor, statistics: LayerStatistics, options: ClosedOptions) -> Change:
+        """Post-process a change of `weight` (d_out, d_in): filter, project, then apply the method's own step."""
+        result = filter_change(change, statistics, options.protected_energy)
         if isinstance(options, MomentOptions) and options.projected:
-            done = projected(done, known)
-        return self.step(done, weight, known, options) if self.step else done
+            result = project_change(result, statistics)
+        return self.step(result, weight, statistics, options) if self.step else result
 
 
 @dataclass(frozen=True, kw_only=True)
 class Training(Method[Options]):
-    """Trains the weights themselves: no target values, no keys, no layer statistics."""
+    """A method that trains the weights themselves, without target values, keys or layer statistics."""
 
     train: Train[Options]

@@ -1,4 +1,4 @@
-"""The registry of editing methods: the solver of each, and the post-processing of its changes.
+"""The registry of editing methods.
 
 A new method is one file with its options and a `Method`, an import and a name in `_METHODS` here.
 """
@@ -26,35 +26,36 @@ METHODS: dict[str, Method[Any]] = {method.name: method for method in _METHODS}
 
 
 def method(name: str) -> Method[Any]:
-    """The method of that name, or InvalidOption with the names there are."""
+    """Return the method of that name. Raises InvalidOption, which lists the names."""
     if name not in METHODS:
         raise InvalidOption(f"unknown method {name!r}: choose one of {', '.join(sorted(METHODS))}")
     return METHODS[name]
 
 
-def options_of(name: str, given: Mapping[str, Any], known: tuple[str, ...] = ()) -> MethodOptions:
-    """A method's options, its defaults where none is given; `known` are other keys of `[edit]`, for the error.
+def parse_options(name: str, given: Mapping[str, Any], other_keys: tuple[str, ...] = ()) -> MethodOptions:
+    """Return a method's options, with defaults for those not given.
 
-    Raises InvalidOption for a key that is not an option of the method, and for a value of another type.
+    `other_keys` are the other keys of `[edit]`, for suggestions in errors. Raises InvalidOption for a key that is not
+    an option of the method, and for a value of the wrong type.
     """
     chosen = method(name)
     for option in given:
-        if option not in chosen.takes:
-            raise InvalidOption(_unknown(name, option, known))
+        if option not in chosen.option_names:
+            raise InvalidOption(_unknown_option_message(name, option, other_keys))
     try:
-        found: MethodOptions = TypeAdapter(chosen.options).validate_python(dict(given))
+        options: MethodOptions = TypeAdapter(chosen.options).validate_python(dict(given))
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(map(str, first["loc"]))
         raise InvalidOption(f"edit.{key}: {first['msg']} (got {first['input']!r})") from None
-    return found
+    return options
 
 
-def _unknown(name: str, option: str, known: tuple[str, ...]) -> str:
-    owners = [other for other, m in METHODS.items() if option in m.takes]
+def _unknown_option_message(name: str, option: str, other_keys: tuple[str, ...]) -> str:
+    owners = [other for other, m in METHODS.items() if option in m.option_names]
     if owners:
         remedy = f"remove it, or set edit.method to one that takes it ({', '.join(owners)})"
         return f"edit.{option} is no option of {name}: {remedy}"
-    keys = [*known, *METHODS[name].takes]
+    keys = [*other_keys, *METHODS[name].option_names]
     near = difflib.get_close_matches(option, keys, n=1)
     return f"unknown key 'edit.{option}'; " + (f"did you mean {near[0]!r}?" if near else f"known: {', '.join(keys)}")

@@ -16,17 +16,17 @@ from editflow.editing.models.editable import EditableModel
 
 @torch.no_grad()
 def reference_norms(model: EditableModel, facts: Sequence[Fact], z_layer: int) -> Tensor:
-    """‖h‖ (n,) float64 of the z layer's output at each fact's subject in its plain prompt."""
+    """Return ‖h‖ (n,) float64 of the z layer's output at the subject in each fact's plain prompt."""
     norms: Tensor = KeyWalk(model, facts, 0).outputs(z_layer).norm(dim=0)
     return norms
 
 
-def anchored(values: Sequence[TargetValue], norms: Tensor) -> list[TargetValue]:
-    """z* ‖h‖ / ‖z*‖ with the unedited model's ‖h‖ (n,), after Norm-Anchor Scaling (arXiv 2602.02543).
+def rescale_to_norms(values: Sequence[TargetValue], norms: Tensor) -> list[TargetValue]:
+    """Return z* ‖h‖ / ‖z*‖ with the unedited model's ‖h‖ (n,), after Norm-Anchor Scaling (arXiv 2602.02543).
 
-    Its published code rescales the MLP's part of z* alone, and to one mean length for all facts.
-    What a batch wrote lengthens the hidden states that the next one starts from; measured against the base model,
-    no z* is longer than a hidden state there was.
+    The published code rescales only the MLP's part of z*, and to one mean length for all facts.
+    Each batch lengthens the hidden states that the next batch starts from; the norms of the base model prevent z*
+    from growing with them.
     """
     return [
         replace(value, z=value.z * (norm / value.z.norm())) for value, norm in zip(values, norms.tolist(), strict=True)

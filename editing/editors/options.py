@@ -8,20 +8,19 @@ from typing import Any, Literal
 from editflow.editing.errors import InvalidOption
 
 PYDANTIC = {"extra": "forbid", "allow_inf_nan": False, "use_attribute_docstrings": True}
-"""How pydantic reads options when a spec is validated; the text below an option is its description in
-docs/commands.md."""
+"""pydantic's configuration for validating specs. The text below an option is its description in docs/commands.md."""
 
 
 def omitted(*, default: Any, recipe: str = "") -> Any:
-    """A field that is part of a recipe only where it differs from its default, so that older ids stay the same.
+    """A field that recipes leave out at its default, so that artifact ids from before the option stay the same.
 
-    `recipe` is its name in recipes, where that is an older one.
+    `recipe` is the field's name in recipes, if it differs.
     """
     return field(default=default, metadata={"added": True, **({"recipe": recipe} if recipe else {})})
 
 
 def renamed(*, default: Any, recipe: str) -> Any:
-    """A field whose name in recipes is an older one, so that ids stay the same."""
+    """A field that keeps its former name in recipes, so that artifact ids stay the same."""
     return field(default=default, metadata={"recipe": recipe})
 
 
@@ -32,19 +31,16 @@ def _require(condition: bool, message: str) -> None:
 
 @dataclass(frozen=True)
 class ContextOptions:
-    """Sampled texts that stand before a prompt, so that a key and a target value hold beyond the bare prompt.
-
-    `count` texts of `tokens` tokens from the base model, sampled with `top_k` under `seed`.
-    """
+    """Texts sampled from the base model, put before a prompt so that keys and target values generalise beyond it."""
 
     count: int = 5
-    """How many texts, 0 to 50."""
+    """Number of texts, 0 to 50."""
     tokens: int = 10
-    """Tokens that each of them is long, 1 to 100."""
+    """Number of tokens of each text, 1 to 100."""
     top_k: int = 5
-    """Each next token is drawn from so many likeliest ones."""
+    """Each token is drawn from this many likeliest tokens."""
     seed: int = 0
-    """Of the drawing."""
+    """Seed of the sampling."""
 
     __pydantic_config__ = PYDANTIC
 
@@ -63,25 +59,25 @@ class TargetValueOptions:
     """
 
     learning_rate: float = 0.5
-    """Adam's."""
+    """Adam's learning rate."""
     steps: int = 25
-    """Evaluations of the loss at most, with a step of Adam between them."""
+    """Maximum number of loss evaluations, with an Adam step between each two."""
     stop_at: float = 0.05
-    """A fact is done once its loss is under this."""
+    """A fact is finished when its loss is below this value."""
     clamp: float = 0.75
-    """The largest ‖δ‖ as a share of ‖h‖: larger writes facts harder, and disturbs neighbours more."""
+    """Maximum ‖δ‖ as a share of ‖h‖: a larger value writes facts more strongly and disturbs neighbours more."""
     weight_decay: float = 0.5
     """The weight of ‖δ‖/‖h‖²."""
     kl: float = 0.0625
-    """The weight of the divergence at the subject in `kl_prompt`, which keeps the subject what it is."""
+    """The weight of the KL divergence at the subject in `kl_prompt`, which preserves the subject's essence."""
     kl_prompt: str = "{} is a"
     """A neutral prompt about the subject."""
     tokens_per_pass: int = 512
-    """Facts share passes of at most so many tokens: bounds what a step holds, moves the last bits."""
+    """Maximum number of tokens per forward pass, shared by facts: bounds memory, changes the last bits."""
     after_argmax: int = omitted(default=0)
     """k > 0 stops a fact k steps after its whole target has become the likeliest continuation in every context."""
     forward: Literal["model", "bfloat16"] = omitted(default="model")
-    """`bfloat16` multiplies matrices in that type; δ, losses and sums stay as wide as the model."""
+    """`bfloat16` multiplies matrices in bfloat16; δ, losses and sums keep the model's precision."""
 
     __pydantic_config__ = PYDANTIC
 
@@ -107,7 +103,7 @@ class TargetValueOptions:
 
 @dataclass(frozen=True)
 class MethodOptions:
-    """The options of a method; each method has a subclass, whose fields are keys of `[edit]`."""
+    """Base of a method's options; the fields of the subclasses are keys of `[edit]`."""
 
     __pydantic_config__ = PYDANTIC
 
@@ -121,7 +117,7 @@ class ClosedFormOptions(MethodOptions):
     anchor: bool = omitted(default=False)
     """Whether z* is rescaled to the norm of the fact's hidden state in the unedited model."""
     protected_energy: float = omitted(default=0.0, recipe="filter")
-    """The share of the weight's energy whose singular directions a change may not touch; 0 protects none."""
+    """The share of the weight's energy whose singular directions are protected from changes; 0 protects none."""
 
     def __post_init__(self) -> None:
         _require(self.ridge >= 0, f"edit.ridge = {self.ridge}: must not be negative")
@@ -134,9 +130,9 @@ class MomentOptions(ClosedFormOptions):
     """Options of methods that start from MEMIT's change."""
 
     alpha: float = 15_000.0
-    """The weight of the second moment of the corpus's keys beside the keys of the facts."""
+    """The weight of the second moment of the corpus's keys, relative to the facts' keys."""
     previous_keys: bool = False
-    """Whether the keys of earlier batches are preserved too."""
+    """Whether the keys of earlier batches are also preserved."""
     projected: bool = False
     """Whether the change is projected onto the null space."""
 

@@ -1,4 +1,4 @@
-"""PRUNE: MEMIT's changes, with the singular values of their sum limited relative to the original weight."""
+"""PRUNE: MEMIT's change, with the singular values of the total change limited relative to the original weight."""
 
 from dataclasses import dataclass
 
@@ -19,7 +19,7 @@ class PruneOptions(MomentOptions):
     """Options of PRUNE."""
 
     log_base: float = 1.2
-    """The base of the logarithm by which the total change may outgrow the weight: a larger base limits more."""
+    """The base of the logarithm that limits singular values above the weight's largest: a larger base limits more."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -27,9 +27,9 @@ class PruneOptions(MomentOptions):
             raise InvalidOption(f"edit.log_base = {self.log_base}: must be above 1; a larger one limits more")
 
 
-def _restrain(change: LowRank, weight: Tensor, known: LayerStatistics, options: PruneOptions) -> Tensor:
+def _limit_total_change(change: LowRank, weight: Tensor, statistics: LayerStatistics, options: PruneOptions) -> Tensor:
     """W0 + F(W + Δ − W0), in float64 and rounded once; the published method does this once, after the last edit."""
-    W0 = known.original_weight.to("cpu", torch.float64)
+    W0 = statistics.original_weight.to("cpu", torch.float64)
     total = weight.to("cpu", torch.float64) + change.dense() - W0
     largest = float(torch.linalg.matrix_norm(W0, ord=2))
     return (W0 + limited_singular_values(total, largest, options.log_base)).to(weight.dtype)
@@ -38,9 +38,9 @@ def _restrain(change: LowRank, weight: Tensor, known: LayerStatistics, options: 
 PRUNE = ClosedForm(
     name="prune",
     source="PRUNE (arXiv 2405.16821), the function F of singular values",
-    about="MEMIT's change; the singular values of all changes together are held down to the weight's largest",
+    about="MEMIT's change; the singular values of the total change are limited by the weight's largest one",
     solver=moment_ridge,
     needs=("second_moment",),
     options=PruneOptions,
-    step=_restrain,
+    step=_limit_total_change,
 )

@@ -1,4 +1,4 @@
-"""RECT: keeps only the entries of MEMIT's change that are large relative to the weight."""
+"""RECT: MEMIT's change, keeping only the entries that are large relative to the weight."""
 
 from dataclasses import dataclass
 
@@ -29,7 +29,7 @@ class RectOptions(MomentOptions):
             )
 
 
-def _keep_largest(change: LowRank, weight: Tensor, _known: LayerStatistics, options: RectOptions) -> Tensor:
+def _keep_largest(change: LowRank, weight: Tensor, _statistics: LayerStatistics, options: RectOptions) -> Tensor:
     W = weight.to("cpu", torch.float64)
     return (W + largest_relative(change.dense(), W, options.keep_fraction)).to(weight.dtype)
 

@@ -1,4 +1,4 @@
-"""ROME: one fact, one layer, and a rank-one change that writes the target value exactly at the fact's mean key."""
+"""ROME: one fact, one layer, and a rank-one change that maps the fact's mean key exactly to its target value."""
 
 from collections.abc import Sequence
 
@@ -8,7 +8,9 @@ from editflow.editing.errors import InvalidOption
 from editflow.editing.linalg.moment_solvers import RankOne
 
 
-def _one_of_each(_options: ClosedFormOptions, layers: Sequence[int], z_layer: int, batch_size: int) -> None:
+def _check_one_fact_and_layer(
+    _options: ClosedFormOptions, layers: Sequence[int], z_layer: int, batch_size: int
+) -> None:
     if len(layers) != 1:
         raise InvalidOption(f"rome edits one layer, not {list(layers)}: set edit.layers = [{z_layer}]")
     if layers[0] != z_layer:
@@ -23,9 +25,9 @@ def _one_of_each(_options: ClosedFormOptions, layers: Sequence[int], z_layer: in
 ROME = ClosedForm(
     name="rome",
     source="ROME (arXiv 2202.05262), equation 2",
-    about="one fact written exactly at its mean key, along the direction that the text's keys notice least",
-    solver=lambda known, options: RankOne(known.required_second_moment, options.ridge),
+    about="one fact written exactly at its mean key, along the direction that affects the corpus's keys least",
+    solver=lambda statistics, options: RankOne(statistics.required_second_moment, options.ridge),
     needs=("second_moment",),
     options=ClosedFormOptions,
-    rules=(_one_of_each,),
+    rules=(_check_one_fact_and_layer,),
 )

@@ -1,8 +1,8 @@
-"""Rows of facts from the subject's last token on: the part that is run again after each edit.
+"""Facts' rows from the subject's last token on, the only part that each optimisation step runs.
 
-δ is added at that one position of the z layer's output, or of its down-projection's where a norm follows. It changes
-nothing before that position and nothing below that layer, so the prefix's attention keys and values and the z layer's
-output are computed once, and every step runs only the layers above on the suffix.
+δ is added at that one position to the z layer's output, or to its down-projection's output if a norm follows. It
+affects neither earlier positions nor lower layers. So the prefix's attention keys and values and the z layer's output
+are computed once, and every step runs only the layers above the z layer on the suffix.
 """
 
 from __future__ import annotations
@@ -18,67 +18,71 @@ from editflow.editing.editors.facts import Row
 from editflow.editing.models.editable import EditableModel
 from editflow.editing.models.forward import KVPrefix, PaddedBatch, capture, run, run_prefix
 
-START = 40
-"""What one more pass costs, in tokens: every weight is read again, which took as long as some 40 tokens on two cores of
-a CPU. Decides only which facts share a pass."""
+PASS_OVERHEAD = 40
+"""Cost of one more pass, in tokens: it reads every weight again, which takes as long as about 40 tokens on two CPU
+cores. It only decides which facts share a pass."""
 
 
 @dataclass(frozen=True)
 class Suffixes:
-    """`each` suffix rows of every fact, fact by fact, on their prefixes; `hidden` (B, T, d) the z layer's output.
+    """Suffix rows on their prefixes, `rows_per_fact` consecutive rows for each fact.
 
-    `at` (B, d) is what the module that target values are found for gives at the first position.
+    `hidden` (B, T, d) is the z layer's output. `target_output` (B, d) is the output of the target module at the first
+    position.
     """
 
     prefix: KVPrefix
     rows: PaddedBatch
     hidden: Tensor
-    at: Tensor
-    each: int
+    target_output: Tensor
+    rows_per_fact: int
 
     @classmethod
-    def build(cls, model: EditableModel, z_layer: int, rows: Sequence[Row], on: KVPrefix, each: int) -> Suffixes:
-        """Run the rows, whose first tokens have run as `on`, up to the z layer."""
-        done = on.mask.sum(1).tolist()
+    def build(
+        cls, model: EditableModel, z_layer: int, rows: Sequence[Row], start: KVPrefix, rows_per_fact: int
+    ) -> Suffixes:
+        """Run the rows up to the z layer, on top of `start`, which holds their first tokens."""
+        done = start.mask.sum(1).tolist()
         rest = [row.prefix[n:] for row, n in zip(rows, done, strict=True)]
-        prefix = run_prefix(model, PaddedBatch.pad(rest, model.device), on)
+        prefix = run_prefix(model, PaddedBatch.pad(rest, model.device), start)
         suffix = PaddedBatch.pad([row.suffix for row in rows], model.device)
-        place = model.target_place(z_layer)
-        with capture(model.layers[z_layer], inputs=False) as outputs, capture(place, inputs=False) as given:
+        target = model.target_module(z_layer)
+        with capture(model.layers[z_layer], inputs=False) as outputs, capture(target, inputs=False) as target_outputs:
             run(model, suffix, prefix=prefix, last=z_layer)
-        return cls(prefix.above(z_layer), suffix, outputs[0], given[0][:, 0], each)
+        return cls(prefix.above(z_layer), suffix, outputs[0], target_outputs[0][:, 0], rows_per_fact)
 
-    def of(self, facts: Tensor) -> Suffixes:
-        """Only the rows of the facts at the given places."""
-        chosen = (facts[:, None] * self.each + torch.arange(self.each, device=facts.device)).flatten()
+    def select(self, facts: Tensor) -> Suffixes:
+        """Keep only the rows of the facts at these indices."""
+        n = self.rows_per_fact
+        chosen = (facts[:, None] * n + torch.arange(n, device=facts.device)).flatten()
         rows = PaddedBatch(self.rows.ids[chosen], self.rows.mask[chosen])
-        return Suffixes(self.prefix.select(chosen), rows, self.hidden[chosen], self.at[chosen], self.each)
+        return Suffixes(self.prefix.select(chosen), rows, self.hidden[chosen], self.target_output[chosen], n)
 
-    def final(self, model: EditableModel, z_layer: int, delta: Tensor) -> Tensor:
+    def final_states(self, model: EditableModel, z_layer: int, delta: Tensor) -> Tensor:
         """Final hidden states (B, T, d) with each fact's δ (facts, d) added at the first position of its rows."""
-        moved = delta.to(self.hidden.dtype).repeat_interleave(self.each, dim=0)
-        edited = self.hidden[:, :1] + model.output_shift(z_layer, self.at, moved)[:, None]
+        delta = delta.to(self.hidden.dtype).repeat_interleave(self.rows_per_fact, dim=0)
+        edited = self.hidden[:, :1] + model.output_shift(z_layer, self.target_output, delta)[:, None]
         hidden = torch.cat([edited, self.hidden[:, 1:]], dim=1)
         return run(model, self.rows, prefix=self.prefix, entering=(z_layer + 1, hidden))
 
 
-def shared(model: EditableModel, rows: Sequence[Row], each: int) -> KVPrefix:
-    """The first tokens that the i-th rows of all facts have in common, run once for each i: a sampled context."""
-    trunks = [_common([row.prefix for row in rows[i::each]]) for i in range(each)]
-    return run_prefix(model, PaddedBatch.pad(trunks, model.device))
+def run_shared_prefixes(model: EditableModel, rows: Sequence[Row], rows_per_fact: int) -> KVPrefix:
+    """Run once the first tokens that the i-th rows of all facts share (a sampled context), for each i."""
+    prefixes = [_common_prefix([row.prefix for row in rows[i::rows_per_fact]]) for i in range(rows_per_fact)]
+    return run_prefix(model, PaddedBatch.pad(prefixes, model.device))
 
 
-def _common(sequences: Sequence[list[int]]) -> list[int]:
+def _common_prefix(sequences: Sequence[list[int]]) -> list[int]:
     same = takewhile(lambda tokens: len(set(tokens)) == 1, zip(*sequences, strict=False))
     return [tokens[0] for tokens in same]
 
 
-def split(lengths: Sequence[int], limit: int) -> list[range]:
-    """Neighbours that share a pass: the partition with the least padding and the fewest starts.
+def split_into_passes(lengths: Sequence[int], limit: int) -> list[range]:
+    """Split adjacent items into passes, with the least padding and the fewest passes.
 
-    `lengths` are the tokens of each item; a pass holds at most `limit` with padding, or a single item.
+    `lengths` are the token counts of the items. A pass has at most `limit` tokens with padding, or a single item.
     """
-    best = [(0, 0)]  # what the first items cost, and where the last of their passes starts
+    best = [(0, 0)]  # for each number of items: least cost, and the first item of the last pass
     for end in range(1, len(lengths) + 1):
         costs: list[tuple[int, int]] = []
         widest = 0
@@ -87,7 +91,7 @@ def split(lengths: Sequence[int], limit: int) -> list[range]:
             tokens = widest * (end - start)
             if costs and tokens > limit:
                 break
-            costs.append((best[start][0] + START + tokens, start))
+            costs.append((best[start][0] + PASS_OVERHEAD + tokens, start))
         best.append(min(costs))
     ends = [len(lengths)]
     while ends[-1]:

@@ -1,6 +1,7 @@
 """Target values z*: the wanted output of the z layer at the subject's last token, optimised for many facts at once.
 
-Where a norm follows the layer's down-projection, it is what that module should give: `EditableModel.target_place`.
+If a norm follows the layer's down-projection, z* is the wanted output of the down-projection
+(`EditableModel.target_module`).
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from torch import Tensor
 
 from editflow.editing.editors.facts import Fact
 from editflow.editing.editors.options import TargetValueOptions
-from editflow.editing.editors.suffixes import Suffixes, shared, split
+from editflow.editing.editors.suffixes import Suffixes, run_shared_prefixes, split_into_passes
 from editflow.editing.errors import InvalidOption, NonFinite
 from editflow.editing.models.attention import short_rows
 from editflow.editing.models.editable import EditableModel
@@ -25,7 +26,7 @@ from editflow.editing.models.precision import narrow_products
 
 @dataclass(frozen=True)
 class TargetValue:
-    """z* (d,) of one fact and how it was found: the terms of the last loss, and the number of evaluations."""
+    """z* (d,) of one fact, with the terms of the last loss, the number of evaluations, and why it stopped."""
 
     request_id: str
     z: Tensor
@@ -41,144 +42,154 @@ class TargetValue:
 
 @dataclass(frozen=True)
 class _Answers:
-    """Where the loss reads the head: suffix row, position, wanted token, weight and whose it is, (M,) each."""
+    """The places where the loss reads the head: suffix row, position, expected token, weight and fact, (M,) each."""
 
     row: Tensor
     position: Tensor
     token: Tensor
     weight: Tensor
-    owner: Tensor
+    fact: Tensor
 
     @classmethod
     def build(cls, facts: Sequence[Fact], device: torch.device) -> _Answers:
-        each = len(facts[0].rows)
+        n = len(facts[0].rows)
         flat = [
-            (i * each + j, position, token, 1.0 / (each * len(row.target)), i)
+            (i * n + j, position, token, 1.0 / (n * len(row.target)), i)
             for i, fact in enumerate(facts)
             for j, row in enumerate(fact.rows)
             for position, token in zip(row.answers, row.target, strict=True)
         ]
-        row, position, token, weight, owner = (
-            torch.tensor(column, device=device) for column in zip(*flat, strict=True)
-        )
-        return cls(row, position, token, weight.double(), owner)
+        row, position, token, weight, fact = (torch.tensor(column, device=device) for column in zip(*flat, strict=True))
+        return cls(row, position, token, weight.double(), fact)
 
-    def total(self, each: Tensor, facts: int) -> Tensor:
-        """Weighted sums (facts,) of what the answers (M,) lost: a mean over contexts and tokens."""
-        return each.new_zeros(facts).index_add(0, self.owner, each * self.weight.to(each.dtype))
+    def mean_by_fact(self, losses: Tensor, facts: int) -> Tensor:
+        """Each fact's mean loss (facts,) over contexts and tokens, from the losses (M,)."""
+        return losses.new_zeros(facts).index_add(0, self.fact, losses * self.weight.to(losses.dtype))
 
-    def every(self, each: Tensor, facts: int) -> Tensor:
-        """Whether every answer (M,) of each fact is true, (facts,)."""
-        return torch.zeros(facts, dtype=torch.int64, device=each.device).index_add(0, self.owner, (~each).long()) == 0
+    def all_by_fact(self, values: Tensor, facts: int) -> Tensor:
+        """Whether all of each fact's booleans (M,) are true, (facts,)."""
+        false = torch.zeros(facts, dtype=torch.int64, device=values.device).index_add(0, self.fact, (~values).long())
+        return false == 0
 
 
 @dataclass(frozen=True)
 class _Group:
-    """Facts whose context rows run together; `numbers` (f,) are their places among all."""
+    """Facts whose context rows share a pass; `indices` (f,) are their positions among all facts."""
 
     facts: Sequence[Fact]
-    numbers: Tensor
+    indices: Tensor
     contexts: Suffixes
     answers: _Answers
 
     @classmethod
-    def build(cls, facts: Sequence[Fact], numbers: Tensor, contexts: Suffixes) -> _Group:
-        return cls(facts, numbers, contexts, _Answers.build(facts, numbers.device))
+    def build(cls, facts: Sequence[Fact], indices: Tensor, contexts: Suffixes) -> _Group:
+        return cls(facts, indices, contexts, _Answers.build(facts, indices.device))
 
-    def of(self, places: Tensor) -> _Group:
-        """Only the facts at the given places."""
-        return _Group.build([self.facts[i] for i in places.tolist()], self.numbers[places], self.contexts.of(places))
+    def select(self, chosen: Tensor) -> _Group:
+        """Keep only the group's facts at these positions."""
+        facts = [self.facts[i] for i in chosen.tolist()]
+        return _Group.build(facts, self.indices[chosen], self.contexts.select(chosen))
 
 
 @dataclass(frozen=True)
 class _Problem:
-    """The loss of each fact as a function of its δ, for the facts that are still sought."""
+    """The loss of each fact as a function of its δ, for the unfinished facts at `indices`.
+
+    `base` are the base model's log-probabilities after the KL prompts, empty until `with_base` computes them.
+    """
 
     model: EditableModel
     z_layer: int
     options: TargetValueOptions
-    passes: Sequence[_Group]
-    essence: Suffixes
-    numbers: Tensor
+    groups: Sequence[_Group]
+    kl_rows: Suffixes
+    indices: Tensor
     base: Tensor
 
     @classmethod
     @torch.no_grad()
     def build(cls, model: EditableModel, z_layer: int, facts: Sequence[Fact], options: TargetValueOptions) -> _Problem:
-        numbers = torch.arange(len(facts), device=model.device)
-        subjects = [fact.essence for fact in facts]
-        nothing = KVPrefix.empty(len(facts), model.device)
-        essence = Suffixes.build(model, z_layer, subjects, nothing, 1)
-        passes = list(_passes(model, z_layer, facts, options))
-        return cls(model, z_layer, options, passes, essence, numbers, torch.empty(0))
+        indices = torch.arange(len(facts), device=model.device)
+        empty = KVPrefix.empty(len(facts), model.device)
+        kl_rows = Suffixes.build(model, z_layer, [fact.kl_row for fact in facts], empty, 1)
+        groups = list(_build_groups(model, z_layer, facts, options))
+        return cls(model, z_layer, options, groups, kl_rows, indices, torch.empty(0))
 
     @torch.no_grad()
-    def rested(self) -> _Problem:
-        """With the KL prompt's distribution at δ = 0 as `base`."""
-        unmoved = torch.zeros_like(self.essence.hidden[:, 0])
-        return replace(self, base=log_probs(self.model, self.essence.final(self.model, self.z_layer, unmoved)[:, 0]))
+    def with_base(self) -> _Problem:
+        """Set `base` to the KL prompts' distribution at δ = 0."""
+        zero = torch.zeros_like(self.kl_rows.hidden[:, 0])
+        states = self.kl_rows.final_states(self.model, self.z_layer, zero)[:, 0]
+        return replace(self, base=log_probs(self.model, states))
 
-    def of(self, active: Tensor) -> _Problem:
-        """Only the facts that are `active` (all facts,)."""
-        places = [active[part.numbers] for part in self.passes]
-        # Passes that have grown small are not joined: their rows are padded to another length.
-        passes = [
-            part if bool(stay.all()) else part.of(stay.nonzero()[:, 0])
-            for part, stay in zip(self.passes, places, strict=True)
-            if bool(stay.any())
+    def select(self, active: Tensor) -> _Problem:
+        """Keep only the facts that are `active` (all facts,)."""
+        masks = [active[group.indices] for group in self.groups]
+        # Groups that have become small are not merged, since their rows are padded to different lengths.
+        groups = [
+            group if bool(mask.all()) else group.select(mask.nonzero()[:, 0])
+            for group, mask in zip(self.groups, masks, strict=True)
+            if bool(mask.any())
         ]
-        kept = active[self.numbers].nonzero()[:, 0]
-        essence, numbers, base = self.essence.of(kept), self.numbers[kept], self.base[kept]
-        return replace(self, passes=passes, essence=essence, numbers=numbers, base=base)
+        kept = active[self.indices].nonzero()[:, 0]
+        kl_rows, indices, base = self.kl_rows.select(kept), self.indices[kept], self.base[kept]
+        return replace(self, groups=groups, kl_rows=kl_rows, indices=indices, base=base)
 
-    def kl(self, delta: Tensor) -> tuple[Tensor, _Pull]:
-        """KL(edited ‖ base) of each sought fact, (all facts,), zero for the others."""
-        states = self.essence.final(self.model, self.z_layer, delta[self.numbers])[:, 0]
-        kl, pull = self._read(states, Divergence(self.base))
-        return kl.new_zeros(len(delta)).index_copy(0, self.numbers, kl), pull
+    def kl(self, delta: Tensor) -> tuple[Tensor, _StateGradients]:
+        """KL(edited ‖ base) of each unfinished fact, (all facts,), zero for the others."""
+        states = self.kl_rows.final_states(self.model, self.z_layer, delta[self.indices])[:, 0]
+        kl, gradients = self._read_head(states, Divergence(self.base))
+        return kl.new_zeros(len(delta)).index_copy(0, self.indices, kl), gradients
 
-    def nll(self, part: _Group, delta: Tensor) -> tuple[Tensor, Tensor, _Pull]:
-        """NLL of each fact of a pass, (f,), and whether its target is now the argmax, (f,), if a fact can stop for
-        that."""
-        count, answers = len(part.facts), part.answers
-        final = part.contexts.final(self.model, self.z_layer, delta[part.numbers])
+    def nll(self, group: _Group, delta: Tensor) -> tuple[Tensor, Tensor, _StateGradients]:
+        """NLL of each fact of a group, (f,), and whether its whole target is the argmax, (f,).
+
+        Without the option `after_argmax` the argmax is not computed, and the second is always false.
+        """
+        count, answers = len(group.facts), group.answers
+        final = group.contexts.final_states(self.model, self.z_layer, delta[group.indices])
         states = final[answers.row, answers.position]
-        said = torch.full_like(answers.token, -1)
-        each, pull = self._read(states, Nll(answers.token, said if self.options.after_argmax else None))
-        return answers.total(each, count), answers.every(said == answers.token, count), pull
+        argmax = torch.full_like(answers.token, -1)
+        nll, gradients = self._read_head(states, Nll(answers.token, argmax if self.options.after_argmax else None))
+        return answers.mean_by_fact(nll, count), answers.all_by_fact(argmax == answers.token, count), gradients
 
-    def _read(self, states: Tensor, loss: Loss) -> tuple[Tensor, _Pull]:
+    def _read_head(self, states: Tensor, loss: Loss) -> tuple[Tensor, _StateGradients]:
         if not states.requires_grad:
-            return losses(self.model, states, loss), _Pull(states, states)
-        found, gradient = losses_and_gradients(self.model, states, loss)
-        return found, _Pull(states, gradient)
+            return losses(self.model, states, loss), _StateGradients(states, states)
+        values, gradient = losses_and_gradients(self.model, states, loss)
+        return values, _StateGradients(states, gradient)
 
 
 @dataclass(frozen=True)
-class _Pull:
-    """Final states (M, d), in autograd's graph where they want a gradient, and that (M, d) of each one's own loss."""
+class _StateGradients:
+    """Final states (M, d), and the gradient (M, d) of each state's own loss.
+
+    The states are in autograd's graph if gradients are enabled.
+    """
 
     states: Tensor
     gradient: Tensor
 
     def backward(self, weight: Tensor) -> None:
-        """Add to δ's gradient that of the losses' sum with `weight` (M,)."""
+        """Add the gradient of the losses' sum, weighted by `weight` (M,), to the gradient of δ."""
         if self.states.requires_grad and bool(weight.any()):
-            # A way back through autocast would narrow what the way there kept wide; narrow products stay so by type.
+            # Autocast in the backward pass would narrow what the forward pass kept wide.
             with torch.autocast(self.states.device.type, enabled=False):
                 self.states.backward(self.gradient * weight.to(self.gradient.dtype)[:, None])  # type: ignore[no-untyped-call]
 
 
-def _passes(model: EditableModel, z_layer: int, facts: Sequence[Fact], options: TargetValueOptions) -> Iterator[_Group]:
-    each = len(facts[0].rows)
-    trunks = shared(model, [row for fact in facts for row in fact.rows], each)
-    lengths = [each * max(len(row.suffix) for row in fact.rows) for fact in facts]
-    for places in split(lengths, options.tokens_per_pass):
-        part = [facts[i] for i in places]
+def _build_groups(
+    model: EditableModel, z_layer: int, facts: Sequence[Fact], options: TargetValueOptions
+) -> Iterator[_Group]:
+    n = len(facts[0].rows)
+    shared = run_shared_prefixes(model, [row for fact in facts for row in fact.rows], n)
+    lengths = [n * max(len(row.suffix) for row in fact.rows) for fact in facts]
+    for indices in split_into_passes(lengths, options.tokens_per_pass):
+        part = [facts[i] for i in indices]
         rows = [row for fact in part for row in fact.rows]
-        on = trunks.select(torch.arange(each, device=model.device).repeat(len(part)))
-        contexts = Suffixes.build(model, z_layer, rows, on, each)
-        yield _Group.build(part, torch.tensor(places, device=model.device), contexts)
+        start = shared.select(torch.arange(n, device=model.device).repeat(len(part)))
+        contexts = Suffixes.build(model, z_layer, rows, start, n)
+        yield _Group.build(part, torch.tensor(indices, device=model.device), contexts)
 
 
 def optimise(
@@ -188,44 +199,45 @@ def optimise(
     options: TargetValueOptions,
     progress: Callable[[float], None] = lambda _done: None,
 ) -> list[TargetValue]:
-    """z* of each fact, in the order given (sort by `facts.cost_order` first: neighbours of like length share a pass).
+    """Return z* of each fact, in the order given. Sort by `facts.sort_by_length` first: adjacent facts share passes.
 
-    Equals the published loop (ROME, arXiv 2202.05262, eq. 4, as in MEMIT's and AlphaEdit's code): it stops before the
-    step after the last evaluation, so the losses reported are those of the δ returned. All facts take their steps
-    together: the prefixes' keys and values of all and what the KL prompt needs are held at once, while what a step
-    holds of the contexts is bounded by `options.tokens_per_pass`. Every fact must have the same number of contexts.
-    `progress` is called with the facts' worth of work done since. Raises NonFinite naming the request.
+    Equals the published loop (ROME, arXiv 2202.05262, eq. 4, as in MEMIT's and AlphaEdit's code). There is no step
+    after the last evaluation, so the reported losses belong to the returned δ. All facts step together. Memory holds
+    the prefixes' keys and values and the KL prompts of all facts; the memory for contexts in a step is bounded by
+    `options.tokens_per_pass`. All facts must have the same number of contexts. `progress` receives the work done since
+    the last call, in units of facts. Raises NonFinite naming the request.
     """
     if not facts:
         return []
     if len({len(fact.rows) for fact in facts}) > 1:
-        raise InvalidOption("facts with different numbers of contexts cannot share their steps: prepare all alike")
+        raise InvalidOption("the facts have different numbers of contexts: tokenise all with the same contexts")
     with short_rows(model):
-        # What stays, h above all, is computed in the model's own type; the steps may be narrower.
+        # h and the prefixes are computed in the model's own dtype; only the steps may use a narrower one.
         search = _Search(_Problem.build(model, z_layer, facts, options))
         with narrow_products(model, z_layer) if options.forward == "bfloat16" else nullcontext():
             return search.run(progress)
 
 
 class _Search:
-    """δ of all facts, where each has got to, and the values found."""
+    """The optimisation's state: δ of all facts, which are unfinished, and the values found."""
 
     def __init__(self, problem: _Problem) -> None:
         self.problem, self.options = problem, problem.options
-        # At least float32, also where the model is narrower: the squares of gradients are out of range there.
-        h = torch.cat([part.contexts.at[:: part.contexts.each] for part in problem.passes])
+        contexts = [group.contexts for group in problem.groups]
+        h = torch.cat([rows.target_output[:: rows.rows_per_fact] for rows in contexts])
+        # At least float32 even for a narrower model, in which squares of gradients overflow or vanish.
         self.h = h.to(torch.promote_types(h.dtype, torch.float32))
         self.h_norm = self.h.norm(dim=-1)
         self.delta = torch.zeros_like(self.h, requires_grad=True)
         self.adam = torch.optim.Adam([self.delta], lr=self.options.learning_rate)
         self.active = torch.ones(len(self.h), dtype=torch.bool, device=self.h.device)
-        # How many evaluations in a row had the target as argmax.
-        self.held = torch.zeros(len(self.h), dtype=torch.int64, device=self.h.device)
+        # Number of successive evaluations in which the target was the argmax.
+        self.argmax_streak = torch.zeros(len(self.h), dtype=torch.int64, device=self.h.device)
         self.found: dict[int, TargetValue] = {}
 
     def run(self, progress: Callable[[float], None]) -> list[TargetValue]:
-        """Step after step until every fact is done."""
-        self.problem = self.problem.rested()
+        """Evaluate and step until every fact is finished."""
+        self.problem = self.problem.with_base()
         for step in range(1, self.options.steps + 1):
             before = self.work_left(step - 1)
             self.evaluate(step)
@@ -236,50 +248,51 @@ class _Search:
         return [self.found[i] for i in range(len(self.active))]
 
     def work_left(self, step: int) -> float:
-        """Facts' worth of steps after `step`, at most."""
+        """Upper bound of the work after `step`, in units of facts."""
         return float(self.active.sum()) * (1 - step / self.options.steps)
 
     def evaluate(self, step: int) -> None:
-        """One evaluation of every loss and, for the unfinished facts, the gradients."""
+        """Evaluate every loss and, for the unfinished facts, the gradients."""
         self.adam.zero_grad()
         last = step == self.options.steps
         with torch.set_grad_enabled(not last):
-            kl, pull = self.problem.kl(self.delta)
+            kl, kl_gradients = self.problem.kl(self.delta)
             decay = self.options.weight_decay * self.delta.norm(dim=-1) / self.h_norm**2
             fixed = torch.stack([self.options.kl * kl, decay]).detach()
-            for part in self.problem.passes:
-                nll, said, contexts = self.problem.nll(part, self.delta)
-                self._settle(part, torch.stack([nll, *fixed[:, part.numbers]]), said, step)
-                contexts.backward(part.answers.weight * self.active[part.numbers][part.answers.owner])
-            pull.backward(self.options.kl * self.active[self.problem.numbers])
+            for group in self.problem.groups:
+                nll, is_argmax, nll_gradients = self.problem.nll(group, self.delta)
+                self._record_finished(group, torch.stack([nll, *fixed[:, group.indices]]), is_argmax, step)
+                nll_gradients.backward(group.answers.weight * self.active[group.indices][group.answers.fact])
+            kl_gradients.backward(self.options.kl * self.active[self.problem.indices])
             if not last and self.active.any():
                 decay[self.active].sum().backward()
 
     def step(self) -> None:
-        """Adam's step of the unfinished facts; δ stays in its ball."""
+        """Take an Adam step for the unfinished facts and project δ back into its ball."""
         self.adam.step()
         limit = self.options.clamp * self.h_norm
         with torch.no_grad():
             norm = self.delta.norm(dim=-1).clamp_min(torch.finfo(self.delta.dtype).tiny)
             self.delta *= (limit / norm).clamp_max(1.0)[:, None]
-            if len(self.problem.numbers) > int(self.active.sum()):
-                self.problem = self.problem.of(self.active)
+            if len(self.problem.indices) > int(self.active.sum()):
+                self.problem = self.problem.select(self.active)
 
-    def _settle(self, part: _Group, terms: Tensor, said: Tensor, step: int) -> None:
-        """Keep the values of the facts that are done; `terms` (3, f) are NLL, weighted KL and weighted decay."""
+    def _record_finished(self, group: _Group, terms: Tensor, is_argmax: Tensor, step: int) -> None:
+        """Record the values of the facts that finish now; `terms` (3, f) are NLL, weighted KL and weighted decay."""
         total = terms.sum(0)
-        _require_finite(total, part.facts)
-        self.held[part.numbers] = torch.where(said, self.held[part.numbers] + 1, 0)
-        under = (total < self.options.stop_at).tolist()
-        patient = (self.held[part.numbers] > self.options.after_argmax).tolist() if self.options.after_argmax else under
-        for place, (number, fact) in enumerate(zip(part.numbers.tolist(), part.facts, strict=True)):
-            if under[place] or patient[place] or step == self.options.steps:
-                reason = "loss" if under[place] else "steps" if step == self.options.steps else "argmax"
-                self.active[number] = False
-                self.found[number] = _value(fact, self.h[number], self.delta[number], terms[:, place], step, reason)
+        _require_finite(total, group.facts)
+        streak = torch.where(is_argmax, self.argmax_streak[group.indices] + 1, 0)
+        self.argmax_streak[group.indices] = streak
+        below = (total < self.options.stop_at).tolist()
+        stable = (streak > self.options.after_argmax).tolist() if self.options.after_argmax else below
+        for place, (i, fact) in enumerate(zip(group.indices.tolist(), group.facts, strict=True)):
+            if below[place] or stable[place] or step == self.options.steps:
+                reason = "loss" if below[place] else "steps" if step == self.options.steps else "argmax"
+                self.active[i] = False
+                self.found[i] = _target_value(fact, self.h[i], self.delta[i], terms[:, place], step, reason)
 
 
-def _value(fact: Fact, h: Tensor, delta: Tensor, terms: Tensor, steps: int, stopped: str) -> TargetValue:
+def _target_value(fact: Fact, h: Tensor, delta: Tensor, terms: Tensor, steps: int, stopped: str) -> TargetValue:
     delta = delta.detach()
     nll, kl, decay = terms.tolist()
     return TargetValue(

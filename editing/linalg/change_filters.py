@@ -1,4 +1,4 @@
-"""Filters for a solved change: which of its components are kept."""
+"""Filters that keep some components of a solved change."""
 
 from __future__ import annotations
 
@@ -20,31 +20,31 @@ class Directions:
 
 
 def dominant_directions(weight: Tensor, share: float) -> Directions:
-    """As many of the largest singular directions as hold at least the `share` of ‖W‖², for W (d_out, d_in).
+    """Return the fewest largest singular directions that hold at least `share` of ‖W‖², for W (d_out, d_in).
 
-    In float64 on the CPU; one singular value decomposition.
+    Costs one singular value decomposition in float64 on the CPU.
     """
     U, S, Vt = torch.linalg.svd(weight.to("cpu", torch.float64), full_matrices=False)
-    held = S.square().cumsum(0) / S.square().sum()
-    k = min(int((held < share).sum()) + 1, len(S))
+    energy = S.square().cumsum(0) / S.square().sum()
+    k = min(int((energy < share).sum()) + 1, len(S))
     return Directions(U[:, :k], Vt[:k].T)
 
 
 def without_directions(change: LowRank, directions: Directions) -> LowRank:
-    """(I − U Uᵀ) Δ (I − V Vᵀ): Δ without its entries in the rows and columns of W's dominant singular directions.
+    """Return (I − U Uᵀ) Δ (I − V Vᵀ): Δ without its components along the dominant singular directions of W.
 
-    After REVIVE (arXiv 2601.11042): a change is written in the basis of W's singular vectors, and what would meddle
-    with the largest of them is left out. The rank does not grow.
+    After REVIVE (arXiv 2601.11042): in the basis of W's singular vectors, the rows and columns of Δ that belong to the
+    largest ones are set to 0. The rank does not grow.
     """
     U, V = directions.left, directions.right
     return LowRank(change.left - U @ (U.T @ change.left), change.right - V @ (V.T @ change.right))
 
 
 def largest_relative(change: Tensor, weight: Tensor, keep: float) -> Tensor:
-    """Δ where |Δ / W| is among the largest share `keep` of all entries, and 0 elsewhere; Δ and W (d_out, d_in) float64.
+    """Keep the share `keep` of the entries of Δ with the largest |Δ / W|, and set the others to 0.
 
-    RECT (arXiv 2401.04700). Entries as large as the last one kept are kept with it, so all are where Δ is 0. Where
-    W is 0 any change is infinitely large.
+    Δ and W are (d_out, d_in) float64. RECT (arXiv 2401.04700). Ties with the smallest kept entry are kept. Where W is
+    0, any change counts as infinitely large.
     """
     relative = (change / weight).abs().nan_to_num(nan=0.0, posinf=torch.inf)
     dropped = change.numel() - max(round(keep * change.numel()), 1)
@@ -53,14 +53,14 @@ def largest_relative(change: Tensor, weight: Tensor, keep: float) -> Tensor:
 
 
 def limited_singular_values(total: Tensor, largest: float, base: float) -> Tensor:
-    """The change U F(Σ) Vᵀ of a weight whose largest singular value is `largest`, for `total` = U Σ Vᵀ float64.
+    """Return U F(Σ) Vᵀ for `total` = U Σ Vᵀ float64; `largest` is the largest singular value of the weight.
 
-    PRUNE (arXiv 2405.16821): F(σ) = σ up to `largest`, and above it `largest` + log_base(σ / `largest`). A large
-    base clips. A total change within bounds is given back as it is.
+    PRUNE (arXiv 2405.16821): F(σ) = σ up to `largest`, and `largest` + log_base(σ / `largest`) above it. A large base
+    clips. If no singular value is above `largest`, returns `total` itself.
     """
     U, S, Vt = torch.linalg.svd(total, full_matrices=False)
     if float(S[0]) <= largest:
         return total
     above = largest + torch.log(S.clamp_min(largest) / largest) / math.log(base)
-    down: Tensor = (U * torch.where(largest < S, above, S)) @ Vt
-    return down
+    limited: Tensor = (U * torch.where(largest < S, above, S)) @ Vt
+    return limited

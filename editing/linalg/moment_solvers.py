@@ -1,4 +1,4 @@
-"""Closed-form updates that weight keys by the second moment of the corpus: MEMIT's and ROME's."""
+"""The closed-form updates of MEMIT and ROME, which use the second moment of the corpus's keys."""
 
 from __future__ import annotations
 
@@ -13,27 +13,29 @@ from editflow.editing.linalg.projected_ridge import LowRank, ProjectedRidge
 class MomentRidge:
     """MEMIT's update (arXiv 2210.07229, eq. 14) for one layer: Δ = R K1ᵀ (K1 K1ᵀ + Kp Kpᵀ + α C0 + λI)⁻¹.
 
-    With L Lᵀ = α C0 + λI and whitened keys Q = L⁻¹ [Kp K1] that is Δ = R Vᵀ, V = L⁻ᵀ Q (QᵀQ + I)⁻¹ E1, where E1 picks
-    the columns of K1: the ridge regression of AlphaEdit with all directions free and λ = 1. So one Cholesky
-    factorisation of a d × d matrix is paid for at the start, and a batch then costs two triangular solves with its keys
-    and a system as large as the number of facts.
+    With L Lᵀ = α C0 + λI and whitened keys Q = L⁻¹ [Kp K1], this is Δ = R Vᵀ with V = L⁻ᵀ Q (QᵀQ + I)⁻¹ E1, where E1
+    picks the columns of K1: AlphaEdit's ridge regression with P = I and λ = 1. It costs one Cholesky factorisation of a
+    d × d matrix at the start. Each batch then costs two triangular solves with its keys, and a system whose size is the
+    number of facts.
     """
 
     def __init__(self, mean: Tensor, alpha: float, ridge: float, *, previous: bool) -> None:
-        """`mean` is C0 (d_in, d_in) float64; `previous`: whether earlier batches' keys Kp are held. InvalidOption
-        where α C0 + λI is singular."""
-        self._factor = whitening(mean, alpha, ridge)
+        """`mean` is C0 (d_in, d_in) float64; `previous` says whether keys Kp of earlier batches are preserved.
+
+        Raises InvalidOption if α C0 + λI is singular.
+        """
+        self._factor = cholesky_factor(mean, alpha, ridge)
         self._previous = previous
-        self._whitened = self._fresh()
+        self._system = self._new_system()
 
     def extend(self, keys: Tensor) -> None:
-        """Take keys (d_in, n) of an earlier batch into what must stay; forgotten where none are held."""
+        """Add keys (d_in, n) of an earlier batch to the keys to preserve, or ignore them without `previous`."""
         if self._previous:
-            self._whitened.extend(self._whiten(keys))
+            self._system.extend(self._whiten(keys))
 
     def update(self, residuals: Tensor, keys: Tensor) -> LowRank:
-        """Δ for residuals R (d_out, n) at keys K1 (d_in, n)."""
-        system = self._whitened if self._previous else self._fresh()
+        """Return Δ for residuals R (d_out, n) at keys K1 (d_in, n)."""
+        system = self._system if self._previous else self._new_system()
         change = system.update(residuals, self._whiten(keys))
         return LowRank(change.left, torch.linalg.solve_triangular(self._factor.T, change.right, upper=True))
 
@@ -41,7 +43,7 @@ class MomentRidge:
         whitened: Tensor = torch.linalg.solve_triangular(self._factor, keys.to(torch.float64), upper=False)
         return whitened
 
-    def _fresh(self) -> ProjectedRidge:
+    def _new_system(self) -> ProjectedRidge:
         return ProjectedRidge(NullSpace.whole(len(self._factor)), 1.0)
 
 
@@ -49,14 +51,17 @@ class RankOne:
     """ROME's update (arXiv 2202.05262, eq. 2) for one fact: Δ k = r exactly, along u = (C0 + λI)⁻¹ k."""
 
     def __init__(self, mean: Tensor, ridge: float) -> None:
-        """`mean` is C0 (d_in, d_in) float64. InvalidOption where C0 + λI is singular."""
-        self._factor = whitening(mean, 1.0, ridge)
+        """`mean` is C0 (d_in, d_in) float64. Raises InvalidOption if C0 + λI is singular."""
+        self._factor = cholesky_factor(mean, 1.0, ridge)
 
     def extend(self, keys: Tensor) -> None:
-        """Earlier facts are not held."""
+        """Ignore earlier keys, which ROME does not preserve."""
 
     def update(self, residuals: Tensor, keys: Tensor) -> LowRank:
-        """Δ = r uᵀ / (uᵀ k) for the residual r (d_out, 1) at the key k (d_in, 1); InvalidOption for several facts."""
+        """Return Δ = r uᵀ / (uᵀ k) for the residual r (d_out, 1) at the key k (d_in, 1).
+
+        Raises InvalidOption for several facts.
+        """
         if keys.shape[1] != 1:
             raise InvalidOption(f"ROME writes one fact at a time, not {keys.shape[1]}: set edit.batch_size = 1")
         k = keys.to(torch.float64)
@@ -64,16 +69,19 @@ class RankOne:
         return LowRank(residuals.to(torch.float64), u / (u * k).sum())
 
 
-def whitening(mean: Tensor, alpha: float, ridge: float) -> Tensor:
-    """L (d, d) lower triangular with L Lᵀ = α C0 + λI; d³/3 operations. InvalidOption where that is singular."""
+def cholesky_factor(mean: Tensor, alpha: float, ridge: float) -> Tensor:
+    """Return L (d, d), lower triangular with L Lᵀ = α C0 + λI. Costs d³/3 operations.
+
+    Raises InvalidOption if the matrix is singular.
+    """
     matrix = alpha * mean + ridge * torch.eye(len(mean), dtype=torch.float64)
     factor, failed = torch.linalg.cholesky_ex(matrix)
-    # Rounding lets a singular matrix pass as often as not, with a last pivot of up to some hundred times its own size;
-    # the least of real layers' eigenvalues lie at 5e11 times that.
-    lost = 1e4 * torch.finfo(torch.float64).eps * float(matrix.diagonal().sum())
-    if int(failed) or float(factor.diagonal().square().min()) <= lost:
+    # Because of rounding, the factorisation of a singular matrix often succeeds, with a last pivot up to some hundred
+    # times the rounding error. The smallest eigenvalues of real layers are 5e11 times that.
+    negligible = 1e4 * torch.finfo(torch.float64).eps * float(matrix.diagonal().sum())
+    if int(failed) or float(factor.diagonal().square().min()) <= negligible:
         raise InvalidOption(
-            "the second moment is singular, so some changes would cost nothing: raise corpus.tokens, or edit.ridge "
+            "the second moment is singular, so nothing limits some changes: raise corpus.tokens, or set edit.ridge "
             "above 0"
         )
     return factor  # type: ignore[no-any-return]

@@ -1,4 +1,4 @@
-"""The null space of preserved knowledge: the directions of a layer's keys that the corpus hardly uses."""
+"""The null space of preserved knowledge: directions in which a layer's keys hardly vary on the corpus."""
 
 from __future__ import annotations
 
@@ -16,26 +16,26 @@ Rule = Literal["absolute", "energy", "rank"]
 
 @dataclass(frozen=True)
 class Threshold:
-    """How many of the smallest eigenvalues count as null.
+    """The rule for how many of the smallest eigenvalues count as zero.
 
-    absolute: those under `value`, as the paper does (1e-2; its published code uses 2e-2).
-    energy:   as many as hold together at most the share `value` of the trace; scale-free across models.
+    absolute: those below `value`, as in the paper (1e-2; its published code uses 2e-2).
+    energy:   as many as sum to at most the share `value` of the trace; does not depend on the scale of activations.
     rank:     the share `value` of the width d.
     """
 
     rule: Rule = "absolute"
     """What `value` means."""
     value: float = 2e-2
-    """More leaves more directions to edits and protects less."""
+    """A larger value leaves more directions to edits and protects less."""
 
-    # Read by pydantic when a spec is validated; the text below a field is its description in docs/commands.md.
+    # pydantic reads this to validate a spec; the text below a field is its description in docs/commands.md.
     __pydantic_config__ = {"extra": "forbid", "allow_inf_nan": False, "use_attribute_docstrings": True}  # noqa: RUF012
 
     def __post_init__(self) -> None:
         if self.value <= 0 or (self.rule != "absolute" and self.value > 1):
             raise InvalidOption(
-                f"threshold {self.value} with rule {self.rule!r}: absolute takes a value above 0, the others a share "
-                "above 0 (nothing may be changed) to 1"
+                f"threshold {self.value} with rule {self.rule!r}: choose a value above 0 for absolute, and a share "
+                "above 0 and at most 1 for energy and rank"
             )
 
     def rank(self, eigenvalues: Tensor) -> int:
@@ -50,9 +50,9 @@ class Threshold:
 
 @dataclass(frozen=True)
 class NullSpace:
-    """P = Û Ûᵀ, kept as the thinner of Û (`basis`, d × r) and its orthogonal complement (d × (d − r)).
+    """P = Û Ûᵀ, stored as the narrower of Û (d × r) and its orthogonal complement (d × (d − r)).
 
-    `vectors` is float64 with orthonormal columns; `is_basis` is true if they are the basis.
+    `vectors` is float64 with orthonormal columns; `is_basis` says whether it is Û.
     """
 
     vectors: Tensor
@@ -60,15 +60,16 @@ class NullSpace:
 
     @classmethod
     def from_spectrum(cls, spectrum: Spectrum, threshold: Threshold) -> NullSpace:
-        """Split the eigenvectors at the threshold, and make only those of the thinner side.
+        """Split the eigenvectors at the threshold and compute only those of the narrower side.
 
-        No projector of size d × d is formed. Raises InvalidOption when nothing lies under the threshold.
+        Never forms the d × d projector. Raises InvalidOption if no eigenvalue is below the threshold.
         """
         r, d = threshold.rank(spectrum.eigenvalues), len(spectrum.eigenvalues)
         if r == 0:
             raise InvalidOption(
-                f"no eigenvalue under the threshold ({threshold.rule} {threshold.value}): nothing may be changed; "
-                f"the smallest is {float(spectrum.eigenvalues[0]):.3g} of {d}, raise it or use another rule"
+                f"no eigenvalue under the threshold ({threshold.rule} {threshold.value}), so nothing may be "
+                f"changed; the smallest of {d} is {float(spectrum.eigenvalues[0]):.3g}: raise the threshold or use "
+                "another rule"
             )
         is_basis = r <= d - r
         chosen = spectrum.eigenvectors(0, r) if is_basis else spectrum.eigenvectors(r, d)
@@ -76,7 +77,7 @@ class NullSpace:
 
     @classmethod
     def whole(cls, d: int) -> NullSpace:
-        """The whole space, P = I: no knowledge is preserved. For controls and comparisons."""
+        """The whole space, P = I, which preserves nothing. For controls and comparisons."""
         return cls(torch.zeros(d, 0, dtype=torch.float64), is_basis=False)
 
     @property
@@ -86,22 +87,22 @@ class NullSpace:
 
     @property
     def rank(self) -> int:
-        """r, the number of directions that may be used."""
+        """r, the number of directions that edits may use."""
         return self.vectors.shape[1] if self.is_basis else self.d - self.vectors.shape[1]
 
     def basis(self) -> Tensor:
-        """Û (d, r), completed from the complement by a QR decomposition where that is what is kept."""
+        """Û (d, r). If only the complement is stored, a QR decomposition computes Û from it."""
         if self.is_basis:
             return self.vectors
         completed: Tensor = torch.linalg.qr(self.vectors, mode="complete").Q
         return completed[:, self.vectors.shape[1] :]
 
     def project(self, keys: Tensor) -> Tensor:
-        """P K for keys in columns, (d, n) → (d, n) float64, at 4·n·d·min(r, d−r) operations."""
+        """Return P K for keys in columns, (d, n) → (d, n) float64. Costs 4·n·d·min(r, d−r) operations."""
         rows = keys.to(torch.float64).T  # a few rows times the vectors are faster than the vectors times a few columns
-        seen = (rows @ self.vectors) @ self.vectors.T
-        return (seen if self.is_basis else rows - seen).T
+        projected = (rows @ self.vectors) @ self.vectors.T
+        return (projected if self.is_basis else rows - projected).T
 
     def matrix(self) -> Tensor:
-        """P itself, (d, d). For tests and reports; the edit loop never needs it."""
+        """P itself, (d, d). For tests and reports; editing never forms it."""
         return self.project(torch.eye(self.d, dtype=torch.float64))

@@ -1,4 +1,4 @@
-"""The uncentred second moment of a layer's keys, accumulated in float64 and merged in any grouping."""
+"""The uncentred second moment of a layer's keys, accumulated in float64."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from editflow.editing.errors import InvalidOption, NonFinite
 class SecondMoment:
     """Running sum Σ k kᵀ over keys k ∈ R^d (MEMIT, arXiv 2210.07229, eq. 14, before the division by n).
 
-    `total` is d × d float64, `count` the number of keys in it. `add` costs 2·n·d² operations in the keys' own
-    dtype, float32 at least; only its d × d result is widened, so a batch of float32 keys costs a float32 product.
+    `total` is d × d float64; `count` is the number of keys in it. `add` costs 2·n·d² operations in the keys' dtype, at
+    least float32; only the d × d result is converted to float64.
     """
 
     total: Tensor
@@ -32,8 +32,8 @@ class SecondMoment:
         return self.total.shape[0]
 
     def add(self, keys: Tensor) -> None:
-        """Add n keys, shape (n, d). Raises NonFinite before anything is changed."""
-        # Sums of half-precision products lose the small eigenvalues that the null space is made of.
+        """Add n keys, shape (n, d). Raises NonFinite before it changes anything."""
+        # Sums of half-precision products lose the small eigenvalues, whose eigenvectors span the null space.
         keys = keys if keys.dtype == torch.float64 else keys.float()
         product = keys.T @ keys
         if not bool(torch.isfinite(product).all()):
@@ -42,7 +42,7 @@ class SecondMoment:
         self.count += keys.shape[0]
 
     def merge(self, other: SecondMoment) -> SecondMoment:
-        """The moment of both samples together. Merge in a fixed order where bits matter."""
+        """The moment of both samples together. The order of merging changes the last bits."""
         if other.d != self.d:
             raise InvalidOption(f"cannot merge second moments of widths {self.d} and {other.d}")
         return SecondMoment(self.total + other.total, self.count + other.count)
@@ -50,6 +50,6 @@ class SecondMoment:
     def mean(self) -> Tensor:
         """C0 = Σ k kᵀ / n, (d, d) float64, exactly symmetric."""
         if self.count == 0:
-            raise InvalidOption("the second moment of no keys has no mean: the corpus gave no tokens")
+            raise InvalidOption("the second moment has no keys: the corpus has no tokens; raise corpus.tokens")
         mean = self.total / self.count
         return (mean + mean.T) / 2

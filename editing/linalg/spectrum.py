@@ -1,7 +1,7 @@
-"""Spectrum of a mean second moment: all eigenvalues, and the requested eigenvectors.
+"""Spectrum of a mean second moment: all eigenvalues, and eigenvectors on request.
 
-The two halves of what LAPACK's dsyevr does at once. The reduction to tridiagonal form costs the same whatever is wanted
-later; eigenvectors are then paid for by the column.
+These are the two halves of LAPACK's dsyevr. The cost of the reduction to tridiagonal form is fixed; each eigenvector
+adds to it.
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ from editflow.editing.errors import NonFinite
 
 Floats = npt.NDArray[np.float64]
 
-SKEW = 1e-11
-"""The largest entry of VᵀV − I that is let pass; MRRR stays under 1e-12 where eigenvalues are separated."""
+MAX_SKEW = 1e-11
+"""Largest accepted entry of VᵀV − I; MRRR stays below 1e-12 for separated eigenvalues."""
 
 
 @dataclass(frozen=True)
 class Spectrum:
     """C0 = Q T Qᵀ with T tridiagonal, as LAPACK's dsytrd leaves it, and the eigenvalues; float64, on the CPU.
 
-    `eigenvalues` (d,) ascend and are not negative. `reduced` (d, d) holds T on its diagonal and on the one below. Under
-    these, column i holds the rest of the Householder vector vᵢ, and Q is the product of I − `scales[i]` vᵢ vᵢᵀ, with
-    `scales` (d − 1,). Entries above the diagonal have no meaning.
+    `eigenvalues` (d,) are ascending and not negative. `reduced` (d, d) has T on its diagonal and first subdiagonal.
+    Below them, column i has the rest of the Householder vector vᵢ; Q is the product of I − `scales[i]` vᵢ vᵢᵀ, with
+    `scales` (d − 1,). Entries above the diagonal are undefined.
     """
 
     eigenvalues: Tensor
@@ -39,33 +39,31 @@ class Spectrum:
     scales: Tensor
 
     def eigenvectors(self, first: int, last: int) -> Tensor:
-        """Those from `first` to before `last` by ascending eigenvalue, orthonormal columns (d, last − first).
+        """Return eigenvectors `first` to `last` − 1 by ascending eigenvalue, as orthonormal columns (d, last − first).
 
-        Raises IndexError outside 0…d. Each column's entry of largest magnitude is positive, so that equal input gives
-        equal output. Where the range ends among equal eigenvalues, which of their vectors it takes is arbitrary, and
-        the range beside it need not take the others. Cost for k columns: O(d k) for T, d k² to check them, 2 d² k
-        operations to turn them by Q.
+        Raises IndexError outside 0…d. In each column the entry of largest magnitude is positive, so equal input gives
+        equal output. If the range ends among equal eigenvalues, the choice of their vectors is arbitrary, and two
+        adjacent ranges need not be orthogonal there. Cost for k columns: O(d k) for T, d k² to check them, 2 d² k
+        operations to multiply them by Q.
         """
         d = len(self.eigenvalues)
         if not 0 <= first <= last <= d:
-            raise IndexError(
-                f"eigenvectors {first} to {last} of {d}: the range must lie in 0…{d} and not run backwards"
-            )
+            raise IndexError(f"eigenvectors {first} to {last} of {d}: need 0 ≤ first ≤ last ≤ {d}")
         if first == last:
             return torch.zeros(d, 0, dtype=torch.float64)
         diagonal, below = self.reduced.diagonal().numpy(), self.reduced.diagonal(-1).numpy()
         with _torch_threads():
             vectors = torch.from_numpy(_tridiagonal(diagonal, below, first, last))
-        # Q leaves the first direction alone, so its reflectors start one row further down.
-        turned = torch.ormqr(self.reduced[1:, :-1], self.scales, vectors[1:])
-        return _signed(torch.cat([vectors[:1], turned]))
+        # Q does not change the first direction, so its reflectors start one row further down.
+        rotated = torch.ormqr(self.reduced[1:, :-1], self.scales, vectors[1:])
+        return _normalise_signs(torch.cat([vectors[:1], rotated]))
 
 
 def decompose(mean: Tensor) -> Spectrum:
-    """Reduce a symmetric (d, d) matrix to tridiagonal form and find its eigenvalues; its lower triangle is read.
+    """Reduce a symmetric (d, d) matrix to tridiagonal form and compute its eigenvalues. Reads the lower triangle.
 
-    Raises NonFinite. AlphaEdit (arXiv 2410.02355, §3.2) takes the SVD of K0 K0ᵀ; for a symmetric positive semidefinite
-    matrix the eigendecomposition is the same. Cost: 4/3 d³ operations, half of them matrix–vector products (LAPACK
+    Raises NonFinite. AlphaEdit (arXiv 2410.02355, §3.2) uses the SVD of K0 K0ᵀ, which equals the eigendecomposition
+    for a symmetric positive semidefinite matrix. Cost: 4/3 d³ operations, half of them matrix–vector products (LAPACK
     dsytrd), O(d²) for the eigenvalues (dsterf), and one copy of the matrix.
     """
     if not bool(torch.isfinite(mean).all()):
@@ -79,16 +77,16 @@ def decompose(mean: Tensor) -> Spectrum:
 
 
 def _tridiagonal(diagonal: Floats, below: Floats, first: int, last: int) -> Floats:
-    """Eigenvectors `first` to before `last` of a tridiagonal matrix, (d, last − first).
+    """Eigenvectors `first` to `last` − 1 of a tridiagonal matrix, (d, last − first).
 
-    By MRRR (Dhillon, Parlett and Vömel, LAPACK dstemr), which makes each vector in O(d). Where many eigenvalues agree
-    in all digits it may give up, or lose orthogonality without saying so. Divide and conquer (dstevd) does neither,
-    but makes all d vectors, at 4/3 d³ operations and often fewer.
+    Uses MRRR (Dhillon, Parlett and Vömel, LAPACK dstemr), which computes each vector in O(d). If many eigenvalues
+    agree in all digits, MRRR may fail or silently lose orthogonality. Then divide and conquer (dstevd) computes all d
+    vectors, with at most 4/3 d³ operations.
     """
     found: Floats
     try:
         _, found = eigh_tridiagonal(diagonal, below, select="i", select_range=(first, last - 1), lapack_driver="stemr")
-        if np.abs(found.T @ found - np.eye(last - first)).max() <= SKEW:
+        if np.abs(found.T @ found - np.eye(last - first)).max() <= MAX_SKEW:
             return found
     except LinAlgError:
         pass
@@ -96,16 +94,16 @@ def _tridiagonal(diagonal: Floats, below: Floats, first: int, last: int) -> Floa
     return found[:, first:last]
 
 
-def _signed(vectors: Tensor) -> Tensor:
-    """Each column with its entry of largest magnitude positive."""
+def _normalise_signs(vectors: Tensor) -> Tensor:
+    """Make the entry of largest magnitude in each column positive."""
     peaks = vectors.gather(0, vectors.abs().argmax(dim=0, keepdim=True))
     return vectors * torch.sign(peaks)
 
 
 def _torch_threads() -> AbstractContextManager[Any]:
-    """As many BLAS threads as torch has: SciPy's own would take every core, and their number moves the last bits.
+    """Limit BLAS to torch's number of threads: SciPy would use all cores, and their number changes the last bits.
 
-    The limit is the process's, so spectra may not be made in several of its threads at once.
+    The limit is global to the process, so do not compute spectra in several threads at once.
     """
     limits: AbstractContextManager[Any] = threadpool_limits(torch.get_num_threads(), user_api="blas")
     return limits

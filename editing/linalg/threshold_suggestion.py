@@ -10,16 +10,16 @@ from torch import Tensor
 from editflow.editing.linalg.null_space import Threshold
 
 SHARES = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
-"""Shares of energy that are looked at: beyond them nothing of what the corpus uses would be protected."""
+"""Candidate shares of energy; larger ones would protect nothing that the corpus uses."""
 FREE = 0.5
-"""Of a layer's directions, what edits need: the paper's absolute threshold leaves more than that on its models."""
+"""Share of a layer's directions that edits need; the paper's absolute threshold leaves more on its models."""
 
 
 def suggest(spectra: Sequence[Tensor], free: float = FREE) -> Threshold:
-    """The smallest share of energy at which the median layer leaves the share `free` of its directions to edits.
+    """Return the smallest share of energy at which the median layer leaves the share `free` of its directions to edits.
 
-    `spectra` are ascending eigenvalues (d,) of one layer each. A share of energy does not change when all activations
-    are scaled, as an absolute threshold (AlphaEdit, arXiv 2410.02355, §3.2) does. O(layers · d).
+    `spectra` has the ascending eigenvalues (d,) of each layer. Unlike an absolute threshold (AlphaEdit,
+    arXiv 2410.02355, §3.2), a share of energy does not depend on the scale of activations. O(layers · d).
     """
     for share in SHARES:
         threshold = Threshold("energy", share)

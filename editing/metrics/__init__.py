@@ -1,1 +1,1 @@
-"""Metrics of an edited model: one file a metric."""
+"""Metrics of an edited model, one file per metric."""

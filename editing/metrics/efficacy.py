@@ -1,4 +1,4 @@
-"""Efficacy: does the edited prompt itself give the new target? (ROME, arXiv 2202.05262, §3.3: efficacy score)"""
+"""Efficacy: does the edited prompt give the new target? (ROME, arXiv 2202.05262, §3.3: efficacy score)"""
 
 from editflow.editing.metrics.metric import Metric, new_answer
 

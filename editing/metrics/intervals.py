@@ -1,4 +1,4 @@
-"""Bootstrap confidence intervals of a mean over cases (Efron 1979); cases are resampled."""
+"""Confidence intervals: bootstrap over cases (Efron 1979), and Student's t over runs."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import numpy as np
 
 RESAMPLES = 2000
 ROUNDING = 1e-9
-"""Runs that differ by less, beside their mean or 1, differ by the order of summation only."""
+"""Runs whose values differ by less, relative to their mean or 1, differ only by the order of summation."""
 
 
 class Interval(NamedTuple):
-    """A statistic of all cases and the bounds of its 95 % interval; a single case has none."""
+    """A statistic and the bounds of its 95 % interval, which are None for a single case."""
 
     value: float
     low: float | None
@@ -21,17 +21,17 @@ class Interval(NamedTuple):
 
 
 def mean_interval(cases: Sequence[float]) -> Interval:
-    """The mean of at least one case with its percentile bootstrap interval, the same for the same cases.
+    """The mean of at least one case, with its percentile bootstrap interval. Deterministic.
 
-    Cases that are all alike give an interval of no width: resampling them shows nothing of what others would do.
+    If all cases are equal, the interval has no width, since resampling cannot show how other cases would differ.
     """
     return ratio_interval(cases, [1.0] * len(cases))
 
 
 def ratio_interval(above: Sequence[float], below: Sequence[float]) -> Interval:
-    """Σ above / Σ below over cases drawn in pairs, such as NLL over tokens of documents.
+    """Σ above / Σ below over cases resampled as pairs, such as the NLL and tokens of documents.
 
-    A case with nothing below, such as a document of a single token, has no information and is left out.
+    Ignores a case with 0 below, such as a document of a single token.
     """
     from scipy.stats import bootstrap
 
@@ -54,7 +54,7 @@ def ratio_interval(above: Sequence[float], below: Sequence[float]) -> Interval:
 
 
 def runs_interval(runs: Sequence[float], bounds: tuple[float, float] | None = None) -> Interval:
-    """The mean over at least one run with Student's 95 % t interval, within the `bounds` of the score.
+    """The mean over at least one run, with Student's 95 % t interval, cut to the `bounds` of the score.
 
     With two or three runs the interval is wide.
     """
@@ -63,14 +63,14 @@ def runs_interval(runs: Sequence[float], bounds: tuple[float, float] | None = No
     value = float(np.mean(runs))
     if len(runs) < 2:
         return Interval(value, None, None)
-    alike = float(np.ptp(runs)) <= ROUNDING * max(1.0, abs(value))
-    reach = 0.0 if alike else float(t.ppf(0.975, len(runs) - 1) * sem(runs))
-    least, most = bounds or (-np.inf, np.inf)
-    return Interval(value, max(value - reach, least), min(value + reach, most))
+    equal = float(np.ptp(runs)) <= ROUNDING * max(1.0, abs(value))
+    half_width = 0.0 if equal else float(t.ppf(0.975, len(runs) - 1) * sem(runs))
+    lowest, highest = bounds or (-np.inf, np.inf)
+    return Interval(value, max(value - half_width, lowest), min(value + half_width, highest))
 
 
 def table_interval(cases: np.ndarray, statistic: Callable[[np.ndarray], float]) -> Interval:
-    """A statistic of a table with a row a case, such as the harmonic mean of its columns' means; rows are resampled."""
+    """A statistic of a table with one row per case, such as the harmonic mean of column means. Resamples rows."""
     from scipy.stats import bootstrap
 
     value = statistic(cases)

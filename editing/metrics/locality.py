@@ -1,4 +1,4 @@
-"""Locality: are unrelated questions still answered so? (MEND, arXiv 2110.11309; zsRE and EasyEdit)"""
+"""Locality: do the answers to unrelated questions stay right? (MEND, arXiv 2110.11309; zsRE and EasyEdit)"""
 
 from editflow.editing.metrics.metric import Metric, ScoredPrompt
 

@@ -1,4 +1,4 @@
-"""Metrics over edit requests, measured together so that prompts are shared."""
+"""Measure several metrics over edit requests together, so that equal prompts run once."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from editflow.editing.requests.record import EditRequest
 
 
 def prompt_count(requests: Sequence[EditRequest], names: Sequence[str]) -> int:
-    """Number of different prompts that `measure` will run."""
+    """Number of distinct prompts that `measure` runs."""
     return len({asked.prompt for r in requests for name in names for asked in metric(name).asks(r)})
 
 
@@ -27,7 +27,10 @@ def measure(
     *,
     published: bool = False,
 ) -> list[PromptScore]:
-    """One row per request, metric and prompt; `published`: also token accuracy as published, a pass a token more."""
+    """Return one row per request, metric and prompt.
+
+    `published` adds token accuracy as published, which costs one more pass per token of each answer.
+    """
     asked = [(r, metric(name), i, q) for r in requests for name in names for i, q in enumerate(metric(name).asks(r))]
     scores = score(model, [(q.prompt, q.answers) for _, _, _, q in asked], progress=progress)
     changed = edited_neighbours(requests)

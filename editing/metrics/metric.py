@@ -1,4 +1,4 @@
-"""What a metric over edit requests declares, and the row that it gives for each prompt."""
+"""The declaration of a metric over edit requests, and its result for a prompt."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from editflow.editing.requests.record import EditRequest
 
 
 class ScoredPrompt(NamedTuple):
-    """A prompt with the answer that is wanted after it and the one it is compared with; "" where there is none."""
+    """A prompt, the answer wanted after it, and the other answer to compare it with ("" if there is none)."""
 
     prompt: str
     wanted: str
@@ -40,7 +40,7 @@ class Metric:
 
 
 def new_answer(prompts: Callable[[EditRequest], tuple[str, ...]]) -> Callable[[EditRequest], tuple[ScoredPrompt, ...]]:
-    """Prompts after which the new target is wanted instead of the true one."""
+    """Build a metric's `asks` that wants the new target instead of the true one after these prompts."""
     return lambda request: tuple(
         ScoredPrompt(prompt, request.target_new, request.target_true) for prompt in prompts(request)
     )
@@ -48,13 +48,13 @@ def new_answer(prompts: Callable[[EditRequest], tuple[str, ...]]) -> Callable[[E
 
 @dataclass(frozen=True)
 class PromptScore:
-    """One prompt's outcome.
+    """The result for one prompt.
 
-    nll_new, nll_true: mean NLL (nats) of the tokens of the answer that the edit is to bring, and of the one that was
-    or must stay; None where the prompt has no such answer. success: 1.0 when the wanted answer has the lower one,
-    None without the two of them. accuracy: 1.0 when each of the wanted answer's `tokens` is the argmax, `hits` of them
-    are; `said` has the argmax in place of each. edited: another request changes the answer of this prompt, so it does
-    not measure specificity. published: the share of tokens right by the published count, where it was asked for.
+    nll_new, nll_true: mean NLL (nats) per token of the new answer, and of the answer that was right or must stay; None
+    if the prompt has no such answer. success: 1.0 if the wanted answer has the lower NLL, None without both. accuracy:
+    1.0 if each of the wanted answer's `tokens` is the argmax; `hits` counts those that are. said: the argmax at the
+    place of each token. edited: another request changes the answer to this prompt, so it does not measure specificity.
+    published: the share of right tokens as published code counts them, if requested.
     """
 
     request_id: str

@@ -20,7 +20,7 @@ def window_nll(
     windows_per_pass: int = 4,
     progress: Callable[[int], None] = lambda _windows: None,
 ) -> list[tuple[int, float]]:
-    """(number of predicted tokens, their summed NLL in nats) of each window; its first token is given."""
+    """Return (number of predicted tokens, their summed NLL in nats) of each window, all but its first token."""
     found = []
     for start in range(0, len(windows), windows_per_pass):
         part = windows[start : start + windows_per_pass]
@@ -36,7 +36,7 @@ def window_nll(
 
 
 def perplexity(rows: Iterable[tuple[int, float]]) -> float:
-    """exp of the mean NLL over all predicted tokens, from (tokens, summed NLL). Raises InvalidOption for no tokens."""
+    """exp of the mean NLL per predicted token, from (tokens, summed NLL). Raises InvalidOption for no tokens."""
     counted = list(rows)
     tokens, nll = sum(tokens for tokens, _ in counted), sum(nll for _, nll in counted)
     if tokens == 0:

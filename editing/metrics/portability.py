@@ -1,4 +1,4 @@
-"""Portability: are questions that follow from the fact answered by it? (MQuAKE, arXiv 2305.14795; EasyEdit)"""
+"""Portability: does the model answer questions that follow from the fact? (MQuAKE, arXiv 2305.14795; EasyEdit)"""
 
 from editflow.editing.metrics.metric import Metric, ScoredPrompt
 

@@ -16,7 +16,7 @@ METRICS: dict[str, Metric] = {
 
 
 def metric(name: str) -> Metric:
-    """The metric of that name, or InvalidOption with the names there are."""
+    """Return the metric of that name. Raises InvalidOption, which lists the names."""
     if name not in METRICS:
         raise InvalidOption(f"unknown metric {name!r}: choose from {', '.join(METRICS)}")
     return METRICS[name]

@@ -1,8 +1,8 @@
-"""The scores that are read from the prompts' rows, by name: averaged over a case's prompts, then over cases.
+"""Scores of prompts' rows by name. They are averaged over a case's prompts, then over cases.
 
-Corrected and published scores never share a column. What a published panel counts differently from its definition
-has a column of its own, whose name ends with `as published`; the others leave out the neighbours that are edited
-themselves.
+Corrected and published scores are in separate columns. If published panels compute a score differently from its
+definition, their version is in a column whose name ends in `as published`. The other columns exclude neighbours that
+are edited themselves.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ Row = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Column:
-    """A score of one prompt's row (keys as in PromptScore), None if it is not available. In percent.
+    """A score of one prompt's row (keys as in PromptScore): `score` returns None if it is not available.
 
-    With rows of two states, `said_before` is the base model's `said` for the same prompt.
+    In rows that join two states, `said_before` is the base model's `said` for the same prompt.
     """
 
     name: str
-    of: Callable[[Row], float | None]
+    score: Callable[[Row], float | None]
     about: str
 
     @property
     def published(self) -> bool:
-        """Whether it counts as published panels do."""
+        """Whether it is computed as in published panels."""
         return self.name.endswith("as published")
 
 
@@ -45,7 +45,7 @@ def _magnitude(row: Row) -> float | None:
 
 
 def _token_accuracy(row: Row) -> float | None:
-    # Rows of an older evaluation have no counts.
+    # Rows of old evaluations have no counts.
     return row["hits"] / row["tokens"] if row.get("tokens") else None
 
 
@@ -60,54 +60,54 @@ COLUMNS: dict[str, Column] = {
     column.name: column
     for column in (
         Column("success", lambda row: row["success"], "the wanted answer is likelier than the other one: the mean NLL "
-               "of its tokens is lower (ROME, arXiv 2202.05262, §3.3); 0 or 1 a prompt"),
+               "of its tokens is lower (ROME, arXiv 2202.05262, §3.3); 0 or 1 per prompt"),
         Column("accuracy", lambda row: row["accuracy"], "each token of the wanted answer is the most likely one after "
                "the prompt and the tokens before it: the model gives the whole answer; 0 or 1 per prompt"),
         Column("token accuracy", _token_accuracy, "the share of the wanted answer's tokens that are the most likely "
-               "one (MEND, arXiv 2110.11309), on the tokenizer's own split; 0 to 1 a prompt"),
-        Column("magnitude", _magnitude, "exp(−NLL) of the wanted answer less that of the other, by the mean NLL of "
-               "their tokens (ROME, §3.3); −1 to 1 a prompt"),
-        Column("unchanged", _unchanged, "of what must stay: the share of the answer's places whose most likely token "
-               "is the one of the unedited model, whether it is right or not (EasyEdit's locality, arXiv 2308.07269); "
-               "0 to 1 a prompt, 1 before the edits"),
+               "one (MEND, arXiv 2110.11309), with the tokenizer's own tokens; 0 to 1 per prompt"),
+        Column("magnitude", _magnitude, "exp(−NLL) of the wanted answer minus that of the other, with the mean NLL of "
+               "their tokens (ROME, §3.3); −1 to 1 per prompt"),
+        Column("unchanged", _unchanged, "for answers that must stay: the share of the answer's tokens at whose place "
+               "the most likely token is the same as in the unedited model, right or wrong (EasyEdit's locality, "
+               "arXiv 2308.07269); 0 to 1 per prompt, 1 before the edits"),
         Column("success as published", lambda row: row["success"], "success, with neighbours that are edited "
                "themselves counted as if they had to stay"),
         Column("token accuracy as published", lambda row: row.get("published"), "token accuracy with the answer's "
-               "tokens decoded and encoded again one by one (editing/metrics/published.py); 0 to 1 a prompt"),
+               "tokens decoded and encoded again one by one (editing/metrics/published.py); 0 to 1 per prompt"),
     )
 }  # fmt: skip
 SCORED = ("efficacy", "paraphrase", "neighbourhood")
-"""The metrics whose success the harmonic score joins."""
+"""The metrics whose success the harmonic score combines."""
 _SUCCESS = dict.fromkeys(SCORED, "success")
 HARMONIC = {"harmonic": _SUCCESS, "harmonic as published": _SUCCESS | {"neighbourhood": "success as published"}}
 """The harmonic means, each with the scores that it combines: {name: {metric: score}}."""
 
 
 def cases(rows: Iterable[Row], column: str) -> dict[str, float]:
-    """Each case's mean over its prompts that have the score, of one metric's rows in one state."""
+    """Return each case's mean over the prompts that have the score, for one metric's rows in one state."""
     chosen = COLUMNS[column]
     found: dict[str, list[float]] = {}
     for row in rows:
-        value = chosen.of(row) if chosen.published or not row.get("edited") else None
+        value = chosen.score(row) if chosen.published or not row.get("edited") else None
         if value is not None:
             found.setdefault(row["request"], []).append(value)
     return {request: fmean(values) for request, values in found.items()}
 
 
 def available(rows: Sequence[Row]) -> list[str]:
-    """The columns that one metric's rows have; a published one only where it may differ."""
+    """Return the columns available in one metric's rows; `success as published` only if it may differ from success."""
     edited = any(row.get("edited") for row in rows)
     return [
         name
         for name, column in COLUMNS.items()
-        if any(column.of(row) is not None for row in rows) and (name != "success as published" or edited)
+        if any(column.score(row) is not None for row in rows) and (name != "success as published" or edited)
     ]
 
 
 def harmonic(success: Sequence[float]) -> float:
     """The harmonic mean of efficacy, paraphrase and neighbourhood success (ROME, §3.3: score S), in their unit.
 
-    0 where one of them is 0: no edit is good that fails in one way altogether.
+    0 if one of them is 0.
     """
-    # Not SciPy's, whose checks take a hundred times longer: bootstraps call this by the ten thousand.
+    # SciPy's version is a hundred times slower, and bootstraps call this tens of thousands of times.
     return float(harmonic_mean(success))

@@ -1,4 +1,4 @@
-"""Teacher-forced scores of targets after prompts; each prompt is run once for all of its targets."""
+"""Teacher-forced scores of targets after prompts. Each prompt runs once for all of its targets."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from torch import Tensor
 
 from editflow.editing.errors import NonFinite
 from editflow.editing.models.editable import EditableModel
-from editflow.editing.models.forward import PaddedBatch, left_by, run
+from editflow.editing.models.forward import KVPrefix, PaddedBatch, run
 from editflow.editing.models.lm_head import Nll, losses
 from editflow.editing.models.tokens import continuation
 
 
 @dataclass(frozen=True)
 class Score:
-    """Of one target after one prompt: mean NLL of its tokens (nats), how many there are, and how many the argmax.
+    """Score of one target after one prompt: mean NLL per token (nats), number of tokens, and how many are the argmax.
 
-    `said` is the argmax at the place of each token, with the target's tokens before it given.
+    `said` is the argmax at the place of each token, given the target's tokens before it.
     """
 
     nll: float
@@ -29,7 +29,7 @@ class Score:
 
     @property
     def argmax(self) -> bool:
-        """Whether each token was the argmax: greedy decoding gives the target."""
+        """Whether each token is the argmax, so that greedy decoding gives the target."""
         return self.hits == self.tokens
 
 
@@ -47,10 +47,9 @@ def score(
     prompts_per_pass: int = 64,
     progress: Callable[[int], None] = lambda _prompts: None,
 ) -> list[list[Score]]:
-    """Scores of every target after its prompt, in the order given.
+    """Return the scores of all targets after their prompts, in the order given.
 
-    Targets are scored as `prompt + " " + target`; a prompt that is asked twice, or with several targets, runs once, and
-    the head is evaluated at the targets' positions only.
+    Scores `prompt + " " + target`. Equal prompts run once, and the head runs only at the targets' positions.
     """
     groups: dict[tuple[int, ...], list[_Question]] = {}
     for i, (prompt, targets) in enumerate(asked):
@@ -69,7 +68,7 @@ def score(
 def _score_pass(
     model: EditableModel, prompts: Sequence[tuple[int, ...]], questions: Sequence[Sequence[_Question]]
 ) -> dict[tuple[int, int], Score]:
-    """Prompts once; then, for targets of several tokens, all but their last token on top of the prompts."""
+    """Run the prompts once, then the targets without their last token on top of the prompts."""
     from transformers import DynamicCache
 
     rows = PaddedBatch.pad(prompts, model.device)
@@ -83,7 +82,7 @@ def _score_pass(
     tokens = [question.target[0] for _, question in flat]
     owners = list(range(len(flat)))
     if longer:
-        prefix = left_by(model, cache, rows.mask)
+        prefix = KVPrefix.from_cache(model, cache, rows.mask)
         chosen = torch.tensor([flat[i][0] for i in longer], device=model.device)
         rest = run(
             model,
@@ -101,7 +100,7 @@ def _score_pass(
 
 
 def _read_head(model: EditableModel, states: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor]:
-    """NLL of each token and the argmax in its place, (M,)."""
+    """NLL of each token, and the argmax at its place, (M,)."""
     said = torch.zeros_like(tokens)
     found = losses(model, states, Nll(tokens, said)).cpu().double()
     if not bool(torch.isfinite(found).all()):
@@ -112,7 +111,7 @@ def _read_head(model: EditableModel, states: Tensor, tokens: Tensor) -> tuple[Te
 def _collect(
     places: Sequence[tuple[int, int]], owners: Tensor, nll: Tensor, said: Tensor, tokens: Tensor
 ) -> dict[tuple[int, int], Score]:
-    """The scores of the targets; a target's tokens come in its own order, others' between them."""
+    """Collect the targets' scores. A target's tokens are in order, but tokens of other targets may be between them."""
     zeros = torch.zeros(len(places), dtype=torch.float64)
     counts = zeros.index_add(0, owners, torch.ones_like(nll))
     means = zeros.index_add(0, owners, nll) / counts

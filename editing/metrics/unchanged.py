@@ -1,8 +1,8 @@
 """Unchanged: does the model answer as before the edit, right or wrong? (EasyEdit, arXiv 2308.07269: locality)
 
-The answer that must stay is given token by token, and the model's most likely token at each of its places is compared
-with that of the model before the edits. So it needs two states and no right answer, where token accuracy needs the
-answer and no second state: a model that was wrong before and is as wrong now has not changed.
+With teacher forcing of the answer that must stay, compare the most likely token at each place with that of the unedited
+model. This needs two states but no right answer, whereas token accuracy needs the right answer but only one state. A
+model whose wrong answers stay the same is unchanged.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from collections.abc import Sequence
 
 
 def unchanged(before: Sequence[int], after: Sequence[int]) -> float:
-    """The share of an answer's places whose most likely token is the one that it was; 0 to 1, 1 for the same state.
+    """Return the share of an answer's places with the same most likely token, from 0 to 1.
 
-    Both are the most likely tokens at the same places of the same answer, at least one.
+    `before` and `after` are the most likely tokens at the places of one answer, at least one.
     """
     return sum(a == b for a, b in zip(before, after, strict=True)) / len(before)

@@ -1,1 +1,1 @@
-"""Model families: loading, forward passes, positions of subjects, weights."""
+"""Models: families, loading, forward passes, positions of subjects, weights."""

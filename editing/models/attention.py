@@ -1,4 +1,4 @@
-"""Attention for many short rows, where fused kernels spend most of their time on start-up."""
+"""Attention for many short rows, for which fused kernels have a high overhead."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ NAME = "short_rows"
 
 @contextmanager
 def short_rows(model: EditableModel) -> Iterator[None]:
-    """Within the block, attention is two batched products and a softmax.
+    """Within the block, compute attention as two batched products and a softmax.
 
-    For rows of some twenty tokens with their gradients that is three to eight times as fast on a CPU as the fused
-    kernel, which also wants keys and values repeated for grouped heads. A model that does not take its attention from
-    transformers' registry keeps its own.
+    For rows of about twenty tokens with gradients, this is three to eight times as fast on a CPU as the fused kernel,
+    which also needs keys and values repeated for grouped heads. A model that does not use transformers' attention
+    registry keeps its own attention.
     """
     if not model.model.is_backend_compatible():
         yield
@@ -47,11 +47,11 @@ def _attend(
     softcap: float | None = None,
     **_kwargs: Any,
 ) -> tuple[Tensor, None]:
-    """softmax(Q Kᵀ · scaling + mask) V, (B, T, heads, width), in float32 at least; `softcap` c bounds scores x by
-    c · tanh(x / c) before the mask.
+    """Return softmax(Q Kᵀ · scaling + mask) V, (B, T, heads, width), computed in at least float32.
 
-    `query` (B, heads, T, width); `key` and `value` (B, groups, S, width): the queries of the heads that share a group
-    are taken as rows of one product; `attention_mask` (B, 1, T, S) is added.
+    `query` is (B, heads, T, width); `key` and `value` are (B, groups, S, width). The queries of the heads that share a
+    group are rows of one product. `softcap` c replaces scores x by c · tanh(x / c) before `attention_mask`
+    (B, 1, T, S) is added.
     """
     batch, heads, length, width = query.shape
     groups = key.shape[1]
@@ -62,7 +62,7 @@ def _attend(
         if softcap is not None:
             scores = (scores / softcap).tanh() * softcap
         weights = (scores + attention_mask[:, :, None].to(wide)).softmax(-1)
-        seen = weights.view(batch, groups, -1, key.shape[2]) @ value.to(wide)
-    # Under autocast the next product narrows its input itself; a narrow model wants its own type.
-    seen = seen.to(query.dtype) if not torch.is_autocast_enabled(query.device.type) else seen
-    return seen.view(batch, heads, length, width).transpose(1, 2), None
+        output = weights.view(batch, groups, -1, key.shape[2]) @ value.to(wide)
+    # Autocast narrows the input of the next product itself; without it, a narrow model needs its own dtype.
+    output = output.to(query.dtype) if not torch.is_autocast_enabled(query.device.type) else output
+    return output.view(batch, heads, length, width).transpose(1, 2), None

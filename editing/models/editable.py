@@ -1,4 +1,4 @@
-"""A loaded causal language model with the access to its inside that editing needs."""
+"""A loaded causal language model, with access to the parts that editing needs."""
 
 from __future__ import annotations
 
@@ -37,29 +37,29 @@ class EditableModel:
 
     @property
     def device(self) -> torch.device:
-        """Where inputs must be."""
+        """The device that inputs must be on."""
         return next(self.model.parameters()).device  # type: ignore[no-any-return]
 
     def down_projection(self, layer: int) -> nn.Module:
         """The linear module whose input is the layer's key and whose output joins the residual stream."""
         return self.layers[layer].get_submodule(self.family.down_projection)
 
-    def target_place(self, layer: int) -> nn.Module:
-        """The module whose output target values are found for.
+    def target_module(self, layer: int) -> nn.Module:
+        """The module whose output the target values describe.
 
-        The layer, which the down-projection's change moves as it is; where a norm comes between, the down-projection.
+        The layer, unless a norm follows its down-projection; then the down-projection.
         """
         return self.layers[layer] if self.family.norm_after is None else self.down_projection(layer)
 
     def output_shift(self, layer: int, at: Tensor, delta: Tensor) -> Tensor:
-        """By what the layer's output moves (…, d) where δ (…, d) is added to the output `at` (…, d) of target_place."""
+        """Change of the layer's output (…, d) when δ (…, d) is added to `at` (…, d), the target module's output."""
         if self.family.norm_after is None:
             return delta
         norm = self.layers[layer].get_submodule(self.family.norm_after)
         return norm(at + delta) - norm(at)  # type: ignore[no-any-return]
 
     def tensor_name(self, layer: int) -> str:
-        """Name of the edited parameter in the model's state dict."""
+        """The edited parameter's name in the model's state dict."""
         prefix = self.model.base_model_prefix
         return f"{prefix}.{self.family.layers}.{layer}.{self.family.down_projection}.weight"
 
@@ -69,14 +69,13 @@ class EditableModel:
         return data.T if self.family.transposed else data
 
     def key_width(self, layer: int) -> int:
-        """d_in."""
+        """d_in, the width of the layer's keys."""
         return self.weight(layer).shape[1]
 
     def add(self, layer: int, change: LowRank) -> None:
         """W ← W + Δ: product and sum in float64 on the CPU, rounded once to the weight's dtype.
 
-        This is the only way that factors reach a weight, so a state replayed from the lake has the bits of the
-        model that was edited.
+        All code adds factors to weights here, so replaying a state from the lake gives the bits of the edited model.
         """
         W = self.weight(layer)
         W.copy_((W.to("cpu", torch.float64) + change.dense()).to(W.dtype))
@@ -87,14 +86,14 @@ class EditableModel:
         W.copy_(weight.to(W.dtype))
 
     def write(self, layer: int, change: LowRank | Tensor) -> None:
-        """A change in either form: Δ in its factors is added, a whole weight (d_out, d_in) put in its place."""
+        """Write a change: add Δ if given as factors, or replace the weight by a whole one (d_out, d_in)."""
         if isinstance(change, LowRank):
             self.add(layer, change)
         else:
             self.replace(layer, change)
 
     def logits(self, hidden: Tensor) -> Tensor:
-        """The head on final hidden states (…, d) → (…, vocabulary), capped where the architecture caps logits."""
+        """Logits of final hidden states, (…, d) → (…, vocabulary), capped if the architecture caps them."""
         logits: Tensor = self.model.get_output_embeddings()(hidden)
         cap = getattr(self.model.config, self.family.logit_cap) if self.family.logit_cap else None
         return logits if cap is None else (logits / cap).tanh() * cap

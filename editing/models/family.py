@@ -1,4 +1,4 @@
-"""One small declaration for each architecture: where its layers are, and the orientation of its weights."""
+"""Declarations of architectures: the path of their layers and the orientation of their weights."""
 
 from __future__ import annotations
 
@@ -10,14 +10,13 @@ from editflow.editing.errors import InvalidOption, UnknownFamily
 
 @dataclass(frozen=True)
 class Family:
-    """What editing must know of an architecture; everything else comes from transformers.
+    """The facts about an architecture that editing needs and transformers does not provide.
 
     `layers` and `down_projection` are dotted paths below the base model and below one layer. `transposed`: the
-    parameter is (d_in, d_out), as in GPT-2's Conv1D, where a Linear holds (d_out, d_in). The residual
-    stream after a layer must be the layer's output and the down-projection must write into it unchanged, or through
-    one norm, whose path below the layer is `norm_after`.
-    `returns_tuple`: a layer returns (hidden states, attention weights) instead of the hidden states alone.
-    `logit_cap` names the value c of the configuration under which the head's logits x become c · tanh(x / c).
+    parameter is (d_in, d_out), as in GPT-2's Conv1D; a Linear has (d_out, d_in). A layer's output must be the residual
+    stream. The down-projection must write into it directly, or through one norm with the path `norm_after` below the
+    layer. `returns_tuple`: a layer returns (hidden states, attention weights) instead of the hidden states alone.
+    `logit_cap` is the configuration's name for c if the head's logits x are capped to c · tanh(x / c).
     """
 
     name: str
@@ -47,14 +46,14 @@ FAMILIES = (
 )
 
 _REFUSED = {
-    "gemma3": "reads images beside text, and its layers lie below a part of their own; edit the text model alone "
-    "(model_type 'gemma3_text', as of Gemma 3 270M and 1B, or the language model saved by itself)",
+    "gemma3": "reads images and has its layers in a submodel, which is not supported; use the text model alone "
+    "(model_type 'gemma3_text', such as Gemma 3 270M and 1B, or the language model saved by itself)",
 }
-"""Known architectures that cannot be declared: the reason, and what to do instead."""
+"""Known architectures that cannot be declared, with the reason and the remedy."""
 
 
 def family_of(model_type: str) -> Family:
-    """The family that declares transformers' `model_type`. Raises UnknownFamily, with what to declare."""
+    """Return the family that declares transformers' `model_type`. Raises UnknownFamily, which says what to declare."""
     for family in FAMILIES:
         if model_type in family.model_types:
             return family
@@ -63,20 +62,20 @@ def family_of(model_type: str) -> Family:
     known = ", ".join(sorted(name for family in FAMILIES for name in family.model_types))
     raise UnknownFamily(
         f"architecture {model_type!r} has no declaration (declared: {known}); "
-        "declare its model_type, the paths of its layers and down-projection, the weight's orientation, whether a "
-        "layer returns a tuple, and norm_after and logit_cap where it has them, as a Family in editing/models/family.py"
+        "add a Family to editing/models/family.py with its model_type, the paths of its layers and down-projection, "
+        "the weight's orientation, whether a layer returns a tuple, and norm_after and logit_cap if it has them"
     )
 
 
 def check_target(family: Family, layers: Sequence[int], z_layer: int) -> None:
-    """Raise InvalidOption where target values at `z_layer` do not say what the weights of `layers` must give.
+    """Raise InvalidOption if target values at `z_layer` cannot be written by `layers`.
 
-    A norm after the down-projection makes a layer's part of a residual another than what its weight gives, so that no
-    residual can be spread over layers: the edited one is the one that the target value was found for.
+    If a norm follows the down-projection, what a layer adds to the residual stream differs from its down-projection's
+    output, so a residual cannot be spread over layers: the only edited layer must be the z layer.
     """
     if family.norm_after is not None and list(layers) != [z_layer]:
         raise InvalidOption(
-            f"edit.layers = {list(layers)} with edit.z_layer = {z_layer}: a layer of {family.name} normalises what its "
-            "down-projection gives, so target values hold for that layer's down-projection alone and cannot be spread "
-            f"over layers; edit one layer and find them there, such as edit.layers = [{z_layer}]"
+            f"edit.layers = {list(layers)} with edit.z_layer = {z_layer}: a layer of {family.name} normalises its "
+            "down-projection's output, so a target value applies to that layer and cannot be spread over several; "
+            f"edit one layer and use it as z layer, such as edit.layers = [{z_layer}]"
         )

@@ -1,45 +1,45 @@
-"""Checks of a model folder before any library opens it: no code, no pickles, no files without a purpose.
+"""Checks of a model folder before any library opens it: no code, no pickles, no unused weights.
 
-Everything here reads small files and names. `plan` refuses the same, before a weight is read.
+They read only file names and small files, so `plan` makes the same checks before any weight is read.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from editflow.editing.errors import UnknownModel, first_line
-from editflow.editing.models.reserved import check_config, check_tokenizer, packed
+from editflow.editing.models.reserved import check_config, check_tokenizer, quantised_message
 
 CONFIGS = (
     *("generation_config.json", "tokenizer_config.json", "processor_config.json", "preprocessor_config.json"),
     *("special_tokens_map.json", "added_tokens.json", "chat_template.json"),
 )
-"""Small JSON files beside config.json that a loader may look into."""
+"""Small JSON files besides config.json that a loader may read."""
 TOKENIZER = ("tokenizer.json", "vocab.json", "merges.txt", "vocab.txt", "chat_template.jinja")
-"""What a fast tokenizer is made of, beside the small JSON files."""
+"""Files of a fast tokenizer, besides the small JSON files."""
 WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
 PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".h5", ".msgpack", ".npz")
-PACKED = ("hf_quant_config.json", "quantize_config.json", "quant_config.json")
-"""What tools for quantised weights leave beside them."""
-MEBI = 2**20
-LARGEST = {"config.json": 4 * MEBI, "tokenizer.json": 512 * MEBI, "vocab.json": 256 * MEBI, "vocab.txt": 256 * MEBI,
-           "merges.txt": 256 * MEBI, "chat_template.jinja": MEBI, INDEX: 64 * MEBI}  # fmt: skip
-"""Bytes of a file, at most; of any other that is read, 16 MiB."""
+QUANTISATION_CONFIGS = ("hf_quant_config.json", "quantize_config.json", "quant_config.json")
+"""Files that quantisation tools write beside the weights."""
+MIB = 2**20
+MAX_BYTES = {"config.json": 4 * MIB, "tokenizer.json": 512 * MIB, "vocab.json": 256 * MIB, "vocab.txt": 256 * MIB,
+             "merges.txt": 256 * MIB, "chat_template.jinja": MIB, INDEX: 64 * MIB}  # fmt: skip
+"""Maximum size of a file in bytes; 16 MiB for other files, without a limit for weights."""
 
-_POINTER = b"version https://git-lfs"
-_PLAIN = re.compile(r"[\w-][\w.-]*\.safetensors")
+_LFS_POINTER = b"version https://git-lfs"
+_WEIGHTS_NAME = re.compile(r"[\w-][\w.-]*\.safetensors")
 
 
 @dataclass(frozen=True)
 class ModelFiles:
-    """The files of a model folder that are read, by name, and what its configurations say.
+    """The configurations of a model folder, and the names of the other files to read.
 
-    `weights` is empty for a folder that has no weights yet, which can be planned with.
+    `weights` is empty for a folder without weights, which is enough for a plan.
     """
 
     folder: Path
@@ -50,26 +50,26 @@ class ModelFiles:
 
     @property
     def has_tokenizer(self) -> bool:
-        """Whether a fast tokenizer can be made of what is there."""
+        """Whether the files of a fast tokenizer are there."""
         return bool({"tokenizer.json", "vocab.json", "vocab.txt"} & set(self.others))
 
 
 def examine(folder: Path, *, whole: bool = True) -> ModelFiles:
-    """What is in a model folder. Raises UnknownModel with the file and the remedy.
+    """Check a model folder and return its files. Raises UnknownModel with the file and the remedy.
 
-    `whole`: weights and a tokenizer must be there; a plan needs neither.
+    `whole` requires weights and a tokenizer; a plan needs neither.
     """
     names = _names(folder)
     _check_adapter(folder, names)
     if "config.json" not in names:
-        raise UnknownModel(f"{folder} holds no config.json: give a model folder, a .gguf file or a hub id")
+        raise UnknownModel(f"{folder} has no config.json: give a model folder, a .gguf file or a hub id")
     config = read_object(folder / "config.json")
     check_config(folder / "config.json", config, names)
     small = {name: read_object(folder / name) for name in CONFIGS if name in names}
     for name, content in small.items():
         check_config(folder / name, content, names)
     check_tokenizer(folder / "tokenizer_config.json", small.get("tokenizer_config.json", {}))
-    _check_beside(folder, names)
+    _check_other_files(folder, names)
     others = [name for name in (*CONFIGS, *TOKENIZER) if name in names]
     for name in others:
         check_file(folder / name)
@@ -81,16 +81,16 @@ def examine(folder: Path, *, whole: bool = True) -> ModelFiles:
 
 
 def require_whole(files: ModelFiles) -> None:
-    """Raise UnknownModel for a folder without weights or without a fast tokenizer's files."""
+    """Raise UnknownModel if weights or the files of a fast tokenizer are missing."""
     names = _names(files.folder)
     if not files.weights:
         weight_files(files.folder, names)
     if not files.has_tokenizer:
-        raise UnknownModel(_no_tokenizer(files.folder, names))
+        raise UnknownModel(_no_tokenizer_message(files.folder, names))
 
 
 def read_object(path: Path) -> dict[str, Any]:
-    """The JSON object of a file. Raises UnknownModel for any other file."""
+    """Read a JSON object from a file. Raises UnknownModel if the file has no JSON object."""
     check_file(path)
     try:
         found = json.loads(path.read_text(encoding="utf-8-sig"))
@@ -102,64 +102,62 @@ def read_object(path: Path) -> dict[str, Any]:
 
 
 def check_file(path: Path) -> None:
-    """Raise UnknownModel unless a file is a regular one, of a size that can be, and itself, not a pointer to it."""
+    """Raise UnknownModel unless this is a regular file of plausible size, and not a Git LFS pointer."""
     if not path.is_file():
-        raise UnknownModel(f"{path} is not a regular file, or leads nowhere: put the model's own file there")
+        raise UnknownModel(f"{path} is not a regular file, or is a broken link: put the model's own file there")
     try:
         size = path.stat().st_size
         with path.open("rb") as file:
-            start = file.read(len(_POINTER))
+            start = file.read(len(_LFS_POINTER))
     except OSError as error:
         raise UnknownModel(f"{path} cannot be read: {error.strerror}; check its permissions") from None
-    if start == _POINTER:
+    if start == _LFS_POINTER:
         raise UnknownModel(f"{path} is a Git LFS pointer, not the file itself: run `git lfs pull` in its folder")
-    limit = LARGEST.get(path.name, None if path.suffix in {".safetensors", ".gguf"} else 16 * MEBI)
+    limit = MAX_BYTES.get(path.name, None if path.suffix in {".safetensors", ".gguf"} else 16 * MIB)
     if limit is not None and size > limit:
-        raise UnknownModel(f"{path} has {size:,} bytes, where {limit:,} are the most for such a file: fetch it again")
+        raise UnknownModel(f"{path} has {size:,} bytes, more than the limit of {limit:,}: fetch it again")
 
 
 def weight_files(folder: Path, names: set[str], *, whole: bool = True) -> tuple[str, ...]:
-    """The safetensors files that hold the model: one, or those that the index names and no other.
+    """Return the names of the model's safetensors files: one file, or exactly those that the index lists.
 
-    A publisher's second copy of the same weights (`consolidated*.safetensors`) is left alone where nothing names it.
+    Ignores a publisher's second copy of the weights (`consolidated*.safetensors`) if the index does not list it.
     """
-    there = {name for name in names if name.endswith(".safetensors")}
-    taken = _indexed(folder) if INDEX in names else ([WEIGHTS] if WEIGHTS in names else [])
-    if INDEX in names and WEIGHTS in names and taken != [WEIGHTS]:
-        raise UnknownModel(f"{folder} holds both {WEIGHTS} and {INDEX}, and only one can be meant: remove the other")
-    if not taken and not there and not whole:
+    present = {name for name in names if name.endswith(".safetensors")}
+    used = [WEIGHTS] if WEIGHTS in names else []
+    if INDEX in names:
+        used = shards(read_object(folder / INDEX), folder / INDEX)
+    if INDEX in names and WEIGHTS in names and used != [WEIGHTS]:
+        raise UnknownModel(f"{folder} has both {WEIGHTS} and {INDEX}, and only one can be right: remove the other")
+    if not used and not present and not whole:
         return ()
-    if not taken:
-        raise UnknownModel(_no_weights(folder, names, there))
-    over = sorted(name for name in there - set(taken) if not name.startswith("consolidated"))
-    if over:
+    if not used:
+        raise UnknownModel(_no_weights_message(folder, names, present))
+    unused = sorted(name for name in present - set(used) if not name.startswith("consolidated"))
+    if unused:
         raise UnknownModel(
-            f"{folder / over[0]} is not part of the model ({WEIGHTS if len(taken) == 1 else INDEX} does not name it), "
-            "so it would be left out: move it elsewhere, or merge it into the model"
+            f"{folder / unused[0]} is not part of the model ({WEIGHTS if len(used) == 1 else INDEX} does not name it), "
+            "so it would be ignored: move it elsewhere, or merge it into the model"
         )
-    if not whole and not there.issuperset(taken):
+    if not whole and not present.issuperset(used):
         return ()
-    for name in taken:
+    for name in used:
         check_file(folder / name)
-    return tuple(taken)
+    return tuple(used)
 
 
 def shards(index: Mapping[str, Any], path: Path) -> list[str]:
-    """The files that an index names, each a plain name. Raises UnknownModel for a path."""
+    """Return the names of the files that an index lists. Raises UnknownModel if one is a path, not a plain name."""
     mapping = index.get("weight_map")
     if not isinstance(mapping, dict) or not mapping:
-        raise UnknownModel(f"{path} names no file of a tensor (weight_map): fetch it again")
+        raise UnknownModel(f"{path} lists no tensors (weight_map): fetch it again")
     for tensor, name in mapping.items():
-        if not isinstance(name, str) or not _PLAIN.fullmatch(name):
+        if not isinstance(name, str) or not _WEIGHTS_NAME.fullmatch(name):
             raise UnknownModel(
                 f"{path} puts {tensor!r} in {name!r}, which is no name of a .safetensors file beside it: "
                 "fetch the model from its publisher again"
             )
     return sorted(set(mapping.values()))
-
-
-def _indexed(folder: Path) -> list[str]:
-    return shards(read_object(folder / INDEX), folder / INDEX)
 
 
 def _names(folder: Path) -> set[str]:
@@ -170,7 +168,7 @@ def _names(folder: Path) -> set[str]:
 
 
 def _check_adapter(folder: Path, names: set[str]) -> None:
-    """An adapter changes a model, and nothing here applies it."""
+    """Refuse an adapter, since it would not be applied."""
     found = sorted(name for name in names if name.startswith(("adapter_config.", "adapter_model.")))
     if not found:
         return
@@ -181,39 +179,34 @@ def _check_adapter(folder: Path, names: set[str]) -> None:
     raise UnknownModel(f"{folder / found[0]} is an adapter{of}, which is not applied: {remedy}{beside}")
 
 
-def _check_beside(folder: Path, names: set[str]) -> None:
-    """What changes a model, or how it writes, and is neither configuration nor weight."""
+def _check_other_files(folder: Path, names: set[str]) -> None:
+    """Refuse other files that change a model or its generation: code, and configurations of quantised weights."""
     if "custom_generate" in names:
         raise UnknownModel(
             f"{folder / 'custom_generate'} holds code, which is never run: remove it to use the model without it"
         )
-    for name in PACKED:
+    for name in QUANTISATION_CONFIGS:
         if name in names:
-            raise UnknownModel(packed(folder / name, "quantised"))
+            raise UnknownModel(quantised_message(folder / name, "quantised"))
 
 
-def _no_weights(folder: Path, names: set[str], there: set[str]) -> str:
-    if there:
-        return f"{folder} holds no {WEIGHTS} and no {INDEX}, only {min(there)}: name the file {WEIGHTS}"
-    if pickles := list(_pickles(names)):
+def _no_weights_message(folder: Path, names: set[str], present: set[str]) -> str:
+    if present:
+        return f"{folder} has no {WEIGHTS} and no {INDEX}, only {min(present)}: rename the file to {WEIGHTS}"
+    pickles = sorted((name for name in names if name.endswith(PICKLES)), key=lambda name: ("model" not in name, name))
+    if pickles:
         return (
-            f"{folder / pickles[0]} is a pickle or another format that is not read, since reading one runs code: get "
-            f"{WEIGHTS}, or save the model with save_pretrained, which writes it, where you trust the file"
+            f"{folder / pickles[0]} is a pickle or another unsafe format, and reading it could run code: get "
+            f"{WEIGHTS}, or, if you trust the file, load the model and write it with save_pretrained"
         )
-    return f"{folder} holds no {WEIGHTS}: it can be planned with, not run"
+    return f"{folder} has no {WEIGHTS}: this is enough to plan, but not to run; add the weights"
 
 
-def _pickles(names: set[str]) -> Iterator[str]:
-    for name in sorted(names, key=lambda name: ("model" not in name, name)):
-        if name.endswith(PICKLES):
-            yield name
-
-
-def _no_tokenizer(folder: Path, names: set[str]) -> str:
+def _no_tokenizer_message(folder: Path, names: set[str]) -> str:
     slow = sorted(name for name in names if name.endswith(".model") or name == "tekken.json")
     if slow:
         return (
-            f"{folder} holds {slow[0]}, but no tokenizer.json: a fast tokenizer's files are needed; save the tokenizer "
-            "with save_pretrained, which writes one"
+            f"{folder} has {slow[0]}, but no tokenizer.json: a fast tokenizer is needed; save the tokenizer with "
+            "save_pretrained, which writes one"
         )
-    return f"{folder} holds no tokenizer files: copy tokenizer.json and tokenizer_config.json of the model there"
+    return f"{folder} has no tokenizer files: copy the model's tokenizer.json and tokenizer_config.json there"

@@ -1,8 +1,8 @@
 """Token sequences as padded rows, and partial forward passes over them.
 
-A row is split at a position into a prefix and a suffix. The prefix runs once and leaves its attention keys and values;
-suffixes run on top of it, from any layer on. Rows are padded on the right and positions are given explicitly, so
-padding changes no number (a padded slot is masked and every real token keeps its own position).
+A row is split at a position into a prefix and a suffix. The prefix runs once, and its attention keys and values are
+kept; suffixes run on top of it, from any layer on. Rows are padded on the right and positions are given explicitly, so
+padding changes no result: padded slots are masked, and every token keeps its position.
 """
 
 from __future__ import annotations
@@ -48,25 +48,25 @@ class PaddedBatch:
 
 @dataclass(frozen=True)
 class KVPrefix:
-    """What B prefixes leave behind: per layer keys and values (B, heads, P, head width), and their mask (B, P)."""
+    """Attention keys and values of B prefixes, (B, heads, P, head width) per layer, and their mask (B, P)."""
 
     key_values: KeyValues
     mask: Tensor
 
     def select(self, rows: Tensor) -> KVPrefix:
-        """The prefixes of the given rows, in that order, repeated where asked."""
+        """The prefixes of the given rows, in that order; rows may repeat."""
         chosen = [(k.index_select(0, rows), v.index_select(0, rows)) for k, v in self.key_values]
         return KVPrefix(chosen, self.mask.index_select(0, rows))
 
     def above(self, layer: int) -> KVPrefix:
-        """Without keys and values up to the layer, which need not run again; the first layer's tell the length."""
+        """Drop keys and values up to `layer`, except those of layer 0, from which transformers reads the length."""
         kept = [
             (k, v) if not 0 < n <= layer else (k[:, :, :0], v[:, :, :0]) for n, (k, v) in enumerate(self.key_values)
         ]
         return KVPrefix(kept, self.mask)
 
-    def packed(self) -> KVPrefix:
-        """With padding first, so that slots have the distances of their tokens: windows count slots."""
+    def left_padded(self) -> KVPrefix:
+        """Move padding to the front, so that sliding windows, which count slots, count tokens."""
         order = self.mask.argsort(dim=1, stable=True)
 
         def sort(part: Tensor) -> Tensor:
@@ -75,13 +75,17 @@ class KVPrefix:
         return KVPrefix([(sort(k), sort(v)) for k, v in self.key_values], self.mask.gather(1, order))
 
     def cache(self) -> DynamicCache | None:
-        """A fresh cache object for one forward pass (a pass grows its cache, never this prefix)."""
+        """A new cache for one forward pass, which extends the cache but not this prefix. None for empty prefixes."""
         return DynamicCache(self.key_values) if self.mask.shape[1] else None
 
     @classmethod
-    def of(cls, cache: Any, mask: Tensor) -> KVPrefix:
-        """Keys and values that passes left in a transformers cache; `mask` (B, P) marks the real tokens."""
-        return cls([(layer.keys, layer.values) for layer in cache.layers], mask)
+    def from_cache(cls, model: EditableModel, cache: Any, mask: Tensor) -> KVPrefix:
+        """Read keys and values from a transformers cache; `mask` (B, P) marks the real tokens.
+
+        For a model with sliding-window attention, which counts padded slots too, the result is left-padded.
+        """
+        prefix = cls([(layer.keys, layer.values) for layer in cache.layers], mask)
+        return prefix if getattr(model.model.config, "sliding_window", None) is None else prefix.left_padded()
 
     @classmethod
     def empty(cls, batch: int, device: torch.device) -> KVPrefix:
@@ -89,8 +93,8 @@ class KVPrefix:
         return cls([], torch.zeros(batch, 0, dtype=torch.int64, device=device))
 
 
-class _Pass(nn.Module):
-    """Replaces a layer that is left out: passes on its input, or a given tensor."""
+class _SkippedLayer(nn.Module):
+    """Replaces a skipped layer: returns its input, or a given tensor."""
 
     def __init__(self, output: Tensor | None, returns_tuple: bool) -> None:
         super().__init__()
@@ -103,16 +107,16 @@ class _Pass(nn.Module):
 
 
 @contextmanager
-def _only(model: EditableModel, first: int, last: int, entering: Tensor | None) -> Iterator[None]:
-    """Within the block, only layers first…last run; `entering` is what layer `first` receives."""
+def _run_only(model: EditableModel, first: int, last: int, entering: Tensor | None) -> Iterator[None]:
+    """Within the block, run only layers first…last; `entering` replaces the input of layer `first`."""
     layers = model.layers
-    kept = {i: layers[i] for i in range(len(layers)) if not first <= i <= last}
+    skipped = {i: layers[i] for i in range(len(layers)) if not first <= i <= last}
     try:
-        for i in kept:
-            layers[i] = _Pass(entering if i == first - 1 else None, model.family.returns_tuple)
+        for i in skipped:
+            layers[i] = _SkippedLayer(entering if i == first - 1 else None, model.family.returns_tuple)
         yield
     finally:
-        for i, layer in kept.items():
+        for i, layer in skipped.items():
             layers[i] = layer
 
 
@@ -125,20 +129,20 @@ def run(
     last: int | None = None,
     cache: DynamicCache | None = None,
 ) -> Tensor:
-    """Final hidden states (B, T, d) of the rows after the last layer run and the final norm.
+    """Run the rows and return their hidden states (B, T, d) after the last layer that runs and the final norm.
 
-    `entering` = (layer, hidden (B, T, d)) starts at that layer with that input; `last` leaves out the layers above it.
-    Uses the model's own forward throughout, so masks, positions and norms are the architecture's. Raises InvalidRequest
-    for a row that is longer than the model has positions.
+    `entering` = (layer, hidden (B, T, d)) starts at that layer with that input; `last` skips the layers above it. Uses
+    the model's own forward, so masks, positions and norms are the architecture's. Raises InvalidRequest for a row with
+    more tokens than the model has positions.
     """
     first, hidden = entering if entering is not None else (0, None)
     prefix = prefix or KVPrefix.empty(rows.ids.shape[0], rows.ids.device)
     cache = cache if cache is not None else prefix.cache()
-    _check_room(model, prefix, rows)
+    _check_length(model, prefix, rows)
     position_ids = prefix.mask.sum(1, keepdim=True) + torch.arange(rows.ids.shape[1], device=rows.ids.device)
-    # Only real tokens need a true position; a padded slot may not run past a table of learned positions.
+    # Padded slots get position 0, so that none is beyond a table of learned positions.
     position_ids = position_ids * rows.mask
-    with _only(model, first, model.depth - 1 if last is None else last, hidden):
+    with _run_only(model, first, model.depth - 1 if last is None else last, hidden):
         output = model.base(
             input_ids=rows.ids,
             attention_mask=torch.cat([prefix.mask, rows.mask], dim=1),
@@ -149,9 +153,9 @@ def run(
     return output.last_hidden_state  # type: ignore[no-any-return]
 
 
-def _check_room(model: EditableModel, prefix: KVPrefix, rows: PaddedBatch) -> None:
+def _check_length(model: EditableModel, prefix: KVPrefix, rows: PaddedBatch) -> None:
     limit = getattr(model.model.config, "max_position_embeddings", None)
-    if limit is None or prefix.mask.shape[1] + rows.ids.shape[1] <= limit:  # padded: an upper bound that costs nothing
+    if limit is None or prefix.mask.shape[1] + rows.ids.shape[1] <= limit:  # a cheap upper bound: the padded length
         return
     longest = int((prefix.mask.sum(1) + rows.lengths).max())
     if longest > limit:
@@ -159,27 +163,21 @@ def _check_room(model: EditableModel, prefix: KVPrefix, rows: PaddedBatch) -> No
 
 
 def run_prefix(model: EditableModel, rows: PaddedBatch, on: KVPrefix | None = None) -> KVPrefix:
-    """Run prefixes once, on top of others where given, and keep the attention keys and values of both."""
+    """Run prefixes once, on top of the prefixes `on` if given, and return the attention keys and values of both."""
     on = on or KVPrefix.empty(rows.ids.shape[0], rows.ids.device)
     if rows.ids.shape[1] == 0:
         return on
-    # A row without a prefix still needs one key to attend to, or its padding turns into NaN; the mask kept hides it.
+    # A row without a prefix needs one key to attend to, or its padding becomes NaN; the returned mask hides that key.
     visible = rows.mask.clone()
     visible[:, 0] = 1
     cache = on.cache() or DynamicCache()
     run(model, PaddedBatch(rows.ids, visible), prefix=on, cache=cache)
-    return left_by(model, cache, torch.cat([on.mask, rows.mask], dim=1))
-
-
-def left_by(model: EditableModel, cache: Any, mask: Tensor) -> KVPrefix:
-    """What passes left in a cache, packed where attention slides: its window is counted in slots, padded ones too."""
-    prefix = KVPrefix.of(cache, mask)
-    return prefix if getattr(model.model.config, "sliding_window", None) is None else prefix.packed()
+    return KVPrefix.from_cache(model, cache, torch.cat([on.mask, rows.mask], dim=1))
 
 
 @contextmanager
 def capture(module: nn.Module, *, inputs: bool) -> Iterator[list[Tensor]]:
-    """Collect a module's first input, or its output, of every forward pass in the block."""
+    """Collect a module's first input, or its output, in every forward pass within the block."""
     seen: list[Tensor] = []
 
     def before(_module: nn.Module, args: tuple[Tensor, ...]) -> None:

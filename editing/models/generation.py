@@ -1,4 +1,4 @@
-"""Continuation of prompts: greedy, or sampled with noise that depends on the prompt alone."""
+"""Continuation of prompts: greedy, or sampled with noise that depends only on the prompt and the seed."""
 
 from __future__ import annotations
 
@@ -11,27 +11,30 @@ from torch import Tensor
 
 from editflow.editing.errors import NonFinite
 from editflow.editing.models.editable import EditableModel
-from editflow.editing.models.forward import KVPrefix, PaddedBatch, left_by, run
+from editflow.editing.models.forward import KVPrefix, PaddedBatch, run
 from editflow.editing.models.tokens import encode
 
 Choice = Callable[[Tensor], list[int]]
-"""From the logits (B, vocabulary) of what comes next to one token a row."""
+"""From the logits (B, vocabulary) of the next token to one token per row."""
 
 
 def continue_text(model: EditableModel, prompt: str, tokens: int = 16) -> str:
-    """The `tokens` likeliest next tokens, one after the other, as text."""
+    """Return up to `tokens` greedily generated tokens as text."""
     return continue_texts(model, [prompt], tokens)[0]
 
 
 def continue_texts(model: EditableModel, prompts: Sequence[str], tokens: int = 16) -> list[str]:
-    """The same of several prompts together; what has run is kept, so each token costs a pass over one position."""
-    asked = [encode(model.tokenizer, prompt)[0] for prompt in prompts]
-    return _texts(model, _continue(model, asked, [tokens] * len(asked), likeliest))
+    """Continue several prompts greedily in one batch. With cached keys, each token costs a pass over one position."""
+    ids = [encode(model.tokenizer, prompt)[0] for prompt in prompts]
+    return _decode(model, _continue(model, ids, [tokens] * len(ids), argmax_tokens))
 
 
 @dataclass(frozen=True)
-class Writing:
-    """Texts of at most `tokens` tokens, of the prompt too where `whole`, each drawn from the `top_k` likeliest."""
+class Sampling:
+    """Settings of sampled texts: at most `tokens` tokens, each drawn from the `top_k` likeliest.
+
+    With `whole`, the tokens of the prompt count too.
+    """
 
     tokens: int
     top_k: int = 1
@@ -39,74 +42,76 @@ class Writing:
     whole: bool = False
 
     def budget(self, prompt: Sequence[int]) -> int:
-        """How many tokens may follow a prompt's; none without one."""
+        """Maximum number of tokens after a prompt's tokens; 0 for an empty prompt."""
         return max(0, self.tokens - self.whole * len(prompt)) if prompt else 0
 
     def choice(self, prompts: Sequence[str]) -> Choice:
-        """How the next tokens of these prompts are chosen."""
-        return likeliest if self.top_k == 1 else Drawing(self.top_k, [noise(self.seed, prompt) for prompt in prompts])
+        """Return the function that chooses the next tokens of these prompts."""
+        if self.top_k == 1:
+            return argmax_tokens
+        return TopKSampler(self.top_k, [noise_generator(self.seed, prompt) for prompt in prompts])
 
 
 def write_texts(
     model: EditableModel,
     prompts: Sequence[str],
-    writing: Writing,
+    sampling: Sampling,
     prompts_per_pass: int = 32,
     progress: Callable[[int], None] = lambda _tokens: None,
 ) -> list[str]:
-    """What the model writes after each prompt, up to the end-of-text token. `progress` receives numbers of tokens.
+    """Return the model's text after each prompt, up to the end-of-text token. `progress` receives numbers of tokens.
 
-    A text depends on model, prompt and `writing` alone: not on its neighbours, on their order or on the padding, but
-    for tokens so near to a tie that the last bits of a float32 sum decide (so `prompts_per_pass` is part of the version
-    of what is stored). Prompts of about one length share a pass; one that is given twice runs once.
+    A text depends only on model, prompt and `sampling`, not on the other prompts, their order or padding. The exception
+    is a near tie that the last bits of a float32 sum decide, so `prompts_per_pass` is part of the stage's version.
+    Prompts of similar length share a pass; equal prompts run once.
     """
     ids = {prompt: encode(model.tokenizer, prompt)[0] for prompt in prompts}
-    asked = [prompt for prompt in ids if writing.budget(ids[prompt])]
-    ordered = sorted(asked, key=lambda prompt: (len(ids[prompt]), prompt))
-    found = dict.fromkeys(ids, "")
+    nonempty = [prompt for prompt in ids if sampling.budget(ids[prompt])]
+    ordered = sorted(nonempty, key=lambda prompt: (len(ids[prompt]), prompt))
+    texts = dict.fromkeys(ids, "")
     for start in range(0, len(ordered), prompts_per_pass):
         part = ordered[start : start + prompts_per_pass]
-        budgets = [writing.budget(ids[prompt]) for prompt in part]
-        continuations = _continue(model, [ids[prompt] for prompt in part], budgets, writing.choice(part), progress)
-        found.update(zip(part, _texts(model, continuations), strict=True))
-    return [found[prompt] for prompt in prompts]
+        budgets = [sampling.budget(ids[prompt]) for prompt in part]
+        continuations = _continue(model, [ids[prompt] for prompt in part], budgets, sampling.choice(part), progress)
+        texts.update(zip(part, _decode(model, continuations), strict=True))
+    return [texts[prompt] for prompt in prompts]
 
 
-def budget(model: EditableModel, prompts: Sequence[str], writing: Writing) -> int:
-    """The sum of the budgets of the different prompts: what `write_texts` reports to `progress` in total."""
-    return sum(writing.budget(encode(model.tokenizer, prompt)[0]) for prompt in set(prompts))
+def total_budget(model: EditableModel, prompts: Sequence[str], sampling: Sampling) -> int:
+    """Sum of the budgets of the distinct prompts, which is the total that `write_texts` reports to `progress`."""
+    return sum(sampling.budget(encode(model.tokenizer, prompt)[0]) for prompt in set(prompts))
 
 
-def noise(seed: int, prompt: str) -> torch.Generator:
-    """The source of a prompt's noise under a seed."""
+def noise_generator(seed: int, prompt: str) -> torch.Generator:
+    """The random generator of a prompt under a seed."""
     digest = hashlib.sha256(f"{seed}\0{prompt}".encode()).digest()
     return torch.Generator().manual_seed(int.from_bytes(digest[:7], "big"))
 
 
-def likeliest(logits: Tensor) -> list[int]:
+def argmax_tokens(logits: Tensor) -> list[int]:
     """The argmax of each row."""
     return [int(token) for token in logits.argmax(-1)]
 
 
 @dataclass(frozen=True)
-class Drawing:
-    """Each row's token from softmax over its `top_k` likeliest, with noise of its own (the Gumbel-max trick).
+class TopKSampler:
+    """Samples each row's token from softmax over its `top_k` likeliest, with its own noise (the Gumbel-max trick).
 
-    The noise belongs to words of the vocabulary, not to ranks: where two models agree, they take the same word from the
-    same noise, so an edited model's text parts from the base model's only where the edit moved it.
+    Noise is assigned to words of the vocabulary, not to ranks. So two models with the same logits choose the same word,
+    and an edited model's text differs from the base model's only where the edit changed the logits.
     """
 
     top_k: int
-    noises: Sequence[torch.Generator]
+    generators: Sequence[torch.Generator]
 
     def __call__(self, logits: Tensor) -> list[int]:
-        """One token a row; call it once a position."""
+        """One token per row. Call it once per position, since it advances the generators."""
         lowest = logits.topk(min(self.top_k, logits.shape[-1])).values[:, -1:]
-        rows = zip(logits.cpu(), (logits >= lowest).cpu(), self.noises, strict=True)
-        return [_draw(row, kept, torch.rand(len(row), generator=one)) for row, kept, one in rows]
+        rows = zip(logits.cpu(), (logits >= lowest).cpu(), self.generators, strict=True)
+        return [_sample(row, kept, torch.rand(len(row), generator=one)) for row, kept, one in rows]
 
 
-def _draw(logits: Tensor, kept: Tensor, uniform: Tensor) -> int:
+def _sample(logits: Tensor, kept: Tensor, uniform: Tensor) -> int:
     """The kept word with the largest sum of logit and Gumbel noise, −log(−log u)."""
     words = kept.nonzero()[:, 0]
     gumbel = -(-uniform[words].double().clamp_min(2.0**-26).log()).log()
@@ -121,7 +126,7 @@ def _continue(
     choose: Choice,
     progress: Callable[[int], None] = lambda _tokens: None,
 ) -> list[list[int]]:
-    """The tokens that follow each prompt's, at most its budget, without the end-of-text token."""
+    """Return the tokens generated after each prompt, at most its budget, without the end-of-text token."""
     from transformers import DynamicCache
 
     rows = PaddedBatch.pad(prompts, model.device)
@@ -133,19 +138,19 @@ def _continue(
         before = sum(left)
         logits = model.logits(run(model, rows, prefix=prefix, cache=cache)[last])
         if bool(logits.isnan().any()):
-            raise NonFinite("what should follow a prompt is not a number: check the model's weights and dtype")
+            raise NonFinite("the logits of the next token contain NaN: check the model's weights and dtype")
         chosen = choose(logits)
         for row, token in enumerate(chosen):
             ends = left[row] > 0 and token == model.tokenizer.eos_token_id
             continuations[row] += [token] if left[row] and not ends else []
             left[row] = 0 if ends else max(0, left[row] - 1)
         progress(before - sum(left))
-        prefix = left_by(model, cache, torch.cat([prefix.mask, rows.mask], dim=1))
+        prefix = KVPrefix.from_cache(model, cache, torch.cat([prefix.mask, rows.mask], dim=1))
         cache = prefix.cache() or cache
         ids = torch.tensor(chosen, device=model.device)[:, None]
         rows, last = PaddedBatch(ids, torch.ones_like(ids)), (last[0], torch.zeros_like(last[1]))
     return continuations
 
 
-def _texts(model: EditableModel, continuations: Sequence[Sequence[int]]) -> list[str]:
+def _decode(model: EditableModel, continuations: Sequence[Sequence[int]]) -> list[str]:
     return [str(model.tokenizer.decode(ids, skip_special_tokens=True)) for ids in continuations]

@@ -22,20 +22,21 @@ def hidden_states(
     prompts_per_pass: int = 64,
     progress: Callable[[int], None] = lambda _prompts: None,
 ) -> dict[int, Tensor]:
-    """{layer: (n, d)} in float64 on the CPU: the residual stream after the layer at each prompt's last token.
+    """Return {layer: (n, d)} in float64 on the CPU: the residual stream after the layer at each prompt's last token.
 
-    Row i belongs to prompt i. It is transformers' `hidden_states[layer + 1]`, except for the last layer, where theirs
-    has gone through the final norm. One pass serves all layers and stops after the highest; prompts of like length
-    share it. Their number changes the last bits only. Raises InvalidOption for a layer that the model
-    does not have or a prompt without a token, and NonFinite.
+    Row i belongs to prompt i. It equals transformers' `hidden_states[layer + 1]`, except for the last layer, where
+    transformers applies the final norm. One pass serves all layers and stops after the highest; prompts of similar
+    length share it. `prompts_per_pass` changes only the last bits. Raises InvalidOption for a layer that the model does
+    not have or a prompt without a token, and NonFinite.
     """
     wrong = [layer for layer in layers if not 0 <= layer < model.depth]
     if wrong or not layers:
         raise InvalidOption(f"hidden states of layers {wrong or 'none'}: choose from 0…{model.depth - 1}")
     ids = [encode(model.tokenizer, prompt)[0] for prompt in prompts]
     if not all(ids):
-        raise InvalidOption(f"prompt {ids.index([])} is empty: there is no token to read hidden states at")
-    found = {layer: torch.empty(len(ids), _width(model), dtype=torch.float64) for layer in layers}
+        raise InvalidOption(f"prompt {ids.index([])} is empty: give at least one token to read hidden states at")
+    width = model.weight(0).shape[0]
+    found = {layer: torch.empty(len(ids), width, dtype=torch.float64) for layer in layers}
     order = sorted(range(len(ids)), key=lambda i: len(ids[i]))
     for start in range(0, len(order), prompts_per_pass):
         part = order[start : start + prompts_per_pass]
@@ -56,7 +57,3 @@ def _last_states(model: EditableModel, ids: Sequence[list[int]], layers: Sequenc
         if not bool(torch.isfinite(found).all()):
             raise NonFinite(f"a hidden state of layer {layer} is not finite: check the model's weights and dtype")
     return states
-
-
-def _width(model: EditableModel) -> int:
-    return model.weight(0).shape[0]

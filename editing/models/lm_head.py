@@ -1,4 +1,4 @@
-"""Losses that read the head's logits, and their gradients, a few rows at a time."""
+"""Losses of the head's logits, and their gradients, a few rows at a time."""
 
 from __future__ import annotations
 
@@ -10,61 +10,61 @@ from torch import Tensor
 
 from editflow.editing.models.editable import EditableModel
 
-ROWS = 256
-"""Rows of the vocabulary's width that are held at once: enough for the product to run at full speed.
+MAX_ROWS = 256
+"""Rows of logits in memory at once: enough for the product to run at full speed.
 
-Moves the last bits of what is read, so it is part of the versions of target values, evaluation and perplexity.
+It changes the last bits, so it is part of the versions of target values, evaluation and perplexity.
 """
 
 
 class Loss(Protocol):
-    """A loss of the rows `here`, whose log-probabilities (m, vocabulary) are given."""
+    """A loss of rows of logits, computed for the rows in the slice `here`."""
 
-    def value(self, spread: Tensor, here: slice) -> Tensor:
-        """The losses (m,)."""
+    def value(self, log_p: Tensor, here: slice) -> Tensor:
+        """Return the losses (m,) for log-probabilities (m, vocabulary)."""
 
-    def derive(self, spread: Tensor, here: slice) -> None:
-        """Put the derivative of each row's loss by its logits in place of the log-probabilities."""
+    def derive(self, log_p: Tensor, here: slice) -> None:
+        """Replace the log-probabilities in place by the derivative of each row's loss by its logits."""
 
 
 @dataclass(frozen=True)
 class Nll:
-    """−log p of each row's token (M,); `said` (M,) receives the argmax, if it is requested."""
+    """−log p of each row's token (M,). `argmax` (M,), if given, receives the argmax of each row."""
 
     tokens: Tensor
-    said: Tensor | None = None
+    argmax: Tensor | None = None
 
-    def value(self, spread: Tensor, here: slice) -> Tensor:
-        """See Loss. A maximum over the vocabulary costs time, so it is computed only on request."""
-        if self.said is not None:
-            self.said[here] = spread.argmax(-1)
-        return -spread.gather(1, self.tokens[here, None])[:, 0]
+    def value(self, log_p: Tensor, here: slice) -> Tensor:
+        """See Loss. The argmax over the vocabulary is slow, so it is computed only on request."""
+        if self.argmax is not None:
+            self.argmax[here] = log_p.argmax(-1)
+        return -log_p.gather(1, self.tokens[here, None])[:, 0]
 
-    def derive(self, spread: Tensor, here: slice) -> None:
+    def derive(self, log_p: Tensor, here: slice) -> None:
         """p − 1 at the token, p elsewhere."""
-        wanted = self.tokens[here, None]
-        spread.exp_().scatter_add_(1, wanted, spread.new_full(wanted.shape, -1.0))
+        tokens = self.tokens[here, None]
+        log_p.exp_().scatter_add_(1, tokens, log_p.new_full(tokens.shape, -1.0))
 
 
 @dataclass(frozen=True)
 class Divergence:
-    """KL(edited ‖ base) of each row, for `base` (M, vocabulary) as log-probabilities."""
+    """KL(edited ‖ base) of each row; `base` (M, vocabulary) has log-probabilities."""
 
     base: Tensor
 
-    def value(self, spread: Tensor, here: slice) -> Tensor:
+    def value(self, log_p: Tensor, here: slice) -> Tensor:
         """See Loss."""
-        return (spread.exp() * (spread - self.base[here])).sum(-1)
+        return (log_p.exp() * (log_p - self.base[here])).sum(-1)
 
-    def derive(self, spread: Tensor, here: slice) -> None:
+    def derive(self, log_p: Tensor, here: slice) -> None:
         """p (log p − log q − KL)."""
-        difference = spread - self.base[here]
-        spread.exp_()
-        spread *= difference - (spread * difference).sum(-1, keepdim=True)
+        difference = log_p - self.base[here]
+        log_p.exp_()
+        log_p *= difference - (log_p * difference).sum(-1, keepdim=True)
 
 
 def log_probs(model: EditableModel, states: Tensor) -> Tensor:
-    """Log-probabilities (M, vocabulary) of what follows the final hidden states (M, d), in float32 at least."""
+    """Log-probabilities (M, vocabulary) of the next token for final hidden states (M, d), in at least float32."""
     with torch.autocast(states.device.type, enabled=False):
         return _log_softmax(model.logits(states))
 
@@ -76,25 +76,25 @@ def losses(model: EditableModel, states: Tensor, loss: Loss) -> Tensor:
 
 
 def losses_and_gradients(model: EditableModel, states: Tensor, loss: Loss) -> tuple[Tensor, Tensor]:
-    """The loss (M,) of each final hidden state (M, d) and its gradient by that state (M, d).
+    """The loss (M,) of each final hidden state (M, d), and its gradient by that state (M, d).
 
-    Two products with the head, and memory for a few rows however many there are: autograd would keep several numbers
-    for every row and word of the vocabulary.
+    Costs two products with the head, and memory for MAX_ROWS rows of logits; autograd would keep several such matrices
+    for all rows.
     """
-    found: list[Tensor] = []
+    values: list[Tensor] = []
     gradients: list[Tensor] = []
     for here in _parts(states):
         leaf = states[here].detach().requires_grad_()
-        # Off for the way back as well, which else would narrow the head's product.
+        # Autocast must be off in the backward pass too, or it narrows the product with the head.
         with torch.autocast(states.device.type, enabled=False):
             with torch.enable_grad():
                 logits = model.logits(leaf)
-            spread = _log_softmax(logits.detach())
-            found.append(loss.value(spread, here))
-            loss.derive(spread, here)
-            logits.backward(spread.to(logits.dtype))  # type: ignore[no-untyped-call]
+            log_p = _log_softmax(logits.detach())
+            values.append(loss.value(log_p, here))
+            loss.derive(log_p, here)
+            logits.backward(log_p.to(logits.dtype))  # type: ignore[no-untyped-call]
         gradients.append(cast(Tensor, leaf.grad))
-    return torch.cat(found), torch.cat(gradients)
+    return torch.cat(values), torch.cat(gradients)
 
 
 def _log_softmax(logits: Tensor) -> Tensor:
@@ -102,4 +102,4 @@ def _log_softmax(logits: Tensor) -> Tensor:
 
 
 def _parts(states: Tensor) -> list[slice]:
-    return [slice(start, start + ROWS) for start in range(0, max(len(states), 1), ROWS)]
+    return [slice(start, start + MAX_ROWS) for start in range(0, max(len(states), 1), MAX_ROWS)]

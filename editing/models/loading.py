@@ -1,4 +1,4 @@
-"""Loading a causal language model from a folder or a GGUF file, and identifying it by its content."""
+"""Load a causal language model from a folder or a GGUF file, and compute the digests that identify it."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from editflow.editing.models import library
 from editflow.editing.models.editable import EditableModel
 from editflow.editing.models.family import family_of
 from editflow.editing.models.folder import examine, require_whole
-from editflow.editing.models.tokens import bound
-from editflow.editing.models.weights import check_room, check_taken, headers
+from editflow.editing.models.tokens import remember_embedding_rows
+from editflow.editing.models.weights import check_all_loaded, check_parameter_count, read_headers
 
 DTYPES = {
     "float32": torch.float32,
@@ -39,45 +39,45 @@ class TensorDigest:
 
 
 def load(folder: Path, dtype: str = "float32", device: str = "cpu") -> EditableModel:
-    """Load the model and fast tokenizer of a local folder in transformers' layout; never runs code from it.
+    """Load the model and fast tokenizer of a local folder in transformers' layout, without running code from it.
 
-    Raises UnknownModel if a file misses tensors of the model or has tensors without a place in it, and UnknownFamily
-    before any weight is read.
+    Raises UnknownModel if the files do not contain exactly the model's tensors. Raises UnknownFamily for an undeclared
+    architecture, before it reads any weight.
     """
     require_device(device)
     files = examine(folder, whole=False)
     config = library.config_of(files)
     family = family_of(config.model_type)
     require_whole(files)
-    held = headers(files)
-    check_room(files, held, library.outline_of(config, DTYPES[dtype], folder))
-    model, found = library.model_of(files, DTYPES[dtype])
-    _check_whole(folder, found)
-    check_taken(files, held, model, found["unexpected_keys"])
+    stored = read_headers(files)
+    check_parameter_count(files, stored, library.meta_model_of(config, DTYPES[dtype], folder))
+    model, report = library.model_of(files, DTYPES[dtype])
+    _check_complete(folder, report)
+    check_all_loaded(files, stored, model, report["unexpected_keys"])
     tokenizer = library.tokenizer_of(files)
-    bound(tokenizer, int(model.get_input_embeddings().weight.shape[0]))
+    remember_embedding_rows(tokenizer, int(model.get_input_embeddings().weight.shape[0]))
     return as_editable(model.to(device), tokenizer, family)
 
 
-def load_outline(folder: Path, dtype: str = "float32") -> EditableModel:
-    """The model of a folder's configuration on torch's meta device: every name and shape, no weight, no tokenizer.
+def load_meta_model(folder: Path, dtype: str = "float32") -> EditableModel:
+    """Build a folder's model on torch's meta device: names and shapes, without weights and tokenizer.
 
-    The folder may hold its configuration alone. Raises UnknownModel for what `load` would refuse without reading a
-    weight, and UnknownFamily for an architecture that is not declared.
+    A configuration is enough. Raises UnknownModel for anything that `load` refuses without reading a weight, and
+    UnknownFamily for an undeclared architecture.
     """
     files = examine(folder, whole=False)
     config = library.config_of(files)
     family = family_of(config.model_type)
-    headers(files)
-    return as_editable(library.outline_of(config, DTYPES[dtype], folder), None, family)
+    read_headers(files)
+    return as_editable(library.meta_model_of(config, DTYPES[dtype], folder), None, family)
 
 
-def load_gguf_outline(gguf: Path, dtype: str = "float32") -> EditableModel:
-    """The same of a GGUF file."""
-    _check_one_part(gguf)
+def load_gguf_meta_model(gguf: Path, dtype: str = "float32") -> EditableModel:
+    """Build a GGUF file's model on torch's meta device."""
+    _check_single_part(gguf)
     config = library.config_of_gguf(gguf)
     family = family_of(config.model_type)
-    return as_editable(library.outline_of(config, DTYPES[dtype], gguf.name), None, family)
+    return as_editable(library.meta_model_of(config, DTYPES[dtype], gguf.name), None, family)
 
 
 def as_editable(model: Any, tokenizer: Any, family: Any = None) -> EditableModel:
@@ -88,21 +88,21 @@ def as_editable(model: Any, tokenizer: Any, family: Any = None) -> EditableModel
 
 
 def convert_gguf(gguf: Path, folder: Path) -> None:
-    """Dequantise a GGUF file to float32 and save it and its tokenizer in `folder` (about 20 s, once).
+    """Dequantise a GGUF file to float32 and save the model and its tokenizer in `folder` (takes about 20 s).
 
-    An architecture that is not declared is refused before any weight is read.
+    Raises UnknownFamily for an undeclared architecture, before it reads any weight.
     """
-    outline = load_gguf_outline(gguf).model
-    if sum(p.numel() for p in outline.parameters()) > 16 * gguf.stat().st_size:
-        raise UnknownModel(f"{gguf} is smaller than a model of its shapes can be: fetch it again")
-    model, found, tokenizer = library.gguf_of(gguf)
-    _check_whole(gguf, found)
-    if left := sorted(found["unexpected_keys"]):
+    meta_model = load_gguf_meta_model(gguf).model
+    if sum(p.numel() for p in meta_model.parameters()) > 16 * gguf.stat().st_size:
+        raise UnknownModel(f"{gguf} is too small for a model of its shapes: fetch it again")
+    model, report, tokenizer = library.gguf_of(gguf)
+    _check_complete(gguf, report)
+    if unused := sorted(report["unexpected_keys"]):
         raise UnknownModel(
-            f"{gguf} holds {len(left)} tensors that the model has no place for, first {left[0]}: they would be left "
-            "out; give the model without them"
+            f"{gguf} holds {len(unused)} tensors that the model has no place for, first {unused[0]}: they would be "
+            "ignored; give the model without them"
         )
-    # The weights are plain float32 now; the mark of their former quantisation would refuse the save.
+    # The weights are plain float32 now; with the flag of their former quantisation, transformers refuses to save.
     model.hf_quantizer, model.is_quantized = None, False
     if hasattr(model.config, "quantization_config"):
         del model.config.quantization_config
@@ -110,7 +110,7 @@ def convert_gguf(gguf: Path, folder: Path) -> None:
 
 
 def tensor_digests(model: EditableModel) -> Iterator[TensorDigest]:
-    """One digest per tensor of the state dict, in name order. Raises NonFinite naming the tensor."""
+    """Yield one digest per tensor of the state dict, in name order. Raises NonFinite naming the tensor."""
     for name, tensor in sorted(model.model.state_dict().items()):
         if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
             raise NonFinite(f"tensor {name} holds NaN or infinity: its files are damaged or its dtype is too narrow")
@@ -118,7 +118,7 @@ def tensor_digests(model: EditableModel) -> Iterator[TensorDigest]:
 
 
 def tensor_digest(tensor: Tensor) -> str:
-    """SHA-256 of dtype, shape and values in row-major order, whatever the strides and device."""
+    """SHA-256 of dtype, shape and values in row-major order; does not depend on strides or device."""
     data = tensor.detach().cpu().contiguous()
     digest = hashlib.sha256(f"{data.dtype}{tuple(data.shape)}".encode())
     digest.update(data.reshape(-1).view(torch.uint8).numpy().data)
@@ -126,7 +126,7 @@ def tensor_digest(tensor: Tensor) -> str:
 
 
 def files_digest(folder: Path) -> str:
-    """SHA-256 over the configuration and the tokenizer's files of a model folder."""
+    """SHA-256 of a model folder's configuration and tokenizer files."""
     digest = hashlib.sha256()
     for path in sorted(folder.iterdir()):
         if (path.name == "config.json" or path.name.startswith(TOKENIZER_FILES)) and path.is_file():
@@ -135,9 +135,9 @@ def files_digest(folder: Path) -> str:
     return digest.hexdigest()
 
 
-def _check_whole(name: Path, found: Mapping[str, Any]) -> None:
-    """Refuse files with a missing tensor: transformers would fill it with random numbers."""
-    missing = sorted([*found["missing_keys"], *(key for key, *_ in found["mismatched_keys"])])
+def _check_complete(name: Path, report: Mapping[str, Any]) -> None:
+    """Raise UnknownModel if a tensor is missing, which transformers would fill with random numbers."""
+    missing = sorted([*report["missing_keys"], *(key for key, *_ in report["mismatched_keys"])])
     if missing:
         raise UnknownModel(
             f"{name} cannot be loaded as a causal language model: its files are missing {len(missing)} tensors that "
@@ -145,19 +145,19 @@ def _check_whole(name: Path, found: Mapping[str, Any]) -> None:
         )
 
 
-def _check_one_part(gguf: Path) -> None:
+def _check_single_part(gguf: Path) -> None:
     metadata, _ = library.gguf_metadata(gguf)
     parts = metadata.get("split.count")
     if isinstance(parts, int) and parts > 1:
         raise UnknownModel(
-            f"{gguf} is one of {parts} parts of a model: merge them into one file (llama-gguf-split --merge), and give "
-            "that"
+            f"{gguf} is one of {parts} parts of a model: merge them into one file (llama-gguf-split --merge), and use "
+            "that file"
         )
 
 
 def require_device(device: str) -> None:
-    """Raise InvalidOption for a device that is not available here, or that holds no values, such as `meta`."""
+    """Raise InvalidOption for a device that is not available or has no values, such as `meta`."""
     try:
         torch.ones(1, device=device).item()
-    except (RuntimeError, AssertionError) as error:  # torch raises either for a device it was not built for
+    except (RuntimeError, AssertionError) as error:  # torch raises either for a device that it was not built for
         raise InvalidOption(f"model.device = {device!r} is not available: {first_line(error)}") from None

@@ -20,10 +20,10 @@ def second_moments(
     tokens_per_pass: int,
     progress: Callable[[int], None] = lambda _tokens: None,
 ) -> dict[int, SecondMoment]:
-    """Moments of the down-projections' inputs at every token of the windows (MEMIT, arXiv 2210.07229, §4.3).
+    """Second moments of the down-projections' inputs at all tokens of the windows (MEMIT, arXiv 2210.07229, §4.3).
 
-    One forward pass serves all layers and stops after the highest. Windows of like length share a pass of at most
-    `tokens_per_pass` tokens, so padding is rare and memory does not grow with the corpus.
+    One forward pass serves all layers and stops after the highest. Windows of similar length share a pass of at most
+    `tokens_per_pass` tokens, so there is little padding and memory does not grow with the corpus.
     """
     moments = {layer: SecondMoment.zeros(model.key_width(layer), model.device) for layer in layers}
     for part in _passes(windows, tokens_per_pass):
@@ -39,7 +39,7 @@ def second_moments(
 
 
 def _passes(windows: Sequence[list[int]], tokens_per_pass: int) -> Iterator[list[list[int]]]:
-    """Windows, longest first, in groups whose padded size stays within the limit."""
+    """Group windows, longest first, into passes whose padded size is within the limit."""
     part: list[list[int]] = []
     for window in sorted((w for w in windows if w), key=len, reverse=True):
         if part and len(part[0]) * (len(part) + 1) > tokens_per_pass:

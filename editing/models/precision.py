@@ -13,10 +13,10 @@ from editflow.editing.models.editable import EditableModel
 
 @contextmanager
 def narrow_products(model: EditableModel, above: int = -1) -> Iterator[None]:
-    """Within the block, a float32 model's layers above one multiply bfloat16 copies of their matrices, made once.
+    """Within the block, use bfloat16 copies of the matrices in a float32 model's layers above layer `above`.
 
-    What is added up between the products stays in float32, and so does the head: a logit of 20 rounded to eight bits
-    would move a loss by percents. Costs half these layers' memory more. A model of another type stays as it is.
+    Sums between the products stay in float32. So does the head, since rounding a logit of 20 to eight bits would
+    change a loss by percents. Needs half of these layers' memory in addition. Does nothing for other dtypes.
     """
     kept: list[tuple[nn.Module, str, nn.Parameter]] = [
         (module, name, parameter)

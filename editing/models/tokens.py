@@ -1,4 +1,4 @@
-"""Prompts as token ids; the subject is found through the tokenizer's character offsets."""
+"""Prompts as token ids. The tokenizer's character offsets give the position of the subject."""
 
 from __future__ import annotations
 
@@ -13,43 +13,43 @@ _ROWS = "embedding_rows"
 
 @dataclass(frozen=True)
 class Located:
-    """A filled prompt's `ids` and `lookup`, the index of the subject's last token."""
+    """Token ids of a filled prompt, and `lookup`, the index of the subject's last token."""
 
     ids: list[int]
     lookup: int
 
 
 def encode(tokenizer: Any, text: str) -> tuple[list[int], list[tuple[int, int]]]:
-    """Token ids as the model expects them at the start of a text (BOS included where it has one), and offsets."""
+    """Token ids of a text's beginning (with BOS if the model uses one), and the tokens' character offsets."""
     encoded = tokenizer(text, return_offsets_mapping=True)
-    return known(tokenizer, encoded["input_ids"], text), [tuple(span) for span in encoded["offset_mapping"]]
+    return check_ids(tokenizer, encoded["input_ids"], text), [tuple(span) for span in encoded["offset_mapping"]]
 
 
-def bound(tokenizer: Any, rows: int) -> None:
-    """Remember how many rows the model's embedding has, where the tokenizer has more tokens.
+def remember_embedding_rows(tokenizer: Any, rows: int) -> None:
+    """Store the embedding's number of rows on a tokenizer that has more tokens than that.
 
-    Such tokens are common and mostly idle, so only a text that has one is refused.
+    Such tokens are common and rarely used, so only texts that contain one are refused (see `check_ids`).
     """
     if max(tokenizer.get_vocab().values(), default=-1) >= rows:
         setattr(tokenizer, _ROWS, rows)
 
 
-def known(tokenizer: Any, ids: Iterable[int], text: str) -> list[int]:
-    """The ids of a text as a list. Raises UnknownModel for one that the model's embedding has no row for."""
-    found = list(ids)
+def check_ids(tokenizer: Any, ids: Iterable[int], text: str) -> list[int]:
+    """Return a text's ids as a list. Raises UnknownModel if the model's embedding has no row for one of them."""
+    checked = list(ids)
     rows = getattr(tokenizer, _ROWS, None)
-    if rows is not None and (over := [token for token in found if token >= rows]):
+    if rows is not None and (over := [token for token in checked if token >= rows]):
         raise UnknownModel(
             f"text {text[:80]!r} has token {over[0]} ({tokenizer.convert_ids_to_tokens(over[0])!r}), and the model's "
             f"embedding has {rows} rows: put the model's own tokenizer files beside it, or leave that text out"
         )
-    return found
+    return checked
 
 
 def locate(tokenizer: Any, template: str, subject: str, where: str) -> Located:
-    """Fill `{}` in the template with the subject and find the subject's last token.
+    """Fill `{}` in the template with the subject, and find the subject's last token.
 
-    Raises InvalidRequest when no token covers the subject's last character.
+    `where` is the request's place in errors. Raises InvalidRequest if no token covers the subject's last character.
     """
     start = template.index("{}")
     end = start + len(subject)
@@ -61,9 +61,9 @@ def locate(tokenizer: Any, template: str, subject: str, where: str) -> Located:
 
 
 def continuation(tokenizer: Any, prompt: str, target: str, where: str) -> tuple[list[int], list[int]]:
-    """(prompt ids, target ids) of `prompt + " " + target`, split where the prompt's characters end.
+    """Tokenise `prompt + " " + target`, split at the end of the prompt: (prompt ids, target ids).
 
-    Raises InvalidRequest when the tokenizer merges the end of the prompt with the target.
+    Raises InvalidRequest if the tokenizer merges the end of the prompt with the target.
     """
     prompt_ids, _ = encode(tokenizer, prompt)
     ids, _ = encode(tokenizer, f"{prompt} {target}")

@@ -1,4 +1,4 @@
-"""The headers of safetensors files: names and types of tensors, read before any tensor is."""
+"""Checks of weights by the headers of safetensors files, which give each tensor's name, dtype and shape."""
 
 from __future__ import annotations
 
@@ -14,111 +14,111 @@ from torch import nn
 
 from editflow.editing.errors import UnknownModel, first_line
 from editflow.editing.models.folder import ModelFiles
-from editflow.editing.models.reserved import packed
+from editflow.editing.models.reserved import quantised_message
 
-PLAIN = {"F64", "F32", "F16", "BF16"}
-"""Types that a weight can be edited in."""
+EDITABLE_DTYPES = {"F64", "F32", "F16", "BF16"}
+"""Dtypes of weights that can be edited."""
 BUFFERS = re.compile(r"(^|\.)((attn|attention|crossattention)\.(masked_)?bias|rotary_emb\.inv_freq|position_ids)$")
-"""Causal masks, rotary tables and positions that old checkpoints keep beside the weights; no weight is called so."""
-NO_WEIGHT = re.compile(
+"""Names of causal masks, rotary tables and positions that old checkpoints store; never names of weights."""
+NOT_WEIGHTS = re.compile(
     r"(^|[._])(lora_|weight_scale|input_scale|scale_inv|qweight|qzeros|scales$|g_idx|absmax|quant_map|quant_state)"
 )
-"""Names of what changes weights, or unpacks them, and is none by itself."""
-EXCESS = 4
-"""Times the numbers in the files that a configuration may ask for: all else is shapes from another model."""
+"""Names of adapters and of tensors that dequantise weights."""
+MAX_RATIO = 4
+"""Maximum ratio of the parameters in the configuration to the values in the files; above it, they do not belong
+together."""
 
 
 @dataclass(frozen=True)
 class StoredTensor:
-    """A tensor of a file: its type as safetensors calls it, and its shape."""
+    """A tensor in a file: its dtype in safetensors' notation, and its shape."""
 
     file: Path
     dtype: str
     shape: tuple[int, ...]
 
 
-def headers(files: ModelFiles) -> dict[str, StoredTensor]:
-    """{tensor: what it is} of all weight files.
+def read_headers(files: ModelFiles) -> dict[str, StoredTensor]:
+    """Return the tensors of all weight files by name.
 
-    Raises UnknownModel for a file that is cut short or of another format, for a tensor that two files hold, for
-    adapters and scales among them, and for float8 and smaller types.
+    Raises UnknownModel for a file that is truncated or of another format, for a tensor in two files, for adapters and
+    quantisation scales, and for float8 and smaller dtypes.
     """
-    found: dict[str, StoredTensor] = {}
-    for name in files.weights:
-        for tensor, held in _header(files.folder / name):
-            if tensor in found:
+    stored: dict[str, StoredTensor] = {}
+    for file in files.weights:
+        for name, tensor in _read_header(files.folder / file):
+            if name in stored:
                 raise UnknownModel(
-                    f"{held.file} and {found[tensor].file.name} both hold tensor {tensor!r}, and only one can be "
-                    "meant: remove one of the files, or fetch the model again"
+                    f"{tensor.file} and {stored[name].file.name} both hold tensor {name!r}, and only one can be "
+                    "right: remove one of the files, or fetch the model again"
                 )
-            if held.dtype not in PLAIN and held.dtype.startswith(("F8", "F6", "F4", "E8")):
-                raise UnknownModel(packed(held.file, f"{tensor} is of type {held.dtype}"))
-            if NO_WEIGHT.search(tensor):
-                raise UnknownModel(_left(held.file, [tensor]))
-            found[tensor] = held
-    return found
+            if tensor.dtype not in EDITABLE_DTYPES and tensor.dtype.startswith(("F8", "F6", "F4", "E8")):
+                raise UnknownModel(quantised_message(tensor.file, f"{name} is of type {tensor.dtype}"))
+            if NOT_WEIGHTS.search(name):
+                raise UnknownModel(_unused_message(tensor.file, [name]))
+            stored[name] = tensor
+    return stored
 
 
-def _header(path: Path) -> Iterator[tuple[str, StoredTensor]]:
+def _read_header(path: Path) -> Iterator[tuple[str, StoredTensor]]:
     try:
         with safe_open(path, framework="pt") as file:
-            for tensor in file.keys():  # noqa: SIM118 - it is no mapping
+            for tensor in file.keys():  # noqa: SIM118 - it is not a mapping
                 part = file.get_slice(tensor)
                 yield tensor, StoredTensor(path, str(part.get_dtype()), tuple(part.get_shape()))
     except (SafetensorError, OSError, ValueError, OverflowError, MemoryError) as error:
-        raise UnknownModel(f"{path} is no whole safetensors file ({first_line(error)}): fetch it again") from None
+        message = f"{path} is not a complete safetensors file ({first_line(error)}): fetch it again"
+        raise UnknownModel(message) from None
 
 
-def check_room(files: ModelFiles, held: Mapping[str, StoredTensor], outline: nn.Module) -> None:
-    """Raise UnknownModel where a configuration asks for many times what the files hold: it would all be made up.
+def check_parameter_count(files: ModelFiles, stored: Mapping[str, StoredTensor], meta_model: nn.Module) -> None:
+    """Raise UnknownModel if a configuration has many times the parameters that the files hold.
 
-    `outline` is the model on the meta device.
+    transformers would fill the rest with random numbers. `meta_model` is the model on the meta device.
     """
-    present = sum(math.prod(one.shape) for one in held.values())
-    asked = sum(p.numel() for p in outline.parameters())
-    if asked > EXCESS * present:
+    present = sum(math.prod(tensor.shape) for tensor in stored.values())
+    required = sum(p.numel() for p in meta_model.parameters())
+    if required > MAX_RATIO * present:
         raise UnknownModel(
-            f"{files.folder}: config.json asks for {asked:,} numbers, and the files hold {present:,}: put the model's "
-            "own config.json there, or fetch the model again"
+            f"{files.folder}: config.json asks for {required:,} numbers, and the files hold {present:,}: put the "
+            "model's own config.json there, or fetch the model again"
         )
 
 
-def check_taken(
-    files: ModelFiles, held: Mapping[str, StoredTensor], model: nn.Module, unexpected: Iterable[str]
+def check_all_loaded(
+    files: ModelFiles, stored: Mapping[str, StoredTensor], model: nn.Module, unexpected: Iterable[str]
 ) -> None:
-    """Raise UnknownModel unless the model took all that its files hold, as the numbers that they are.
+    """Raise UnknownModel unless the model loaded all tensors of its files, none of them quantised.
 
-    `unexpected` are the tensors that the loader had no place for, without those that its class declares as of no use.
+    `unexpected` are the tensors that the loader reports as unused, without those that the model's class ignores.
     """
-    tensors = model.state_dict()
+    loaded = model.state_dict()
     prefix = getattr(model, "base_model_prefix", "")
-    places = {name: next((p for p in (name, f"{prefix}.{name}") if p in tensors), None) for name in held}
-    # Its class's own patterns are searched for anywhere in a name, so they pass over more than buffers.
+    loaded_names = {name: next((p for p in (name, f"{prefix}.{name}") if p in loaded), None) for name in stored}
+    # The class's patterns match anywhere in a name, so they also ignore tensors that are not buffers.
     patterns = [*(getattr(model, "_keys_to_ignore_on_load_unexpected", None) or ()), r"rotary_emb\.inv_freq"]
-    passed = [name for name, place in places.items() if place is None and any(re.search(p, name) for p in patterns)]
-    left = sorted(name for name in {*unexpected, *passed} if not BUFFERS.search(name))
-    if left:
-        file = held[left[0]].file if left[0] in held else files.folder
-        raise UnknownModel(_left(file, left))
-    for name, one in held.items():
-        place = places[name]
-        if place is not None and one.dtype not in PLAIN and tensors[place].dtype in _FLOATS:
-            raise UnknownModel(packed(one.file, f"{name} is of type {one.dtype}"))
+    ignored = [name for name in stored if loaded_names[name] is None and any(re.search(p, name) for p in patterns)]
+    unused = sorted(name for name in {*unexpected, *ignored} if not BUFFERS.search(name))
+    if unused:
+        file = stored[unused[0]].file if unused[0] in stored else files.folder
+        raise UnknownModel(_unused_message(file, unused))
+    for name, tensor in stored.items():
+        loaded_name = loaded_names[name]
+        if loaded_name is None or tensor.dtype in EDITABLE_DTYPES:
+            continue
+        if loaded[loaded_name].dtype in {torch.float64, torch.float32, torch.float16, torch.bfloat16}:
+            raise UnknownModel(quantised_message(tensor.file, f"{name} is of type {tensor.dtype}"))
 
 
-_FLOATS = {torch.float64, torch.float32, torch.float16, torch.bfloat16}
-
-
-def _left(file: Path, tensors: list[str]) -> str:
+def _unused_message(file: Path, tensors: list[str]) -> str:
+    first = tensors[0]
+    if "lora_" in first:
+        remedy = "they are an adapter: merge it into the model first (merge_and_unload of peft, then save_pretrained)"
+    elif NOT_WEIGHTS.search(first):
+        remedy = "they are the scales of packed weights: give the unquantised model"
+    else:
+        remedy = "give the model that config.json describes, or save it again with save_pretrained, without them"
     return (
-        f"{file} holds {len(tensors)} tensors that the model has no place for, first {tensors[0]}: they would be left "
-        f"out; {_remedy(tensors[0])}"
+        f"{file} holds {len(tensors)} tensors that the model has no place for, first {first}: they would be ignored; "
+        f"{remedy}"
     )
-
-
-def _remedy(tensor: str) -> str:
-    if "lora_" in tensor:
-        return "they are an adapter: merge it into the model first (merge_and_unload of peft, then save_pretrained)"
-    if NO_WEIGHT.search(tensor):
-        return "they are the scales of packed weights: give the unquantised model"
-    return "give the model that config.json describes, or save it again with save_pretrained, without them"

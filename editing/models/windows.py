@@ -9,13 +9,13 @@ from editflow.editing.models.tokens import encode
 
 
 def windows(tokenizer: Any, texts: Iterable[str], length: int, limit: int) -> Iterator[tuple[int, list[int]]]:
-    """(number of the text, its next window of at most `length` tokens), until `limit` tokens have been given."""
-    given = 0
-    for number, text in enumerate(texts):
+    """Yield (index of the text, window of at most `length` tokens), up to `limit` tokens in total."""
+    total = 0
+    for index, text in enumerate(texts):
         ids, _ = encode(tokenizer, text)
         for start in range(0, len(ids), length):
-            window = ids[start : start + min(length, limit - given)]
-            given += len(window)
-            yield number, window
-            if given >= limit:
+            window = ids[start : start + min(length, limit - total)]
+            total += len(window)
+            yield index, window
+            if total >= limit:
                 return

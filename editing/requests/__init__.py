@@ -1,1 +1,1 @@
-"""Edit requests: their fields, validation, and one reader a file format."""
+"""Edit requests: their fields, validation, and one reader per file format."""

@@ -6,18 +6,18 @@ from collections.abc import Mapping
 from typing import Any
 
 from editflow.editing.errors import InvalidRequest
-from editflow.editing.requests.fields import field, name_of, texts
+from editflow.editing.requests.fields import field, record_id, texts
 from editflow.editing.requests.record import EditRequest
 
 
 def request(where: str, record: Mapping[str, Any]) -> EditRequest:
-    """The request of a record. Raises InvalidRequest naming the place."""
+    """Return the request of a record. Raises InvalidRequest naming the place."""
     rewrite = field(where, record, "requested_rewrite", Mapping)
     prompt = field(where, rewrite, "prompt", str)
     subject = field(where, rewrite, "subject", str)
     new = _target(where, rewrite, "target_new")
     return EditRequest(
-        request_id=name_of(record.get("case_id"), prompt, subject, new),
+        request_id=record_id(record.get("case_id"), prompt, subject, new),
         prompt=prompt,
         subject=subject,
         target_new=new,

@@ -1,4 +1,4 @@
-"""Fields of records from files: each has the expected type, or is refused with its place."""
+"""Typed access to the fields of records. Errors name the record's place."""
 
 from __future__ import annotations
 
@@ -23,29 +23,29 @@ _WORDS: dict[type, str] = {
 
 
 class TrackedRecord(dict[str, Any]):
-    """A record that remembers which of its fields were asked for: the others are what no reader takes."""
+    """A record that tracks which of its fields have not been read."""
 
     def __init__(self, record: Mapping[str, Any]) -> None:
         super().__init__(record)
-        self.left = set(record)
+        self.unread = set(record)
 
     def __getitem__(self, name: str) -> Any:
-        self.left.discard(name)
+        self.unread.discard(name)
         return super().__getitem__(name)
 
     def get(self, name: str, default: Any = None) -> Any:
-        """As a dictionary's."""
-        self.left.discard(name)
+        """See dict."""
+        self.unread.discard(name)
         return super().get(name, default)
 
 
-def called(value: Any) -> str:
-    """What a reader of the file would call a value's type."""
+def type_name(value: Any) -> str:
+    """Return a value's type in words, for errors."""
     return _WORDS.get(type(value), "this")
 
 
 def field(where: str, record: Mapping[str, Any], name: str, kind: type) -> Any:
-    """A field that must be there; raises InvalidRequest."""
+    """Return a required field of the given type. Raises InvalidRequest."""
     if name not in record:
         raise InvalidRequest(
             where, f"field {name!r} is missing", f"it has {', '.join(map(str, record)) or 'no fields'}"
@@ -58,18 +58,21 @@ def field(where: str, record: Mapping[str, Any], name: str, kind: type) -> Any:
 
 
 def first(record: Mapping[str, Any], *names: str) -> Any:
-    """What the first field of these names holds that is there and not null; None when none is."""
+    """Return the value of the first of these fields that is present and not null, or None."""
     return next((record[name] for name in names if record.get(name) is not None), None)
 
 
 def text(where: str, record: Mapping[str, Any], *names: str) -> str:
-    """The first field of these names that is there, as text without spaces around it; "" when none is."""
+    """Return the first of these fields that is present, as text without outer spaces, or ""."""
     name = next((name for name in names if record.get(name) is not None), None)
     return str(field(where, record, name, str)).strip() if name else ""
 
 
 def texts(where: str, record: Mapping[str, Any], *names: str, alone: bool = False) -> tuple[str, ...]:
-    """The first field of these names that is there, a list of texts or, `alone`, one text; each once, no space last."""
+    """Return the first of these fields that is present, as distinct texts without trailing spaces.
+
+    The field must be a list of texts; `alone` also accepts a single text. Raises InvalidRequest.
+    """
     value = first(record, *names)
     value = [] if value is None else value
     listed = [value] if alone and isinstance(value, str) else list(value) if isinstance(value, list | tuple) else None
@@ -79,28 +82,29 @@ def texts(where: str, record: Mapping[str, Any], *names: str, alone: bool = Fals
 
 
 def answers(where: str, value: Any) -> tuple[str, ...]:
-    """Answers as data sets have them: one text, a list of texts, or a list of such lists of which the first holds.
+    """Return the distinct answers of a text or a list, which may be nested, without blank texts and nulls.
 
-    Each once, without blank texts and nulls. Raises InvalidRequest for a value that is not text.
+    Raises InvalidRequest for a value that is not text.
     """
     if isinstance(value, list | tuple):
         return tuple(dict.fromkeys(answer for part in value for answer in answers(where, part)))
     if not isinstance(value, str | None):
-        raise InvalidRequest(where, f"an answer is {called(value)}: {value!r}", "make it text")
+        raise InvalidRequest(where, f"an answer is {type_name(value)}: {value!r}", "make it text")
     return (value.strip(),) if value and value.strip() else ()
 
 
 def question(where: str, prompt: Any, answer: Any) -> Question:
-    """A prompt with its answers, of which there are none where they are blank; InvalidRequest unless both are given."""
+    """Return a question; a blank answer gives no answers. Raises InvalidRequest if prompt or answer is missing."""
     if not isinstance(prompt, str) or answer is None:
         raise InvalidRequest(where, f"a question without text or answer: {prompt!r} → {answer!r}", "give both as text")
     return Question(prompt.rstrip(), answers(where, answer))
 
 
 def template(where: str, prompt: str, subject: str) -> str:
-    """A prompt with `{}` in place of the subject, which it must name; a template stays as it is.
+    """Replace the subject in a prompt with `{}`, unless the prompt has a `{}` already.
 
-    The first place where the subject is whole words, else the first at all: Art is not in *Arthur loves Art*.
+    Prefers the first occurrence as whole words: for the subject Art in *Arthur loves Art*, that is the last word.
+    Raises InvalidRequest if the prompt does not contain the subject.
     """
     if "{}" in prompt:
         return prompt
@@ -112,9 +116,9 @@ def template(where: str, prompt: str, subject: str) -> str:
     return f"{prompt[:start]}{{}}{prompt[start + len(subject) :]}"
 
 
-def name_of(given: Any, *content: str) -> str:
-    """The id that a record gives itself, else one that its content has."""
+def record_id(given: Any, *content: str) -> str:
+    """Return the record's own id as text, or a hash of its content if it has none."""
     if given is not None:
         return str(given)
-    # What no UTF-8 can hold is refused, with its place, when the request is checked.
+    # `record.check` refuses texts that UTF-8 cannot encode, with their place.
     return hashlib.sha256("\0".join(content).encode(errors="surrogatepass")).hexdigest()[:16]

@@ -1,4 +1,4 @@
-"""Counts of values seen, eight bytes each, for files of millions of records."""
+"""Counts of values by their hashes, with eight bytes per value, for files of millions of records."""
 
 from __future__ import annotations
 
@@ -10,27 +10,27 @@ import numpy as np
 
 
 class HashCounts:
-    """Hashes of things and how often each was seen. Two of 10⁶ things share a hash with a chance of 3·10⁻⁸.
+    """Hashes of values and their counts. Any two of 10⁶ values share a hash with a probability of 3·10⁻⁸.
 
-    Ask only after the last `add`: the first question sorts them.
+    Call `counts` only after the last `add`, since its first call sorts the hashes.
     """
 
-    def __init__(self, things: Iterable[Hashable] = ()) -> None:
-        self._met = array("q", map(hash, things))
+    def __init__(self) -> None:
+        self._hashes = array("q")
 
-    def add(self, thing: Hashable) -> None:
-        """Take a thing in."""
-        self._met.append(hash(thing))
+    def add(self, value: Hashable) -> None:
+        """Count a value."""
+        self._hashes.append(hash(value))
 
-    def times(self, things: Iterable[Hashable]) -> np.ndarray:
-        """How often each of these was seen."""
-        values, counts = self._counted
-        wanted = np.fromiter(map(hash, things), dtype=np.int64)
-        at = np.searchsorted(values[:-1], wanted)
-        return np.where(values[at] == wanted, counts[at], 0)
+    def counts(self, values: Iterable[Hashable]) -> np.ndarray:
+        """Return how often each of these values was added."""
+        hashes, counts = self._sorted
+        wanted = np.fromiter(map(hash, values), dtype=np.int64)
+        positions = np.searchsorted(hashes[:-1], wanted)
+        return np.where(hashes[positions] == wanted, counts[positions], 0)
 
     @cached_property
-    def _counted(self) -> tuple[np.ndarray, np.ndarray]:
-        """The hashes in order and how often each was seen; the last is a placeholder for absent ones."""
-        values, counts = np.unique(np.array(self._met, dtype=np.int64), return_counts=True)
-        return np.append(values, 0), np.append(counts, 0)
+    def _sorted(self) -> tuple[np.ndarray, np.ndarray]:
+        """The distinct hashes in order and their counts, with a final placeholder for absent ones."""
+        hashes, counts = np.unique(np.array(self._hashes, dtype=np.int64), return_counts=True)
+        return np.append(hashes, 0), np.append(counts, 0)

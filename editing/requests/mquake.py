@@ -1,8 +1,8 @@
 """MQuAKE (arXiv 2305.14795): chains of facts, and multi-hop questions whose answers change with the edits.
 
-Each of a case's rewrites is a request of its own, and its question a paraphrase. The questions over several hops are
-portability questions of the last one, and need all rewrites of the case: their answer holds only where all are edited.
-Cases share rewrites: the same one is one request, with the questions of all its cases.
+Each of a case's rewrites becomes a request; its question is a paraphrase. The multi-hop questions become portability
+questions of the last rewrite. They need all rewrites of the case, since their answer is right only if all are edited.
+A rewrite that several cases share becomes one request, with the questions of all these cases.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ from editflow.editing.requests.record import EditRequest
 
 
 def requests(where: str, record: Mapping[str, Any]) -> Iterator[EditRequest]:
-    """The requests of one case."""
+    """Yield the requests of one case."""
     rewrites = field(where, record, "requested_rewrite", list)
     if not rewrites or not all(isinstance(rewrite, Mapping) for rewrite in rewrites):
         raise InvalidRequest(where, "field 'requested_rewrite' is not a list of objects", "see docs/requests.md")
     aliases = texts(where, record, "new_answer_alias")
     answers = [field(where, record, "new_answer", str), *aliases]
     *earlier, last = (_rewrite(where, rewrite) for rewrite in rewrites)
-    needs = tuple(dict.fromkeys(made.request_id for made in earlier))
-    asked = (question(where, prompt, answers) for prompt in texts(where, record, "questions"))
+    needs = tuple(dict.fromkeys(request.request_id for request in earlier))
+    questions = (question(where, prompt, answers) for prompt in texts(where, record, "questions"))
     yield from earlier
-    yield replace(last, portability=tuple(replace(one, needs=needs) for one in asked))
+    yield replace(last, portability=tuple(replace(one, needs=needs) for one in questions))
 
 
 def _rewrite(where: str, rewrite: Mapping[str, Any]) -> EditRequest:
@@ -37,10 +37,10 @@ def _rewrite(where: str, rewrite: Mapping[str, Any]) -> EditRequest:
     return counterfact.request(where, shape)
 
 
-def joined(found: Iterator[tuple[str, EditRequest]]) -> Iterator[tuple[str, EditRequest]]:
-    """Each rewrite once, at its first place, with the questions of all cases that it belongs to."""
+def merge_rewrites(located: Iterator[tuple[str, EditRequest]]) -> Iterator[tuple[str, EditRequest]]:
+    """Yield each rewrite once, at its first place, with the questions of all cases that contain it."""
     merged: dict[str, tuple[str, EditRequest]] = {}
-    for where, request in found:
+    for where, request in located:
         place, known = merged.get(request.request_id, (where, request))
         questions = tuple(dict.fromkeys((*known.portability, *request.portability)))
         merged[request.request_id] = (place, replace(known, portability=questions))

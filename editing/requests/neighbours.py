@@ -1,4 +1,4 @@
-"""Neighbours that are edited themselves: their answers are meant to change, so they do not measure specificity."""
+"""Neighbours that are edited themselves. Their answers are meant to change, so they do not measure specificity."""
 
 from __future__ import annotations
 
@@ -12,37 +12,39 @@ _WORD = re.compile(r"\w+")
 
 
 class EditedSubjects:
-    """The subjects that are edited. Take all of them in before the first question."""
+    """The edited subjects. Add all requests before the first call of `neighbours`."""
 
     def __init__(self, requests: Iterable[EditRequest] = ()) -> None:
-        self._marks, self._longest = HashCounts(), 0
+        self._subjects, self._max_words = HashCounts(), 0
         for request in requests:
             self.add(request)
 
     def add(self, request: EditRequest) -> None:
-        """Take a request's subject in."""
+        """Add a request's subject."""
         words = _words(request.subject)
-        self._longest = max(self._longest, len(words))
-        self._marks.add(words)
+        self._max_words = max(self._max_words, len(words))
+        self._subjects.add(words)
 
     def neighbours(self, request: EditRequest) -> set[int]:
-        """The places of its neighbourhood prompts that name, word for word, a subject that another request edits."""
+        """Return the indices of the neighbourhood prompts that contain, word for word, another request's subject."""
         own = _words(request.subject)
-        asked = [
-            (n, run) for n, prompt in enumerate(request.neighborhood_prompts) for run in self._runs(_words(prompt))
+        phrases = [
+            (n, words)
+            for n, prompt in enumerate(request.neighborhood_prompts)
+            for words in self._phrases(_words(prompt))
         ]
-        times = self._marks.times(run for _, run in asked)
-        return {n for (n, run), seen in zip(asked, times, strict=True) if seen > (run == own)}
+        counts = self._subjects.counts(words for _, words in phrases)
+        return {n for (n, words), count in zip(phrases, counts, strict=True) if count > (words == own)}
 
-    def _runs(self, words: tuple[str, ...]) -> Iterable[tuple[str, ...]]:
-        """Sequences of words, at most as long as a subject."""
-        return (words[a:b] for a in range(len(words)) for b in range(a + 1, min(len(words), a + self._longest) + 1))
+    def _phrases(self, words: tuple[str, ...]) -> Iterable[tuple[str, ...]]:
+        """All runs of words that are at most as long as the longest subject."""
+        return (words[a:b] for a in range(len(words)) for b in range(a + 1, min(len(words), a + self._max_words) + 1))
 
 
 def edited_neighbours(requests: Sequence[EditRequest]) -> dict[str, set[int]]:
-    """{request id: places of its neighbourhood prompts whose subject another one of these edits}."""
+    """Return {request id: indices of its neighbourhood prompts whose subject another of these requests edits}."""
     subjects = EditedSubjects(requests)
-    return {request.request_id: places for request in requests if (places := subjects.neighbours(request))}
+    return {request.request_id: indices for request in requests if (indices := subjects.neighbours(request))}
 
 
 def _words(text: str) -> tuple[str, ...]:

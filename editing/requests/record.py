@@ -1,4 +1,4 @@
-"""An edit request and the rules that every request must satisfy."""
+"""Edit requests, and the rules that every request must satisfy."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from dataclasses import dataclass
 
 from editflow.editing.errors import InvalidRequest
 
-LONGEST = 10_000
-"""Most characters of a subject or prompt; models place fewer."""
-# Half of a surrogate pair: JSON can write it alone, UTF-8 cannot.
-_HALF = re.compile("[\ud800-\udfff]")
-# Everything that commands a machine and is no letter; a prompt of several lines is one.
-_UNSEEN = frozenset("\u115f\u1160\u2800\u3164\uffa0")
+MAX_CHARACTERS = 10_000
+"""Maximum length of a subject, prompt or target; models have room for less."""
+# JSON can contain half of a surrogate pair; UTF-8 cannot encode it.
+_SURROGATE = re.compile("[\ud800-\udfff]")
+_INVISIBLE = frozenset("\u115f\u1160\u2800\u3164\uffa0")
+# Tabs and line ends are allowed.
 _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 
 
 @dataclass(frozen=True)
 class Question:
-    """A prompt with an answer of its own: the first one is scored, all of them count in free generation.
+    """A prompt with its answers. The first answer is scored; in free generation all count as right.
 
-    Without an answer it is not asked. `needs` are ids of the requests that must all be edited before the answer holds,
-    beside the one that it belongs to.
+    A question without answers is not asked. `needs` are the ids of the requests, besides its own, that must be edited
+    for the answer to be right.
     """
 
     prompt: str
@@ -33,13 +33,13 @@ class Question:
 
 @dataclass(frozen=True)
 class EditRequest:
-    """Make the model complete `prompt` (a template with one `{}` for `subject`) with `target_new`, not `target_true`.
+    """A request to make the model complete `prompt` with `target_new` instead of `target_true`.
 
-    `target_true` is "" where the answer so far is not known. Paraphrase prompts ask for the same fact in other words;
-    neighbourhood prompts ask for the same relation of other subjects that share `target_true`, which must stay;
-    generation prompts begin texts about the subject. All are complete texts without `{}`. Locality questions have
-    nothing to do with the fact and must be answered as before; portability questions follow from it. References are
-    texts about `target_new`; aliases are other wordings of it.
+    `prompt` is a template with one `{}` for `subject`. `target_true` is "" if the current answer is unknown. Paraphrase
+    prompts ask for the same fact in other words. Neighbourhood prompts ask for the same relation of other subjects that
+    share `target_true`, whose answer must stay. Generation prompts begin texts about the subject. All these are
+    complete texts without `{}`. Locality questions are unrelated to the fact, and their answers must stay. Portability
+    questions follow from the fact. References are texts about `target_new`; aliases are other wordings of it.
     """
 
     request_id: str
@@ -58,36 +58,36 @@ class EditRequest:
 
     @property
     def filled(self) -> str:
-        """The prompt with the subject in its place."""
+        """The prompt with the subject filled in."""
         return self.prompt.replace("{}", self.subject, 1)
 
     @property
     def rewrite(self) -> EditRequest:
-        """The request without the prompts that only evaluate it: all that an edit depends on."""
+        """The parts that an edit depends on, without the prompts that only evaluate it."""
         return EditRequest(self.request_id, self.prompt, self.subject, self.target_new, self.target_true, self.relation)
 
     @property
-    def marks(self) -> list[tuple[str, ...]]:
-        """What no other request may have: its id, subject and prompt, and subject and relation where it has one."""
+    def unique_keys(self) -> list[tuple[str, ...]]:
+        """Keys that no other request may share: id; subject and prompt; subject and relation, if it has one."""
         subject, prompt = (" ".join(text.split()) for text in (self.subject, self.prompt))
         facts = [("prompt", subject.casefold(), prompt), ("relation", subject.casefold(), self.relation)]
         return [("id", self.request_id), *facts[: 2 if self.relation else 1]]
 
     @property
     def evaluation_prompts(self) -> tuple[str, ...]:
-        """The prompts that only evaluate the request, of every kind."""
-        asked = (question.prompt for question in (*self.locality, *self.portability))
-        return (*self.paraphrase_prompts, *self.neighborhood_prompts, *self.generation_prompts, *asked)
+        """All prompts that only evaluate the request."""
+        questions = (question.prompt for question in (*self.locality, *self.portability))
+        return (*self.paraphrase_prompts, *self.neighborhood_prompts, *self.generation_prompts, *questions)
 
 
 def check(request: EditRequest, where: str) -> None:
-    """Raise InvalidRequest, naming `where` the record is, unless the request can be edited."""
+    """Raise InvalidRequest, with the record's place `where`, unless the request is valid."""
     slots = request.prompt.count("{}")
-    broken = next((text for text in _texts(request) if not is_whole(text)), None)
+    broken = next((text for text in _texts(request) if not is_encodable(text)), None)
     if broken is not None:
         raise InvalidRequest(where, f"{broken!r} holds half a character", "write the whole one (a surrogate pair)")
     _check_characters(request, where)
-    if not any(is_seen(c) for c in request.subject):
+    if not any(is_visible(c) for c in request.subject):
         raise InvalidRequest(where, "the subject is empty", "name what the fact is about")
     if slots == 0 and request.subject not in request.prompt:
         what = f"subject {request.subject!r} is absent from its prompt {request.prompt!r}"
@@ -105,40 +105,40 @@ def check(request: EditRequest, where: str) -> None:
 
 
 def _check_characters(request: EditRequest, where: str) -> None:
-    """Nothing that no text has, in what is edited: control characters, and more than a model can read."""
+    """Refuse control characters and excessive lengths in the texts that an edit depends on."""
     parts = {"subject": request.subject, "prompt": request.prompt, "new target": request.target_new,
              "true target": request.target_true}  # fmt: skip
     for name, text in parts.items():
         if found := _CONTROL.search(text):
             what = f"the {name} {text!r} holds the control character U+{ord(found[0]):04X}"
-            raise InvalidRequest(where, what, "remove it, or save the file in the encoding that it is read in")
-        if len(text) > LONGEST:
+            raise InvalidRequest(where, what, "remove it, or save the file as UTF-8")
+        if len(text) > MAX_CHARACTERS:
             what = f"the {name} has {len(text):,} characters"
-            raise InvalidRequest(where, what, f"shorten it to {LONGEST:,} at most")
-    if len(request.filled) > LONGEST:
+            raise InvalidRequest(where, what, f"shorten it to {MAX_CHARACTERS:,} at most")
+    if len(request.filled) > MAX_CHARACTERS:
         what = f"the prompt with its subject has {len(request.filled):,} characters"
-        raise InvalidRequest(where, what, f"shorten it to {LONGEST:,} at most")
+        raise InvalidRequest(where, what, f"shorten it to {MAX_CHARACTERS:,} at most")
 
 
-def is_whole(text: str) -> bool:
-    """Whether UTF-8 can hold a text."""
-    return _HALF.search(text) is None
+def is_encodable(text: str) -> bool:
+    """Whether UTF-8 can encode a text."""
+    return _SURROGATE.search(text) is None
 
 
-def is_seen(character: str) -> bool:
-    """Whether a character is more than a space, a mark of direction, or one that takes no room."""
+def is_visible(character: str) -> bool:
+    """Whether a character is visible: not a space, a control or format character, or a combining mark."""
     return (
         not character.isspace()
         and unicodedata.category(character) not in {"Cf", "Cc", "Mn", "Me"}
-        and (character not in _UNSEEN)
+        and character not in _INVISIBLE
     )
 
 
-class Seen:
-    """The requests so far, of which no other may be a duplicate or a contradiction.
+class DuplicateCheck:
+    """Refuses requests that duplicate or contradict an earlier one.
 
-    Two requests are about the same fact when subject and prompt are the same, or subject and relation, up to spaces
-    and the subject's case.
+    Two requests are about the same fact if they share subject and prompt, or subject and relation. Spaces and the
+    subject's case do not matter.
     """
 
     def __init__(self) -> None:
@@ -146,8 +146,8 @@ class Seen:
         self._ids: dict[str, str] = {}
 
     def add(self, where: str, request: EditRequest) -> None:
-        """Take a request in; raises InvalidRequest when it, or its id, was there before."""
-        _, *keys = request.marks
+        """Add a request. Raises InvalidRequest if an earlier one has the same fact or id."""
+        _, *keys = request.unique_keys
         found = [self._seen[key] for key in keys if key in self._seen]
         if found:
             earlier, target = found[0]
@@ -162,12 +162,12 @@ class Seen:
 
 
 def check_all(located: Iterable[tuple[str, EditRequest]]) -> list[EditRequest]:
-    """Check each request, and that no two of them duplicate or contradict each other."""
-    seen = Seen()
+    """Check each request, and that none duplicates or contradicts another. Returns the requests."""
+    duplicates = DuplicateCheck()
     requests: list[EditRequest] = []
     for where, request in located:
         check(request, where)
-        seen.add(where, request)
+        duplicates.add(where, request)
         requests.append(request)
     return requests
 
@@ -175,5 +175,5 @@ def check_all(located: Iterable[tuple[str, EditRequest]]) -> list[EditRequest]:
 def _texts(request: EditRequest) -> tuple[str, ...]:
     names = (request.request_id, request.relation)
     answers = (request.target_new, request.target_true, *request.aliases, *request.references)
-    asked = (answer for question in (*request.locality, *request.portability) for answer in question.answers)
-    return (request.prompt, request.subject, *answers, *names, *request.evaluation_prompts, *asked)
+    others = (answer for question in (*request.locality, *request.portability) for answer in question.answers)
+    return (request.prompt, request.subject, *answers, *names, *request.evaluation_prompts, *others)

@@ -1,4 +1,4 @@
-"""All problems of a file's records, where `check_all` stops at the first."""
+"""A report of all problems in a file of requests; `check_all` stops at the first."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from editflow.editing.requests.fields import TrackedRecord
 from editflow.editing.requests.hash_counts import HashCounts
 from editflow.editing.requests.neighbours import EditedSubjects
 from editflow.editing.requests.readers import Reader, as_object, check_name, reader_of
-from editflow.editing.requests.record import EditRequest, Seen, check
+from editflow.editing.requests.record import DuplicateCheck, EditRequest, check
 
 PARTS: dict[str, Callable[[EditRequest], int]] = {
     "paraphrases": lambda r: len(r.paraphrase_prompts),
@@ -23,18 +23,18 @@ PARTS: dict[str, Callable[[EditRequest], int]] = {
     "generation": lambda r: len(r.generation_prompts),
 }
 EDITED = "neighbours edited too"
-KEPT = 10_000
-"""Relations that are counted separately, so that a file with very many needs bounded memory."""
+MAX_RELATIONS = 10_000
+"""Maximum number of relations that are counted separately; bounds memory."""
 OTHERS = "(all other relations)"
 Records = Iterable[tuple[str, Any]]
 
 
 @dataclass
 class Findings:
-    """What a file holds: the data set's name, how many valid requests, and the faults, a line each.
+    """The report on a file: its data set, the number of valid requests, and one line per fault.
 
-    What is no fault and yet is not used: `unread` counts the records that have a field which no reader takes,
-    `unanswered` the questions without an answer.
+    Unused content is not a fault: `unread` counts the records with each field that the reader does not use;
+    `unanswered` counts the questions without an answer.
     """
 
     dataset: str = ""
@@ -45,56 +45,55 @@ class Findings:
     _relations: dict[str, Counter[str]] = field(default_factory=dict)
 
     def count(self, request: EditRequest, edited: int) -> None:
-        """Add a valid request, of whose neighbours so many are edited too."""
+        """Count a valid request, `edited` of whose neighbours are edited too."""
         self.facts += 1
         self.unanswered += sum(not question.answers for question in (*request.locality, *request.portability))
-        known = request.relation in self._relations or len(self._relations) < KEPT
+        known = request.relation in self._relations or len(self._relations) < MAX_RELATIONS
         row = self._relations.setdefault(request.relation if known else OTHERS, Counter())
         row.update({"facts": 1, EDITED: edited, **{name: part(request) for name, part in PARTS.items()}})
 
     def counts(self) -> list[dict[str, Any]]:
-        """One row a relation, the largest first: facts, their prompts of each part, and neighbours edited too."""
+        """One row per relation, the largest first: facts, their prompts of each part, and neighbours edited too."""
         ranked = sorted(self._relations.items(), key=lambda item: (-item[1]["facts"], item[0]))
         columns = ("facts", *PARTS, EDITED)
         return [{"relation": name, **{column: row[column] for column in columns}} for name, row in ranked]
 
 
-def findings(read: Callable[[], Records], dataset: str | None = None) -> Findings:
-    """Every record separately, so that a fault of one hides none of the others; then contradictions and
-    duplicates among them.
+def find_faults(read: Callable[[], Records], dataset: str | None = None) -> Findings:
+    """Check every record on its own, then check for duplicates and contradictions.
 
-    The records are read twice and never held: about 150 bytes are kept of each, and the text of each fault. MQuAKE's
-    cases share their rewrites and are joined in memory. Raises InvalidOption for an unknown data set, InvalidRequest
-    if the first object has the shape of none, and all that `read` raises.
+    Calls `read` twice and does not keep the records: about 150 bytes of each are in memory, and the text of each
+    fault. MQuAKE's cases share rewrites and are merged in memory. Raises InvalidOption for an unknown data set,
+    InvalidRequest if no reader recognises the first object, and the errors of `read`.
     """
     check_name(dataset)
-    found, marks, subjects = Findings(), HashCounts(), EditedSubjects()
-    for _, request in _valid(read(), dataset, found, found.faults, found.unread):
+    found, keys, subjects = Findings(), HashCounts(), EditedSubjects()
+    for _, request in _read_valid(read(), dataset, found, found.faults, found.unread):
         subjects.add(request)
-        for mark in request.marks:
-            marks.add(mark)
-    seen = Seen()
-    for where, request in _valid(read(), dataset, found, [], Counter()):
+        for key in request.unique_keys:
+            keys.add(key)
+    duplicates = DuplicateCheck()
+    for where, request in _read_valid(read(), dataset, found, [], Counter()):
         try:
-            if (marks.times(request.marks) > 1).any():  # only then is there another one to compare it with
-                seen.add(where, request)
+            if (keys.counts(request.unique_keys) > 1).any():  # otherwise there is no request to compare it with
+                duplicates.add(where, request)
             found.count(request, len(subjects.neighbours(request)))
         except InvalidRequest as error:
             found.faults.append(str(error))
     return found
 
 
-def _valid(
+def _read_valid(
     records: Records, dataset: str | None, found: Findings, faults: list[str], unread: Counter[str]
 ) -> Iterator[tuple[str, EditRequest]]:
-    """(place, request) of the valid ones; the faults of the others go to `faults`."""
+    """Yield (place, request) of the valid requests, and append the faults of the others to `faults`."""
     readers: list[Reader] = []
-    made = _requests_of(records, dataset, readers, faults, unread)
-    first = next(made, None)
+    requests = _read_requests(records, dataset, readers, faults, unread)
+    first = next(requests, None)
     if first is None:
         return
     found.dataset = readers[0].name
-    for where, request in readers[0].joins(chain([first], made)):
+    for where, request in readers[0].merge(chain([first], requests)):
         try:
             check(request, where)
         except InvalidRequest as error:
@@ -103,19 +102,19 @@ def _valid(
             yield where, request
 
 
-def _requests_of(
+def _read_requests(
     records: Records, dataset: str | None, readers: list[Reader], faults: list[str], unread: Counter[str]
 ) -> Iterator[tuple[str, EditRequest]]:
-    """The requests of all records that can be read; the first of these selects the reader, which goes to `readers`."""
+    """Yield the requests of all readable records. The first object selects the reader, which is put into `readers`."""
     for where, record in records:
         if not readers and isinstance(record, Mapping):
-            readers.append(reader_of(dataset, where, record))  # without a shape there is nothing to check
+            readers.append(reader_of(dataset, where, record))  # if no reader recognises it, nothing can be checked
         try:
-            whole = TrackedRecord(as_object(where, record))
-            requests = list(readers[0].requests(where, whole))
+            tracked = TrackedRecord(as_object(where, record))
+            requests = list(readers[0].requests(where, tracked))
         except InvalidRequest as error:
             faults.append(str(error))
         else:
-            # A table has a null for what only others have.
-            unread.update(name for name, value in whole.items() if name in whole.left and value is not None)
+            # Tables have a null for each field that only other records have.
+            unread.update(name for name, value in tracked.items() if name in tracked.unread and value is not None)
             yield from ((where, request) for request in requests)

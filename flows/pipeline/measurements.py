@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from editflow.editing.metrics.ability.declaration import AbilityCase
-from editflow.editing.metrics.drift import FEWEST
+from editflow.editing.metrics.drift import MIN_PROMPTS
 from editflow.editing.metrics.registry import METRICS
 from editflow.editing.requests.record import EditRequest
 from editflow.editing.requests.sample import sample
@@ -126,7 +126,7 @@ class Measures:
     def drift(self, state: str, when: str) -> None:
         """Hidden states and their drift; nothing for requests without neighbours: no prompt is known to stay."""
         settings = stage_settings.hidden_states(self.spec)
-        if len(fixed_prompts(self.facts, settings.count, settings.seed)) < FEWEST:
+        if len(fixed_prompts(self.facts, settings.count, settings.seed)) < MIN_PROMPTS:
             return
         requests = self.requests(self.facts, "requests")
         states = [

@@ -52,7 +52,7 @@ def check_model(spec: RunSpec, model: ModelDescription) -> None:
     model.check_layers(spec.moment_layers, spec.moment_layers[-1], "corpus.layers")
     model.check_window(spec.corpus.window)
     options = spec.edit.options
-    needs, width = spec.edit.chosen.needed(options), model.key_width
+    needs, width = spec.edit.chosen.required_statistics(options), model.key_width
     if "null_space" in needs:
         check_share(spec.null_space, width)
     if "second_moment" in needs and isinstance(options, ClosedFormOptions) and options.ridge == 0:
@@ -85,7 +85,7 @@ def _tokens(spec: RunSpec, pipe: Pipeline, settings: TokensSettings, documents: 
 
 def layer_statistics(spec: RunSpec, pipe: Pipeline, documents: str, model: str) -> dict[str, str | list[str]]:
     """What the method must know of each layer, as parents of a weight change by role; nothing else is made."""
-    needs = spec.edit.chosen.needed(spec.edit.options)
+    needs = spec.edit.chosen.required_statistics(spec.edit.options)
     if not needs:
         return {}
     moment = merged_second_moment(spec, pipe, documents, model)

@@ -7,9 +7,9 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from editflow.editing.editors.method import Method
-from editflow.editing.editors.methods import METHODS, options_of
+from editflow.editing.editors.methods import METHODS, parse_options
 from editflow.editing.editors.options import MethodOptions
-from editflow.editing.metrics.ability.asking import TOKENS, WAYS, check_ways
+from editflow.editing.metrics.ability.asking import MODES, TOKENS, check_modes
 from editflow.editing.metrics.ability.sets import ability_set
 from editflow.editing.metrics.registry import METRICS
 from editflow.storage.address import Address
@@ -135,7 +135,7 @@ class EditSection(Section):
     def options(self) -> MethodOptions:
         """The method's options, its own defaults where the spec is silent. InvalidOption for one of another method."""
         given = {name: value for name, value in (self.model_extra or {}).items() if value is not None}
-        return options_of(self.method, given, tuple(type(self).model_fields))
+        return parse_options(self.method, given, tuple(type(self).model_fields))
 
 
 class EvaluationSection(Section):
@@ -205,7 +205,7 @@ class AbilitySection(Section):
     """Answered examples before each question: the first records of the source, which are not asked."""
     seed: Seed = 0
     """Of the choice of questions and the order of the examples."""
-    modes: list[str] = list(WAYS)
+    modes: list[str] = list(MODES)
     """By the likelihood of the options, by generation, or both: separate scores, never mixed."""
     tokens: Annotated[int, Field(ge=1, le=1000)] = TOKENS
     """Tokens that an answer may have by generation."""
@@ -214,7 +214,7 @@ class AbilitySection(Section):
     def _check(self) -> AbilitySection:
         for name in self.sets:
             ability_set(name)
-        check_ways(self.modes)
+        check_modes(self.modes)
         return self
 
 

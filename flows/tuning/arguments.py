@@ -110,8 +110,8 @@ def draft(arguments: TuneArguments) -> RunSpec:
     if spec.seeds:
         raise BadSpec("--set seeds: trials have one seed; put seeds into the written spec")
     method, options = spec.edit.chosen, spec.edit.options
-    if "alpha" not in method.takes and method.needed(options) != ("null_space",):
-        able = ", ".join(sorted(m.name for m in METHODS.values() if "alpha" in m.takes))
+    if "alpha" not in method.option_names and method.required_statistics(options) != ("null_space",):
+        able = ", ".join(sorted(m.name for m in METHODS.values() if "alpha" in m.option_names))
         raise BadSpec(
             f"--set edit.method={method.name}: tune scans what holds a change by a null space or by α; "
             f"use alphaedit, {able}"

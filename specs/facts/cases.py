@@ -1,7 +1,6 @@
-"""Which facts are edited, with which false answers and neighbours.
+"""Choose the facts to edit, their false answers and their neighbours.
 
-Every choice follows from SHA-256 of names, so it depends neither on the machine, nor on the order of the tables' lines,
-nor on a library.
+All choices are by SHA-256 of names, so they do not depend on the machine, the order of lines in tables, or a library.
 """
 
 import hashlib
@@ -14,9 +13,9 @@ from math import ceil
 from relation import FactsError, relations
 
 SEED = "starter-2"
-EDITS_PER_RELATION = 48  # keeps the relations even: 20 are asked for, 60 would let one dominate the means
+EDITS_PER_RELATION = 48  # between the 20 that are required and 60, where one relation would dominate the means
 NEIGHBOURS = 5
-SPARE_NEIGHBOURS = 6  # subjects of an object that stay unedited, so that its neighbourhoods differ a little
+SPARE_NEIGHBOURS = 6  # subjects per object that stay unedited, so that its neighbourhoods differ
 
 
 @dataclass(frozen=True)
@@ -37,21 +36,21 @@ class Case:
 
     @property
     def paraphrases(self) -> list[str]:
-        """The two other wordings, with the subject filled in."""
+        """The two paraphrases, with the subject filled in."""
         return [t.replace("{}", self.subject) for t in relations()[self.relation].paraphrases]
 
     @property
     def generation(self) -> list[str]:
-        """The two beginnings of texts about the subject."""
+        """The two beginnings of texts about the subject, filled in."""
         return [t.replace("{}", self.subject) for t in relations()[self.relation].generation]
 
     @property
     def neighbourhood(self) -> list[str]:
-        """The prompt, asked of the neighbours."""
+        """The prompt with each neighbour filled in."""
         return [self.prompt.replace("{}", name) for name in self.neighbours]
 
     def record(self, case_id: int) -> dict[str, object]:
-        """The record as one line of the file holds it."""
+        """The case as a record of the file."""
         return {
             "case_id": case_id,
             "relation": self.relation,
@@ -72,39 +71,45 @@ def rank(*names: str) -> str:
     return hashlib.sha256("\x1f".join((SEED, *names)).encode()).hexdigest()
 
 
-def holds(name: str, text: str) -> bool:
-    """Whether a name is in a text as whole words."""
+def contains(name: str, text: str) -> bool:
+    """Whether a text contains a name as whole words."""
     return name in text and re.search(rf"(?<!\w){re.escape(name)}(?!\w)", text) is not None
 
 
-def ambiguous() -> set[str]:
-    """Names that are elsewhere too: in another name, under another relation or in a prompt. They are never edited.
+def ambiguous_names() -> set[str]:
+    """Names that also occur in another name, in another relation or in a prompt. They are never edited.
 
-    Capitals make no difference: an edit of the cricket must not reach a question about the sport.
+    Case is ignored: an edit of the cricket must not affect a question about the sport.
     """
     names = [name.casefold() for r in relations().values() for line in r.names.values() for name in line]
     texts = {*names, *(prompt.casefold() for r in relations().values() for prompt in r.prompts)}
+    everything = "\n".join(texts)
     counts = Counter(names)
-    return {name for name in counts if counts[name] > 1 or any(holds(name, text) for text in texts if text != name)}
+    return {
+        name
+        for name in counts
+        if counts[name] > 1
+        or (everything.count(name) > 1 and any(contains(name, text) for text in texts if text != name))
+    }
 
 
-def edited_of(name: str, shut: set[str]) -> list[tuple[str, str]]:
-    """(true object, subject) to edit, spread evenly over the objects and none in `shut`; the rest remain neighbours."""
+def choose_edits(name: str, excluded: set[str]) -> list[tuple[str, str]]:
+    """Choose (true object, subject) to edit, evenly over the objects, without `excluded` subjects."""
     facts = relations()[name].names
     share = ceil(EDITS_PER_RELATION / len(facts))
     chosen = []
     for true, subjects in facts.items():
         count = max(min(share, len(subjects) - SPARE_NEIGHBOURS), 0)
-        free = [subject for subject in subjects if subject.casefold() not in shut]
+        free = [subject for subject in subjects if subject.casefold() not in excluded]
         chosen += [(true, subject) for subject in sorted(free, key=lambda n: rank(name, n))[:count]]
     return sorted(chosen, key=lambda pair: rank(name, "order", pair[1]))
 
 
-def cases_of(name: str, shut: set[str]) -> Iterator[Case]:
-    """The relation's edits; false answers go to whichever allowed object has been used least."""
+def cases_of(name: str, excluded: set[str]) -> Iterator[Case]:
+    """Yield the relation's edits. Each false answer is the least used one of the allowed objects."""
     relation = relations()[name]
-    edited = edited_of(name, shut)
-    taken = {subject for _, subject in edited}
+    edited = choose_edits(name, excluded)
+    edited_subjects = {subject for _, subject in edited}
     used: Counter[str] = Counter()
     for turn, (true, subject) in enumerate(edited):
         allowed = relation.names.keys() - {true} - relation.also_right(true, subject)
@@ -112,14 +117,14 @@ def cases_of(name: str, shut: set[str]) -> Iterator[Case]:
             raise FactsError(f"{name}: every answer may be right for {subject!r}; trim also_right_by_answer.csv")
         new = min(allowed, key=lambda other: (used[other], rank(name, subject, other)))
         used[new] += 1
-        pool = [n for n in relation.names[true] if n not in taken and new not in relation.also_right(true, n)]
+        pool = [n for n in relation.names[true] if n not in edited_subjects and new not in relation.also_right(true, n)]
         pool.sort(key=lambda other: rank(name, subject, "near", other))
         prompt = relation.prompts[turn % len(relation.prompts)]
         yield Case(name, subject, true, new, prompt, tuple(pool[:NEIGHBOURS]))
 
 
 def all_cases() -> list[Case]:
-    """Every relation's edits, shuffled together so that any prefix of the file is a fair sample."""
-    shut = ambiguous()
-    cases = [case for name in relations() for case in cases_of(name, shut)]
+    """The edits of all relations, shuffled so that any prefix of the file is a fair sample."""
+    excluded = ambiguous_names()
+    cases = [case for name in relations() for case in cases_of(name, excluded)]
     return sorted(cases, key=lambda case: rank("file", case.relation, case.subject))

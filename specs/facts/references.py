@@ -1,4 +1,4 @@
-"""The texts of references.jsonl: what is typical of a target, for metrics that compare generated text with it."""
+"""The reference texts in references.jsonl, for metrics that compare generated texts with them."""
 
 import json
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ FILE = Path(__file__).with_name("references.jsonl")
 
 @dataclass(frozen=True)
 class Reference:
-    """A few sentences about things of which, under the relation, the target is the answer."""
+    """A few sentences about subjects whose answer under the relation is the target."""
 
     relation: str
     target: str
@@ -17,5 +17,5 @@ class Reference:
 
 
 def read_references(path: Path = FILE) -> list[Reference]:
-    """The texts in the file's order, one JSON object a line."""
+    """Read the texts in the file's order; the file has one JSON object per line."""
     return [Reference(**json.loads(line)) for line in path.read_text(encoding="utf-8").split("\n") if line]

@@ -1,4 +1,4 @@
-"""The relations of tables/, read from its CSV files."""
+"""The relations in the CSV files of tables/."""
 
 import csv
 from collections.abc import Iterator
@@ -11,28 +11,28 @@ WORDINGS = ("prompt", "other_prompt", "paraphrase", "other_paraphrase", "generat
 
 
 class FactsError(ValueError):
-    """The tables break a rule; the message lists each breach and is for the editor of the tables."""
+    """The tables break rules. The message lists every breach."""
 
 
 @dataclass(frozen=True)
 class Relation:
-    """A kind of fact: its wordings with `{}` for the subject, its subjects by true answer, and what else is right."""
+    """A relation: wordings with `{}` for the subject, subjects by true answer, and other right answers."""
 
-    prompts: tuple[str, str]  # the wordings that requests and their neighbours use; the answer follows after a space
-    paraphrases: tuple[str, str]  # two other wordings of the same question
-    generation: tuple[str, str]  # beginnings of texts about the subject, in whose continuation the answer would show
+    prompts: tuple[str, str]  # wordings for requests and their neighbours; the answer follows after a space
+    paraphrases: tuple[str, str]  # other wordings of the same question
+    generation: tuple[str, str]  # beginnings of texts about the subject, whose continuation would reveal the answer
     names: dict[str, list[str]]  # true answer: its subjects
-    also_by_answer: dict[str, list[str]]  # true answer: others right for some of its subjects
-    also_by_subject: dict[str, list[str]]  # subject: others that are right for it
+    also_by_answer: dict[str, list[str]]  # true answer: other answers that are right for some of its subjects
+    also_by_subject: dict[str, list[str]]  # subject: other answers that are right for it
 
     def also_right(self, true: str, subject: str) -> set[str]:
-        """Answers that are right, or can be argued, besides the true one."""
+        """Answers that are right or arguable, besides the true one."""
         return {*self.also_by_answer.get(true, ()), *self.also_by_subject.get(subject, ())}
 
 
 @cache
 def relations() -> dict[str, Relation]:
-    """The relations by name, in the order of wordings.csv. FactsError for a table that cannot be read."""
+    """Read the relations by name, in the order of wordings.csv. Raises FactsError for an invalid table."""
     wordings: dict[str, list[str]] = {}
     for name, *texts in rows("wordings.csv", "relation", *WORDINGS):
         if name in wordings:
@@ -49,12 +49,12 @@ def relations() -> dict[str, Relation]:
 
 @cache
 def answer_pieces() -> dict[str, str]:
-    """{answer of more than one token: its tokens under the default tokenizer, separated by `|`, after a space}."""
+    """Answers of several tokens: {answer: its tokens after a space under the default tokenizer, separated by `|`}."""
     return dict(rows("pieces.csv", "answer", "pieces"))
 
 
 def grouped(file: str, key: str, value: str, known: dict[str, list[str]]) -> dict[str, dict[str, list[str]]]:
-    """{relation: {key: its values}} of a table, for each known relation."""
+    """Read a table as {relation: {key: values}}, for each known relation."""
     found: dict[str, dict[str, list[str]]] = {name: {} for name in known}
     for relation, first, second in rows(file, "relation", key, value):
         if relation not in found:
@@ -64,7 +64,7 @@ def grouped(file: str, key: str, value: str, known: dict[str, list[str]]) -> dic
 
 
 def rows(file: str, *columns: str) -> Iterator[list[str]]:
-    """The lines below a table's header. FactsError unless all of them have a text in each column."""
+    """Yield the lines below a table's header. Raises FactsError unless every line has a text in each column."""
     with (TABLES / file).open(encoding="utf-8", newline="") as table:
         lines = csv.reader(table, strict=True)
         if next(lines, None) != [*columns]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from editflow.editing.models.editable import EditableModel
-from editflow.editing.models.loading import load_gguf_outline, load_outline
+from editflow.editing.models.loading import load_gguf_meta_model, load_meta_model
 from editflow.storage.artifacts.store import Lake
 from editflow.tasks.errors import UnknownSource
 from editflow.tasks.models.model_description import ModelDescription
@@ -50,7 +50,7 @@ def outline(lake: Lake, source: str, dtype: str) -> Outline:
     if gguf is not None:
         folder = converted_folder(gguf)
         if not folder.is_dir():
-            model = load_gguf_outline(gguf, dtype)
+            model = load_gguf_meta_model(gguf, dtype)
             return _outline(lake, model, dtype, str(gguf), None, f"{gguf.name} is converted on the first run")
         return _of_folder(lake, folder, dtype)
     path = local(source)
@@ -74,7 +74,7 @@ def _gguf_of(source: str) -> Path | None:
 def _of_folder(lake: Lake, folder: Path, dtype: str) -> Outline:
     weights = any(folder.glob("*.safetensors"))
     lacking = "" if weights else f"{folder} holds no *.safetensors: it can be planned with, not run"
-    return _outline(lake, load_outline(folder, dtype), dtype, str(folder), folder, lacking)
+    return _outline(lake, load_meta_model(folder, dtype), dtype, str(folder), folder, lacking)
 
 
 def _of_hub(lake: Lake, source: str, dtype: str) -> Outline:
@@ -82,7 +82,7 @@ def _of_hub(lake: Lake, source: str, dtype: str) -> Outline:
     cached = cached_folder(source)
     if cached is not None and any(cached.glob("*.safetensors")):
         return _of_folder(lake, cached, dtype)
-    model = load_outline(configured_folder(source), dtype)
+    model = load_meta_model(configured_folder(source), dtype)
     return _outline(lake, model, dtype, source, None, f"{source} is downloaded on the first run")
 
 

@@ -11,7 +11,7 @@ from editflow.editing.errors import EditingError, UnknownModel, first_line
 from editflow.editing.models.folder import (
     CONFIGS,
     INDEX,
-    PACKED,
+    QUANTISATION_CONFIGS,
     TOKENIZER,
     WEIGHTS,
     examine,
@@ -23,7 +23,7 @@ from editflow.storage.address import Address
 from editflow.tasks.console.progress import working
 from editflow.tasks.sources.packaged_data import MODEL
 
-FIRST = ("config.json", *CONFIGS, *PACKED, "adapter_config.json")
+FIRST = ("config.json", *CONFIGS, *QUANTISATION_CONFIGS, "adapter_config.json")
 """Small files that tell whether a model can be edited."""
 
 
@@ -95,10 +95,10 @@ def hub_folder(source: str) -> Path:
         if (cached := cached_folder(source)) is not None:
             return cached
         raise
-    from editflow.editing.models.loading import load_outline
+    from editflow.editing.models.loading import load_meta_model
 
     with _asking(source):
-        load_outline(_fetched(source, [name for name in FIRST if name in sizes]))
+        load_meta_model(_fetched(source, [name for name in FIRST if name in sizes]))
         wanted = _wanted(source, sizes)
         much = sum(sizes[name] for name in wanted) / 1e6
         with working(f"fetching {source}, {much:,.0f} MB where it is not in the hub's cache"):

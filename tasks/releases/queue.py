@@ -43,7 +43,7 @@ class QueuedRequest:
     @property
     def about(self) -> tuple[tuple[str, ...], ...]:
         """What it says something of: a later entry that shares any of it takes its place."""
-        return tuple(self.request.marks[1:])
+        return tuple(self.request.unique_keys[1:])
 
 
 @dataclass(frozen=True)

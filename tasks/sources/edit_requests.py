@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from editflow.editing.requests.hash_counts import HashCounts
 from editflow.editing.requests.readers import read
-from editflow.editing.requests.record import EditRequest, Seen, check, check_all, is_whole
+from editflow.editing.requests.record import DuplicateCheck, EditRequest, check, check_all, is_encodable
 from editflow.storage.address import Address
 from editflow.tasks.errors import BadRecord
 from editflow.tasks.sources.records import read_records
@@ -40,12 +40,12 @@ def load_chosen(
     for where, request in read(read_records(_address(source)), dataset):
         check(request, where)
         total += 1
-        for mark in request.marks:
+        for mark in request.unique_keys:
             met.add(mark)
     places = {index: n for n, index in enumerate(choose(_any(range(total), source), count, seed, source))}
-    seen, chosen = Seen(), dict[int, EditRequest]()
+    seen, chosen = DuplicateCheck(), dict[int, EditRequest]()
     for index, (where, request) in enumerate(read(read_records(_address(source)), dataset)):
-        if (met.times(request.marks) > 1).any():  # only then is there another one to compare it with
+        if (met.counts(request.unique_keys) > 1).any():  # only then is there another one to compare it with
             seen.add(where, request)
         if index in places:
             chosen[places[index]] = request
@@ -75,7 +75,7 @@ def _references(source: str) -> dict[tuple[str, str], list[str]]:
         if not all(isinstance(field, str) for field in fields):
             raise BadRecord(f"{where}: needs the texts relation, target and text; write them, or drop the line")
         relation, target, text = map(str, fields)
-        if half := next((field for field in (relation, target, text) if not is_whole(field)), None):
+        if half := next((field for field in (relation, target, text) if not is_encodable(field)), None):
             raise BadRecord(f"{where}: {half!r} holds half a character; write the whole one (a surrogate pair)")
         found.setdefault((relation, target), []).append(text)
     return found

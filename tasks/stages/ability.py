@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 
 from editflow.editing.editors.options import omitted
-from editflow.editing.metrics.ability.asking import TOKENS, WAYS, Answer, ask, check_ways
+from editflow.editing.metrics.ability.asking import MODES, TOKENS, Answer, ask, check_modes
 from editflow.editing.metrics.ability.confusion import STATISTICS, confusion, interval
 from editflow.editing.metrics.ability.declaration import AbilityCase
 from editflow.editing.metrics.ability.sets import ability_set, draw
@@ -77,9 +77,9 @@ class AbilitySettings:
     tokens: int | None = omitted(default=None)
 
     @classmethod
-    def of(cls, ways: Sequence[str] = WAYS, tokens: int = TOKENS) -> AbilitySettings:
+    def of(cls, ways: Sequence[str] = MODES, tokens: int = TOKENS) -> AbilitySettings:
         """Raises InvalidOption for an unknown way."""
-        check_ways(ways)
+        check_modes(ways)
         return cls(tuple(ways), tokens if "generation" in ways else None)
 
 
@@ -97,8 +97,8 @@ def _ability(work: Work[AbilitySettings]) -> pa.Table:
 
 def _row(answer: Answer) -> dict[str, Any]:
     case = answer.case
-    row = {"set": case.set_name, "case_id": case.case_id, "way": answer.way, "label": case.label}
-    return row | {"predicted": answer.predicted, "nlls": answer.nlls, "said": answer.said}
+    row = {"set": case.set_name, "case_id": case.case_id, "way": answer.mode, "label": case.label}
+    return row | {"predicted": answer.predicted, "nlls": answer.nlls, "said": answer.generated}
 
 
 def ability_scores(lake: Lake, artifact: str) -> dict[str, dict[str, AbilityScores]]:

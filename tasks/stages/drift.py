@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from editflow.editing.errors import InvalidOption
-from editflow.editing.metrics.drift import FEWEST, drift
+from editflow.editing.metrics.drift import MIN_PROMPTS, drift
 from editflow.editing.metrics.principal_plane import Floats, Plane
 from editflow.editing.models.hidden_states import hidden_states
 from editflow.editing.requests.record import EditRequest
@@ -50,10 +50,10 @@ def _hidden_states(work: Work[HiddenStatesSettings]) -> pa.Table:
     """One row per layer and prompt."""
     layers = list(work.settings.layers)
     prompts = fixed_prompts(read_requests(work.lake, work.one("requests")), work.settings.count, work.settings.seed)
-    if len(prompts) < FEWEST:
+    if len(prompts) < MIN_PROMPTS:
         raise InvalidOption(
-            f"the requests have {len(prompts)} neighbourhood prompts that none of them edits, drift needs {FEWEST}: "
-            "give facts with neighborhood_prompts, or leave drift out"
+            f"the requests have {len(prompts)} neighbourhood prompts that none of them edits, drift needs "
+            f"{MIN_PROMPTS}: give facts with neighborhood_prompts, or leave drift out"
         )
     model = work.model("state")
     with bar(work.label("hidden states"), len(prompts), "prompts") as advance:

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from editflow.editing.editors.batch import LayerEdit, edit_batch
 from editflow.editing.editors.contexts import sample_contexts
-from editflow.editing.editors.facts import Fact, cost_order, prepare
+from editflow.editing.editors.facts import Fact, sort_by_length, tokenize_fact
 from editflow.editing.editors.method import Training
 from editflow.editing.editors.methods import method
 from editflow.editing.editors.options import ContextOptions, TargetValueOptions
@@ -70,7 +70,7 @@ def batch_facts(work: Work[Any], model: EditableModel, kl_prompt: str) -> list[F
     """The facts of the batch in the order of the chunks, for any order of the requests."""
     contexts = work.table("contexts")["template"].to_pylist()
     requests = read_requests(work.lake, work.one("requests"))
-    return cost_order([prepare(model.tokenizer, r, contexts, kl_prompt) for r in requests])
+    return sort_by_length([tokenize_fact(model.tokenizer, r, contexts, kl_prompt) for r in requests])
 
 
 def chunk_count(facts: int) -> int:
@@ -92,7 +92,7 @@ def _trained(work: Work[WeightChangeSettings], chosen: Training[Any]) -> dict[in
     """The new weights by layer, trained on the batch's facts in their plain prompts; the model is restored."""
     model, layers = work.model("state"), work.settings.layers or ()
     requests = read_requests(work.lake, work.one("requests"))
-    facts = cost_order([prepare(model.tokenizer, r, (), r.prompt) for r in requests])
+    facts = sort_by_length([tokenize_fact(model.tokenizer, r, (), r.prompt) for r in requests])
     with working("fine-tuning"), work.session("state").borrow(layers) as lent:
         return chosen.train(lent, layers, facts, work.settings.options)
 

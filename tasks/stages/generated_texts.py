@@ -13,11 +13,11 @@ from typing import Any
 import pyarrow as pa
 
 from editflow.editing.metrics.texts.consistency import Consistency
-from editflow.editing.metrics.texts.essence import about, essences
+from editflow.editing.metrics.texts.essence import essences, texts_about
 from editflow.editing.metrics.texts.fluency import fluency, published_fluency
 from editflow.editing.metrics.texts.free import matches
 from editflow.editing.metrics.texts.options import GenerationOptions
-from editflow.editing.models.generation import Writing, budget, write_texts
+from editflow.editing.models.generation import Sampling, total_budget, write_texts
 from editflow.editing.requests.record import EditRequest
 from editflow.storage.artifacts.kinds import kind
 from editflow.storage.artifacts.store import Lake
@@ -35,9 +35,9 @@ def _generations(work: Work[GenerationOptions]) -> pa.Table:
     requests = read_requests(work.lake, work.one("requests"))
     rows = [row for row in _asked(requests, _questions(work)) if row["role"] in options.roles]
     answers, texts = _prompts(rows, texts=False), _prompts(rows, texts=True)
-    short, long = Writing(options.answer_tokens), Writing(options.tokens, options.top_k, options.seed, whole=True)
+    short, long = Sampling(options.answer_tokens), Sampling(options.tokens, options.top_k, options.seed, whole=True)
     model = work.model("state")
-    total = budget(model, answers, short) + budget(model, texts, long)
+    total = total_budget(model, answers, short) + total_budget(model, texts, long)
     with bar(work.label("generations"), total, "tokens") as advance:
         answered = dict(zip(answers, write_texts(model, answers, short, progress=advance), strict=True))
         written = dict(zip(texts, write_texts(model, texts, long, progress=advance), strict=True))
@@ -69,7 +69,7 @@ def _essence(work: Work[NoSettings]) -> pa.Table:
     base = work.table("base").to_pylist() if work.many("base") else []
     written = [row for row in base if row["role"] == "generation" and row["request"] in asked]
     references = _texts_of("reference", _questions(work))
-    given = [(r.request_id, " ".join(about(r.subject, references.get(r.request_id, ())))) for r in requests]
+    given = [(r.request_id, " ".join(texts_about(r.subject, references.get(r.request_id, ())))) for r in requests]
     given = [(request, text) for request, text in given if text]
     model = work.model("state")
     with bar(work.label("essence"), len(written) + len(given), "texts") as advance:
@@ -129,7 +129,7 @@ def _consistencies(texts: Iterable[Row], questions: Sequence[Row]) -> Iterator[R
         if not references.get(request):
             continue
         for row in rows:
-            yield _score(row, "consistency", corpus.of(row["text"], references[request]))
+            yield _score(row, "consistency", corpus.score(row["text"], references[request]))
         joined = [row["prompt"] + row["text"] for row in rows]
         place = {**rows[0], "prompt_index": 0}
         yield _score(place, "consistency published", corpus.published(joined, references[request]))

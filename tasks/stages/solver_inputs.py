@@ -12,8 +12,8 @@ from editflow.editing.editors.batch import Solver
 from editflow.editing.editors.facts import Fact
 from editflow.editing.editors.layer_statistics import LayerStatistics
 from editflow.editing.editors.method import ClosedForm
-from editflow.editing.editors.methods import method, options_of
-from editflow.editing.editors.norm_anchor import anchored, reference_norms
+from editflow.editing.editors.methods import method, parse_options
+from editflow.editing.editors.norm_anchor import reference_norms, rescale_to_norms
 from editflow.editing.editors.options import ClosedFormOptions, MethodOptions
 from editflow.editing.editors.target_values import TargetValue
 from editflow.editing.errors import InvalidOption
@@ -52,7 +52,7 @@ class WeightChangeSettings:
         """See tasks/stages/settings.py."""
         chosen = method(str(recorded["method"]))
         words = {f.name: f.metadata.get("recipe", f.name) for f in fields(chosen.options)}
-        options = options_of(chosen.name, {name: recorded[word] for name, word in words.items() if word in recorded})
+        options = parse_options(chosen.name, {name: recorded[word] for name, word in words.items() if word in recorded})
         layers = tuple(recorded["layers"]) if "layers" in recorded else None
         return cls(chosen.name, options, layers, recorded.get("z_layer"), recorded.get("kl_prompt"))
 
@@ -89,7 +89,7 @@ class SolverInputs:
         if not self.options.anchor:
             return values
         with session.borrow_base() as model:
-            return anchored(values, reference_norms(model, facts, z_layer))
+            return rescale_to_norms(values, reference_norms(model, facts, z_layer))
 
     def _solver(self, layer: int) -> Solver:
         try:

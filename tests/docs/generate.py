@@ -81,8 +81,8 @@ def methods() -> str:
     rows = []
     for name, method in METHODS.items():
         usual = method.options()
-        options = ", ".join(f"`{option}` {_plain(getattr(usual, option))}" for option in method.takes)
-        needs = ", ".join(need.replace("_", " ") for need in method.needed(usual)) or "nothing"
+        options = ", ".join(f"`{option}` {_plain(getattr(usual, option))}" for option in method.option_names)
+        needs = ", ".join(need.replace("_", " ") for need in method.required_statistics(usual)) or "nothing"
         rows.append((f"`{name}`", method.about, needs, options, f"`{method.form}`", method.source))
     head = ("method", "what holds a change, and what is done to it", "needs", "options", "stored as", "source")
     return _table(head, rows)
@@ -127,11 +127,11 @@ def _method_options() -> str:
     found: dict[str, tuple[str, str, dict[str, list[str]]]] = {}
     for name, method in METHODS.items():
         for kind in reversed(method.options.__mro__):
-            own = [key for key in vars(kind).get("__annotations__", {}) if key in method.takes]
+            own = [key for key in vars(kind).get("__annotations__", {}) if key in method.option_names]
             described = TypeAdapter(kind).json_schema()["properties"] if own else {}
             for key in own:
                 found.setdefault(key, (_type(described[key]), described[key]["description"], {}))
-        for key in method.takes:
+        for key in method.option_names:
             found[key][2].setdefault(_plain(getattr(method.options(), key)), []).append(name)
     rows = [
         (f"`edit.{key}`", kind, "; ".join(f"{value}: {', '.join(names)}" for value, names in defaults.items()), meaning)

@@ -14,18 +14,18 @@ from editflow.editing.models.loading import as_editable
 from editflow.editing.requests.record import EditRequest
 
 UNLIKE = ("gpt2", "gptj", "llama", "mistral")
-"""Architectures that differ in what matters to editing: weights' orientation, parallel layers, none of it, windows."""
+"""Architectures that differ in orientation of weights, parallel layers and sliding windows."""
 
 
 @pytest.fixture(params=UNLIKE)
 def tiny(request: pytest.FixtureRequest) -> EditableModel:
-    """A random model of unlike architectures in float64; four layers, width 32, keys of width 64."""
+    """A random model of each of these architectures in float64: four layers, width 32, keys of width 64."""
     return _random(request.param)
 
 
 @pytest.fixture(params=sorted(FAMILIES))
 def every(request: pytest.FixtureRequest) -> EditableModel:
-    """The same of each architecture: for what is to hold of a declaration."""
+    """The same for every declared architecture."""
     return _random(request.param)
 
 
@@ -36,7 +36,7 @@ def _random(family: str) -> EditableModel:
 
 @pytest.fixture
 def llama() -> EditableModel:
-    """The Llama one alone, where the architecture does not matter."""
+    """Only the Llama model, for tests in which the architecture does not matter."""
     return _random("llama")
 
 
@@ -58,7 +58,7 @@ def requests() -> list[EditRequest]:
 
 @pytest.fixture
 def random_keys() -> Callable[..., torch.Tensor]:
-    """`random_keys(d, n, seed)`: keys that use few directions strongly, as a real layer's do."""
+    """`random_keys(d, n, seed)`: keys with a few dominant directions, like a real layer's."""
 
     def make(d: int, n: int, seed: int = 0) -> torch.Tensor:
         generator = torch.Generator().manual_seed(seed)

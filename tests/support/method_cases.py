@@ -13,7 +13,7 @@ from torch import Tensor
 from editflow.editing.editors.batch import Solver
 from editflow.editing.editors.layer_statistics import LayerStatistics
 from editflow.editing.editors.method import ClosedForm
-from editflow.editing.editors.methods import method, options_of
+from editflow.editing.editors.methods import method, parse_options
 from editflow.editing.linalg.null_space import NullSpace, Threshold
 from editflow.editing.linalg.spectrum import decompose
 from editflow.editing.models.editable import EditableModel
@@ -56,7 +56,7 @@ class Case:
 
     @property
     def options(self) -> Any:
-        return options_of(self.name, self.given)
+        return parse_options(self.name, self.given)
 
 
 def memit(p: Problem, *, lam: float = 0.0, held: bool = False) -> Tensor:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import PreTrainedTokenizerFast
 
-from editflow.editing.editors.facts import Fact, cost_order, prepare
+from editflow.editing.editors.facts import Fact, sort_by_length, tokenize_fact
 from editflow.editing.models.editable import EditableModel
 from editflow.editing.requests.record import EditRequest
 
@@ -31,4 +31,4 @@ CONTEXTS = ("The city is blue . ", "Because I see two . ", "You went home . ")
 
 def facts_of(model: EditableModel, requests: list[EditRequest], contexts: tuple[str, ...] = CONTEXTS) -> list[Fact]:
     """The requests as facts in the order of their cost."""
-    return cost_order([prepare(model.tokenizer, r, contexts, "{} is a") for r in requests])
+    return sort_by_length([tokenize_fact(model.tokenizer, r, contexts, "{} is a") for r in requests])

@@ -1,1 +1,1 @@
-"""Sets of questions about general ability: one file a set."""
+"""Sets of questions about general ability, one file per set."""

@@ -1,7 +1,8 @@
-"""Asking a model: by the likelihood of the options, or by the text it generates. The two scores are never mixed.
+"""Ask a model ability questions, by the likelihood of the options or by the text that it generates.
 
-A way is named in every row. By likelihood the model has to choose; by generation it may also give another text, which
-is counted separately and as wrong. The second is harder, and published scores seldom name the mode.
+The scores of the two modes are never mixed; every row names its mode. By likelihood the model must choose an option. By
+generation it may also give another text, which is counted separately and as wrong. Generation is harder, and published
+scores seldom name the mode.
 """
 
 from __future__ import annotations
@@ -17,76 +18,80 @@ from editflow.editing.models.editable import EditableModel
 from editflow.editing.models.generation import continue_texts
 from editflow.editing.models.tokens import encode
 
-WAYS = ("likelihood", "generation")
+MODES = ("likelihood", "generation")
 TOKENS = 8
-"""Tokens that a model may generate: enough for any option after a line break or two."""
+"""Maximum number of generated tokens: enough for any option after a line break or two."""
 
-_PASS = 4096
-"""Tokens of prompts that run together, padding included: what bounds memory."""
+_TOKENS_PER_PASS = 4096
+"""Maximum number of prompt tokens per forward pass, with padding; bounds memory."""
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What a model answers to a question. `predicted` is None for no answer, `nlls` belong to the case's options."""
+    """A model's answer to a question.
+
+    `predicted` is the chosen option, None for no answer. `nlls` are the options' NLLs (likelihood); `generated` is the
+    text (generation).
+    """
 
     case: AbilityCase
-    way: str
+    mode: str
     predicted: str | None
     nlls: tuple[float, ...] | None = None
-    said: str | None = None
+    generated: str | None = None
 
 
-def check_ways(ways: Sequence[str]) -> None:
-    """Raise InvalidOption unless these are one or both of WAYS."""
-    wrong = [way for way in ways if way not in WAYS]
-    if wrong or not ways or len({*ways}) != len(ways):
-        raise InvalidOption(f"ways of asking {list(ways)}: choose one or both of {', '.join(WAYS)}")
+def check_modes(modes: Sequence[str]) -> None:
+    """Raise InvalidOption unless these are one or both of MODES."""
+    wrong = [mode for mode in modes if mode not in MODES]
+    if wrong or not modes or len({*modes}) != len(modes):
+        raise InvalidOption(f"modes {list(modes)}: choose one or both of {', '.join(MODES)}")
 
 
 def ask(
     model: EditableModel,
     cases: Sequence[AbilityCase],
-    way: str,
+    mode: str,
     tokens: int = TOKENS,
-    tokens_per_pass: int = _PASS,
+    tokens_per_pass: int = _TOKENS_PER_PASS,
     progress: Callable[[int], None] = lambda _cases: None,
 ) -> list[Answer]:
-    """One answer per case, in their order. `tokens` bounds a generated answer.
+    """Return one answer per case, in order. `tokens` limits a generated answer.
 
-    By likelihood the answer is the option of the lowest mean NLL per token, put after the prompt and a space. The mean
-    and not the sum, or an option would lose by being cut into more tokens; where each is one token they are the same.
-    Two options with the lowest are no answer. By generation it is what `parsed` finds in the likeliest continuation.
-    Raises InvalidOption for a question that the model is too short for.
+    By likelihood, the answer is the option with the lowest mean NLL per token after the prompt and a space. The sum
+    would disadvantage options of more tokens; for options of one token both are the same. If two options share the
+    lowest NLL, there is no answer. By generation, the answer is what `parse_option` finds in the greedy continuation.
+    Raises InvalidOption for a question that is too long for the model.
     """
-    check_ways([way])
+    check_modes([mode])
     answers: dict[int, Answer] = {}
-    for places in _passes(model, cases, tokens, tokens_per_pass):
-        part = [cases[place] for place in places]
-        found = _by_likelihood(model, part) if way == "likelihood" else _by_generation(model, part, tokens)
-        answers.update(zip(places, found, strict=True))
-        progress(len(places))
-    return [answers[place] for place in range(len(cases))]
+    for indices in _passes(model, cases, tokens, tokens_per_pass):
+        part = [cases[i] for i in indices]
+        found = _by_likelihood(model, part) if mode == "likelihood" else _by_generation(model, part, tokens)
+        answers.update(zip(indices, found, strict=True))
+        progress(len(indices))
+    return [answers[i] for i in range(len(cases))]
 
 
-def preferred(options: Sequence[str], nlls: Sequence[float]) -> str | None:
-    """The option of the lowest NLL; None where two share it."""
-    best = min(nlls)
-    winners = [option for option, nll in zip(options, nlls, strict=True) if nll == best]
+def likeliest_option(options: Sequence[str], nlls: Sequence[float]) -> str | None:
+    """Return the option with the lowest NLL, or None if two share it."""
+    lowest = min(nlls)
+    winners = [option for option, nll in zip(options, nlls, strict=True) if nll == lowest]
     return winners[0] if len(winners) == 1 else None
 
 
-def parsed(said: str, options: Sequence[str]) -> str | None:
-    """The option that a text begins with, or None.
+def parse_option(text: str, options: Sequence[str]) -> str | None:
+    """Return the option that a text begins with, or None.
 
-    Spaces, quotes, brackets and other signs may stand before it, and no letter or digit right after it. Case does not
-    count, except for options of one letter: these must be as they are and end the line or stand before a sign, since "A
-    good question" answers nothing.
+    Spaces, quotes, brackets and other signs may precede it; no letter or digit may follow it directly. Case is ignored,
+    except for options of one letter. These need the exact case and must be followed by a sign or the end of the line,
+    since "A good question" is not the answer A.
     """
     for option in options:
-        letter = len(option) == 1
-        after = r"(?=[ \t]*(?:$|[^\w\s]))" if letter else r"(?!\w)"
-        flags = re.MULTILINE if letter else re.IGNORECASE
-        if re.match(rf"[\W_]*{re.escape(option)}{after}", said, flags):
+        is_letter = len(option) == 1
+        after = r"(?=[ \t]*(?:$|[^\w\s]))" if is_letter else r"(?!\w)"
+        flags = re.MULTILINE if is_letter else re.IGNORECASE
+        if re.match(rf"[\W_]*{re.escape(option)}{after}", text, flags):
             return option
     return None
 
@@ -95,27 +100,30 @@ def _by_likelihood(model: EditableModel, cases: Sequence[AbilityCase]) -> Iterat
     scores = score(model, [(case.prompt, case.options) for case in cases], prompts_per_pass=len(cases))
     for case, found in zip(cases, scores, strict=True):
         nlls = tuple(one.nll for one in found)
-        yield Answer(case, "likelihood", preferred(case.options, nlls), nlls=nlls)
+        yield Answer(case, "likelihood", likeliest_option(case.options, nlls), nlls=nlls)
 
 
 def _by_generation(model: EditableModel, cases: Sequence[AbilityCase], tokens: int) -> Iterator[Answer]:
-    for case, said in zip(cases, continue_texts(model, [case.prompt for case in cases], tokens), strict=True):
-        yield Answer(case, "generation", parsed(said, case.options), said=said)
+    texts = continue_texts(model, [case.prompt for case in cases], tokens)
+    for case, text in zip(cases, texts, strict=True):
+        yield Answer(case, "generation", parse_option(text, case.options), generated=text)
 
 
-def _passes(model: EditableModel, cases: Sequence[AbilityCase], tokens: int, most: int) -> Iterator[list[int]]:
-    """Places of cases that run together: of like length, padded to at most `most` tokens, and at least one."""
+def _passes(
+    model: EditableModel, cases: Sequence[AbilityCase], tokens: int, tokens_per_pass: int
+) -> Iterator[list[int]]:
+    """Group the indices of cases of similar length into passes of at most `tokens_per_pass` tokens, or of one case."""
     lengths = [len(encode(model.tokenizer, case.prompt)[0]) + tokens for case in cases]
     limit = getattr(model.model.config, "max_position_embeddings", None)
     part: list[int] = []
-    for place in sorted(range(len(cases)), key=lambda n: (lengths[n], n)):
-        if limit is not None and lengths[place] > limit:
-            case = cases[place]
-            what = f"question {case.case_id!r} of {case.set_name} with its answer takes {lengths[place]} tokens"
+    for i in sorted(range(len(cases)), key=lambda n: (lengths[n], n)):
+        if limit is not None and lengths[i] > limit:
+            case = cases[i]
+            what = f"question {case.case_id!r} of {case.set_name} with its answer takes {lengths[i]} tokens"
             raise InvalidOption(f"{what}, the model {limit}: give fewer examples, or remove the record")
-        if part and (len(part) + 1) * lengths[place] > most:
+        if part and (len(part) + 1) * lengths[i] > tokens_per_pass:
             yield part
             part = []
-        part.append(place)
+        part.append(i)
     if part:
         yield part

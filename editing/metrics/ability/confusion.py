@@ -1,7 +1,7 @@
 """Scores of answers from the confusion matrix, with bootstrap intervals.
 
-A table has a row for each option and a column for each option and, last, one for "no answer" (nothing that could be
-parsed, or two options equally likely): counts (…, K, K + 1). "No answer" is never right and never an option of its own.
+A table of counts (…, K, K + 1) has a row for each label. Its columns are the K options and, last, "no answer" (the text
+was not parsed, or two options are equally likely). "No answer" is always wrong, and never counts as an option.
 """
 
 from __future__ import annotations
@@ -17,24 +17,24 @@ Statistic = Callable[[np.ndarray], np.ndarray]
 
 
 def confusion(options: Sequence[str], answers: Iterable[tuple[str, str | None]]) -> np.ndarray:
-    """Counts (K, K + 1) of (label, predicted) pairs, whatever their order; None is no answer."""
-    place: dict[str | None, int] = {option: n for n, option in enumerate(options)}
+    """Count (label, predicted) pairs into a table (K, K + 1); None is no answer."""
+    index: dict[str | None, int] = {option: n for n, option in enumerate(options)}
     table = np.zeros((len(options), len(options) + 1))
     for label, predicted in answers:
-        table[place[label], len(options) if predicted is None else place[predicted]] += 1
+        table[index[label], len(options) if predicted is None else index[predicted]] += 1
     return table
 
 
 def accuracy(table: np.ndarray) -> np.ndarray:
-    """Σ_k n_kk / n: the share of right answers, from 0 (all wrong) to 1."""
+    """Σ_k n_kk / n, the share of right answers, from 0 (all wrong) to 1."""
     return np.asarray(_right(table).sum(-1) / table.sum((-2, -1)))
 
 
 def weighted_f1(table: np.ndarray) -> np.ndarray:
-    """Σ_k (t_k / n) · 2 n_kk / (t_k + p_k), for t_k questions whose label is k and p_k answers that are k.
+    """Σ_k (t_k / n) · 2 n_kk / (t_k + p_k), for t_k questions with label k and p_k answers k.
 
-    From 0 (all wrong) to 1. The mean of each option's F1 weighted by its share of the labels, as the GLUE panels of
-    ROME-style editing report it (such as AlphaEdit, arXiv 2410.02355); an option that is no label weighs nothing.
+    From 0 (all wrong) to 1. The mean of the options' F1, weighted by their share of the labels, as in GLUE panels of
+    ROME-style editing (such as AlphaEdit, arXiv 2410.02355). An option that is never the label has weight 0.
     """
     labels, given = table.sum(-1), _given(table)
     f1 = 2 * _right(table) / np.maximum(labels + given, 1)
@@ -44,15 +44,15 @@ def weighted_f1(table: np.ndarray) -> np.ndarray:
 def mcc(table: np.ndarray) -> np.ndarray:
     """Matthews' correlation of labels and answers; Gorodkin's R_K (2004) for more than two options.
 
-    (n Σ_k n_kk − Σ_k t_k p_k) / √((n² − Σ t_k²)(n² − Σ p_k²)), "no answer" counted among the p_k of the root. From 1
-    (all right) through 0 (unrelated, or always the same answer) to −1 (all wrong, of two options; of K alike options
-    −1/(K − 1)). NaN where all labels are alike: nothing can correlate with them.
+    (n Σ_k n_kk − Σ_k t_k p_k) / √((n² − Σ t_k²)(n² − Σ p_k²)), with "no answer" among the p_k under the root. From 1
+    (all right) through 0 (unrelated, or always the same answer) to −1 (all wrong, for two options; −1/(K − 1) for K
+    equally frequent options). NaN if all labels are the same, since nothing can correlate with them.
     """
-    n, labels, given = table.sum((-2, -1)), table.sum(-1), table.sum(-2)
-    shared = n * _right(table).sum(-1) - (labels * _given(table)).sum(-1)
-    spread, spoken = n**2 - (labels**2).sum(-1), n**2 - (given**2).sum(-1)
-    value = shared / np.sqrt(np.maximum(spread * spoken, 1))
-    return np.where(spread == 0, np.nan, value)
+    n, labels, answers = table.sum((-2, -1)), table.sum(-1), table.sum(-2)
+    covariance = n * _right(table).sum(-1) - (labels * _given(table)).sum(-1)
+    label_variance, answer_variance = n**2 - (labels**2).sum(-1), n**2 - (answers**2).sum(-1)
+    value = covariance / np.sqrt(np.maximum(label_variance * answer_variance, 1))
+    return np.where(label_variance == 0, np.nan, value)
 
 
 def unanswered(table: np.ndarray) -> np.ndarray:
@@ -64,37 +64,32 @@ STATISTICS: dict[str, Statistic] = {"accuracy": accuracy, "f1": weighted_f1, "mc
 
 
 def interval(table: np.ndarray, statistic: Statistic) -> Interval | None:
-    """A statistic with its 95 % percentile bootstrap interval, the same for the same table; None where it is undefined.
+    """A statistic with its 95 % percentile bootstrap interval, or None if it is undefined. Deterministic.
 
-    Questions drawn with replacement fall into the table's cells as a multinomial draw, so cells are drawn. A draw
-    whose labels are all alike has no MCC and is left out. One question has no interval.
+    Resampling questions with replacement is a multinomial draw of the table's cells. A draw with only one label has no
+    MCC and is ignored. A single question has no interval.
     """
+    return _bootstrap(table, statistic)
+
+
+def paired_interval(joint: np.ndarray, statistic: Statistic) -> Interval | None:
+    """Change of a statistic on the same questions, with its 95 % percentile bootstrap interval; None if undefined.
+
+    `joint` counts (K, K + 1, K + 1) questions by label, first answer and last answer.
+    """
+    return _bootstrap(joint, lambda tables: statistic(tables.sum(-2)) - statistic(tables.sum(-1)))
+
+
+def _bootstrap(table: np.ndarray, statistic: Statistic) -> Interval | None:
     value = float(statistic(table))
     if math.isnan(value):
         return None
     n = int(table.sum())
     if n < 2:
         return Interval(value, None, None)
-    drawn = np.random.default_rng(0).multinomial(n, (table / n).ravel(), size=RESAMPLES)
-    values = statistic(drawn.reshape(RESAMPLES, *table.shape).astype(float))
+    draws = np.random.default_rng(0).multinomial(n, (table / n).ravel(), size=RESAMPLES)
+    values = statistic(draws.reshape(RESAMPLES, *table.shape).astype(float))
     low, high = np.nanquantile(values, (0.025, 0.975))
-    return Interval(value, float(low), float(high))
-
-
-def paired_interval(joint: np.ndarray, statistic: Statistic) -> Interval | None:
-    """How a statistic changes on the same questions, with its 95 % percentile bootstrap interval; None where undefined.
-
-    `joint` counts (K, K + 1, K + 1) questions by label, first answer and last answer.
-    """
-    value = float(statistic(joint.sum(1)) - statistic(joint.sum(2)))
-    if math.isnan(value):
-        return None
-    n = int(joint.sum())
-    if n < 2:
-        return Interval(value, None, None)
-    drawn = np.random.default_rng(0).multinomial(n, (joint / n).ravel(), size=RESAMPLES)
-    tables = drawn.reshape(RESAMPLES, *joint.shape).astype(float)
-    low, high = np.nanquantile(statistic(tables.sum(2)) - statistic(tables.sum(3)), (0.025, 0.975))
     return Interval(value, float(low), float(high))
 
 
@@ -103,5 +98,5 @@ def _right(table: np.ndarray) -> np.ndarray:
 
 
 def _given(table: np.ndarray) -> np.ndarray:
-    """(…, K): how often each option was the answer."""
+    """Number of times that each option was the answer, (…, K)."""
     return np.asarray(table[..., :-1].sum(-2))

@@ -1,4 +1,4 @@
-"""What a set of ability questions declares, and the question that it makes of a record."""
+"""The declaration of a set of ability questions, and how it turns a record into a question."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ _IDS = ("idx", "index")
 
 @dataclass(frozen=True)
 class AbilityCase:
-    """A question: the model is asked `prompt`, and `label`, one of the `options`, is right.
+    """A question: its prompt, its options, and its label, which is the right option.
 
-    From here on a label is the text of its option and never a number, so none can be turned round unseen.
+    The label is the option's text and never a number, so labels cannot be swapped unnoticed.
     """
 
     set_name: str
@@ -26,7 +26,7 @@ class AbilityCase:
 
     @property
     def answered(self) -> str:
-        """The question with its right answer, as an example for others."""
+        """The question with its right answer, as an example before other questions."""
         return f"{self.prompt} {self.label}"
 
 
@@ -34,9 +34,9 @@ class AbilityCase:
 class AbilitySet:
     """How the records of one public set become questions.
 
-    `template` is filled from the record's `fields`: a name is a text (0) or a list of so many texts. It ends
-    with a word or sign, and an option follows it after a space. `labels` maps every value of `label_field` to
-    the right option.
+    `fields` maps names of a record's fields to 0 for a text or n for a list of n texts; they fill `template`. The
+    template ends with a word or sign, and an option follows after a space. `labels` maps each value of `label_field`
+    to the right option.
     """
 
     name: str
@@ -51,12 +51,12 @@ class AbilitySet:
         object.__setattr__(self, "options", tuple(dict.fromkeys(self.labels.values())))
 
     def case(self, where: str, record: Any, fallback_id: str) -> AbilityCase:
-        """The question of a record; `fallback_id` is its id if the record has neither `idx` nor `index`.
+        """Return the question of a record; `fallback_id` is its id if the record has neither `idx` nor `index`.
 
-        Raises InvalidCase, naming `where` the record is.
+        Raises InvalidCase with the record's place `where`.
         """
         if not isinstance(record, Mapping):
-            raise InvalidCase(where, f"a record of {self.name} must be an object", f"give it {self._wanted}")
+            raise InvalidCase(where, f"a record of {self.name} must be an object", f"give it {self._required}")
         texts = {name: self._text(where, record, name, count) for name, count in self.fields.items()}
         case_id = next((str(record[name]) for name in _IDS if record.get(name) is not None), fallback_id)
         case = AbilityCase(self.name, case_id, self.template.format(**texts), self.options, self._label(where, record))
@@ -69,11 +69,11 @@ class AbilitySet:
         return case
 
     @property
-    def _wanted(self) -> str:
+    def _required(self) -> str:
         return ", ".join((*self.fields, self.label_field))
 
     def _text(self, where: str, record: Mapping[str, Any], name: str, count: int) -> str | list[str]:
-        value = _present(where, record, name, f"{self.name} needs {self._wanted}")
+        value = self._field(where, record, name)
         texts = [value] if count == 0 else value
         if not isinstance(texts, list) or not all(isinstance(text, str) and text.strip() for text in texts):
             what = "a text" if count == 0 else f"a list of {count} texts"
@@ -84,19 +84,18 @@ class AbilitySet:
         return stripped if count else stripped[0]
 
     def _label(self, where: str, record: Mapping[str, Any]) -> str:
-        label = _present(where, record, self.label_field, f"{self.name} needs {self._wanted}")
+        label = self._field(where, record, self.label_field)
         if isinstance(label, str) and label.isdecimal():  # CSV has numbers as text
             label = int(label)
-        # Not by `in` alone: True and 1.0 would pass for 1.
+        # `in` alone would accept True and 1.0 as 1.
         if type(label) not in {int, str} or label not in self.labels:
             known = ", ".join(f"{key!r} ({option})" for key, option in self.labels.items())
             what = f"{self.label_field} {label!r} is none of {self.name}'s"
-            raise InvalidCase(where, what, f"give one of {known}; test splits of the hub have none")
+            raise InvalidCase(where, what, f"give one of {known}; test splits on the hub have no labels")
         return self.labels[label]
 
-
-def _present(where: str, record: Mapping[str, Any], name: str, remedy: str) -> Any:
-    if name not in record:
-        has = ", ".join(map(str, record)) or "no fields"
-        raise InvalidCase(where, f"field {name!r} is missing (it has {has})", remedy)
-    return record[name]
+    def _field(self, where: str, record: Mapping[str, Any], name: str) -> Any:
+        if name not in record:
+            has = ", ".join(map(str, record)) or "no fields"
+            raise InvalidCase(where, f"field {name!r} is missing (it has {has})", f"{self.name} needs {self._required}")
+        return record[name]

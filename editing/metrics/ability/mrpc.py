@@ -1,4 +1,4 @@
-"""MRPC: do two sentences say the same? (Dolan & Brockett 2005; GLUE, arXiv 1804.07461; 0 no, 1 yes: equivalent)"""
+"""MRPC: do two sentences mean the same? (Dolan & Brockett 2005; GLUE, arXiv 1804.07461; 0 no, 1 yes: equivalent)"""
 
 from editflow.editing.metrics.ability.declaration import AbilitySet
 

@@ -1,6 +1,6 @@
-"""NLI in GLUE's two-way wording: the same question as RTE's, with the label as text. (arXiv 1804.07461)
+"""NLI with GLUE's two labels: the same question as in RTE, with the label as text. (arXiv 1804.07461)
 
-A number is refused as a label: 1 is "neutral" in one collection and "not entailed" in another.
+Numeric labels are refused, since 1 is "neutral" in one collection and "not entailed" in another.
 """
 
 from editflow.editing.metrics.ability.declaration import AbilitySet

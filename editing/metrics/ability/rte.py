@@ -1,7 +1,6 @@
 """RTE: does a text entail a statement? (Dagan et al. 2006 and later; GLUE, arXiv 1804.07461)
 
-Label 0 is entailment and 1 is not: the other way round than "1 is yes" suggests, which public panels
-have got wrong.
+Label 0 is entailment and 1 is not, the reverse of "1 is yes". Some published panels swap them.
 """
 
 from editflow.editing.metrics.ability.declaration import AbilitySet

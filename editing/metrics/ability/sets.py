@@ -24,18 +24,19 @@ Located = tuple[str, AbilityCase]
 
 
 def ability_set(name: str) -> AbilitySet:
-    """The set of that name, or InvalidOption with the names there are."""
+    """Return the set of that name. Raises InvalidOption, which lists the names."""
     if name not in ABILITY_SETS:
         raise InvalidOption(f"unknown ability set {name!r}: choose from {', '.join(ABILITY_SETS)}")
     return ABILITY_SETS[name]
 
 
 def draw(located: Iterable[Located], count: int | None, shots: int, seed: int, source: str) -> list[AbilityCase]:
-    """`count` questions (None: all) in an order drawn by `seed`, each behind the same `shots` answered examples.
+    """Choose `count` questions (None: all), shuffled by `seed`, each after the same `shots` answered examples.
 
-    The examples are the file's first records, in an order drawn by `seed`, and are not asked. Which others are asked
-    follows from seed and ids, not from their order in the file; a larger count only adds to the end. Memory holds
-    what is asked, however long the file. Raises InvalidOption when there are too few, InvalidCase when two have one id.
+    The examples are the file's first records, shuffled by `seed`, and are not asked. The choice of the questions
+    depends on the seed and their ids, not on their order in the file; a larger count only adds questions at the end.
+    Memory holds only the chosen questions. Raises InvalidOption if there are too few records, and InvalidCase if two
+    have the same id.
     """
     stream = iter(located)
     examples = [case for _, case in islice(stream, shots)]
@@ -45,19 +46,19 @@ def draw(located: Iterable[Located], count: int | None, shots: int, seed: int, s
         found = len(examples) + len(chosen)
         wanted = f"{shots} examples and {count or 'at least 1'} questions are asked for"
         raise InvalidOption(f"{source} holds {found} records, {wanted}; give a longer file, or ask for less")
-    _distinct(chosen)
+    _check_distinct(chosen)
     before = "".join(f"{example.answered}\n\n" for example in examples)
     return [replace(case, prompt=before + case.prompt) for _, case in chosen]
 
 
 def _chosen(located: Iterable[Located], count: int | None, seed: int) -> list[Located]:
-    def place(one: Located) -> bytes:
+    def rank(one: Located) -> bytes:
         return hashlib.sha256(f"{seed}\0{one[1].case_id}".encode()).digest()
 
-    return sorted(located, key=place) if count is None else nsmallest(count, located, key=place)
+    return sorted(located, key=rank) if count is None else nsmallest(count, located, key=rank)
 
 
-def _distinct(chosen: Sequence[Located]) -> None:
+def _check_distinct(chosen: Sequence[Located]) -> None:
     seen: dict[str, str] = {}
     for where, case in chosen:
         if case.case_id in seen:

@@ -1,10 +1,10 @@
-"""Essence: does the model still know what a subject is, beyond the edited fact?
+"""Essence: does the model still know what a subject is, besides the edited fact?
 
-    essence = exp(Σ NLL / (N − 1))     over the N tokens, the first one given, of a text about the subject
+    essence = exp(Σ NLL / (N − 1))     over the N tokens of a text about the subject; the first is not predicted
 
-The perplexity, from 1 up, of a text that does not change with the edits: less is better, and what counts is how far
-an edit raises it. The drift is named in ROME (arXiv 2202.05262, §3.1 and §3.5), which prints no score of it; its code
-has one, essence_score.
+This is the perplexity, from 1, of a text that is independent of the edits. Lower is better; the result is how much an
+edit raises it. ROME (arXiv 2202.05262, §3.1 and §3.5) names the drift but reports no score; its code has one,
+essence_score.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from editflow.editing.metrics.texts.words import composed
 from editflow.editing.models.editable import EditableModel
 from editflow.editing.models.tokens import encode
 
-TOKENS = 100
-"""A text is cut after so many, as in the published code."""
+MAX_TOKENS = 100
+"""Texts are cut to this length, as in the published code."""
 
 
 @dataclass(frozen=True)
 class Essence:
-    """Of one text: how many tokens were predicted, and their summed NLL in nats."""
+    """Result for one text: the number of predicted tokens, and their summed NLL in nats."""
 
     predicted: int
     nll: float
@@ -37,15 +37,15 @@ class Essence:
 
     @property
     def published(self) -> float | None:
-        """As the published code counts it: over all N tokens, though nothing is asked of the first; a little less."""
+        """Essence as in the published code, which divides by N instead of N − 1 and so gives a slightly lower value."""
         return math.exp(self.nll / (self.predicted + 1)) if self.predicted else None
 
 
-def about(subject: str, references: Sequence[str]) -> list[str]:
-    """The reference texts that name the subject, whole words in any case.
+def texts_about(subject: str, references: Sequence[str]) -> list[str]:
+    """Return the reference texts that contain the subject as whole words, in any case.
 
-    The published code takes those whose title is the subject, among texts of which the new answer is true; so it finds
-    one only for a subject of which the new answer holds already, and reports nothing for most requests.
+    The published code takes texts whose title is the subject, among texts about the new answer. It finds one only if
+    the new answer was already true of the subject, and reports nothing for most requests.
     """
     name = re.compile(rf"(?<!\w){re.escape(composed(subject).casefold().strip())}(?!\w)")
     return [text for text in references if subject.strip() and name.search(composed(text).casefold())]
@@ -54,9 +54,9 @@ def about(subject: str, references: Sequence[str]) -> list[str]:
 def essences(
     model: EditableModel, texts: Sequence[str], progress: Callable[[int], None] = lambda _texts: None
 ) -> list[Essence]:
-    """Of each text, its first 100 tokens. Raises NonFinite for weights that hold NaN."""
-    windows = [encode(model.tokenizer, text)[0][:TOKENS] for text in texts]
-    whole = [n for n, window in enumerate(windows) if len(window) >= 2]
-    found = window_nll(model, [windows[n] for n in whole], progress=progress)
-    scored = {n: Essence(*one) for n, one in zip(whole, found, strict=True)}
+    """Return the essence of each text, over its first MAX_TOKENS tokens. Raises NonFinite."""
+    windows = [encode(model.tokenizer, text)[0][:MAX_TOKENS] for text in texts]
+    scorable = [n for n, window in enumerate(windows) if len(window) >= 2]
+    found = window_nll(model, [windows[n] for n in scorable], progress=progress)
+    scored = {n: Essence(*one) for n, one in zip(scorable, found, strict=True)}
     return [scored.get(n, Essence(0, 0.0)) for n in range(len(texts))]

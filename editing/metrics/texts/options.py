@@ -1,4 +1,4 @@
-"""Options of text generation: frozen values, validated when they are built. Imports no torch: specs read it too."""
+"""Options of text generation: frozen values, validated when they are built. Imports no torch, because specs read it."""
 
 from __future__ import annotations
 
@@ -7,25 +7,25 @@ from dataclasses import dataclass
 from editflow.editing.errors import InvalidOption
 
 ROLES = ("efficacy", "paraphrase", "generation", "portability")
-"""What a model may be asked to continue: the edited prompt, the fact in other words, the beginning of a text about
-the subject, a question that follows from the fact."""
+"""Kinds of prompts to continue: the edited prompt, the fact in other words, the beginning of a text about the subject,
+a question that follows from the fact."""
 _PYDANTIC = {"extra": "forbid", "allow_inf_nan": False, "use_attribute_docstrings": True}
 
 
 @dataclass(frozen=True)
 class GenerationOptions:
-    """How long texts and answers are, and how the texts are drawn. Answers are greedy."""
+    """Lengths of texts and answers, and sampling of the texts. Answers are greedy."""
 
     tokens: int = 100
-    """Tokens that a text about the subject has at most, its prompt among them."""
+    """Maximum number of tokens of a text about the subject, with its prompt."""
     answer_tokens: int = 16
-    """Tokens that an answer has at most, without its prompt."""
+    """Maximum number of tokens of an answer, without its prompt."""
     top_k: int = 5
-    """Each next token of a text is drawn from so many likeliest ones; 1 takes the likeliest."""
+    """Each token of a text is drawn from this many likeliest tokens; 1 is greedy."""
     seed: int = 0
-    """Of the drawing, together with the prompt."""
+    """Seed of the sampling, combined with the prompt."""
     roles: tuple[str, ...] = ROLES
-    """Which prompts are asked."""
+    """Kinds of prompts to continue."""
 
     __pydantic_config__ = _PYDANTIC
 

@@ -43,7 +43,7 @@ def check(
         A .jsonl, .json, .csv or .parquet file, a URL, or hub:NAME[:CONFIG[:SPLIT]][@REVISION]. docs/requests.md
         describes the formats.
     """
-    from editflow.editing.requests.validation import findings
+    from editflow.editing.requests.validation import find_faults
     from editflow.tasks.console.progress import bar
     from editflow.tasks.errors import BadRecord
     from editflow.tasks.sources.records import read_records
@@ -56,7 +56,7 @@ def check(
                 yield located
                 advance(1)
 
-    found = findings(read, dataset)
+    found = find_faults(read, dataset)
     if not found.facts and not found.faults:
         raise BadRecord(f"{source} holds no requests; give at least one record")
     counts = found.counts()

@@ -1,4 +1,4 @@
-"""A batch on all edited layers equals the literal loop, and the previous keys are those that were used."""
+"""A batch on all edited layers equals the literal loop, and returns the keys that it used."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def test_order_of_facts_does_not_matter_to_the_weights(llama: EditableModel, req
         assert torch.allclose(llama.weight(layer), twin.weight(layer), rtol=1e-6, atol=1e-9)
 
 
-def test_editing_lowers_the_loss_it_was_made_for(llama: EditableModel, requests: list[EditRequest]) -> None:
+def test_editing_lowers_the_loss_of_its_facts(llama: EditableModel, requests: list[EditRequest]) -> None:
     fact = facts_of(llama, requests[:1])
     solvers = {layer: ProjectedRidge(NullSpace.whole(64), 1e-3) for layer in LAYERS}
     row = fact[0].rows[0]
@@ -80,7 +80,7 @@ def test_editing_lowers_the_loss_it_was_made_for(llama: EditableModel, requests:
     assert after < before - 0.5
 
 
-def test_contexts_are_seeded_and_harmless(llama: EditableModel) -> None:
+def test_contexts_are_seeded_and_contain_no_braces(llama: EditableModel) -> None:
     texts = sample_contexts(llama, ContextOptions(count=6, tokens=5, seed=1))
     assert texts == sample_contexts(llama, ContextOptions(count=6, tokens=5, seed=1))
     assert texts != sample_contexts(llama, ContextOptions(count=6, tokens=5, seed=2))

@@ -1,4 +1,4 @@
-"""An edit of every declared architecture: the target becomes likelier, behind a BOS and whatever side is padded."""
+"""An edit of every declared architecture makes the target likelier, with a BOS token and padding on either side."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ LAYER = 1
 
 @pytest.fixture
 def begun(every: EditableModel) -> EditableModel:
-    """A model whose texts begin with a token of their own and whose tokenizer pads on the left."""
+    """A model whose tokenizer adds a BOS token and pads on the left."""
     tokenizer = word_tokenizer(bos=True)
     tokenizer.padding_side, tokenizer.pad_token = "left", "<unk>"
     return replace(every, tokenizer=tokenizer)
@@ -54,17 +54,17 @@ def test_an_edit_makes_its_targets_likelier(begun: EditableModel, requests: list
     assert torch.allclose(nlls(begun, facts), wanted, atol=1e-3)
 
 
-def test_a_delta_is_a_change_of_the_declared_places_output(every: EditableModel, requests: list[EditRequest]) -> None:
+def test_delta_is_added_to_the_target_modules_output(every: EditableModel, requests: list[EditRequest]) -> None:
     facts = facts_of(every, requests, ())
     rows = [fact.rows[0] for fact in facts]
     suffixes = Suffixes.build(every, LAYER, rows, KVPrefix.empty(len(rows), every.device), 1)
-    delta = torch.randn(suffixes.at.shape, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    found = every.logits(suffixes.final(every, LAYER, delta))
-    place = every.target_place(LAYER)
+    delta = torch.randn(suffixes.target_output.shape, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    found = every.logits(suffixes.final_states(every, LAYER, delta))
+    place = every.target_module(LAYER)
     for n, row in enumerate(rows):
         ids = [*row.prefix, *row.suffix]
         before = row_logits(every.model, ids)
-        assert torch.allclose(suffixes.at[n], layer_output(every.model, place, ids)[row.lookup], atol=1e-9)
+        assert torch.allclose(suffixes.target_output[n], layer_output(every.model, place, ids)[row.lookup], atol=1e-9)
         with added(place, row.lookup, delta[n]):
             moved = row_logits(every.model, ids)
         assert torch.allclose(found[n, : len(row.suffix)], moved[row.lookup :], atol=1e-9)
@@ -73,7 +73,7 @@ def test_a_delta_is_a_change_of_the_declared_places_output(every: EditableModel,
 
 
 def solvers(model: EditableModel, facts: list[Fact]) -> dict[int, Solver]:
-    """With the keys of all tokens but the subjects' last held, so that an edit does what its target values say."""
+    """Preserves the keys of all tokens but the subjects' last, so that an edit has exactly the effect of its values."""
     solver = ProjectedRidge(NullSpace.whole(model.key_width(LAYER)), 1e-9)
     for fact in facts:
         row = fact.rows[0]

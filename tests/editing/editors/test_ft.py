@@ -1,4 +1,4 @@
-"""Constrained fine-tuning equals the literal loop, stays within its bound, and stops when it is done."""
+"""Constrained fine-tuning equals the literal loop, stays within its bound, and stops early."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ OPTIONS = FtOptions(learning_rate=0.02, steps=4, stop_at=0.01, max_change=0.05)
 
 
 def literally(model: EditableModel, facts: list[Fact], options: FtOptions) -> list[float]:
-    """The literal loop on the model itself; its losses."""
+    """Run the literal loop on the model and return its losses."""
     modules = [model.down_projection(layer) for layer in LAYERS]
     book = [(fact.rows[0].ids, fact.rows[0].target) for fact in facts]
     return methods.fine_tune(
@@ -54,7 +54,7 @@ def test_it_equals_the_literal_loop(tiny: EditableModel, requests: list[EditRequ
     assert not any(parameter.requires_grad or parameter.grad is not None for parameter in tiny.model.parameters())
 
 
-def test_no_weight_leaves_its_bound(llama: EditableModel, requests: list[EditRequest]) -> None:
+def test_no_weight_changes_by_more_than_the_maximum(llama: EditableModel, requests: list[EditRequest]) -> None:
     facts = facts_of(llama, requests)
     free = FtOptions(learning_rate=0.02, steps=4, stop_at=0.01, max_change=1e9)
     largest = [max(float(d.abs().max()) for d in moved(twin(llama), facts, how).values()) for how in (OPTIONS, free)]
@@ -62,8 +62,8 @@ def test_no_weight_leaves_its_bound(llama: EditableModel, requests: list[EditReq
     assert largest[1] > 1.1 * OPTIONS.max_change
 
 
-def test_it_stops_when_the_loss_is_low_enough(llama: EditableModel, requests: list[EditRequest]) -> None:
-    """What is known already is not trained; one step later it is."""
+def test_it_stops_when_the_loss_is_below_the_limit(llama: EditableModel, requests: list[EditRequest]) -> None:
+    """Known facts need no training; with a lower limit they take one step."""
     facts = facts_of(llama, requests)
     losses = literally(twin(llama), facts, OPTIONS)
     at_once = FtOptions(learning_rate=0.02, steps=4, stop_at=losses[0] + 1e-9, max_change=0.05)
@@ -83,7 +83,7 @@ def test_order_of_facts_does_not_matter(llama: EditableModel, requests: list[Edi
         assert not torch.allclose(straight[layer], fewer[layer], atol=1e-4)  # control
 
 
-def test_a_loss_that_is_no_number_is_told(llama: EditableModel, requests: list[EditRequest]) -> None:
+def test_a_loss_that_is_not_finite_is_reported(llama: EditableModel, requests: list[EditRequest]) -> None:
     llama.weight(LAYERS[0]).fill_(torch.nan)
     with pytest.raises(NonFinite, match="loss is nan.*edit.learning_rate"):
         fine_tune(llama, LAYERS, facts_of(llama, requests), OPTIONS)

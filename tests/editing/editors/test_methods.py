@@ -1,4 +1,4 @@
-"""Laws of every method in the registry; each has a control that breaks it."""
+"""Properties of every method in the registry; each test has a control that breaks the property."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from editflow.editing.editors.batch import edit_batch
 from editflow.editing.editors.facts import Fact
 from editflow.editing.editors.layer_statistics import LayerStatistics
 from editflow.editing.editors.method import ClosedForm
-from editflow.editing.editors.methods import METHODS, method, options_of
+from editflow.editing.editors.methods import METHODS, method, parse_options
 from editflow.editing.editors.options import MethodOptions, TargetValueOptions
 from editflow.editing.editors.target_values import TargetValue, optimise
 from editflow.editing.errors import InvalidOption
@@ -39,13 +39,13 @@ on_two_architectures = pytest.mark.parametrize(
 )
 """Both orientations of weights in `make test`; the other architectures of `tiny` in `make test-rest`."""
 TOGETHER = {name: case for name, case in CASES.items() if case.facts is None}
-"""Those that write several facts at once."""
+"""The cases that write several facts at once."""
 
 
 def edited(
     case: Case, model: EditableModel, known: dict[int, LayerStatistics], facts: list[Fact], values: list[TargetValue]
 ) -> dict[int, Tensor]:
-    """Δ by layer of one batch, as it was written; the model stays edited."""
+    """Edit one batch and return Δ by layer; the model stays edited."""
     before = {layer: model.weight(layer).clone() for layer in known}
     edit_batch(model, facts, values, solvers_of(case, known), Z_LAYER, finisher(case, known))
     return {layer: model.weight(layer) - before[layer] for layer in known}
@@ -56,7 +56,7 @@ def layers_of(case: Case) -> list[int]:
 
 
 def test_every_method_has_a_case() -> None:
-    """Those that train have laws of their own, in test_ft."""
+    """Training methods are tested in test_ft."""
     solved = {name for name, one in METHODS.items() if isinstance(one, ClosedForm)}
     assert {case.name for case in CASES.values()} == solved
     assert set(METHODS) - solved == {"ft"}
@@ -65,7 +65,7 @@ def test_every_method_has_a_case() -> None:
 @on_two_architectures
 @each_case
 def test_batches_equal_the_literal_formula(tiny: EditableModel, requests: list[EditRequest], case: Case) -> None:
-    """Two batches on every family of weights, the second with earlier keys behind it."""
+    """Two batches on every architecture, the second with keys of the first."""
     known = knowledge(tiny, layers_of(case))
     solvers = solvers_of(case, known)
     twin = copy.deepcopy(tiny.model)
@@ -109,7 +109,7 @@ def test_batches_equal_the_literal_formula(tiny: EditableModel, requests: list[E
 
 
 @each_case
-def test_a_batch_is_finite_and_brings_its_facts_nearer(
+def test_a_batch_is_finite_and_moves_its_facts_towards_their_targets(
     llama: EditableModel, requests: list[EditRequest], case: Case
 ) -> None:
     known = knowledge(llama, layers_of(case))
@@ -125,7 +125,7 @@ def test_a_batch_is_finite_and_brings_its_facts_nearer(
 
 
 def gap(model: EditableModel, facts: list[Fact], values: list[TargetValue]) -> float:
-    """‖z* − h‖ over all facts, with the weights as they are."""
+    """‖z* − h‖ over all facts, with the current weights."""
     from editflow.editing.editors.keys import KeyWalk
 
     with torch.no_grad():
@@ -134,7 +134,7 @@ def gap(model: EditableModel, facts: list[Fact], values: list[TargetValue]) -> f
 
 
 @each_case
-def test_no_residual_no_change(llama: EditableModel, case: Case) -> None:
+def test_zero_residuals_give_no_change(llama: EditableModel, case: Case) -> None:
     known = knowledge(llama, [Z_LAYER])[Z_LAYER]
     solver = case.method.solver(known, case.options)
     n = case.facts or 4
@@ -164,25 +164,25 @@ def test_order_of_facts_does_not_matter(llama: EditableModel, requests: list[Edi
 
 
 @pytest.mark.parametrize("name", METHODS)
-def test_a_recipe_holds_what_the_result_depends_on(name: str) -> None:
-    """Every option that a method takes moves its recipe; no other one is taken at all."""
+def test_a_recipe_contains_every_option_that_changes_the_result(name: str) -> None:
+    """Every option of a method changes its recipe; other options are refused."""
     chosen = METHODS[name]
     plain = recipe(chosen.options())
     for option in sorted({f.name for other in METHODS.values() for f in fields(other.options)}):
-        if option not in chosen.takes:
+        if option not in chosen.option_names:
             with pytest.raises(InvalidOption, match=f"edit.{option} is no option of {name}.*takes it"):
-                options_of(name, {option: 1.0})
+                parse_options(name, {option: 1.0})
             continue
         usual = getattr(chosen.options(), option)
         assert recipe(_with_another_value(name, option, usual)) != plain
-        assert recipe(options_of(name, {option: usual})) == plain
+        assert recipe(parse_options(name, {option: usual})) == plain
 
 
 def _with_another_value(name: str, option: str, usual: Any) -> MethodOptions:
     """The method's options with the first other value of this option that it accepts."""
     for other in [not usual] if isinstance(usual, bool) else [usual + 0.5, usual * 2, usual / 2]:
         try:
-            return options_of(name, {option: other})
+            return parse_options(name, {option: other})
         except InvalidOption:
             continue
     raise AssertionError(f"{name} accepts no value of {option} but {usual}")
@@ -192,10 +192,10 @@ def _with_another_value(name: str, option: str, usual: Any) -> MethodOptions:
     ("given", "word"),
     [({"rigde": 1.0}, "ridge"), ({"ridge": "much"}, "ridge"), ({"alpha": 1.0}, "memit")],
 )
-def test_what_is_no_option_of_a_method_is_named(given: dict[str, object], word: str) -> None:
+def test_an_invalid_option_is_named(given: dict[str, object], word: str) -> None:
     with pytest.raises(InvalidOption, match=word):
-        options_of("alphaedit", given)
-    assert options_of("alphaedit", {"ridge": 1}) == options_of("alphaedit", {"ridge": 1.0}), "the control"
+        parse_options("alphaedit", given)
+    assert parse_options("alphaedit", {"ridge": 1}) == parse_options("alphaedit", {"ridge": 1.0}), "the control"
 
 
 def test_unknown_methods_are_named() -> None:

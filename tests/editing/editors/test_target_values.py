@@ -1,4 +1,4 @@
-"""Target values of many facts at once equal the published loop run for one fact at a time."""
+"""Target values of many facts together equal those of the published loop for one fact at a time."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ def by_the_book(
         [row.ids for row in fact.rows],
         [row.lookup for row in fact.rows],
         fact.rows[0].target,
-        fact.essence.ids,
-        fact.essence.lookup,
+        fact.kl_row.ids,
+        fact.kl_row.lookup,
         lr=options.learning_rate,
         steps=options.steps,
         clamp=options.clamp,
@@ -57,7 +57,7 @@ def assert_equal(value: TargetValue, trace: literal.TargetValueTrace) -> None:
 
 
 @pytest.mark.parametrize("tokens_per_pass", [1, 50, 1000])
-def test_trajectories_equal_the_literal_loop(
+def test_losses_and_values_equal_the_literal_loop(
     tiny: EditableModel, requests: list[EditRequest], tokens_per_pass: int
 ) -> None:
     facts = facts_of(tiny, requests)
@@ -70,10 +70,10 @@ def test_trajectories_equal_the_literal_loop(
     assert not torch.allclose(values[0].z, wrong.z, atol=1e-4)  # control: another loss, another value
 
 
-def test_a_fact_alone_has_nothing_left_to_run_before_its_subject(
+def test_the_shared_prefix_of_a_single_fact_is_its_whole_prefix(
     tiny: EditableModel, requests: list[EditRequest]
 ) -> None:
-    """What all facts of a pass have in common runs first: of one fact that is the whole prefix."""
+    """The common prefix of a pass runs first; for a single fact it is the whole prefix."""
     facts = facts_of(tiny, requests)
     together = optimise(tiny, LAYER, facts, OPTIONS)
     for fact, value in zip(facts, together, strict=True):
@@ -82,15 +82,13 @@ def test_a_fact_alone_has_nothing_left_to_run_before_its_subject(
     assert not torch.allclose(together[0].z, together[1].z, atol=1e-3)  # control
 
 
-def test_facts_must_have_as_many_contexts_as_each_other(llama: EditableModel, requests: list[EditRequest]) -> None:
+def test_facts_must_have_equal_numbers_of_contexts(llama: EditableModel, requests: list[EditRequest]) -> None:
     facts = [*facts_of(llama, requests[:1]), *facts_of(llama, requests[1:], ())]
-    with pytest.raises(InvalidOption, match="prepare all alike"):
+    with pytest.raises(InvalidOption, match="different numbers of contexts"):
         optimise(llama, LAYER, facts, OPTIONS)
 
 
-def test_facts_that_stop_early_keep_their_value_while_others_go_on(
-    llama: EditableModel, requests: list[EditRequest]
-) -> None:
+def test_facts_that_stop_early_keep_their_value(llama: EditableModel, requests: list[EditRequest]) -> None:
     facts = facts_of(llama, requests)
     never = replace(OPTIONS, stop_at=0.0, learning_rate=0.5, clamp=3.0)
     reached = sorted(value.loss for value in optimise(llama, LAYER, facts, never))
@@ -103,7 +101,7 @@ def test_facts_that_stop_early_keep_their_value_while_others_go_on(
 
 
 def says(model: EditableModel, fact: Fact, value: TargetValue) -> bool:
-    """Whether the target is the most likely continuation in every context with z* at the last layer."""
+    """Whether z* at the last layer makes the target the most likely continuation in every context."""
     module, plain = model.layers[3], fact.rows[0]
     # Added is δ, not z*: a context's own output differs from the plain prompt's.
     delta = value.z - layer_output(model.model, module, plain.ids)[plain.lookup]
@@ -115,10 +113,10 @@ def says(model: EditableModel, fact: Fact, value: TargetValue) -> bool:
 
 
 @pytest.mark.parametrize("patience", [1, 3])
-def test_facts_stop_so_many_steps_after_they_are_said(
+def test_facts_stop_k_steps_after_their_target_is_the_argmax(
     llama: EditableModel, requests: list[EditRequest], patience: int
 ) -> None:
-    """Each stops on its own trajectory, at the first step that ends `patience` + 1 evaluations in which it is said."""
+    """Each fact stops at the first step that ends `patience` + 1 evaluations with the target as argmax."""
     facts = facts_of(llama, [replace(request, prompt="who is {}") for request in requests], ("it is . ",))
     never = replace(OPTIONS, stop_at=-1.0, learning_rate=1.0, clamp=30.0, steps=14)
     course = [optimise(llama, 3, facts, replace(never, steps=n)) for n in range(1, never.steps + 1)]
@@ -132,7 +130,7 @@ def test_facts_stop_so_many_steps_after_they_are_said(
     assert any(value.stopped == "argmax" for value in stopped)  # control: it does stop some
 
 
-def test_a_narrow_forward_pass_keeps_wide_values(requests: list[EditRequest]) -> None:
+def test_a_bfloat16_forward_pass_keeps_float32_values(requests: list[EditRequest]) -> None:
     torch.manual_seed(11)
     model = as_editable(LlamaForCausalLM(LlamaConfig(**LLAMA)), word_tokenizer())
     facts = facts_of(model, requests)
@@ -157,7 +155,7 @@ def test_the_clamp_holds_and_one_evaluation_changes_nothing(llama: EditableModel
 def test_order_of_facts_and_size_of_passes_do_not_matter(
     llama: EditableModel, requests: list[EditRequest], tokens_per_pass: int
 ) -> None:
-    """Beyond rounding: which facts are neighbours in a pass decides how its rows are padded."""
+    """Up to rounding, since the facts of a pass determine its padding."""
     facts = facts_of(llama, requests)
     straight = optimise(llama, LAYER, facts, OPTIONS)
     turned = optimise(llama, LAYER, facts[::-1], replace(OPTIONS, tokens_per_pass=tokens_per_pass))[::-1]
@@ -169,19 +167,19 @@ def test_order_of_facts_and_size_of_passes_do_not_matter(
     assert all(not torch.allclose(a.z, b.z, rtol=0, atol=1e-3) for a, b in pairwise(straight))
 
 
-def test_requests_are_put_in_an_order_of_their_own(llama: EditableModel, requests: list[EditRequest]) -> None:
+def test_sorting_does_not_depend_on_the_order_given(llama: EditableModel, requests: list[EditRequest]) -> None:
     assert facts_of(llama, requests) == facts_of(llama, requests[::-1])
 
 
-def test_the_last_layer_and_a_bare_prompt_work_too(tiny: EditableModel, requests: list[EditRequest]) -> None:
-    """Above the last layer δ moves the next token only, so these prompts end with their subjects."""
+def test_the_last_layer_and_a_prompt_without_contexts_work(tiny: EditableModel, requests: list[EditRequest]) -> None:
+    """δ at the last layer affects only the next token, so these prompts end with their subjects."""
     facts = facts_of(tiny, [replace(request, prompt="who is {}") for request in requests], ())
     for fact, value in zip(facts, optimise(tiny, 3, facts, OPTIONS), strict=True):
         assert_equal(value, by_the_book(tiny, fact, OPTIONS, layer=3))
         assert not torch.allclose(value.z, by_the_book(tiny, fact, OPTIONS).z, atol=1e-3)  # control: another layer
 
 
-def test_the_last_layer_cannot_move_tokens_further_on(tiny: EditableModel, requests: list[EditRequest]) -> None:
+def test_the_last_layer_cannot_change_later_tokens(tiny: EditableModel, requests: list[EditRequest]) -> None:
     facts = facts_of(tiny, [replace(request, prompt="who is {} then") for request in requests], ())
     for fact, last, lower in zip(facts, *(optimise(tiny, n, facts, OPTIONS) for n in (3, LAYER)), strict=True):
         unedited, _ = literal.score(tiny.model, fact.rows[0].ids, fact.rows[0].target)
@@ -215,14 +213,14 @@ def test_progress_and_non_finite_weights(llama: EditableModel, requests: list[Ed
         {"forward": "fp8"},
     ],
 )
-def test_options_are_checked_where_they_are_built(wrong: dict[str, object]) -> None:
+def test_options_are_checked_when_they_are_built(wrong: dict[str, object]) -> None:
     with pytest.raises(InvalidOption, match=f"target_values.*{next(iter(wrong))}"):
         TargetValueOptions(**wrong)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("narrow", [torch.float16, torch.bfloat16])
-def test_a_narrow_model_is_searched_in_float32(requests: list[EditRequest], narrow: torch.dtype) -> None:
-    """In float16 Adam's squares of small gradients are zero, and a step is then no number."""
+def test_a_narrow_model_is_optimised_in_float32(requests: list[EditRequest], narrow: torch.dtype) -> None:
+    """In float16 Adam's squares of small gradients are zero, and steps are not finite."""
     torch.manual_seed(0)
     model = as_editable(LlamaForCausalLM(LlamaConfig(**LLAMA)).to(narrow), word_tokenizer())
     facts = facts_of(model, requests)

@@ -1,4 +1,4 @@
-"""What is done to a change afterwards: hand-computed cases, and the laws that each restraint promises."""
+"""Post-processing of changes: cases by hand, and the properties of each filter."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import torch
 from oracle import methods
 from torch import Tensor
 
-from editflow.editing.editors.norm_anchor import anchored
+from editflow.editing.editors.norm_anchor import rescale_to_norms
 from editflow.editing.editors.target_values import TargetValue
 from editflow.editing.linalg.change_filters import (
     dominant_directions,
@@ -29,7 +29,7 @@ def random(*shape: int) -> Tensor:
 
 
 def test_rect_by_hand() -> None:
-    """|Δ / W| is 2, 0.5, 0.1 and 1, so the change of the smallest weight stays though it is the smallest change."""
+    """|Δ / W| is 2, 0.5, 0.1 and 1, so the smallest change is kept, since its weight is the smallest."""
     change, weight = numbers([0.2, 1.0], [-1.0, 3.0]), numbers([0.1, 2.0], [10.0, -3.0])
     assert torch.equal(largest_relative(change, weight, 0.25), numbers([0.2, 0.0], [0.0, 0.0]))
     assert torch.equal(largest_relative(change, weight, 0.5), numbers([0.2, 0.0], [0.0, 3.0]))
@@ -37,7 +37,7 @@ def test_rect_by_hand() -> None:
     assert not torch.equal(largest_relative(change, torch.ones(2, 2), 0.25), numbers([0.2, 0.0], [0.0, 0.0]))
 
 
-def test_rect_where_nothing_is_or_changes() -> None:
+def test_rect_with_zero_weights_and_zero_changes() -> None:
     change, weight = numbers([0.0, 1.0], [1e-9, 0.0]), numbers([0.0, 5.0], [0.0, 5.0])
     assert torch.equal(largest_relative(change, weight, 0.25), numbers([0.0, 0.0], [1e-9, 0.0]))
     assert torch.equal(largest_relative(torch.zeros(2, 2), weight, 0.5), torch.zeros(2, 2))
@@ -66,7 +66,7 @@ def test_prune_equals_the_literal_weight_where_it_clips(base: float) -> None:
 
 
 @pytest.mark.parametrize("share", [0.01, 0.5, 0.95])
-def test_a_filtered_change_does_not_touch_dominant_directions(share: float) -> None:
+def test_a_filtered_change_is_orthogonal_to_dominant_directions(share: float) -> None:
     W0, change = random(6, 9), LowRank(random(6, 2), random(9, 2))
     kept = dominant_directions(W0, share)
     S = torch.linalg.svdvals(W0).square()
@@ -78,10 +78,10 @@ def test_a_filtered_change_does_not_touch_dominant_directions(share: float) -> N
     assert torch.allclose(filtered, methods.filtered_delta(change.dense(), W0, share), atol=1e-12)
 
 
-def test_anchored_values_have_the_length_of_the_reference_and_their_own_direction() -> None:
+def test_rescaled_values_have_the_reference_norm_and_their_own_direction() -> None:
     values = [TargetValue(str(n), random(5) * (n + 1), 1.0, 1.0, 0.0, 0.0, 0.0, 0.0, 1, "loss") for n in range(3)]
     norms = torch.tensor([1.0, 2.0, 0.5], dtype=torch.float64)
-    for value, norm, given in zip(anchored(values, norms), norms, values, strict=True):
+    for value, norm, given in zip(rescale_to_norms(values, norms), norms, values, strict=True):
         assert float(value.z.norm()) == pytest.approx(float(norm))
         assert float(torch.cosine_similarity(value.z, given.z, dim=0)) == pytest.approx(1.0)
         assert float(given.z.norm()) != pytest.approx(float(norm))

@@ -1,4 +1,4 @@
-"""The closed forms held by a second moment equal the published ones, and hold what they say."""
+"""The closed forms of MEMIT and ROME equal the published ones and have their properties."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from oracle import methods
 from torch import Tensor
 
 from editflow.editing.errors import InvalidOption
-from editflow.editing.linalg.moment_solvers import MomentRidge, RankOne, whitening
+from editflow.editing.linalg.moment_solvers import MomentRidge, RankOne, cholesky_factor
 from editflow.editing.linalg.second_moment import SecondMoment
 
 D, OUT = 30, 8
@@ -28,10 +28,10 @@ def relative(a: Tensor, b: Tensor) -> float:
 
 @pytest.mark.parametrize("previous", [False, True])
 @pytest.mark.parametrize("ridge", [0.0, 0.5])
-def test_memit_equals_the_literal_formula_batch_after_batch(
+def test_memit_equals_the_literal_formula_over_several_batches(
     random_keys: Callable[..., Tensor], previous: bool, ridge: float
 ) -> None:
-    """Also past the point where the keys outnumber the width."""
+    """Also with more keys than the width."""
     C0 = mean_of(random_keys(D, 400) + 1e-2 * torch.randn(D, 400, dtype=torch.float64))
     solver = MomentRidge(C0, 7.0, ridge, previous=previous)
     earlier = torch.zeros(D, 0, dtype=torch.float64)
@@ -45,7 +45,7 @@ def test_memit_equals_the_literal_formula_batch_after_batch(
         earlier = torch.cat([earlier, K1], dim=1)
 
 
-def test_rome_writes_its_fact_exactly_and_disturbs_the_text_least() -> None:
+def test_rome_writes_its_fact_exactly_with_the_least_effect_on_corpus_keys() -> None:
     text = torch.randn(D, D, dtype=torch.float64) @ torch.randn(D, 500, dtype=torch.float64)
     C0 = mean_of(text)
     k, r = torch.randn(D, 1, dtype=torch.float64), torch.randn(OUT, 1, dtype=torch.float64)
@@ -64,18 +64,18 @@ def test_rome_writes_its_fact_exactly_and_disturbs_the_text_least() -> None:
 def test_refusals() -> None:
     flat = torch.zeros(D, D, dtype=torch.float64)
     flat[0, 0] = 1.0
-    with pytest.raises(InvalidOption, match="singular.*corpus.tokens, or edit.ridge"):
+    with pytest.raises(InvalidOption, match="singular.*corpus.tokens.*edit.ridge"):
         MomentRidge(flat, 1.0, 0.0, previous=False)
     MomentRidge(flat, 1.0, 1e-3, previous=False)  # control: the remedy works
     with pytest.raises(InvalidOption, match="one fact at a time, not 2"):
         RankOne(flat, 1.0).update(torch.ones(OUT, 2), torch.ones(D, 2))
 
 
-def test_a_moment_of_too_few_keys_never_passes() -> None:
-    """Rounding makes of a missing direction a tiny pivot of either sign, which a factorisation alone lets pass."""
+def test_a_moment_of_too_few_keys_is_always_refused() -> None:
+    """Rounding gives a missing direction a tiny pivot of either sign, which a factorisation alone may accept."""
     torch.manual_seed(0)
     for _ in range(50):
         K = torch.randn(32, 31, dtype=torch.float64)
         with pytest.raises(InvalidOption, match="singular"):
-            whitening(K @ K.T / 31, 1.0, 0.0)
-        whitening(K @ K.T / 31, 1.0, 1e-3)  # the control: with λ every direction costs something
+            cholesky_factor(K @ K.T / 31, 1.0, 0.0)
+        cholesky_factor(K @ K.T / 31, 1.0, 1e-3)  # the control: with λ every direction costs something

@@ -1,4 +1,4 @@
-"""The closed-form update equals the paper's formula, whatever form of it is used, and keeps preserved keys still."""
+"""The closed-form update equals the paper's formula in all its forms, and preserves outputs at preserved keys."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def relative(a: Tensor, b: Tensor) -> float:
 
 @pytest.mark.parametrize("rank", [0.2, 0.5, 0.9], ids=["basis kept", "half", "complement kept"])
 @pytest.mark.parametrize("ridge", [0.1, 1.0, 10.0])
-def test_update_equals_the_literal_formula_batch_after_batch(random_keys: Keys, rank: float, ridge: float) -> None:
+def test_update_equals_the_literal_formula_over_several_batches(random_keys: Keys, rank: float, ridge: float) -> None:
     space = null_space(random_keys(D, 500), rank)
     P, solver = space.matrix(), ProjectedRidge(space, ridge)
     earlier = torch.zeros(D, 0, dtype=torch.float64)
@@ -53,7 +53,7 @@ def test_update_equals_the_literal_formula_batch_after_batch(random_keys: Keys, 
     assert relative(change.dense(), wrong) > 1e-3
 
 
-def test_preserved_keys_do_not_move_and_move_without_the_projector(random_keys: Keys) -> None:
+def test_outputs_at_preserved_keys_change_only_without_the_projector(random_keys: Keys) -> None:
     preserved = random_keys(D, 500)
     K1, R = torch.randn(D, 4, dtype=torch.float64), torch.randn(OUT, 4, dtype=torch.float64)
     projected = ProjectedRidge(null_space(preserved, 0.4), 1e-3).update(R, K1)
@@ -77,7 +77,7 @@ def test_order_of_facts_in_a_batch_does_not_matter(order: list[int]) -> None:
 def test_low_rank_norm_and_refusals() -> None:
     change = LowRank(torch.randn(OUT, 3, dtype=torch.float64), torch.randn(D, 3, dtype=torch.float64))
     assert change.norm() == pytest.approx(float(change.dense().norm()))
-    with pytest.raises(InvalidOption, match="greater than 0"):
+    with pytest.raises(InvalidOption, match="above 0"):
         ProjectedRidge(NullSpace.whole(4), 0.0)
     with pytest.raises(NonFinite, match="keys of the facts"):
         ProjectedRidge(NullSpace.whole(4), 1.0).extend(torch.full((4, 1), torch.nan))

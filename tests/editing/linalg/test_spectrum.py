@@ -1,4 +1,4 @@
-"""Eigenvalues and eigenvectors by parts agree with the whole decomposition, for matrices of every shape of spectrum."""
+"""Eigenvalues and eigenvectors by parts agree with the whole decomposition, for spectra of many shapes."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def gaussian(d: int, n: int, seed: int) -> Tensor:
 
 
 def with_eigenvalues(values: Tensor, seed: int) -> Tensor:
-    """A matrix of random directions with these eigenvalues."""
+    """A matrix with these eigenvalues and random eigenvectors."""
     Q = torch.linalg.qr(gaussian(len(values), len(values), seed)).Q
     matrix: Tensor = Q * values @ Q.T
     return (matrix + matrix.T) / 2
@@ -51,7 +51,7 @@ def scale(C0: Tensor) -> float:
 
 
 def check(C0: Tensor, spectrum: Spectrum, first: int, last: int) -> None:
-    """Orthonormal columns that the matrix only stretches, by the eigenvalues in their place, with signs as ruled."""
+    """Check that columns are orthonormal eigenvectors for the given eigenvalues, with normalised signs."""
     V, values = spectrum.eigenvectors(first, last), spectrum.eigenvalues[first:last]
     assert (V.shape, V.dtype) == ((len(C0), last - first), torch.float64)
     assert torch.allclose(V.T @ V, torch.eye(last - first, dtype=torch.float64), rtol=0, atol=1e-10)
@@ -68,7 +68,9 @@ def check(C0: Tensor, spectrum: Spectrum, first: int, last: int) -> None:
     st.sampled_from([1e-12, 1, 1e12]),
     st.data(),
 )
-def test_the_parts_agree_with_the_whole(name: str, d: int, seed: int, factor: float, data: st.DataObject) -> None:
+def test_parts_agree_with_the_whole_decomposition(
+    name: str, d: int, seed: int, factor: float, data: st.DataObject
+) -> None:
     C0 = factor * MATRICES[name](d, seed)
     first = data.draw(st.integers(0, d))
     last = data.draw(st.integers(first, d))
@@ -81,7 +83,7 @@ def test_the_parts_agree_with_the_whole(name: str, d: int, seed: int, factor: fl
 
 @settings(deadline=None, max_examples=60)
 @given(st.sampled_from(["full rank", "steep", "diagonal"]), st.integers(3, 40), st.integers(0, 99), st.data())
-def test_the_projector_is_that_of_the_range_asked_for(name: str, d: int, seed: int, data: st.DataObject) -> None:
+def test_the_projector_belongs_to_the_requested_range(name: str, d: int, seed: int, data: st.DataObject) -> None:
     C0 = MATRICES[name](d, seed)
     cut = data.draw(st.integers(1, d - 1))
     whole = torch.linalg.eigh(C0)
@@ -93,8 +95,8 @@ def test_the_projector_is_that_of_the_range_asked_for(name: str, d: int, seed: i
 
 
 @pytest.mark.parametrize("name", MATRICES)
-def test_both_sides_of_a_cut_make_up_the_space(name: str) -> None:
-    """Wide enough for several blocks of the reduction; clusters of a hundred are where MRRR gives up."""
+def test_both_sides_of_a_split_span_the_space(name: str) -> None:
+    """Wide enough for several blocks of the reduction; MRRR fails on clusters of a hundred eigenvalues."""
     C0 = MATRICES[name](300, 7)
     spectrum = decompose(C0)
     for first, last in ((0, 100), (100, 300), (0, 0), (300, 300), (0, 300)):
@@ -106,7 +108,7 @@ def test_both_sides_of_a_cut_make_up_the_space(name: str) -> None:
 
 @pytest.fixture(params=["gives up", "skewed"])
 def broken_mrrr(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
-    """dstemr fails openly, or returns vectors that are not orthogonal; the drivers that were used, in order."""
+    """Make dstemr fail, or return vectors that are not orthogonal. Gives the drivers used, in order."""
     real, used = parts.eigh_tridiagonal, []
 
     def solve(*tridiagonal: Any, lapack_driver: str, **options: Any) -> Any:
@@ -138,7 +140,7 @@ def pools() -> list[int]:
     return [pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"]
 
 
-def test_blas_keeps_to_torchs_threads_and_gets_its_own_back(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_blas_uses_torchs_number_of_threads_and_is_reset(monkeypatch: pytest.MonkeyPatch) -> None:
     inside: list[list[int]] = []
     for name in ("eigvalsh_tridiagonal", "eigh_tridiagonal"):
         real = getattr(parts, name)
@@ -154,7 +156,7 @@ def test_blas_keeps_to_torchs_threads_and_gets_its_own_back(monkeypatch: pytest.
 
 @pytest.mark.parametrize("threads", [1, 2])
 def test_equal_input_gives_equal_bytes(threads: int) -> None:
-    """With two threads too; the tests' own fixture puts torch back to one."""
+    """With two threads too; a fixture resets torch to one."""
     torch.set_num_threads(threads)
     C0 = MATRICES["steep"](600, 5)
     before = C0.clone()

@@ -1,4 +1,4 @@
-"""Drift: the figures of clouds whose drift is known, and what may not change them."""
+"""Drift: scores of clouds with known drift, and invariances."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from editflow.editing.metrics.drift import (
 from editflow.editing.metrics.principal_plane import Floats
 
 SHAPES = [(200, 6), (20, 50), (50, 50), (3, 40)]
-"""More prompts than dimensions, fewer, as many, and the fewest."""
+"""More prompts than dimensions, fewer, as many, and the minimum."""
 TIGHT = {"rel": 1e-9, "abs": 1e-12}
 
 
 def cloud(n: int = 200, d: int = 6, seed: int = 0) -> Floats:
-    """Normal states with another spread in each direction, away from the origin."""
+    """Normal states with a different spread in each direction, away from the origin."""
     random = np.random.default_rng(seed)
     return random.standard_normal((n, d)) * np.linspace(3, 0.5, d) + random.standard_normal(d) * 5
 
@@ -35,7 +35,7 @@ def turned(d: int, seed: int = 5) -> Floats:
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-def test_identical_states_have_not_drifted(shape: tuple[int, int]) -> None:
+def test_identical_states_have_no_drift(shape: tuple[int, int]) -> None:
     base = cloud(*shape)
     found = drift(base, base.copy())
     for name in DISTANCES:
@@ -47,7 +47,7 @@ def test_identical_states_have_not_drifted(shape: tuple[int, int]) -> None:
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-def test_a_translation_shows_its_length(shape: tuple[int, int]) -> None:
+def test_a_translation_is_measured_by_its_length(shape: tuple[int, int]) -> None:
     base, step = cloud(*shape), np.random.default_rng(3).standard_normal(shape[1])
     found = drift(base, base + step)
     length = float(np.linalg.norm(step))
@@ -71,7 +71,7 @@ def test_by_hand() -> None:
     assert hausdorff_distance(base, edited[[0, 2, 3]]) == pytest.approx(2)  # the lost corner; one way alone it is 0
 
 
-def test_steps_that_cancel_move_no_mean() -> None:
+def test_opposite_shifts_do_not_move_the_mean() -> None:
     base = cloud()
     steps = np.where(np.arange(len(base)) % 2, 1.0, -1.0)[:, None] * np.eye(6)[0]
     assert mean_shift(base, base + steps) == pytest.approx(0, abs=1e-12)
@@ -79,7 +79,7 @@ def test_steps_that_cancel_move_no_mean() -> None:
 
 
 def test_the_frechet_distance_of_two_normal_clouds_in_closed_form() -> None:
-    """Both of covariance diag(a²) and diag(b²) exactly: d² = ‖t‖² + Σ (aᵢ − bᵢ)²."""
+    """With covariances diag(a²) and diag(b²) exactly, d² = ‖t‖² + Σ (aᵢ − bᵢ)²."""
     n, a, b, t = 60, np.array([3.0, 2.0, 0.5]), np.array([1.0, 2.5, 0.5]), np.array([0.3, -0.4, 1.2])
     white, other = (exactly_white(n, 3, seed) for seed in (1, 2))
     wanted = np.sqrt(t @ t + ((a - b) ** 2).sum())
@@ -112,7 +112,7 @@ def psd_root(matrix: Floats) -> Floats:
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-def test_what_bounds_what(shape: tuple[int, int]) -> None:
+def test_distances_bound_each_other(shape: tuple[int, int]) -> None:
     base = cloud(*shape)
     edited = base + cloud(*shape, seed=1) * 0.3
     found = drift(base, edited)
@@ -164,7 +164,7 @@ def test_scaling_both_scales_distances_alone() -> None:
         assert ten[name] == pytest.approx(one[name], rel=1e-9)
 
 
-def test_a_cloud_far_away_overlaps_nowhere_and_lies_outside() -> None:
+def test_a_distant_cloud_has_no_overlap_and_is_outside() -> None:
     base = cloud()
     found = drift(base, base + 1e6)
     assert found["overlap_x"] == found["overlap_y"] == found["share_inside"] == 0
@@ -173,7 +173,7 @@ def test_a_cloud_far_away_overlaps_nowhere_and_lies_outside() -> None:
 
 def test_refusals() -> None:
     base = cloud(5)
-    with pytest.raises(InvalidOption, match=r"\(5, 6\) and \(4, 6\) are not those of the same prompts"):
+    with pytest.raises(InvalidOption, match=r"\(5, 6\) and \(4, 6\) differ in shape"):
         drift(base, base[:4])
     with pytest.raises(InvalidOption, match="2 prompts are too few"):
         drift(base[:2], base[:2])

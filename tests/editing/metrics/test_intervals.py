@@ -1,4 +1,4 @@
-"""Bootstrap intervals against resampling by hand and against closed forms, and what has none."""
+"""Intervals compared with resampling by hand and with closed forms, and cases without an interval."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def by_hand(cases: list[float]) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def test_an_interval_is_that_of_resampled_cases() -> None:
+def test_an_interval_equals_that_of_resampled_cases() -> None:
     found = mean_interval(CASES)
     assert found.value == pytest.approx(fmean(CASES))
     assert (found.low, found.high) == pytest.approx(by_hand(CASES), abs=0.15)
@@ -34,29 +34,29 @@ def test_an_interval_is_that_of_resampled_cases() -> None:
     assert quarter.high - quarter.low > 1.3 * (found.high - found.low)  # type: ignore[operator]
 
 
-def test_what_has_no_interval() -> None:
+def test_single_cases_have_no_interval() -> None:
     assert mean_interval([3.0]) == (3, None, None)
     assert mean_interval([3.0, 3.0, 3.0]) == (3, 3, 3)
     assert ratio_interval([2.0, 4.0], [1.0, 2.0]) == (2, 2, 2)
     assert table_interval(np.array([[1.0, 2.0]]), np.sum) == (3, None, None)
 
 
-def test_a_document_of_one_token_says_nothing() -> None:
-    """It has no token that could be predicted: 0 of 0."""
+def test_a_document_of_one_token_is_ignored() -> None:
+    """It has no token to predict: 0 of 0."""
     nll, tokens = [30.0, 0.0, 24.0, 50.0], [10.0, 0.0, 12.0, 20.0]
     assert ratio_interval(nll, tokens) == ratio_interval([30.0, 24.0, 50.0], [10.0, 12.0, 20.0])
     assert ratio_interval([30.0, 0.0], [10.0, 0.0]) == (3, None, None)
 
 
-def test_a_ratio_weighs_cases_by_what_is_below() -> None:
+def test_a_ratio_weights_cases_by_the_denominator() -> None:
     found = ratio_interval([10.0, 90.0], [10.0, 30.0])
     assert found.value == pytest.approx(100 / 40)
     assert found.value != pytest.approx(fmean([1, 3]))
     assert (found.low, found.high) == (1, 3)
 
 
-def test_pairs_see_what_two_intervals_do_not() -> None:
-    """Every case gains a little; the cases differ among themselves far more."""
+def test_paired_intervals_are_more_precise_than_two_intervals() -> None:
+    """Every case improves a little, but the cases differ far more from each other."""
     gained = [case + 0.5 + DRAWN.gauss(0, 0.1) for case in CASES]
     one, other = mean_interval(CASES), mean_interval(gained)
     assert one.high > other.low  # type: ignore[operator]
@@ -66,7 +66,7 @@ def test_pairs_see_what_two_intervals_do_not() -> None:
     assert shuffled.low < 0 < shuffled.high  # type: ignore[operator]
 
 
-def test_runs_have_students_interval_within_bounds() -> None:
+def test_runs_have_students_t_interval_within_bounds() -> None:
     assert runs_interval([90.0]) == (90, None, None)
     found = runs_interval([90.0, 96.0])
     assert found == pytest.approx((93, 93 - 12.706 * 3, 93 + 12.706 * 3), abs=0.01)  # t of one degree of freedom

@@ -1,4 +1,4 @@
-"""Metrics: equal to the literal scores, and right on models that know everything, nothing, or the wrong thing."""
+"""Metrics equal the literal scores, and are right for models that know everything, nothing, or the wrong answer."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def said(model: EditableModel, prompt: str, target: str) -> tuple[int, ...]:
 
 
 @pytest.mark.parametrize("prompts_per_pass", [1, 3, 64])
-def test_scores_equal_one_full_pass_a_target(
+def test_scores_equal_one_full_pass_per_target(
     tiny: EditableModel, requests: list[EditRequest], prompts_per_pass: int
 ) -> None:
     asked = [(r.filled, (r.target_new, r.target_true, "Old River North")) for r in requests]
@@ -70,7 +70,7 @@ def test_rows_are_measured_per_request_metric_and_prompt(llama: EditableModel, r
     assert sum(done) == prompt_count(requests, NAMES)
 
 
-def test_where_the_tokenizer_pads_changes_nothing(llama: EditableModel, requests: list[EditRequest]) -> None:
+def test_the_tokenizers_padding_side_does_not_matter(llama: EditableModel, requests: list[EditRequest]) -> None:
     scores = []
     for side in ("right", "left"):
         llama.tokenizer.padding_side = side
@@ -96,7 +96,7 @@ def test_a_perfect_and_a_perfectly_wrong_model(
     assert panel(unsure, unsure) == dict.fromkeys(NAMES, (0, 0))  # a tie is no success
 
 
-def test_case_mean_weighs_cases_not_prompts() -> None:
+def test_the_mean_weights_cases_equally() -> None:
     rows = [{"request": request, "success": value} for request, value in (("a", 1), ("a", 1), ("a", 1), ("b", 0))]
     assert cases(rows, "success") == {"a": 1, "b": 0}
     assert cases([], "success") == {}
@@ -118,7 +118,7 @@ def test_perplexity_equals_full_passes(llama: EditableModel) -> None:
 
 
 def test_greedy_continuation_takes_the_argmax(tiny: EditableModel) -> None:
-    """Prompts of other lengths beside it, which are padded, change nothing."""
+    """Padded prompts of other lengths in the batch change nothing."""
     wanted, prompts = [], ["the capital of", "Anna speaks", "who lives in Lyon , says"]
     for prompt in prompts:
         ids, _ = encode(tiny.tokenizer, prompt)

@@ -19,18 +19,18 @@ from editflow.editing.metrics.principal_plane import (
 
 
 def normal(n: int) -> Floats:
-    """n values spread as a standard normal distribution's quantiles are: a sample without luck."""
+    """n quantiles of the standard normal distribution: a sample without randomness."""
     return np.asarray(stats.norm.ppf((np.arange(n) + 0.5) / n))
 
 
 def two_factors(n: int = 400, seed: int = 0) -> Floats:
-    """States of five coordinates: three go with one factor, two with another, each with a little of its own."""
+    """States of five coordinates: three follow one factor, two another, each with a little noise."""
     random = np.random.default_rng(seed)
     first, second = random.standard_normal((2, n, 1))
     return np.hstack([np.repeat(first, 3, 1), np.repeat(second, 2, 1)]) + 0.1 * random.standard_normal((n, 5)) + 7
 
 
-def test_the_plane_is_that_of_what_varies_together() -> None:
+def test_the_plane_is_spanned_by_correlated_coordinates() -> None:
     states = two_factors()
     plane = Plane.fit(states)
     wanted = [np.array([1, 1, 1, 0, 0]) / np.sqrt(3), np.array([0, 0, 0, 1, 1]) / np.sqrt(2)]
@@ -49,14 +49,14 @@ def test_one_huge_coordinate_does_not_turn_the_plane() -> None:
     assert Plane.fit(stretched).project(stretched) == pytest.approx(Plane.fit(states).project(states), abs=1e-9)
 
 
-def test_a_coordinate_that_does_not_vary_is_left_alone() -> None:
+def test_a_constant_coordinate_is_not_scaled_up() -> None:
     states = np.hstack([two_factors(), np.full((400, 1), 2.0)])
     plane = Plane.fit(states)
     assert plane.axes[:, 5] == pytest.approx([0, 0], abs=1e-12)
     assert plane.axes[:, :5] == pytest.approx(Plane.fit(two_factors()).axes, abs=1e-9)
 
 
-def test_the_signs_are_those_of_the_largest_entries() -> None:
+def test_the_largest_entry_of_each_axis_is_positive() -> None:
     states = two_factors()
     for given in (states, states[::-1], -states):
         axes = Plane.fit(given).axes
@@ -64,8 +64,8 @@ def test_the_signs_are_those_of_the_largest_entries() -> None:
         assert axes == pytest.approx(Plane.fit(states).axes, abs=1e-10)
 
 
-def test_the_base_alone_says_where_the_plane_is() -> None:
-    """What an edited model does cannot turn the picture of the base."""
+def test_the_plane_depends_only_on_the_base() -> None:
+    """An edited model cannot change the plot of the base."""
     base = two_factors()
     step = np.array([100.0, 0, 0, 0, 0])
     plane = Plane.fit(base)
@@ -73,7 +73,7 @@ def test_the_base_alone_says_where_the_plane_is() -> None:
     assert plane.project(base + step) - plane.project(base) == pytest.approx(wanted)
 
 
-def test_a_density_is_one_and_scipys() -> None:
+def test_a_density_integrates_to_one_and_equals_scipys() -> None:
     values = np.array([0.0, 1.0, 1.5, 4.0])
     at, width = np.linspace(-20, 25, 5001), bandwidth(values)
     found = density(values, at, width)
@@ -82,8 +82,8 @@ def test_a_density_is_one_and_scipys() -> None:
     assert found == pytest.approx(wanted, rel=1e-9, abs=1e-300)
 
 
-def test_the_bandwidth_is_silvermans() -> None:
-    """By hand: quartiles 1 and 3 of 0 … 4, whose σ is √2.5; then with one value far away, and a half that agrees."""
+def test_the_bandwidth_follows_silvermans_rule() -> None:
+    """By hand: quartiles 1 and 3 of 0 … 4, whose σ is √2.5; then with an outlier, and with half of the values equal."""
     assert bandwidth(np.arange(5.0)) == pytest.approx(0.9 * 2 / 1.34 * 5**-0.2)
     assert bandwidth(np.array([0.0, 1, 2, 3, 400])) == pytest.approx(0.9 * 2 / 1.34 * 5**-0.2)
     assert bandwidth(np.array([1.0, 1, 1, 1, 6])) == pytest.approx(0.9 * np.sqrt(5) * 5**-0.2)
@@ -98,7 +98,7 @@ def test_the_overlap_of_two_normals(apart: float) -> None:
     assert overlap(values, values + apart) == pytest.approx(overlap(values + apart, values), abs=1e-6)
 
 
-def test_the_ends_of_the_overlap() -> None:
+def test_the_overlap_ranges_from_zero_to_one() -> None:
     values = normal(100)
     assert overlap(values, values) == pytest.approx(1, abs=1e-12)
     assert overlap(values, values + 50) == pytest.approx(0, abs=1e-12)
@@ -106,7 +106,7 @@ def test_the_ends_of_the_overlap() -> None:
     assert 0 < overlap(values, np.zeros(100)) < 1  # one point has a density too
 
 
-def test_an_unmoved_cloud_has_95_in_100_inside_and_one_moved_away_none() -> None:
+def test_95_percent_of_the_base_and_none_of_a_distant_cloud_is_inside() -> None:
     random = np.random.default_rng(4)
     shape = np.array([[3.0, 0.0], [1.0, 0.5]])
     base, again = (random.standard_normal((20000, 2)) @ shape for _ in range(2))

@@ -1,4 +1,4 @@
-"""Accuracy as published panels count it: ours without a first token before every text, wrong in two ways with one."""
+"""Accuracy as published: equal to ours without a BOS token, and wrong in two ways with one."""
 
 from __future__ import annotations
 
@@ -23,21 +23,21 @@ def model(*, bos: bool) -> EditableModel:
     return as_editable(tiny, tokenizer)
 
 
-def test_without_a_first_token_both_counts_are_equal(requests: list[EditRequest]) -> None:
+def test_without_bos_both_counts_are_equal(requests: list[EditRequest]) -> None:
     plain = model(bos=False)
     rows = measure(plain, requests, ["efficacy", "paraphrase", "neighbourhood"], published=True)
     assert [row.published for row in rows] == pytest.approx([row.hits / row.tokens for row in rows])
     assert measure(plain, requests, ["efficacy"])[0].published is None  # unless asked for
 
 
-def test_with_one_what_must_stay_is_asked_for_the_first_token() -> None:
+def test_with_bos_an_answer_that_must_stay_includes_the_bos_token() -> None:
     begun = built("byte level", bos=True)
     texts = steps(begun, "the capital of France is", "Old Rome", stays=True)
     assert [token for _, token in texts] == begun(" Old Rome")["input_ids"]
     assert texts[0] == ("the capital of France is", begun.bos_token_id)
 
 
-def test_with_one_an_edited_answer_gets_a_second_space() -> None:
+def test_with_bos_an_edited_answer_gets_a_second_space() -> None:
     begun, plain = (built("byte level", bos=bos) for bos in (True, False))
     with_one, without = (steps(t, "Anna is", "Old Rome", stays=False) for t in (begun, plain))
     assert [text for text, _ in without] == ["Anna is", "Anna is Old"]
@@ -53,7 +53,7 @@ def test_next_tokens_do_not_depend_on_the_batch() -> None:
     assert together == [next_tokens(begun, [text])[0] for text in texts]
 
 
-def test_a_model_that_says_the_answer_scores_one(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_model_that_generates_the_answer_scores_one(monkeypatch: pytest.MonkeyPatch) -> None:
     plain = model(bos=False)
     asked = [("Anna is", "Old Rome", False), ("Karl is", "Paris", True)]
     found = [steps(plain.tokenizer, prompt, answer, stays=stays) for prompt, answer, stays in asked]

@@ -15,7 +15,7 @@ import torch
 from support.tiny_words import WORDS, word_tokenizer
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from editflow.editing.metrics.ability.asking import WAYS, ask
+from editflow.editing.metrics.ability.asking import MODES, ask
 from editflow.editing.metrics.ability.confusion import STATISTICS, confusion
 from editflow.editing.metrics.ability.declaration import AbilityCase
 from editflow.editing.metrics.measure import measure
@@ -44,11 +44,11 @@ WRONG = KNOWS | {
 }  # fmt: skip
 VOCABULARY = 2 + len(dict.fromkeys(WORDS))
 SURE = 1e3
-"""The head's entry for the word that follows: the others have no probability left."""
+"""The logit of the next word, so large that the others have no probability."""
 
 
 def knowing(follows: Mapping[str, str]) -> EditableModel:
-    """A model that says after each word the one that follows it, and any word at all after the others."""
+    """A model that predicts each word's successor, and any word after words without one."""
     words = word_tokenizer().get_vocab()
     config = LlamaConfig(
         vocab_size=VOCABULARY, hidden_size=VOCABULARY + 1, intermediate_size=2, num_hidden_layers=1,
@@ -122,7 +122,7 @@ def test_a_model_that_is_all_wrong() -> None:
 
 
 def test_a_model_that_knows_nothing() -> None:
-    """Every word is as likely as any other: no answer is likelier than another, and none is said but by chance."""
+    """All words are equally likely, so no answer is likelier than another, and a right one is chance."""
     model = knowing({})
     found = figures(model)
     for name, of in found.items():
@@ -143,14 +143,14 @@ def test_a_model_that_knows_nothing() -> None:
 
 
 def test_a_half_known_answer_by_hand() -> None:
-    """`Old` is said and `Madrid` is not: half of the tokens, no whole answer."""
+    """The model predicts `Old` but not `Madrid`: half of the tokens, no whole answer."""
     found = figures(knowing(KNOWS | {"Old": "seven"}))["efficacy"]
     assert (found["token accuracy"], found["accuracy"]) == (0.5, 0)
 
 
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("way", MODES)
 def test_general_ability(way: str) -> None:
-    """The last word of a question says which option is right."""
+    """The last word of a question determines the right option."""
     right = {"one": "red", "two": "blue"}
     ends = ["one", "two", "two", "one", "two"]
     questions = [

@@ -1,4 +1,4 @@
-"""Success and accuracy on the default model and twenty facts of the starter set, against logits read off one by one."""
+"""Success and accuracy of the default model on twenty facts of the starter set equal those from single passes."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def one_prompt_each(count: int) -> list[EditRequest]:
     ]
 
 
-def test_twenty_facts_score_as_their_logits_say() -> None:
+def test_scores_of_twenty_facts_equal_those_from_logits() -> None:
     # In float32 two correct orders of summation part by some 1e-5 themselves.
     model = load(model_folder(MODEL.name), "float64")
     facts = one_prompt_each(20)
@@ -56,8 +56,8 @@ def test_twenty_facts_score_as_their_logits_say() -> None:
     assert min(found.values()) > 10  # both kinds are met, so neither answer could be a constant
 
 
-def test_without_a_first_token_the_published_count_is_ours() -> None:
-    """The default model's tokenizer puts none before a text."""
+def test_without_bos_the_published_count_equals_ours() -> None:
+    """The default model's tokenizer adds no BOS token."""
     model = load(model_folder(MODEL.name))
     facts = one_prompt_each(20)
     wanted = {row.request_id: row.hits / row.tokens for row in measure(model, facts, ["neighbourhood"])}

@@ -1,4 +1,4 @@
-"""Other ways to the same products: attention for short rows, and matrices in bfloat16."""
+"""Attention for short rows and products in bfloat16 agree with the model's own."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ def test_attention_for_short_rows_gives_the_models_numbers(tiny: EditableModel) 
         assert torch.allclose(logits[row, : len(sequence) - n], row_logits(tiny.model, sequence)[n:], atol=1e-9)
 
 
-def test_most_families_take_their_attention_from_the_registry(llama: EditableModel) -> None:
-    """The control of the test above: the other attention does run."""
+def test_most_families_use_the_attention_registry(llama: EditableModel) -> None:
+    """The control of the test above: the attention for short rows does run."""
     with short_rows(llama):
         assert llama.model.config._attn_implementation == NAME
 
 
-def test_an_error_inside_puts_attention_and_weights_back() -> None:
+def test_an_error_restores_attention_and_weights() -> None:
     model = as_editable(LlamaForCausalLM(LlamaConfig(**LLAMA)), word_tokenizer())
 
     def weights() -> dict[str, Any]:
@@ -63,7 +63,7 @@ def test_an_error_inside_puts_attention_and_weights_back() -> None:
     ],
     ids=["llama", "gpt2", "gptj"],
 )
-def test_narrow_products_are_near_and_narrow(bare: Callable[[], Any]) -> None:
+def test_narrow_products_are_close_and_in_bfloat16(bare: Callable[[], Any]) -> None:
     """Also for a head that shares its matrix with the embedding: both stay wide."""
     torch.manual_seed(11)
     model, rows = as_editable(bare(), word_tokenizer()), PaddedBatch.pad(SEQUENCES)

@@ -1,4 +1,4 @@
-"""Every declared architecture: its key times its weight is its output, and changes land where they are declared."""
+"""Every declared architecture: key times weight is the output, and changes have the declared effect."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def test_every_architecture_is_covered_here() -> None:
     assert {FAMILIES[name]().model.config.model_type for name in FAMILIES} == set(declared)
 
 
-def test_what_the_down_projection_gives_joins_the_layers_output_as_declared(every: EditableModel) -> None:
+def test_the_down_projections_output_is_added_to_the_layers_output(every: EditableModel) -> None:
     found, wanted = _moved(every)
     assert torch.allclose(found, wanted, atol=1e-9)
     assert not torch.allclose(found.roll(1, 0), wanted, atol=1e-3)  # control: another token's
@@ -49,7 +49,7 @@ def test_a_norm_after_the_down_projection_would_be_noticed(name: str) -> None:
 
 
 def _moved(model: EditableModel) -> tuple[torch.Tensor, torch.Tensor]:
-    """By what a layer's output (T, d) moves with its down-projection's, and by what the declaration says it does."""
+    """Change of a layer's output (T, d) with its down-projection's output, measured and declared."""
     delta = torch.zeros(len(IDS), 32, dtype=torch.float64)
     delta[2] = torch.randn(32, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     before = layer_output(model.model, model.layers[1], IDS)
@@ -59,7 +59,7 @@ def _moved(model: EditableModel) -> tuple[torch.Tensor, torch.Tensor]:
     return after - before, model.output_shift(1, at, delta)
 
 
-def test_key_times_weight_is_the_modules_output(every: EditableModel) -> None:
+def test_key_times_weight_equals_the_modules_output(every: EditableModel) -> None:
     module = every.down_projection(1)
     with capture(module, inputs=True) as keys, capture(module, inputs=False) as values:
         run(every, PaddedBatch.pad([IDS]))
@@ -106,13 +106,13 @@ def test_refusals() -> None:
         assert part in str(error.value)
 
 
-def test_a_model_that_sees_is_refused_by_name_before_its_weights_are_read(tmp_path: Path) -> None:
+def test_a_multimodal_model_is_refused_before_its_weights_are_read(tmp_path: Path) -> None:
     Gemma3Config(text_config={**LLAMA, "head_dim": 16}).save_pretrained(tmp_path)
     with pytest.raises(UnknownFamily, match=r"'gemma3' reads images .*'gemma3_text'"):
         load(tmp_path)
 
 
-def test_target_values_behind_a_norm_are_for_one_layer_alone() -> None:
+def test_target_values_before_a_norm_allow_one_layer_only() -> None:
     for name in ("gemma2", "gemma3_text"):
         with pytest.raises(InvalidOption, match=r"normalises .* edit one layer .*edit.layers = \[3\]"):
             check_target(family_of(name), [2, 3], 3)

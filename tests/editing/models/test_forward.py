@@ -1,4 +1,4 @@
-"""Partial forward passes: prefix, suffix, entry and exit at any layer give the numbers of a whole pass of one row."""
+"""Partial forward passes (prefix, suffix, start and end at any layer) equal a whole pass of one row."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def test_suffixes_on_prefixes_equal_whole_rows(every: EditableModel) -> None:
 
 
 @pytest.mark.parametrize("layer", [1, 2, 3, 4])
-def test_entering_at_a_layer_with_what_it_received_changes_nothing(every: EditableModel, layer: int) -> None:
+def test_starting_at_a_layer_with_its_own_input_changes_nothing(every: EditableModel, layer: int) -> None:
     prefix, suffix = split(every)
     with capture(every.layers[layer - 1], inputs=False) as seen:
         whole = run(every, suffix, prefix=prefix)
@@ -40,7 +40,7 @@ def test_entering_at_a_layer_with_what_it_received_changes_nothing(every: Editab
     assert not torch.allclose(run(every, suffix, prefix=prefix, entering=(layer, seen[0].flip(-1))), whole, atol=1e-3)
 
 
-def test_stopping_after_a_layer_gives_its_output_and_leaves_the_model_whole(every: EditableModel) -> None:
+def test_stopping_after_a_layer_gives_its_output_and_restores_the_model(every: EditableModel) -> None:
     rows = PaddedBatch.pad(SEQUENCES)
     before = list(every.layers)
     with capture(every.layers[2], inputs=False) as seen:

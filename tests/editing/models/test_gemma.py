@@ -1,4 +1,4 @@
-"""Gemma 2 and 3: a norm after the down-projection, capped scores and logits, windows in every other layer."""
+"""Gemma 2 and 3: a norm after the down-projection, capped scores and logits, sliding windows in alternate layers."""
 
 from __future__ import annotations
 
@@ -52,13 +52,13 @@ def facts(normed: EditableModel, requests: list[EditRequest]) -> list[Fact]:
 def by_the_book(model: EditableModel, module: torch.nn.Module, fact: Fact) -> literal.TargetValueTrace:
     return literal.target_value(
         model.model, module, [row.ids for row in fact.rows], [row.lookup for row in fact.rows], fact.rows[0].target,
-        fact.essence.ids, fact.essence.lookup, lr=0.3, steps=8, clamp=3.0, weight_decay=OPTIONS.weight_decay,
+        fact.kl_row.ids, fact.kl_row.lookup, lr=0.3, steps=8, clamp=3.0, weight_decay=OPTIONS.weight_decay,
         kl_factor=OPTIONS.kl, stop_at=0.0,
     )  # fmt: skip
 
 
 def said(model: EditableModel, facts: list[Fact]) -> torch.Tensor:
-    """Mean NLL (n,) of each target after its plain prompt, by the bare model."""
+    """Mean NLL (n,) of each target after its plain prompt, by the plain transformers model."""
     found = [literal.score(model.model, fact.rows[0].ids, fact.rows[0].target)[0] for fact in facts]
     return torch.tensor(found, dtype=torch.float64)
 
@@ -74,7 +74,7 @@ def test_target_values_are_the_literal_loops_at_the_down_projection(normed: Edit
 
 
 def alphaedit(model: EditableModel) -> dict[int, Solver]:
-    """With the null space of made-up text: half of the directions, those with the least energy."""
+    """With a null space from random text: the half of the directions with the least energy."""
     generator = torch.Generator().manual_seed(5)
     text = torch.randint(2, 80, (20, 16), generator=generator).tolist()
     moment = second_moments(model, [LAYER], text, 256)[LAYER]
@@ -82,7 +82,7 @@ def alphaedit(model: EditableModel) -> dict[int, Solver]:
     return {LAYER: ProjectedRidge(space, 1e-6)}
 
 
-def test_alphaedit_makes_targets_likelier_and_nothing_written_changes_nothing(
+def test_alphaedit_makes_targets_likelier_and_a_zero_change_has_no_effect(
     normed: EditableModel, requests: list[EditRequest]
 ) -> None:
     facts = facts_of(normed, requests[:3], ())
@@ -98,7 +98,7 @@ def test_alphaedit_makes_targets_likelier_and_nothing_written_changes_nothing(
     assert float((before - after).mean()) > 0.2
 
 
-def test_romes_down_projection_gives_the_target_value(normed: EditableModel, requests: list[EditRequest]) -> None:
+def test_romes_down_projection_returns_the_target_value(normed: EditableModel, requests: list[EditRequest]) -> None:
     facts = facts_of(normed, requests[:1], ())
     values: list[TargetValue] = optimise(normed, LAYER, facts, OPTIONS)
     before = said(normed, facts)
@@ -119,7 +119,7 @@ def test_several_layers_are_refused_before_a_weight_changes(normed: EditableMode
 
 
 def test_fine_tuning_equals_the_literal_loop_on_several_layers(normed: EditableModel, facts: list[Fact]) -> None:
-    """It knows no target values, so a norm behind the weights is nothing to it; gradients go through the cap."""
+    """It has no target values, so the norm does not matter; gradients pass through the cap."""
     start = {layer: normed.weight(layer).clone() for layer in (1, 2)}
     how = FtOptions(learning_rate=0.02, steps=3, stop_at=0.0, max_change=0.05)
     new = fine_tune(normed, [1, 2], facts, how)
@@ -148,8 +148,8 @@ def test_attention_for_short_rows_caps_scores(normed: EditableModel) -> None:
     assert torch.allclose(free, found, atol=1e-6) is not felt  # control
 
 
-def test_gradients_through_the_cap_are_the_bare_models(normed: EditableModel) -> None:
-    """Against autograd through the model's own forward, by what enters the final norm."""
+def test_gradients_through_the_cap_equal_the_plain_models(normed: EditableModel) -> None:
+    """Compared with autograd through the model's own forward, by the input of the final norm."""
     ids, norm = [3, 9, 4, 20, 7], normed.base.get_submodule("norm")
     states = layer_output(normed.model, norm, ids).requires_grad_()
     handle = norm.register_forward_hook(lambda *_: states[None])
@@ -167,7 +167,7 @@ def test_gradients_through_the_cap_are_the_bare_models(normed: EditableModel) ->
     assert torch.allclose(found, uncapped, atol=1e-3) is not capped  # control
 
 
-def test_scores_are_the_bare_models_whatever_shares_the_pass(normed: EditableModel) -> None:
+def test_scores_equal_the_plain_models_in_any_pass(normed: EditableModel) -> None:
     asked = [(prompt, ["Paris", "Old Madrid"]) for prompt in PROMPTS]
     found = score(normed, asked)
     alone = score(normed, asked, prompts_per_pass=1)
@@ -180,8 +180,8 @@ def test_scores_are_the_bare_models_whatever_shares_the_pass(normed: EditableMod
             assert one.nll != pytest.approx(literal.score(normed.model, ids[1:], answer)[0], abs=1e-6)  # control
 
 
-def test_what_is_written_with_a_cache_is_the_bare_models(normed: EditableModel) -> None:
-    """Longer than the windows; each token from a whole pass without a cache."""
+def test_cached_generation_equals_the_plain_models(normed: EditableModel) -> None:
+    """Longer than the windows; the reference runs a whole pass without a cache for each token."""
     normed.tokenizer.add_tokens([f"w{n}" for n in range(len(normed.tokenizer), 200)])
     for prompt, text in zip(PROMPTS, continue_texts(normed, PROMPTS, 8), strict=True):
         ids = encode(normed.tokenizer, prompt)[0]
@@ -190,7 +190,7 @@ def test_what_is_written_with_a_cache_is_the_bare_models(normed: EditableModel) 
         assert text == normed.tokenizer.decode(ids[-8:], skip_special_tokens=True)
 
 
-def test_hidden_states_are_the_residual_stream_behind_the_norm(normed: EditableModel) -> None:
+def test_hidden_states_are_the_residual_stream_after_the_norm(normed: EditableModel) -> None:
     found = hidden_states(normed, PROMPTS, [0, LAYER])
     for n, prompt in enumerate(PROMPTS):
         ids = torch.tensor([encode(normed.tokenizer, prompt)[0]])

@@ -1,4 +1,4 @@
-"""Generated texts belong to model, prompt and seed alone, and drawing follows the model's probabilities."""
+"""Generated texts depend only on model, prompt and seed, and sampling follows the model's probabilities."""
 
 from __future__ import annotations
 
@@ -13,7 +13,15 @@ from editflow.editing.errors import NonFinite
 from editflow.editing.metrics.measure import measure
 from editflow.editing.metrics.texts.essence import Essence, essences
 from editflow.editing.models.editable import EditableModel
-from editflow.editing.models.generation import Drawing, Writing, budget, continue_texts, likeliest, noise, write_texts
+from editflow.editing.models.generation import (
+    Sampling,
+    TopKSampler,
+    argmax_tokens,
+    continue_texts,
+    noise_generator,
+    total_budget,
+    write_texts,
+)
 from editflow.editing.models.tokens import encode
 from editflow.editing.requests.record import EditRequest
 
@@ -27,11 +35,11 @@ PROMPTS = [
     "the sea is blue because I",
     "Omar plays",
 ]
-DRAWN = Writing(10, top_k=5, seed=3)
+DRAWN = Sampling(10, top_k=5, seed=3)
 
 
 def with_words(model: EditableModel) -> EditableModel:
-    """The model with a word for every token that it can say, so that no text hides one."""
+    """The model with a word for every token, so that every token is visible in texts."""
     known = len(model.tokenizer)
     model.tokenizer.add_tokens([f"w{n}" for n in range(known, model.model.config.vocab_size)])
     return model
@@ -52,8 +60,8 @@ def llama(llama: EditableModel) -> EditableModel:
     ["gpt2", "llama", *(pytest.param(name, marks=pytest.mark.exhaustive) for name in ("gptj", "mistral"))],
     indirect=True,
 )
-@pytest.mark.parametrize("writing", [Writing(8), DRAWN, replace(DRAWN, whole=True)], ids=["greedy", "drawn", "whole"])
-def test_neighbours_order_and_padding_change_nothing(tiny: EditableModel, writing: Writing) -> None:
+@pytest.mark.parametrize("writing", [Sampling(8), DRAWN, replace(DRAWN, whole=True)], ids=["greedy", "drawn", "whole"])
+def test_neighbours_order_and_padding_change_nothing(tiny: EditableModel, writing: Sampling) -> None:
     alone = [write_texts(tiny, [prompt], writing)[0] for prompt in PROMPTS]
     assert len(set(alone)) > 3
     for prompts_per_pass in (1, 2, 4, 32):
@@ -74,7 +82,7 @@ def test_the_same_seed_gives_the_same_texts(llama: EditableModel) -> None:
     assert write_texts(llama, PROMPTS, DRAWN) == wanted
     assert write_texts(llama, PROMPTS, replace(DRAWN, seed=4)) != wanted  # the control
     greedy = continue_texts(llama, PROMPTS, 10)
-    assert write_texts(llama, PROMPTS, Writing(10, top_k=1, seed=9)) == greedy != wanted
+    assert write_texts(llama, PROMPTS, Sampling(10, top_k=1, seed=9)) == greedy != wanted
 
 
 def test_a_longer_text_begins_with_the_shorter_one(llama: EditableModel) -> None:
@@ -82,21 +90,21 @@ def test_a_longer_text_begins_with_the_shorter_one(llama: EditableModel) -> None
     assert all(b.startswith(a) and b != a for a, b in zip(short, long, strict=True))
 
 
-def test_budgets_count_the_prompt_where_asked(llama: EditableModel) -> None:
-    whole = Writing(6, whole=True)
+def test_budgets_include_the_prompt_on_request(llama: EditableModel) -> None:
+    whole = Sampling(6, whole=True)
     lengths = [len(encode(llama.tokenizer, prompt)[0]) for prompt in PROMPTS]
     assert [whole.budget([0] * n) for n in lengths] == [max(0, 6 - n) for n in lengths]
-    assert [Writing(6).budget([0] * n) for n in lengths] == [6] * len(lengths)
+    assert [Sampling(6).budget([0] * n) for n in lengths] == [6] * len(lengths)
     texts = write_texts(llama, PROMPTS, whole)
     assert [text == "" for text in texts] == [n >= 6 for n in lengths]
     assert texts == [
-        write_texts(llama, [p], Writing(6 - n))[0] if n < 6 else "" for p, n in zip(PROMPTS, lengths, strict=True)
+        write_texts(llama, [p], Sampling(6 - n))[0] if n < 6 else "" for p, n in zip(PROMPTS, lengths, strict=True)
     ]
-    assert write_texts(llama, ["", "Anna"], Writing(3))[0] == ""  # no prompt, nothing to go on from
+    assert write_texts(llama, ["", "Anna"], Sampling(3))[0] == ""  # no prompt, nothing to go on from
     for writing in (whole, DRAWN):
         done: list[int] = []
         write_texts(llama, [*PROMPTS, PROMPTS[0]], writing, 2, done.append)
-        assert sum(done) == budget(llama, PROMPTS, writing)
+        assert sum(done) == total_budget(llama, PROMPTS, writing)
 
 
 def test_a_text_ends_at_the_end_of_text(llama: EditableModel) -> None:
@@ -107,43 +115,45 @@ def test_a_text_ends_at_the_end_of_text(llama: EditableModel) -> None:
     assert sum(done) == 10
 
 
-def test_drawing_follows_the_probabilities_of_the_likeliest() -> None:
+def test_sampling_follows_the_probabilities_of_the_likeliest() -> None:
     logits = torch.tensor([[2.0, 0.0, 1.0, -1.0, 1.5, -9.0]])
-    draw, draws = Drawing(4, [noise(0, "a")]), 4000
+    draw, draws = TopKSampler(4, [noise_generator(0, "a")]), 4000
     counts = torch.bincount(torch.tensor([draw(logits)[0] for _ in range(draws)]), minlength=6) / draws
     shares = torch.where(logits[0] >= 0, logits[0], -torch.inf).softmax(-1)
     assert counts[3] == counts[5] == 0
     assert torch.allclose(counts, shares, atol=4 * math.sqrt(0.25 / draws))
     assert not torch.allclose(counts, logits[0].softmax(-1).flip(0), atol=0.05)  # the control
-    assert Drawing(99, [noise(0, "a")])(logits)[0] in range(6)
+    assert TopKSampler(99, [noise_generator(0, "a")])(logits)[0] in range(6)
 
 
-def test_models_that_agree_draw_alike() -> None:
-    """An edit that moves the logits a little moves few words, though their ranks change all the time."""
+def test_similar_models_sample_similar_texts() -> None:
+    """A small change of the logits changes few words, even though many ranks change."""
     generator = torch.Generator().manual_seed(1)
     logits = torch.randn(300, 1, 50, generator=generator)
     near = logits + 0.01 * torch.randn(300, 1, 50, generator=generator)
-    one, same, other = (Drawing(5, [noise(seed, "a")]) for seed in (0, 0, 1))
+    one, same, other = (TopKSampler(5, [noise_generator(seed, "a")]) for seed in (0, 0, 1))
     drawn = [[draw(row)[0] for row in rows] for draw, rows in ((one, logits), (same, near), (other, near))]
     alike = [sum(a == b for a, b in zip(drawn[0], texts, strict=True)) for texts in drawn[1:]]
     assert alike[0] > 290
     assert alike[1] < 200  # the control: other noise
 
 
-def test_weights_that_are_no_numbers_are_named(llama: EditableModel) -> None:
+def test_nan_weights_are_reported(llama: EditableModel) -> None:
     llama.weight(3)[:] = torch.nan
-    for writing in (Writing(3), DRAWN):
-        with pytest.raises(NonFinite, match="not a number"):
+    for writing in (Sampling(3), DRAWN):
+        with pytest.raises(NonFinite, match="NaN"):
             write_texts(llama, PROMPTS, writing)
 
 
-def test_ties_are_settled_the_same_way() -> None:
+def test_ties_are_broken_deterministically() -> None:
     flat = torch.zeros(1, 8)
-    assert likeliest(flat) == [0]
-    assert {Drawing(2, [noise(n, "a")])(flat)[0] for n in range(100)} == set(range(8))  # all are among the likeliest
+    assert argmax_tokens(flat) == [0]
+    assert {TopKSampler(2, [noise_generator(n, "a")])(flat)[0] for n in range(100)} == set(
+        range(8)
+    )  # all are among the likeliest
 
 
-def test_free_generation_begins_with_what_teacher_forcing_finds(
+def test_free_generation_begins_with_targets_that_teacher_forcing_confirms(
     tiny: EditableModel, requests: list[EditRequest]
 ) -> None:
     """Every token of a target is the argmax, step by step, exactly where the greedy text begins with the target."""
@@ -174,7 +184,7 @@ def test_essence_equals_full_passes(tiny: EditableModel) -> None:
     assert essences(tiny, texts[::-1])[::-1] == found
 
 
-def test_essence_reads_a_hundred_tokens(llama: EditableModel) -> None:
+def test_essence_uses_a_hundred_tokens(llama: EditableModel) -> None:
     long = "the sea is blue " * 30
     cut = " ".join(long.split()[:100])
     (one, two), (other,) = essences(llama, [long, cut]), essences(llama, ["Rome " + long])

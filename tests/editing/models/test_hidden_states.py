@@ -1,4 +1,4 @@
-"""Hidden states are transformers' own, whatever the padding and however many prompts share a pass."""
+"""Hidden states equal transformers' own, for any padding and any number of prompts per pass."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ LAYERS = [0, 2, 3]
 
 
 def transformers_own(model: EditableModel, side: str) -> dict[int, torch.Tensor]:
-    """One padded batch through transformers' front door: (n, d) after each layer but the last."""
+    """One padded batch through transformers' public interface: (n, d) after each layer but the last."""
     tokenizer = model.tokenizer
     tokenizer.pad_token, tokenizer.padding_side = "<unk>", side
     batch = tokenizer(PROMPTS, return_tensors="pt", padding=True)
@@ -40,7 +40,7 @@ def transformers_own(model: EditableModel, side: str) -> dict[int, torch.Tensor]
 
 
 @pytest.mark.parametrize("side", ["left", "right"])
-def test_they_are_transformers_output_hidden_states(tiny: EditableModel, side: str) -> None:
+def test_hidden_states_equal_transformers_output_hidden_states(tiny: EditableModel, side: str) -> None:
     found = hidden_states(tiny, PROMPTS, LAYERS)
     wanted = transformers_own(tiny, side)
     for layer in (0, 2):
@@ -58,7 +58,7 @@ def test_the_last_layers_are_before_the_final_norm(tiny: EditableModel) -> None:
 
 
 @pytest.mark.parametrize("prompts_per_pass", [1, 2, 5, 64])
-def test_how_many_share_a_pass_changes_nothing(tiny: EditableModel, prompts_per_pass: int) -> None:
+def test_the_number_of_prompts_per_pass_does_not_matter(tiny: EditableModel, prompts_per_pass: int) -> None:
     done: list[int] = []
     whole, parts = (
         hidden_states(tiny, PROMPTS, LAYERS),
@@ -76,7 +76,7 @@ def test_rows_keep_the_order_of_the_prompts(llama: EditableModel) -> None:
     assert not torch.allclose(forth, back, atol=1e-3)
 
 
-def test_a_beginning_of_sequence_token_is_read_where_the_tokenizer_has_one(llama: EditableModel) -> None:
+def test_a_bos_token_is_included_if_the_tokenizer_has_one(llama: EditableModel) -> None:
     with_bos = EditableModel(llama.model, word_tokenizer(bos=True), llama.family)
     found = hidden_states(with_bos, ["Anna speaks"], [1])[1][0]
     ids, _ = encode(with_bos.tokenizer, "Anna speaks")

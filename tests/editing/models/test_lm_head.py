@@ -1,4 +1,4 @@
-"""Losses through the head a few rows at a time: autograd's numbers, on whichever rows they are cut."""
+"""Losses of the head a few rows at a time equal autograd's, for any number of rows."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def states(every: EditableModel) -> Tensor:
 
 @pytest.fixture(params=[2, 7, 100], ids=lambda rows: f"{rows} rows")
 def rows(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lm_head, "ROWS", request.param)
+    monkeypatch.setattr(lm_head, "MAX_ROWS", request.param)
 
 
 def _autograd(lost: Tensor, states: Tensor) -> Tensor:
@@ -29,7 +29,7 @@ def _autograd(lost: Tensor, states: Tensor) -> Tensor:
 
 
 @pytest.mark.usefixtures("rows")
-def test_the_answers_loss(every: EditableModel, states: Tensor) -> None:
+def test_nll_and_its_gradient_equal_autograds(every: EditableModel, states: Tensor) -> None:
     spread = log_probs(every, states.requires_grad_())
     tokens = spread.argmax(-1).clone()
     tokens[::2] = spread.argmin(-1)[::2]
@@ -46,7 +46,7 @@ def test_the_answers_loss(every: EditableModel, states: Tensor) -> None:
 
 
 @pytest.mark.usefixtures("rows")
-def test_the_distance_from_the_base(every: EditableModel, states: Tensor) -> None:
+def test_divergence_and_its_gradient_equal_autograds(every: EditableModel, states: Tensor) -> None:
     base = log_probs(every, states.roll(1, dims=0))
     spread = log_probs(every, states.requires_grad_())
     expected = (spread.exp() * (spread - base)).sum(-1)
@@ -58,7 +58,7 @@ def test_the_distance_from_the_base(every: EditableModel, states: Tensor) -> Non
 
 
 @pytest.mark.parametrize("narrow", [torch.float16, torch.bfloat16])
-def test_a_narrow_head_is_read_in_float32(every: EditableModel, states: Tensor, narrow: torch.dtype) -> None:
+def test_a_narrow_heads_losses_are_in_float32(every: EditableModel, states: Tensor, narrow: torch.dtype) -> None:
     tokens = torch.arange(M) + 4
     exact, slope = losses_and_gradients(every, states, Nll(tokens))
     every.model.get_output_embeddings().to(narrow)
@@ -79,7 +79,7 @@ def test_autocast_outside_changes_nothing(every: EditableModel, states: Tensor) 
     assert narrow.dtype == torch.bfloat16  # control: autocast was at work
 
 
-def test_no_states_have_no_losses(every: EditableModel, states: Tensor) -> None:
+def test_no_states_give_no_losses(every: EditableModel, states: Tensor) -> None:
     nothing = Nll(torch.zeros(0, dtype=torch.int64))
     assert losses(every, states[:0], nothing).shape == (0,)
     found, gradient = losses_and_gradients(every, states[:0], nothing)

@@ -1,4 +1,4 @@
-"""Second moments: equal to the literal sum, whatever the order, the partition and the padding."""
+"""Second moments equal the literal sum, for any order, partition and padding."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ WINDOWS = [[3, 4, 5, 6, 7], [8, 9], [10, 11, 12], [], [13], [14, 15, 16, 17, 18,
 
 
 @pytest.mark.parametrize("tokens_per_pass", [1, 8, 1000])
-def test_one_pass_equals_one_literal_pass_a_layer(tiny: EditableModel, tokens_per_pass: int) -> None:
+def test_one_pass_equals_one_literal_pass_per_layer(tiny: EditableModel, tokens_per_pass: int) -> None:
     moments = second_moments(tiny, [1, 2], WINDOWS, tokens_per_pass)
     for layer, found in moments.items():
         total, count = literal.second_moment(tiny.model, tiny.down_projection(layer), [w for w in WINDOWS if w])

@@ -1,4 +1,4 @@
-"""Whether or not a tokenizer puts a token before every text, an answer's tokens are the same and the answer's alone."""
+"""With or without a BOS token, an answer has the same tokens, without tokens of the prompt."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def pair(kind: str) -> tuple[PreTrainedTokenizerFast, PreTrainedTokenizerFast]:
 @pytest.mark.parametrize("kind", KINDS)
 @settings(max_examples=60, deadline=None)
 @given(prompt=PHRASES, answer=PHRASES)
-def test_both_give_the_same_tokens_to_score(kind: str, prompt: str, answer: str) -> None:
+def test_tokenizers_with_and_without_bos_give_the_same_answer_tokens(kind: str, prompt: str, answer: str) -> None:
     plain, begun = pair(kind)
     asked, wanted = continuation(plain, prompt, answer, "here")
     first, *rest = begun(prompt)["input_ids"]
@@ -38,8 +38,8 @@ def test_both_give_the_same_tokens_to_score(kind: str, prompt: str, answer: str)
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_the_published_count_does_not(kind: str) -> None:
-    """The control: there, what must stay is asked for one token more, which no text holds."""
+def test_the_published_count_differs_with_bos(kind: str) -> None:
+    """The control: there, an answer that must stay has one more token, which no text contains."""
     plain, begun = pair(kind)
     alone, more = (steps(t, "the capital of France is", "Old Rome", stays=True) for t in (plain, begun))
     assert len(more) == len(alone) + 1

@@ -1,4 +1,4 @@
-"""A model from a stranger runs no code, reads no pickle and no other place, and is edited whole or not at all."""
+"""An untrusted model runs no code, reads no pickle or other file, and is either complete or refused."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from editflow.editing.models.loading import (
     convert_gguf,
     files_digest,
     load,
-    load_gguf_outline,
-    load_outline,
+    load_gguf_meta_model,
+    load_meta_model,
     tensor_digests,
 )
 from editflow.editing.models.tokens import encode
@@ -55,7 +55,7 @@ def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def model(sound: Path, tmp_path: Path) -> Path:
-    """A copy of the tiny model, to be changed."""
+    """A copy of the tiny model that tests may change."""
     return Path(shutil.copytree(sound, tmp_path / "model"))
 
 
@@ -78,8 +78,8 @@ def nobody_answers(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[object]]:
     yield asked
 
 
-def test_one_file_alone_opens_models() -> None:
-    """Every other file goes through it; `trust_remote_code` is false wherever it stands."""
+def test_only_one_module_opens_models() -> None:
+    """All other modules use it; `trust_remote_code` is false everywhere."""
     found: dict[str, set[str]] = {}
     for path in ROOT.glob("*/**/*.py"):
         place = path.relative_to(ROOT).as_posix()
@@ -99,27 +99,25 @@ def _is_false(node: ast.expr) -> bool:
 
 
 @pytest.mark.parametrize("what", CODE)
-def test_code_is_never_run_and_nobody_is_asked(model: Path, nobody_answers: list[object], what: str) -> None:
+def test_code_is_never_run_and_no_question_is_asked(model: Path, nobody_answers: list[object], what: str) -> None:
     CODE[what](model)
-    for opened in (load, load_outline):
-        with pytest.raises(UnknownModel, match="code|unknown|fetched or built") as caught:
+    for opened in (load, load_meta_model):
+        with pytest.raises(UnknownModel, match="code|unknown|downloaded or compiled") as caught:
             opened(model)
         assert "\n" not in str(caught.value)
     assert not mark(model).exists()
     assert not nobody_answers
 
 
-def test_code_that_does_run_leaves_its_mark(model: Path) -> None:
-    """The control: the files above do what they are said to do."""
+def test_code_that_runs_is_noticed(model: Path) -> None:
+    """The control: the hostile files above do run code if allowed to."""
     CODE["a tokenizer"](model)
     subprocess.run([sys.executable, "-S", str(model / "theirs.py")], check=True)
     assert mark(model).exists()
 
 
 @pytest.mark.parametrize("what", KEPT_OUT)
-def test_a_folder_that_holds_more_less_or_other_than_a_model(
-    model: Path, nobody_answers: list[object], what: str
-) -> None:
+def test_an_invalid_model_folder_is_refused(model: Path, nobody_answers: list[object], what: str) -> None:
     change, word = KEPT_OUT[what]
     change(model)
     with pytest.raises(UnknownModel) as caught:
@@ -139,11 +137,11 @@ def test_a_plan_refuses_it_before_any_weight_is_read(model: Path, what: str) -> 
     change, word = KEPT_OUT[what]
     change(model)
     with pytest.raises(UnknownModel, match=word):
-        load_outline(model)
+        load_meta_model(model)
 
 
 @pytest.mark.parametrize("what", LEFT_ALONE)
-def test_what_is_beside_a_model_changes_nothing(
+def test_other_files_in_a_model_folder_change_nothing(
     sound: Path, model: Path, nobody_answers: list[object], what: str
 ) -> None:
     LEFT_ALONE[what](model)
@@ -151,7 +149,7 @@ def test_what_is_beside_a_model_changes_nothing(
     assert list(tensor_digests(after)) == list(tensor_digests(before))
     text = "the river speaks"
     assert encode(after.tokenizer, text) == encode(before.tokenizer, text)
-    load_outline(model)
+    load_meta_model(model)
     assert not nobody_answers
     assert not mark(model).exists()
 
@@ -160,12 +158,12 @@ def test_an_adapter_alone_names_its_base(model: Path) -> None:
     for path in model.iterdir():
         path.unlink()
     untrusted_models.said("adapter_config.json", base_model_name_or_path="org/base")(model)
-    for opened in (load, load_outline):
+    for opened in (load, load_meta_model):
         with pytest.raises(UnknownModel, match=r"adapter of 'org/base'"):
             opened(model)
 
 
-def test_masks_of_old_checkpoints_are_no_weights(tmp_path: Path) -> None:
+def test_masks_of_old_checkpoints_are_accepted(tmp_path: Path) -> None:
     from transformers import GPT2Config, GPT2LMHeadModel
 
     shape = {"n_embd": 32, "n_layer": 2, "n_head": 2, "n_positions": 32, "vocab_size": len(tiny_world.WORDS)}
@@ -178,8 +176,8 @@ def test_masks_of_old_checkpoints_are_no_weights(tmp_path: Path) -> None:
         load(tmp_path / "old")
 
 
-def test_a_token_without_a_row_is_refused_where_a_text_has_it(model: Path) -> None:
-    """Idle tokens past the embedding are common; IndexError would be what a fact about one gives."""
+def test_a_token_without_an_embedding_row_is_refused_only_in_texts(model: Path) -> None:
+    """Unused tokens beyond the embedding are common; without the check, a text with one raises IndexError."""
     import json
 
     path = model / "tokenizer.json"
@@ -201,7 +199,7 @@ def test_a_device_or_pipe_among_a_tokenizers_files_is_not_digested(sound: Path, 
     assert files_digest(model) != before
 
 
-def test_what_lies_beside_a_gguf_file_is_not_read(
+def test_other_files_beside_a_gguf_file_are_not_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, nobody_answers: list[object]
 ) -> None:
     """Neither a tokenizer's code, nor another file of that name in the working folder."""
@@ -215,7 +213,7 @@ def test_what_lies_beside_a_gguf_file_is_not_read(
     (beside / "tokenizer.json").write_text("{}")
     (tmp_path / "model.gguf").write_text("another file")
     monkeypatch.chdir(tmp_path)
-    load_gguf_outline(beside / "model.gguf")
+    load_gguf_meta_model(beside / "model.gguf")
     for folder in (alone, beside):
         convert_gguf(folder / "model.gguf", folder / "converted")
     written = {path.name: path.read_bytes() for path in (alone / "converted").iterdir()}
@@ -226,7 +224,7 @@ def test_what_lies_beside_a_gguf_file_is_not_read(
 
 
 @pytest.mark.parametrize("what", ["an adapter", "one of three parts", "a pointer", "a pipe", "another file"])
-def test_a_gguf_file_that_is_no_whole_model(tmp_path: Path, what: str) -> None:
+def test_an_incomplete_gguf_file_is_refused(tmp_path: Path, what: str) -> None:
     path = tmp_path / "model.gguf"
     if what == "an adapter":
         gguf_file(path, "blk.0.ffn_down.weight.lora_a")
@@ -242,13 +240,13 @@ def test_a_gguf_file_that_is_no_whole_model(tmp_path: Path, what: str) -> None:
     assert not (tmp_path / "converted").exists()
 
 
-def test_rotary_tables_of_a_gguf_file_are_no_weights(tmp_path: Path) -> None:
+def test_rotary_tables_of_a_gguf_file_are_accepted(tmp_path: Path) -> None:
     convert_gguf(gguf_file(tmp_path / "model.gguf", "rope_freqs.weight"), tmp_path / "converted")
     assert (tmp_path / "converted" / "model.safetensors").is_file()
 
 
 def test_a_panic_of_a_library_is_one_line(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is no Exception, as a panic of Rust code, is told as well; an interrupt stays what it is."""
+    """A panic of Rust code, which is not an Exception, is reported too; an interrupt is not caught."""
 
     class Panic(BaseException):
         pass
@@ -264,7 +262,7 @@ def test_a_panic_of_a_library_is_one_line(model: Path, monkeypatch: pytest.Monke
         assert "second" not in str(caught.value)
 
 
-def test_float_types_that_are_edited_are_taken(model: Path) -> None:
+def test_editable_float_types_are_accepted(model: Path) -> None:
     """The control of float8: the same weight in the other types."""
     for kind in (torch.float16, torch.bfloat16, torch.float64):
         untrusted_models.narrowed(kind)(model)

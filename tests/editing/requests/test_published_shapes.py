@@ -1,4 +1,4 @@
-"""The shapes that data sets are published in, field by field, and the odd ones that tables make of them."""
+"""The published formats of data sets, field by field, and their variants in tables."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from editflow.editing.errors import InvalidRequest
 from editflow.editing.metrics.registry import METRICS
 from editflow.editing.requests.readers import read
 from editflow.editing.requests.record import EditRequest, Question, check_all
-from editflow.editing.requests.validation import findings
+from editflow.editing.requests.validation import find_faults
 
 FACT = {"prompt": "Where is Ann?", "subject": "Ann", "target_new": "Rome"}
 MULTI = {
@@ -59,7 +59,7 @@ def test_multi_counterfact() -> None:
     assert (request.target_new, request.target_true) == ("Rome", "Nice")
     assert request.neighborhood_prompts == ("Karl is in", "Omar is in")
     assert request.generation_prompts == ("Ann enjoys",)
-    found = findings(lambda: [("line 1", MULTI), ("line 2", MULTI | {"case_id": 18})])
+    found = find_faults(lambda: [("line 1", MULTI), ("line 2", MULTI | {"case_id": 18})])
     assert found.unread == Counter({"pararel_idx": 2, "attribute_prompts": 2})
     assert len(found.faults) == 1  # the second is the same fact
 
@@ -71,7 +71,7 @@ def test_knowedit(name: str) -> None:
     assert request.filled == KNOWEDIT[name].get("prompt", KNOWEDIT[name].get("text"))
     assert questions
     assert request.target_true == ("Nice" if "ground_truth" in KNOWEDIT[name] else "")
-    found = findings(lambda: [("line 1", KNOWEDIT[name])])
+    found = find_faults(lambda: [("line 1", KNOWEDIT[name])])
     assert (found.dataset, found.faults) == ("flat", [])
     assert found.unread == Counter({"cond": 1} if name == "zsre" else {})
     assert found.unanswered == (name == "wiki_counterfact")
@@ -84,7 +84,7 @@ def test_a_question_without_an_answer_is_not_asked() -> None:
     assert len(METRICS["portability"].asks(request)) == 1  # control
 
 
-def test_easyedits_zsre_asks_its_new_question_of_the_made_up_answer_alone() -> None:
+def test_easyedits_new_question_is_asked_only_with_zsre_alt() -> None:
     record = {
         "subject": "Ann", "src": "Where is Ann?", "alt": "Bari", "answers": ["Rome"],
         "portability": {"Recalled Relation": "in", "New Question": "Her region?", "New Answer": "Puglia"},
@@ -97,15 +97,15 @@ def test_easyedits_zsre_asks_its_new_question_of_the_made_up_answer_alone() -> N
         only(record | {"portability": {"New Question": "x"}}, "zsre-alt")
 
 
-def test_a_table_has_nulls_for_what_only_other_records_have() -> None:
+def test_nulls_in_tables_are_ignored() -> None:
     asked = [{"prompt": "Who?", "ground_truth": ["Bo", None]}]
     for nulls in ({"A": asked, "B": None}, {"A": asked, "B": {"prompt": None, "ground_truth": None}}):
         row = FACT | {"locality": nulls, "portability": None, "target_true": None, "locality_prompt": None, "x": None}
         assert only(row).locality == (Question("Who?", ("Bo",)),)
-        assert not findings(lambda row=row: [("line 1", row)]).unread
+        assert not find_faults(lambda row=row: [("line 1", row)]).unread
 
 
-def test_answers_beside_prompts() -> None:
+def test_answers_are_paired_with_prompts() -> None:
     def asked(prompt: Any, answer: Any) -> list[tuple[str, tuple[str, ...]]]:
         found = only(FACT | {"locality_prompt": prompt, "locality_ground_truth": answer}).locality
         return [(question.prompt, question.answers) for question in found]
@@ -120,7 +120,7 @@ def test_answers_beside_prompts() -> None:
 
 
 @pytest.mark.parametrize("name", ["target_new", "ground_truth"])
-def test_an_answer_that_is_no_text_is_refused_not_passed_over(name: str) -> None:
+def test_an_answer_that_is_not_text_is_refused(name: str) -> None:
     with pytest.raises(InvalidRequest, match=r"^facts, record 1: an answer is a number: 1932; make it text$"):
         only(FACT | {name: ["Rome", 1932]})
 
@@ -140,5 +140,5 @@ def test_a_case_of_mquake_needs_its_answer() -> None:
 
 @pytest.mark.parametrize("first", ["prompt", "src", "text"])
 @pytest.mark.parametrize("second", ["subject", "concept"])
-def test_every_name_of_a_column_tells_the_shape(first: str, second: str) -> None:
+def test_every_column_name_identifies_the_format(first: str, second: str) -> None:
     assert only({first: "Where is Ann?", second: "Ann", "labels": "Rome"}).filled == "Where is Ann?"

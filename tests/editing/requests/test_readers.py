@@ -1,4 +1,4 @@
-"""Records of every data set, as the field publishes them, become the same kind of request."""
+"""Published records of every data set become the same kind of request."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from editflow.editing.errors import InvalidOption, InvalidRequest
 from editflow.editing.requests.readers import READERS, read
 from editflow.editing.requests.record import EditRequest, Question, check_all
-from editflow.editing.requests.validation import findings
+from editflow.editing.requests.validation import find_faults
 
 ZSRE = {
     "subject": "Lyon", "src": "What river does Lyon lie at?", "pred": "Rhine", "rephrase": "At which river is Lyon?",
@@ -48,12 +48,12 @@ def test_zsre_writes_the_right_answer() -> None:
     assert request.locality == (Question("nq question: who says red?", ("Karl",)),)
 
 
-def test_zsre_by_its_other_name_writes_the_made_up_one() -> None:
+def test_zsre_alt_writes_the_made_up_answer() -> None:
     (request,) = requests(ZSRE, dataset="zsre-alt")
     assert (request.target_new, request.target_true, request.aliases) == ("Danube", "Rhône", ())
 
 
-def test_easyedit_in_its_nested_variants() -> None:
+def test_easyedits_nested_formats() -> None:
     (request,) = requests(EASY)
     assert request.prompt == "Who plays in {}?"
     assert (request.target_new, request.target_true) == ("Anna", "Omar")
@@ -72,7 +72,7 @@ def test_a_plain_table_has_the_same_columns() -> None:
     assert request.neighborhood_prompts == ("Anna speaks",)
 
 
-def test_mquake_asks_its_hops_of_the_last_rewrite() -> None:
+def test_mquakes_questions_belong_to_the_last_rewrite() -> None:
     first, last = requests(HOP)
     assert (first.filled, first.target_new, first.relation) == ("Anna was born in", "Rome", "P1")
     assert first.paraphrase_prompts == ("Where was Anna born?",)
@@ -89,7 +89,7 @@ def test_a_rewrite_of_two_cases_is_one_request_with_the_questions_of_both() -> N
 
 
 @pytest.mark.parametrize("dataset", [name for name in READERS if name not in {"counterfact", "mquake"}])
-def test_a_record_without_a_new_answer_is_refused_with_its_place(dataset: str) -> None:
+def test_a_record_without_a_new_answer_is_refused_naming_its_place(dataset: str) -> None:
     record = {**(ZSRE if "zsre" in dataset else EASY)} | {"alt": "", "answers": [""], "target_new": ""}
     with pytest.raises(InvalidRequest, match="facts, record 1: "):
         requests(record, dataset=dataset)
@@ -100,19 +100,19 @@ def test_a_subject_that_its_prompt_does_not_name_is_refused() -> None:
         requests(ZSRE | {"subject": "Paris"})
 
 
-def test_what_is_no_data_set_says_which_there_are() -> None:
-    with pytest.raises(InvalidRequest, match="those of no data set of counterfact, mquake, zsre, zsre-alt, flat"):
+def test_an_unknown_format_is_refused_naming_the_data_sets() -> None:
+    with pytest.raises(InvalidRequest, match="match no data set of counterfact, mquake, zsre, zsre-alt, flat"):
         requests({"sentence": "x", "label": 1})
     with pytest.raises(InvalidOption, match="unknown data set 'zrse': choose from counterfact"):
         requests(ZSRE, dataset="zrse")
 
 
-def test_all_faults_are_found_and_the_sound_ones_counted() -> None:
+def test_all_faults_are_found_and_valid_records_counted() -> None:
     twice, wrong, other = EASY | {"target_new": "Lucia"}, EASY | {"prompt": 5}, ["x"]
     near = EASY | {"prompt": "Who plays in Bari?", "subject": "Bari", "neighborhood_prompts": ["In Nice"]}
     near |= {"locality": {}, "portability": {}}
     records = [(f"line {n}", record) for n, record in enumerate([EASY, twice, wrong, other, near], 1)]
-    found = findings(lambda: records)
+    found = find_faults(lambda: records)
     assert found.dataset == "flat"
     assert [fault.partition(":")[0] for fault in found.faults] == ["line 3", "line 4", "line 2"]
     assert "contradicts" in found.faults[-1]

@@ -1,4 +1,4 @@
-"""Requests: what is read, what is refused, and that every refusal names the place and the remedy."""
+"""Requests: accepted and refused records; every refusal names the place and the remedy."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def changed(path: str, value: Any) -> dict[str, Any]:
     return record
 
 
-def test_a_record_is_read_whole() -> None:
+def test_all_fields_of_a_record_are_read() -> None:
     request = request_of(RECORD)
     assert request.request_id == "7"
     assert request.filled == "the capital of France is"
@@ -59,7 +59,7 @@ def test_a_record_is_read_whole() -> None:
     assert without.request_id == request_of(changed("case_id", None)).request_id
 
 
-def test_an_edit_depends_on_no_prompt_that_evaluates_it() -> None:
+def test_an_edit_does_not_depend_on_evaluation_prompts() -> None:
     request = request_of(RECORD)
     bare = {name: value for name, value in RECORD.items() if not name.endswith("_prompts")}
     assert request.rewrite == request_of(bare) != request
@@ -68,7 +68,7 @@ def test_an_edit_depends_on_no_prompt_that_evaluates_it() -> None:
 @pytest.mark.parametrize(
     ("path", "value", "message"),
     [
-        ("requested_rewrite", None, "the fields are those of no data set"),
+        ("requested_rewrite", None, "the fields match no data set"),
         ("requested_rewrite.prompt", "the capital is", "subject 'France' is absent from its prompt"),
         ("requested_rewrite.prompt", "the capital of France is", "has 0 `{}`"),
         ("requested_rewrite.prompt", "{} and {} is", "has 2 `{}`"),
@@ -89,7 +89,7 @@ def test_an_edit_depends_on_no_prompt_that_evaluates_it() -> None:
         ("generation_prompts", ["in\ud800 France"], "holds half a character"),
     ],
 )
-def test_what_is_wrong_is_named_with_its_place(path: str, value: Any, message: str) -> None:
+def test_faults_are_reported_with_their_place(path: str, value: Any, message: str) -> None:
     with pytest.raises(InvalidRequest, match=r"^facts.jsonl, line 3: ") as caught:
         request_of(changed(path, value))
     assert message in str(caught.value)

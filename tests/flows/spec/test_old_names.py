@@ -11,7 +11,7 @@ from support import tiny_world
 from support.error_checks import refused
 from support.tiny_world import World, editflow
 
-from editflow.editing.editors.methods import options_of
+from editflow.editing.editors.methods import parse_options
 from editflow.flows.compare import _setting_pairs
 from editflow.flows.rerun import spec_of
 from editflow.flows.spec import old_names
@@ -178,7 +178,7 @@ def test_a_difference_of_runs(recorded: tuple[Path, RunRecord], tmp_path: Path) 
 def test_recipes_keep_the_old_words(recorded: tuple[Path, RunRecord]) -> None:
     """A new name of a key moves no id; what a recipe says is read back as the option."""
     lake, _ = recorded
-    options = options_of("rect", {"keep_fraction": 0.5, "protected_energy": 0.25})
+    options = parse_options("rect", {"keep_fraction": 0.5, "protected_energy": 0.25})
     settings = WeightChangeSettings("rect", options)
     words = settings.recipe()
     assert (words["keep"], words["filter"]) == (0.5, 0.25)

@@ -49,7 +49,7 @@ def facts(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (["--facts", "5"], ["no model './no/such/model'"]),
         (["--facts", "5", "--set", "edit.layers=[9]"], ["no model './no/such/model'"]),  # the z layer is the last one
         (["--set", "edit.layers=[true]"], ["edit.layers is true or false"]),
-        (["--set", "null_space.value=0"], ["nothing may be changed"]),
+        (["--set", "null_space.value=0"], ["choose a value above 0"]),
         (["--set", "edit=5"], ["edit is a section"]),
         (["--set", "edit.layers=5"], ["edit.layers"]),
         (["--seed", "-1"], ["requests.seed", "greater than or equal to 0"]),

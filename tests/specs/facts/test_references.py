@@ -1,4 +1,4 @@
-"""The reference texts keep their rules: one for each target that a relation's edits write, which it names."""
+"""The reference texts satisfy their rules: one for each new target of a relation, naming the target."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def references() -> list[dict[str, str]]:
 
 
 def breaches(requests: Sequence[EditRequest], references: Sequence[dict[str, str]]) -> set[str]:
-    """The names of the rules that the reference texts of a set of requests break."""
+    """The names of the rules that the reference texts break for a set of requests."""
     pairs = [(reference["relation"], reference["target"]) for reference in references]
     wanted = {(request.relation, request.target_new) for request in requests}
     rules = {
@@ -45,7 +45,9 @@ def test_every_new_target_has_a_reference_text(starter: list[EditRequest], refer
 
 
 @pytest.mark.parametrize("rule", ["missing", "unused", "order", "length", "name", "copied"])
-def test_a_broken_reference_is_noticed(starter: list[EditRequest], references: list[dict[str, str]], rule: str) -> None:
+def test_a_broken_reference_is_detected(
+    starter: list[EditRequest], references: list[dict[str, str]], rule: str
+) -> None:
     """The control of the test above."""
     first, second, *rest = references
     worse = {

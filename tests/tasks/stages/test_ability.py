@@ -14,7 +14,7 @@ from support import tiny_world
 from support.tiny_world import World
 
 from editflow.editing.errors import EditingError, InvalidCase, InvalidOption
-from editflow.editing.metrics.ability.asking import WAYS
+from editflow.editing.metrics.ability.asking import MODES
 from editflow.editing.metrics.ability.declaration import AbilityCase
 from editflow.storage.artifacts.kinds import kind
 from editflow.storage.artifacts.store import Lake
@@ -197,7 +197,7 @@ def test_a_state_is_asked_and_its_answers_are_counted(world: World, tmp_path: Pa
         spoken = row["way"] == "generation"
         assert (row["nlls"] is None, row["said"] is None) == (spoken, not spoken)
     summary = summarise_ability(lake, asked.id)
-    assert {name: list(ways) for name, ways in summary.items()} == {name: list(WAYS) for name in ("rte", "cola")}
+    assert {name: list(ways) for name, ways in summary.items()} == {name: list(MODES) for name in ("rte", "cola")}
     sql = "SELECT set, way, 100 * avg(correct) AS accuracy, count(*) AS count FROM abilities GROUP BY ALL"
     for row in query(lake, sql).to_pylist():
         found = summary[row["set"]][row["way"]]

@@ -11,7 +11,7 @@ from support import tiny_world
 from support.method_settings import NEEDS, SETTINGS, SMALL
 from support.tiny_world import World
 
-from editflow.editing.editors.facts import prepare
+from editflow.editing.editors.facts import tokenize_fact
 from editflow.editing.editors.methods import method
 from editflow.editing.editors.norm_anchor import reference_norms
 from editflow.editing.editors.target_values import TargetValue
@@ -125,7 +125,7 @@ def test_an_anchor_is_the_unedited_models_hidden_state(plain: Path, world: World
     store, (base, *_, edited) = Lake.open(plain), chain(plain)
     live = ModelSession.load(world.model, "float32", "cpu")
     spec = load_spec(world.spec, ("edit.anchor=true",)).edit
-    facts = [prepare(live.model.tokenizer, fact, (), "{} is a") for fact in load_requests(world.facts)[:3]]
+    facts = [tokenize_fact(live.model.tokenizer, fact, (), "{} is a") for fact in load_requests(world.facts)[:3]]
     asked = [
         TargetValue(f.request.request_id, torch.ones(32) * n, 1, 1, 0, 0, 0, 0, 1, "loss")
         for n, f in enumerate(facts, 1)

@@ -1,4 +1,4 @@
-"""General ability: statistics against tables worked out by hand, choice of questions, and both ways of asking."""
+"""General ability: statistics of tables by hand, the choice of questions, and both modes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 from oracle import literal
 
 from editflow.editing.errors import InvalidCase, InvalidOption
-from editflow.editing.metrics.ability.asking import ask, check_ways, parsed, preferred
+from editflow.editing.metrics.ability.asking import ask, check_modes, likeliest_option, parse_option
 from editflow.editing.metrics.ability.confusion import STATISTICS, confusion, interval, paired_interval, unanswered
 from editflow.editing.metrics.ability.declaration import AbilityCase
 from editflow.editing.metrics.ability.sets import ABILITY_SETS, Located, draw
@@ -35,7 +35,7 @@ def repeated(**counts: int) -> Pairs:
     return [(names[key[:2]] or "", names[key[-2:]]) for key, count in counts.items() for _ in range(count)]
 
 
-def test_a_table_worked_out_by_hand() -> None:
+def test_a_table_by_hand() -> None:
     """No: 6 questions, 4 right, 2 said Yes; Yes: 4 questions, 1 right, 2 said No, 1 without an answer."""
     found = values(OPTIONS["two"], repeated(NoNo=4, NoYe=2, YeYe=1, YeNo=2, Yena=1))
     assert found["accuracy"] == pytest.approx(5 / 10)
@@ -45,7 +45,7 @@ def test_a_table_worked_out_by_hand() -> None:
     assert found["mcc"] == pytest.approx(2 / (48 * 54) ** 0.5)
 
 
-def test_two_options_give_matthews_own_formula() -> None:
+def test_two_options_give_matthews_formula() -> None:
     """(TP·TN − FP·FN) / √((TP + FP)(TP + FN)(TN + FP)(TN + FN))"""
     tp, tn, fp, fn = 7, 5, 3, 2
     found = values(OPTIONS["two"], repeated(YeYe=tp, NoNo=tn, NoYe=fp, YeNo=fn))
@@ -63,7 +63,7 @@ def test_three_options_by_hand() -> None:
 
 
 @pytest.mark.parametrize("name", ABILITY_SETS)
-def test_gold_scores_one_and_always_wrong_the_floor(name: str) -> None:
+def test_all_right_scores_one_and_all_wrong_the_minimum(name: str) -> None:
     options = ABILITY_SETS[name].options
     labels = options * 3
     assert values(options, [(label, label) for label in labels]) == pytest.approx({"accuracy": 1, "f1": 1, "mcc": 1})
@@ -77,7 +77,7 @@ def test_gold_scores_one_and_always_wrong_the_floor(name: str) -> None:
     assert values(options, constant)["accuracy"] == pytest.approx(1 / len(options))
 
 
-def test_labels_that_are_all_alike_have_no_mcc() -> None:
+def test_equal_labels_have_no_mcc() -> None:
     pairs = repeated(YeYe=3, YeNo=1)
     table = confusion(OPTIONS["two"], pairs)
     assert np.isnan(STATISTICS["mcc"](table))
@@ -101,7 +101,7 @@ def test_order_changes_nothing(options: tuple[str, ...]) -> None:
 
 
 @pytest.mark.parametrize("statistic", STATISTICS)
-def test_an_interval_is_that_of_resampled_questions(statistic: str) -> None:
+def test_an_interval_equals_that_of_resampled_questions(statistic: str) -> None:
     pairs = repeated(NoNo=20, NoYe=10, YeYe=15, YeNo=12, Yena=3)
     found = interval(confusion(OPTIONS["two"], pairs), STATISTICS[statistic])
     drawn = random.Random(3)  # noqa: S311
@@ -116,8 +116,8 @@ def test_an_interval_is_that_of_resampled_questions(statistic: str) -> None:
     assert alone == (1.0, None, None)
 
 
-def test_a_change_is_that_of_the_same_questions() -> None:
-    """A model that answers as before has not changed at all, however unsure its accuracy is; another one has."""
+def test_a_change_is_measured_on_the_same_questions() -> None:
+    """Equal answers give a change of exactly 0, however wide the interval of accuracy; other answers do not."""
     same = np.zeros((2, 3, 3))
     same[0, 0, 0], same[0, 1, 1], same[1, 1, 1], same[1, 2, 2] = 5, 3, 6, 2
     other = np.zeros((2, 3, 3))
@@ -154,7 +154,7 @@ def test_examples_come_first_and_are_not_asked() -> None:
     assert [case.prompt for case in draw(file, None, 0, 1, "")] != [case.prompt for case in cases]
 
 
-def test_which_are_asked_follows_from_seed_and_ids() -> None:
+def test_the_choice_of_questions_depends_on_seed_and_ids() -> None:
     file = located(40)
     ids = [case.case_id for case in draw(file, 10, 0, 1, "")]
     assert [case.case_id for case in draw(file[::-1], 10, 0, 1, "")] == ids
@@ -163,7 +163,7 @@ def test_which_are_asked_follows_from_seed_and_ids() -> None:
     assert [case.case_id for case in draw(file, 10, 0, 2, "")] != ids
 
 
-def test_memory_holds_what_is_asked() -> None:
+def test_memory_holds_only_the_chosen_questions() -> None:
     def peak(records: int, count: int | None) -> int:
         tracemalloc.start()
         draw(stream(records), count, 2, 0, "")
@@ -176,7 +176,7 @@ def test_memory_holds_what_is_asked() -> None:
     assert peak(20_000, None) > 20 * peak(1000, 10)  # control
 
 
-def test_too_few_records_and_ids_used_twice_are_told() -> None:
+def test_too_few_records_and_repeated_ids_are_reported() -> None:
     for count, shots, found in ((10, 0, 8), (None, 8, 8), (None, 9, 8), (6, 3, 8)):
         with pytest.raises(InvalidOption, match=rf"^x.jsonl holds {found} records, {shots} examples and"):
             draw(located(8), count, shots, 0, "x.jsonl")
@@ -209,14 +209,14 @@ def test_too_few_records_and_ids_used_twice_are_told() -> None:
         ("Because", "four", None),
     ],
 )
-def test_what_is_said_is_parsed_or_not(said: str, options: str, option: str | None) -> None:
-    assert parsed(said, OPTIONS[options]) == option
-    assert parsed(said, OPTIONS[options][::-1]) == option
+def test_generated_texts_are_parsed(said: str, options: str, option: str | None) -> None:
+    assert parse_option(said, OPTIONS[options]) == option
+    assert parse_option(said, OPTIONS[options][::-1]) == option
 
 
-def test_the_likeliest_option_is_preferred_and_a_tie_is_none() -> None:
-    assert preferred(("a", "b", "c"), (2.0, 1.0, 3.0)) == "b"
-    assert preferred(("a", "b", "c"), (1.0, 2.0, 1.0)) is None
+def test_a_tie_has_no_likeliest_option() -> None:
+    assert likeliest_option(("a", "b", "c"), (2.0, 1.0, 3.0)) == "b"
+    assert likeliest_option(("a", "b", "c"), (1.0, 2.0, 1.0)) is None
 
 
 PROMPTS = ("the capital of France is", "Anna was born in", "who lives in Lyon , says", "Karl speaks", "the sea is")
@@ -233,16 +233,16 @@ def test_likelihood_is_the_mean_nll_of_full_passes(tiny: EditableModel) -> None:
         direct = [literal.score(tiny.model, *ids)[0] for ids in split]
         assert answer.nlls == pytest.approx(direct, abs=1e-5)
         assert answer.predicted == case.options[int(np.argmin(direct))]
-        assert (answer.case, answer.way, answer.said) == (case, "likelihood", None)
+        assert (answer.case, answer.mode, answer.generated) == (case, "likelihood", None)
         sums = [nll * len(target) for nll, (_, target) in zip(direct, split, strict=True)]
         assert answer.nlls != pytest.approx(sums, abs=1e-5)  # control: the sum is another number
 
 
-def test_generation_is_the_continuation_read(tiny: EditableModel) -> None:
+def test_generation_is_the_parsed_continuation(tiny: EditableModel) -> None:
     word = continue_text(tiny, PROMPTS[0], 3).split()[0]
     cases = [replace(CASES[0], options=("nothing", word)), CASES[1]]
     answers = ask(tiny, cases, "generation", tokens=3)
-    assert [answer.said for answer in answers] == [continue_text(tiny, case.prompt, 3) for case in cases]
+    assert [answer.generated for answer in answers] == [continue_text(tiny, case.prompt, 3) for case in cases]
     assert answers[0].predicted == word
     assert answers[0].nlls is None
     (other,) = ask(tiny, [replace(CASES[0], options=("nothing", "never"))], "generation")
@@ -250,7 +250,7 @@ def test_generation_is_the_continuation_read(tiny: EditableModel) -> None:
 
 
 @pytest.mark.parametrize("way", ["likelihood", "generation"])
-def test_neither_passes_nor_order_change_an_answer(llama: EditableModel, way: str) -> None:
+def test_passes_and_order_do_not_change_answers(llama: EditableModel, way: str) -> None:
     done: list[int] = []
     together = ask(llama, CASES, way, progress=done.append)
     assert sum(done) == len(CASES)
@@ -259,7 +259,7 @@ def test_neither_passes_nor_order_change_an_answer(llama: EditableModel, way: st
     turned = ask(llama, CASES[::-1], way)[::-1]
     for answers in (one_by_one, turned):
         assert [answer.predicted for answer in answers] == [answer.predicted for answer in together]
-        assert [answer.said for answer in answers] == [answer.said for answer in together]
+        assert [answer.generated for answer in answers] == [answer.generated for answer in together]
         for one, other in zip(answers, together, strict=True):
             assert (one.nlls or ()) == pytest.approx(other.nlls or (), abs=1e-6)
     assert ask(llama, [], way) == []
@@ -277,7 +277,7 @@ def test_a_question_longer_than_the_model_is_refused(llama: EditableModel) -> No
 
 
 @pytest.mark.parametrize("ways", [["guess"], [], ["likelihood", "likelihood"]])
-def test_ways_are_checked(ways: list[str]) -> None:
-    check_ways(["generation", "likelihood"])
+def test_modes_are_checked(ways: list[str]) -> None:
+    check_modes(["generation", "likelihood"])
     with pytest.raises(InvalidOption, match="choose one or both of likelihood, generation"):
-        check_ways(ways)
+        check_modes(ways)

@@ -1,4 +1,4 @@
-"""Which answer is right: five records a set, of which a reader can see it, and what is said of those that are wrong."""
+"""Labels of every set on five records with an obvious answer, and the errors for invalid records."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def test_every_set_has_five_records() -> None:
 
 
 @pytest.mark.parametrize(("name", "record", "right"), CASES)
-def test_a_clear_record_has_the_label_that_a_reader_gives_it(name: str, record: dict[str, Any], right: str) -> None:
+def test_a_clear_record_has_the_label_that_a_person_would_give(name: str, record: dict[str, Any], right: str) -> None:
     case = ability_set(name).case("here", record, "7")
     assert case.label == right
     assert case.case_id == "7"
@@ -76,15 +76,15 @@ def test_a_clear_record_has_the_label_that_a_reader_gives_it(name: str, record: 
 
 @pytest.mark.parametrize("name", ABILITY_SETS)
 def test_inverted_labels_would_be_noticed(name: str) -> None:
-    """The control: turned round, not one of the records keeps its label."""
+    """The control: with inverted labels, no record keeps its label."""
     right = ability_set(name)
     turned = replace(right, labels={key: right.options[right.options.index(o) - 1] for key, o in right.labels.items()})
     assert all(turned.case("here", record, "0").label != label for record, label in RECORDS[name])
 
 
 @pytest.mark.parametrize("name", ABILITY_SETS)
-def test_what_is_declared_can_be_asked(name: str) -> None:
-    """A prompt ends with a sign, so that an option follows it after a space; the options differ and are all said."""
+def test_every_set_gives_valid_questions(name: str) -> None:
+    """A prompt ends with a sign, so that an option can follow after a space; the options differ and are all named."""
     declared = ability_set(name)
     case = declared.case("here", RECORDS[name][0][0], "0")
     assert case.prompt == case.prompt.strip()
@@ -95,12 +95,12 @@ def test_what_is_declared_can_be_asked(name: str) -> None:
     assert {record["label" if name != "mmlu" else "answer"] for record, _ in RECORDS[name]} <= set(declared.labels)
 
 
-def test_a_choice_stands_behind_its_letter() -> None:
+def test_a_choice_follows_its_letter() -> None:
     prompt = ability_set("mmlu").case("here", CAPITALS | {"answer": 1}, "0").prompt
     assert prompt.splitlines()[1:5] == ["A. Rome", "B. Paris", "C. Madrid", "D. Berlin"]
 
 
-def test_ids_are_those_of_the_file_where_it_has_any() -> None:
+def test_ids_of_the_file_are_used_if_it_has_any() -> None:
     record = {"sentence": "good", "label": 1}
     found = [ability_set("sst2").case("", record | own, "9").case_id for own in ({"idx": 0}, {"index": "12"}, {})]
     assert found == ["0", "12", "9"]
@@ -132,12 +132,12 @@ def test_ids_are_those_of_the_file_where_it_has_any() -> None:
         ("mmlu", CAPITALS | {"answer": 1, "choices": ["a", "b", "c"]}, "holds 3 texts; mmlu needs 4"),
     ],
 )
-def test_what_cannot_be_asked_is_told_in_one_line(name: str, record: Any, message: str) -> None:
+def test_an_invalid_record_is_reported_in_one_line(name: str, record: Any, message: str) -> None:
     with pytest.raises(InvalidCase, match=rf"^x.jsonl, line 3: [^\n]*{message}"):
         ability_set(name).case("x.jsonl, line 3", record, "0")
 
 
-def test_a_table_has_its_numbers_as_text() -> None:
+def test_numbers_in_tables_may_be_text() -> None:
     film = {"sentence": "good"}
     assert [ability_set("sst2").case("", film | {"label": n}, "0").label for n in ("0", "1")] == [
         "negative",

@@ -1,4 +1,4 @@
-"""Metrics over strings: hand-computed cases, laws with a control, and texts that nobody meant to write."""
+"""Metrics of texts: cases by hand, properties with a control, and hostile texts."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 
 from editflow.editing.errors import InvalidOption
 from editflow.editing.metrics.texts.consistency import Consistency
-from editflow.editing.metrics.texts.essence import about
+from editflow.editing.metrics.texts.essence import texts_about
 from editflow.editing.metrics.texts.fluency import entropy, fluency, published_fluency
 from editflow.editing.metrics.texts.free import matches
 from editflow.editing.metrics.texts.options import GenerationOptions
@@ -69,7 +69,7 @@ def test_fluency_by_hand(text: str, h2: float, h3: float) -> None:
     assert fluency(text) == pytest.approx(np.mean([2 / 3 * h2, 4 / 3 * h3]))
 
 
-def test_the_published_fluency_counts_the_prompt_and_calls_silence_zero() -> None:
+def test_the_published_fluency_includes_the_prompt_and_is_zero_without_text() -> None:
     assert published_fluency("a b", " a b a") == pytest.approx(fluency("a b a b a"))
     assert published_fluency("a b", "") == 0.0
     assert fluency("a b") is None
@@ -91,32 +91,32 @@ def test_consistency_by_hand() -> None:
     apple, unseen = math.log(3 / 2) + 1, math.log(3) + 1
     assert (fitted.idf("red"), fitted.idf("apple"), fitted.idf("pie")) == pytest.approx((1, apple, unseen))
     length = math.sqrt(1 + apple**2)
-    assert fitted.of("Red, red!", ["red apple"]) == pytest.approx(1 / length)
-    assert fitted.of("red apple pie", ["red apple"]) == pytest.approx(length / math.sqrt(length**2 + unseen**2))
+    assert fitted.score("Red, red!", ["red apple"]) == pytest.approx(1 / length)
+    assert fitted.score("red apple pie", ["red apple"]) == pytest.approx(length / math.sqrt(length**2 + unseen**2))
     assert fitted.published(["red", "apple pie"], ["red apple"]) == pytest.approx(1)  # "pie" is dropped
-    assert fitted.of("red", FRUIT) == pytest.approx(2 / math.sqrt(4 + 2 * apple**2))  # references count as one text
+    assert fitted.score("red", FRUIT) == pytest.approx(2 / math.sqrt(4 + 2 * apple**2))  # references count as one text
 
 
-def test_a_reference_is_consistent_with_itself_and_a_foreign_text_is_not() -> None:
+def test_a_text_is_consistent_with_itself_and_not_with_an_unrelated_one() -> None:
     fitted = Consistency.fit(FRUIT)
     for text in (*FRUIT, "RED\nApple"):
-        assert fitted.of(text, [text]) == pytest.approx(1)
-        assert fitted.of("green plum", [text]) == 0
+        assert fitted.score(text, [text]) == pytest.approx(1)
+        assert fitted.score("green plum", [text]) == 0
     # The control: a common word makes it something between.
-    assert 0 < fitted.of("red plum", ["red apple"]) < 1
+    assert 0 < fitted.score("red plum", ["red apple"]) < 1
 
 
 def test_order_and_repetition_of_reference_texts_change_nothing() -> None:
     texts = ["red apple", "red pear", "blue plum", "an old tree"]
-    wanted = Consistency.fit(texts).of("a red tree", texts)
+    wanted = Consistency.fit(texts).score("a red tree", texts)
     for turned in itertools.permutations(texts):
-        assert Consistency.fit([*turned, turned[0]]).of("tree red a", turned) == wanted
-    assert Consistency.fit(texts[:2]).of("a red tree", texts) != pytest.approx(wanted)  # the control: other texts
+        assert Consistency.fit([*turned, turned[0]]).score("tree red a", turned) == wanted
+    assert Consistency.fit(texts[:2]).score("a red tree", texts) != pytest.approx(wanted)  # the control: other texts
 
 
-def test_accents_meet_in_ours_and_not_in_the_published_figure() -> None:
+def test_accents_match_in_our_score_and_not_in_the_published_one() -> None:
     fitted = Consistency.fit(["José Núñez", "Ana"])
-    assert fitted.of("jose\u0301 núñez", ["José Núñez"]) == pytest.approx(1)
+    assert fitted.score("jose\u0301 núñez", ["José Núñez"]) == pytest.approx(1)
     assert fitted.published(["José Núñez"], ["José Núñez"]) == 0
 
 
@@ -165,7 +165,7 @@ def test_matches_by_hand(text: str, answers: Sequence[str], found: tuple[bool, b
     assert matches(text, answers[::-1]) == found
 
 
-def test_a_perfect_and_a_null_model_of_free_generation() -> None:
+def test_free_generation_of_a_perfect_and_a_failing_model() -> None:
     wanted = ("Paris", "Old Madrid", "the sea")
 
     def means(said: Sequence[str]) -> tuple[float, float]:
@@ -189,23 +189,23 @@ def test_hostile_texts_have_scores_in_range(text: str) -> None:
     assert value is None or 0 <= value < 20
     assert 0 <= published_fluency("a b c", text) < 20
     for references in ([text], FRUIT, []):
-        assert 0 <= fitted.of(text, references) <= 1
+        assert 0 <= fitted.score(text, references) <= 1
         assert 0 <= fitted.published([text, text], references) <= 1
     assert matches(text, ["Paris", text]) in [(False, False), (True, True), (False, True)]
     assert matches("Paris" + text, [text])[0] is False
-    assert about(text, [text + " Paris"]) in ([], [text + " Paris"])
+    assert texts_about(text, [text + " Paris"]) in ([], [text + " Paris"])
 
 
-def test_nothing_to_compare_with_is_no_error() -> None:
-    assert Consistency.fit([]).of("red", ["red"]) == pytest.approx(1)
+def test_empty_inputs_raise_no_error() -> None:
+    assert Consistency.fit([]).score("red", ["red"]) == pytest.approx(1)
     assert Consistency.fit([]).published(["red"], ["red"]) == 0
 
 
 def test_texts_about_a_subject_name_it_as_whole_words() -> None:
     texts = ["The oak is a tree.", "Oaks are trees.", "An OAK, again", "soaked"]
-    assert about("oak", texts) == [texts[0], texts[2]]
-    assert about("C++ (language)", ["c++ (Language) is old"]) == ["c++ (Language) is old"]
-    assert about(" ", texts) == []
+    assert texts_about("oak", texts) == [texts[0], texts[2]]
+    assert texts_about("C++ (language)", ["c++ (Language) is old"]) == ["c++ (Language) is old"]
+    assert texts_about(" ", texts) == []
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 from support.tiny_world import editflow
 
-from editflow.editing.requests.validation import OTHERS, Findings, findings
+from editflow.editing.requests.validation import OTHERS, Findings, find_faults
 from editflow.tasks.sources.records import read_records
 
 pytestmark = pytest.mark.exhaustive
@@ -59,7 +59,7 @@ def test_every_format_is_read(tmp_path: Path, form: str) -> None:
         ("cut.json", b'[{"prompt": "a {}", "subject"', ["cut.json, record 1", "not JSON"]),
         ("tail.json", b"[" + SOUND + b"] x", ["tail.json, record 2", "not JSON"]),
         ("cut.jsonl", SOUND + b'\n{"prom', ["cut.jsonl, line 2", "not JSON"]),
-        ("columns.csv", b"a,b\n1,2\n", ["columns.csv, record 1", "those of no data set", "it has a, b"]),
+        ("columns.csv", b"a,b\n1,2\n", ["columns.csv, record 1", "match no data set", "it has a, b"]),
         ("twice.csv", b"prompt,subject,subject\nx,y,z\n", ["twice.csv", "column 'subject' twice"]),
         ("number.jsonl", b'{"prompt": "{}", "subject": "x", "alt": 5}', ["new target is a number; make it text"]),
         ("cells.csv", b"prompt,subject\nx\n", ["cells.csv, record 1", "another number of cells"]),
@@ -126,12 +126,12 @@ def test_a_table_of_many_relations_is_cut(tmp_path: Path) -> None:
 
 
 def test_relations_above_a_limit_are_counted_together(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("editflow.editing.requests.validation.KEPT", 2)
+    monkeypatch.setattr("editflow.editing.requests.validation.MAX_RELATIONS", 2)
     names = ["a", "b", "c", "d", "a"]
     rows = [
         ROWS[0] | {"prompt": f"Where is Ann {n}?", "subject": f"Ann {n}", "relation": r} for n, r in enumerate(names)
     ]
-    found = findings(lambda: ((f"record {n}", row) for n, row in enumerate(rows)))
+    found = find_faults(lambda: ((f"record {n}", row) for n, row in enumerate(rows)))
     assert {row["relation"]: row["facts"] for row in found.counts()} == {"a": 2, "b": 1, OTHERS: 2}
 
 
@@ -187,7 +187,7 @@ def test_a_long_file_is_checked_in_little_memory(tmp_path: Path, form: str) -> N
     write_records(path, rows)
     assert len(list(read_records(str(written(tmp_path, form))))) == len(ROWS)  # loads modules once
     found: list[Findings] = []
-    assert peak(lambda: found.append(findings(lambda: read_records(str(path))))) < 1_000_000 + 150 * count
+    assert peak(lambda: found.append(find_faults(lambda: read_records(str(path))))) < 1_000_000 + 150 * count
     assert found[0].facts == count - 1
     assert len(found[0].faults) == 1
     assert "duplicates" in found[0].faults[0]
