@@ -9,7 +9,7 @@ from editflow.tasks.console.progress import working
 from editflow.tasks.errors import UnknownSource
 from editflow.tasks.models.model_download import hub_folder, local
 from editflow.tasks.sources.packaged_data import MODEL, cache, fetch
-from editflow.tasks.temporary_folders import temporary
+from editflow.tasks.temporary_folders import temporary_folder
 
 
 def model_folder(source: str) -> Path:
@@ -53,7 +53,7 @@ def _converted(gguf: Path) -> Path:
     from editflow.editing.models.loading import convert_gguf
 
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with temporary("convert", folder.parent) as place:
+    with temporary_folder("convert", folder.parent) as place:
         draft = place / "model"
         draft.mkdir()
         try:

@@ -23,7 +23,7 @@ from editflow.tasks.report.stages import ReportSettings
 from editflow.tasks.reproduction.recipes import Recipe
 from editflow.tasks.reproduction.reproduction import distance
 from editflow.tasks.stages.stage import Parents, Work
-from editflow.tasks.temporary_folders import temporary
+from editflow.tasks.temporary_folders import temporary_folder
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -49,7 +49,7 @@ def recompute(
     if isinstance(recipe, ImportedTable):
         return Recomputed(recipe.table, table_digest(recipe.table), recipe.about, 0.0)
     how = {"device": made_with.get("device", "cpu"), "label": label}
-    with temporary("verify") as folder, threads(made_with):
+    with temporary_folder("verify") as folder, threads(made_with):
         scratch = Lake.open(folder / "lake", lent=[lake.files.root])
         borrow(lake, scratch, recipe)
         work, started = Work(scratch, recipe.settings, recipe.parents, how), time.perf_counter()

@@ -12,7 +12,7 @@ from typing import IO, Any
 from editflow.editing.errors import first_line
 from editflow.storage.address import Address
 from editflow.tasks.console.progress import working
-from editflow.tasks.errors import BadRecord, UnknownSource, foreign
+from editflow.tasks.errors import BadRecord, UnknownSource, translate_errors
 from editflow.tasks.sources.download_limits import bounded
 from editflow.tasks.sources.packaged_data import CORPUS
 
@@ -117,7 +117,7 @@ def _from_datasets(source: Address, **options: Any) -> Iterator[Document]:
     def fault(error: Exception) -> BadRecord:
         return BadRecord(f"corpus {source} cannot be read: {source.without_secrets(first_line(error))}")
 
-    for number, row in enumerate(foreign(rows(), fault)):
+    for number, row in enumerate(translate_errors(rows(), fault)):
         text = row.get(TEXT_COLUMN)
         if not isinstance(text, str):
             columns = ", ".join(map(str, row))
@@ -172,7 +172,7 @@ def _pages(file: GrowingFile, path: Path) -> Iterator[dict[str, str]]:
     def fault(error: Exception) -> BadRecord:
         return BadRecord(f"{path} is not a whole MediaWiki export: {first_line(error)}")
 
-    for _, element in foreign(iterparse(file), fault):  # noqa: S314  (expat ≥ 2.4 bounds entity expansion)
+    for _, element in translate_errors(iterparse(file), fault):  # noqa: S314  (expat ≥ 2.4 bounds entity expansion)
         if element.tag.rpartition("}")[2] != "page":
             continue
         file.next_page()

