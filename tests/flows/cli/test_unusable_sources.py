@@ -157,7 +157,7 @@ def test_a_model_file_cut_short(world: World, server: str, tmp_path: Path) -> No
         ("columns.jsonl", [{"body": "the city of " * 20}] * 3, ["no text column 'text'", "body"]),
         ("numbers.jsonl", [{"text": 3}] * 3, ["'text'"]),
         ("corpus.pdf", ["%PDF"], ["unknown format", ".jsonl"]),
-        ("corpus.xml", ["<mediawiki><page>"], ["not a whole MediaWiki export"]),
+        ("corpus.xml", ["<mediawiki><page>"], ["not a complete MediaWiki export"]),
         ("corpus.parquet", ["PAR"], []),
     ],
 )
