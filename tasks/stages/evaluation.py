@@ -66,9 +66,9 @@ def summarise(lake: Lake, evaluation: str) -> dict[str, dict[str, float]]:
         means = {column: fmean(values.values()) for column in available(mine) if (values := cases(mine, column))}
         summary[name] = {column: round(100 * mean, 2) for column, mean in means.items()}
     scores = {
-        score: round(harmonic([summary[name][figure] for name, figure in figures.items()]), 2)
-        for score, figures in HARMONIC.items()
-        if all(figure in summary.get(name, {}) for name, figure in figures.items())
+        score: round(harmonic([summary[name][column] for name, column in columns.items()]), 2)
+        for score, columns in HARMONIC.items()
+        if all(column in summary.get(name, {}) for name, column in columns.items())
     }
     return summary | ({"score": scores} if scores else {})
 

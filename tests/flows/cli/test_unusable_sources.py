@@ -78,7 +78,7 @@ def test_a_model_that_lacks_a_tensor(world: World, server: str, tmp_path: Path) 
     """transformers would go on with random numbers in its place."""
     name = "model.layers.1.mlp.down_proj.weight"
     model, lake = changed_model(tmp_path / "model", lambda tensors: tensors.pop(name)), tmp_path / "lake"
-    refused(editflow("run", world.spec, "--lake", lake, "--set", f"model.source={model}"), "lack 1 tensors", name)
+    refused(editflow("run", world.spec, "--lake", lake, "--set", f"model.source={model}"), "missing 1 tensors", name)
     unharmed(lake)
 
 
