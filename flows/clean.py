@@ -21,7 +21,7 @@ from editflow.storage.index.compaction import compact
 from editflow.storage.maintenance.garbage_collection import KindRow, census, remove
 from editflow.storage.maintenance.orphans import find_orphans, remove_orphan
 from editflow.storage.maintenance.retention_policy import Rule, check_hours
-from editflow.tasks.temporary_folders import clear
+from editflow.tasks.temporary_folders import remove_abandoned
 
 HOURS = 24.0
 """Default minimum age. No stage takes that long between two files, so older files belong to no writer."""
@@ -109,6 +109,6 @@ def cleared(place: Lake, hours: float, rule: Rule, *, delete: bool) -> Cleared:
     ]
     index = compact(Catalog(place), hours, delete=delete)
     rows += [{"what": "old file of the index", "files": index, "bytes": None}] if index else []
-    left = [one for one in left_behind() if not delete or clear(one)]
+    left = [one for one in left_behind() if not delete or remove_abandoned(one)]
     folders: list[FolderRow] = [{"path": str(one.path), "bytes": one.bytes} for one in left]
     return Cleared(rows, found.kinds, removed, folders)

@@ -30,7 +30,7 @@ from editflow.storage.records.runs import RunRecord, Runs
 from editflow.tasks.environment import environment, threads_of
 from editflow.tasks.reproduction.reproduction import Repetition, archive, compared
 from editflow.tasks.sources.packaged_data import CORPUS
-from editflow.tasks.temporary_folders import temporary
+from editflow.tasks.temporary_folders import temporary_folder
 
 
 class NotReproduced(Exception):
@@ -115,7 +115,7 @@ def rerun(
         name_threads(threads_had(record), spec.threads)
     if into is not None:
         return _repeated(place, record, spec, Path(lake_folder(into, "into")))
-    with temporary("rerun") as folder:
+    with temporary_folder("rerun") as folder:
         return _repeated(place, record, spec, folder / "lake")
 
 

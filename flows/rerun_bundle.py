@@ -37,7 +37,7 @@ from editflow.tasks.sources.corpus import corpus_path, describe_corpus
 from editflow.tasks.sources.packaged_data import CORPUS
 from editflow.tasks.sources.records import read_records
 from editflow.tasks.stages.requests import requests_table
-from editflow.tasks.temporary_folders import temporary
+from editflow.tasks.temporary_folders import temporary_folder
 
 SMALL = 64 * 2**20
 """Bytes of a corpus that is still packed."""
@@ -185,7 +185,7 @@ def rerun_bundle(
     here = {"model": model, "corpus": corpus, "threads": threads, "download": download}
     if into is not None:
         return _repeated(bundle, Path(lake_folder(into, "into")), here)
-    with temporary("rerun") as folder:
+    with temporary_folder("rerun") as folder:
         return _repeated(bundle, folder / "lake", here)
 
 

@@ -6,7 +6,7 @@ import tempfile
 from pathlib import Path
 
 from editflow.tasks.sources.packaged_data import CORPUS, MODEL, cache
-from editflow.tasks.temporary_folders import Abandoned, abandoned
+from editflow.tasks.temporary_folders import AbandonedFolder, find_abandoned
 
 
 def temporary_places() -> list[Path]:
@@ -14,6 +14,6 @@ def temporary_places() -> list[Path]:
     return [Path(tempfile.gettempdir()), cache() / "converted", MODEL.path.parent, CORPUS.path.parent]
 
 
-def left_behind() -> list[Abandoned]:
+def left_behind() -> list[AbandonedFolder]:
     """Temporary folders of killed processes, with their sizes."""
-    return abandoned(temporary_places())
+    return find_abandoned(temporary_places())

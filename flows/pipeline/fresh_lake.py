@@ -38,7 +38,7 @@ def fresh_lake(folder: Path, record: RunRecord, spec: RunSpec) -> Iterator[Lake]
     if (found := mark_repetition(folder)) is not None:
         _check(folder, found, told)
     files = Files(folder)
-    files.put(MARK, (json.dumps({**told, "owner": vars(Owner.me())}, indent=1) + "\n").encode())
+    files.put(MARK, (json.dumps({**told, "owner": vars(Owner.current())}, indent=1) + "\n").encode())
     yield Lake.open(folder)
     files.remove(MARK)
 
@@ -79,8 +79,8 @@ def _told(record: RunRecord, spec: RunSpec) -> dict[str, Any]:
 
 
 def _check(folder: Path, found: Mapping[str, Any], told: Mapping[str, Any]) -> None:
-    owner = Owner.of(found.get("owner"))
-    if owner is not None and owner != Owner.me() and not owner.is_gone:
+    owner = Owner.from_json(found.get("owner"))
+    if owner is not None and owner != Owner.current() and not owner.is_gone:
         where = f"process {owner.pid} on {owner.host}"
         raise UsageError(f"{folder} is the lake of a repetition that is running ({where}): wait for it, or {_ANOTHER}")
     if not any(Lake.open(folder).ids()):

@@ -25,7 +25,7 @@ from editflow.tasks.environment import environment
 from editflow.tasks.models.model_description import ModelDescription
 from editflow.tasks.models.model_identity import identify
 from editflow.tasks.stages.settings import Settings
-from editflow.tasks.stages.stage import Parents, Stage, as_task, ended
+from editflow.tasks.stages.stage import Parents, Stage, make_task, task_result
 
 Report = Callable[[Use, ArtifactRef], None]
 Read = TypeVar("Read")
@@ -154,9 +154,9 @@ class Pipeline:
         def store(lake: str, spec: dict[str, Any], run: str) -> Any:
             del spec  # for the run's page
             ref = imported.store(Lake.open(lake), run=run, environment=environment(self.device))
-            return ended(ref, known=known)
+            return task_result(ref, known=known)
 
-        task: Any = as_task(imported.name, store).with_options(task_run_name=label)
+        task: Any = make_task(imported.name, store).with_options(task_run_name=label)
         task(self.lake.uri, imported.recipe, self.record.run_id)
         return self._written(imported.id)
 

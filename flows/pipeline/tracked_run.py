@@ -18,7 +18,7 @@ from editflow.storage.errors import DamagedPayload, MissingPayload, RefConflict,
 from editflow.storage.index.catalog import Catalog
 from editflow.storage.records.refs import Refs
 from editflow.storage.records.runs import Outcome, RunRecord, Runs
-from editflow.tasks.environment import whole_environment
+from editflow.tasks.environment import run_environment
 
 
 def use_threads(spec: RunSpec) -> None:
@@ -62,7 +62,7 @@ def run_tracked(
     """
     use_threads(spec)
     runs, catalog = Runs(lake.files), Catalog(lake)
-    made_with = whole_environment(spec.model.device)
+    made_with = run_environment(spec.model.device)
     record = runs.start(spec.name, spec.model_dump(mode="json"), spec_path=spec_path, environment=made_with)
     pipe = kind(lake, record, spec.model.device, report)
     outcome: Outcome = "failed"

@@ -133,7 +133,8 @@ def scale_of(spec: RunSpec, model: Outline, facts: Sequence[EditRequest]) -> Sca
     live = model.model
     widths = [(int(w.shape[0]), int(w.shape[1])) for w in map(live.weight, range(live.depth))]
     return Scale(
-        spec, model.blocks, model.head, DTYPES[spec.model.dtype].itemsize, widths, len(live.model.state_dict()),
+        spec, model.block_parameters, model.head_parameters, DTYPES[spec.model.dtype].itemsize, widths,
+        len(live.model.state_dict()),
         asked={name: fmean(len(metric(name).asks(fact)) for fact in facts) for name in names},
         prompt=fmean(len(fact.filled) for fact in facts) / CHARACTERS,
         target=fmean(len(fact.target_new) for fact in facts) / CHARACTERS + 1,
@@ -232,8 +233,8 @@ def _basis(spec: RunSpec, times: Times, stages: Sequence[StageRow], total: float
 
 
 def _warnings(spec: RunSpec, pipe: DryRun, machine: Machine, room: float, peak: float) -> Iterator[str]:
-    if pipe.outline.lacking:
-        yield pipe.outline.lacking
+    if pipe.outline.missing:
+        yield pipe.outline.missing
     if pipe.outline.id is None:
         yield "the model was never read in this lake: ids that depend on it are not known before, nor what they reuse"
     if machine.model is None:

@@ -11,7 +11,7 @@ from editflow.flows.console.errors import UsageError
 from editflow.flows.console.output import print_line
 from editflow.flows.spec.run_spec import RunSpec
 from editflow.tasks.console.terminal import quoted
-from editflow.tasks.models.model_download import is_remote, local, whole_folder
+from editflow.tasks.models.model_download import complete_folder, is_remote, local_path
 from editflow.tasks.reproduction.run_bundle import RunBundle
 from editflow.tasks.sources.corpus import hub_parts
 from editflow.tasks.sources.packaged_data import MODEL
@@ -61,9 +61,9 @@ def elsewhere(sources: Mapping[str, str]) -> list[str]:
 def settled(spec: RunSpec, model: str | None) -> RunSpec:
     """The spec with a hub model that is whole in the hub's cache as that folder, so that the hub is not asked."""
     source = spec.model.source
-    if model is not None or source == MODEL.name or local(source).exists():
+    if model is not None or source == MODEL.name or local_path(source).exists():
         return spec
-    folder = whole_folder(source)
+    folder = complete_folder(source)
     if folder is None:
         return spec
     return spec.model_copy(update={"model": spec.model.model_copy(update={"source": str(folder)})})
@@ -88,8 +88,10 @@ def agreement(wanted: Sequence[str]) -> bool:
 def name_sources(spec: RunSpec, model: str | None, corpus: str | None, packed: bool) -> None:
     """Say which places of this machine are read because the pack names them."""
     place = spec.model.source
-    if model is None and place != MODEL.name and local(place).exists():
-        print_line(f"  model: {quoted(local(place).absolute())}, as the packed run names it; --model names another")
+    if model is None and place != MODEL.name and local_path(place).exists():
+        print_line(
+            f"  model: {quoted(local_path(place).absolute())}, as the packed run names it; --model names another"
+        )
     if corpus is None and not packed and Path(spec.corpus.source).is_file():
         print_line(f"  corpus: {quoted(spec.corpus.source)}, as the packed run names it; --corpus names another")
 

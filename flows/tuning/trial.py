@@ -21,7 +21,7 @@ from editflow.storage.artifacts.store import ArtifactRef, Manifest
 from editflow.storage.records.runs import Use
 from editflow.tasks.stages.evaluation import EVALUATION, PERPLEXITY
 from editflow.tasks.stages.settings import NoSettings
-from editflow.tasks.stages.tuning_trials import TRIALS, TrialsSettings, measured
+from editflow.tasks.stages.tuning_trials import TRIALS, TrialsSettings, trial_result
 
 OWN = frozenset({"target_values", "weight_change", "keys", "state", "evaluation", "perplexity"})
 """Kinds that a trial makes for itself; those of the unedited model belong to all trials."""
@@ -88,7 +88,7 @@ class TrialRunner:
             time.monotonic() - started, [(use, self.pipe.lake.manifest(use.artifact)) for use in new], self.model
         )
         evaluation, perplexity = self.evaluation_of(state), self.perplexity_of(state)
-        found = measured(self.pipe.lake, evaluation, perplexity, self.perplexity_of(self.model))
+        found = trial_result(self.pipe.lake, evaluation, perplexity, self.perplexity_of(self.model))
         return Trial(number, varied, setting, own, found, evaluation, perplexity, state)
 
     def archive(self, trials: Sequence[Trial]) -> ArtifactRef:

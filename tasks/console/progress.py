@@ -1,4 +1,4 @@
-"""Progress of long stages."""
+"""Progress bars and spinners for long stages, on standard error and only on a terminal."""
 
 from __future__ import annotations
 
@@ -24,27 +24,27 @@ from editflow.tasks.console.terminal import console, is_live, safe
 
 
 @contextmanager
-def bar(what: str, total: int | None, unit: str) -> Iterator[Callable[..., None]]:
-    """A line on standard error with a bar, count, speed and, where the total is known, time left; only on a terminal.
+def bar(label: str, total: int | None, unit: str) -> Iterator[Callable[..., None]]:
+    """Show a line with a bar, count, speed and, if the total is known, time left.
 
-    What it yields takes how much was done since the last call and, where it has become known, the total.
+    Yields a function that takes the work done since the last call and, once it is known, the total.
     """
     counts = (DownloadColumn, TransferSpeedColumn) if unit == "bytes" else (MofNCompleteColumn, partial(_Speed, unit))
     columns = (
         TextColumn("  {task.description}", markup=False),
-        BarColumn(None, table_column=Column(max_width=28)),  # what gives way where the terminal is narrow
+        BarColumn(None, table_column=Column(max_width=28)),  # shrinks if the terminal is narrow
         *(column(table_column=Column(no_wrap=True)) for column in (*counts, partial(_TimeLeft, compact=True))),
     )
-    place = console(stderr=True)
-    shown = Progress(
+    output = console(stderr=True)
+    display = Progress(
         *columns,
-        console=place,
+        console=output,
         transient=True,
-        disable=not is_live(place),
+        disable=not is_live(output),
         speed_estimate_period=300,  # seconds; one step of a large model may take longer than rich's half minute
     )
-    with shown as progress:
-        task = progress.add_task(safe(what), total=total)
+    with display as progress:
+        task = progress.add_task(safe(label), total=total)
 
         def advance(done: float, total: int | None = total) -> None:
             progress.update(task, advance=done, total=total)
@@ -53,7 +53,7 @@ def bar(what: str, total: int | None, unit: str) -> Iterator[Callable[..., None]
 
 
 class _Speed(ProgressColumn):
-    """The unit of the count and, once it is known, how many of it a second."""
+    """The unit and, once known, the speed in units per second."""
 
     def __init__(self, unit: str, table_column: Column | None = None) -> None:
         self.unit = unit
@@ -74,8 +74,8 @@ class _TimeLeft(TimeRemainingColumn):
 
 
 @contextmanager
-def working(what: str) -> Iterator[None]:
-    """A spinner on standard error for a step of a few seconds that cannot say how far it is; only on a terminal."""
-    place = console(stderr=True)
-    with place.status(Text(f"{safe(what)} …")) if is_live(place) else nullcontext():
+def working(label: str) -> Iterator[None]:
+    """Show a spinner for a step of a few seconds that has no measurable progress."""
+    output = console(stderr=True)
+    with output.status(Text(f"{safe(label)} …")) if is_live(output) else nullcontext():
         yield

@@ -11,7 +11,7 @@ from editflow.storage.artifacts.store import Lake, Manifest
 from editflow.storage.records.refs import Refs
 from editflow.storage.records.runs import RunRecord
 from editflow.tasks.lineage.impact import Source, dependants
-from editflow.tasks.releases.queue import Queue, final_state
+from editflow.tasks.releases.queue import Queue
 
 MEASURES = ("evaluation", "perplexity", "text_scores", "drift", "ability")
 """The kinds that measure a state."""
@@ -94,7 +94,7 @@ def _latest(runs: Sequence[RunRecord]) -> dict[str, tuple[str, str]]:
 
 def _releases(lake: Lake, name: str, states: set[str]) -> Iterator[ReleasedIn]:
     history = list(Queue(lake.files, name).replay())
-    now = final_state(history).release
+    now = history[-1][1].release
     for move, current in history:
         if move is not None and move.move == "settle" and move.status == "applied" and move.state in states:
             yield {

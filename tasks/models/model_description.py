@@ -1,11 +1,11 @@
-"""What is recorded of a model when it is pinned, and checks of a spec against it."""
+"""The description that is recorded of a model, and checks of a spec against it."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from editflow.editing.errors import InvalidOption
 from editflow.tasks.errors import StateMismatch
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ModelDescription:
-    """`key_width` is d_in of the first layer's down-projection; `positions` None where the model has no limit."""
+    """`key_width` is d_in of the first layer's down-projection; `positions` is None if the model has no limit."""
 
     folder: str
     dtype: str
@@ -29,7 +29,7 @@ class ModelDescription:
 
     @classmethod
     def of(cls, model: EditableModel, folder: str, dtype: str) -> ModelDescription:
-        """That of a loaded model, or of one on the meta device."""
+        """Describe a model that is loaded or on the meta device."""
         config = model.model.config
         return cls(
             folder, dtype, config.model_type, model.depth, model.key_width(0),
@@ -38,7 +38,7 @@ class ModelDescription:
 
     @classmethod
     def read(cls, model: Manifest) -> ModelDescription:
-        """That of a pinned model. Raises StateMismatch if its record misses a field that runs read."""
+        """Read the description of a pinned model. Raises StateMismatch if a field is missing or not a number."""
         about = model.about
         for name in ("folder", "dtype", "model_type"):
             if not isinstance(about.get(name), str):
@@ -51,7 +51,7 @@ class ModelDescription:
         )  # fmt: skip
 
     def check_layers(self, layers: list[int], z_layer: int, keys: str = "edit.layers or edit.z_layer") -> None:
-        """Raise InvalidOption unless the model has the layers."""
+        """Raise InvalidOption if the model does not have one of the layers."""
         wrong = [layer for layer in [*layers, z_layer] if not 0 <= layer < self.depth]
         if wrong:
             raise InvalidOption(
@@ -59,23 +59,21 @@ class ModelDescription:
             )
 
     def check_target(self, layers: list[int], z_layer: int) -> None:
-        """Raise InvalidOption where target values at the z layer do not determine the edited layers' outputs."""
+        """Raise InvalidOption if target values at the z layer do not determine the edited layers' outputs."""
         from editflow.editing.models.family import check_target, family_of
 
         check_target(family_of(self.model_type), layers, z_layer)
 
     def check_window(self, window: int) -> None:
-        """Raise InvalidOption when a window of the corpus is longer than the model's positions."""
+        """Raise InvalidOption if a window of the corpus is longer than the model's maximum number of positions."""
         if self.positions is not None and window > self.positions:
             name = Path(self.folder).name
             raise InvalidOption(f"corpus.window = {window}: {name} has {self.positions} positions; choose at most that")
 
 
-def _number(about: Mapping[str, Any], key: str) -> int:
-    """A recorded number. Raises StateMismatch for what a lake from elsewhere may have instead."""
+def _number(about: Mapping[str, object], key: str) -> int:
+    """A recorded number. Raises StateMismatch for anything else, which an untrusted lake may contain."""
     value = about.get(key)
     if not isinstance(value, int) or not 0 < value < 2**53:
-        raise StateMismatch(
-            f"the lake records no {key} of model {about.get('folder')!r}, or another than a number: use a fresh lake"
-        )
+        raise StateMismatch(f"the lake records no valid {key} of model {about.get('folder')!r}: use a fresh lake")
     return value

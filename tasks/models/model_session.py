@@ -1,7 +1,7 @@
-"""The one way from a recorded state to weights.
+"""A loaded model that can be switched between recorded states.
 
 A state is a link: its parent, and per edited tensor a change relative to that parent. Editing, resuming, evaluation,
-rollback and export all walk the same chain through here, so their weights have the same bits.
+rollback and export all replay the chain with this module, so their weights have the same bits.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ CHECKPOINT_VERSION = 1
 
 @dataclass
 class ModelSession:
-    """A loaded model, the state its weights are in now, and the original of every weight that was ever changed."""
+    """A loaded model, the current state of its weights, and the original of every weight that was ever changed."""
 
     model: EditableModel
     state: str | None = None
@@ -36,19 +36,19 @@ class ModelSession:
 
     @classmethod
     def load(cls, folder: Path, dtype: str, device: str) -> ModelSession:
-        """Read the model from its folder. This is the only place where weights are loaded."""
+        """Load the model of a folder. Weights are loaded nowhere else."""
         with working("loading the model"):
             return cls(load(folder, dtype, device))
 
     def load_base(self) -> EditableModel:
-        """The base model."""
+        """Switch to the base model."""
         for layer, weight in self.originals.items():
             self.model.replace(layer, weight)
         self.state = None
         return self.model
 
     def load_state(self, lake: Lake, state: str) -> EditableModel:
-        """The model in a recorded state (or as loaded, for a model's own id). Raises StateMismatch."""
+        """Switch to a recorded state, or to the base model for a model's id. Raises StateMismatch."""
         if self.state == state:
             return self.model
         chain = state_chain(lake, state)
@@ -66,22 +66,22 @@ class ModelSession:
         return self.model
 
     def change(self, layer: int, change: LowRank | Tensor) -> None:
-        """Change a weight in place. The model then is in no recorded state until `load_state` puts it into one."""
-        self._remember(layer)
+        """Change a weight in place. `state` is None from then on until `load_state` or `load_base`."""
+        self._keep_original(layer)
         self.state = None
         self.model.write(layer, change)
 
     def base_weight(self, layer: int) -> Tensor:
-        """A layer's weight (d_out, d_in) as it was loaded."""
-        self._remember(layer)
+        """A layer's weight (d_out, d_in) in the base model."""
+        self._keep_original(layer)
         return self.originals[layer]
 
     @contextmanager
     def borrow(self, layers: Iterable[int]) -> Iterator[EditableModel]:
-        """The model for a block that changes the weights of these layers in place; they are put back at its end."""
+        """The model, for a block that changes the weights of these layers in place; restores them at its end."""
         state = self.state
         for layer in layers:
-            self._remember(layer)
+            self._keep_original(layer)
         before = {layer: self.model.weight(layer).clone() for layer in layers}
         self.state = None
         try:
@@ -93,14 +93,14 @@ class ModelSession:
 
     @contextmanager
     def borrow_base(self) -> Iterator[EditableModel]:
-        """The base model for a block; the weights of the current state are restored at its end."""
+        """The base model, for a block; restores the weights of the current state at its end."""
         with self.borrow(list(self.originals)) as model:
             for layer, weight in self.originals.items():
                 model.replace(layer, weight)
             yield model
 
-    def _remember(self, layer: int) -> None:
-        """Keep a weight's original; always called before its first change."""
+    def _keep_original(self, layer: int) -> None:
+        """Keep a copy of a weight, if it is the original. Call this before any change."""
         if layer not in self.originals:
             self.originals[layer] = self.model.weight(layer).clone()
 
@@ -118,19 +118,19 @@ class ModelSession:
         for row in rows:
             if tensor_digest(self.model.weight(row["layer"])) != row["weight_digest"]:
                 raise StateMismatch(
-                    f"state {state[:12]}: layer {row['layer']} does not give its recorded weight; "
+                    f"state {state[:12]}: the replayed weight of layer {row['layer']} differs from the recorded one; "
                     f"it was made with {dict(manifest.environment)}: use those versions and threads, or a fresh lake"
                 )
 
 
 def state_chain(lake: Lake, state: str) -> list[Manifest]:
-    """The chain from the model (first) to the state (last). Raises StateMismatch for one that leads into itself."""
+    """The chain from the model (first) to the state (last). Raises StateMismatch for a cycle."""
     chain: list[Manifest] = []
     seen: set[str] = set()
     here: str | None = state
     while here is not None:
         if here in seen:
-            raise StateMismatch(f"state {here[:12]} is its own ancestor: `editflow verify` tells what is false")
+            raise StateMismatch(f"state {here[:12]} is its own ancestor: run `editflow verify` to find the damage")
         seen.add(here)
         manifest = lake.manifest(here)
         chain.append(manifest)
@@ -140,25 +140,25 @@ def state_chain(lake: Lake, state: str) -> list[Manifest]:
 
 
 def checkpoint_of(link: Manifest) -> str:
-    """The id that a link's checkpoint has, whether or not one was kept.
+    """The id of a link's checkpoint, whether or not it exists.
 
-    A checkpoint is a copy of what the chain gives anyway. It is no parent of its state, so how often one is kept
-    changes no identity.
+    A checkpoint is a copy of weights that the chain determines. It is not a parent of its state, so the frequency of
+    checkpoints changes no id.
     """
     parents = {role: link.parents.get(role, []) for role in ("state", "weight_change")}
     return recipe_id("weight_change", CHECKPOINT_VERSION, {"stage": "checkpoint"}, parents)
 
 
 def change_of(lake: Lake, link: Manifest) -> str:
-    """The id of what a link applies: its checkpoint where the lake has one, else its low-rank change."""
+    """The id of the change that a link applies: its checkpoint if the lake has one, else its weight change."""
     checkpoint = checkpoint_of(link)
-    if lake.find_and_touch(checkpoint) is not None:  # no state keeps it: it is read next
+    if lake.find_and_touch(checkpoint) is not None:  # touched: it has no child to protect it
         return checkpoint
     return link.parent("weight_change")
 
 
 def read_changes(lake: Lake, change: str) -> dict[int, LowRank | Tensor]:
-    """Per layer the low-rank change, or the whole weight where the form is 'replaced'."""
+    """The low-rank change by layer, or the whole new weight if the form is 'replaced'."""
     table = lake.read(change)
     factors: dict[tuple[int, str], Tensor] = {}
     layers, names = table["layer"].to_pylist(), table["factor"].to_pylist()
@@ -177,6 +177,6 @@ def read_changes(lake: Lake, change: str) -> dict[int, LowRank | Tensor]:
 
 
 def _last_checkpoint(lake: Lake, chain: list[Manifest]) -> int:
-    """Place of the last link that whole weights were kept of; 0 when there is none."""
+    """The position of the last link with a checkpoint; 0 if there is none."""
     kept = (n for n in range(len(chain) - 1, 0, -1) if lake.find_and_touch(checkpoint_of(chain[n])) is not None)
     return next(kept, 0)

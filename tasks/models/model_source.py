@@ -1,4 +1,4 @@
-"""From the name of a model in a spec to a local folder with its files."""
+"""The local folder with the files of a model that a spec names."""
 
 from __future__ import annotations
 
@@ -7,53 +7,58 @@ from pathlib import Path
 
 from editflow.tasks.console.progress import working
 from editflow.tasks.errors import UnknownSource
-from editflow.tasks.models.model_download import hub_folder, local
+from editflow.tasks.models.model_download import hub_folder, local_path
 from editflow.tasks.sources.packaged_data import MODEL, cache, fetch
-from editflow.tasks.temporary_folders import temporary
+from editflow.tasks.temporary_folders import temporary_folder
 
 
 def model_folder(source: str) -> Path:
     """The local folder of a model: the packaged default, a folder, a .gguf file, or a hub id (`org/name[@revision]`).
 
-    A GGUF file is converted into the cache once. Raises UnknownSource or UnknownModel.
+    Converts a GGUF file into the cache on first use. Raises UnknownSource or UnknownModel.
     """
+    gguf = gguf_file(source)
+    if gguf is not None:
+        return _converted(gguf)
+    path = local_path(source)
+    return path if path.is_dir() else hub_folder(source)
+
+
+def gguf_file(source: str) -> Path | None:
+    """The GGUF file of a source: the packaged default or a .gguf file; None for other sources. Raises UnknownSource."""
     if source == MODEL.name:
         if not MODEL.path.is_file():
             raise UnknownSource(
                 f"model {source!r} is not in the cache ({MODEL.path.parent}): run `editflow fetch` first"
             )
-        return _converted(MODEL.path)
-    path = local(source)
-    if path.suffix == ".gguf" and path.is_file():
-        return _converted(path)
-    if path.is_dir():
-        return path
-    return hub_folder(source)
+        return MODEL.path
+    path = local_path(source)
+    return path if path.suffix == ".gguf" and path.is_file() else None
 
 
 def fetch_default_model() -> tuple[Path, bool]:
-    """Download the default model and convert it, unless both are done: (folder, whether something was done)."""
+    """Download and convert the default model if necessary; return (folder, whether anything was necessary)."""
     path, fresh = fetch(MODEL)
-    known = converted_folder(path).is_dir()
-    return _converted(path), fresh or not known
+    was_converted = converted_folder(path).is_dir()
+    return _converted(path), fresh or not was_converted
 
 
 def converted_folder(gguf: Path) -> Path:
-    """Where the safetensors of a GGUF file are, or will be, in the cache; the file must be there."""
+    """The folder in the cache for the safetensors of a GGUF file, which must exist."""
     stat = gguf.stat()
-    mark = hashlib.sha256(f"{gguf.resolve()}\0{stat.st_size}\0{stat.st_mtime_ns}".encode()).hexdigest()
-    return cache() / "converted" / f"{gguf.stem}-{mark[:12]}"
+    digest = hashlib.sha256(f"{gguf.resolve()}\0{stat.st_size}\0{stat.st_mtime_ns}".encode()).hexdigest()
+    return cache() / "converted" / f"{gguf.stem}-{digest[:12]}"
 
 
 def _converted(gguf: Path) -> Path:
-    """The safetensors folder of a GGUF file, made on first use and renamed into place when it is whole."""
+    """The safetensors folder of a GGUF file; created on first use, and renamed into place when it is complete."""
     folder = converted_folder(gguf)
     if folder.is_dir():
         return folder
     from editflow.editing.models.loading import convert_gguf
 
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with temporary("convert", folder.parent) as place:
+    with temporary_folder("convert", folder.parent) as place:
         draft = place / "model"
         draft.mkdir()
         try:

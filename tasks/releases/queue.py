@@ -1,16 +1,16 @@
-"""A queue of edit requests and the releases they led to: two logs in the lake, from which all else is derived.
+"""A queue of edit requests and its releases: two logs in the lake, from which everything else is derived.
 
-    <lake>/queues/<name>/      one value a submission: its requests, in order
-    <lake>/releases/<name>/    one value a move: a batch begun, requests settled (released or rejected), a rollback
-    <lake>/notices/<name>/     one value a message: the last event whose rejections were reported to people
+    <lake>/queues/<name>/      one value per submission: its requests, in order
+    <lake>/releases/<name>/    one value per event: a batch begins, requests are applied or rejected, a rollback
+    <lake>/notices/<name>/     one value per message: the last event whose rejections were reported to people
 
-All are refs (storage/records/refs.py), so only one of several writers can add the next event, and a request
-is decided exactly once, with any number of processes and kills. Nothing is ever changed in place.
+All are refs (storage/records/refs.py): only one of several writers can append the next event, so each request is
+decided exactly once with any number of processes and kills. No value is ever changed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Literal, TypeVar
@@ -29,7 +29,7 @@ Status = Literal["pending", "applied", "rejected", "superseded", "withdrawn"]
 
 @dataclass(frozen=True)
 class QueuedRequest:
-    """A queued request. `position` is (submission, place in it); its request's id is unique in the whole queue."""
+    """A queued request. `position` is (submission, place in it); the request's id is unique in the whole queue."""
 
     position: tuple[int, int]
     request: EditRequest
@@ -37,28 +37,28 @@ class QueuedRequest:
 
     @property
     def id(self) -> str:
-        """What commands call it."""
+        """Its name in commands."""
         return f"{self.position[0]}.{self.position[1]}"
 
     @property
-    def about(self) -> tuple[tuple[str, ...], ...]:
-        """What it says something of: a later entry that shares any of it takes its place."""
+    def fact_keys(self) -> tuple[tuple[str, ...], ...]:
+        """Keys of the edited fact: a later entry that shares one of them replaces this one."""
         return tuple(self.request.unique_keys[1:])
 
 
 @dataclass(frozen=True)
 class ReleaseEvent:
-    """One value of a release's log.
+    """One value of the log of releases.
 
-    `begin`: the entries of the next batch. `settle`: entries that are now applied or rejected, with the state that is
-    released and what was measured of it, or, of rejected ones, the reasons. `rollback`: back to the release `to`.
+    `begin`: the entries of the next batch. `settle`: entries that are now applied, with the released state and its
+    measurements, or rejected, with the reasons. `rollback`: back to release `to`.
     """
 
     move: Literal["begin", "settle", "rollback"]
     at: str
     entries: tuple[str, ...] = ()
     status: Literal["applied", "rejected"] = "applied"
-    state: str | None = None  # a path is built from ids alone: storage/artifacts/manifest.py refuses anything else
+    state: str | None = None  # only ids become paths: storage/artifacts/manifest.py refuses anything else
     measures: Mapping[str, float] = field(default_factory=dict)
     reasons: tuple[str, ...] = ()
     to: Count = 0
@@ -67,7 +67,7 @@ class ReleaseEvent:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of an entry, by which release."""
+    """The decision on an entry, and the version of the release that made it."""
 
     status: Status
     release: int
@@ -78,8 +78,8 @@ class Outcome:
 class ReleaseState:
     """The result of the log of releases: the released state (None: the base model), its version, the outcomes.
 
-    `line` are the releases that led to this one, 0 (the base model) first; `open` holds the entries of a batch
-    that was begun, `measures` what was measured of the released state.
+    `line` is the sequence of releases that led to this one, from 0 (the base model); `open` the entries of a batch
+    that has begun; `measures` the measurements of the released state.
     """
 
     state: str | None = None
@@ -103,44 +103,49 @@ class Queue:
     name: str
 
     def submit(self, requests: Sequence[EditRequest]) -> tuple[list[QueuedRequest], list[QueuedRequest]]:
-        """Append checked requests, all or none; returns their entries and the earlier ones whose place they take."""
+        """Append checked requests, all or none; return their entries and the pending entries that they replace."""
         value = {"at": now(), "requests": [asdict(request) for request in requests]}
         number = self._submissions.append(self.name, value)
         entries = self.entries()
-        mine = [entry for entry in entries if entry.position[0] == number]
-        about = {mark for entry in mine for mark in entry.about}
-        waiting = {e.id for e in pending([e for e in entries if e.position[0] < number], self.state())}
-        replaced = [entry for entry in entries if entry.id in waiting and not about.isdisjoint(entry.about)]
-        return mine, replaced
+        added = [entry for entry in entries if entry.position[0] == number]
+        keys = {key for entry in added for key in entry.fact_keys}
+        waiting = pending([entry for entry in entries if entry.position[0] < number], self.state())
+        return added, [entry for entry in waiting if not keys.isdisjoint(entry.fact_keys)]
 
     def entries(self) -> list[QueuedRequest]:
-        """Everything that was ever submitted, in order; raises DamagedRecord."""
-        found = self._submissions.history(self.name)
-        return [entry for number, value in found for entry in self._entries(number, value)]
+        """All submitted requests, in order. Raises DamagedRecord."""
+        values = self._submissions.history(self.name)
+        return [entry for number, value in values for entry in self._entries(number, value)]
 
     def events(self) -> list[tuple[int, ReleaseEvent]]:
-        """(version, move) of the releases' log, the oldest first; raises DamagedRecord."""
+        """(version, event) of the log of releases, oldest first. Raises DamagedRecord."""
         return [
-            (version, self._read(_MOVE, value, self._moves, version))
-            for version, value in self._moves.history(self.name)
+            (version, self._read(_EVENT, value, self._releases, version))
+            for version, value in self._releases.history(self.name)
         ]
 
     def state(self) -> ReleaseState:
-        """Where the releases stand."""
-        return final_state(self.replay())
+        """The current state of the releases."""
+        *_, (_, current) = self.replay()
+        return current
 
     def replay(self) -> Iterator[tuple[ReleaseEvent | None, ReleaseState]]:
-        """Every move with what stood after it; first nothing, with the base model."""
-        return replay(self.events())
+        """Every event with the state after it; first (None, the initial state)."""
+        current = ReleaseState()
+        yield None, current
+        states = {0: current}
+        for version, event in self.events():
+            states[version] = current = _after(event, version, current, states)
+            yield event, current
 
-    def append_event(self, move: ReleaseEvent, expect: int) -> int:
-        """Add an event after version `expect`; raises RefConflict if another process has added one since."""
-        value = {key: value for key, value in asdict(move).items() if value}
-        return self._moves.set(self.name, value, expect)
+    def append_event(self, event: ReleaseEvent, expect: int) -> int:
+        """Append an event after version `expect`. Raises RefConflict if another process has appended one since."""
+        value = {key: value for key, value in asdict(event).items() if value}
+        return self._releases.set(self.name, value, expect)
 
     @property
     def notices(self) -> Refs:
-        """The last version of the releases' log whose rejections were reported to people."""
+        """The last event whose rejections were reported to people."""
         return Refs(self.files, "notices")
 
     @property
@@ -148,19 +153,19 @@ class Queue:
         return Refs(self.files, "queues")
 
     @property
-    def _moves(self) -> Refs:
+    def _releases(self) -> Refs:
         return Refs(self.files, "releases")
 
     def _entries(self, number: int, value: Any) -> Iterator[QueuedRequest]:
         submission = self._read(_SUBMISSION, value, self._submissions, number)
         for place, request in enumerate(submission.requests, 1):
-            # Two submissions may call their requests alike; in the queue each has an id of its own.
+            # Two submissions may use the same request id; the suffix makes it unique in the queue.
             unique = replace(request, request_id=f"{request.request_id}@{number}")
             yield QueuedRequest((number, place), unique, submission.at)
 
-    def _read(self, kind: TypeAdapter[Shape], value: Any, log: Refs, version: int) -> Shape:
+    def _read(self, adapter: TypeAdapter[Shape], value: Any, log: Refs, version: int) -> Shape:
         try:
-            return kind.validate_python(value)
+            return adapter.validate_python(value)
         except ValidationError as error:
             path = self.files.path(f"{log.folder}/{self.name}/{version:08d}.json")
             raise DamagedRecord(path, "restore it from a copy of the lake") from error
@@ -172,86 +177,69 @@ class _Submission:
     requests: tuple[EditRequest, ...]
 
 
-_MOVE, _SUBMISSION = TypeAdapter(ReleaseEvent), TypeAdapter(_Submission)
-"""Made once: making one takes a thousand times as long as reading a record with it."""
+_EVENT, _SUBMISSION = TypeAdapter(ReleaseEvent), TypeAdapter(_Submission)
+"""Created once: creating an adapter takes a thousand times as long as reading a record with it."""
 
 
-def replay(moves: Iterable[tuple[int, ReleaseEvent]]) -> Iterator[tuple[ReleaseEvent | None, ReleaseState]]:
-    """Every event with the state after it; first (None, the initial state)."""
-    now_ = ReleaseState()
-    yield None, now_
-    seen = {0: now_}
-    for version, move in moves:
-        now_ = _after(move, version, now_, seen)
-        seen[version] = now_
-        yield move, now_
-
-
-def final_state(found: Iterable[tuple[ReleaseEvent | None, ReleaseState]]) -> ReleaseState:
-    """The latest standing."""
-    *_, (_, current) = found
-    return current
-
-
-def _after(move: ReleaseEvent, version: int, before: ReleaseState, seen: Mapping[int, ReleaseState]) -> ReleaseState:
-    if move.move == "begin":
-        return replace(before, version=version, open=move.entries)
-    if move.move == "rollback":
-        return _back(seen.get(move.to, seen[0]), version, before)
-    outcome = Outcome(move.status, version, move.reasons)
-    outcomes = {**before.outcomes, **dict.fromkeys(move.entries, outcome)}
+def _after(event: ReleaseEvent, version: int, before: ReleaseState, states: Mapping[int, ReleaseState]) -> ReleaseState:
+    """The state after an event; `states` holds the earlier ones by version."""
+    if event.move == "begin":
+        return replace(before, version=version, open=event.entries)
+    if event.move == "rollback":
+        return _rolled_back(states.get(event.to, states[0]), version, before)
+    outcome = Outcome(event.status, version, event.reasons)
+    outcomes = {**before.outcomes, **dict.fromkeys(event.entries, outcome)}
     open_ = before.open if set(before.open) - outcomes.keys() else ()
     after = replace(before, version=version, outcomes=outcomes, open=open_)
-    if move.status == "rejected":
+    if event.status == "rejected":
         return after
-    return replace(after, state=move.state, line=(*before.line, version), measures=move.measures)
+    return replace(after, state=event.state, line=(*before.line, version), measures=event.measures)
 
 
-def _back(to: ReleaseState, version: int, before: ReleaseState) -> ReleaseState:
+def _rolled_back(to: ReleaseState, version: int, before: ReleaseState) -> ReleaseState:
     """An earlier release becomes current again: its requests are applied, later ones are withdrawn."""
-    held = {id_: outcome for id_, outcome in to.outcomes.items() if outcome.status == "applied"}
-    since = [id_ for id_, o in before.outcomes.items() if o.status == "applied" and id_ not in held]
+    applied = {id_: outcome for id_, outcome in to.outcomes.items() if outcome.status == "applied"}
+    later = [id_ for id_, o in before.outcomes.items() if o.status == "applied" and id_ not in applied]
     withdrawn = Outcome("withdrawn", version, (f"rolled back to release {to.release}",))
-    return replace(
-        to, version=version, outcomes={**before.outcomes, **dict.fromkeys(since, withdrawn), **held}, open=()
-    )
+    outcomes = {**before.outcomes, **dict.fromkeys(later, withdrawn), **applied}
+    return replace(to, version=version, outcomes=outcomes, open=())
 
 
 def superseded(entries: Sequence[QueuedRequest]) -> dict[str, str]:
-    """{id: id of the latest later entry about the same subject and relation, or subject and prompt}."""
+    """{id: id of the latest later entry with the same subject and relation, or subject and prompt}."""
     latest: dict[tuple[str, ...], str] = {}
     found: dict[str, str] = {}
     for entry in reversed(entries):
-        later = next((latest[mark] for mark in entry.about if mark in latest), None)
+        later = next((latest[key] for key in entry.fact_keys if key in latest), None)
         if later is not None:
             found[entry.id] = later
-        for mark in entry.about:
-            latest.setdefault(mark, entry.id)
+        for key in entry.fact_keys:
+            latest.setdefault(key, entry.id)
     return found
 
 
 def pending(entries: Sequence[QueuedRequest], current: ReleaseState) -> list[QueuedRequest]:
-    """What waits, in order: not settled, and no later entry has taken its place."""
+    """The waiting entries, in order: not decided, and not replaced by a later entry."""
     replaced = superseded(entries)
     return [entry for entry in entries if entry.id not in current.outcomes and entry.id not in replaced]
 
 
 def active(entries: Sequence[QueuedRequest], current: ReleaseState) -> list[QueuedRequest]:
-    """The entries whose facts the released state should hold: applied, and by no later applied one replaced."""
+    """The entries whose facts the released state should hold: applied, and not replaced by a later applied entry."""
     applied = [e for e in entries if e.id in current.outcomes and current.outcomes[e.id].status == "applied"]
     replaced = superseded(applied)
     return [entry for entry in applied if entry.id not in replaced]
 
 
 def statuses(entries: Sequence[QueuedRequest], current: ReleaseState) -> dict[str, Outcome]:
-    """What became of each entry; an entry that waits is pending."""
+    """The outcome of each entry by id; `pending` for a waiting one."""
     replaced = superseded(entries)
     found: dict[str, Outcome] = {}
     for entry in entries:
-        waits = Outcome("pending", 0)
+        undecided = Outcome("pending", 0)
         if entry.id in replaced and entry.id not in current.open:
-            waits = Outcome("superseded", 0, (f"by {replaced[entry.id]}",))
-        found[entry.id] = current.outcomes.get(entry.id, waits)
+            undecided = Outcome("superseded", 0, (f"by {replaced[entry.id]}",))
+        found[entry.id] = current.outcomes.get(entry.id, undecided)
     return found
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 from editflow.storage.artifacts.check import Fault
 from editflow.storage.errors import DamagedRecord
@@ -13,26 +13,27 @@ from editflow.tasks.releases.queue import Queue
 
 
 def queue_faults(audit: Audit) -> Iterator[Fault]:
-    """Values that are not of a queue, and released states that are lost; `of_names` reports unreadable files."""
+    """Invalid records of queues and releases, and lost released states; `of_names` reports unreadable files."""
     files = audit.lake.files
     for folder in ("queues", "releases"):
         for name in Refs(files, folder).names():
             if not any(Refs(files, folder).faults(name)):
-                yield from _of(audit, folder, name)
+                yield from _faults_of(audit, folder, name)
 
 
-def _of(audit: Audit, folder: str, name: str) -> Iterator[Fault]:
+def _faults_of(audit: Audit, folder: str, name: str) -> Iterator[Fault]:
     queue = Queue(audit.lake.files, name)
-    read: dict[str, Callable[[], object]] = {"queues": queue.entries, "releases": queue.events}
     try:
-        read[folder]()
+        events = queue.events() if folder == "releases" else []
+        if folder == "queues":
+            queue.entries()
     except DamagedRecord as error:
         file = error.path.removeprefix(f"{audit.lake.files.root}/")
-        yield Fault(file, f"{folder}/{name}", "says what no queue would", "hand", name, RESTORE_ADVICE)
+        yield Fault(file, f"{folder}/{name}", f"is not a valid record of {folder}", "hand", name, RESTORE_ADVICE)
         return
-    for version, move in queue.events() if folder == "releases" else ():
-        if move.state is not None and not is_id(move.state):
+    for version, event in events:
+        if event.state is not None and not is_id(event.state):
             file = Refs(audit.lake.files, folder).file(name, version)
-            yield Fault(file, f"{folder}/{name}", "releases what is no id of a state", "hand", name, RESTORE_ADVICE)
-        elif move.state is not None:
-            yield from audit.lost(move.state, f"release {version} of {name} is it")
+            yield Fault(file, f"{folder}/{name}", "names a state that is not an id", "hand", name, RESTORE_ADVICE)
+        elif event.state is not None:
+            yield from audit.lost(event.state, f"release {version} of {name} is it")

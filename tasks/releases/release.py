@@ -12,7 +12,7 @@ from editflow.tasks.releases.queue import Queue, QueuedRequest, ReleaseEvent, Re
 
 @dataclass(frozen=True)
 class Candidate:
-    """An edited state that may become the release. `breaches` are the gates that it breaks, with what was measured."""
+    """An edited state that may become a release. `breaches` names each gate that it breaks, with its measurement."""
 
     state: str
     measures: Mapping[str, float]
@@ -22,15 +22,15 @@ class Candidate:
 Judge = Callable[[str | None, Sequence[QueuedRequest], Sequence[QueuedRequest]], Candidate]
 """Applies entries to a state (None: the base model) that holds the facts of others, and measures the result.
 
-It must be a function of these alone: a process that continues after a kill judges again, and must get the same
+It must depend on these arguments only: a process that resumes after a kill judges again and must get the same
 result."""
 
 
 def apply_next(queue: Queue, size: int, judge: Judge, run: str = "") -> ReleaseState | None:
-    """Begin the next batch of at most `size` entries, or continue the one begun; decide all of it.
+    """Begin the next batch of at most `size` entries, or resume the one that has begun, and decide all of it.
 
-    Returns the state then, None when nothing waits. Killed anywhere and started again, by any number of processes
-    at once, the same entries are judged on the same states in the same order, and each is settled once.
+    Returns the state after it, or None if no entry waits. After a kill at any point, and with any number of
+    processes at once, the same entries are judged on the same states in the same order, and each is decided once.
     """
     while True:
         current, entries = queue.state(), queue.entries()
@@ -39,12 +39,12 @@ def apply_next(queue: Queue, size: int, judge: Judge, run: str = "") -> ReleaseS
         if not waiting:
             return None
         if not batch:
-            move = ReleaseEvent("begin", now(), tuple(entry.id for entry in waiting), run=run)
+            event = ReleaseEvent("begin", now(), tuple(entry.id for entry in waiting), run=run)
         else:
-            move = _settled(_unsettled(batch, current), current, entries, judge, run)
+            event = _decide(_next_part(batch, current), current, entries, judge, run)
         try:
-            queue.append_event(move, current.version)
-        except RefConflict:  # another process added this event, or rolled back
+            queue.append_event(event, current.version)
+        except RefConflict:  # another process appended this event, or rolled back
             continue
         after = queue.state()
         if batch and not after.open:
@@ -52,42 +52,39 @@ def apply_next(queue: Queue, size: int, judge: Judge, run: str = "") -> ReleaseS
 
 
 def rollback(queue: Queue, to: int | None = None) -> ReleaseState:
-    """Let release `to` stand again, the one before the present one unless given; 0 is the base model.
+    """Make release `to` current again; by default the one before the current one; 0 is the base model.
 
-    Requests applied since are withdrawn: nothing applies them again but submitting them again. Those that were rejected
-    stay so. Raises NoSuchRelease, and RefConflict if the release has changed in between.
+    Requests applied since are withdrawn: they are applied again only if they are submitted again. Rejected ones stay
+    rejected. Raises NoSuchRelease, and RefConflict if the release has changed in between.
     """
-    *_, (_, present) = found = list(queue.replay())
-    others = sorted({current.release for _, current in found} - {present.release})
-    wanted = next(iter(present.line[-2:-1]), None) if to is None else to
-    if wanted not in others:
+    *_, (_, current) = history = list(queue.replay())
+    others = sorted({state.release for _, state in history} - {current.release})
+    target = next(iter(current.line[-2:-1]), None) if to is None else to
+    if target not in others:
         raise NoSuchRelease(queue.name, to, others)
-    queue.append_event(ReleaseEvent("rollback", now(), to=wanted), present.version)
+    queue.append_event(ReleaseEvent("rollback", now(), to=target), current.version)
     return queue.state()
 
 
-def _unsettled(batch: Sequence[QueuedRequest], current: ReleaseState) -> Sequence[QueuedRequest]:
-    """The next part of a batch to judge: of parts that were halved, the first half of which nothing is settled."""
-    settled = [entry.id in current.outcomes for entry in batch]
-    if not any(settled):
+def _next_part(batch: Sequence[QueuedRequest], current: ReleaseState) -> Sequence[QueuedRequest]:
+    """The first undecided part of a batch: the whole batch, or the half of a half (…) that comes next."""
+    decided = [entry.id in current.outcomes for entry in batch]
+    if not any(decided):
         return batch
     half = len(batch) // 2
-    return _unsettled(batch[half:] if all(settled[:half]) else batch[:half], current)
+    return _next_part(batch[half:] if all(decided[:half]) else batch[:half], current)
 
 
-def _settled(
+def _decide(
     part: Sequence[QueuedRequest], current: ReleaseState, entries: Sequence[QueuedRequest], judge: Judge, run: str
 ) -> ReleaseEvent:
-    """What becomes of the part, or of its first half, or of the first half of that: of what the judge lets pass.
-
-    What does not and cannot be halved is rejected.
-    """
-    about = {mark for entry in part for mark in entry.about}
-    held = [entry for entry in active(entries, current) if about.isdisjoint(entry.about)]
-    found = judge(current.state, part, held)
-    if found.breaches and len(part) > 1:
-        return _settled(part[: len(part) // 2], current, entries, judge, run)
-    move = ReleaseEvent("settle", now(), tuple(entry.id for entry in part), measures=found.measures, run=run)
-    if found.breaches:
-        return replace(move, status="rejected", reasons=found.breaches)
-    return replace(move, state=found.state)
+    """Judge a part; if it breaks a gate, judge its first half, and so on. Reject a single entry that breaks one."""
+    keys = {key for entry in part for key in entry.fact_keys}
+    kept = [entry for entry in active(entries, current) if keys.isdisjoint(entry.fact_keys)]
+    candidate = judge(current.state, part, kept)
+    if candidate.breaches and len(part) > 1:
+        return _decide(part[: len(part) // 2], current, entries, judge, run)
+    event = ReleaseEvent("settle", now(), tuple(entry.id for entry in part), measures=candidate.measures, run=run)
+    if candidate.breaches:
+        return replace(event, status="rejected", reasons=candidate.breaches)
+    return replace(event, state=candidate.state)

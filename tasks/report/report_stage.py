@@ -6,7 +6,6 @@ import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
-from typing import Any
 
 import pyarrow as pa
 
@@ -16,7 +15,7 @@ from editflow.tasks.errors import UnknownSource
 from editflow.tasks.report.page import render
 from editflow.tasks.report.run_results import READ, RunResults
 from editflow.tasks.report.sample_answers import ANSWERS, AnswersSettings
-from editflow.tasks.stages.stage import Parents, Stage, Work, perform_and_index
+from editflow.tasks.stages.stage import Parents, RunContext, Stage, Work, perform_and_index
 
 FACTS = 12
 TOKENS = 12
@@ -51,17 +50,17 @@ def report(lake: Lake, run: str) -> ArtifactRef:
     """
     run_results = RunResults.of(lake, run)
     # As `ask`: a dozen short texts need no accelerator, and the one of the run may not be here.
-    how: dict[str, Any] = {"run": run, "device": "cpu"}
+    context: RunContext = {"run": run, "device": "cpu"}
     model, state = run_results.of_kind("model")[0].id, run_results.record.state
     parents = {"model": model, "state": str(state), "requests": run_results.all_requests}
     answers: dict[str, str] = {}
     try:
-        answers = {"answers": perform_and_index(ANSWERS, lake, AnswersSettings(FACTS, TOKENS), parents, how).id}
+        answers = {"answers": perform_and_index(ANSWERS, lake, AnswersSettings(FACTS, TOKENS), parents, context).id}
     except UnknownSource as error:
         warnings.warn(f"the report shows no answers: {error}", NoAnswers, stacklevel=2)
     drawn_by = {name: version(name) for name in ("altair", "vl-convert-python", "jinja2")}
     sources: Parents = {**run_results.sources, **answers}
-    return perform_and_index(REPORT, lake, ReportSettings(run, drawn_by), sources, how)
+    return perform_and_index(REPORT, lake, ReportSettings(run, drawn_by), sources, context)
 
 
 def read_page(lake: Lake, artifact: str) -> str:

@@ -22,8 +22,8 @@ from editflow.tasks.models.model_identity import FINGERPRINTS
 from editflow.tasks.report.report_stage import ReportSettings
 from editflow.tasks.reproduction.recipes import Recipe
 from editflow.tasks.reproduction.reproduction import distance
-from editflow.tasks.stages.stage import Parents, Work
-from editflow.tasks.temporary_folders import temporary
+from editflow.tasks.stages.stage import Parents, RunContext, Work
+from editflow.tasks.temporary_folders import temporary_folder
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -48,11 +48,11 @@ def recompute(
     """
     if isinstance(recipe, ImportedTable):
         return Recomputed(recipe.table, table_digest(recipe.table), recipe.about, 0.0)
-    how = {"device": made_with.get("device", "cpu"), "label": label}
-    with temporary("verify") as folder, threads(made_with):
+    context: RunContext = {"device": made_with.get("device", "cpu"), "label": label}
+    with temporary_folder("verify") as folder, threads(made_with):
         scratch = Lake.open(folder / "lake", allowed_roots=[lake.files.root])
         borrow(lake, scratch, recipe)
-        work, started = Work(scratch, recipe.settings, recipe.parents, how), time.perf_counter()
+        work, started = Work(scratch, recipe.settings, recipe.parents, context), time.perf_counter()
         table = recipe.stage.compute(work)
         return Recomputed(table, table_digest(table), work.about, time.perf_counter() - started)
 
@@ -108,7 +108,7 @@ def store_recomputed(
         kind, version, spec = recipe.kind, recipe.version, recipe.recipe
     else:
         stage, parents = recipe.stage, recipe.parents
-        kind, version, spec = stage.kind, stage.version, stage.recipe(recipe.settings)
+        kind, version, spec = stage.kind, stage.version, dict(stage.recipe(recipe.settings))
     lake.write(
         kind, version, spec, parents, again.table,
         created_by=told.created_by if told else run,

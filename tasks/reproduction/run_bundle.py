@@ -121,7 +121,7 @@ def write_bundle(bundle: RunBundle) -> bytes:
 
 
 def read_bundle(path: Path) -> RunBundle:
-    """The packed run of a file. Raises UnknownSource for no file, BadPack for any other file or a changed one.
+    """The packed run of a file. Raises UnknownSource for no file, BadBundle for any other file or a changed one.
 
     Cost: one pass over the file, all of which is then in memory.
     """

@@ -1,4 +1,4 @@
-"""Copies of remote files: bounded in size and time, and never redirected to another kind of place."""
+"""Download remote files, with limits on size and time, and no redirects to other schemes."""
 
 from __future__ import annotations
 
@@ -16,48 +16,47 @@ from editflow.editing.errors import first_line
 from editflow.storage.address import Address, expand_variables, variable_names
 from editflow.tasks.console.terminal import console, safe
 from editflow.tasks.errors import FetchFailed, TaskError, no_such_file
-from editflow.tasks.sources.download_limits import PATIENCE, Limits, Refused, Watch, watched
+from editflow.tasks.sources.download_limits import GRACE_SECONDS, Limits, Refused, Watch, watched
 
 if TYPE_CHECKING:
     import requests
 
 WEB = frozenset({"http", "https"})
 NETWORK = WEB | {"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "adl", "hf"}
-"""Schemes whose files are copied."""
-HOPS = 5
-"""Redirects that are followed."""
-LONGEST = 8000
+"""Schemes of files that are downloaded."""
+MAX_REDIRECTS = 5
+MAX_LENGTH = 8000
 """Maximum length of an address; servers accept no longer ones."""
 _CHUNK = 1 << 16
 
 
-def download(address: Address, part: str, place: Path) -> None:
-    """Copy what is at an address to a new local file; `part` is the address itself, or that inside a chain.
+def download(address: Address, part: str, path: Path) -> None:
+    """Download an address to a new local file; `part` is the address itself, or the inner one of a chain.
 
-    Raises UnknownSource or FetchFailed, one line without secrets, which names the address.
+    Raises UnknownSource or FetchFailed; the message names the address without its secrets.
     """
-    limits = Limits.set()
+    limits = Limits.from_environment()
     try:
-        url = _sound(address, part)
-        _say_who_gets(Address(part))
-        with place.open("wb") as copy, watched(limits) as watch:
+        url = _checked_url(address, part)
+        _report_recipient(Address(part))
+        with path.open("wb") as copy, watched(limits) as watch:
             for chunk in _from_web(url, watch) if _scheme(url) in WEB else _from_storage(url):
-                watch.take(len(chunk))
+                watch.count(len(chunk))
                 copy.write(chunk)
-            watch.check()
+            watch.check_time()
     except TaskError:
         raise
     except Refused as refused:
         raise no_such_file(address, str(refused)) from None
-    except Exception as error:  # noqa: BLE001  (requests, urllib3, and each file system of fsspec fail in their ways)
+    except Exception as error:  # noqa: BLE001  (requests, urllib3 and fsspec raise many classes)
         if isinstance(error, OSError) and error.errno is not None and not _is_remote(error):
             why = f"no copy of {address} could be written to {gettempdir()} ({os.strerror(error.errno)})"
-            raise FetchFailed(f"{why}; make room there, or set TMPDIR to another folder") from None
-        raise no_such_file(address, address.without_secrets(_why(error))) from None
+            raise FetchFailed(f"{why}; free disk space, or set TMPDIR to another folder") from None
+        raise no_such_file(address, address.without_secrets(_reason(error))) from None
 
 
 def host_of(part: str) -> str:
-    """The host or bucket that an address leads to; a variable in it stays a name."""
+    """The host or bucket of an address; variables are not expanded."""
     try:
         split = urlsplit(Address(part).full)
         split.port  # noqa: B018  (raises for a password with a slash in it)
@@ -66,27 +65,29 @@ def host_of(part: str) -> str:
         return str(Address(part))
 
 
-def _say_who_gets(given: Address) -> None:
-    """One line that names the host to which the values of variables go."""
-    if names := variable_names(given):
-        said = f"  {', '.join(names)}: sent to {host_of(given)}, as the address asks"
-        console(stderr=True, soft_wrap=True).print(safe(said), markup=False, highlight=False)
+def _report_recipient(address: Address) -> None:
+    """Print the host that receives the values of an address's variables."""
+    if names := variable_names(address):
+        line = f"  {', '.join(names)}: sent to {host_of(address)}, as the address asks"
+        console(stderr=True, soft_wrap=True).print(safe(line), markup=False, highlight=False)
 
 
-def _why(error: Exception) -> str:
-    """What a library says, without the names of its objects."""
+def _reason(error: Exception) -> str:
+    """The message of a library's error, without the names of its objects."""
     inner = error.args[0] if error.args else error
     reason = getattr(inner, "reason", inner)
-    said = first_line(reason if isinstance(reason, Exception) else error)
-    return re.sub(r"^\w+\(host=[^)]*\): ", "", said)
+    message = first_line(reason if isinstance(reason, Exception) else error)
+    return re.sub(r"^\w+\(host=[^)]*\): ", "", message)
 
 
-def _sound(address: Address, part: str) -> str:
-    """The address to be opened, whole and with its variables. Raises Refused for one that leads nowhere."""
+def _checked_url(address: Address, part: str) -> str:
+    """The URL with its variables expanded. Raises Refused for an invalid one."""
     if address.is_redacted:
-        raise Refused("its secret parts were cut out when it was recorded: give it whole, with --set or in the spec")
-    if len(part) > LONGEST:
-        raise Refused(f"an address of {len(part):,} characters; {LONGEST:,} are the most")
+        raise Refused(
+            "its secrets were removed when it was recorded: give the complete address, with --set or in the spec"
+        )
+    if len(part) > MAX_LENGTH:
+        raise Refused(f"an address of {len(part):,} characters; the maximum is {MAX_LENGTH:,}")
     given = Address(part)
     try:
         url = expand_variables(given, os.environ)
@@ -95,11 +96,11 @@ def _sound(address: Address, part: str) -> str:
     except ValueError as error:
         raise Refused(given.without_secrets(first_line(error))) from None
     if any(c < " " or c == "\x7f" for c in url):
-        raise Refused("a control character is in it: write it as % and two digits")
+        raise Refused("it contains a control character: write it as % and two digits")
     if "\\" in split.netloc:
-        raise Refused("a backslash is in its host, where programs do not agree on the host: write %5C")
+        raise Refused("its host contains a backslash, which programs interpret differently: write %5C")
     if not split.netloc or (_scheme(url) in WEB and not split.hostname):
-        raise Refused("No host in it")
+        raise Refused("it has no host")
     return url
 
 
@@ -108,7 +109,7 @@ def _scheme(url: str) -> str:
 
 
 def _is_remote(error: OSError) -> bool:
-    """Whether it is the network that failed, and not the disk."""
+    """Whether the network failed, and not the disk."""
     import requests
     import urllib3
 
@@ -116,74 +117,74 @@ def _is_remote(error: OSError) -> bool:
 
 
 def _from_web(url: str, watch: Watch) -> Iterator[bytes]:
-    with _session(watch) as session, _answer(session, url) as answer:
-        length = answer.headers.get("Content-Length", "")
+    with _session(watch) as session, _response(session, url) as response:
+        length = response.headers.get("Content-Length", "")
         if length.isdecimal():
-            watch.expect(int(length))
-        yield from answer.iter_content(_CHUNK)
+            watch.limits.check_size(int(length))
+        yield from response.iter_content(_CHUNK)
 
 
-def _answer(session: requests.Session, url: str) -> requests.Response:
-    """The answer behind all redirects. User and password are sent to the address's own host alone.
+def _response(session: requests.Session, url: str) -> requests.Response:
+    """The response after all redirects. User and password are sent to the address's own host only.
 
-    Not by requests' own following, which reads the bodies of redirects to their end.
+    Does not use the redirect handling of requests, which reads the bodies of redirects.
     """
     from requests.utils import get_auth_from_url
 
     first, auth = url, get_auth_from_url(url)
-    for _ in range(HOPS + 1):
-        given = auth if any(auth) and not session.should_strip_auth(first, url) else None
-        answer = session.get(url, auth=given, stream=True, allow_redirects=False, timeout=PATIENCE)
-        target = session.get_redirect_target(answer)
+    for _ in range(MAX_REDIRECTS + 1):
+        login = auth if any(auth) and not session.should_strip_auth(first, url) else None
+        response = session.get(url, auth=login, stream=True, allow_redirects=False, timeout=GRACE_SECONDS)
+        target = session.get_redirect_target(response)
         if target is None:
-            if answer.status_code != 200:
-                answer.close()
-                raise Refused(f"the server answers {_status(answer.status_code)}")
-            return answer
-        answer.close()
+            if response.status_code != 200:
+                response.close()
+                raise Refused(f"the server answers {_status(response.status_code)}")
+            return response
+        response.close()
         url = _redirected(url, target)
-    raise Refused(f"the server redirects more than {HOPS} times")
+    raise Refused(f"the server redirects more than {MAX_REDIRECTS} times")
 
 
 def _status(code: int) -> str:
-    """A status in our words: the server's own may repeat what it was sent."""
-    known = {one.value: one.phrase for one in HTTPStatus}
-    return f"{code} {known.get(code, '')}".strip()
+    """The standard phrase of a status; the server's own text could repeat a secret that it received."""
+    phrases = {status.value: status.phrase for status in HTTPStatus}
+    return f"{code} {phrases.get(code, '')}".strip()
 
 
 def _redirected(url: str, target: str) -> str:
     found = urljoin(url, target)
     scheme = _scheme(found)
     if scheme not in WEB:
-        raise Refused("the server redirects to what is no http")
+        raise Refused("the server redirects to an address that is not http")
     if scheme == "http" and _scheme(url) == "https":
-        raise Refused("the server redirects from https to http, where anybody could read and change it")
+        raise Refused("the server redirects from https to http, where others could read and change the data")
     return found
 
 
 def _session(watch: Watch) -> requests.Session:
-    """A session whose connections the watch can end at any time."""
+    """A session whose connections the watch can cut at any time."""
     import requests
     from requests.adapters import HTTPAdapter
     from urllib3.connection import HTTPConnection, HTTPSConnection
 
-    class Plain(HTTPConnection):
+    class WatchedHTTPConnection(HTTPConnection):
         def _new_conn(self) -> socket.socket:
-            return watch.hold(super()._new_conn())
+            return watch.add(super()._new_conn())
 
-    class Locked(HTTPSConnection):
+    class WatchedHTTPSConnection(HTTPSConnection):
         def _new_conn(self) -> socket.socket:
-            return watch.hold(super()._new_conn())
+            return watch.add(super()._new_conn())
 
     class Adapter(HTTPAdapter):
-        def get_connection_with_tls_context(self, *given: Any, **named: Any) -> Any:
-            pool = super().get_connection_with_tls_context(*given, **named)
-            watched: dict[Any, Any] = {HTTPConnection: Plain, HTTPSConnection: Locked}
-            pool.ConnectionCls = watched.get(pool.ConnectionCls, pool.ConnectionCls)  # one of SOCKS stays its own
+        def get_connection_with_tls_context(self, *args: Any, **kwargs: Any) -> Any:
+            pool = super().get_connection_with_tls_context(*args, **kwargs)
+            classes: dict[Any, Any] = {HTTPConnection: WatchedHTTPConnection, HTTPSConnection: WatchedHTTPSConnection}
+            pool.ConnectionCls = classes.get(pool.ConnectionCls, pool.ConnectionCls)  # SOCKS connections: unchanged
             return pool
 
     session = requests.Session()
-    session.headers["Accept-Encoding"] = "identity"  # a length that says what comes, and nothing to unpack
+    session.headers["Accept-Encoding"] = "identity"  # so that Content-Length is the size of the data
     for prefix in ("http://", "https://"):
         session.mount(prefix, Adapter())
     return session

@@ -1,4 +1,4 @@
-"""Edit requests: loaded from any source, and chosen by count and seed."""
+"""Edit requests: loaded from any source, and selected by count and seed."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ Item = TypeVar("Item")
 
 
 def load_requests(source: str | Path, dataset: str | None = None, references: str | None = None) -> list[EditRequest]:
-    """The requests of a file, URL or hub data set in one of the shapes of editing/requests/readers.py, all checked.
+    """The checked requests of a file, URL or hub data set, in a format of editing/requests/readers.py.
 
-    `references` names a source of texts about targets (relation, target, text), which go to the requests of that
-    relation and new target. Raises UnknownSource, BadRecord or InvalidRequest; each names the file and the record.
+    `references` is a source of texts about targets (relation, target, text); they are added to the requests with that
+    relation and new target. Raises UnknownSource, BadRecord or InvalidRequest, which name the file and the record.
     """
     requests = check_all(read(read_records(_address(source)), dataset))
-    return _told(_any(requests, source), references)
+    return _add_references(_not_empty(requests, source), references)
 
 
 def load_chosen(
@@ -33,47 +33,48 @@ def load_chosen(
 ) -> list[EditRequest]:
     """The same as `choose(load_requests(…), count, seed, source)`, for files of millions of records.
 
-    Only the chosen are held, and less than a hundred bytes of each record. The source is read twice: all records are
-    checked, and then those that are alike are compared with each other. MQuAKE's cases are joined in memory.
+    Keeps the chosen requests and less than a hundred bytes of each record in memory. Reads the source twice: first all
+    records are checked, then possible duplicates are compared with each other. MQuAKE's cases are joined in memory.
     """
-    met, total = HashCounts(), 0
+    counts, total = HashCounts(), 0
     for where, request in read(read_records(_address(source)), dataset):
         check(request, where)
         total += 1
         for mark in request.unique_keys:
-            met.add(mark)
-    places = {index: n for n, index in enumerate(choose(_any(range(total), source), count, seed, source))}
+            counts.add(mark)
+    places = {index: n for n, index in enumerate(choose(_not_empty(range(total), source), count, seed, source))}
     seen, chosen = DuplicateCheck(), dict[int, EditRequest]()
     for index, (where, request) in enumerate(read(read_records(_address(source)), dataset)):
-        if (met.counts(request.unique_keys) > 1).any():  # only then is there another one to compare it with
+        if (counts.counts(request.unique_keys) > 1).any():  # else it cannot be a duplicate
             seen.add(where, request)
         if index in places:
             chosen[places[index]] = request
-    return _told([request for _, request in sorted(chosen.items())], references)
+    return _add_references([request for _, request in sorted(chosen.items())], references)
 
 
 def _address(source: str | Path) -> Address:
     return Address(source if isinstance(source, str) else str(source))
 
 
-def _any(requests: Sequence[Item], source: str | Path) -> Sequence[Item]:
+def _not_empty(requests: Sequence[Item], source: str | Path) -> Sequence[Item]:
     if not requests:
         raise BadRecord(f"{source} holds no requests; give at least one record")
     return requests
 
 
-def _told(requests: Sequence[EditRequest], references: str | None) -> list[EditRequest]:
-    """The requests with the texts about their targets, from the source that holds these."""
-    found = _references(references) if references else {}
-    return [replace(r, references=(*r.references, *found.get((r.relation, r.target_new), ()))) for r in requests]
+def _add_references(requests: Sequence[EditRequest], references: str | None) -> list[EditRequest]:
+    """The requests with the texts about their targets."""
+    texts = _read_references(references) if references else {}
+    return [replace(r, references=(*r.references, *texts.get((r.relation, r.target_new), ()))) for r in requests]
 
 
-def _references(source: str) -> dict[tuple[str, str], list[str]]:
+def _read_references(source: str) -> dict[tuple[str, str], list[str]]:
+    """{(relation, target): texts} of a source."""
     found: dict[tuple[str, str], list[str]] = {}
     for where, record in read_records(source):
         fields = [record.get(name) if isinstance(record, dict) else None for name in ("relation", "target", "text")]
         if not all(isinstance(field, str) for field in fields):
-            raise BadRecord(f"{where}: needs the texts relation, target and text; write them, or drop the line")
+            raise BadRecord(f"{where}: relation, target and text must be texts; add them, or remove the line")
         relation, target, text = map(str, fields)
         if half := next((field for field in (relation, target, text) if not is_encodable(field)), None):
             raise BadRecord(f"{where}: {half!r} holds half a character; write the whole one (a surrogate pair)")
@@ -82,18 +83,14 @@ def _references(source: str) -> dict[tuple[str, str], list[str]]:
 
 
 def probes(requests: Sequence[EditRequest], count: int, seed: int) -> list[EditRequest]:
-    """The first `count` that have neighbours, in the order shuffled by `seed`; fewer where there are not so many."""
-    return [request for request in choose(requests, None, seed, "") if _has_neighbours(request)][:count]
+    """At most `count` requests with neighbourhood prompts and a true target, in an order shuffled by `seed`."""
+    return [r for r in _shuffled(requests, seed) if r.neighborhood_prompts and r.target_true][:count]
 
 
 def unprobed(requests: Sequence[EditRequest], count: int, seed: int) -> list[EditRequest]:
-    """The requests, in their order, without those probes and without all others about the probes' subjects."""
+    """The requests, in their order, without those about the subjects of the probes."""
     probed = {_subject(request) for request in probes(requests, count, seed)}
     return [request for request in requests if _subject(request) not in probed]
-
-
-def _has_neighbours(request: EditRequest) -> bool:
-    return bool(request.neighborhood_prompts and request.target_true)
 
 
 def _subject(request: EditRequest) -> str:
@@ -101,18 +98,23 @@ def _subject(request: EditRequest) -> str:
 
 
 def choose(requests: Sequence[Item], count: int | None, seed: int, path: str | Path) -> list[Item]:
-    """The first `count` requests in an order shuffled by `seed`; a larger count only adds to the end."""
+    """The first `count` requests in an order shuffled by `seed`, so a larger count only adds requests.
+
+    Raises BadRecord, which names the `path`, if there are fewer.
+    """
     if count is not None and count > len(requests):
-        raise BadRecord(f"{path} holds {len(requests)} requests, {count} are asked for; lower requests.count")
-    order = list(requests)
-    random.Random(seed).shuffle(order)  # noqa: S311
-    return order[:count]
+        raise BadRecord(f"{path} holds {len(requests)} requests, but {count} are needed; lower requests.count")
+    return _shuffled(requests, seed)[:count]
 
 
 def reordered(chosen: Sequence[EditRequest], seed: int | None) -> list[EditRequest]:
-    """The same requests in an order that depends on nothing but them and the seed; as they are without one."""
+    """The requests in an order that depends only on them and the seed; unchanged if the seed is None."""
     if seed is None:
         return list(chosen)
-    order = sorted(chosen, key=lambda request: request.request_id)
+    return _shuffled(sorted(chosen, key=lambda request: request.request_id), seed)
+
+
+def _shuffled(items: Sequence[Item], seed: int) -> list[Item]:
+    order = list(items)
     random.Random(seed).shuffle(order)  # noqa: S311
     return order

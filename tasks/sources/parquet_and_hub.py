@@ -1,4 +1,4 @@
-"""Rows of Parquet files and of data sets on the hub, with the names of class labels."""
+"""Rows of Parquet files and of data sets on the hub; class labels are replaced by their names."""
 
 from __future__ import annotations
 
@@ -12,52 +12,48 @@ import pyarrow.parquet as pq
 
 from editflow.editing.errors import first_line
 from editflow.storage.address import Address
-from editflow.tasks.errors import BadRecord, TaskError, UnknownSource, foreign
+from editflow.tasks.errors import BadRecord, TaskError, UnknownSource, translate_errors
 from editflow.tasks.sources.download_limits import Refused, bounded
 from editflow.tasks.sources.remote_files import opened
 
-_ROWS = 100  # of Parquet that are in memory at a time
-_GROUP = 2**32  # bytes of a row group, which is unpacked as a whole
+_BATCH_ROWS = 100
+_MAX_GROUP_BYTES = 2**32  # a row group is unpacked as a whole
 
 
 def from_parquet(source: Address, place: str) -> Iterator[tuple[str, Any]]:
-    """The rows of the file at `place`, which `source` names. Raises BadRecord."""
+    """(place, row) of the file at `place`; errors name `source`. Raises BadRecord."""
     with opened(place, source) as file:
-        rows = foreign(_rows(file, source), lambda error: _damaged(source, error))
-        for number, row in enumerate(rows, 1):
+        damaged = lambda error: BadRecord(f"{source}: not Parquet ({first_line(error)}); fetch it again")  # noqa: E731
+        for number, row in enumerate(translate_errors(_rows(file, source), damaged), 1):
             yield f"{source}, record {number}", row
-
-
-def _damaged(source: Address, error: Exception) -> BadRecord:
-    return BadRecord(f"{source}: not Parquet ({first_line(error)}); fetch it again")
 
 
 def _rows(file: IO[bytes], source: Address) -> Iterator[dict[str, Any]]:
     table = pq.ParquetFile(file)
     groups = (table.metadata.row_group(n) for n in range(table.metadata.num_row_groups))
-    if any(group.total_byte_size > _GROUP for group in groups):
-        raise BadRecord(f"{source}: a row group of more than {_GROUP >> 30} GiB; write it with smaller ones")
+    if any(group.total_byte_size > _MAX_GROUP_BYTES for group in groups):
+        raise BadRecord(f"{source}: a row group of more than {_MAX_GROUP_BYTES >> 30} GiB; write smaller row groups")
     schema = table.schema_arrow
-    if twice := [name for n, name in enumerate(schema.names) if name in schema.names[:n]]:
-        raise BadRecord(f"{source}: two columns are called {twice[0]!r}; give each its own name")
+    if duplicates := [name for n, name in enumerate(schema.names) if name in schema.names[:n]]:
+        raise BadRecord(f"{source}: two columns are called {duplicates[0]!r}; rename one")
     names = _label_names(schema)
-    for batch in table.iter_batches(_ROWS):
+    for batch in table.iter_batches(_BATCH_ROWS):
         for row in batch.to_pylist():
             yield _labelled(row, names)
 
 
 def _label_names(schema: pa.Schema) -> dict[str, list[str]]:
-    """{column: its class labels' names} where the `datasets` that wrote the file left them in it.
+    """{column: names of its class labels}, from the metadata of a file written by `datasets`.
 
-    Read here: `datasets` reads a file's whole description of its columns, and fails at an unknown word.
+    Does not use `datasets`, which parses the description of all columns and fails at an unknown type.
     """
     try:
-        said = json.loads((schema.metadata or {}).get(b"huggingface", b"{}"))
-    except (ValueError, RecursionError):  # the columns are complete without it
+        value = json.loads((schema.metadata or {}).get(b"huggingface", b"{}"))
+    except (ValueError, RecursionError):  # metadata of another program
         return {}
     for part in ("info", "features"):
-        said = said.get(part) if isinstance(said, dict) else None
-    features = said.items() if isinstance(said, dict) else ()
+        value = value.get(part) if isinstance(value, dict) else None
+    features = value.items() if isinstance(value, dict) else ()
     found = {name: about.get("names") for name, about in features
              if isinstance(about, dict) and about.get("_type") == "ClassLabel"}  # fmt: skip
     return {
@@ -68,47 +64,42 @@ def _label_names(schema: pa.Schema) -> dict[str, list[str]]:
 
 
 def from_hub(source: Address, split: str) -> Iterator[tuple[str, Any]]:
-    """The rows of `hub:NAME[:CONFIG[:SPLIT]][@REVISION]`, in `split` unless it names one.
+    """(place, row) of `hub:NAME[:CONFIG[:SPLIT]][@REVISION]`; `split` is the default split.
 
-    Raises UnknownSource for no name, BadRecord for all that the hub refuses.
+    Raises UnknownSource if there is no name, BadRecord for every error of the hub.
     """
     place, _, revision = source.full.removeprefix("hub:").partition("@")
     name, config, named = (*place.split(":"), "", "")[:3]
     if not name:
-        raise UnknownSource(f"{source} names nothing: give a path, a URL or hub:NAME:CONFIG:SPLIT")
+        raise UnknownSource(f"{source} has no name: give a path, a URL or hub:NAME:CONFIG:SPLIT")
     import datasets
     import huggingface_hub
 
     datasets.disable_progress_bars()
-    # What they would log is in the exception, and the user gets one line.
+    # The exception has what they would log; the user sees one line.
     datasets.logging.set_verbosity(datasets.logging.CRITICAL)
     huggingface_hub.logging.set_verbosity(logging.CRITICAL)
     try:
         rows = datasets.load_dataset(
             name, config or None, split=named or split, revision=revision or None, streaming=True
         )
-        names = _names(rows.features or {})
+        features = (rows.features or {}).items()
+        names = {key: value.names for key, value in features if isinstance(value, datasets.ClassLabel)}
         for number, row in enumerate(bounded(rows), 1):
             yield f"{source}, record {number}", _labelled(row, names)
     except TaskError:
         raise
     except Refused as error:
         raise BadRecord(f"{source}: {error}") from None
-    except Exception as error:  # noqa: BLE001  (each format and the hub fail in their own ways)
-        what = f"the hub gave no such data ({source.without_secrets(first_line(error))})"
+    except Exception as error:  # noqa: BLE001  (the hub and the file formats raise many classes)
+        what = f"the hub has no such data ({source.without_secrets(first_line(error))})"
         raise BadRecord(f"{source}: {what}; check the name, config, split and file") from None
 
 
-def _names(features: Mapping[str, Any]) -> dict[str, list[str]]:
-    import datasets
-
-    return {key: value.names for key, value in features.items() if isinstance(value, datasets.ClassLabel)}
-
-
 def _labelled(row: Mapping[str, Any], names: Mapping[str, list[str]]) -> dict[str, Any]:
-    """The row with class labels by their names; −1, which means none, stays."""
-    return {key: _named(value, names.get(key)) for key, value in row.items()}
+    """The row with the names of class labels; −1 means no label and is kept."""
 
+    def labelled(value: Any, labels: list[str] | None) -> Any:
+        return labels[value] if labels and isinstance(value, int) and 0 <= value < len(labels) else value
 
-def _named(value: Any, names: list[str] | None) -> Any:
-    return names[value] if names and isinstance(value, int) and 0 <= value < len(names) else value
+    return {key: labelled(value, names.get(key)) for key, value in row.items()}

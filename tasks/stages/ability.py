@@ -1,10 +1,9 @@
-"""General ability: public questions as artifacts, a state's answers, and their accuracy."""
+"""General ability: public questions as artifacts, the answers of a state, and their accuracy."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import pyarrow as pa
 
@@ -21,14 +20,13 @@ from editflow.tasks.console.progress import bar
 from editflow.tasks.sources.records import read_records
 from editflow.tasks.stages.stage import Stage, Work
 
-_PERCENT = ("accuracy", "f1")
-
 
 @dataclass(frozen=True)
 class AbilityScores:
-    """What a state reached on one set in one way, as shares (MCC: a correlation, None where all labels are alike).
+    """The scores of a state on one set with one method of asking, as fractions.
 
-    `failures` of `count` questions have no answer: nothing that could be parsed, or two options equally likely.
+    `mcc` is a correlation, None if all labels are equal. `failures` of `count` questions have no answer: the text could
+    not be parsed, or two options were equally likely.
     """
 
     accuracy: Interval
@@ -39,14 +37,14 @@ class AbilityScores:
 
 
 def load_cases(name: str, source: str, count: int | None = None, shots: int = 0, seed: int = 0) -> list[AbilityCase]:
-    """The questions of a set from a file, URL or the hub, as `draw` chooses them; every record is checked.
+    """The questions of a set from a file, URL or the hub, selected by `draw`; every record is checked.
 
-    Raises InvalidOption, InvalidCase, UnknownSource or BadRecord; each names the file and, where it is one, the record.
+    Raises InvalidOption, InvalidCase, UnknownSource or BadRecord, which name the file and the record.
     """
-    return draw(_cases(name, source), count, shots, seed, source)
+    return draw(_read_cases(name, source), count, shots, seed, source)
 
 
-def _cases(name: str, source: str) -> Iterator[tuple[str, AbilityCase]]:
+def _read_cases(name: str, source: str) -> Iterator[tuple[str, AbilityCase]]:
     chosen = ability_set(name)
     with bar(f"reading {name}", None, "records") as advance:
         for n, (where, record) in enumerate(read_records(source, "validation")):
@@ -55,8 +53,8 @@ def _cases(name: str, source: str) -> Iterator[tuple[str, AbilityCase]]:
 
 
 def cases_table(cases: Sequence[AbilityCase], sources: Mapping[str, str]) -> ImportedTable:
-    """Questions as an artifact, from any files; `sources` names the source of each set."""
-    rows = [{("set" if key == "set_name" else key): value for key, value in vars(case).items()} for case in cases]
+    """Questions as an artifact; `sources` names the source of each set and is not part of the id."""
+    rows = [{**vars(case), "set": case.set_name} for case in cases]
     table = pa.Table.from_pylist(rows, schema=kind("ability_cases").schema)
     return ImportedTable("ability_cases", table, {"sources": dict(sources)})
 
@@ -71,14 +69,14 @@ def read_cases(lake: Lake, artifact: str) -> list[AbilityCase]:
 
 @dataclass(frozen=True)
 class AbilitySettings:
-    """How questions are asked; `tokens` bounds an answer by generation, and is None where none is generated."""
+    """How questions are asked; `tokens` limits a generated answer, and is None if no answers are generated."""
 
     ways: tuple[str, ...]
     tokens: int | None = omitted(default=None)
 
     @classmethod
     def of(cls, ways: Sequence[str] = MODES, tokens: int = TOKENS) -> AbilitySettings:
-        """Raises InvalidOption for an unknown way."""
+        """The settings for these ways of asking. Raises InvalidOption for an unknown way."""
         check_modes(ways)
         return cls(tuple(ways), tokens if "generation" in ways else None)
 
@@ -92,17 +90,23 @@ def _ability(work: Work[AbilitySettings]) -> pa.Table:
     with bar(work.label("general ability"), len(cases) * len(ways), "questions") as advance:
         for way in ways:
             answers += ask(model, cases, way, work.settings.tokens or TOKENS, progress=advance)
-    return pa.Table.from_pylist([_row(answer) for answer in answers], schema=kind("ability").schema)
-
-
-def _row(answer: Answer) -> dict[str, Any]:
-    case = answer.case
-    row = {"set": case.set_name, "case_id": case.case_id, "way": answer.mode, "label": case.label}
-    return row | {"predicted": answer.predicted, "nlls": answer.nlls, "said": answer.generated}
+    rows = [
+        {
+            "set": answer.case.set_name,
+            "case_id": answer.case.case_id,
+            "way": answer.mode,
+            "label": answer.case.label,
+            "predicted": answer.predicted,
+            "nlls": answer.nlls,
+            "said": answer.generated,
+        }
+        for answer in answers
+    ]
+    return pa.Table.from_pylist(rows, schema=kind("ability").schema)
 
 
 def ability_scores(lake: Lake, artifact: str) -> dict[str, dict[str, AbilityScores]]:
-    """{set: {way: scores}} of an ABILITY artifact, with 95 % bootstrap intervals over its questions."""
+    """{set: {way: scores}} of an `ability` artifact, with 95 % bootstrap intervals over the questions."""
     answers: dict[tuple[str, str], list[tuple[str, str | None]]] = {}
     for row in lake.read(artifact, columns=["set", "way", "label", "predicted"]).to_pylist():
         answers.setdefault((row["set"], row["way"]), []).append((row["label"], row["predicted"]))
@@ -120,7 +124,7 @@ def _scores(pairs: Sequence[tuple[str, str | None]]) -> AbilityScores:
 
 
 def summarise_ability(lake: Lake, artifact: str) -> dict[str, dict[str, dict[str, float | None]]]:
-    """{set: {way: {accuracy, f1, mcc, failures, count}}}: the first two in percent, MCC from −1 to 1 or None."""
+    """{set: {way: {accuracy, f1, mcc, failures, count}}}: accuracy and f1 in percent, MCC from −1 to 1 or None."""
     return {
         name: {way: _summary(scores) for way, scores in ways.items()}
         for name, ways in ability_scores(lake, artifact).items()
@@ -128,7 +132,7 @@ def summarise_ability(lake: Lake, artifact: str) -> dict[str, dict[str, dict[str
 
 
 def _summary(scores: AbilityScores) -> dict[str, float | None]:
-    percent = {name: round(100 * getattr(scores, name).value, 2) for name in _PERCENT}
+    percent = {name: round(100 * getattr(scores, name).value, 2) for name in ("accuracy", "f1")}
     mcc = None if scores.mcc is None else round(scores.mcc.value, 4)
     return {**percent, "mcc": mcc, "failures": scores.failures, "count": scores.count}
 

@@ -1,4 +1,4 @@
-"""Sampled documents, the input of every second moment."""
+"""The stage that samples documents from a corpus; second moments and perplexity are computed from them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class DocumentsSettings:
-    """`corpus` pins the source: the digest of a file, or the revision of a data set."""
+    """`corpus` identifies the content of the source: the digest of a file, or the revision of a data set."""
 
     corpus: Mapping[str, str]
     seed: int
@@ -31,10 +31,10 @@ class DocumentsSettings:
 
 
 def sample(source: str, settings: DocumentsSettings) -> list[tuple[str, Document]]:
-    """(split, document): a seeded uniform sample of what was scanned; held-out documents first.
+    """(split, document): a seeded uniform sample of the scanned documents; held-out documents first.
 
-    Reservoir sampling (algorithm R), so memory holds the sample and not the corpus. Where the corpus is small, one
-    document in five at most is held out.
+    Uses reservoir sampling (algorithm R), so only the sample is in memory. At most one document in five is held out.
+    Raises BadRecord if the corpus has fewer than two documents of the minimum length.
     """
     chosen: list[Document] = []
     rng = random.Random(settings.seed)  # noqa: S311
@@ -59,7 +59,7 @@ def sample(source: str, settings: DocumentsSettings) -> list[tuple[str, Document
 
 
 def documents_stage(source: str) -> Stage[DocumentsSettings]:
-    """The stage that samples a corpus; its recipe holds what pins the source, not where it is."""
+    """The stage that samples a corpus. Its recipe has the digest or revision of the source, not its location."""
 
     def compute(work: Work[DocumentsSettings]) -> pa.Table:
         import pyarrow as pa

@@ -1,4 +1,4 @@
-"""Hidden states of a model on fixed prompts, and how far an edit moved them."""
+"""Drift: hidden states of a model on fixed prompts, and how far an edit moves them."""
 
 from __future__ import annotations
 
@@ -27,19 +27,19 @@ CLOUDS = ("base", "edited")
 
 
 def fixed_prompts(requests: Sequence[EditRequest], count: int, seed: int) -> list[str]:
-    """At most `count` of the requests' neighbourhood prompts: true facts of other subjects, which no edit should move.
+    """At most `count` neighbourhood prompts of the requests: true facts of other subjects, which no edit should change.
 
-    Chosen by a hash of seed and prompt, so the order of the requests changes nothing and a larger count only adds.
-    A prompt that is itself edited, or asks for an edited fact in other words, is left out.
+    Selected by a hash of seed and prompt, so the order of the requests does not matter and a larger count only adds
+    prompts. Omits prompts that are edited themselves or paraphrase an edited fact.
     """
-    meant = {prompt for request in requests for prompt in (request.filled, *request.paraphrase_prompts)}
-    others = {prompt for request in requests for prompt in request.neighborhood_prompts} - meant
+    edited = {prompt for request in requests for prompt in (request.filled, *request.paraphrase_prompts)}
+    others = {prompt for request in requests for prompt in request.neighborhood_prompts} - edited
     return sorted(others, key=lambda prompt: hashlib.sha256(f"{seed}\0{prompt}".encode()).digest())[:count]
 
 
 @dataclass(frozen=True)
 class HiddenStatesSettings:
-    """Layers whose output is read, and the choice of prompts."""
+    """The layers whose output is read, and the selection of prompts."""
 
     layers: tuple[int, ...]
     count: int
@@ -52,8 +52,8 @@ def _hidden_states(work: Work[HiddenStatesSettings]) -> pa.Table:
     prompts = fixed_prompts(read_requests(work.lake, work.one("requests")), work.settings.count, work.settings.seed)
     if len(prompts) < MIN_PROMPTS:
         raise InvalidOption(
-            f"the requests have {len(prompts)} neighbourhood prompts that none of them edits, drift needs "
-            f"{MIN_PROMPTS}: give facts with neighborhood_prompts, or leave drift out"
+            f"the requests have {len(prompts)} neighbourhood prompts that are not edited, drift needs {MIN_PROMPTS}: "
+            "add neighborhood_prompts to the facts, or switch drift off"
         )
     model = work.model("state")
     with bar(work.label("hidden states"), len(prompts), "prompts") as advance:
@@ -83,31 +83,31 @@ def _drift(work: Work[NoSettings]) -> pa.Table:
 
 
 def _points(work: Work[NoSettings]) -> pa.Table:
-    """One row per layer, cloud and prompt: its place in the plane of the base's principal axes."""
+    """One row per layer, cloud and prompt: its coordinates in the plane of the base model's principal axes."""
     parts = []
     for layer, base, edited in _pairs(work):
         plane = Plane.fit(base)
         for cloud, states in zip(CLOUDS, (base, edited), strict=True):
-            places = plane.project(states)
+            points = plane.project(states)
             columns = {
-                "layer": np.full(len(places), layer, np.int32),
-                "cloud": [cloud] * len(places),
-                "i": np.arange(len(places), dtype=np.int32),
-                "x": places[:, 0],
-                "y": places[:, 1],
+                "layer": np.full(len(points), layer, np.int32),
+                "cloud": [cloud] * len(points),
+                "i": np.arange(len(points), dtype=np.int32),
+                "x": points[:, 0],
+                "y": points[:, 1],
             }
             parts.append(pa.table(columns, schema=kind("drift_points").schema))
     return pa.concat_tables(parts)
 
 
 def _pairs(work: Work[NoSettings]) -> Iterator[tuple[int, Floats, Floats]]:
-    """(layer, base's states, edited model's states), each (n, d) in float64, of prompts that are the same in both."""
+    """(layer, states of the base model, states of the edited model), each (n, d) in float64, on the same prompts."""
     base, edited = work.table("base"), work.table("edited")
-    paired = ["layer", "i", "prompt"]
-    if not base.select(paired).equals(edited.select(paired)):
+    keys = ["layer", "i", "prompt"]
+    if not base.select(keys).equals(edited.select(keys)):
         raise InvalidOption(
-            "hidden states of base and edited model are of other prompts or layers: "
-            "make both with the same requests, layers, count and seed"
+            "hidden states of base and edited model have different prompts or layers: "
+            "compute both with the same requests, layers, count and seed"
         )
     layers = pc.unique(base["layer"]).to_pylist()
     with bar(work.label("drift"), len(layers), "layers") as advance:
@@ -119,7 +119,7 @@ def _pairs(work: Work[NoSettings]) -> Iterator[tuple[int, Floats, Floats]]:
 
 
 def read_drift(lake: Lake, artifact: str) -> dict[int, dict[str, float]]:
-    """{layer: {metric: value}} of an artifact, in the order they were measured."""
+    """{layer: {metric: value}} of an artifact, in the order of its rows."""
     found: dict[int, dict[str, float]] = {}
     for row in lake.read(artifact).to_pylist():
         found.setdefault(row["layer"], {})[row["metric"]] = row["value"]

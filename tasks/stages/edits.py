@@ -34,12 +34,12 @@ from editflow.tasks.stages.solver_inputs import SolverInputs, WeightChangeSettin
 from editflow.tasks.stages.stage import Stage, Work
 
 CHUNK = 100
-"""Most facts whose target values can be lost when a run is killed."""
+"""Number of facts per artifact of target values: at most this many are lost if a run is killed."""
 
 
 @dataclass(frozen=True)
 class TargetValuesSettings:
-    """The optimisation at the z layer, and which chunk of the batch's facts."""
+    """The optimisation at the z layer, and the number of the chunk of the batch's facts."""
 
     options: TargetValueOptions
     z_layer: int
@@ -48,64 +48,64 @@ class TargetValuesSettings:
 
 
 def _contexts(work: Work[ContextOptions]) -> pa.Table:
-    """Sampled context texts of the base model."""
+    """Context templates, sampled from the base model."""
     texts = sample_contexts(work.model("model"), work.settings)
     rows = [{"i": i, "template": text} for i, text in enumerate(texts)]
     return pa.Table.from_pylist(rows, schema=kind("contexts").schema)
 
 
 def _target_values(work: Work[TargetValuesSettings]) -> pa.Table:
-    """z* of one chunk of a batch's facts, on the state before the batch."""
+    """The target values z* for one chunk of a batch's facts, on the state before the batch."""
     options, z_layer = work.settings.options, work.settings.z_layer
     start = work.settings.chunk * work.settings.chunk_size
     model = work.model("state")
     facts = batch_facts(work, model, options.kl_prompt)[start : start + work.settings.chunk_size]
     with bar(work.label("target values"), len(facts), "facts") as advance:
         values = optimise(model, z_layer, facts, options, advance)
-    rows = [_value_row(value, z_layer) for value in values]
+    rows = [{**vars(v), "request": v.request_id, "layer": z_layer, "z": v.z.double().tolist()} for v in values]
     return pa.Table.from_pylist(rows, schema=kind("target_values").schema)
 
 
 def batch_facts(work: Work[Any], model: EditableModel, kl_prompt: str) -> list[Fact]:
-    """The facts of the batch in the order of the chunks, for any order of the requests."""
+    """The facts of the batch in the order of the chunks; the order of the requests does not matter."""
     contexts = work.table("contexts")["template"].to_pylist()
     requests = read_requests(work.lake, work.one("requests"))
     return sort_by_length([tokenize_fact(model.tokenizer, r, contexts, kl_prompt) for r in requests])
 
 
 def chunk_count(facts: int) -> int:
-    """Number of target value chunks of a batch."""
+    """Number of chunks of target values of a batch."""
     return -(-facts // CHUNK)
 
 
 def _weight_change(work: Work[WeightChangeSettings]) -> pa.Table:
-    """The change of every edited layer; a closed form also gives the batch's keys."""
+    """The change of every edited layer; a closed form also stores the batch's keys."""
     chosen = method(work.settings.method)
     if isinstance(chosen, Training):
-        return _change_table(work.model("state"), _trained(work, chosen))
+        return _change_table(work.model("state"), _train(work, chosen))
     edits, requests = _edit(work)
     work.also[KEYS.name] = _keys_table(edits, requests)
     return _change_table(work.model("state"), {layer: edit.change for layer, edit in edits.items()})
 
 
-def _trained(work: Work[WeightChangeSettings], chosen: Training[Any]) -> dict[int, Tensor]:
-    """The new weights by layer, trained on the batch's facts in their plain prompts; the model is restored."""
+def _train(work: Work[WeightChangeSettings], chosen: Training[Any]) -> dict[int, Tensor]:
+    """The new weights by layer, trained on the batch's facts in their plain prompts; restores the model."""
     model, layers = work.model("state"), work.settings.layers or ()
     requests = read_requests(work.lake, work.one("requests"))
     facts = sort_by_length([tokenize_fact(model.tokenizer, r, (), r.prompt) for r in requests])
-    with working("fine-tuning"), work.session("state").borrow(layers) as lent:
-        return chosen.train(lent, layers, facts, work.settings.options)
+    with working("fine-tuning"), work.session("state").borrow(layers) as borrowed:
+        return chosen.train(borrowed, layers, facts, work.settings.options)
 
 
 def _keys(work: Work[WeightChangeSettings]) -> pa.Table:
-    """The batch's keys alone, for when they were lost."""
+    """The batch's keys alone, to recompute lost ones."""
     return _keys_table(*_edit(work))
 
 
 def _edit(work: Work[WeightChangeSettings]) -> tuple[dict[int, LayerEdit], list[str]]:
-    """The batch's edit by layer and its requests in column order.
+    """The batch's edit by layer, and its request ids in the order of the columns.
 
-    It runs on the state before the batch and restores the weights: the new state is made from the lake.
+    Edits the state before the batch and restores the weights: `_state` creates the new state from the lake.
     """
     z_layer, kl_prompt = work.settings.z_layer, work.settings.kl_prompt
     if z_layer is None or kl_prompt is None:
@@ -114,11 +114,12 @@ def _edit(work: Work[WeightChangeSettings]) -> tuple[dict[int, LayerEdit], list[
         )
     model = work.model("state")
     facts = batch_facts(work, model, kl_prompt)
-    values: Sequence[TargetValue]
-    values = [value for chunk in work.many("target_values") for value in _read_values(work.lake, chunk)]
+    values: Sequence[TargetValue] = [
+        value for chunk in work.many("target_values") for value in _read_values(work.lake, chunk)
+    ]
     requests = [value.request_id for value in values]
     if requests != [fact.request.request_id for fact in facts]:
-        raise StateMismatch("the stored target values are not those of the batch's facts: use a fresh lake")
+        raise StateMismatch("the stored target values belong to other facts than the batch's: use a fresh lake")
     session = work.session("state")
     inputs = SolverInputs.of(work, session)
     solvers = inputs.solvers()
@@ -126,19 +127,19 @@ def _edit(work: Work[WeightChangeSettings]) -> tuple[dict[int, LayerEdit], list[
         for layer, solver in solvers.items():
             solver.extend(keys[layer])
     values = inputs.values(session, facts, values, z_layer)
-    with working("weight change"), session.borrow(solvers) as lent:
-        return edit_batch(lent, facts, values, solvers, z_layer, inputs.finish), requests
+    with working("weight change"), session.borrow(solvers) as borrowed:
+        return edit_batch(borrowed, facts, values, solvers, z_layer, inputs.finish), requests
 
 
 def _checkpoint(work: Work[NoSettings]) -> pa.Table:
-    """The whole edited weights after a batch, so that a state does not need the chain behind it."""
-    model, changes = _applied(work)
+    """The whole edited weights after a batch, so that later states do not need the chain before it."""
+    model, changes = _apply(work)
     return _change_table(model, {layer: model.weight(layer) for layer in changes})
 
 
 def _state(work: Work[NoSettings]) -> pa.Table:
-    """The new link: per edited tensor the form and norm of its change and the digest of the resulting weight."""
-    model, changes = _applied(work)
+    """The new link: per edited tensor the form and norm of its change, and the digest of the resulting weight."""
+    model, changes = _apply(work)
     rows = []
     for layer, (form, norm) in changes.items():
         weight = model.weight(layer)
@@ -152,13 +153,13 @@ def _state(work: Work[NoSettings]) -> pa.Table:
                 "weight_norm": float(weight.double().norm()),
             }
         )
-    # The weights are the new state's own, put together the one way there is: no need to replay them for the next stage.
+    # The session now has the weights of the new state, so the next stage need not replay them.
     work.session("state").state = STATE.id(work.settings, work.parents)
     return pa.Table.from_pylist(rows, schema=kind("state").schema)
 
 
-def _applied(work: Work[NoSettings]) -> tuple[EditableModel, dict[int, tuple[str, float]]]:
-    """The model after this link's change, replayed from the lake; by layer the change's form and norm."""
+def _apply(work: Work[NoSettings]) -> tuple[EditableModel, dict[int, tuple[str, float]]]:
+    """Apply this link's change from the lake; return the model, and by layer the form and norm of the change."""
     session = work.session("state")
     model = session.load_state(work.lake, work.one("state"))
     changes = {}
@@ -169,19 +170,19 @@ def _applied(work: Work[NoSettings]) -> tuple[EditableModel, dict[int, tuple[str
 
 
 def form_of(change: LowRank | Tensor) -> str:
-    """How a change is stored: `low_rank` factors, or `replaced`, the whole new weight."""
+    """The form in which a change is stored: `low_rank` factors, or `replaced`, the whole new weight."""
     return "low_rank" if isinstance(change, LowRank) else "replaced"
 
 
 def _norm(change: LowRank | Tensor, weight: Tensor) -> float:
-    """‖Δ‖ of a change to a weight as it was before."""
+    """‖Δ‖ of a change; `weight` is the weight before it."""
     if isinstance(change, LowRank):
         return change.norm()
     return float((change.to("cpu", torch.float64) - weight.to("cpu", torch.float64)).norm())
 
 
 def _previous_keys(lake: Lake, state: str) -> Iterator[dict[int, Tensor]]:
-    """Keys (d_in, n) by layer of every batch behind a state, oldest first."""
+    """Keys (d_in, n) by layer of every batch up to a state, oldest first."""
     for link in state_chain(lake, state):
         if link.kind == "state":
             table = lake.read(link.parent("keys"))
@@ -205,7 +206,7 @@ def _keys_table(edits: Mapping[int, LayerEdit], requests: list[str]) -> pa.Table
 
 
 def _change_table(model: EditableModel, changes: Mapping[int, LowRank | Tensor]) -> pa.Table:
-    """Matrices as rows: of low-rank factors the columns, one a fact; of a whole weight its rows."""
+    """Matrices as rows: the columns of low-rank factors, one per fact, or the rows of a whole weight."""
     parts = [
         (layer, form_of(change), factor, matrix)
         for layer, change in sorted(changes.items())
@@ -228,16 +229,10 @@ def _change_table(model: EditableModel, changes: Mapping[int, LowRank | Tensor])
 
 
 def _matrices(change: LowRank | Tensor) -> dict[str, Tensor]:
-    """What is stored of a change, in rows."""
+    """The matrices of a change by name, as stored."""
     if isinstance(change, LowRank):
         return {"left": change.left.T, "right": change.right.T}
     return {"weight": change.to("cpu", torch.float64)}
-
-
-def _value_row(value: TargetValue, layer: int) -> dict[str, Any]:
-    row = {**vars(value), "request": value.request_id, "layer": layer, "z": value.z.double().tolist()}
-    del row["request_id"]
-    return row
 
 
 def _read_values(lake: Lake, artifact: str) -> Iterator[TargetValue]:
@@ -247,13 +242,13 @@ def _read_values(lake: Lake, artifact: str) -> Iterator[TargetValue]:
         yield TargetValue(**row)
 
 
-_SOURCES = ("state", "requests", "contexts", "target_values", "null_space", "second_moment")
+_EDIT_ROLES = ("state", "requests", "contexts", "target_values", "null_space", "second_moment")
 CONTEXTS = Stage("contexts", "contexts", 1, ContextOptions, _contexts, ("model",))
 TARGET_VALUES = Stage(
     "target-values", "target_values", 3, TargetValuesSettings, _target_values, ("state", "requests", "contexts")
 )
-KEYS = Stage("keys", "keys", 2, WeightChangeSettings, _keys, _SOURCES)
-WEIGHT_CHANGE = Stage("weight-change", "weight_change", 2, WeightChangeSettings, _weight_change, _SOURCES, also=KEYS)
+KEYS = Stage("keys", "keys", 2, WeightChangeSettings, _keys, _EDIT_ROLES)
+WEIGHT_CHANGE = Stage("weight-change", "weight_change", 2, WeightChangeSettings, _weight_change, _EDIT_ROLES, also=KEYS)
 CHECKPOINT = Stage(
     "checkpoint", "weight_change", CHECKPOINT_VERSION, NoSettings, _checkpoint, ("state", "weight_change")
 )

@@ -1,4 +1,4 @@
-"""Evaluation of a state: requests prompt by prompt, and the perplexity of held-out documents."""
+"""Evaluation of a state: scores of each prompt of the requests, and the perplexity of held-out documents."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from editflow.tasks.stages.stage import Stage, Work
 
 @dataclass(frozen=True)
 class EvaluationSettings:
-    """The metrics; with `published`, token accuracy also as published zsRE panels count it."""
+    """The metrics; with `published`, also token accuracy as in published zsRE results."""
 
     metrics: tuple[str, ...]
     published: bool = omitted(default=False)
@@ -34,12 +34,12 @@ def _evaluation(work: Work[EvaluationSettings]) -> pa.Table:
     names = list(work.settings.metrics)
     with bar(work.label("evaluation"), prompt_count(requests, names), "prompts") as advance:
         scores = measure(model, requests, names, advance, published=work.settings.published)
-    rows = [{"request" if key == "request_id" else key: v for key, v in vars(score).items()} for score in scores]
+    rows = [{**vars(score), "request": score.request_id} for score in scores]
     return pa.Table.from_pylist(rows, schema=kind("evaluation").schema)
 
 
 def _perplexity(work: Work[NoSettings]) -> pa.Table:
-    """Summed NLL and number of tokens of each held-out document."""
+    """Summed NLL (nats) and number of tokens of each held-out document."""
     table = work.table("tokens")
     documents, windows = table["document"].to_pylist(), table["ids"].to_pylist()
     model = work.model("state")
@@ -55,9 +55,9 @@ def _perplexity(work: Work[NoSettings]) -> pa.Table:
 
 
 def summarise(lake: Lake, evaluation: str) -> dict[str, dict[str, float]]:
-    """{metric: {column: percent}}, each the mean over requests of each request's mean over its prompts.
+    """{metric: {column: percent}}: the mean over requests of each request's mean over its prompts.
 
-    With efficacy, paraphrase and neighbourhood there is also the score, their successes' harmonic mean.
+    If there are efficacy, paraphrase and neighbourhood, `score` has the harmonic means of their columns.
     """
     rows = lake.read(evaluation).to_pylist()
     summary: dict[str, dict[str, float]] = {}
@@ -66,15 +66,15 @@ def summarise(lake: Lake, evaluation: str) -> dict[str, dict[str, float]]:
         means = {column: fmean(values.values()) for column in available(mine) if (values := cases(mine, column))}
         summary[name] = {column: round(100 * mean, 2) for column, mean in means.items()}
     scores = {
-        score: round(harmonic([summary[name][figure] for name, figure in figures.items()]), 2)
-        for score, figures in HARMONIC.items()
-        if all(figure in summary.get(name, {}) for name, figure in figures.items())
+        score: round(harmonic([summary[name][column] for name, column in columns.items()]), 2)
+        for score, columns in HARMONIC.items()
+        if all(column in summary.get(name, {}) for name, column in columns.items())
     }
     return summary | ({"score": scores} if scores else {})
 
 
 def read_perplexity(lake: Lake, artifact: str) -> float:
-    """The perplexity over all documents of an artifact."""
+    """The perplexity over all documents of a `perplexity` artifact."""
     rows = lake.read(artifact).to_pylist()
     return perplexity((row["tokens"], row["nll"]) for row in rows)
 

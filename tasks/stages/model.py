@@ -1,10 +1,10 @@
-"""The digests of a model's tensors."""
+"""The stage that digests a model's tensors."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from editflow.tasks.models.model_identity import VERSION, digests
+from editflow.tasks.models.model_identity import VERSION, tensor_table
 from editflow.tasks.stages.stage import Stage
 
 
@@ -17,5 +17,5 @@ class ModelSettings:
 
 
 def model_stage(folder: str, dtype: str) -> Stage[ModelSettings]:
-    """The stage that digests the model of a folder, for a known recipe; `identify` finds the recipe."""
-    return Stage("model", "model", VERSION, ModelSettings, lambda work: digests(folder, dtype, work.device), ())
+    """The stage that digests the model of a folder. Only recomputation uses it; `identify` determines the recipe."""
+    return Stage("model", "model", VERSION, ModelSettings, lambda work: tensor_table(folder, dtype, work.device), ())

@@ -1,4 +1,4 @@
-"""From documents to projectors: tokens, second moments, spectra, null spaces."""
+"""The stages from documents to projectors: tokens, second moments, spectra, null spaces."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ import math
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import torch
 
 from editflow.editing.editors.options import omitted
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class TokensSettings:
-    """One partition of the documents of a split, as windows of tokens; `withdrawn` documents leave gaps in it."""
+    """Windows of tokens from one partition of a split's documents; `withdrawn` documents are omitted."""
 
     split: Literal["moments", "heldout"]
     partition: int
@@ -51,7 +52,7 @@ class TokensSettings:
 
 @dataclass(frozen=True)
 class SecondMomentSettings:
-    """Layers whose keys are read, and the tokens that share a forward pass."""
+    """The layers whose keys are read, and the number of tokens per forward pass."""
 
     partition: int
     partitions: int
@@ -61,47 +62,49 @@ class SecondMomentSettings:
 
 @dataclass(frozen=True)
 class SpectrumSettings:
-    """The layer of the moments' artifact."""
+    """The layer of the second moment to decompose."""
 
     layer: int
 
 
 class SmallCorpus(UserWarning):
-    """Fewer tokens than asked for, or than a layer is wide: unused directions look like null space."""
+    """Fewer tokens than requested, or than the width of a layer: unused directions look like null space."""
 
 
 def _tokens(work: Work[TokensSettings]) -> pa.Table:
-    """Windows of every n-th document from the partition's own on, up to the partition's share of tokens.
+    """Windows of a partition's documents, up to the partition's share of tokens.
 
-    A partition is a function of the sampled documents and the spec alone, and withdrawn documents leave gaps, so
-    withdrawing one touches one partition only.
+    A partition depends only on the sampled documents and the spec, and withdrawn documents leave gaps in it, so
+    withdrawing a document changes one partition only.
     """
     settings = work.settings
+    documents = _partition(work.table("documents"), settings)
+    pairs = zip(documents["document"].to_pylist(), documents["text"].to_pylist(), strict=True)
     withdrawn = frozenset(settings.withdrawn)
-    chosen = [d for d in _partition(work.table("documents"), settings) if d["document"] not in withdrawn]
+    kept = [(name, text) for name, text in pairs if name not in withdrawn]
     tokenizer = work.model("model").tokenizer
-    cut = windows(tokenizer, (d["text"] for d in chosen), settings.window, settings.tokens)
-    rows = [{"document": chosen[number]["document"], "ids": ids} for number, ids in cut]
+    cut = windows(tokenizer, (text for _, text in kept), settings.window, settings.tokens)
+    rows = [{"document": kept[number][0], "ids": ids} for number, ids in cut]
     work.about["found"] = sum(len(row["ids"]) for row in rows)
     return pa.Table.from_pylist(rows, schema=kind("tokens").schema)
 
 
-def _partition(documents: pa.Table, settings: TokensSettings) -> list[dict[str, Any]]:
-    """The documents of a partition."""
-    rows = [d for d in documents.to_pylist() if d["split"] == settings.split]
-    return rows[settings.partition :: settings.partitions]
+def _partition(documents: pa.Table, settings: TokensSettings) -> pa.Table:
+    """The documents of a partition: every n-th one of the split, starting with the partition's number."""
+    split = documents.filter(pc.equal(documents["split"], settings.split))
+    return split.take(np.arange(settings.partition, len(split), settings.partitions))
 
 
 def withdrawn_in(lake: Lake, artifact: str, names: Sequence[str], settings: TokensSettings) -> list[str]:
-    """Those of the withdrawn documents that belong to a partition, sorted. Raises BadRecord for one of no partition."""
+    """The withdrawn documents in a partition, sorted. Raises BadRecord for a name that is not a sampled document."""
     table = lake.read(artifact, columns=["document", "split"])
     if unknown := sorted(set(names) - set(table["document"].to_pylist())):
-        raise BadRecord(f"corpus.withdrawn: {unknown[0]!r} is not among the sampled documents; remove it there")
-    return sorted(set(names) & {d["document"] for d in _partition(table, settings)})
+        raise BadRecord(f"corpus.withdrawn: {unknown[0]!r} is not a sampled document; remove it from the spec")
+    return sorted(set(names) & {*_partition(table, settings)["document"].to_pylist()})
 
 
 def _second_moment(work: Work[SecondMomentSettings]) -> pa.Table:
-    """Moments of one partition for all layers, in one pass."""
+    """The second moments of one partition for all layers, in one pass."""
     ids: list[list[int]] = work.table("tokens")["ids"].to_pylist()
     model = work.model("model")
     layers, total = list(work.settings.layers), sum(map(len, ids))
@@ -111,11 +114,11 @@ def _second_moment(work: Work[SecondMomentSettings]) -> pa.Table:
 
 
 def _merge(work: Work[NoSettings]) -> pa.Table:
-    """The partitions' moments added in their order."""
+    """The sum of the partitions' second moments, in order."""
     with working("merging second moments"):
         first, *others = work.many("second_moment")
         merged = read_moments(work.lake, first)
-        for other in others:  # one at a time: a partition's moments of wide layers fill gigabytes
+        for other in others:  # one at a time: the moments of wide layers take gigabytes
             part = read_moments(work.lake, other)
             merged = {layer: merged[layer].merge(part[layer]) for layer in merged}
     widest = max(merged.values(), key=lambda moment: moment.d)
@@ -124,37 +127,37 @@ def _merge(work: Work[NoSettings]) -> pa.Table:
 
 
 def check_share(threshold: Threshold, width: int) -> None:
-    """Raise InvalidOption for a share of directions that leaves none of `width` to edits, for any spectrum."""
+    """Raise InvalidOption for a share of directions that rounds to none of `width`, whatever the spectrum."""
     if threshold.rule == "rank" and round(threshold.value * width) == 0:
         raise InvalidOption(
-            f"null_space.value = {threshold.value}: of {width} directions that leaves none to edits; "
+            f"null_space.value = {threshold.value}: this leaves none of {width} directions for edits; "
             f"choose {1 / width:.2g} or more"
         )
 
 
 def check_tokens(tokens: int, width: int) -> None:
-    """Raise InvalidOption where so many tokens cannot fill a second moment that is to be inverted as it is."""
+    """Raise InvalidOption if so few tokens give a singular second moment, which the method would have to invert."""
     if tokens < width:
         raise InvalidOption(
-            f"corpus.tokens = {tokens}: a second moment of keys of width {width} is singular with so few, and this "
+            f"corpus.tokens = {tokens}: with so few, the second moment of keys of width {width} is singular, but this "
             f"method inverts it; choose {10 * width} or more, or edit.ridge above 0"
         )
 
 
 def warn_of_small_corpus(lake: Lake, artifact: str) -> None:
-    """Warn when tokens or merged moments are fewer than they should be, whether they were made now or reused."""
-    made = lake.manifest(artifact)
-    spec, about = made.spec, made.about
+    """Warn if an artifact of tokens or merged moments has too few tokens, whether it was created or reused."""
+    manifest = lake.manifest(artifact)
+    spec, about = manifest.spec, manifest.about
     if about.get("found", math.inf) < spec.get("tokens", 0):
         what = f"partition {spec['partition'] + 1} of {spec['partitions']} ({spec['split']})"
         key = "corpus.held_out_tokens" if spec["split"] == "heldout" else "corpus.tokens"
-        text = f"the sampled documents hold {about['found']} of {spec['tokens']} tokens"
+        text = f"the sampled documents have {about['found']} of {spec['tokens']} tokens"
         warnings.warn(f"{what}: {text}; raise corpus.documents or lower {key}", SmallCorpus, stacklevel=2)
     tokens, width = about.get("tokens", math.inf), about.get("width", 0)
     if tokens < width:
         warnings.warn(
-            f"the second moments rest on {tokens} tokens for {width} dimensions, so {width - tokens} directions or "
-            f"more seem unused; raise corpus.tokens above {10 * width}",
+            f"the second moments have {tokens} tokens for {width} dimensions, so {width - tokens} or more directions "
+            f"look unused; raise corpus.tokens above {10 * width}",
             SmallCorpus,
             stacklevel=2,
         )
@@ -169,7 +172,7 @@ def _spectrum(work: Work[SpectrumSettings]) -> pa.Table:
 
 
 def spectrum_table(layer: int, spectrum: Spectrum) -> pa.Table:
-    """A layer's spectrum, one row an eigenvalue; of the reduced matrix its lower triangle, by columns."""
+    """A layer's spectrum, one row per eigenvalue, with the lower triangle of the reduced matrix by columns."""
     d = len(spectrum.eigenvalues)
     lower = spectrum.reduced.tril()
     return pa.table(
@@ -185,7 +188,7 @@ def spectrum_table(layer: int, spectrum: Spectrum) -> pa.Table:
 
 
 def _null_space(work: Work[Threshold]) -> pa.Table:
-    """The directions that may be used, as the thinner of basis and complement."""
+    """The null space, as its basis or its complement, whichever is smaller."""
     layer, spectrum = read_spectrum(work.lake, work.one("spectrum"))
     try:
         space = NullSpace.from_spectrum(spectrum, work.settings)
@@ -205,7 +208,7 @@ def _moment_table(moments: dict[int, SecondMoment]) -> pa.Table:
 
 
 def read_moments(lake: Lake, artifact: str, layer: int | None = None) -> dict[int, SecondMoment]:
-    """The accumulated moments of an artifact by layer, or those of one layer: then no other layer is decoded."""
+    """The accumulated moments of an artifact by layer; with `layer`, only that layer is decoded."""
     found = packed_matrices(lake.read(artifact, layer=layer))
     return {
         n: SecondMoment(torch.from_numpy(np.array(total)), int(found[n, "count"][0, 0]))
@@ -220,7 +223,7 @@ def read_moment_layers(lake: Lake, artifact: str) -> list[int]:
 
 
 def read_spectrum(lake: Lake, artifact: str) -> tuple[int, Spectrum]:
-    """(layer, spectrum) of an artifact. Raises ValueError when rows lack or are out of order."""
+    """(layer, spectrum) of an artifact. Raises ValueError if rows are missing or out of order."""
     table = lake.read(artifact)
     if not len(table) or not np.array_equal(table["i"].to_numpy(), np.arange(len(table))):
         raise ValueError("the rows of a spectrum are not in order: i must count 0, 1, …")
@@ -231,8 +234,8 @@ def read_spectrum(lake: Lake, artifact: str) -> tuple[int, Spectrum]:
 
 def read_null_space(lake: Lake, artifact: str) -> tuple[int, NullSpace]:
     """(layer, null space) of an artifact."""
-    (((layer, name), vectors_),) = matrices(lake.read(artifact)).items()
-    return layer, NullSpace(torch.from_numpy(np.array(vectors_)), name == "basis")
+    (((layer, name), matrix),) = matrices(lake.read(artifact)).items()
+    return layer, NullSpace(torch.from_numpy(np.array(matrix)), name == "basis")
 
 
 TOKENS = Stage("tokens", "tokens", 1, TokensSettings, _tokens, ("documents", "model"))

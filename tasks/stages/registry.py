@@ -1,6 +1,6 @@
-"""The registry of stages that make an artifact from its parents alone.
+"""The registry of stages that compute an artifact from its parents alone.
 
-A new stage is one file with its settings, its function and a `Stage`, and one line here.
+A new stage is one file with its settings, its function and a `Stage`, and one entry here.
 """
 
 from __future__ import annotations
@@ -23,4 +23,4 @@ _STAGES: tuple[Stage[Any], ...] = (
 )
 STAGES: dict[str, Stage[Any]] = {stage.name: stage for stage in _STAGES}
 IMPORTED = ("requests", "questions", "ability_cases")
-"""The kinds whose tables come from outside the lake: see storage/artifacts/imported.py."""
+"""The kinds of imported artifacts (storage/artifacts/imported.py)."""

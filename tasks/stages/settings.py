@@ -1,6 +1,6 @@
-"""Settings of a stage: a frozen dataclass beside the stage's function, and its form in a recipe.
+"""Settings of a stage: a frozen dataclass next to the stage's function, and its form in a recipe.
 
-An id is the hash of a recipe, so the fields' names are the words that recipes have always had.
+An id is the hash of a recipe, so renaming a field requires its old name in the recipe (editing/editors/options.py).
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, is_dataclass
 from functools import cache
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from pydantic import TypeAdapter
 
@@ -16,23 +16,23 @@ if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
 Settings = TypeVar("Settings", bound="DataclassInstance")
+Recipe = Mapping[str, Any]
+"""Settings as JSON."""
 
 
 @dataclass(frozen=True)
 class NoSettings:
-    """For stages whose parents say everything."""
+    """For stages that depend on their parents only."""
 
 
-def recipe(settings: DataclassInstance) -> dict[str, Any]:
-    """Settings as a part of a recipe: the fields by name, without `omitted` ones that have their default.
+def recipe(settings: DataclassInstance) -> Recipe:
+    """Settings as a part of a recipe: the fields by name, without `omitted` fields that have their default.
 
-    A field that was renamed has its older name; see editing/editors/options.py.
-
-    A class that needs another form has methods `recipe` and `read` of its own.
+    A class that needs another form has its own methods `recipe` and `read`.
     """
     own = getattr(settings, "recipe", None)
     if own is not None:
-        return dict(own())
+        return cast("Recipe", own())
     named = {f.name: (getattr(settings, f.name), f) for f in fields(settings)}
     return {
         f.metadata.get("recipe", name): recipe(value) if is_dataclass(value) and not isinstance(value, type) else value
@@ -41,8 +41,8 @@ def recipe(settings: DataclassInstance) -> dict[str, Any]:
     }
 
 
-def read_settings(kind: type[Settings], recorded: Mapping[str, Any]) -> Settings:
-    """The settings of a recorded recipe. Raises ValueError for a recipe of another shape, InvalidOption for a value."""
+def read_settings(kind: type[Settings], recorded: Recipe) -> Settings:
+    """The settings of a recorded recipe. Raises ValueError for a wrong shape, InvalidOption for an invalid value."""
     own = getattr(kind, "read", None)
     found: Settings = own(recorded) if own is not None else _adapter(kind).validate_python(dict(recorded))
     return found

@@ -1,8 +1,8 @@
-"""From a weight change's parents to the inputs of its method: layer statistics, solvers, target values."""
+"""The inputs of a method from a weight change's parents: layer statistics, solvers, target values."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +20,7 @@ from editflow.editing.errors import InvalidOption
 from editflow.editing.linalg.projected_ridge import LowRank
 from editflow.tasks.models.model_session import ModelSession
 from editflow.tasks.stages.moments import read_moment_layers, read_moments, read_null_space
-from editflow.tasks.stages.settings import recipe
+from editflow.tasks.stages.settings import Recipe, recipe
 
 if TYPE_CHECKING:
     from editflow.storage.artifacts.store import Lake
@@ -29,10 +29,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class WeightChangeSettings:
-    """A method with its options, and what of the run's settings the change depends on.
+    """A method with its options, and the settings of the run that the change depends on.
 
-    A closed form has `z_layer` and `kl_prompt`, and `layers` where its statistics are of more layers than it edits. A
-    method that trains has `layers` alone. In a recipe the options stand beside the rest, those of the method only.
+    A closed form has `z_layer` and `kl_prompt`, and `layers` if there are statistics of more layers than it edits. A
+    method that trains has `layers` only. In a recipe, the method's options are on the same level as the other fields.
     """
 
     method: str
@@ -41,51 +41,51 @@ class WeightChangeSettings:
     z_layer: int | None = None
     kl_prompt: str | None = None
 
-    def recipe(self) -> dict[str, Any]:
+    def recipe(self) -> Recipe:
         """See tasks/stages/settings.py."""
         rest = {"layers": self.layers, "z_layer": self.z_layer, "kl_prompt": self.kl_prompt}
         given = {name: value for name, value in rest.items() if value is not None}
         return {"method": self.method, **recipe(self.options), **given}
 
     @classmethod
-    def read(cls, recorded: Mapping[str, Any]) -> WeightChangeSettings:
+    def read(cls, recorded: Recipe) -> WeightChangeSettings:
         """See tasks/stages/settings.py."""
         chosen = method(str(recorded["method"]))
-        words = {f.name: f.metadata.get("recipe", f.name) for f in fields(chosen.options)}
-        options = parse_options(chosen.name, {name: recorded[word] for name, word in words.items() if word in recorded})
+        keys = {f.name: f.metadata.get("recipe", f.name) for f in fields(chosen.options)}
+        options = parse_options(chosen.name, {name: recorded[key] for name, key in keys.items() if key in recorded})
         layers = tuple(recorded["layers"]) if "layers" in recorded else None
         return cls(chosen.name, options, layers, recorded.get("z_layer"), recorded.get("kl_prompt"))
 
 
 @dataclass(frozen=True)
 class SolverInputs:
-    """A method with the options of a recipe, and what the recipe's parents say of each layer."""
+    """A method with its options, and the statistics of each layer."""
 
     method: ClosedForm[Any]
     options: ClosedFormOptions
-    known: dict[int, LayerStatistics]
+    statistics: dict[int, LayerStatistics]
 
     @classmethod
     def of(cls, work: Work[WeightChangeSettings], session: ModelSession) -> SolverInputs:
-        """Read them from a stage's settings and parents."""
+        """Read them from a stage's settings and parents. Raises InvalidOption for a method that trains."""
         chosen = method(work.settings.method)
         options = work.settings.options
         if not isinstance(chosen, ClosedForm) or not isinstance(options, ClosedFormOptions):
-            raise InvalidOption(f"{chosen.name} solves for no change: it has no keys")
+            raise InvalidOption(f"{chosen.name} is not a closed form, so it has no solvers and keys")
         return cls(chosen, options, _statistics(work, session))
 
     def solvers(self) -> dict[int, Solver]:
-        """The solver of each layer; InvalidOption names the layer."""
-        return {layer: self._solver(layer) for layer in self.known}
+        """The solver of each layer. Raises InvalidOption, which names the layer."""
+        return {layer: self._solver(layer) for layer in self.statistics}
 
     def finish(self, layer: int, change: LowRank, weight: Tensor) -> LowRank | Tensor:
-        """What is written to a layer of a solver's change."""
-        return self.method.finish(change, weight, self.known[layer], self.options)
+        """The final change of a layer after the method's postprocessing."""
+        return self.method.finish(change, weight, self.statistics[layer], self.options)
 
     def values(
         self, session: ModelSession, facts: Sequence[Fact], values: Sequence[TargetValue], z_layer: int
     ) -> Sequence[TargetValue]:
-        """The target values as they are to be written."""
+        """The target values to write: scaled to the norms of the base model if the options ask for it."""
         if not self.options.anchor:
             return values
         with session.borrow_base() as model:
@@ -93,13 +93,13 @@ class SolverInputs:
 
     def _solver(self, layer: int) -> Solver:
         try:
-            return self.method.solver(self.known[layer], self.options)
+            return self.method.solver(self.statistics[layer], self.options)
         except InvalidOption as error:
             raise InvalidOption(f"layer {layer}: {error}") from None
 
 
 def _statistics(work: Work[WeightChangeSettings], session: ModelSession) -> dict[int, LayerStatistics]:
-    """What the parents say of each edited layer, layers ascending: all of them unless the settings name some."""
+    """The statistics of each edited layer, ascending; if the settings name no layers, of all layers in the parents."""
     spaces = dict(read_null_space(work.lake, artifact) for artifact in work.many("null_space"))
     wanted = work.settings.layers
     means = dict(mean for artifact in work.many("second_moment") for mean in _means(work.lake, artifact, wanted))
@@ -107,6 +107,6 @@ def _statistics(work: Work[WeightChangeSettings], session: ModelSession) -> dict
 
 
 def _means(lake: Lake, artifact: str, wanted: Sequence[int] | None) -> Iterator[tuple[int, Tensor]]:
-    """(layer, C0) of merged moments, of these layers or, with None, of all. One layer is in memory at a time."""
+    """(layer, C0) of merged moments, for the wanted layers or all of them. One layer is in memory at a time."""
     for layer in sorted(wanted or read_moment_layers(lake, artifact)):
         yield layer, read_moments(lake, artifact, layer)[layer].mean()

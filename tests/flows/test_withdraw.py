@@ -144,6 +144,6 @@ def test_gaps(world: World) -> None:
 
 
 def test_documents_that_are_not_there(world: World, tmp_path: Path) -> None:
-    with pytest.raises(BadRecord, match="'no such' is not among the sampled documents"):
+    with pytest.raises(BadRecord, match="'no such' is not a sampled document"):
         tiny_world.record_directly(world.spec, tmp_path / "lake", 'corpus.withdrawn=["no such"]')
     assert load_spec(world.spec, ['corpus.withdrawn=["x"]']).corpus.withdrawn == ["x"]

@@ -1,4 +1,4 @@
-"""What a run's record says of code, lock file and machine, none of which is part of an id."""
+"""The environment in records of runs and artifacts."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from editflow.tasks.environment import ROOT, commit_of, cores, environment, threads_of, whole_environment
+from editflow.tasks.environment import ROOT, commit_of, cores, environment, run_environment, threads_of
 
 
-def test_a_run_is_told_more_than_an_artifact(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_records_more_than_an_artifact(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MKL_CBWR", "COMPATIBLE")
-    whole, short = whole_environment("cpu"), environment("cpu")
+    whole, short = run_environment("cpu"), environment("cpu")
     assert whole.items() >= short.items()
     assert (whole["device"], whole["threads"]) == ("cpu", torch.get_num_threads())
     added = whole.keys() - short.keys() - {"OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "commit"}
@@ -23,7 +23,7 @@ def test_a_run_is_told_more_than_an_artifact(monkeypatch: pytest.MonkeyPatch) ->
     assert None not in whole.values()
 
 
-def test_a_recorded_number_of_threads_is_kept_within_this_machine() -> None:
+def test_a_recorded_number_of_threads_is_limited_to_the_cores() -> None:
     present = torch.get_num_threads()
     most = max(present, cores())
     for count in range(1, cores() + 1):
@@ -56,10 +56,10 @@ def test_the_commit_of_a_checkout(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("2")
     assert commit_of(tmp_path) == f"{commit}-dirty"
     (tmp_path / "below").mkdir()
-    assert commit_of(tmp_path / "below") == "", "a folder in somebody's repository is no checkout of ours"
+    assert commit_of(tmp_path / "below") == "", "a subfolder of a repository is not a checkout"
 
 
-def test_without_git(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_git_there_is_no_commit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / ".git").mkdir()
     assert commit_of(tmp_path) == "", "no repository"
     monkeypatch.setenv("PATH", str(tmp_path))

@@ -268,7 +268,7 @@ def test_queues_and_releases(lake: Path, made: tuple[Path, RunRecord]) -> None:
     (lake / "queues" / "current" / "00000001.json").write_text('{"value": {"at": 1}}')
     found = {fault["file"]: fault["wrong"] for fault in verify(lake, "--repair", code=1)["faults"]}
     assert found == {
-        "queues/current/00000001.json": "says what no queue would",
+        "queues/current/00000001.json": "is not a valid record of queues",
         "releases/current/00000001.json": "is missing, but later versions exist",
     }
     assert editflow("verify", "--lake", lake).err.splitlines()[-1] == "next: restore it from a copy of the lake"

@@ -168,7 +168,7 @@ REQUESTS: dict[str, tuple[Callable[[Records], list[Any]], list[str]]] = {
     "field missing": (lambda r: [{"case_id": 1}, *r], ["line 1", "match no data set", "it has case_id"]),
     "prompts not a list": (lambda r: [{**r[0], "paraphrase_prompts": "x"}, *r[1:]], ["line 1", "paraphrase_prompts"]),
     "no requests": (lambda r: r[:0], ["holds no requests"]),
-    "fewer than asked for": (lambda r: r[:5], ["holds 5 requests, 6 are asked for", "requests.count"]),
+    "fewer than asked for": (lambda r: r[:5], ["holds 5 requests", "requests.count"]),
 }
 
 

@@ -1,4 +1,4 @@
-"""Harmless text, and live lines on terminals only."""
+"""Untrusted text is escaped, and live lines appear on terminals only."""
 
 from __future__ import annotations
 
@@ -31,27 +31,27 @@ print("done")
 
 
 @given(st.text())
-def test_nothing_commands_a_terminal(text: str) -> None:
+def test_escaped_text_has_no_control_characters(text: str) -> None:
     assert not COMMANDING.search(safe(text))
     assert safe(text).isprintable()
 
 
-def test_what_is_searched_for_is_found_in_raw_text() -> None:
+def test_raw_text_has_control_characters() -> None:
     """The control."""
     assert {"\x1b", "\x07", "\u202e", "\u200b", "\x9b"} <= set(COMMANDING.findall(HOSTILE))
 
 
 @given(st.text(string.ascii_letters + string.digits + "äßπ漢字 مرحبا …—[]{}\\", max_size=80))
-def test_ordinary_text_is_left_alone(text: str) -> None:
+def test_ordinary_text_is_unchanged(text: str) -> None:
     assert safe(text) == text
 
 
 @given(st.text())
-def test_no_text_is_markup(text: str) -> None:
+def test_quoted_text_is_not_markup(text: str) -> None:
     assert Text.from_markup(f"[bold]{quoted(text)}[/]", emoji=False).plain == safe(text)
 
 
-def test_markup_would_be_obeyed_without() -> None:
+def test_unquoted_text_is_markup() -> None:
     """The control."""
     assert Text.from_markup("[bold][red]x[/][/]").plain == "x"
 
@@ -64,7 +64,7 @@ def test_a_shortened_text_keeps_its_ends(text: str, limit: int, tail: int) -> No
     assert text.endswith(short[len(short) - tail :])
 
 
-def test_on_a_terminal_the_line_says_all(subtests: pytest.Subtests) -> None:
+def test_a_terminal_shows_label_bar_count_speed_and_time_left(subtests: pytest.Subtests) -> None:
     said = on_terminal(script(SEARCH.format(label="target values 3")))
     for part in ("target values 3", "━", "20/20", "facts/s", "left", f"{ESCAPE}[?25l", "target values 3 …"):
         with subtests.test(part):
@@ -74,26 +74,26 @@ def test_on_a_terminal_the_line_says_all(subtests: pytest.Subtests) -> None:
 
 
 @pytest.mark.parametrize("columns", [40, 80, 120])
-def test_the_line_stays_one_line(columns: int) -> None:
+def test_progress_stays_on_one_line(columns: int) -> None:
     drawn = on_terminal(script(SEARCH.format(label="evaluation of batch 3")), columns=columns)
     lines = [STYLE.sub("", line) for line in re.split(r"[\r\n]+|\x1b\[2K", drawn) if "evaluation" in line]
     assert len(lines) >= 3
     assert max(map(len, lines)) <= columns
     assert all("━" in line and "left" in line for line in lines[:-1]) or columns == 40
-    assert len(re.findall(r"\x1b\[1A", drawn)) <= 3, "going up one line is what undraws it"
+    assert len(re.findall(r"\x1b\[1A", drawn)) <= 3, "each move up one line erases a drawn line"
 
 
 @pytest.mark.parametrize("plain", [{"NO_COLOR": "1"}, {"TERM": "dumb"}, {"TTY_INTERACTIVE": "0", "NO_COLOR": "1"}])
-def test_a_plain_terminal_gets_no_live_line(plain: dict[str, str]) -> None:
+def test_a_plain_terminal_shows_no_live_line(plain: dict[str, str]) -> None:
     assert on_terminal(script(SEARCH.format(label="target values")), **plain) == "done\n"
 
 
 @pytest.mark.parametrize("more", [{}, {"FORCE_COLOR": "1"}, {"TTY_COMPATIBLE": "1"}])
-def test_a_pipe_gets_no_live_line(more: dict[str, str]) -> None:
+def test_a_pipe_receives_no_live_line(more: dict[str, str]) -> None:
     assert in_pipe(script(SEARCH.format(label="target values")), **more) == ("done\n", "")
 
 
-def test_a_label_commands_nothing() -> None:
+def test_labels_are_escaped() -> None:
     said = on_terminal(script(SEARCH.format(label=HOSTILE.replace("\udc80", ""))), columns=250)
     assert "\\u202eright" in said
     assert "[red]x" in said

@@ -1,4 +1,4 @@
-"""The chain of a state ends, whatever a lake's manifests say of each other."""
+"""A cycle in a chain of states raises an error instead of looping."""
 
 from __future__ import annotations
 
@@ -26,6 +26,6 @@ def test_a_state_that_is_its_own_ancestor_is_refused(tmp_path: Path) -> None:
         path = Path(lake.files.path(f"artifacts/{forged[:2]}/{forged}/manifest.json"))
         kept = path.read_text()
         path.write_text(json.dumps(json.loads(kept) | {"parents": {"state": parent}}))
-        with pytest.raises(StateMismatch, match=r"^[^\n]*its own ancestor[^\n]*$"):
+        with pytest.raises(StateMismatch, match=r"^[^\n]*ancestor[^\n]*$"):
             state_chain(Lake.open(tmp_path / "lake"), second)
         path.write_text(kept)

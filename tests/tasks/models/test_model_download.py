@@ -1,4 +1,4 @@
-"""A model on the hub: its configuration is read first, then the files that are used, and no others are fetched."""
+"""Models on the hub: the configuration is downloaded first, then only the files that a run reads."""
 
 from __future__ import annotations
 
@@ -11,30 +11,30 @@ from support.local_hub import hub
 from support.tiny_world import World
 
 from editflow.editing.errors import EditingError, UnknownModel
-from editflow.tasks.models.model_download import configured_folder, hub_folder, is_remote, whole_folder
+from editflow.tasks.models.model_download import complete_folder, configured_folder, hub_folder, is_remote
 from editflow.tasks.models.model_source import model_folder
 
 ID = "org/tiny"
 
 
 @pytest.fixture
-def there(world: World, tmp_path: Path) -> Path:
-    """The model as its publisher has it, with files beside it that no run reads."""
-    folder = Path(shutil.copytree(world.model, tmp_path / "there"))
+def published(world: World, tmp_path: Path) -> Path:
+    """A published model, with additional files that no run reads."""
+    folder = Path(shutil.copytree(world.model, tmp_path / "published"))
     for name in ("consolidated.safetensors", "pytorch_model.bin", "modeling_tiny.py", "README.md"):
-        (folder / name).write_bytes(b"not for us")
+        (folder / name).write_bytes(b"never read")
     return folder
 
 
-def test_only_what_is_read_is_fetched(world: World, there: Path, tmp_path: Path) -> None:
-    with hub({ID: there}, tmp_path / "cache") as served:
+def test_only_files_that_are_read_are_downloaded(world: World, published: Path, tmp_path: Path) -> None:
+    with hub({ID: published}, tmp_path / "cache") as served:
         assert is_remote(ID)
         configured_folder(ID)
         assert not [name for name in served.sent if not name.endswith(".json")]
-        assert whole_folder(ID) is None
+        assert complete_folder(ID) is None
         folder = model_folder(ID)
         assert {path.name for path in folder.iterdir()} == {path.name for path in world.model.iterdir()}
-        assert whole_folder(ID) == folder
+        assert complete_folder(ID) == folder
         assert not is_remote(ID)
         assert {"model.safetensors", "tokenizer.json"} <= set(served.sent)
 
@@ -50,17 +50,17 @@ def test_only_what_is_read_is_fetched(world: World, there: Path, tmp_path: Path)
     ],
     ids=["code", "packed", "an undeclared architecture", "an adapter", "pickles alone"],
 )
-def test_what_cannot_be_edited_is_refused_before_its_weights(
-    there: Path, tmp_path: Path, change: untrusted_models.Change, word: str
+def test_a_model_that_cannot_be_edited_is_refused_before_its_weights_are_downloaded(
+    published: Path, tmp_path: Path, change: untrusted_models.Change, word: str
 ) -> None:
-    change(there)
-    with hub({ID: there}, tmp_path / "cache") as served, pytest.raises(EditingError, match=word):
+    change(published)
+    with hub({ID: published}, tmp_path / "cache") as served, pytest.raises(EditingError, match=word):
         hub_folder(ID)
     assert not [name for name in served.sent if not name.endswith(".json")]
 
 
-def test_a_model_in_the_cache_needs_no_hub(there: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with hub({ID: there}, tmp_path / "cache"):
+def test_a_model_in_the_cache_needs_no_hub(published: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with hub({ID: published}, tmp_path / "cache"):
         folder = hub_folder(ID)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)

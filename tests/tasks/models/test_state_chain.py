@@ -1,4 +1,4 @@
-"""The archive gives back the very model that was edited, whichever way it is walked."""
+"""Every state in the lake reproduces the weights that the edit produced, in any order of loading."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def logits(model: Any) -> Tensor:
 
 @dataclass(frozen=True)
 class Edited:
-    """A lake, its chain of ids from the model on, and the logits of the model as each batch left it."""
+    """A lake, the ids of its chain from the model on, and the logits of the model after each batch."""
 
     folder: Path
     chain: list[str]
@@ -48,7 +48,7 @@ class Edited:
 
 @pytest.fixture(scope="module", params=[10, 2, 1], ids="checkpoint every {}".format)
 def edited(request: pytest.FixtureRequest, world: World, tmp_path_factory: pytest.TempPathFactory) -> Edited:
-    """A run of three batches; what the model says is recorded inside `edit_batch`'s block, before it is put back."""
+    """A run of three batches; logits are recorded within the block of `edit_batch`, before the weights are restored."""
     folder = tmp_path_factory.mktemp("chain") / "lake"
     seen: list[Tensor] = []
     real = editflow.tasks.stages.edits.edit_batch
@@ -69,53 +69,55 @@ def edited(request: pytest.FixtureRequest, world: World, tmp_path_factory: pytes
 
 
 @pytest.fixture
-def live(world: World) -> ModelSession:
-    """The model loaded again."""
+def session(world: World) -> ModelSession:
+    """A newly loaded model."""
     return ModelSession.load(world.model, "float32", "cpu")
 
 
 @pytest.mark.parametrize("place", range(4))
-def test_a_state_has_the_bits_of_the_model_that_was_edited(edited: Edited, live: ModelSession, place: int) -> None:
-    assert torch.equal(logits(live.load_state(edited.lake, edited.chain[place])), edited.logits[place])
+def test_a_state_has_the_bits_of_the_edited_model(edited: Edited, session: ModelSession, place: int) -> None:
+    assert torch.equal(logits(session.load_state(edited.lake, edited.chain[place])), edited.logits[place])
 
 
 def test_the_states_differ(edited: Edited) -> None:
-    """The control: equality between links is not the equality of one model with itself."""
+    """So their equality in other tests is not trivial."""
     for place in range(3):
         assert not torch.equal(edited.logits[place], edited.logits[place + 1])
 
 
-@pytest.mark.parametrize("walk", [[1, 2, 3], [3, 2, 1, 0], [2, 3, 0, 3, 1, 1, 2]], ids=str)
-def test_every_walk_gives_the_same_bits(edited: Edited, live: ModelSession, walk: list[int]) -> None:
-    for place in walk:
-        assert torch.equal(logits(live.load_state(edited.lake, edited.chain[place])), edited.logits[place])
-    assert torch.equal(logits(live.load_base()), edited.logits[0])
+@pytest.mark.parametrize("order", [[1, 2, 3], [3, 2, 1, 0], [2, 3, 0, 3, 1, 1, 2]], ids=str)
+def test_any_order_of_loading_gives_the_same_bits(edited: Edited, session: ModelSession, order: list[int]) -> None:
+    for place in order:
+        assert torch.equal(logits(session.load_state(edited.lake, edited.chain[place])), edited.logits[place])
+    assert torch.equal(logits(session.load_base()), edited.logits[0])
 
 
-def test_lending_puts_everything_back_even_after_an_error(edited: Edited, live: ModelSession) -> None:
-    live.load_state(edited.lake, edited.chain[2])
-    with pytest.raises(ZeroDivisionError), live.borrow([0, 3]) as model:
+def test_borrowing_restores_all_weights_even_after_an_error(edited: Edited, session: ModelSession) -> None:
+    session.load_state(edited.lake, edited.chain[2])
+    with pytest.raises(ZeroDivisionError), session.borrow([0, 3]) as model:
         model.weight(0).zero_()
         model.weight(3).zero_()
         assert not torch.equal(logits(model), edited.logits[2])
         raise ZeroDivisionError
-    assert live.state == edited.chain[2]
-    assert torch.equal(logits(live.model), edited.logits[2])
-    assert torch.equal(logits(live.load_state(edited.lake, edited.chain[0])), edited.logits[0])
+    assert session.state == edited.chain[2]
+    assert torch.equal(logits(session.model), edited.logits[2])
+    assert torch.equal(logits(session.load_state(edited.lake, edited.chain[0])), edited.logits[0])
 
 
-def test_the_change_of_a_link_is_what_was_added(edited: Edited, world: World, live: ModelSession) -> None:
-    """By hand: W₀ + Δ₁, summed in float64 and rounded once, has the digest that the first state records."""
+def test_the_change_of_a_link_is_the_difference_of_the_weights(
+    edited: Edited, world: World, session: ModelSession
+) -> None:
+    """W₀ + Δ₁, summed in float64 and rounded once, is the weight of the first state."""
     first = edited.lake.manifest(edited.chain[1])
     changes = read_changes(edited.lake, str(first.parents["weight_change"]))
     for layer, change in changes.items():
-        W = live.model.weight(layer).clone()
+        W = session.model.weight(layer).clone()
         dense = torch.einsum("or,ir->oi", change.left, change.right)
         torch.testing.assert_close(
-            (W.double() + dense).float(), live.load_state(edited.lake, first.id).weight(layer), rtol=1e-6, atol=1e-7
+            (W.double() + dense).float(), session.load_state(edited.lake, first.id).weight(layer), rtol=1e-6, atol=1e-7
         )
         assert float(dense.norm()) > 1e-3
-        live.load_base()
+        session.load_base()
 
 
 @pytest.fixture
@@ -126,7 +128,7 @@ def tampered(edited: Edited, tmp_path: Path) -> Iterator[tuple[Lake, str]]:
 
 
 def forge(lake: Lake, id_: str) -> None:
-    """Change one number of an archived change and everything that vouches for it."""
+    """Change one number of a stored change, and all digests of it."""
     import pyarrow as pa
 
     manifest, table = lake.manifest(id_), lake.read(id_)
@@ -141,61 +143,64 @@ def forge(lake: Lake, id_: str) -> None:
     (place.parent / "manifest.json").write_text(json.dumps(forged | {"bytes": size, "sha256": sha256}))
 
 
-def test_a_forged_change_is_noticed(edited: Edited, live: ModelSession, tampered: tuple[Lake, str]) -> None:
+def test_a_forged_change_is_detected(edited: Edited, session: ModelSession, tampered: tuple[Lake, str]) -> None:
     lake, change = tampered
     forge(lake, change)
-    with pytest.raises(StateMismatch, match="layer 0 does not give"):
-        live.load_state(lake, edited.chain[-1])
-    # The model is in no state afterwards, and the links before are whole.
-    assert live.state is None
-    assert torch.equal(logits(live.load_state(lake, edited.chain[-2])), edited.logits[-2])
+    with pytest.raises(StateMismatch, match="layer 0"):
+        session.load_state(lake, edited.chain[-1])
+    # The model has no recorded state afterwards, and earlier links are intact.
+    assert session.state is None
+    assert torch.equal(logits(session.load_state(lake, edited.chain[-2])), edited.logits[-2])
 
 
-def test_a_damaged_change_is_noticed(edited: Edited, live: ModelSession, tampered: tuple[Lake, str]) -> None:
+def test_a_damaged_change_is_detected(edited: Edited, session: ModelSession, tampered: tuple[Lake, str]) -> None:
     lake, change = tampered
-    live.load_state(lake, edited.chain[-1])  # control: undamaged it loads
-    live.load_base()
+    session.load_state(lake, edited.chain[-1])  # undamaged it loads
+    session.load_base()
     tiny_world.flip_byte(Path(lake.uri) / lake.manifest(change).payload)
     with pytest.raises(DamagedPayload) as caught:
-        live.load_state(lake, edited.chain[-1])
+        session.load_state(lake, edited.chain[-1])
     assert caught.value.id == change
-    assert live.state is None
-    assert torch.equal(logits(live.load_state(lake, edited.chain[-2])), edited.logits[-2])
+    assert session.state is None
+    assert torch.equal(logits(session.load_state(lake, edited.chain[-2])), edited.logits[-2])
 
 
-def test_a_lost_state_is_not_taken_on_trust(edited: Edited, live: ModelSession, tampered: tuple[Lake, str]) -> None:
-    """Without the state's own payload there are no digests to check its weights against."""
+def test_a_state_without_its_payload_is_refused(
+    edited: Edited, session: ModelSession, tampered: tuple[Lake, str]
+) -> None:
+    """Without its payload there are no digests to compare its weights with."""
     lake, _ = tampered
     lake.discard_payload(edited.chain[-1])
     with pytest.raises(MissingPayload):
-        live.load_state(lake, edited.chain[-1])
+        session.load_state(lake, edited.chain[-1])
 
 
-def test_a_checkpoint_shortens_the_way(edited: Edited, live: ModelSession, tampered: tuple[Lake, str]) -> None:
-    """With whole weights in a link, the changes before it are not read any more."""
+def test_changes_before_a_checkpoint_are_not_read(
+    edited: Edited, session: ModelSession, tampered: tuple[Lake, str]
+) -> None:
     lake, _ = tampered
     chain = state_chain(lake, edited.chain[-1])
     kept = [n for n, link in enumerate(chain) if n and lake.find(checkpoint_of(link))]
     for link in chain[1 : kept[-1] if kept else 2]:
         lake.discard_payload(change_of(lake, link))
     if kept:
-        assert torch.equal(logits(live.load_state(lake, edited.chain[-1])), edited.logits[-1])
-    else:  # the control: without checkpoints the first change is needed
+        assert torch.equal(logits(session.load_state(lake, edited.chain[-1])), edited.logits[-1])
+    else:  # without checkpoints the first change is needed
         with pytest.raises(MissingPayload):
-            live.load_state(lake, edited.chain[-1])
+            session.load_state(lake, edited.chain[-1])
 
 
-def test_a_lost_checkpoint_costs_only_time(edited: Edited, live: ModelSession, tampered: tuple[Lake, str]) -> None:
+def test_a_lost_checkpoint_costs_only_time(edited: Edited, session: ModelSession, tampered: tuple[Lake, str]) -> None:
     lake, _ = tampered
     for link in state_chain(lake, edited.chain[-1])[1:]:
         if lake.find(checkpoint_of(link)):
             lake.discard_payload(checkpoint_of(link))
     for place in (3, 1, 2):
-        assert torch.equal(logits(live.load_state(lake, edited.chain[place])), edited.logits[place])
+        assert torch.equal(logits(session.load_state(lake, edited.chain[place])), edited.logits[place])
 
 
-def test_checkpoints_change_no_identity(edited: Edited, world: World, tmp_path: Path) -> None:
-    """How often whole weights are kept is nothing that an id or a digest depends on."""
+def test_checkpoints_change_no_id(edited: Edited, world: World, tmp_path: Path) -> None:
+    """No id or digest depends on the frequency of checkpoints."""
     tiny_world.run_directly(world.spec, tmp_path / "lake", "edit.checkpoint_every=3")
     checkpoints = {checkpoint_of(link) for link in state_chain(edited.lake, edited.chain[-1])[1:]}
     here, there = tiny_world.digests(edited.folder), tiny_world.digests(tmp_path / "lake")

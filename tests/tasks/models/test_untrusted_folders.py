@@ -1,4 +1,4 @@
-"""A lake from a stranger names folders of this machine: what holds no model is refused, and nothing is waited for."""
+"""Folders that an untrusted lake names: a folder without the model is refused, and no pipe or device blocks."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def pinned(world: World, tmp_path: Path) -> tuple[Lake, Manifest]:
 
 
 @pytest.mark.parametrize("what", ["pipe", "device", "none", "number", "nul", "long", "pipes", "another"])
-def test_a_folder_that_holds_no_model(pinned: tuple[Lake, Manifest], tmp_path: Path, what: str) -> None:
+def test_a_folder_without_the_model_is_refused(pinned: tuple[Lake, Manifest], tmp_path: Path, what: str) -> None:
     lake, model = pinned
     for memory in lake.files.list(model_identity.FINGERPRINTS):
         (Path(lake.uri) / model_identity.FINGERPRINTS / memory).unlink()
@@ -42,18 +42,17 @@ def test_a_folder_that_holds_no_model(pinned: tuple[Lake, Manifest], tmp_path: P
     if what in places:
         about["folder"] = places[what]
     with pytest.raises((EditingError, TaskError)) as caught:
-        model_identity._folder_of(lake, replace(model, about=about), "float32", "cpu")
+        model_identity._find_folder(lake, replace(model, about=about), "float32", "cpu")
     assert "\n" not in str(caught.value)
 
 
-def test_the_folder_itself_is_found(pinned: tuple[Lake, Manifest], world: World) -> None:
-    """The control."""
+def test_the_folder_of_the_model_is_found(pinned: tuple[Lake, Manifest], world: World) -> None:
     lake, model = pinned
-    assert model_identity._folder_of(lake, model, "float32", "cpu") == world.model.resolve()
+    assert model_identity._find_folder(lake, model, "float32", "cpu") == world.model.resolve()
 
 
 @pytest.mark.parametrize("value", ["y", None, [1], -1, 10**400, float("nan")])
-def test_what_is_recorded_of_a_model_is_a_number(pinned: tuple[Lake, Manifest], value: Any) -> None:
+def test_recorded_sizes_of_a_model_must_be_numbers(pinned: tuple[Lake, Manifest], value: Any) -> None:
     model = pinned[1]
     found = ModelDescription.read(model)
     found.check_layers([0, 1], 2)

@@ -104,7 +104,7 @@ BROKEN: dict[str, tuple[Callable[[Parts], bytes], str]] = {
     "a later format": (lambda c: zipped(indexed(c, pack=2)), "format 2"),
     "no index": (lambda c: zipped({**c, "pack.json": b"{"}), "not readable"),
     "a list for an index": (lambda c: zipped({**c, "pack.json": b"[]"}), "not readable"),
-    "a deep index": (lambda c: zipped({**c, "pack.json": b"[" * 200_000}), "not a whole run"),
+    "a deep index": (lambda c: zipped({**c, "pack.json": b"[" * 200_000}), "not an intact bundle"),
     "packed tight": (lambda c: zipped(c, zipfile.ZIP_DEFLATED), "not stored as it is"),
     "a bomb": (lambda c: zipped({**c, "spec.toml": b"\0" * 10**7}, zipfile.ZIP_DEFLATED), "not stored as it is"),
     "more than it says": (lambda c: zipped({**c, "more": b""}), "'more' is missing, or does not belong"),

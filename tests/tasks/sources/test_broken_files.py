@@ -1,4 +1,4 @@
-"""Whatever a library raises on a file that was made to break it is one error that names the file."""
+"""Any exception of a library for a broken or malicious file becomes one error that names the file."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from editflow.editing.errors import EditingError, InvalidRequest
 from editflow.tasks.errors import BadRecord, TaskError
 from editflow.tasks.sources.corpus import read_documents
 from editflow.tasks.sources.edit_requests import load_requests
-from editflow.tasks.sources.records import LONGEST, read_records
+from editflow.tasks.sources.records import MAX_RECORD_BYTES, read_records
 
 FACT = {"prompt": "Where is {}?", "subject": "Ann", "target_new": "Rome"}
 LINE = json.dumps(FACT).encode() + b"\n"
@@ -32,15 +32,15 @@ def features(**label: object) -> bytes:
 
 
 @pytest.mark.parametrize(
-    "said",
+    "metadata",
     [b"{bad", b"[]", b"5", b"null", b"", b"\xff\xfe", b"1" * 5000, b"[" * 100_000, features(names=5),
      features(names=[1]),
      features(names=None), features(names={"a": 1}), features(_type="Nope", names=["a", "b"]),
      b'{"info": {"features": [1]}}', b'{"info": {"features": {"label": [{"a": {}}]}}}', b'{"info": 1}'],
-    ids=lambda said: ascii(said[:30]),
+    ids=lambda metadata: ascii(metadata[:30]),
 )  # fmt: skip
-def test_a_parquet_file_does_not_choose_how_it_is_read(tmp_path: Path, said: bytes) -> None:
-    pq.write_table(TABLE.replace_schema_metadata({b"huggingface": said}), tmp_path / "x.parquet")
+def test_invalid_metadata_of_a_parquet_file_is_ignored(tmp_path: Path, metadata: bytes) -> None:
+    pq.write_table(TABLE.replace_schema_metadata({b"huggingface": metadata}), tmp_path / "x.parquet")
     assert [record for _, record in read_records(str(tmp_path / "x.parquet"))] == [{**FACT, "label": 1}]
     pq.write_table(TABLE.replace_schema_metadata({b"huggingface": features(names=["a", "b"])}), tmp_path / "x.parquet")
     assert next(read_records(str(tmp_path / "x.parquet")))[1]["label"] == "b"  # control
@@ -52,7 +52,8 @@ def test_a_parquet_file_does_not_choose_how_it_is_read(tmp_path: Path, said: byt
         "big.jsonl": b'{"a": ' + b"1" * 5000 + b"}", "big.json": b'[{"a": ' + b"1" * 5000 + b"}]",
         "infinite.json": b'[{"a": 1e999}]', "nul.jsonl": bytes(100), "nul.json": b"[\0]", "deep.jsonl": b"[" * 10**5,
         "deep.json": b"[" * 10**5, "twice.json": b'[{"a": 1, "a": 2}]', "half.jsonl": b'{"a": "\xff"}',
-        "long.jsonl": b"x" * (LONGEST + 1), "long.csv": b"a\n" + b"x" * (LONGEST + 1), "quote.csv": b'a,b\n"x,y\n',
+        "long.jsonl": b"x" * (MAX_RECORD_BYTES + 1), "long.csv": b"a\n" + b"x" * (MAX_RECORD_BYTES + 1),
+        "quote.csv": b'a,b\n"x,y\n',
         "number.csv": b"a\n[" + b"1" * 5000 + b"]\n", "old.csv": b"a,b\rc,d\r", "twice.csv": b"a,a\n1,2\n",
         "not.parquet": b"PAR1", "none.parquet": b"", "not.jsonl.gz": LINE, "not.jsonl.bz2": LINE, "not.jsonl.xz": LINE,
         "not.jsonl.zip": LINE, "cut.jsonl.gz": gzip.compress(LINE)[:-1], "cut.jsonl.bz2": bz2.compress(LINE)[:-1],
@@ -60,13 +61,13 @@ def test_a_parquet_file_does_not_choose_how_it_is_read(tmp_path: Path, said: byt
     }.items(),
     ids=lambda value: value if isinstance(value, str) else "",
 )  # fmt: skip
-def test_a_broken_file_is_one_error_that_names_it(tmp_path: Path, name: str, data: bytes) -> None:
+def test_the_error_for_a_broken_file_names_it(tmp_path: Path, name: str, data: bytes) -> None:
     (tmp_path / name).write_bytes(data)
     with pytest.raises(TaskError, match=name):
         list(read_records(str(tmp_path / name)))
 
 
-def test_two_columns_of_one_name_and_a_time_out_of_range(tmp_path: Path) -> None:
+def test_duplicate_columns_and_invalid_times_are_refused(tmp_path: Path) -> None:
     twice = pa.Table.from_arrays([pa.array(["a"]), pa.array(["b"])], names=["x", "x"])
     for table, word in ((twice, "two columns"), (pa.table({"t": pa.array([2**62], pa.timestamp("us"))}), "range")):
         pq.write_table(table, tmp_path / "x.parquet")
@@ -80,7 +81,7 @@ def test_a_long_cell_is_read(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["x.jsonl", "x.json", "x.csv"])
-def test_a_file_that_has_no_end_is_not_read_into_memory(tmp_path: Path, name: str) -> None:
+def test_a_huge_file_is_not_read_into_memory(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_bytes(b'[{"a": "' if name == "x.json" else b"")
     os.truncate(tmp_path / name, 10**12)
     with pytest.raises(BadRecord, match=name):
@@ -88,7 +89,7 @@ def test_a_file_that_has_no_end_is_not_read_into_memory(tmp_path: Path, name: st
 
 
 @pytest.mark.parametrize("ending", ["jsonl.gz", "jsonl.bz2", "jsonl.xz", "parquet", "json", "csv"])
-def test_flipped_bytes_never_raise_anything_else(tmp_path: Path, ending: str) -> None:
+def test_corrupt_bytes_raise_only_our_errors(tmp_path: Path, ending: str) -> None:
     path, pack = tmp_path / f"x.{ending}", {"gz": gzip.compress, "bz2": bz2.compress, "xz": lzma.compress}
     pq.write_table(TABLE.replace_schema_metadata({b"huggingface": features(names=["a", "b"])}), tmp_path / "x.parquet")
     content = {"parquet": (tmp_path / "x.parquet").read_bytes(), "json": b"[" + LINE + b"]", "csv": b"a,b\nx,y\n" * 9}
@@ -103,7 +104,7 @@ def test_flipped_bytes_never_raise_anything_else(tmp_path: Path, ending: str) ->
             list(read_records(str(path)))
         except (TaskError, EditingError):
             broken += 1
-    assert broken, "the control: some of them are broken"
+    assert broken, "at least one file must be broken"
 
 
 @pytest.mark.parametrize(
@@ -116,7 +117,9 @@ def test_flipped_bytes_never_raise_anything_else(tmp_path: Path, ending: str) ->
     ids=lambda value: ascii(value)[:30],
 )  # fmt: skip
 @pytest.mark.parametrize("form", ["jsonl", "json", "csv", "parquet"])
-def test_a_fact_of_what_no_text_has_is_unsound(tmp_path: Path, form: str, given: dict[str, str], word: str) -> None:
+def test_facts_with_invalid_characters_or_lengths_are_refused(
+    tmp_path: Path, form: str, given: dict[str, str], word: str
+) -> None:
     import csv
 
     rows, path = [FACT, {**FACT, **given}], tmp_path / f"facts.{form}"
@@ -134,7 +137,7 @@ def test_a_fact_of_what_no_text_has_is_unsound(tmp_path: Path, form: str, given:
         load_requests(path)
 
 
-def test_characters_that_take_no_room_may_stand_in_a_text(tmp_path: Path) -> None:
+def test_texts_may_contain_invisible_characters(tmp_path: Path) -> None:
     rows = [
         {**FACT, "subject": subject} for subject in ("A\u200bb", "\u202aAb\u202c", "क\u200dष", "Zoë\u0301", "x" * 9_000)
     ]
@@ -155,13 +158,13 @@ DUMP = "<mediawiki><page><title>T</title><ns>0</ns><id>1</id><revision><text>{}<
     }.items(),
     ids=lambda value: value if isinstance(value, str) else "",
 )  # fmt: skip
-def test_a_broken_corpus_is_one_error_that_names_it(tmp_path: Path, name: str, data: bytes) -> None:
+def test_the_error_for_a_broken_corpus_names_it(tmp_path: Path, name: str, data: bytes) -> None:
     (tmp_path / name).write_bytes(data)
     with pytest.raises(BadRecord, match=name):
         list(read_documents(str(tmp_path / name)))
 
 
-def test_what_the_parser_of_a_page_raises_names_the_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_error_of_the_wikitext_parser_names_the_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import mwparserfromhell
 
     (tmp_path / "dump.xml").write_text(DUMP.format("a text"))
@@ -175,8 +178,8 @@ def test_what_the_parser_of_a_page_raises_names_the_page(tmp_path: Path, monkeyp
         list(read_documents(str(tmp_path / "dump.xml")))
 
 
-def test_a_page_has_an_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("editflow.tasks.sources.corpus.LARGEST_PAGE", 2**16)
+def test_a_page_of_a_dump_has_a_maximum_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("editflow.tasks.sources.corpus.MAX_PAGE_BYTES", 2**16)
     (tmp_path / "bomb.xml.bz2").write_bytes(bz2.compress(DUMP.format("x" * 10**6).encode()))
     with pytest.raises(BadRecord, match="a page of more than"):
         list(read_documents(str(tmp_path / "bomb.xml.bz2")))

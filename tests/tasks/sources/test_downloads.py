@@ -1,4 +1,4 @@
-"""What another machine sends is bounded in size and time, comes from where it should, and leaves no copy behind."""
+"""Downloads have limits on size, time and redirects, and leave no copy behind."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def read(source: str) -> list[object]:
     return [record for _, record in read_records(source)]
 
 
-def test_too_large_by_its_own_word_or_by_what_comes(web: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_download_that_is_too_large_is_refused(web: Served, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(download_limits.SIZE, "1")
     for name in (f"claims?bytes={2**20 + 1}", "endless"):
         with pytest.raises(UnknownSource, match="more than 1 MiB"):
@@ -48,34 +48,32 @@ def test_too_large_by_its_own_word_or_by_what_comes(web: Served, monkeypatch: py
 
 
 @pytest.mark.parametrize("name", ["drip", "drip-headers"])
-def test_a_server_that_sends_a_little_now_and_then_is_left(
-    web: Served, monkeypatch: pytest.MonkeyPatch, name: str
-) -> None:
+def test_a_download_that_takes_too_long_is_refused(web: Served, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     monkeypatch.setenv(download_limits.SECONDS, "1")
     with pytest.raises(UnknownSource, match=f"takes more than 1 s.*{download_limits.SECONDS}"):
         read(f"http://{web.host}/{name}")
 
 
 @pytest.mark.parametrize("name", ["drip", "drip-rows"])
-def test_a_server_may_be_slow_for_a_minute_only(web: Served, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Also where each line is a whole record, and a body without a length ends where its connection is cut."""
+def test_a_server_that_stays_slow_is_refused(web: Served, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also if the body has no length, so that a cut connection looks like its end, and each line is a record."""
     with monkeypatch.context() as patch:
-        patch.setattr(download_limits, "PATIENCE", 0.5)
-        patch.setattr(download_limits, "SLOWEST", 2**20)
-        with pytest.raises(UnknownSource, match="too few to wait for"):
+        patch.setattr(download_limits, "GRACE_SECONDS", 0.5)
+        patch.setattr(download_limits, "MIN_SPEED", 2**20)
+        with pytest.raises(UnknownSource, match="bytes per second"):
             read(f"http://{web.host}/{name}")
     assert read(f"http://{web.host}/rows.jsonl") == ROWS  # control
 
 
 @pytest.mark.parametrize("given", ["0", "-1", "1.5", "many", "1e3", " ", "9" * 30])
 @pytest.mark.parametrize("name", [download_limits.SIZE, download_limits.SECONDS])
-def test_a_limit_that_is_no_number_is_refused(name: str, given: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_invalid_limit_is_refused(name: str, given: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(name, given)
     with pytest.raises(FetchFailed, match=name):
         read("http://127.0.0.1:1/rows.jsonl")
 
 
-def test_redirects_lead_to_the_web_alone_and_not_for_ever(web: Served, tmp_path: Path) -> None:
+def test_redirects_to_other_schemes_and_endless_ones_are_refused(web: Served, tmp_path: Path) -> None:
     web.hops = "/rows.jsonl"
     assert read(f"http://{web.host}/moved") == ROWS  # control
     for place in (f"file://{tmp_path}/served/rows.jsonl", "ftp://127.0.0.1/x", "data:,{}", "javascript:x", "//["):
@@ -84,24 +82,24 @@ def test_redirects_lead_to_the_web_alone_and_not_for_ever(web: Served, tmp_path:
             read(f"http://{web.host}/moved")
     with pytest.raises(UnknownSource, match="redirects more than"):
         read(f"http://{web.host}/round")
-    assert [path for path, _ in web.seen].count("/round") == download.HOPS + 1
+    assert [path for path, _ in web.seen].count("/round") == download.MAX_REDIRECTS + 1
     with pytest.raises(download_limits.Refused, match="from https to http"):
         download._redirected("https://127.0.0.1/a", "http://127.0.0.1/a")
 
 
-def test_a_login_goes_to_its_own_host_alone(web: Served, tmp_path: Path) -> None:
+def test_a_login_is_sent_to_its_own_host_only(web: Served, tmp_path: Path) -> None:
     with served(tmp_path / "served") as other:
         web.hops = f"http://localhost:{other.server_port}/rows.jsonl?sign=abcdefgh"
         assert read(f"http://user:secret@{web.host}/moved") == ROWS
         assert [login for _, login in other.seen] == [None]
-        assert all(login for _, login in web.seen), "the control: here it went"
+        assert all(login for _, login in web.seen), "it was sent to its own host"
         web.hops = f"http://localhost:{other.server_port}/nowhere?sign=abcdefgh"
         with pytest.raises(UnknownSource, match="404") as error:
             read(f"http://user:secret@{web.host}/moved")
         assert "abcdefgh" not in str(error.value)
 
 
-def test_a_login_of_netrc_is_used(web: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_login_from_netrc_is_used(web: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "netrc").write_text("machine 127.0.0.1 login user password secret\n")
     (tmp_path / "netrc").chmod(0o600)
     web.login = "user:secret"
@@ -111,7 +109,7 @@ def test_a_login_of_netrc_is_used(web: Served, tmp_path: Path, monkeypatch: pyte
     assert read(f"http://{web.host}/rows.jsonl") == ROWS
 
 
-def test_a_full_disk_is_one_line(web: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_error_for_a_full_disk_names_the_remedy(web: Served, monkeypatch: pytest.MonkeyPatch) -> None:
     full, plain = Path("/dev/full"), Path.open
     if not full.exists():
         pytest.skip("needs /dev/full")
@@ -124,11 +122,11 @@ def test_a_full_disk_is_one_line(web: Served, monkeypatch: pytest.MonkeyPatch) -
         read(f"http://{web.host}/rows.jsonl")
 
 
-def test_an_interruption_takes_the_copy_along(web: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interruption_removes_the_copy(web: Served, monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupted(_self: object, _size: int) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(download_limits.Watch, "take", interrupted)
+    monkeypatch.setattr(download_limits.Watch, "count", interrupted)
     with pytest.raises(KeyboardInterrupt):
         read(f"http://{web.host}/rows.jsonl")
 
@@ -143,19 +141,19 @@ def test_an_interruption_takes_the_copy_along(web: Served, monkeypatch: pytest.M
      "a" * 5000,     "~nouser/x", "/dev/zero", "/dev/null", "/proc", "", ".", "file:///dev/zero", "local:///dev/zero"],
     ids=lambda source: ascii(source)[:40],
 )  # fmt: skip
-def test_an_address_that_leads_nowhere_is_one_error(source: str) -> None:
+def test_an_invalid_address_raises_our_error(source: str) -> None:
     with pytest.raises(TaskError):
         read(source)
 
 
-def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+def test_a_pipe_is_refused_without_waiting(tmp_path: Path) -> None:
     for name in ("facts.jsonl", "facts.parquet", "facts.csv", "facts.json.gz"):
         os.mkfifo(tmp_path / name)
         with pytest.raises(UnknownSource, match="a pipe"):
             read(str(tmp_path / name))
 
 
-def test_a_member_of_an_archive_is_read_by_its_own_form(web: Served, tmp_path: Path) -> None:
+def test_the_format_of_a_file_in_an_archive_depends_on_its_own_name(web: Served, tmp_path: Path) -> None:
     import zipfile
 
     with zipfile.ZipFile(tmp_path / "served" / "all.zip", "w") as archive:
@@ -166,8 +164,8 @@ def test_a_member_of_an_archive_is_read_by_its_own_form(web: Served, tmp_path: P
             read(f"zip://other.csv::{place}")
 
 
-def test_what_a_file_unpacks_to_has_an_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("editflow.tasks.sources.remote_files.LEAST_UNPACKED", 2**20)
+def test_a_file_that_unpacks_to_too_much_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("editflow.tasks.sources.remote_files.MIN_UNPACKED_LIMIT", 2**20)
     lines = b'{"n": 1}\n' * 2**18  # 2.3 MB of 7 kB
     (tmp_path / "bomb.jsonl.gz").write_bytes(gzip.compress(lines))
     (tmp_path / "plain.jsonl.gz").write_bytes(gzip.compress(lines[: 9 * 2**16]))
@@ -178,9 +176,9 @@ def test_what_a_file_unpacks_to_has_an_end(tmp_path: Path, monkeypatch: pytest.M
 
 @pytest.mark.exhaustive
 @pytest.mark.parametrize("form", ["gz", "xz"])
-def test_what_unpacks_to_nothing_has_an_end(tmp_path: Path, form: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Zeros are padding to gzip, and empty files one after the other to a reader of lzma: a gigabyte takes an hour."""
-    monkeypatch.setattr("editflow.tasks.sources.remote_files.IDLE", 2**16)
+def test_a_file_that_unpacks_to_nothing_is_refused(tmp_path: Path, form: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Zeros are padding to gzip and a series of empty files to lzma: a gigabyte takes an hour."""
+    monkeypatch.setattr("editflow.tasks.sources.remote_files.MAX_IDLE_BYTES", 2**16)
     pack = {"gz": gzip.compress, "xz": lzma.compress}[form]
     filled = pack(b'{"n": 1}\n' * 2**10)
     for name, content, size in (("padded", filled if form == "gz" else b"", 2**33), ("plain", filled * 2**10, 0)):
@@ -191,14 +189,14 @@ def test_what_unpacks_to_nothing_has_an_end(tmp_path: Path, form: str, monkeypat
     with pytest.raises(TaskError, match="unpack to nothing"):
         read(str(tmp_path / f"padded.jsonl.{form}"))
     assert (tmp_path / f"plain.jsonl.{form}").stat().st_size > 2**16
-    assert len(read(str(tmp_path / f"plain.jsonl.{form}"))) == 2**20  # control: much is read, and each part gives some
+    assert len(read(str(tmp_path / f"plain.jsonl.{form}"))) == 2**20  # large, but each part unpacks to something
 
 
-def test_which_sources_another_machine_has() -> None:
-    there = ("http://h/x", "HTTPS://h/x", "s3://b/x", "gs://b/x", "az://c/x", "hf://datasets/a/b", "hub:a/b",
+def test_remote_sources_are_recognised() -> None:
+    remote = ("http://h/x", "HTTPS://h/x", "s3://b/x", "gs://b/x", "az://c/x", "hf://datasets/a/b", "hub:a/b",
              "zip://x::https://h/x.zip")  # fmt: skip
-    here = ("facts.jsonl", "/a/b", "~/x", "file:///x", "memory://x", "zip://x::y.zip", "a::b", "wikipedia-sample")
-    assert [source for source in (*there, *here) if needs_network(source)] == list(there)
+    local = ("facts.jsonl", "/a/b", "~/x", "file:///x", "memory://x", "zip://x::y.zip", "a::b", "wikipedia-sample")
+    assert [source for source in (*remote, *local) if needs_network(source)] == list(remote)
 
 
 @pytest.mark.parametrize(("address", "host"), [
@@ -208,7 +206,7 @@ def test_which_sources_another_machine_has() -> None:
     ("https://evil.example#@good.example/x", "evil.example"),
     ("s3://bucket/x", "bucket"),
 ])  # fmt: skip
-def test_the_host_that_is_named_is_the_one_that_is_asked(address: str, host: str) -> None:
+def test_the_reported_host_is_the_one_that_is_contacted(address: str, host: str) -> None:
     assert download.host_of(address) == host
 
 

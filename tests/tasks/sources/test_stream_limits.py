@@ -1,4 +1,4 @@
-"""Streams of rows from the hub: bounded in size and in the time that is waited for them."""
+"""Limits on streams of rows from the hub: their size, and the time spent waiting for them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from editflow.tasks.sources.parquet_and_hub import from_hub
 
 
 class Clock:
-    """Time that goes on only where it is told to."""
+    """A clock that advances only explicitly."""
 
     now = 0.0
 
@@ -35,17 +35,17 @@ def endless() -> Iterator[dict[str, str]]:
     return itertools.repeat({"text": "x" * 300_000})
 
 
-def test_a_stream_without_end_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_endless_stream_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(SIZE, "1")
     taken = []
     with pytest.raises(Refused, match=f"more than 1 MiB.*{SIZE}"):
         for row in bounded(endless()):
-            taken.append(len(row["text"]))  # noqa: PERF401 - what comes before it is refused is kept
+            taken.append(len(row["text"]))  # noqa: PERF401  (keeps the rows before the error)
     assert taken == [300_000] * 3
-    assert list(bounded(itertools.islice(endless(), 3))) == [*itertools.islice(endless(), 3)], "the control: an end"
+    assert list(bounded(itertools.islice(endless(), 3))) == [*itertools.islice(endless(), 3)], "a finite stream is not"
 
 
-def test_rows_that_are_waited_for_too_long_are_refused(monkeypatch: pytest.MonkeyPatch, clock: Clock) -> None:
+def test_slow_streams_are_refused(monkeypatch: pytest.MonkeyPatch, clock: Clock) -> None:
     def slow() -> Iterator[int]:
         for number in range(10):
             clock.now += 3
@@ -56,7 +56,7 @@ def test_rows_that_are_waited_for_too_long_are_refused(monkeypatch: pytest.Monke
         list(bounded(slow()))
 
 
-def test_what_is_done_with_rows_takes_as_long_as_it_takes(monkeypatch: pytest.MonkeyPatch, clock: Clock) -> None:
+def test_time_spent_on_processing_rows_does_not_count(monkeypatch: pytest.MonkeyPatch, clock: Clock) -> None:
     monkeypatch.setenv(SECONDS, "10")
     taken = []
     for number in bounded(range(10)):
@@ -66,8 +66,8 @@ def test_what_is_done_with_rows_takes_as_long_as_it_takes(monkeypatch: pytest.Mo
 
 
 @pytest.mark.parametrize("read", [read_documents, lambda source: from_hub(Address(source), "train")])
-def test_the_hub_is_bounded(read: object, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Data sets of the hub are opened by the library; here it is one without end."""
+def test_streams_of_the_hub_are_limited(read: object, monkeypatch: pytest.MonkeyPatch) -> None:
+    """For documents and records; `datasets` opens an endless data set here."""
     import datasets
 
     class Stream:

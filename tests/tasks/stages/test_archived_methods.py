@@ -1,4 +1,4 @@
-"""Runs of every method from spec to archive: the stages they make, resuming, and the bits that come back."""
+"""Runs of every method from spec to lake: their artifacts, resuming, and exact restoration of the weights."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def chain(lake: Path) -> list[str]:
     return [link.id for link in state_chain(Lake.open(lake), last)]
 
 
-def test_only_what_the_method_needs_is_made(name: str, lake: Path) -> None:
+def test_only_artifacts_that_the_method_needs_are_created(name: str, lake: Path) -> None:
     made = {manifest.kind for manifest in Lake.open(lake).manifests()}
     assert made & SPACES == NEEDS[name]
     assert ({"target_values", "keys", "contexts"} & made == set()) == (name == "ft")
@@ -56,13 +56,13 @@ def test_only_what_the_method_needs_is_made(name: str, lake: Path) -> None:
         assert set(change.parents) & SPACES <= NEEDS[name]
 
 
-def test_states_come_back_from_the_archive(name: str, lake: Path, world: World) -> None:
-    """Loaded again, each state's weights have the digests that it was archived with, and the declared form."""
+def test_states_are_restored_from_the_lake(name: str, lake: Path, world: World) -> None:
+    """The restored weights of each state have the recorded digests, and the changes the declared form."""
     store = Lake.open(lake)
     ids = chain(lake)
-    live = ModelSession.load(world.model, "float32", "cpu")
+    session = ModelSession.load(world.model, "float32", "cpu")
     for state in (*ids, *ids[::-1]):
-        live.load_state(store, state)  # raises StateMismatch otherwise
+        session.load_state(store, state)  # raises StateMismatch otherwise
     rows = [row for state in ids[1:] for row in store.read(state).to_pylist()]
     assert len(rows) >= 2
     declared = load_spec(world.spec, SETTINGS[name]).edit.chosen.form
@@ -73,16 +73,16 @@ def test_states_come_back_from_the_archive(name: str, lake: Path, world: World) 
 
 def test_the_norm_of_a_change_is_the_distance_of_the_weights(lake: Path, world: World) -> None:
     store, ids = Lake.open(lake), chain(lake)
-    live = ModelSession.load(world.model, "float32", "cpu")
+    session = ModelSession.load(world.model, "float32", "cpu")
     for before, after in pairwise(ids):
         for row in store.read(after).to_pylist():
-            old = live.load_state(store, before).weight(row["layer"]).clone()
-            new = live.load_state(store, after).weight(row["layer"])
+            old = session.load_state(store, before).weight(row["layer"]).clone()
+            new = session.load_state(store, after).weight(row["layer"])
             assert float((new.double() - old.double()).norm()) == pytest.approx(row["change_norm"], rel=1e-4)
 
 
-def test_what_is_lost_is_computed_again_with_the_same_bits(name: str, lake: Path, world: World) -> None:
-    """The resume: without the last batch's payloads the run goes on from what is there, to the same digests."""
+def test_lost_artifacts_are_recomputed_with_the_same_bits(name: str, lake: Path, world: World) -> None:
+    """Without the last batch's payloads the run resumes, to the same digests."""
     before, store = tiny_world.digests(lake), Lake.open(lake)
     last = store.manifest(chain(lake)[-1])
     change = str(last.parents["weight_change"])
@@ -96,14 +96,14 @@ def test_what_is_lost_is_computed_again_with_the_same_bits(name: str, lake: Path
 
 @pytest.fixture(scope="module")
 def plain(world: World, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The same facts by plain AlphaEdit."""
+    """A run on the same facts with plain AlphaEdit."""
     folder = tmp_path_factory.mktemp("plain") / "lake"
     tiny_world.run_directly(world.spec, folder, *SMALL)
     return folder
 
 
-def test_another_method_is_another_change(name: str, lake: Path, plain: Path) -> None:
-    """The control: plain AlphaEdit ends elsewhere, from the same target values of the first batch."""
+def test_another_method_gives_another_state(name: str, lake: Path, plain: Path) -> None:
+    """Plain AlphaEdit ends in other states, from the same target values of the first batch."""
     here, there = tiny_world.digests(lake), tiny_world.digests(plain)
     values = [m.id for m in tiny_world.artifacts(lake, "target_values")]
     if values and not any("batch_size" in setting for setting in SETTINGS[name]):
@@ -111,8 +111,8 @@ def test_another_method_is_another_change(name: str, lake: Path, plain: Path) ->
     assert not {m.id for m in tiny_world.artifacts(lake, "state")} & set(there)
 
 
-def test_a_report_is_made_of_every_method(name: str, lake: Path) -> None:
-    """What a method does not know is not drawn."""
+def test_every_method_has_a_report(name: str, lake: Path) -> None:
+    """Plots that do not apply to a method are omitted."""
     store = Lake.open(lake)
     run = next(record.run_id for record in Runs(store.files).all() if record.status == "completed")
     page = read_page(store, report(store, run).id)
@@ -120,23 +120,24 @@ def test_a_report_is_made_of_every_method(name: str, lake: Path) -> None:
     assert ("share of the keys" in page) == ("null_space" in NEEDS[name])
 
 
-def test_an_anchor_is_the_unedited_models_hidden_state(plain: Path, world: World) -> None:
-    """Also while the model is in an edited state, whose weights are back afterwards."""
+def test_an_anchor_is_the_norm_of_the_base_models_hidden_state(plain: Path, world: World) -> None:
+    """Also if the session is in an edited state, whose weights are restored afterwards."""
     store, (base, *_, edited) = Lake.open(plain), chain(plain)
-    live = ModelSession.load(world.model, "float32", "cpu")
+    session = ModelSession.load(world.model, "float32", "cpu")
     spec = load_spec(world.spec, ("edit.anchor=true",)).edit
-    facts = [tokenize_fact(live.model.tokenizer, fact, (), "{} is a") for fact in load_requests(world.facts)[:3]]
+    facts = [tokenize_fact(session.model.tokenizer, fact, (), "{} is a") for fact in load_requests(world.facts)[:3]]
     asked = [
         TargetValue(f.request.request_id, torch.ones(32) * n, 1, 1, 0, 0, 0, 0, 1, "loss")
         for n, f in enumerate(facts, 1)
     ]
-    unedited = reference_norms(live.load_state(store, base), facts, spec.z_layer)
-    moved = reference_norms(live.load_state(store, edited), facts, spec.z_layer)
-    found = SolverInputs(method("alphaedit"), spec.options, {}).values(live, facts, asked, spec.z_layer)
+    unedited = reference_norms(session.load_state(store, base), facts, spec.z_layer)
+    moved = reference_norms(session.load_state(store, edited), facts, spec.z_layer)
+    found = SolverInputs(method("alphaedit"), spec.options, {}).values(session, facts, asked, spec.z_layer)
     norms = torch.stack([value.z for value in found]).double().norm(dim=1)
     assert torch.allclose(norms, unedited, rtol=1e-5)
     assert not torch.allclose(norms, moved, rtol=1e-3)  # control
-    assert torch.equal(reference_norms(live.load_state(store, edited), facts, spec.z_layer), moved)
+    assert torch.equal(reference_norms(session.load_state(store, edited), facts, spec.z_layer), moved)
     assert (
-        SolverInputs(method("alphaedit"), load_spec(world.spec).edit.options, {}).values(live, facts, asked, 2) is asked
+        SolverInputs(method("alphaedit"), load_spec(world.spec).edit.options, {}).values(session, facts, asked, 2)
+        is asked
     )

@@ -1,4 +1,4 @@
-"""Hidden states and their drift as artifacts: on fixed prompts, paired, and asked for in SQL."""
+"""Hidden states and their drift as artifacts: fixed prompts, pairing, and SQL views."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ SETTINGS = HiddenStatesSettings((0, 2), count=9, seed=3)
 
 @pytest.fixture(scope="module")
 def edited(world: World, tmp_path_factory: pytest.TempPathFactory) -> tuple[Lake, dict[str, str]]:
-    """A finished run's lake; its model, last state and the artifact of all its requests."""
+    """The lake of a finished run; the ids of its model, its last state and all its requests."""
     folder = tmp_path_factory.mktemp("drift") / "lake"
     run = tiny_world.record_directly(world.spec, folder)
     lake = Lake.open(folder)
@@ -49,7 +49,7 @@ def states_of(lake: Lake, ids: dict[str, str], which: str, **changed: Any) -> st
     ).id
 
 
-def test_hidden_states_are_those_of_the_state(edited: tuple[Lake, dict[str, str]]) -> None:
+def test_hidden_states_belong_to_the_state_and_the_prompts(edited: tuple[Lake, dict[str, str]]) -> None:
     lake, ids = edited
     prompts = fixed_prompts(read_requests(lake, ids["requests"]), 9, 3)
     assert len(set(prompts)) == 9
@@ -65,7 +65,7 @@ def test_hidden_states_are_those_of_the_state(edited: tuple[Lake, dict[str, str]
             np.testing.assert_array_equal(found, wanted[layer].float().numpy())
 
 
-def test_drift_is_measured_layer_by_layer(edited: tuple[Lake, dict[str, str]]) -> None:
+def test_drift_is_computed_for_each_layer(edited: tuple[Lake, dict[str, str]]) -> None:
     lake, ids = edited
     pair = {"base": states_of(lake, ids, "model"), "edited": states_of(lake, ids, "state")}
     ref, points = (
@@ -97,7 +97,7 @@ def test_drift_is_measured_layer_by_layer(edited: tuple[Lake, dict[str, str]]) -
     assert asked == [{"state": ids["state"], "base": ids["model"], "n": 36}]
 
 
-def test_a_state_has_not_drifted_from_itself(edited: tuple[Lake, dict[str, str]]) -> None:
+def test_drift_from_a_state_to_itself_is_zero(edited: tuple[Lake, dict[str, str]]) -> None:
     lake, ids = edited
     state = states_of(lake, ids, "state")
     for found in read_drift(
@@ -107,23 +107,23 @@ def test_a_state_has_not_drifted_from_itself(edited: tuple[Lake, dict[str, str]]
         assert found["overlap_x"] == pytest.approx(1)
 
 
-def test_states_on_other_prompts_are_refused(edited: tuple[Lake, dict[str, str]]) -> None:
+def test_hidden_states_of_different_prompts_are_refused(edited: tuple[Lake, dict[str, str]]) -> None:
     lake, ids = edited
     base = states_of(lake, ids, "model")
     for changed in ({"seed": 4}, {"count": 8}, {"layers": [0, 1]}):
-        with pytest.raises(InvalidOption, match="of other prompts or layers"):
+        with pytest.raises(InvalidOption, match="different prompts or layers"):
             DRIFT.perform(
                 lake.uri, NoSettings(), {"base": base, "edited": states_of(lake, ids, "state", **changed)}, {}
             )
 
 
-def test_too_few_prompts_are_said_to_be(edited: tuple[Lake, dict[str, str]]) -> None:
+def test_too_few_prompts_are_refused(edited: tuple[Lake, dict[str, str]]) -> None:
     lake, ids = edited
-    with pytest.raises(InvalidOption, match="2 neighbourhood prompts that none of them edits, drift needs 3"):
+    with pytest.raises(InvalidOption, match="2 neighbourhood prompts"):
         states_of(lake, ids, "state", count=2)
 
 
-def test_identities_are_what_they_always_were() -> None:
+def test_ids_do_not_change() -> None:
     a, b = "a" * 64, "b" * 64
     found = [
         HIDDEN_STATES.id(HiddenStatesSettings((4, 5), 1000, 0), {"state": a, "requests": b}),
@@ -133,21 +133,21 @@ def test_identities_are_what_they_always_were() -> None:
     assert [id_[:16] for id_ in found] == ["42b0d6b8a4519ec1", "9c993fa583567c86", "f04d9d5bde111768"]
 
 
-def asked(name: str, *neighbours: str, paraphrases: tuple[str, ...] = ()) -> EditRequest:
+def request(name: str, *neighbours: str, paraphrases: tuple[str, ...] = ()) -> EditRequest:
     return EditRequest(name, "{} speaks", name, "Italian", "French", "", paraphrases, neighbours)
 
 
-def test_prompts_are_neighbours_that_nobody_edits() -> None:
+def test_prompts_are_neighbours_that_are_not_edited() -> None:
     requests = [
-        asked("Anna", "Karl speaks", "Omar speaks", "Lucia speaks"),
-        asked("Karl", "Omar speaks", "in Nice they say", paraphrases=("Lucia speaks",)),
+        request("Anna", "Karl speaks", "Omar speaks", "Lucia speaks"),
+        request("Karl", "Omar speaks", "in Nice they say", paraphrases=("Lucia speaks",)),
     ]
     assert set(fixed_prompts(requests, 10, 0)) == {"Omar speaks", "in Nice they say"}
-    assert fixed_prompts([asked("Anna")], 10, 0) == []
+    assert fixed_prompts([request("Anna")], 10, 0) == []
 
 
-def test_the_sample_is_the_same_whatever_the_order_and_grows_at_its_end() -> None:
-    requests = [asked(f"s{n}", *(f"n{n} {k} speaks" for k in range(3))) for n in range(20)]
+def test_order_does_not_matter_and_a_larger_sample_extends_a_smaller_one() -> None:
+    requests = [request(f"s{n}", *(f"n{n} {k} speaks" for k in range(3))) for n in range(20)]
     whole = fixed_prompts(requests, 60, 1)
     assert len(whole) == 60
     assert fixed_prompts(requests[::-1], 25, 1) == whole[:25]

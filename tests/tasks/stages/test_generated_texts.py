@@ -1,4 +1,4 @@
-"""Generations and their scores as artifacts: rows, roles, what is not available, and the views over them."""
+"""Generated texts and their scores as artifacts: rows, roles, missing scores, and views."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ QUESTIONS = pa.schema(
 A, B, C, D = ("a" * 64, "b" * 64, "c" * 64, "d" * 64)
 
 
-def test_ids_of_stages_are_what_they_always_were() -> None:
+def test_ids_do_not_change() -> None:
     ids = {
         "generations": GENERATIONS.id(GenerationOptions(), {"state": A, "requests": B}),
         "with questions": GENERATIONS.id(GenerationOptions(), {"state": A, "requests": B, "questions": C}),
@@ -55,13 +55,13 @@ def test_ids_of_stages_are_what_they_always_were() -> None:
 
 @pytest.fixture(autouse=True)
 def questions_kind(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The kind that brings questions, wherever it is not registered yet."""
+    """Register the kind `questions` if it is missing."""
     if "questions" not in {kind.name for kind in kinds.kinds()}:
         monkeypatch.setitem(kinds._REGISTRY, "questions", kinds.Kind("questions", QUESTIONS, ""))
 
 
-class TrialRunner:
-    """A lake with the tiny model, requests and questions in it."""
+class TextLake:
+    """A lake with the tiny model, requests and questions."""
 
     def __init__(self, folder: Path, model: Path, requests: list[EditRequest]) -> None:
         self.lake = Lake.open(folder)
@@ -86,7 +86,7 @@ class TrialRunner:
 
 
 def _questions(requests: list[EditRequest]) -> Iterator[dict[str, Any]]:
-    """Two beginnings and a reference text each, portability and an alias for the first; one beginning too long."""
+    """Two generation prompts (one too long) and a reference text each; portability and an alias for the first."""
     for request in requests:
         place = {"request": request.request_id, "index": 0, "prompt": "", "answers": []}
         for index, words in enumerate(("the city of", "it is who says I " * 5)):
@@ -99,60 +99,63 @@ def _questions(requests: list[EditRequest]) -> Iterator[dict[str, Any]]:
 
 
 @pytest.fixture
-def bench(world: World, tmp_path: Path) -> TrialRunner:
-    return TrialRunner(tmp_path / "lake", world.model, load_requests(world.facts)[:4])
+def store(world: World, tmp_path: Path) -> TextLake:
+    return TextLake(tmp_path / "lake", world.model, load_requests(world.facts)[:4])
 
 
-def test_rows_of_every_role_stand_in_the_order_of_the_requests(bench: TrialRunner) -> None:
-    rows = bench.rows(bench.generations(questions=bench.questions))
+def test_rows_of_every_role_are_in_the_order_of_the_requests(store: TextLake) -> None:
+    rows = store.rows(store.generations(questions=store.questions))
     roles = ["efficacy", *["paraphrase"] * 2, *["generation"] * 2]
     assert [row["role"] for row in rows[:6]] == [*roles, "portability"]
     assert [row["role"] for row in rows[6:]] == roles * 3
     greedy = [row for row in rows if row["role"] != "generation"]
-    model = open_model(str(_folder(bench)), "float64", "cpu").model
+    model = open_model(str(_folder(store)), "float64", "cpu").model
     assert [row["text"] for row in greedy] == continue_texts(model, [row["prompt"] for row in greedy], 4)
     assert {row["prompt_index"]: row["text"] == "" for row in rows if row["role"] == "generation"} == {
         0: False,
         1: True,
     }
-    only = bench.rows(bench.generations(GenerationOptions(14, 4, roles=("generation",)), questions=bench.questions))
+    only = store.rows(store.generations(GenerationOptions(14, 4, roles=("generation",)), questions=store.questions))
     assert only == [row for row in rows if row["role"] == "generation"]
-    assert bench.rows(bench.generations()) == [row for row in greedy if row["role"] != "portability"]
+    assert store.rows(store.generations()) == [row for row in greedy if row["role"] != "portability"]
 
 
-def test_texts_change_only_with_the_version(bench: TrialRunner) -> None:
-    rows = bench.rows(bench.generations(questions=bench.questions))
+def test_texts_change_only_with_the_version(store: TextLake) -> None:
+    rows = store.rows(store.generations(questions=store.questions))
     first = next(row for row in rows if row["role"] == "generation")
     assert first["prompt"] == "the city of kara pul"
     assert (GENERATIONS.version, first["text"]) == (1, "kara dora bol bol dil sul dal mira saso")
 
 
-def test_scores_are_the_metrics_of_the_rows(bench: TrialRunner) -> None:
-    generations = bench.generations(questions=bench.questions)
-    scores = bench.rows(bench.scores(generations, questions=bench.questions))
+def test_scores_are_the_metrics_of_the_rows(store: TextLake) -> None:
+    generations = store.generations(questions=store.questions)
+    scores = store.rows(store.scores(generations, questions=store.questions))
     found = {(s["request"], s["metric"], s["role"], s["prompt_index"]): s["value"] for s in scores}
     assert len(found) == len(scores)
-    texts = [row for row in bench.rows(generations) if row["role"] == "generation"]
-    references = [f"{r.target_new} is the river of {r.subject}" for r in bench.requests]
+    texts = [row for row in store.rows(generations) if row["role"] == "generation"]
+    references = [f"{r.target_new} is the river of {r.subject}" for r in store.requests]
     corpus = Consistency.fit(references)
     for row, reference in zip(texts, [text for text in references for _ in range(2)], strict=True):
         place = (row["request"], row["prompt_index"])
         assert found[place[0], "fluency", "generation", place[1]] == fluency(row["text"])
         assert found[place[0], "consistency", "generation", place[1]] == corpus.of(row["text"], [reference])
-    assert found[bench.requests[0].request_id, "fluency", "generation", 1] is None  # an empty text
+    assert found[store.requests[0].request_id, "fluency", "generation", 1] is None  # an empty text
     assert {s["prompt_index"] for s in scores if s["metric"] == "consistency published"} == {0}
-    assert {s["metric"] for s in bench.rows(bench.scores(bench.generations()))} == {"free exact", "free contains"}
+    assert {s["metric"] for s in store.rows(store.scores(store.generations()))} == {
+        "free exact",
+        "free contains",
+    }
 
 
-def test_a_perfect_and_a_null_model(bench: TrialRunner, world: World, tmp_path: Path) -> None:
-    """The requests ask for what the model says anyway; with its weights at zero it says one word that nobody wants."""
+def test_scores_of_a_perfect_and_a_null_model(store: TextLake, world: World, tmp_path: Path) -> None:
+    """Requests for what the model generates anyway score 1; with all weights zero they score 0."""
     model = open_model(str(world.model), "float64", "cpu").model
-    said = continue_texts(model, [request.filled for request in bench.requests], OPTIONS.answer_tokens)
+    texts = continue_texts(model, [request.filled for request in store.requests], OPTIONS.answer_tokens)
     wanted = [
         EditRequest(r.request_id, r.prompt, r.subject, text.strip(), "x")
-        for r, text in zip(bench.requests, said, strict=True)
+        for r, text in zip(store.requests, texts, strict=True)
     ]
-    perfect = TrialRunner(tmp_path / "perfect", world.model, wanted)
+    perfect = TextLake(tmp_path / "perfect", world.model, wanted)
     scores = summarise_texts(perfect.lake, perfect.scores(perfect.generations()))
     assert scores == {"efficacy free exact": 1, "efficacy free contains": 1}
     null = tmp_path / "null"
@@ -162,15 +165,15 @@ def test_a_perfect_and_a_null_model(bench: TrialRunner, world: World, tmp_path: 
     model.model.save_pretrained(null)
     model.tokenizer.save_pretrained(null)
     open_model.cache_clear()
-    silent = TrialRunner(tmp_path / "silent", null, wanted)
+    silent = TextLake(tmp_path / "silent", null, wanted)
     scores = summarise_texts(silent.lake, silent.scores(silent.generations(), questions=silent.questions))
     assert scores["efficacy free exact"] == scores["efficacy free contains"] == 0
 
 
-def test_aliases_and_own_answers_count(bench: TrialRunner) -> None:
-    generations = bench.generations(questions=bench.questions)
-    rows = bench.rows(generations)
-    first = bench.requests[0].request_id
+def test_aliases_and_answers_of_questions_count(store: TextLake) -> None:
+    generations = store.generations(questions=store.questions)
+    rows = store.rows(generations)
+    first = store.requests[0].request_id
     portable = next(row for row in rows if row["role"] == "portability")
     edited = next(row for row in rows if row["role"] == "efficacy")
     place = {"request": first, "index": 0, "prompt": ""}
@@ -178,99 +181,99 @@ def test_aliases_and_own_answers_count(bench: TrialRunner) -> None:
         {**place, "role": "alias", "answers": [edited["text"]]},
         {**place, "role": "portability", "prompt": portable["prompt"], "answers": [portable["text"].split()[0]]},
     ]
-    other = bench.lake.write("questions", 1, {"n": 2}, {}, pa.Table.from_pylist(table, schema=QUESTIONS)).id
+    other = store.lake.write("questions", 1, {"n": 2}, {}, pa.Table.from_pylist(table, schema=QUESTIONS)).id
     before = {
         (s["role"], s["metric"]): s["value"]
-        for s in bench.rows(bench.scores(generations, questions=bench.questions))
+        for s in store.rows(store.scores(generations, questions=store.questions))
         if s["request"] == first
     }
     after = {
         (s["role"], s["metric"]): s["value"]
-        for s in bench.rows(bench.scores(generations, questions=other))
+        for s in store.rows(store.scores(generations, questions=other))
         if s["request"] == first
     }
     assert before["efficacy", "free exact"] == 0
     assert after["efficacy", "free exact"] == 1
     assert (after["portability", "free exact"], after["portability", "free contains"]) == (0, 1)
-    without = {s["role"]: s["value"] for s in bench.rows(bench.scores(generations)) if s["metric"] == "free exact"}
+    without = {s["role"]: s["value"] for s in store.rows(store.scores(generations)) if s["metric"] == "free exact"}
     assert without["portability"] is None  # no answers, no score
     assert without["efficacy"] is not None
 
 
-def test_a_part_of_the_requests_can_be_scored(bench: TrialRunner) -> None:
-    generations = bench.generations(questions=bench.questions)
-    part = requests_table(bench.requests[:2], "test").store(bench.lake).id
-    parents = {"generations": generations, "requests": part, "questions": bench.questions}
-    rows = bench.rows(bench.make(TEXT_SCORES, NoSettings(), parents))
-    kept = {request.request_id for request in bench.requests[:2]}
-    everything = bench.rows(bench.scores(generations, questions=bench.questions))
+def test_scores_of_a_subset_of_the_requests_are_the_same(store: TextLake) -> None:
+    generations = store.generations(questions=store.questions)
+    part = requests_table(store.requests[:2], "test").store(store.lake).id
+    parents = {"generations": generations, "requests": part, "questions": store.questions}
+    rows = store.rows(store.make(TEXT_SCORES, NoSettings(), parents))
+    kept = {request.request_id for request in store.requests[:2]}
+    everything = store.rows(store.scores(generations, questions=store.questions))
     key = lambda row: sorted(map(str, row.items()))  # noqa: E731
     assert sorted(rows, key=key) == sorted((row for row in everything if row["request"] in kept), key=key)
 
 
-def test_essence_is_of_what_the_model_wrote_and_of_what_is_given(bench: TrialRunner) -> None:
-    base = bench.generations(questions=bench.questions)
-    parents = {"state": bench.model, "requests": bench.asked, "questions": bench.questions, "base": base}
-    artifact = bench.make(ESSENCE, NoSettings(), parents)
-    model = open_model(str(_folder(bench)), "float64", "cpu").model
-    rows = [row for row in bench.rows(base) if row["role"] == "generation"]
-    values = [s["value"] for s in bench.rows(artifact) if s["metric"] == "essence"]
+def test_essence_scores_the_base_models_texts_and_the_references(store: TextLake) -> None:
+    base = store.generations(questions=store.questions)
+    parents = {"state": store.model, "requests": store.asked, "questions": store.questions, "base": base}
+    artifact = store.make(ESSENCE, NoSettings(), parents)
+    model = open_model(str(_folder(store)), "float64", "cpu").model
+    rows = [row for row in store.rows(base) if row["role"] == "generation"]
+    values = [s["value"] for s in store.rows(artifact) if s["metric"] == "essence"]
     assert values == pytest.approx([e.value for e in essences(model, [r["prompt"] + r["text"] for r in rows])])
     assert min(values) > 1
-    given = [f"{r.target_new} is the river of {r.subject}" for r in bench.requests]
-    published = [s["value"] for s in bench.rows(artifact) if s["metric"] == "essence published"]
+    given = [f"{r.target_new} is the river of {r.subject}" for r in store.requests]
+    published = [s["value"] for s in store.rows(artifact) if s["metric"] == "essence published"]
     assert published == pytest.approx([e.published for e in essences(model, given)])
-    without = bench.make(ESSENCE, NoSettings(), {"state": bench.model, "requests": bench.asked})
-    assert bench.rows(without) == []
-    assert summarise_texts(bench.lake, without) == {}
+    without = store.make(ESSENCE, NoSettings(), {"state": store.model, "requests": store.asked})
+    assert store.rows(without) == []
+    assert summarise_texts(store.lake, without) == {}
 
 
-def test_the_summary_weighs_cases_and_leaves_out_what_is_not_available(bench: TrialRunner) -> None:
+def test_the_summary_weighs_requests_equally_and_omits_missing_scores(store: TextLake) -> None:
     rows = [("a", 1.0), ("a", 3.0), ("b", 6.0), ("b", None), ("c", None)]
     table = [
         {"request": r, "metric": "fluency", "role": "generation", "prompt_index": n, "value": v}
         for n, (r, v) in enumerate(rows)
     ]
     table.append({"request": "a", "metric": "essence", "role": "generation", "prompt_index": 0, "value": None})
-    artifact = bench.lake.write(
+    artifact = store.lake.write(
         "text_scores", 1, {}, {}, pa.Table.from_pylist(table, schema=kinds.kind("text_scores").schema)
     ).id
-    assert summarise_texts(bench.lake, artifact) == {"fluency": 4.0}
-    assert not math.isclose(10 / 3, 4.0)  # the control: the mean over prompts is another number
+    assert summarise_texts(store.lake, artifact) == {"fluency": 4.0}
+    assert not math.isclose(10 / 3, 4.0)  # the mean over prompts differs
 
 
-def test_permuted_requests_give_the_same_scores(bench: TrialRunner, world: World, tmp_path: Path) -> None:
-    turned = TrialRunner(tmp_path / "turned", world.model, bench.requests[::-1])
+def test_permuted_requests_give_the_same_scores(store: TextLake, world: World, tmp_path: Path) -> None:
+    reversed_lake = TextLake(tmp_path / "reversed_lake", world.model, store.requests[::-1])
     found = [
         sorted(
             b.rows(b.scores(b.generations(questions=b.questions), questions=b.questions)),
             key=lambda row: sorted(map(str, row.items())),
         )
-        for b in (bench, turned)
+        for b in (store, reversed_lake)
     ]
     assert found[0] == found[1]
 
 
-def test_a_rerun_gives_the_same_bytes(bench: TrialRunner, world: World, tmp_path: Path) -> None:
-    again = TrialRunner(tmp_path / "again", world.model, bench.requests)
-    artifacts = [b.lake.manifest(b.generations(questions=b.questions)) for b in (bench, again)]
+def test_a_rerun_gives_the_same_bytes(store: TextLake, world: World, tmp_path: Path) -> None:
+    again = TextLake(tmp_path / "again", world.model, store.requests)
+    artifacts = [b.lake.manifest(b.generations(questions=b.questions)) for b in (store, again)]
     assert artifacts[0].id == artifacts[1].id
     assert artifacts[0].digest == artifacts[1].digest
 
 
-def test_views_carry_the_state_that_wrote_the_texts(bench: TrialRunner) -> None:
-    generations = bench.generations(questions=bench.questions)
-    scores = bench.scores(generations, questions=bench.questions)
-    essence = bench.make(ESSENCE, NoSettings(), {"state": bench.model, "requests": bench.asked, "base": generations})
-    wrote = query(bench.lake, "SELECT DISTINCT artifact, state, requests FROM generations").to_pylist()
-    assert [tuple(row.values()) for row in wrote] == [(generations, bench.model, bench.asked)]
-    scored = query(bench.lake, "SELECT DISTINCT artifact, state, requests FROM text_scores").to_pylist()
-    assert {tuple(row.values()) for row in scored} == {(a, bench.model, bench.asked) for a in (scores, essence)}
+def test_views_have_the_state_that_generated_the_texts(store: TextLake) -> None:
+    generations = store.generations(questions=store.questions)
+    scores = store.scores(generations, questions=store.questions)
+    essence = store.make(ESSENCE, NoSettings(), {"state": store.model, "requests": store.asked, "base": generations})
+    wrote = query(store.lake, "SELECT DISTINCT artifact, state, requests FROM generations").to_pylist()
+    assert [tuple(row.values()) for row in wrote] == [(generations, store.model, store.asked)]
+    scored = query(store.lake, "SELECT DISTINCT artifact, state, requests FROM text_scores").to_pylist()
+    assert {tuple(row.values()) for row in scored} == {(a, store.model, store.asked) for a in (scores, essence)}
     sql = "SELECT avg(value) AS mean, count(*) - count(value) AS lacking FROM text_scores WHERE metric = 'fluency'"
-    (row,) = query(bench.lake, sql).to_pylist()
-    assert row["lacking"] == len(bench.requests)
-    assert row["mean"] == pytest.approx(summarise_texts(bench.lake, scores)["fluency"])
+    (row,) = query(store.lake, sql).to_pylist()
+    assert row["lacking"] == len(store.requests)
+    assert row["mean"] == pytest.approx(summarise_texts(store.lake, scores)["fluency"])
 
 
-def _folder(bench: TrialRunner) -> Path:
-    return Path(str(bench.lake.manifest(bench.model).about["folder"]))
+def _folder(store: TextLake) -> Path:
+    return Path(str(store.lake.manifest(store.model).about["folder"]))

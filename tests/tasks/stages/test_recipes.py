@@ -1,4 +1,4 @@
-"""Identities of real stages are pinned, and a field added to an option later leaves them alone."""
+"""The ids of stages are pinned, and a new option with its default does not change them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ A, B, C, D = ("a" * 64, "b" * 64, "c" * 64, "d" * 64)
 OPTIONS = TargetValuesSettings(TargetValueOptions(), z_layer=8, chunk=0)
 
 
-def change_by(name: str) -> str:
+def change_id(name: str) -> str:
     """The id of a method's weight change with its default options."""
     chosen = METHODS[name]
     if isinstance(chosen, Training):
@@ -32,7 +32,7 @@ IDS = {
     "null space": NULL_SPACE.id(Threshold(), {"spectrum": A}),
     "target values": TARGET_VALUES.id(OPTIONS, {"state": A, "requests": B, "contexts": C}),
     "state": STATE.id(NoSettings(), {"state": A, "requests": B, "weight_change": C, "keys": D}),
-    **{f"change by {name}": change_by(name) for name in METHODS},
+    **{f"change by {name}": change_id(name) for name in METHODS},
 }
 PINNED = {
     "contexts": "fbd492841e8c0a38",
@@ -49,7 +49,7 @@ PINNED = {
 }
 
 
-def test_ids_of_stages_are_what_they_always_were() -> None:
+def test_ids_of_stages_do_not_change() -> None:
     assert {name: id_[:16] for name, id_ in IDS.items()} == PINNED, "a new method: add its id to PINNED"
 
 
@@ -64,7 +64,7 @@ class After:
     patience: int = omitted(default=0)
 
 
-def test_an_added_field_counts_only_when_it_is_used() -> None:
+def test_an_added_field_is_in_the_recipe_only_if_it_is_not_the_default() -> None:
     assert recipe(After()) == recipe(Before()) == {"steps": 25}
     assert recipe(After(patience=3)) == {"steps": 25, "patience": 3}
     assert recipe(After(steps=9)) == {"steps": 9}

@@ -1,4 +1,4 @@
-"""A spectrum comes out of the lake as it went in, and one that lacks a row is refused."""
+"""Spectra are read from the lake unchanged, and one with missing or swapped rows is refused."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def stored(lake: Lake, table: pa.Table) -> str:
     return lake.write("spectrum", 2, {}, {}, table).id
 
 
-def test_the_round_trip_keeps_every_bit(spectrum: Spectrum, tmp_path: Path) -> None:
+def test_a_round_trip_keeps_every_bit(spectrum: Spectrum, tmp_path: Path) -> None:
     lake = Lake.open(tmp_path)
     layer, found = read_spectrum(lake, stored(lake, spectrum_table(3, spectrum)))
     assert layer == 3
@@ -36,7 +36,7 @@ def test_the_round_trip_keeps_every_bit(spectrum: Spectrum, tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("d", [1, 2])
-def test_the_narrowest(d: int, tmp_path: Path) -> None:
+def test_the_smallest_spectra(d: int, tmp_path: Path) -> None:
     lake = Lake.open(tmp_path)
     _, found = read_spectrum(lake, stored(lake, spectrum_table(0, decompose(2 * torch.eye(d, dtype=torch.float64)))))
     assert torch.equal(found.eigenvectors(0, d), torch.eye(d, dtype=torch.float64))
@@ -45,7 +45,7 @@ def test_the_narrowest(d: int, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "rows", [[*range(D - 1)], [*range(1, D)], [1, 0, *range(2, D)], []], ids=["last", "first", "swapped", "none"]
 )
-def test_a_row_out_of_place_is_refused(spectrum: Spectrum, rows: list[int], tmp_path: Path) -> None:
+def test_missing_or_swapped_rows_are_refused(spectrum: Spectrum, rows: list[int], tmp_path: Path) -> None:
     lake = Lake.open(tmp_path)
     artifact = stored(lake, spectrum_table(3, spectrum).take(pa.array(rows, pa.int64())))
     with pytest.raises(ValueError, match="not in order|not a packed upper triangle"):

@@ -233,7 +233,7 @@ def test_wrong_input_gets_one_line(exported: Exported, lake: Lake, tmp_path: Pat
     refused(editflow("export-run", "nobody", *where), "0 runs match 'nobody'")
     refused(editflow("export-run", exported.record.run_id, "--out", tmp_path, *where), "is a folder")
     refused(editflow("rerun", tmp_path / "none.zip", *where), "none.zip", "give a run, or a file")
-    refused(editflow("rerun", exported.world.facts, *where), "is not a whole run", "pack the run again")
+    refused(editflow("rerun", exported.world.facts, *where), "is not an intact bundle", "export the run again")
     refused(
         editflow("rerun", exported.record.run_id, "--model", "m", *where), "--model is for the file of a packed run"
     )

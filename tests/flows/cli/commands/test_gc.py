@@ -27,7 +27,7 @@ from editflow.storage.maintenance.orphans import find_orphans, remove_orphan
 from editflow.storage.queries.query import lineage
 from editflow.storage.records.refs import Refs
 from editflow.storage.records.runs import Runs
-from editflow.tasks.temporary_folders import OWNER, temporary
+from editflow.tasks.temporary_folders import OWNER, temporary_folder
 
 pytestmark = pytest.mark.exhaustive
 
@@ -156,7 +156,7 @@ def test_temporary_folders_of_killed_processes_are_deleted(
         (found,) = [row for row in editflow("doctor", "--lake", lake, "--json").json if row["check"] == "temporary"]
         return str(found["found"])
 
-    with temporary("rerun") as mine:
+    with temporary_folder("rerun") as mine:
         assert {row["path"]: row["bytes"] // 1000 for row in gc(lake)["folders"]} == dict.fromkeys(map(str, left), 1)
         assert str(left[0]) in editflow("gc", "--lake", lake).out
         assert str(left[0]) in named()

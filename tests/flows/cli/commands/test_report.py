@@ -170,7 +170,7 @@ def test_without_the_model_everything_but_the_answers_is_shown(world: World, cop
     finally:
         away.rename(world.model)
     assert answer.code == 0
-    assert re.search("^warning: the report shows no answers: the model's folder .* is gone", answer.err)
+    assert re.search("^warning: the report shows no answers: the model's folder .* is missing", answer.err)
     without, whole = (tmp_path / "without.html").read_text(), report(copied, tmp_path / "whole.html")
     assert "What the models say is not shown" in without
     assert "What the models say is not shown" not in whole

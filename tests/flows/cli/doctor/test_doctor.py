@@ -116,19 +116,19 @@ DAMAGE: dict[str, tuple[Damage, str, str, str]] = {
     "served state gone": (serve, "queues", "problem", "is gone, and release 2 of current is it"),
     "served state of no id": (
         lambda lake: serve(lake, state="../x"),
-        *("queues", "problem", "releases/current/00000002.json releases what is no id of a state"),
+        *("queues", "problem", "releases/current/00000002.json names a released state that is not an id"),
     ),
     "queue damaged": (
         lambda lake: serve(lake, "queues"),
         "queues",
         "problem",
-        "queues/current/00000001.json says what no queue would",
+        "queues/current/00000001.json is not a valid record of queues",
     ),
     "release damaged": (
         lambda lake: serve(lake, "releases"),
         "queues",
         "problem",
-        "releases/current/00000001.json says what no queue would",
+        "releases/current/00000001.json is not a valid record of releases",
     ),
     "leftovers": (leave, "leftovers", "warning", "1 temporary or discarded files, 5.0 kB; 1 unfinished"),
 }
