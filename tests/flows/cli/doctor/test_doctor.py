@@ -116,7 +116,7 @@ DAMAGE: dict[str, tuple[Damage, str, str, str]] = {
     "served state gone": (serve, "queues", "problem", "is gone, and release 2 of current is it"),
     "served state of no id": (
         lambda lake: serve(lake, state="../x"),
-        *("queues", "problem", "releases/current/00000002.json names a released state that is not an id"),
+        *("queues", "problem", "releases/current/00000002.json names a state that is not an id"),
     ),
     "queue damaged": (
         lambda lake: serve(lake, "queues"),
