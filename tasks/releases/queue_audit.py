@@ -13,7 +13,7 @@ from editflow.tasks.releases.queue import Queue
 
 
 def queue_faults(audit: Audit) -> Iterator[Fault]:
-    """Values that are not of a queue, and released states that are lost; `of_names` reports unreadable files."""
+    """Invalid values of queues and missing released states; `Audit.check_names` reports unreadable files."""
     files = audit.lake.files
     for folder in ("queues", "releases"):
         for name in Refs(files, folder).names():
@@ -35,4 +35,4 @@ def _of(audit: Audit, folder: str, name: str) -> Iterator[Fault]:
             file = Refs(audit.lake.files, folder).file(name, version)
             yield Fault(file, f"{folder}/{name}", "releases what is no id of a state", "hand", name, COPY)
         elif move.state is not None:
-            yield from audit.lost(move.state, f"release {version} of {name} is it")
+            yield from audit.check_exists(move.state, f"release {version} of {name} points to it")

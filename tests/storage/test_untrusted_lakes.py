@@ -30,11 +30,12 @@ from editflow.storage.index.compaction import compact
 from editflow.storage.index.rows import SCHEMAS, artifact_row
 from editflow.storage.maintenance import foreign_files
 from editflow.storage.maintenance.audit import Audit
-from editflow.storage.maintenance.garbage_collection import census, remove, take
+from editflow.storage.maintenance.garbage_collection import census, remove, remove_if_untouched
 from editflow.storage.maintenance.index_audit import index_faults
 from editflow.storage.maintenance.restore import restore_manifest
-from editflow.storage.maintenance.retention_policy import Rule
-from editflow.storage.queries.query import opened, query
+from editflow.storage.maintenance.retention_policy import RetentionRule
+from editflow.storage.queries.query import query
+from editflow.storage.queries.views import open_views
 from editflow.storage.records.refs import Refs
 from editflow.storage.records.runs import Runs, Use, record_name
 from editflow.storage.records.tombstones import announce_removal, removed_at
@@ -93,7 +94,7 @@ def good(tmp_path_factory: pytest.TempPathFactory) -> Path:
     snapshot.drop(lake.files)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("editflow.storage.index.index_reader.LARGE", 0)
-        with opened(lake):
+        with open_views(lake):
             pass
     return Path(lake.uri)
 
@@ -140,10 +141,10 @@ def faults(lake: Lake) -> list[Fault]:
     """All that `editflow verify` finds in the whole lake, part by part."""
     audit, found = Audit(lake), list[Fault]()
     parts: list[Callable[[], Any]] = [
-        audit.of_strays,
-        lambda: audit.of_artifacts(audit.ids(), lambda _: None),
-        lambda: audit.of_runs(lake.files.list("runs"), lambda _: None),
-        audit.of_names,
+        audit.check_foreign_files,
+        lambda: audit.check_artifacts(audit.ids(), lambda _: None),
+        lambda: audit.check_runs(lake.files.list("runs"), lambda _: None),
+        audit.check_names,
         lambda: index_faults(lake),
     ]
     for part in parts:
@@ -163,13 +164,13 @@ def everybody(lake: Lake) -> Iterator[Callable[[], object]]:
     yield lambda: list(lake.manifests())
     yield lambda: list(Runs(lake.files).newest())
     yield lambda: Runs(lake.files).mark_crashed()
-    for folder in foreign_files.MOVING:
+    for folder in foreign_files.NAME_FOLDERS:
         names = Refs(lake.files, folder)
         yield lambda names=names: [names.history(name) for name in names.names()]
         yield lambda names=names: list(names.broken("demo"))
     yield lambda: removed_at(lake.files)
     yield lambda: query(lake, "SELECT * FROM artifacts, runs, uses, perplexities")
-    yield lambda: census(lake, Rule(runs=1), 1)
+    yield lambda: census(lake, RetentionRule(runs=1), 1)
 
 
 def read_by_all(lake: Lake) -> int:
@@ -196,7 +197,7 @@ def test_every_kind_of_file_is_known_here(lake: Lake) -> None:
     assert {path: names for path, names in matched.items() if len(names) != 1} == {}
     assert {name for names in matched.values() for name in names} == set(RECORDS)
     tops = {pattern.partition("/")[0] for pattern in RECORDS.values()}
-    assert tops | BY_OTHERS == foreign_files._TOPS
+    assert tops | BY_OTHERS == foreign_files._TOP_FOLDERS
 
 
 def test_a_good_lake_passes(lake: Lake, tmp_path: Path) -> None:
@@ -209,7 +210,7 @@ def test_a_good_lake_passes(lake: Lake, tmp_path: Path) -> None:
         assert faults(here_) == []
         assert read_by_all(here_) == 0
     assert query(Lake.open(tmp_path / "link"), "SELECT count(*) AS n FROM artifacts")["n"].to_pylist() == [3]
-    assert take(Lake.open(tmp_path / "link"), next(Lake.open(moved).ids()), 2**40), "also for who removes"
+    assert remove_if_untouched(Lake.open(tmp_path / "link"), next(Lake.open(moved).ids()), 2**40), "also for gc"
 
 
 # -- a name inside a file is the name of its place ---------------------------------------------------------------------
@@ -266,9 +267,9 @@ def test_a_name_inside_a_file_must_be_the_name_of_its_place(lake: Lake, tmp_path
             continue
         put(path, where, value)
         changed = path.read_text()
-        named = {fault.file for fault in Audit(lake).of_strays()}
-        named |= {f.file for f in Audit(lake).of_artifacts(lake.ids(), lambda _: None)}
-        named |= {f.file for f in Audit(lake).of_runs(lake.files.list("runs"), lambda _: None)}
+        named = {fault.file for fault in Audit(lake).check_foreign_files()}
+        named |= {f.file for f in Audit(lake).check_artifacts(lake.ids(), lambda _: None)}
+        named |= {f.file for f in Audit(lake).check_runs(lake.files.list("runs"), lambda _: None)}
         assert path.relative_to(lake.uri).as_posix() in named, value
         if record == "manifest":
             with pytest.raises(DamagedPayload):
@@ -380,16 +381,16 @@ def test_no_field_of_a_record_brings_a_reader_down(lake: Lake, record: str) -> N
         for value in (ODD[n % len(ODD)], ODD[(n + 4) % len(ODD)]):
             inner[where[-1]] = value
             path.write_text(json.dumps(whole))
-            list(audit.of_artifacts(lake.ids(), lambda _: None))
-            list(audit.of_runs(lake.files.list("runs"), lambda _: None))
-            list(audit.of_names())
-            list(audit.of_strays())
+            list(audit.check_artifacts(lake.ids(), lambda _: None))
+            list(audit.check_runs(lake.files.list("runs"), lambda _: None))
+            list(audit.check_names())
+            list(audit.check_foreign_files())
             list(Runs(lake.files).newest())
     for text in RAW[: 2 if record == "head of a snapshot" else None]:
         path.write_text(text)
         audit = Audit(lake)
-        found = [*audit.of_artifacts(lake.ids(), lambda _: None), *audit.of_names(), *audit.of_strays()]
-        found += [*audit.of_runs(lake.files.list("runs"), lambda _: None), *_broken(lake)]
+        found = [*audit.check_artifacts(lake.ids(), lambda _: None), *audit.check_names(), *audit.check_foreign_files()]
+        found += [*audit.check_runs(lake.files.list("runs"), lambda _: None), *_broken(lake)]
         assert record == "fingerprint" or any(path.is_relative_to(lake.files.path(fault.file)) for fault in found), text
     read_by_all(lake)
 
@@ -493,7 +494,9 @@ def test_what_is_no_file_is_neither_read_nor_waited_for(lake: Lake, record: str)
         content = path.read_bytes()
         path.unlink()
         plant(path)
-        named = [fault for fault in Audit(lake).of_strays() if path.is_relative_to(lake.files.path(fault.file))]
+        named = [
+            fault for fault in Audit(lake).check_foreign_files() if path.is_relative_to(lake.files.path(fault.file))
+        ]
         assert named, name
         assert all(fault.remedy for fault in named)
         with pytest.raises(ForeignFile):
@@ -512,7 +515,9 @@ def test_a_file_that_is_a_link_out_of_the_lake_is_not_followed(lake: Lake, tmp_p
     path.rename(outside / path.name)
     path.symlink_to(outside / path.name)
     name, before = path.relative_to(lake.uri).as_posix(), tree(outside)
-    assert any("link out of the lake" in fault.wrong and fault.file == name for fault in Audit(lake).of_strays())
+    assert any(
+        "link out of the lake" in fault.wrong and fault.file == name for fault in Audit(lake).check_foreign_files()
+    )
     with pytest.raises(ForeignFile, match="link out"):
         lake.files.read(name)
     read_by_all(lake)
@@ -605,11 +610,11 @@ def test_a_cleaner_removes_nothing_of_another_lake(lake: Lake, good: Path, tmp_p
     for file in Path(other.uri).rglob("*"):
         os.utime(file, (long_ago, long_ago))
     with pytest.raises(ForeignFile, match=re.escape(str(path))):
-        remove(mine, census(mine, Rule(days=1), 1))
+        remove(mine, census(mine, RetentionRule(days=1), 1))
     ids = [id_ for id_ in other.ids() if str(found) in other.files.path(manifest_name(id_))]
     for id_ in ids:
         with pytest.raises(ForeignFile):
-            take(mine, id_, 2**40)
+            remove_if_untouched(mine, id_, 2**40)
     assert ids
     assert tree(Path(other.uri)) == before
 
@@ -634,7 +639,7 @@ def test_a_cleaner_of_the_index_removes_nothing_behind_a_link(lake: Lake, tmp_pa
 # -- names that count --------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("folder", foreign_files.MOVING)
+@pytest.mark.parametrize("folder", foreign_files.NAME_FOLDERS)
 @pytest.mark.parametrize(
     "name", ["99999999.json", "999999999999.json", f"{10**17}.json", f"{10**19}.json", "9" * 200 + ".json",
              "00000000.json", "1.json", "-0000001.json", "+0000002.json", "0000_003.json", "２００００００１.json", "x"]

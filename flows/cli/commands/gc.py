@@ -12,14 +12,14 @@ from editflow.flows.cli.common.flags import JsonFlag, LakeFlag
 from editflow.flows.cli.common.lookup import open_lake
 from editflow.flows.console.next_steps import print_next, typed
 from editflow.flows.console.output import print_json, print_line, print_table
-from editflow.storage.maintenance.retention_policy import CENTURY, Rule
+from editflow.storage.maintenance.retention_policy import MAX_DAYS, RetentionRule
 
 Runs = Annotated[
     int | None, Parameter(help="Of each name, keep what its newest completed runs need.", validator=Number(gte=1))
 ]
 Days = Annotated[
     float | None,
-    Parameter(help="Keep what runs that ended within so many days need.", validator=Number(gt=0, lte=CENTURY)),
+    Parameter(help="Keep what runs that ended within so many days need.", validator=Number(gt=0, lte=MAX_DAYS)),
 ]
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def gc(
     *,
     delete: Annotated[bool, Parameter(negative=(), help="Delete; without this option they are only listed.")] = False,
     hours: Annotated[
-        float, Parameter(help="Only what was not touched for so long.", validator=Number(gte=1, lte=24 * CENTURY))
+        float, Parameter(help="Only what was not touched for so long.", validator=Number(gte=1, lte=24 * MAX_DAYS))
     ] = 24,
     keep_runs: Runs = None,
     keep_days: Days = None,
@@ -46,7 +46,7 @@ def gc(
     """
     from editflow.flows.clean import cleared
 
-    rule = Rule(keep_runs, keep_days)
+    rule = RetentionRule(keep_runs, keep_days)
     found = cleared(open_lake(lake), hours, rule, delete=delete)
     if json:
         told = {"litter": found.orphans, "folders": found.folders, "kinds": found.kinds}

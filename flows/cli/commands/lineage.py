@@ -90,7 +90,7 @@ class _Walk:
 
 
 def _walked(store: Lake, artifact: str, to: str | None, *, down: bool) -> _Walk:
-    from editflow.storage.queries.lineage_paths import between
+    from editflow.storage.queries.lineage_paths import paths_between
     from editflow.storage.queries.query import lineage as steps_of
 
     if to is None:
@@ -99,7 +99,7 @@ def _walked(store: Lake, artifact: str, to: str | None, *, down: bool) -> _Walk:
         return _Walk(steps, [steps[0].id], words, "downstream" if down else "upstream", down)
     ends = [store.manifest(one).id for one in (artifact, named_state(store, to) or to)]
     words = [ends[0][:12], "--to", ends[1][:12]]
-    return _Walk(between(store, *ends), list(dict.fromkeys(ends)), words, "between")
+    return _Walk(paths_between(store, *ends), list(dict.fromkeys(ends)), words, "between")
 
 
 def _print(found: _Walk, lake: str | None) -> None:

@@ -159,7 +159,7 @@ def test_what_is_beside_a_model_changes_nothing(
 def test_an_adapter_alone_names_its_base(model: Path) -> None:
     for path in model.iterdir():
         path.unlink()
-    untrusted_models.said("adapter_config.json", base_model_name_or_path="org/base")(model)
+    untrusted_models.set_keys("adapter_config.json", base_model_name_or_path="org/base")(model)
     for opened in (load, load_outline):
         with pytest.raises(UnknownModel, match=r"adapter of 'org/base'"):
             opened(model)
@@ -170,10 +170,10 @@ def test_masks_of_old_checkpoints_are_no_weights(tmp_path: Path) -> None:
 
     shape = {"n_embd": 32, "n_layer": 2, "n_head": 2, "n_positions": 32, "vocab_size": len(tiny_world.WORDS)}
     tiny_world.save_model(tmp_path / "old", model=GPT2LMHeadModel(GPT2Config(**shape)))
-    untrusted_models.more("transformer.h.0.attn.bias", 1, 1, 32, 32)(tmp_path / "old")
-    untrusted_models.more("transformer.h.0.attn.masked_bias", 1)(tmp_path / "old")
+    untrusted_models.add_tensor("transformer.h.0.attn.bias", 1, 1, 32, 32)(tmp_path / "old")
+    untrusted_models.add_tensor("transformer.h.0.attn.masked_bias", 1)(tmp_path / "old")
     load(tmp_path / "old")
-    untrusted_models.more("transformer.h.0.attn.bias.more", 1)(tmp_path / "old")
+    untrusted_models.add_tensor("transformer.h.0.attn.bias.more", 1)(tmp_path / "old")
     with pytest.raises(UnknownModel, match=r"bias.more|no place"):
         load(tmp_path / "old")
 
@@ -195,9 +195,9 @@ def test_a_token_without_a_row_is_refused_where_a_text_has_it(model: Path) -> No
 
 def test_a_device_or_pipe_among_a_tokenizers_files_is_not_digested(sound: Path, model: Path) -> None:
     before = files_digest(model)
-    untrusted_models.pipe("tokenizer.fifo")(model)
+    untrusted_models.make_pipe("tokenizer.fifo")(model)
     assert files_digest(model) == before == files_digest(sound)
-    untrusted_models.written("tokenizer.more", "x")(model)
+    untrusted_models.write_file("tokenizer.more", "x")(model)
     assert files_digest(model) != before
 
 
@@ -233,7 +233,7 @@ def test_a_gguf_file_that_is_no_whole_model(tmp_path: Path, what: str) -> None:
     elif what == "one of three parts":
         gguf_file(path, parts=3)
     elif what == "a pipe":
-        untrusted_models.pipe(path.name)(tmp_path)
+        untrusted_models.make_pipe(path.name)(tmp_path)
     else:
         path.write_text(untrusted_models.POINTER if what == "a pointer" else "other")
     word = {"an adapter": "lora_a", "one of three parts": "3 parts", "a pointer": "git lfs", "a pipe": "regular"}
@@ -267,5 +267,5 @@ def test_a_panic_of_a_library_is_one_line(model: Path, monkeypatch: pytest.Monke
 def test_float_types_that_are_edited_are_taken(model: Path) -> None:
     """The control of float8: the same weight in the other types."""
     for kind in (torch.float16, torch.bfloat16, torch.float64):
-        untrusted_models.narrowed(kind)(model)
+        untrusted_models.cast_weight(kind)(model)
         load(model)
