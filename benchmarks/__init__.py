@@ -1,1 +1,1 @@
-"""Speed, measured: the published procedure as written in the papers against ours, alternately, in one run."""
+"""Benchmarks: our implementation compared with the published procedure as written in the papers."""

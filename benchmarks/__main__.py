@@ -1,4 +1,4 @@
-"""`python -m benchmarks`: every stage both ways, alternately, with a table and JSON at the end."""
+"""`python -m benchmarks`: run both implementations of every stage alternately; print a table and write JSON."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from typing import Annotated
 from cyclopts import App, Parameter
 from cyclopts.validators import Number
 
-from benchmarks.stage import Disagreement, Reached
+from benchmarks.stage import Disagreement, Measured
 from benchmarks.stages import NAMES
-from benchmarks.worker import Reading, Worker, stage_named
+from benchmarks.worker import Measurement, Worker, load_stage
 from editflow.flows.console import output_files
 from editflow.flows.console.errors import UsageError
 from editflow.flows.console.output import print_line, print_table
 from editflow.tasks.console.terminal import quoted
 
-app = App(help="Measure the core against the published procedure.")
+app = App(help="Compare the speed of every stage with that of the published procedure.")
 
 
 @dataclass(frozen=True)
 class Row:
-    """What is known of a stage when both sides have run; times are per unit of work, medians over the rounds."""
+    """The result of one stage. Times are per unit of work; times and ratio are medians over the rounds."""
 
     stage: str
     unit: str
@@ -46,7 +46,7 @@ class Row:
     peak_share: float
     agreement: str
     missed: str
-    """What falls short: the answers, the ratio or a limit of the stage; empty when nothing does."""
+    """The missed targets: "answers", "ratio" or a limit of the stage; empty if none."""
 
 
 @app.default
@@ -56,55 +56,55 @@ def bench(
     threads: Annotated[int, Parameter(validator=Number(gte=1))] = 2,
     out: Path | None = None,
 ) -> None:
-    """Run the stages (all of them by default) and print the table; exit code 1 when anything asked for is missed.
+    """Run the stages (default: all) and print a table; exit code 1 if a target is missed.
 
     Parameters
     ----------
     stages
-        Files of benchmarks/stages.
+        Names of modules in benchmarks/stages.
     quick
-        Smaller sizes, about four minutes in all.
+        Use smaller sizes; takes about four minutes in total.
     threads
-        Threads of either side.
+        Threads per implementation.
     out
-        Where the same is written as JSON.
+        Also write the results to this file as JSON.
     """
     size = "quick" if quick else "full"
-    known = [name for name in NAMES if size in stage_named(name).sizes]
+    known = [name for name in NAMES if size in load_stage(name).sizes]
     if unknown := [name for name in stages if name not in known]:
-        print_line(f"no stage {', '.join(unknown)} of {size} size: choose from {', '.join(known)}")
+        print_line(f"no stage {', '.join(unknown)} of size {size}: choose from {', '.join(known)}")
         sys.exit(2)
     check_out(out)
     rows = []
     for name in stages or known:
         print_line(f"  {name} …")
         rows.append(measure(name, size, threads))
-        if out is not None:  # after every stage: what comes next may take an hour
+        if out is not None:  # after every stage, because the next one may take an hour
             write_out(out, {"rows": [asdict(row) for row in rows]})
-    print_table([_shown(row) for row in rows])
+    print_table([_table_row(row) for row in rows])
     sys.exit(any(row.missed for row in rows))
 
 
 def measure(name: str, size: str, threads: int) -> Row:
-    """Both sides of a stage, one after the other, round by round."""
-    stage = stage_named(name)
+    """Run both implementations of a stage alternately."""
+    stage = load_stage(name)
     with Worker(name, "ours", size, threads) as ours, Worker(name, "literal", size, threads) as literal:
-        if stage.double:  # these are short, and the first run pays for pages and caches
+        if stage.double:  # these stages are short: do not time the first run, which fills caches
             ours.run()
         pairs = [(ours.run(), literal.run()) for _ in range(stage.rounds[size])]
-        peak = max(ours.peak(stage.double) for _ in range(2))
-        # Last, since counting holds memory that would be taken for the work's.
+        gemm_peak = max(ours.peak(stage.double) for _ in range(2))
+        # Last, because counting allocates memory that would count as the stage's.
         counts = (ours.count(), literal.count()) if stage.counted else None
     ratios = [_per_unit(b) / _per_unit(a) for a, b in pairs]
     first, second = pairs[0]
-    done, done_literally = counts or (first.answer.operations, second.answer.operations)
+    operations, literal_operations = counts or (first.answer.operations, second.answer.operations)
     seconds = statistics.median(a.seconds for a, _ in pairs)
-    held, held_literally = max(a.peak_bytes for a, _ in pairs), max(b.peak_bytes for _, b in pairs)
-    share = done * first.answer.real / seconds / peak
+    memory, literal_memory = max(a.peak_bytes for a, _ in pairs), max(b.peak_bytes for _, b in pairs)
+    share = operations * first.answer.real / seconds / gemm_peak
     ratio = statistics.median(ratios)
     missed = [] if ratio >= stage.wanted[size] else ["ratio"]
     if size == "full":
-        missed += stage.limits(Reached(first.answer, held, held_literally, share))
+        missed += stage.limits(Measured(first.answer, memory, literal_memory, share))
     try:
         agreement = stage.compare(first.answer, second.answer)
     except Disagreement as error:
@@ -113,16 +113,16 @@ def measure(name: str, size: str, threads: int) -> Row:
     return Row(
         stage.title, stage.unit,
         statistics.median(_per_unit(a) for a, _ in pairs), statistics.median(_per_unit(b) for _, b in pairs),
-        ratio, min(ratios), max(ratios), stage.wanted[size], held, held_literally,
-        done / first.answer.units, done_literally / second.answer.units, share, agreement, ", ".join(missed),
+        ratio, min(ratios), max(ratios), stage.wanted[size], memory, literal_memory,
+        operations / first.answer.units, literal_operations / second.answer.units, share, agreement, ", ".join(missed),
     )  # fmt: skip
 
 
-def _per_unit(reading: Reading) -> float:
+def _per_unit(reading: Measurement) -> float:
     return reading.seconds / reading.answer.units
 
 
-def _shown(row: Row) -> dict[str, object]:
+def _table_row(row: Row) -> dict[str, object]:
     return {
         "stage": row.stage,
         "ours": f"{row.ours:.3g} s/{row.unit}",
@@ -140,18 +140,18 @@ def _shown(row: Row) -> dict[str, object]:
 
 
 def check_out(out: Path | None) -> None:
-    """End with one line and code 2 where no results can be written, rather than after the first stage."""
+    """Exit with one line and code 2 if results cannot be written, before anything is measured."""
     if out is not None:
-        _or_end(lambda: output_files.check(out, "found.json", "results"))
+        _exit_on_usage_error(lambda: output_files.check(out, "found.json", "results"))
 
 
 def write_out(out: Path, found: Mapping[str, object]) -> None:
     """Write results as JSON, with the command, the time and the machine."""
-    text = json.dumps({**circumstances(), **found}, indent=1) + "\n"
-    _or_end(lambda: output_files.write(out, text.encode(), "results"))
+    text = json.dumps({**_environment(), **found}, indent=1) + "\n"
+    _exit_on_usage_error(lambda: output_files.write(out, text.encode(), "results"))
 
 
-def _or_end(work: Callable[[], object]) -> None:
+def _exit_on_usage_error(work: Callable[[], object]) -> None:
     try:
         work()
     except UsageError as error:
@@ -159,8 +159,7 @@ def _or_end(work: Callable[[], object]) -> None:
         sys.exit(2)
 
 
-def circumstances() -> dict[str, str]:
-    """The command, the time and the machine."""
+def _environment() -> dict[str, str]:
     return {
         "command": " ".join(sys.argv),
         "at": datetime.now(UTC).isoformat(timespec="seconds"),

@@ -1,4 +1,4 @@
-"""The default model, corpus and facts, as both sides get them."""
+"""The default model, corpus and facts: the same inputs for both implementations."""
 
 from __future__ import annotations
 
@@ -27,21 +27,21 @@ def model() -> EditableModel:
 
 
 def token_windows(model: EditableModel, tokens: int, length: int) -> list[list[int]]:
-    """Windows of the default corpus's text, in its own order."""
+    """Token windows of the default corpus, in document order."""
     texts = (document.text for document in read_documents(CORPUS.name))
     return [window for _, window in windows(model.tokenizer, texts, length, tokens)]
 
 
 def requests(count: int) -> list[EditRequest]:
-    """The first facts of the starter set in the order of seed 0."""
+    """The first `count` facts of the starter set in the order of seed 0."""
     return choose(load_requests(FACTS), count, 0, FACTS)
 
 
 def contexts(model: EditableModel) -> list[str]:
-    """The published five sampled contexts."""
+    """Five sampled contexts, as published."""
     return sample_contexts(model, ContextOptions())
 
 
 def spread(items: Sequence[EditRequest], count: int) -> list[EditRequest]:
-    """`count` of the items at equal distances, the middle of each of `count` parts."""
+    """`count` evenly spaced items: the middle one of each of `count` equal parts."""
     return [items[(2 * i + 1) * len(items) // (2 * count)] for i in range(count)]

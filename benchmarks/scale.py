@@ -1,8 +1,8 @@
-"""`python -m benchmarks.scale FOLDER`: what questions and a write cost in a lake of the size of years.
+"""`python -m benchmarks.scale FOLDER`: time and memory of queries and a write in a lake as large as after years of use.
 
-Each is asked some times in a process of its own, in which all packages are loaded. The first answer is compared with
-the limit, since later ones find its work done; the first of all is the cold start, which finds nothing but the lake.
-Memory is the most that any of these processes held.
+Each question runs a few times in its own process, with all packages loaded. The first time is compared with the limit,
+because later ones may use cached work. The first question is a cold start: no snapshot exists. Memory is the peak of
+each process.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from cyclopts import App, Parameter
 from cyclopts.validators import Number
 
 from benchmarks.__main__ import check_out, write_out
-from benchmarks.synthetic import CHAIN, write
+from benchmarks.synthetic import RUNS_PER_PROJECT, write
 from editflow.flows.console.output import print_line, print_table
 from editflow.storage.artifacts.kinds import kind
 from editflow.storage.artifacts.store import Lake
@@ -36,12 +36,12 @@ from editflow.storage.queries.query import lineage, query
 from editflow.storage.records.runs import Runs
 from editflow.tasks.lineage.impact import dependants, source_of
 
-app = App(help="Measure a lake of a million artifacts.")
+app = App(help="Measure queries in a lake of a million artifacts.")
 
 
 @dataclass(frozen=True)
 class Target:
-    """What the questions are about: a state with a long history, and a document that all of it depends on."""
+    """The subjects of the questions: a state with a long history, and a document that all of it depends on."""
 
     state: str
     document: str
@@ -80,15 +80,15 @@ def _write(lake: Lake, target: Target) -> int:
 
 @dataclass(frozen=True)
 class Question:
-    """What is asked, in how many seconds at most, and how often: none but the first is cold."""
+    """A function to time, its limit in seconds, and whether it is repeated (not a cold start)."""
 
     ask: Callable[[Lake, Target], int]
     seconds: float
-    often: bool = True
+    repeated: bool = True
 
 
 QUESTIONS: Mapping[str, Question] = {
-    "cold start": Question(_cold, 5.0, often=False),
+    "cold start": Question(_cold, 5.0, repeated=False),
     "upstream of an artifact": Question(_upstream, 0.3),
     "impact of a document": Question(_impact, 1.0),
     "list of runs": Question(_runs, 0.3),
@@ -96,14 +96,14 @@ QUESTIONS: Mapping[str, Question] = {
     "one more artifact": Question(_write, 0.1),
     "upstream, now": Question(_upstream, 0.3),
 }
-"""In this order; the last one sees what was written meanwhile."""
-MEMORY = 2 * 2**30
-"""Bytes that none of the processes may exceed."""
+"""Asked in this order; the last one includes the artifacts written before it."""
+MAX_BYTES = 2 * 2**30
+"""Memory limit of each process."""
 
 
 @dataclass(frozen=True)
-class Answer:
-    """Seconds of wall clock and of CPU of each time, what came of it, and the bytes that the process held at most."""
+class Timings:
+    """Wall-clock and CPU seconds of each repetition, the number of results, and the process's peak memory in bytes."""
 
     wall: Sequence[float]
     cpu: Sequence[float]
@@ -120,80 +120,80 @@ def measure(
     times: Annotated[int, Parameter(validator=Number(gte=1))] = 5,
     out: Path | None = None,
 ) -> None:
-    """Make the lake, if it is not there, and ask; exit code 1 when a limit is missed.
+    """Create the lake if it does not exist, and time all questions; exit code 1 if a limit is missed.
 
     Parameters
     ----------
     folder
-        Where the lake is, or comes to be: two files and a folder for each of ten artifacts a run, some GB.
+        Folder of the lake: ten artifacts per run, with a folder and two files each; several GB.
     runs
-        Runs that made it.
+        Number of runs in the lake.
     commits
-        Artifacts, the newest, that came into the index in a commit of their own each.
+        Number of newest artifacts that are indexed in a commit of their own.
     times
-        How often each is asked.
+        Repetitions of each question.
     out
-        Where the same is written as JSON.
+        Also write the results to this file as JSON.
     """
     if commits > 10 * runs:
-        print_line(f"{commits} commits are asked for, {runs} runs make {10 * runs} artifacts: ask for fewer")
+        print_line(f"--commits {commits} is too large: {runs} runs make {10 * runs} artifacts")
         sys.exit(2)
     check_out(out)
-    took = _make(folder, runs, commits)
+    seconds = _create_lake(folder, runs, commits)
     target = _target(folder, runs)
     rows = []
     for name, question in QUESTIONS.items():
         print_line(f"  {name} …")
-        rows.append(_row(name, question, answered(name, folder, target, times if question.often else 1)))
-    print_table([_shown(row) for row in rows])
+        rows.append(_row(name, question, ask_in_process(name, folder, target, times if question.repeated else 1)))
+    print_table([_table_row(row) for row in rows])
     if out is not None:
-        size = {"runs": runs, "commits": commits, "made_in_seconds": took}
+        size = {"runs": runs, "commits": commits, "made_in_seconds": seconds}
         write_out(out, size | {"rows": rows})
     sys.exit(any(row["missed"] for row in rows))
 
 
-def answered(name: str, folder: Path, target: Target, times: int) -> Answer:
-    """Ask in a process of its own."""
+def ask_in_process(name: str, folder: Path, target: Target, times: int) -> Timings:
+    """Time a question in a new process."""
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as process:
-        return process.submit(_answer, name, folder, target, times).result()
+        return process.submit(_ask, name, folder, target, times).result()
 
 
-def _answer(name: str, folder: Path, target: Target, times: int) -> Answer:
-    import deltalake  # noqa: F401 - loaded before the clock starts, as all else is
+def _ask(name: str, folder: Path, target: Target, times: int) -> Timings:
+    import deltalake  # noqa: F401 - do not time imports
     from pyarrow import parquet  # noqa: F401
 
-    pa.Table.from_pylist([{"n": 1}])  # loads pandas, where there is one
+    pa.Table.from_pylist([{"n": 1}])  # imports pandas, if installed
     lake, wall, cpu, found = Lake.open(folder, create=False), list[float](), list[float](), 0
     for _ in range(times):
-        began, worked = time.perf_counter(), time.process_time()
+        wall_start, cpu_start = time.perf_counter(), time.process_time()
         found = QUESTIONS[name].ask(lake, target)
-        wall.append(time.perf_counter() - began)
-        cpu.append(time.process_time() - worked)
-    return Answer(wall, cpu, found, 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+        wall.append(time.perf_counter() - wall_start)
+        cpu.append(time.process_time() - cpu_start)
+    return Timings(wall, cpu, found, 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 
 
-def _make(folder: Path, runs: int, commits: int) -> float | None:
-    """The seconds that making the lake took; None where one is there."""
+def _create_lake(folder: Path, runs: int, commits: int) -> float | None:
+    """Create the lake; returns the seconds that this took, None if it exists."""
     if (folder / "artifacts").is_dir():
         return None
-    print_line("  making the lake …")
-    began = time.perf_counter()
+    print_line("  creating the lake …")
+    start = time.perf_counter()
     write(Lake.open(folder), runs, commits)
-    return time.perf_counter() - began
+    return time.perf_counter() - start
 
 
 def _target(folder: Path, runs: int) -> Target:
     newest = next(record for record in Runs(Lake.open(folder, create=False).files).newest() if record.state)
-    return Target(str(newest.state), f"text 0 of {(runs - 1) // CHAIN * CHAIN}")
+    return Target(str(newest.state), f"text 0 of {(runs - 1) // RUNS_PER_PROJECT * RUNS_PER_PROJECT}")
 
 
-def _row(name: str, question: Question, answer: Answer) -> dict[str, Any]:
-    missed = [what for what, over in {"time": answer.wall[0] > question.seconds, "memory": answer.peak > MEMORY}.items()
-              if over]  # fmt: skip
-    return {"question": name, "wanted": question.seconds, **asdict(answer), "missed": ", ".join(missed)}
+def _row(name: str, question: Question, timings: Timings) -> dict[str, Any]:
+    limits = {"time": timings.wall[0] > question.seconds, "memory": timings.peak > MAX_BYTES}
+    missed = ", ".join(name for name, is_missed in limits.items() if is_missed)
+    return {"question": name, "wanted": question.seconds, **asdict(timings), "missed": missed}
 
 
-def _shown(row: Mapping[str, Any]) -> dict[str, object]:
+def _table_row(row: Mapping[str, Any]) -> dict[str, object]:
     return {
         "question": row["question"],
         "found": row["found"],

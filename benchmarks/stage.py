@@ -1,4 +1,4 @@
-"""What a benchmark is: two ways to the same answer, and how near the answers must be."""
+"""Definition of a benchmark: two implementations of a stage, and how close their answers must be."""
 
 from __future__ import annotations
 
@@ -12,16 +12,17 @@ Values = Mapping[str, np.ndarray]
 
 
 class Disagreement(Exception):
-    """The two ways gave different answers, so their times cannot be compared."""
+    """The two implementations gave different answers, so their times cannot be compared."""
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What a run computed.
+    """The result of one run.
 
-    `units` of work were done (facts, tokens, …), so that a side may do fewer and be compared per unit; `real` is the
-    share of the tokens run that were not padding; `operations` are the floating-point operations by formula, where
-    they are not counted; `seconds` is the time, where that of the whole work is not meant.
+    `units` is the amount of work done (facts, tokens, …): an implementation may do less and is compared per unit.
+    `real` is the share of processed tokens that were not padding. `operations` is the number of floating-point
+    operations by formula, if they are not counted. `seconds` replaces the measured time if only a part of the run
+    counts.
     """
 
     units: float
@@ -35,8 +36,8 @@ Work = Callable[[], Answer]
 
 
 @dataclass(frozen=True)
-class Reached:
-    """What was measured beside the ratio: our first answer, the most bytes of either side, our share of GEMM peak."""
+class Measured:
+    """Measured besides the ratio: our first answer, peak bytes of both implementations, our share of the GEMM peak."""
 
     answer: Answer
     ours_bytes: int
@@ -44,28 +45,28 @@ class Reached:
     peak_share: float
 
 
-Limits = Callable[[Reached], Iterable[str]]
+Limits = Callable[[Measured], Iterable[str]]
 
 
-def least_of_peak(share: float) -> Limits:
-    """A share of the GEMM peak that must be reached."""
-    return lambda reached: [f"under {share:.0%} of peak"] if reached.peak_share < share else []
+def min_peak_share(share: float) -> Limits:
+    """A minimum share of the GEMM peak."""
+    return lambda measured: [f"under {share:.0%} of peak"] if measured.peak_share < share else []
 
 
-def most_memory(part: float) -> Limits:
-    """How much of the literal way's memory may be used."""
-    return lambda reached: ["memory"] if reached.ours_bytes > part * reached.literal_bytes else []
+def max_memory_share(share: float) -> Limits:
+    """A maximum share of the literal implementation's memory."""
+    return lambda measured: ["memory"] if measured.ours_bytes > share * measured.literal_bytes else []
 
 
 @dataclass(frozen=True)
 class Stage:
-    """`ours` and `literal` take a size and prepare what is not timed; `compare` reports how near the answers are.
+    """A benchmark of one stage.
 
-    `sizes` and `wanted` ratios go by "quick" and "full": small problems gain less, so the quick ratios only guard
-    against losing what there is. `double`: the work is in float64; `counted` that torch counts its operations,
-    rather than a formula, which decompositions and solves need; `whole` that the memory is all that the
-    processes doing the work hold, not what they hold beyond what was there before. `limits` names what else is
-    missed at full size.
+    `ours` and `literal` take a size, prepare the untimed inputs and return the timed work. `compare` describes how
+    close the answers are. `sizes` and `wanted`, the required ratios, are keyed by "quick" and "full". Small problems
+    gain less, so the quick ratios only catch regressions. `double`: the work is in float64. `counted`: torch counts the
+    operations; decompositions and solves need a formula instead. `whole`: memory is the total of the working processes,
+    not the increase since preparation. `limits` lists the other targets that were missed at full size.
     """
 
     title: str
@@ -79,12 +80,12 @@ class Stage:
     counted: bool = True
     whole: bool = False
     rounds: Mapping[str, int] = field(default_factory=lambda: {"quick": 2, "full": 2})
-    limits: Limits = lambda _reached: ()
+    limits: Limits = lambda _measured: ()
 
 
-def near(name: str, ours: np.ndarray, literal: np.ndarray, limit: float) -> str:
+def compare_arrays(name: str, ours: np.ndarray, literal: np.ndarray, limit: float) -> str:
     """The largest difference relative to the largest value. Raises Disagreement above the limit."""
     distance = float(np.abs(ours - literal).max() / max(np.abs(literal).max(), np.finfo(float).tiny))
     if not distance <= limit:
-        raise Disagreement(f"{name}: difference {distance:.2g}, at most {limit:.0e} is allowed")
+        raise Disagreement(f"{name}: difference {distance:.2g} exceeds {limit:.0e}")
     return f"{name}: difference {distance:.0e}"

@@ -1,7 +1,7 @@
-"""A lake of the size of years, with few payloads: manifests, run records, and an index that was never merged.
+"""A synthetic lake as large as after years of use: manifests, run records, few payloads, an uncompacted index.
 
-A project of `CHAIN` runs has one text, one model and one null space; each run adds a link to the project's list of
-states. A link rests on all before it, so the newest state of a project has thousands of artifacts behind it.
+A project has `RUNS_PER_PROJECT` runs, one corpus, one model and one null space. Each run adds one state to the
+project's chain of states, so the newest state of a project has thousands of upstream artifacts.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ from editflow.storage.index.delta_log import append_rows, latest_version
 from editflow.storage.index.rows import SCHEMAS, artifact_row
 from editflow.storage.records.runs import RunRecord, Use
 
-CHAIN = 500
-LINK: dict[str, tuple[str, ...]] = {
+RUNS_PER_PROJECT = 500
+RUN_KINDS: dict[str, tuple[str, ...]] = {
     "requests": (),
     "questions": (),
     "contexts": ("model",),
@@ -39,8 +39,8 @@ LINK: dict[str, tuple[str, ...]] = {
     "perplexity": ("state", "documents", "tokens", "model"),
     "hidden_states": ("state", "requests", "questions", "model"),
 }
-"""The ten artifacts of a run, each after what it is made from: 30 inputs."""
-GROUND: dict[str, tuple[str, ...]] = {
+"""The ten artifacts of a run and the roles of their inputs, parents first: 30 inputs."""
+PROJECT_KINDS: dict[str, tuple[str, ...]] = {
     "model": (),
     "documents": (),
     "tokens": ("documents", "model"),
@@ -48,36 +48,36 @@ GROUND: dict[str, tuple[str, ...]] = {
     "spectrum": ("second_moment",),
     "null_space": ("spectrum",),
 }
-"""What the first run of a project makes besides."""
+"""The artifacts that the first run of a project also creates."""
 ENVIRONMENT = {"python": "3.11.7", "torch": "2.13.0", "threads": 2, "device": "cpu", "machine": "x86_64"}
-BEGAN = datetime(2020, 1, 1, tzinfo=UTC)
-AT_ONCE = 5000
-CHECKPOINT = 100
-"""Commits after which a log can be read from, as Delta's writers do it."""
-TEXTS = 50
-"""Documents of a project."""
+START = datetime(2020, 1, 1, tzinfo=UTC)
+BATCH = 5000
+CHECKPOINT_EVERY = 100
+"""Number of commits between checkpoints, as usual for Delta writers."""
+DOCUMENTS = 50
+"""Number of documents of a project."""
 
 Run = tuple[RunRecord, list[Manifest]]
 
 
 def runs() -> Iterator[Run]:
-    """Runs without end, each with the manifests of what it made; the same every time."""
-    numbers, latest = count(), dict[str, str]()
+    """An endless, deterministic sequence of runs, each with the manifests that it created."""
+    numbers, newest = count(), dict[str, str]()
     for n in count():
-        parts = LINK
-        if n % CHAIN == 0:
-            latest, parts = {}, GROUND | LINK
-        began = BEGAN + timedelta(minutes=n)
+        parts = RUN_KINDS
+        if n % RUNS_PER_PROJECT == 0:
+            newest, parts = {}, PROJECT_KINDS | RUN_KINDS
+        began = START + timedelta(minutes=n)
         run = f"{began:%Y%m%dT%H%M%S}-{n:06x}"
         made = []
         for name, roles in parts.items():
             id_ = sha256(f"{next(numbers)}".encode()).hexdigest()
-            inputs = {role: latest.get(role, latest.get("model", "")) for role in roles}  # the model is the first state
+            inputs = {role: newest.get(role, newest.get("model", "")) for role in roles}  # the model is the first state
             spec = {"stage": name, "label": f"{name} {n}"}
             made.append(Manifest(id_, name, 1, spec, inputs, id_[::-1], 10, 1000, id_, began.isoformat(), run, 0.5,
                                  ENVIRONMENT))  # fmt: skip
-            latest[name] = id_
-        yield _record(run, f"project-{n // CHAIN}", began, latest["state"], made), made
+            newest[name] = id_
+        yield _record(run, f"project-{n // RUNS_PER_PROJECT}", began, newest["state"], made), made
 
 
 def _record(run: str, name: str, began: datetime, state: str, made: Sequence[Manifest]) -> RunRecord:
@@ -88,59 +88,59 @@ def _record(run: str, name: str, began: datetime, state: str, made: Sequence[Man
 
 
 def write(lake: Lake, number: int, commits: int) -> Manifest:
-    """Fill an empty lake with so many runs, and return the newest state.
+    """Fill an empty lake with ``number`` runs; returns the newest state.
 
-    The newest `commits` artifacts come into the index in commits of their own, which are never merged.
+    The newest `commits` artifacts are indexed in one commit each, which is never compacted.
     """
     source, newest = islice(runs(), number), list[Manifest]()
-    while some := list(islice(source, AT_ONCE)):
+    while some := list(islice(source, BATCH)):
         newest = [manifest for _, made in some for manifest in made]
         for record, _ in some:
-            _put_run(lake, record)
+            _write_run(lake, record)
         for manifest in newest:
-            _put(lake, manifest_name(manifest.id), vars(manifest))
-            put_texts(lake, manifest)
+            _write_json(lake, manifest_name(manifest.id), vars(manifest))
+            _write_texts(lake, manifest)
         number -= len(some)
         together = newest if number else newest[:-commits]
         uses = [(record.run_id, use) for record, _ in some for use in record.uses]
         Catalog(lake).record_many(artifacts=together, uses=uses, runs=[record for record, _ in some])
-    commit_each(lake, newest[-commits:])
+    _commit_each(lake, newest[-commits:])
     return next(manifest for manifest in reversed(newest) if manifest.kind == "state")
 
 
-def put_texts(lake: Lake, made: Manifest) -> None:
-    """The payload of documents or tokens: these alone are read when a document is looked for by its name."""
+def _write_texts(lake: Lake, made: Manifest) -> None:
+    """Write the payload if it is documents or tokens, the only kinds that a search for a document reads."""
     project = made.spec["label"].rpartition(" ")[2]
-    names = [f"text {n} of {project}" for n in range(TEXTS)]
+    names = [f"text {n} of {project}" for n in range(DOCUMENTS)]
     if made.kind == "documents":
-        columns: dict[str, Any] = {"document": names, "title": names, "split": ["moments"] * TEXTS, "text": names}
+        columns: dict[str, Any] = {"document": names, "title": names, "split": ["moments"] * DOCUMENTS, "text": names}
     elif made.kind == "tokens":
-        columns = {"document": names, "ids": [[1, 2, 3]] * TEXTS}
+        columns = {"document": names, "ids": [[1, 2, 3]] * DOCUMENTS}
     else:
         return
     lake.files.write_parquet(made.payload, pa.table(columns, schema=kind(made.kind).schema))
 
 
-def commit_each(lake: Lake, manifests: Sequence[Manifest]) -> None:
-    """A commit for each, never merged."""
+def _commit_each(lake: Lake, manifests: Sequence[Manifest]) -> None:
+    """Index each artifact in its own commit."""
     table = "catalog/artifacts"
     version = latest_version(lake.files, table) or 0
     for manifest in manifests:
         row = pa.Table.from_pylist([artifact_row(manifest)], schema=SCHEMAS["artifacts"])
         version = append_rows(lake.files, table, row, version)
-        if version % CHECKPOINT == 0:
+        if version % CHECKPOINT_EVERY == 0:
             DeltaTable(lake.files.path(table)).create_checkpoint()
 
 
-def _put_run(lake: Lake, record: RunRecord) -> None:
+def _write_run(lake: Lake, record: RunRecord) -> None:
     later = ("status", "finished_at", "message", "state", "summary", "uses")
     whole = asdict(record)
-    _put(lake, f"runs/{record.run_id}/started.json", {k: v for k, v in whole.items() if k not in later})
-    _put(lake, f"runs/{record.run_id}/finished.json", {k: whole[k] for k in later})
+    _write_json(lake, f"runs/{record.run_id}/started.json", {k: v for k, v in whole.items() if k not in later})
+    _write_json(lake, f"runs/{record.run_id}/finished.json", {k: whole[k] for k in later})
 
 
-def _put(lake: Lake, name: str, value: dict[str, Any]) -> None:
-    """A file of the lake, without the care that a real writer takes for each."""
+def _write_json(lake: Lake, name: str, value: dict[str, Any]) -> None:
+    """Write a file of the lake, without the atomicity of a real writer."""
     folder, _, _ = (path := lake.files.path(name)).rpartition("/")
     os.makedirs(folder, exist_ok=True)  # noqa: PTH103 - a million of them
     with open(path, "w", encoding="utf-8") as out:  # noqa: PTH123

@@ -1,4 +1,4 @@
-"""One side of a benchmark in a process of its own, so that its memory is its own."""
+"""One implementation of a benchmark in its own process, so that its memory can be measured."""
 
 from __future__ import annotations
 
@@ -18,22 +18,25 @@ from benchmarks.stage import Answer, Stage
 
 
 @dataclass(frozen=True)
-class Reading:
-    """One run: its time, the most memory held beyond what was there before the first one, and its answer."""
+class Measurement:
+    """One run: its time, its peak memory beyond that before the first run, and its answer."""
 
     seconds: float
     peak_bytes: int
     answer: Answer
 
 
-def stage_named(name: str) -> Stage:
+def load_stage(name: str) -> Stage:
     """The stage of a module in `benchmarks/stages`."""
     found: Stage = importlib.import_module(f"benchmarks.stages.{name}").STAGE
     return found
 
 
 class Worker:
-    """`Worker("moments", "ours", "quick", 2)`: prepared once, then `run`, `count` or `peak` as often as wanted."""
+    """A process that prepares one implementation once and then runs it on request.
+
+    `with Worker("second_moments", "ours", "quick", 2) as worker: worker.run()`
+    """
 
     def __init__(self, stage: str, side: str, size: str, threads: int) -> None:
         context = multiprocessing.get_context("spawn")
@@ -51,17 +54,17 @@ class Worker:
         self._process.terminate()
         self._process.join()
 
-    def run(self) -> Reading:
-        """A timed run."""
-        found: Reading = self._ask("run")
+    def run(self) -> Measurement:
+        """Run once, with time and memory measured."""
+        found: Measurement = self._ask("run")
         return found
 
     def count(self) -> float:
-        """Floating-point operations of a run, by torch's counter; not timed."""
+        """The floating-point operations of one untimed run, counted by torch."""
         return float(self._ask("count"))
 
     def peak(self, double: bool) -> float:
-        """The machine's operations a second in a product of two large matrices, now."""
+        """The machine's current floating-point operations per second in a product of two large matrices."""
         return float(self._ask("peak64" if double else "peak32"))
 
     def _ask(self, what: str | None) -> Any:
@@ -69,7 +72,7 @@ class Worker:
             self._connection.send(what)
         while not self._connection.poll(1):
             if not self._process.is_alive():
-                raise RuntimeError("the other side of the benchmark has died; its error is above")
+                raise RuntimeError("a process of the benchmark has ended; its error is above")
         return self._connection.recv()
 
 
@@ -77,31 +80,31 @@ def _serve(connection: Connection, name: str, side: str, size: str, threads: int
     import torch
 
     torch.set_num_threads(threads)
-    stage = stage_named(name)
+    stage = load_stage(name)
     work = getattr(stage, side)(stage.sizes[size])
-    # Before the first run: an allocator keeps what it has once been given, so later runs seem to need nothing.
-    before = 0 if stage.whole else _held(False)
+    # Measured once, before the first run: allocators keep freed memory, so later runs would appear to need none.
+    before = 0 if stage.whole else _resident_bytes(False)
     connection.send("ready")
     while True:
         match connection.recv():
             case "run":
-                connection.send(_read(work, before, stage.whole))
+                connection.send(_measure(work, before, stage.whole))
             case "count":
-                connection.send(_count(work))
+                connection.send(_count_operations(work))
             case "peak32":
-                connection.send(_gemm(torch.float32))
+                connection.send(_gemm_peak(torch.float32))
             case "peak64":
-                connection.send(_gemm(torch.float64))
+                connection.send(_gemm_peak(torch.float64))
 
 
-def _read(work: Any, before: int, whole: bool) -> Reading:
+def _measure(work: Any, before: int, whole: bool) -> Measurement:
     peak = before
     over = threading.Event()
 
     def watch() -> None:
         nonlocal peak
-        while not over.wait(0.5 if whole else 0.02):  # to look at other processes takes longer
-            peak = max(peak, _held(whole))
+        while not over.wait(0.5 if whole else 0.02):  # reading the memory of other processes takes longer
+            peak = max(peak, _resident_bytes(whole))
 
     watcher = threading.Thread(target=watch)
     watcher.start()
@@ -112,19 +115,19 @@ def _read(work: Any, before: int, whole: bool) -> Reading:
     finally:
         over.set()
         watcher.join()
-    return Reading(answer.seconds or seconds, peak - before, answer)
+    return Measurement(answer.seconds or seconds, peak - before, answer)
 
 
-def _held(whole: bool) -> int:
-    """Resident bytes of this process; of the `whole`, those of the processes it has started, where there are any."""
-    here, held = psutil.Process(), 0
+def _resident_bytes(whole: bool) -> int:
+    """Resident bytes of this process; if `whole`, of its child processes instead, if it has any."""
+    here, total = psutil.Process(), 0
     for process in (here.children(recursive=True) if whole else []) or [here]:
         with suppress(psutil.NoSuchProcess):
-            held += process.memory_info().rss
-    return held
+            total += process.memory_info().rss
+    return total
 
 
-def _count(work: Any) -> float:
+def _count_operations(work: Any) -> float:
     from torch.utils.flop_counter import FlopCounterMode
 
     with FlopCounterMode(display=False) as counter:
@@ -132,7 +135,8 @@ def _count(work: Any) -> float:
     return float(counter.get_total_flops())
 
 
-def _gemm(dtype: Any, n: int = 1536, rounds: int = 8) -> float:
+def _gemm_peak(dtype: Any, n: int = 1536, rounds: int = 8) -> float:
+    """Floating-point operations per second of the fastest of some products of two (n, n) matrices."""
     import torch
 
     a, b = torch.randn(n, n, dtype=dtype), torch.randn(n, n, dtype=dtype)

@@ -20,7 +20,7 @@ from editflow.storage.index.catalog import Catalog
 from editflow.storage.index.compaction import compact
 from editflow.storage.maintenance.garbage_collection import KindRow, census, remove
 from editflow.storage.maintenance.orphans import find_orphans, remove_orphan
-from editflow.storage.maintenance.retention_policy import Rule, check_hours
+from editflow.storage.maintenance.retention_policy import RetentionRule, check_hours
 from editflow.tasks.temporary_folders import remove_abandoned
 
 HOURS = 24.0
@@ -74,7 +74,7 @@ def clean(
     """
     place = Lake.open(lake_folder(lake), create=False)
     try:
-        rule = Rule(keep_runs, keep_days)
+        rule = RetentionRule(keep_runs, keep_days)
     except ValueError as error:
         raise UsageError(str(error)) from error
     found = cleared(place, hours, rule, delete=delete)
@@ -89,7 +89,7 @@ def clean(
     return rows
 
 
-def cleared(place: Lake, hours: float, rule: Rule, *, delete: bool) -> Cleared:
+def cleared(place: Lake, hours: float, rule: RetentionRule, *, delete: bool) -> Cleared:
     """The same without Prefect. Raises UsageError for fewer hours than one, and for a value that is not a time."""
     try:
         check_hours(hours)

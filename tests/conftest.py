@@ -1,4 +1,4 @@
-"""What all tests share: quiet libraries, one thread for tiny models, and a Prefect server for whole runs."""
+"""Settings and fixtures of all tests: quiet libraries, one thread for tiny models, a Prefect server for whole runs."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 import pytest
 
 MARKED_BY_FIXTURE = ("server", "browser")
-"""A test that asks for one of these fixtures, itself or through others, gets the mark of the same name."""
+"""A test that uses one of these fixtures, directly or indirectly, gets the marker of the same name."""
 LONGEST_FIRST = ("real_model", "exhaustive", "server", "slow")
 
 
 def pytest_configure() -> None:
-    """A shell starts a background job with SIGINT ignored, and then no test could be interrupted."""
+    """Restore SIGINT, which a shell ignores in background jobs: otherwise no test could be interrupted."""
     if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> Iterator[None]:
-    """Mark tests by what they need, and put the longest files first, so that workers which share files end together."""
+    """Mark tests by the fixtures they need, and run the slowest files first, so that parallel workers end together."""
     for item in items:
         for fixture in set(MARKED_BY_FIXTURE).intersection(getattr(item, "fixturenames", ())):
             item.add_marker(fixture)
-    yield  # in here the tests are selected by their marks
+    yield  # pytest selects tests by their markers here
     ranks: dict[Path, int] = {}
     for item in items:
         rank = next((n for n, mark in enumerate(LONGEST_FIRST) if item.get_closest_marker(mark)), len(LONGEST_FIRST))
@@ -42,7 +42,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def one_thread(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Tiny matrices on many threads spend their time waiting; tests of the real model keep all of them."""
+    """Use one thread for tiny matrices, which are slower on many; tests of the real model keep all threads."""
     if "storage" in request.path.parts or request.node.get_closest_marker("real_model"):
         yield
         return
@@ -56,9 +56,9 @@ def one_thread(request: pytest.FixtureRequest) -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The API of a temporary Prefect server, which ends with this process; flow runs in this process use it.
+    """The API URL of a temporary Prefect server that ends with this process. Flow runs in this process use it.
 
-    It has a password, like the servers of runs. The environment of this process does not name it.
+    It has a password, like the servers of runs. It is not in this process's environment.
     """
     from prefect.flow_engine import BaseFlowRunEngine
     from prefect.settings import PREFECT_API_URL
@@ -69,7 +69,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     database = {"PREFECT_SERVER_DATABASE_CONNECTION_URL": f"sqlite+aiosqlite:///{folder / 'tests.db'}"}
     with patch.dict(os.environ, database):
         temporary.begin(folder)
-    # At its end a flow run waits up to a second for its heartbeat thread; no test reads heartbeats of this process.
+    # A flow run that ends waits up to a second for its heartbeat thread; no test needs heartbeats of this process.
     with patch.object(BaseFlowRunEngine, "heartbeat_seconds", None):
         yield str(PREFECT_API_URL.value())
 
@@ -85,6 +85,6 @@ def secret(server: str) -> str:
 
 @pytest.fixture(scope="session")
 def environment(server: str, secret: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """The environment of a run in another process: this session's server, and a Prefect home of its own."""
+    """The environment of a run in another process: this session's server and a separate Prefect home."""
     home = tmp_path_factory.mktemp("prefect-home")
     return {**os.environ, "PREFECT_API_URL": server, "PREFECT_API_AUTH_STRING": secret, "PREFECT_HOME": str(home)}

@@ -1,1 +1,1 @@
-"""The published procedure, written from the papers, as slow as its authors' scripts. Shares no code with `editing`."""
+"""The published procedure, implemented literally from the papers. Shares no code with `editing`."""

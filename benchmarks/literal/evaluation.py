@@ -1,4 +1,4 @@
-"""Scores of one target after one prompt at a time, a full pass each, the head at all positions."""
+"""Score of one target after one prompt: a full forward pass each, with the head at all positions."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import torch
 
 @torch.no_grad()
 def score(model: Any, prompt: list[int], target: list[int]) -> tuple[float, bool]:
-    """(mean NLL of the target's tokens, whether every one is the argmax)."""
+    """(mean NLL of the target's tokens, whether all of them are the argmax)."""
     ids = torch.tensor([[*prompt, *target]])
     log_probs = model(input_ids=ids, use_cache=False).logits[0].log_softmax(-1)
     rows = log_probs[len(prompt) - 1 : -1]

@@ -1,30 +1,27 @@
-"""Second moments layer by layer, full SVD, a dense projector and a dense solve."""
+"""Second moments per layer, full SVD, dense projector and dense solve."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import suppress
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from benchmarks.literal.rows import Stopped, inputs_of, padded, stopped_after
+from benchmarks.literal.passes import linear_inputs, pad
 
 
 @torch.no_grad()
 def second_moment(model: Any, layer: nn.Module, linear: nn.Module, batches: Sequence[Sequence[list[int]]]) -> Tensor:
     """C0 (d, d) of one layer: one pass over the corpus for this layer alone, stopped after it.
 
-    Products and sum in the model's type, float32, as MEMIT's layer statistics are by their published settings.
+    Products and sum are in the model's dtype, float32, as in MEMIT's published settings of layer statistics.
     """
     total: Tensor | None = None
     count = 0
     for batch in batches:
-        ids, mask = padded(batch)
-        with inputs_of(linear) as seen, stopped_after(layer), suppress(Stopped):
-            model(input_ids=ids, attention_mask=mask, use_cache=False)
-        keys = seen[0][mask.bool()]
+        ids, mask = pad(batch)
+        keys = linear_inputs(model, layer, linear, ids, mask)[mask.bool()]
         total = keys.T @ keys if total is None else total + keys.T @ keys
         count += len(keys)
     assert total is not None  # noqa: S101
@@ -32,7 +29,7 @@ def second_moment(model: Any, layer: nn.Module, linear: nn.Module, batches: Sequ
 
 
 def projector(C0: Tensor, threshold: float) -> Tensor:
-    """P (d, d) from singular vectors with singular value under the threshold (AlphaEdit, arXiv 2410.02355, §3.2)."""
+    """P (d, d) from singular vectors with singular values below the threshold (AlphaEdit, arXiv 2410.02355, §3.2)."""
     U, S, _ = torch.linalg.svd(C0, full_matrices=False)
     U = U[:, threshold > S]
     P: Tensor = U @ U.T

@@ -1,23 +1,22 @@
-"""z* of one fact at a time: MEMIT's `compute_z` (arXiv 2210.07229; ROME, arXiv 2202.05262, eq. 4) as its paper has it.
+"""z* of one fact at a time: MEMIT's `compute_z` as in the papers (arXiv 2210.07229; ROME, arXiv 2202.05262, eq. 4).
 
 Every step runs the whole model from token 0 over all context prompts and the KL prompt, with the head at all positions.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from benchmarks.literal.rows import first, padded
+from benchmarks.literal.passes import hidden_states, pad
 
 
 @dataclass(frozen=True)
-class Question:
-    """A fact as token rows: contexts without target (the plain prompt first), and where the subject ends in each."""
+class FactTokens:
+    """A tokenised fact: contexts without the target (the plain prompt first), and the subject's last token in each."""
 
     contexts: list[list[int]]
     lookups: list[int]
@@ -27,8 +26,8 @@ class Question:
 
 
 @dataclass(frozen=True)
-class Found:
-    """z* (d,), the loss at the last evaluation, and how many there were."""
+class TargetValue:
+    """z* (d,), the loss of the last evaluation, and the number of evaluations."""
 
     z: Tensor
     loss: float
@@ -37,7 +36,7 @@ class Found:
 
 @dataclass(frozen=True)
 class Settings:
-    """Adam's rate, evaluations at most, early stop, clamp, weight decay and KL factor."""
+    """Adam's learning rate, maximum evaluations, early stop, clamp, weight decay and KL factor."""
 
     learning_rate: float
     steps: int
@@ -47,9 +46,9 @@ class Settings:
     kl: float
 
 
-def target_value(model: Any, layer: nn.Module, fact: Question, settings: Settings) -> Found:
-    """Optimise δ at the layer's output, at the subject's last token of every row."""
-    ids, mask = padded([*[[*row, *fact.target[:-1]] for row in fact.contexts], fact.essence])
+def target_value(model: Any, layer: nn.Module, fact: FactTokens, settings: Settings) -> TargetValue:
+    """Optimise δ, which is added to the layer's output at the subject's last token of every row."""
+    ids, mask = pad([*[[*row, *fact.target[:-1]] for row in fact.contexts], fact.essence])
     lookups = torch.tensor([*fact.lookups, fact.essence_lookup])
     places = torch.arange(len(lookups))
     wanted = torch.full(ids.shape, -100)
@@ -59,8 +58,8 @@ def target_value(model: Any, layer: nn.Module, fact: Question, settings: Setting
     delta = torch.zeros(model.config.hidden_size, dtype=model.dtype, requires_grad=True)
     h: list[Tensor] = []
 
-    def nudge(_module: nn.Module, _args: Any, output: Any) -> Any:
-        hidden = first(output).clone()
+    def add_delta(_module: nn.Module, _args: Any, output: Any) -> Any:
+        hidden = hidden_states(output).clone()
         if not h:
             h.append(hidden[0, lookups[0]].detach().clone())
         hidden[places, lookups] += delta
@@ -68,7 +67,7 @@ def target_value(model: Any, layer: nn.Module, fact: Question, settings: Setting
 
     adam = torch.optim.Adam([delta], lr=settings.learning_rate)
     base: Tensor | None = None
-    handle = layer.register_forward_hook(nudge)
+    handle = layer.register_forward_hook(add_delta)
     try:
         for step in range(1, settings.steps + 1):
             adam.zero_grad()
@@ -91,9 +90,4 @@ def target_value(model: Any, layer: nn.Module, fact: Question, settings: Setting
                     delta.mul_(limit / delta.norm())
     finally:
         handle.remove()
-    return Found(h[0] + delta.detach(), float(loss.detach()), step)
-
-
-def target_values(model: Any, layer: nn.Module, facts: Sequence[Question], settings: Settings) -> list[Found]:
-    """One fact after the other."""
-    return [target_value(model, layer, fact, settings) for fact in facts]
+    return TargetValue(h[0] + delta.detach(), float(loss.detach()), step)

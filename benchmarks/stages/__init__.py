@@ -1,4 +1,4 @@
-"""The stages that are measured, one file each; order is that of a run."""
+"""The benchmarked stages, one module each, in the order of a run."""
 
 NAMES = (
     "second_moments",

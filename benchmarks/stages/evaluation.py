@@ -1,4 +1,4 @@
-"""Efficacy, paraphrase and neighbourhood of records."""
+"""Benchmark of efficacy, paraphrase and neighbourhood scores."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from editflow.editing.metrics.registry import METRICS
 
 @dataclass(frozen=True)
 class Size:
-    """Records for us; the literal way takes some of the same and is compared per record."""
+    """Number of records for our implementation; the literal one evaluates some of them and is compared per record."""
 
     records: int
     literal: int
 
 
 def ours(size: Size) -> Work:
-    """Each prompt once for both targets."""
+    """Score both targets of a prompt in one pass over the prompt."""
     model, records = inputs.model(), inputs.requests(size.records)
 
     def work() -> Answer:
@@ -37,20 +37,20 @@ def ours(size: Size) -> Work:
 
 
 def literal_way(size: Size) -> Work:
-    """One prompt and one target at a time."""
+    """Score one prompt and one target at a time."""
     model = inputs.model()
     chosen = inputs.spread(inputs.requests(size.records), size.literal)
-    asked = []
+    probes = []
     for r in chosen:
         wanted = [0] * (1 + len(r.paraphrase_prompts)) + [1] * len(r.neighborhood_prompts)
         for which, prompt in zip(wanted, (r.filled, *r.paraphrase_prompts, *r.neighborhood_prompts), strict=True):
             ids = model.tokenizer(prompt)["input_ids"]
             both = [model.tokenizer(f"{prompt} {t}")["input_ids"][len(ids) :] for t in (r.target_new, r.target_true)]
-            asked.append((f"{r.request_id} {prompt}", ids, both, which))
+            probes.append((f"{r.request_id} {prompt}", ids, both, which))
 
     def work() -> Answer:
         values: dict[str, np.ndarray] = {}
-        for name, ids, both, which in asked:
+        for name, ids, both, which in probes:
             (new, hit_new), (true, hit_true) = (literal_score(model.model, ids, target) for target in both)
             values[name] = np.array([new, true, (hit_new, hit_true)[which]])
         return Answer(size.literal, values)
@@ -59,7 +59,7 @@ def literal_way(size: Size) -> Work:
 
 
 def compare(ours: Answer, literal: Answer) -> str:
-    """The same NLL for every prompt and target, the same success and the same accuracy."""
+    """Compare the NLL of every prompt and target, and every success and accuracy."""
     pairs = [(ours.values[name], theirs) for name, theirs in literal.values.items()]
     distance = max(float(np.abs(mine[:2] - theirs[:2]).max()) for mine, theirs in pairs)
     flips = sum(bool((mine[0] < mine[1]) != (theirs[0] < theirs[1])) for mine, theirs in pairs)

@@ -1,15 +1,13 @@
-"""Null space of a moment as wide as GPT2-XL's keys."""
+"""Benchmark of the null space of a second moment as wide as GPT2-XL's keys. The size is the width d."""
 
 from __future__ import annotations
-
-from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from benchmarks.literal.statistics import projector
-from benchmarks.stage import Answer, Stage, Work, near
+from benchmarks.stage import Answer, Stage, Work, compare_arrays
 from editflow.editing.linalg.null_space import NullSpace, Threshold
 from editflow.editing.linalg.spectrum import decompose
 
@@ -22,17 +20,10 @@ REAL = (
 """(quantile, log10 of the eigenvalue) of layer 5 of SmolLM2-135M, d 1,536, over 120,000 tokens of Wikipedia."""
 
 
-@dataclass(frozen=True)
-class Size:
-    """Width of the keys."""
-
-    d: int
-
-
 def moment(d: int) -> Tensor:
-    """A mean second moment with the eigenvalues of a real layer, stretched to the width d; their directions are random.
+    """A mean second moment (d, d) with the eigenvalues of a real layer, interpolated to width d, and random directions.
 
-    Only a random Q in Q Λ Qᵀ keeps the eigenvalues what they are: mixing scaled keys at random would spread them again.
+    It is Q Λ Qᵀ with a random Q, which keeps the eigenvalues exact; sums over random keys would spread them.
     """
     generator = torch.Generator().manual_seed(0)
     logarithms = np.interp(np.linspace(0, 1, d), *np.array(REAL).T)
@@ -41,42 +32,42 @@ def moment(d: int) -> Tensor:
     return (C0 + C0.T) / 2
 
 
-def ours(size: Size) -> Work:
-    """Tridiagonal form; eigenvectors of the thinner of basis and complement only."""
-    C0 = moment(size.d)
+def ours(d: int) -> Work:
+    """Use the tridiagonal form and only the eigenvectors of the smaller of null space and complement."""
+    C0 = moment(d)
 
     def work() -> Answer:
         space = NullSpace.from_spectrum(decompose(C0), Threshold("absolute", THRESHOLD))
-        probe = torch.eye(size.d, 8, dtype=torch.float64)
-        d, k = space.vectors.shape
-        # Tridiagonal form, check of the k vectors (each made in O(d)), back-transformation (Golub and Van Loan).
+        probe = torch.eye(d, 8, dtype=torch.float64)
+        k = space.vectors.shape[1]
+        # Tridiagonal form, check of the k vectors (O(d) each), back-transformation (Golub and Van Loan).
         operations = 4 / 3 * d**3 + d * k**2 + 2 * d**2 * k
         return Answer(1, {"P": space.project(probe).numpy()}, operations=operations)
 
     return work
 
 
-def literal_way(size: Size) -> Work:
-    """Full SVD and a dense projector."""
-    C0 = moment(size.d)
+def literal_way(d: int) -> Work:
+    """Use a full SVD and a dense projector."""
+    C0 = moment(d)
 
     def work() -> Answer:
         P = projector(C0, THRESHOLD)
-        return Answer(1, {"P": P[:, :8].numpy()}, operations=21.0 * size.d**3 + 2.0 * size.d**3)
+        return Answer(1, {"P": P[:, :8].numpy()}, operations=21.0 * d**3 + 2.0 * d**3)
 
     return work
 
 
 def compare(ours: Answer, literal: Answer) -> str:
-    """The same projector, on eight directions."""
-    return near("P", ours.values["P"], literal.values["P"], 1e-6)
+    """Compare the projectors on eight directions."""
+    return compare_arrays("P", ours.values["P"], literal.values["P"], 1e-6)
 
 
 STAGE = Stage(
     title="spectrum and projector",
     unit="layer",
     wanted={"quick": 1.5, "full": 4.0},
-    sizes={"tiny": Size(64), "quick": Size(1_600), "full": Size(6_400)},
+    sizes={"tiny": 64, "quick": 1_600, "full": 6_400},
     ours=ours,
     literal=literal_way,
     compare=compare,

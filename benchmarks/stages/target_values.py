@@ -1,4 +1,4 @@
-"""z* of facts of mixed length, the same number of steps, float32."""
+"""Benchmark of z* for facts of mixed length, with the same number of steps, in float32."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from benchmarks import inputs
-from benchmarks.literal.facts import question
-from benchmarks.literal.target_values import Settings, target_values
-from benchmarks.stage import Answer, Disagreement, Stage, Work, least_of_peak
-from editflow.editing.editors.facts import Fact, sort_by_length, tokenize_fact
+from benchmarks.literal.facts import tokenize_fact
+from benchmarks.literal.target_values import Settings, target_value
+from benchmarks.stage import Answer, Disagreement, Stage, Work, min_peak_share
+from editflow.editing.editors import facts as prepared
+from editflow.editing.editors.facts import Fact, sort_by_length
 from editflow.editing.editors.options import TargetValueOptions
 from editflow.editing.editors.suffixes import split_into_passes
 from editflow.editing.editors.target_values import optimise
@@ -20,7 +21,7 @@ from editflow.tasks.stages.edits import CHUNK
 
 @dataclass(frozen=True)
 class Size:
-    """Facts for us; the literal way takes some of the same, equally spaced, and is compared per fact."""
+    """Number of facts for our implementation; the literal one takes evenly spaced ones of them, compared per fact."""
 
     facts: int
     literal: int
@@ -32,13 +33,15 @@ OPTIONS = TargetValueOptions(stop_at=-1.0)
 
 
 def ours_with(options: TargetValueOptions) -> Callable[[Size], Work]:
-    """Batched, from the cached prefix on."""
+    """Optimise in batches, with the prefix cached."""
 
     def ours(size: Size) -> Work:
         model = inputs.model()
         chosen, contexts = replace(options, steps=size.steps), inputs.contexts(model)
         requests = inputs.requests(size.facts)
-        facts = sort_by_length([tokenize_fact(model.tokenizer, r, contexts, options.kl_prompt) for r in requests])
+        facts = sort_by_length(
+            [prepared.tokenize_fact(model.tokenizer, r, contexts, options.kl_prompt) for r in requests]
+        )
 
         def work() -> Answer:
             values = [
@@ -55,7 +58,7 @@ def ours_with(options: TargetValueOptions) -> Callable[[Size], Work]:
 
 
 def _real_share(facts: Sequence[Fact], limit: int) -> float:
-    """Share of the suffixes' tokens that are no padding."""
+    """The share of the suffix tokens that are not padding."""
     real = sum(len(row.suffix) for fact in facts for row in fact.rows)
     padded = 0
     for start in range(0, len(facts), CHUNK):
@@ -65,27 +68,27 @@ def _real_share(facts: Sequence[Fact], limit: int) -> float:
 
 
 def settings_of(options: TargetValueOptions) -> Settings:
-    """The same settings for the literal way."""
+    """The same settings for the literal implementation."""
     return Settings(
         options.learning_rate, options.steps, options.stop_at, options.clamp, options.weight_decay, options.kl
     )
 
 
 def literal_with(options: TargetValueOptions) -> Callable[[Size], Work]:
-    """One fact at a time, from token 0."""
+    """Optimise one fact at a time, from token 0."""
 
     def literal(size: Size) -> Work:
         model = inputs.model()
         contexts = inputs.contexts(model)
         settings = settings_of(replace(options, steps=size.steps))
-        # By length, so that those chosen are as long as all are.
+        # Sorted by length, so that the chosen facts have the same length distribution.
         ordered = sorted(inputs.requests(size.facts), key=lambda r: len(model.tokenizer(r.filled)["input_ids"]))
         chosen = inputs.spread(ordered, size.literal)
-        facts = [question(model.tokenizer, r.prompt, r.subject, r.target_new, contexts) for r in chosen]
+        facts = [tokenize_fact(model.tokenizer, r.prompt, r.subject, r.target_new, contexts) for r in chosen]
         layer = model.layers[inputs.Z_LAYER]
 
         def work() -> Answer:
-            found = target_values(model.model, layer, facts, settings)
+            found = [target_value(model.model, layer, fact, settings) for fact in facts]
             return Answer(len(found), {r.request_id: np.array(f.loss) for r, f in zip(chosen, found, strict=True)})
 
         return work
@@ -94,15 +97,14 @@ def literal_with(options: TargetValueOptions) -> Callable[[Size], Work]:
 
 
 def compare_within(limit: float) -> Callable[[Answer, Answer], str]:
-    """Mean final loss of the facts that both did, relative difference at most `limit`."""
+    """Compare the mean final loss of the shared facts; raises Disagreement above a relative difference of `limit`."""
 
     def compare(ours: Answer, literal: Answer) -> str:
-        same = [float(ours.values[name]) for name in literal.values]
-        theirs = [float(value) for value in literal.values.values()]
-        distance = abs(np.mean(same) / np.mean(theirs) - 1)
-        if distance > limit:
-            raise Disagreement(f"mean loss {np.mean(same):.4g} against {np.mean(theirs):.4g}")
-        return f"mean loss {np.mean(same):.4f}, {np.mean(theirs):.4f}"
+        our_mean = np.mean([float(ours.values[name]) for name in literal.values])
+        literal_mean = np.mean([float(value) for value in literal.values.values()])
+        if abs(our_mean / literal_mean - 1) > limit:
+            raise Disagreement(f"mean loss {our_mean:.4g}, literal {literal_mean:.4g}")
+        return f"mean loss {our_mean:.4f}, {literal_mean:.4f}"
 
     return compare
 
@@ -116,5 +118,5 @@ STAGE = Stage(
     literal=literal_with(OPTIONS),
     compare=compare_within(0.01),
     rounds={"quick": 2, "full": 1},
-    limits=least_of_peak(0.55),
+    limits=min_peak_share(0.55),
 )

@@ -1,4 +1,4 @@
-"""z* as in `target_values`, ours with matrix products in bfloat16."""
+"""Like `target_values`, but our implementation multiplies matrices in bfloat16."""
 
 from __future__ import annotations
 

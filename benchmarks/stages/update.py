@@ -1,4 +1,4 @@
-"""The closed-form update of one layer, late in a run."""
+"""Benchmark of the closed-form update of one layer, late in a run."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ import torch
 from torch import Tensor
 
 from benchmarks.literal.statistics import update
-from benchmarks.stage import Answer, Stage, Work, most_memory, near
+from benchmarks.stage import Answer, Stage, Work, compare_arrays, max_memory_share
 from editflow.editing.linalg.null_space import NullSpace
 from editflow.editing.linalg.projected_ridge import ProjectedRidge
 
 
 @dataclass(frozen=True)
 class Size:
-    """Widths, facts of the batch, facts before it, and rank of the null space.
+    """Widths, number of facts in the batch and before it, and rank of the null space.
 
-    The rank is 0.78 of the width, as the default model has it in the mean of layers 4 to 8 at the published threshold.
+    The rank is 0.78 of the width: the mean of layers 4 to 8 of the default model at the published threshold.
     """
 
     d_in: int
@@ -30,7 +30,7 @@ class Size:
 
 @dataclass(frozen=True)
 class Problem:
-    """R (d_out, new), K1 (d_in, new), Kp (d_in, earlier) and what is not in the null space (d_in, d_in − rank)."""
+    """R (d_out, new), K1 (d_in, new), Kp (d_in, earlier), and a basis outside the null space (d_in, d_in − rank)."""
 
     R: Tensor
     K1: Tensor
@@ -39,7 +39,7 @@ class Problem:
 
 
 def problem(size: Size) -> Problem:
-    """Random residuals, keys and null space, the same on both sides."""
+    """Random residuals, keys and null space, the same for both implementations."""
     generator = torch.Generator().manual_seed(0)
 
     def draw(*shape: int) -> Tensor:
@@ -50,7 +50,7 @@ def problem(size: Size) -> Problem:
 
 
 def ours(size: Size) -> Work:
-    """The grown Cholesky factor of earlier batches is there, as it is in a run; one batch joins it."""
+    """Add one batch to the Cholesky factor of earlier batches, which a run already has."""
     given = problem(size)
     before = ProjectedRidge(NullSpace(given.used, is_basis=False), 1.0)
     before.extend(given.Kp)
@@ -68,7 +68,7 @@ def ours(size: Size) -> Work:
 
 
 def literal_way(size: Size) -> Work:
-    """C = Kp Kpᵀ and P are there as d × d matrices, as in the published code."""
+    """Solve with C = Kp Kpᵀ and P as d × d matrices, prepared in advance, as in the published code."""
     given = problem(size)
     C, P = given.Kp @ given.Kp.T, torch.eye(size.d_in, dtype=torch.float64) - given.used @ given.used.T
 
@@ -82,8 +82,8 @@ def literal_way(size: Size) -> Work:
 
 
 def compare(ours: Answer, literal: Answer) -> str:
-    """Δ within 1e-6."""
-    return near("Δ", ours.values["left"] @ ours.values["right"].T, literal.values["delta"], 1e-6)
+    """Compare Δ within 1e-6."""
+    return compare_arrays("Δ", ours.values["left"] @ ours.values["right"].T, literal.values["delta"], 1e-6)
 
 
 STAGE = Stage(
@@ -101,5 +101,5 @@ STAGE = Stage(
     double=True,
     counted=False,
     rounds={"quick": 5, "full": 3},
-    limits=most_memory(0.1),
+    limits=max_memory_share(0.1),
 )

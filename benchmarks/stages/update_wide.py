@@ -1,4 +1,4 @@
-"""The closed-form update at the width of Llama-3-8B's keys."""
+"""Like `update`, at the width of Llama-3-8B's keys."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A thousand facts in batches of a hundred: `editflow run` with its server and lake, and its repetition."""
+"""Benchmark of a thousand facts in batches of a hundred: `editflow run` with server and lake, and a repeated run."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ import torch
 from torch import nn
 
 from benchmarks import inputs
-from benchmarks.literal.edit import Edited, edit, evaluate
-from benchmarks.literal.facts import question
-from benchmarks.many import write_requests
-from benchmarks.stage import Answer, Disagreement, Reached, Stage, Work
+from benchmarks.city_requests import write_requests
+from benchmarks.literal.edit import EditContext, edit, evaluate
+from benchmarks.literal.facts import tokenize_fact
+from benchmarks.stage import Answer, Disagreement, Measured, Stage, Work
 from benchmarks.stages.target_values import settings_of
 from editflow.editing.editors.options import TargetValueOptions
 from editflow.storage.artifacts.store import Lake
@@ -46,7 +46,7 @@ after_batch = []
 
 @dataclass(frozen=True)
 class Size:
-    """Facts and batch for us; how many of the facts the literal way does, as one batch, and the corpus."""
+    """Numbers of facts, facts per batch, facts that the literal implementation edits at once, and corpus tokens."""
 
     facts: int
     batch: int
@@ -55,10 +55,10 @@ class Size:
 
 
 def ours(size: Size) -> Work:
-    """The command that users type, matrices multiplied in bfloat16, evaluation before and after the edits.
+    """Run `editflow run` as users do, with matrix products in bfloat16 and evaluation before and after the edits.
 
-    What does not depend on the facts is in the lake before: moments, null space, contexts, the base model's perplexity.
-    It can be run once: a second time everything is reused.
+    Artifacts that do not depend on the facts are already in the lake: moments, null space, contexts, the base model's
+    perplexity. The work can be timed only once, because a second run reuses everything.
     """
     folder = Path(tempfile.mkdtemp(prefix="editflow-bench-"))
     write_requests(folder / "requests.jsonl", size.facts)
@@ -73,15 +73,15 @@ def ours(size: Size) -> Work:
         seconds = time.perf_counter() - started
         started = time.perf_counter()
         _run(spec)
-        again = time.perf_counter() - started
+        rerun_seconds = time.perf_counter() - started
         lake = Lake.open(str(folder / "lake"))
-        made = [lake.manifest(use["artifact"]) for use in record["uses"] if use["how"] == "created"]
+        created = [lake.manifest(use["artifact"]) for use in record["uses"] if use["how"] == "created"]
         after = record["summary"]["after"]
         values = {
             "efficacy": after["efficacy"]["success"] / 100,
-            "rerun": again,
-            "beside the stages": 1 - sum(made_one.seconds for made_one in made) / seconds,
-            "z* of each batch": [m.seconds for m in made if m.kind == "target_values"],
+            "rerun": rerun_seconds,
+            "outside the stages": 1 - sum(manifest.seconds for manifest in created) / seconds,
+            "z* of each batch": [manifest.seconds for manifest in created if manifest.kind == "target_values"],
         }
         shutil.rmtree(folder)
         found = {name: np.atleast_1d(np.array(value, dtype=float)) for name, value in values.items()}
@@ -99,11 +99,11 @@ def _run(spec: Path, *settings: str) -> dict[str, Any]:
 
 
 def literal_way(size: Size) -> Work:
-    """Some of the facts as one batch, then their evaluation: the time per fact is taken for all.
+    """Edit some of the facts as one batch and evaluate them; the time per fact stands for all.
 
-    P is the identity and C zero, which cost what any others cost. The layers' solves are shared by 20 facts here where
-    100 would share them, and there is no evaluation before the edits: both are small, the one in our favour, the other
-    against us. It can be run once, since it edits its model.
+    P is the identity and C is zero, which cost the same as any others. Here 20 facts share each layer's solve instead
+    of 100, and there is no evaluation before the edits. Both effects are small; the first favours us, the second does
+    not. The work can be run only once, because it edits the model.
     """
     model = inputs.model()
     contexts = inputs.contexts(model)
@@ -112,20 +112,20 @@ def literal_way(size: Size) -> Work:
         write_requests(path, size.facts)
         requests = load_requests(path)
     chosen = inputs.spread(requests, size.literal)
-    facts = [question(model.tokenizer, r.prompt, r.subject, r.target_new, contexts) for r in chosen]
-    asked: list[tuple[list[int], list[int], list[int]]] = []
+    facts = [tokenize_fact(model.tokenizer, r.prompt, r.subject, r.target_new, contexts) for r in chosen]
+    probes: list[tuple[list[int], list[int], list[int]]] = []
     rewrites: list[int] = []
     for r in chosen:
-        rewrites.append(len(asked))
+        rewrites.append(len(probes))
         for prompt in (r.filled, *r.paraphrase_prompts, *r.neighborhood_prompts):
             ids = model.tokenizer(prompt)["input_ids"]
             new, true = (
                 model.tokenizer(f"{prompt} {t}")["input_ids"][len(ids) :] for t in (r.target_new, r.target_true)
             )
-            asked.append((ids, new, true))
+            probes.append((ids, new, true))
     width = model.key_width(inputs.LAYERS[0])
     eye = torch.eye(width, dtype=torch.float64)
-    where = Edited(
+    context = EditContext(
         [model.layers[n] for n in inputs.LAYERS],
         [cast(nn.Linear, model.down_projection(n)) for n in inputs.LAYERS],
         [eye for _ in inputs.LAYERS],
@@ -134,38 +134,38 @@ def literal_way(size: Size) -> Work:
     )
 
     def work() -> Answer:
-        edit(model.model, where, facts, settings_of(TargetValueOptions()))
-        wins = evaluate(model.model, asked)
-        return Answer(size.literal, {"efficacy": np.array([np.mean([wins[i] for i in rewrites])])})
+        edit(model.model, context, facts, settings_of(TargetValueOptions()))
+        successes = evaluate(model.model, probes)
+        return Answer(size.literal, {"efficacy": np.array([np.mean([successes[i] for i in rewrites])])})
 
     return work
 
 
 def compare(ours: Answer, literal: Answer) -> str:
-    """Both ways put nearly all facts in; other measurements of our run are reported with it."""
+    """Check that both implementations edit nearly all facts; also report other measurements of our run."""
     found = {name: values.tolist() for name, values in ours.values.items()}
     theirs = float(literal.values["efficacy"][0])
     if not 0.9 <= min(found["efficacy"][0], theirs) <= max(found["efficacy"][0], theirs) <= 1:
-        raise Disagreement(f"efficacy {found['efficacy'][0]:.3f}, {theirs:.3f}: at least 0.9 is wanted")
+        raise Disagreement(f"efficacy {found['efficacy'][0]:.3f}, {theirs:.3f}: must be at least 0.9")
     batches = found["z* of each batch"]
     return (
         f"efficacy {found['efficacy'][0]:.3f}, {theirs:.3f}; z* {min(batches):.0f}–{max(batches):.0f} s a batch; "
-        f"{100 * found['beside the stages'][0]:.1f} % beside the stages; again {found['rerun'][0]:.0f} s"
+        f"{100 * found['outside the stages'][0]:.1f} % outside the stages; rerun {found['rerun'][0]:.0f} s"
     )
 
 
-def limits(reached: Reached) -> Iterator[str]:
-    """4 GB, 3 % for orchestration and storage, half a minute for the run again, target values as fast at the end."""
-    found = {name: value.tolist() for name, value in reached.answer.values.items()}
+def limits(measured: Measured) -> Iterator[str]:
+    """4 GB, 3 % for orchestration and storage, 30 s for the rerun, and target values no slower towards the end."""
+    found = {name: value.tolist() for name, value in measured.answer.values.items()}
     batches = found["z* of each batch"]
-    if reached.ours_bytes > 4e9:
+    if measured.ours_bytes > 4e9:
         yield "4 GB"
-    if found["beside the stages"][0] > 0.03:
-        yield "3 % beside the stages"
+    if found["outside the stages"][0] > 0.03:
+        yield "3 % outside the stages"
     if found["rerun"][0] > 30:
-        yield "30 s for the run again"
+        yield "30 s for the rerun"
     if sum(batches[-3:]) > 1.25 * sum(batches[:3]):
-        yield "flat z* time"
+        yield "constant z* time"
 
 
 STAGE = Stage(

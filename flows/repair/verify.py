@@ -55,7 +55,7 @@ def faults(audit: Audit, what: Subject) -> Iterator[Fault]:
     """All that is wrong with a subject, as it is found."""
     lake, known = audit.lake, Runs(audit.lake.files)
     if what.run is not None:
-        yield from audit.of_runs([what.run], lambda _: None)
+        yield from audit.check_runs([what.run], lambda _: None)
         ids = list(dict.fromkeys(use.artifact for use in known.get_or_damaged(what.run).uses))
     elif what.artifact is not None:
         ids = list(upstream(lake, what.artifact))
@@ -63,13 +63,13 @@ def faults(audit: Audit, what: Subject) -> Iterator[Fault]:
         yield from _whole(audit)
         return
     with bar("verifying", len(ids), "artifacts") as advance:
-        yield from audit.of_artifacts(filter(lake.is_committed, ids), advance)
+        yield from audit.check_artifacts(filter(lake.is_committed, ids), advance)
 
 
 def _whole(audit: Audit) -> Iterator[Fault]:
     with working("looking for what is not the lake's own"):
-        yield from audit.of_strays()
-    for part in (_artifacts, _runs, Audit.of_names, queue_faults, _index):
+        yield from audit.check_foreign_files()
+    for part in (_artifacts, _runs, Audit.check_names, queue_faults, _index):
         try:
             yield from part(audit)
         except ForeignFile as error:  # a stray, behind which nothing can be looked at
@@ -80,7 +80,7 @@ def _artifacts(audit: Audit) -> Iterator[Fault]:
     with working("counting artifacts"):
         count = sum(1 for _ in audit.ids())
     with bar("verifying", count, "artifacts") as advance:
-        yield from audit.of_artifacts(audit.ids(), advance)
+        yield from audit.check_artifacts(audit.ids(), advance)
 
 
 def _runs(audit: Audit) -> Iterator[Fault]:
@@ -88,7 +88,7 @@ def _runs(audit: Audit) -> Iterator[Fault]:
     begun = runs.ids()
     lost = (run for run in files.list("runs") if not runs.is_started(run))
     with bar("verifying", len(begun), "runs") as advance:
-        yield from audit.of_runs(chain(begun, lost), advance)
+        yield from audit.check_runs(chain(begun, lost), advance)
 
 
 def _index(audit: Audit) -> Iterator[Fault]:

@@ -1,1 +1,1 @@
-"""The care of a whole lake: checks, restoration, garbage collection."""
+"""Maintenance of a whole lake: audit, restoration, garbage collection."""

@@ -1,13 +1,13 @@
-"""Audit of a lake: every damaged or missing file is named. Nothing is changed.
+"""Audit of a lake: reports every damaged or missing file. Changes nothing.
 
-    artifacts     the manifest: readable, of the recipe that its id is the hash of; the payload; every parent there
-    runs          the two files of the record: readable, both there; every artifact that the run used there
-    names         refs, queues, releases and notices: every version there and readable
-    strays        links out of the lake, pipes, devices, names that are no ids: storage/maintenance/foreign_files.py
-    conflicts     each file readable, and about the artifact and the content in its name
-    index         see storage/maintenance/index_audit.py
+    artifacts      the manifest is readable and its recipe hashes to the id; the payload is intact; all parents exist
+    runs           both files of the record exist and are readable; every artifact that the run used exists
+    names          refs, queues, releases and notices: every version exists and is readable
+    foreign files  links out of the lake, pipes, devices, invalid names: storage/maintenance/foreign_files.py
+    conflicts      each file is readable and matches the artifact and content in its name
+    index          see storage/maintenance/index_audit.py
 
-All of it is read as a stream: memory holds one artifact and the faults that were found.
+Everything is streamed: memory holds one artifact and the faults found so far.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -20,8 +20,8 @@ from editflow.storage.artifacts.identity import parent_pairs
 from editflow.storage.artifacts.manifest import manifest_name
 from editflow.storage.artifacts.store import Lake
 from editflow.storage.errors import DamagedRecord, ForeignFile, StorageError
-from editflow.storage.json_records import is_id, is_run_id, read_record
-from editflow.storage.maintenance.foreign_files import MOVING, strays
+from editflow.storage.json_records import is_id, read_record
+from editflow.storage.maintenance.foreign_files import NAME_FOLDERS, foreign_files
 from editflow.storage.records.refs import RESTORE_ADVICE, Refs
 from editflow.storage.records.runs import Runs
 from editflow.storage.records.tombstones import removed_at
@@ -29,9 +29,9 @@ from editflow.storage.records.tombstones import removed_at
 
 @dataclass
 class Audit:
-    """A check of one lake, in parts. `artifacts`, `bytes`, `runs` and `names` count the checked items so far.
+    """A check of one lake, in parts. `artifacts`, `bytes`, `runs` and `names` count the items checked so far.
 
-    A lost artifact is reported once, however many need it.
+    Each missing artifact is reported once.
     """
 
     lake: Lake
@@ -43,7 +43,7 @@ class Audit:
     _reported: set[str] = field(default_factory=set)
 
     def ids(self) -> Iterator[str]:
-        """The existing artifacts, except those behind a foreign file, which `of_strays` reports."""
+        """The existing artifacts, except those behind a foreign file, which `check_foreign_files` reports."""
         with suppress(ForeignFile):
             for shard in self.lake.files.list("artifacts"):
                 with suppress(ForeignFile):
@@ -52,8 +52,8 @@ class Audit:
                             if name[:2] == shard and self.lake.is_committed(name):
                                 yield name
 
-    def of_artifacts(self, ids: Iterable[str], advance: Callable[[int], None]) -> Iterator[Fault]:
-        """Faults of artifacts, and of the parents that they have lost."""
+    def check_artifacts(self, ids: Iterable[str], advance: Callable[[int], None]) -> Iterator[Fault]:
+        """Faults of these artifacts and their missing parents."""
         for id_ in ids:
             made, fault = check_artifact(self.lake, id_, deep=self.deep)
             self.artifacts += 1
@@ -62,29 +62,31 @@ class Audit:
                 self._reported.add(id_)
                 yield fault
             for role, parent in parent_pairs(made.parents) if made else ():
-                yield from self.lost(parent, f"{made.kind if made else ''} {id_[:12]} was made from it as {role}")
+                yield from self.check_exists(
+                    parent, f"{made.kind if made else ''} {id_[:12]} was made from it as {role}"
+                )
             advance(1)
 
-    def of_runs(self, ids: Iterable[str], advance: Callable[[int], None]) -> Iterator[Fault]:
-        """Faults of run records, and of what the runs have used; artifacts removed by gc are no fault."""
-        known, gone = Runs(self.lake.files), removed_at(self.lake.files)
+    def check_runs(self, ids: Iterable[str], advance: Callable[[int], None]) -> Iterator[Fault]:
+        """Faults of run records and missing artifacts that the runs used, except artifacts that gc removed."""
+        records, removed = Runs(self.lake.files), removed_at(self.lake.files)
         for run in ids:
             advance(1)
             self.runs += 1
             try:
-                record = known.get(run)
+                record = records.get(run)
             except StorageError as error:
-                yield from self._record(run, error)
+                yield from self._record_fault(run, error)
                 continue
-            began = parse_time(record.started_at)
+            started = parse_time(record.started_at)
             for use in record.uses:
-                if use.artifact in gone and began < gone[use.artifact]:
+                if use.artifact in removed and started < removed[use.artifact]:
                     continue
-                yield from self.lost(use.artifact, f"run {run} used it as {use.stage}")
+                yield from self.check_exists(use.artifact, f"run {run} used it as {use.stage}")
 
-    def of_names(self) -> Iterator[Fault]:
-        """Faults of the files of moving names, and the states of refs that are lost."""
-        for folder in MOVING:
+    def check_names(self) -> Iterator[Fault]:
+        """Faults of the version files of names, and missing states that refs point to."""
+        for folder in NAME_FOLDERS:
             names = Refs(self.lake.files, folder)
             for name in self.lake.files.list(folder):
                 self.names += 1
@@ -93,56 +95,46 @@ class Audit:
                     yield Fault(file, f"{folder}/{name}", wrong, "hand", name, remedy)
                 found = names.get(name) if not broken and folder == "refs" else None
                 if found and is_id(found[0]):
-                    yield from self.lost(found[0], f"the name {name} points to it")
+                    yield from self.check_exists(found[0], f"the name {name} points to it")
                 elif found:
                     file, remedy = (
                         names.file(name, found[1]),
-                        f"{RESTORE_ADVICE}, or delete it to go back to the value before",
+                        f"{RESTORE_ADVICE}, or delete it to return to the previous value",
                     )
-                    yield Fault(file, f"refs/{name}", "holds no id of a state", "hand", name, remedy)
+                    yield Fault(file, f"refs/{name}", "does not hold the id of a state", "hand", name, remedy)
 
-    def of_strays(self) -> Iterator[Fault]:
-        """Foreign files, and conflicts whose content contradicts their names."""
-        for stray in strays(self.lake.files):
-            yield Fault(stray.name, _owner(stray.name), stray.wrong, "hand", remedy=stray.remedy)
+    def check_foreign_files(self) -> Iterator[Fault]:
+        """Foreign files, and conflict records whose content contradicts their names."""
+        yield from foreign_files(self.lake.files)
         files = self.lake.files
         for name in files.list("conflicts"):
             file = f"conflicts/{name}"
-            with suppress(ForeignFile, FileNotFoundError):  # a stray, or gone
+            with suppress(ForeignFile, FileNotFoundError):  # reported above, or just removed
                 try:
                     is_valid = read_record(Conflict, files.read(file)).name == file
                 except ValueError:
                     is_valid = False
                 if not is_valid:
-                    yield Fault(file, "conflict", "is damaged, or that of another artifact", "hand", remedy="remove it")
+                    wrong = "is damaged, or belongs to another artifact"
+                    yield Fault(file, "conflict", wrong, "hand", remedy="remove it")
 
-    def lost(self, id_: str, why: str) -> Iterator[Fault]:
-        """The fault of an artifact that is needed and missing."""
+    def check_exists(self, id_: str, why: str) -> Iterator[Fault]:
+        """The fault of an artifact that is needed but missing."""
         try:
             is_present = id_ in self._reported or self.lake.is_committed(id_)
-        except ForeignFile:  # a foreign file on the way to it, which is reported
+        except ForeignFile:  # a foreign file in its path, which check_foreign_files reports
             return
         if not is_present:
             self._reported.add(id_)
-            wrong = f"is gone, and {why}"
+            wrong = f"is gone, but {why}"
             yield Fault(manifest_name(id_), f"artifact {id_[:12]}", wrong, "artifact", id_, lost=True)
 
-    def _record(self, run: str, error: StorageError) -> Iterator[Fault]:
+    def _record_fault(self, run: str, error: StorageError) -> Iterator[Fault]:
         if isinstance(error, ForeignFile) and not error.path.endswith((f"{run}/started.json", f"{run}/finished.json")):
-            yield foreign_fault(self.lake, error, f"run {run}", run)  # nothing can be put in its place
+            yield foreign_fault(self.lake, error, f"run {run}", run)  # the folder itself is foreign
         elif isinstance(error, DamagedRecord):
             file = error.path.removeprefix(f"{self.lake.files.root}/")
             yield Fault(file, f"run {run}", "is damaged", "record", run)
-        elif Runs(self.lake.files).is_finished(run):  # else nothing of it was ever written
-            yield Fault(f"runs/{run}/started.json", f"run {run}", "is gone, though the run has an end", "record", run)
-
-
-def _owner(name: str) -> str:
-    """What a name inside the lake belongs to, in words."""
-    parts = name.split("/")
-    known = {"artifacts": ("artifact", 2, is_id), "runs": ("run", 1, is_run_id)}
-    if parts[0] in known:
-        word, place, is_name = known[parts[0]]
-        if len(parts) > place and is_name(parts[place]):
-            return f"{word} {parts[place][:12] if word == 'artifact' else parts[place]}"
-    return f"{parts[0]}/{parts[1]}" if parts[0] in MOVING and len(parts) > 1 else parts[0]
+        elif Runs(self.lake.files).is_finished(run):  # an empty folder is no fault: no record was ever written
+            wrong = "is gone, but the run has finished.json"
+            yield Fault(f"runs/{run}/started.json", f"run {run}", wrong, "record", run)

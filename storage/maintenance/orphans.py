@@ -2,12 +2,12 @@
 
     .tmp-…                      a file that was being written, or a folder that was being removed
     artifacts/…                 a payload whose manifest was never written
-    ….discarded-…               a payload, manifest or run record moved aside since it was damaged
-    prefect                     Prefect's results, which earlier versions kept here: they choose how they are read
+    ….discarded-…               a payload, manifest or run record that was moved aside because it was damaged
+    prefect                     Prefect's results, which earlier versions wrote here; loading them may run code
 
-The rule: a file is an orphan when no reader would ever open it, and when it has not been touched for so long that no
-writer can be at work on it. Prefect's results have neither reader nor writer, so their age does not count. Committed
-artifacts, run records, names, queues and releases are never orphans.
+A file is an orphan if no reader ever opens it and no writer has touched it for some hours. Prefect's results have
+neither reader nor writer, so their age does not count. Committed artifacts, run records, names, queues and releases are
+never orphans.
 """
 
 import contextlib
@@ -22,33 +22,32 @@ from typing import Literal
 
 from editflow.storage.artifacts.store import Lake
 
-What = Literal["unfinished file", "set aside", "payload without manifest", "result of Prefect"]
+OrphanKind = Literal["unfinished file", "set aside", "payload without manifest", "result of Prefect"]
 RESULTS = "prefect"
-"""The folder of the last of these."""
+"""The folder of Prefect's results."""
 
 
 @dataclass(frozen=True)
 class Orphan:
-    """A file by its name inside the lake, what it is, and its bytes; or a folder with the bytes of all its files."""
+    """An orphan file: its name inside the lake, its kind and its bytes; or a folder with the totals of its files."""
 
     name: str
-    what: What
+    what: OrphanKind
     bytes: int
     files: int = 1
 
 
 def find_orphans(lake: Lake, hours: float) -> Iterator[Orphan]:
-    """The orphan files of a lake on a local disk that were last touched so many hours ago. Cost: a walk over its
-    files."""
+    """The orphan files of a local lake that were not touched for ``hours``. Cost: a walk over all files."""
     root, before = Path(lake.files.root), time.time() - 3600 * hours
     yield from prefect_results(lake)
     for folder, folders, names in os.walk(root):
         if folder == str(root) and RESULTS in folders:
             folders.remove(RESULTS)
-        emptied = [] if names or folders or folder == str(root) else ["."]  # a folder that was being removed
-        for name in names or emptied:
+        itself = [] if names or folders or folder == str(root) else ["."]  # an empty folder that was being removed
+        for name in names or itself:
             path = Path(folder) / name
-            what = _what(lake, path.relative_to(root))
+            what = _classify(lake, path.relative_to(root))
             with contextlib.suppress(FileNotFoundError):  # another process has just removed it
                 status = path.lstat()
                 if what is not None and status.st_mtime < before:
@@ -56,22 +55,22 @@ def find_orphans(lake: Lake, hours: float) -> Iterator[Orphan]:
 
 
 def prefect_results(lake: Lake) -> Iterator[Orphan]:
-    """The folder of Prefect's results as one piece, if there is one. Nothing in it is opened, and no link followed."""
+    """The folder of Prefect's results as one orphan, if it exists. Opens no file and follows no link."""
     folder = Path(lake.files.path(RESULTS))
     if folder.is_symlink() or folder.exists():
-        inside = folder.is_dir() and not folder.is_symlink()
-        held = [Path(place) / name for place, _, names in os.walk(folder) for name in names] if inside else [folder]
+        is_real = folder.is_dir() and not folder.is_symlink()
+        paths = [Path(parent) / name for parent, _, names in os.walk(folder) for name in names] if is_real else [folder]
         size = 0
-        for path in held:
+        for path in paths:
             with contextlib.suppress(FileNotFoundError):
                 size += path.lstat().st_size
-        yield Orphan(RESULTS, "result of Prefect", size, max(1, len(held)))
+        yield Orphan(RESULTS, "result of Prefect", size, max(1, len(paths)))
 
 
 def remove_orphan(lake: Lake, found: Orphan, hours: float) -> bool:
-    """Remove one orphan; false if a writer has touched or taken it since it was found.
+    """Remove one orphan; false if a writer has touched or claimed it since it was found.
 
-    It is moved aside first: what a writer puts in its place in between is not what is deleted.
+    It is moved aside first, so that a file that a writer puts in its place meanwhile is not deleted.
     """
     path = Path(lake.files.path(found.name))
     aside = path.with_name(f".tmp-{uuid.uuid4().hex}")
@@ -80,37 +79,38 @@ def remove_orphan(lake: Lake, found: Orphan, hours: float) -> bool:
     except FileNotFoundError:
         return False
     if found.name == RESULTS:
-        _drop(aside)
+        _delete(aside)
         return True
-    young = aside.lstat().st_mtime >= time.time() - 3600 * hours
-    if young or _what(lake, Path(found.name)) is None:
+    is_recent = aside.lstat().st_mtime >= time.time() - 3600 * hours
+    if is_recent or _classify(lake, Path(found.name)) is None:
         if not aside.is_dir():
             with contextlib.suppress(FileExistsError):
                 os.link(aside, path)
             aside.unlink()
         return False
-    _drop(aside)
-    with contextlib.suppress(OSError):  # an artifact's folder that holds something else, or is not one
-        inside = found.what == "payload without manifest" and len(Path(found.name).parts) > 2
-        if inside or path.parent.name.startswith(".tmp-"):
+    _delete(aside)
+    with contextlib.suppress(OSError):  # the folder is not empty, or not a folder
+        is_artifact_folder = found.what == "payload without manifest" and len(Path(found.name).parts) > 2
+        if is_artifact_folder or path.parent.name.startswith(".tmp-"):
             path.parent.rmdir()
     return True
 
 
-def _drop(path: Path) -> None:
-    """Remove a file, a link (not what it leads to), or a folder with all that is in it."""
+def _delete(path: Path) -> None:
+    """Delete a file, a link (not its target), or a folder with its content."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
     else:
         path.unlink()
 
 
-def _what(lake: Lake, name: Path) -> What | None:
+def _classify(lake: Lake, name: Path) -> OrphanKind | None:
+    """The kind of orphan that a name denotes; None for a file of the lake."""
     if any(part.startswith(".tmp-") for part in name.parts):
         return "unfinished file"
     if ".discarded-" in name.name and name.parts[0] in {"artifacts", "runs"}:
         return "set aside"
-    if name.parts[0] == "artifacts":
-        lost = name.suffix == ".parquet" and not lake.files.exists(f"{name.parent}/manifest.json")
-        return "payload without manifest" if lost else None
+    is_payload = name.parts[0] == "artifacts" and name.suffix == ".parquet"
+    if is_payload and not lake.files.exists(f"{name.parent}/manifest.json"):
+        return "payload without manifest"
     return None

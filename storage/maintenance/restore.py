@@ -1,7 +1,7 @@
 """Restores manifests and run records from the index, which holds a second copy of most of them.
 
-The index's Parquet files are read directly, so an index with a damaged log still helps. A row is used only if it can be
-verified: its recipe must hash to the artifact's id, and the payload must have its digest.
+The index's Parquet files are read directly, so an index with a damaged log can still be used. A row is used only if it
+can be verified: its recipe must hash to the artifact's id, and the payload must have its digest.
 """
 
 import contextlib
@@ -24,74 +24,73 @@ from editflow.storage.index.rows import SCHEMAS
 from editflow.storage.json_records import as_record, record_json
 from editflow.storage.records.runs import RunRecord, Runs
 
-_ODD = (ValueError, TypeError, AttributeError, KeyError, RecursionError)
+_INVALID_ROW = (ValueError, TypeError, AttributeError, KeyError, RecursionError)
 """Errors of a row that was not written from a record."""
-_SHAPES = 2**12
-"""Most shapes that a row's inputs are tried in: twelve roles of one id each, twice as many as any stage has."""
+_MAX_PARENT_FORMS = 2**12
+"""Limit of the combinations tried for a row's parents: enough for twelve roles, twice as many as any stage has."""
 
 
 def manifest_from_index(lake: Lake, id_: str) -> Manifest | None:
-    """An artifact's manifest from the index, without the SHA-256 of the payload's file; None if it is not in the
-    index."""
-    for row in _rows(lake, "artifacts", "id", id_):
-        with contextlib.suppress(*_ODD):
+    """An artifact's manifest from the index, without the payload's SHA-256; None if the index does not have it."""
+    for row in _read_rows(lake, "artifacts", "id", id_):
+        with contextlib.suppress(*_INVALID_ROW):
             inputs = row.pop("inputs")
             decoded = {name: json.loads(row.pop(name)) for name in ("spec", "environment", "about")}
-            for parents in islice(_shapes(inputs), _SHAPES):
+            for parents in islice(_possible_parents(inputs), _MAX_PARENT_FORMS):
                 if recipe_id(row["kind"], row["version"], decoded["spec"], parents) == id_:
                     return as_record(Manifest, {**row, **decoded, "parents": parents, "sha256": ""})
     return None
 
 
 def restore_manifest(lake: Lake, id_: str) -> bool:
-    """Write a manifest again from the index; the damaged one is set aside. False where the artifact would not be valid.
+    """Rewrite a manifest from the index; a damaged one is set aside. False if the artifact would not be valid.
 
-    The digest in the index must be that of the existing payload.
+    The existing payload must have the digest in the index.
     """
     found = manifest_from_index(lake, id_)
     return found is not None and write_manifest(lake, found)
 
 
 def write_manifest(lake: Lake, copy: Manifest) -> bool:
-    """Write a manifest that was damaged or lost, from a copy of its fields; a damaged one is set aside.
+    """Write a lost or damaged manifest from a copy of its fields; a damaged one is set aside.
 
-    False, and nothing is done, unless the payload exists and has the copy's digest; its size and SHA-256
-    are those it has now.
+    Returns False and changes nothing unless the payload exists and has the copy's digest. Its size and SHA-256 are
+    computed from the payload.
     """
     if lake.content_fault(copy) is not None:
         return False
-    # Or a corrupt bit would be recorded as the right one.
+    # Without this check, the SHA-256 of a corrupt file would be recorded as correct.
     if not reencode_if_corrupt(lake.files, copy, write=True) and not reencode_if_corrupt(lake.files, copy, write=False):
         return False
     data = lake.files.buffer(copy.payload)
     whole = asdict(copy) | {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
     lake.files.set_aside(manifest_name(copy.id))
-    with contextlib.suppress(FileExistsError):  # another process has just done the same
+    with contextlib.suppress(FileExistsError):  # another process has just written it
         lake.files.create(manifest_name(copy.id), record_json(whole))
     return True
 
 
 def restore_record(lake: Lake, run: str) -> bool:
-    """Write the damaged or lost files of a run's record again from the index; the damaged ones are set aside.
+    """Rewrite the damaged or lost files of a run's record from the index; damaged ones are set aside.
 
-    False where the index does not know the run, or not its end.
+    False if the index has no row of the run, or none of its end and that is needed.
     """
-    rows = sorted(_rows(lake, "runs", "run_id", run), key=lambda row: row["finished_at"] is None)
+    rows = sorted(_read_rows(lake, "runs", "run_id", run), key=lambda row: row["finished_at"] is None)
     if not rows:
         return False
     known = Runs(lake.files)
     try:
         decoded = {name: json.loads(rows[0].pop(name)) for name in ("spec", "summary", "environment")}
-        uses = {row["artifact"]: row for row in _rows(lake, "uses", "run_id", run)}
+        uses = {row["artifact"]: row for row in _read_rows(lake, "uses", "run_id", run)}
         whole = {**rows[0], **decoded, "process_started": 0.0, "uses": tuple(uses.values())}
         known.restore(as_record(RunRecord, whole))
-    except _ODD:  # the index was not written from a record
+    except _INVALID_ROW:
         return False
     return known.get_or_damaged(run).status != "damaged"
 
 
-def _shapes(inputs: Sequence[Mapping[str, str]]) -> Iterator[dict[str, Any]]:
-    """The parents that a row's inputs may be: a role with one id may have been a list of one."""
+def _possible_parents(inputs: Sequence[Mapping[str, str]]) -> Iterator[dict[str, Any]]:
+    """The parents that a row's inputs may encode: a role with one id may have held the id or a list of one id."""
     ids: dict[str, list[str]] = {}
     for one in inputs:
         ids.setdefault(one["role"], []).append(one["artifact"])
@@ -100,8 +99,8 @@ def _shapes(inputs: Sequence[Mapping[str, str]]) -> Iterator[dict[str, Any]]:
         yield dict(zip(ids, chosen, strict=True))
 
 
-def _rows(lake: Lake, table: str, column: str, value: str) -> Iterator[dict[str, Any]]:
-    """The rows of a table with a value, out of every file of it that can be read."""
+def _read_rows(lake: Lake, table: str, column: str, value: str) -> Iterator[dict[str, Any]]:
+    """The rows of a table with a value in a column, from every readable file of the table."""
     names = SCHEMAS[table].names
     for file in lake.files.list(f"catalog/{table}"):
         if file.endswith(".parquet"):

@@ -6,16 +6,17 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-CENTURY = 36_525
-"""Days: no lake is older, and dates have a beginning."""
+MAX_DAYS = 36_525
+"""The longest accepted time: a century, so that dates do not underflow."""
 
 
 @dataclass(frozen=True)
-class Rule:
-    """Which runs count: of each name the newest ``runs`` completed ones and what came after, and all that ended, or of
-    which no end is known began, within so many days.
+class RetentionRule:
+    """Which runs protect the artifacts that they used.
 
-    With neither, all do. A running run always counts. Raises ValueError for what keeps nothing or is no time.
+    ``runs`` protects, for each name, the newest ``runs`` completed runs and every run after them. ``days`` protects
+    runs that ended within so many days (without a recorded end: that started). With neither, all runs are protected. A
+    running run always is. Raises ValueError if ``runs`` is less than 1 or ``days`` is not a valid time.
     """
 
     runs: int | None = None
@@ -23,35 +24,35 @@ class Rule:
 
     def __post_init__(self) -> None:
         if self.runs is not None and not (_is_number(self.runs, int) and self.runs >= 1):
-            raise ValueError(f"{self.runs!r} runs of each name cannot be kept: keep 1 or more")
-        if self.days is not None and not (_is_number(self.days, int, float) and 0 < self.days <= CENTURY):
-            raise ValueError(f"{self.days!r} days are no time: choose more than 0 and at most {CENTURY}")
+            raise ValueError(f"cannot keep {self.runs!r} runs of each name: choose 1 or more")
+        if self.days is not None and not (_is_number(self.days, int, float) and 0 < self.days <= MAX_DAYS):
+            raise ValueError(f"{self.days!r} days is not a valid time: choose more than 0 and at most {MAX_DAYS}")
 
     def __bool__(self) -> bool:
         return self.runs is not None or self.days is not None
 
-    def kept(self, runs: Iterable[Run], now: datetime) -> set[str]:
-        """The ids of the runs that count."""
-        named: dict[str, list[Run]] = {}
+    def protected_runs(self, runs: Iterable[Run], now: datetime) -> set[str]:
+        """The ids of the protected runs."""
+        by_name: dict[str, list[Run]] = {}
         for run in sorted(runs, key=lambda run: (run.started, run.id), reverse=True):
-            named.setdefault(run.name, []).append(run)
-        return {run.id for held in named.values() for run in self._of_one_name(held, now)}
+            by_name.setdefault(run.name, []).append(run)
+        return {run.id for same_name in by_name.values() for run in self._protected_of_name(same_name, now)}
 
-    def _of_one_name(self, runs: Sequence[Run], now: datetime) -> Iterator[Run]:
-        """``runs`` are the newest first."""
+    def _protected_of_name(self, runs: Sequence[Run], now: datetime) -> Iterator[Run]:
+        """``runs`` have the same name and are sorted from new to old."""
         completed = 0
         for run in runs:
-            counts = not self or run.status == "running"
-            counts |= self.runs is not None and completed < self.runs
-            counts |= self.days is not None and (run.ended or run.started) >= now - timedelta(days=self.days)
-            if counts:
+            protected = not self or run.status == "running"
+            protected |= self.runs is not None and completed < self.runs
+            protected |= self.days is not None and (run.ended or run.started) >= now - timedelta(days=self.days)
+            if protected:
                 yield run
             completed += run.status == "completed"
 
 
 @dataclass(frozen=True)
 class Run:
-    """What a rule looks at; times are in UTC."""
+    """The fields of a run that a rule depends on; times are in UTC."""
 
     id: str
     name: str
@@ -61,13 +62,12 @@ class Run:
 
 
 def check_hours(hours: float) -> None:
-    """Raise ValueError for fewer hours than one, when young files may be a writer's, and for a value that is not a
-    time."""
-    if not (_is_number(hours, int, float) and 1 <= hours <= 24 * CENTURY):
-        why = "what is younger than an hour may be a writer's"
-        raise ValueError(f"hours = {hours!r}: {why}: choose 1 or more, at most {24 * CENTURY}")
+    """Raise ValueError if ``hours`` is not a number or is less than one: younger files may belong to a writer."""
+    if not (_is_number(hours, int, float) and 1 <= hours <= 24 * MAX_DAYS):
+        why = "a writer may be using files younger than an hour"
+        raise ValueError(f"hours = {hours!r}: {why}; choose 1 or more, at most {24 * MAX_DAYS}")
 
 
 def _is_number(value: object, *kinds: type) -> bool:
-    """A schedule passes any JSON value."""
+    """Whether a value, which a schedule may set to any JSON value, is a number; a bool is not."""
     return isinstance(value, kinds) and not isinstance(value, bool)

@@ -1,8 +1,8 @@
-"""Artifacts and runs that the index does not have because their writer was killed; they are added to it.
+"""Adds artifacts and runs to the index that are missing from it because their writer was killed.
 
-An artifact and the end of a run are each committed by a file of their own, and indexed after that. A process that is
-killed, or finds no room, in between leaves rows that no other process would write. Artifacts go first and the ends of
-runs last, so a run whose end is indexed has no missing rows, and a run without one may have some.
+An artifact and the end of a run are each committed by one file and indexed afterwards. If the process is killed or the
+disk is full in between, no other process writes the rows. Artifacts are indexed first and the ends of runs last, so a
+run whose end is indexed has all its rows; other runs may miss some.
 """
 
 from __future__ import annotations
@@ -26,25 +26,25 @@ from editflow.storage.index.delta_table import open_table, own_files
 from editflow.storage.index.rows import unrecorded_uses
 from editflow.storage.records.runs import RunRecord, Runs, Use
 
-SMALL = 2 * 2**20
-"""Bytes of the index's artifacts up to which the lake is listed without a sign: that takes some milliseconds."""
-MOST = 20_000
-"""More missing artifacts than this mean a lost index, which `Catalog.rebuild` writes again."""
+SMALL_BYTES = 2 * 2**20
+"""Size of the index's table of artifacts up to which the lake is always listed, which takes a few milliseconds."""
+MAX_MISSING = 20_000
+"""If more artifacts are missing, the index was lost; `Catalog.rebuild` rewrites it."""
 UNREADABLE = (duckdb.Error, DeltaError, OSError, ForeignFile)
-"""What an index raises of which a file is gone or damaged; `editflow verify` reports it."""
+"""Errors of an index with a missing or damaged file, which `editflow verify` reports."""
 
 
-def index_what_is_missing(lake: Lake, *, whole: bool = False) -> list[RunRecord]:
-    """Record the end of each run whose process is gone, and add missing rows to the index; returns the closed runs.
+def index_missing_rows(lake: Lake, *, whole: bool = False) -> list[RunRecord]:
+    """Mark runs whose process is gone as crashed, and add missing rows to the index; returns the marked runs.
 
-    Running runs write their own rows. A damaged index is left alone. Cost: the index's runs; and where
-    one has ended unknown to it, in a small lake, or `whole`, a listing of the lake and a column of the index. Raises
-    LakeNotWritable, DiskFull.
+    Running runs write their own rows. A damaged index is left alone. Cost: reads the index's runs. If a run has ended
+    that the index does not know, if the lake is small, or if `whole`: also lists the lake and reads one column of the
+    index. Raises LakeNotWritable, DiskFull.
     """
     closed = Runs(lake.files).mark_crashed()
     with open_database() as connection:
         try:
-            artifacts, uses, runs = _owed(connection, lake, whole=whole)
+            artifacts, uses, runs = _missing_rows(connection, lake, whole=whole)
         except UNREADABLE:
             return closed
     Catalog(lake).record_many(artifacts=artifacts, uses=uses, runs=runs)
@@ -52,42 +52,44 @@ def index_what_is_missing(lake: Lake, *, whole: bool = False) -> list[RunRecord]
 
 
 def unindexed(lake: Lake, ids: Iterable[str]) -> list[str]:
-    """Those of these artifacts that are missing from the index; none if it is damaged. Cost: a column of it."""
+    """The ids that are missing from the index; none if it is damaged. Cost: reads one column of the index."""
     wanted = list(ids)
     if not wanted:
         return []
     try:
         with open_database() as connection:
-            return _beyond(connection, wanted, _files(lake, "artifacts"))
+            return _ids_without_row(connection, wanted, _table_files(lake, "artifacts"))
     except UNREADABLE:
         return []
 
 
-_Owed = tuple[list[Manifest], list[tuple[str, Use]], list[RunRecord]]
+_Rows = tuple[list[Manifest], list[tuple[str, Use]], list[RunRecord]]
 
 
-def _owed(connection: duckdb.DuckDBPyConnection, lake: Lake, *, whole: bool) -> _Owed:
-    """(artifacts, uses, runs) without a row, whose writer is gone."""
-    runs, files = Runs(lake.files), _files(lake, "artifacts")
-    ended = list(_ended(lake, _known(connection, _files(lake, "runs"))))
-    if not (ended or whole or sum(Path(file).stat().st_size for file in files) <= SMALL):
+def _missing_rows(connection: duckdb.DuckDBPyConnection, lake: Lake, *, whole: bool) -> _Rows:
+    """(artifacts, uses, runs) that have no row and whose writer is gone."""
+    runs, files = Runs(lake.files), _table_files(lake, "artifacts")
+    ended = list(_unindexed_ends(lake, _indexed_ends(connection, _table_files(lake, "runs"))))
+    if not (ended or whole or sum(Path(file).stat().st_size for file in files) <= SMALL_BYTES):
         return [], [], []
-    missing = _beyond(connection, lake.ids(), files)
-    if len(missing) > MOST:
+    missing = _ids_without_row(connection, lake.ids(), files)
+    if len(missing) > MAX_MISSING:
         return [], [], ended
-    there = {run: runs.is_finished(run) for run in runs.ids()}
+    is_finished = {run: runs.is_finished(run) for run in runs.ids()}
     found = (made for id_ in missing if (made := check_manifest(lake, id_)[0]))
-    artifacts = [made for made in found if made.created_by is None or there.get(made.created_by, True)]
-    makers = {made.created_by: runs.get_or_damaged(made.created_by) for made in artifacts if made.created_by in there}
-    dead = {run for run, record in makers.items() if record.status == "died"}
-    records = list({record.run_id: record for record in [*ended, *(makers[run] for run in dead)]}.values())
-    known = _pairs(connection, _files(lake, "uses"), [record.run_id for record in records])
-    rows = unrecorded_uses(records, (made for made in artifacts if made.created_by in dead), known)
+    artifacts = [made for made in found if made.created_by is None or is_finished.get(made.created_by, True)]
+    creators = {
+        made.created_by: runs.get_or_damaged(made.created_by) for made in artifacts if made.created_by in is_finished
+    }
+    crashed = {run for run, record in creators.items() if record.status == "died"}
+    records = list({record.run_id: record for record in [*ended, *(creators[run] for run in crashed)]}.values())
+    known = _indexed_uses(connection, _table_files(lake, "uses"), [record.run_id for record in records])
+    rows = unrecorded_uses(records, (made for made in artifacts if made.created_by in crashed), known)
     return artifacts, [(row.pop("run_id"), Use(**row)) for row in map(dict, rows)], ended
 
 
-def _ended(lake: Lake, known: set[str]) -> Iterator[RunRecord]:
-    """The runs whose end is recorded and that the index does not know to have ended."""
+def _unindexed_ends(lake: Lake, known: set[str]) -> Iterator[RunRecord]:
+    """The finished runs whose end is not in the index."""
     runs = Runs(lake.files)
     for run_id in lake.files.list("runs"):
         if run_id not in known and runs.is_finished(run_id) and runs.is_started(run_id):
@@ -96,35 +98,37 @@ def _ended(lake: Lake, known: set[str]) -> Iterator[RunRecord]:
                 yield record
 
 
-def _files(lake: Lake, table: str) -> list[str]:
-    """The files of a table of the index; none where there is no table. Raises what UNREADABLE lists."""
+def _table_files(lake: Lake, table: str) -> list[str]:
+    """The files of a table of the index; none if there is no table. Raises the errors in UNREADABLE."""
     folder = f"catalog/{table}"
     if latest_version(lake.files, folder) is None:
         return []
     return own_files(lake.files, folder, open_table(lake.files, folder))
 
 
-def _known(connection: duckdb.DuckDBPyConnection, files: Sequence[str]) -> set[str]:
-    """The runs that the index knows to have ended."""
+def _indexed_ends(connection: duckdb.DuckDBPyConnection, files: Sequence[str]) -> set[str]:
+    """The runs whose end is in the index."""
     if not files:
         return set()
     sql = f"SELECT DISTINCT run_id FROM {read_parquet(files)} WHERE finished_at IS NOT NULL"  # noqa: S608
     return {run for (run,) in connection.execute(sql).fetchall()}
 
 
-def _beyond(connection: duckdb.DuckDBPyConnection, ids: Iterable[str], files: Sequence[str]) -> list[str]:
-    """Those of these ids that have no row in the files."""
-    connection.register("there", pa.table({"id": pa.array(ids, pa.string())}))
+def _ids_without_row(connection: duckdb.DuckDBPyConnection, ids: Iterable[str], files: Sequence[str]) -> list[str]:
+    """The ids that have no row in the files, sorted."""
+    connection.register("wanted", pa.table({"id": pa.array(ids, pa.string())}))
     try:
         known = f" ANTI JOIN (SELECT id FROM {read_parquet(files)}) USING (id)" if files else ""  # noqa: S608
-        rows = connection.execute(f"SELECT id FROM there{known} ORDER BY id")  # noqa: S608
+        rows = connection.execute(f"SELECT id FROM wanted{known} ORDER BY id")  # noqa: S608
         return [id_ for (id_,) in rows.fetchall()]
     finally:
-        connection.unregister("there")
+        connection.unregister("wanted")
 
 
-def _pairs(connection: duckdb.DuckDBPyConnection, files: Sequence[str], runs: Sequence[str]) -> set[tuple[str, str]]:
-    """(run id, artifact) of the uses of these runs in the index."""
+def _indexed_uses(
+    connection: duckdb.DuckDBPyConnection, files: Sequence[str], runs: Sequence[str]
+) -> set[tuple[str, str]]:
+    """(run id, artifact) of each use by these runs in the index."""
     if not (files and runs):
         return set()
     sql = f"SELECT DISTINCT run_id, artifact FROM {read_parquet(files)} WHERE run_id IN (SELECT unnest(?))"  # noqa: S608

@@ -6,17 +6,17 @@ from editflow.storage.artifacts.store import Lake
 from editflow.storage.queries.query import Step, lineage
 
 
-def between(lake: Lake, one: str, other: str) -> list[Step]:
-    """The steps of a lineage walk from ``one`` (id or prefix) that lie on a way to ``other``, up or else down.
+def paths_between(lake: Lake, one: str, other: str) -> list[Step]:
+    """The steps of all lineage paths from ``one`` to ``other`` (ids or prefixes), upstream or else downstream.
 
-    The first is ``one`` itself; none where neither was made from the other. Raises UnknownArtifact.
+    The first step is ``one`` itself. Empty if neither was made from the other. Raises UnknownArtifact.
     """
     end = lake.manifest(other).id
-    return on_the_way(lineage(lake, one, "up"), end) or on_the_way(lineage(lake, one, "down"), end)
+    return steps_to(lineage(lake, one, "up"), end) or steps_to(lineage(lake, one, "down"), end)
 
 
-def on_the_way(steps: Sequence[Step], end: str) -> list[Step]:
-    """Those of a walk's steps that lie on a way from its start to ``end``; none where the walk does not reach it."""
+def steps_to(steps: Sequence[Step], end: str) -> list[Step]:
+    """The steps of a walk that are on a path from its start to ``end``; empty if the walk does not reach ``end``."""
     arrivals: dict[str, list[str | None]] = {}
     for step in steps:
         arrivals.setdefault(step.id, []).append(step.via)

@@ -1,13 +1,13 @@
-"""The lake as SQL: documented views over index and payloads in a locked, in-memory DuckDB.
+"""SQL over a lake: documented, read-only views over index and payloads in a locked, in-memory DuckDB.
 
-The index is read by storage/index/index_reader.py, and payload views read the lake's Parquet files when used.
-SQL never writes. The views are made in storage/queries/views.py.
+storage/index/index_reader.py reads the index; payload views read the lake's Parquet files when they are used.
+storage/queries/views.py creates the views.
 """
 
 import contextlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import duckdb
 import numpy as np
@@ -19,38 +19,32 @@ from editflow.storage.index.database import UNREADABLE, explain_read_errors, ope
 from editflow.storage.index.graph import Graph, Walk
 from editflow.storage.index.index_reader import load
 from editflow.storage.queries import sql_guard
-from editflow.storage.queries.query_limits import Limits, Work, size, within
+from editflow.storage.queries.query_limits import Limits, RunningQuery, format_bytes, run_within
 from editflow.storage.queries.views import (
     FUNCTIONS,
     PAYLOADS,
     VIEWS,
-    View,
     create_views,
-    kinds_of,
     load_payloads,
-    locked,
-    opened,
+    lock,
+    open_views,
+    payload_kinds,
     payload_view,
-    views,
 )
 
-__all__ = ["VIEWS", "Impact", "Step", "View", "connect", "first_rows", "holders", "impact", "lineage", "opened",
-           "query", "views"]  # fmt: skip
-
-_FEW = 1000
-"""So many manifests are read sooner than a column of a large index."""
-_AT_ONCE = 1000
-"""Rows that are taken from a result at a time."""
-_READING = ("IO Error", "Invalid Input Error")
-"""The first words of the same errors from Arrow, which has one class for all of them."""
+_MAX_MANIFESTS = 1000
+"""Up to so many artifacts, reading their manifests is faster than reading a column of a large index."""
+_BATCH_ROWS = 1000
+_READ_ERRORS = ("IO Error", "Invalid Input Error")
+"""The first words of DuckDB's read errors as raised through Arrow, which has one class for all errors."""
 
 
 @dataclass(frozen=True)
 class Step:
     """One edge of a lineage walk.
 
-    ``id`` was reached after ``depth`` edges (the shortest way) from ``via``; ``role`` is that of the parent
-    in the edge. The start has depth 0 and neither role nor via.
+    ``id`` was reached from ``via`` and is ``depth`` edges from the start (on the shortest path); ``role`` is the role
+    of the edge's parent. The start has depth 0 and neither role nor via.
     """
 
     depth: int
@@ -62,100 +56,101 @@ class Step:
 
 @explain_read_errors()
 def connect(lake: Lake, kinds: Iterable[str] = PAYLOADS) -> duckdb.DuckDBPyConnection:
-    """A connection with all views, locked: the only files it can reach are this lake's artifacts and its index.
+    """A locked connection with all views: it can read only files of this lake's artifacts and index.
 
-    Views over payloads of other ``kinds`` are empty. For SQL of your own writing; that of others goes through
-    ``query``, which also keeps COPY from the artifacts.
+    Views over payloads of other ``kinds`` are empty. Only for trusted SQL, because COPY could overwrite artifacts; use
+    ``query`` for SQL from users.
     """
     connection = open_database()
     load(connection, lake)
     create_views(connection)
     load_payloads(connection, lake, kinds)
-    return locked(connection, lake)
+    return lock(connection, lake)
 
 
 def query(lake: Lake, sql: str, limits: Limits | None = None) -> pa.Table:
-    """The result of one SELECT over the views; raises QueryRefused, in one line, for anything else.
+    """The result of one SELECT over the views.
 
-    So it does for a result beyond the limits. A step that DuckDB does not interrupt, such as planning or one call of a
-    function on a text of a gigabyte, continues in a thread until it ends; storage/queries/query_process.py ends it at
-    once.
+    Raises QueryRefused, with a message of one line, for any other statement and for a result beyond the limits. Steps
+    that DuckDB does not interrupt, such as planning, or one function call on a text of a gigabyte, continue in a thread
+    until they end; storage/queries/query_process.py ends them at once.
     """
     limits = limits or Limits()
-    result, more = first_rows(lake, sql, limits)
-    if more:
-        raise QueryRefused(
-            f"the result has more than {limits.rows:,} rows: add LIMIT, or ask with Limits(rows=...) for more"
-        )
+    result, has_more = first_rows(lake, sql, limits)
+    if has_more:
+        raise QueryRefused(f"the result has more than {limits.rows:,} rows: add LIMIT, or pass Limits(rows=...)")
     return result
 
 
 def first_rows(
     lake: Lake, sql: str, limits: Limits, loaded: Callable[[], None] = lambda: None
 ) -> tuple[pa.Table, bool]:
-    """The first rows of a result, as many as the limits have, and whether it has more; else as `query`.
+    """The first ``limits.rows`` rows of a result, and whether it has more. Raises the same errors as `query`.
 
-    `loaded` is called once the lake's index is read, before the query is.
+    `loaded` is called after the lake's index has been read and before the query is.
     """
-    return within(limits, lambda work: _tried(lake, sql, limits, work, loaded))
+    return run_within(limits, lambda running: _query_with_retries(lake, sql, limits, running, loaded))
 
 
-def _tried(lake: Lake, sql: str, limits: Limits, work: Work, loaded: Callable[[], None]) -> tuple[pa.Table, bool]:
+def _query_with_retries(
+    lake: Lake, sql: str, limits: Limits, running: RunningQuery, loaded: Callable[[], None]
+) -> tuple[pa.Table, bool]:
     for whole in (False, False, True):
         try:
-            return _answer(lake, sql, limits, work, loaded, whole=whole)
-        except UNREADABLE as error:  # a file has gone since it was looked up, or is damaged
+            return _query_once(lake, sql, limits, running, loaded, whole=whole)
+        except UNREADABLE as error:  # a file is damaged, or was removed after it was listed
             failed = error
     raise QueryRefused(f"the query failed: {first_line(failed)}") from failed
 
 
-def _answer(
-    lake: Lake, sql: str, limits: Limits, work: Work, loaded: Callable[[], None], *, whole: bool
+def _query_once(
+    lake: Lake, sql: str, limits: Limits, running: RunningQuery, loaded: Callable[[], None], *, whole: bool
 ) -> tuple[pa.Table, bool]:
-    with opened(lake, (), whole=whole, settings=limits.settings) as (connection, _):
-        work.interruptible(connection)
+    with open_views(lake, (), whole=whole, settings=limits.settings) as (connection, _):
+        running.attach(connection)
         loaded()
-        asked = sql_guard.check(connection, sql, frozenset(VIEWS), frozenset(FUNCTIONS))
-        create_views(connection, asked)
-        load_payloads(connection, lake, kinds_of(asked))
+        names = sql_guard.check(connection, sql, frozenset(VIEWS), frozenset(FUNCTIONS))
+        create_views(connection, names)
+        load_payloads(connection, lake, payload_kinds(names))
         try:
-            return _taken(locked(connection, lake).sql(sql), limits)
+            return _fetch(lock(connection, lake).sql(sql), limits)
         except UNREADABLE:
             raise
         except (duckdb.Error, pa.ArrowException, OSError) as error:
-            if any(name in str(error).partition(":")[0] for name in _READING):
+            if any(name in str(error).partition(":")[0] for name in _READ_ERRORS):
                 raise duckdb.IOException(str(error)) from error
             raise QueryRefused(f"the query failed: {first_line(error)}") from error
 
 
-def _taken(result: duckdb.DuckDBPyRelation, limits: Limits) -> tuple[pa.Table, bool]:
-    """The first rows of a result, read a few at a time; whether there are more."""
-    kept, rows, held = list[pa.RecordBatch](), 0, 0
-    with result.to_arrow_reader(_AT_ONCE) as reader:
+def _fetch(result: duckdb.DuckDBPyRelation, limits: Limits) -> tuple[pa.Table, bool]:
+    """The first rows of a result, fetched in batches, and whether there are more."""
+    batches, rows, size = list[pa.RecordBatch](), 0, 0
+    with result.to_arrow_reader(_BATCH_ROWS) as reader:
         for batch in reader:
-            kept.append(batch.slice(0, limits.rows - rows))
-            rows, held = rows + batch.num_rows, held + batch.nbytes
-            if held > limits.bytes:
+            batches.append(batch.slice(0, limits.rows - rows))
+            rows, size = rows + batch.num_rows, size + batch.nbytes
+            if size > limits.bytes:
                 raise QueryRefused(
-                    f"the result's first {rows:,} rows have more than {size(limits.bytes)}: ask for fewer rows or "
-                    "columns, or for parts of long lists and texts"
+                    f"the result's first {rows:,} rows have more than {format_bytes(limits.bytes)}: select fewer rows "
+                    "or columns, or parts of long lists and texts"
                 )
             if rows > limits.rows:
                 break
-        return pa.Table.from_batches(kept, reader.schema), rows > limits.rows
+        return pa.Table.from_batches(batches, reader.schema), rows > limits.rows
 
 
 @explain_read_errors()
 def lineage(lake: Lake, id: str, direction: Literal["up", "down"] = "up") -> list[Step]:  # noqa: A002
-    """What an artifact (id or prefix) was made from, or what was made from it, one step an edge.
+    """Everything that an artifact (id or prefix) was made from, or that was made from it: one step per edge.
 
-    Ordered by depth; the first step is the artifact itself. Raises UnknownArtifact. Cost: that of the steps.
+    Sorted by depth; the first step is the artifact itself. Raises UnknownArtifact. Cost: proportional to the steps.
     """
     start = lake.manifest(id)
     with open_database() as connection:
         graph = load(connection, lake, tables_too=False)
     walk = graph.walk(graph.positions([start.id]), up=direction == "up")
-    return [Step(0, start.id, start.kind, None, None), *sorted(_steps(graph, walk), key=_in_order)]
+    steps = sorted(_steps(graph, walk), key=lambda step: (step.depth, step.role, step.id, step.via))
+    return [Step(0, start.id, start.kind, None, None), *steps]
 
 
 def _steps(graph: Graph, walk: Walk) -> Iterable[Step]:
@@ -165,15 +160,11 @@ def _steps(graph: Graph, walk: Walk) -> Iterable[Step]:
         yield Step(depth, id_, graph.kinds[kind], graph.roles[role], via)
 
 
-def _in_order(step: Step) -> tuple[Any, ...]:
-    return step.depth, step.role, step.id, step.via
-
-
 @dataclass(frozen=True)
 class Impact:
-    """What was made from some artifacts, these among it: (id, kind, seconds that making it took), nearest first.
+    """Some artifacts and everything made from them: (id, kind, seconds that creating it took), nearest first.
 
-    ``runs`` are the ids of those that made or reused any of it.
+    ``runs`` are the ids of the runs that created or reused any of these.
     """
 
     artifacts: Sequence[tuple[str, str, float]]
@@ -182,7 +173,7 @@ class Impact:
 
 @explain_read_errors()
 def impact(lake: Lake, ids: Sequence[str]) -> Impact:
-    """All that depends on these artifacts (whole ids). Cost: one walk down from all of them, and a look at all uses."""
+    """Everything that depends on these artifacts (full ids). Cost: one walk down from all, and a scan of all uses."""
     with open_database() as connection:
         graph = load(connection, lake)
         starts = graph.positions(ids)
@@ -199,30 +190,30 @@ def impact(lake: Lake, ids: Sequence[str]) -> Impact:
 
 
 @explain_read_errors()
-def holders(lake: Lake, columns: Mapping[str, str], begin: str) -> dict[str, list[tuple[str, str]]]:
-    """Of each kind, (artifact, value) of the artifacts that have a value in its column which begins with a text.
+def find_values(lake: Lake, columns: Mapping[str, str], prefix: str) -> dict[str, list[tuple[str, str]]]:
+    """For each kind, the (artifact, value) pairs whose value, in the column given for the kind, starts with a prefix.
 
-    Cost: a reading of all payloads of these kinds; the index is not searched for them where they are few.
+    Cost: reads that column of all payloads of these kinds; locates few artifacts by their manifests, many by the index.
     """
     with open_database() as connection:
         graph = load(connection, lake, tables_too=False)
-        ids = {kind: graph.of_kind(kind) for kind in columns}
-        if sum(map(len, ids.values())) <= _FEW:
-            with contextlib.suppress(DamagedPayload):  # of a damaged manifest the index tells
-                for kind, some in ids.items():
-                    made = filter(None, map(lake.load_manifest, some))
-                    payloads = [lake.files.find(one.payload) for one in made]
+        ids_by_kind = {kind: graph.of_kind(kind) for kind in columns}
+        if sum(map(len, ids_by_kind.values())) <= _MAX_MANIFESTS:
+            with contextlib.suppress(DamagedPayload):  # a damaged manifest: use the index
+                for kind, ids in ids_by_kind.items():
+                    manifests = filter(None, map(lake.load_manifest, ids))
+                    payloads = [lake.files.find(manifest.payload) for manifest in manifests]
                     payload_view(connection, kind, list(filter(None, payloads)))
-                return _holding(connection, columns, begin)
+                return _select_values(connection, columns, prefix)
     with connect(lake, columns) as connection:
-        return _holding(connection, columns, begin)
+        return _select_values(connection, columns, prefix)
 
 
-def _holding(
-    connection: duckdb.DuckDBPyConnection, columns: Mapping[str, str], begin: str
+def _select_values(
+    connection: duckdb.DuckDBPyConnection, columns: Mapping[str, str], prefix: str
 ) -> dict[str, list[tuple[str, str]]]:
     found = {}
     for kind, column in columns.items():
-        source = f"SELECT DISTINCT artifact, {column} FROM payload_{kind}"  # noqa: S608 - names of our own
-        found[kind] = connection.execute(f"{source} WHERE starts_with({column}, ?) ORDER BY ALL", [begin]).fetchall()
+        source = f"SELECT DISTINCT artifact, {column} FROM payload_{kind}"  # noqa: S608 - not from users
+        found[kind] = connection.execute(f"{source} WHERE starts_with({column}, ?) ORDER BY ALL", [prefix]).fetchall()
     return found

@@ -8,7 +8,7 @@ from typing import Literal
 
 from editflow.storage.artifacts.store import Lake
 from editflow.storage.errors import UnknownArtifact
-from editflow.storage.queries.query import Impact, holders, impact
+from editflow.storage.queries.query import Impact, find_values, impact
 from editflow.storage.records.refs import Refs
 from editflow.storage.records.runs import RunRecord, Runs
 from editflow.tasks.errors import TaskError
@@ -95,7 +95,7 @@ def _documents(lake: Lake, name: str) -> list[Source]:
 def _held(lake: Lake, columns: Mapping[str, str], name: str) -> dict[str, dict[str, list[str]]]:
     """Of each kind, {a value that begins so: the artifacts that have it}."""
     found: dict[str, dict[str, list[str]]] = {kind: {} for kind in columns}
-    for kind, rows in (holders(lake, columns, name) if name else {}).items():
+    for kind, rows in (find_values(lake, columns, name) if name else {}).items():
         for artifact, value in rows:
             found[kind].setdefault(value, []).append(artifact)
     return found

@@ -36,4 +36,4 @@ def _faults_of(audit: Audit, folder: str, name: str) -> Iterator[Fault]:
             file = Refs(audit.lake.files, folder).file(name, version)
             yield Fault(file, f"{folder}/{name}", "names a state that is not an id", "hand", name, RESTORE_ADVICE)
         elif event.state is not None:
-            yield from audit.lost(event.state, f"release {version} of {name} is it")
+            yield from audit.check_exists(event.state, f"release {version} of {name} is it")

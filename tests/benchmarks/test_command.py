@@ -1,4 +1,4 @@
-"""What the benchmark command refuses, before it measures anything."""
+"""The benchmark command rejects invalid arguments before it measures anything."""
 
 from __future__ import annotations
 
@@ -7,17 +7,19 @@ import pytest
 from benchmarks.__main__ import app
 
 WRONG = {
-    "no such stage": (["nosuch"], "no stage nosuch of full size: choose from second_moments"),
-    "no such size of it": (["--quick", "whole_run"], "no stage whole_run of quick size"),
-    "nowhere to write": (["update", "--out", "nowhere/found.json"], "there is no folder nowhere"),
+    "unknown stage": (["nosuch"], "nosuch"),
+    "stage without this size": (["--quick", "whole_run"], "whole_run of size quick"),
+    "missing output folder": (["update", "--out", "nowhere/found.json"], "nowhere"),
 }
 
 
-@pytest.mark.parametrize(("words", "told"), WRONG.values(), ids=WRONG)
-def test_wrong_words_get_one_line_and_code_2(words: list[str], told: str, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(("arguments", "word"), WRONG.values(), ids=WRONG)
+def test_invalid_arguments_exit_with_one_line_and_code_2(
+    arguments: list[str], word: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     with pytest.raises(SystemExit) as ended:
-        app(words)
+        app(arguments)
     assert ended.value.code == 2
     printed = "".join(capsys.readouterr())
-    assert told in printed.replace("\n", " ")
+    assert word in printed.replace("\n", " ")
     assert "Traceback" not in printed

@@ -1,19 +1,19 @@
-"""The room that earlier edits leave: what a solver itself makes of a residual, and nothing of what nobody holds."""
+"""The free share of a key equals the share of a residual that a solver with held keys can still write."""
 
 from __future__ import annotations
 
 import pytest
 import torch
 
-from benchmarks.key_interference import outweighed, room
+from benchmarks.key_interference import count_outweighed, free_share
 from editflow.editing.linalg.null_space import NullSpace
 from editflow.editing.linalg.projected_ridge import ProjectedRidge
 
 D, HELD, NEW, RIDGE = 24, 9, 5, 0.7
 
 
-def reached(held: torch.Tensor, key: torch.Tensor) -> float:
-    """kᵀA⁻¹k, from how much of a residual of 1 at k the solver writes: s = q / (1 + q)."""
+def solver_reach(held: torch.Tensor, key: torch.Tensor) -> float:
+    """q = kᵀA⁻¹k, derived from the share s = q / (1 + q) of a residual of 1 at k that the solver writes."""
     solver = ProjectedRidge(NullSpace.whole(D), RIDGE)
     if held.shape[1]:
         solver.extend(held)
@@ -27,22 +27,24 @@ def keys() -> tuple[torch.Tensor, torch.Tensor]:
     return torch.randn(D, HELD, dtype=torch.float64), torch.randn(D, NEW, dtype=torch.float64)
 
 
-def test_room_is_what_the_solver_still_reaches(keys: tuple[torch.Tensor, torch.Tensor]) -> None:
+def test_free_share_matches_the_solver(keys: tuple[torch.Tensor, torch.Tensor]) -> None:
     held, new = keys
-    found = room(held / RIDGE**0.5, new / RIDGE**0.5)
-    expected = [reached(held, key) / reached(held[:, :0], key) for key in new.T]
+    found = free_share(held / RIDGE**0.5, new / RIDGE**0.5)
+    expected = [solver_reach(held, key) / solver_reach(held[:, :0], key) for key in new.T]
     torch.testing.assert_close(found, torch.tensor(expected, dtype=torch.float64), rtol=1e-9, atol=0)
-    assert not torch.allclose(room(held, new), found)  # the control: without the ridge it is another figure
+    assert not torch.allclose(free_share(held, new), found)  # control: unwhitened keys give another value
 
 
-def test_a_key_that_stands_apart_has_all_the_room_and_one_that_is_held_has_little() -> None:
+def test_an_orthogonal_key_is_free_and_a_held_key_is_not() -> None:
     eye = torch.eye(D, dtype=torch.float64)
-    torch.testing.assert_close(room(3 * eye[:, :4], eye[:, 3:5]), torch.tensor([1 / 10, 1.0], dtype=torch.float64))
-    assert room(eye[:, :0], eye[:, :2]).tolist() == [1.0, 1.0]
+    torch.testing.assert_close(
+        free_share(3 * eye[:, :4], eye[:, 3:5]), torch.tensor([1 / 10, 1.0], dtype=torch.float64)
+    )
+    assert free_share(eye[:, :0], eye[:, :2]).tolist() == [1.0, 1.0]
 
 
-def test_directions_are_counted_from_either_side(keys: tuple[torch.Tensor, torch.Tensor]) -> None:
+def test_outweighed_directions_with_few_and_with_many_keys(keys: tuple[torch.Tensor, torch.Tensor]) -> None:
     eye = torch.eye(D, dtype=torch.float64)
     held = torch.cat([2 * eye[:, :3], 0.5 * eye[:, 5:9]], 1)
-    assert outweighed(held) == 3
-    assert outweighed(torch.cat([held] * 8, 1)) == 7  # 8 × 0.25 > 1, and now there are more keys than directions
+    assert count_outweighed(held) == 3
+    assert count_outweighed(torch.cat([held] * 8, 1)) == 7  # 8 × 0.25 > 1, and more keys than directions

@@ -1,11 +1,11 @@
-"""The rows of a run's room: one a layer and step, and less of it the more was edited."""
+"""The room that the edits of a run leave: one row per layer and step, shrinking as facts are edited."""
 
 from __future__ import annotations
 
 import pytest
 from support import tiny_world
 
-from benchmarks.room import used
+from benchmarks.room import measure_room
 from editflow.storage.artifacts.store import Lake
 from editflow.tasks.report.run_results import RunResults
 
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.slow
 def test_later_batches_find_less_room(tmp_path, more: tuple[str, ...]) -> None:
     world = tiny_world.make(tmp_path / "world")
     record = tiny_world.record_directly(world.spec, tmp_path / "lake", *more)
-    rows = list(used(RunResults.of(Lake.open(tmp_path / "lake"), record.run_id), 1))
+    rows = list(measure_room(RunResults.of(Lake.open(tmp_path / "lake"), record.run_id), 1))
     for layer in record.spec["edit"]["layers"]:
         mine = [row for row in rows if row["layer"] == layer]
         assert [row["facts"] for row in mine] == [0, 2, 4]

@@ -1,4 +1,4 @@
-"""Both sides of every benchmark give the same answer; what they take is measured elsewhere and asserted nowhere."""
+"""Both implementations of every benchmark give the same answer. Times are not tested."""
 
 from __future__ import annotations
 
@@ -8,25 +8,25 @@ import pytest
 
 from benchmarks.stage import Disagreement
 from benchmarks.stages import NAMES
-from benchmarks.worker import Worker, stage_named
+from benchmarks.worker import Worker, load_stage
 
 pytestmark = pytest.mark.exhaustive
 
 ALGEBRA = ("spectrum", "update", "update_wide")
 WRONG = {"target_values_bfloat16": 1.3, "target_values_early": 1e3, "whole_run": 1.5}
-"""By what an answer is off that is certainly wrong, where 3 % are allowed."""
+"""Factors that make an answer certainly wrong, for stages that tolerate 3 %."""
 
 
-def marked(name: str) -> object:
-    """A stage with what it needs: the whole run starts three servers, which takes minutes even for four facts."""
+def with_marks(name: str) -> object:
+    """A stage with its markers: the whole run starts three servers, which takes minutes even for four facts."""
     if name in ALGEBRA:
         return name
     return pytest.param(name, marks=[pytest.mark.real_model, *([pytest.mark.demo] if name == "whole_run" else [])])
 
 
-@pytest.mark.parametrize("name", [marked(name) for name in NAMES])
-def test_both_sides_agree_and_a_wrong_answer_is_noticed(name: str) -> None:
-    stage = stage_named(name)
+@pytest.mark.parametrize("name", [with_marks(name) for name in NAMES])
+def test_both_implementations_agree_and_a_wrong_answer_is_detected(name: str) -> None:
+    stage = load_stage(name)
     ours, literal = stage.ours(stage.sizes["tiny"])(), stage.literal(stage.sizes["tiny"])()
     assert stage.compare(ours, literal)
     assert 0 < ours.real <= 1
@@ -35,8 +35,8 @@ def test_both_sides_agree_and_a_wrong_answer_is_noticed(name: str) -> None:
         stage.compare(wrong, literal)
 
 
-def test_a_side_runs_in_a_process_of_its_own() -> None:
-    stage = stage_named("update")
+def test_each_implementation_runs_in_its_own_process() -> None:
+    stage = load_stage("update")
     with Worker("update", "ours", "tiny", 1) as ours, Worker("update", "literal", "tiny", 1) as literal:
         assert stage.compare(ours.run().answer, literal.run().answer)
         assert min(ours.peak(double=True), literal.peak(double=False)) > 0

@@ -1,9 +1,9 @@
-"""What README.md and docs/ show: every fenced block in its place, and the commands in it with the output below each.
+"""The fenced blocks of README.md and docs/, and the commands in them with the output shown below each.
 
-A block's language says what it is. `console` holds commands behind `$ ` with their output, `bash` a script, `sql` one
-question, `python` a notebook cell. A `text` block right after one of the last two is what it prints. `toml` and `json`
-are data; `<!-- file: NAME -->` above any block says that the reader saves it under that name. Generated parts hold
-what the generator writes, so they are left out.
+The language defines a block's meaning. `console` has commands after `$ ` with their output, `bash` a script, `sql` one
+query, `python` a notebook cell. A `text` block directly after one of the last two is its output. `toml` and `json`
+are data. `<!-- file: NAME -->` above a block means that the reader saves it under that name. Generated parts are
+left out.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _WORLD = re.compile(r"<!-- runs: ([\w-]+) -->")
 
 @dataclass(frozen=True)
 class Block:
-    """A fenced block: `line` is that of its first line of text, `output` the block of text that it prints."""
+    """A fenced block: `line` is the number of its first line of text, `output` the block with its output."""
 
     line: int
     language: str
@@ -36,7 +36,7 @@ class Block:
 
 @dataclass(frozen=True)
 class Command:
-    """One command of a console block, and the lines shown below it, which begin at `line`."""
+    """A command of a console block, and the lines shown below it, which start at `line`."""
 
     line: int
     text: str
@@ -44,7 +44,7 @@ class Command:
 
     @property
     def plain(self) -> str:
-        """The command without the remark behind it."""
+        """The command without its comment."""
         return re.sub(r"\s+# .*$", "", self.text)
 
 
@@ -54,17 +54,17 @@ def name(document: Path) -> str:
 
 
 def world(document: Path) -> str:
-    """Where a document's commands run: `tiny`, unless it says `<!-- runs: NAME -->`.
+    """The world in which a document's commands run: `tiny`, unless it has `<!-- runs: NAME -->`.
 
-    `measured` is the run of tests/flows/pipeline/test_measurements.py, which asks what those documents ask.
+    `measured` is the run of tests/flows/pipeline/test_measurements.py, which runs the queries of those documents.
     """
-    said = _WORLD.search(document.read_text(encoding="utf-8"))
-    return said[1] if said else "tiny"
+    found = _WORLD.search(document.read_text(encoding="utf-8"))
+    return found[1] if found else "tiny"
 
 
 def blocks(text: str) -> list[Block]:
     """Every fenced block of a document that is not generated, in order."""
-    # Line numbers must stay, so a generated part is blanked rather than cut.
+    # Blank the generated parts instead of removing them, to keep line numbers.
     text = _GENERATED.sub(lambda part: "\n" * part[0].count("\n"), text)
     found: list[Block] = []
     end = 0
@@ -89,8 +89,8 @@ def commands(block: Block) -> Iterator[Command]:
         raise ValueError(f"line {block.line}: a console block begins with `$ `; output alone is `text`")
     place = block.line
     for part in re.split(r"^\$ ", block.text, flags=re.MULTILINE)[1:]:
-        said = re.match(r"(?:.*\\\n)*.*\n", part)
-        end = said.end() if said else len(part)
+        text = re.match(r"(?:.*\\\n)*.*\n", part)
+        end = text.end() if text else len(part)
         yield Command(place + part[:end].count("\n"), part[:end].rstrip(), part[end:])
         place += part.count("\n")
 

@@ -1,4 +1,4 @@
-"""A small finished lake, with the stages' labels as a run writes them."""
+"""A small handmade lake with one run, with the same stage labels as a real run."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ LAYER = 4
 
 @pytest.fixture(scope="session")
 def lake(tmp_path_factory: pytest.TempPathFactory) -> Lake:
-    """One run of one batch of two facts: the first one takes, the second does not."""
+    """One run with one batch of two facts: the edit of the first succeeds, that of the second fails."""
     lake = Lake.open(tmp_path_factory.mktemp("docs") / "lake")
     runs = Runs(lake.files)
     run = runs.start("demo", {})
@@ -36,7 +36,13 @@ def lake(tmp_path_factory: pytest.TempPathFactory) -> Lake:
     requests = make("requests", "requests", [_request("a", 0), _request("b", 1)])
     texts = [{"document": "1", "title": "t", "split": "heldout", "text": "x"}]
     documents = make("documents", "documents", texts)
-    make("evaluation", "evaluation before", [*_asked("a", (0, 0)), *_asked("b", (0,))], state=model, requests=requests)
+    make(
+        "evaluation",
+        "evaluation before",
+        [*_evaluations("a", (0, 0)), *_evaluations("b", (0,))],
+        state=model,
+        requests=requests,
+    )
     make("perplexity", "perplexity before", [_nll(20.0)], state=model, documents=documents)
     moments = packed_rows([(LAYER, "sum", np.eye(2)), (LAYER, "count", np.array([[9.0]]))])
     moment = make("second_moment", "second moment", moments, model=model)
@@ -48,7 +54,13 @@ def lake(tmp_path_factory: pytest.TempPathFactory) -> Lake:
     values = make("target_values", "target values 1", [_value("a"), _value("b")], state=model, requests=requests)
     weight = {"layer": LAYER, "tensor": "w", "form": "low_rank", "weight_digest": "1", "change_norm": 1.0}
     state = make("state", "state 1", [weight | {"weight_norm": 4.0}], state=model, requests=requests, values=values)
-    make("evaluation", "evaluation after", [*_asked("a", (1, 1)), *_asked("b", (0,))], state=state, requests=requests)
+    make(
+        "evaluation",
+        "evaluation after",
+        [*_evaluations("a", (1, 1)), *_evaluations("b", (0,))],
+        state=state,
+        requests=requests,
+    )
     make("perplexity", "perplexity after", [_nll(21.0)], state=state, documents=documents)
     Catalog(lake).record_many(
         artifacts=lake.manifests(),
@@ -64,7 +76,7 @@ def _request(name: str, position: int) -> dict[str, Any]:
     return {"request": name, "position": position, **{word: f"{word} {name}" for word in words}, **prompts}
 
 
-def _asked(request: str, successes: Sequence[float]) -> list[dict[str, Any]]:
+def _evaluations(request: str, successes: Sequence[float]) -> list[dict[str, Any]]:
     row = {"request": request, "metric": "efficacy", "prompt": "p", "nll_new": 1.0, "nll_true": 2.0, "accuracy": 0.0}
     return [row | {"prompt_index": i, "success": float(success)} for i, success in enumerate(successes)]
 

@@ -1,9 +1,9 @@
-"""The generated parts of docs/: stages, artifact kinds, views, commands and spec keys, read off the code.
+"""The generated parts of docs/: stages, artifact kinds, views, commands, spec keys and more, derived from the code.
 
-    python tests/docs/generate.py     write every generated part again
+    python tests/docs/generate.py     rewrite every generated part
 
-A part stands between `<!-- generated: NAME -->` and `<!-- end: NAME -->`; what is around it is written by hand. It
-lives beside the tests that compare it, because nothing that EditFlow does at run time needs it.
+A part is between `<!-- generated: NAME -->` and `<!-- end: NAME -->`; the rest is written by hand. This module is
+next to the tests that compare the parts, because EditFlow does not need it at run time.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _PART = re.compile(r"(<!-- generated: (?P<name>[\w-]+) -->\n).*?(<!-- end: (?P=n
 
 
 def refreshed(text: str) -> str:
-    """The text of a document with every generated part written again; KeyError for a part that nobody generates."""
+    """The text of a document with every generated part rewritten. Raises KeyError for an unknown part."""
     return _PART.sub(lambda part: f"{part[1]}\n{PARTS[part['name']]()}\n\n{part[3]}", text)
 
 
@@ -50,24 +50,24 @@ def kinds() -> str:
 
 def views() -> str:
     """Every view with its columns."""
-    from editflow.storage.queries.query import views as described
+    from editflow.storage.queries.views import views as described
 
     rows = [(f"`{view.name}`", view.about, _columns(view.columns)) for view in described()]
     return _table(("view", "what a row is", "columns"), rows)
 
 
 def metrics() -> str:
-    """Every metric over prompts, with what it asks and what is wanted."""
+    """Every metric over prompts, with its question and the expected answer."""
     from editflow.editing.metrics.registry import METRICS
 
     rows = [
-        (f"`{name}`", metric.about, "the new one" if metric.wants_new else "the one that must stay", metric.source)
+        (f"`{name}`", metric.about, "the new one" if metric.wants_new else "the original one", metric.source)
         for name, metric in METRICS.items()
     ]
-    return _table(("metric", "what it asks", "wanted answer", "source"), rows)
+    return _table(("metric", "what it asks", "expected answer", "source"), rows)
 
 
-def prompt_scores() -> str:
+def scores() -> str:
     """Every score of a prompt."""
     from editflow.editing.metrics.score_columns import COLUMNS
 
@@ -75,7 +75,7 @@ def prompt_scores() -> str:
 
 
 def methods() -> str:
-    """Every editing method: what it does, what it must know of a layer, its options with their defaults."""
+    """Every editing method: what it does, the layer statistics it needs, its options with their defaults."""
     from editflow.editing.editors.methods import METHODS
 
     rows = []
@@ -99,7 +99,7 @@ def commands() -> str:
     from editflow.flows.cli.registry import app
 
     text = generate_markdown_docs(app, heading_level=2, generate_toc=False, flatten_commands=True, no_root_title=True)
-    # Under `python -m pytest` cyclopts takes the interpreter's own arguments for a part of the command.
+    # Under `python -m pytest`, cyclopts includes the interpreter's arguments in the command.
     text = re.sub(r"^(editflow [a-z -]+?) -m \S+", r"\1", text, flags=re.MULTILINE)
     return re.sub(r"\n{3,}", "\n\n", text).strip()
 
@@ -141,7 +141,7 @@ def _method_options() -> str:
 
 
 def stages() -> str:
-    """Every stage: kind and version of its artifacts, the roles of their parents, the settings in its recipe."""
+    """Every stage: kind and version of its artifacts, roles of their parents, settings in the recipe."""
     from editflow.tasks.reproduction.recipes import PAGES
     from editflow.tasks.stages.documents import documents_stage
     from editflow.tasks.stages.model import model_stage
@@ -163,7 +163,7 @@ def _roles(roles: tuple[str, ...] | None) -> str:
 
 
 def _settings(kind: Any) -> str:
-    """The keys of a recipe's settings, those of a nested class behind its name."""
+    """The keys of a recipe's settings; keys of a nested class follow its name."""
     hints = get_type_hints(kind)
     names = []
     for one in fields(kind):
@@ -197,7 +197,7 @@ def _schedule(schedule: Mapping[str, Any]) -> str:
 
 
 def modules() -> str:
-    """Every folder of the code with its files, each in the first sentence of its docstring."""
+    """Every folder of the code with its files, described by the first sentence of the docstring."""
     parts = []
     for package in ("flows", "tasks", "editing", "storage"):
         for init in sorted((DOCS.parent / package).rglob("__init__.py")):
@@ -221,7 +221,7 @@ PARTS: Mapping[str, Callable[[], str]] = {
     "views": views,
     "commands": commands,
     "metrics": metrics,
-    "scores": prompt_scores,
+    "scores": scores,
     "methods": methods,
     "spec-keys": spec_keys,
     "deployments": deployments,
@@ -284,7 +284,7 @@ def _cell(text: str) -> str:
 
 
 def main() -> None:
-    """Write every generated part of every document again."""
+    """Rewrite every generated part of every document."""
     sys.path.insert(0, str(DOCS.parent / "tests"))
     for path in sorted(DOCS.rglob("*.md")):
         text = path.read_text(encoding="utf-8")

@@ -1,7 +1,7 @@
-"""Whether the output that a document shows is that of the command, up to what differs from one run to the next.
+"""Compares the output that a document shows with that of the command, except for differences between runs.
 
-Ids, run ids and times may be any; decimals may differ by 5 %, since another machine adds in another order; all else
-must be the same, word by word. A line `…` stands for any lines, and `…` at the end of a line for the rest of it.
+Ids, run ids and times may differ. Decimals may differ by 5 %, because other machines add in another order. Everything
+else must be equal, word by word. A line `…` matches any lines, and `…` at the end of a line matches the rest of it.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ _TOKEN = re.compile(rf"(?P<id>{_ID})|(?P<time>{_TIME})|(?P<number>{_NUMBER})|(?P
 
 Token = tuple[str, str]
 Names = dict[str, str]
-"""The id that stands here for one that a document shows."""
+"""{id that a document shows: id in this lake}"""
 
 
 def difference(shown: str, real: str, names: Names) -> str:
-    """The first line that differs, in words; empty for none. Learns the `names` of the ids that are shown."""
+    """Describe the first line that differs; empty if none does. Adds the ids that are shown to `names`."""
     wanted, found = _lines(shown), _lines(real)
     at, anywhere = 0, False
     for number, line in enumerate(wanted):
@@ -31,20 +31,20 @@ def difference(shown: str, real: str, names: Names) -> str:
         places = range(at, len(found)) if anywhere else range(at, min(at + 1, len(found)))
         place = next((p for p in places if _same(line, found[p], names)), None)
         if place is None:
-            return f"shown and not said: {shown.strip().splitlines()[number]!r}"
+            return f"shown but not printed: {shown.strip().splitlines()[number]!r}"
         at, anywhere = place + 1, False
     if at < len(found) and not anywhere:
-        return f"said and not shown: {real.strip().splitlines()[at]!r}"
+        return f"printed but not shown: {real.strip().splitlines()[at]!r}"
     return ""
 
 
-def translated(command: str, names: Names, otherwise: str = "") -> str:
-    """A command with the ids of here in place of those that the document shows; `otherwise` for unknown ones."""
-    return re.sub(_ID, lambda found: names.get(found[0], otherwise or found[0]), command)
+def translated(command: str, names: Names, default: str = "") -> str:
+    """A command with this lake's ids instead of those that the document shows; `default` for unknown ones."""
+    return re.sub(_ID, lambda found: names.get(found[0], default or found[0]), command)
 
 
 def _lines(text: str) -> list[list[Token]]:
-    """The tokens of each line; the numbers of a last column `seconds`, and those before an `s`, are times."""
+    """The tokens of each line; numbers in a last column `seconds` and numbers before `s` are times."""
     lines: list[list[Token]] = []
     timed = False
     for line in text.strip().splitlines():

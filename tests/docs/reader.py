@@ -1,4 +1,4 @@
-"""A reader who follows one document: saves its files, types its commands, asks its questions, runs its cells."""
+"""A reader who follows one document: saves its files, runs its commands, queries and notebook cells."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from docs.shell import Shell
 
 
 class Reader:
-    """Reads in one folder, whose lake is ./lake. What differs from the document is an AssertionError with its line.
+    """Follows documents in one folder with the lake ./lake. Raises AssertionError with the line of any difference.
 
-    With `compares` false, commands must only succeed, on the final state of `demo` where they name another artifact
-    or run. Commands in `skipped` are not run. With `quick`, an `editflow` that needs nothing of the shell runs in this
-    process, which spares it the start of another one and its imports: most of a tiny command's time.
+    With `compares` false, commands must only succeed; unknown ids of artifacts and runs are replaced by `demo`.
+    Commands in `skipped` are not run. With `quick`, `editflow` commands that do not need the shell run in this process,
+    which saves most of the time of a short command.
     """
 
     def __init__(
@@ -35,7 +35,7 @@ class Reader:
         self._variables: dict[str, object] = {}
 
     def follow(self, blocks: Sequence[Block]) -> None:
-        """Do what every block says, in order."""
+        """Follow the blocks in order."""
         for block in blocks:
             if block.file is not None:
                 place = Path(self.shell.run("pwd")[1].strip()) / block.file
@@ -45,7 +45,7 @@ class Reader:
                     if command.plain not in self.skipped:
                         self._type(command)
             elif block.language == "sql":
-                self._ask(block)
+                self._query(block)
             elif block.language == "python":
                 self._compare(block.output, displayed(block.text, self._variables))
 
@@ -69,11 +69,11 @@ class Reader:
             answer = tiny_world.editflow(*arguments[1:])
         return answer.code, answer.out, answer.err
 
-    def _ask(self, block: Block) -> None:
+    def _query(self, block: Block) -> None:
         lake = self.folder / "lake"
         answer = tiny_world.editflow("query", block.text, "--lake", lake)
         assert answer.code == 0, f"line {block.line}: {answer.err}"
-        assert answer.out.count("\n") > 1, f"line {block.line}: the question has no answer here"
+        assert answer.out.count("\n") > 1, f"line {block.line}: the query returns no rows here"
         self._compare(block.output, answer.out)
 
     def _compare(self, shown: Block | None, real: str) -> None:
@@ -86,7 +86,7 @@ class Reader:
 
 
 def words(text: str) -> list[str]:
-    """A command's words; none where a shell or a browser has a part in it, or may have."""
+    """The arguments of a command; empty if it may need a shell or a browser."""
     line = text.replace("\\\n", "")
     found = shlex.shlex(line, posix=True, punctuation_chars=True)
     found.whitespace_split = True
@@ -96,11 +96,11 @@ def words(text: str) -> list[str]:
 
 
 def displayed(code: str, variables: dict[str, object]) -> str:
-    """What a notebook shows below a cell: what it prints, and the value of an expression at its end."""
+    """The output of a notebook cell: what it prints, and the value of an expression at its end."""
     tree = ast.parse(code)
     end = tree.body.pop() if isinstance(tree.body[-1], ast.Expr) else None
     with redirect_stdout(StringIO()) as out:
-        exec(compile(tree, "cell", "exec"), variables)  # noqa: S102 - the cells are our own
+        exec(compile(tree, "cell", "exec"), variables)  # noqa: S102 - cells of our documents
         if isinstance(end, ast.Expr):
             value = eval(compile(ast.Expression(end.value), "cell", "eval"), variables)  # noqa: S307
             if value is not None:
@@ -109,9 +109,9 @@ def displayed(code: str, variables: dict[str, object]) -> str:
 
 
 def environment(given: Mapping[str, str]) -> dict[str, str]:
-    """The environment of a reader's shell: the `editflow` of this interpreter, no lake but ./lake, plain output.
+    """The environment of a reader's shell: the `editflow` of this interpreter, the lake ./lake, plain output.
 
-    Where a browser would open, nothing does.
+    Opening a browser does nothing.
     """
     kept = {name: value for name, value in given.items() if name not in {"EDITFLOW_LAKE", "FORCE_COLOR"}}
     return {**kept, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{given['PATH']}", "BROWSER": "true"}

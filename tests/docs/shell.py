@@ -1,4 +1,4 @@
-"""A shell that a document's commands are typed into, one after the other, as a reader would."""
+"""A shell that runs a document's commands one after the other."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ END = "---- end of a command, code"
 
 
 class Shell:
-    """One bash in a folder: `cd` and `export` last from one command to the next. Use it in a `with` block."""
+    """A bash in a folder. `cd` and `export` affect later commands. Use it in a `with` block."""
 
     def __init__(self, folder: Path, environment: Mapping[str, str], before: str = "") -> None:
-        """Start it and run `before`, whose output nobody sees."""
+        """Start bash and run `before`, ignoring its output."""
         self._errors = (folder.parent / f"{folder.name}-errors").open("a+", encoding="utf-8")
         self._bash = subprocess.Popen(
             ["bash", "--noprofile", "--norc"],
@@ -28,7 +28,7 @@ class Shell:
         """(exit code, standard output, standard error) of a command."""
         assert self._bash.stdin is not None
         assert self._bash.stdout is not None
-        said_before = self._errors.seek(0, 2)
+        position = self._errors.seek(0, 2)
         self._bash.stdin.write(f"{{ :\n{command}\n}} </dev/null\nprintf '\\n%s %s\\n' '{END}' $?\n")
         self._bash.stdin.flush()
         lines: list[str] = []
@@ -38,8 +38,8 @@ class Shell:
             lines.append(line)
         else:
             raise AssertionError(f"the shell ended at: {command}")
-        self._errors.seek(said_before)
-        # The line before the mark is ours.
+        self._errors.seek(position)
+        # The line break before the marker is not part of the output.
         return int(line.split()[-1]), "".join(lines)[:-1], self._errors.read()
 
     def __enter__(self) -> Self:

@@ -1,4 +1,4 @@
-"""docs/architecture.md names the stages, files and registries that there are."""
+"""docs/architecture.md names all stages, and only files and registries that exist."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ TEXT = (DOCS / "architecture.md").read_text(encoding="utf-8")
 NAMED = re.compile(r"`((?:editing|flows|storage|tasks|tests|specs|benchmarks|docs)/[\w./-]*)`")
 
 
-def test_every_stage_is_in_the_table_and_nothing_else() -> None:
-    """A stage that no registry has would be missing: it could not be computed again either."""
+def test_the_table_has_exactly_the_stages() -> None:
+    """Stages are found by import; one that is missing from the registry could not be recomputed and fails as well."""
     stages = {("documents", "documents"), ("model", "model"), *((kind.replace("_", "-"), kind) for kind in IMPORTED)}
     for module in pkgutil.walk_packages(editflow.tasks.__path__, "editflow.tasks."):
         values = vars(importlib.import_module(module.name)).values()
@@ -31,19 +31,19 @@ def test_every_stage_is_in_the_table_and_nothing_else() -> None:
 
 
 @pytest.mark.parametrize("path", sorted(DOCS.rglob("*.md")), ids=lambda path: path.name)
-def test_files_that_are_named_exist(path: Path) -> None:
+def test_named_files_exist(path: Path) -> None:
     missing = [name for name in NAMED.findall(path.read_text(encoding="utf-8")) if not (ROOT / name).exists()]
     assert not missing
 
 
-def test_a_file_that_does_not_exist_would_be_noticed() -> None:
+def test_a_missing_file_is_detected() -> None:
     assert NAMED.findall("see `tasks/nowhere.py` and `lake/runs`") == ["tasks/nowhere.py"]
     assert not (ROOT / "tasks/nowhere.py").exists()
     assert len(NAMED.findall(TEXT)) > 10
 
 
-def test_the_limits_speak_of_what_is_registered() -> None:
-    """Whoever registers another family has a line to mend in Known limits; methods are in a page of their own."""
+def test_the_known_limits_name_all_registered_families() -> None:
+    """A new family needs an entry in Known limits; methods have their own page."""
     limits = TEXT.partition("## Known limits")[2]
     assert "methods.md" in limits
     spelled = {
@@ -75,16 +75,16 @@ def folders_in(readme: str) -> set[str]:
     return found
 
 
-def test_the_readme_has_a_phrase_for_every_folder() -> None:
+def test_the_readme_describes_every_folder() -> None:
     listed = folders_in((ROOT / "README.md").read_text(encoding="utf-8"))
     tops = ("flows", "tasks", "editing", "storage", "specs", "benchmarks", "docs")
-    there = {path.relative_to(ROOT).parent.as_posix() for top in tops for path in (ROOT / top).rglob("*.*")}
-    there = {folder for folder in there if not re.search(r"__pycache__|_cache|\.", folder)}
-    assert there - listed == set()
+    existing = {path.relative_to(ROOT).parent.as_posix() for top in tops for path in (ROOT / top).rglob("*.*")}
+    existing = {folder for folder in existing if not re.search(r"__pycache__|_cache|\.", folder)}
+    assert existing - listed == set()
     assert {folder for folder in listed if not (ROOT / folder).is_dir()} == set()
 
 
-def test_a_folder_without_a_phrase_would_be_noticed() -> None:
+def test_a_folder_without_a_description_is_detected() -> None:
     """The control."""
     tree = "    flows/         Prefect flows\n      cli/           the command line\n      bare/\n    tasks/   stages\n"
     assert folders_in(tree) == {"flows", "flows/cli", "tasks"}

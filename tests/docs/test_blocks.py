@@ -1,4 +1,4 @@
-"""The control of test_commands_run: a document that shows something wrong does not pass."""
+"""The control for test_commands_run: a document with a wrong command or output fails."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def fenced(language: str, text: str) -> str:
 
 @pytest.fixture(params=[False, True], ids=["shell", "quick"])
 def reader(lake: Lake, request: pytest.FixtureRequest) -> Iterator[Reader]:
-    """In the folder of the handmade lake."""
+    """A reader in the folder of the handmade lake."""
     folder = Path(lake.uri).parent
     with Shell(folder, environment(os.environ)) as shell:
         yield Reader(folder, shell, quick=request.param)
@@ -38,25 +38,25 @@ def reader(lake: Lake, request: pytest.FixtureRequest) -> Iterator[Reader]:
     [
         (fenced("console", "$ editflow runns"), "runns ended with code 2"),
         (fenced("console", "$ editflow runs --wide"), "--wide ended with code 2"),
-        (fenced("console", "$ echo one\ntwo"), "line 3: shown and not said: 'two'"),
-        (fenced("console", "$ echo one; echo two\none"), "said and not shown: 'two'"),
+        (fenced("console", "$ echo one\ntwo"), "line 3: shown but not printed: 'two'"),
+        (fenced("console", "$ echo one; echo two\none"), "printed but not shown: 'two'"),
         (fenced("console", "$ echo fine\nerror: no such thing"), "not with an error"),
-        (fenced("console", "$ editflow show nothing\nerror: another reason"), "shown and not said"),
+        (fenced("console", "$ editflow show nothing\nerror: another reason"), "shown but not printed"),
         (fenced("bash", "false"), "ended with code 1"),
         (fenced("sql", "SELECT colour FROM artifacts"), "the query failed"),
-        (fenced("sql", "SELECT id FROM artifacts WHERE kind = 'colour'"), "no answer here"),
-        (fenced("sql", "SELECT 1 AS one") + "\n" + fenced("text", "one\n2"), "shown and not said: '2'"),
-        (fenced("python", "1 + 1") + "\n" + fenced("text", "3"), "shown and not said: '3'"),
+        (fenced("sql", "SELECT id FROM artifacts WHERE kind = 'colour'"), "returns no rows"),
+        (fenced("sql", "SELECT 1 AS one") + "\n" + fenced("text", "one\n2"), "shown but not printed: '2'"),
+        (fenced("python", "1 + 1") + "\n" + fenced("text", "3"), "shown but not printed: '3'"),
     ],
 )
-def test_what_is_wrong_is_noticed(text: str, complaint: str, reader: Reader) -> None:
+def test_errors_in_documents_are_detected(text: str, complaint: str, reader: Reader) -> None:
     with pytest.raises(AssertionError) as caught:
         reader.follow(blocks(text))
     assert complaint in str(caught.value)
 
 
-def test_what_is_right_passes(reader: Reader) -> None:
-    """The same kinds of blocks, and ids of one command in the next."""
+def test_a_correct_document_passes(reader: Reader) -> None:
+    """The same kinds of blocks; ids printed by one command are used in the next."""
     shown = f"{LONG[:12]}  state"
     state = "editflow query \"SELECT id[:12] AS id, kind FROM artifacts WHERE kind = 'state'\""
     asked = fenced("console", f"$ {state}\nid kind\n{shown}\n$ editflow lineage {LONG[:12]}\nstate {LONG[:12]}\n…")
@@ -67,7 +67,7 @@ def test_what_is_right_passes(reader: Reader) -> None:
     reader.follow(blocks(asked + saved + failed + fenced("python", "a = 1") + fenced("python", "a + 1")))
 
 
-def test_a_python_error_is_not_swallowed(reader: Reader) -> None:
+def test_python_errors_are_raised(reader: Reader) -> None:
     with pytest.raises(ImportError):
         reader.follow(blocks(fenced("python", "from editflow.editing import nothing_of_that_name")))
 
@@ -78,7 +78,7 @@ def test_the_shell_keeps_its_folder_and_variables(tmp_path: Path) -> None:
         assert shell.run("basename $PWD; echo $B; echo aside >&2; (exit 3)") == (3, "a\n2\n", "aside\n")
 
 
-def test_commands_and_their_output_are_told_apart() -> None:
+def test_commands_are_separated_from_their_output() -> None:
     text = "$ one\nsaid\n\n  more\n$ two \\\n  three  # remark\n$ four\n"
     found = [(c.plain, c.shown) for c in commands(blocks(fenced("console", text.rstrip()))[0])]
     assert found == [("one", "said\n\n  more\n"), ("two \\\n  three", ""), ("four", "")]
@@ -92,7 +92,7 @@ def test_generated_parts_are_left_out() -> None:
     assert (block.language, block.line) == ("sql", 7)
 
 
-def test_unknown_commands_are_noticed_in_a_line_too() -> None:
+def test_unknown_commands_in_running_text_are_detected() -> None:
     text = "say `editflow runs`, then `editflow rnus last`, .venv/bin/editflow showw, the word editflow alone"
     assert unknown_commands(text, {"runs"}) == {"rnus"}
 
@@ -118,20 +118,20 @@ def test_unknown_commands_are_noticed_in_a_line_too() -> None:
         ("", "more", False),
     ],
 )
-def test_outputs_are_compared_up_to_what_may_differ(shown: str, real: str, same: bool) -> None:
+def test_outputs_are_compared_with_tolerance(shown: str, real: str, same: bool) -> None:
     assert (difference(shown, real, {}) == "") == same
 
 
-def test_ids_of_here_take_the_place_of_those_shown() -> None:
+def test_shown_ids_are_replaced_by_real_ones() -> None:
     names: dict[str, str] = {}
     assert not difference(f"state {LONG[:12]}", "state fedcba987654", names)
     assert translated(f"editflow lineage {LONG[:12]} --down", names) == "editflow lineage fedcba987654 --down"
 
 
-def test_a_cell_shows_its_last_value() -> None:
+def test_a_cell_prints_its_last_value() -> None:
     assert displayed("print('a')\n'b'", {}) == "a\n'b'\n"
     assert displayed("b = 1", {}) == ""
 
 
-def test_the_shells_editflow_is_the_interpreters() -> None:
+def test_the_shell_uses_the_editflow_of_this_interpreter() -> None:
     assert environment(os.environ)["PATH"].startswith(str(Path(sys.executable).parent))

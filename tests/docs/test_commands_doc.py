@@ -16,11 +16,11 @@ CODE = {
     for path in sorted((ROOT / room).rglob("*.py"))
 }
 INTERNAL = {"EDITFLOW_SERVER_OWNER", "EDITFLOW_SERVER_UNTIL_EOF"}
-"""What a run tells the server that it starts."""
+"""Variables that a run sets for the server that it starts."""
 
 
 def named(text: str) -> set[str]:
-    """Our own environment variables in a piece of code."""
+    """EditFlow's environment variables in a piece of code."""
     return set(re.findall(r'"(EDITFLOW_[A-Z_]+)"', text))
 
 

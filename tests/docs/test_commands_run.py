@@ -1,4 +1,4 @@
-"""Everything that README.md and docs/ tell a reader to type is typed here, and says what they say that it says."""
+"""Runs all commands that README.md and docs/ show, and compares their output with the documents."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ EDITFLOW = re.compile(r"(?<![\w/.-])editflow ((?!COMMAND)[a-z]+(?:-[a-z]+)*)")
 
 
 def in_world(*worlds: str) -> pytest.MarkDecorator:
-    """One test for every document of these worlds that has something to do."""
+    """One test per document of these worlds with something to run."""
     chosen = [n for n, path in BY_NAME.items() if world(path) in worlds and blocks(path.read_text(encoding="utf-8"))]
     marks = {n: [] if n == FIRST else [pytest.mark.exhaustive] for n in chosen}
     return pytest.mark.parametrize("document", [pytest.param(n, marks=marks[n]) for n in chosen])
@@ -35,14 +35,14 @@ def in_world(*worlds: str) -> pytest.MarkDecorator:
 
 @pytest.fixture(scope="session")
 def small(server: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The tiny world. Read only: every document gets a copy."""
+    """The tiny world, read-only: every document gets a copy."""
     del server
     return tiny(tmp_path_factory.mktemp("documents") / "editflow")
 
 
 @pytest.fixture(autouse=True)
 def new_process() -> None:
-    """No document finds a model that an earlier one loaded."""
+    """Forget loaded models, as in a new process."""
     open_model.cache_clear()
 
 
@@ -89,26 +89,26 @@ def test_a_document_can_be_followed_with_the_demo(
 
 @pytest.fixture(scope="session")
 def environment_of_readers(environment: dict[str, str]) -> dict[str, str]:
-    """This session's Prefect server, this interpreter's `editflow`."""
+    """The environment with this session's Prefect server and this interpreter's `editflow`."""
     return reader_environment(environment)
 
 
-def test_what_is_not_run_is_still_in_a_document() -> None:
+def test_every_allowed_exception_is_in_a_document() -> None:
     shown = {command.plain for _, command in every_command()}
     assert [command for command in NOT_RUN if command not in shown] == []
     assert all(NOT_RUN.values())
 
 
 @pytest.mark.parametrize("document", BY_NAME)
-def test_every_block_says_what_it_is(document: str) -> None:
-    """Nothing to type hides in a block without a language, or in an indented one."""
+def test_every_block_has_a_language(document: str) -> None:
+    """No command is in a block without a language or in an indented block."""
     assert {block.language for block in read(document)} <= LANGUAGES
     text = BY_NAME[document].read_text(encoding="utf-8")
     assert not re.findall(r"^(?: {4}|\t)(?:\$ |editflow ).*", text, re.MULTILINE)
 
 
 @pytest.mark.parametrize("document", BY_NAME)
-def test_every_spec_that_is_shown_is_accepted(document: str) -> None:
+def test_every_shown_spec_is_valid(document: str) -> None:
     for block in read(document):
         if block.language == "toml":
             shown = tomllib.loads(block.text)
@@ -116,20 +116,20 @@ def test_every_spec_that_is_shown_is_accepted(document: str) -> None:
 
 
 @pytest.mark.parametrize("document", BY_NAME)
-def test_every_command_that_is_named_exists(document: str) -> None:
+def test_every_named_command_exists(document: str) -> None:
     known = {command for command in app if not command.startswith("-")}
     assert unknown_commands(BY_NAME[document].read_text(encoding="utf-8"), known) == set()
 
 
 def unknown_commands(text: str, known: set[str]) -> set[str]:
-    """What is called `editflow X` in code, in a line or a block, and is no command."""
+    """Names X in `editflow X`, in inline code or blocks, that are not commands."""
     allowed = {found[1] for command in NOT_RUN if (found := EDITFLOW.match(command))}
     code = re.findall(r"`([^`\n]+)`", text) + [block.text for block in blocks(text)]
     return {found for part in code for found in EDITFLOW.findall(part)} - known - allowed
 
 
-def test_links_lead_somewhere() -> None:
-    """Between documents: the file is there, and so is the heading."""
+def test_links_are_valid() -> None:
+    """For links between documents, file and heading exist."""
     for path in DOCUMENTS:
         for target in re.findall(r"\]\(((?!http)[^)]+)\)", path.read_text(encoding="utf-8")):
             file, _, heading = target.partition("#")
@@ -140,6 +140,6 @@ def test_links_lead_somewhere() -> None:
 
 
 def anchors(path: Path) -> set[str]:
-    """The anchors that GitHub gives the headings of a document."""
+    """The anchors that GitHub generates for a document's headings."""
     heads = re.findall(r"^#+ (.+)$", path.read_text(encoding="utf-8"), re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", head.lower()).replace(" ", "-") for head in heads}

@@ -1,4 +1,4 @@
-"""The messages that docs/explanation.md explains are those that the code has, and its settings are keys of a spec."""
+"""docs/explanation.md explains only messages that exist in the code and settings that are keys of a spec."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ MESSAGES = [message for cell in SYMPTOMS for message in re.findall(r"`([^`]+ [^`
 
 
 def parts(message: str) -> list[str]:
-    """The fixed words of a message, between what differs."""
+    """The constant parts of a message."""
     return [part.strip() for part in message.removeprefix("warning: ").split("…") if part.strip()]
 
 
-def test_there_are_messages() -> None:
+def test_the_document_has_messages() -> None:
     assert len(MESSAGES) >= 6
 
 
 @pytest.mark.parametrize("message", MESSAGES)
-def test_a_message_is_one_of_the_codes(message: str) -> None:
+def test_each_message_exists_in_the_code(message: str) -> None:
     assert all(part in CODE for part in parts(message))
 
 
-def test_another_wording_would_be_noticed() -> None:
+def test_another_wording_is_detected() -> None:
     assert not all(part in CODE for part in parts("warning: the second moments depend on … tokens"))
 
 

@@ -1,4 +1,4 @@
-"""The generated parts of docs/ are what the code says now."""
+"""The generated parts of docs/ are up to date."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ DOCUMENTS = sorted(DOCS.rglob("*.md"))
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
 def test_a_document_is_current(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
-    assert text == refreshed(text), f"{path} is stale: python tests/docs/generate.py writes it again"
+    assert text == refreshed(text), f"{path} is out of date: run python tests/docs/generate.py"
 
 
 def test_every_part_is_in_one_document() -> None:
@@ -25,8 +25,8 @@ def test_every_part_is_in_one_document() -> None:
 
 
 @pytest.mark.parametrize("name", PARTS)
-def test_a_stale_part_is_noticed(name: str) -> None:
-    """The control: a part with one word less is written again, and what stands around it stays."""
+def test_an_outdated_part_is_rewritten(name: str) -> None:
+    """The control: another content is replaced, and the text around it is kept."""
     stale = f"before\n<!-- generated: {name} -->\n\nold\n\n<!-- end: {name} -->\nafter\n"
     fresh = refreshed(stale)
     assert fresh != stale
@@ -35,13 +35,13 @@ def test_a_stale_part_is_noticed(name: str) -> None:
     assert fresh.endswith("\nafter\n")
 
 
-def test_a_part_that_nobody_generates_is_refused() -> None:
+def test_an_unknown_part_is_an_error() -> None:
     with pytest.raises(KeyError, match="nonsense"):
         refreshed("<!-- generated: nonsense -->\n<!-- end: nonsense -->")
 
 
-def test_spec_keys_and_kinds_are_all_there() -> None:
-    """The generator reads schemas: a key or column that it cannot express would vanish from the tables."""
+def test_no_spec_key_and_no_column_is_missing() -> None:
+    """The generator reads schemas: a key or column that it does not support would be missing from the tables."""
     from editflow.flows.spec.run_spec import RunSpec
     from editflow.storage.artifacts.kinds import kinds
 

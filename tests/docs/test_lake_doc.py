@@ -1,4 +1,4 @@
-"""What docs/lake.md's questions say of a lake whose answers are known, and that its lists are those of the code."""
+"""The queries of docs/lake.md give the right rows on a known lake; its lists match the code."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from editflow.tasks.stages.evaluation import summarise
 QUESTIONS = blocks("lake.md", "sql")
 
 
-def test_success_is_counted_as_the_summary_counts_it(lake: Lake) -> None:
-    """One fact of two took, with two prompts against one: a mean over prompts would say 66.67."""
+def test_success_equals_the_run_summary(lake: Lake) -> None:
+    """One of two facts succeeds, with two prompts versus one: a mean over prompts would be 66.67."""
     (sql,) = (text for text in QUESTIONS if "WITH cases" in text)
     found = {row["stage"]: row["success"] for row in query(lake, sql).to_pylist()}
     assert found == {"evaluation before": 0.0, "evaluation after": 50.0}
@@ -23,7 +23,7 @@ def test_success_is_counted_as_the_summary_counts_it(lake: Lake) -> None:
     assert summarise(lake, uses[0]["artifact"])["efficacy"]["success"] == found["evaluation after"]
 
 
-def test_lost_facts_are_those_without_success(lake: Lake) -> None:
+def test_failed_facts_are_those_without_success(lake: Lake) -> None:
     (sql,) = (text for text in QUESTIONS if "e.success = 0" in text)
     assert [row["subject"] for row in query(lake, sql).to_pylist()] == ["subject b"]
 
@@ -34,7 +34,7 @@ def test_the_manifests_fields_are_listed() -> None:
     assert re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE) == [f.name for f in dataclasses.fields(Manifest)]
 
 
-def test_the_folders_are_those_of_a_lake(lake: Lake) -> None:
+def test_the_folders_of_a_lake_are_listed(lake: Lake) -> None:
     tree = (DOCS / "lake.md").read_text(encoding="utf-8").partition("## Folders")[2].partition("## Manifests")[0]
     named = set(re.findall(r"^ {6}([a-z]+)/", tree, re.MULTILINE))
     assert {path.name for path in Path(lake.uri).iterdir()} <= named

@@ -1,4 +1,4 @@
-"""README and tutorial show what the demo prints; whoever changes the demo's spec has to run it and paste again."""
+"""README and tutorial show the demo's output; after changing the demo's spec, run it and paste the new output."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from docs.blocks import ROOT
 
 
 @pytest.mark.parametrize("document", ["README.md", "docs/tutorial.md"])
-def test_the_output_is_that_of_this_spec(document: str) -> None:
+def test_the_shown_output_belongs_to_the_current_spec(document: str) -> None:
     spec = tomllib.loads((ROOT / "specs" / "demo.toml").read_text(encoding="utf-8"))
     facts = (ROOT / "specs" / spec["requests"]["source"]).read_bytes()
     digest = hashlib.sha256(json.dumps(spec, sort_keys=True).encode() + facts).hexdigest()[:12]

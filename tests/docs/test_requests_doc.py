@@ -1,4 +1,4 @@
-"""docs/requests.md shows a record that is accepted, the messages of those that are not, and the starter set's sizes."""
+"""docs/requests.md shows a valid record, the messages for invalid ones, and the sizes of the starter set."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ FIRST = {
 
 
 def other(*, case_id: int = 2, **rewrite: Any) -> dict[str, Any]:
-    """The first record with another id, subject and whatever is given."""
+    """The first record with another id and subject, and other changes."""
     return {"case_id": case_id, "requested_rewrite": FIRST["requested_rewrite"] | {"subject": "Lyon"} | rewrite}
 
 
@@ -68,7 +68,7 @@ def test_every_message_is_listed() -> None:
 
 
 @pytest.mark.parametrize("problem", [*UNREADABLE, *WRONG])
-def test_a_message_is_what_the_table_says(problem: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_each_message_is_the_one_in_the_table(problem: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     second = UNREADABLE.get(problem) or json.dumps(WRONG[problem])
     Path("facts.jsonl").write_text(f"{json.dumps(FIRST)}\n{second}\n", encoding="utf-8")

@@ -1,4 +1,4 @@
-"""docs/tutorial.md explains every line that a run prints, and no other; whom the demo is asked about, it has edited."""
+"""docs/tutorial.md explains exactly the lines that a run prints; the demo is asked about facts that it edits."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ def kinds_of(labels: list[str]) -> set[str]:
 def test_every_line_of_a_run_is_explained(tmp_path: Path) -> None:
     world = tiny_world.make(tmp_path / "world")
     run = tiny_world.record_directly(world.spec, tmp_path / "lake", "evaluation.checkpoint_every=2")
-    said = [use.stage for use in run.uses]
+    printed = [use.stage for use in run.uses]
     text = (ROOT / "docs" / "tutorial.md").read_text(encoding="utf-8")
     table = text.partition("| line | what happens |")[2].partition("\n\n")[0]
     explained = [
         label for cell in re.findall(r"^\| (.+?) \|", table, re.MULTILINE) for label in re.findall("`(.+?)`", cell)
     ]
-    assert kinds_of(explained) == kinds_of(said)
-    assert kinds_of(explained[1:]) != kinds_of(said)  # the control: one line less
+    assert kinds_of(explained) == kinds_of(printed)
+    assert kinds_of(explained[1:]) != kinds_of(printed)  # the control: one line less
 
 
 @pytest.mark.parametrize("file", ["docs/tutorial.md", "README.md", "Makefile"])

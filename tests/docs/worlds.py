@@ -1,4 +1,4 @@
-"""The folders that documents are followed in."""
+"""Folders in which documents are followed."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ FACTS = 20
 
 
 def tiny(folder: Path) -> Path:
-    """What a reader has after `make demo`, with a tiny model in place of the default one.
+    """The folder of a reader after `make demo`, with a tiny model instead of the default one.
 
-    specs/demo.toml and ./lake with its finished run, specs/paper; beside them the files that how-to pages speak of as
-    the reader's own: model/, gemma/, articles.jsonl and my-facts.jsonl.
+    It has specs/demo.toml, ./lake with its completed run, specs/paper, and the files that how-to pages assume as the
+    reader's own: model/, gemma/, articles.jsonl and my-facts.jsonl.
     """
     folder.mkdir()
     model, articles, facts = folder / "model", folder / "articles.jsonl", folder / "specs" / "facts" / "starter.jsonl"
@@ -31,14 +31,14 @@ def tiny(folder: Path) -> Path:
     spec = spec.replace('name = "tiny"', 'name = "demo"').replace('"facts.jsonl"', '"facts/starter.jsonl"')
     (folder / "specs" / "demo.toml").write_text(spec, encoding="utf-8")
     shutil.copytree(ROOT / "specs" / "paper", folder / "specs" / "paper")
-    # README calls the environment by its folder.
+    # README refers to the environment by its folder.
     (folder / ".venv").symlink_to(sys.prefix)
     tiny_world.run(folder / "specs" / "demo.toml", folder / "lake")
     return folder
 
 
 def demo(folder: Path) -> tuple[Path, str]:
-    """A folder with the repository's specs, and a `make` that does there what the Makefile says, set-up left out."""
+    """A folder with the repository's specs, and a `make` function that runs the Makefile there without set-up."""
     folder.mkdir()
     (folder / "specs").symlink_to(ROOT / "specs")
     (folder / ".venv").symlink_to(sys.prefix)

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from support import tiny_world
+from support.damage import flip_bit
 from support.tiny_world import Answer, editflow
 
 from editflow.flows.spec import old_names
@@ -72,7 +73,7 @@ def test_it_is_whole(lake: Path) -> None:
 def test_a_damaged_byte_is_found(lake: Path, kind: str) -> None:
     """The control of the test above."""
     damaged = tiny_world.artifacts(lake, kind)[0]
-    tiny_world.flip_byte(tiny_world.payload(lake, damaged))
+    flip_bit(tiny_world.payload(lake, damaged))
     answer = editflow("verify", "--lake", lake)
     assert answer.code == 1
     assert damaged.id[:12] in answer.out

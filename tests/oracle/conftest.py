@@ -1,4 +1,4 @@
-"""Three of the tiny models for the oracle itself, which knows no families: its controls are tuned to their numbers."""
+"""Three tiny models for tests of the oracle itself; their controls are tuned to the numbers of these models."""
 
 from __future__ import annotations
 

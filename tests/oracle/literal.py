@@ -1,4 +1,4 @@
-"""The formulas written out one symbol at a time: what the fast code is tested against.
+"""The formulas written out one symbol at a time: the reference for tests of the fast code.
 
 One fact, one row and one full forward pass at a time; no padding, no key-value cache, no low-rank algebra.
 Whatever dtype the model runs in, what is read from it is widened to float64; for exact comparisons pass a
@@ -73,7 +73,7 @@ def second_moment(
 def context_key(
     model: nn.Module, linear_module: nn.Module, context_ids: Sequence[Sequence[int]], lookup: Sequence[int]
 ) -> Tensor:
-    """A fact's key (d_in,): ½ k(plain) + ½ mean over the sampled contexts of k; k(plain) when it is alone.
+    """A fact's key (d_in,): ½ k(plain) + ½ mean over the sampled contexts of k; k(plain) if there are none.
 
     `context_ids[0]` is the plain prompt; `lookup[i]` the position of the subject's last token in row i.
     The mean of the group means of MEMIT's `compute_ks`.
@@ -87,7 +87,7 @@ def context_key(
 def _target_nlls(model: nn.Module, prompt_ids: Sequence[int], target_ids: Sequence[int]) -> tuple[Tensor, Tensor]:
     """−log p of each target token, teacher forced, and whether each is the argmax: two (len(target_ids),)."""
     if not prompt_ids or not target_ids:
-        raise ValueError("the prompt and the target need a token each")
+        raise ValueError("the prompt and the target need at least one token each")
     first = len(prompt_ids) - 1
     log_probs = row_logits(model, [*prompt_ids, *target_ids[:-1]]).log_softmax(dim=-1)
     rows = [log_probs[first + j] for j in range(len(target_ids))]
@@ -145,7 +145,7 @@ class Objective:
 
 @dataclass
 class TargetValueTrace:
-    """What the loop found and saw: one entry a loss evaluation; `steps` counts the Adam steps taken."""
+    """The result and history of the loop: one entry per loss evaluation; `steps` counts the Adam steps."""
 
     delta: Tensor
     h: Tensor

@@ -1,4 +1,4 @@
-"""The other methods' formulas, written out one symbol at a time like `literal`'s; shares no code with the package.
+"""The formulas of the other methods, written out one symbol at a time as in `literal`; shares no code with EditFlow.
 
     solving      memit_delta (literal's, with λ)  rome_delta
     afterwards   projected_delta  filtered_delta  rect_delta  prune_weight
@@ -53,7 +53,7 @@ def filtered_delta(delta: Tensor, W0: Tensor, share: float) -> Tensor:
 
 
 def rect_delta(delta: Tensor, W: Tensor, keep: float) -> Tensor:
-    """Δ with all but the share `keep` of entries of largest |Δ / W| put to 0, entry by entry."""
+    """Δ with all entries set to 0 except the share `keep` with the largest |Δ / W|."""
     rows, columns = delta.shape
     places = [(i, j) for i in range(rows) for j in range(columns)]
     relative = {(i, j): abs(float(delta[i, j])) / abs(float(W[i, j])) for i, j in places}

@@ -1,4 +1,4 @@
-"""Reading and nudging one row of a causal language model: a full forward pass each time, nothing cached.
+"""Reads and changes hidden states of one row in a causal language model: a full forward pass each, without a cache.
 
 transformers 5's decoder layers return a tensor, other modules a tuple whose first member is the hidden state.
 """

@@ -1,4 +1,4 @@
-"""The oracle's equations obey the laws they are written from; each law has a control that breaks it."""
+"""The oracle's equations have the properties that define them; each property has a control that violates it."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def test_memit_is_stacked_least_squares(with_earlier):
     assert not torch.allclose(literal.memit_delta(p.R, p.K1, earlier, C0, 4.0), expected, rtol=1e-3)
 
 
-def test_projector_keeps_what_lies_under_the_threshold():
+def test_projector_keeps_directions_below_the_threshold():
     q, _ = torch.linalg.qr(torch.randn(6, 6, generator=torch.Generator().manual_seed(2)).double())
     energies = torch.tensor([4.0, 1.0, 0.5, 0.03, 0.01, 0.0], dtype=torch.float64)
     C0 = q @ energies.diag() @ q.T
@@ -104,7 +104,7 @@ def test_second_moment_is_the_gram_matrix_of_keys_computed_from_the_mlp_input(ti
     assert not torch.allclose(later, total, rtol=1e-3)
 
 
-def test_context_key_gives_half_to_the_plain_prompt(tiny):
+def test_context_key_weighs_the_plain_prompt_by_half(tiny):
     contexts, lookup = [*CONTEXTS, *CONTEXTS[1:], CONTEXTS[1]], [*LOOKUP, *LOOKUP[1:], LOOKUP[1]]
     linear = tiny.linears[2]
     keys = [linear_inputs(tiny.model, linear, ids)[at] for ids, at in zip(contexts, lookup, strict=True)]
@@ -116,7 +116,7 @@ def test_context_key_gives_half_to_the_plain_prompt(tiny):
 
 
 class Successor(nn.Module):
-    """Predicts token + 1 with all but e⁻¹⁰⁰ of the mass: a perfect model of counting."""
+    """Predicts token + 1 with probability 1 − e⁻¹⁰⁰: a perfect model of counting."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -136,7 +136,7 @@ def test_score_of_a_perfect_model():
 
 
 def test_score_is_the_chain_rule_over_growing_rows(tiny):
-    """Teacher forcing in one pass equals asking for one token at a time."""
+    """Teacher forcing in one pass equals one pass per token."""
     prompt, target, nlls = CONTEXTS[0], [61, 120, 33], []
     with torch.no_grad():
         for j, token in enumerate(target):

@@ -1,4 +1,4 @@
-"""The oracle's target values and edits obey their laws; each law has a control that breaks it."""
+"""The oracle's target values and edits have their defining properties; each has a control that violates it."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def objective(tiny: SimpleNamespace, module: nn.Module | None = None) -> literal
 
 @pytest.mark.parametrize("norm", [LlamaRMSNorm, GemmaRMSNorm])
 def test_widening_changes_rounding_only(norm):
-    """A float64 norm answers with 24 bits (by `to` in Llama, by `float` in Gemma); widened, and copied, with 53."""
+    """A float64 norm computes with 24 bits (by `to` in Llama, by `float` in Gemma); widened, and copied, with 53."""
     model = nn.Sequential(norm(HIDDEN, eps=1e-6)).double()
     x = torch.randn(7, HIDDEN, dtype=torch.float64, generator=torch.Generator().manual_seed(5))
     exact = x / (x.square().mean(-1, keepdim=True) + 1e-6).sqrt()
@@ -66,7 +66,7 @@ def logits_under(tiny: SimpleNamespace, ids: list[int], position: int, delta: to
     nudge[0, position] = delta
 
     def add(_module: object, _args: object, out: object) -> object:
-        return (out[0] + nudge, *out[1:]) if isinstance(out, tuple) else out + nudge  # GPT-J's layers give tuples
+        return (out[0] + nudge, *out[1:]) if isinstance(out, tuple) else out + nudge  # GPT-J's layers return tuples
 
     handle = tiny.layers[2].register_forward_hook(add)
     logits = tiny.model(torch.tensor([ids])).logits[0]
@@ -113,7 +113,7 @@ def test_adams_first_move_is_the_sign_of_the_gradient(tiny):
     torch.testing.assert_close(trace.z, trace.h + trace.delta, rtol=0, atol=0)
 
 
-def test_the_loop_stops_clamps_and_leaves_the_model_as_it_was(tiny):
+def test_the_loop_stops_clamps_and_leaves_the_model_unchanged(tiny):
     before = {name: p.clone() for name, p in tiny.model.named_parameters()}
     loss = objective(tiny)
     trace = descend(loss)
@@ -123,7 +123,7 @@ def test_the_loop_stops_clamps_and_leaves_the_model_as_it_was(tiny):
         tiny.model, tiny.layers[2], CONTEXTS, LOOKUP, TARGET, KL_ROW, KL_LOOKUP,
         lr=0.1, steps=4, clamp=4.0, stop_at=0.05, **SETTINGS,
     )  # fmt: skip
-    assert torch.equal(called.delta, trace.delta)  # the front door, and hooks from the first run are gone
+    assert torch.equal(called.delta, trace.delta)  # the public function; hooks of the first run are removed
 
     early = descend(loss, stop_at=trace.losses[2] + 1e-9)
     assert (early.steps, early.losses) == (2, trace.losses[:3])
@@ -136,7 +136,7 @@ def test_the_loop_stops_clamps_and_leaves_the_model_as_it_was(tiny):
 
 
 def test_the_loss_is_a_mean_over_contexts(tiny):
-    """Every context twice, in another order after the plain one, moves nothing; one of them twice does."""
+    """Repeating every context, in another order after the plain one, changes nothing; repeating one of them does."""
     loss = objective(tiny)
     order = [0, 2, 1, 1, 2, 0]
     doubled = replace(loss, context_ids=[CONTEXTS[i] for i in order], lookup=[LOOKUP[i] for i in order])
@@ -147,7 +147,7 @@ def test_the_loss_is_a_mean_over_contexts(tiny):
 
 
 def test_one_edit_in_the_null_space_of_its_other_positions_is_delta_itself(tiny):
-    """With P orthogonal to the row's other keys and λ → 0, the new weight does just what δ's hook did."""
+    """With P orthogonal to the row's other keys and λ → 0, the new weight has the same effect as δ's hook."""
     loss = replace(objective(tiny), context_ids=CONTEXTS[:1], lookup=LOOKUP[:1])
     trace = descend(loss)
     row = CONTEXTS[0] + TARGET[:-1]

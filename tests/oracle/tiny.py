@@ -1,4 +1,4 @@
-"""Tiny random models in float64, one for each declared architecture and its variants, and where their parts are."""
+"""Tiny random float64 models of each declared architecture and its variants, with the locations of their parts."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ from transformers import (
 from oracle.wide import widen
 
 VOCAB, HIDDEN, INNER = 200, 32, 64
-WINDOW = 4  # shorter than the rows of the tests, so that sliding windows show
+WINDOW = 4  # shorter than the tests' rows, so that sliding windows have an effect
 
 LLAMA = {
     "vocab_size": VOCAB,
@@ -97,24 +97,24 @@ def mistral() -> SimpleNamespace:
 
 
 def smollm3() -> SimpleNamespace:
-    """Every other layer without positions."""
+    """Every other layer has no positional encoding."""
     return _like_llama(SmolLM3ForCausalLM, SmolLM3Config, no_rope_layer_interval=2, pad_token_id=0)
 
 
 def qwen2() -> SimpleNamespace:
-    """The upper half of the layers with a sliding window, which Qwen2's configuration can ask for."""
+    """The upper half of the layers has a sliding window, which Qwen2's configuration allows."""
     return _like_llama(
         Qwen2ForCausalLM, Qwen2Config, use_sliding_window=True, sliding_window=WINDOW, max_window_layers=2
     )
 
 
 def qwen3() -> SimpleNamespace:
-    """Heads wider than their share of the hidden states, and normalised queries and keys."""
+    """Heads are wider than their share of the hidden states; queries and keys are normalised."""
     return _like_llama(Qwen3ForCausalLM, Qwen3Config, head_dim=16)
 
 
 def gemma() -> SimpleNamespace:
-    """Scaled embeddings, which are also the head."""
+    """Embeddings are scaled and tied to the head."""
     return _like_llama(GemmaForCausalLM, GemmaConfig, head_dim=16, pad_token_id=0)
 
 
@@ -122,7 +122,7 @@ NORMED = {"head_dim": 16, "query_pre_attn_scalar": 16, "sliding_window": WINDOW,
 
 
 def _normed(kind: Any, config: Any, **more: Any) -> SimpleNamespace:
-    """With norms after the down-projections, which are not all ones."""
+    """Add norms after the down-projections, with weights that are not all ones."""
     parts = _like_llama(kind, config, **NORMED, **more)
     for layer in parts.layers:
         layer.post_feedforward_layernorm.weight.data.normal_(std=0.5)
@@ -130,18 +130,18 @@ def _normed(kind: Any, config: Any, **more: Any) -> SimpleNamespace:
 
 
 def gemma2() -> SimpleNamespace:
-    """Every other layer with a sliding window, scores and logits capped where that is felt."""
+    """Every other layer has a sliding window; attention scores and logits are capped with effect."""
     return _normed(Gemma2ForCausalLM, Gemma2Config, final_logit_softcapping=4.0, attn_logit_softcapping=2.0)
 
 
 def gemma3_text() -> SimpleNamespace:
-    """Normalised queries and keys, and angles of their own in the layers without a window; nothing capped."""
+    """Queries and keys are normalised; layers without a window have their own rotary angles; nothing is capped."""
     kinds = ["sliding_attention", "full_attention"] * 2
     return _normed(Gemma3ForCausalLM, Gemma3TextConfig, layer_types=kinds)
 
 
 def phi3() -> SimpleNamespace:
-    """Gate and up-projection in one matrix."""
+    """Gate and up-projection are one matrix."""
 
     def key_of(mlp: Any, x: Any) -> Any:
         gate, up = mlp.gate_up_proj(x).chunk(2, dim=-1)
@@ -152,7 +152,7 @@ def phi3() -> SimpleNamespace:
 
 
 def phi() -> SimpleNamespace:
-    """Attention and MLP in parallel, half of each head turned, a head with a bias."""
+    """Attention and MLP are parallel, half of each head is rotated, and the LM head has a bias."""
     config = PhiConfig(**LLAMA, qk_layernorm=True)
     model = widen(PhiForCausalLM(config))
     model.lm_head.bias.data.normal_()

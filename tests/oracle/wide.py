@@ -1,4 +1,4 @@
-"""Float64 that stays float64: transformers' own layers narrow to float32 inside, whatever the model's dtype.
+"""Keeps float64: layers of transformers narrow to float32 internally, whatever the model's dtype.
 
 Llama's RMSNorm and its eager softmax, for two, round a float64 model's activations to 24 bits on every call.
 Two ways of computing one thing then differ by 1e-8, not 1e-16, finite differences drown, and Adam, whose
@@ -37,7 +37,7 @@ def _wide(forward: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def widen(model: Model) -> Model:
-    """The model itself, in evaluation mode and float64 in its norms, rotary tables and attention too.
+    """The model itself, in evaluation mode, with float64 also in its norms, rotary tables and attention.
 
     Only those modules' own forward is touched, so float32 in the code under test still shows. They get a
     subclass (not a patched instance), so a deep copy of the model is as wide as the model.

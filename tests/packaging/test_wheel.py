@@ -1,4 +1,4 @@
-"""Wheel and source distribution install one name, `editflow`: no folder of a user shadows it or is shadowed by it."""
+"""Wheel and source distribution install only the name `editflow`: no clash with the user's modules."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ FOLDERS = ("editing", "flows", "storage", "tasks")
 
 @dataclass(frozen=True)
 class Installed:
-    """An environment with the wheel and its dependencies, and a folder with packages of the user's own."""
+    """An environment with the wheel and its dependencies, and a folder with the user's packages."""
 
     bin: Path
     own: Path
@@ -49,7 +49,7 @@ class Installed:
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Both distributions, the wheel made from the source distribution."""
+    """The source distribution, and the wheel built from it."""
     folder = tmp_path_factory.mktemp("dist")
     command = [sys.executable, "-m", "build", "--no-isolation", "--outdir", str(folder), str(ROOT)]
     subprocess.run(command, check=True, capture_output=True, timeout=600)
@@ -63,7 +63,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
 
 @pytest.fixture(scope="module")
 def installed(built: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Installed:
-    """The dependencies are those of this environment: to install them again would take minutes and nothing else."""
+    """Install the wheel; the dependencies are this environment's, because installing them would take minutes."""
     folder = tmp_path_factory.mktemp("installed")
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(folder / "venv")], check=True)
     python = folder / "venv" / "bin" / "python"
@@ -82,7 +82,7 @@ def installed(built: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) 
     return Installed(folder / "venv" / "bin", folder / "own", folder / "cache")
 
 
-def test_the_wheel_holds_one_package(built: dict[str, Path]) -> None:
+def test_the_wheel_has_one_package(built: dict[str, Path]) -> None:
     with zipfile.ZipFile(built["wheel"]) as wheel:
         names = wheel.namelist()
     assert {name.partition("/")[0] for name in names if ".dist-info/" not in name} == {"editflow"}
@@ -95,7 +95,7 @@ def test_the_wheel_holds_one_package(built: dict[str, Path]) -> None:
     assert {name for name in names if name.count("/") > 1 and ".dist-info/" not in name} == here
 
 
-def test_the_source_distribution_holds_files_and_no_links(built: dict[str, Path]) -> None:
+def test_the_source_distribution_has_no_links(built: dict[str, Path]) -> None:
     with tarfile.open(built["sdist"]) as archive:
         members = archive.getmembers()
     assert all(member.isfile() for member in members)
@@ -104,7 +104,7 @@ def test_the_source_distribution_holds_files_and_no_links(built: dict[str, Path]
     assert tops.isdisjoint({*FOLDERS, "tests", ".venv", "lake"})
 
 
-def test_nothing_is_shadowed_on_either_side(installed: Installed) -> None:
+def test_packages_do_not_shadow_each_other(installed: Installed) -> None:
     show = "import json, {0}; print(json.dumps([{0}.__file__, getattr({0}, 'MINE', None)]))"
     for name in FOLDERS:
         file, mine = json.loads(installed.run("python", "-c", show.format(name)).stdout)
@@ -114,10 +114,10 @@ def test_nothing_is_shadowed_on_either_side(installed: Installed) -> None:
         file, _ = json.loads(done.stdout)
         assert installed.bin.parent in Path(file).parents
     elsewhere = installed.run("python", "-P", "-c", "import flows")
-    assert "ModuleNotFoundError" in elsewhere.stderr, "the control: the wheel brings no such name"
+    assert "ModuleNotFoundError" in elsewhere.stderr, "the control: the wheel has no such name"
 
 
-def test_a_run_beside_packages_of_the_same_names(installed: Installed, world: World) -> None:
+def test_a_run_next_to_packages_of_the_same_names(installed: Installed, world: World) -> None:
     done = installed.run("editflow", "run", world.spec, "--lake", "lake", PYTHONPATH=str(installed.own))
     assert done.returncode == 0, done.stderr
     asked = installed.run("editflow", "query", "SELECT count(*) AS states FROM states", "--lake", "lake", "--json")
@@ -152,7 +152,7 @@ def test_a_worker_runs_a_deployment(installed: Installed, port: int) -> None:
 
 
 def _ended(client: SyncPrefectClient, run: UUID) -> str:
-    """The state in which a flow run ends."""
+    """Wait for a flow run; returns its final state."""
     end = time.monotonic() + 600
     while time.monotonic() < end:
         state = client.read_flow_run(run).state

@@ -37,11 +37,12 @@ from editflow.storage.index.compaction import compact
 from editflow.storage.index.rows import SCHEMAS, artifact_row
 from editflow.storage.maintenance import foreign_files
 from editflow.storage.maintenance.audit import Audit
-from editflow.storage.maintenance.garbage_collection import census, remove, take
+from editflow.storage.maintenance.garbage_collection import census, remove, remove_if_untouched
 from editflow.storage.maintenance.index_audit import index_faults
 from editflow.storage.maintenance.restore import restore_manifest
-from editflow.storage.maintenance.retention_policy import Rule
-from editflow.storage.queries.query import opened, query
+from editflow.storage.maintenance.retention_policy import RetentionRule
+from editflow.storage.queries.query import query
+from editflow.storage.queries.views import open_views
 from editflow.storage.records.refs import Refs
 from editflow.storage.records.runs import Runs, Use, record_path
 from editflow.storage.records.tombstones import announce_removal, removed_at
@@ -100,7 +101,7 @@ def good(tmp_path_factory: pytest.TempPathFactory) -> Path:
     snapshot.invalidate(lake.files)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("editflow.storage.index.index_reader.LARGE_INDEX_BYTES", 0)
-        with opened(lake):
+        with open_views(lake):
             pass
     return Path(lake.uri)
 
@@ -147,10 +148,10 @@ def faults(lake: Lake) -> list[Fault]:
     """All faults that `editflow verify` finds in the whole lake."""
     audit, found = Audit(lake), list[Fault]()
     parts: list[Callable[[], Any]] = [
-        audit.of_strays,
-        lambda: audit.of_artifacts(audit.ids(), lambda _: None),
-        lambda: audit.of_runs(lake.files.list("runs"), lambda _: None),
-        audit.of_names,
+        audit.check_foreign_files,
+        lambda: audit.check_artifacts(audit.ids(), lambda _: None),
+        lambda: audit.check_runs(lake.files.list("runs"), lambda _: None),
+        audit.check_names,
         lambda: index_faults(lake),
     ]
     for part in parts:
@@ -170,13 +171,13 @@ def everybody(lake: Lake) -> Iterator[Callable[[], object]]:
     yield lambda: list(lake.manifests())
     yield lambda: list(Runs(lake.files).newest())
     yield lambda: Runs(lake.files).mark_crashed()
-    for folder in foreign_files.MOVING:
+    for folder in foreign_files.NAME_FOLDERS:
         names = Refs(lake.files, folder)
         yield lambda names=names: [names.history(name) for name in names.names()]
         yield lambda names=names: list(names.faults("demo"))
     yield lambda: removed_at(lake.files)
     yield lambda: query(lake, "SELECT * FROM artifacts, runs, uses, perplexities")
-    yield lambda: census(lake, Rule(runs=1), 1)
+    yield lambda: census(lake, RetentionRule(runs=1), 1)
 
 
 def read_by_all(lake: Lake) -> int:
@@ -203,7 +204,7 @@ def test_these_tests_cover_every_kind_of_file(lake: Lake) -> None:
     assert {path: names for path, names in matched.items() if len(names) != 1} == {}
     assert {name for names in matched.values() for name in names} == set(RECORDS)
     tops = {pattern.partition("/")[0] for pattern in RECORDS.values()}
-    assert tops | BY_OTHERS == foreign_files._TOPS
+    assert tops | BY_OTHERS == foreign_files._TOP_FOLDERS
 
 
 def test_control_a_valid_lake_has_no_faults(lake: Lake, tmp_path: Path) -> None:
@@ -216,7 +217,9 @@ def test_control_a_valid_lake_has_no_faults(lake: Lake, tmp_path: Path) -> None:
         assert faults(here_) == []
         assert read_by_all(here_) == 0
     assert query(Lake.open(tmp_path / "link"), "SELECT count(*) AS n FROM artifacts")["n"].to_pylist() == [3]
-    assert take(Lake.open(tmp_path / "link"), next(Lake.open(moved).ids()), 2**40), "removing accepts it too"
+    assert remove_if_untouched(Lake.open(tmp_path / "link"), next(Lake.open(moved).ids()), 2**40), (
+        "removing accepts it too"
+    )
 
 
 # -- ids inside records match their paths ------------------------------------------------------------------------------
@@ -273,9 +276,9 @@ def test_an_id_in_a_record_must_match_the_path_of_the_record(lake: Lake, tmp_pat
             continue
         put(path, where, value)
         changed = path.read_text()
-        named = {fault.file for fault in Audit(lake).of_strays()}
-        named |= {f.file for f in Audit(lake).of_artifacts(lake.ids(), lambda _: None)}
-        named |= {f.file for f in Audit(lake).of_runs(lake.files.list("runs"), lambda _: None)}
+        named = {fault.file for fault in Audit(lake).check_foreign_files()}
+        named |= {f.file for f in Audit(lake).check_artifacts(lake.ids(), lambda _: None)}
+        named |= {f.file for f in Audit(lake).check_runs(lake.files.list("runs"), lambda _: None)}
         assert path.relative_to(lake.uri).as_posix() in named, value
         if record == "manifest":
             with pytest.raises(DamagedPayload):
@@ -387,16 +390,16 @@ def test_no_value_of_a_field_crashes_a_reader(lake: Lake, record: str) -> None:
         for value in (ODD[n % len(ODD)], ODD[(n + 4) % len(ODD)]):
             inner[where[-1]] = value
             path.write_text(json.dumps(whole))
-            list(audit.of_artifacts(lake.ids(), lambda _: None))
-            list(audit.of_runs(lake.files.list("runs"), lambda _: None))
-            list(audit.of_names())
-            list(audit.of_strays())
+            list(audit.check_artifacts(lake.ids(), lambda _: None))
+            list(audit.check_runs(lake.files.list("runs"), lambda _: None))
+            list(audit.check_names())
+            list(audit.check_foreign_files())
             list(Runs(lake.files).newest())
     for text in RAW[: 2 if record == "head of a snapshot" else None]:
         path.write_text(text)
         audit = Audit(lake)
-        found = [*audit.of_artifacts(lake.ids(), lambda _: None), *audit.of_names(), *audit.of_strays()]
-        found += [*audit.of_runs(lake.files.list("runs"), lambda _: None), *_broken(lake)]
+        found = [*audit.check_artifacts(lake.ids(), lambda _: None), *audit.check_names(), *audit.check_foreign_files()]
+        found += [*audit.check_runs(lake.files.list("runs"), lambda _: None), *_broken(lake)]
         assert record == "fingerprint" or any(path.is_relative_to(lake.files.path(fault.file)) for fault in found), text
     read_by_all(lake)
 
@@ -500,7 +503,9 @@ def test_pipes_devices_and_folders_are_never_opened_as_files(lake: Lake, record:
         content = path.read_bytes()
         path.unlink()
         plant(path)
-        named = [fault for fault in Audit(lake).of_strays() if path.is_relative_to(lake.files.path(fault.file))]
+        named = [
+            fault for fault in Audit(lake).check_foreign_files() if path.is_relative_to(lake.files.path(fault.file))
+        ]
         assert named, name
         assert all(fault.remedy for fault in named)
         with pytest.raises(ForeignFile):
@@ -519,7 +524,9 @@ def test_a_link_from_a_file_out_of_the_lake_is_not_followed(lake: Lake, tmp_path
     path.rename(outside / path.name)
     path.symlink_to(outside / path.name)
     name, before = path.relative_to(lake.uri).as_posix(), tree(outside)
-    assert any("link out of the lake" in fault.wrong and fault.file == name for fault in Audit(lake).of_strays())
+    assert any(
+        "link out of the lake" in fault.wrong and fault.file == name for fault in Audit(lake).check_foreign_files()
+    )
     with pytest.raises(ForeignFile, match="link out"):
         lake.files.read(name)
     read_by_all(lake)
@@ -614,11 +621,11 @@ def test_garbage_collection_removes_nothing_from_another_lake(lake: Lake, good: 
     for file in Path(other.uri).rglob("*"):
         os.utime(file, (long_ago, long_ago))
     with pytest.raises(ForeignFile, match=re.escape(str(path))):
-        remove(mine, census(mine, Rule(days=1), 1))
+        remove(mine, census(mine, RetentionRule(days=1), 1))
     ids = [id_ for id_ in other.ids() if str(found) in other.files.path(manifest_name(id_))]
     for id_ in ids:
         with pytest.raises(ForeignFile):
-            take(mine, id_, 2**40)
+            remove_if_untouched(mine, id_, 2**40)
     assert ids
     assert tree(Path(other.uri)) == before
 
@@ -643,7 +650,7 @@ def test_compaction_removes_nothing_behind_a_link(lake: Lake, tmp_path: Path) ->
 # -- versions ----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("folder", foreign_files.MOVING)
+@pytest.mark.parametrize("folder", foreign_files.NAME_FOLDERS)
 @pytest.mark.parametrize(
     "name", ["99999999.json", "999999999999.json", f"{10**17}.json", f"{10**19}.json", "9" * 200 + ".json",
              "00000000.json", "1.json", "-0000001.json", "+0000002.json", "0000_003.json", "２００００００１.json", "x"]

@@ -1,1 +1,1 @@
-"""What tests share: tiny models and lakes, ways to damage and to kill, and checks of output."""
+"""Helpers for tests: tiny models and lakes, ways to damage files and kill processes, and checks of output."""

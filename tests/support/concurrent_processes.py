@@ -1,10 +1,10 @@
-"""Processes that use one lake at once, as runs do: `concurrent_processes.py ROLE LAKE NAME SECONDS`.
+"""A process that uses a lake concurrently with others, as runs do: `concurrent_processes.py ROLE LAKE NAME SECONDS`.
 
-    write      runs one after the other: some artifacts met, some made, an end, a name that moves
-    query      asks whether anything is half there
-    collect    removes what only older runs needed, at once
+    write      performs runs that create and reuse artifacts, end, and move a name
+    query      checks that no artifact or run is incomplete
+    collect    garbage-collects artifacts of older runs, without a minimum age
 
-Each prints one line of JSON at its end, or fails.
+It prints one line of JSON at its end, or fails.
 """
 
 from __future__ import annotations
@@ -27,33 +27,33 @@ from editflow.storage.index.catalog import Catalog
 from editflow.storage.maintenance import garbage_collection
 from editflow.storage.maintenance.garbage_collection import census, remove
 from editflow.storage.maintenance.orphans import find_orphans, remove_orphan
-from editflow.storage.maintenance.retention_policy import Rule
+from editflow.storage.maintenance.retention_policy import RetentionRule
 from editflow.storage.queries.query import lineage, query
 from editflow.storage.records.refs import Refs
 from editflow.storage.records.runs import Runs, Use
 
-KEPT = 2
-"""Runs of each name."""
+KEPT_RUNS = 2
+"""Newest runs of each name whose artifacts are kept."""
 DANGLING = "SELECT child, parent FROM edges WHERE parent NOT IN (SELECT id FROM artifacts)"
 LATEST = f"""
 WITH newest AS (
     SELECT run_id FROM runs WHERE status = 'completed'
-    QUALIFY row_number() OVER (PARTITION BY name ORDER BY started_at DESC, run_id DESC) <= {KEPT}
+    QUALIFY row_number() OVER (PARTITION BY name ORDER BY started_at DESC, run_id DESC) <= {KEPT_RUNS}
 )
 SELECT u.run_id, u.artifact FROM uses u JOIN newest USING (run_id) WHERE u.artifact NOT IN (SELECT id FROM artifacts)
-"""  # noqa: S608 - a number of our own
+"""  # noqa: S608 - a constant
 PAYLOADS = "SELECT count(*) AS n, sum(i) AS total FROM spectra"
 
 
 def content(id_: str) -> pa.Table:
-    """The one content of a recipe."""
+    """The content of a recipe, which depends only on its id."""
     draw = Random(id_)  # noqa: S311
     schema = kind("spectrum").schema
     rows = [{"layer": 0, "i": n, "eigenvalue": draw.random(), "scale": 1.0, "reduced": [1.0]} for n in range(3)]
     return pa.Table.from_pylist(rows, schema=schema)
 
 
-def until(seconds: float) -> Iterator[int]:
+def count_for(seconds: float) -> Iterator[int]:
     end, number = time.monotonic() + seconds, 0
     while time.monotonic() < end:
         yield number
@@ -61,11 +61,11 @@ def until(seconds: float) -> Iterator[int]:
 
 
 def write(lake: Lake, name: str, seconds: float) -> dict[str, Any]:
-    """Recipes are drawn from few, so the writers meet each other's works, and those that are being removed."""
-    draw, made, met = Random(name), 0, 0  # noqa: S311
+    """Draw from few recipes, so that writers reuse each other's artifacts, including those being removed."""
+    draw, created, reused = Random(name), 0, 0  # noqa: S311
     runs, catalog, refs = Runs(lake.files), Catalog(lake), Refs(lake.files)
     number = -1
-    for number in until(seconds):
+    for number in count_for(seconds):
         record = runs.start(name, {"n": number})
         catalog.record_run(record)
         uses: list[Use] = []
@@ -84,11 +84,11 @@ def write(lake: Lake, name: str, seconds: float) -> dict[str, Any]:
             assert lake.read(id_).equals(content(id_)), id_
             return id_
 
-        ground = stage({"ground": draw.randrange(3)}, {})
-        state = stage({"state": 0}, {"ground": ground})
+        base = stage({"ground": draw.randrange(3)}, {})
+        state = stage({"state": 0}, {"ground": base})
         for batch in range(3):
             requests = stage({"requests": draw.randrange(12)}, {})
-            state = stage({"batch": batch}, {"state": state, "requests": requests, "ground": ground})
+            state = stage({"batch": batch}, {"state": state, "requests": requests, "ground": base})
             catalog.record_many(
                 artifacts=[lake.manifest(use.artifact) for use in uses if use.how == "created"],
                 uses=[(record.run_id, use) for use in uses],
@@ -97,22 +97,22 @@ def write(lake: Lake, name: str, seconds: float) -> dict[str, Any]:
         catalog.record_run(done)
         refs.append(name, state)
         for use in uses:
-            assert lake.fault(use.artifact) is None, f"{use.artifact} of the newest run"
-        made += sum(use.how == "created" for use in uses)
-        met += sum(use.how == "reused" for use in uses)
-    return {"runs": number + 1, "made": made, "met": met}
+            assert lake.fault(use.artifact) is None, f"{use.artifact} of the latest run is damaged"
+        created += sum(use.how == "created" for use in uses)
+        reused += sum(use.how == "reused" for use in uses)
+    return {"runs": number + 1, "created": created, "reused": reused}
 
 
 def ask(lake: Lake, name: str, seconds: float) -> dict[str, Any]:
-    """What is told of a run may be half gone when two others have ended since; what is told of an artifact never is."""
-    asked, most, states, refs = 0, 0, 0, Refs(lake.files)
-    large = index_reader.LARGE_INDEX_BYTES
-    for number in until(seconds):
-        index_reader.LARGE_INDEX_BYTES, index_reader.MIN_CHANGES = (
+    """Artifacts are never incomplete; a run may be, once two later runs of its name have ended."""
+    rounds, most, states, refs = 0, 0, 0, Refs(lake.files)
+    large = index_reader.LARGE
+    for number in count_for(seconds):
+        index_reader.LARGE, index_reader.FOLD = (
             (large, 50) if number % 3 == 0 else (-1, 5)
         )  # also as a large lake is read
-        half = query(lake, DANGLING).to_pylist()
-        assert half == [], [(row, [*map(lake.is_committed, row.values())]) for row in half]
+        dangling = query(lake, DANGLING).to_pylist()
+        assert dangling == [], [(row, [*map(lake.is_committed, row.values())]) for row in dangling]
         if lost := query(lake, LATEST).to_pylist():
             again = query(lake, LATEST).to_pylist()
             assert [row for row in lost if row in again] == []
@@ -120,15 +120,15 @@ def ask(lake: Lake, name: str, seconds: float) -> dict[str, Any]:
         assert (row["total"] or 0) == row["n"], "0 + 1 + 2 of each artifact"
         for ref in refs.names():
             state, version = refs.get(ref) or (None, 0)
-            if state and not whole(lake, state):
-                assert refs.version(ref) > version, f"a hole behind {ref}"
+            if state and not has_all_ancestors(lake, state):
+                assert refs.version(ref) > version, f"{ref} has an incomplete lineage"
             states += 1
-        asked, most = asked + 1, max(most, row["n"] // 3)
-    return {"asked": asked, "most artifacts": most, "states": states, "name": name}
+        rounds, most = rounds + 1, max(most, row["n"] // 3)
+    return {"rounds": rounds, "most artifacts": most, "states": states, "name": name}
 
 
-def whole(lake: Lake, state: str) -> bool:
-    """Whether a state has all that is behind it."""
+def has_all_ancestors(lake: Lake, state: str) -> bool:
+    """Whether every upstream artifact of a state exists."""
     try:
         return all(step.kind == "spectrum" for step in lineage(lake, state))
     except UnknownArtifact:
@@ -136,14 +136,14 @@ def whole(lake: Lake, state: str) -> bool:
 
 
 def collect(lake: Lake, name: str, seconds: float) -> dict[str, Any]:
-    """Hours count for nothing here: runs that go on are all that protects."""
-    garbage_collection.MARGIN = 0.05  # the clocks of files and records are one machine's
-    removed, swept, passes = 0, 0, 0
-    for _ in until(seconds):
-        removed += len(remove(lake, census(lake, Rule(runs=KEPT), 0)))
-        swept += sum(remove_orphan(lake, piece, 1) for piece in list(find_orphans(lake, 1)))
+    """Collect with a minimum age of 0 hours, so that only running runs protect artifacts."""
+    garbage_collection.MARGIN = 0.05  # files and records use the same clock
+    removed, orphans, passes = 0, 0, 0
+    for _ in count_for(seconds):
+        removed += len(remove(lake, census(lake, RetentionRule(runs=KEPT_RUNS), 0)))
+        orphans += sum(remove_orphan(lake, piece, 1) for piece in list(find_orphans(lake, 1)))
         passes += 1
-    return {"passes": passes, "removed": removed, "swept": swept, "name": name}
+    return {"passes": passes, "removed": removed, "orphans": orphans, "name": name}
 
 
 ROLES: dict[str, Callable[[Lake, str, float], dict[str, Any]]] = {"write": write, "query": ask, "collect": collect}

@@ -11,7 +11,7 @@ from editflow.storage.artifacts.identity import table_digest
 
 
 def flip_bit(path: Path) -> Path:
-    """Change one bit of a payload that its content depends on: a reader passes over some of the file's own notes."""
+    """Flip one bit of a payload that changes its content or makes it unreadable."""
     whole, content = path.read_bytes(), table_digest(parquet.read_table(path))
     for place in range(len(whole) // 2, len(whole)):
         path.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
@@ -20,11 +20,11 @@ def flip_bit(path: Path) -> Path:
                 return path
         except (pa.ArrowException, OSError, ValueError, TypeError):
             return path
-    raise AssertionError(f"no bit of {path} matters")
+    raise AssertionError(f"no bit of {path} changes its content")
 
 
 def touch_bit(path: Path) -> Path:
-    """Change one bit of what a Parquet file says of itself: its writer's name, near its end."""
+    """Flip one bit of a Parquet file's metadata: the writer's name near its end."""
     whole = path.read_bytes()
     place = whole.rindex(b"parquet-cpp")
     path.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])

@@ -1,4 +1,4 @@
-"""What `editflow doctor` finds, check by check."""
+"""Runs `editflow doctor` and groups its findings by check."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from support.tiny_world import editflow
 
 
 def doctor(lake: Path, *more: str) -> dict[str, list[dict[str, str]]]:
-    """The findings by check; the exit code must be that of the worst of them."""
+    """The findings by check; asserts that the exit code matches the worst verdict."""
     answer = editflow("doctor", "--json", "--lake", lake, *more)
     found: dict[str, list[dict[str, str]]] = {}
     for finding in answer.json:

@@ -1,4 +1,4 @@
-"""What every refusal must look like: one line that begins with "error:", exit code 2, nothing half-written."""
+"""Assertions on errors: one line that starts with "error:", exit code 2, no incomplete files."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from support.tiny_world import Answer, editflow
 
 
 def refused(answer: Answer, *fragments: str) -> None:
-    """Exit code 2 and exactly one error line, which is the last, with all the fragments; no traceback."""
+    """Assert exit code 2 and exactly one error line, which is the last and contains all fragments; no traceback."""
     assert answer.code == 2, answer
     errors = [line for line in answer.err.splitlines() if line.startswith("error:")]
     assert len(errors) == 1, answer.err
@@ -21,7 +21,7 @@ def refused(answer: Answer, *fragments: str) -> None:
 
 
 def unharmed(lake: Path, *kinds: str) -> None:
-    """Whole artifacts of the given kinds at most; a run that began has an end on record."""
+    """Assert that the lake has only valid artifacts of the given kinds, and that every run is recorded as failed."""
     if not lake.exists():
         return
     tiny_world.sound(lake)

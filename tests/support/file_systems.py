@@ -1,4 +1,4 @@
-"""File systems of a size, read-only folders and other hosts, where the machine permits them; else a test is skipped."""
+"""Small file systems, read-only folders and other hosts. The test is skipped if the machine does not permit them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 UNSHARE = ["unshare", "--uts", "--pid", "--fork", "--mount-proc", "--kill-child=SIGKILL"]
 
 
-def _permitted(command: list[str], what: str) -> None:
+def _run_or_skip(command: list[str], what: str) -> None:
     try:
         done = subprocess.run(command, capture_output=True, text=True, check=False)
     except FileNotFoundError as error:
@@ -24,9 +24,9 @@ def _permitted(command: list[str], what: str) -> None:
 
 @contextmanager
 def disk(place: Path, kib: int) -> Iterator[Path]:
-    """A real file system with so much room."""
+    """A file system of a fixed size."""
     place.mkdir()
-    _permitted(["mount", "-t", "tmpfs", "-o", f"size={kib}k", "tmpfs", str(place)], "tmpfs can be mounted")
+    _run_or_skip(["mount", "-t", "tmpfs", "-o", f"size={kib}k", "tmpfs", str(place)], "tmpfs can be mounted")
     try:
         yield place
     finally:
@@ -34,14 +34,14 @@ def disk(place: Path, kib: int) -> Iterator[Path]:
 
 
 def resize(place: Path, kib: int) -> None:
-    """More room, or less, for what is mounted there."""
+    """Change the size of a mounted file system."""
     subprocess.run(["mount", "-o", f"remount,size={kib}k", str(place)], check=True)
 
 
 @contextmanager
 def read_only(folder: Path) -> Iterator[None]:
-    """Nobody can write there, root neither."""
-    _permitted(["mount", "--bind", str(folder), str(folder)], "bind mount")
+    """Make a folder read-only, even for root."""
+    _run_or_skip(["mount", "--bind", str(folder), str(folder)], "bind mount")
     try:
         subprocess.run(["mount", "-o", "remount,bind,ro", str(folder)], check=True)
         yield
@@ -59,7 +59,7 @@ def _namespaces() -> str:
 
 
 def elsewhere(host: str, command: list[str]) -> list[str]:
-    """The command as on another machine: another host's name, and process numbers of its own."""
+    """The command as run on another machine: with another host name and its own process ids."""
     if why := _namespaces():
         pytest.skip(f"no namespace for host names and processes here: {why}")
     return [*UNSHARE, "sh", "-c", 'hostname "$0" && exec "$@"', host, *command]

@@ -1,8 +1,7 @@
-"""A process that has imported everything and forks: one order a line on its input.
+"""A process that has imported all packages and forks a command for each order on its input.
 
-An order is `{"words": […], "folder": …, "output": …}`. Answered are the child's number at once and, once it has
-ended, its exit status. A child is a session of its own and runs `editflow WORDS`, as fast as if nothing had to be
-imported.
+An order is one line `{"words": […], "folder": …, "output": …}`. The process prints the child's id at once and its
+exit status when it has ended. A child has its own session and runs `editflow WORDS`, without the time to import.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A lake from a stranger: every text in it tries to command the terminal of whoever looks."""
+"""An untrusted lake in which every text contains terminal control sequences and markup."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ TEXT = (
 )
 LONG = TEXT + "ü" * 10_000
 SHOWN = ["<script>", "[red]r[/red]", ":100:", "\\x1b[31mE", "\\x07", "\\u202eR", "\\u200b", "\\x9b7m"]
-"""What a reader must see of it: as it is, or as an escape."""
+"""The parts of TEXT as they must be displayed: unchanged or escaped."""
 
 
 def lake(folder: Path) -> Lake:
-    """A failed run over one request whose every text is hostile, and a completed one without any spec of ours."""
+    """Write a failed and a completed run, in which every text is hostile."""
     store = Lake.open(folder)
     texts = dict.fromkeys(("relation", "subject", "prompt", "target_new", "target_true"), LONG)
     lists = {"paraphrase_prompts": [TEXT], "neighborhood_prompts": [LONG]}
@@ -44,7 +44,7 @@ def lake(folder: Path) -> Lake:
 
 
 def damaged(store: Lake) -> None:
-    """A run whose folder and record are hostile as well."""
+    """Add a damaged run whose folder name is hostile as well."""
     folder = Path(store.uri) / "runs" / TEXT.replace("/", "")
     folder.mkdir()
     (folder / "started.json").write_text("{")

@@ -1,4 +1,4 @@
-"""The commands that are killed, each with a lake in which it has something to do."""
+"""The commands that tests kill, each with a lake to work on."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import pytest
 from editflow.storage.artifacts.store import Lake
 from editflow.storage.records.runs import Runs
 from support import tiny_queue, tiny_world
+from support.damage import flip_bit
 from support.hostile_cases.offline import without_prefect
 from support.process_kills import Scene
 from support.tiny_world import World, editflow
@@ -34,7 +35,7 @@ TUNED = ("threads=1", "corpus.min_characters=50", "corpus.window=32", "corpus.to
 
 @dataclass(frozen=True)
 class Stock:
-    """A finished run, two of them, and a queue, to be copied. `folder` is what they lie in."""
+    """Prepared lakes below `folder`, to be copied: `one` with one run, `two` with two runs, `queue` with requests."""
 
     world: World
     folder: Path
@@ -48,7 +49,7 @@ class Stock:
 
 
 def stock(world: World, folder: Path) -> Stock:
-    """All of it by the commands themselves, in this process."""
+    """Prepare the lakes by running the commands in this process."""
     settings = [part for setting in SMALL for part in ("--set", setting)]
     other = ["--set", "edit.layers=[1]", "--set", "edit.z_layer=1"]
     with pytest.MonkeyPatch.context() as patch:
@@ -69,7 +70,7 @@ def _done(*words: object) -> None:
 
 
 def scenes(stock: Stock) -> dict[str, Scene]:
-    """By the command's name."""
+    """The scenes by command."""
     world = stock.world
     small = [part for setting in SMALL for part in ("--set", setting)]
     tuned = [part for setting in TUNED for part in ("--set", setting)]
@@ -95,7 +96,7 @@ def scenes(stock: Stock) -> dict[str, Scene]:
             folder / "lake", "evaluation"
         )
         for manifest in made[:3]:
-            tiny_world.flip_byte(tiny_world.payload(folder / "lake", manifest))
+            flip_bit(tiny_world.payload(folder / "lake", manifest))
         tiny_world.payload(folder / "lake", tiny_world.artifacts(folder / "lake", "null_space")[0]).unlink()
 
     served_words = [part for setting in SMALL[1:] for part in ("--set", setting)]

@@ -1,4 +1,4 @@
-"""Lakes with a history, and what is told of them."""
+"""Random histories of a lake, and what queries return for them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from editflow.storage.records.runs import RunRecord, Runs, Use
 
 VIEWS = ("artifacts", "edges", "runs", "uses")
 DEAD = 2**22 + 1
-"""No process has such a number."""
+"""Above the largest process id."""
 
 
 def told(lake: Lake) -> dict[str, list[str]]:
@@ -31,7 +31,7 @@ def told(lake: Lake) -> dict[str, list[str]]:
 
 
 def again(lake: Lake) -> dict[str, list[str]]:
-    """What is told where nobody has kept a snapshot."""
+    """The rows of all views, read without a snapshot."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(snapshot, "newest", lambda _files: None)
         patch.setattr(snapshot, "keep", lambda _files, _fill: None)
@@ -45,7 +45,7 @@ def kept(lake: Lake) -> list[str]:
 
 @dataclass
 class History:
-    """Things that happen to a lake, one by one."""
+    """A lake and the events that change it, one method each."""
 
     lake: Lake
     table: Callable[..., pa.Table]
@@ -64,7 +64,7 @@ class History:
             Catalog(self.lake).record_run(run)
 
     def make(self) -> None:
-        """An artifact, of a run or of none; what was made before may be gone by now."""
+        """Create an artifact, of a run or of none; its parents may have been removed."""
         self.number += 1
         parents = {"state": self.draw.sample(self.made, min(len(self.made), 2))}
         run = self.draw.choice([None, *self.going])
@@ -88,7 +88,7 @@ class History:
                 Catalog(self.lake).record_many(runs=[done], uses=[(run.run_id, use) for use in done.uses])
 
     def die(self) -> None:
-        """A process is gone; what it reused is known to the index alone."""
+        """Crash a run; only the index knows what it reused."""
         if self.going and self.made:
             run = self.going.pop()
             Catalog(self.lake).record_many(uses=[(run.run_id, Use(self.draw.choice(self.made), "met", "reused"))])
@@ -99,7 +99,7 @@ class History:
                 assert Runs(self.lake.files).mark_crashed()
 
     def interrupt(self) -> None:
-        """A folder without a manifest, and perhaps its manifest later."""
+        """Leave an artifact's folder without a manifest, or put such a manifest back."""
         if self.unfinished:
             aside, manifest = self.unfinished.pop()
             aside.rename(manifest)
@@ -121,22 +121,22 @@ class History:
             Catalog(self.lake).record_many(artifacts=[manifest, manifest])
 
     def lose(self) -> None:
-        """A part of the index, or the latest snapshot."""
+        """Delete a table of the index or the latest snapshot."""
         lost = self.draw.choice(["artifacts", "runs", *(f"snapshot/{name}" for name in kept(self.lake)[-1:])])
         shutil.rmtree(self.lake.files.path(f"catalog/{lost}"), ignore_errors=True)
 
     def sound(self) -> None:
-        """Lineage by the manifests themselves."""
+        """Assert that lineage equals a walk over the manifests."""
         there = {made.id: made for made in self.lake.manifests()}
         for id_ in list(there)[:2]:
             up = {(step.via, step.id, step.role) for step in lineage(self.lake, id_)[1:]}
-            waiting, met, edges = [id_], {id_}, set()
+            waiting, seen, edges = [id_], {id_}, set()
             while waiting:
                 near = waiting.pop()
                 for role, far in parent_pairs(there[near].parents) if near in there else ():
                     edges.add((near, far, role))
-                    waiting += [far] if far not in met else []
-                    met.add(far)
+                    waiting += [far] if far not in seen else []
+                    seen.add(far)
             assert up == edges
 
 

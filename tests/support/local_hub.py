@@ -1,4 +1,4 @@
-"""A hub of models on this machine: it serves folders as the real one does, and remembers what it was asked for."""
+"""A local server with the API of the Hugging Face Hub, which records all requests."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ COMMIT = "0" * 39 + "1"
 
 
 class Hub:
-    """Models by id, each a folder; `asked` are the paths of all requests, `sent` the names of files handed out."""
+    """Serves folders as models by id. `asked` has the paths of all requests, `sent` the names of all files sent."""
 
     def __init__(self, models: dict[str, Path]) -> None:
         self.models, self.asked, self.sent = models, list[str](), list[str]()
@@ -42,7 +42,7 @@ class Hub:
 
 @contextmanager
 def hub(models: dict[str, Path], cache: Path) -> Iterator[Hub]:
-    """The hub of this block, and an empty cache of it."""
+    """Use a local hub with an empty cache inside the block."""
     served = Hub(models)
 
     class Handler(BaseHTTPRequestHandler):

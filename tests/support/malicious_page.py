@@ -1,4 +1,4 @@
-"""A stranger's page in a real browser, which tries to have a Prefect server on this machine run a shell command."""
+"""A malicious page in a real browser that tries to make a local Prefect server run a shell command."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from playwright.sync_api import Browser
 from support.report_browser import chromium
 
 NAME = "evil.example"
-"""Leads to this machine in the browser of `browser`."""
+"""A host name that the browser resolves to this machine."""
 
 ATTACK = """
 async ({ api, canary, secret }) => {
@@ -34,7 +34,7 @@ async ({ api, canary, secret }) => {
     name: "taken", flow_id: flow.id, work_pool_name: "editflow", entrypoint: "editflow.flows.clean.nothing",
     pull_steps: [{ "prefect.deployments.steps.run_shell_script": script }] });
   await post("run", `/deployments/${deployment.id}/create_flow_run`, { state: { type: "SCHEDULED" } });
-  // A request that no browser asks leave for: no header of its own, a body without a type.
+  // A request without a CORS preflight: no custom header, a body without a content type.
   const blind = new Blob([JSON.stringify({ name: "blind" })]);
   await fetch(api + "/flows/", { method: "POST", mode: "no-cors", body: blind }).catch(() => 0);
   found.socket = await new Promise(done => {
@@ -60,17 +60,17 @@ class _Page(http.server.BaseHTTPRequestHandler):
 
 @dataclass(frozen=True)
 class Stranger:
-    """A page of somebody else's, on the same machine under several names."""
+    """A malicious page on this machine, reachable under several host names."""
 
     browser: Browser
     port: int
 
     def origins(self) -> list[str]:
-        """Where it can be opened: another site, and two that differ from a server here by the port alone."""
+        """Its origins: another site, and two that differ from a local server only in the port."""
         return [f"http://{name}:{self.port}" for name in (NAME, "localhost", "127.0.0.1")]
 
     def attack(self, page: str, api: str, canary: str, secret: str = "") -> dict[str, Any]:
-        """What came of the page's attack on an API, by its parts."""
+        """Open a page and attack an API from it; returns the result of each part."""
         context = self.browser.new_context()
         opened = context.new_page()
         opened.goto(page)
@@ -81,7 +81,7 @@ class Stranger:
 
 @contextmanager
 def stranger() -> Iterator[Stranger]:
-    """The page, and the browser that opens it."""
+    """Serve the page and start a browser inside the block."""
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Page) as pages:
         thread = threading.Thread(target=pages.serve_forever, daemon=True)
         thread.start()
@@ -94,7 +94,7 @@ def stranger() -> Iterator[Stranger]:
 
 
 def kept_out(who: Stranger, port: int, canary: str, secret: str) -> None:
-    """Every part of every attack on a server of that port is refused, also with the right password in hand."""
+    """Assert that a server refuses every part of every attack, even with the right password."""
     targets = [f"http://{name}:{port}/api" for name in ("127.0.0.1", "localhost")]
     for page in [*who.origins(), "data:text/html,a page"]:
         for api in targets:

@@ -1,4 +1,4 @@
-"""Every method under some of its options, beside the formula that it must equal; used by the laws over the registry."""
+"""Every method with some of its options and the formula that it must equal, for tests over the method registry."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from editflow.editing.models.editable import EditableModel
 from editflow.editing.models.moments import second_moments
 
 ALPHA = 20.0
-"""Beside few keys of a tiny model: as much as 15000 is beside those of a real one."""
+"""MEMIT's α for the few keys of a tiny model; it corresponds to 15000 for a real one."""
 
 
 @dataclass(frozen=True)
 class Problem:
-    """What a formula may read: residuals, keys, earlier keys or None, C0, P, the weight now and as it came."""
+    """The inputs of a formula: residuals, keys, earlier keys or None, C0, P, the current and the original weight."""
 
     R: Tensor
     K1: Tensor
@@ -41,7 +41,7 @@ Formula = Callable[[Problem], Tensor]
 
 @dataclass(frozen=True)
 class Case:
-    """A method, options given to it, the formula of its Δ, and how many facts it writes together."""
+    """A method, its options, the formula of its Δ, and the number of facts per batch (None: any)."""
 
     name: str
     formula: Formula
@@ -86,7 +86,7 @@ CASES = {
         lambda p: methods.rect_delta(methods.projected_delta(memit(p), p.P), p.W, 0.7),
         {"alpha": ALPHA, "projected": True, "keep_fraction": 0.7},
     ),
-    "rect, filtered and projected": Case(  # in this order: they do not commute
+    "rect, filtered and projected": Case(  # in this order, because they do not commute
         "rect",
         lambda p: methods.rect_delta(
             methods.projected_delta(methods.filtered_delta(memit(p), p.W0, 0.3), p.P), p.W, 0.7
@@ -105,11 +105,11 @@ CASES = {
         {"alpha": ALPHA, "previous_keys": True, "log_base": 3.0},
     ),
 }
-"""Each by a name of its own."""
+"""The cases by name."""
 
 
 def knowledge(model: EditableModel, layers: list[int]) -> dict[int, LayerStatistics]:
-    """All that can be known of a model's layers, from a few random windows."""
+    """Layer statistics of a model, from a few random windows."""
     windows = [torch.randint(2, 70, (20,), generator=torch.Generator().manual_seed(n)).tolist() for n in range(12)]
     means = {layer: moment.mean() for layer, moment in second_moments(model, layers, windows, 64).items()}
     spaces = {n: NullSpace.from_spectrum(decompose(mean), Threshold("rank", 0.6)) for n, mean in means.items()}
@@ -122,5 +122,5 @@ def solvers_of(case: Case, known: dict[int, LayerStatistics]) -> dict[int, Solve
 
 
 def finisher(case: Case, known: dict[int, LayerStatistics]) -> Callable[[int, Any, Tensor], Any]:
-    """What the method does to each layer's change before it is written."""
+    """The method's post-processing of a layer's change."""
     return lambda layer, change, weight: case.method.finish(change, weight, known[layer], case.options)

@@ -12,7 +12,7 @@ SETTINGS = {
     "ft": ("edit.method=ft", "edit.layers=[1, 2]", "edit.max_change=0.01", "edit.learning_rate=0.01"),
     "alphaedit, anchored and filtered": ("edit.anchor=true", "edit.protected_energy=0.3"),
 }
-"""Each by a name of its own."""
+"""The settings by name."""
 
 MOMENT = frozenset({"second_moment"})
 SPACE = frozenset({"second_moment", "spectrum", "null_space"})
@@ -29,4 +29,4 @@ NEEDS = {
 """The kinds of artifacts that a run of these settings creates before its edits."""
 
 SMALL = ("edit.batch_size=3", "evaluation.perplexity=false", 'evaluation.metrics=["efficacy"]')
-"""Two batches of three facts, and little that is measured."""
+"""Two batches of three facts, and few measurements."""

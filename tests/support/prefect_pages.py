@@ -1,4 +1,4 @@
-"""What runs have written on their pages in Prefect."""
+"""The Prefect artifacts (pages and tables) that runs have written."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 
 def latest(*keys: str) -> dict[str, Any]:
-    """The newest artifact of each key that there is one of."""
+    """The newest artifact of each key that exists."""
     from prefect.client.orchestration import get_client
     from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey
 
@@ -17,5 +17,5 @@ def latest(*keys: str) -> dict[str, Any]:
 
 
 def table(key: str) -> list[dict[str, Any]]:
-    """The rows of the newest table of a key."""
+    """The rows of the newest table with a key."""
     return list(json.loads(latest(key)[key].data))

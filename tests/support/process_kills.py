@@ -1,4 +1,4 @@
-"""Commands that are killed at some moment, run again, and compared with what nobody disturbed."""
+"""Kills commands at random moments, and compares the repeated command with an undisturbed one."""
 
 from __future__ import annotations
 
@@ -15,20 +15,19 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
-from typing import Any
 from unittest.mock import patch
 
 from support import tiny_world
 
 ROOT = Path(__file__).parents[2]
-TOKEN = "EDITFLOW_SOAK_TOKEN"  # noqa: S105 - by which processes are known as ours
-TOLD = {"reproduction", "trials", "comparison", "comparison_runs", "report", "page"}
-"""Kinds whose content holds times: they are no part of what must come out the same."""
+TOKEN = "EDITFLOW_SOAK_TOKEN"  # noqa: S105 - marks our processes
+TIMED_KINDS = {"reproduction", "trials", "comparison", "comparison_runs", "report", "page"}
+"""Kinds whose content includes times, which are not compared."""
 
 
 @dataclass
 class ForkServer:
-    """See `fork_server.py`."""
+    """A client of the process in `fork_server.py`."""
 
     process: subprocess.Popen[str]
     threads: int = 0
@@ -43,13 +42,13 @@ class ForkServer:
     def _line(self) -> str:
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
-        assert line, "the fork_server is gone"
+        assert line, "the fork server has ended"
         return line
 
 
 @dataclass
 class Child:
-    """A command that runs."""
+    """A running command."""
 
     pid: int
     last: Callable[[], str]
@@ -95,15 +94,15 @@ def fork_server(environment: Mapping[str, str], folder: Path) -> Iterator[ForkSe
 
 @dataclass(frozen=True)
 class Scene:
-    """A command, and what must be there for it. `words` are of a folder in which `lake` is the lake."""
+    """A command and its preparation. `words` returns the arguments for a folder that contains the lake `lake`."""
 
     name: str
     words: Callable[[Path], list[str]]
     prepare: Callable[[Path], None]
     outputs: tuple[str, ...] = ()
-    """Files that must come out byte for byte."""
+    """Files that must be identical byte by byte."""
     server: bool = True
-    """Whether it talks to Prefect's server."""
+    """Whether it uses Prefect's server."""
 
     def set(self, folder: Path) -> Path:
         (folder / "tmp").mkdir(parents=True)
@@ -113,19 +112,19 @@ class Scene:
 
 @dataclass
 class Undisturbed:
-    """How the command ends by itself."""
+    """The result of the command when it is not killed."""
 
     code: int
     seconds: float
     names: int
-    """How many names are there at the end and were not before, or the other way about."""
+    """The number of paths that were added or removed."""
     digests: dict[str, str]
     outputs: dict[str, bytes]
     lost: set[str] = field(default_factory=set)
 
 
 def names(folder: Path) -> set[str]:
-    """All names below a folder; some may go while it is looked at."""
+    """All paths below a folder; some may be removed meanwhile."""
     found: set[str] = set()
     for place, folders, files in os.walk(folder):
         found.update(f"{place}/{name}" for name in (*folders, *files))
@@ -137,7 +136,7 @@ def digests(folder: Path) -> dict[str, str]:
 
     if not (folder / "lake" / "artifacts").is_dir():
         return {}
-    return {m.id: m.digest for m in Lake.open(folder / "lake").manifests() if m.kind not in TOLD}
+    return {m.id: m.digest for m in Lake.open(folder / "lake").manifests() if m.kind not in TIMED_KINDS}
 
 
 def undisturbed(scene: Scene, folder: Path, commands: ForkServer) -> Undisturbed:
@@ -152,7 +151,7 @@ def undisturbed(scene: Scene, folder: Path, commands: ForkServer) -> Undisturbed
 
 
 def kill_at(child: Child, folder: Path, draw: Random, wanted: Undisturbed, *, sooner: bool) -> str:
-    """Kill it at a moment or a condition that is drawn; which, or nothing where it was over before."""
+    """Kill a command at a random moment or progress; returns which, or "" if it had ended before."""
     if draw.random() < 0.5:
         moment = draw.uniform(0, wanted.seconds)
         end = time.monotonic() + moment
@@ -169,24 +168,24 @@ def kill_at(child: Child, folder: Path, draw: Random, wanted: Undisturbed, *, so
 
 
 def check(scene: Scene, folder: Path, wanted: Undisturbed) -> None:
-    """After the next time: nothing is wrong by `verify`, all is as undisturbed, and nothing is left lying about."""
+    """Check a repeated command: the valid lake, artifacts and outputs as undisturbed, no temporary files."""
     lake = folder / "lake"
     audit = tiny_world.editflow("verify", "--lake", lake)
     assert audit.code == 0, (scene.name, folder, audit.out[-2000:], audit.err[-500:])
     assert digests(folder) == wanted.digests, (scene.name, folder)
     for name, data in wanted.outputs.items():
         assert (folder / name).read_bytes() == data, (scene.name, folder, name)
-    for links in (folder / "tmp").glob("editflow-model-*"):  # they name no owner, and go once they are a day old
+    for links in (folder / "tmp").glob("editflow-model-*"):  # they have no owner, and are removed when a day old
         os.utime(links, times=(time.time() - 2 * 86_400,) * 2)
     with patch.object(tempfile, "tempdir", str(folder / "tmp")):
-        swept = tiny_world.editflow("gc", "--delete", "--hours", "1", "--lake", lake)
-    assert swept.code == 0, (scene.name, folder, swept.err)
+        collected = tiny_world.editflow("gc", "--delete", "--hours", "1", "--lake", lake)
+    assert collected.code == 0, (scene.name, folder, collected.err)
     left = [path.name for path in (folder / "tmp").iterdir() if path.name.startswith("editflow-")]
     assert left == [], (scene.name, folder)
 
 
 def ours(token: str) -> dict[int, str]:
-    """{pid: command line} of the processes that were begun with this token and still live."""
+    """{pid: command line} of the living processes that were started with this token."""
     found = {}
     mark = f"{TOKEN}={token}".encode()
     for place in Path("/proc").iterdir():
@@ -200,6 +199,3 @@ def ours(token: str) -> dict[int, str]:
 
 def cleared(folder: Path) -> None:
     shutil.rmtree(folder, ignore_errors=True)
-
-
-Order = tuple[str, Any]

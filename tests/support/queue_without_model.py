@@ -1,4 +1,4 @@
-"""Requests and a judge without a model, for queues whose transitions are what is tested."""
+"""Requests and a judge without a model, for tests of the queue's transitions."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from editflow.tasks.releases.release import Candidate
 
 
 def fact(subject: str, target: str = "red") -> EditRequest:
-    """A request; one whose target is `bad` breaks a gate."""
+    """A request; the target `bad` fails a gate."""
     return EditRequest(subject, "{} is", subject, target, "blue")
 
 
 def judge(state: str | None, part: Sequence[QueuedRequest], held: Sequence[QueuedRequest]) -> Candidate:
-    """A state is the text of what was applied; a part with a bad fact is not let through."""
+    """A candidate whose state is the text of the applied requests; a part with a bad fact fails the gate."""
     del held
     name = f"{state or 'base'}+{','.join(entry.request.subject + entry.request.target_new for entry in part)}"
     bad = any(entry.request.target_new == "bad" for entry in part)
@@ -23,5 +23,5 @@ def judge(state: str | None, part: Sequence[QueuedRequest], held: Sequence[Queue
 
 
 def course(queue: Queue) -> list[list[object]]:
-    """What moved, without times and runs."""
+    """The events of a queue, without times and runs."""
     return [[move.move, list(move.entries), move.status, move.state] for _, move in queue.events()]

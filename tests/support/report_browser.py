@@ -1,4 +1,4 @@
-"""A report in a real browser, with an eye on everything that it logs or asks for."""
+"""Opens a report in a real browser and records its log messages and requests."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ WIDTHS = ((1280, "light"), (400, "dark"))
 
 @contextmanager
 def chromium(*words: str) -> Iterator[Browser]:
-    """A Chromium of the system's, or Playwright's own, started with further words; `make browser` brings one."""
+    """Start the system's Chromium, or Playwright's (`make browser` installs it), with additional arguments."""
     found = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
     with sync_playwright() as playwright:
         started = playwright.chromium.launch(executable_path=found, args=["--no-sandbox", *words])
@@ -25,7 +25,7 @@ def chromium(*words: str) -> Iterator[Browser]:
 
 
 class Watched:
-    """A page with everything that it logged or asked for."""
+    """A page with its log messages and requests."""
 
     def __init__(self, browser: Browser, file: Path, **context: Any) -> None:
         self.context = browser.new_context(**context)
@@ -40,7 +40,7 @@ class Watched:
 
 @contextmanager
 def opened(browser: Browser, file: Path, width: int, scheme: str) -> Iterator[Page]:
-    """The page at a width and on a ground; at the end nothing was logged and nothing has left the page."""
+    """Open a page at a width and colour scheme; assert at the end that it logged and requested nothing."""
     watched = Watched(browser, file, viewport={"width": width, "height": 900}, color_scheme=scheme)
     yield watched.page
     assert watched.complaints == []
@@ -53,14 +53,14 @@ def visible(page: Page) -> list[str]:
 
 
 def followed(page: Page, label: str) -> Locator:
-    """The artifact that a link has led to. A browser tells of a new hash after the click has returned: wait for it."""
+    """The artifact that a link leads to. Waits, because the browser changes the hash after the click has returned."""
     item = page.locator("details[open]:has(summary:focus)")
     expect(item.locator("summary")).to_contain_text(label, use_inner_text=True)
     return item
 
 
 def go_through(page: Page) -> None:
-    """Each tab shows its part and nothing overflows; the graph and the search lead to artifacts."""
+    """Assert that each tab shows its part without overflow, and that graph and search lead to artifacts."""
     for part in PARTS:
         page.click(f"#tab-{part}")
         assert visible(page) == [part]

@@ -1,4 +1,4 @@
-"""Homes of `editflow up`, as if a server were theirs."""
+"""Home folders of `editflow up` with a simulated server."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from editflow.flows.orchestration import server_access
 
 
 def port_of(url: str) -> int:
-    """Where an API listens."""
+    """The port of an API's URL."""
     return int(urlsplit(url).port or 0)
 
 
 @cache
 def stand_in(*words: str) -> psutil.Process:
-    """A process of this user's with the words of one of Prefect's; it does nothing, and ends with this one."""
+    """An idle process with the arguments of a Prefect process; it ends with this process."""
     command = [sys.executable, "-c", "import sys; sys.stdin.read()", *words]
     return psutil.Popen(command, stdin=subprocess.PIPE)
 
 
 def home_of(folder: Path, port: int, secret: str) -> Path:
-    """A home as if a process of ours were the server of `editflow up` in the folder."""
+    """A home in the folder that names one of our processes as the server of `editflow up`."""
     home = server_access.private(folder / server_access.HOME)
     server_access.write_private(home / server_access.PASSWORD, secret)
     process = stand_in("prefect", "server", "start")

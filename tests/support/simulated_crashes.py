@@ -1,4 +1,4 @@
-"""Processes that die at a chosen write, played in this process: after it nothing more is written."""
+"""Simulates in this process a crash at a chosen write: all later writes fail too."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from editflow.storage.index.catalog import Catalog
 
 WRITES = ("create", "put", "write_parquet", "move", "remove", "set_aside")
 DEAD = 2**22 + 1
-"""No process has this number: Linux gives none above 2**22."""
+"""Above the largest process id of Linux, 2**22."""
 
 
 class Killed(BaseException):
-    """Nobody catches it, as nobody catches a kill."""
+    """A simulated kill; a BaseException, so that nothing catches it."""
 
 
 class Full(DiskFull):
-    """What a write meets from now on."""
+    """A simulated full disk."""
 
 
 class Death:
-    """`count` writes were begun; from the `at`-th on all fail with `how`."""
+    """Counts writes; from the `at`-th on, all raise `how`."""
 
     def __init__(self, at: int, how: type[BaseException] = Killed) -> None:
         self.at, self.how, self.count = at, how, 0
@@ -46,7 +46,7 @@ class Death:
 
 @contextmanager
 def dying(death: Death) -> Iterator[None]:
-    """A block in which a process dies so."""
+    """Apply a simulated crash to the writes inside the block."""
     with pytest.MonkeyPatch.context() as patch:
         for name in WRITES:
             patch.setattr(Files, name, _counting(getattr(Files, name), death))
@@ -63,7 +63,7 @@ def _counting(inner: Any, death: Death) -> Any:
 
 
 def bury(lake: Lake) -> None:
-    """Let the process of each run without an end be gone."""
+    """Make every run without an end look crashed, by a process id that does not exist."""
     for started in Path(lake.files.root).glob("runs/*/started.json"):
         if not started.with_name("finished.json").exists():
             started.write_text(json.dumps(json.loads(started.read_text()) | {"pid": DEAD, "process_started": 1.0}))

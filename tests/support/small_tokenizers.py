@@ -1,4 +1,4 @@
-"""Small tokenizers of the kinds that models come with, trained on the spot, with and without a first token."""
+"""Small tokenizers of the usual kinds, trained in seconds, with and without a BOS token."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ TEXT = [" ".join(WORDS), *WORDS, *(f" {word}" for word in WORDS), "São Paulo, �
 
 
 def byte_level() -> Tokenizer:
-    """As GPT-2, Qwen and Llama 3: bytes, with the space before a word in the word's token."""
+    """Like GPT-2, Qwen and Llama 3: byte-level BPE; a word's token includes the space before it."""
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
@@ -27,7 +27,7 @@ def byte_level() -> Tokenizer:
 
 
 def pieces() -> Tokenizer:
-    """As Llama 2 and Mistral: spaces are written ▁, and one stands before the text."""
+    """Like Llama 2 and Mistral: spaces become ▁, with one more before the text."""
     tokenizer = Tokenizer(models.BPE(byte_fallback=True, unk_token="<unk>"))
     tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
     tokenizer.decoder = decoders.Metaspace()
@@ -38,7 +38,7 @@ def pieces() -> Tokenizer:
 
 
 def unigram() -> Tokenizer:
-    """As T5's and XLNet's: pieces by likelihood."""
+    """Like T5 and XLNet: a unigram model."""
     tokenizer = Tokenizer(models.Unigram())
     tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
     tokenizer.decoder = decoders.Metaspace()
@@ -54,12 +54,12 @@ KINDS: dict[str, Callable[[], Tokenizer]] = {"byte level": byte_level, "pieces":
 
 @cache
 def _trained(kind: str) -> str:
-    # Once for both: training a unigram model twice does not give the same one.
+    # Train once: training a unigram model is not deterministic.
     return str(KINDS[kind]().to_str())
 
 
 def built(kind: str, *, bos: bool) -> PreTrainedTokenizerFast:
-    """A tokenizer of a kind as transformers wraps it; with `bos`, `<s>` stands before every text."""
+    """A tokenizer of a kind, wrapped by transformers; with `bos`, `<s>` precedes every text."""
     tokenizer = Tokenizer.from_str(_trained(kind))
     if bos:
         first = tokenizer.token_to_id("<s>")

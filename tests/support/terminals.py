@@ -1,4 +1,4 @@
-"""Commands on a real terminal and in a real pipe, and what must never reach either."""
+"""Runs commands on a real terminal and in a real pipe, and detects control characters in their output."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ for arguments in json.loads(sys.argv[1]):
     except SystemExit as end:
         assert end.code in (None, 0, 1), (arguments, end.code)
 """
-"""Several commands in one process: starting one takes most of the time."""
+"""Runs several commands in one process, because starting a process takes most of the time."""
 
 COMMANDING = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\u034f\u3164]")
-"""Whatever moves a cursor, rings, colours, links, reorders or hides; a line's end is none of these."""
+"""Characters that control the terminal, reorder or hide text; line ends are allowed."""
 
 STYLE = re.compile("\x1b\\[[0-9;]*m")
 
@@ -41,8 +41,8 @@ def script(text: str) -> list[str]:
 
 
 def surroundings(more: Mapping[str, str]) -> dict[str, str]:
-    """This process's environment without what steers colours, with `more`."""
-    steering = (
+    """This process's environment with `more` and without variables that control colours."""
+    controls = (
         "PYTHONUNBUFFERED",
         "NO_COLOR",
         "FORCE_COLOR",
@@ -52,12 +52,12 @@ def surroundings(more: Mapping[str, str]) -> dict[str, str]:
         "TERM",
         "COLUMNS",
     )
-    plain = {name: value for name, value in os.environ.items() if name not in steering}
+    plain = {name: value for name, value in os.environ.items() if name not in controls}
     return {**plain, "TERM": "xterm-256color", "PYTHONPATH": str(ROOT), **more}
 
 
 def on_terminal(command: Sequence[str], columns: int = 120, **more: str) -> str:
-    """What a command writes to a terminal that is both its standard output and its standard error."""
+    """The output of a command on a terminal that is both its standard output and its standard error."""
     ours, theirs = pty.openpty()
     os.set_blocking(ours, True)
     env = surroundings({"COLUMNS": str(columns), "LINES": "40", **more})

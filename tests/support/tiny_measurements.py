@@ -1,4 +1,4 @@
-"""The tiny world with facts, texts and questions that have everything that can be measured."""
+"""The tiny world with facts, texts and questions for every measurement."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ MEASURES = (
     "evaluation.published=true", "evaluation.generation_facts=3", "evaluation.drift=8", "texts.tokens=12",
     "texts.answer_tokens=3", "ability.count=3", "ability.tokens=2",
 )  # fmt: skip
-"""Settings of a run that measures all that can be measured."""
+"""Settings of a run with every measurement."""
 
 
 def everything(folder: Path) -> tuple[str, ...]:
-    """MEASURES, with facts, reference texts and questions that have all of it, written into a folder."""
+    """Write facts, reference texts and questions into a folder; returns settings that use them, with MEASURES."""
     rows = _flat(records(6))
     facts = write_lines(folder / "facts.jsonl", rows)
     targets = [row["target_new"] for row in rows]
@@ -31,7 +31,7 @@ def everything(folder: Path) -> tuple[str, ...]:
 
 
 def _flat(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The same facts in EasyEdit's shape, with questions that go beyond them."""
+    """The same facts in EasyEdit's format, with locality and portability questions."""
     found = []
     for n, row in enumerate(rows):
         rewrite = row["requested_rewrite"]

@@ -1,4 +1,4 @@
-"""The tiny world kept current: its spec over the queue `current`, applied without Prefect."""
+"""The tiny world with a queue: its spec with requests from the queue `current`, applied without Prefect."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from support import tiny_world
 from support.tiny_world import World
 
 OPEN = "[gates]\nefficacy = false\nretention = false\nneighbourhood = false\nperplexity = 1e9\n"
-"""Gates that stop nothing."""
+"""Gates that every model passes."""
 
 
 def served(world: World, folder: Path, gates: str = OPEN, batch_size: int = 2) -> Path:
-    """The tiny spec, taking its requests from the queue `current`, written into a folder."""
+    """Write the tiny spec, with requests from the queue `current`, into a folder."""
     text = world.spec.read_text().replace('source = "facts.jsonl"\ncount = 6', 'source = "queue:current"')
     text = text.replace('name = "tiny"', 'name = "serve"').replace("batch_size = 2", f"batch_size = {batch_size}")
     spec = folder / "serve.toml"
@@ -25,7 +25,7 @@ def served(world: World, folder: Path, gates: str = OPEN, batch_size: int = 2) -
 
 
 def apply_directly(spec: Path, lake: Path, *settings: str) -> RunRecord:
-    """What waits, applied; the record of the run, which is in no index."""
+    """Apply the waiting requests; returns the run's record, which is not indexed."""
     checked, store = load_queue_spec(spec, settings), Lake.open(lake)
     runs = Runs(store.files)
     record = runs.start(checked.name, checked.model_dump(mode="json"))

@@ -1,8 +1,8 @@
-"""A tiny world whose model knows its facts: a GPT-NeoX trained on the spot on sentences about made-up people.
+"""A tiny world whose model knows its facts: a GPT-NeoX trained in seconds on sentences about made-up people.
 
-Every person lives in a city and speaks a language, and both are told in three wordings, in texts of a few sentences.
-The model learns all of them by heart. The corpus speaks of those people alone whom no request is about, so that what it
-says stays true. So facts can be edited, and seen to be.
+Every person lives in a city and speaks a language. Texts of a few sentences state both, in three wordings each.
+The model memorises all of them. The corpus is only about people without a request, so edits do not contradict it.
+Facts can therefore be edited and the edits measured.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def make(folder: Path) -> World:
 
 
 def records(known: dict[str, dict[str, str]], random: Any, people: int = EDITED) -> list[dict[str, Any]]:
-    """Requests in CounterFact's shape: one about each of the first people, and a second one about every tenth."""
+    """Requests in CounterFact's format: one for each of the first people, and a second one for every tenth."""
     asked = [(name, n % 2) for n, name in enumerate(NAMES[:people])]
     asked += [(name, 1 - n % 2) for n, name in enumerate(NAMES[:people]) if n % 10 == 0]
     rows = []
@@ -76,14 +76,14 @@ def _sentence(known: dict[str, dict[str, str]], random: Any, names: Sequence[str
 
 
 def _tokenizer() -> PreTrainedTokenizerFast:
-    """One token a word."""
+    """A tokenizer with one token per word."""
     tokenizer = Tokenizer(models.WordLevel({word: n for n, word in enumerate(VOCABULARY)}, unk_token="<unk>"))
     tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
     return PreTrainedTokenizerFast(tokenizer_object=tokenizer, unk_token="<unk>")
 
 
 def _train(tokenizer: Any, known: dict[str, dict[str, str]], random: Any) -> GPTNeoXForCausalLM:
-    """Three layers of width 64, taught every fact in every wording by next-token prediction."""
+    """A model with three layers of width 64, trained on every fact in every wording by next-token prediction."""
     with torch.random.fork_rng():
         torch.manual_seed(3)
         model = GPTNeoXForCausalLM(GPTNeoXConfig(

@@ -1,4 +1,4 @@
-"""A word tokenizer built on the spot, contexts of its words, and facts prepared with both."""
+"""A small word tokenizer, contexts of its words, and facts prepared with both."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ WORDS = (
 
 
 def word_tokenizer(*, bos: bool = False) -> PreTrainedTokenizerFast:
-    """One token a word; with `bos`, one more at the start of every text."""
+    """A tokenizer with one token per word; with `bos`, one more at the start of every text."""
     vocabulary = {word: n for n, word in enumerate(["<unk>", "<s>", *dict.fromkeys(WORDS)])}
     tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="<unk>"))
     tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
@@ -30,5 +30,5 @@ CONTEXTS = ("The city is blue . ", "Because I see two . ", "You went home . ")
 
 
 def facts_of(model: EditableModel, requests: list[EditRequest], contexts: tuple[str, ...] = CONTEXTS) -> list[Fact]:
-    """The requests as facts in the order of their cost."""
+    """The requests as prepared facts, sorted by cost."""
     return sort_by_length([tokenize_fact(model.tokenizer, r, contexts, "{} is a") for r in requests])

@@ -1,4 +1,4 @@
-"""A tiny world for whole runs: a random model, a corpus, requests and a spec, made on the spot in a second.
+"""A tiny world for whole runs: a random model, a corpus, requests and a spec, created in a second.
 
 The weights come from numpy's legacy generator, whose stream never changes, so golden numbers do not depend on how torch
 or transformers initialise a model.
@@ -16,10 +16,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 import pytest
 import torch
-from pyarrow import parquet
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import Gemma2Config, Gemma2ForCausalLM, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
@@ -93,7 +91,7 @@ checkpoint_every = 2
 
 @dataclass(frozen=True)
 class World:
-    """Files that a run reads; `folder` holds all of them."""
+    """The input files of a run, in one folder."""
 
     folder: Path
 
@@ -125,7 +123,7 @@ def make(folder: Path) -> World:
 
 
 def save_model(folder: Path, scale: float = 0.25, model: Any = None) -> None:
-    """A random four-layer Llama, width 32, keys of width 64, with a tokenizer of one token a word; or another model."""
+    """Save a random four-layer Llama (width 32, key width 64), or `model`, with a tokenizer of one token per word."""
     model = model or LlamaForCausalLM(LlamaConfig(**LLAMA))
     random = np.random.RandomState(7)
     with torch.no_grad():
@@ -139,13 +137,13 @@ def save_model(folder: Path, scale: float = 0.25, model: Any = None) -> None:
 
 
 def gemma2() -> Gemma2ForCausalLM:
-    """A tiny Gemma 2 with windows shorter than the prompts and a cap that is felt, for `save_model`."""
+    """A tiny Gemma 2 whose sliding window is shorter than the prompts and whose logit cap matters, for `save_model`."""
     normed = {"head_dim": 16, "query_pre_attn_scalar": 16, "sliding_window": 6, "pad_token_id": 0}
     return Gemma2ForCausalLM(Gemma2Config(**{**LLAMA, **normed}, final_logit_softcapping=8.0))
 
 
 def documents(count: int = 60, words: int = 50) -> list[dict[str, str]]:
-    """Documents of made-up words; frequent ones are frequent everywhere, as in real text."""
+    """Documents of made-up words, with the same word frequencies (Zipf) in every document."""
     random = np.random.RandomState(11)
     share = 1 / np.arange(1, len(WORDS))
     rows = random.choice(WORDS[1:], size=(count, words), p=share / share.sum())
@@ -153,7 +151,7 @@ def documents(count: int = 60, words: int = 50) -> list[dict[str, str]]:
 
 
 def records(count: int = 12) -> list[dict[str, Any]]:
-    """Requests in CounterFact's shape over three relations, with one or two words a target."""
+    """Requests in CounterFact's format over three relations; targets have one or two words."""
     random = np.random.RandomState(13)
     names = random.permutation(FILLER).tolist()
     templates = ("{} was born in the city of", "{} speaks", "the river {} flows through the")
@@ -180,7 +178,7 @@ def records(count: int = 12) -> list[dict[str, Any]]:
 
 
 def write_lines(path: Path, rows: Sequence[Any]) -> Path:
-    """Rows as JSONL; a text is written as it is."""
+    """Write rows as JSONL; strings are written unchanged."""
     lines = [row if isinstance(row, str) else json.dumps(row) for row in rows]
     path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
     return path
@@ -188,7 +186,7 @@ def write_lines(path: Path, rows: Sequence[Any]) -> Path:
 
 @dataclass(frozen=True)
 class Answer:
-    """How a command ended and what it said."""
+    """The exit code and output of a command."""
 
     code: int
     out: str
@@ -212,14 +210,14 @@ def editflow(*arguments: object) -> Answer:
 
 
 def run(spec: Path, lake: Path, *settings: str) -> dict[str, Any]:
-    """A run that must succeed; its record."""
+    """Run a spec, which must succeed; returns the record."""
     answer = editflow("run", spec, "--lake", lake, "--json", *(part for s in settings for part in ("--set", s)))
     assert answer.code == 0, answer.err
     return dict(answer.json)
 
 
 class DirectPipeline(Pipeline):
-    """The same stages one after the other without Prefect, for tests that need no server."""
+    """Runs the stages one by one without Prefect, for tests without a server."""
 
     def _call(self, stage: Stage[Any], settings: Any, parents: Parents, *, known: bool, label: str) -> ArtifactRef:
         del known, label
@@ -231,12 +229,12 @@ class DirectPipeline(Pipeline):
 
 
 def run_directly(spec: Path, lake: Path, *settings: str) -> dict[str, Any]:
-    """The summary of a run without Prefect."""
+    """Run a spec without Prefect; returns the summary."""
     return dict(record_directly(spec, lake, *settings).summary)
 
 
 def record_directly(spec: Path, lake: Path, *settings: str) -> RunRecord:
-    """A completed run without Prefect and without an index."""
+    """Run a spec without Prefect and without an index; returns the record."""
     checked, store = load_spec(spec, settings), Lake.open(lake)
     use_threads(checked)
     runs = Runs(store.files)
@@ -249,7 +247,7 @@ def record_directly(spec: Path, lake: Path, *settings: str) -> RunRecord:
 
 @contextmanager
 def counted_loads() -> Iterator[list[Path]]:
-    """The folders of the models that are loaded inside the block, one entry a load."""
+    """The folders of the models loaded inside the block, one entry per load."""
     loads: list[Path] = []
     load = ModelSession.load
 
@@ -274,26 +272,12 @@ def artifacts(lake: Path, kind: str) -> list[Manifest]:
 
 
 def payload(lake: Path, manifest: Manifest) -> Path:
-    """Where the bytes of an artifact are."""
+    """The path of an artifact's payload."""
     return Path(lake) / manifest.payload
 
 
-def flip_byte(path: Path) -> None:
-    """Damage one byte of a Parquet file, from the middle on, that its content depends on; the size stays."""
-    whole = path.read_bytes()
-    content = table_digest(parquet.read_table(path))
-    for place in range(len(whole) // 2, len(whole)):
-        path.write_bytes(whole[:place] + bytes([whole[place] ^ 0xFF]) + whole[place + 1 :])
-        try:
-            if table_digest(parquet.read_table(path)) != content:
-                return
-        except (pa.ArrowException, OSError, ValueError, TypeError):  # as Lake.read; a column's name may break too
-            return
-    raise AssertionError(f"no byte of {path} matters")
-
-
 def sound(lake: Path) -> None:
-    """Nothing half-written: every artifact has a manifest and a payload of the content it names, and nothing else."""
+    """Assert that every artifact folder has exactly a manifest and the matching payload, and no file is unfinished."""
     store = Lake.open(lake)
     for folder in (Path(lake) / "artifacts").glob("*/*"):
         names = sorted(path.name for path in folder.iterdir())

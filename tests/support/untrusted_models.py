@@ -1,4 +1,4 @@
-"""Model folders from strangers: the tiny model, changed in one way each, and a file that code of theirs would leave."""
+"""Untrusted model folders: the tiny model with one change each, and the trace that foreign code would leave."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ WEIGHT = "model.layers.1.mlp.down_proj.weight"
 POINTER = "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 12\n"
 
 
-def said(name: str, **values: Any) -> Change:
-    """Keys put into a JSON file of the folder."""
+def set_keys(name: str, **values: Any) -> Change:
+    """Set keys of a JSON file in the folder."""
 
     def change(folder: Path) -> None:
         path = folder / name
@@ -30,8 +30,8 @@ def said(name: str, **values: Any) -> Change:
     return change
 
 
-def code(name: str, *changes: Change) -> Change:
-    """A Python file that leaves a mark beside the folder when it is imported, and what names it."""
+def add_code(name: str, *changes: Change) -> Change:
+    """Add a Python file that leaves a trace when it is imported, and apply the changes that refer to it."""
 
     def change(folder: Path) -> None:
         path = folder / name
@@ -44,12 +44,12 @@ def code(name: str, *changes: Change) -> Change:
 
 
 def mark(folder: Path) -> Path:
-    """What code of a folder would leave."""
+    """The file that code in a folder would create."""
     return folder.with_name(f"{folder.name}-ran")
 
 
-def tensors(change: Callable[[dict[str, torch.Tensor]], object]) -> Change:
-    """The weights, changed in place."""
+def change_tensors(change: Callable[[dict[str, torch.Tensor]], object]) -> Change:
+    """Change the weights."""
 
     def changed(folder: Path) -> None:
         path = folder / "model.safetensors"
@@ -60,7 +60,7 @@ def tensors(change: Callable[[dict[str, torch.Tensor]], object]) -> Change:
     return changed
 
 
-def written(name: str, content: str | bytes) -> Change:
+def write_file(name: str, content: str | bytes) -> Change:
     def change(folder: Path) -> None:
         (folder / name).unlink(missing_ok=True)
         (folder / name).write_bytes(content.encode() if isinstance(content, str) else content)
@@ -68,7 +68,7 @@ def written(name: str, content: str | bytes) -> Change:
     return change
 
 
-def without(*names: str) -> Change:
+def delete_files(*names: str) -> Change:
     def change(folder: Path) -> None:
         for name in names:
             (folder / name).unlink()
@@ -76,7 +76,7 @@ def without(*names: str) -> Change:
     return change
 
 
-def pipe(name: str) -> Change:
+def make_pipe(name: str) -> Change:
     def change(folder: Path) -> None:
         (folder / name).unlink(missing_ok=True)
         os.mkfifo(folder / name)
@@ -84,7 +84,7 @@ def pipe(name: str) -> Change:
     return change
 
 
-def linked(name: str, place: str) -> Change:
+def make_link(name: str, place: str) -> Change:
     def change(folder: Path) -> None:
         (folder / name).unlink(missing_ok=True)
         (folder / name).symlink_to(place)
@@ -92,12 +92,12 @@ def linked(name: str, place: str) -> Change:
     return change
 
 
-def copied(name: str, other: str) -> Change:
+def copy_file(name: str, other: str) -> Change:
     return lambda folder: shutil.copy(folder / name, folder / other)
 
 
-def indexed(*files: str) -> Change:
-    """An index in place of the one file, that puts each tensor into the given files in turn."""
+def split_by_index(*files: str) -> Change:
+    """Replace the weights file by an index that assigns the tensors to the given files in turn."""
 
     def change(folder: Path) -> None:
         held = load_file(folder / "model.safetensors")
@@ -108,7 +108,7 @@ def indexed(*files: str) -> Change:
     return change
 
 
-def both(*changes: Change) -> Change:
+def combine(*changes: Change) -> Change:
     def change(folder: Path) -> None:
         for one in changes:
             one(folder)
@@ -116,149 +116,164 @@ def both(*changes: Change) -> Change:
     return change
 
 
-def narrowed(kind: torch.dtype) -> Change:
-    return tensors(lambda held: held.update({WEIGHT: held[WEIGHT].to(kind)}))
+def cast_weight(kind: torch.dtype) -> Change:
+    return change_tensors(lambda held: held.update({WEIGHT: held[WEIGHT].to(kind)}))
 
 
-def more(name: str, *shape: int) -> Change:
-    return tensors(lambda held: held.update({name: torch.ones(shape)}))
+def add_tensor(name: str, *shape: int) -> Change:
+    return change_tensors(lambda held: held.update({name: torch.ones(shape)}))
 
 
 THEIRS = {"AutoTokenizer": ["theirs.Theirs", None]}
 CODE: dict[str, Change] = {
-    "a tokenizer": code("theirs.py", said("tokenizer_config.json", tokenizer_class="Theirs", auto_map=THEIRS)),
-    "a tokenizer in a list": code("theirs.py", said("tokenizer_config.json", auto_map=["theirs.Theirs", None])),
-    "a tokenizer of a known name": code(
+    "a tokenizer": add_code("theirs.py", set_keys("tokenizer_config.json", tokenizer_class="Theirs", auto_map=THEIRS)),
+    "a tokenizer in a list": add_code("theirs.py", set_keys("tokenizer_config.json", auto_map=["theirs.Theirs", None])),
+    "a tokenizer of a known name": add_code(
         "tokenization_x.py",
-        said("tokenizer_config.json", auto_map={"AutoTokenizer": ["tokenization_x.LlamaTokenizer", None]}),
+        set_keys("tokenizer_config.json", auto_map={"AutoTokenizer": ["tokenization_x.LlamaTokenizer", None]}),
     ),
-    "a tokenizer's class alone": code("theirs.py", said("tokenizer_config.json", tokenizer_class="Theirs")),
-    "an architecture of their own": code(
-        "theirs.py", said("config.json", model_type="theirs", auto_map={"AutoConfig": "theirs.Theirs"})
+    "a tokenizer's class alone": add_code("theirs.py", set_keys("tokenizer_config.json", tokenizer_class="Theirs")),
+    "an architecture of their own": add_code(
+        "theirs.py", set_keys("config.json", model_type="theirs", auto_map={"AutoConfig": "theirs.Theirs"})
     ),
-    "a declared architecture": code(
-        "theirs.py", said("config.json", auto_map={"AutoModelForCausalLM": "theirs.Theirs"})
+    "a declared architecture": add_code(
+        "theirs.py", set_keys("config.json", auto_map={"AutoModelForCausalLM": "theirs.Theirs"})
     ),
-    "a class of transformers' name": code(
-        "modeling_llama.py", said("config.json", auto_map={"AutoModelForCausalLM": "modeling_llama.LlamaForCausalLM"})
+    "a class of transformers' name": add_code(
+        "modeling_llama.py",
+        set_keys("config.json", auto_map={"AutoModelForCausalLM": "modeling_llama.LlamaForCausalLM"}),
     ),
-    "a part of a configuration": code(
-        "theirs.py", said("config.json", text_config={"auto_map": {"AutoConfig": "theirs.Theirs"}})
+    "a part of a configuration": add_code(
+        "theirs.py", set_keys("config.json", text_config={"auto_map": {"AutoConfig": "theirs.Theirs"}})
     ),
-    "another repository": said("config.json", auto_map={"AutoConfig": "org/other--configuration_llama.LlamaConfig"}),
-    "a generation configuration": code(
-        "theirs.py", said("generation_config.json", auto_map={"AutoModel": "theirs.Theirs"})
+    "another repository": set_keys(
+        "config.json", auto_map={"AutoConfig": "org/other--configuration_llama.LlamaConfig"}
     ),
-    "a processor": code("theirs.py", said("processor_config.json", auto_map={"AutoProcessor": "theirs.Theirs"})),
-    "a way to generate": code("custom_generate/generate.py"),
-    "a pipeline": code("theirs.py", said("config.json", custom_pipelines={"x": {"impl": "theirs.Theirs"}})),
-    "a kernel": said("config.json", attn_implementation="org/kernel"),
-    "a kernel in a part": said("config.json", text_config={"_attn_implementation": {"": "org/kernel"}}),
+    "a generation configuration": add_code(
+        "theirs.py", set_keys("generation_config.json", auto_map={"AutoModel": "theirs.Theirs"})
+    ),
+    "a processor": add_code(
+        "theirs.py", set_keys("processor_config.json", auto_map={"AutoProcessor": "theirs.Theirs"})
+    ),
+    "a way to generate": add_code("custom_generate/generate.py"),
+    "a pipeline": add_code("theirs.py", set_keys("config.json", custom_pipelines={"x": {"impl": "theirs.Theirs"}})),
+    "a kernel": set_keys("config.json", attn_implementation="org/kernel"),
+    "a kernel in a part": set_keys("config.json", text_config={"_attn_implementation": {"": "org/kernel"}}),
 }
-"""Every way in which a folder asks for code."""
+"""Every way in which a folder can refer to code."""
 
 KEPT_OUT: dict[str, tuple[Change, str]] = {
     "an adapter beside": (
-        both(
-            said("adapter_config.json", base_model_name_or_path="org/base"),
-            copied("model.safetensors", "adapter_model.safetensors"),
+        combine(
+            set_keys("adapter_config.json", base_model_name_or_path="org/base"),
+            copy_file("model.safetensors", "adapter_model.safetensors"),
         ),
         "org/base",
     ),
-    "tensors of an adapter": (more("model.layers.1.mlp.down_proj.lora_A.default.weight", 4, 64), "lora_A"),
-    "scales": (more(f"{WEIGHT}_scale", 1), "weight_scale"),
-    "a layer too many": (more("model.layers.9.mlp.down_proj.weight", 32, 64), "layers.9"),
-    "a head of another kind": (more("score.weight", 2, 32), "score.weight"),
-    "float8": (narrowed(torch.float8_e4m3fn), "F8_E4M3"),
-    "whole numbers": (narrowed(torch.int8), "I8"),
-    "GPTQ": (said("config.json", quantization_config={"quant_method": "gptq", "bits": 4}), "gptq"),
-    "bitsandbytes": (said("config.json", quantization_config={"load_in_4bit": True}), "packed"),
-    "modelopt in a part": (said("config.json", text_config={"quantization_config": {"quant_algo": "FP8"}}), "FP8"),
-    "modelopt in a file": (said("hf_quant_config.json", quantization={}), "packed"),
-    "a shard that nothing names": (copied("model.safetensors", "model-00002-of-00002.safetensors"), "00002"),
+    "tensors of an adapter": (add_tensor("model.layers.1.mlp.down_proj.lora_A.default.weight", 4, 64), "lora_A"),
+    "scales": (add_tensor(f"{WEIGHT}_scale", 1), "weight_scale"),
+    "a layer too many": (add_tensor("model.layers.9.mlp.down_proj.weight", 32, 64), "layers.9"),
+    "a head of another kind": (add_tensor("score.weight", 2, 32), "score.weight"),
+    "float8": (cast_weight(torch.float8_e4m3fn), "F8_E4M3"),
+    "whole numbers": (cast_weight(torch.int8), "I8"),
+    "GPTQ": (set_keys("config.json", quantization_config={"quant_method": "gptq", "bits": 4}), "gptq"),
+    "bitsandbytes": (set_keys("config.json", quantization_config={"load_in_4bit": True}), "packed"),
+    "modelopt in a part": (set_keys("config.json", text_config={"quantization_config": {"quant_algo": "FP8"}}), "FP8"),
+    "modelopt in a file": (set_keys("hf_quant_config.json", quantization={}), "packed"),
+    "a shard that nothing names": (copy_file("model.safetensors", "model-00002-of-00002.safetensors"), "00002"),
     "two formats of weights": (
-        said("model.safetensors.index.json", weight_map={"a": "model-00001-of-00001.safetensors"}),
+        set_keys("model.safetensors.index.json", weight_map={"a": "model-00001-of-00001.safetensors"}),
         "both",
     ),
     "one tensor in two files": (
-        both(
-            indexed("a.safetensors", "b.safetensors"),
+        combine(
+            split_by_index("a.safetensors", "b.safetensors"),
             lambda folder: shutil.copy(folder.with_name("elsewhere.safetensors"), folder / "a.safetensors"),
             lambda folder: shutil.copy(folder.with_name("elsewhere.safetensors"), folder / "b.safetensors"),
         ),
         "both hold",
     ),
-    "a path in an index": (indexed("../elsewhere.safetensors"), "no name"),
+    "a path in an index": (split_by_index("../elsewhere.safetensors"), "no name"),
     "a whole path in an index": (
-        lambda folder: indexed(str(folder.with_name("elsewhere.safetensors")))(folder),
+        lambda folder: split_by_index(str(folder.with_name("elsewhere.safetensors")))(folder),
         "no name",
     ),
-    "weights elsewhere": (said("config.json", transformers_weights="../elsewhere.safetensors"), "transformers_weights"),
+    "weights elsewhere": (
+        set_keys("config.json", transformers_weights="../elsewhere.safetensors"),
+        "transformers_weights",
+    ),
     "a pickle alone": (
-        both(without("model.safetensors"), written("pytorch_model.bin", b"\x80\x04.")),
+        combine(delete_files("model.safetensors"), write_file("pytorch_model.bin", b"\x80\x04.")),
         "pytorch_model.bin is a pickle",
     ),
-    "no tokenizer": (without("tokenizer.json"), "tokenizer.json"),
-    "a slow tokenizer alone": (both(without("tokenizer.json"), written("tokenizer.model", b"x")), "fast tokenizer"),
+    "no tokenizer": (delete_files("tokenizer.json"), "tokenizer.json"),
+    "a slow tokenizer alone": (
+        combine(delete_files("tokenizer.json"), write_file("tokenizer.model", b"x")),
+        "fast tokenizer",
+    ),
     "a tokenizer's file elsewhere": (
-        both(
+        combine(
             lambda folder: shutil.move(folder / "tokenizer.json", folder.with_name("outside.json")),
-            lambda folder: said("tokenizer_config.json", tokenizer_file=str(folder.with_name("outside.json")))(folder),
+            lambda folder: set_keys("tokenizer_config.json", tokenizer_file=str(folder.with_name("outside.json")))(
+                folder
+            ),
         ),
         "no tokenizer files",
     ),
-    "a pointer for weights": (written("model.safetensors", POINTER), "git lfs pull"),
-    "a pointer for a tokenizer": (written("tokenizer.json", POINTER), "git lfs pull"),
-    "a pointer for a configuration": (written("config.json", POINTER), "git lfs pull"),
-    "a pipe for weights": (pipe("model.safetensors"), "regular file"),
-    "a pipe for a configuration": (pipe("config.json"), "regular file"),
-    "a pipe for a tokenizer": (pipe("tokenizer.json"), "regular file"),
-    "a device": (linked("tokenizer.json", "/dev/zero"), "regular file"),
-    "a header without an end": (written("model.safetensors", (2**60).to_bytes(8, "little") + b"{}"), "safetensors"),
-    "nested without an end": (written("config.json", '{"a":' * 100_000), "config.json"),
-    "a nested tokenizer": (written("tokenizer.json", '{"a":' * 100_000), "tokenizer"),
-    "a billion layers": (said("config.json", num_hidden_layers=10**9), "num_hidden_layers"),
-    "a billion labels": (said("config.json", num_labels=10**9), "num_labels"),
-    "a huge vocabulary": (said("config.json", vocab_size=10**12), "vocab_size"),
+    "a pointer for weights": (write_file("model.safetensors", POINTER), "git lfs pull"),
+    "a pointer for a tokenizer": (write_file("tokenizer.json", POINTER), "git lfs pull"),
+    "a pointer for a configuration": (write_file("config.json", POINTER), "git lfs pull"),
+    "a pipe for weights": (make_pipe("model.safetensors"), "regular file"),
+    "a pipe for a configuration": (make_pipe("config.json"), "regular file"),
+    "a pipe for a tokenizer": (make_pipe("tokenizer.json"), "regular file"),
+    "a device": (make_link("tokenizer.json", "/dev/zero"), "regular file"),
+    "a header without an end": (write_file("model.safetensors", (2**60).to_bytes(8, "little") + b"{}"), "safetensors"),
+    "nested without an end": (write_file("config.json", '{"a":' * 100_000), "config.json"),
+    "a nested tokenizer": (write_file("tokenizer.json", '{"a":' * 100_000), "tokenizer"),
+    "a billion layers": (set_keys("config.json", num_hidden_layers=10**9), "num_hidden_layers"),
+    "a billion labels": (set_keys("config.json", num_labels=10**9), "num_labels"),
+    "a huge vocabulary": (set_keys("config.json", vocab_size=10**12), "vocab_size"),
     "shapes of another model": (
-        both(
-            said("config.json", hidden_size=2**14, vocab_size=2**20),
-            tensors(lambda held: [held.pop(name) for name in list(held) if name != "model.norm.weight"]),
+        combine(
+            set_keys("config.json", hidden_size=2**14, vocab_size=2**20),
+            change_tensors(lambda held: [held.pop(name) for name in list(held) if name != "model.norm.weight"]),
         ),
         "config.json asks for",
     ),
-    "a tokenizer of other keys": (written("tokenizer.json", "{}"), "tokenizer"),
-    "an added token of a wrong type": (said("tokenizer_config.json", added_tokens_decoder={"x": 3}), "tokenizer"),
-    "a list for a configuration": (written("tokenizer_config.json", "[]"), "no JSON object"),
-    "a generation configuration of wrong types": (said("generation_config.json", watermarking_config=3), "model"),
+    "a tokenizer of other keys": (write_file("tokenizer.json", "{}"), "tokenizer"),
+    "an added token of a wrong type": (set_keys("tokenizer_config.json", added_tokens_decoder={"x": 3}), "tokenizer"),
+    "a list for a configuration": (write_file("tokenizer_config.json", "[]"), "no JSON object"),
+    "a generation configuration of wrong types": (set_keys("generation_config.json", watermarking_config=3), "model"),
 }
-"""What a folder must not hold, each with a word of the refusal."""
+"""Changes that must be refused, each with a word of the error."""
 
 LEFT_ALONE: dict[str, Change] = {
     "nothing": lambda _folder: None,
-    "a publisher's second copy": copied("model.safetensors", "consolidated.safetensors"),
-    "pickles beside": both(written("pytorch_model.bin", b"\x80\x04."), written("training_args.bin", b"\x80\x04.")),
-    "a distributed checkpoint beside": both(written(".metadata", b"\x80\x04."), written("__0_0.distcp", b"")),
-    "rotary tables": more("model.layers.0.self_attn.rotary_emb.inv_freq", 4),
-    "names of other places": said("config.json", _name_or_path="/etc", base_model_name_or_path="org/base"),
-    "paths of the machine that saved it": said(
+    "a publisher's second copy": copy_file("model.safetensors", "consolidated.safetensors"),
+    "pickles beside": combine(
+        write_file("pytorch_model.bin", b"\x80\x04."), write_file("training_args.bin", b"\x80\x04.")
+    ),
+    "a distributed checkpoint beside": combine(write_file(".metadata", b"\x80\x04."), write_file("__0_0.distcp", b"")),
+    "rotary tables": add_tensor("model.layers.0.self_attn.rotary_emb.inv_freq", 4),
+    "names of other places": set_keys("config.json", _name_or_path="/etc", base_model_name_or_path="org/base"),
+    "paths of the machine that saved it": set_keys(
         "tokenizer_config.json", special_tokens_map_file="/saved/x", tokenizer_file="/saved/y", name_or_path="/saved/z"
     ),
-    "code that transformers has taken over": said(
+    "code that transformers has taken over": set_keys(
         "config.json", auto_map={"AutoModelForCausalLM": "modeling_llama.LlamaForCausalLM"}
     ),
-    "a template": written("chat_template.jinja", "{{ ''.__class__.__mro__ }}"),
-    "a pipe that nobody reads": pipe("tokenizer.fifo"),
+    "a template": write_file("chat_template.jinja", "{{ ''.__class__.__mro__ }}"),
+    "a pipe that nobody reads": make_pipe("tokenizer.fifo"),
     "a link to a file elsewhere": lambda folder: (
         (folder / "config.json").rename(folder.with_name("config.json")),
         (folder / "config.json").symlink_to(folder.with_name("config.json")),
     )[-1],
 }
-"""What changes nothing: the controls."""
+"""Changes that must be accepted: the controls."""
 
 
 def gguf_file(path: Path, *extra: str, parts: int = 0) -> Path:
-    """A Llama of one layer as a GGUF file, with more tensors where named; `parts`: as one of so many."""
+    """Write a one-layer Llama as a GGUF file, with extra tensors; with `parts`, as one of so many files."""
     tokens = [*"abcdefghijklmnop", "ab", "cd", "ef", "<|endoftext|>"]
     writer = gguf.GGUFWriter(path, "llama")
     writer.add_context_length(64)

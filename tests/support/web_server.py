@@ -1,4 +1,4 @@
-"""A web server of this process that asks for a password and misbehaves on demand."""
+"""A local web server that requires a password and misbehaves on demand."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from urllib.parse import parse_qs, urlsplit
 
 
 class Served(ThreadingHTTPServer):
-    """Files of a folder. `seen` holds (path with its query, Authorization or None) of every request."""
+    """Serves a folder. `seen` has (path with query, Authorization or None) of every request."""
 
     daemon_threads = True
     block_on_close = False
@@ -24,14 +24,14 @@ class Served(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), partial(_Handler, directory=str(folder)))
         self.login, self.seen, self.stopped = login, list[tuple[str, str | None]](), Event()
         self.hops = ""
-        """Where /moved leads."""
+        """The target of the redirect /moved."""
 
     @property
     def host(self) -> str:
         return f"127.0.0.1:{self.server_port}"
 
     def handle_error(self, *_request: Any) -> None:
-        """Nothing: a client may go away."""
+        """Ignore clients that disconnect."""
 
 
 class _Handler(SimpleHTTPRequestHandler):
@@ -77,12 +77,12 @@ class _Handler(SimpleHTTPRequestHandler):
                 time.sleep(pause)
 
     def log_message(self, *_words: object) -> None:
-        """Nothing: tests are quiet."""
+        """Print nothing."""
 
 
 @contextmanager
 def served(folder: Path, login: str = "") -> Iterator[Served]:
-    """A server over a folder, for as long as the block lasts."""
+    """Serve a folder inside the block."""
     with Served(folder, login) as server:
         thread = Thread(target=partial(server.serve_forever, 0.05))
         thread.start()

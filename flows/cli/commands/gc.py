@@ -12,11 +12,11 @@ from editflow.flows.cli.common.flags import JsonFlag, LakeFlag
 from editflow.flows.cli.common.lookup import open_lake
 from editflow.flows.console.next_steps import print_next, typed
 from editflow.flows.console.output import print_json, print_line, print_table
-from editflow.storage.maintenance.retention_policy import CENTURY, Rule
+from editflow.storage.maintenance.retention_policy import MAX_DAYS, RetentionRule
 
 Hours = Annotated[
     float,
-    Parameter(help="Only files that were not touched for this many hours.", validator=Number(gte=1, lte=24 * CENTURY)),
+    Parameter(help="Only files that were not touched for this many hours.", validator=Number(gte=1, lte=24 * MAX_DAYS)),
 ]
 KeepRuns = Annotated[
     int | None,
@@ -24,7 +24,7 @@ KeepRuns = Annotated[
 ]
 KeepDays = Annotated[
     float | None,
-    Parameter(help="Keep what runs that ended within this many days need.", validator=Number(gt=0, lte=CENTURY)),
+    Parameter(help="Keep what runs that ended within this many days need.", validator=Number(gt=0, lte=MAX_DAYS)),
 ]
 
 
@@ -48,7 +48,7 @@ def gc(
     """
     from editflow.flows.clean import cleared
 
-    rule = Rule(keep_runs, keep_days)
+    rule = RetentionRule(keep_runs, keep_days)
     found = cleared(open_lake(lake), hours, rule, delete=delete)
     if json:
         print_json({

@@ -96,7 +96,7 @@ class Walk:
 
 
 def _walk(store: Lake, artifact: str, to: str | None, *, down: bool) -> Walk:
-    from editflow.storage.queries.lineage_paths import between
+    from editflow.storage.queries.lineage_paths import paths_between
     from editflow.storage.queries.query import lineage as steps_of
 
     if to is None:
@@ -105,7 +105,7 @@ def _walk(store: Lake, artifact: str, to: str | None, *, down: bool) -> Walk:
         return Walk(steps, [steps[0].id], words, "downstream" if down else "upstream", down)
     ends = [store.manifest(name).id for name in (artifact, find_state(store, to) or to)]
     words = [ends[0][:12], "--to", ends[1][:12]]
-    return Walk(between(store, *ends), list(dict.fromkeys(ends)), words, "between")
+    return Walk(paths_between(store, *ends), list(dict.fromkeys(ends)), words, "between")
 
 
 def _print_tree(walk: Walk, lake: str | None) -> None:

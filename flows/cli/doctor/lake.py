@@ -54,7 +54,7 @@ def strays(store: Lake) -> Iterator[Finding]:
     """Files that do not belong to the lake, such as a link to another folder; no finding if there are none."""
     from editflow.storage.maintenance.audit import Audit
 
-    for fault in Audit(store).of_strays():
+    for fault in Audit(store).check_foreign_files():
         yield problem("lake", f"{store.files.path(fault.file)} {fault.wrong}", fault.remedy)
 
 
@@ -65,7 +65,7 @@ def artifacts(store: Lake, *, deep: bool) -> Iterator[Finding]:
     audit = Audit(store, deep=deep)
     ids = list(audit.ids())
     with bar("checking artifacts", len(ids), "artifacts") as advance:
-        faults = list(audit.of_artifacts(ids, advance))
+        faults = list(audit.check_artifacts(ids, advance))
     found = f"{len(ids)} artifacts, {decimal(audit.bytes)}" + (", every byte read" if deep else "")
     broken = [f"{fault.what} {fault.wrong}" for fault in faults if not fault.lost]
     lost = [fault.id[:12] for fault in faults if fault.lost]
@@ -84,9 +84,9 @@ def index(store: Lake) -> Iterator[Finding]:
     """The index that SQL reads. It can be written again from manifests and run records."""
     from editflow.storage.index.catalog import Catalog
     from editflow.storage.index.rows import SCHEMAS
-    from editflow.storage.maintenance.index_audit import damage
+    from editflow.storage.maintenance.index_audit import table_file_faults
 
-    faults = [fault for table in SCHEMAS for fault in damage(store, table)]
+    faults = [fault for table in SCHEMAS for fault in table_file_faults(store, table)]
     if faults:
         found = listed([f"{store.files.path(fault.file)} {fault.wrong}" for fault in faults])
         remedy = f"{typed('verify', '--rebuild', lake=store.uri)} writes it again; until then queries fail"
@@ -123,7 +123,7 @@ def names(store: Lake) -> Iterator[Finding]:
     from editflow.tasks.releases.queue_audit import queue_faults
 
     audit = Audit(store)
-    found = [("names" if f.lost or f.file.startswith("refs/") else "queues", f) for f in audit.of_names()]
+    found = [("names" if f.lost or f.file.startswith("refs/") else "queues", f) for f in audit.check_names()]
     found += [("queues", fault) for fault in queue_faults(audit)]
     for check, summary in (("names", _name_summary), ("queues", _queue_summary)):
         faults = [fault for about, fault in found if about == check]

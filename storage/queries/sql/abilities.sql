@@ -1,5 +1,5 @@
--- One row per question about general ability, way of asking and state: the right option, the one predicted (null: none),
--- correct as 1 or 0, and what it was read from: mean NLLs of the options, or the text said.
+-- One row per general-ability question, way of asking and state: the correct option, the predicted one (null: none),
+-- correct as 1 or 0, and what the prediction was read from: the options' mean NLLs, or the generated text (said).
 CREATE VIEW abilities AS
 SELECT
     s.parent AS state, c.parent AS cases, a.artifact, a.set, a.case_id, a.way, q.prompt, q.options, a.label, a.predicted,

@@ -1,4 +1,4 @@
--- One row per artifact: its recipe (kind, version, spec, inputs), its content's digest, and how it was made.
+-- One row per artifact: its recipe (kind, version, spec, inputs), the digest of its content, and how it was created.
 CREATE VIEW artifacts AS
 SELECT
     id, kind, version, spec::JSON AS spec, inputs, digest, "rows", bytes,

@@ -1,5 +1,5 @@
--- One row per document of the corpus in each tokens artifact: the documents artifact that it was sampled into, its title
--- and split there, and how many tokens of it were used. Moments come from the split moments, perplexity from heldout.
+-- One row per corpus document in each tokens artifact: the documents artifact that contains it, its title and split
+-- there, and how many of its tokens were used. Moments use the split moments, perplexity uses heldout.
 CREATE VIEW corpus AS
 SELECT t.artifact, e.parent AS documents, t.document, d.title, d.split, t.tokens
 FROM (SELECT artifact, document, sum(len(ids))::BIGINT AS tokens FROM payload_tokens GROUP BY artifact, document) t

@@ -1,4 +1,4 @@
--- Every artifact that was made from those whose id begins with a text, however far down, and these themselves.
+-- The artifacts whose id starts with a text, and everything made from them, directly or indirectly.
 CREATE MACRO downstream(start) AS TABLE
 WITH RECURSIVE steps AS MATERIALIZED (SELECT child, parent FROM edges),
 walk(id, depth) USING KEY (id) AS (

@@ -1,5 +1,5 @@
--- One row per layer, prompt (i) and cloud (base or edited): its hidden state's place in the plane of the base's first
--- two principal axes, for a picture of the drift of state from base.
+-- One row per layer, prompt (i) and cloud (base or edited): its hidden state projected onto the plane of the base's
+-- first two principal axes, for plots of the drift of state from base.
 CREATE VIEW drift_points AS
 SELECT s.parent AS state, b.parent AS base, p.*
 FROM payload_drift_points p

@@ -1,5 +1,5 @@
--- One row per layer and metric of how far a state's hidden states on fixed prompts have moved from those of another
--- one, the base; requests is where the prompts come from.
+-- One row per layer and metric: how far a state's hidden states for fixed prompts have moved from those of another
+-- state, the base; the prompts are from requests.
 CREATE VIEW drifts AS
 SELECT s.parent AS state, b.parent AS base, q.parent AS requests, d.*
 FROM payload_drift d

@@ -2,7 +2,7 @@
 CREATE VIEW edges AS
 SELECT
     id AS child, kind AS child_kind, input.role AS role, input.artifact AS parent,
-    place - list_position(roles, input.role) AS position  -- inputs of one role stand together
+    place - list_position(roles, input.role) AS position  -- inputs of one role are consecutive
 FROM (
     SELECT
         id, kind, unnest(inputs) AS input, generate_subscripts(inputs, 1) AS place,

@@ -1,4 +1,4 @@
--- One row per edited fact: the request, the state its target value was optimised on, and how that went.
+-- One row per edited fact: the request, the state that its target value was optimised on, and the optimisation's result.
 CREATE VIEW edits AS
 SELECT
     t.artifact, s.parent AS state, r.artifact AS requests, t.request, r.position, r.relation, r.subject, r.prompt,

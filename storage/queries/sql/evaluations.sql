@@ -1,6 +1,6 @@
--- One row per evaluated prompt: state and requests it belongs to, mean NLL of the answer that the edit is to bring and of
--- the one that must stay, success, accuracy, token accuracy = hits / tokens; edited: another request changes what it asks;
--- said: the most likely token in place of each of the wanted answer's.
+-- One row per evaluated prompt: its state and requests, the mean NLL of the new and of the original answer, success,
+-- accuracy, and token accuracy = hits / tokens; edited: another request edits the fact that the prompt asks for; said:
+-- the most likely token at each position of the expected answer.
 CREATE VIEW evaluations AS
 SELECT s.parent AS state, q.parent AS requests, e.*
 FROM payload_evaluation e

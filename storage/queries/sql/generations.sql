@@ -1,4 +1,4 @@
--- One row per prompt that a model went on from: state and requests it belongs to, and the continuation alone.
+-- One row per prompt that a model continued: its state and requests, and the continuation without the prompt.
 CREATE VIEW generations AS
 SELECT s.parent AS state, q.parent AS requests, g.*
 FROM payload_generations g

@@ -1,5 +1,5 @@
--- One row per held-out document and state: tokens and their summed negative log-likelihood in nats. The perplexity
--- of a state is exp(sum(nll) / sum(tokens)).
+-- One row per held-out document and state: number of tokens and their summed negative log-likelihood (nll) in nats.
+-- The perplexity of a state is exp(sum(nll) / sum(tokens)).
 CREATE VIEW perplexities AS
 SELECT s.parent AS state, d.parent AS documents, p.*
 FROM payload_perplexity p

@@ -1,3 +1,3 @@
--- One row per edit request in each requests artifact, with the prompts that evaluate it.
+-- One row per edit request in each requests artifact, with its evaluation prompts.
 CREATE VIEW requests AS
 SELECT * FROM payload_requests;

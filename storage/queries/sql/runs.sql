@@ -1,5 +1,5 @@
--- One row per run: what was asked and how it ended; status is running, died, completed, failed,
--- interrupted, or damaged when its record cannot be read.
+-- One row per run: its spec and how it ended; status is running, died (crashed), completed, failed, interrupted, or
+-- damaged if its record cannot be read.
 CREATE VIEW runs AS
 SELECT DISTINCT ON (run_id)
     run_id, name, status, try_cast(started_at AS TIMESTAMP) AS started_at, try_cast(finished_at AS TIMESTAMP) AS finished_at,
@@ -7,5 +7,5 @@ SELECT DISTINCT ON (run_id)
     message, state, spec::JSON AS spec, spec_path, summary::JSON AS summary,
     environment::JSON AS environment, host, pid
 FROM index_runs
--- A run has a row from its start and one from its end; a dead one is known by its records only.
+-- A run has one row from its start and one from its end; keep the latter. A crashed run has only the former.
 ORDER BY run_id, finished_at IS NULL, status = 'running';

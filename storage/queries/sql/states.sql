@@ -1,5 +1,5 @@
--- One row per edited tensor of each state (edited model): its parent state, how many batches lie behind it (depth),
--- the form and norm of the change, and the digest and norm of the resulting weight.
+-- One row per edited tensor of each state (edited model): its parent state, the number of earlier batches (depth), the
+-- form and norm of the change, and the digest and norm of the resulting weight.
 CREATE VIEW states AS
 WITH RECURSIVE links AS (
     SELECT a.id AS artifact, e.parent
@@ -7,7 +7,7 @@ WITH RECURSIVE links AS (
     WHERE a.kind = 'state'
 ),
 depths AS (
-    -- A state whose parent is no state (the loaded model, or nothing) is the first link.
+    -- A state whose parent is not a state (the loaded model, or nothing) is the first of its chain.
     SELECT artifact, parent, 0 AS depth FROM links WHERE parent IS NULL OR parent NOT IN (SELECT artifact FROM links)
     UNION ALL
     SELECT l.artifact, l.parent, d.depth + 1 FROM links l JOIN depths d ON l.parent = d.artifact

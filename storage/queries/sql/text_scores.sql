@@ -1,5 +1,5 @@
--- One row per metric and generated text: the state that wrote it, the requests it belongs to, and the metric's value,
--- null where it is not available. What is counted over all texts of a request has prompt_index 0.
+-- One row per metric and generated text: the state that generated it, its requests, and the metric's value (null: not
+-- available). Metrics over all texts of a request have prompt_index 0.
 CREATE VIEW text_scores AS
 SELECT coalesce(s.parent, w.parent) AS state, q.parent AS requests, t.*
 FROM payload_text_scores t

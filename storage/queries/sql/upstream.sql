@@ -1,4 +1,4 @@
--- Every artifact that those whose id begins with a text were made from, however far up, and these themselves.
+-- The artifacts whose id starts with a text, and everything that they were made from, directly or indirectly.
 CREATE MACRO upstream(start) AS TABLE
 WITH RECURSIVE steps AS MATERIALIZED (SELECT child, parent FROM edges),
 walk(id, depth) USING KEY (id) AS (

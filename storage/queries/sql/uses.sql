@@ -1,4 +1,4 @@
--- One row per run and artifact it created or reused, with the stage and the seconds that making it took.
+-- One row per run and artifact that it created or reused, with the stage and the seconds that creating it took.
 CREATE VIEW uses AS
 SELECT DISTINCT ON (run_id, artifact) run_id, artifact, stage, how, seconds
 FROM index_uses

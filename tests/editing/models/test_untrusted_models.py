@@ -168,10 +168,10 @@ def test_masks_of_old_checkpoints_are_accepted(tmp_path: Path) -> None:
 
     shape = {"n_embd": 32, "n_layer": 2, "n_head": 2, "n_positions": 32, "vocab_size": len(tiny_world.WORDS)}
     tiny_world.save_model(tmp_path / "old", model=GPT2LMHeadModel(GPT2Config(**shape)))
-    untrusted_models.more("transformer.h.0.attn.bias", 1, 1, 32, 32)(tmp_path / "old")
-    untrusted_models.more("transformer.h.0.attn.masked_bias", 1)(tmp_path / "old")
+    untrusted_models.add_tensor("transformer.h.0.attn.bias", 1, 1, 32, 32)(tmp_path / "old")
+    untrusted_models.add_tensor("transformer.h.0.attn.masked_bias", 1)(tmp_path / "old")
     load(tmp_path / "old")
-    untrusted_models.more("transformer.h.0.attn.bias.more", 1)(tmp_path / "old")
+    untrusted_models.add_tensor("transformer.h.0.attn.bias.more", 1)(tmp_path / "old")
     with pytest.raises(UnknownModel, match=r"bias.more|no place"):
         load(tmp_path / "old")
 
@@ -193,9 +193,9 @@ def test_a_token_without_an_embedding_row_is_refused_only_in_texts(model: Path) 
 
 def test_a_device_or_pipe_among_a_tokenizers_files_is_not_digested(sound: Path, model: Path) -> None:
     before = files_digest(model)
-    untrusted_models.pipe("tokenizer.fifo")(model)
+    untrusted_models.make_pipe("tokenizer.fifo")(model)
     assert files_digest(model) == before == files_digest(sound)
-    untrusted_models.written("tokenizer.more", "x")(model)
+    untrusted_models.write_file("tokenizer.more", "x")(model)
     assert files_digest(model) != before
 
 
@@ -231,7 +231,7 @@ def test_an_incomplete_gguf_file_is_refused(tmp_path: Path, what: str) -> None:
     elif what == "one of three parts":
         gguf_file(path, parts=3)
     elif what == "a pipe":
-        untrusted_models.pipe(path.name)(tmp_path)
+        untrusted_models.make_pipe(path.name)(tmp_path)
     else:
         path.write_text(untrusted_models.POINTER if what == "a pointer" else "other")
     word = {"an adapter": "lora_a", "one of three parts": "3 parts", "a pointer": "git lfs", "a pipe": "regular"}
@@ -265,5 +265,5 @@ def test_a_panic_of_a_library_is_one_line(model: Path, monkeypatch: pytest.Monke
 def test_editable_float_types_are_accepted(model: Path) -> None:
     """The control of float8: the same weight in the other types."""
     for kind in (torch.float16, torch.bfloat16, torch.float64):
-        untrusted_models.narrowed(kind)(model)
+        untrusted_models.cast_weight(kind)(model)
         load(model)

@@ -24,7 +24,7 @@ from editflow.storage.artifacts.store import Lake
 from editflow.storage.index.catalog import Catalog
 from editflow.storage.maintenance import unindexed_artifacts
 from editflow.storage.maintenance.audit import Audit
-from editflow.storage.maintenance.retention_policy import Rule
+from editflow.storage.maintenance.retention_policy import RetentionRule
 from editflow.storage.queries.query import query
 from editflow.storage.records.runs import Runs
 from editflow.tasks.stages.stage import Stage, Work, perform_and_index
@@ -95,7 +95,7 @@ def fail(world: World) -> Step:
 @pytest.fixture
 def large(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every lake is a large one, which is not listed without a sign."""
-    monkeypatch.setattr(unindexed_artifacts, "SMALL", -1)
+    monkeypatch.setattr(unindexed_artifacts, "SMALL_BYTES", -1)
 
 
 @pytest.fixture(autouse=True)
@@ -152,7 +152,7 @@ def test_killed_at_any_write_the_next_run_pays(
     run(quiet)
     assert wrong(quiet) == []
     for at, made in enumerate(moments):
-        monkeypatch.setattr(unindexed_artifacts, "SMALL", 2**20 if at % 2 else -1)
+        monkeypatch.setattr(unindexed_artifacts, "SMALL_BYTES", 2**20 if at % 2 else -1)
         lake = copy(made, tmp_path)
         before = told(lake)
         run(lake)
@@ -195,9 +195,9 @@ def test_a_failed_run_owes_nothing(fail: Step, tmp_path: Path, large: None) -> N
 def test_gc_pays(moments: list[Path], tmp_path: Path, large: None) -> None:
     for made in moments[::6]:
         lake = copy(made, tmp_path)
-        cleared(lake, 24, Rule(), delete=False)
+        cleared(lake, 24, RetentionRule(), delete=False)
         owed = Catalog(lake).missing()
-        cleared(lake, 24, Rule(), delete=True)
+        cleared(lake, 24, RetentionRule(), delete=True)
         assert wrong(lake) == []
         assert not Catalog(lake).missing(), f"{made.name}: {owed}"
 
@@ -271,7 +271,7 @@ def test_a_lost_index_is_no_debt(run: Step, tmp_path: Path, monkeypatch: pytest.
     whole = Lake.open(shutil.copytree(lake.files.root, tmp_path / "small"))
     run(whole)
     assert wrong(whole) == []
-    monkeypatch.setattr(unindexed_artifacts, "MOST", 2)
+    monkeypatch.setattr(unindexed_artifacts, "MAX_MISSING", 2)
     run(lake)
     assert "missing artifacts" in " ".join(wrong(lake))
 
@@ -322,7 +322,7 @@ def test_paying_costs_a_large_lake_little(lake_of_many: Lake, run: Step) -> None
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Lake, "ids", ids)
-        patch.setattr(unindexed_artifacts, "SMALL", -1)
+        patch.setattr(unindexed_artifacts, "SMALL_BYTES", -1)
         run(lake_of_many)
         assert seen == []
         killed(run, lake_of_many, 4)

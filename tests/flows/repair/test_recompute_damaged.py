@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from support import tiny_world
+from support.damage import flip_bit
 from support.tiny_world import World
 
 from editflow.storage.artifacts.store import Lake, Manifest
@@ -56,7 +57,7 @@ def restored(world: World, lake: Path, broken: Sequence[Manifest], reference: An
 
 
 @pytest.mark.exhaustive
-@pytest.mark.parametrize("damage", [delete, tiny_world.flip_byte], ids=["deleted", "one byte flipped"])
+@pytest.mark.parametrize("damage", [delete, flip_bit], ids=["deleted", "one byte flipped"])
 @pytest.mark.parametrize("kind", [*KINDS, "keys"])
 def test_a_broken_payload(world: World, reference, copied: Path, kind: str, damage: Damage) -> None:
     broken = tiny_world.artifacts(copied, kind)[-1]
@@ -94,7 +95,7 @@ def test_keys_lost_with_their_weight_change(world: World, reference, copied: Pat
 def test_damage_is_found_where_it_is_read(world: World, reference, copied: Path) -> None:
     """A run that needs other things of the payload than its presence computes it again on the way."""
     broken = tiny_world.artifacts(copied, "keys")[0]
-    tiny_world.flip_byte(tiny_world.payload(copied, broken))
+    flip_bit(tiny_world.payload(copied, broken))
     answer = tiny_world.editflow("run", world.spec, "--lake", copied, "--set", "requests.count=8")
     assert answer.code == 0, answer.err
     assert "computed again" in answer.err

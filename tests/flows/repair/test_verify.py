@@ -240,7 +240,7 @@ def test_a_queues_release(lake: Path, made: tuple[Path, RunRecord]) -> None:
         flip_bit(tiny_world.payload(lake, newest(lake, kind)))
     shutil.rmtree(tiny_world.payload(lake, newest(lake, "state")).parent)
     wrong = " ".join(fault["wrong"] for fault in verify(lake, code=1)["faults"])
-    assert ("is gone, and" in wrong, "has artifacts that the lake has not" in wrong) == (True, True)
+    assert ("is gone, but" in wrong, "has artifacts that are not in the lake" in wrong) == (True, True)
     assert all(fault["mended"] for fault in verify(lake, "--repair", code=0)["faults"])
     assert tiny_world.digests(lake) == digests
     flip_bit(tiny_world.payload(lake, newest(lake, "requests")))
@@ -263,7 +263,7 @@ def test_queues_and_releases(lake: Path, made: tuple[Path, RunRecord]) -> None:
     queue.append_event(ReleaseEvent("begin", now(), ("1.1",)), 0)
     queue.append_event(ReleaseEvent("settle", now(), ("1.1",), state="ab" * 32), 1)
     (fault,) = verify(lake, code=1)["faults"]
-    assert fault["wrong"] == "is gone, and release 2 of current is it"
+    assert fault["wrong"] == "is gone, but release 2 of current points to it"
     (lake / "releases" / "current" / "00000001.json").unlink()
     (lake / "queues" / "current" / "00000001.json").write_text('{"value": {"at": 1}}')
     found = {fault["file"]: fault["wrong"] for fault in verify(lake, "--repair", code=1)["faults"]}

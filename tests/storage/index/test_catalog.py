@@ -14,7 +14,8 @@ import pytest
 from editflow.storage.artifacts.store import Lake
 from editflow.storage.errors import LakeNotWritable
 from editflow.storage.index.catalog import Catalog
-from editflow.storage.queries.query import VIEWS, connect, lineage, query
+from editflow.storage.queries.query import connect, lineage, query
+from editflow.storage.queries.views import VIEWS
 from editflow.storage.records.runs import Runs, Use
 
 pytestmark = pytest.mark.slow

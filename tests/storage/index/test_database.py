@@ -19,8 +19,8 @@ from editflow.storage.index.rows import SCHEMAS
 from editflow.storage.maintenance import unindexed_artifacts
 from editflow.storage.maintenance.garbage_collection import census
 from editflow.storage.maintenance.index_audit import index_faults
-from editflow.storage.maintenance.retention_policy import Rule
-from editflow.storage.queries.query import connect, holders, impact, lineage, query
+from editflow.storage.maintenance.retention_policy import RetentionRule
+from editflow.storage.queries.query import connect, find_values, impact, lineage, query
 
 pytestmark = pytest.mark.exhaustive
 
@@ -44,13 +44,13 @@ def blow_up(lake: Lake, table: str) -> None:
 
 ASKED: dict[str, Callable[[Lake, dict[str, str]], object]] = {
     "missing": lambda lake, _: Catalog(lake).missing(),
-    "debts": lambda lake, _: unindexed_artifacts.index_what_is_missing(lake, whole=True),
+    "debts": lambda lake, _: unindexed_artifacts.index_missing_rows(lake, whole=True),
     "unindexed": lambda lake, made: unindexed_artifacts.unindexed(lake, [made["model"]]),
     "verify": lambda lake, _: list(index_faults(lake)),
     "lineage": lambda lake, made: lineage(lake, made["state2"]),
     "impact": lambda lake, made: impact(lake, [made["model"]]),
-    "holders": lambda lake, _: holders(lake, {"requests": "subject"}, "a"),
-    "census": lambda lake, _: census(lake, Rule(runs=1), 24),
+    "find_values": lambda lake, _: find_values(lake, {"requests": "subject"}, "a"),
+    "census": lambda lake, _: census(lake, RetentionRule(runs=1), 24),
     "connect": lambda lake, _: connect(lake).close(),
 }
 
@@ -83,10 +83,10 @@ def test_a_decompression_bomb_in_the_index_is_bounded(
 @pytest.mark.parametrize("text", [b"null", b"", b"PAR1PAR1", b"PAR1" + b"\xff" * 2000 + b"PAR1"],
                          ids=["a word", "nothing", "two marks", "marks around nonsense"])  # fmt: skip
 def test_a_payload_that_is_not_parquet_is_a_one_line_error(text: bytes, lake: Lake, edited: dict[str, str]) -> None:
-    assert holders(lake, {"requests": "subject"}, "subject")["requests"], "the control"
+    assert find_values(lake, {"requests": "subject"}, "subject")["requests"], "the control"
     payload = Path(lake.files.path(lake.manifest(edited["requests"]).payload))
     payload.write_bytes(text)
-    for question in ("holders", "connect"):
+    for question in ("find_values", "connect"):
         with pytest.raises(StorageError, match=r"^[^\n]*cannot be read[^\n]*`editflow verify`[^\n]*$"):
             ASKED[question](lake, edited)
     with pytest.raises(QueryRefused, match=r"^[^\n]+$"):

@@ -15,7 +15,7 @@ from editflow.storage.errors import LakeNotWritable
 from editflow.storage.index import index_reader
 from editflow.storage.index.catalog import Catalog
 from editflow.storage.maintenance.index_audit import index_faults
-from editflow.storage.queries.query import holders, impact, lineage, query
+from editflow.storage.queries.query import find_values, impact, lineage, query
 
 pytestmark = pytest.mark.exhaustive
 
@@ -39,7 +39,9 @@ def test_only_the_lake_of_that_name_is_read(
     for view in ("artifacts", "uses", "requests", "evaluations"):
         sql = f"SELECT * FROM {view} ORDER BY ALL"  # noqa: S608 - a view's name
         assert query(found, sql) == query(lake, sql), view
-    assert holders(found, {"requests": "subject"}, "subject") == holders(lake, {"requests": "subject"}, "subject")
+    assert find_values(found, {"requests": "subject"}, "subject") == find_values(
+        lake, {"requests": "subject"}, "subject"
+    )
     assert lineage(found, edited["state2"]) == lineage(lake, edited["state2"])
     assert impact(found, [edited["model"]]) == impact(lake, [edited["model"]])
     assert not list(index_faults(found))

@@ -1,4 +1,4 @@
-"""Every kind of damage is named with its file, and a sound lake has none."""
+"""Every kind of damage is reported with its file; a valid lake has no faults."""
 
 import json
 import shutil
@@ -30,26 +30,26 @@ Damage = Callable[[Lake, dict[str, str]], Path]
 
 @pytest.fixture
 def edited(edited: dict[str, str], lake: Lake) -> dict[str, str]:
-    """With a name that moved twice."""
+    """The edited lake with a name that was set twice."""
     for n, state in enumerate(("state1", "state2")):
         Refs(lake.files).set("demo", edited[state], n)
     return edited
 
 
-def everything(lake: Lake) -> list[Fault]:
+def all_faults(lake: Lake) -> list[Fault]:
     audit = Audit(lake)
-    found = [*audit.of_artifacts(filter(lake.is_committed, lake.ids()), lambda _: None)]
-    found += audit.of_runs(lake.files.list("runs"), lambda _: None)
-    return [*found, *audit.of_names(), *audit.of_strays(), *index_faults(lake)]
+    found = [*audit.check_artifacts(filter(lake.is_committed, lake.ids()), lambda _: None)]
+    found += audit.check_runs(lake.files.list("runs"), lambda _: None)
+    return [*found, *audit.check_names(), *audit.check_foreign_files(), *index_faults(lake)]
 
 
-def test_a_sound_lake_has_no_faults(lake: Lake, edited: dict[str, str]) -> None:
-    """The control of all damage below."""
-    assert everything(lake) == []
+def test_a_valid_lake_has_no_faults(lake: Lake, edited: dict[str, str]) -> None:
+    """The control for all damage below."""
+    assert all_faults(lake) == []
     audit = Audit(lake)
-    assert list(audit.of_artifacts(lake.ids(), lambda _: None)) == []
+    assert list(audit.check_artifacts(lake.ids(), lambda _: None)) == []
     assert (audit.artifacts, audit.bytes) == (12, sum(m.bytes for m in lake.manifests()))
-    assert everything(Lake.open(Path(lake.uri).parent / "empty")) == []
+    assert all_faults(Lake.open(Path(lake.uri).parent / "empty")) == []
 
 
 def manifest(lake: Lake, ids: dict[str, str], name: str = "values0") -> Path:
@@ -94,9 +94,9 @@ DAMAGE: dict[str, tuple[Damage, str, str]] = {
         lambda lake, ids: rewrite(manifest(lake, ids), id=ids["model"]),
         *("artifact", "another recipe"),
     ),
-    "manifest gone": (lambda lake, ids: remove(manifest(lake, ids)), "artifact", "is gone, and"),
+    "manifest gone": (lambda lake, ids: remove(manifest(lake, ids)), "artifact", "is gone, but"),
     "record cut in half": (lambda lake, _: halve(run(lake, "finished")), "record", "is damaged"),
-    "record begins no more": (lambda lake, _: remove(run(lake, "started")), "record", "is gone"),
+    "start of a record gone": (lambda lake, _: remove(run(lake, "started")), "record", "is gone"),
     "name damaged": (lambda lake, _: halve(ref(lake, 2)), "hand", "is damaged"),
     "name with a gap": (lambda lake, _: remove(ref(lake, 1)), "hand", "later versions"),
     "first of a log gone": (lambda lake, _: remove(log(lake, "artifacts", 0)), "index", "is gone"),
@@ -108,18 +108,18 @@ DAMAGE: dict[str, tuple[Damage, str, str]] = {
 
 
 @pytest.mark.parametrize("name", DAMAGE)
-def test_damage_is_named_with_its_file(lake: Lake, edited: dict[str, str], name: str) -> None:
+def test_damage_is_reported_with_its_file(lake: Lake, edited: dict[str, str], name: str) -> None:
     damage, mend, wrong = DAMAGE[name]
     broken = damage(lake, edited)
     before = tree(Path(lake.uri))
-    named = [fault for fault in everything(lake) if broken.is_relative_to(lake.files.path(fault.file))]
-    assert [(fault.repair, wrong in fault.wrong) for fault in named] == [(mend, True)]
+    named = [fault for fault in all_faults(lake) if broken.is_relative_to(lake.files.path(fault.file))]
+    assert [(fault.mend, wrong in fault.wrong) for fault in named] == [(mend, True)]
     assert bool(named[0].remedy) == (mend == "hand")
     assert tree(Path(lake.uri)) == before, "nothing is changed"
 
 
-def test_no_bit_of_a_payload_goes_astray_unseen(lake: Lake, edited: dict[str, str]) -> None:
-    """Also one of what is no content, such as the least and largest value by which SQL passes rows over."""
+def test_every_flipped_bit_of_a_payload_is_detected(lake: Lake, edited: dict[str, str]) -> None:
+    """Also a bit of Parquet metadata, such as the column statistics by which SQL skips rows."""
     made, path = lake.manifest(edited["evaluation"]), payload(lake, edited)
     whole, wrong = path.read_bytes(), Counter[str]()
     for place in range(0, len(whole), 5):
@@ -131,7 +131,7 @@ def test_no_bit_of_a_payload_goes_astray_unseen(lake: Lake, edited: dict[str, st
     assert check_artifact(lake, made.id) == (made, None), "the control"
 
 
-def test_other_bytes_of_the_same_content_are_written_anew(lake: Lake, edited: dict[str, str]) -> None:
+def test_a_differently_encoded_payload_is_reencoded(lake: Lake, edited: dict[str, str]) -> None:
     made, path = lake.manifest(edited["evaluation"]), payload(lake, edited)
     whole = path.read_bytes()
     parquet.write_table(parquet.read_table(path), path, compression="none")
@@ -143,13 +143,13 @@ def test_other_bytes_of_the_same_content_are_written_anew(lake: Lake, edited: di
     assert check_artifact(lake, made.id) == (made, None)
     halve(path.parent / "manifest.json")
     parquet.write_table(parquet.read_table(path), path, compression="none")
-    assert write_manifest(lake, made), "no manifest comes to stand for bytes that are astray"
+    assert write_manifest(lake, made), "the manifest is written for the re-encoded payload"
     assert path.read_bytes() == whole
     assert lake.manifest(made.id) == made
 
 
-def test_a_payload_whose_columns_are_not_of_their_kind(lake: Lake, edited: dict[str, str]) -> None:
-    """Whoever made the lake can make the digest fit any content."""
+def test_a_payload_with_columns_of_the_wrong_type(lake: Lake, edited: dict[str, str]) -> None:
+    """A lake from elsewhere may have a digest that fits any content."""
     made, path = lake.manifest(edited["evaluation"]), payload(lake, edited)
     table = parquet.read_table(path)
     number = next(n for n, column in enumerate(table.schema) if pa.types.is_integer(column.type))
@@ -161,7 +161,7 @@ def test_a_payload_whose_columns_are_not_of_their_kind(lake: Lake, edited: dict[
     assert fault is not None
     assert fault.wrong == ENCODING_DIFFERS
     assert not reencode_if_corrupt(lake.files, lake.manifest(made.id), write=True)
-    assert parquet.read_table(path).equals(other), "nothing that cannot be put right is written again"
+    assert parquet.read_table(path).equals(other), "a payload that cannot be repaired is not rewritten"
 
 
 def tree(folder: Path) -> dict[str, bytes]:
@@ -169,86 +169,88 @@ def tree(folder: Path) -> dict[str, bytes]:
 
 
 @pytest.mark.parametrize(
-    ("name", "wrong"), [("artifacts", "missing artifacts"), ("uses", "missing what"), ("runs", "missing the end")]
+    ("name", "wrong"), [("artifacts", "missing artifacts"), ("uses", "missing uses"), ("runs", "missing the end")]
 )
-def test_the_last_file_of_a_log(lake: Lake, edited: dict[str, str], name: str, wrong: str) -> None:
-    """Nothing in the log tells of it: what it said is missed."""
+def test_a_lost_last_file_of_a_log_is_found_by_its_missing_rows(
+    lake: Lake, edited: dict[str, str], name: str, wrong: str
+) -> None:
+    """The log itself has no gap; only its rows are missing."""
     remove(log(lake, name, -1))
     assert wrong in " ".join(fault.wrong for fault in index_faults(lake) if fault.what == f"index of {name}")
 
 
-def test_a_log_that_was_merged_and_cleared_has_no_gaps(lake: Lake, edited: dict[str, str]) -> None:
-    """A control: files before the checkpoint may go."""
+def test_a_log_with_a_checkpoint_may_lack_earlier_files(lake: Lake, edited: dict[str, str]) -> None:
+    """A control: files before the checkpoint are not needed."""
     table = DeltaTable(lake.files.path("catalog/runs"))
     table.create_checkpoint()
     remove(log(lake, "runs", 0))
     remove(log(lake, "runs", 0))
-    assert everything(lake) == []
+    assert all_faults(lake) == []
 
 
-def test_rows_beyond_the_lake(lake: Lake, edited: dict[str, str]) -> None:
+def test_index_rows_without_an_artifact_or_run_are_reported(lake: Lake, edited: dict[str, str]) -> None:
     shutil.rmtree(manifest(lake, edited, "perplexity").parent)
     shutil.rmtree(Path(lake.files.path(f"runs/{edited['run']}")))
     found = [fault.wrong for fault in index_faults(lake)]
     assert found == [
-        f"has artifacts that the lake has not: {edited['perplexity'][:12]}",
-        f"has runs that the lake has not: {edited['run']}",
+        f"has artifacts that are not in the lake: {edited['perplexity'][:12]}",
+        f"has runs that are not in the lake: {edited['run']}",
     ]
 
 
-def test_rows_that_say_otherwise(lake: Lake, edited: dict[str, str]) -> None:
+def test_index_rows_that_contradict_a_manifest_are_reported(lake: Lake, edited: dict[str, str]) -> None:
     path = rows(lake, "artifacts")
     table = parquet.read_table(path)
-    lying = pa.array([edited["model"] if id_ == edited["state1"] else d for id_, d in
+    wrong = pa.array([edited["model"] if id_ == edited["state1"] else d for id_, d in
                       zip(table["id"].to_pylist(), table["digest"].to_pylist(), strict=True)])  # fmt: skip
-    parquet.write_table(table.set_column(table.schema.get_field_index("digest"), "digest", lying), path)
+    parquet.write_table(table.set_column(table.schema.get_field_index("digest"), "digest", wrong), path)
     (fault,) = index_faults(lake)
     assert "manifest" in fault.wrong
     assert edited["state1"][:12] in fault.wrong
 
 
-def test_what_a_run_that_goes_on_has_made_is_no_fault(
+def test_unindexed_artifacts_of_a_running_run_are_no_fault(
     lake: Lake, edited: dict[str, str], table: Callable[..., pa.Table]
 ) -> None:
     record = Runs(lake.files).start("busy", {})
     lake.write("spectrum", 1, {}, {"model": edited["model"]}, table("spectrum"), created_by=record.run_id)
-    assert everything(lake) == []
+    assert all_faults(lake) == []
     Runs(lake.files).finish(record, "failed")
-    assert len(everything(lake)) == 2, "the control: now nobody will write it down any more"
+    assert len(all_faults(lake)) == 2, "the control: no process will index them any more"
 
 
-def test_what_a_dead_run_had_used_is_no_fault(lake: Lake, edited: dict[str, str]) -> None:
-    """The index alone knows it, before and after its end is written down."""
+def test_uses_of_a_crashed_run_are_no_fault(lake: Lake, edited: dict[str, str]) -> None:
+    """Only the index has them, before and after the run's end is recorded."""
     runs, catalog = Runs(lake.files), Catalog(lake)
     record = runs.start("dead", {})
     catalog.record_run(record)
     catalog.record_many(uses=[(record.run_id, Use(edited["model"], "model", "reused"))])
-    assert everything(lake) == []
+    assert all_faults(lake) == []
     catalog.record_run(runs.finish(record, "died"))
-    assert everything(lake) == []
+    assert all_faults(lake) == []
     other = runs.start("done", {})
     catalog.record_many(uses=[(other.run_id, Use(edited["model"], "model", "reused"))])
     catalog.record_run(runs.finish(other, "completed"))
-    (fault,) = everything(lake)
-    assert fault.wrong == f"has uses beyond those of runs: {other.run_id}", "the control"
+    (fault,) = all_faults(lake)
+    assert fault.wrong == f"has uses that are not in the records: {other.run_id}", "the control"
 
 
-def test_all_that_the_index_lacks_is_one_row_a_table(lake: Lake, edited: dict[str, str]) -> None:
+def test_a_lost_index_is_one_fault_per_table(lake: Lake, edited: dict[str, str]) -> None:
     shutil.rmtree(lake.files.path("catalog"))
     found = {fault.what: fault.wrong for fault in index_faults(lake)}
     assert set(found) == {f"index of {table}" for table in SCHEMAS}
     assert found["index of artifacts"].endswith("and 9 more")
     Catalog(lake).rebuild()
-    assert everything(lake) == []
+    assert all_faults(lake) == []
 
 
-def test_a_damaged_manifest_hides_no_other_from_a_rebuild(lake: Lake, edited: dict[str, str]) -> None:
+def test_rebuilding_the_index_skips_only_the_damaged_manifest(lake: Lake, edited: dict[str, str]) -> None:
     halve(manifest(lake, edited))
     Catalog(lake).rebuild()
-    assert [fault.id for fault in everything(lake)] == [edited["values0"]]
+    assert [fault.id for fault in all_faults(lake)] == [edited["values0"]]
 
 
-def test_upstream_goes_round_what_is_lost(lake: Lake, edited: dict[str, str]) -> None:
+def test_upstream_skips_parents_behind_a_lost_manifest(lake: Lake, edited: dict[str, str]) -> None:
     names = {id_: name for name, id_ in edited.items()}
     assert {names[id_] for id_ in upstream(lake, edited["state1"])} == {
         "state1", "state0", "values0", "requests", "model",
@@ -257,10 +259,10 @@ def test_upstream_goes_round_what_is_lost(lake: Lake, edited: dict[str, str]) ->
     assert {names[id_] for id_ in upstream(lake, edited["state1"])} == {"state1", "state0", "values0", "model"}
 
 
-def test_a_folder_whose_name_is_no_id(lake: Lake, edited: dict[str, str]) -> None:
+def test_an_artifact_folder_with_an_invalid_name_is_reported(lake: Lake, edited: dict[str, str]) -> None:
     odd = Path(lake.files.path("artifacts/od/odd"))
     odd.mkdir(parents=True)
-    assert everything(lake) == [], "a folder without a manifest was never committed"
+    assert all_faults(lake) == [], "a folder without a manifest was never committed"
     (odd / "manifest.json").write_text("{}")
-    (fault,) = (fault for fault in everything(lake) if "odd" in fault.file)
-    assert fault.repair == "hand"
+    (fault,) = (fault for fault in all_faults(lake) if "odd" in fault.file)
+    assert fault.mend == "hand"

@@ -1,6 +1,6 @@
-"""What the index tells is put back where it proves itself, and never where it does not."""
+"""Manifests and run records are restored from index rows that can be verified, and from no others."""
 
-# ruff: noqa: S608 - the SQL is put together from the test's own words
+# ruff: noqa: S608 - the SQL is built from constants of this test
 
 import json
 from collections.abc import Callable
@@ -31,7 +31,7 @@ def halve(path: Path) -> bytes:
 
 
 @pytest.mark.parametrize("log", ["whole", "gone"])
-def test_a_manifest_comes_back_byte_by_byte(lake: Lake, edited: dict[str, str], log: str) -> None:
+def test_a_manifest_is_restored_byte_by_byte(lake: Lake, edited: dict[str, str], log: str) -> None:
     whole = {name: halve(manifest(lake, edited[name])) for name in ("model", "values1", "state2")}
     if log == "gone":
         next(Path(lake.files.path("catalog/artifacts/_delta_log")).glob("*.json")).unlink()
@@ -43,7 +43,7 @@ def test_a_manifest_comes_back_byte_by_byte(lake: Lake, edited: dict[str, str], 
         assert len(list(manifest(lake, edited[name]).parent.glob("manifest.json.discarded-*"))) == 1
 
 
-def test_a_list_of_one_parent_and_a_single_one_are_told_apart(lake: Lake, table: Callable[..., pa.Table]) -> None:
+def test_a_list_of_one_parent_is_distinguished_from_a_single_parent(lake: Lake, table: Callable[..., pa.Table]) -> None:
     model = lake.write("model", 1, {}, {}, table("model")).id
     for parents in ({"a": model, "b": [model]}, {"a": [model], "b": model}, {"a": [model, model], "b": model}):
         made = lake.write("state", 1, {}, parents, table("state"))
@@ -53,8 +53,8 @@ def test_a_list_of_one_parent_and_a_single_one_are_told_apart(lake: Lake, table:
         assert found.parents == parents
 
 
-def test_nothing_is_believed_that_does_not_prove_itself(lake: Lake, edited: dict[str, str]) -> None:
-    """The controls: a row of other settings, a payload of other content, and an artifact that no row tells of."""
+def test_unverifiable_rows_and_payloads_are_not_used(lake: Lake, edited: dict[str, str]) -> None:
+    """A payload of other content, a row with another recipe, and an artifact without a row."""
     payload = Path(lake.files.path(lake.manifest(edited["values0"]).payload))
     before = payload.read_bytes()
     halve(manifest(lake, edited["values0"]))
@@ -64,8 +64,8 @@ def test_nothing_is_believed_that_does_not_prove_itself(lake: Lake, edited: dict
     payload.write_bytes(before)
     for path in Path(lake.files.path("catalog/artifacts")).glob("*.parquet"):
         rows = parquet.read_table(path)
-        lying = pa.array(['{"name": "other"}'] * rows.num_rows)
-        parquet.write_table(rows.set_column(rows.schema.get_field_index("spec"), "spec", lying), path)
+        wrong = pa.array(['{"name": "other"}'] * rows.num_rows)
+        parquet.write_table(rows.set_column(rows.schema.get_field_index("spec"), "spec", wrong), path)
     assert manifest_from_index(lake, edited["values0"]) is None
     assert not restore_manifest(lake, edited["values0"])
     assert manifest_from_index(lake, "0" * 64) is None
@@ -75,7 +75,7 @@ def test_nothing_is_believed_that_does_not_prove_itself(lake: Lake, edited: dict
 
 @pytest.mark.parametrize("parts", [["started"], ["finished"], ["started", "finished"]])
 @pytest.mark.parametrize("gone", [True, False])
-def test_a_run_record_comes_back(lake: Lake, edited: dict[str, str], parts: list[str], gone: bool) -> None:
+def test_a_run_record_is_restored(lake: Lake, edited: dict[str, str], parts: list[str], gone: bool) -> None:
     runs, folder = Runs(lake.files), Path(lake.files.path(f"runs/{edited['run']}"))
     before = runs.get(edited["run"])
     for part in parts:
@@ -90,8 +90,8 @@ def test_a_run_record_comes_back(lake: Lake, edited: dict[str, str], parts: list
     assert len(list(folder.glob("*.discarded-*"))) == (0 if gone else len(parts))
 
 
-def test_a_run_whose_end_the_index_does_not_know(lake: Lake, edited: dict[str, str]) -> None:
-    """The control: what is left of it stays as it is."""
+def test_a_run_whose_end_is_not_indexed_cannot_be_restored(lake: Lake, edited: dict[str, str]) -> None:
+    """The control: the damaged file is unchanged."""
     runs = Runs(lake.files)
     record = runs.start("late", {})
     Catalog(lake).record_run(record)
@@ -104,10 +104,8 @@ def test_a_run_whose_end_the_index_does_not_know(lake: Lake, edited: dict[str, s
     assert not restore_record(lake, "nobody")
 
 
-def test_a_rebuild_keeps_what_a_dead_run_had_reused_though_a_log_file_is_gone(
-    lake: Lake, edited: dict[str, str]
-) -> None:
-    """Only the index knows it, and its files lie there without the log."""
+def test_a_rebuild_keeps_uses_of_a_crashed_run_although_a_log_file_is_gone(lake: Lake, edited: dict[str, str]) -> None:
+    """Only the index has them; its data files are read without the log."""
     catalog, record = Catalog(lake), Runs(lake.files).start("cut off", {})
     for name in ("model", "requests"):
         catalog.record_many(uses=[(record.run_id, Use(edited[name], name, "reused"))])

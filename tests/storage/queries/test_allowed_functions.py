@@ -1,7 +1,7 @@
-"""No function that a query may call takes a query, a file, a table's name or a setting, or tells about the machine.
+"""No allowed function takes a query, a file, a table's name or a setting, or reveals anything about the machine.
 
-All of them are called with such texts, on a connection that is not locked: what the fences behind would stop must not
-be asked for at all. The control is a function that once was allowed.
+All are called with such texts on an unlocked connection, because the guard must hold without the lock. The control is
+a function that was once allowed.
 """
 
 import re
@@ -14,9 +14,9 @@ import pytest
 from editflow.storage.artifacts.store import Lake
 from editflow.storage.errors import QueryRefused
 from editflow.storage.queries.query import query
-from editflow.storage.queries.sql_guard import allowed
+from editflow.storage.queries.sql_guard import allowed_functions
 
-SECRET = "canary-7d1c"  # noqa: S105 - planted here
+SECRET = "canary-7d1c"  # noqa: S105 - a value of this test
 NEVER = """
 json_serialize_plan json_serialize_sql json_deserialize_sql json_execute_serialized_sql query query_table getenv
 getvariable current_setting which_secret read_text read_blob read_csv read_csv_auto read_json read_json_auto
@@ -26,31 +26,31 @@ txid_current pg_typeof pg_get_viewdef pg_get_expr has_table_privilege col_descri
 duckdb_settings duckdb_secrets duckdb_tables pragma_version write_log sleep_ms pg_sleep error parse_duckdb_log_message
 create_sort_key cast_to_type finalize combine seq_scan arrow_scan pandas_scan python_map_function
 """.split()
-"""Names that take such a text, run something, wait, or tell about the process and its tables."""
+"""Functions that take such a text, execute something, wait, or reveal something about the process and its tables."""
 PATTERN = re.compile(r".*(sql|plan|setting|secret|variable|privilege|query|_scan|copy|attach|pragma|sleep|log_).*|"
                      r"(pg|duckdb|read|__|inet|current_(?!date|local))_?.*", re.IGNORECASE)  # fmt: skip
 
 
 @pytest.fixture(scope="module")
 def canary(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[duckdb.DuckDBPyConnection, list[str]]]:
-    """A connection, open to everything, and texts that lead to a secret: in a file, a setting, a variable, a table."""
+    """An unrestricted connection, and texts that lead to a secret in a file, a setting, a variable or a table."""
     folder = tmp_path_factory.mktemp("canary")
     (folder / "secret.csv").write_text(f"a\n{SECRET}\n")
     with duckdb.connect() as connection:
-        connection.execute(f"CREATE TABLE treasure AS SELECT '{SECRET}' AS a")
-        connection.execute(f"SET VARIABLE treasure = '{SECRET}'")
+        connection.execute(f"CREATE TABLE hidden AS SELECT '{SECRET}' AS a")
+        connection.execute(f"SET VARIABLE hidden = '{SECRET}'")
         connection.execute(f"SET temp_directory = '{folder}/{SECRET}'")
         yield connection, texts(folder / "secret.csv")
 
 
 def texts(file: Path) -> list[str]:
-    """A file, a name, and a query that leads to both a setting and a variable."""
-    return [str(file), "treasure", "SELECT current_setting('temp_directory') || getvariable('treasure')",
+    """A file, the name of a table and variable, a query that reads a setting and a variable, and a setting."""
+    return [str(file), "hidden", "SELECT current_setting('temp_directory') || getvariable('hidden')",
             "temp_directory"]  # fmt: skip
 
 
-def called(name: str, text: str) -> Iterator[str]:
-    """Calls of a function with a text, alone and with another argument before or behind."""
+def calls(name: str, text: str) -> Iterator[str]:
+    """Calls of a function with a text, alone and with another argument."""
     for arguments in ("$1", "$1, 'x'", "$1, optimize := true"):
         yield f'SELECT "{name}"({arguments.replace("$1", quoted(text))})::VARCHAR'
 
@@ -59,11 +59,11 @@ def quoted(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
-def told(connection: duckdb.DuckDBPyConnection, name: str, some: list[str]) -> set[str]:
-    """The calls whose answer holds the secret, though their text does not."""
+def leaks(connection: duckdb.DuckDBPyConnection, name: str, some: list[str]) -> set[str]:
+    """The calls whose result contains the secret, although their text does not."""
     found = set()
     for text in some:
-        for sql in called(name, text):
+        for sql in calls(name, text):
             try:
                 answer = connection.execute(sql).fetchall()
             except duckdb.Error:
@@ -73,33 +73,33 @@ def told(connection: duckdb.DuckDBPyConnection, name: str, some: list[str]) -> s
     return found
 
 
-def words(connection: duckdb.DuckDBPyConnection) -> list[str]:
-    return sorted(name for name in allowed(connection) if re.fullmatch(r"\w+", name))
+def function_names(connection: duckdb.DuckDBPyConnection) -> list[str]:
+    return sorted(name for name in allowed_functions(connection) if re.fullmatch(r"\w+", name))
 
 
-def test_no_allowed_function_is_named_like_one_that_reads_runs_or_tells() -> None:
+def test_no_allowed_function_has_a_suspicious_name() -> None:
     with duckdb.connect() as connection:
-        names = words(connection)
-        there = {row[0] for row in connection.execute("SELECT function_name FROM duckdb_functions()").fetchall()}
+        names = function_names(connection)
+        existing = {row[0] for row in connection.execute("SELECT function_name FROM duckdb_functions()").fetchall()}
     assert not set(names) & set(NEVER)
     assert not [name for name in names if PATTERN.fullmatch(name)]
-    assert len(set(NEVER) & there) > 40, "the control: this version has them"
-    assert len(names) > 400, "and what questions need is there"
+    assert len(set(NEVER) & existing) > 40, "the control: this version of DuckDB has them"
+    assert len(names) > 400, "ordinary functions are allowed"
 
 
-def test_no_allowed_function_follows_a_text_to_a_file_a_table_or_a_setting(
+def test_no_allowed_function_reads_a_file_a_table_or_a_setting_named_by_a_text(
     canary: tuple[duckdb.DuckDBPyConnection, list[str]],
 ) -> None:
     connection, some = canary
-    for name in words(connection):
-        assert not told(connection, name, some), name
+    for name in function_names(connection):
+        assert not leaks(connection, name, some), name
 
 
-def test_functions_that_are_not_allowed_do_follow_it(canary: tuple[duckdb.DuckDBPyConnection, list[str]]) -> None:
+def test_some_functions_that_are_not_allowed_do(canary: tuple[duckdb.DuckDBPyConnection, list[str]]) -> None:
     """The control."""
     connection, some = canary
-    assert told(connection, "json_serialize_plan", some)
-    assert told(connection, "current_setting", some)
+    assert leaks(connection, "json_serialize_plan", some)
+    assert leaks(connection, "current_setting", some)
 
 
 @pytest.mark.parametrize(
@@ -116,12 +116,12 @@ def test_functions_that_are_not_allowed_do_follow_it(canary: tuple[duckdb.DuckDB
         "SELECT count(*) FILTER (WHERE json_serialize_plan('SELECT 1') IS NOT NULL) FROM runs",
     ],
 )
-def test_a_query_inside_a_query_is_refused(sql: str, lake: Lake) -> None:
+def test_a_query_in_a_text_is_refused(sql: str, lake: Lake) -> None:
     with pytest.raises(QueryRefused, match="not available"):
         query(lake, sql)
 
 
-def test_what_questions_need_is_answered(lake: Lake) -> None:
+def test_ordinary_expressions_are_allowed(lake: Lake) -> None:
     """The control: operators, conditions, lists, structs, JSON, times, windows and lambdas."""
     for sql in (
         "SELECT if(1 < 2, 'a' || 'b', NULL), 7 // 2, 7 % 2, 2 ** 3, -1, NOT true, 1 IS DISTINCT FROM 2, 'a' ~ 'b', 5!",

@@ -1,9 +1,9 @@
-"""Twenty attempts to write, attach, load or read what is none of a question's business, each of which works elsewhere.
+"""Over twenty attempts to write, attach, load or read something forbidden. All are refused and leave no trace.
 
-The control of every attempt is the same SQL in a plain DuckDB: there it does what it is not to do here.
+The control of every attempt is the same SQL in a plain DuckDB, where it works.
 """
 
-# ruff: noqa: S608 - the SQL is put together from the test's own words
+# ruff: noqa: S608 - the SQL is built from constants of this test
 
 from collections.abc import Callable
 from pathlib import Path
@@ -30,21 +30,23 @@ WRITE: dict[str, Attempt] = {
 }
 ATTACH: dict[str, Attempt] = {
     "attach a new database": lambda away, _: f"ATTACH '{away}/new.db'",
-    "attach one that is there": lambda away, _: f"ATTACH '{away}/secret.db' (READ_ONLY)",
+    "attach an existing database": lambda away, _: f"ATTACH '{away}/secret.db' (READ_ONLY)",
     "attach in the lake": lambda _, lake: f"ATTACH '{lake.uri}/artifacts/new.db'",
 }
 LOAD: dict[str, Attempt] = {
     "load an extension": lambda _away, _lake: "LOAD parquet",
-    "load one from a folder": lambda away, _: f"SET extension_directory = '{away}/extensions'",
-    "let unsigned ones in": lambda _away, _lake: "SET autoload_known_extensions = true",
+    "load one from another folder": lambda away, _: f"SET extension_directory = '{away}/extensions'",
+    "load extensions automatically": lambda _away, _lake: "SET autoload_known_extensions = true",
 }
 READ: dict[str, Attempt] = {
     "a file as text": lambda away, _: f"SELECT content FROM read_text('{away}/secret.csv')",
     "a file by its name": lambda away, _: f"SELECT * FROM '{away}/secret.csv'",
     "a file by its bytes": lambda away, _: f"SELECT content FROM read_blob('{away}/secret.csv')",
     "a table of another program": lambda away, _: f"SELECT * FROM read_parquet('{away}/secret.parquet')",
-    "what is in a folder": lambda away, _: f"SELECT * FROM glob('{away}/*')",
-    "the way out of the lake": lambda away, lake: f"SELECT * FROM '{lake.uri}/artifacts/../../{away.name}/secret.csv'",
+    "the files of a folder": lambda away, _: f"SELECT * FROM glob('{away}/*')",
+    "a relative path out of the lake": lambda away, lake: (
+        f"SELECT * FROM '{lake.uri}/artifacts/../../{away.name}/secret.csv'"
+    ),
     "a ref of the lake": lambda _, lake: f"SELECT content FROM read_text('{lake.uri}/refs/demo/00000001.json')",
     "a link in the lake": lambda _, lake: f"SELECT content FROM read_text('{lake.uri}/artifacts/link.csv')",
     "a file in a subquery": lambda away, _: f"SELECT (SELECT content FROM read_text('{away}/secret.csv')) AS x",
@@ -58,7 +60,7 @@ def payload(lake: Lake) -> Path:
 
 @pytest.fixture
 def away(tmp_path: Path, lake: Lake, edited: dict[str, str]) -> Path:
-    """A folder beside the lake with secrets in it; in the lake, a ref and a link that leads there."""
+    """A folder next to the lake that contains secrets; in the lake, a ref and a link into that folder."""
     folder = tmp_path / "away"
     folder.mkdir()
     (folder / "secret.csv").write_text("a\n1\n")
@@ -74,13 +76,13 @@ def tree(folder: Path) -> dict[str, bytes]:
     return {str(path): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-UNSEEN = {"write through a temporary folder", "attach one that is there"}
-"""What leaves nothing behind at once, even where it works."""
-WITHIN = {
+TRACELESS = {"write through a temporary folder", "attach an existing database"}
+"""Attempts that leave no immediate trace even if they succeed."""
+INSIDE_LAKE = {
     "copy into the lake", "copy over a payload", "copy over a manifest", "copy over the index", "attach in the lake",
     "a link in the lake",
 }  # fmt: skip
-"""What lies in the lake, whose folders may be open to the views: it is the first fence that keeps these out."""
+"""Attempts on files of the lake: the locked connection allows its folders, so only the guard prevents these."""
 
 
 def test_every_attempt_is_refused_and_leaves_no_trace(away: Path, lake: Lake) -> None:
@@ -92,25 +94,25 @@ def test_every_attempt_is_refused_and_leaves_no_trace(away: Path, lake: Lake) ->
         assert tree(away.parent) == before, name
 
 
-def test_the_second_fence_holds_without_the_first(away: Path, lake: Lake) -> None:
+def test_the_locked_connection_alone_prevents_attempts_outside_the_lake(away: Path, lake: Lake) -> None:
     before = tree(away.parent)
     with connect(lake) as connection:
         for name, attempt in ATTEMPTS.items():
-            if name not in WITHIN:
+            if name not in INSIDE_LAKE:
                 try:
                     connection.execute(attempt(away, lake)).fetchall()
                 except duckdb.Error:
                     pass
                 else:
-                    assert name == "load an extension", "this one is built in, and there already"
+                    assert name == "load an extension", "this extension is built in and already loaded"
                 assert tree(away.parent) == before, name
 
 
-def test_without_fences_each_of_them_works(away: Path, lake: Lake) -> None:
+def test_every_attempt_works_in_a_plain_duckdb(away: Path, lake: Lake) -> None:
     """The control."""
     for name, attempt in ATTEMPTS.items():
         before = tree(away.parent)
         with duckdb.connect() as plain:
             plain.execute("CREATE TABLE t AS SELECT 1 AS a")
             plain.execute(attempt(away, lake)).fetchall()
-        assert (tree(away.parent) != before) == (name in {*WRITE, *ATTACH} - UNSEEN), name
+        assert (tree(away.parent) != before) == (name in {*WRITE, *ATTACH} - TRACELESS), name

@@ -1,6 +1,6 @@
-"""Questions in SQL: the views answer them, and nothing else than one SELECT over them is run."""
+"""SQL over a lake: the views give the right rows, and only one SELECT over them is allowed."""
 
-# ruff: noqa: S608 - the SQL is put together from the test's own words
+# ruff: noqa: S608 - the SQL is built from constants of this test
 
 import subprocess
 import sys
@@ -15,7 +15,8 @@ import pytest
 from editflow.storage.artifacts import kinds
 from editflow.storage.artifacts.store import Lake
 from editflow.storage.errors import MissingPayload, QueryRefused, UnknownArtifact
-from editflow.storage.queries.query import VIEWS, connect, lineage, query, views
+from editflow.storage.queries.query import connect, lineage, query
+from editflow.storage.queries.views import VIEWS, views
 
 ALLOWED = [
     "SELECT count(*) FROM artifacts",
@@ -105,27 +106,27 @@ REFUSED = [
 
 @pytest.mark.parametrize("sql", ALLOWED)
 @pytest.mark.usefixtures("edited")
-def test_ordinary_questions_are_answered(sql: str, lake: Lake) -> None:
+def test_allowed_queries_return_rows(sql: str, lake: Lake) -> None:
     assert query(lake, sql).num_rows > 0
 
 
 @pytest.mark.parametrize("sql", REFUSED)
-def test_everything_else_is_refused_in_one_line(sql: str, lake: Lake) -> None:
+def test_forbidden_queries_are_refused_in_one_line(sql: str, lake: Lake) -> None:
     python_variable = pa.table({"a": [1]})
     with pytest.raises(QueryRefused, match=r"^[^\n]+$"):
         query(lake, sql)
     assert python_variable.num_rows == 1
 
 
-def test_what_the_parser_gives_no_tree_of_is_explained(lake: Lake) -> None:
-    with pytest.raises(QueryRefused, match="uses PIVOT; write GROUP BY"):
+def test_statements_without_a_parse_tree_are_explained(lake: Lake) -> None:
+    with pytest.raises(QueryRefused, match="PIVOT"):
         query(lake, "WITH t AS (SELECT 1 AS a) PIVOT t ON a USING sum(a)")
     with pytest.raises(QueryRefused, match="nested too deeply"):
         query(lake, "SELECT " + " + ".join(["1"] * 900))
 
 
-def test_the_connection_alone_keeps_files_and_settings_shut(lake: Lake, tmp_path: Path) -> None:
-    """The second fence, without the first."""
+def test_the_locked_connection_alone_protects_files_and_settings(lake: Lake, tmp_path: Path) -> None:
+    """The lock without the guard."""
     (tmp_path / "secret.csv").write_text("a\n1\n")
     python_variable = pa.table({"a": [1]})
     connection = connect(lake)
@@ -164,7 +165,7 @@ def test_a_full_lake_has_the_same_columns(lake: Lake, edited: dict[str, str]) ->
         assert [(row["column_name"], row["column_type"]) for row in rows] == list(view.columns)
 
 
-def test_views_carry_the_ids_of_what_they_are_about(lake: Lake, edited: dict[str, str]) -> None:
+def test_views_have_the_ids_of_their_subjects(lake: Lake, edited: dict[str, str]) -> None:
     def ids(view: str, *columns: str) -> list[tuple[Any, ...]]:
         rows = query(lake, f"SELECT DISTINCT {', '.join(columns)} FROM {view} ORDER BY ALL").to_pylist()
         return [tuple(row.values()) for row in rows]
@@ -185,15 +186,15 @@ def test_views_carry_the_ids_of_what_they_are_about(lake: Lake, edited: dict[str
     assert ids("runs", "status", "state") == [("completed", state)]
 
 
-def test_an_answer_stands_beside_its_question(lake: Lake, table: Callable[..., pa.Table]) -> None:
+def test_ability_answers_are_joined_with_their_questions(lake: Lake, table: Callable[..., pa.Table]) -> None:
     cases = lake.write("ability_cases", 1, {}, {}, table("ability_cases", 3, prompt=["a", "b", "c"])).id
-    said = {"label": ["Yes", "Yes", "No"], "predicted": ["Yes", None, "Yes"], "nlls": [[1.0], None, None]}
-    lake.write("ability", 1, {}, {"cases": cases}, table("ability", 3, **said))
+    answers = {"label": ["Yes", "Yes", "No"], "predicted": ["Yes", None, "Yes"], "nlls": [[1.0], None, None]}
+    lake.write("ability", 1, {}, {"cases": cases}, table("ability", 3, **answers))
     rows = query(lake, "SELECT prompt, correct, nlls FROM abilities ORDER BY prompt").to_pylist()
     assert [tuple(row.values()) for row in rows] == [("a", 1.0, [1.0]), ("b", 0.0, None), ("c", 0.0, None)]
 
 
-def test_a_payload_that_is_gone_is_left_out(lake: Lake, edited: dict[str, str]) -> None:
+def test_missing_payloads_are_left_out(lake: Lake, edited: dict[str, str]) -> None:
     lake.discard_payload(edited["evaluation"])
     assert query(lake, "SELECT * FROM evaluations").num_rows == 0
     with pytest.raises(MissingPayload):
@@ -203,7 +204,7 @@ def test_a_payload_that_is_gone_is_left_out(lake: Lake, edited: dict[str, str]) 
 def test_spectra_of_an_older_version_stay_readable(
     lake: Lake, table: Callable[..., pa.Table], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Version 1 had other columns; a lake may hold both, or that one alone."""
+    """Version 1 had other columns; a lake may hold both versions, or version 1 alone."""
     old = pa.schema([("layer", pa.int32()), ("i", pa.int32()), ("eigenvalue", pa.float64())])
     old = old.append(pa.field("vector", pa.list_(pa.float64())))
     with monkeypatch.context() as patch:
@@ -233,18 +234,18 @@ def test_lineage_up_and_down(lake: Lake, edited: dict[str, str]) -> None:
         lineage(lake, "f" * 64)
 
 
-def test_the_same_walks_in_sql(lake: Lake, edited: dict[str, str]) -> None:
-    for way, function in (("up", "upstream"), ("down", "downstream")):
+def test_sql_walks_equal_python_walks(lake: Lake, edited: dict[str, str]) -> None:
+    for direction, function in (("up", "upstream"), ("down", "downstream")):
         found = query(lake, f"SELECT artifact, kind, depth FROM {function}('{edited['state1'][:12]}')").to_pylist()
-        steps = lineage(lake, edited["state1"], way)
+        steps = lineage(lake, edited["state1"], direction)
         assert {(row["artifact"], row["kind"], row["depth"]) for row in found} == {
             (s.id, s.kind, s.depth) for s in steps
         }
         assert len(found) == len({step.id for step in steps})
 
 
-def test_a_document_is_counted_once(lake: Lake, table: Callable[..., pa.Table]) -> None:
-    """A row of tokens is a window of a document."""
+def test_corpus_has_one_row_per_document(lake: Lake, table: Callable[..., pa.Table]) -> None:
+    """A tokens artifact has several rows per document, one per window."""
     rows = table("documents", 2, document=["a", "b"], title=["A", "B"], split=["moments", "heldout"])
     documents = lake.write("documents", 1, {}, {}, rows).id
     windows = table("tokens", 3, document=["a", "a", "b"], ids=[[1, 2], [3], [4]])
@@ -255,8 +256,8 @@ def test_a_document_is_counted_once(lake: Lake, table: Callable[..., pa.Table]) 
     ]
 
 
-def test_a_long_list_of_states_is_walked_once(lake: Lake, table: Callable[..., pa.Table]) -> None:
-    """Two ways lead from each link to the next: walking paths rather than artifacts would take 2^40 steps."""
+def test_a_walk_visits_each_artifact_once(lake: Lake, table: Callable[..., pa.Table]) -> None:
+    """Two paths lead from each state to the next: enumerating paths would take 2^40 steps."""
     state = lake.write("state", 1, {}, {}, table("state")).id
     for _ in range(40):
         values = lake.write("target_values", 1, {}, {"state": state}, table("target_values")).id
@@ -267,7 +268,7 @@ def test_a_long_list_of_states_is_walked_once(lake: Lake, table: Callable[..., p
 
 
 def test_storage_needs_neither_torch_nor_prefect() -> None:
-    """Short commands must stay short; and the archive knows nothing of the science or the scheduler."""
+    """Importing storage stays fast, and storage is independent of editing and flows."""
     modules = [path for path in (ROOT / "storage").rglob("*.py") if path.name != "__init__.py"]
     names = [".".join(path.relative_to(ROOT).with_suffix("").parts) for path in modules]
     code = "import sys, " + ", ".join(f"editflow.{name}" for name in names) + "; print(*sys.modules)"

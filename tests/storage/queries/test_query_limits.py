@@ -1,6 +1,6 @@
-"""A query has a bound of time, memory, rows and text, and ends on Ctrl-C; one within them is answered as ever."""
+"""Queries are limited in time, memory, rows and text, and end on Ctrl-C; those within the limits are unaffected."""
 
-# ruff: noqa: S608 - the SQL is put together from the test's own words
+# ruff: noqa: S608 - the SQL is built from constants of this test
 
 import os
 import signal
@@ -14,7 +14,7 @@ from editflow.storage.artifacts.store import Lake
 from editflow.storage.errors import QueryRefused
 from editflow.storage.queries import query_process
 from editflow.storage.queries.query import query
-from editflow.storage.queries.query_limits import TEXT, Limits, Work, memory_share
+from editflow.storage.queries.query_limits import MAX_CHARACTERS, Limits, RunningQuery, memory_share
 
 pytestmark = pytest.mark.exhaustive
 
@@ -47,7 +47,7 @@ TOO_MUCH_TEXT = {
     "brackets": "SELECT " + "[" * 50_000 + "]" * 50_000,
     "parentheses": "SELECT " + "(" * 50_000 + "1" + ")" * 50_000,
     "negations": "SELECT " + "NOT " * 40_000 + "true",
-    "a long comment": "SELECT 1 --" + "x" * TEXT,
+    "a long comment": "SELECT 1 --" + "x" * MAX_CHARACTERS,
     "nested queries": "SELECT * FROM " + "(SELECT * FROM " * 2000 + "runs" + ")" * 2000,
 }
 SHORT = Limits(seconds=0.2)
@@ -55,25 +55,25 @@ SMALL = Limits(memory=256 * 2**20, rows=10_000, bytes=2**24)
 
 
 @pytest.mark.parametrize("sql", ENDLESS.values(), ids=ENDLESS)
-def test_a_query_without_end_is_stopped(sql: str, lake: Lake) -> None:
+def test_an_endless_query_is_stopped(sql: str, lake: Lake) -> None:
     with pytest.raises(QueryRefused, match=r"^[^\n]*stopped[^\n]*$"):
         query(lake, sql, SHORT)
     assert query(lake, "SELECT 1 AS a").num_rows == 1
 
 
 @pytest.mark.parametrize("sql", LARGE.values(), ids=LARGE)
-def test_an_answer_without_bound_is_refused(sql: str, lake: Lake) -> None:
+def test_a_huge_result_is_refused(sql: str, lake: Lake) -> None:
     with pytest.raises(QueryRefused, match=r"^[^\n]+$"):
         query(lake, sql, SMALL)
 
 
 @pytest.mark.parametrize("sql", TOO_MUCH_TEXT.values(), ids=TOO_MUCH_TEXT)
-def test_a_text_that_takes_too_long_to_plan_is_refused(sql: str, lake: Lake) -> None:
+def test_a_query_that_is_too_large_to_plan_is_refused(sql: str, lake: Lake) -> None:
     with pytest.raises(QueryRefused, match=r"^[^\n]+$"):
         query(lake, sql)
 
 
-def test_a_long_query_and_a_long_answer_within_the_limits_are_whole(lake: Lake, edited: dict[str, str]) -> None:
+def test_a_long_query_and_a_long_result_within_the_limits_are_complete(lake: Lake, edited: dict[str, str]) -> None:
     assert edited
     many = ", ".join(f"'{number:064x}'" for number in range(2000))
     ids = query(lake, f"SELECT id FROM artifacts WHERE id NOT IN ({many}) ORDER BY id")
@@ -83,15 +83,15 @@ def test_a_long_query_and_a_long_answer_within_the_limits_are_whole(lake: Lake, 
     assert rows["n"].to_pylist() == list(range(50_000)), "in order, from every batch"
 
 
-def test_rows_beyond_the_limit_are_named_and_not_dropped(lake: Lake) -> None:
+def test_rows_beyond_the_limit_are_an_error(lake: Lake) -> None:
     with pytest.raises(QueryRefused, match="100 rows"):
         query(lake, "SELECT * FROM range(101)", Limits(rows=100))
     assert query(lake, "SELECT * FROM range(100)", Limits(rows=100)).num_rows == 100
 
 
 @pytest.mark.parametrize("wrong", [{"seconds": 0}, {"seconds": float("nan")}, {"seconds": float("inf")}, {"rows": 0}])
-def test_a_limit_is_a_number_above_nothing(wrong: dict[str, float]) -> None:
-    with pytest.raises(ValueError, match="above 0"):
+def test_limits_must_be_positive(wrong: dict[str, float]) -> None:
+    with pytest.raises(ValueError, match="limit"):
         Limits(**wrong)  # type: ignore[arg-type]
     assert 0 < memory_share() <= 2 * 2**30
 
@@ -104,19 +104,19 @@ def test_a_limit_is_a_number_above_nothing(wrong: dict[str, float]) -> None:
         UNINTERRUPTED["one number, two billion places wide"],
     ],
 )
-def test_ctrl_c_ends_a_query_as_it_ends_python(sql: str, lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
-    begun = Work.interruptible
+def test_ctrl_c_ends_a_query(sql: str, lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    attach = RunningQuery.attach
 
-    def interrupted(work: Work, connection: duckdb.DuckDBPyConnection) -> None:
-        begun(work, connection)
+    def attach_and_interrupt(running: RunningQuery, connection: duckdb.DuckDBPyConnection) -> None:
+        attach(running, connection)
         os.kill(os.getpid(), signal.SIGINT)
 
-    monkeypatch.setattr(Work, "interruptible", interrupted)
+    monkeypatch.setattr(RunningQuery, "attach", attach_and_interrupt)
     with pytest.raises(KeyboardInterrupt):
         query(lake, sql, Limits(seconds=600))
 
 
-def test_a_query_in_a_process_of_its_own_gives_the_same_answer(lake: Lake, edited: dict[str, str]) -> None:
+def test_a_query_in_its_own_process_gives_the_same_result(lake: Lake, edited: dict[str, str]) -> None:
     sql = "SELECT id, kind, inputs, created_at, seconds, 1 AS a, 2 AS a, NULL AS nothing FROM artifacts ORDER BY id"
     assert query_process.first_rows(lake.uri, sql, Limits()) == (query(lake, sql), False)
     few, more = query_process.first_rows(lake.uri, sql, Limits(rows=3))
@@ -128,17 +128,17 @@ def test_a_query_in_a_process_of_its_own_gives_the_same_answer(lake: Lake, edite
 
 
 @pytest.mark.parametrize("sql", UNINTERRUPTED.values(), ids=UNINTERRUPTED)
-def test_a_process_of_its_own_ends_what_nothing_interrupts(sql: str, lake: Lake) -> None:
+def test_its_own_process_ends_a_query_that_cannot_be_interrupted(sql: str, lake: Lake) -> None:
     with pytest.raises(QueryRefused, match=r"^[^\n]*(stopped|memory)[^\n]*$"):
         query_process.first_rows(lake.uri, sql, Limits(seconds=2, memory=2**28))
 
 
-def test_memory_that_duckdb_does_not_count_is_bounded_too(lake: Lake) -> None:
+def test_memory_that_duckdb_does_not_count_is_limited_too(lake: Lake) -> None:
     with pytest.raises(QueryRefused, match="memory"):
         query_process.first_rows(lake.uri, "SELECT repeat('x', 4000000000)", Limits(memory=2**28))
 
 
-def test_nothing_is_imported_from_the_folder_that_the_user_is_in(
+def test_nothing_is_imported_from_the_current_folder(
     lake: Lake, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = tmp_path_factory.mktemp("elsewhere")
@@ -150,8 +150,8 @@ def test_nothing_is_imported_from_the_folder_that_the_user_is_in(
     assert not (folder / "taken").exists()
 
 
-def test_a_process_that_dies_without_a_word_is_no_answer(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The control of the way back."""
+def test_a_process_that_ends_without_a_result_is_an_error(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The control for reading results from the process."""
     ends: dict[str, Callable[[], type[Exception]]] = {
         "import os, signal; os.kill(os.getpid(), signal.SIGABRT)": lambda: QueryRefused,
         "raise KeyError('x')": lambda: RuntimeError,

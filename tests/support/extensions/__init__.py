@@ -1,1 +1,1 @@
-"""Extensions from outside the package, each a file of its own: see tests/flows/test_extensions.py."""
+"""Extensions from outside the package, one file each, for tests/flows/test_extensions.py."""

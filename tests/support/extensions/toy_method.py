@@ -1,4 +1,4 @@
-"""A method: every edited weight shrinks by a share."""
+"""A method that scales every edited weight down."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class ToyOptions(MethodOptions):
     """An option that no other method has."""
 
     shrink: float = 0.1
-    """The share by which a weight shrinks."""
+    """The fraction by which a weight shrinks."""
 
 
 def _shrink(

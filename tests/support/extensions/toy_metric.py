@@ -1,4 +1,4 @@
-"""A metric: does the prompt with its subject in capitals give the new target?"""
+"""A metric: whether the prompt with its subject in capitals yields the new target."""
 
 from editflow.editing.metrics.metric import Metric, new_answer
 

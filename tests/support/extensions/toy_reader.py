@@ -1,4 +1,4 @@
-"""A reader: records with `who`, `what` and `new`."""
+"""A reader of records with the fields `who`, `old` and `new`."""
 
 from editflow.editing.requests.readers import Reader
 from editflow.editing.requests.record import EditRequest

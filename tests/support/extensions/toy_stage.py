@@ -1,4 +1,4 @@
-"""A stage with a kind of its own, measured of every state: norms of the edited weights."""
+"""A stage with its own artifact kind that measures every state: norms of the edited weights."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ TOY_STAGE = Stage("toy-norms", TOY_KIND.name, 1, ToySettings, _norms, ("state",)
 
 
 def measure(measures: Measures, state: str, when: str) -> dict[str, Any]:
-    """The largest norm of a state, for the run's summary: {name: {score: number}}."""
+    """The largest norm of a state's weights for the run's summary: {name: {score: number}}."""
     settings = ToySettings(tuple(measures.spec.edit.layers))
     artifact = measures.pipe.run(TOY_STAGE, settings, {"state": state}, f"toy norms {when}")
     return {"toy norms": {"largest": measures.pipe.read(_largest, artifact, 0.0)}}

@@ -1,4 +1,4 @@
-"""`python tests/support/hostile_cases 417 900:1000`: run these cases; exit code 1 if a law is broken."""
+"""`python tests/support/hostile_cases 417 900:1000`: run these cases; exit code 1 if a rule is broken."""
 
 from __future__ import annotations
 
@@ -21,30 +21,32 @@ from support.hostile_cases.laws import Watch, clear, watched  # noqa: E402
 ENDS = {0: "ok", 1: "found", 2: "refused"}
 
 
-def judged(watch: Watch, numbers: Iterable[int], kinds: Iterable[str] = KINDS, *, every: bool = False) -> Counter[str]:
-    """How many cases of each kind ended how; those that broke a law are printed, with `every` all of them."""
+def run_cases(
+    watch: Watch, numbers: Iterable[int], kinds: Iterable[str] = KINDS, *, every: bool = False
+) -> Counter[str]:
+    """Count cases by kind and result; print those that broke a rule, or all if `every`."""
     counts = Counter[str]()
     for number in numbers:
         made = case(number, watch.good, watch.listener.port)
         if made.kind in kinds:
             began = time.monotonic()
             verdict = watch.judge(made)
-            counts[f"{made.kind}, {'broke a law' if verdict.breaches else ENDS[verdict.came.code or 0]}"] += 1
+            counts[f"{made.kind}, {'broke a rule' if verdict.breaches else ENDS[verdict.result.code or 0]}"] += 1
             if verdict.breaches or every:
-                outcome = "\n  ".join(verdict.breaches) or f"all laws held\n  {verdict.came.err}"
+                outcome = "\n  ".join(verdict.breaches) or f"all rules held\n  {verdict.result.err}"
                 print(f"{made}\n  {time.monotonic() - began:.2f} s; {outcome}", flush=True)
         clear(made)
     watch.check_bytes()
     return counts
 
 
-def main(words: list[str]) -> int:
-    kinds = [word for word in words if word in KINDS]
-    numbers = [n for word in words if word not in KINDS for n in _numbers(word)]
+def main(arguments: list[str]) -> int:
+    kinds = [word for word in arguments if word in KINDS]
+    numbers = [n for word in arguments if word not in KINDS for n in _numbers(word)]
     with tempfile.TemporaryDirectory(prefix="hostile-") as folder, watched(Path(folder) / "base") as watch:
-        counts = judged(watch, numbers, kinds or KINDS, every=len(numbers) < 20)
+        counts = run_cases(watch, numbers, kinds or KINDS, every=len(numbers) < 20)
     print(json.dumps(counts))
-    return int(any("broke a law" in name for name in counts))
+    return int(any("broke a rule" in name for name in counts))
 
 
 def _numbers(word: str) -> range:

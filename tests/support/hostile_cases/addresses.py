@@ -1,4 +1,4 @@
-"""Addresses that are none, that hold secrets, and servers that answer badly."""
+"""Invalid addresses, addresses with secrets, and servers with bad responses."""
 
 from __future__ import annotations
 
@@ -29,23 +29,23 @@ STRANGE = (
     "http://127.0.0.1:9/x", "HTTP://127.0.0.1:9/x", "http://\u202e/", "http://%00/", "root://x",
     "webhdfs://127.0.0.1:9/x",
 )  # fmt: skip
-"""127.0.0.1:9 answers nobody. Names of hosts elsewhere are not asked for: `s3://` and the like lack their packages."""
+"""Port 9 of 127.0.0.1 does not respond. No other host is contacted: packages for `s3://` etc. are not installed."""
 
 
 def make(at: Setting) -> tuple[str, Ask]:
-    """One address, one question."""
+    """Draw an address and a command."""
     if at.draw.random() < 0.5:
-        return "a strange address", _asked(at, at.draw.choice(STRANGE))
+        return "a strange address", _draw_command(at, at.draw.choice(STRANGE))
     path = at.draw.choice(PATHS)
     user = at.draw.choice((f"user:{ADDRESS}@", f"{ADDRESS}@", f":{ADDRESS}@", "", f"u%3A{ADDRESS}:x@"))
     query = at.draw.choice(
         (f"?token={ADDRESS}", f"?a=1&X-Amz-Signature={ADDRESS}", f"#{ADDRESS}", f";p={ADDRESS}", f"?{ADDRESS}")
     )
     scheme = at.draw.choice(("http", "HTTP", "http", "https", "simplecache::http", "ftp", "webdav"))
-    return "an address with a secret", _asked(at, f"{scheme}://{user}127.0.0.1:{at.port}/{path}{query}")
+    return "an address with a secret", _draw_command(at, f"{scheme}://{user}127.0.0.1:{at.port}/{path}{query}")
 
 
-def _asked(at: Setting, address: str) -> Ask:
+def _draw_command(at: Setting, address: str) -> Ask:
     lake = at.folder / "lake"
     which = at.draw.random()
     if which < 0.6:

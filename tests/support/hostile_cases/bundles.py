@@ -1,4 +1,4 @@
-"""Packed runs from strangers: zip files that lie, and true ones that ask for too much."""
+"""Untrusted run bundles: malformed zip files, and valid ones with excessive or forbidden settings."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ NAMES = ("../../outside/planted", "/planted", "a/../../planted", "inputs/../x", 
 
 
 def make(at: Setting) -> tuple[str, Ask]:
-    """A copy of the good bundle, one change, repeated."""
+    """Change one thing in a copy of the valid bundle, and rerun it."""
     file = at.folder / "run.zip"
     shutil.copyfile(at.good.bundle, file)
-    way = at.draw.choices((_file, _zip, _json, _wish), (20, 20, 35, 25))[0]
+    way = at.draw.choices((_file, _zip, _json, _change_setting), (20, 20, 35, 25))[0]
     story = way(at, file)
-    chance = at.draw.random()  # most name a model that is not there: what is sound so far ends before the work
+    chance = at.draw.random()  # mostly a missing model: a valid bundle then ends before the work
     model = [] if chance < 0.25 else ["--model", at.good.world.model if chance < 0.3 else at.folder / "nowhere"]
     return story, command("rerun", file, *model, "--into", at.folder / "fresh", finds=True, keeps=(file,))
 
@@ -42,8 +42,8 @@ def parts_of(file: Path) -> Parts:
         return {name: archive.read(name) for name in archive.namelist()}
 
 
-def sealed(parts: Parts) -> Parts:
-    """With an index that holds the digests of the parts as they are now."""
+def with_digests(parts: Parts) -> Parts:
+    """The parts with an index that has their current digests."""
     index = json.loads(parts["pack.json"])
     index["sha256"] = {name: hashlib.sha256(data).hexdigest() for name, data in parts.items() if name != "pack.json"}
     return {**parts, "pack.json": json.dumps(index).encode()}
@@ -58,7 +58,7 @@ def write(file: Path, parts: Parts, kind: int = zipfile.ZIP_STORED) -> None:
 
 
 def _zip(at: Setting, file: Path) -> str:
-    """What a zip can be made to say."""
+    """Change the zip file's structure."""
     parts, name = parts_of(file), at.draw.choice(NAMES)
     what = at.draw.choice(
         (
@@ -77,17 +77,17 @@ def _zip(at: Setting, file: Path) -> str:
     )
     data = file.read_bytes()
     if what == "a part more":
-        write(file, sealed({**parts, name: b"x"}))
+        write(file, with_digests({**parts, name: b"x"}))
     elif what == "renamed":
         old = at.draw.choice(sorted(parts))
         write(file, {(name if key == old else key): part for key, part in parts.items()})
         what += f": {old}"
     elif what == "squeezed":
-        write(file, sealed({**parts, "spec.toml": bytes(8 << 20)}), zipfile.ZIP_DEFLATED)
+        write(file, with_digests({**parts, "spec.toml": bytes(8 << 20)}), zipfile.ZIP_DEFLATED)
     elif what == "many parts":
-        write(file, sealed({**parts, **{f"inputs/a/{n}": b"" for n in range(300)}}))
+        write(file, with_digests({**parts, **{f"inputs/a/{n}": b"" for n in range(300)}}))
     elif what == "links":
-        _linked(file, parts, str(at.outside / "secret.txt"))
+        _write_links(file, parts, str(at.outside / "secret.txt"))
     elif what == "before":
         file.write_bytes(b"#!/bin/sh\nexit\n" + data)
     elif what == "behind":
@@ -100,7 +100,7 @@ def _zip(at: Setting, file: Path) -> str:
         with zipfile.ZipFile(file, "a") as archive, _quiet():
             archive.writestr("record.json", b"{}")
     else:
-        file.write_bytes(_lying(at, data, encrypted=what == "encrypted"))
+        file.write_bytes(_change_directory_field(at, data, encrypted=what == "encrypted"))
     return f"zip: {what}, {shown(name)}"
 
 
@@ -110,7 +110,7 @@ def _quiet() -> Any:
     return warnings.catch_warnings(action="ignore")
 
 
-def _linked(file: Path, parts: Parts, aim: str) -> None:
+def _write_links(file: Path, parts: Parts, aim: str) -> None:
     with zipfile.ZipFile(file, "w") as archive:
         for name, data in parts.items():
             entry = zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0))
@@ -118,8 +118,8 @@ def _linked(file: Path, parts: Parts, aim: str) -> None:
             archive.writestr(entry, aim.encode() if name.startswith("inputs") else data)
 
 
-def _lying(at: Setting, data: bytes, *, encrypted: bool) -> bytes:
-    """A field of the central directory, of the entry drawn, with another value."""
+def _change_directory_field(at: Setting, data: bytes, *, encrypted: bool) -> bytes:
+    """Change one field of an entry in the central directory."""
     starts = [n for n in range(len(data)) if data.startswith(b"PK\x01\x02", n)]
     start, made = at.draw.choice(starts), bytearray(data)
     if encrypted:
@@ -133,7 +133,7 @@ def _lying(at: Setting, data: bytes, *, encrypted: bool) -> bytes:
 
 
 def _json(at: Setting, file: Path) -> str:
-    """One value of the record, of a manifest or of the index, under digests that agree."""
+    """Change one value of the record, a manifest or the index, with matching digests."""
     parts = parts_of(file)
     name = at.draw.choice(
         ("record.json", "record.json", "artifacts.jsonl", "pack.json", "inputs/requests.source/facts.jsonl")
@@ -149,12 +149,12 @@ def _json(at: Setting, file: Path) -> str:
             json.loads(parts[name]), at.draw, at.outside, only=at.draw.choice(("spec", "environment", None))
         )
         parts[name] = written(tree)
-    write(file, sealed(parts) if name != "pack.json" else parts)
+    write(file, with_digests(parts) if name != "pack.json" else parts)
     return f"{name}: {what}"
 
 
-def _wish(at: Setting, file: Path) -> str:
-    """A true bundle whose spec asks for much, or for what is not its own."""
+def _change_setting(at: Setting, file: Path) -> str:
+    """Change one setting to an excessive value, or to an input from elsewhere."""
     parts = parts_of(file)
     record = json.loads(parts["record.json"])
     url = f"http://user:{ADDRESS}@127.0.0.1:{at.port}/facts.jsonl"
@@ -182,9 +182,9 @@ def _wish(at: Setting, file: Path) -> str:
         record.setdefault("environment", {})["threads"] = value
     index = json.loads(parts["pack.json"])
     lost = ""
-    if key in index["inputs"] and at.draw.random() < 0.5:  # and the file that was packed for it is gone
+    if key in index["inputs"] and at.draw.random() < 0.5:  # also remove the bundled file of this input
         parts.pop(index["inputs"].pop(key))
         lost = ", without its file"
     parts |= {"record.json": json.dumps(record).encode(), "pack.json": json.dumps(index).encode()}
-    write(file, sealed(parts))
+    write(file, with_digests(parts))
     return f"{key} = {shown(value)}{lost}"

@@ -1,4 +1,4 @@
-"""One case: what was changed, and what is asked of it."""
+"""One case: a changed input and the command that reads it."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from support.hostile_cases.good import Good
 
 @dataclass(frozen=True)
 class Ask:
-    """A command's words; with `call`, the function under the command in its place, and the words only name it."""
+    """A command's arguments. With `call`, that function runs instead, and the arguments only describe it."""
 
     words: tuple[str, ...]
     call: Callable[[], object] | None = None
     finds: bool = False
-    """Whether exit code 1 is an answer: what was found is wrong."""
+    """Whether exit code 1 is valid: the command reports findings."""
     connects: bool = False
-    """Whether the address of the listener is the asker's own wish."""
+    """Whether the command may connect to the listener."""
     secrets: tuple[str, ...] = ()
-    """More texts that must come out nowhere."""
+    """Additional texts that must not be printed or written."""
     keeps: tuple[Path, ...] = ()
-    """What the question only reads."""
+    """Paths that the command must not change."""
 
 
 @dataclass(frozen=True)
 class Setting:
-    """Where a case is made: a folder of its own, the good things, a port where a listener waits, and the draws."""
+    """The environment of a case: its folder, the valid inputs, the listener's port, and the random generator."""
 
     number: int
     draw: Random

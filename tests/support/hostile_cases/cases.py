@@ -1,4 +1,4 @@
-"""Case k: its kind, its change and its question, drawn from the number alone."""
+"""Creates case k: its kind, its change and its command depend only on k."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ KINDS: dict[str, tuple[ModuleType, int]] = {
     "lake": (lakes, 37), "statement": (statements, 15), "spec": (specs, 16), "facts": (facts, 16),
     "bundle": (bundles, 6), "model": (models, 5), "address": (addresses, 5),
 }  # fmt: skip
-"""How many of a hundred cases are of a kind."""
+"""The module and the percentage of cases of each kind."""
 
 
 def case(number: int, good: Good, port: int) -> Case:
-    """Made in a folder of its own, which must not be there yet."""
-    draw = Random(f"case {number}")  # noqa: S311 - a text's seed depends on nothing else
+    """Create a case in its own folder, which must not exist."""
+    draw = Random(f"case {number}")  # noqa: S311 - seeding with a text is deterministic
     (kind,) = draw.choices(list(KINDS), [weight for _, weight in KINDS.values()])
     folder = good.base / "cases" / str(number)
     folder.mkdir()

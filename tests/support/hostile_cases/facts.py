@@ -1,4 +1,4 @@
-"""Facts in which one thing is not as it should be."""
+"""Files of facts with one invalid change."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ CELLS = (
 
 
 def make(at: Setting) -> tuple[str, Ask]:
-    """One file, one change, one question."""
+    """Change one thing in one file, and read it."""
     way = at.draw.choices((_record, _file, _name, _parquet, _csv, _packed, _lines), (40, 16, 8, 12, 8, 8, 8))[0]
     path, story = way(at)
     more = ["--dataset", at.draw.choice((*SHAPES, "zsre-alt", "nothing", ""))] if at.draw.random() < 0.15 else []
@@ -76,7 +76,7 @@ def _copy(at: Setting, name: str, to: str | None = None) -> Path:
 
 
 def _record(at: Setting) -> tuple[Path, str]:
-    """One value of one record, in lines or in an array."""
+    """Change one value of one record, in JSON lines or an array."""
     name = at.draw.choice(list(SHAPES))
     rows = list(SHAPES[name])
     n = at.draw.randrange(len(rows))
@@ -147,7 +147,7 @@ def _csv(at: Setting) -> tuple[Path, str]:
 
 
 def _packed(at: Setting) -> tuple[Path, str]:
-    """Packed files that are large, or packed twice, or something else."""
+    """A compressed file that is large, compressed twice or invalid."""
     packs: dict[str, Callable[[bytes], bytes]] = {"gz": gzip.compress, "bz2": bz2.compress, "xz": lzma.compress}
     ending = at.draw.choice((*packs, "zip"))
     data = at.draw.choice(

@@ -1,4 +1,4 @@
-"""What may stand in the place of a file."""
+"""Ways to damage or replace a file or folder."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def no_file(path: Path, draw: Random, outside: Path) -> str:
 
 
 def json_changed(path: Path, draw: Random, outside: Path) -> str:
-    """One value of a JSON file, or of one line of several; another way for what is no JSON."""
+    """Change one value of a JSON file or of one of its lines; damage the file differently if it is not JSON."""
     text = path.read_text(encoding="utf-8", errors="replace")
     try:
         tree, what = changed(json.loads(text), draw, outside)
@@ -115,12 +115,12 @@ WAYS: tuple[Spoil, ...] = (flipped, cut, other_bytes, link, no_file, json_change
 
 
 def spoil(path: Path, draw: Random, outside: Path) -> str:
-    """Change one file by one way, and say which."""
+    """Damage a file in one of the ways; returns a description."""
     return f"{path.name}: {draw.choice(WAYS)(path, draw, outside)}"
 
 
 def replaced(folder: Path, draw: Random, outside: Path) -> str:
-    """Something else in the place of a folder."""
+    """Replace a folder; returns a description."""
     what = draw.choice(("gone", "a file", "a link outside", "a link to itself", "a link to nothing", "a link inside"))
     moved = folder.with_name(f"{folder.name}-moved")
     folder.rename(moved)
@@ -138,6 +138,6 @@ def replaced(folder: Path, draw: Random, outside: Path) -> str:
 
 
 def ordered(folder: Path, pattern: str = "**/*") -> list[Path]:
-    """The files below a folder in an order that does not depend on the names that chance gave some of them."""
+    """The files below a folder, in an order that does not depend on random parts of names."""
     found = [path for path in folder.glob(pattern) if path.is_file() and not path.is_symlink()]
     return sorted(found, key=lambda p: (_UNIQUE.sub("", str(p.relative_to(folder))), p.stat().st_mtime_ns))

@@ -1,4 +1,4 @@
-"""Code that no command may run: it leaves a mark in a file, in the environment and at a listener."""
+"""Code that no command may run: it leaves a trace in a file, in the environment and at the listener."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def code(file: str, port: int) -> str:
 
 
 class Payload:
-    """What a pickle runs when it is read."""
+    """An object whose pickle runs the code when it is loaded."""
 
     def __init__(self, file: str, port: int) -> None:
         self.source = code(file, port)

@@ -1,4 +1,4 @@
-"""What the cases change copies of: a lake with a completed run, its bundle, models, facts, and a place outside."""
+"""The valid inputs that cases change copies of: a lake with a run, its bundle, models and facts; a folder outside."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from support.tiny_words import word_tokenizer
 from support.tiny_world import World, editflow
 
 RUN, LATER = "20261103T101112-0a0b0c", "20261104T101112-0a0b0c"
-SECRET = "canary-5d1f0c2ea9b84e7d-secret"  # noqa: S105 - what must come out nowhere
+SECRET = "canary-5d1f0c2ea9b84e7d-secret"  # noqa: S105 - must not be printed or written anywhere
 SMALL = (
     "requests.count=2", "edit.layers=[1]", "edit.z_layer=1", "edit.batch_size=1", "corpus.tokens=300",
     "corpus.documents=8",
@@ -32,7 +32,7 @@ DAYS = 20 * 86_400 * 10**9
 
 @dataclass(frozen=True)
 class Good:
-    """`base` holds everything: `good` what is copied, `outside` what nobody may touch, `cases` a folder a case."""
+    """Paths below `base`: `good` has the inputs, `outside` must not be touched, `cases` has one folder per case."""
 
     base: Path
 
@@ -66,7 +66,7 @@ class Good:
 
 
 def make(base: Path) -> Good:
-    """Some seconds: one tiny run, a report and a bundle of it, a queue, a release, and a model of each architecture."""
+    """Create a tiny run, its report and bundle, a queue, a release, and a model per architecture. Takes seconds."""
     good = Good(base)
     for name in ("good", "outside", "home", "tmp", "cache", "cases"):
         (base / name).mkdir(parents=True)
@@ -95,7 +95,7 @@ def make(base: Path) -> Good:
         ["report", RUN, "--out", base / "good" / "r.html"],
         ["export-run", RUN, "--out", good.bundle],
     )
-    for words in first:  # what they import is not any case's time
+    for words in first:  # import their modules before any case is timed
         answer = editflow(*words, "--lake", good.lake)
         assert answer.code == 0, answer.err
     for name, build in FAMILIES.items():
@@ -113,14 +113,14 @@ def make(base: Path) -> Good:
 
 
 def age(folder: Path) -> None:
-    """Twenty days older, in the same order: what `gc` may collect by its age."""
+    """Make all files twenty days older, in the same order, so that `gc` may collect them."""
     for path in folder.rglob("*"):
         was = path.stat().st_mtime_ns - DAYS
         os.utime(path, ns=(was, was))
 
 
 def _small(text: str) -> str:
-    """The tiny spec with its smallest settings written in."""
+    """The tiny spec with the SMALL settings."""
     import tomllib
 
     import tomli_w

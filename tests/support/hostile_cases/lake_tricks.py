@@ -1,4 +1,4 @@
-"""What somebody would put into a lake on purpose."""
+"""Malicious changes of a lake."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ from support.hostile_cases.foreign_code import Payload
 from support.hostile_cases.good import RUN
 from support.hostile_cases.values import ids, odd, places, shown
 
-GONE = 2**22 + 7
-"""No process has such a number."""
+UNUSED_PID = 2**22 + 7
+"""Above the largest process id."""
 
 
 def trick(at: Setting, lake: Path) -> str:
-    """One of them."""
+    """Apply one of the tricks; returns a description."""
     return at.draw.choice(TRICKS)(at, lake)
 
 
@@ -38,24 +38,24 @@ def changed_json(path: Path, change: Callable[[Any], None]) -> None:
     path.write_text(json.dumps(tree))
 
 
-def _began_elsewhere(at: Setting, lake: Path) -> str:
-    """A dead run whose record has a name that leads out of its folder."""
+def _run_with_other_id(at: Setting, lake: Path) -> str:
+    """A crashed run whose record has an id that leads out of its folder."""
     name = at.draw.choice(places(at.outside))
     path = lake / "runs" / RUN / "started.json"
     (path.parent / "finished.json").unlink()
-    here = {"run_id": name, "host": platform.node(), "pid": GONE, "process_started": 1.0}
+    here = {"run_id": name, "host": platform.node(), "pid": UNUSED_PID, "process_started": 1.0}
     changed_json(path, lambda tree: tree.update(here))
     return f"a dead run that calls itself {shown(name)}"
 
 
-def _called_elsewhere(at: Setting, lake: Path) -> str:
-    """A manifest that has another's id, or a way out."""
+def _manifest_with_other_id(at: Setting, lake: Path) -> str:
+    """A manifest with another artifact's id, or with a path out of the lake."""
     path, id_ = at.draw.choice(ordered(lake, "artifacts/*/*/manifest.json")), at.draw.choice(ids(at.outside))
     changed_json(path, lambda tree: tree.update(id=id_))
     return f"a manifest that calls itself {shown(id_)}"
 
 
-def _points_elsewhere(at: Setting, lake: Path) -> str:
+def _other_reference(at: Setting, lake: Path) -> str:
     name = at.draw.choice(("state", "uses", "parents"))
     value = at.draw.choice(ids(at.outside))
     if name == "parents":
@@ -80,7 +80,7 @@ def _ref(at: Setting, lake: Path) -> str:
 
 
 def _names(at: Setting, lake: Path) -> str:
-    """Files and folders with names that nobody gave."""
+    """A file or folder with a strange name."""
     where = at.draw.choice(("runs", "artifacts", "refs", "catalog", f"runs/{RUN}", "queues", "artifacts/aa", "."))
     text = at.draw.choice(
         (
@@ -103,7 +103,7 @@ def _names(at: Setting, lake: Path) -> str:
 
 
 def _litter_links(at: Setting, lake: Path) -> str:
-    """What looks like a killed writer's leftover, and is a link."""
+    """A link that looks like an orphan file."""
     names = ("artifacts/aa", "runs/x", "runs", ".", "prefect", "artifacts", "removed", "aside", "catalog/snapshot")
     path = lake / at.draw.choice(names) / at.draw.choice((".tmp-1", "payload-0000.parquet", "x", "0" * 64))
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -116,7 +116,7 @@ def _litter_links(at: Setting, lake: Path) -> str:
 
 
 def _prefect(at: Setting, lake: Path) -> str:
-    """Result records of Prefect that choose how they are read."""
+    """Prefect results that choose their deserialiser."""
     (lake / "prefect").mkdir()
     poison = base64.b64encode(pickle.dumps(Payload(str(at.folder / "ran"), at.port))).decode()
     serializer = at.draw.choice(
@@ -130,7 +130,7 @@ def _prefect(at: Setting, lake: Path) -> str:
 
 
 def _delta(at: Setting, lake: Path) -> str:
-    """An index whose log leads elsewhere, or lies about itself."""
+    """An index whose log refers to other files, or is wrong about itself."""
     log = lake / "catalog" / at.draw.choice(("artifacts", "runs", "uses")) / "_delta_log"
     last = sorted(log.glob("*.json"))[-1]
     paths = (
@@ -175,7 +175,7 @@ def _delta(at: Setting, lake: Path) -> str:
 
 
 def _payload(at: Setting, lake: Path) -> str:
-    """A payload of another content whose manifest agrees with it."""
+    """A payload with other content and a matching manifest."""
     path = at.draw.choice(ordered(lake, "artifacts/*/*/manifest.json"))
     manifest = json.loads(path.read_text())
     file = next(path.parent.glob("payload-*"))
@@ -213,7 +213,7 @@ def _table(table: pa.Table, what: str, at: Setting) -> pa.Table:
 
 
 def _secret_address(at: Setting, lake: Path) -> str:
-    """A record of the time when addresses were kept whole."""
+    """A record of an earlier version, with an unredacted address."""
     url = f"http://user:{ADDRESS}@127.0.0.1:{at.port}/facts.jsonl?token={ADDRESS}"
     section = at.draw.choice(("requests", "corpus", "model"))
     for path in lake.glob("runs/*/started.json"):
@@ -222,7 +222,7 @@ def _secret_address(at: Setting, lake: Path) -> str:
 
 
 ADDRESS = "canary-hunter2-0c71d9"
-"""A password in an address; `laws.py` looks for it as for every secret."""
+"""A password in an address, which is a secret to `laws.py`."""
 
 
 def _no_catalog(at: Setting, lake: Path) -> str:
@@ -232,7 +232,7 @@ def _no_catalog(at: Setting, lake: Path) -> str:
 
 
 TRICKS: tuple[Callable[[Setting, Path], str], ...] = (
-    _began_elsewhere, _began_elsewhere, _called_elsewhere, _called_elsewhere, _points_elsewhere, _points_elsewhere,
-        _ref, _ref,
+    _run_with_other_id, _run_with_other_id, _manifest_with_other_id, _manifest_with_other_id, _other_reference,
+        _other_reference, _ref, _ref,
     _names, _litter_links, _litter_links, _prefect, _delta, _delta, _payload, _payload, _secret_address, _no_catalog,
 )  # fmt: skip

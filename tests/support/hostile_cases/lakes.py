@@ -1,4 +1,4 @@
-"""Lakes in which one thing is not as it should be, and what may be asked of them."""
+"""Lakes with one invalid change, and commands that read them."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ FOLDERS = ("artifacts", "runs", "catalog", "refs", "queues", "releases", "catalo
 
 
 def make(at: Setting) -> tuple[str, Ask]:
-    """A copy of the good lake, one change, one question."""
+    """Change one thing in a copy of the valid lake, and draw a command."""
     lake = at.folder / "lake"
     subprocess.run(["cp", "-a", at.good.lake, lake], check=True, close_fds=False)
     way = at.draw.choices((_file, _json, _folder, lake_tricks.trick), (30, 35, 8, 27))[0]
     story = way(at, lake)
-    return story, asked(at, lake, story)
+    return story, draw_command(at, lake, story)
 
 
 def _file(at: Setting, lake: Path) -> str:
@@ -50,8 +50,8 @@ def _folder(at: Setting, lake: Path) -> str:
     return files.replaced(at.draw.choice(folders), at.draw, at.outside)
 
 
-def asked(at: Setting, lake: Path, story: str) -> Ask:
-    """Cheap questions often, dear ones seldom; of what was changed sooner than of anything else."""
+def draw_command(at: Setting, lake: Path, story: str) -> Ask:
+    """Draw a command: cheap ones often, and mostly those that read the changed part."""
     ways = [(way, weight) for way, weight, parts in WAYS if any(part in story for part in parts)]
     if not ways or at.draw.random() < 0.4:
         ways = [(way, weight) for way, weight, _ in WAYS]
@@ -59,7 +59,7 @@ def asked(at: Setting, lake: Path, story: str) -> Ask:
 
 
 def artifact(at: Setting, lake: Path) -> str:
-    """An artifact by the start of its id: mostly the one that was changed."""
+    """The id prefix of an artifact, mostly of the changed one."""
     good = sorted(path.name for path in at.good.lake.glob("artifacts/*/*"))
     if at.draw.random() < 0.7:
         good = [name for name in good if _state(lake, name) != _state(at.good.lake, name)] or good
@@ -67,7 +67,7 @@ def artifact(at: Setting, lake: Path) -> str:
 
 
 def _state(lake: Path, name: str) -> object:
-    """What is seen of an artifact's files from outside."""
+    """The names, types and times of an artifact's files."""
     folder = lake / "artifacts" / name[:2] / name
     if not folder.is_dir() or folder.is_symlink():
         return None
@@ -83,9 +83,9 @@ def run(at: Setting, lake: Path) -> str:
 def _read(*words: str, finds: bool = False) -> Callable[[Setting, Path], Ask]:
     def ask(at: Setting, lake: Path) -> Ask:
         names = {"RUN": run, "ARTIFACT": artifact}
-        said = [names[word](at, lake) if word in names else word for word in words]
+        arguments = [names[word](at, lake) if word in names else word for word in words]
         more = ["--json"] if at.draw.random() < 0.3 else []
-        return command(*said, "--lake", lake, *more, finds=finds)
+        return command(*arguments, "--lake", lake, *more, finds=finds)
 
     return ask
 
@@ -93,8 +93,8 @@ def _read(*words: str, finds: bool = False) -> Callable[[Setting, Path], Ask]:
 def _out(*words: str, option: str = "--out") -> Callable[[Setting, Path], Ask]:
     def ask(at: Setting, lake: Path) -> Ask:
         names = {"RUN": run, "ARTIFACT": artifact}
-        said = [names[word](at, lake) if word in names else word for word in words]
-        return command(*said, option, at.folder / "out.file", "--lake", lake)
+        arguments = [names[word](at, lake) if word in names else word for word in words]
+        return command(*arguments, option, at.folder / "out.file", "--lake", lake)
 
     return ask
 
@@ -105,7 +105,7 @@ def _withdraw(at: Setting, lake: Path) -> Ask:
 
 
 def _close(at: Setting, lake: Path) -> Ask:
-    """What every run does first in a lake: the ends of the dead are written down."""
+    """The first step of every run: mark crashed runs."""
     from editflow.storage.artifacts.store import Lake
     from editflow.storage.records.runs import Runs
 
@@ -114,12 +114,12 @@ def _close(at: Setting, lake: Path) -> Ask:
 
 
 def _run(at: Setting, lake: Path) -> Ask:
-    """A whole run by the stages themselves, without Prefect's server between; as good as all of it is there already."""
+    """A whole run of the stages without Prefect; almost all artifacts exist already."""
     return command("run (its stages)", at.good.spec, "--lake", lake, call=lambda: directly(at.good.spec, lake))
 
 
 def directly(spec: Path, lake: Path) -> None:
-    """The run's record, index and names, as `editflow run` makes them."""
+    """Run a spec as `editflow run` does, without Prefect."""
     from editflow.flows.edit_model import edit
     from editflow.flows.pipeline.tracked_run import run_tracked, with_retry
     from editflow.flows.spec.loading import load_spec
@@ -148,14 +148,14 @@ def _query(at: Setting, lake: Path) -> Ask:
         "SELECT * FROM evaluations", "SELECT * FROM states", "SELECT * FROM spectra", "FROM corpus",
         f"FROM upstream('{artifact(at, lake)}')",
     ))  # fmt: skip
-    if at.draw.random() < 0.1:  # as the command asks, in a process that can be ended
+    if at.draw.random() < 0.1:  # like the command, in its own process
         return command("query", sql, "--lake", lake, "--json")
     return command("query", sql, "--lake", lake, call=lambda: answered(lake, sql))
 
 
 RUNS, MADE = ("runs", "dead run", "leads to", "record"), ("artifacts", "manifest", "leads to", " with ", "fingerprints")
 MOVES, INDEX, LINKS = ("refs", "queues", "releases"), ("catalog", "log", "index"), ("link", "/: ", "is there")
-"""By which words of a story it is known what was changed."""
+"""Words of a case's description that tell which part was changed."""
 WAYS: tuple[tuple[Callable[[Setting, Path], Ask], float, tuple[str, ...]], ...] = (
     (_read("runs"), 12, RUNS), (_read("show", "RUN"), 12, RUNS), (_close, 8, RUNS), (_run, 2.5, (*MADE, "Prefect")),
     (_query, 4, (*INDEX, *MADE)), (_read("queue"), 4, MOVES), (_read("releases"), 4, MOVES),

@@ -1,4 +1,4 @@
-"""What must hold of every case, and a watch that looks at all of it after each."""
+"""The rules that every case must obey, and a watch that checks them after each case."""
 
 from __future__ import annotations
 
@@ -30,23 +30,23 @@ from support.hostile_cases.good import SECRET, Good, make
 from support.hostile_cases.lake_tricks import ADDRESS
 
 CASES, HALF, SHARE = 1_000, 500, 50
-"""How many `make test-all` asks, how many of them in one file, and in one test."""
+"""Number of cases in `make test-all`, per test file, and per test."""
 LIMIT = float(os.environ.get("EDITFLOW_CASE_SECONDS", "300"))
-"""A case that takes longer hangs: no case has a second's work to do, but the machine may have other work."""
-ROOM = 8 << 30
-"""Bytes of address space that a case may add to what there is; a machine must not end with it."""
+"""Seconds after which a case counts as hanging. Cases need less than a second, but the machine may be busy."""
+MAX_EXTRA_BYTES = 8 << 30
+"""Address space that a case may allocate, to protect the machine."""
 SECRETS = (SECRET, ADDRESS)
-MENDABLE = (EditingError, StorageError, TaskError, UsageError, OSError)
-"""What the command line turns into a line, where a function under it is asked in its place."""
+EXPECTED_ERRORS = (EditingError, StorageError, TaskError, UsageError, OSError)
+"""Errors that the command line prints as one line; functions called directly raise them."""
 
 
 class Hang(BaseException):
-    """The case's time is over. No `except Exception` may take it for its own."""
+    """Raised at the time limit; a BaseException, so that no `except Exception` catches it."""
 
 
 @dataclass(frozen=True)
-class Came:
-    """How a question ended. `code` is None where it did not end as a command may."""
+class Result:
+    """The result of a command. `code` is None if it ended in an unexpected exception, in `raised`."""
 
     code: int | None
     out: str
@@ -56,88 +56,88 @@ class Came:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What came of a case, and every law that did not hold, in words."""
+    """The result of a case, and descriptions of the broken rules."""
 
-    came: Came
+    result: Result
     breaches: list[str]
 
 
 class Terminal(StringIO):
-    """Somebody who says yes to everything."""
+    """A terminal whose user answers every question with yes."""
 
     def isatty(self) -> bool:
         return True
 
 
 class Watch:
-    """Knows what is there before a case, and what of it a case has touched."""
+    """Records the state before each case, and checks what the case has touched."""
 
     def __init__(self, good: Good) -> None:
         watch.adopt()
         self.good, self.listener = good, watch.Listener()
         self.cases = good.base / "cases"
-        self.there = self._seen()
+        self.state = self._observe()
         self.digest = watch.digest(good.outside)
         self.living = watch.children()
 
-    def _seen(self) -> watch.Seen:
+    def _observe(self) -> watch.Seen:
         return watch.seen(self.good.base, (str(self.cases), str(self.good.base / "cache")))
 
     def judge(self, case: Case) -> Verdict:
-        """Ask what the case asks, and hold every law against what came."""
+        """Run the case's command and check every rule."""
         kept = {str(path): watch.seen(path) if path.is_dir() and not path.is_symlink() else os.lstat(path).st_mtime_ns
                 for path in case.ask.keeps if os.path.lexists(path)}  # fmt: skip
-        inside, came_before = watch.seen(case.folder), self.listener.came
-        came = self._asked(case)
-        found = list(_ending(case.ask, came))
+        inside, connections_before = watch.seen(case.folder), self.listener.connections
+        result = self._run(case)
+        found = list(_check_exit(case.ask, result))
         found += [f"{name} was changed" for name, was in kept.items() if _now(name) != was]
-        found += self._outside()
-        found += self._code(case, came_before)
-        found += self._secrets(case, came, inside)
-        return Verdict(came, [f"{breach}\n    {_tail(came)}" for breach in found])
+        found += self._check_outside()
+        found += self._check_foreign_code(case, connections_before)
+        found += self._check_secrets(case, result, inside)
+        return Verdict(result, [f"{breach}\n    {_tail(result)}" for breach in found])
 
-    def _asked(self, case: Case) -> Came:
+    def _run(self, case: Case) -> Result:
         before = Path.cwd()
         os.chdir(case.folder)
         try:
-            return asked(case.ask)
+            return run_command(case.ask)
         finally:
             os.chdir(before)
 
-    def _outside(self) -> Iterator[str]:
-        now = self._seen()
-        if other := watch.moved(self.there, now):
+    def _check_outside(self) -> Iterator[str]:
+        now = self._observe()
+        if other := watch.moved(self.state, now):
             yield f"outside the case {other[0]} was written, changed or removed ({len(other)} in all)"
-        self.there = now
+        self.state = now
 
     def check_bytes(self) -> None:
-        """Every byte of what nobody may touch, once in a while."""
+        """Assert that no byte of the folder outside has changed."""
         assert watch.digest(self.good.outside) == self.digest
 
-    def _code(self, case: Case, came_before: int) -> Iterator[str]:
+    def _check_foreign_code(self, case: Case, connections_before: int) -> Iterator[str]:
         if (case.folder / "ran").exists():
             (case.folder / "ran").unlink()
             yield "foreign code has run: its file is there"
         if os.environ.pop(watch.MARK, None):
             yield "foreign code has run: its variable is set"
-        if self.listener.came > came_before and not case.ask.connects:
+        if self.listener.connections > connections_before and not case.ask.connects:
             yield "an address that nobody asked for was called"
         if new := watch.children() - self.living:
             yield f"a process is left: {sorted(new)}"
             self.living |= new
 
-    def _secrets(self, case: Case, came: Came, inside: watch.Seen) -> Iterator[str]:
+    def _check_secrets(self, case: Case, result: Result, inside: watch.Seen) -> Iterator[str]:
         secrets = (*SECRETS, *case.ask.secrets)
-        if leaked := [secret for secret in secrets if secret in came.out + came.err + came.raised]:
+        if leaked := [secret for secret in secrets if secret in result.out + result.err + result.raised]:
             yield f"{leaked[0]} was printed"
         for name, about in watch.seen(case.folder).items():
             path = Path(name)
             if inside.get(name) == about or path.is_symlink() or not path.is_file() or path.stat().st_size > 1 << 26:
                 continue
-            own = path.is_relative_to(case.folder / "lake")  # which may hold what its records held before
+            own = path.is_relative_to(case.folder / "lake")  # whose records may already contain the secret
             hidden = [secret for secret in secrets if not (own and secret == ADDRESS and case.kind == "lake")]
-            for said in watch.told(path):
-                if leaked := [secret for secret in hidden if secret.encode() in said]:
+            for content in watch.contents(path):
+                if leaked := [secret for secret in hidden if secret.encode() in content]:
                     yield f"{leaked[0]} was written into {path.relative_to(case.folder)}"
                     break
 
@@ -149,56 +149,56 @@ def _now(name: str) -> object:
     return watch.seen(path) if path.is_dir() and not path.is_symlink() else os.lstat(path).st_mtime_ns
 
 
-def _ending(ask: Ask, came: Came) -> Iterator[str]:
-    if came.code is None:
-        yield f"{came.raised} came out"
-    elif came.code not in ({0, 1, 2} if ask.finds else {0, 2}):
-        yield f"exit code {came.code}"
-    if "Traceback (most recent call last)" in came.out + came.err:
+def _check_exit(ask: Ask, result: Result) -> Iterator[str]:
+    if result.code is None:
+        yield f"{result.raised} was raised"
+    elif result.code not in ({0, 1, 2} if ask.finds else {0, 2}):
+        yield f"exit code {result.code}"
+    if "Traceback (most recent call last)" in result.out + result.err:
         yield "a traceback was printed"
-    errors = [line for line in came.err.splitlines() if line.startswith("error:")]
-    if came.code == 2 and len(errors) != 1:
+    errors = [line for line in result.err.splitlines() if line.startswith("error:")]
+    if result.code == 2 and len(errors) != 1:
         yield f"{len(errors)} error lines"
-    if "memory does not suffice" in came.err:
-        yield f"more than {ROOM >> 30} GiB of memory were asked for"
+    if "memory does not suffice" in result.err:
+        yield f"more than {MAX_EXTRA_BYTES >> 30} GiB of memory were asked for"
 
 
-def _tail(came: Came) -> str:
-    return ascii(came.err[-400:] or came.out[-200:])
+def _tail(result: Result) -> str:
+    return ascii(result.err[-400:] or result.out[-200:])
 
 
-def asked(ask: Ask) -> Came:
-    """What came of a question, in this process, within its time and its room."""
+def run_command(ask: Ask) -> Result:
+    """Run a command in this process, within the limits of time and memory."""
     out, err = StringIO(), StringIO()
     stdin = sys.stdin
     sys.stdin = Terminal("y\n" * 1_000)
     try:
-        with redirect_stdout(out), redirect_stderr(err), warnings.catch_warnings(), _bounded():
-            warnings.simplefilter("ignore")  # a library's word about strange input is no fault
-            code, raised = _called(ask.call or (lambda: main(list(ask.words))), err)
+        with redirect_stdout(out), redirect_stderr(err), warnings.catch_warnings(), _limits():
+            warnings.simplefilter("ignore")  # a library's warning about strange input is fine
+            code, raised = _call(ask.call or (lambda: main(list(ask.words))), err)
     finally:
         sys.stdin = stdin
-    return Came(code, out.getvalue(), err.getvalue(), raised)
+    return Result(code, out.getvalue(), err.getvalue(), raised)
 
 
-def _called(call: Callable[[], object], err: StringIO) -> tuple[int | None, str]:
+def _call(call: Callable[[], object], err: StringIO) -> tuple[int | None, str]:
     try:
         call()
     except SystemExit as end:
         code = end.code or 0
         return (code, "") if isinstance(code, int) else (None, f"SystemExit({code!r})")
-    except MENDABLE as error:
+    except EXPECTED_ERRORS as error:
         err.write(f"error: {error}".replace("\n", " "))
         return 2, ""
     except Hang:
         return None, f"nothing for {LIMIT:g} s (hang)"
-    except BaseException as error:  # noqa: BLE001 - whatever it is, the case is told of
-        return None, _place(error)
+    except BaseException as error:  # noqa: BLE001 - reported as a broken rule
+        return None, _describe(error)
     return 0, ""
 
 
-def _place(error: BaseException) -> str:
-    """Class, message and the last place of ours."""
+def _describe(error: BaseException) -> str:
+    """The error's class and message, and the last line of EditFlow in its traceback."""
     trace, place = error.__traceback__, ""
     while trace is not None:
         name = trace.tb_frame.f_code.co_filename
@@ -213,13 +213,13 @@ def _place(error: BaseException) -> str:
 
 
 @contextmanager
-def _bounded() -> Iterator[None]:
-    """An alarm for what waits, a harder one for what does not even hear it, and an end to what takes all memory."""
+def _limits() -> Iterator[None]:
+    """Limit time by an alarm, by ending the process if the alarm is ignored, and limit memory."""
     room = resource.getrlimit(resource.RLIMIT_AS)
     now = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     before, left = signal.signal(signal.SIGALRM, _hang), signal.setitimer(signal.ITIMER_REAL, LIMIT)
     faulthandler.dump_traceback_later(2 * LIMIT, exit=True, file=sys.__stderr__)
-    resource.setrlimit(resource.RLIMIT_AS, (now + ROOM, room[1]))
+    resource.setrlimit(resource.RLIMIT_AS, (now + MAX_EXTRA_BYTES, room[1]))
     try:
         yield
     finally:
@@ -236,7 +236,7 @@ def _hang(_number: int, _frame: FrameType | None) -> None:
 
 @contextmanager
 def watched(base: Path) -> Iterator[Watch]:
-    """Good things made below `base`, and a watch over them in a process at home there."""
+    """Create the valid inputs below `base`, and watch them; `base` also has the home of this process."""
     with pytest.MonkeyPatch.context() as patch:
         good = make(base)
         offline.at_home(patch, base, SECRET)
@@ -249,7 +249,7 @@ def watched(base: Path) -> Iterator[Watch]:
 
 
 def broken(watch: Watch, numbers: Iterable[int]) -> list[str]:
-    """The laws that some cases broke, in words; then every byte of what nobody may touch is looked at."""
+    """Run cases and describe the rules that they broke; also check every byte of the folder outside."""
     found = []
     for number in numbers:
         made = case(number, watch.good, watch.listener.port)
@@ -260,5 +260,5 @@ def broken(watch: Watch, numbers: Iterable[int]) -> list[str]:
 
 
 def clear(case: Case) -> None:
-    """Its folder goes."""
+    """Delete the case's folder."""
     shutil.rmtree(case.folder, ignore_errors=True)

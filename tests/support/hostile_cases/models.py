@@ -1,4 +1,4 @@
-"""Model folders from strangers: files that are broken, that hold more than a model takes, or that bring code."""
+"""Untrusted model folders: with broken files, extra content or code."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ TEMPLATES = (
 
 
 def make(at: Setting) -> tuple[str, Ask]:
-    """A copy of a good folder, one change, looked at or loaded."""
+    """Change one thing in a copy of a valid folder, and inspect or load it."""
     name = at.draw.choice(sorted(path.name for path in at.good.models.iterdir()))
     folder = at.folder / "model"
     shutil.copytree(at.good.models / name, folder)
@@ -41,19 +41,19 @@ def make(at: Setting) -> tuple[str, Ask]:
     lake = at.folder / "lake"
     if at.draw.random() < 0.12:
         return story, command("plan", at.good.spec, "--set", f"model.source={folder}", "--lake", lake, keeps=(folder,))
-    act = _outlined if at.draw.random() < 0.35 else _identified
-    word = "plan (its look at the model)" if act is _outlined else "run (its loading of the model)"
+    act = _load_outline if at.draw.random() < 0.35 else _load_model
+    word = "plan (its look at the model)" if act is _load_outline else "run (its loading of the model)"
     return story, command(word, folder, call=lambda: act(folder, lake), keeps=(folder,))
 
 
-def _outlined(folder: Path, lake: Path) -> None:
+def _load_outline(folder: Path, lake: Path) -> None:
     from editflow.storage.artifacts.store import Lake
     from editflow.tasks.models.meta_model import outline
 
     outline(Lake.open(lake), str(folder), "float32")
 
 
-def _identified(folder: Path, lake: Path) -> None:
+def _load_model(folder: Path, lake: Path) -> None:
     from editflow.storage.artifacts.store import Lake
     from editflow.tasks.models.model_identity import identify
     from editflow.tasks.models.model_session import ModelSession
@@ -73,7 +73,7 @@ def _json(at: Setting, folder: Path) -> str:
 
 
 def _code(at: Setting, folder: Path) -> str:
-    """Files that ask for a class of their own, and the class, which leaves marks."""
+    """Files that refer to custom classes, and their code, which leaves traces."""
     source = code(str(at.folder / "ran"), at.port)
     classes = "".join(f"\nclass My{key}: pass\n" for key in CODE_KEYS)
     names = (
@@ -112,7 +112,7 @@ def _code(at: Setting, folder: Path) -> str:
 
 
 def _more(at: Setting, folder: Path) -> str:
-    """Parts that have no place in the model: an adapter, tensors, scales."""
+    """Parts that the model has no place for: an adapter, tensors, scales."""
     from safetensors.numpy import load_file, save_file
 
     weights = folder / "model.safetensors"
@@ -149,7 +149,7 @@ def _more(at: Setting, folder: Path) -> str:
 
 
 def _weights(at: Setting, folder: Path) -> str:
-    """The header of a weights file, which says where each tensor lies; or an index of several files."""
+    """Change the header of a weights file, which locates its tensors, or the index of several files."""
     path = folder / "model.safetensors"
     data = path.read_bytes()
     (length,) = struct.unpack("<Q", data[:8])
@@ -204,7 +204,7 @@ def _weights(at: Setting, folder: Path) -> str:
 
 
 def _pickled(at: Setting, folder: Path) -> str:
-    """Weights that are a pickle, with code in it."""
+    """Weights as a pickle that runs code."""
     import zipfile
 
     name = at.draw.choice(
@@ -223,7 +223,7 @@ def _pickled(at: Setting, folder: Path) -> str:
 
 
 def _settings(at: Setting, folder: Path) -> str:
-    """Sizes that cost, names that lead elsewhere, templates that compute."""
+    """Huge sizes, names of other models and files, templates with code."""
     settings: tuple[tuple[str, str, Any], ...] = (
         ("config.json", "vocab_size", 10**9), ("config.json", "num_labels", 10**9),
         ("config.json", "num_hidden_layers", 10**6),

@@ -1,4 +1,4 @@
-"""Commands without Prefect's server between them and the stages: what a case asks is this program, not that one."""
+"""Runs commands without Prefect, so that cases test EditFlow only."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from support.tiny_world import DirectPipeline
 
 
 def without_prefect(patch: pytest.MonkeyPatch) -> None:
-    """Flows are the functions that they wrap, stages are called one by one, and no server is waited for."""
+    """Call flows as plain functions and stages one by one, and start no server."""
     from prefect import Flow
 
     from editflow.flows.pipeline.pipeline import Pipeline
@@ -22,7 +22,7 @@ def without_prefect(patch: pytest.MonkeyPatch) -> None:
 
 
 def at_home(patch: pytest.MonkeyPatch, base: Path, secret: str) -> None:
-    """A home, a cache and a temporary folder of its own; a secret in the environment."""
+    """Use a separate home, cache and temporary folder, and a secret in the environment."""
     for name, folder in (("HOME", "home"), ("TMPDIR", "tmp"), ("EDITFLOW_CACHE", "cache"), ("XDG_CACHE_HOME", "cache")):
         patch.setenv(name, str(base / folder))
     patch.setattr("tempfile.tempdir", str(base / "tmp"))

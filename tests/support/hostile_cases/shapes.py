@@ -1,4 +1,4 @@
-"""Good facts in the shape of every reader and the form of every file."""
+"""Valid facts in the format of every reader and every file type."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ PACKED = {"gz": gzip.compress, "bz2": bz2.compress, "xz": lzma.compress}
 
 
 def write_shapes(folder: Path) -> None:
-    """Each shape as lines and as an array; one of them packed, as CSV and as Parquet."""
+    """Write each format as JSON lines and as an array; one also compressed, as CSV and as Parquet."""
     folder.mkdir()
     for name, rows in SHAPES.items():
         (folder / f"{name}.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows), encoding="utf-8")
@@ -71,6 +71,6 @@ def write_shapes(folder: Path) -> None:
 
 
 def write_parquet(path: Path, rows: list[dict[str, Any]], about: Any) -> None:
-    """Rows with what `datasets` leaves in a file's schema; a text is written as it is."""
-    said = about if isinstance(about, bytes) else json.dumps(about).encode()
-    parquet.write_table(pa.Table.from_pylist(rows).replace_schema_metadata({b"huggingface": said}), path)
+    """Write rows with the schema metadata of `datasets`; bytes are written unchanged."""
+    metadata = about if isinstance(about, bytes) else json.dumps(about).encode()
+    parquet.write_table(pa.Table.from_pylist(rows).replace_schema_metadata({b"huggingface": metadata}), path)

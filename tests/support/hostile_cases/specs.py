@@ -1,4 +1,4 @@
-"""Specs in which one thing is not as it should be, and settings that are none."""
+"""Specs with one invalid change, and invalid settings."""
 
 from __future__ import annotations
 
@@ -46,14 +46,14 @@ SETTINGS = (
 
 
 def make(at: Setting) -> tuple[str, Ask]:
-    """One spec, one change, one question."""
+    """Change one thing in a spec, or pass an invalid setting, and draw a command."""
     found = [at.good.spec, at.good.world.spec, *sorted(SPECS.rglob("*.toml"))]
     good = at.draw.choice(found[:2] if at.draw.random() < 0.5 else found)
     spec = at.folder / "spec.toml"
     shutil.copyfile(good, spec)
     way: Callable[[Setting, Path], str] = at.draw.choices((_tree, _line, _file, _setting), (50, 20, 18, 12))[0]
     settings = [at.draw.choice(SETTINGS)] if way is _setting else []
-    return f"{good.name}: {way(at, spec)}", _asked(at, spec, settings)
+    return f"{good.name}: {way(at, spec)}", _draw_command(at, spec, settings)
 
 
 def _tree(at: Setting, spec: Path) -> str:
@@ -95,8 +95,8 @@ def _setting(at: Setting, spec: Path) -> str:
     return "as it is"
 
 
-def _asked(at: Setting, spec: Path, settings: list[str]) -> Ask:
-    """Reading it, as every command does that takes a spec; sometimes the plan."""
+def _draw_command(at: Setting, spec: Path, settings: list[str]) -> Ask:
+    """Read the spec as the commands do; sometimes run `plan`."""
     words = [word for setting in settings for word in ("--set", setting)]
     lake = at.folder / "lake"
     which = at.draw.random()

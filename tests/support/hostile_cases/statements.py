@@ -1,4 +1,4 @@
-"""Statements: good ones of the documents with one thing changed, and what has no business in a question."""
+"""SQL statements: documented queries with one change, and forbidden statements."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ ENDLESS = (
     "SELECT sum(a.range * b.range) FROM range(10000000) a, range(10000000) b",
     "SELECT * FROM generate_series(1, 100000000000)",
 )  # fmt: skip
-"""These cost the time that the command grants, which is why they are few."""
+"""Queries that run until the time limit, and are therefore drawn rarely."""
 
 
 @cache
@@ -78,24 +78,24 @@ def good() -> tuple[str, ...]:
 
 
 def make(at: Setting) -> tuple[str, Ask]:
-    """One statement over a lake that nobody changes."""
+    """Draw one statement; it must not change the lake."""
     chance = at.draw.random()
     if chance < 0.012:
         sql = at.draw.choice(ENDLESS)
     elif chance < 0.4:
         sql = at.draw.choice(WHOLE).format(out=at.outside)
     elif chance < 0.6:
-        sql = _called(at)
+        sql = _function_call(at)
     else:
-        sql = _changed(at.draw, str(at.outside))
+        sql = _change_tokens(at.draw, str(at.outside))
     lake, words = at.good.lake, ["query", sql, "--lake", at.good.lake, "--timeout", "1"]
-    if chance < 0.012 or at.draw.random() < 0.02:  # as the command asks, in a process that can be ended
+    if chance < 0.012 or at.draw.random() < 0.02:  # like the command, in its own process
         return "a statement", command(*words, *(["--json"] if at.draw.random() < 0.5 else []), keeps=(lake,))
     return "a statement", command(*words, call=lambda: answered(lake, sql), keeps=(lake,))
 
 
 def answered(lake: Path, sql: str) -> None:
-    """Its rows, shown, by the function that the command's process calls."""
+    """Run a query as the command's process does, and print its rows."""
     from editflow.storage.artifacts.store import Lake
     from editflow.storage.queries.query import first_rows
     from editflow.storage.queries.query_limits import Limits
@@ -103,12 +103,12 @@ def answered(lake: Path, sql: str) -> None:
     rows, _ = first_rows(Lake.open(lake, create=False), sql, Limits(seconds=20, rows=1_000, bytes=1 << 24))
     try:
         print(rows.to_pylist())
-    except (OverflowError, ValueError):  # what Python has no value for
+    except (OverflowError, ValueError):  # a value that Python cannot represent
         print(rows)
 
 
-def _called(at: Setting) -> str:
-    """A function in some place of a question."""
+def _function_call(at: Setting) -> str:
+    """A forbidden function somewhere in a query."""
     aims = ("secret.txt", "secret.jsonl", "victim", "*", "victim/artifacts/*/*/*.parquet", "../outside/secret.txt")
     reader = f"{at.draw.choice(READERS)}('{at.outside}/{at.draw.choice(aims)}')"
     call = reader if at.draw.random() < 0.6 else at.draw.choice(CALLS)
@@ -124,8 +124,8 @@ def _called(at: Setting) -> str:
     return str(frame.replace("{}", call))
 
 
-def _changed(draw: Random, outside: str) -> str:
-    """A question of the documents with a few tokens gone, doubled, exchanged or foreign."""
+def _change_tokens(draw: Random, outside: str) -> str:
+    """A documented query with a few tokens removed, doubled, swapped or replaced."""
     tokens = TOKEN.findall(draw.choice(good()))
     for _ in range(draw.choice((1, 1, 2, 5))):
         n, m = draw.randrange(len(tokens)), draw.randrange(len(tokens))

@@ -1,4 +1,4 @@
-"""Values that nobody expects, and changes of JSON trees by them."""
+"""Unexpected values, and changes of JSON trees with them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ RAW = {
     "@twice@": '{"id": 1, "id": 2}',
     "@half a pair@": '"\\ud800"',
 }
-"""What `json.dumps` would not write; it takes the place of these texts."""
+"""JSON that `json.dumps` would not write; it replaces these texts."""
 NUMBERS = (0, -1, 1, 2**31, 2**63, 2**64, 10**30, 1e308, 5e-324, 0.5, -0.0, True, False)
 TEXTS = (
     "", " ", "\n", "\x00", "a\x00b", "\ud7ff", "\u202eabc", hostile_lake.TEXT, hostile_lake.LONG,
@@ -34,7 +34,7 @@ TEXTS = (
 
 
 def places(outside: Path) -> tuple[str, ...]:
-    """Names that lead elsewhere."""
+    """Paths that lead out of their folder."""
     up = "../" * 8
     return (
         "..", ".", "/", "../..", "../../outside/planted", "../../../outside/victim", f"{up}etc/passwd", str(outside),
@@ -44,7 +44,7 @@ def places(outside: Path) -> tuple[str, ...]:
 
 
 def ids(outside: Path) -> tuple[str, ...]:
-    """Ids that are none, and some that could be."""
+    """Valid and invalid ids."""
     return (
         "0" * 64, "f" * 64, "F" * 64, "0" * 63, "0" * 65, "0" * 64 + "\n", "g" * 64, "０" * 64, "..", *places(outside)
     )  # fmt: skip
@@ -70,7 +70,7 @@ TIMES = (
 
 
 def within(was: Any, draw: Random) -> Any:
-    """Another value of the type that was there, which no writer would give: of a check of types it is let through."""
+    """Another value of the same type that no writer would write; it passes a type check."""
     if isinstance(was, bool) or was is None:
         return not was
     if isinstance(was, (int, float)):
@@ -83,7 +83,7 @@ def within(was: Any, draw: Random) -> Any:
 
 
 def spots(tree: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
-    """The way to every value of a tree but the root."""
+    """The path to every value of a tree except the root."""
     inside = tree.items() if isinstance(tree, dict) else enumerate(tree) if isinstance(tree, list) else ()
     for key, value in inside:
         yield (*path, key)
@@ -91,7 +91,7 @@ def spots(tree: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
 
 
 def changed(tree: Any, draw: Random, outside: Path, *, only: str | None = None) -> tuple[Any, str]:
-    """The tree with one thing changed, and what. With `only`, below the key of that name where there is one."""
+    """Change one value of a copy of the tree; returns it with a description. With `only`, below that key."""
     tree = copy.deepcopy(tree)
     ways = list(spots(tree))
     ways = [way for way in ways if only in way] or ways
@@ -124,7 +124,7 @@ def changed(tree: Any, draw: Random, outside: Path, *, only: str | None = None) 
 
 
 def written(tree: Any, indent: int | None = None) -> bytes:
-    """As JSON, with what JSON does not allow in its place."""
+    """The tree as JSON, with the texts of RAW replaced."""
     text = json.dumps(tree, ensure_ascii=True, indent=indent)
     for mark, raw in RAW.items():
         text = text.replace(f'"{mark}"', raw)
@@ -132,6 +132,6 @@ def written(tree: Any, indent: int | None = None) -> bytes:
 
 
 def shown(value: Any) -> str:
-    """Short, on one line."""
+    """A short description of a value in one line."""
     text = ascii(value)
     return text if len(text) < 90 else f"{text[:60]}…{len(text)}"

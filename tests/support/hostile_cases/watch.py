@@ -1,4 +1,4 @@
-"""What must not happen, and what notices when it does."""
+"""Observes files, processes and connections, to detect forbidden effects."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Seen = dict[str, tuple[int, ...]]
 
 
 def seen(folder: Path, without: tuple[Path, ...] = ()) -> Seen:
-    """{name: type, inode, size and time} of everything below a folder."""
+    """{path: type, inode, size and time} of all entries below a folder."""
     found: Seen = {}
     skipped = set(map(str, without))
     waiting = [str(folder)]
@@ -37,12 +37,12 @@ def seen(folder: Path, without: tuple[Path, ...] = ()) -> Seen:
 
 
 def moved(before: Seen, after: Seen) -> list[str]:
-    """What is new, gone or changed."""
+    """The paths that were added, removed or changed."""
     return sorted(name for name in before.keys() | after.keys() if before.get(name) != after.get(name))
 
 
 def digest(folder: Path) -> str:
-    """Of every byte below a folder."""
+    """A hash of all file names and contents below a folder."""
     total = hashlib.sha256()
     for path in sorted(p for p in folder.rglob("*") if p.is_file()):
         total.update(f"{path}\0".encode() + path.read_bytes())
@@ -50,33 +50,33 @@ def digest(folder: Path) -> str:
 
 
 class Listener:
-    """A server on the loopback address that counts who comes, and answers in a way that is no use to anybody."""
+    """A local server that counts connections and gives mostly useless responses."""
 
     def __init__(self) -> None:
         self.socket = socket.create_server(("127.0.0.1", 0))
         self.port = self.socket.getsockname()[1]
-        self.came = 0
+        self.connections = 0
         threading.Thread(target=self._serve, daemon=True).start()
 
     def _serve(self) -> None:
         with suppress(OSError):
             while True:
                 caller, _ = self.socket.accept()
-                self.came += 1
+                self.connections += 1
                 with caller, suppress(OSError):
                     caller.settimeout(1)
-                    asked = caller.recv(65536)
-                    caller.sendall(self._answer(asked))
+                    request = caller.recv(65536)
+                    caller.sendall(self._respond(request))
 
-    def _answer(self, asked: bytes) -> bytes:
-        if b"/moved" in asked:
+    def _respond(self, request: bytes) -> bytes:
+        if b"/moved" in request:
             place = f"http://127.0.0.1:{self.port}/moved"
             return f"HTTP/1.1 302 Found\r\nLocation: {place}\r\nContent-Length: 0\r\n\r\n".encode()
-        if b"/cut" in asked:
+        if b"/cut" in request:
             return b'HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n{"subject": "x"'
-        if b"/junk" in asked:
+        if b"/junk" in request:
             return b"\x00\xff\x00 no protocol at all\r\n"
-        if b"/facts" in asked:
+        if b"/facts" in request:
             row = b'{"subject": "Lyon", "prompt": "{} is in", "target_new": "Italy"}\n'
             return b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(row) + row
         return b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"
@@ -86,29 +86,29 @@ class Listener:
 
 
 def adopt() -> None:
-    """Processes that lose their parent become ours, so that none can hide."""
+    """Adopt orphaned processes, so that `children` finds all of them."""
     with suppress(OSError, AttributeError):
         ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)  # PR_SET_CHILD_SUBREAPER
 
 
 def children() -> set[int]:
-    """The processes below this one that live."""
+    """The living child processes."""
     found: set[int] = set()
     for task in Path("/proc/self/task").iterdir():
         with suppress(OSError):
             found |= set(map(int, (task / "children").read_text().split()))
-    return {pid for pid in found if _lives(pid)}
+    return {pid for pid in found if _is_alive(pid)}
 
 
-def _lives(pid: int) -> bool:
+def _is_alive(pid: int) -> bool:
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except OSError:
         return False
 
 
-def told(path: Path) -> Iterator[bytes]:
-    """Everything that a file says: its bytes, and what is packed in it."""
+def contents(path: Path) -> Iterator[bytes]:
+    """The contents of a file: its bytes, the parts of a zip file, and the values of a Parquet file."""
     data = path.read_bytes()
     yield data
     if data.startswith(b"PK"):

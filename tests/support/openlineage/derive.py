@@ -1,10 +1,10 @@
-"""Writes schema.json again, the JSON Schema of the OpenLineage events that EditFlow exports:
+"""Regenerates schema.json, the JSON Schema of the OpenLineage events that EditFlow exports:
 
-    python -m pip install openlineage-python==1.54.0     # in an environment of its own
+    python -m pip install openlineage-python==1.54.0     # in a separate environment
     python tests/support/openlineage/derive.py
 
-It is read off the classes of OpenLineage's own client (Apache-2.0), which its authors generate from their
-specification: which fields there are, of which type and format, and which must be there. No test needs this script.
+It is derived from the classes of OpenLineage's client (Apache-2.0), which its authors generate from their
+specification: the fields with type and format, and which are required. No test runs this script.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ FACETS = {
     "output_statistics_output_dataset": "OutputStatisticsOutputDatasetFacet",
 }
 FILLED = {"producer", "schemaURL", "_producer", "_schemaURL"}
-"""What must be there and has a default only because the client fills it in."""
+"""Required fields that have a default only because the client fills them in."""
 FORMATS = {"runid_check": "uuid", "eventtime_check": "date-time"}
 FORMATS |= dict.fromkeys(("producer_check", "schemaurl_check", "_producer_check", "_schemaurl_check"), "uri")
 PLAIN = {str: "string", int: "integer", bool: "boolean", float: "number"}
 
 
 def of_class(kind: type, known: dict[str, Any]) -> dict[str, Any]:
-    """A reference to the definition of a class, which is made when it is met first."""
+    """A reference to the definition of a class, which the first reference creates."""
     name = (
         kind.__name__ if kind.__module__.endswith("base") else f"{kind.__module__.rpartition('.')[2]}.{kind.__name__}"
     )
@@ -91,7 +91,7 @@ def main() -> None:
 
 
 def _lines(value: Any) -> str:
-    """JSON with an entry of an object a line."""
+    """JSON with one line per entry of an object."""
     if not isinstance(value, dict):
         return json.dumps(value)
     return "{\n" + ",\n".join(f" {json.dumps(key)}: {json.dumps(entry)}" for key, entry in value.items()) + "\n}"

@@ -44,9 +44,9 @@ def test_only_files_that_are_read_are_downloaded(world: World, published: Path, 
     [
         (untrusted_models.CODE["a declared architecture"], "code"),
         (untrusted_models.KEPT_OUT["GPTQ"][0], "gptq"),
-        (untrusted_models.said("config.json", model_type="bert"), "bert"),
-        (untrusted_models.said("adapter_config.json", base_model_name_or_path="org/base"), "org/base"),
-        (untrusted_models.without("model.safetensors", "consolidated.safetensors"), "pickle"),
+        (untrusted_models.set_keys("config.json", model_type="bert"), "bert"),
+        (untrusted_models.set_keys("adapter_config.json", base_model_name_or_path="org/base"), "org/base"),
+        (untrusted_models.delete_files("model.safetensors", "consolidated.safetensors"), "pickle"),
     ],
     ids=["code", "packed", "an undeclared architecture", "an adapter", "pickles alone"],
 )

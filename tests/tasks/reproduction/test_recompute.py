@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from support import tiny_world
+from support.damage import flip_bit
 from support.tiny_measurements import everything
 from support.tiny_world import World
 
@@ -87,7 +88,7 @@ def test_it_rests_on_the_parents_that_are_recorded(copied: Lake) -> None:
 def test_what_is_computed_again_takes_the_place_of_what_is_broken(copied: Lake) -> None:
     manifest, recipe = newest(copied, "null_space")
     payload = tiny_world.payload(Path(copied.uri), manifest)
-    tiny_world.flip_byte(payload)
+    flip_bit(payload)
     assert check_artifact(copied, manifest.id)[1] is not None
     store_recomputed(copied, recipe, recompute(copied, recipe, manifest.environment), manifest, None)
     assert check_artifact(copied, manifest.id) == (manifest, None)

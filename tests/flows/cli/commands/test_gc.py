@@ -91,7 +91,7 @@ def test_a_payload_outside_an_artifact_folder_is_deleted(lake: Path) -> None:
     for path in lake.glob("artifacts/**/*"):
         os.utime(path, (OLD, OLD))
     assert {one.name for one in find_orphans(store, 24)} - before == {*pieces}
-    assert not {fault.file for fault in Audit(store).of_strays()} & {*pieces}
+    assert not {fault.file for fault in Audit(store).check_foreign_files()} & {*pieces}
     assert all(remove_orphan(store, one, 24) for one in find_orphans(store, 24) if one.name in pieces)
     assert not any((lake / name).exists() for name in pieces)
     assert len([*copy.iterdir()]) == len([*payload.parent.iterdir()])

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 from support import tiny_world
+from support.damage import flip_bit
 from support.doctor_findings import doctor
 from support.error_checks import refused
 from support.queue_without_model import fact, judge
@@ -111,9 +112,9 @@ DAMAGE: dict[str, tuple[Damage, str, str, str]] = {
     ),
     "name of nothing": (
         lambda lake: rewrite(next((lake / "refs" / "tiny").iterdir()), value="../x"),
-        *("names", "problem", "holds no id of a state"),
+        *("names", "problem", "does not hold the id"),
     ),
-    "served state gone": (serve, "queues", "problem", "is gone, and release 2 of current is it"),
+    "served state gone": (serve, "queues", "problem", "is gone, but release 2 of current points to it"),
     "served state of no id": (
         lambda lake: serve(lake, state="../x"),
         *("queues", "problem", "releases/current/00000002.json names a state that is not an id"),
@@ -163,7 +164,7 @@ def tree(folder: Path) -> dict[str, bytes]:
 
 def test_only_the_deep_check_finds_a_flipped_byte(copied: Path) -> None:
     path = newest(copied, "weight_change")
-    tiny_world.flip_byte(path)
+    flip_bit(path)
     assert verdicts(doctor(copied))["artifacts"] == "ok"
     (finding,) = doctor(copied, "--deep")["artifacts"]
     assert finding["verdict"] == "problem"
@@ -173,7 +174,7 @@ def test_only_the_deep_check_finds_a_flipped_byte(copied: Path) -> None:
 def test_the_remedy_repairs_the_lake(world: World, copied: Path) -> None:
     """Running the spec again repairs the lake; only the files that were set aside are left."""
     newest(copied, "evaluation").unlink()
-    tiny_world.flip_byte(newest(copied, "weight_change"))
+    flip_bit(newest(copied, "weight_change"))
     assert verdicts(doctor(copied, "--deep"))["artifacts"] == "problem"
     tiny_world.run(world.spec, copied)
     repaired = doctor(copied, "--deep")

@@ -1,4 +1,4 @@
-"""The requests of the whole run: as many as asked for, each subject once, neighbours left alone."""
+"""Requests of the whole-run benchmark: the requested number, unique subjects, no edited neighbours."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.city_requests import write_requests
 from benchmarks.inputs import FACTS
-from benchmarks.many import write_requests
 from editflow.tasks.sources.edit_requests import load_requests
 
 pytestmark = pytest.mark.exhaustive
 
 
-def test_requests_with_subjects_of_their_own_follow_the_starter_set(tmp_path: Path) -> None:
+def test_new_subjects_follow_the_starter_set(tmp_path: Path) -> None:
     starter = load_requests(FACTS)
     write_requests(tmp_path / "many.jsonl", len(starter) + 500)
     requests = load_requests(tmp_path / "many.jsonl")
@@ -31,7 +31,7 @@ def test_requests_with_subjects_of_their_own_follow_the_starter_set(tmp_path: Pa
     assert edited & {request.filled for request in requests}  # control: such prompts would be found
 
 
-def test_no_more_than_there_are(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="100000 records are asked for"):
+def test_requesting_more_records_than_exist_fails(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="100000 records requested"):
         write_requests(tmp_path / "many.jsonl", 100_000)
     assert not (tmp_path / "many.jsonl").exists()

