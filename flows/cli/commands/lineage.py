@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -198,7 +198,7 @@ def _results(store: Lake, named: str, lake: str | None, *, json: bool) -> None:
     print_next(f"{typed('impact', '--withdraw', what, lake=lake)} for what doing without it would cost")
 
 
-def _listed(rows: Sequence[dict[str, Any]], columns: Sequence[str], title: str) -> None:
+def _listed(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], title: str) -> None:
     """The first rows of a table, with short ids and words for yes and no; nothing where there are none."""
     if rows:
         more = f"; the first {MOST}" if len(rows) > MOST else ""
