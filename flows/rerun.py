@@ -1,4 +1,4 @@
-"""The flows that repeat a past run in a fresh lake and compare the results."""
+"""The flows that repeat a recorded run, from its lake or from a bundle, and compare the results."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from prefect import flow
-from pydantic import ValidationError
 
 from editflow.editing.errors import EditingError
 from editflow.flows.console.errors import UsageError
@@ -20,162 +19,114 @@ from editflow.flows.orchestration.run_page import table
 from editflow.flows.pipeline.fresh_lake import fresh_lake
 from editflow.flows.pipeline.index_updates import index_and_report
 from editflow.flows.pipeline.tracked_run import run_tracked
-from editflow.flows.spec.consent import fetched, name_threads, require_agreement
-from editflow.flows.spec.loading import elsewhere
-from editflow.flows.spec.run_spec import RunSpec
-from editflow.storage.address import PREFIX, Address
+from editflow.flows.recorded_runs import BundledRun, LakeRun, RerunOptions, check_repetition
+from editflow.flows.spec.consent import fetched
+from editflow.flows.spec.recorded_spec import input_sources, recorded_spec, repeatable
 from editflow.storage.artifacts.store import Lake
-from editflow.storage.records.renamed_keys import with_new_names
 from editflow.storage.records.runs import RunRecord, Runs
-from editflow.tasks.environment import environment, threads_of
-from editflow.tasks.reproduction.reproduction import Repetition, archive, compared
-from editflow.tasks.sources.packaged_data import CORPUS
+from editflow.tasks.reproduction.reproduction import Repetition, archive, compare_runs
+from editflow.tasks.reproduction.run_bundle import read_bundle
 from editflow.tasks.temporary_folders import temporary_folder
 
 
 class NotReproduced(Exception):
-    """A run's repetition came out differently; the message says where and by how much."""
-
-
-def repeatable(record: RunRecord) -> bool:
-    """Whether a run can be repeated alone: completed, from a spec, with all of its facts in the spec."""
-    edited = bool(record.summary.get("batches")) and "after" in record.summary
-    return record.status == "completed" and edited and "queue" not in record.summary
-
-
-def threads_had(record: RunRecord) -> object:
-    """The recorded number of threads of a run, which may be any value; None if it is not recorded."""
-    return record.environment.get("threads", record.spec.get("threads"))
-
-
-def spec_of(record: RunRecord, threads: int | None = None) -> RunSpec:
-    """The spec of a run as it was recorded, under the number of threads that it had. Raises UsageError.
-
-    What is no number of threads that this machine has is brought within that; see `threads_of`.
-    """
-    if not repeatable(record):
-        what = "took its requests from a queue" if "queue" in record.summary else f"is {record.status}"
-        raise UsageError(
-            f"run {record.run_id} {what} and cannot be repeated alone: choose a completed run of `editflow run` or "
-            "`editflow compare`"
-        )
-    used = threads or (threads_of({"threads": had}) if (had := threads_had(record)) is not None else None)
-    try:
-        return RunSpec.model_validate({**with_new_names(record.spec), **({"threads": used} if used else {})})
-    except ValidationError as error:
-        raise UsageError(
-            f"run {record.run_id} was recorded by another version of EditFlow, whose settings this one does not know: "
-            f"{error.errors()[0]['loc']}"
-        ) from None
-
-
-def sources(spec: RunSpec) -> dict[str, str]:
-    """{key: source} of everything but the model that a run reads from outside."""
-    given = {"requests.source": spec.requests.source, "requests.references": spec.requests.references}
-    given |= {"corpus.source": spec.corpus.source}
-    given |= {f"ability.sets.{name}": source for name, source in spec.ability.sets.items()}
-    return {key: source for key, source in given.items() if source is not None}
-
-
-def spec_here(record: RunRecord, threads: int | None = None) -> RunSpec:
-    """The same, for who reads the run's own files. Raises UsageError also where one was named from another folder."""
-    spec = spec_of(record, threads)
-    for key, source in {"model.source": spec.model.source, **sources(spec)}.items():
-        if Address(source).is_redacted:
-            raise UsageError(
-                f"run {record.run_id} has read {key} from {source}, whose secret parts no record keeps: run its spec "
-                f"again with --set {key}=ADDRESS, or write it with ${{{PREFIX}NAME}}, which can be repeated"
-            )
-        if key == "model.source":
-            continue
-        named = elsewhere(source) or source == CORPUS.name or source.startswith(("~", "/"))
-        if not (named or Path(source).exists()):
-            raise UsageError(
-                f"run {record.run_id} has read {key} from {source}, which is not in this folder: "
-                "say it in the folder where the run was made, or put the file here"
-            )
-    return spec
+    """A repeated run gave different results; the message names the first different stage and the distance."""
 
 
 @flow(name="rerun", flow_run_name="{run}", validate_parameters=False, on_running=[label_process])
 def rerun(
     run: str, lake: str | None = None, into: str | None = None, threads: int | None = None, download: bool = False
 ) -> Repetition:
-    """Repeat a run by its id and compare; the outcome is kept in the run's lake.
+    """Repeat a run of a lake and compare; the outcome is stored in that lake.
 
-    `into` is the fresh lake, a temporary one unless given; `threads` another number of threads than the run had;
-    `download` that what the record names elsewhere may be fetched. What a repetition of the same run has left there
-    goes on. Raises UsageError for a run that cannot be repeated, or for a lake that is not fresh.
+    `into` is the fresh lake (default: a temporary one); an interrupted repetition in it is resumed. `threads` defaults
+    to the recorded number. `download` allows downloads. Raises UsageError for a run that cannot be repeated, or a lake
+    that is not fresh.
     """
     place = Lake.open(lake_folder(lake), create=False)
-    record = Runs(place.files).get(run)
-    spec = spec_here(record, threads)
-    require_agreement(fetched(spec, sources(spec)), download, packed=False)
-    if threads is None:
-        name_threads(threads_had(record), spec.threads)
+    options = RerunOptions(threads=threads, download=download)
+    return _repeat(LakeRun(place, Runs(place.files).get(run)), into, options)
+
+
+@flow(name="rerun-packed", flow_run_name="{file}", validate_parameters=False, on_running=[label_process])
+def rerun_bundle(
+    file: str,
+    into: str | None = None,
+    threads: int | None = None,
+    model: str | None = None,
+    corpus: str | None = None,
+    download: bool = False,
+) -> Repetition:
+    """Repeat a run of a bundle file and compare; the outcome is stored in the fresh lake.
+
+    As `rerun`; `model` and `corpus` replace the recorded places. Raises BadBundle, and UsageError also for a different
+    model or corpus.
+    """
+    return _repeat(BundledRun(read_bundle(Path(file))), into, RerunOptions(threads, model, corpus, download))
+
+
+def _repeat(source: LakeRun | BundledRun, into: str | None, options: RerunOptions) -> Repetition:
+    check_repetition(source, options)
     if into is not None:
-        return _repeated(place, record, spec, Path(lake_folder(into, "into")))
+        return _repeat_in(Path(lake_folder(into, "into")), source, options)
     with temporary_folder("rerun") as folder:
-        return _repeated(place, record, spec, folder / "lake")
+        return _repeat_in(folder / "lake", source, options)
+
+
+def _repeat_in(folder: Path, source: LakeRun | BundledRun, options: RerunOptions) -> Repetition:
+    with fresh_lake(folder, source.record, recorded_spec(source.record, options.threads)) as fresh:
+        spec = source.spec(folder / "inputs", fresh, options)
+        lake, spec_path = (source.artifacts, source.record.spec_path) if isinstance(source, LakeRun) else (fresh, None)
+        again = run_tracked(spec, fresh, spec_path, report_stage, edit_with_retry)
+        found = compare_runs(source.artifacts, source.record, fresh, again)
+        index_and_report(lake)
+        archive(lake, found, again.started_at)
+        table(found.rows, "reproduction", summary(found))
+    return found
 
 
 @flow(name="reproduce", flow_run_name="reproduce-{seed}", validate_parameters=False, on_running=[label_process])
 def reproduce(lake: str | None = None, seed: str | None = None, download: bool = False) -> dict[str, Any] | None:
-    """Repeat one of the lake's runs, another one each week; None where there is none to repeat.
+    """Repeat one of the lake's runs, a different one each week; None if no run can be repeated.
 
-    `seed` chooses the run, the week of the year unless given. Runs whose records name files of other machines are left
-    out without `download`: a lake may come from anyone, and there is no user to ask. Raises NotReproduced,
-    after the outcome is kept, where anything came out differently.
+    `seed` chooses the run (default: year and week). A lake may come from anyone, and a schedule has no user to ask, so
+    runs that need downloads are skipped without `download`. Raises NotReproduced, after the outcome is stored, if any
+    result differs.
     """
     place = Lake.open(lake_folder(lake), create=False)
-    known = [record for record in Runs(place.files).all() if repeatable(record)]
-    if not known:
+    candidates = [record for record in Runs(place.files).all() if repeatable(record)]
+    if not candidates:
         print_line("no completed run to repeat")
         return None
-    agreed = known if download else [record for record in known if not _asks(record)]
-    if len(agreed) < len(known):
-        print_line(f"left out: {len(known) - len(agreed)} of {len(known)} runs, which would download; see `download`")
-    if not agreed:
+    allowed = candidates if download else [record for record in candidates if not _needs_download(record)]
+    if skipped := len(candidates) - len(allowed):
+        print_line(f"skipped {skipped} of {len(candidates)} runs that need downloads; allow them with `download`")
+    if not allowed:
         return None
     chosen = seed or datetime.now(UTC).strftime("%G-%V")
-    record = min(agreed, key=lambda r: hashlib.sha256(f"{chosen}:{r.run_id}".encode()).digest())
+    record = min(allowed, key=lambda r: hashlib.sha256(f"{chosen}:{r.run_id}".encode()).digest())
     found = rerun(record.run_id, place.uri, download=download)
     if not found.same:
         raise NotReproduced(summary(found))
     return asdict(found)
 
 
-def _asks(record: RunRecord) -> bool:
-    """Whether repeating a run would download something; one that cannot be repeated says so when it is its turn."""
+def _needs_download(record: RunRecord) -> bool:
+    """Whether repeating a run downloads something; False for an invalid record, which fails when it is repeated."""
     try:
-        spec = spec_of(record)
-        return bool(fetched(spec, sources(spec)))
+        spec = recorded_spec(record)
+        return bool(fetched(spec, input_sources(spec)))
     except (UsageError, EditingError):
         return False
 
 
 def summary(found: Repetition) -> str:
-    """A line on how a repetition came out."""
+    """The outcome of a repetition in one line."""
     same = sum(row["same"] for row in found.rows)
     if found.same:
-        return f"run {found.run}: all {same} artifacts came out the same, bit for bit"
+        return f"run {found.run}: all {same} artifacts are identical, bit for bit"
     first = next(row for row in found.rows if not row["same"])
-    apart = max((row["relative"] for row in found.rows if row["relative"] is not None), default=None)
-    far = "" if apart is None else f", at most {apart:.2g} beside the largest number of a column"
-    many = f"{same} of {len(found.rows)} artifacts came out the same"
-    return f"run {found.run}: {many}; the first that did not is {first['stage']}{far}"
-
-
-def _repeated(place: Lake, record: RunRecord, spec: RunSpec, folder: Path) -> Repetition:
-    with fresh_lake(folder, record, spec) as fresh:
-        again = run_tracked(spec, fresh, record.spec_path, report_stage, edit_with_retry)
-        found = compared(place, record, fresh, again)
-        keep(place, found, again.started_at)
-    return found
-
-
-def keep(lake: Lake, found: Repetition, at: str) -> None:
-    """Keep a repetition in a lake, as one of a time, and show it on the run's page in Prefect."""
-    index_and_report(lake)
-    archive(lake, found, at, environment())
-    table(found.rows, "reproduction", summary(found))
+    largest = max((row["relative"] for row in found.rows if row["relative"] is not None), default=None)
+    distance = "" if largest is None else f"; the largest difference is {largest:.2g} of its column's largest number"
+    count = f"{same} of {len(found.rows)} artifacts are identical"
+    return f"run {found.run}: {count}; the first that differs is {first['stage']}{distance}"

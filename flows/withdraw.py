@@ -11,8 +11,8 @@ from editflow.flows.console.output import lake_folder, report_stage
 from editflow.flows.edit_model import edit_with_retry
 from editflow.flows.orchestration.crashed_runs import label_process
 from editflow.flows.pipeline.tracked_run import run_tracked
-from editflow.flows.rerun import repeatable, sources, spec_here
 from editflow.flows.spec.consent import fetched, require_agreement
+from editflow.flows.spec.recorded_spec import input_sources, repeatable, spec_with_local_inputs
 from editflow.flows.spec.run_spec import RunSpec
 from editflow.storage.artifacts.store import Lake
 from editflow.storage.records.runs import RunRecord
@@ -32,7 +32,7 @@ def without(record: RunRecord, source: Source) -> RunSpec:
             f"{source.what} {source.name[:12]} is computed from others: withdraw one of its facts or documents "
             f"instead, which `editflow lineage {source.name[:12]}` lists"
         )
-    spec = spec_here(record)
+    spec = spec_with_local_inputs(record)
     requests, corpus = spec.requests, spec.corpus
     chosen = sorted({*requests.withdrawn, *source.facts})
     sampled = sorted({*corpus.withdrawn, *source.documents})
@@ -44,8 +44,8 @@ def without(record: RunRecord, source: Source) -> RunSpec:
 
 
 def to_fetch(specs: Sequence[RunSpec]) -> list[str]:
-    """The downloads that repeating these runs needs, in words."""
-    return list(dict.fromkeys(what for spec in specs for what in fetched(spec, sources(spec))))
+    """What repeating these would download, in words."""
+    return list(dict.fromkeys(what for spec in specs for what in fetched(spec, input_sources(spec))))
 
 
 @flow(name="withdraw", flow_run_name="without {what}", validate_parameters=False, on_running=[label_process])

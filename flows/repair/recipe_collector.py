@@ -12,8 +12,8 @@ from typing import Any
 from editflow.flows.console.errors import UsageError
 from editflow.flows.edit_model import edit
 from editflow.flows.pipeline.pipeline import Pipeline, Read
-from editflow.flows.rerun import sources, spec_here
 from editflow.flows.spec.consent import elsewhere, require_agreement
+from editflow.flows.spec.recorded_spec import input_sources, spec_with_local_inputs
 from editflow.flows.spec.sections import ModelSection
 from editflow.storage.artifacts.imported import ImportedTable
 from editflow.storage.artifacts.store import Lake, Manifest
@@ -31,8 +31,8 @@ def collect_recipes(
     Raises UsageError for a run that cannot be repeated, or that without `download` would have something downloaded,
     UnknownSource and the like for a source that is gone.
     """
-    spec = spec_here(record)
-    require_agreement(elsewhere(sources(spec)), download, packed=False)
+    spec = spec_with_local_inputs(record)
+    require_agreement(elsewhere(input_sources(spec)), download, packed=False)
     pipe = RecipeCollector(lake, record, spec.model.device, lambda _use, _ref: None)
     edit(spec, pipe)
     return pipe.found

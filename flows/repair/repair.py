@@ -11,8 +11,8 @@ from editflow.editing.errors import EditingError, first_line
 from editflow.flows.console.errors import UsageError
 from editflow.flows.repair.recipe_collector import collect_recipes
 from editflow.flows.repair.verify import Subject
-from editflow.flows.rerun import repeatable
 from editflow.flows.spec.consent import elsewhere, require_agreement
+from editflow.flows.spec.recorded_spec import repeatable
 from editflow.storage.artifacts.check import ENCODING_DIFFERS, Fault, check_artifact, check_manifest, upstream
 from editflow.storage.artifacts.imported import ImportedTable
 from editflow.storage.artifacts.payload_check import reencode_if_corrupt

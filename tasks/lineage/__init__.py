@@ -1,1 +1,1 @@
-"""What an artifact was made from, what was made from it, and what depends on a fact or document."""
+"""Upstream and downstream artifacts, and everything that depends on a fact or document."""

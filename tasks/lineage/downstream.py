@@ -17,10 +17,10 @@ MEASURES = ("evaluation", "perplexity", "text_scores", "drift", "ability")
 """The kinds that measure a state."""
 
 
-class MeasuredIn(TypedDict):
-    """A measurement: the stage and the latest run that has it, its artifact, and the state that was measured.
+class DependentEvaluation(TypedDict):
+    """A measurement of a state. `stage` and `run` are those of its latest use; `run` is empty if it has none.
 
-    `edited`: whether that state was made from the source. `asked`: whether the measurement evaluates the very fact.
+    `edited`: the state was made from the source. `asked`: the measurement asks about the source itself.
     """
 
     stage: str
@@ -32,8 +32,8 @@ class MeasuredIn(TypedDict):
     asked: bool
 
 
-class ReleasedIn(TypedDict):
-    """A release; `stands` is true for the current one."""
+class DependentRelease(TypedDict):
+    """A release of a state that was made from the source. `stands`: it is the present release."""
 
     name: str
     release: int
@@ -44,55 +44,56 @@ class ReleasedIn(TypedDict):
 
 @dataclass(frozen=True)
 class Results:
-    """Where a source is: `names` are the specs whose latest model was made from it, `states` how many states were."""
+    """What depends on a source. `names` are those of specs whose latest model was made from it."""
 
     source: Source
-    evaluations: Sequence[MeasuredIn]
-    releases: Sequence[ReleasedIn]
+    evaluations: Sequence[DependentEvaluation]
+    releases: Sequence[DependentRelease]
     names: Sequence[str]
     states: int
 
 
 def results(lake: Lake, source: Source) -> Results:
-    """Of everything in a lake. Cost: a walk down, the records of their runs, and the logs of all releases."""
+    """The results that depend on a source. Cost: a walk down, the records of its runs, and the logs of all releases."""
     found = dependants(lake, source)
     kinds = {id_: kind for id_, kind, _ in found.impact.artifacts}
     states = {id_ for id_, kind in kinds.items() if kind == "state"}
-    measures = sorted(
-        (lake.manifest(id_) for id_, kind in kinds.items() if kind in MEASURES), key=lambda made: made.created_at
-    )
-    latest = _latest(found.runs)
+    measured = (lake.manifest(id_) for id_, kind in kinds.items() if kind in MEASURES)
+    measures = sorted(measured, key=lambda made: made.created_at)
+    latest = _latest_uses(found.runs)
     return Results(
         source,
-        [_measure(lake, source, made, states, *latest.get(made.id, ("", made.kind))) for made in measures],
+        [_evaluation(lake, source, made, states, *latest.get(made.id, ("", made.kind))) for made in measures],
         [row for name in Refs(lake.files, "releases").names() for row in _releases(lake, name, states)],
         found.names,
         len(states),
     )
 
 
-def _measure(lake: Lake, source: Source, made: Manifest, states: set[str], run: str, stage: str) -> MeasuredIn:
-    state = _state(lake, made)
+def _evaluation(
+    lake: Lake, source: Source, made: Manifest, states: set[str], run: str, stage: str
+) -> DependentEvaluation:
+    state = _measured_state(lake, made)
     return {
         "stage": stage, "run": run, "artifact": made.id, "kind": made.kind, "state": state, "edited": state in states,
         "asked": not set(parents_in(made.parents, "requests")).isdisjoint(source.holders),
     }  # fmt: skip
 
 
-def _state(lake: Lake, made: Manifest) -> str | None:
-    """The measured state: a parent, or a parent of the measured texts or hidden states."""
-    between = ("edited", "generations")
-    near = [made, *(lake.manifest(id_) for role in between for id_ in parents_in(made.parents, role))]
-    return next((id_ for manifest in near for id_ in parents_in(manifest.parents, "state")), None)
+def _measured_state(lake: Lake, made: Manifest) -> str | None:
+    """A parent state of the measurement, or of the texts or hidden states that it measures."""
+    roles = ("edited", "generations")
+    candidates = [made, *(lake.manifest(id_) for role in roles for id_ in parents_in(made.parents, role))]
+    return next((id_ for manifest in candidates for id_ in parents_in(manifest.parents, "state")), None)
 
 
-def _latest(runs: Sequence[RunRecord]) -> dict[str, tuple[str, str]]:
+def _latest_uses(runs: Sequence[RunRecord]) -> dict[str, tuple[str, str]]:
     """{artifact: (run, stage) of its latest use}."""
     ordered = sorted(runs, key=lambda record: record.started_at)
     return {use.artifact: (record.run_id, use.stage) for record in ordered for use in record.uses}
 
 
-def _releases(lake: Lake, name: str, states: set[str]) -> Iterator[ReleasedIn]:
+def _releases(lake: Lake, name: str, states: set[str]) -> Iterator[DependentRelease]:
     history = list(Queue(lake.files, name).replay())
     now = history[-1][1].release
     for move, current in history:

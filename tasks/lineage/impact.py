@@ -18,15 +18,15 @@ What = Literal["request", "document", "artifact"]
 
 
 class NothingOfThatName(TaskError):
-    """What is to be withdrawn is nowhere in the lake, or is several things."""
+    """A name that matches nothing in the lake, or several things."""
 
 
 @dataclass(frozen=True)
 class Source:
-    """One thing that may be withdrawn. `holders` are the artifacts that hold it and that others were made from.
+    """A fact, document or artifact that may be withdrawn. `holders` are the artifacts that contain it.
 
-    `facts` and `documents` are what a run must do without: one of the two for a fact or a document, and what is in it
-    for an artifact of requests or tokens; both empty for what is only ever computed.
+    `facts` and `documents` are to be left out of a run. An artifact of requests or tokens has all of its facts or
+    documents; any other artifact has neither, because it is computed.
     """
 
     what: What
@@ -38,7 +38,7 @@ class Source:
 
 @dataclass(frozen=True)
 class Dependants:
-    """All that depends on a source. `names` are the moving names whose edited model does, `releases` those released."""
+    """Everything that depends on a source. `names`: specs whose present model does; `releases`: those released."""
 
     source: Source
     impact: Impact
@@ -48,27 +48,29 @@ class Dependants:
 
     @property
     def seconds(self) -> float:
-        """What making all of it took, wall-clock, as it was recorded."""
+        """The recorded wall-clock time of making all of it."""
         return sum(seconds for _, _, seconds in self.impact.artifacts)
 
 
 def source_of(lake: Lake, text: str) -> Source:
-    """The fact, document or artifact of a name, or of the only beginning of one; `request:`, `document:` or `artifact:`
-    before it says which. Raises NothingOfThatName."""
-    said, colon, rest = text.partition(":")
-    wanted, name = (said, rest) if colon and said in FINDERS else (None, text)
+    """The fact, document or artifact with a name, or with a unique start of one.
+
+    A prefix `request:`, `document:` or `artifact:` selects among them. Raises NothingOfThatName.
+    """
+    prefix, colon, rest = text.partition(":")
+    wanted, name = (prefix, rest) if colon and prefix in FINDERS else (None, text)
     found = [source for what, find in FINDERS.items() if wanted in {None, what} for source in find(lake, name)]
     exact = [source for source in found if source.name == name]
-    several = exact or found
-    if len(several) == 1:
-        return several[0]
-    known = "; ".join(f"{source.what}:{source.name[:24]}" for source in several[:5])
-    which = f"it may be {known}: say which" if several else '`editflow query "SELECT request FROM requests"` has facts'
-    raise NothingOfThatName(f"{len(several)} facts, documents and artifacts in {lake.uri} match {text!r}; {which}")
+    matches = exact or found
+    if len(matches) == 1:
+        return matches[0]
+    names = ", ".join(f"{source.what}:{source.name[:24]}" for source in matches[:5])
+    hint = f"choose one: {names}" if matches else '`editflow query "SELECT request FROM requests"` lists facts'
+    raise NothingOfThatName(f"{len(matches)} facts, documents and artifacts in {lake.uri} match {text!r}; {hint}")
 
 
 def dependants(lake: Lake, source: Source) -> Dependants:
-    """What depends on a source, in every run of the lake."""
+    """Everything in the lake that depends on a source."""
     found = impact(lake, source.holders)
     ids = {id_ for id_, _, _ in found.artifacts}
     known, names, releases = Runs(lake.files), Refs(lake.files), Refs(lake.files, "releases")
@@ -82,18 +84,18 @@ def dependants(lake: Lake, source: Source) -> Dependants:
 
 
 def _requests(lake: Lake, name: str) -> list[Source]:
-    held = _held(lake, {"requests": "request"}, name)["requests"]
+    held = _find_holders(lake, {"requests": "request"}, name)["requests"]
     return [Source("request", fact, at, facts=[fact]) for fact, at in held.items()]
 
 
 def _documents(lake: Lake, name: str) -> list[Source]:
-    """What was sampled and never cut into tokens has no holders: nothing was made from it."""
-    held = _held(lake, {"documents": "document", "tokens": "document"}, name)
+    """A document that was sampled but never tokenized has no holders, because nothing was made from it."""
+    held = _find_holders(lake, {"documents": "document", "tokens": "document"}, name)
     return [Source("document", one, held["tokens"].get(one, []), documents=[one]) for one in held["documents"]]
 
 
-def _held(lake: Lake, columns: Mapping[str, str], name: str) -> dict[str, dict[str, list[str]]]:
-    """Of each kind, {a value that begins so: the artifacts that have it}."""
+def _find_holders(lake: Lake, columns: Mapping[str, str], name: str) -> dict[str, dict[str, list[str]]]:
+    """{kind: {value that starts with the name: the artifacts that have it}}."""
     found: dict[str, dict[str, list[str]]] = {kind: {} for kind in columns}
     for kind, rows in (find_values(lake, columns, name) if name else {}).items():
         for artifact, value in rows:
@@ -106,10 +108,11 @@ def _artifacts(lake: Lake, name: str) -> list[Source]:
         made = lake.manifest(name)
     except UnknownArtifact:
         return []
-    column = {"requests": "request", "tokens": "document"}.get(made.kind)
-    inside = sorted(set(lake.read(made.id, [column])[column].to_pylist())) if column else []
-    role = {"requests": "facts", "tokens": "documents"}.get(made.kind)
-    return [Source("artifact", made.id, [made.id], **({role: inside} if role else {}))]
+
+    def values(kind: str, column: str) -> list[str]:
+        return sorted(set(lake.read(made.id, [column])[column].to_pylist())) if made.kind == kind else []
+
+    return [Source("artifact", made.id, [made.id], values("requests", "request"), values("tokens", "document"))]
 
 
 FINDERS: dict[str, Callable[[Lake, str], list[Source]]] = {
@@ -117,4 +120,4 @@ FINDERS: dict[str, Callable[[Lake, str], list[Source]]] = {
     "document": _documents,
     "artifact": _artifacts,
 }
-"""How each kind of thing is found by the beginning of its name."""
+"""How to find each kind of source by the start of its name."""

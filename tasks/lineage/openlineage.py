@@ -1,9 +1,8 @@
 """A run as OpenLineage events: https://openlineage.io, version 2-0-2 of its specification.
 
-Two events a stage and two around them all, from the run's record and the manifests of what it made or reused. An
-artifact is a dataset named after its id, in a namespace of its own, so runs and lakes that share a recipe meet in one
-dataset; its version is the digest of its content. What a run reused has its stage's events like everything else, and
-says so: the graph of a run that computed nothing is whole.
+The run and each stage have two events, made from the run's record and its manifests. An artifact is a dataset named
+after its id, so runs and lakes with the same recipe share one dataset; its version is the digest of its content. A
+reused artifact has the events of its stage too, with a note, so the graph of a run that computed nothing is complete.
 """
 
 from __future__ import annotations
@@ -26,43 +25,37 @@ from editflow.tasks.errors import ArtifactGone
 NAMESPACE = "editflow"
 SPEC = "https://openlineage.io/spec"
 ENDS = {"completed": "COMPLETE", "failed": "FAIL", "interrupted": "ABORT", "died": "ABORT"}
-"""The last event of a run by its status; one that is going on has none yet."""
+"""The last event of a run by its status; a running run has none."""
 OUTSIDE = {"model": "folder", "documents": "source", "requests": "source"}
-"""Where a manifest says what in the world outside an artifact was read from."""
+"""The field of a manifest's `about` that names the external source, by kind."""
 
 Json = dict[str, Any]
-"""An event or a part of one, in the words of the specification: it ends as a line of JSON."""
+"""A JSON object of the specification."""
 
 
 def events(lake: Lake, record: RunRecord) -> list[Json]:
-    """All events of a run, in the order of their time. Raises ArtifactGone for what the lake has lost.
-
-    Cost: a manifest an artifact.
-    """
+    """All events of a run, by time. Cost: one manifest per artifact. Raises ArtifactGone for a missing artifact."""
     try:
         made = {use.artifact: lake.manifest(use.artifact) for use in record.uses}
     except UnknownArtifact as error:
         raise ArtifactGone(record.run_id, str(error)) from None
-    whole = [
-        *_pair(record, made),
-        *(event for use in record.uses for event in _stage(record, use, made[use.artifact])),
-    ]
-    return sorted(whole, key=lambda event: datetime.fromisoformat(event["eventTime"]))
+    stages = (event for use in record.uses for event in _stage_events(record, use, made[use.artifact]))
+    return sorted([*_run_events(record, made), *stages], key=lambda event: datetime.fromisoformat(event["eventTime"]))
 
 
 def lines(found: Sequence[Json]) -> bytes:
-    """The events as JSON, one a line."""
+    """The events as JSON, one per line."""
     return "".join(f"{json.dumps(event, ensure_ascii=False, sort_keys=True)}\n" for event in found).encode()
 
 
-def _pair(record: RunRecord, made: Mapping[str, Manifest]) -> Iterator[Json]:
-    """Start and end of the run itself: in goes what is read from outside, out comes the edited model."""
+def _run_events(record: RunRecord, made: Mapping[str, Manifest]) -> Iterator[Json]:
+    """Start and end of the run itself. Its inputs are the external sources; its output is the edited model."""
     job = _job(record.name, "JOB")
     engine = _facet("ProcessingEngineRunFacet", "1-1-1", version=version("editflow"), name="editflow")
     run: Json = {"runId": _uuid(record), "facets": {"processing_engine": engine}}
     start = record.started_at
-    outside = (one for manifest in made.values() for one in _outside(manifest))
-    inputs = list({one["name"]: one for one in outside}.values())
+    external = (dataset for manifest in made.values() for dataset in _external_sources(manifest))
+    inputs = list({dataset["name"]: dataset for dataset in external}.values())
     yield _event("START", start, run, job, inputs, [])
     if record.status not in ENDS:
         return
@@ -73,18 +66,21 @@ def _pair(record: RunRecord, made: Mapping[str, Manifest]) -> Iterator[Json]:
     yield _event(ENDS[record.status], record.finished_at or start, run, job, inputs, outputs)
 
 
-def _stage(record: RunRecord, use: Use, made: Manifest) -> Iterator[Json]:
-    """Start and end of a stage; of one that was reused, at the moment when the run began, with who made it when."""
+def _stage_events(record: RunRecord, use: Use, made: Manifest) -> Iterator[Json]:
+    """Start and end of a stage, with the run and time that made its artifact; a reused one ends when the run begins."""
     start = datetime.fromisoformat(record.started_at)
     end = max(start, datetime.fromisoformat(made.created_at)) if use.how == "created" else start
     begin = max(start, end - timedelta(seconds=use.seconds))
     parent = {"run": {"runId": _uuid(record)}, "job": {"namespace": NAMESPACE, "name": record.name}}
     ours = {"how": use.how, "stage": use.stage, "madeBy": made.created_by, "madeAt": made.created_at,
             "seconds": made.seconds, "environment": dict(made.environment)}  # fmt: skip
-    facets = {"parent": _facet("ParentRunFacet", "1-2-0", **parent), "editflow_use": _own("RunFacet", ours)}
+    facets = {"parent": _facet("ParentRunFacet", "1-2-0", **parent), "editflow_use": _custom_facet("RunFacet", ours)}
     run = {"runId": _uuid(record, use.artifact), "facets": facets}
     job = _job(f"{record.name}.{use.stage}", "TASK")
-    inputs = [*_outside(made), *(_dataset(id_) for id_ in dict.fromkeys(i for _, i in parent_pairs(made.parents)))]
+    inputs = [
+        *_external_sources(made),
+        *(_dataset(id_) for id_ in dict.fromkeys(i for _, i in parent_pairs(made.parents))),
+    ]
     yield _event("START", begin.isoformat(timespec="milliseconds"), run, job, inputs, [])
     yield _event("COMPLETE", end.isoformat(timespec="milliseconds"), run, job, inputs, [_output(made)])
 
@@ -106,21 +102,21 @@ def _dataset(artifact: str) -> Json:
 
 
 def _output(made: Manifest) -> Json:
-    """The artifact with its columns, its digest as version, its size, and the recipe it has its id from."""
+    """The artifact with its columns, its digest as version, its size, and its recipe."""
     known = made.kind in {registered.name for registered in kinds()}
     fields = [{"name": f.name, "type": str(f.type)} for f in kind(made.kind).schema] if known else []
     recipe = {"kind": made.kind, "version": made.version, "spec": dict(made.spec), "parents": dict(made.parents)}
     facets = {
         "version": _facet("DatasetVersionDatasetFacet", "1-0-1", datasetVersion=made.digest),
         "schema": _facet("SchemaDatasetFacet", "1-2-0", fields=fields),
-        "editflow_recipe": _own("DatasetFacet", recipe),
+        "editflow_recipe": _custom_facet("DatasetFacet", recipe),
     }
     size = _facet("OutputStatisticsOutputDatasetFacet", "1-0-2", rowCount=made.rows, size=made.bytes)
     return {**_dataset(made.id), "facets": facets, "outputFacets": {"outputStatistics": size}}
 
 
-def _outside(made: Manifest) -> list[Json]:
-    """The file or folder that an artifact was read from, or its name on the hub, where that was recorded."""
+def _external_sources(made: Manifest) -> list[Json]:
+    """The recorded file, folder or name on the hub that an artifact was read from, if there is one."""
     source = made.about.get(OUTSIDE.get(made.kind, ""))
     if not isinstance(source, str) or not source:
         return []
@@ -133,8 +129,8 @@ def _facet(facet: str, number: str, /, **content: Any) -> Json:
     return {"_producer": _producer(), "_schemaURL": f"{SPEC}/facets/{number}/{facet}.json#/$defs/{facet}", **content}
 
 
-def _own(base: str, content: Json) -> Json:
-    """A facet of our own, without a schema of its own."""
+def _custom_facet(base: str, content: Json) -> Json:
+    """An EditFlow facet, without a schema."""
     return {"_producer": _producer(), "_schemaURL": f"{SPEC}/2-0-2/OpenLineage.json#/$defs/{base}", **content}
 
 
@@ -143,5 +139,5 @@ def _producer() -> str:
 
 
 def _uuid(record: RunRecord, artifact: str = "") -> str:
-    """The same for the same run and artifact, so that events that are sent twice count once."""
+    """A UUID of a run and artifact, always the same, so that events sent twice are counted once."""
     return str(uuid5(NAMESPACE_URL, f"editflow:{record.run_id}:{artifact}"))

@@ -1,4 +1,4 @@
-"""A lineage as one HTML page: the graph of the report, for any artifact, with or without a run."""
+"""A lineage as one HTML page: the graph of the report, for any artifacts, with or without a run."""
 
 from __future__ import annotations
 
@@ -19,24 +19,23 @@ WAYS = {
     "downstream": "what was made from it",
     "between": "what lies between them",
 }
-"""What the other artifacts of a page are to those that were asked for."""
-MOST = 5000
-"""Artifacts on a page: more are slow to draw and hard to distinguish."""
+"""Relation of the other artifacts on a page to the requested ones."""
+MAX_ARTIFACTS = 5000
+"""More artifacts are slow to draw and hard to distinguish."""
 
 
 def render(lake: Lake, steps: Sequence[Step], ends: Sequence[str], way: str, command: str) -> str:
-    """The page of the steps of a walk, the first of which is where it starts. `ends` are coloured by themselves.
+    """The page of the steps of a walk, from its start. The `ends` have their own colour.
 
-    `way` is one of WAYS; `command` what says the same as a tree.
-    Raises TooMuchToDraw. Cost: a manifest an artifact and a record a run that made any; 2,000 are drawn in three
-    seconds.
+    `way` is one of WAYS; `command` prints the same lineage as a tree. Raises TooMuchToDraw.
+    Cost: one manifest per artifact, and the record of each run that made one; 2,000 artifacts take three seconds.
     """
-    # What a lake has no manifest of any more, another artifact's parents still name.
+    # Parents may name artifacts that are no longer in the lake.
     ids = [id_ for id_ in dict.fromkeys(step.id for step in steps) if is_id(id_) and lake.is_committed(id_)]
-    if len(ids) > MOST:
-        raise TooMuchToDraw(len(ids), MOST)
+    if len(ids) > MAX_ARTIFACTS:
+        raise TooMuchToDraw(len(ids), MAX_ARTIFACTS)
     manifests = {id_: lake.manifest(id_) for id_ in ids}
-    labels = called(lake, manifests)
+    labels = stage_labels(lake, manifests)
     marks = {id_: "asked for" if id_ in ends else way for id_ in ids}
     nodes = lay_out(manifests, labels, marks)
     counts = Counter(manifest.kind for manifest in manifests.values())
@@ -45,27 +44,22 @@ def render(lake: Lake, steps: Sequence[Step], ends: Sequence[str], way: str, com
         **fill_template(),
         title=f"{labels[start.id]} {start.id[:12]}",
         sentence=_sentence(manifests, labels, ends, way),
-        kinds=[(kind.replace("_", " "), counts[kind]) for kind in sorted(counts, key=_lane)],
+        kinds=[(kind.replace("_", " "), counts[kind]) for kind in sorted(counts, key=_lane_order)],
         nodes=nodes,
         graph=charts.graph(nodes, ("asked for", way)),
-        parentless="nothing that is shown here",
-        childless="nothing that is shown here",
+        parentless="nothing on this page",
+        childless="nothing on this page",
         command=command,
     )
 
 
-def called(lake: Lake, manifests: Mapping[str, Manifest]) -> dict[str, str]:
-    """What the run that made each artifact called it; its stage or kind where no record tells."""
-    runs, found = Runs(lake.files), dict[str, str]()
-    known = [run for run in dict.fromkeys(m.created_by for m in manifests.values()) if run and _is_there(runs, run)]
-    for record in map(runs.get_or_damaged, known):
-        found |= {use.artifact: use.stage for use in record.uses if use.artifact in manifests}
-    return {id_: found.get(id_, str(m.spec.get("stage", m.kind))) for id_, m in manifests.items()}
-
-
-def _is_there(runs: Runs, run: str) -> bool:
-    """Whether a run that a manifest names has a record here: lakes are moved, and come from others."""
-    return is_run_id(run) and runs.is_started(run)
+def stage_labels(lake: Lake, manifests: Mapping[str, Manifest]) -> dict[str, str]:
+    """The name of each artifact in the run that made it; its stage or kind if the lake has no record of that run."""
+    runs, labels = Runs(lake.files), dict[str, str]()
+    for run in dict.fromkeys(made.created_by for made in manifests.values()):
+        if run and is_run_id(run) and runs.is_started(run):
+            labels |= {use.artifact: use.stage for use in runs.get_or_damaged(run).uses if use.artifact in manifests}
+    return {id_: labels.get(id_, str(made.spec.get("stage", made.kind))) for id_, made in manifests.items()}
 
 
 def _sentence(manifests: Mapping[str, Manifest], labels: Mapping[str, str], ends: Sequence[str], way: str) -> str:
@@ -74,5 +68,5 @@ def _sentence(manifests: Mapping[str, Manifest], labels: Mapping[str, str], ends
     return f"{named}, and {WAYS[way]}: {others:,} {'artifact' if others == 1 else 'artifacts'}."
 
 
-def _lane(kind: str) -> tuple[int, str]:
+def _lane_order(kind: str) -> tuple[int, str]:
     return (LANES.index(kind) if kind in LANES else len(LANES), kind)

@@ -11,12 +11,12 @@ from editflow.storage.records.runs import RunRecord
 from editflow.tasks.models.model_session import state_chain
 
 Fact = tuple[str, str]
-"""(prompt with its subject in place, what is to follow)."""
+"""(prompt with its subject, answer)."""
 SETTINGS, VERSION, INPUTS = "settings", "version", "inputs"
 
 
 class ChangedSetting(TypedDict):
-    """A dotted key whose values differ; None if a side does not have it."""
+    """A dotted key with different values; None if it is missing."""
 
     key: str
     one: Any
@@ -24,7 +24,7 @@ class ChangedSetting(TypedDict):
 
 
 class ChangedStage(TypedDict):
-    """A stage whose artifacts differ, by their ids; None if a run does not have it."""
+    """A stage with different artifacts, by id; None if a run does not have the stage."""
 
     stage: str
     one: str | None
@@ -33,7 +33,7 @@ class ChangedStage(TypedDict):
 
 
 class ChangedFact(TypedDict):
-    """A prompt that two states were edited to continue differently; None if a side was not edited there."""
+    """A prompt with different answers in two edited models; None for a model in which it was not edited."""
 
     fact: str
     one: str | None
@@ -43,8 +43,7 @@ class ChangedFact(TypedDict):
 
 @dataclass(frozen=True)
 class Side:
-    """One of the two: what it was called, its state (None: the base model), the run that made that, and what the
-    gates measured of a release."""
+    """One of the two models: its name, its state (None: the base model), its run, and a release's gate measurements."""
 
     label: str
     state: str | None
@@ -53,7 +52,7 @@ class Side:
 
 
 def settings(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[ChangedSetting]:
-    """{key, one, other} for every dotted key whose values differ; None if a side does not have it."""
+    """Every dotted key with different values."""
     first, second = dict(_flat(one)), dict(_flat(other))
     return [
         {"key": key, "one": first.get(key), "other": second.get(key)}
@@ -63,10 +62,9 @@ def settings(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[ChangedSe
 
 
 def stages(lake: Lake, one: RunRecord, other: RunRecord) -> list[ChangedStage]:
-    """The stages of two runs that differ, in the first run's order, each with its cause; see `cause`.
+    """The stages with different artifacts, in the first run's order, each with its cause; see `cause`.
 
-    Those whose settings or version differ are where the runs part; of the others only the inputs do, and they follow.
-    A stage of only one run has None as the other's id.
+    A cause of settings or version is an origin of the difference. A cause of inputs is only a consequence.
     """
     first, second = ({use.stage: use.artifact for use in record.uses} for record in (one, other))
     rows = list[ChangedStage]()
@@ -79,19 +77,19 @@ def stages(lake: Lake, one: RunRecord, other: RunRecord) -> list[ChangedStage]:
 
 
 def cause(one: Manifest | None, other: Manifest | None) -> str:
-    """Why two artifacts of one stage are not the same one: version, settings, or only what they were made from."""
+    """Why two artifacts of a stage have different ids: version, settings, or only their inputs."""
     if one is None or other is None:
         return "no longer in the lake"
     if one.version != other.version or one.kind != other.kind:
         return f"{VERSION}: {one.kind} {one.version}, {other.kind} {other.version}"
-    parted = settings(one.spec, other.spec)
-    if parted:
-        return f"{SETTINGS}: " + ", ".join(f"{row['key']} {row['one']!r}, {row['other']!r}" for row in parted)
+    changed = settings(one.spec, other.spec)
+    if changed:
+        return f"{SETTINGS}: " + ", ".join(f"{row['key']} {row['one']!r}, {row['other']!r}" for row in changed)
     return INPUTS
 
 
 def shared_batches(lake: Lake, one: Side, other: Side) -> tuple[int, int, int]:
-    """(batches that both states have in common from the start, batches of one, batches of the other)."""
+    """(number of identical first batches, batches of one, batches of the other)."""
     first, second = (_chain(lake, side.state) for side in (one, other))
     same = next(
         (n for n, (a, b) in enumerate(zip(first, second, strict=False)) if a != b), min(len(first), len(second))
@@ -100,12 +98,12 @@ def shared_batches(lake: Lake, one: Side, other: Side) -> tuple[int, int, int]:
 
 
 def facts(lake: Lake, one: Side, other: Side) -> list[ChangedFact]:
-    """{fact, one, other, what} of the prompts that the two states were edited to continue differently.
+    """The prompts with different answers in the two models.
 
-    `what` is gained (only the other holds it), lost (only the first does) or changed. Of a prompt that was edited more
-    than once the last edit counts.
+    `what` is gained (edited only in the other model), lost (only in the first) or changed. The last edit of a prompt
+    counts.
     """
-    first, second = (dict(_held(lake, side.state)) for side in (one, other))
+    first, second = (dict(_edited_facts(lake, side.state)) for side in (one, other))
     rows = list[ChangedFact]()
     for prompt in dict.fromkeys([*first, *second]):
         ours, theirs = first.get(prompt), second.get(prompt)
@@ -118,7 +116,7 @@ def facts(lake: Lake, one: Side, other: Side) -> list[ChangedFact]:
 
 
 def model_of(lake: Lake, side: Side) -> Manifest | None:
-    """The model that a side's state began from."""
+    """The base model of a state."""
     return state_chain(lake, side.state)[0] if side.state else None
 
 
@@ -126,7 +124,7 @@ def _chain(lake: Lake, state: str | None) -> list[str]:
     return [link.id for link in state_chain(lake, state)] if state else []
 
 
-def _held(lake: Lake, state: str | None) -> Iterator[Fact]:
+def _edited_facts(lake: Lake, state: str | None) -> Iterator[Fact]:
     for link in state_chain(lake, state)[1:] if state else ():
         columns = ["subject", "prompt", "target_new"]
         for row in lake.read(link.parent("requests"), columns).to_pylist():

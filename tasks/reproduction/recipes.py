@@ -1,8 +1,7 @@
-"""From the record of an artifact to the stage that makes it, with its settings and parents.
+"""The stage, settings and parents of a recorded artifact.
 
-What a stage needs is in its recipe, so most artifacts can be made again from their parents alone. Those that come from
-outside need the place they came from: a model and documents, which is recorded beside them; or the facts of a run's
-spec, see flows/repair/recipe_collector.py.
+Most artifacts can be recomputed from their recipe and parents alone. A model and documents also need their source,
+which is in the manifest's `about`. The facts of a run's spec need the run; see flows/repair/recipe_collector.py.
 """
 
 from __future__ import annotations
@@ -24,11 +23,11 @@ from editflow.tasks.stages.settings import Settings
 from editflow.tasks.stages.stage import Parents, Stage
 
 PAGES: Mapping[str, Stage[Any]] = {stage.name: stage for stage in (ANSWERS, REPORT, COMPARISON)}
-"""The stages of finished runs."""
+"""Stages that read finished runs."""
 
 
 class NotRepeatable(TaskError):
-    """An artifact that cannot be made again from what is recorded of it."""
+    """An artifact that cannot be recomputed from its record."""
 
 
 @dataclass(frozen=True)
@@ -48,14 +47,16 @@ class Recipe(Generic[Settings]):
 def recipe_of(made: Manifest) -> Recipe[Any]:
     """The recipe of an artifact. Raises NotRepeatable."""
     name = str(made.spec.get("stage"))
-    stage = _from_outside(name, made.about) or STAGES.get(name) or PAGES.get(name)
+    stage = _stage_with_source(name, made.about) or STAGES.get(name) or PAGES.get(name)
     if stage is None:
-        given = "its content was given to a run" if made.kind in IMPORTED else "no stage of this version makes it"
-        raise NotRepeatable(f"{made.kind} {made.id[:12]}: {given}")
+        reason = "its content was given to a run" if made.kind in IMPORTED else "no stage of this version makes it"
+        raise NotRepeatable(f"{made.kind} {made.id[:12]}: {reason}")
     try:
         found = Recipe(stage, stage.read(made.spec), made.parents)
     except (ValueError, LookupError, TypeError, EditingError) as error:
-        raise NotRepeatable(f"{made.kind} {made.id[:12]}: its recipe is not one of stage {name}") from error
+        raise NotRepeatable(
+            f"{made.kind} {made.id[:12]}: stage {name} of this version does not know its recipe"
+        ) from error
     if found.id != made.id:
         versions = f"version {made.version} of its stage made it, and this is {stage.version}"
         raise NotRepeatable(f"{made.kind} {made.id[:12]}: {versions}")
@@ -63,11 +64,11 @@ def recipe_of(made: Manifest) -> Recipe[Any]:
 
 
 def source_of(made: Manifest) -> str:
-    """Where computing an artifact again reads from outside the lake, by its manifest; empty where it does not."""
+    """The source outside the lake that recomputing an artifact reads, from its manifest; empty if there is none."""
     return str(made.about["source"]) if made.spec.get("stage") == "documents" and "source" in made.about else ""
 
 
-def _from_outside(name: str, about: Mapping[str, Any]) -> Stage[Any] | None:
+def _stage_with_source(name: str, about: Mapping[str, Any]) -> Stage[Any] | None:
     if name == "model" and {"folder", "dtype"} <= about.keys():
         return model_stage(str(about["folder"]), str(about["dtype"]))
     if name == "documents" and "source" in about:

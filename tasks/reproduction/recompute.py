@@ -1,4 +1,4 @@
-"""Recomputes one artifact from its recorded parents, in a temporary lake that borrows them."""
+"""Recompute one artifact from its recorded parents, in a temporary lake that links to them."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Recomputed:
-    """A table that was computed again, its digest, what was recorded beside it, and the wall-clock seconds it took."""
+    """A recomputed table, its digest, its `about` fields, and the wall-clock seconds of the computation."""
 
     table: pa.Table
     digest: str
@@ -42,26 +42,26 @@ class Recomputed:
 def recompute(
     lake: Lake, recipe: Recipe[Any] | ImportedTable, made_with: Mapping[str, Any], label: str = ""
 ) -> Recomputed:
-    """Compute an artifact again with the threads and the device of its recorded environment.
+    """Recompute an artifact with the recorded number of threads and device. Writes nothing to the lake.
 
-    Nothing is written to the lake. Raises what the stage raises, such as MissingPayload of a parent.
+    Raises what the stage raises, such as MissingPayload of a parent.
     """
     if isinstance(recipe, ImportedTable):
         return Recomputed(recipe.table, table_digest(recipe.table), recipe.about, 0.0)
     context: RunContext = {"device": made_with.get("device", "cpu"), "label": label}
-    with temporary_folder("verify") as folder, threads(made_with):
+    with temporary_folder("verify") as folder, use_threads(made_with):
         scratch = Lake.open(folder / "lake", allowed_roots=[lake.files.root])
-        borrow(lake, scratch, recipe)
+        link_inputs(lake, scratch, recipe)
         work, started = Work(scratch, recipe.settings, recipe.parents, context), time.perf_counter()
         table = recipe.stage.compute(work)
         return Recomputed(table, table_digest(table), work.about, time.perf_counter() - started)
 
 
-def borrow(lake: Lake, scratch: Lake, recipe: Recipe[Any]) -> None:
-    """Let a lake have all that a recipe may read of another one, by links: what is set aside there stays here."""
+def link_inputs(lake: Lake, scratch: Lake, recipe: Recipe[Any]) -> None:
+    """Link everything that a recipe may read into the scratch lake, which can then set files aside without harm."""
     needed = [parent for _, parent in parent_pairs(recipe.parents)]
     names = [f"{FINGERPRINTS}/{name}" for name in lake.files.list(FINGERPRINTS)]
-    if isinstance(recipe.settings, ReportSettings):  # a report is drawn from a run's record
+    if isinstance(recipe.settings, ReportSettings):  # a report reads the run's record
         run = recipe.settings.run
         needed += [use.artifact for use in Runs(lake.files).get(run).uses]
         names += [record_path(run, "started"), record_path(run, "finished")]
@@ -75,8 +75,8 @@ def borrow(lake: Lake, scratch: Lake, recipe: Recipe[Any]) -> None:
 
 
 @contextmanager
-def threads(made_with: Mapping[str, Any]) -> Iterator[None]:
-    """A block in which torch uses as many threads as a recorded environment has; see `threads_of`."""
+def use_threads(made_with: Mapping[str, Any]) -> Iterator[None]:
+    """Use the recorded number of threads in a block; see `threads_of`."""
     import torch
 
     before = torch.get_num_threads()
@@ -88,17 +88,22 @@ def threads(made_with: Mapping[str, Any]) -> Iterator[None]:
 
 
 def store_recomputed(
-    lake: Lake, recipe: Recipe[Any] | ImportedTable, again: Recomputed, told: Manifest | None, run: str | None
+    lake: Lake, recipe: Recipe[Any] | ImportedTable, again: Recomputed, recorded: Manifest | None, run: str | None
 ) -> None:
-    """Put what was computed again in the place of what is damaged or lost, which is set aside.
+    """Replace a damaged or lost artifact by the recomputed one; damaged files are set aside.
 
-    `told` is the manifest, or its copy in the index; without it, the artifact is recorded as made now by `run`. Raises
-    PayloadConflict, and replaces nothing, if the content differs from the recorded digest, or from a payload's name.
+    `recorded` is the manifest, or its copy in the index; without it, the artifact is recorded as made now by `run`.
+    Raises PayloadConflict, and replaces nothing, if the content differs from the recorded digest, or from the digest in
+    a payload's name.
     """
     id_, (kept, _) = recipe.id, check_manifest(lake, recipe.id)
-    known = {told.digest[:16]} if told and not contradicts_payload(lake.files, told) else _payloads(lake, id_)
+    if recorded and not contradicts_payload(lake.files, recorded):
+        known = {recorded.digest[:16]}
+    else:
+        known = _payload_digests(lake, id_)
     if known and again.digest[:16] not in known:
-        raise PayloadConflict(id_, told.digest if told else min(known), again.digest, _apart(lake, id_, again))
+        expected = recorded.digest if recorded else min(known)
+        raise PayloadConflict(id_, expected, again.digest, _largest_difference(lake, id_, again))
     if kept is not None:
         lake.discard_payload(id_)
     else:
@@ -111,21 +116,21 @@ def store_recomputed(
         kind, version, spec = stage.kind, stage.version, dict(stage.recipe(recipe.settings))
     lake.write(
         kind, version, spec, parents, again.table,
-        created_by=told.created_by if told else run,
-        seconds=told.seconds if told else again.seconds,
-        environment=told.environment if told else environment(),
-        about=told.about if told else again.about,
+        created_by=recorded.created_by if recorded else run,
+        seconds=recorded.seconds if recorded else again.seconds,
+        environment=recorded.environment if recorded else environment(),
+        about=recorded.about if recorded else again.about,
     )  # fmt: skip
 
 
-def _payloads(lake: Lake, id_: str) -> set[str]:
-    """The first digits of the digests of the payloads that lie in an artifact's folder, read off their names."""
+def _payload_digests(lake: Lake, id_: str) -> set[str]:
+    """The first 16 digits of each payload's digest, from the file names in an artifact's folder."""
     names = lake.files.list(folder_name(id_))
     return {name[8:24] for name in names if name.startswith("payload-") and name.endswith(".parquet")}
 
 
-def _apart(lake: Lake, id_: str, again: Recomputed) -> float | None:
-    """The largest difference of a number from what is kept, where that can be read."""
+def _largest_difference(lake: Lake, id_: str, again: Recomputed) -> float | None:
+    """The largest difference from the stored numbers; None if they cannot be read or compared."""
     try:
         found = distance(lake.read(id_), again.table)
     except StorageError:

@@ -1,4 +1,4 @@
-"""A past run repeated from its record: the same bytes, or a word on where, how far, and what may explain it."""
+"""A run repeated from its record gives the same bytes, or a report of where, how far and why it differs."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ from support.tiny_world import World, editflow
 
 from editflow.flows.console.errors import UsageError
 from editflow.flows.pipeline.fresh_lake import MARK, fresh_lake
-from editflow.flows.rerun import NotReproduced, reproduce, spec_of
+from editflow.flows.rerun import NotReproduced, reproduce
+from editflow.flows.spec.recorded_spec import recorded_spec
 from editflow.storage.artifacts.kinds import kind as kinds
 from editflow.storage.artifacts.store import Lake
 from editflow.storage.records.runs import Runs
@@ -33,7 +34,7 @@ def moved(tmp_path_factory: pytest.TempPathFactory) -> tuple[World, Path, str]:
     return world, folder / "lake", record.run_id
 
 
-def test_a_repetition_gives_the_same_artifacts(moved: tuple[World, Path, str], server: str, tmp_path: Path) -> None:
+def test_a_repeated_run_is_identical(moved: tuple[World, Path, str], server: str, tmp_path: Path) -> None:
     _, lake, run = moved
     before = tiny_world.digests(lake)
     answer = editflow("rerun", run, "--lake", lake, "--into", tmp_path / "fresh", "--json")
@@ -46,19 +47,19 @@ def test_a_repetition_gives_the_same_artifacts(moved: tuple[World, Path, str], s
     assert kept.rows == len(before)
 
 
-def test_an_artifact_that_differs_is_named(moved: tuple[World, Path, str], server: str, tmp_path: Path) -> None:
-    """The control: another text gives other moments, and everything behind them."""
+def test_a_difference_is_reported(moved: tuple[World, Path, str], server: str, tmp_path: Path) -> None:
+    """Control: a different text changes the moments and everything that depends on them."""
     world, lake, run = moved
     was = world.corpus.read_bytes()
     world.corpus.write_bytes(was.replace(b"a", b"e"))
     try:
         answer = editflow("rerun", run, "--lake", lake)
-        with pytest.raises(NotReproduced, match="the first that did not is documents"):
+        with pytest.raises(NotReproduced, match="the first that differs is documents"):
             reproduce(str(lake), "any")
     finally:
         world.corpus.write_bytes(was)
     assert answer.code == 1
-    assert "the first that did not is documents" in answer.err
+    assert "the first that differs is documents" in answer.err
     kept = [Lake.open(lake).read(m.id).to_pylist() for m in tiny_world.artifacts(lake, "reproduction")]
     other = next({row["stage"]: row for row in rows} for rows in kept if not all(row["same"] for row in rows))
     assert not other["documents"]["same"]
@@ -116,11 +117,11 @@ def test_wrong_input_gets_one_line(moved: tuple[World, Path, str], server: str, 
 
 
 class Killed(BaseException):
-    """Nobody catches it, as nobody catches a kill."""
+    """Not caught, like a kill."""
 
 
-def stopped(run: str, lake: Path, into: Path, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A repetition that was killed as soon as it had written an artifact of a kind, in a process that is gone."""
+def kill_after(run: str, lake: Path, into: Path, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Kill a repetition right after it wrote an artifact of a kind, and let its process be gone."""
 
     def write(self: Lake, name: str, *args: Any, inner: Any = Lake.write, **more: Any) -> Any:
         made = inner(self, name, *args, **more)
@@ -130,25 +131,25 @@ def stopped(run: str, lake: Path, into: Path, kind: str, monkeypatch: pytest.Mon
 
     with monkeypatch.context() as patch:
         patch.setattr(Lake, "write", write)
-        if kind == "state":  # else the run itself came to its end
+        if kind == "state":  # after "reproduction", the run itself is finished
             patch.setattr(Runs, "finish", lambda *_, **__: None)
         with pytest.raises(Killed):
             editflow("rerun", run, "--lake", lake, "--into", into)
     bury(Lake.open(into))
     mark = into / MARK
-    told = json.loads(mark.read_text())
-    mark.write_text(json.dumps(told | {"owner": told["owner"] | {"pid": DEAD}}))
+    content = json.loads(mark.read_text())
+    mark.write_text(json.dumps(content | {"owner": content["owner"] | {"pid": DEAD}}))
 
 
 @pytest.mark.parametrize("kind", ["state", "reproduction"])
-def test_a_killed_repetition_continues_when_run_again(
+def test_a_killed_repetition_resumes(
     moved: tuple[World, Path, str], server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
-    """In its middle, and after all of it but for the last word; once it is over, its lake is a lake like any other."""
+    """In the middle, and right before the end; afterwards its lake is an ordinary lake."""
     _, lake, run = moved
     fresh, lake = tmp_path / "fresh", Path(shutil.copytree(lake, tmp_path / "lake"))
     before = {id_ for id_, made in tiny_world.digests(lake).items() if made}
-    stopped(run, lake, fresh, kind, monkeypatch)
+    kill_after(run, lake, fresh, kind, monkeypatch)
     began = tiny_world.digests(fresh)
     assert began
     answer = editflow("rerun", run, "--lake", lake, "--into", fresh, "--json")
@@ -163,22 +164,22 @@ def test_a_killed_repetition_continues_when_run_again(
     assert (again.code, "is a lake already" in again.err) == (2, True)
 
 
-def test_a_lake_that_another_run_began_is_refused(moved: tuple[World, Path, str], tmp_path: Path) -> None:
-    """Of another run, under other settings, by a process that goes on, and what bears no mark that can be read."""
+def test_another_repetitions_lake_is_refused(moved: tuple[World, Path, str], tmp_path: Path) -> None:
+    """Of another run, under other settings, of a running process, and without a readable mark."""
     _, lake, run = moved
     record = Runs(Lake.open(lake).files).get(run)
-    spec = spec_of(record)
+    spec = recorded_spec(record)
     fresh = tmp_path / "fresh"
     with pytest.raises(Killed), fresh_lake(fresh, record, spec) as begun:
         begun.write("contexts", 1, {}, {}, pa.table({"i": [0], "template": ["x"]}, schema=kinds("contexts").schema))
         raise Killed
     text = (fresh / MARK).read_text()
-    told = json.loads(text)
-    elsewhere = told["owner"] | {"host": "elsewhere"}
+    content = json.loads(text)
+    elsewhere = content["owner"] | {"host": "elsewhere"}
     wrong = (
-        (told | {"run": "another"}, "another run"), (told | {"record": "another"}, "another run"),
-        (told | {"threads": 77}, "threads"), (told | {"environment": {}}, "versions"),
-        (told | {"owner": elsewhere}, "running"), ([], "already"), ({}, "another run"), ("[" * 3000, "already"),
+        (content | {"run": "another"}, "another run"), (content | {"record": "another"}, "another run"),
+        (content | {"threads": 77}, "threads"), (content | {"environment": {}}, "versions"),
+        (content | {"owner": elsewhere}, "running"), ([], "already"), ({}, "another run"), ("[" * 3000, "already"),
     )  # fmt: skip
     for other, said in wrong:
         (fresh / MARK).write_text(other if isinstance(other, str) else json.dumps(other))
@@ -197,10 +198,10 @@ def test_a_lake_that_another_run_began_is_refused(moved: tuple[World, Path, str]
     assert (tmp_path / "mark").read_text() == text
 
 
-def test_a_file_named_from_another_folder(
+def test_files_are_found_from_the_folder_of_the_run(
     moved: tuple[World, Path, str], server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A run whose spec was named from its own folder is repeated there, and elsewhere it says where."""
+    """A run with relative paths is repeated in its folder; in another folder, the error names the file."""
     world, lake = moved[0], tmp_path / "lake"
     monkeypatch.chdir(world.folder)
     run = tiny_world.record_directly(Path(world.spec.name), lake, "requests.count=2").run_id

@@ -23,7 +23,6 @@ HEAVY = (
     "editflow.flows.edit_model",
     "editflow.flows.apply",
     "editflow.flows.rerun",
-    "editflow.flows.rerun_bundle",
     "editflow.flows.compare",
     "editflow.flows.tuning.tune",
     "editflow.flows.clean",

@@ -25,16 +25,16 @@ def export_run(
     *,
     out: Annotated[Path | None, Parameter(help="The file to write (default: NAME-run.zip in this folder).")] = None,
     openlineage: Annotated[bool, Parameter(negative=(), help="Write its lineage as OpenLineage events.")] = False,
-    download: Annotated[bool, Parameter(negative=(), help="Fetch what the record names elsewhere.")] = False,
+    download: Annotated[bool, Parameter(negative=(), help="Download what the record names on other hosts.")] = False,
     lake: LakeFlag = None,
     json: JsonFlag = False,
 ) -> None:  # fmt: skip
-    """Pack a run into one file that another machine can repeat: its record, the digest of every artifact, its files.
+    """Export a run to one file that `editflow rerun` repeats on any machine.
 
-    Packed are the requests and what else it read, and the corpus where it is a file of at most 64 MiB. The model is
-    named with its digest and stays outside, and so do payloads. Each file must still be what the run has read; one at
-    another host is fetched only with --download, or after a question on a terminal.
-    With --openlineage: one RunEvent a line, for catalogues that read OpenLineage (NAME-openlineage.jsonl).
+    This bundle holds the run's record, the digest of every artifact, the requests and other input files, and the
+    corpus if it is a file of at most 64 MiB. It holds no payloads, and of the model only the digest. An input file that
+    has changed since the run is refused; one on another host is downloaded only with --download, or after a question
+    on a terminal. --openlineage writes one RunEvent per line instead, for catalogues (NAME-openlineage.jsonl).
 
     Parameters
     ----------
@@ -44,35 +44,32 @@ def export_run(
     store = open_lake(lake)
     record = find_run(store, run, edited=not openlineage)
     if openlineage:
-        _events(store, record, out, lake, json=json)
+        _export_events(store, record, out, lake, json=json)
         return
-    from editflow.flows.orchestration import temporary_server
-
-    temporary_server.prepare()
-    from editflow.flows.rerun_bundle import export_bundle, to_fetch
+    from editflow.flows.export_bundle import export_bundle, export_downloads
     from editflow.flows.spec.consent import agreement, require_agreement
+    from editflow.flows.spec.recorded_spec import MODEL_SOURCE, input_sources, recorded_spec
+    from editflow.tasks.reproduction.run_bundle import write_bundle
 
-    wanted = to_fetch(record)
+    wanted = export_downloads(record)
     require_agreement(wanted, download or agreement(wanted), packed=False)
-    with target(out, named(record.name, "-run.zip"), "packed run") as file:
-        from editflow.flows.rerun import sources, spec_of
-        from editflow.tasks.reproduction.run_bundle import write_bundle
-
-        found = export_bundle(store, record)
-        file.write(write_bundle(found))
-    outside: dict[str, str] = {"model.source": spec_of(record).model.source}
-    outside |= {key: source for key, source in sources(spec_of(record)).items() if key not in found.inputs}
+    with target(out, named(record.name, "-run.zip"), "bundle") as file:
+        bundle = export_bundle(store, record)
+        file.write(write_bundle(bundle))
+    spec = recorded_spec(record)
+    outside: dict[str, str] = {MODEL_SOURCE: spec.model.source}
+    outside |= {key: source for key, source in input_sources(spec).items() if key not in bundle.inputs}
+    inputs = {key: one.name for key, one in bundle.inputs.items()}
     if json:
-        print_json({"run": record.run_id, "file": str(file), "artifacts": len(found.manifests), "outside": outside,
-                    "inputs": {key: one.name for key, one in found.inputs.items()}})  # fmt: skip
+        print_json({"run": record.run_id, "file": str(file), "artifacts": len(bundle.manifests), "outside": outside,
+                    "inputs": inputs})  # fmt: skip
         return
-    names = ", ".join(one.name for one in found.inputs.values())
-    print_line(f"run [bold]{record.run_id}[/] with {quoted(names)} in [bold]{quoted(file)}[/]")
+    print_line(f"run [bold]{record.run_id}[/] with {quoted(', '.join(inputs.values()))} in [bold]{quoted(file)}[/]")
     print_line("not in it: " + quoted(", ".join(f"{key} = {source}" for key, source in outside.items())))
     print_next(f"{typed('rerun', str(file))} to repeat it, here or on another machine")
 
 
-def _events(store: Lake, record: RunRecord, out: Path | None, lake: str | None, *, json: bool) -> None:
+def _export_events(store: Lake, record: RunRecord, out: Path | None, lake: str | None, *, json: bool) -> None:
     from editflow.tasks.lineage.openlineage import events, lines
 
     with target(out, named(record.name, "-openlineage.jsonl"), "events") as file:

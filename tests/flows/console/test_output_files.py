@@ -268,7 +268,7 @@ def test_an_output_that_cannot_be_written_is_refused_before_the_work(
     for place in (
         "editflow.tasks.report.report_stage.report",
         "editflow.tasks.lineage.page.render",
-        "editflow.flows.rerun_bundle.export_bundle",
+        "editflow.flows.export_bundle.export_bundle",
     ):
         monkeypatch.setattr(place, work)
     monkeypatch.setattr("editflow.tasks.lineage.openlineage.events", work)

@@ -42,7 +42,7 @@ def lake(received: Path, web: Served, tmp_path: Path) -> Path:
     return Path(shutil.copytree(received, tmp_path / "lake"))
 
 
-def test_a_run_is_packed(lake: Path, web: Served, tmp_path: Path) -> None:
+def test_a_run_is_exported(lake: Path, web: Served, tmp_path: Path) -> None:
     words = ("export-run", "last", "--lake", lake, "--out", tmp_path / "run.zip")
     refused = editflow(*words)
     assert (refused.code, web.seen, (tmp_path / "run.zip").exists()) == (2, [], False)
@@ -99,7 +99,7 @@ def test_a_manifest_names_a_source_that_is_not_read(lake: Path, monkeypatch: pyt
 
 def test_a_record_names_a_data_set_that_is_not_asked(lake: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[str] = []
-    monkeypatch.setattr("editflow.flows.rerun_bundle.describe_corpus", lambda source: asked.append(source) or {})
+    monkeypatch.setattr("editflow.flows.recorded_runs.describe_corpus", lambda source: asked.append(source) or {})
     started = next((lake / "runs").iterdir()) / "started.json"
     record = json.loads(started.read_text())
     record["spec"]["corpus"]["source"] = "hub:evil/data"

@@ -11,10 +11,11 @@ from support import tiny_world
 from support.tiny_measurements import MEASURES, everything
 from support.tiny_world import World, editflow
 
+from editflow.flows.export_bundle import export_bundle
 from editflow.flows.pipeline.facts import load_facts
 from editflow.flows.pipeline.measurements import questions
-from editflow.flows.rerun import sources, spec_of
-from editflow.flows.rerun_bundle import export_bundle, open_bundle
+from editflow.flows.recorded_runs import BundledRun, RerunOptions
+from editflow.flows.spec.recorded_spec import input_sources, recorded_spec
 from editflow.storage.artifacts.store import Lake
 from editflow.storage.records.runs import Runs
 
@@ -117,12 +118,12 @@ def test_scores_and_report_show_all_of_it(whole: tuple[Path, dict[str, Any]], tm
     assert "essence" in page
 
 
-def test_all_that_a_run_reads_is_packed(whole: tuple[Path, dict[str, Any]], tmp_path: Path) -> None:
-    """Reference texts and questions too: from the files of the pack come the facts and cases that came then."""
+def test_a_bundle_has_every_input_of_the_run(whole: tuple[Path, dict[str, Any]], tmp_path: Path) -> None:
+    """Also reference texts and questions; the bundle's files give the recorded facts and cases."""
     lake, record = whole
     found = export_bundle(Lake.open(lake), Runs(Lake.open(lake).files).get(record["run_id"]))
     assert set(found.inputs) == {"requests.source", "requests.references", "corpus.source", "ability.sets.sst2"}
-    there, here = spec_of(found.record), open_bundle(found, tmp_path, model=None, corpus=None, threads=None)
-    assert all(Path(source).is_relative_to(tmp_path) for source in sources(here).values())
+    there, here = recorded_spec(found.record), BundledRun(found).with_inputs(tmp_path, RerunOptions())
+    assert all(Path(source).is_relative_to(tmp_path) for source in input_sources(here).values())
     assert load_facts(here.requests) == load_facts(there.requests)
     assert questions(here) == questions(there)

@@ -13,9 +13,9 @@ from support.tiny_world import World, editflow
 
 from editflow.editing.editors.methods import parse_options
 from editflow.flows.compare import _setting_pairs
-from editflow.flows.rerun import spec_of
 from editflow.flows.spec import old_names
 from editflow.flows.spec.loading import load_spec
+from editflow.flows.spec.recorded_spec import recorded_spec
 from editflow.flows.spec.variants import read_contenders
 from editflow.flows.tuning.arguments import TuneArguments, draft
 from editflow.storage.artifacts.store import Lake
@@ -154,7 +154,7 @@ def test_a_record(recorded: tuple[Path, RunRecord], capsys: pytest.CaptureFixtur
     earlier = of_earlier(record)
     assert all(record.spec[new.partition(".")[0]][new.partition(".")[2]] == VALUES[old] for old, new in RENAMED.items())
     assert earlier.spec != record.spec and with_new_names(earlier.spec) == record.spec
-    assert spec_of(earlier) == spec_of(record)
+    assert recorded_spec(earlier) == recorded_spec(record)
     assert asked(earlier.spec) == asked(record.spec) and "fluency" in asked(earlier.spec)
     assert capsys.readouterr().err == ""
 

@@ -113,7 +113,7 @@ def test_other_content_is_refused(copied: Lake, told: bool) -> None:
 
 def test_what_cannot_be_made_again_says_why(made: tuple[Lake, RunRecord]) -> None:
     lake, record = made
-    kept = archive(lake, Repetition(record.run_id, record.state or "", [], []), "2026", {})
+    kept = archive(lake, Repetition(record.run_id, record.state or "", [], []), "2026")
     unknown = Catalog(lake).missing().artifacts
     made_alone = {m.id for m in lake.manifests() if m.kind in {"report", "answers", "reproduction"}}
     assert len(made_alone) == 3

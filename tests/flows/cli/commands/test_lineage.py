@@ -228,8 +228,8 @@ def test_invalid_input_is_refused_in_one_line(reference, words: list[str], said:
     refused(editflow("lineage", *words, "--lake", reference.lake), said)
 
 
-def test_a_graph_that_is_too_large_is_refused(reference, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr("editflow.tasks.lineage.page.MOST", 5)
+def test_a_page_with_too_many_artifacts_is_refused(reference, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("editflow.tasks.lineage.page.MAX_ARTIFACTS", 5)
     out = tmp_path / "graph.html"
     refused(
         editflow("lineage", "tiny", "--html", out, "--lake", reference.lake), "more than the 5 that a page can show"
