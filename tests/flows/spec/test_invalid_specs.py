@@ -59,7 +59,7 @@ Records = list[dict[str, Any]]
         (["contexts.count=99"], ["contexts.count = 99", "0…50"]),
         (["target_values.kl_prompt=nothing"], ["kl_prompt", "{}"]),
         (["null_space.rule=magic"], ["null_space.rule"]),
-        (["null_space.value=2"], ["a share above 0", "to 1"]),
+        (["null_space.value=2"], ["a share above 0"]),
         (["null_space.value=0"], ["choose a value above 0"]),
         (["null_space.rule=absolute", "null_space.value=0"], ["choose a value above 0"]),
         (["name.first=x"], ["'name' is a value, not a section"]),

@@ -110,7 +110,7 @@ def test_ids_of_the_file_are_used_if_it_has_any() -> None:
     ("name", "record", "message"),
     [
         ("sst2", {"sentence": "good", "label": 2}, r"label 2 is none of sst2's; give one of 0 \(negative\), 1 \(pos"),
-        ("rte", pair("a", "b", -1), "label -1 is none of rte's.*test splits of the hub have none"),
+        ("rte", pair("a", "b", -1), "label -1 is none of rte's.*test splits"),
         ("rte", pair("a", "b", "Entailment"), "label 'Entailment' is none"),
         ("nli", pair("a", "b", 0), r"label 0 is none of nli's; give one of 'entailment' \(Yes\)"),
         ("cola", {"sentence": "good", "label": True}, "label True is none"),
