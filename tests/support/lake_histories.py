@@ -33,8 +33,8 @@ def told(lake: Lake) -> dict[str, list[str]]:
 def again(lake: Lake) -> dict[str, list[str]]:
     """The rows of all views, read without a snapshot."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(snapshot, "newest", lambda _files: None)
-        patch.setattr(snapshot, "keep", lambda _files, _fill: None)
+        patch.setattr(snapshot, "latest", lambda _files: None)
+        patch.setattr(snapshot, "write", lambda _files, _fill: None)
         patch.setattr(index_reader, "LARGE_INDEX_BYTES", 2**40)
         return told(lake)
 
