@@ -38,7 +38,7 @@ def check(
     nodes = list(islice(_nodes(_parse(connection, sql)), MAX_NODES + 1))
     if len(nodes) > MAX_NODES:
         raise QueryRefused(f"the query has more than {MAX_NODES:,} parts: write it with fewer terms, columns or rows")
-    ctes = {entry["key"].lower() for node in nodes for entry in _cte_entries(node)}
+    ctes = {entry["key"].lower() for node in nodes for entry in node.get("cte_map", {}).get("map", [])}
     if ctes and (hidden := ctes & (_relations(connection) - views)):
         # The name would also be allowed outside its WITH, where it means the system's table.
         raise QueryRefused(f"{min(hidden)!r} is a name that the system uses: rename the WITH query")
@@ -105,11 +105,6 @@ def allowed_functions(connection: duckdb.DuckDBPyConnection) -> set[str]:
     file = package_files("editflow.storage.queries").joinpath("sql", "functions.txt")
     listed = frozenset(file.read_text(encoding="utf-8").split())
     return {name for (name,) in rows if name in listed or _OPERATOR.fullmatch(name)} | _EXTRA_FUNCTIONS
-
-
-def _cte_entries(node: dict[str, Any]) -> list[dict[str, Any]]:
-    entries: list[dict[str, Any]] = node.get("cte_map", {}).get("map", [])
-    return entries
 
 
 def _nodes(tree: dict[str, Any]) -> Iterator[dict[str, Any]]:

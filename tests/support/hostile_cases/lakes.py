@@ -80,21 +80,23 @@ def run(at: Setting, lake: Path) -> str:
     return at.draw.choice(("last", "tiny", RUN, RUN, LATER, RUN[:8]))
 
 
+def _arguments(at: Setting, lake: Path, words: tuple[str, ...]) -> list[str]:
+    """The words with a run and an artifact drawn for the placeholders RUN and ARTIFACT."""
+    draws = {"RUN": run, "ARTIFACT": artifact}
+    return [draws[word](at, lake) if word in draws else word for word in words]
+
+
 def _read(*words: str, finds: bool = False) -> Callable[[Setting, Path], Ask]:
     def ask(at: Setting, lake: Path) -> Ask:
-        names = {"RUN": run, "ARTIFACT": artifact}
-        arguments = [names[word](at, lake) if word in names else word for word in words]
-        more = ["--json"] if at.draw.random() < 0.3 else []
-        return command(*arguments, "--lake", lake, *more, finds=finds)
+        arguments = _arguments(at, lake, words)
+        return command(*arguments, "--lake", lake, *(["--json"] if at.draw.random() < 0.3 else []), finds=finds)
 
     return ask
 
 
 def _out(*words: str, option: str = "--out") -> Callable[[Setting, Path], Ask]:
     def ask(at: Setting, lake: Path) -> Ask:
-        names = {"RUN": run, "ARTIFACT": artifact}
-        arguments = [names[word](at, lake) if word in names else word for word in words]
-        return command(*arguments, option, at.folder / "out.file", "--lake", lake)
+        return command(*_arguments(at, lake, words), option, at.folder / "out.file", "--lake", lake)
 
     return ask
 

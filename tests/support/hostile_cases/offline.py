@@ -16,7 +16,8 @@ def without_prefect(patch: pytest.MonkeyPatch) -> None:
     from editflow.flows.pipeline.pipeline import Pipeline
 
     patch.setattr(Flow, "__call__", lambda flow, *given, **named: flow.fn(*given, **named))
-    patch.setattr(Pipeline, "_call", DirectPipeline._call)
+    for name in ("_call", "_import"):
+        patch.setattr(Pipeline, name, getattr(DirectPipeline, name))
     for name in ("ready", "start", "reap", "prepare"):
         patch.setattr(f"editflow.flows.orchestration.temporary_server.{name}", lambda *_given, **_named: 0)
 
