@@ -58,7 +58,7 @@ def find_run(lake: Lake, name: str, *, edited: bool = False) -> RunRecord:
     from editflow.storage.records.runs import Runs
 
     if not name.strip():
-        raise UsageError("the run's name is empty: give an id, the start of one, a spec's name or `last`")
+        raise UsageError("the run's name is empty: give an id, a prefix of one, a spec's name or `last`")
     runs = Runs(lake.files)
     ids = [run for run in lake.files.list("runs") if run.startswith(name)]
     if name in ids:
