@@ -30,6 +30,7 @@ from editflow.flows.pipeline.run_summary import RunSummary
 from editflow.flows.pipeline.tracked_run import retry_on_damage, run_tracked
 from editflow.flows.spec.loading import load_queue_spec
 from editflow.flows.spec.run_spec import RunSpec
+from editflow.flows.spec.spec_file import content_of
 from editflow.storage.artifacts.store import Lake
 from editflow.storage.errors import RefConflict
 from editflow.storage.records.runs import RunRecord
@@ -231,11 +232,10 @@ def apply_edits(
     `settings` are `key.path=value` overrides; `lake` is EDITFLOW_LAKE or ./lake unless given; `batches` ends the run
     after so many.
     """
-    path = Path(spec)
     place = Lake.open(lake_folder(lake))
-    wanted = load_queue_spec(path, settings)
+    wanted = content_of(spec, settings, load_queue_spec)
 
     def work(one: RunSpec, pipe: Pipeline) -> RunSummary:
         return retry_on_damage(lambda: apply_pending(one, pipe, batches), pipe)
 
-    return asdict(run_tracked(wanted, place, str(path), report_stage, work))
+    return asdict(run_tracked(wanted, place, str(Path(spec)), report_stage, work))

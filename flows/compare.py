@@ -21,6 +21,7 @@ from editflow.flows.pipeline.facts import load_facts
 from editflow.flows.pipeline.prerequisites import check_model
 from editflow.flows.pipeline.tracked_run import run_tracked
 from editflow.flows.spec.run_spec import RunSpec
+from editflow.flows.spec.spec_file import SpecFile
 from editflow.flows.spec.variants import Contender, read_contenders
 from editflow.storage.artifacts.store import ArtifactRef, Lake
 from editflow.storage.index.catalog import Catalog
@@ -78,7 +79,8 @@ def compare_specs(
     the lake has it; run again after an interruption, the comparison continues where it stopped.
     """
     place = Lake.open(lake_folder(lake))
-    contenders = _grouped(read_contenders([Path(spec) for spec in specs], settings, seeds))
+    passed_on = [one for spec in specs if isinstance(spec, SpecFile) for one in spec.content]
+    contenders = _grouped(passed_on or read_contenders([Path(spec) for spec in specs], settings, seeds))
     total = sum(len(one.runs) for _, one in contenders)
     found: list[Row] = []
     ends: list[Row] = []

@@ -24,6 +24,7 @@ from editflow.flows.pipeline.run_summary import BatchSummary, RunSummary
 from editflow.flows.pipeline.tracked_run import retry_on_damage, run_tracked
 from editflow.flows.spec.loading import load_spec
 from editflow.flows.spec.run_spec import RunSpec
+from editflow.flows.spec.spec_file import content_of
 from editflow.storage.artifacts.store import Lake
 from editflow.storage.records.runs import RunRecord
 from editflow.tasks.stages.edits import CHECKPOINT, KEYS, STATE, TARGET_VALUES, WEIGHT_CHANGE, chunk_count
@@ -111,12 +112,10 @@ def edit_model(spec: str, settings: Sequence[str] = (), lake: str | None = None)
 
     `settings` are `key.path=value` overrides; `lake` is EDITFLOW_LAKE or ./lake unless given.
     """
-    path = Path(spec)
     place = Lake.open(lake_folder(lake))
-    wanted = load_spec(path, settings)
-    records = [
-        _published(run_tracked(one, place, str(path), report_stage, edit_with_retry), place) for one in wanted.each()
-    ]
+    wanted = content_of(spec, settings, load_spec)
+    path = str(Path(spec))
+    records = [_published(run_tracked(one, place, path, report_stage, edit_with_retry), place) for one in wanted.each()]
     return {"runs": records} if wanted.seeds else records[0]
 
 

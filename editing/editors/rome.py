@@ -1,11 +1,17 @@
 """ROME: one fact, one layer, and a rank-one change that writes the target value exactly at the fact's mean key."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from editflow.editing.editors.method import ClosedForm
 from editflow.editing.editors.options import ClosedFormOptions
 from editflow.editing.errors import InvalidOption
-from editflow.editing.linalg.moment_solvers import RankOne
+
+if TYPE_CHECKING:
+    from editflow.editing.editors.layer_statistics import LayerStatistics
+    from editflow.editing.linalg.moment_solvers import RankOne
 
 
 def _one_of_each(_options: ClosedFormOptions, layers: Sequence[int], z_layer: int, batch_size: int) -> None:
@@ -20,11 +26,17 @@ def _one_of_each(_options: ClosedFormOptions, layers: Sequence[int], z_layer: in
         raise InvalidOption(f"rome writes one fact at a time, not {batch_size}: set edit.batch_size = 1")
 
 
+def _rank_one(known: LayerStatistics, options: ClosedFormOptions) -> RankOne:
+    from editflow.editing.linalg.moment_solvers import RankOne
+
+    return RankOne(known.required_second_moment, options.ridge)
+
+
 ROME = ClosedForm(
     name="rome",
     source="ROME (arXiv 2202.05262), equation 2",
     about="one fact written exactly at its mean key, along the direction that the text's keys notice least",
-    solver=lambda known, options: RankOne(known.required_second_moment, options.ridge),
+    solver=_rank_one,
     needs=("second_moment",),
     options=ClosedFormOptions,
     rules=(_one_of_each,),

@@ -13,7 +13,7 @@ from typing import Any
 from editflow.editing.editors.method import ClosedForm
 from editflow.editing.editors.methods import method
 from editflow.editing.editors.options import ContextOptions
-from editflow.editing.linalg.null_space import Threshold
+from editflow.editing.linalg.threshold import Threshold
 from editflow.editing.metrics.texts.options import GenerationOptions
 from editflow.flows.planning.workload import (
     DOCUMENT,

@@ -26,7 +26,12 @@ def load_spec(path: Path, settings: Sequence[str] = ()) -> RunSpec:
 
     A relative request file is looked for beside the spec first, then from the working folder.
     """
-    spec = load_shared_spec(path, settings)
+    return run_spec(read_toml(path), path, settings)
+
+
+def run_spec(raw: dict[str, Any], path: Path, settings: Sequence[str] = ()) -> RunSpec:
+    """`load_spec` for a file that is already read; changes `raw`."""
+    spec = shared_spec(raw, path, settings)
     if spec.requests.queue is not None:
         raise BadSpec(f"{path}: requests.source = {spec.requests.source!r} is a queue: run `editflow apply`")
     return spec
@@ -50,8 +55,12 @@ def load_queue_spec(path: Path, settings: Sequence[str] = ()) -> RunSpec:
 
 
 def load_shared_spec(path: Path, settings: Sequence[str] = ()) -> RunSpec:
-    """The same for any source of requests."""
-    raw = read_toml(path)
+    """`load_spec` for any source of requests."""
+    return shared_spec(read_toml(path), path, settings)
+
+
+def shared_spec(raw: dict[str, Any], path: Path, settings: Sequence[str] = ()) -> RunSpec:
+    """`load_shared_spec` for a file that is already read; changes `raw`."""
     apply_all(raw, settings)
     if raw.get("variants"):
         raise BadSpec(f"{path} has variants, which are for comparing: run `editflow compare`, or remove [[variants]]")

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pydantic import Field, model_validator
 
 from editflow.editing.editors.options import ContextOptions, TargetValueOptions
-from editflow.editing.linalg.null_space import Threshold
+from editflow.editing.linalg.threshold import Threshold
 from editflow.editing.metrics.texts.options import GenerationOptions
 from editflow.flows.spec.sections import (
     AbilitySection,

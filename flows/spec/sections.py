@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from editflow.editing.editors.method import Method
 from editflow.editing.editors.methods import METHODS, options_of
 from editflow.editing.editors.options import MethodOptions
-from editflow.editing.metrics.ability.asking import TOKENS, WAYS, check_ways
+from editflow.editing.metrics.ability.modes import TOKENS, WAYS, check_ways
 from editflow.editing.metrics.ability.sets import ability_set
 from editflow.editing.metrics.registry import METRICS
 from editflow.storage.address import Address

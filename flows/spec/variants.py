@@ -12,7 +12,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from editflow.flows.console.errors import BadSpec, UsageError
 from editflow.flows.spec.address_fields import as_written
-from editflow.flows.spec.loading import located, read_toml
+from editflow.flows.spec.loading import located, read_toml, run_spec
 from editflow.flows.spec.overrides import apply_all
 from editflow.flows.spec.run_spec import RunSpec
 from editflow.flows.spec.sections import Seed, Variant
@@ -58,7 +58,19 @@ def read_contenders(
 
     Raises BadSpec naming file, variant, key and remedy: for what makes no run, and for two rows that would be one.
     """
-    found = [one for path in specs for one in _of_file(path, settings, seeds)]
+    return _checked_rows([one for path in specs for one in _rows(read_toml(path), path, settings, seeds)])
+
+
+def load_spec_or_contenders(path: Path, settings: Sequence[str] = ()) -> RunSpec | list[Contender]:
+    """The spec of a run, or the rows of a comparison if the file has variants. Raises BadSpec."""
+    raw = read_toml(path)
+    return (
+        _checked_rows(list(_rows(raw, path, settings, None))) if raw.get("variants") else run_spec(raw, path, settings)
+    )
+
+
+def _checked_rows(found: list[Contender]) -> list[Contender]:
+    """The rows under labels of their own. Raises BadSpec for a name that is too long, and for two equal runs."""
     for one in found:
         if long := next((run.name for _, run in one.runs if len(run.name) > LONGEST), None):
             raise BadSpec(f"{one.path}: the run's name {long!r} is longer than {LONGEST} characters: shorten the names")
@@ -79,8 +91,8 @@ def read_seeds(given: Sequence[str] | None) -> list[int] | None:
     return found
 
 
-def _of_file(path: Path, settings: Sequence[str], seeds: Sequence[int] | None) -> Iterator[Contender]:
-    raw = read_toml(path)
+def _rows(raw: dict[str, Any], path: Path, settings: Sequence[str], seeds: Sequence[int] | None) -> Iterator[Contender]:
+    """The rows of one file, which is already read; changes `raw`."""
     apply_all(raw, settings)
     if seeds is not None:
         raw["seeds"] = list(seeds)

@@ -9,9 +9,10 @@ from typing import Any
 import pyarrow as pa
 
 from editflow.editing.editors.options import omitted
-from editflow.editing.metrics.ability.asking import TOKENS, WAYS, Answer, ask, check_ways
+from editflow.editing.metrics.ability.asking import Answer, ask
 from editflow.editing.metrics.ability.confusion import STATISTICS, confusion, interval
 from editflow.editing.metrics.ability.declaration import AbilityCase
+from editflow.editing.metrics.ability.modes import TOKENS, WAYS, check_ways
 from editflow.editing.metrics.ability.sets import ability_set, draw
 from editflow.editing.metrics.intervals import Interval
 from editflow.storage.artifacts.imported import ImportedTable

@@ -12,14 +12,11 @@ from dataclasses import dataclass
 
 from editflow.editing.errors import InvalidOption
 from editflow.editing.metrics.ability.declaration import AbilityCase
+from editflow.editing.metrics.ability.modes import TOKENS, check_ways
 from editflow.editing.metrics.scoring import score
 from editflow.editing.models.editable import EditableModel
 from editflow.editing.models.generation import continue_texts
 from editflow.editing.models.tokens import encode
-
-WAYS = ("likelihood", "generation")
-TOKENS = 8
-"""Tokens that a model may generate: enough for any option after a line break or two."""
 
 _PASS = 4096
 """Tokens of prompts that run together, padding included: what bounds memory."""
@@ -34,13 +31,6 @@ class Answer:
     predicted: str | None
     nlls: tuple[float, ...] | None = None
     said: str | None = None
-
-
-def check_ways(ways: Sequence[str]) -> None:
-    """Raise InvalidOption unless these are one or both of WAYS."""
-    wrong = [way for way in ways if way not in WAYS]
-    if wrong or not ways or len({*ways}) != len(ways):
-        raise InvalidOption(f"ways of asking {list(ways)}: choose one or both of {', '.join(WAYS)}")
 
 
 def ask(

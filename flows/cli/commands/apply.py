@@ -13,7 +13,6 @@ from editflow.flows.cli.common.flow_start import start_flow
 from editflow.flows.cli.common.run_summary import print_settled
 from editflow.flows.console.next_steps import print_next, typed
 from editflow.flows.console.output import print_json
-from editflow.flows.orchestration.prefect_environment import check_working_folder
 
 
 def apply(
@@ -39,13 +38,12 @@ def apply(
     set_
         Override a key of the spec, such as --set edit.batch_size=50; may be repeated.
     """
-    check_working_folder()
     from editflow.flows.spec.loading import load_queue_spec
 
-    _, store = start_flow(load_queue_spec, spec, set_ or (), lake)
+    loaded, store = start_flow(load_queue_spec, spec, set_ or (), lake)
     from editflow.flows.apply import apply_edits
 
-    record = apply_edits(str(spec), list(set_ or ()), store.uri, batches)
+    record = apply_edits(loaded, list(set_ or ()), store.uri, batches)
     if json:
         print_json(record)
         return

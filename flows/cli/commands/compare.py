@@ -46,6 +46,7 @@ def compare(
         Override a key of all specs and variants, such as --set requests.count=50; may be repeated.
     """
     check_working_folder()
+    from editflow.flows.spec.spec_file import SpecFile
     from editflow.flows.spec.variants import read_contenders, read_seeds
 
     files, numbers = [spec, *more], read_seeds(seeds)
@@ -66,7 +67,8 @@ def compare(
     print_line(f"[bold]{runs} run{'s' * (runs != 1)}[/] of {len(contenders)} ways to edit in {quoted(store.uri)}")
     temporary_server.reap()
     temporary_server.start()
-    found = compare_specs(list(map(str, files)), list(set_ or ()), numbers, store.uri)
+    loaded = [SpecFile(path, [one for one in contenders if one.path == path]) for path in files]
+    found = compare_specs(loaded, list(set_ or ()), numbers, store.uri)
     written = _written(store, found["artifact"], target) if found["artifact"] else {}
     if json:
         print_json({**found, "folder": str(target) if written else None, "tables": _plain(written)})

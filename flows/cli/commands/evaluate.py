@@ -9,7 +9,6 @@ from editflow.flows.cli.common.flow_start import start_flow
 from editflow.flows.cli.common.run_summary import print_summary
 from editflow.flows.console.next_steps import print_next, typed
 from editflow.flows.console.output import print_json
-from editflow.flows.orchestration.prefect_environment import check_working_folder
 
 
 def evaluate(
@@ -29,13 +28,12 @@ def evaluate(
     set_
         Override a key of the spec, such as --set evaluation.drift=100; may be repeated.
     """
-    check_working_folder()
     from editflow.flows.spec.loading import load_queue_spec
 
-    _, store = start_flow(load_queue_spec, spec, set_ or (), lake)
+    loaded, store = start_flow(load_queue_spec, spec, set_ or (), lake)
     from editflow.flows import evaluate as flow
 
-    record = flow.evaluate(str(spec), list(set_ or ()), store.uri)
+    record = flow.evaluate(loaded, list(set_ or ()), store.uri)
     if json:
         print_json(record)
         return

@@ -15,6 +15,7 @@ from editflow.tasks.console.terminal import quoted
 if TYPE_CHECKING:
     from editflow.flows.planning.plan import Plan
     from editflow.flows.planning.plan_rows import ModelRow
+    from editflow.flows.spec.variants import Contender
 
 
 def plan(
@@ -38,19 +39,19 @@ def plan(
     """
     check_working_folder()
     from editflow.flows.orchestration import temporary_server
-    from editflow.flows.spec.loading import load_spec, read_toml
+    from editflow.flows.spec.variants import load_spec_or_contenders
 
     words = [part for setting in set_ or () for part in ("--set", setting)]
-    if read_toml(spec).get("variants"):
-        _compared(spec, set_ or (), lake, json=json)
+    loaded = load_spec_or_contenders(spec, set_ or ())
+    if isinstance(loaded, list):
+        _compared(loaded, lake, json=json)
         if not json:
             print_next(f"{typed('compare', str(spec), *words, lake=lake)} to do it")
         return
-    checked = load_spec(spec, set_ or ())
     temporary_server.prepare()
     from editflow.flows.planning.plan import plan_spec, reading
 
-    found = plan_spec(checked, reading(lake_folder(lake)))
+    found = plan_spec(loaded, reading(lake_folder(lake)))
     if json:
         print_json(found.to_json())
         return
@@ -58,12 +59,10 @@ def plan(
     print_next(f"{typed('run', str(spec), *words, lake=lake)} to do it")
 
 
-def _compared(spec: Path, settings: Sequence[str], lake: str | None, *, json: bool) -> None:
+def _compared(contenders: Sequence[Contender], lake: str | None, *, json: bool) -> None:
     """Every variant, and all of them together."""
     from editflow.flows.orchestration import temporary_server
-    from editflow.flows.spec.variants import read_contenders
 
-    contenders = read_contenders([spec], settings)
     temporary_server.prepare()
     from editflow.flows.compare import check_models
     from editflow.flows.planning.plan import plan_contenders, reading

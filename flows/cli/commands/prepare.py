@@ -8,7 +8,6 @@ from editflow.flows.cli.common.flags import JsonFlag, LakeFlag, SetFlag
 from editflow.flows.cli.common.flow_start import start_flow
 from editflow.flows.console.next_steps import print_next, typed
 from editflow.flows.console.output import print_json, print_line
-from editflow.flows.orchestration.prefect_environment import check_working_folder
 
 
 def prepare(
@@ -30,18 +29,17 @@ def prepare(
     set_
         Override a key of the spec, such as --set corpus.tokens=500000; may be repeated.
     """
-    check_working_folder()
     from editflow.flows.spec.loading import load_shared_spec
 
-    checked, store = start_flow(load_shared_spec, spec, set_ or (), lake)
+    loaded, store = start_flow(load_shared_spec, spec, set_ or (), lake)
     from editflow.flows import prepare as flow
 
-    found = flow.prepare(str(spec), list(set_ or ()), store.uri)
+    found = flow.prepare(loaded, list(set_ or ()), store.uri)
     if json:
         print_json(found)
         return
     uses = found["runs"][-1]["uses"]
     made = sum(use["how"] == "created" for use in uses)
-    print_line(f"\n{checked.name} is prepared: {made} created, {len(uses) - made} reused")
-    verb = "run" if checked.requests.queue is None else "apply"
+    print_line(f"\n{loaded.content.name} is prepared: {made} created, {len(uses) - made} reused")
+    verb = "run" if loaded.content.requests.queue is None else "apply"
     print_next(f"{typed(verb, str(spec), lake=lake)} to edit on this ground")

@@ -15,7 +15,6 @@ from editflow.flows.cli.common.flow_start import start_flow
 from editflow.flows.cli.common.run_summary import NOT_AVAILABLE, _lacking, print_summary
 from editflow.flows.console.next_steps import print_next, question, typed
 from editflow.flows.console.output import print_json, print_line, print_table
-from editflow.flows.orchestration.prefect_environment import check_working_folder
 from editflow.flows.pipeline.summary_rows import before_after
 
 
@@ -40,13 +39,12 @@ def run(
     json
         Print the run's record as JSON instead of tables.
     """
-    check_working_folder()
     from editflow.flows.spec.loading import load_spec
 
-    _, store = start_flow(load_spec, spec, set_ or (), lake)
+    loaded, store = start_flow(load_spec, spec, set_ or (), lake)
     from editflow.flows.edit_model import edit_model
 
-    found = edit_model(str(spec), list(set_ or ()), store.uri)
+    found = edit_model(loaded, list(set_ or ()), store.uri)
     if json:
         print_json(found)
         return

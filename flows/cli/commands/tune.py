@@ -11,7 +11,6 @@ from editflow.flows.cli.common.completers import folders
 from editflow.flows.cli.common.flags import JsonFlag, LakeFlag, SetFlag
 from editflow.flows.console.next_steps import print_next, typed
 from editflow.flows.console.output import lake_folder, print_json, print_line, print_table
-from editflow.flows.orchestration.prefect_environment import check_working_folder
 from editflow.storage.address import Address
 from editflow.tasks.console.terminal import quoted
 
@@ -57,7 +56,6 @@ def tune(
     set_
         Fix a key of the spec, such as --set edit.ridge=10; what is fixed is not searched. May be repeated.
     """
-    check_working_folder()
     from editflow.flows.orchestration import temporary_server
 
     temporary_server.prepare()  # before anything that imports Prefect

@@ -11,18 +11,25 @@ from editflow.tasks.console.terminal import quoted
 
 if TYPE_CHECKING:
     from editflow.flows.spec.run_spec import RunSpec
+    from editflow.flows.spec.spec_file import SpecFile
     from editflow.storage.artifacts.store import Lake
 
 
 def start_flow(
     load: Callable[[Path, Sequence[str]], RunSpec], spec: Path, settings: Sequence[str], lake: str | None
-) -> tuple[RunSpec, Lake]:
-    """Check the spec, open the lake, and make Prefect ready; import the flow only after this."""
+) -> tuple[SpecFile[RunSpec], Lake]:
+    """Load the spec, open the lake, and make Prefect ready; import the flow only after this.
+
+    The flow takes the result as its `spec` and does not read the file again.
+    """
     from editflow.flows.orchestration import temporary_server
+    from editflow.flows.orchestration.prefect_environment import check_working_folder
+    from editflow.flows.spec.spec_file import SpecFile
     from editflow.storage.artifacts.store import Lake
 
-    checked = load(spec, settings)
+    check_working_folder()
+    loaded = SpecFile(spec, load(spec, settings))
     store = Lake.open(lake_folder(lake))
-    print_line(f"[bold]{checked.name}[/] in {quoted(store.uri)}")
+    print_line(f"[bold]{loaded.content.name}[/] in {quoted(store.uri)}")
     temporary_server.ready()
-    return checked, store
+    return loaded, store
