@@ -22,7 +22,7 @@ from editflow.flows.orchestration.crashed_runs import label_process
 from editflow.flows.orchestration.notifications import addresses, notify
 from editflow.flows.orchestration.run_artifacts import publish_releases
 from editflow.flows.orchestration.run_page import Progress, on_page
-from editflow.flows.pipeline.gates import breaches, held_back
+from editflow.flows.pipeline.gates import breaches, rejection_lines
 from editflow.flows.pipeline.measurements import Measures, questions
 from editflow.flows.pipeline.pipeline import Pipeline
 from editflow.flows.pipeline.prerequisites import check_model, draw_contexts, layer_statistics, pin_model, sample_corpus
@@ -113,7 +113,7 @@ class Applying:
         self, state: str, facts: Sequence[EditRequest], held: Sequence[EditRequest], name: str
     ) -> dict[str, float]:
         """What each gate that is asked for is about; without what the facts do not have."""
-        gates, asked = self.spec.gates, self.measures.asked
+        gates, asked = self.spec.gates, self.measures.evaluate
         found: dict[str, float] = {}
         if gates.efficacy is not False:
             found["efficacy"] = _won(asked(state, facts, ["efficacy"], f"efficacy {name}", f"requests {name}"))
@@ -213,7 +213,7 @@ def _notify(queue: Queue, moves: Sequence[tuple[int, ReleaseEvent]]) -> None:
     Noted only once it is sent, so that nothing goes untold; killed between the two, it is sent again.
     """
     before, version = queue.notices.get(queue.name) or (0, 0)
-    lines = held_back([(number, move) for number, move in moves if number > before], queue.entries())
+    lines = rejection_lines([(number, move) for number, move in moves if number > before], queue.entries())
     if not lines or not addresses():
         return
     many = "1 request" if len(lines) == 1 else f"{len(lines)} requests"

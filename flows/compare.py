@@ -103,18 +103,18 @@ def compare_specs(
 
 
 def _grouped(contenders: Sequence[Contender]) -> list[tuple[str, Contender]]:
-    """Each row with the title of its group; rows of one model and the same facts stand together."""
-    grounds: list[tuple[Any, ...]] = []
+    """Each row with the title of its group; rows with the same model and facts are adjacent."""
+    groups: list[tuple[Any, ...]] = []
     for one in contenders:
-        if one.ground not in grounds:
-            grounds.append(one.ground)
+        if one.group not in groups:
+            groups.append(one.group)
     titles: list[str] = []
-    for ground in grounds:
-        first = next(one for one in contenders if one.ground == ground)
+    for group in groups:
+        first = next(one for one in contenders if one.group == group)
         title = f"{first.model}, {PurePath(first.spec.requests.source).stem}"
         titles.append(title if title not in titles else f"{title} ({first.spec.name})")
-    return [(title, one) for title, ground in zip(titles, grounds, strict=True) for one in contenders
-            if one.ground == ground]  # fmt: skip
+    return [(title, one) for title, group in zip(titles, groups, strict=True) for one in contenders
+            if one.group == group]  # fmt: skip
 
 
 def _texts(one: Contender) -> list[list[str]]:

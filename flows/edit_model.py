@@ -42,7 +42,7 @@ def edit(spec: RunSpec, pipe: Pipeline, facts: Sequence[EditRequest] | None = No
     cases = questions(spec)
     model, documents, held_out = shared_inputs(spec, pipe)
     measures = Measures(spec, pipe, model, chosen, documents, held_out, cases)
-    before = measures.everywhere(model, chosen, "before", "requests")
+    before = measures.measure_all(model, chosen, "before", "requests")
     knowledge = layer_statistics(spec, pipe, documents, model)
     contexts = draw_contexts(spec, pipe, model)
     pipe.flush()
@@ -58,10 +58,10 @@ def edit(spec: RunSpec, pipe: Pipeline, facts: Sequence[EditRequest] | None = No
             done["metrics"] = measures.of_batch(state, batch, number)
         batches.append(done)
         if spec.evaluation.is_checkpoint(number) and len(so_far) < len(chosen):
-            measures.everywhere(state, so_far, f"after batch {number}", f"requests so far {number}")
+            measures.measure_all(state, so_far, f"after batch {number}", f"requests so far {number}")
         pipe.flush()
         progress.at(len(so_far), len(chosen))
-    after = measures.everywhere(state, chosen, "after", "requests")
+    after = measures.measure_all(state, chosen, "after", "requests")
     pipe.flush()
     return {"facts": len(chosen), "state": state, "before": before, "after": after, "batches": batches}
 

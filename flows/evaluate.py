@@ -38,8 +38,8 @@ def evaluate_release(spec: RunSpec, pipe: Pipeline) -> RunSummary:
     cases = questions(spec)
     model, documents, held_out = shared_inputs(spec, pipe)
     measures = Measures(spec, pipe, model, facts, documents, held_out, cases)
-    before = measures.everywhere(model, facts, "before", "requests")
-    after = measures.everywhere(current.state, facts, "after", "requests")
+    before = measures.measure_all(model, facts, "before", "requests")
+    after = measures.measure_all(current.state, facts, "after", "requests")
     pipe.flush()
     return {**about, "before": before, "after": after, "batches": []}
 

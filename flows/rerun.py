@@ -20,8 +20,8 @@ from editflow.flows.orchestration.run_page import table
 from editflow.flows.pipeline.fresh_lake import fresh_lake
 from editflow.flows.pipeline.index_updates import index_and_report
 from editflow.flows.pipeline.tracked_run import run_tracked
-from editflow.flows.spec.consent import fetched, name_threads, require_agreement
-from editflow.flows.spec.loading import elsewhere
+from editflow.flows.spec.consent import recorded_downloads, report_threads, require_agreement
+from editflow.flows.spec.loading import is_address
 from editflow.flows.spec.run_spec import RunSpec
 from editflow.storage.address import PREFIX, Address
 from editflow.storage.artifacts.store import Lake
@@ -88,7 +88,7 @@ def spec_here(record: RunRecord, threads: int | None = None) -> RunSpec:
             )
         if key == "model.source":
             continue
-        named = elsewhere(source) or source == CORPUS.name or source.startswith(("~", "/"))
+        named = is_address(source) or source == CORPUS.name or source.startswith(("~", "/"))
         if not (named or Path(source).exists()):
             raise UsageError(
                 f"run {record.run_id} has read {key} from {source}, which is not in this folder: "
@@ -110,9 +110,9 @@ def rerun(
     place = Lake.open(lake_folder(lake), create=False)
     record = Runs(place.files).get(run)
     spec = spec_here(record, threads)
-    require_agreement(fetched(spec, sources(spec)), download, packed=False)
+    require_agreement(recorded_downloads(spec, sources(spec)), download, packed=False)
     if threads is None:
-        name_threads(threads_had(record), spec.threads)
+        report_threads(threads_had(record), spec.threads)
     if into is not None:
         return _repeated(place, record, spec, Path(lake_folder(into, "into")))
     with temporary("rerun") as folder:
@@ -149,7 +149,7 @@ def _asks(record: RunRecord) -> bool:
     """Whether repeating a run would download something; one that cannot be repeated says so when it is its turn."""
     try:
         spec = spec_of(record)
-        return bool(fetched(spec, sources(spec)))
+        return bool(recorded_downloads(spec, sources(spec)))
     except (UsageError, EditingError):
         return False
 

@@ -20,7 +20,14 @@ from editflow.flows.pipeline.facts import load_facts, split_batches
 from editflow.flows.pipeline.fresh_lake import fresh_lake
 from editflow.flows.pipeline.tracked_run import run_tracked
 from editflow.flows.rerun import keep, sources, spec_here, spec_of, threads_had
-from editflow.flows.spec.consent import downloads, elsewhere, name_sources, name_threads, require_agreement, settled
+from editflow.flows.spec.consent import (
+    downloads,
+    report_sources,
+    report_threads,
+    require_agreement,
+    source_downloads,
+    with_cached_model,
+)
 from editflow.flows.spec.run_spec import RunSpec
 from editflow.flows.spec.spec_validation import check_spec
 from editflow.storage.address import Address, cut_inside
@@ -97,7 +104,7 @@ def find_inputs(bundle: RunBundle, spec: RunSpec, files: Mapping[str, str]) -> R
 def to_fetch(record: RunRecord) -> list[str]:
     """What packing a run would download, in words; nothing is asked for. Raises UsageError."""
     given = sources(spec_here(record))
-    return elsewhere({key: source for key, source in given.items() if _is_packed(key, source)})
+    return source_downloads({key: source for key, source in given.items() if _is_packed(key, source)})
 
 
 def to_download(bundle: RunBundle, *, model: str | None, corpus: str | None) -> list[str]:
@@ -141,7 +148,7 @@ def open_bundle(
     """
     spec = _checked_spec(bundle, threads)
     if threads is None:
-        name_threads(threads_had(bundle.record), spec.threads)
+        report_threads(threads_had(bundle.record), spec.threads)
     wanted = sources(spec)
     if lacking := sorted(key for key in wanted if key not in bundle.inputs and key != "corpus.source"):
         raise UsageError(
@@ -159,8 +166,8 @@ def open_bundle(
         files[key] = str(place)
     spec = _placed(bundle, spec, files, model, corpus)
     require_agreement(downloads(bundle, spec, model, corpus), download)
-    spec = settled(spec, model)
-    name_sources(spec, model, corpus, "corpus.source" in bundle.inputs)
+    spec = with_cached_model(spec, model)
+    report_sources(spec, model, corpus, "corpus.source" in bundle.inputs)
     if "corpus.source" not in bundle.inputs:
         _check_corpus(bundle, spec, "give the run's with --corpus")
     return spec

@@ -12,7 +12,7 @@ from editflow.flows.edit_model import edit_with_retry
 from editflow.flows.orchestration.crashed_runs import label_process
 from editflow.flows.pipeline.tracked_run import run_tracked
 from editflow.flows.rerun import repeatable, sources, spec_here
-from editflow.flows.spec.consent import fetched, require_agreement
+from editflow.flows.spec.consent import recorded_downloads, require_agreement
 from editflow.flows.spec.run_spec import RunSpec
 from editflow.storage.artifacts.store import Lake
 from editflow.storage.records.runs import RunRecord
@@ -45,7 +45,7 @@ def without(record: RunRecord, source: Source) -> RunSpec:
 
 def to_fetch(specs: Sequence[RunSpec]) -> list[str]:
     """What repeating these would download, in words."""
-    return list(dict.fromkeys(what for spec in specs for what in fetched(spec, sources(spec))))
+    return list(dict.fromkeys(what for spec in specs for what in recorded_downloads(spec, sources(spec))))
 
 
 @flow(name="withdraw", flow_run_name="without {what}", validate_parameters=False, on_running=[label_process])
@@ -53,7 +53,7 @@ def withdraw(what: str, lake: str | None = None, download: bool = False) -> Sequ
     """Repeat the latest run of each name that depends on a fact or document, without it; the new records.
 
     What does not depend on it is reused. The old artifacts stay, and so do releases: to move one back is `rollback`.
-    What records name elsewhere is fetched with `download` alone.
+    What records name elsewhere is fetched only with `download`.
     """
     place = Lake.open(lake_folder(lake), create=False)
     found = dependants(place, source_of(place, what))

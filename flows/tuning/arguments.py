@@ -17,6 +17,7 @@ from editflow.flows.console.errors import BadSpec, UsageError
 from editflow.flows.spec.overrides import apply_all
 from editflow.flows.spec.run_spec import RunSpec
 from editflow.flows.spec.spec_validation import check_spec
+from editflow.flows.spec.toml_text import RawSpec
 from editflow.flows.tuning.search_space import (
     CENTRES,
     SEARCHED,
@@ -52,9 +53,9 @@ class TuneArguments:
     out: Path = Path("tuned.toml")
 
     @property
-    def given(self) -> dict[str, Any]:
+    def given(self) -> RawSpec:
         """The settings as nested keys."""
-        raw: dict[str, Any] = {}
+        raw: RawSpec = {}
         apply_all(raw, self.settings)
         return raw
 
@@ -93,7 +94,7 @@ def _is_ours(path: Path) -> bool:
 def draft(arguments: TuneArguments) -> RunSpec:
     """The spec before the model is known. Raises BadSpec."""
     slug = re.sub(r"[^a-z0-9]+", "-", Path(arguments.model.rstrip("/")).name.lower()).strip("-")[:50] or "model"
-    raw: dict[str, Any] = {
+    raw: RawSpec = {
         "name": f"tune-{slug}",
         "model": {"source": arguments.model},
         "requests": {"source": arguments.requests, "seed": arguments.seed, "exclude_probes": arguments.facts},

@@ -81,7 +81,7 @@ class Tuning:
         check_model(spec, about)
         documents, held_out = sample_corpus(spec, pipe, corpus, model)
         measures = Measures(spec, pipe, model, self.chosen.probes, documents, held_out)
-        measures.everywhere(model, self.chosen.probes, "before", "requests")
+        measures.measure_all(model, self.chosen.probes, "before", "requests")
         if "null_space" in spec.edit.chosen.needed(spec.edit.options):
             spec = self._with_threshold(spec, pipe, merged_second_moment(spec, pipe, documents, model))
         candidates = spec.edit.model_copy(update={"layers": spec.moment_layers})

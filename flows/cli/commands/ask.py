@@ -45,7 +45,7 @@ def ask(
     import torch
 
     from editflow.editing.models.generation import continue_text
-    from editflow.flows.spec.consent import name_threads
+    from editflow.flows.spec.consent import report_threads
     from editflow.tasks.console.progress import working
     from editflow.tasks.environment import threads_of
     from editflow.tasks.models.model_identity import open_session
@@ -54,7 +54,7 @@ def ask(
     # The thread count may move the last bits, and the state's digests are checked against those it was made with.
     made_with = store.manifest(state).environment
     torch.set_num_threads(used := threads_of(made_with))
-    name_threads(made_with.get("threads"), used)
+    report_threads(made_with.get("threads"), used)
     base = state_chain(store, state)[0].id
     live = open_session(store, base, "cpu")
     states = {"base": base, "edited": state}

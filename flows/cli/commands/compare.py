@@ -57,11 +57,11 @@ def compare(
 
     temporary_server.prepare()
     from editflow.flows.compare import check_models, check_sources, compare_specs
-    from editflow.flows.planning.plan import reading
+    from editflow.flows.planning.plan import open_readonly
     from editflow.storage.artifacts.store import Lake
 
     check_sources(contenders)
-    check_models(contenders, reading(lake_folder(lake)))
+    check_models(contenders, open_readonly(lake_folder(lake)))
     store = Lake.open(lake_folder(lake))
     runs = sum(len(one.runs) for one in contenders)
     print_line(f"[bold]{runs} run{'s' * (runs != 1)}[/] of {len(contenders)} ways to edit in {quoted(store.uri)}")

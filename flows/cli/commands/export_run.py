@@ -50,10 +50,10 @@ def export_run(
 
     temporary_server.prepare()
     from editflow.flows.rerun_bundle import export_bundle, to_fetch
-    from editflow.flows.spec.consent import agreement, require_agreement
+    from editflow.flows.spec.consent import ask_agreement, require_agreement
 
     wanted = to_fetch(record)
-    require_agreement(wanted, download or agreement(wanted), packed=False)
+    require_agreement(wanted, download or ask_agreement(wanted), packed=False)
     with target(out, named(record.name, "-run.zip"), "packed run") as file:
         from editflow.flows.rerun import sources, spec_of
         from editflow.tasks.reproduction.run_bundle import write_bundle

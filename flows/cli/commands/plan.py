@@ -49,9 +49,9 @@ def plan(
             print_next(f"{typed('compare', str(spec), *words, lake=lake)} to do it")
         return
     temporary_server.prepare()
-    from editflow.flows.planning.plan import plan_spec, reading
+    from editflow.flows.planning.plan import open_readonly, plan_spec
 
-    found = plan_spec(loaded, reading(lake_folder(lake)))
+    found = plan_spec(loaded, open_readonly(lake_folder(lake)))
     if json:
         print_json(found.to_json())
         return
@@ -65,9 +65,9 @@ def _compared(contenders: Sequence[Contender], lake: str | None, *, json: bool) 
 
     temporary_server.prepare()
     from editflow.flows.compare import check_models
-    from editflow.flows.planning.plan import plan_contenders, reading
+    from editflow.flows.planning.plan import open_readonly, plan_contenders
 
-    place = reading(lake_folder(lake))
+    place = open_readonly(lake_folder(lake))
     check_models(contenders, place)
     plans = plan_contenders(contenders, place)
     named = list(zip([one.label for one in contenders], plans, strict=True))

@@ -62,14 +62,14 @@ def _written(store: Lake, record: RunRecord, file: Target) -> str:
     check_working_folder()
     import torch
 
-    from editflow.flows.spec.consent import name_threads
+    from editflow.flows.spec.consent import report_threads
     from editflow.tasks.environment import threads_of
     from editflow.tasks.report.stages import read_page
     from editflow.tasks.report.stages import report as made
 
     # What both models say may depend on the number of threads, as the state's weights do.
     torch.set_num_threads(used := threads_of(record.environment))
-    name_threads(record.environment.get("threads"), used)
+    report_threads(record.environment.get("threads"), used)
     ref = made(store, record.run_id)
     file.write(read_page(store, ref.id).encode())
     return ref.id

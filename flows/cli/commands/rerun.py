@@ -79,11 +79,11 @@ def _recorded(
     temporary_server.prepare()
     temporary_server.reap()
     from editflow.flows.rerun import sources, spec_here
-    from editflow.flows.spec.consent import agreement, fetched, require_agreement
+    from editflow.flows.spec.consent import ask_agreement, recorded_downloads, require_agreement
 
     spec = spec_here(record)  # what cannot be repeated is reported before a server starts
-    wanted = fetched(spec, sources(spec))
-    download = download or agreement(wanted)
+    wanted = recorded_downloads(spec, sources(spec))
+    download = download or ask_agreement(wanted)
     require_agreement(wanted, download, packed=False)
     temporary_server.start()
     from editflow.flows.rerun import rerun as repeat
@@ -101,10 +101,10 @@ def _packed(file: Path, into: Path | None, here: dict[str, Any]) -> tuple[Repeti
     temporary_server.prepare()
     temporary_server.reap()
     from editflow.flows.rerun_bundle import rerun_bundle, to_download
-    from editflow.flows.spec.consent import agreement, require_agreement
+    from editflow.flows.spec.consent import ask_agreement, require_agreement
 
     wanted = to_download(bundle, model=here["model"], corpus=here["corpus"])
-    here["download"] = here["download"] or agreement(wanted)
+    here["download"] = here["download"] or ask_agreement(wanted)
     require_agreement(wanted, here["download"])  # what is not agreed to is reported before a server starts
     temporary_server.start()
     found = rerun_bundle(str(file), str(into) if into else None, **here)
@@ -115,10 +115,10 @@ def _packed(file: Path, into: Path | None, here: dict[str, Any]) -> tuple[Repeti
 
 def _folder(given: str, flag: str) -> Path:
     """The folder of a fresh lake, checked before anything is started."""
-    from editflow.flows.pipeline.fresh_lake import refuse_taken
+    from editflow.flows.pipeline.fresh_lake import check_unused
 
     found = new_folder(Path(lake_folder(given, flag)), flag)
-    refuse_taken(found)
+    check_unused(found)
     return found
 
 

@@ -16,7 +16,7 @@ NOT_AVAILABLE = "not available"
 def print_summary(record: Mapping[str, Any]) -> None:
     """Before and after, with what the spec asks for and the facts do not have; then each batch right after it."""
     summary = record["summary"]
-    rows = before_after(summary)
+    rows: list[Mapping[str, Any]] = [*before_after(summary)]
     rows += [{"metric": metric, "before": NOT_AVAILABLE, "after": NOT_AVAILABLE} for metric in _lacking(record)]
     facts, many = summary["facts"], len(summary["batches"])
     counted = f"{facts} {'fact' if facts == 1 else 'facts'}"
@@ -47,14 +47,14 @@ def _lacking(record: Mapping[str, Any]) -> list[str]:
 
 def print_settled(summary: Mapping[str, Any]) -> None:
     """What a run of a queue settled, and what the release is then."""
-    from editflow.flows.pipeline.gates import settle_gates
+    from editflow.flows.pipeline.gates import decision_rows
     from editflow.tasks.releases.queue import ReleaseEvent
 
     moves = [
         (move["release"], ReleaseEvent(**{key: move[key] for key in move if key != "release"}))
         for move in summary["settled"]
     ]
-    rows = settle_gates(moves)
+    rows = decision_rows(moves)
     waiting = f"{summary['pending']} still waiting"
     if rows:
         columns = list(dict.fromkeys(name for row in rows for name in row if name != "reason"))

@@ -50,7 +50,7 @@ def reads(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     for module in (edit_model, apply, prepare, evaluate):
         monkeypatch.setattr(module, "run_tracked", stop)
     monkeypatch.setattr(compare, "_grouped", stop)
-    monkeypatch.setattr(plan, "_walked", stop)
+    monkeypatch.setattr(plan, "_dry_run", stop)
     return found
 
 

@@ -39,7 +39,7 @@ VALUES: dict[str, Any] = {
 @pytest.fixture(autouse=True)
 def new_process() -> None:
     """Nothing was said yet."""
-    old_names._give_new_name.cache_clear()
+    old_names._print_new_name.cache_clear()
 
 
 def spec_file(folder: Path, *keys: str, name: str = "old.toml") -> Path:

@@ -191,7 +191,7 @@ def test_the_objective_follows_its_definition() -> None:
 @pytest.mark.parametrize(
     ("settings", "fragments"),
     [
-        (["corpus.layers=[0, 1]"], ["corpus.layers lacks [2]"]),
+        (["corpus.layers=[0, 1]"], ["corpus.layers", "[2]"]),
         (["corpus.layers=[2, 1, 0]"], ["corpus.layers", "ascend"]),
         (["requests.exclude_probes=-1"], ["requests.exclude_probes"]),
     ],
