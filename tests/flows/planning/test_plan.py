@@ -62,7 +62,7 @@ def files(folder: Path) -> dict[str, int]:
 
 
 @pytest.mark.parametrize("name", SETTINGS)
-def test_a_run_makes_and_reuses_what_its_plan_says_and_leaves_as_many_bytes(shelf: Shelf, name: str) -> None:
+def test_a_run_creates_and_reuses_what_its_plan_lists_in_about_as_many_bytes(shelf: Shelf, name: str) -> None:
     settings = SETTINGS[name]
     before = files(shelf.folder)
     planned = shelf.walked(settings)
@@ -80,7 +80,7 @@ def test_a_run_makes_and_reuses_what_its_plan_says_and_leaves_as_many_bytes(shel
     assert not about_the_same(planned, again, 1.01)  # control: what is told is reckoned, not read off the lake
 
 
-def test_all_that_can_be_measured_is_planned(shelf: Shelf, tmp_path: Path) -> None:
+def test_every_measurement_is_planned(shelf: Shelf, tmp_path: Path) -> None:
     settings = ("evaluation.perplexity=true", *everything(tmp_path))
     planned = shelf.walked(settings)
     assert {piece.stage for piece in planned.planned.values()} >= {*COSTS, "requests", "questions", "ability-cases"}
@@ -112,7 +112,7 @@ def test_every_method_is_planned() -> None:
     assert set(METHODS) <= {*named, "alphaedit"}
 
 
-def test_a_lake_is_not_made_and_what_hangs_on_an_unread_model_is_not_known(world: World, tmp_path: Path) -> None:
+def test_no_lake_is_created_and_ids_that_depend_on_an_unread_model_are_unknown(world: World, tmp_path: Path) -> None:
     answer = editflow("plan", world.spec, "--json", "--lake", tmp_path / "none")
     assert answer.code == 0, answer.err
     assert not (tmp_path / "none").exists()
@@ -126,7 +126,7 @@ def test_a_lake_is_not_made_and_what_hangs_on_an_unread_model_is_not_known(world
     assert any("never read" in text for text in told["warnings"])
 
 
-def test_seeds_are_planned_together_and_share_what_they_share(world: World, shelf: Shelf) -> None:
+def test_seeds_are_planned_together_and_share_artifacts(world: World, shelf: Shelf) -> None:
     one = editflow("plan", world.spec, "--json", "--lake", shelf.folder).json
     two = editflow("plan", world.spec, "--json", "--lake", shelf.folder, "--set", "seeds=[0,1]").json
     counts = [{row["stage"]: row["artifacts"] for row in told["stages"]} for told in (one, two)]
@@ -140,7 +140,9 @@ def config_only(folder: Path, config: Any) -> Path:
     return folder
 
 
-def test_a_configuration_is_enough_and_many_partitions_of_wide_moments_are_told(world: World, tmp_path: Path) -> None:
+def test_a_configuration_is_enough_and_many_partitions_of_wide_moments_give_a_warning(
+    world: World, tmp_path: Path
+) -> None:
     wide = config_only(tmp_path / "wide", GPT2Config(n_embd=1600, n_layer=3, n_head=25))
     ask = ("plan", world.spec, "--json", "--lake", tmp_path / "lake", "--set", f"model.source={wide}", "--set")
     many, few = editflow(*ask, "corpus.partitions=50"), editflow(*ask, "corpus.partitions=5")
@@ -154,7 +156,7 @@ def test_a_configuration_is_enough_and_many_partitions_of_wide_moments_are_told(
     assert (many.json["layers"][0]["d_out"], many.json["layers"][0]["d_in"]) == (1600, 6400)
 
 
-def test_what_cannot_be_planned_is_one_line(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_invalid_plan_is_refused_in_one_line(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     lake = tmp_path / "lake"
     where = ("--lake", lake)
     refused(editflow("plan", tmp_path / "none.toml", *where), "no spec", "none.toml")
@@ -183,7 +185,7 @@ def test_what_cannot_be_planned_is_one_line(world: World, tmp_path: Path, monkey
     assert not lake.exists()
 
 
-def test_people_read_tables_and_what_to_type_next(world: World, shelf: Shelf) -> None:
+def test_a_plan_prints_tables_and_the_next_command(world: World, shelf: Shelf) -> None:
     answer = editflow("plan", world.spec, "--set", "edit.ridge=2", "--lake", shelf.folder)
     assert answer.code == 0, answer.err
     assert "model.layers.2.mlp.down_proj.weight" in answer.out
@@ -193,7 +195,7 @@ def test_people_read_tables_and_what_to_type_next(world: World, shelf: Shelf) ->
     assert "recorded in this lake" in timed["basis"]
 
 
-def test_a_comparison_is_planned_with_what_its_variants_share_told_once(world: World, shelf: Shelf) -> None:
+def test_the_plan_of_a_comparison_counts_shared_artifacts_once(world: World, shelf: Shelf) -> None:
     spec = world.folder / "compared-plan.toml"
     variants = "".join(f'\n[[variants]]\nname = "{name}"\nedit.method = "{name}"' for name in ("alphaedit", "memit"))
     spec.write_text(world.spec.read_text(encoding="utf-8") + variants, encoding="utf-8")

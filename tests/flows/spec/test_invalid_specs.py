@@ -122,7 +122,7 @@ def test_a_spec_without_permission(world: World, monkeypatch: pytest.MonkeyPatch
     refused(editflow("run", world.spec, "--lake", tmp_path / "lake"), str(world.spec), "read: Permission denied")
 
 
-def test_requests_in_the_home_folder(world: World, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_tilde_in_a_request_file_is_expanded(world: World, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     tiny_world.write_lines(tmp_path / "facts.jsonl", tiny_world.records())
     assert load_spec(world.spec, ["requests.source=~/facts.jsonl"]).requests.source == str(tmp_path / "facts.jsonl")
@@ -188,7 +188,7 @@ def test_an_array_names_the_record(world: World, server: str, tmp_path: Path) ->
     refused(answer, "bad.json, record 3")
 
 
-def test_good_requests_pass(world: World, copied: Path, tmp_path: Path) -> None:
+def test_valid_requests_are_accepted(world: World, copied: Path, tmp_path: Path) -> None:
     """The control: the very same file without a mistake runs."""
     facts = tiny_world.write_lines(tmp_path / "good.jsonl", tiny_world.records())
     tiny_world.run(world.spec, copied, f"requests.source={facts}")
