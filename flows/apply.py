@@ -22,7 +22,7 @@ from editflow.flows.orchestration.crashed_runs import label_process
 from editflow.flows.orchestration.notifications import addresses, notify
 from editflow.flows.orchestration.run_artifacts import publish_releases
 from editflow.flows.orchestration.run_page import Progress, on_page
-from editflow.flows.pipeline.gates import breaches, held_back
+from editflow.flows.pipeline.gates import breaches, rejection_lines
 from editflow.flows.pipeline.measurements import Measures, questions
 from editflow.flows.pipeline.pipeline import Pipeline
 from editflow.flows.pipeline.prerequisites import check_model, draw_contexts, layer_statistics, pin_model, sample_corpus
@@ -30,6 +30,7 @@ from editflow.flows.pipeline.run_summary import RunSummary
 from editflow.flows.pipeline.tracked_run import retry_on_damage, run_tracked
 from editflow.flows.spec.loading import load_queue_spec
 from editflow.flows.spec.run_spec import RunSpec
+from editflow.flows.spec.spec_file import content_of
 from editflow.storage.artifacts.store import Lake
 from editflow.storage.errors import RefConflict
 from editflow.storage.records.runs import RunRecord
@@ -114,7 +115,7 @@ class Applying:
         self, state: str, facts: Sequence[EditRequest], held: Sequence[EditRequest], name: str
     ) -> dict[str, float]:
         """The measured value of each enabled gate; without those that the facts have no prompts for."""
-        gates, asked = self.spec.gates, self.measures.asked
+        gates, asked = self.spec.gates, self.measures.evaluate
         found: dict[str, float] = {}
         if gates.efficacy is not False:
             found["efficacy"] = _success(asked(state, facts, ["efficacy"], f"efficacy {name}", f"requests {name}"))
@@ -212,7 +213,7 @@ def _notify(queue: Queue, moves: Sequence[tuple[int, ReleaseEvent]]) -> None:
     A notification is recorded after it is sent, so none is lost; after a kill between the two it is sent again.
     """
     before, version = queue.notices.get(queue.name) or (0, 0)
-    lines = held_back([(number, move) for number, move in moves if number > before], queue.entries())
+    lines = rejection_lines([(number, move) for number, move in moves if number > before], queue.entries())
     if not lines or not addresses():
         return
     many = "1 request" if len(lines) == 1 else f"{len(lines)} requests"
@@ -231,11 +232,10 @@ def apply_edits(
     `settings` are `key.path=value` overrides; `lake` is EDITFLOW_LAKE or ./lake unless given; `batches` is the maximum
     number of batches.
     """
-    path = Path(spec)
     place = Lake.open(lake_folder(lake))
-    wanted = load_queue_spec(path, settings)
+    wanted = content_of(spec, settings, load_queue_spec)
 
     def work(one: RunSpec, pipe: Pipeline) -> RunSummary:
         return retry_on_damage(lambda: apply_pending(one, pipe, batches), pipe)
 
-    return asdict(run_tracked(wanted, place, str(path), report_stage, work))
+    return asdict(run_tracked(wanted, place, str(Path(spec)), report_stage, work))

@@ -21,6 +21,7 @@ from editflow.flows.pipeline.facts import load_facts
 from editflow.flows.pipeline.prerequisites import check_model
 from editflow.flows.pipeline.tracked_run import run_tracked
 from editflow.flows.spec.run_spec import RunSpec
+from editflow.flows.spec.spec_file import SpecFile
 from editflow.flows.spec.variants import Contender, read_contenders
 from editflow.storage.artifacts.store import ArtifactRef, Lake
 from editflow.storage.index.catalog import Catalog
@@ -75,7 +76,8 @@ def compare_specs(
     interruption, running it again continues where it stopped.
     """
     place = Lake.open(lake_folder(lake))
-    contenders = _grouped(read_contenders([Path(spec) for spec in specs], settings, seeds))
+    passed_on = [each for spec in specs if isinstance(spec, SpecFile) for each in spec.content]
+    contenders = _grouped(passed_on or read_contenders([Path(spec) for spec in specs], settings, seeds))
     total = sum(len(one.runs) for _, one in contenders)
     found: list[Row] = []
     ends: list[Row] = []
@@ -107,15 +109,15 @@ def _grouped(contenders: Sequence[Contender]) -> list[tuple[str, Contender]]:
     """Contenders with the title of their group; a group has one model and the same facts."""
     groups: list[tuple[Any, ...]] = []
     for one in contenders:
-        if one.ground not in groups:
-            groups.append(one.ground)
+        if one.group not in groups:
+            groups.append(one.group)
     titles: list[str] = []
-    for ground in groups:
-        first = next(one for one in contenders if one.ground == ground)
+    for group in groups:
+        first = next(one for one in contenders if one.group == group)
         title = f"{first.model}, {PurePath(first.spec.requests.source).stem}"
         titles.append(title if title not in titles else f"{title} ({first.spec.name})")
-    return [(title, one) for title, ground in zip(titles, groups, strict=True) for one in contenders
-            if one.ground == ground]  # fmt: skip
+    return [(title, one) for title, group in zip(titles, groups, strict=True) for one in contenders
+            if one.group == group]  # fmt: skip
 
 
 def _setting_pairs(one: Contender) -> list[list[str]]:

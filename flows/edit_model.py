@@ -24,6 +24,7 @@ from editflow.flows.pipeline.run_summary import BatchSummary, RunSummary
 from editflow.flows.pipeline.tracked_run import retry_on_damage, run_tracked
 from editflow.flows.spec.loading import load_spec
 from editflow.flows.spec.run_spec import RunSpec
+from editflow.flows.spec.spec_file import content_of
 from editflow.storage.artifacts.store import Lake
 from editflow.storage.records.runs import RunRecord
 from editflow.tasks.stages.edits import CHECKPOINT, KEYS, STATE, TARGET_VALUES, WEIGHT_CHANGE, chunk_count
@@ -41,7 +42,7 @@ def edit(spec: RunSpec, pipe: Pipeline, facts: Sequence[EditRequest] | None = No
     cases = questions(spec)
     model, documents, held_out = shared_inputs(spec, pipe)
     measures = Measures(spec, pipe, model, chosen, documents, held_out, cases)
-    before = measures.everywhere(model, chosen, "before", "requests")
+    before = measures.measure_all(model, chosen, "before", "requests")
     knowledge = layer_statistics(spec, pipe, documents, model)
     contexts = draw_contexts(spec, pipe, model)
     pipe.flush()
@@ -57,10 +58,10 @@ def edit(spec: RunSpec, pipe: Pipeline, facts: Sequence[EditRequest] | None = No
             done["metrics"] = measures.of_batch(state, batch, number)
         batches.append(done)
         if spec.evaluation.is_checkpoint(number) and len(so_far) < len(chosen):
-            measures.everywhere(state, so_far, f"after batch {number}", f"requests so far {number}")
+            measures.measure_all(state, so_far, f"after batch {number}", f"requests so far {number}")
         pipe.flush()
         progress.at(len(so_far), len(chosen))
-    after = measures.everywhere(state, chosen, "after", "requests")
+    after = measures.measure_all(state, chosen, "after", "requests")
     pipe.flush()
     return {"facts": len(chosen), "state": state, "before": before, "after": after, "batches": batches}
 
@@ -111,12 +112,10 @@ def edit_model(spec: str, settings: Sequence[str] = (), lake: str | None = None)
 
     `settings` are `key.path=value` overrides; `lake` is EDITFLOW_LAKE or ./lake unless given.
     """
-    path = Path(spec)
+    path = str(Path(spec))
     place = Lake.open(lake_folder(lake))
-    wanted = load_spec(path, settings)
-    records = [
-        _published(run_tracked(one, place, str(path), report_stage, edit_with_retry), place) for one in wanted.each()
-    ]
+    wanted = content_of(spec, settings, load_spec)
+    records = [_published(run_tracked(one, place, path, report_stage, edit_with_retry), place) for one in wanted.each()]
     return {"runs": records} if wanted.seeds else records[0]
 
 

@@ -20,6 +20,7 @@ from editflow.flows.pipeline.summary_rows import before_after
 from editflow.flows.pipeline.tracked_run import run_tracked, with_retry
 from editflow.flows.spec.loading import load_queue_spec
 from editflow.flows.spec.run_spec import RunSpec
+from editflow.flows.spec.spec_file import content_of
 from editflow.storage.artifacts.store import Lake
 from editflow.tasks.console.terminal import quoted
 from editflow.tasks.releases.queue import Queue, active
@@ -37,8 +38,8 @@ def evaluate_release(spec: RunSpec, pipe: Pipeline) -> RunSummary:
     cases = questions(spec)
     model, documents, held_out = shared_inputs(spec, pipe)
     measures = Measures(spec, pipe, model, facts, documents, held_out, cases)
-    before = measures.everywhere(model, facts, "before", "requests")
-    after = measures.everywhere(current.state, facts, "after", "requests")
+    before = measures.measure_all(model, facts, "before", "requests")
+    after = measures.measure_all(current.state, facts, "after", "requests")
     pipe.flush()
     return {**about, "before": before, "after": after, "batches": []}
 
@@ -49,8 +50,9 @@ def evaluate(spec: str, settings: Sequence[str] = (), lake: str | None = None) -
 
     `settings` are `key.path=value` overrides; `lake` is EDITFLOW_LAKE or ./lake unless given.
     """
-    path, place = Path(spec), Lake.open(lake_folder(lake))
-    record = run_tracked(load_queue_spec(path, settings), place, str(path), report_stage, with_retry(evaluate_release))
+    place = Lake.open(lake_folder(lake))
+    wanted = content_of(spec, settings, load_queue_spec)
+    record = run_tracked(wanted, place, str(Path(spec)), report_stage, with_retry(evaluate_release))
     if "before" in record.summary:
         about = f"release {record.summary['queue']}: {record.summary['release']}, {record.summary['facts']} facts"
         table(before_after(record.summary), f"{record.name}-evaluation", f"{about}; `editflow show {record.run_id}`")

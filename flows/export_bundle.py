@@ -11,7 +11,7 @@ from pathlib import Path
 from editflow.flows.console.errors import UsageError
 from editflow.flows.pipeline.facts import load_facts, split_batches
 from editflow.flows.recorded_runs import check_corpus, pinned_hub_corpus
-from editflow.flows.spec.consent import elsewhere
+from editflow.flows.spec.consent import source_downloads
 from editflow.flows.spec.recorded_spec import (
     CORPUS_SOURCE,
     MODEL_SOURCE,
@@ -64,7 +64,7 @@ def export_bundle(lake: Lake, record: RunRecord) -> RunBundle:
 
 def export_downloads(record: RunRecord) -> list[str]:
     """Descriptions of the downloads that exporting a run needs. Makes no request. Raises UsageError."""
-    return elsewhere(_exported_sources(spec_with_local_inputs(record)))
+    return source_downloads(_exported_sources(spec_with_local_inputs(record)))
 
 
 def _exported_sources(spec: RunSpec) -> dict[str, str]:

@@ -17,6 +17,7 @@ from editflow.flows.pipeline.run_summary import RunSummary
 from editflow.flows.pipeline.tracked_run import run_tracked, with_retry
 from editflow.flows.spec.loading import load_shared_spec
 from editflow.flows.spec.run_spec import RunSpec
+from editflow.flows.spec.spec_file import content_of
 from editflow.storage.artifacts.store import Lake
 
 
@@ -34,6 +35,6 @@ def prepare(spec: str, settings: Sequence[str] = (), lake: str | None = None) ->
 
     `settings` are `key.path=value` overrides; `lake` is EDITFLOW_LAKE or ./lake unless given.
     """
-    path, place = Path(spec), Lake.open(lake_folder(lake))
-    wanted, work = load_shared_spec(path, settings).each(), with_retry(prepare_statistics)
-    return {"runs": [asdict(run_tracked(one, place, str(path), report_stage, work)) for one in wanted]}
+    place, work = Lake.open(lake_folder(lake)), with_retry(prepare_statistics)
+    wanted = content_of(spec, settings, load_shared_spec)
+    return {"runs": [asdict(run_tracked(one, place, str(Path(spec)), report_stage, work)) for one in wanted.each()]}

@@ -7,7 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from editflow.flows.console.errors import UsageError
-from editflow.flows.spec.consent import downloads, fetched, name_sources, name_threads, require_agreement, settled
+from editflow.flows.spec.consent import (
+    downloads,
+    recorded_downloads,
+    report_sources,
+    report_threads,
+    require_agreement,
+    with_cached_model,
+)
 from editflow.flows.spec.recorded_spec import (
     CORPUS_SOURCE,
     MODEL_SOURCE,
@@ -51,7 +58,7 @@ class LakeRun:
         Makes no request.
         """
         spec = spec_with_local_inputs(self.record, options.threads)
-        return fetched(spec, input_sources(spec))
+        return recorded_downloads(spec, input_sources(spec))
 
     def spec(self, folder: Path, fresh: Lake, options: RerunOptions) -> RunSpec:
         """The spec to run."""
@@ -106,8 +113,8 @@ class BundledRun:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(file.data)
             files[key] = str(path)
-        spec = settled(self._relocated(spec, files, options), options.model)
-        name_sources(spec, options.model, options.corpus, CORPUS_SOURCE in files)
+        spec = with_cached_model(self._relocated(spec, files, options), options.model)
+        report_sources(spec, options.model, options.corpus, CORPUS_SOURCE in files)
         if CORPUS_SOURCE not in files:
             check_corpus(bundle, spec, "give the run's corpus with --corpus")
         return spec
@@ -151,4 +158,4 @@ def check_repetition(source: LakeRun | BundledRun, options: RerunOptions) -> Non
     """Check consent and settings before any work. Raises UsageError."""
     require_agreement(source.downloads(options), options.download, packed=isinstance(source, BundledRun))
     if options.threads is None:
-        name_threads(recorded_threads(source.record), recorded_spec(source.record).threads)
+        report_threads(recorded_threads(source.record), recorded_spec(source.record).threads)

@@ -20,7 +20,7 @@ from editflow.flows.pipeline.fresh_lake import fresh_lake
 from editflow.flows.pipeline.index_updates import index_and_report
 from editflow.flows.pipeline.tracked_run import run_tracked
 from editflow.flows.recorded_runs import BundledRun, LakeRun, RerunOptions, check_repetition
-from editflow.flows.spec.consent import fetched
+from editflow.flows.spec.consent import recorded_downloads
 from editflow.flows.spec.recorded_spec import input_sources, recorded_spec, repeatable
 from editflow.storage.artifacts.store import Lake
 from editflow.storage.records.runs import RunRecord, Runs
@@ -115,7 +115,7 @@ def _needs_download(record: RunRecord) -> bool:
     """Whether repeating a run downloads something; False for an invalid record, which fails when it is repeated."""
     try:
         spec = recorded_spec(record)
-        return bool(fetched(spec, input_sources(spec)))
+        return bool(recorded_downloads(spec, input_sources(spec)))
     except (UsageError, EditingError):
         return False
 

@@ -11,7 +11,7 @@ from editflow.flows.console.output import lake_folder, report_stage
 from editflow.flows.edit_model import edit_with_retry
 from editflow.flows.orchestration.crashed_runs import label_process
 from editflow.flows.pipeline.tracked_run import run_tracked
-from editflow.flows.spec.consent import fetched, require_agreement
+from editflow.flows.spec.consent import recorded_downloads, require_agreement
 from editflow.flows.spec.recorded_spec import input_sources, repeatable, spec_with_local_inputs
 from editflow.flows.spec.run_spec import RunSpec
 from editflow.storage.artifacts.store import Lake
@@ -45,7 +45,7 @@ def without(record: RunRecord, source: Source) -> RunSpec:
 
 def to_fetch(specs: Sequence[RunSpec]) -> list[str]:
     """What repeating these would download, in words."""
-    return list(dict.fromkeys(what for spec in specs for what in fetched(spec, input_sources(spec))))
+    return list(dict.fromkeys(what for spec in specs for what in recorded_downloads(spec, input_sources(spec))))
 
 
 @flow(name="withdraw", flow_run_name="without {what}", validate_parameters=False, on_running=[label_process])

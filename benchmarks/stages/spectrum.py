@@ -8,8 +8,9 @@ from torch import Tensor
 
 from benchmarks.literal.statistics import projector
 from benchmarks.stage import Answer, Stage, Work, compare_arrays
-from editflow.editing.linalg.null_space import NullSpace, Threshold
+from editflow.editing.linalg.null_space import NullSpace
 from editflow.editing.linalg.spectrum import decompose
+from editflow.editing.linalg.threshold import Threshold
 
 THRESHOLD = 2e-2
 

@@ -1,15 +1,22 @@
 """MEMIT: a least-squares fit of the new facts, regularised by the second moment of the corpus's keys."""
 
-from editflow.editing.editors.layer_statistics import LayerStatistics
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 from editflow.editing.editors.method import ClosedForm
 from editflow.editing.editors.options import MomentOptions
-from editflow.editing.linalg.moment_solvers import MomentRidge
+
+if TYPE_CHECKING:
+    from editflow.editing.editors.layer_statistics import LayerStatistics
+    from editflow.editing.linalg.moment_solvers import MomentRidge
 
 
 def moment_ridge(statistics: LayerStatistics, options: MomentOptions) -> MomentRidge:
     """Build MEMIT's solver for a layer."""
-    moment = statistics.required_second_moment
-    return MomentRidge(moment, options.alpha, options.ridge, previous=options.previous_keys)
+    from editflow.editing.linalg.moment_solvers import MomentRidge
+
+    return MomentRidge(statistics.required_second_moment, options.alpha, options.ridge, previous=options.previous_keys)
 
 
 MEMIT = ClosedForm(

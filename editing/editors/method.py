@@ -1,20 +1,26 @@
-"""The declaration of an editing method, including the layer statistics that it needs."""
+"""The declaration of an editing method, including the layer statistics that it needs.
+
+Importing a method imports no torch, because specs are validated against its options. Its functions import what they
+use.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
-from typing import Generic, Literal, TypeVar
+from typing import TYPE_CHECKING, Generic, Literal, TypeVar
 
-from torch import Tensor
-
-from editflow.editing.editors.batch import Solver
-from editflow.editing.editors.facts import Fact
-from editflow.editing.editors.layer_statistics import LayerStatistics
 from editflow.editing.editors.options import ClosedFormOptions, MethodOptions, MomentOptions
-from editflow.editing.editors.postprocessing import Change, filter_change, project_change
-from editflow.editing.linalg.projected_ridge import LowRank
-from editflow.editing.models.editable import EditableModel
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from editflow.editing.editors.batch import Solver
+    from editflow.editing.editors.facts import Fact
+    from editflow.editing.editors.layer_statistics import LayerStatistics
+    from editflow.editing.editors.postprocessing import Change
+    from editflow.editing.linalg.projected_ridge import LowRank
+    from editflow.editing.models.editable import EditableModel
 
 Need = Literal["null_space", "second_moment"]
 
@@ -27,10 +33,10 @@ ClosedOptions = TypeVar("ClosedOptions", bound=ClosedFormOptions)
 Rule = Callable[[Options, Sequence[int], int, int], None]
 """(options, layers, z layer, batch size): raises InvalidOption for an invalid combination."""
 
-Train = Callable[[EditableModel, Sequence[int], Sequence[Fact], Options], dict[int, Tensor]]
+Train = Callable[["EditableModel", Sequence[int], Sequence["Fact"], Options], dict[int, "Tensor"]]
 """(model, layers, facts, options): changes the model in place and returns the new weight (d_out, d_in) by layer."""
 
-Step = Callable[[LowRank, Tensor, LayerStatistics, Options], Tensor]
+Step = Callable[["LowRank", "Tensor", "LayerStatistics", Options], "Tensor"]
 """(change, current weight (d_out, d_in), layer statistics, options): the new weight (d_out, d_in) in its dtype."""
 
 
@@ -93,6 +99,8 @@ class ClosedForm(Method[ClosedOptions]):
 
     def finish(self, change: LowRank, weight: Tensor, statistics: LayerStatistics, options: ClosedOptions) -> Change:
         """Post-process a change of `weight` (d_out, d_in): filter, project, then apply the method's own step."""
+        from editflow.editing.editors.postprocessing import filter_change, project_change
+
         result = filter_change(change, statistics, options.protected_energy)
         if isinstance(options, MomentOptions) and options.projected:
             result = project_change(result, statistics)

@@ -1,17 +1,20 @@
 """PRUNE: MEMIT's change, with the singular values of the total change limited relative to the original weight."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-import torch
-from torch import Tensor
-
-from editflow.editing.editors.layer_statistics import LayerStatistics
 from editflow.editing.editors.memit import moment_ridge
 from editflow.editing.editors.method import ClosedForm
 from editflow.editing.editors.options import MomentOptions
 from editflow.editing.errors import InvalidOption
-from editflow.editing.linalg.change_filters import limited_singular_values
-from editflow.editing.linalg.projected_ridge import LowRank
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from editflow.editing.editors.layer_statistics import LayerStatistics
+    from editflow.editing.linalg.projected_ridge import LowRank
 
 
 @dataclass(frozen=True)
@@ -29,6 +32,10 @@ class PruneOptions(MomentOptions):
 
 def _limit_total_change(change: LowRank, weight: Tensor, statistics: LayerStatistics, options: PruneOptions) -> Tensor:
     """W0 + F(W + Δ − W0), in float64 and rounded once; the published method does this once, after the last edit."""
+    import torch
+
+    from editflow.editing.linalg.change_filters import limited_singular_values
+
     W0 = statistics.original_weight.to("cpu", torch.float64)
     total = weight.to("cpu", torch.float64) + change.dense() - W0
     largest = float(torch.linalg.matrix_norm(W0, ord=2))

@@ -1,17 +1,20 @@
 """RECT: MEMIT's change, keeping only the entries that are large relative to the weight."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-import torch
-from torch import Tensor
-
-from editflow.editing.editors.layer_statistics import LayerStatistics
 from editflow.editing.editors.memit import moment_ridge
 from editflow.editing.editors.method import ClosedForm
 from editflow.editing.editors.options import MomentOptions, renamed
 from editflow.editing.errors import InvalidOption
-from editflow.editing.linalg.change_filters import largest_relative
-from editflow.editing.linalg.projected_ridge import LowRank
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from editflow.editing.editors.layer_statistics import LayerStatistics
+    from editflow.editing.linalg.projected_ridge import LowRank
 
 
 @dataclass(frozen=True)
@@ -30,6 +33,10 @@ class RectOptions(MomentOptions):
 
 
 def _keep_largest(change: LowRank, weight: Tensor, _statistics: LayerStatistics, options: RectOptions) -> Tensor:
+    import torch
+
+    from editflow.editing.linalg.change_filters import largest_relative
+
     W = weight.to("cpu", torch.float64)
     return (W + largest_relative(change.dense(), W, options.keep_fraction)).to(weight.dtype)
 

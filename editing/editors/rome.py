@@ -1,11 +1,17 @@
 """ROME: one fact, one layer, and a rank-one change that maps the fact's mean key exactly to its target value."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from editflow.editing.editors.method import ClosedForm
 from editflow.editing.editors.options import ClosedFormOptions
 from editflow.editing.errors import InvalidOption
-from editflow.editing.linalg.moment_solvers import RankOne
+
+if TYPE_CHECKING:
+    from editflow.editing.editors.layer_statistics import LayerStatistics
+    from editflow.editing.linalg.moment_solvers import RankOne
 
 
 def _check_one_fact_and_layer(
@@ -22,11 +28,17 @@ def _check_one_fact_and_layer(
         raise InvalidOption(f"rome writes one fact at a time, not {batch_size}: set edit.batch_size = 1")
 
 
+def _rank_one(statistics: LayerStatistics, options: ClosedFormOptions) -> RankOne:
+    from editflow.editing.linalg.moment_solvers import RankOne
+
+    return RankOne(statistics.required_second_moment, options.ridge)
+
+
 ROME = ClosedForm(
     name="rome",
     source="ROME (arXiv 2202.05262), equation 2",
     about="one fact written exactly at its mean key, along the direction that affects the corpus's keys least",
-    solver=lambda statistics, options: RankOne(statistics.required_second_moment, options.ridge),
+    solver=_rank_one,
     needs=("second_moment",),
     options=ClosedFormOptions,
     rules=(_check_one_fact_and_layer,),

@@ -7,7 +7,7 @@ from statistics import median
 
 from torch import Tensor
 
-from editflow.editing.linalg.null_space import Threshold
+from editflow.editing.linalg.threshold import Threshold
 
 SHARES = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
 """Candidate shares of energy; larger ones would protect nothing that the corpus uses."""

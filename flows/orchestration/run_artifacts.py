@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 
-from editflow.flows.pipeline.gates import LEAST, MOST, settle_gates
+from editflow.flows.pipeline.gates import MAXIMUMS, MINIMUMS, decision_rows
 from editflow.flows.spec.sections import GatesSection
 from editflow.storage.artifacts.store import Lake
 from editflow.storage.records.runs import RunRecord
@@ -40,13 +40,13 @@ def publish(lake: Lake, record: RunRecord) -> None:
 
 def publish_releases(record: RunRecord, gates: GatesSection, moves: Sequence[tuple[int, ReleaseEvent]]) -> None:
     """Write the table of all decisions so far, and for each gate a plot of the measured values and the limit."""
-    rows = settle_gates(moves)
+    rows = decision_rows(moves)
     about = f"{record.name}: as of run {record.run_id}; `editflow releases` lists the same"
     columns = dict.fromkeys([*dict.fromkeys(name for row in rows for name in row if name != "reason"), "reason"], "")
     create_table_artifact([{**columns, **row} for row in rows], key=f"{record.name}-releases", description=about)
     pictures = [
         (f"{name}, a point for each decision", gate(measured, name, unit, getattr(gates, name)))
-        for name, unit in {**LEAST, **MOST}.items()
+        for name, unit in {**MINIMUMS, **MAXIMUMS}.items()
         if (measured := [row for row in rows if name in row])
     ]
     if pictures:

@@ -1,1 +1,1 @@
-"""How a run is carried out: stages in order, reuse, measurements, gates and the run's record."""
+"""A run: its stages in order, reuse, measurements, gates and record."""

@@ -1,6 +1,6 @@
-"""The lake of a repetition: a new folder, or one in which the same repetition was interrupted.
+"""The lake of a rerun: a new folder, or one in which the same rerun was interrupted.
 
-<lake>/repetition.json      whose repetition is running here, by which process, with what; removed at its end
+<lake>/repetition.json      the run being repeated, the process, and its environment; removed at the end
 """
 
 from __future__ import annotations
@@ -22,72 +22,72 @@ from editflow.tasks.environment import environment
 from editflow.tasks.temporary_folders import Owner
 
 MARK = "repetition.json"
-_LARGEST = 2**16
-_ANOTHER = "give --into a new folder"
+_MAX_BYTES = 2**16
+_REMEDY = "give --into a new folder"
 
 
 @contextmanager
 def fresh_lake(folder: Path, record: RunRecord, spec: RunSpec) -> Iterator[Lake]:
-    """A lake for a run's repetition under a spec. Raises UsageError where one is that the repetition did not begin.
+    """A lake for repeating a run under a spec. Raises UsageError for a folder that is used for anything else.
 
-    One that it began, and that was killed or failed, is continued: its artifacts were made by the same versions and
-    on as many threads.
+    An interrupted repetition of the same run is continued if versions and thread count are the same.
     """
-    told = _told(record, spec)
-    refuse_taken(folder)
-    if (found := mark_repetition(folder)) is not None:
-        _check(folder, found, told)
+    identity = _identity(record, spec)
+    check_unused(folder)
+    if (found := read_mark(folder)) is not None:
+        _check_same(folder, found, identity)
     files = Files(folder)
-    files.put(MARK, (json.dumps({**told, "owner": vars(Owner.current())}, indent=1) + "\n").encode())
+    files.put(MARK, (json.dumps({**identity, "owner": vars(Owner.current())}, indent=1) + "\n").encode())
     yield Lake.open(folder)
     files.remove(MARK)
 
 
-def refuse_taken(folder: Path) -> None:
-    """Raise UsageError for a folder that holds anything but an unfinished repetition."""
+def check_unused(folder: Path) -> None:
+    """Raise UsageError for a folder that contains anything except an unfinished repetition."""
     if is_another_lake(folder):
-        raise UsageError(f"{folder} is a lake already, whose artifacts would be reused: {_ANOTHER}")
-    if mark_repetition(folder) is not None or not folder.is_dir():
+        raise UsageError(f"{folder} is already a lake, and its artifacts would be reused: {_REMEDY}")
+    if read_mark(folder) is not None or not folder.is_dir():
         return
     others = sorted(p.name for p in folder.iterdir() if not p.name.startswith((MARK, ".")) and p.name != "lost+found")
     if others:
-        raise UsageError(f"{folder} holds other files, such as {others[0]}: {_ANOTHER}")
+        raise UsageError(f"{folder} contains other files, such as {others[0]}: {_REMEDY}")
 
 
 def is_another_lake(folder: Path) -> bool:
-    """Whether a folder is a lake, and none that an unfinished repetition began."""
-    return (folder / "artifacts").is_dir() and mark_repetition(folder) is None
+    """Whether a folder is a lake, and not that of an unfinished repetition."""
+    return (folder / "artifacts").is_dir() and read_mark(folder) is None
 
 
-def mark_repetition(folder: Path) -> Mapping[str, Any] | None:
-    """What the mark of a repetition says that was begun in a folder; None where there is none that can be read."""
+def read_mark(folder: Path) -> Mapping[str, Any] | None:
+    """The content of a folder's repetition.json; None if there is none or it is not readable."""
     path = folder / MARK
     with suppress(OSError, ValueError, RecursionError):
-        if path.is_file() and not path.is_symlink() and path.stat().st_size <= _LARGEST:
+        if path.is_file() and not path.is_symlink() and path.stat().st_size <= _MAX_BYTES:
             found = json.loads(path.read_bytes())
             return found if isinstance(found, dict) else None
     return None
 
 
-def _told(record: RunRecord, spec: RunSpec) -> dict[str, Any]:
-    """The run, and what its repetition's numbers depend on."""
-    whole = hashlib.sha256(json.dumps(asdict(record), sort_keys=True, default=str).encode()).hexdigest()
+def _identity(record: RunRecord, spec: RunSpec) -> dict[str, Any]:
+    """The run, and the settings that its numbers depend on."""
+    digest = hashlib.sha256(json.dumps(asdict(record), sort_keys=True, default=str).encode()).hexdigest()
     made_with = environment(spec.model.device)
     threads = spec.threads or made_with["threads"]
     versions = {key: value for key, value in made_with.items() if key != "threads"}
-    return {"run": record.run_id, "record": whole, "threads": threads, "environment": versions}
+    return {"run": record.run_id, "record": digest, "threads": threads, "environment": versions}
 
 
-def _check(folder: Path, found: Mapping[str, Any], told: Mapping[str, Any]) -> None:
+def _check_same(folder: Path, found: Mapping[str, Any], identity: Mapping[str, Any]) -> None:
+    """Raise UsageError unless the marked repetition has ended and is the same as this one."""
     owner = Owner.from_json(found.get("owner"))
     if owner is not None and owner != Owner.current() and not owner.is_gone:
         where = f"process {owner.pid} on {owner.host}"
-        raise UsageError(f"{folder} is the lake of a repetition that is running ({where}): wait for it, or {_ANOTHER}")
+        raise UsageError(f"{folder} is the lake of a repetition that is running ({where}): wait for it, or {_REMEDY}")
     if not any(Lake.open(folder).ids()):
         return
-    if any(found.get(key) != told[key] for key in ("run", "record")):
-        raise UsageError(f"{folder} is the lake of another run's unfinished repetition: {_ANOTHER}")
-    other = next((key for key in ("threads", "environment") if found.get(key) != told[key]), None)
+    if any(found.get(key) != identity[key] for key in ("run", "record")):
+        raise UsageError(f"{folder} is the lake of another run's unfinished repetition: {_REMEDY}")
+    other = next((key for key in ("threads", "environment") if found.get(key) != identity[key]), None)
     if other is not None:
         what = "on another number of threads" if other == "threads" else "with other versions"
-        raise UsageError(f"{folder} is the lake of a repetition that was begun {what}: {_ANOTHER}")
+        raise UsageError(f"{folder} is the lake of a repetition that began {what}: {_REMEDY}")

@@ -1,4 +1,4 @@
-"""Gates between an edited model and its release: measured scores compared with the spec's limits."""
+"""Gates before a release: the measured scores of an edited model compared with the limits of the spec."""
 
 from __future__ import annotations
 
@@ -7,30 +7,32 @@ from collections.abc import Mapping, Sequence
 from editflow.flows.spec.sections import GatesSection
 from editflow.tasks.releases.queue import QueuedRequest, ReleaseEvent
 
-LEAST = {"efficacy": "%", "retention": "%"}
-"""Gates that a measurement must reach, with their units; the others are not to be exceeded."""
+MINIMUMS = {"efficacy": "%", "retention": "%"}
+"""{gate: unit} of gates with a lower limit; those of MAXIMUMS have an upper limit."""
 _BELOW = " points below the unedited model"
-MOST = {"neighbourhood": _BELOW, "perplexity": " times the unedited model's", "ability": _BELOW}
+MAXIMUMS = {"neighbourhood": _BELOW, "perplexity": " times the unedited model's", "ability": _BELOW}
 
 
 def breaches(gates: GatesSection, measures: Mapping[str, float]) -> tuple[str, ...]:
-    """One line for each gate that a measurement breaks; what could not be measured breaks none.
+    """One line per gate that fails. A gate without a measurement passes; NaN fails.
 
-    `measures` has the gates' names and units. What is no number breaks its gate: a model that says nothing passes none.
+    `measures` has the names and units of the gates.
     """
     found = []
-    for name, unit in {**LEAST, **MOST}.items():
+    for name, unit in {**MINIMUMS, **MAXIMUMS}.items():
         limit, value = getattr(gates, name), measures.get(name)
         if limit is False or value is None:
             continue
-        kept = value >= limit if name in LEAST else value <= limit
-        if not kept:
-            found.append(f"{name}: {value:.4g}{unit}, {'at least' if name in LEAST else 'at most'} {limit:g} allowed")
+        passes = value >= limit if name in MINIMUMS else value <= limit
+        if not passes:
+            found.append(
+                f"{name}: {value:.4g}{unit}, {'at least' if name in MINIMUMS else 'at most'} {limit:g} allowed"
+            )
     return tuple(found)
 
 
-def settle_gates(moves: Sequence[tuple[int, ReleaseEvent]], after: int = 0) -> list[dict[str, int | float | str]]:
-    """What became of requests since a version of the release, a row for each time that some were settled."""
+def decision_rows(moves: Sequence[tuple[int, ReleaseEvent]], after: int = 0) -> list[dict[str, int | float | str]]:
+    """One row per decision about queued requests, after version `after` of the release."""
     return [
         {
             "release": version,
@@ -44,8 +46,8 @@ def settle_gates(moves: Sequence[tuple[int, ReleaseEvent]], after: int = 0) -> l
     ]
 
 
-def held_back(moves: Sequence[tuple[int, ReleaseEvent]], entries: Sequence[QueuedRequest]) -> list[str]:
-    """A line for each request that a gate kept from the release: which it is, what it says, and what was measured."""
+def rejection_lines(moves: Sequence[tuple[int, ReleaseEvent]], entries: Sequence[QueuedRequest]) -> list[str]:
+    """One line per rejected request: its id, its text and the reasons."""
     known = {entry.id: entry.request for entry in entries}
     return [
         f"{id_}: {known[id_].prompt.format(known[id_].subject)} {known[id_].target_new.strip()} "

@@ -1,4 +1,4 @@
-"""Index rows that killed processes did not write; the next command that writes to the lake adds them."""
+"""Add the index rows that killed processes did not write, before the next command writes to the lake."""
 
 from __future__ import annotations
 
@@ -9,6 +9,6 @@ from editflow.tasks.console.terminal import quoted
 
 
 def index_and_report(lake: Lake, *, whole: bool = False) -> None:
-    """`pay`, with a line on each run that had died."""
+    """Add missing index rows and print a line for each run that had crashed; `whole` checks the whole lake."""
     for dead in index_missing_rows(lake, whole=whole):
         print_line(f"  [yellow]run {quoted(dead.run_id)} had died[/]: {quoted(dead.message)}")

@@ -1,6 +1,6 @@
-"""Measurements of a state, as stages of a run: on all facts, on a batch's own, on texts and on hidden states.
+"""Measurements of a state as stages of a run: on all facts, on one batch, on texts and on hidden states.
 
-What a data set or a spec does not bring is left out: nothing is reported that was not measured.
+Metrics that the data or the spec does not provide for are left out: only measured values are reported.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from functools import cached_property
 
 from editflow.editing.metrics.ability.declaration import AbilityCase
 from editflow.editing.metrics.drift import MIN_PROMPTS
-from editflow.editing.metrics.registry import METRICS
 from editflow.editing.requests.record import EditRequest
 from editflow.editing.requests.sample import sample
 from editflow.flows.pipeline import stage_settings
@@ -28,7 +27,7 @@ from editflow.tasks.stages.settings import NoSettings
 
 
 def questions(spec: RunSpec) -> list[AbilityCase]:
-    """The questions about general ability that a spec asks for; faults of a source are reported before all work."""
+    """The questions about general ability that a spec names. Raises errors of a source before any work."""
     wanted = spec.ability
     return [
         case
@@ -39,7 +38,7 @@ def questions(spec: RunSpec) -> list[AbilityCase]:
 
 @dataclass(frozen=True)
 class Measures:
-    """The measurements of one run. `model` is the state before all edits, `facts` all that will be edited."""
+    """The measurements of one run. `model` is the unedited state, `facts` are all facts of the run."""
 
     spec: RunSpec
     pipe: Pipeline
@@ -50,73 +49,73 @@ class Measures:
     cases: Sequence[AbilityCase] = ()
 
     def requests(self, facts: Sequence[EditRequest], label: str) -> str:
-        """The artifact of these facts."""
+        """The id of the artifact of these facts."""
         return self.pipe.import_table(requests_table(facts, str(self.spec.requests.source)), label)
 
-    def everywhere(self, state: str, facts: Sequence[EditRequest], when: str, label: str) -> Measured:
-        """All that the spec asks for, of a state: on these facts, and beyond facts."""
-        found = self.asked(state, facts, self.spec.evaluation.metrics, f"evaluation {when}", label)
+    def measure_all(self, state: str, facts: Sequence[EditRequest], when: str, label: str) -> Measured:
+        """All measurements of the spec on a state: on these facts, and on texts, drift and ability."""
+        found = self.evaluate(state, facts, self.spec.evaluation.metrics, f"evaluation {when}", label)
         for measure in MEASUREMENTS.values():
             found |= measure(self, state, when)
         return found
 
     def perplexity(self, state: str, when: str) -> float:
-        """That of a state on the held-out documents."""
+        """The perplexity of a state on the held-out documents."""
         parents = {"state": state, "documents": self.documents, "tokens": self.held_out}
         return self.pipe.read(
             read_perplexity, self.pipe.run(PERPLEXITY, NoSettings(), parents, f"perplexity {when}"), math.nan
         )
 
     def ability(self, state: str, when: str) -> Measured:
-        """{set: {mode: scores}} of a state, for the questions that the spec asks."""
-        parents = {"state": state, "cases": self._questions_asked}
+        """{set: {mode: scores}} of a state on the questions of the spec."""
+        parents = {"state": state, "cases": self._cases}
         asked = self.pipe.run(ABILITY, stage_settings.ability(self.spec), parents, f"ability {when}")
         return self.pipe.read(summarise_ability, asked, Measured())
 
     def of_batch(self, state: str, facts: Sequence[EditRequest], number: int) -> Measured:
-        """The metrics of the batch's own facts, right after it."""
+        """The metrics on a batch's own facts, right after it."""
         metrics, label = self.spec.evaluation.after_batch, f"evaluation of batch {number}"
-        return self.asked(state, facts, metrics, label, f"requests {number}")
+        return self.evaluate(state, facts, metrics, label, f"requests {number}")
 
-    def asked(
+    def evaluate(
         self, state: str, facts: Sequence[EditRequest], metrics: Sequence[str], label: str, requests: str
     ) -> Measured:
-        """{metric: {score: percent}} of these facts in a state; `label` and `requests` name its stages."""
-        roles = [role for name, metric in METRICS.items() if name in metrics for role in metric.roles]
+        """{metric: {score: percent}} of a state on these facts; `label` and `requests` label the stages."""
+        roles = [name for name in ("locality", "portability") if name in metrics]
         parents = {"state": state, "requests": self.requests(facts, requests)}
-        parents |= self._questions(facts, roles, f"{requests}: questions")
+        parents |= self._question_parents(facts, roles, f"{requests}: questions")
         settings = stage_settings.evaluation(self.spec, metrics)
         summary: Measured = self.pipe.read(summarise, self.pipe.run(EVALUATION, settings, parents, label), Measured())
         return summary
 
-    def _questions(self, facts: Sequence[EditRequest], roles: Sequence[str], label: str) -> dict[str, str]:
-        """The parent that holds what the requests have no column for, where there is such a thing."""
+    def _question_parents(self, facts: Sequence[EditRequest], roles: Sequence[str], label: str) -> dict[str, str]:
+        """The parent with the questions that the requests artifact has no column for, if there are any."""
         found = questions_table(facts, roles)
         return {"questions": self.pipe.import_table(found, label)} if found else {}
 
     @cached_property
-    def _questions_asked(self) -> str:
+    def _cases(self) -> str:
         return self.pipe.import_table(cases_table(self.cases, self.spec.ability.sets), "ability questions")
 
     @cached_property
-    def _sampled(self) -> dict[str, str]:
-        """Parents of texts: a fair sample of the facts, and what evaluates all of them, so that scores compare."""
+    def _sample_parents(self) -> dict[str, str]:
+        """The parents of generated texts: a sample of the facts, and the questions of all facts."""
         facts = sample(self.facts, self.spec.evaluation.generation_facts)
         roles = ("portability", "generation", "reference", "alias")
         parents = {"requests": self.requests(facts, "requests for texts")}
-        return parents | self._questions(self.facts, roles, "questions for texts")
+        return parents | self._question_parents(self.facts, roles, "questions for texts")
 
-    def _written(self, state: str, when: str) -> str:
-        return self.pipe.run(GENERATIONS, self.spec.texts, {"state": state, **self._sampled}, f"texts {when}")
+    def _generate(self, state: str, when: str) -> str:
+        return self.pipe.run(GENERATIONS, self.spec.texts, {"state": state, **self._sample_parents}, f"texts {when}")
 
     def texts(self, state: str, when: str) -> Measured:
         """{metric: value} of the texts that a state generates about a sample of the facts."""
-        written = self._written(state, when)
+        generations = self._generate(state, when)
         scores = self.pipe.run(
-            TEXT_SCORES, NoSettings(), {"generations": written, **self._sampled}, f"text scores {when}"
+            TEXT_SCORES, NoSettings(), {"generations": generations, **self._sample_parents}, f"text scores {when}"
         )
-        base = self._written(self.model, "before")
-        parents = {"state": state, "base": base, **self._sampled}
+        base = self._generate(self.model, "before")
+        parents = {"state": state, "base": base, **self._sample_parents}
         essence = self.pipe.run(ESSENCE, NoSettings(), parents, f"essence {when}")
         found = self.pipe.read(summarise_texts, scores, Measured()) | self.pipe.read(
             summarise_texts, essence, Measured()
@@ -124,7 +123,7 @@ class Measures:
         return {name: round(value, 4) for name, value in found.items()}
 
     def drift(self, state: str, when: str) -> None:
-        """Hidden states and their drift; nothing for requests without neighbours: no prompt is known to stay."""
+        """Measure hidden states and their drift; skipped without enough neighbourhood prompts."""
         settings = stage_settings.hidden_states(self.spec)
         if len(fixed_prompts(self.facts, settings.count, settings.seed)) < MIN_PROMPTS:
             return
@@ -160,7 +159,7 @@ def _ability(measures: Measures, state: str, when: str) -> Measured:
 Measurement = Callable[[Measures, str, str], Measured]
 """(measures, state, when): runs its stages on a state and returns its part of the summary.
 
-That is {name: {score: number}}, and {} where the spec does not ask for it; storage/run_values.py checks the shape."""
+The part is {name: {score: number}}, or {} if the spec does not ask for it; storage/run_values.py checks the shape."""
 
 MEASUREMENTS: dict[str, Measurement] = {
     "perplexity": _perplexity,
@@ -168,4 +167,4 @@ MEASUREMENTS: dict[str, Measurement] = {
     "drift": _drift,
     "ability": _ability,
 }
-"""What is measured of a state besides the metrics over requests, in order."""
+"""The measurements of a state besides the metrics over requests, in order."""

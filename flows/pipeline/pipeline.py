@@ -46,17 +46,17 @@ class Pipeline:
     _tasks: dict[Stage[Any], Task[..., Any]] = field(default_factory=dict)
 
     def run(self, stage: Stage[Settings], settings: Settings, parents: Parents, label: str = "") -> str:
-        """The id of the stage's artifact, computed unless the lake has it."""
+        """The id of the stage's artifact, computed if the lake does not have it."""
         found = self.find_valid(stage.id(settings, parents))
         started = time.perf_counter()
-        # The second artifact of another stage of this very run, such as a batch's keys, is new all the same.
+        # An artifact that another stage of this run has written, such as a batch's keys, still counts as created.
         reused = found is not None and found.created_by != self.record.run_id
         ref = self._call(stage, settings, parents, known=reused, label=label or stage.name)
         self.note(stage.name, ref, reused=reused, seconds=time.perf_counter() - started, label=label)
         return ref.id
 
     def import_table(self, imported: ImportedTable, label: str = "") -> str:
-        """The id of a table from outside, written unless the lake has it."""
+        """The id of an imported table, written if the lake does not have it."""
         found = self.find_valid(imported.id)
         reused = found is not None and found.created_by != self.record.run_id
         started = time.perf_counter()
@@ -65,18 +65,18 @@ class Pipeline:
         return ref.id
 
     def pin(self, model: ModelSection) -> str:
-        """The artifact that pins a model; one that the lake does not know is loaded for it."""
+        """The id of the artifact that pins a model; an unknown model is loaded for it."""
         started = time.perf_counter()
         ref, known = identify(self.lake, model.source, model.dtype, model.device, self.record.run_id, self.find_valid)
         self.note("model", ref, reused=known, seconds=time.perf_counter() - started)
         return ref.id
 
     def about(self, model: str) -> ModelDescription:
-        """What was recorded of a model when it was pinned."""
+        """The description of a model that was recorded when it was pinned."""
         return ModelDescription.read(self.lake.manifest(model))
 
     def read(self, reader: Callable[[Lake, str], Read], artifact: str, nothing: Read) -> Read:
-        """The result of a reader on an artifact; `nothing` where a plan has no artifact to read."""
+        """The result of a reader on an artifact; a dry run returns `nothing` instead."""
         del nothing
         return reader(self.lake, artifact)
 
@@ -94,14 +94,14 @@ class Pipeline:
         self.report(use, ref)
 
     def find_valid(self, id_: str) -> Manifest | None:
-        """The manifest of an artifact that is there, every byte checked once a run; a broken one is set aside."""
+        """The manifest of an artifact, or None. All bytes are checked once per run; a damaged payload is set aside."""
         if id_ in self.uses or not self.lake.is_committed(id_):
             return self.lake.find_and_touch(id_)
         self.lake.touch(id_)
         try:
-            with working("checking what the lake holds"):
+            with working("checking the lake"):
                 fault = self.lake.fault(id_)
-        except DamagedPayload as error:  # the manifest itself
+        except DamagedPayload as error:  # the manifest itself is damaged
             fault = error
         if fault is not None:
             self.discard(id_, fault)
@@ -109,58 +109,58 @@ class Pipeline:
         return self.lake.manifest(id_)
 
     def discard(self, id_: str, fault: StorageError) -> None:
-        """Set a broken payload aside and say so; its stage computes it again."""
+        """Set a damaged payload aside and print that; its stage computes it again."""
         print_line(f"  [yellow]{quoted(fault)}[/]: computed again")
         self.lake.discard_payload(id_)
         self.uses.pop(id_, None)
         self._flushed.discard(id_)
 
     def flush(self) -> None:
-        """Write what is new to the catalog's index, in one commit a table."""
+        """Write new artifacts and uses to the index, in one commit per table."""
         new = [use for id_, use in self.uses.items() if id_ not in self._flushed]
         made = [self.lake.manifest(use.artifact) for use in new if use.how == "created"]
         Catalog(self.lake).record_many(artifacts=made, uses=[(self.record.run_id, use) for use in new])
         self._flushed |= {use.artifact for use in new}
 
     def close(self) -> None:
-        """`flush` for the last time, with what others made and did not live to write to the index."""
-        lacking = unindexed(self.lake, self._of_others())
-        Catalog(self.lake).record_many(artifacts=map(self.lake.manifest, lacking))
+        """Flush for the last time, and add reused artifacts that crashed runs did not write to the index."""
+        missing = unindexed(self.lake, self._reused_from_incomplete_runs())
+        Catalog(self.lake).record_many(artifacts=map(self.lake.manifest, missing))
         self.flush()
 
-    def _of_others(self) -> Iterator[str]:
-        """What was reused and was not made by a run that completed: the index has all that such a one made."""
+    def _reused_from_incomplete_runs(self) -> Iterator[str]:
+        """Reused artifacts of runs that did not complete; the index has all artifacts of completed runs."""
         runs, begun = Runs(self.lake.files), {*self.lake.files.list("runs")}
-        well = cache(lambda run: run in begun and runs.get_or_damaged(run).status == "completed")
+        is_completed = cache(lambda run: run in begun and runs.get_or_damaged(run).status == "completed")
         for id_ in [id_ for id_, use in self.uses.items() if use.how == "reused"]:
-            with suppress(StorageError):  # damaged since
-                if (made := self.lake.load_manifest(id_)) is not None and not well(made.created_by):
+            with suppress(StorageError):  # damaged meanwhile
+                if (made := self.lake.load_manifest(id_)) is not None and not is_completed(made.created_by):
                     yield id_
 
     def _call(
         self, stage: Stage[Settings], settings: Settings, parents: Parents, *, known: bool, label: str
     ) -> ArtifactRef:
-        """Run the stage's Prefect task. What it returns is not used: the lake says what is there."""
+        """Run the stage's Prefect task. Its result is not used; the artifact is looked up in the lake."""
         if stage not in self._tasks:
             self._tasks[stage] = stage.task()
         how = {"run": self.record.run_id, "device": self.device, "label": label}
         task: Any = self._tasks[stage].with_options(task_run_name=label)
         task(self.lake.uri, stage.recipe(settings), dict(parents), how, known)
-        return self._written(stage.id(settings, parents))
+        return self._stored(stage.id(settings, parents))
 
     def _import(self, imported: ImportedTable, *, known: bool, label: str) -> ArtifactRef:
-        """Write a table in a Prefect task, so that the run's page shows it."""
+        """Write an imported table in a Prefect task, so that the run's page shows it."""
 
         def store(lake: str, spec: dict[str, Any], run: str) -> Any:
-            del spec  # for the run's page
+            del spec  # only shown on the run's page
             ref = imported.store(Lake.open(lake), run=run, environment=environment(self.device))
             return task_result(ref, known=known)
 
         task: Any = make_task(imported.name, store).with_options(task_run_name=label)
         task(self.lake.uri, imported.recipe, self.record.run_id)
-        return self._written(imported.id)
+        return self._stored(imported.id)
 
-    def _written(self, id_: str) -> ArtifactRef:
+    def _stored(self, id_: str) -> ArtifactRef:
         if (found := self.lake.find(id_)) is None:
             raise MissingPayload(id_)
         return found.ref

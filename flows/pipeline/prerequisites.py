@@ -1,4 +1,4 @@
-"""What all runs of a spec share before editing: the model, documents, moments, null spaces, contexts."""
+"""The inputs that all runs of a spec share: the model, documents, moments, null spaces and contexts."""
 
 from __future__ import annotations
 
@@ -30,8 +30,7 @@ from editflow.tasks.stages.settings import NoSettings
 
 
 def shared_inputs(spec: RunSpec, pipe: Pipeline) -> tuple[str, str, str]:
-    """The pinned model, the sampled documents, and the tokens of those held out; faults are reported before all
-    work."""
+    """The pinned model, the sampled documents, and the held-out tokens. Raises errors before any work."""
     corpus = describe_corpus(spec.corpus.source)
     model = pin_model(spec, pipe)
     check_model(spec, pipe.about(model))
@@ -39,13 +38,12 @@ def shared_inputs(spec: RunSpec, pipe: Pipeline) -> tuple[str, str, str]:
 
 
 def pin_model(spec: RunSpec, pipe: Pipeline) -> str:
-    """The artifact that pins the model."""
+    """The id of the artifact that pins the model."""
     return pipe.pin(spec.model)
 
 
 def check_model(spec: RunSpec, model: ModelDescription) -> None:
-    """Raise InvalidOption for layers or positions that a pinned model does not have, and for options its width rules
-    out."""
+    """Raise InvalidOption for layers, window lengths or options that a pinned model does not allow."""
     model.check_layers(spec.edit.layers, spec.edit.z_layer)
     if isinstance(spec.edit.chosen, ClosedForm):
         model.check_target(spec.edit.layers, spec.edit.z_layer)
@@ -60,7 +58,7 @@ def check_model(spec: RunSpec, model: ModelDescription) -> None:
 
 
 def sample_corpus(spec: RunSpec, pipe: Pipeline, corpus: dict[str, str], model: str) -> tuple[str, str]:
-    """The sampled documents, and the tokens of those held out."""
+    """The sampled documents, and the held-out tokens."""
     documents = _documents(spec, pipe, corpus)
     return documents, _held_out(spec, pipe, documents, model)
 
@@ -74,9 +72,9 @@ def _held_out(spec: RunSpec, pipe: Pipeline, documents: str, model: str) -> str:
 
 
 def _tokens(spec: RunSpec, pipe: Pipeline, settings: TokensSettings, documents: str, model: str, label: str) -> str:
-    """Tokens of a partition. Withdrawn documents are part of the recipe of their own partition alone."""
+    """The tokens of a partition. Withdrawn documents only change the recipe of their own partition."""
     names = spec.corpus.withdrawn
-    if names and pipe.find_valid(documents):  # a plan has no documents before the first run
+    if names and pipe.find_valid(documents):  # a dry run has no documents before the first run
         settings = replace(settings, withdrawn=tuple(withdrawn_in(pipe.lake, documents, names, settings)))
     tokens = pipe.run(TOKENS, settings, {"documents": documents, "model": model}, label)
     pipe.read(warn_of_small_corpus, tokens, None)
@@ -84,7 +82,7 @@ def _tokens(spec: RunSpec, pipe: Pipeline, settings: TokensSettings, documents: 
 
 
 def layer_statistics(spec: RunSpec, pipe: Pipeline, documents: str, model: str) -> dict[str, str | list[str]]:
-    """What the method must know of each layer, as parents of a weight change by role; nothing else is made."""
+    """The layer statistics that the method needs, as parents of a weight change by role; no others are computed."""
     needs = spec.edit.chosen.required_statistics(spec.edit.options)
     if not needs:
         return {}
@@ -98,7 +96,7 @@ def layer_statistics(spec: RunSpec, pipe: Pipeline, documents: str, model: str) 
 
 
 def merged_second_moment(spec: RunSpec, pipe: Pipeline, documents: str, model: str) -> str:
-    """Tokens and moments of each partition, merged."""
+    """The second moment over all partitions, from the tokens of each."""
     parts = []
     for n in range(spec.corpus.partitions):
         settings = stage_settings.moment_tokens(spec, n)
@@ -116,13 +114,13 @@ def layer_spectrum(pipe: Pipeline, moment: str, layer: int) -> str:
 
 
 def _null_space(spec: RunSpec, pipe: Pipeline, moment: str, layer: int) -> str:
-    """Spectrum and null space of a layer."""
+    """The null space of a layer, from its spectrum."""
     spectrum = layer_spectrum(pipe, moment, layer)
     return pipe.run(NULL_SPACE, spec.null_space, {"spectrum": spectrum}, f"null space of layer {layer}")
 
 
 def draw_contexts(spec: RunSpec, pipe: Pipeline, model: str) -> dict[str, str]:
-    """The contexts that a closed form asks facts in, as a parent by role; a method that trains has none."""
+    """The contexts before the prompts of a closed form, as a parent by role; a training method has none."""
     if not isinstance(spec.edit.chosen, ClosedForm):
         return {}
     return {"contexts": pipe.run(CONTEXTS, spec.contexts, {"model": model})}

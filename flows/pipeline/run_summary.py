@@ -1,4 +1,4 @@
-"""The summary of a run, as its record keeps it; storage/run_values.py checks the shape of a record from elsewhere."""
+"""The summary in the record of a run; storage/run_values.py checks the shape of records from elsewhere."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ Measured = dict[str, Any]
 
 
 class BatchSummary(TypedDict, total=False):
-    """A batch: its number from 1, its facts, all facts edited so far, the state after it, its own facts' scores."""
+    """A batch: number from 1, number of facts, facts edited so far, state after it, scores of its own facts."""
 
     batch: int
     facts: int
@@ -19,7 +19,7 @@ class BatchSummary(TypedDict, total=False):
 
 
 class RunSummary(TypedDict, total=False):
-    """What a run has done; which keys are there depends on the flow."""
+    """The results of a run; the keys depend on the flow."""
 
     facts: int
     state: str | None

@@ -6,18 +6,18 @@ from collections.abc import Mapping
 from typing import Any, TypedDict
 
 
-class SummaryRow(TypedDict):
-    """A score before and after; None if it was not measured after."""
+class ScoreRow(TypedDict):
+    """A score before and after the edits; `after` is None if it was not measured."""
 
     metric: str
     before: float
     after: float | None
 
 
-def before_after(summary: Mapping[str, Any]) -> list[SummaryRow]:
-    """One row per score: metric, before, after."""
+def before_after(summary: Mapping[str, Any]) -> list[ScoreRow]:
+    """One row per score."""
     before, after = summary["before"], summary["after"]
-    rows: list[SummaryRow] = []
+    rows: list[ScoreRow] = []
     for metric, scores in before.items():
         if metric == "texts":
             rows += [
@@ -40,7 +40,7 @@ def before_after(summary: Mapping[str, Any]) -> list[SummaryRow]:
 
 
 def final_rows(scores: Mapping[str, float]) -> list[str]:
-    """The scores of a metric that close a run: success and accuracy. `show` has all of them."""
-    one = next((column for column in ("success", "token accuracy") if column in scores), None)
-    chosen = [one, "accuracy"] if one else list(scores)
+    """The scores of a metric that the end of a run prints: success and accuracy. `editflow show` prints all."""
+    success = next((column for column in ("success", "token accuracy") if column in scores), None)
+    chosen = [success, "accuracy"] if success else list(scores)
     return [column for column in chosen if column in scores]

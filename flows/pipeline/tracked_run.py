@@ -1,4 +1,4 @@
-"""A run around its stages: threads, the record of how it ended, and a retry when an artifact is damaged."""
+"""Run a spec under a record: threads, the outcome, and a retry when an artifact is damaged."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from editflow.tasks.environment import run_environment
 
 
 def use_threads(spec: RunSpec) -> None:
-    """Let torch use as many threads as the spec asks for; the count can move the last bits."""
+    """Set the number of torch threads of the spec; another number can change the last bits."""
     if spec.threads is not None:
         torch.set_num_threads(spec.threads)
 
 
 def retry_on_damage(work: Callable[[], RunSummary], pipe: Pipeline) -> RunSummary:
-    """The work, and again from the top for every payload found missing or damaged."""
+    """Do the work, and start it again for each payload found missing or damaged, once per payload."""
     tried: set[str] = set()
     while True:
         try:
@@ -44,7 +44,7 @@ Work = Callable[[RunSpec, Pipeline], RunSummary]
 
 
 def with_retry(work: Work) -> Work:
-    """The same work under `retry_on_damage`."""
+    """The work wrapped in `retry_on_damage`."""
     return lambda spec, pipe: retry_on_damage(lambda: work(spec, pipe), pipe)
 
 
@@ -56,9 +56,9 @@ def run_tracked(
     work: Work,
     kind: type[Pipeline] = Pipeline,
 ) -> RunRecord:
-    """Run a spec and record how it ended, however it ends; the spec's name then refers to its final state.
+    """Run a spec and record its outcome in every case; the spec's name then refers to the final state.
 
-    `work` does what the run is for and returns its summary; `kind` of pipeline runs its stages.
+    `work` runs the stages and returns the summary; a pipeline of class `kind` executes them.
     """
     use_threads(spec)
     runs, catalog = Runs(lake.files), Catalog(lake)
@@ -74,30 +74,30 @@ def run_tracked(
         outcome = "completed"
     except Exception as error:
         message = redact_text(str(error)) or type(error).__name__
-        if came := received():
-            outcome, message = "interrupted", f"interrupted by {sender(Stopped(came[0]))}"
+        if signals := received():
+            outcome, message = "interrupted", f"interrupted by {sender(Stopped(signals[0]))}"
         raise
-    except BaseException as stop:  # Ctrl-C, a signal, or Prefect's own way to say that a worker ends
+    except BaseException as stop:  # Ctrl-C, a signal, or a worker that Prefect ends
         outcome, message = "interrupted", f"interrupted by {sender(stop)}"
         raise
     finally:
-        # The user must see the cause of the failure, not that its record could not be written either.
+        # Report the cause of the failure, not that its record could not be written either.
         with suppress(StorageError) if outcome != "completed" else nullcontext():
             try:
-                pipe.close()  # before the end of the run, which says that the index has all of it
+                pipe.close()  # before the end of the run is recorded, which implies a complete index
             finally:
                 state, uses = summary.get("state"), list(pipe.uses.values())
                 record = runs.finish(record, outcome, message=message, state=state, summary=dict(summary), uses=uses)
             if outcome == "completed":
                 catalog.record_run(record)
-            else:  # a stage may have left what no other was asked for
+            else:  # a stage may have written artifacts that the run does not list
                 index_and_report(lake)
     if record.state is not None:
-        _point(Refs(lake.files), spec.name, record.state)
+        _set_ref(Refs(lake.files), spec.name, record.state)
     return record
 
 
-def _point(refs: Refs, name: str, state: str | None) -> None:
+def _set_ref(refs: Refs, name: str, state: str | None) -> None:
     """Point the spec's name at the final state of its latest run."""
     while True:
         current = refs.get(name)

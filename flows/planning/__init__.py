@@ -1,1 +1,1 @@
-"""`editflow plan`: what a run would compute, and what that costs."""
+"""`editflow plan`: the artifacts that a run would compute, and their cost."""

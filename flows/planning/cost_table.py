@@ -1,8 +1,8 @@
-"""What each stage costs, from shapes: rows and bytes of its artifact, floating-point operations, and memory beside the
-model. The one table is SIZES at the end; every number is an estimate, and its omissions are noted beside it.
+"""The cost of each stage, estimated from shapes: rows and bytes of its artifact, operations, and memory besides the
+model. COSTS at the end is the table; omissions are noted at each estimate.
 
 Notation: d = d_in, h = d_out = width of the residual stream, n = facts, T = tokens. A pass of T tokens through weights
-of N parameters is 2·N·T operations, and as many again backward, since only δ has a gradient.
+of N parameters is 2·N·T operations, and the backward pass costs the same, since only δ has a gradient.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 from editflow.editing.editors.method import ClosedForm
 from editflow.editing.editors.methods import method
 from editflow.editing.editors.options import ContextOptions
-from editflow.editing.linalg.null_space import Threshold
+from editflow.editing.linalg.threshold import Threshold
 from editflow.editing.metrics.texts.options import GenerationOptions
 from editflow.flows.planning.workload import (
     DOCUMENT,
@@ -43,7 +43,7 @@ def _model(a: StageInputs[Any]) -> StageCost:
 
 
 def _documents(a: StageInputs[DocumentsSettings]) -> StageCost:
-    """All that is scanned is read; at most the whole corpus is kept."""
+    """All scanned documents are read; at most the whole corpus is kept."""
     count = a.settings.documents + a.settings.held_out_documents
     size = min(count * DOCUMENT, a.scale.corpus)
     return StageCost(
@@ -52,13 +52,13 @@ def _documents(a: StageInputs[DocumentsSettings]) -> StageCost:
 
 
 def _tokens(a: StageInputs[TokensSettings]) -> StageCost:
-    """At most: the documents may hold fewer. Rows are tokens here."""
+    """An upper limit: the documents may have fewer tokens. Rows are tokens here."""
     return StageCost(a.settings.tokens, FILE + 2 * a.settings.tokens, memory=100 * a.settings.tokens)
 
 
 def _second_moment(a: StageInputs[SecondMomentSettings]) -> StageCost:
-    """Packed triangles. Each token's k kᵀ is 2d² where the model runs; a pass's sum is then widened and added up in
-    float64, 2d² more. Sums, their copies and the packed rows are in memory."""
+    """Packed triangles. Each token's k kᵀ costs 2d² in the model's dtype; the sum of a pass is then added in float64,
+    2d² more. Sums, their copies and the packed rows are in memory."""
     s, layers, tokens = a.scale, a.settings.layers, a.rows("tokens")
     squares = s.squares(layers)
     held = 4 * a.settings.tokens_per_pass * sum(s.widths[n][1] for n in layers)
@@ -78,7 +78,7 @@ def _merge(a: StageInputs[Any]) -> StageCost:
 
 
 def _spectrum(a: StageInputs[SpectrumSettings]) -> StageCost:
-    """Reduction to tridiagonal form, 4/3 d³, half of it matrix times vector, which runs some ten times slower."""
+    """Reduction to tridiagonal form, 4/3 d³, half of it in matrix-vector products, which are about ten times slower."""
     d = a.scale.widths[a.settings.layer][1]
     all_layers = a.scale.squares(a.scale.spec.moment_layers)
     memory = DOUBLE * (1.5 * all_layers + 4 * d**2)
@@ -86,7 +86,7 @@ def _spectrum(a: StageInputs[SpectrumSettings]) -> StageCost:
 
 
 def _null_space(a: StageInputs[Threshold]) -> StageCost:
-    """At most half of the directions, the thinner side, unless the rule says how many."""
+    """At most half of the directions, the thinner side, unless the rule fixes the number."""
     d, share = a.rows("spectrum"), 0.5
     if a.settings.rule == "rank":
         share = min(a.settings.value, 1 - a.settings.value)
@@ -94,20 +94,20 @@ def _null_space(a: StageInputs[Threshold]) -> StageCost:
 
 
 def _contexts(a: StageInputs[ContextOptions]) -> StageCost:
-    """Token by token: every pass reads all weights for a few tokens, as slow as a pass of 40 tokens."""
+    """Token by token: a pass reads all weights for a few tokens, and takes as long as one of 40 tokens."""
     tokens = a.settings.tokens
     return StageCost(a.settings.count, FILE + ROW * a.settings.count, model=a.scale.passes(40.0 * tokens))
 
 
-def _chunk(a: StageInputs[TargetValuesSettings]) -> float:
-    """Facts of a chunk of a batch."""
+def _chunk_facts(a: StageInputs[TargetValuesSettings]) -> float:
+    """The number of facts in a chunk of a batch."""
     size = float(a.settings.chunk_size)
     return min(size, max(0.0, a.rows("requests") - float(a.settings.chunk) * size))
 
 
 def _target_values(a: StageInputs[TargetValuesSettings]) -> StageCost:
     """All steps, forward and backward, from the z layer up, over what follows the subject: half a prompt, target."""
-    s, facts, rows = a.scale, _chunk(a), a.rows("contexts") + 1
+    s, facts, rows = a.scale, _chunk_facts(a), a.rows("contexts") + 1
     prompts, suffix = _prompts(s), s.prompt / 2 + s.target
     options, z = a.settings.options, a.settings.z_layer
     once = s.passes(facts * rows * prompts)
@@ -118,17 +118,17 @@ def _target_values(a: StageInputs[TargetValuesSettings]) -> StageCost:
 
 
 def _prompts(s: Scale) -> float:
-    """Tokens of a prompt with its context."""
+    """The number of tokens of a prompt with its context."""
     return s.prompt + s.target + s.spec.contexts.tokens
 
 
 def _weight_change(a: StageInputs[WeightChangeSettings]) -> StageCost:
-    """Keys are read layer after layer, each from the one before on, then the systems are solved; factors are kept, or
-    whole weights."""
+    """Keys are read layer by layer, each pass from the layer before; then systems are solved. Factors or whole weights
+    are stored."""
     s, facts = a.scale, a.rows("requests")
     chosen = method(a.settings.method)
     if not isinstance(chosen, ClosedForm):
-        return _trained(a, facts)
+        return _training(a, facts)
     rows = facts * (a.rows("contexts") + 1) * _prompts(s)
     passes = 2 * s.passes(rows, last=s.spec.edit.z_layer)
     wide = a.parents.get("second_moment")
@@ -142,11 +142,11 @@ def _weight_change(a: StageInputs[WeightChangeSettings]) -> StageCost:
     return StageCost(2 * facts * len(s.layers), FILE + kept, passes, solve, memory)
 
 
-def _trained(a: StageInputs[WeightChangeSettings], facts: float) -> StageCost:
-    """All steps of the fine-tuning, with the gradient of the edited weights; the new weights are kept whole."""
+def _training(a: StageInputs[WeightChangeSettings], facts: float) -> StageCost:
+    """All steps of fine-tuning, with gradients of the edited weights; whole weights are stored."""
     s, kept = a.scale, a.scale.weights(a.scale.layers)
     tokens = facts * (s.prompt + s.target)
-    steps = getattr(a.settings.options, "steps", 1)  # a method may train without counting steps
+    steps = getattr(a.settings.options, "steps", 1)  # a training method may have no option `steps`
     passes = steps * 2.5 * s.passes(tokens)
     held = tokens * (4 * 20 * s.widths[0][0] * (len(s.widths) - s.layers[0])) + 4 * DOUBLE * kept
     return StageCost(
@@ -155,7 +155,7 @@ def _trained(a: StageInputs[WeightChangeSettings], facts: float) -> StageCost:
 
 
 def _keys(a: StageInputs[WeightChangeSettings]) -> StageCost:
-    """Means over contexts, with bits to the last. Made with the weight change; alone, they cost what it costs."""
+    """Means over contexts, hardly compressible. Computed with the weight change; alone, they cost the same."""
     s, facts = a.scale, a.rows("requests")
     made = _weight_change(a)
     wide = sum(s.widths[n][1] for n in s.layers)
@@ -163,25 +163,28 @@ def _keys(a: StageInputs[WeightChangeSettings]) -> StageCost:
 
 
 def _state(a: StageInputs[Any]) -> StageCost:
-    """Δ is multiplied out and added, layer by layer, and the weights are digested."""
+    """Δ is multiplied out and added layer by layer, and the weights are hashed."""
     s, facts = a.scale, a.rows("requests")
     weights = s.weights(s.layers)
-    return StageCost(len(s.layers), FILE + 250 * len(s.layers), exact=(2 * facts + 40) * weights, memory=_applied(s))
+    return StageCost(
+        len(s.layers), FILE + 250 * len(s.layers), exact=(2 * facts + 40) * weights, memory=_update_memory(s)
+    )
 
 
 def _checkpoint(a: StageInputs[Any]) -> StageCost:
     s = a.scale
     weights = s.weights(s.layers)
-    exact, memory = 60 * weights, _applied(s) + 2 * DOUBLE * weights
+    exact, memory = 60 * weights, _update_memory(s) + 2 * DOUBLE * weights
     return StageCost(sum(s.widths[n][0] for n in s.layers), FILE + s.widened * weights, exact=exact, memory=memory)
 
 
-def _applied(s: Scale) -> float:
+def _update_memory(s: Scale) -> float:
+    """Bytes that are needed to update the largest weight."""
     return 3 * DOUBLE * max(s.widths[n][0] * s.widths[n][1] for n in s.layers)
 
 
 def _evaluation(a: StageInputs[EvaluationSettings]) -> StageCost:
-    """Every prompt with two answers, 64 prompts a pass."""
+    """Every prompt with two answers, 64 prompts per pass."""
     s = a.scale
     rows = a.rows("requests") * sum(s.asked.get(name, 0.0) for name in a.settings.metrics)
     tokens = s.prompt + 2 * s.target
@@ -191,14 +194,14 @@ def _evaluation(a: StageInputs[EvaluationSettings]) -> StageCost:
 
 
 def _perplexity(a: StageInputs[Any]) -> StageCost:
-    """Four windows a pass."""
+    """Four windows per pass."""
     tokens = a.rows("tokens")
     held = a.scale.logits(4 * a.scale.spec.corpus.window)
     return StageCost(a.scale.spec.corpus.held_out_documents, FILE, a.scale.passes(tokens), memory=held)
 
 
 def _generations(a: StageInputs[GenerationOptions]) -> StageCost:
-    """Texts and answers, 32 prompts a pass, each token a pass that is as slow as 40 tokens at least."""
+    """Texts and answers, 32 prompts per pass; the pass of each token takes as long as one of 40 tokens at least."""
     s, facts = a.scale, a.rows("requests")
     texts = facts * 3
     answers = facts * (1 + s.asked.get("paraphrase", 2.0) + s.asked.get("portability", 0.0))
@@ -220,19 +223,19 @@ def _hidden_states(a: StageInputs[HiddenStatesSettings]) -> StageCost:
 
 
 def _ability(a: StageInputs[AbilitySettings]) -> StageCost:
-    """Each question once for all its options, and each generated answer token by token."""
+    """Each question once with all options, and each generated answer token by token."""
     rows = a.rows("cases") * len(a.settings.ways)
     tokens = rows * (150 + 4 * (a.settings.tokens or 0))
     return StageCost(rows, FILE + ROW * rows, a.scale.passes(tokens))
 
 
-def _few(a: StageInputs[Any]) -> StageCost:
-    """Rows of scores that need no model."""
+def _scores(a: StageInputs[Any]) -> StageCost:
+    """Rows of scores, which need no model."""
     rows = sum(sum(found) for found in a.parents.values())
     return StageCost(rows, FILE + ROW * rows)
 
 
-SIZES: dict[str, Callable[[StageInputs[Any]], StageCost]] = {
+COSTS: dict[str, Callable[[StageInputs[Any]], StageCost]] = {
     "model": _model,
     "documents": _documents,
     "tokens": _tokens,
@@ -249,16 +252,16 @@ SIZES: dict[str, Callable[[StageInputs[Any]], StageCost]] = {
     "evaluation": _evaluation,
     "perplexity": _perplexity,
     "generations": _generations,
-    "text-scores": _few,
+    "text-scores": _scores,
     "essence": _essence,
     "hidden-states": _hidden_states,
-    "drift": _few,
-    "drift-points": _few,
+    "drift": _scores,
+    "drift-points": _scores,
     "ability": _ability,
 }
-"""{stage: its cost}"""
+"""{stage name: function that estimates its cost}"""
 
 
 def cost_of(stage: Stage[Settings], inputs: StageInputs[Settings]) -> StageCost:
-    """The cost of a stage; one that is not in the table is taken for one that needs no model."""
-    return SIZES.get(stage.name, _few)(inputs)
+    """The cost of a stage; a stage that is not in the table is assumed to need no model."""
+    return COSTS.get(stage.name, _scores)(inputs)

@@ -1,4 +1,4 @@
-"""This machine's speed, measured by a short matrix product, its memory and its disk."""
+"""The speed of this machine, measured with a matrix product, and its free memory and disk."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ from editflow.editing.models.loading import DTYPES
 from editflow.flows.console.output_files import existing
 from editflow.flows.planning.workload import StageCost
 
-KINDS = ("cpu", "cuda", "mps", "xpu")
-"""Types of device that compute."""
+DEVICE_TYPES = ("cpu", "cuda", "mps", "xpu")
+"""Types of devices that can compute."""
 SIDE = 1024
-"""Of the square matrices that are multiplied."""
-SPAN = 0.2
-"""Seconds that they are multiplied for."""
+"""Width of the square matrices in the measurement."""
+MEASURED_SECONDS = 0.2
+"""Duration of the measurement."""
 EFFICIENCY = 0.8
-"""Share of that speed which a pass through a model reaches, beside all that is no product of matrices."""
+"""Share of that speed that a forward pass reaches, since not all of it is matrix products."""
 
-DISK = 100e6
-"""Bytes a second that are read and digested, or compressed and written."""
+DISK_SPEED = 100e6
+"""Bytes per second that are read and hashed, or compressed and written."""
 
 
 @dataclass(frozen=True)
 class Machine:
-    """Operations a second in the model's dtype on its device, and in float64 on the CPU; None where the device is not
-    here. Bytes of memory that are available, and of disk that are free where the lake is."""
+    """Operations per second in the model's dtype on its device (None if it is not available) and in float64 on the CPU;
+    free bytes of memory, and of the lake's disk."""
 
     model: float | None
     exact: float
@@ -39,7 +39,7 @@ class Machine:
 
     @classmethod
     def here(cls, lake: str, dtype: str, device: str) -> Machine:
-        """Measured now."""
+        """Measure this machine. Raises InvalidOption for an invalid device."""
         import psutil  # type: ignore[import-untyped]
 
         check_name(device)
@@ -48,22 +48,22 @@ class Machine:
         return cls(speed_or_none(DTYPES[dtype], device), exact, psutil.virtual_memory().available, disk)
 
     def seconds(self, size: StageCost) -> float | None:
-        """Of what a stage computes, reads and writes."""
+        """The seconds that a stage takes; None if the device is not available."""
         if self.model is None:
             return None
-        return (size.model / self.model + size.exact / self.exact) / EFFICIENCY + size.moved / DISK
+        return (size.model / self.model + size.exact / self.exact) / EFFICIENCY + size.moved / DISK_SPEED
 
 
 def check_name(device: str) -> None:
-    """Raise InvalidOption for what is the name of no device that holds values, whether or not one is here."""
+    """Raise InvalidOption for a name that is not a computing device; a valid one may be unavailable here."""
     try:
         named = torch.device(device)
     except RuntimeError:
-        raise InvalidOption(f"model.device = {device!r} names no device: write cpu, cuda or cuda:1") from None
-    if named.type not in KINDS or (named.type == "cpu" and named.index):
-        raise InvalidOption(f"model.device = {device!r} is none that computes: write cpu, cuda or cuda:1")
+        raise InvalidOption(f"model.device = {device!r} is not a device: write cpu, cuda or cuda:1") from None
+    if named.type not in DEVICE_TYPES or (named.type == "cpu" and named.index):
+        raise InvalidOption(f"model.device = {device!r} cannot compute: write cpu, cuda or cuda:1")
     if torch.cuda.is_available() and named.type == "cuda" and (named.index or 0) >= torch.cuda.device_count():
-        raise InvalidOption(f"model.device = {device!r}: there are {torch.cuda.device_count()} here, counted from 0")
+        raise InvalidOption(f"model.device = {device!r}: this machine has {torch.cuda.device_count()}, counted from 0")
 
 
 def speed_or_none(dtype: torch.dtype, device: str) -> float | None:
@@ -75,11 +75,11 @@ def speed_or_none(dtype: torch.dtype, device: str) -> float | None:
 
 
 def speed(dtype: torch.dtype, device: str) -> float:
-    """Operations a second of a product of square matrices."""
+    """Operations per second of a product of square matrices."""
     a = torch.ones(SIDE, SIDE, dtype=dtype, device=device)
-    (a @ a).sum().item()  # the first one also starts threads, or a GPU
+    (a @ a).sum().item()  # warm up: starts threads or the GPU
     count, started = 0, time.perf_counter()
-    while (taken := time.perf_counter() - started) < SPAN:
-        (a @ a)[0, 0].item()  # waits for a GPU
+    while (taken := time.perf_counter() - started) < MEASURED_SECONDS:
+        (a @ a)[0, 0].item()  # waits for the GPU
         count += 1
     return 2 * SIDE**3 * count / taken

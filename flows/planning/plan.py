@@ -1,4 +1,4 @@
-"""What a spec would do, before anything is loaded: layers, stages, bytes, seconds, memory, and what can be reused."""
+"""The plan of a spec, without loading weights: layers, stages, bytes, seconds, memory and reuse."""
 
 from __future__ import annotations
 
@@ -31,23 +31,23 @@ from editflow.tasks.models.meta_model import Outline, outline
 from editflow.tasks.sources.corpus import corpus_path
 
 PROCESS = 900_000_000
-"""Bytes of a process that has imported torch, transformers and Prefect and holds no model."""
+"""Bytes of a process that has imported torch, transformers and Prefect, without a model."""
 CHARACTERS = 4
-"""Of a token, about."""
+"""Approximate number of characters per token."""
 BZ2 = 4
-"""Bytes of a dump for one of its compressed file."""
-MANY = 10e9
-"""Bytes of partitions' moments above which fewer partitions are suggested."""
-FEW = 5
-"""Partitions that are suggested."""
+"""Bytes of a dump per byte of its compressed file."""
+MAX_MOMENT_BYTES = 10e9
+"""Bytes of all partitions' moments above which fewer partitions are suggested."""
+FEWER_PARTITIONS = 5
+"""The suggested number of partitions."""
 
 
 @dataclass(frozen=True)
 class Plan:
     """The plan of a spec.
 
-    `memory` is bytes by what holds them, `peak` their sum; `basis` says where seconds come from; `seconds` are None
-    where the device is not here.
+    `memory` is bytes by use, `peak` their sum. `basis` explains the source of the seconds, which are None if the
+    device is not available.
     """
 
     name: str
@@ -68,8 +68,8 @@ class Plan:
         return asdict(self)
 
 
-def reading(place: str) -> Lake:
-    """A lake to look things up in; nothing is created. Raises UsageError for a file."""
+def open_readonly(place: str) -> Lake:
+    """Open a lake for reading; nothing is created. Raises UsageError for a file."""
     folder = Path(place)
     if folder.exists() and not folder.is_dir():
         raise UsageError(f"lake {place} is a file: give a folder with --lake")
@@ -77,32 +77,32 @@ def reading(place: str) -> Lake:
 
 
 def plan_spec(spec: RunSpec, lake: Lake) -> Plan:
-    """Walk the flow of a spec, of all its seeds, with a pipeline that computes nothing.
+    """Plan a spec with all its seeds in a dry run of its flow.
 
-    Facts and the corpus' digest are read, and the model's configuration; no weight is. The lake is only read.
+    Reads the facts, the digest of the corpus and the model's configuration, but no weights, and writes nothing.
     """
-    return _plan(spec, _walked(spec, lake, ()), lake)
+    return _plan(spec, _dry_run(spec, lake, ()), lake)
 
 
 def plan_contenders(contenders: Sequence[Contender], lake: Lake) -> list[Plan]:
-    """The same of each row of a comparison; what an earlier row makes counts as reused in a later one."""
+    """Plan each row of a comparison; artifacts of earlier rows count as reused in later ones."""
     made: dict[tuple[str, str], set[str]] = {}
     plans = []
     for one in contenders:
-        # A model that was never read has no id of its own, so ids of two such models must not meet.
-        mine = made.setdefault((one.spec.model.source, one.spec.model.dtype), set())
-        pipe = _walked(one.spec, lake, mine)
+        # Models that were never read share a placeholder id, so their artifacts are kept apart by source.
+        earlier = made.setdefault((one.spec.model.source, one.spec.model.dtype), set())
+        pipe = _dry_run(one.spec, lake, earlier)
         plans.append(_plan(one.spec, pipe, lake))
-        mine.update(pipe.pieces)
+        earlier.update(pipe.planned)
     return plans
 
 
-def _walked(spec: RunSpec, lake: Lake, elsewhere: Collection[str]) -> DryRun:
-    """The dry run of every seed's flow."""
+def _dry_run(spec: RunSpec, lake: Lake, made_earlier: Collection[str]) -> DryRun:
+    """The dry run of the flow for every seed."""
     use_threads(spec)
     model = outline(lake, spec.model.source, spec.model.dtype)
     one, *others = spec.each()
-    pipe = walk(one, lake, model, load_facts(one.requests), elsewhere)
+    pipe = dry_run(one, lake, model, load_facts(one.requests), made_earlier)
     for other in others:
         pipe.prefix = f"{other.name}: "
         edit(other, pipe)
@@ -111,30 +111,30 @@ def _walked(spec: RunSpec, lake: Lake, elsewhere: Collection[str]) -> DryRun:
 
 def _plan(spec: RunSpec, pipe: DryRun, lake: Lake) -> Plan:
     machine = Machine.here(lake.uri, spec.model.dtype, spec.model.device)
-    return _told(spec, pipe, machine, stage_timings(lake, pipe.scale, machine))
+    return _build_plan(spec, pipe, machine, stage_timings(lake, pipe.scale, machine))
 
 
-def walk(
-    spec: RunSpec, lake: Lake, model: Outline, facts: Sequence[EditRequest], elsewhere: Collection[str] = ()
+def dry_run(
+    spec: RunSpec, lake: Lake, model: Outline, facts: Sequence[EditRequest], made_earlier: Collection[str] = ()
 ) -> DryRun:
-    """The dry run of one run's flow."""
+    """The dry run of the flow of a single run."""
     scale = scale_of(spec, model, facts)
     pipe = DryRun(
         lake, no_record(spec.name), spec.model.device, lambda _use, _ref: None, outline=model, scale=scale,
-        elsewhere=elsewhere,
+        made_earlier=made_earlier,
     )  # fmt: skip
     edit(spec, pipe, facts)
     return pipe
 
 
 def scale_of(spec: RunSpec, model: Outline, facts: Sequence[EditRequest]) -> Scale:
-    """Model and facts as the table of costs needs them."""
+    """The sizes of model and facts for the table of costs."""
     names = {*spec.evaluation.metrics, *spec.evaluation.after_batch, "paraphrase", "neighbourhood"}
-    live = model.model
-    widths = [(int(w.shape[0]), int(w.shape[1])) for w in map(live.weight, range(live.depth))]
+    editable = model.model
+    widths = [(int(w.shape[0]), int(w.shape[1])) for w in map(editable.weight, range(editable.depth))]
     return Scale(
         spec, model.block_parameters, model.head_parameters, DTYPES[spec.model.dtype].itemsize, widths,
-        len(live.model.state_dict()),
+        len(editable.model.state_dict()),
         asked={name: fmean(len(metric(name).asks(fact)) for fact in facts) for name in names},
         prompt=fmean(len(fact.filled) for fact in facts) / CHARACTERS,
         target=fmean(len(fact.target_new) for fact in facts) / CHARACTERS + 1,
@@ -143,15 +143,15 @@ def scale_of(spec: RunSpec, model: Outline, facts: Sequence[EditRequest]) -> Sca
 
 
 def _corpus(source: str) -> float:
-    """Bytes of a corpus' text."""
+    """Bytes of the text of a corpus; infinite if unknown."""
     if source.startswith("hub:"):
         return math.inf
     path = corpus_path(source)
     return path.stat().st_size * (BZ2 if path.suffix == ".bz2" else 1)
 
 
-def _told(spec: RunSpec, pipe: DryRun, machine: Machine, times: Times) -> Plan:
-    artifacts = [_artifact(piece, machine, times) for piece in pipe.pieces.values()]
+def _build_plan(spec: RunSpec, pipe: DryRun, machine: Machine, times: Times) -> Plan:
+    artifacts = [_artifact(piece, machine, times) for piece in pipe.planned.values()]
     stages = list(_stages(artifacts))
     memory = memory_of(pipe)
     peak = sum(memory.values())
@@ -166,9 +166,9 @@ def _told(spec: RunSpec, pipe: DryRun, machine: Machine, times: Times) -> Plan:
 
 
 def _artifact(piece: PlannedArtifact, machine: Machine, times: Times) -> ArtifactRow:
-    told = machine.seconds(piece.size)
-    took, said = times.get(piece.stage, (1.0, 1.0))
-    seconds = 0.0 if piece.reused else None if told is None else told * took / said
+    estimate = machine.seconds(piece.size)
+    recorded, estimated = times.get(piece.stage, (1.0, 1.0))
+    seconds = 0.0 if piece.reused else None if estimate is None else estimate * recorded / estimated
     return {"stage": piece.stage, "label": piece.label, "id": piece.id, "reused": piece.reused,
             "seconds": seconds, "bytes": round(piece.bytes)}  # fmt: skip
 
@@ -176,10 +176,10 @@ def _artifact(piece: PlannedArtifact, machine: Machine, times: Times) -> Artifac
 def _stages(artifacts: Sequence[ArtifactRow]) -> Iterator[StageRow]:
     """One row per stage, in the order of a run."""
     for name in dict.fromkeys(row["stage"] for row in artifacts):
-        mine = [row for row in artifacts if row["stage"] == name]
-        compute = [row for row in mine if not row["reused"]]
+        own = [row for row in artifacts if row["stage"] == name]
+        compute = [row for row in own if not row["reused"]]
         yield {
-            "stage": name, "artifacts": len(mine), "reused": len(mine) - len(compute), "to compute": len(compute),
+            "stage": name, "artifacts": len(own), "reused": len(own) - len(compute), "to compute": len(compute),
             "seconds": _sum(row["seconds"] for row in compute), "bytes": sum(row["bytes"] for row in compute),
         }  # fmt: skip
 
@@ -209,10 +209,10 @@ def _layers(spec: RunSpec, pipe: DryRun) -> Iterator[LayerRow]:
 
 
 def memory_of(pipe: DryRun) -> dict[str, float]:
-    """Bytes by what holds them: the process, the weights with the edited ones as they came, the largest stage."""
+    """Bytes by use: the process, the weights with a copy of the edited ones, the largest stage."""
     scale = pipe.scale
     weights = scale.element * (pipe.outline.about.parameters + scale.weights(scale.layers))
-    compute = [piece for piece in pipe.pieces.values() if not piece.reused]
+    compute = [piece for piece in pipe.planned.values() if not piece.reused]
     largest = max(compute, key=lambda piece: piece.size.memory, default=None)
     stage = {largest.stage: largest.size.memory} if largest else {}
     return {"process": PROCESS, "weights": weights, **stage} if compute else {"process": PROCESS}
@@ -227,29 +227,29 @@ def _basis(spec: RunSpec, times: Times, stages: Sequence[StageRow], total: float
         return "nothing is left to compute"
     shapes = "shapes and the speed at which this machine multiplies matrices"
     if not known:
-        return f"seconds from {shapes}: good to a factor of three; less once a run was timed in this lake"
-    told = f"seconds of {', '.join(known)} from those that this lake has timed, scaled"
-    return told if known == asked else f"{told}; of the others from {shapes}"
+        return f"seconds from {shapes}: accurate to a factor of three; better once this lake has timed a run"
+    recorded = f"seconds of {', '.join(known)} scaled from times recorded in this lake"
+    return recorded if known == asked else f"{recorded}; of the others from {shapes}"
 
 
 def _warnings(spec: RunSpec, pipe: DryRun, machine: Machine, room: float, peak: float) -> Iterator[str]:
     if pipe.outline.missing:
         yield pipe.outline.missing
     if pipe.outline.id is None:
-        yield "the model was never read in this lake: ids that depend on it are not known before, nor what they reuse"
+        yield "this lake has never read the model: ids that depend on it, and their reuse, are not known yet"
     if machine.model is None:
-        yield f"model.device = {spec.model.device!r} is not available here: a run on this machine is refused"
+        yield f"model.device = {spec.model.device!r} is not available here: this machine refuses to run it"
     if room > machine.disk:
-        yield f"the disk of the lake has {decimal(machine.disk)} free for {decimal(int(room))}: free some, or move it"
+        yield f"the lake's disk has {decimal(machine.disk)} free and needs {decimal(int(room))}: free some, or move it"
     if spec.model.device == "cpu" and peak > machine.memory:
-        yield f"{decimal(machine.memory)} of memory are available for {decimal(int(peak))}: {_remedy(pipe)}"
-    parts = [piece for piece in pipe.pieces.values() if piece.stage == "second-moment" and not piece.reused]
+        yield f"{decimal(machine.memory)} of memory are free, {decimal(int(peak))} are needed: {_remedy(pipe)}"
+    parts = [piece for piece in pipe.planned.values() if piece.stage == "second-moment" and not piece.reused]
     held = sum(piece.bytes for piece in parts)
-    if held > MANY and spec.corpus.partitions > FEW:
-        fewer = held * FEW / spec.corpus.partitions
+    if held > MAX_MOMENT_BYTES and spec.corpus.partitions > FEWER_PARTITIONS:
+        fewer = held * FEWER_PARTITIONS / spec.corpus.partitions
         yield (
             f"corpus.partitions = {spec.corpus.partitions}: the moments of the parts alone fill {decimal(int(held))}; "
-            f"corpus.partitions = {FEW} would fill {decimal(int(fewer))}, and a killed run would lose more at most"
+            f"corpus.partitions = {FEWER_PARTITIONS} would fill {decimal(int(fewer))}, but a killed run could lose more"
         )
 
 

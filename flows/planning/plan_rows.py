@@ -6,7 +6,7 @@ from typing import TypedDict
 
 
 class ModelRow(TypedDict):
-    """The model of a plan; `id` is None if this lake never read it."""
+    """The model of a plan; `id` is None if this lake has never read it."""
 
     source: str
     family: str
@@ -45,4 +45,4 @@ StageRow = TypedDict(
     "StageRow",
     {"stage": str, "artifacts": int, "reused": int, "to compute": int, "seconds": float | None, "bytes": int},
 )
-"""The artifacts of one stage; seconds and bytes are of those to compute."""
+"""The artifacts of one stage; `seconds` and `bytes` count those to compute."""

@@ -1,4 +1,4 @@
-"""How long stages took in this lake before, compared with the estimate from shapes."""
+"""Recorded times of stages in this lake, beside their estimates from shapes."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from contextlib import suppress
 from typing import Any
 
 from editflow.editing.errors import EditingError
-from editflow.flows.planning.cost_table import SIZES
+from editflow.flows.planning.cost_table import COSTS
 from editflow.flows.planning.dry_run import rows_of
 from editflow.flows.planning.machine_speed import Machine
 from editflow.flows.planning.workload import Scale, StageInputs
@@ -20,27 +20,27 @@ from editflow.tasks.stages.registry import STAGES
 from editflow.tasks.stages.settings import NoSettings
 
 Times = Mapping[str, tuple[float, float]]
-"""{stage: (seconds that its artifacts took, their estimated seconds)}"""
+"""{stage: (recorded seconds of its artifacts, estimated seconds)}"""
 
 
 def stage_timings(lake: Lake, scale: Scale, machine: Machine) -> Times:
-    """Of all artifacts that runs on the same model, in the same type and on the same device, made in this lake."""
+    """The times of all artifacts in this lake from runs with the same model, dtype and device."""
     model = scale.spec.model.model_dump()
     runs = {record.run_id for record in Runs(lake.files).all() if record.spec.get("model") == model}
     found: dict[str, tuple[float, float]] = {}
-    for made in _made(lake, runs):
+    for made in _artifacts(lake, runs):
         name = str(made.spec.get("stage"))
-        # One that another version made is no measure.
+        # Skip artifacts of other versions, whose settings cannot be read.
         with suppress(StorageError, LookupError, TypeError, ValueError, EditingError):
-            size = SIZES[name](StageInputs(scale, _settings(name, made), _rows(lake, made)))
-            told = machine.seconds(size)
-            if told:
-                took, said = found.get(name, (0.0, 0.0))
-                found[name] = (took + made.seconds, said + told)
+            size = COSTS[name](StageInputs(scale, _settings(name, made), _rows(lake, made)))
+            estimate = machine.seconds(size)
+            if estimate:
+                recorded, estimated = found.get(name, (0.0, 0.0))
+                found[name] = (recorded + made.seconds, estimated + estimate)
     return found
 
 
-def _made(lake: Lake, runs: set[str]) -> Iterator[Manifest]:
+def _artifacts(lake: Lake, runs: set[str]) -> Iterator[Manifest]:
     for id_ in lake.ids() if runs else ():
         with suppress(StorageError):
             manifest = lake.manifest(id_)
@@ -55,5 +55,5 @@ def _settings(stage: str, made: Manifest) -> Any:
 
 
 def _rows(lake: Lake, made: Manifest) -> dict[str, list[float]]:
-    """Of the parents, by role."""
+    """The row counts of the parents, by role."""
     return {role: [rows_of(lake.manifest(id_)) for id_ in parents_in(made.parents, role)] for role in made.parents}

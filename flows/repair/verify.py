@@ -1,4 +1,4 @@
-"""Checks of a whole lake: payloads by digest, recipes by id, records, names, the index."""
+"""Check a lake: payloads by digest, recipes by id, records, names and the index."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ from editflow.tasks.releases.queue_audit import queue_faults
 
 @dataclass(frozen=True)
 class Subject:
-    """What is verified: a run with what it used, an artifact with all that it was made from, or neither: the lake."""
+    """What to verify: a run with its artifacts, an artifact with its ancestors, or the whole lake if both are None."""
 
     run: str | None = None
     artifact: str | None = None
 
 
 def parse_subject(lake: Lake, text: str | None) -> Subject:
-    """What a word of the command line means. Raises UsageError.
+    """The subject that a word of the command line names. Raises UsageError.
 
-    A run that cannot be read and an artifact that is damaged are found as well: that is what is asked about.
+    Unreadable runs and damaged artifacts are found too, since they are what is verified.
     """
     if text is None:
         return Subject()
@@ -42,7 +42,7 @@ def parse_subject(lake: Lake, text: str | None) -> Subject:
         artifact = id_ if lake.is_committed(id_ := lake.resolve(text)) else None
     found = [*(f"run {run}" for run in runs), *([f"artifact {artifact[:12]}"] if artifact else [])]
     if len(found) > 1:
-        raise UsageError(f"{text!r} may be {', '.join(found[:3])}: give more of it")
+        raise UsageError(f"{text!r} is ambiguous: {', '.join(found[:3])}; give more characters")
     if not found:
         named = (r.run_id for r in Runs(lake.files).newest() if r.started_at and text in {"last", r.name})
         runs = [run for run in [next(named, None)] if run]
@@ -52,7 +52,7 @@ def parse_subject(lake: Lake, text: str | None) -> Subject:
 
 
 def faults(audit: Audit, what: Subject) -> Iterator[Fault]:
-    """All that is wrong with a subject, as it is found."""
+    """Yield the faults of a subject."""
     lake, known = audit.lake, Runs(audit.lake.files)
     if what.run is not None:
         yield from audit.check_runs([what.run], lambda _: None)
@@ -67,12 +67,12 @@ def faults(audit: Audit, what: Subject) -> Iterator[Fault]:
 
 
 def _whole(audit: Audit) -> Iterator[Fault]:
-    with working("looking for what is not the lake's own"):
+    with working("looking for foreign files"):
         yield from audit.check_foreign_files()
     for part in (_artifacts, _runs, Audit.check_names, queue_faults, _index):
         try:
             yield from part(audit)
-        except ForeignFile as error:  # a stray, behind which nothing can be looked at
+        except ForeignFile as error:  # a foreign file that hides the lake's own
             yield foreign_fault(audit.lake, error, "the lake")
 
 
@@ -97,10 +97,10 @@ def _index(audit: Audit) -> Iterator[Fault]:
 
 
 def rebuild_index(lake: Lake, found: Sequence[Fault]) -> dict[Fault, tuple[bool, str]]:
-    """Write the index again; {fault of it: (whether it is gone, what became of it)}."""
-    with working("writing the index again"):
+    """Rebuild the index; return {fault of the index: (whether it is repaired, outcome)}."""
+    with working("rebuilding the index"):
         Catalog(lake).rebuild()
     damaged = [fault for fault in found if fault.repair == "index"]
     left = [fault.wrong for fault in index_faults(lake)] if damaged else []
-    said = f"it was written again, and still {left[0]}" if left else "it was written again"
-    return dict.fromkeys(damaged, (not left, said))
+    outcome = f"it was written again, and still {left[0]}" if left else "it was written again"
+    return dict.fromkeys(damaged, (not left, outcome))

@@ -1,1 +1,1 @@
-"""What a run is asked for: the spec, its file, its settings and variants."""
+"""The spec of a run: its file, validation, settings and variants."""

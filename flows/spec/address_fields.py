@@ -1,4 +1,4 @@
-"""Which texts of a spec are addresses, whose secrets are not shown."""
+"""The fields of a spec that are addresses, whose secrets are hidden."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
 
 
-def as_written(raw: Any, section: type[BaseModel]) -> Any:
-    """A section's raw values with every text as it was written, but for those of fields that are addresses."""
+def unseal_other_fields(raw: Any, section: type[BaseModel]) -> Any:
+    """A section's raw values in which only address fields are `Address` objects; other texts are plain strings."""
     if not isinstance(raw, Mapping):
         return raw
     found = dict(raw)
@@ -20,12 +20,14 @@ def as_written(raw: Any, section: type[BaseModel]) -> Any:
         if key not in raw:
             continue
         if isinstance(field.annotation, type) and hasattr(field.annotation, "model_fields"):
-            found[key] = as_written(raw[key], field.annotation)
-        elif not _has_address(field.annotation):
+            found[key] = unseal_other_fields(raw[key], field.annotation)
+        elif not _holds_address(field.annotation):
             found[key] = unwrap_addresses(raw[key])
     return found
 
 
-def _has_address(kind: Any) -> bool:
-    """Whether a field is an address, or holds some; a section in a list may hold them in any of its keys."""
-    return kind is Address or hasattr(kind, "model_fields") or any(map(_has_address, get_args(kind)))
+def _holds_address(annotation: Any) -> bool:
+    """Whether a field is or holds an address; a section in a list may hold one in any of its keys."""
+    return (
+        annotation is Address or hasattr(annotation, "model_fields") or any(map(_holds_address, get_args(annotation)))
+    )

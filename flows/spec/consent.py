@@ -1,4 +1,4 @@
-"""What a stranger's run may use on this machine: its cores, a local model, and downloads that the user agreed to."""
+"""What a run from elsewhere may use on this machine: its cores, local files, and downloads that the user allows."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ _NAME = re.compile(r"[\w-][\w.-]{0,99}(/[\w-][\w.-]{0,99})?")
 _PART = re.compile(r"[\w.-]{0,100}")
 
 
-def name_threads(had: object, used: int | None) -> None:
-    """Print where fewer threads are used than a record names, because this machine has fewer cores."""
-    if isinstance(had, int) and used is not None and had > used:
+def report_threads(recorded: object, used: int | None) -> None:
+    """Print that fewer threads are used than the record names, if this machine has fewer cores."""
+    if isinstance(recorded, int) and used is not None and recorded > used:
         print_line(
-            f"  [yellow]threads:[/] the run had {quoted(had)}, this machine has cores for {used}, which are used"
+            f"  [yellow]threads:[/] the run used {quoted(recorded)}; this machine has cores for {used}, which are used"
         )
 
 
 def downloads(bundle: RunBundle, spec: RunSpec, model: str | None, corpus: str | None) -> list[str]:
-    """What the pack would have downloaded, in words; what was named here (`model`, `corpus`) is agreed to.
+    """The downloads that a bundle asks for, in words, without those that `model` or `corpus` replace.
 
     Raises UsageError for a name that the hub does not allow.
     """
@@ -40,26 +40,24 @@ def downloads(bundle: RunBundle, spec: RunSpec, model: str | None, corpus: str |
     if corpus is None and spec.corpus.source.startswith("hub:"):
         name, config, revision = hub_parts(spec.corpus.source)
         if not _NAME.fullmatch(name) or not _PART.fullmatch(config) or not _PART.fullmatch(revision):
-            raise UsageError(
-                f"corpus {spec.corpus.source!r} of the packed run is no data set of the hub: give --corpus"
-            )
+            raise UsageError(f"corpus {spec.corpus.source!r} of the bundle is not a data set of the hub: give --corpus")
         found.append(f"documents of {spec.corpus.source} from the hub")
     return found
 
 
-def fetched(spec: RunSpec, sources: Mapping[str, str]) -> list[str]:
-    """What a recorded run would have downloaded, in words, with the hosts and the variables that they get."""
+def recorded_downloads(spec: RunSpec, sources: Mapping[str, str]) -> list[str]:
+    """The downloads that a recorded run asks for, in words, with hosts and the variables that are sent to them."""
     model = spec.model.source
-    return [*([f"model {model} from the hub"] if is_remote(model) else []), *elsewhere(sources)]
+    return [*([f"model {model} from the hub"] if is_remote(model) else []), *source_downloads(sources)]
 
 
-def elsewhere(sources: Mapping[str, str]) -> list[str]:
-    """The same of what is not the model."""
+def source_downloads(sources: Mapping[str, str]) -> list[str]:
+    """The downloads of sources other than the model, as for `recorded_downloads`."""
     return [f"{key} {source} from {sender(source)}" for key, source in sources.items() if needs_network(source)]
 
 
-def settled(spec: RunSpec, model: str | None) -> RunSpec:
-    """The spec with a hub model that is whole in the hub's cache as that folder, so that the hub is not asked."""
+def with_cached_model(spec: RunSpec, model: str | None) -> RunSpec:
+    """The spec with a hub model replaced by its folder in the hub's cache if that is complete; no request is sent."""
     source = spec.model.source
     if model is not None or source == MODEL.name or local_path(source).exists():
         return spec
@@ -72,12 +70,12 @@ def settled(spec: RunSpec, model: str | None) -> RunSpec:
 def require_agreement(wanted: Sequence[str], agreed: bool, packed: bool = True) -> None:
     """Raise UsageError for downloads without consent."""
     if wanted and not agreed:
-        other = ", or name what is here with --model and --corpus" if packed else ""
+        other = ", or name local ones with --model and --corpus" if packed else ""
         raise UsageError(f"the recorded run asks for {' and for '.join(wanted)}: allow it with --download{other}")
 
 
-def agreement(wanted: Sequence[str]) -> bool:
-    """Whether the user agrees to downloads: asked on a terminal; elsewhere there is no user to ask."""
+def ask_agreement(wanted: Sequence[str]) -> bool:
+    """Whether the user agrees to downloads; without a terminal nobody is asked, and the answer is no."""
     if not wanted or not (sys.stdin.isatty() and sys.stderr.isatty()):
         return not wanted
     print_line(f"the recorded run asks for {quoted(' and for '.join(wanted))}.")
@@ -85,19 +83,17 @@ def agreement(wanted: Sequence[str]) -> bool:
     return sys.stdin.readline(100).strip().lower() in {"y", "yes"}
 
 
-def name_sources(spec: RunSpec, model: str | None, corpus: str | None, packed: bool) -> None:
-    """Say which places of this machine are read because the pack names them."""
+def report_sources(spec: RunSpec, model: str | None, corpus: str | None, packed: bool) -> None:
+    """Print the local paths that are read because the bundle names them."""
     place = spec.model.source
     if model is None and place != MODEL.name and local_path(place).exists():
-        print_line(
-            f"  model: {quoted(local_path(place).absolute())}, as the packed run names it; --model names another"
-        )
+        print_line(f"  model: {quoted(local_path(place).absolute())}, as recorded in the bundle; --model replaces it")
     if corpus is None and not packed and Path(spec.corpus.source).is_file():
-        print_line(f"  corpus: {quoted(spec.corpus.source)}, as the packed run names it; --corpus names another")
+        print_line(f"  corpus: {quoted(spec.corpus.source)}, as recorded in the bundle; --corpus replaces it")
 
 
 def _size(bundle: RunBundle) -> str:
-    """How large the model is, by what was recorded of it."""
+    """The recorded size of the model, in words; empty if it is not known."""
     pinned = bundle.of_kind("model")
     parameters = pinned.about.get("parameters") if pinned is not None else None
     if not isinstance(parameters, int) or not 0 < parameters < 10**14:

@@ -1,4 +1,4 @@
-"""Specs read from TOML files."""
+"""Load specs from TOML files."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import tomllib
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 from editflow.flows.console.errors import BadSpec
 from editflow.flows.console.input_files import read_small
@@ -16,7 +15,7 @@ from editflow.flows.spec.old_names import accept_old_names
 from editflow.flows.spec.overrides import apply_all
 from editflow.flows.spec.run_spec import RunSpec
 from editflow.flows.spec.spec_validation import check_spec
-from editflow.flows.spec.toml_text import read_toml_text
+from editflow.flows.spec.toml_text import RawSpec, read_toml_text
 from editflow.storage.address import Address, wrap_addresses
 from editflow.storage.records.refs import check_name
 
@@ -24,42 +23,52 @@ from editflow.storage.records.refs import check_name
 def load_spec(path: Path, settings: Sequence[str] = ()) -> RunSpec:
     """Read a spec file and apply `key.path=value` settings. Raises BadSpec with one line that names the key.
 
-    A relative request file is looked for beside the spec first, then from the working folder.
+    A relative request file is looked up beside the spec first, then in the working folder.
     """
-    spec = load_shared_spec(path, settings)
+    return run_spec(read_toml(path), path, settings)
+
+
+def run_spec(raw: RawSpec, path: Path, settings: Sequence[str] = ()) -> RunSpec:
+    """`load_spec` for a file that is already read; changes `raw`."""
+    spec = shared_spec(raw, path, settings)
     if spec.requests.queue is not None:
         raise BadSpec(f"{path}: requests.source = {spec.requests.source!r} is a queue: run `editflow apply`")
     return spec
 
 
 def load_queue_spec(path: Path, settings: Sequence[str] = ()) -> RunSpec:
-    """The same of a spec whose requests come from a queue."""
+    """`load_spec` for a spec whose requests come from a queue."""
     spec = load_shared_spec(path, settings)
     if spec.requests.queue is None:
         remedy = 'write requests.source = "queue:current", or run `editflow run`'
-        raise BadSpec(f"{path}: its requests come from {spec.requests.source!r}, which is no queue: {remedy}")
+        raise BadSpec(f"{path}: its requests come from {spec.requests.source!r}, which is not a queue: {remedy}")
     try:
         check_name(spec.requests.queue)
     except ValueError as error:
         raise BadSpec(f"{path}: requests.source: {error}") from None
     keys = ("count", "exclude_probes", "order", "dataset", "references", "withdrawn")
-    lost = [key for key in keys if getattr(spec.requests, key)]
-    if lost or spec.seeds:
-        raise BadSpec(f"{path}: {'seeds' if spec.seeds else f'requests.{lost[0]}'} says nothing of a queue: remove it")
+    unused = [key for key in keys if getattr(spec.requests, key)]
+    if unused or spec.seeds:
+        key = "seeds" if spec.seeds else f"requests.{unused[0]}"
+        raise BadSpec(f"{path}: {key} does not apply to a queue: remove it")
     return spec
 
 
 def load_shared_spec(path: Path, settings: Sequence[str] = ()) -> RunSpec:
-    """The same for any source of requests."""
-    raw = read_toml(path)
+    """`load_spec` for any source of requests."""
+    return shared_spec(read_toml(path), path, settings)
+
+
+def shared_spec(raw: RawSpec, path: Path, settings: Sequence[str] = ()) -> RunSpec:
+    """`load_shared_spec` for a file that is already read; changes `raw`."""
     apply_all(raw, settings)
     if raw.get("variants"):
         raise BadSpec(f"{path} has variants, which are for comparing: run `editflow compare`, or remove [[variants]]")
-    return located(check_spec(raw, str(path)), path.parent)
+    return with_local_files(check_spec(raw, str(path)), path.parent)
 
 
-def read_toml(path: Path) -> dict[str, Any]:
-    """What a spec file says, unchecked but for old names of keys. Raises BadSpec with one line."""
+def read_toml(path: Path) -> RawSpec:
+    """The raw content of a spec file under the current names of keys, not validated. Raises BadSpec with one line."""
     try:
         return accept_old_names(wrap_addresses(read_toml_text(read_small(path, BadSpec))), str(path))
     except FileNotFoundError:
@@ -71,23 +80,23 @@ def read_toml(path: Path) -> dict[str, Any]:
         raise BadSpec(f"{path} is not a TOML file: {why}") from None
 
 
-def located(spec: RunSpec, folder: Path) -> RunSpec:
-    """The spec with its request files looked for in a folder first."""
-    wanted = spec.requests
-    given = {"source": wanted.source, "references": wanted.references}
+def with_local_files(spec: RunSpec, folder: Path) -> RunSpec:
+    """The spec with the paths of its request files; files in `folder` take precedence."""
+    requests = spec.requests
+    given = {"source": requests.source, "references": requests.references}
     found = {name: Address(_beside(folder, value)) for name, value in given.items() if value is not None}
-    return spec.model_copy(update={"requests": wanted.model_copy(update=found)})
+    return spec.model_copy(update={"requests": requests.model_copy(update=found)})
 
 
-def elsewhere(source: str) -> bool:
+def is_address(source: str) -> bool:
     """Whether the form of a source shows that it is not a local file."""
     return "://" in source or source.startswith(("hub:", "queue:", "data:"))
 
 
 def _beside(folder: Path, source: Address) -> str:
-    """A file beside the spec if there is one, else what was given: from the working folder, or no file at all."""
+    """The file beside the spec if it exists, else the given source."""
     given = source.full
-    if elsewhere(source) and not os.path.isfile(folder / given):  # noqa: PTH113 - never raises, whatever the text
+    if is_address(source) and not os.path.isfile(folder / given):  # noqa: PTH113 - never raises, whatever the text
         return source
     with suppress(RuntimeError):  # no such user
         given = str(Path(given).expanduser())

@@ -1,4 +1,4 @@
-"""Old names of keys in what a user writes: they work, with one line that gives the new name."""
+"""Old names of keys in specs and settings: they still work, with a note that gives the new name."""
 
 from __future__ import annotations
 
@@ -8,16 +8,17 @@ from typing import Any
 
 from editflow.flows.console.errors import BadSpec
 from editflow.flows.console.output import print_line
+from editflow.flows.spec.toml_text import RawSpec
 from editflow.storage.records.renamed_keys import old_keys, with_new_names
 from editflow.tasks.console.terminal import quoted
 
 
-def accept_old_names(raw: Mapping[str, Any], where: str) -> dict[str, Any]:
-    """A raw spec, its variants included, under the new names. Raises BadSpec for a key under both of its names."""
+def accept_old_names(raw: Mapping[str, Any], where: str) -> RawSpec:
+    """A raw spec and its variants under the new names. Raises BadSpec for a key that is set under both names."""
     for old, new, both in old_keys(raw):
         if both:
             raise both_names(where, old, new)
-        _give_new_name(where, old, new)
+        _print_new_name(where, old, new)
     found = with_new_names(raw)
     variants = raw.get("variants")
     if isinstance(variants, list):
@@ -29,11 +30,11 @@ def accept_old_names(raw: Mapping[str, Any], where: str) -> dict[str, Any]:
 
 
 def both_names(where: str, old: str, new: str) -> BadSpec:
-    """The refusal of a key that is set under both of its names."""
+    """The error for a key that is set under both of its names."""
     return BadSpec(f"{where}: {old} is called {new} now, and both are set: remove {old}")
 
 
 @cache
-def _give_new_name(where: str, old: str, new: str) -> None:
-    """Once in a process, however often a spec is read."""
+def _print_new_name(where: str, old: str, new: str) -> None:
+    """Print the new name of a key, once per process."""
     print_line(f"[yellow]note:[/] {quoted(where)}: {old} is called {new} now; the old name still works")

@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from editflow.flows.console.errors import UsageError
-from editflow.flows.spec.loading import elsewhere
+from editflow.flows.spec.loading import is_address
 from editflow.flows.spec.run_spec import RunSpec
 from editflow.storage.address import PREFIX, Address
 from editflow.storage.records.renamed_keys import with_new_names
@@ -80,7 +80,7 @@ def spec_with_local_inputs(record: RunRecord, threads: int | None = None) -> Run
                 f"with --set {key}=ADDRESS, or write them as ${{{PREFIX}NAME}}, which can be repeated"
             )
     for key, source in sources.items():
-        found = elsewhere(source) or source == CORPUS.name or source.startswith(("~", "/"))
+        found = is_address(source) or source == CORPUS.name or source.startswith(("~", "/"))
         if not (found or Path(source).exists()):
             raise UsageError(
                 f"run {record.run_id} read {key} from {source}, which is not in this folder: run the command in the "

@@ -1,4 +1,4 @@
-"""Validation of a run's spec: the first problem in one line, with the nearest known key."""
+"""Validate the spec of a run; report the first problem in one line, with the nearest known key."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from editflow.editing.errors import EditingError
 from editflow.flows.console.errors import BadSpec
-from editflow.flows.spec.address_fields import as_written
+from editflow.flows.spec.address_fields import unseal_other_fields
 from editflow.flows.spec.run_spec import RunSpec
 from editflow.storage.address import wrap_addresses
 
@@ -18,28 +18,28 @@ from editflow.storage.address import wrap_addresses
 def check_spec(raw: Mapping[str, Any], where: str) -> RunSpec:
     """Validate a spec. Raises BadSpec with the first problem, in one line."""
     try:
-        spec = RunSpec.model_validate(as_written(raw, RunSpec))
+        spec = RunSpec.model_validate(unseal_other_fields(raw, RunSpec))
     except ValidationError as error:
-        # A misspelt key is what explains a missing one.
+        # Report a misspelt key before the missing key that it causes.
         first = min(error.errors(), key=lambda problem: problem["type"] == "missing")
         raise BadSpec(f"{where}: {_explain(first, raw)}") from None
     except EditingError as error:
         raise BadSpec(f"{where}: {error}") from None
-    if found := next(_taken_for_another(raw, spec.model_dump()), None):
+    if found := next(_coerced_values(raw, spec.model_dump()), None):
         raise BadSpec(f"{where}: {found}")
     return spec
 
 
-def _taken_for_another(raw: Any, read: Any, key: str = "") -> Iterator[str]:
-    """What was written as one kind of value and taken for another, as pydantic takes "1", true and 1e3 for numbers."""
+def _coerced_values(raw: Any, read: Any, key: str = "") -> Iterator[str]:
+    """Messages for values that pydantic converted silently, such as "1", true or 1e3 to a number."""
     if isinstance(raw, Mapping) and isinstance(read, Mapping):
         for name in raw:
-            yield from _taken_for_another(raw[name], read.get(name), f"{key}.{name}" if key else name)
+            yield from _coerced_values(raw[name], read.get(name), f"{key}.{name}" if key else name)
     elif isinstance(raw, list) and isinstance(read, list | tuple):
         for part, value in zip(raw, read, strict=False):
-            yield from _taken_for_another(part, value, key)
+            yield from _coerced_values(part, value, key)
     elif isinstance(raw, bool) and not isinstance(read, bool):
-        yield f"{key} is true or false, where a number is wanted"
+        yield f"{key} is true or false; write a number"
     elif isinstance(read, bool) and not isinstance(raw, bool):
         yield f"{key} = {raw!r}: write true or false, without quotes"
     elif isinstance(read, int | float) and isinstance(raw, str):
@@ -55,7 +55,7 @@ def _explain(problem: Any, raw: Mapping[str, Any]) -> str:
         near = difflib.get_close_matches(path[-1], _keys_beside(path[:-1]), n=1)
         hint = f"did you mean {near[0]!r}?" if near else f"known here: {', '.join(_keys_beside(path[:-1]))}"
         return f"unknown key {key!r}; {hint}"
-    # Of a key with several kinds of value, pydantic's own name of the kind follows it.
+    # For a key with several types, pydantic appends the name of the type to its path.
     key = ".".join(part for part in path if part.isidentifier() or part.isdecimal())
     if problem["type"] == "missing":
         return f"key {key!r} is missing; see specs/demo.toml"
@@ -68,7 +68,7 @@ def _explain(problem: Any, raw: Mapping[str, Any]) -> str:
 
 
 def _keys_beside(path: Sequence[str]) -> list[str]:
-    """The keys that the section at `path` knows."""
+    """The known keys of the section at `path`."""
     section: Any = RunSpec
     for part in path:
         field = getattr(section, "model_fields", {}).get(part)

@@ -9,11 +9,12 @@ from dataclasses import dataclass, field
 
 @dataclass
 class Budget:
-    """So many seconds from now on. What trials share is paid from it, but says nothing about the next trial."""
+    """Seconds, counted from now. Shared work uses them up but does not enter the estimate of the next trial."""
 
     seconds: float
     clock: Callable[[], float] = time.monotonic
     own: list[float] = field(default_factory=list)
+    """The own seconds of each trial so far."""
     _start: float = field(init=False)
 
     def __post_init__(self) -> None:
@@ -21,12 +22,12 @@ class Budget:
 
     @property
     def left(self) -> float:
-        """Seconds; negative where the budget is overrun."""
+        """Remaining seconds; negative if the budget is exceeded."""
         return self.seconds - (self.clock() - self._start)
 
     @property
     def next(self) -> float:
-        """The estimated seconds of the next trial: those of the slowest so far."""
+        """The estimated seconds of the next trial: the slowest one so far."""
         return max(self.own, default=0.0)
 
     def allows_another(self) -> bool:

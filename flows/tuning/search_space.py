@@ -15,28 +15,32 @@ from editflow.flows.spec.run_spec import RunSpec
 from editflow.flows.spec.sections import EditSection
 
 CENTRES = (0.2, 0.1, 0.3, 0.4)
-"""Where a window of layers is centred, as a share of the depth. Causal tracing (ROME, arXiv 2202.05262, §2.2) finds
-facts early to middle; MEMIT, AlphaEdit and their code edit around 0.19 (Llama 3 8B), 0.20 (GPT-J), 0.32 (GPT-2 XL)."""
+"""Centres of a window of layers, as shares of the depth. Causal tracing (ROME, arXiv 2202.05262, §2.2) finds
+facts in early to middle layers; MEMIT, AlphaEdit and their code edit around 0.19 (Llama 3 8B), 0.20 (GPT-J) and 0.32
+(GPT-2 XL)."""
 
 
 @dataclass(frozen=True)
 class SearchRange:
-    """How wide a window of layers may be, and which clamps are tried; the scan starts with the first of each."""
+    """Widths of a window of layers and the clamps to try; the search starts with the first of each."""
 
     widths: tuple[int, ...]
     clamps: tuple[float, ...]
 
     @classmethod
     def of(cls, model_type: str) -> SearchRange:
-        """Of an architecture: behind a norm, target values hold for one layer, and its length is forgotten."""
+        """The range for an architecture.
+
+        With a norm after the layer, a target value holds for one layer only, and the norm discards its length.
+        """
         return PLAIN if family_of(model_type).norm_after is None else NORMED
 
 
 PLAIN = SearchRange((5, 1, 3, 6), (0.75, 0.4, 1.2))
-"""Five or six layers are published. None is wider than a third of the depth: shallow models have their facts in few
-layers."""
+"""Published settings edit five or six layers. A window is at most a third of the depth: shallow models store facts in
+few layers."""
 NORMED = SearchRange((1,), (2.0, 1.0, 4.0))
-SCANNED = {
+SEARCHED = {
     "layers": "edit.layers",
     "ridge": "edit.ridge",
     "alpha": "edit.alpha",
@@ -50,7 +54,7 @@ SCANNED = {
 
 @dataclass(frozen=True)
 class Setting:
-    """One point of the scan; the fields are keys of `[edit]` and `[target_values]`."""
+    """One point of the search. Fields are keys of `[edit]` and `[target_values]`."""
 
     layers: tuple[int, ...]
     z_layer: int
@@ -63,10 +67,10 @@ class Setting:
 
     @classmethod
     def of(cls, spec: RunSpec) -> Setting:
-        """The point of a spec; `alpha` is None for a method without it."""
+        """The point of a spec; `alpha` is None without that option. Raises InvalidOption for a method without ridge."""
         edit, values, options = spec.edit, spec.target_values, spec.edit.options
         if not isinstance(options, ClosedFormOptions):
-            raise InvalidOption(f"edit.method = {edit.method!r} solves no closed form: there is no ridge to search")
+            raise InvalidOption(f"edit.method = {edit.method!r} is no closed form: there is no ridge to search")
         return cls(
             tuple(edit.layers), edit.z_layer, options.ridge,
             values.learning_rate, values.clamp, values.stop_at, values.steps,
@@ -75,11 +79,11 @@ class Setting:
 
     @property
     def regulariser(self) -> str:
-        """The coordinate of what the closed form weighs a change against: λ, or α where the method has one."""
+        """The coordinate that regularises the closed form: α if the method has it, else λ."""
         return "ridge" if self.alpha is None else "alpha"
 
-    def on(self, spec: RunSpec) -> RunSpec:
-        """The spec at this point, checked as one that was read. Raises InvalidOption or pydantic's ValidationError."""
+    def apply_to(self, spec: RunSpec) -> RunSpec:
+        """The spec at this point, validated like a file. Raises InvalidOption or pydantic's ValidationError."""
         edited = {
             "layers": list(self.layers),
             "z_layer": self.z_layer,
@@ -95,17 +99,17 @@ class Setting:
 
 @dataclass(frozen=True)
 class Sweep:
-    """One coordinate's turn: what to try beside the best setting so far."""
+    """A sweep over one coordinate: the settings to try, given the best one so far."""
 
     name: str
-    turns: tuple[str, ...]
-    offers: Callable[[Setting], Iterable[Setting]]
+    varies: tuple[str, ...]
+    propose: Callable[[Setting], Iterable[Setting]]
 
 
 def window(depth: int, centre: float, width: int) -> tuple[int, ...]:
-    """`width` layers around a place, moved into 0…depth − 2 where they would stand out; at most a third of the depth.
+    """`width` layers around a centre, shifted into 0…depth − 2 if needed; at most a third of the depth.
 
-    The last layer is left out: behind it nothing reads what a subject has become.
+    The last layer is never included: no later layer reads the changed representation of a subject.
     """
     usable = max(1, depth - 1)
     width = min(width, max(1, depth // 3))
@@ -113,70 +117,73 @@ def window(depth: int, centre: float, width: int) -> tuple[int, ...]:
     return tuple(range(first, first + width))
 
 
-def candidates(depth: int, fixed: Iterable[str], setting: Setting, reach: SearchRange = PLAIN) -> list[int]:
-    """Every layer that the scan may edit, ascending: what spectra are wanted of."""
+def candidates(depth: int, fixed: Iterable[str], setting: Setting, search_range: SearchRange = PLAIN) -> list[int]:
+    """Every layer that the search may edit, ascending; their spectra are measured."""
     if "layers" in fixed:
         return list(setting.layers)
-    found = {layer for centre in CENTRES for width in reach.widths for layer in window(depth, centre, width)}
-    more = {layer + step for layer in found for step in (-1, 1)}  # by which the finer round moves a window
-    return sorted(layer for layer in found | more if 0 <= layer < max(1, depth - 1))
+    found = {layer for centre in CENTRES for width in search_range.widths for layer in window(depth, centre, width)}
+    shifted = {layer + step for layer in found for step in (-1, 1)}  # the finer sweep shifts a window by one
+    return sorted(layer for layer in found | shifted if 0 <= layer < max(1, depth - 1))
 
 
-def at(setting: Setting, layers: tuple[int, ...]) -> Setting:
-    """The same with other layers; target values are sought at the last of them."""
+def with_layers(setting: Setting, layers: tuple[int, ...]) -> Setting:
+    """The setting with other layers; target values are optimised at the last of them."""
     return replace(setting, layers=layers, z_layer=layers[-1])
 
 
-def rounds(depth: int, fixed: Iterable[str], reach: SearchRange = PLAIN, hold: str = "ridge") -> list[Sweep]:
-    """The coordinates in the order of what they usually decide, then finer steps; none that turns what is `fixed`."""
+def sweeps(
+    depth: int, fixed: Iterable[str], search_range: SearchRange = PLAIN, regulariser: str = "ridge"
+) -> list[Sweep]:
+    """The sweeps in the order of their usual effect, then finer steps; without those that vary a `fixed` coordinate."""
     every = [
-        # λ and α weigh against squared keys, whose scale is the model's own: where it is far off, nothing else shows.
-        _factors(hold, 0.1, 0.01, 10.0),
-        Sweep("centre", ("layers",), partial(_centres, depth, reach)),
-        Sweep("width", ("layers",), partial(_widths, depth, reach)),
-        _values("clamp", *reach.clamps[1:]),
+        # λ and α are weighed against squared keys, whose scale depends on the model: if they are far off, no other
+        # coordinate matters.
+        _factors(regulariser, 0.1, 0.01, 10.0),
+        Sweep("centre", ("layers",), partial(_centres, depth, search_range)),
+        Sweep("width", ("layers",), partial(_widths, depth, search_range)),
+        _values("clamp", *search_range.clamps[1:]),
         Sweep("stop", ("stop_at", "steps"), lambda s: [replace(s, stop_at=0.3, steps=20)]),
         _values("learning_rate", 0.2, 0.1),
         _factors("clamp", 0.7, 1.4),
         Sweep("shift", ("layers",), partial(_shifted, depth)),
-        _factors(hold, 3.0, 1 / 3),
+        _factors(regulariser, 3.0, 1 / 3),
         _factors("learning_rate", 0.7, 1.4),
     ]
-    return [one for one in every if not set(one.turns) & set(fixed)]
+    return [one for one in every if not set(one.varies) & set(fixed)]
 
 
-def proposals(start: Setting, scan: Iterable[Sweep]) -> Generator[tuple[str, Setting], float, None]:
-    """(what was changed, setting), each once; receives the objective of each, and continues from the best so far."""
+def proposals(start: Setting, sweeps: Iterable[Sweep]) -> Generator[tuple[str, Setting], float, None]:
+    """Yield (name of the sweep, setting), each once; receive its objective and continue from the best so far."""
     best, value = start, (yield "start", start)
     tried = {start}
-    for turn in scan:
-        for setting in list(turn.offers(best)):
+    for sweep in sweeps:
+        for setting in list(sweep.propose(best)):
             if setting in tried:
                 continue
             tried.add(setting)
-            found = yield turn.name, setting
-            if found > value:
-                best, value = setting, found
+            objective = yield sweep.name, setting
+            if objective > value:
+                best, value = setting, objective
 
 
-def refuse_half(fixed: Iterable[str]) -> None:
-    """BadSpec for a z layer without the layers that it belongs to."""
+def check_fixed(fixed: Iterable[str]) -> None:
+    """Raise BadSpec for a fixed z layer without fixed layers."""
     if "z_layer" in fixed and "layers" not in fixed:
-        raise BadSpec("--set edit.z_layer: the scan seeks target values at the last edited layer; set edit.layers too")
+        raise BadSpec("--set edit.z_layer: the search sets it to the last edited layer; set edit.layers too")
 
 
-def _centres(depth: int, reach: SearchRange, best: Setting) -> list[Setting]:
-    return [at(best, window(depth, centre, reach.widths[0])) for centre in CENTRES]
+def _centres(depth: int, search_range: SearchRange, best: Setting) -> list[Setting]:
+    return [with_layers(best, window(depth, centre, search_range.widths[0])) for centre in CENTRES]
 
 
-def _widths(depth: int, reach: SearchRange, best: Setting) -> list[Setting]:
+def _widths(depth: int, search_range: SearchRange, best: Setting) -> list[Setting]:
     centre = (best.layers[0] + best.layers[-1]) / 2 / depth
-    return [at(best, window(depth, centre, width)) for width in reach.widths]
+    return [with_layers(best, window(depth, centre, width)) for width in search_range.widths]
 
 
 def _shifted(depth: int, best: Setting) -> list[Setting]:
     moved = (tuple(layer + step for layer in best.layers) for step in (-1, 1))
-    return [at(best, layers) for layers in moved if layers[0] >= 0 and layers[-1] < max(1, depth - 1)]
+    return [with_layers(best, layers) for layers in moved if layers[0] >= 0 and layers[-1] < max(1, depth - 1)]
 
 
 def _values(name: str, *values: float) -> Sweep:
@@ -184,10 +191,10 @@ def _values(name: str, *values: float) -> Sweep:
 
 
 def _factors(name: str, *factors: float) -> Sweep:
-    def offers(best: Setting) -> list[Setting]:
+    def propose(best: Setting) -> list[Setting]:
         return [_with(best, name, float(f"{getattr(best, name) * factor:.2g}")) for factor in factors]
 
-    return Sweep(name, (name,), offers)
+    return Sweep(name, (name,), propose)
 
 
 def _with(setting: Setting, name: str, value: float) -> Setting:

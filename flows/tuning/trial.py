@@ -1,4 +1,4 @@
-"""Trials: a small edit of the probe facts through the stages of a run, and its scores."""
+"""Trials: each edits the probe facts under one setting, through the stages of a run, and scores the result."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from editflow.tasks.stages.settings import NoSettings
 from editflow.tasks.stages.tuning_trials import TRIALS, TrialsSettings, trial_result
 
 OWN = frozenset({"target_values", "weight_change", "keys", "state", "evaluation", "perplexity"})
-"""Kinds that a trial makes for itself; those of the unedited model belong to all trials."""
+"""Artifact kinds that belong to one trial; measurements of the unedited model are shared."""
 FAILED = float("-inf")
 
 
@@ -36,7 +36,7 @@ class Trial:
     varied: str
     setting: Setting
     own: float
-    figures: Mapping[str, float]
+    scores: Mapping[str, float]
     evaluation: str = ""
     perplexity: str = ""
     state: str = ""
@@ -44,17 +44,17 @@ class Trial:
 
     @property
     def objective(self) -> float:
-        """By which the best is chosen; a trial that failed is the worst of all."""
-        return self.figures.get("objective", FAILED)
+        """The score that ranks trials; a failed trial ranks last."""
+        return self.scores.get("objective", FAILED)
 
     def recipe(self) -> dict[str, Any]:
-        """The row of the table of trials in the lake."""
+        """The row in the lake's table of trials."""
         return {"varied": self.varied, "error": self.error, **asdict(self.setting), "layers": list(self.setting.layers)}
 
 
 @dataclass(frozen=True)
 class TrialRunner:
-    """What all trials share: the spec that they turn, the probes, and the artifacts of the base model."""
+    """Runs trials. Holds what they share: the spec to vary, the probes, and the artifacts of the base model."""
 
     spec: RunSpec
     pipe: Pipeline
@@ -65,20 +65,20 @@ class TrialRunner:
     requests: str
 
     def evaluation_of(self, state: str) -> str:
-        """The artifact in which a state was asked about the probes."""
+        """The id of a state's evaluation on the probes."""
         settings = stage_settings.evaluation(self.spec, self.spec.evaluation.metrics)
         return EVALUATION.id(settings, {"state": state, "requests": self.requests})
 
     def perplexity_of(self, state: str) -> str:
-        """The artifact in which a state's held-out perplexity was measured."""
+        """The id of a state's perplexity on the held-out documents."""
         return PERPLEXITY.id(NoSettings(), {"state": state, "documents": self.documents, "tokens": self.held_out})
 
     def judge(self, number: int, varied: str, setting: Setting) -> Trial:
-        """Edit the probes under a setting and measure the result; a setting that fails has the reason."""
+        """Edit the probes under a setting and score the result; a failed trial has the reason."""
         seen, started = set(self.pipe.uses), time.monotonic()
         self.pipe.prefix = f"trial {number}: "
         try:
-            state = str(edit_with_retry(setting.on(self.spec), self.pipe, self.probes)["state"])
+            state = str(edit_with_retry(setting.apply_to(self.spec), self.pipe, self.probes)["state"])
         except (EditingError, ValidationError) as error:
             return Trial(number, varied, setting, time.monotonic() - started, {}, error=first_line(error))
         finally:
@@ -92,7 +92,7 @@ class TrialRunner:
         return Trial(number, varied, setting, own, found, evaluation, perplexity, state)
 
     def archive(self, trials: Sequence[Trial]) -> ArtifactRef:
-        """Keep the table of trials in the lake, with what it was read from as its parents."""
+        """Store the table of trials, with the artifacts that it was read from as parents."""
         done = [trial for trial in trials if not trial.error]
         parents: dict[str, str | list[str]] = {
             "requests": self.requests, "base_perplexity": self.perplexity_of(self.model),
@@ -104,10 +104,9 @@ class TrialRunner:
 
 
 def own_seconds(wall: float, new: Iterable[tuple[Use, Manifest]], model: str) -> float:
-    """The own cost of a trial: its wall-clock time without the work that trials share.
+    """The own cost of a trial: its wall-clock time without shared work.
 
-    Where it found its own artifacts in the lake, what these once took counts, so that a scan that goes on reckons as
-    one that has just begun.
+    Reused artifacts count with the time that they once took, so that a continued search estimates like a new one.
     """
     own = [(use, made) for use, made in new if _is_own(made, model)]
     shared = [(use, made) for use, made in new if not _is_own(made, model)]
@@ -119,13 +118,13 @@ def _is_own(made: Manifest, model: str) -> bool:
     return made.kind in OWN and not measures_base
 
 
-def search(bench: TrialRunner, start: Setting, turns: Sequence[Sweep], budget: Budget) -> Iterator[Trial]:
-    """Trials one after the other, as long as the next one fits into the budget; always the first."""
-    search_steps = proposals(start, turns)
+def search(runner: TrialRunner, start: Setting, sweeps: Sequence[Sweep], budget: Budget) -> Iterator[Trial]:
+    """Yield trials as long as the next one fits into the budget; the first always runs."""
+    search_steps = proposals(start, sweeps)
     proposal = next(search_steps)
     number = 1
     while True:
-        trial = bench.judge(number, *proposal)
+        trial = runner.judge(number, *proposal)
         budget.own.append(trial.own)
         yield trial
         number += 1
@@ -137,7 +136,7 @@ def search(bench: TrialRunner, start: Setting, turns: Sequence[Sweep], budget: B
             return
 
 
-def best_of(trials: Iterable[Trial]) -> Trial | None:
-    """The trial of the highest objective, the earliest of several; None where none came to an end."""
+def best_trial(trials: Iterable[Trial]) -> Trial | None:
+    """The trial with the highest objective, the earliest on a tie; None if none succeeded."""
     done = [trial for trial in trials if not trial.error]
     return max(done, key=lambda trial: trial.objective) if done else None

@@ -26,11 +26,11 @@ from editflow.flows.pipeline.prerequisites import (
 from editflow.flows.pipeline.run_summary import RunSummary
 from editflow.flows.pipeline.tracked_run import run_tracked
 from editflow.flows.spec.run_spec import RunSpec
-from editflow.flows.tuning.arguments import Split, TuneArguments, check, draft, sized, split
+from editflow.flows.tuning.arguments import Split, TuneArguments, check, draft, fit_to_model, split
 from editflow.flows.tuning.budget import Budget
-from editflow.flows.tuning.search_space import SearchRange, Setting, rounds
+from editflow.flows.tuning.search_space import SearchRange, Setting, sweeps
 from editflow.flows.tuning.spec_writer import FreeDirections, spec_text
-from editflow.flows.tuning.trial import Trial, TrialRunner, best_of, search
+from editflow.flows.tuning.trial import Trial, TrialRunner, best_trial, search
 from editflow.storage.artifacts.store import Lake
 from editflow.storage.records.runs import RunRecord
 from editflow.tasks.console.terminal import quoted
@@ -42,12 +42,12 @@ from editflow.tasks.stages.tuning_trials import trial_scores
 
 @dataclass
 class Tuning:
-    """One search in one lake. Its fields fill on the way, so that an interruption keeps what there is."""
+    """One search in one lake. Its fields fill up as it runs, so that an interruption loses nothing."""
 
     arguments: TuneArguments
     budget: Budget
     chosen: Split
-    say: Callable[[str], None]
+    report: Callable[[str], None]
     trials: list[Trial] = field(default_factory=list)
     free: list[FreeDirections] = field(default_factory=list)
     before: dict[str, float] = field(default_factory=dict)
@@ -55,46 +55,46 @@ class Tuning:
     artifact: str = ""
 
     def work(self, draft: RunSpec, pipe: Pipeline) -> RunSummary:
-        """All of it, for the record of the run; what was tried is kept even where it is interrupted."""
-        bench = self._bench(draft, pipe)
-        self.spec = bench.spec
-        about = pipe.about(bench.model)
-        start = Setting.of(bench.spec)
-        turns = rounds(about.depth, self.arguments.fixed, SearchRange.of(about.model_type), start.regulariser)
+        """Run the search as the work of a recorded run; finished trials are kept even if it is interrupted."""
+        runner = self._prepare(draft, pipe)
+        self.spec = runner.spec
+        about = pipe.about(runner.model)
+        start = Setting.of(runner.spec)
+        planned = sweeps(about.depth, self.arguments.fixed, SearchRange.of(about.model_type), start.regulariser)
         report, pipe.report = pipe.report, lambda _use, _ref: None
         try:
-            for trial in search(bench, start, turns, self.budget):
+            for trial in search(runner, start, planned, self.budget):
                 self.trials.append(trial)
-                self.say(trial_line(trial))
+                self.report(trial_line(trial))
                 pipe.flush()
         finally:
             pipe.report = report
-            self._keep(bench)
+            self._save(runner)
         return {}
 
-    def _bench(self, draft: RunSpec, pipe: Pipeline) -> TrialRunner:
-        """What all trials share: moments, spectra, null spaces, contexts, and the model as it is asked before."""
+    def _prepare(self, draft: RunSpec, pipe: Pipeline) -> TrialRunner:
+        """Compute what all trials share: moments, spectra, null spaces, contexts and the base model's scores."""
         corpus = describe_corpus(draft.corpus.source)
         model = pin_model(draft, pipe)
         about = pipe.about(model)
-        spec = sized(self.arguments, draft, about)
+        spec = fit_to_model(self.arguments, draft, about)
         check_model(spec, about)
         documents, held_out = sample_corpus(spec, pipe, corpus, model)
         measures = Measures(spec, pipe, model, self.chosen.probes, documents, held_out)
-        measures.everywhere(model, self.chosen.probes, "before", "requests")
+        measures.measure_all(model, self.chosen.probes, "before", "requests")
         if "null_space" in spec.edit.chosen.required_statistics(spec.edit.options):
             spec = self._with_threshold(spec, pipe, merged_second_moment(spec, pipe, documents, model))
         candidates = spec.edit.model_copy(update={"layers": spec.moment_layers})
         layer_statistics(spec.model_copy(update={"edit": candidates}), pipe, documents, model)
         pipe.run(CONTEXTS, spec.contexts, {"model": model})
         requests = measures.requests(self.chosen.probes, "requests")
-        bench = TrialRunner(spec, pipe, self.chosen.probes, model, documents, held_out, requests)
-        self.before = trial_scores(pipe.lake, bench.evaluation_of(model))
+        runner = TrialRunner(spec, pipe, self.chosen.probes, model, documents, held_out, requests)
+        self.before = trial_scores(pipe.lake, runner.evaluation_of(model))
         pipe.flush()
-        return bench
+        return runner
 
     def _with_threshold(self, spec: RunSpec, pipe: Pipeline, moment: str) -> RunSpec:
-        """The suggestion from the candidates' spectra, unless one was set; and what it leaves of each layer."""
+        """The spec with the threshold that the spectra suggest, unless one was set; records each null space."""
         spectra = {layer: layer_spectrum(pipe, moment, layer) for layer in spec.moment_layers}
         eigenvalues = {layer: read_spectrum(pipe.lake, id_)[1].eigenvalues for layer, id_ in spectra.items()}
         chosen = spec.null_space if "null_space" in self.arguments.given else suggest(list(eigenvalues.values()))
@@ -103,23 +103,23 @@ class Tuning:
             self.free.append({"layer": layer, "width": width, "null space": rank, "free %": 100 * rank / width})
         return spec.model_copy(update={"null_space": chosen})
 
-    def _keep(self, bench: TrialRunner) -> None:
-        """The table in the lake, and the best setting as a file."""
-        best = best_of(self.trials)
+    def _save(self, runner: TrialRunner) -> None:
+        """Store the table of trials and write the spec of the best one."""
+        best = best_trial(self.trials)
         if best is None:
             return
-        self.artifact = bench.archive(self.trials).id
-        bench.pipe.flush()
-        text = spec_text(self.arguments, bench.spec, best, self.trials, self.free, self.chosen.unseen)
-        check(self.arguments)  # another process may have put a file there in between
+        self.artifact = runner.archive(self.trials).id
+        runner.pipe.flush()
+        text = spec_text(self.arguments, runner.spec, best, self.trials, self.free, self.chosen.unseen)
+        check(self.arguments)  # another process may have written a file there meanwhile
         write(self.arguments.out, text.encode(), "spec")
 
     def result(self, record: RunRecord) -> dict[str, Any]:
-        """All of it as JSON. Raises UsageError where no trial came to an end."""
-        best = best_of(self.trials)
+        """The result as JSON. Raises UsageError if no trial succeeded."""
+        best = best_trial(self.trials)
         if best is None or self.spec is None:
-            error = self.trials[0].error if self.trials else "no trial was made"
-            raise UsageError(f"no setting could be tried ({error}); set what is wrong with --set")
+            error = self.trials[0].error if self.trials else "no trial ran"
+            raise UsageError(f"every setting failed ({error}); correct it with --set")
         return {
             "run": record.run_id, "spec": str(self.arguments.out), "artifact": self.artifact, "best": best.number,
             "threshold": asdict(self.spec.null_space) | {"layers": self.free} if self.free else None,
@@ -129,18 +129,18 @@ class Tuning:
 
 
 def row(trial: Trial) -> dict[str, Any]:
-    """A trial for people and programs."""
+    """A trial as a row of JSON and of tables."""
     return {
         "trial": trial.number,
         **trial.recipe(),
-        **trial.figures,
+        **trial.scores,
         "own_s": round(trial.own, 2),
         "state": trial.state,
     }
 
 
 def trial_line(trial: Trial) -> str:
-    """A trial in one line of markup."""
+    """A trial as one line of terminal markup."""
     setting = trial.setting
     layers = f"{setting.layers[0]}–{setting.layers[-1]}" if len(setting.layers) > 1 else str(setting.layers[0])
     found = f"objective [bold]{trial.objective:.1f}[/]" if not trial.error else f"[red]{quoted(trial.error)}[/]"
@@ -157,17 +157,17 @@ def tune(
     lake: Lake,
     kind: type[Pipeline] = Pipeline,
     clock: Callable[[], float] = time.monotonic,
-    say: Callable[[str], None] = print_line,
+    report: Callable[[str], None] = print_line,
 ) -> dict[str, Any]:
-    """Find a setting and write its spec; returns what `--json` prints. `kind` of pipeline runs the stages.
+    """Find a setting and write its spec; return what `--json` prints. A pipeline of class `kind` runs the stages.
 
-    Costs about the budget, or the shared work and one trial where these take longer. Raises UsageError and what a run
-    raises; after an interruption all finished trials are kept, and the same arguments continue from there.
+    Takes about the budget, or the shared work and one trial if these take longer. Raises UsageError and what a run
+    raises. After an interruption all finished trials are kept, and the same arguments continue from there.
     """
     budget = Budget(60 * arguments.minutes, clock)
     check(arguments)
     spec = draft(arguments)
-    tuning = Tuning(arguments, budget, split(arguments, spec.requests.dataset), say)
+    tuning = Tuning(arguments, budget, split(arguments, spec.requests.dataset), report)
     record = run_tracked(spec, lake, str(arguments.out), report_stage, tuning.work, kind)
     return tuning.result(record)
 

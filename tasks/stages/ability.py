@@ -8,9 +8,10 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from editflow.editing.editors.options import omitted
-from editflow.editing.metrics.ability.asking import MODES, TOKENS, Answer, ask, check_modes
+from editflow.editing.metrics.ability.asking import Answer, ask
 from editflow.editing.metrics.ability.confusion import STATISTICS, confusion, interval
 from editflow.editing.metrics.ability.declaration import AbilityCase
+from editflow.editing.metrics.ability.modes import MODES, TOKENS, check_modes
 from editflow.editing.metrics.ability.sets import ability_set, draw
 from editflow.editing.metrics.intervals import Interval
 from editflow.storage.artifacts.imported import ImportedTable

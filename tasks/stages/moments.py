@@ -15,9 +15,10 @@ import torch
 
 from editflow.editing.editors.options import omitted
 from editflow.editing.errors import InvalidOption
-from editflow.editing.linalg.null_space import NullSpace, Threshold
+from editflow.editing.linalg.null_space import NullSpace
 from editflow.editing.linalg.second_moment import SecondMoment
 from editflow.editing.linalg.spectrum import Spectrum, decompose
+from editflow.editing.linalg.threshold import Threshold
 from editflow.editing.models.moments import second_moments
 from editflow.editing.models.windows import windows
 from editflow.storage.artifacts.codec import (

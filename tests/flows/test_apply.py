@@ -199,9 +199,9 @@ def test_a_limit_of_nought_is_asked() -> None:
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
-        (["requests.source=facts.jsonl"], "which is no queue"),
-        (["requests.count=3"], "requests.count says nothing of a queue"),
-        (["seeds=[1]"], "seeds says nothing of a queue"),
+        (["requests.source=facts.jsonl"], "not a queue"),
+        (["requests.count=3"], "requests.count does not apply"),
+        (["seeds=[1]"], "seeds does not apply"),
         (["gates.efficacy=101"], "gates.efficacy"),
         (["gates.efficacity=1"], "did you mean 'efficacy'"),
         (["gates.efficacy=true"], "gates.efficacy: Input should be a valid number (got True)"),

@@ -14,8 +14,9 @@ from editflow.editing.editors.batch import Solver
 from editflow.editing.editors.layer_statistics import LayerStatistics
 from editflow.editing.editors.method import ClosedForm
 from editflow.editing.editors.methods import method, parse_options
-from editflow.editing.linalg.null_space import NullSpace, Threshold
+from editflow.editing.linalg.null_space import NullSpace
 from editflow.editing.linalg.spectrum import decompose
+from editflow.editing.linalg.threshold import Threshold
 from editflow.editing.models.editable import EditableModel
 from editflow.editing.models.moments import second_moments
 

@@ -13,14 +13,11 @@ from dataclasses import dataclass
 
 from editflow.editing.errors import InvalidOption
 from editflow.editing.metrics.ability.declaration import AbilityCase
+from editflow.editing.metrics.ability.modes import TOKENS, check_modes
 from editflow.editing.metrics.scoring import score
 from editflow.editing.models.editable import EditableModel
 from editflow.editing.models.generation import continue_texts
 from editflow.editing.models.tokens import encode
-
-MODES = ("likelihood", "generation")
-TOKENS = 8
-"""Maximum number of generated tokens: enough for any option after a line break or two."""
 
 _TOKENS_PER_PASS = 4096
 """Maximum number of prompt tokens per forward pass, with padding; bounds memory."""
@@ -39,13 +36,6 @@ class Answer:
     predicted: str | None
     nlls: tuple[float, ...] | None = None
     generated: str | None = None
-
-
-def check_modes(modes: Sequence[str]) -> None:
-    """Raise InvalidOption unless these are one or both of MODES."""
-    wrong = [mode for mode in modes if mode not in MODES]
-    if wrong or not modes or len({*modes}) != len(modes):
-        raise InvalidOption(f"modes {list(modes)}: choose one or both of {', '.join(MODES)}")
 
 
 def ask(

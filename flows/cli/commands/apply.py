@@ -36,11 +36,11 @@ def apply(
     spec
         A TOML file whose requests come from a queue (`requests.source = "queue:current"`), with [gates].
     """
-    _, store = start_flow(spec, set_ or (), lake, "queue")
+    loaded, store = start_flow(spec, set_ or (), lake, "queue")
     from editflow.flows.apply import apply_edits
     from editflow.storage.records.runs import Runs
 
-    record = apply_edits(str(spec), list(set_ or ()), store.uri, batches)
+    record = apply_edits(loaded, list(set_ or ()), store.uri, batches)
     if json:
         print_json(record)
         return

@@ -44,7 +44,7 @@ def ask(
     import torch
 
     from editflow.editing.models.generation import continue_text
-    from editflow.flows.spec.consent import name_threads
+    from editflow.flows.spec.consent import report_threads
     from editflow.tasks.console.progress import working
     from editflow.tasks.environment import threads_of
     from editflow.tasks.models.model_identity import open_session
@@ -53,7 +53,7 @@ def ask(
     # The number of threads may change the last bits, and the state's weights are checked against recorded digests.
     environment = store.manifest(state).environment
     torch.set_num_threads(threads := threads_of(environment))
-    name_threads(environment.get("threads"), threads)
+    report_threads(environment.get("threads"), threads)
     base = state_chain(store, state)[0].id
     session = open_session(store, base, "cpu")
     states = {"base": base, "edited": state}

@@ -66,6 +66,7 @@ def compare(
         Run everything once per seed: --seeds 0,1,2. Seeds determine the order of the facts and the contexts.
     """
     check_working_folder()
+    from editflow.flows.spec.spec_file import SpecFile
     from editflow.flows.spec.variants import read_contenders, read_seeds
 
     files, numbers = [spec, *more], read_seeds(seeds)
@@ -76,17 +77,18 @@ def compare(
 
     temporary_server.prepare()
     from editflow.flows.compare import check_models, check_sources, compare_specs
-    from editflow.flows.planning.plan import reading
+    from editflow.flows.planning.plan import open_readonly
     from editflow.storage.artifacts.store import Lake
 
     check_sources(contenders)
-    check_models(contenders, reading(lake_folder(lake)))
+    check_models(contenders, open_readonly(lake_folder(lake)))
     store = Lake.open(lake_folder(lake))
     runs = counted(sum(len(each.runs) for each in contenders), "run")
     print_line(f"[bold]{runs}[/] of {len(contenders)} ways to edit in {quoted(store.uri)}")
     temporary_server.reap()
     temporary_server.start()
-    found = compare_specs(list(map(str, files)), list(set_ or ()), numbers, store.uri)
+    loaded = [SpecFile(path, [each for each in contenders if each.path == path]) for path in files]
+    found = compare_specs(loaded, list(set_ or ()), numbers, store.uri)
     texts = _write_files(store, found["artifact"], target) if found["artifact"] else {}
     if json:
         print_json({**found, "folder": str(target) if texts else None, "tables": _cells(texts)})

@@ -19,11 +19,11 @@ def evaluate(spec: Path, /, *, set_: SetFlag = None, lake: LakeFlag = None, json
     spec
         A TOML file whose requests come from a queue (`requests.source = "queue:current"`).
     """
-    _, store = start_flow(spec, set_ or (), lake, "queue")
+    loaded, store = start_flow(spec, set_ or (), lake, "queue")
     from editflow.flows import evaluate as flow
     from editflow.storage.records.runs import Runs
 
-    record = flow.evaluate(str(spec), list(set_ or ()), store.uri)
+    record = flow.evaluate(loaded, list(set_ or ()), store.uri)
     if json:
         print_json(record)
         return

@@ -47,12 +47,12 @@ def export_run(
         _export_events(store, record, out, lake, json=json)
         return
     from editflow.flows.export_bundle import export_bundle, export_downloads
-    from editflow.flows.spec.consent import agreement, require_agreement
+    from editflow.flows.spec.consent import ask_agreement, require_agreement
     from editflow.flows.spec.recorded_spec import MODEL_SOURCE, input_sources, recorded_spec
     from editflow.tasks.reproduction.run_bundle import write_bundle
 
     wanted = export_downloads(record)
-    require_agreement(wanted, download or agreement(wanted), packed=False)
+    require_agreement(wanted, download or ask_agreement(wanted), packed=False)
     with target(out, named(record.name, "-run.zip"), "bundle") as file:
         bundle = export_bundle(store, record)
         file.write(write_bundle(bundle))

@@ -50,12 +50,12 @@ def impact(
         return
     if not runs:
         raise UsageError(f"no completed run of `editflow run` depends on {found.source.what} {found.source.name}")
-    from editflow.flows.spec.consent import agreement, require_agreement
+    from editflow.flows.spec.consent import ask_agreement, require_agreement
     from editflow.flows.withdraw import to_fetch, without
 
     # Errors and refused downloads are reported before a server starts.
     wanted = to_fetch([without(record, found.source) for record in runs])
-    download = download or agreement(wanted)
+    download = download or ask_agreement(wanted)
     require_agreement(wanted, download, packed=False)
     temporary_server.reap()
     temporary_server.start()

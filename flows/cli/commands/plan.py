@@ -15,6 +15,7 @@ from editflow.tasks.console.terminal import quoted
 if TYPE_CHECKING:
     from editflow.flows.planning.plan import Plan
     from editflow.flows.planning.plan_rows import ModelRow
+    from editflow.flows.spec.variants import Contender
 
 # The keys are column headings too, hence the space in one.
 Totals = TypedDict(
@@ -35,19 +36,19 @@ def plan(spec: Path, /, *, set_: SetFlag = None, lake: LakeFlag = None, json: Js
     """
     check_working_folder()
     from editflow.flows.orchestration import temporary_server
-    from editflow.flows.spec.loading import load_spec, read_toml
+    from editflow.flows.spec.variants import load_spec_or_contenders
 
     words = [part for setting in set_ or () for part in ("--set", setting)]
-    if read_toml(spec).get("variants"):
-        _plan_variants(spec, set_ or (), lake, json=json)
+    loaded = load_spec_or_contenders(spec, set_ or ())
+    if isinstance(loaded, list):
+        _plan_variants(loaded, lake, json=json)
         if not json:
             print_next(f"{typed('compare', str(spec), *words, lake=lake)} to run them")
         return
-    checked = load_spec(spec, set_ or ())
     temporary_server.prepare()
-    from editflow.flows.planning.plan import plan_spec, reading
+    from editflow.flows.planning.plan import open_readonly, plan_spec
 
-    found = plan_spec(checked, reading(lake_folder(lake)))
+    found = plan_spec(loaded, open_readonly(lake_folder(lake)))
     if json:
         print_json(found.to_json())
         return
@@ -55,17 +56,15 @@ def plan(spec: Path, /, *, set_: SetFlag = None, lake: LakeFlag = None, json: Js
     print_next(f"{typed('run', str(spec), *words, lake=lake)} to run it")
 
 
-def _plan_variants(spec: Path, settings: Sequence[str], lake: str | None, *, json: bool) -> None:
+def _plan_variants(contenders: Sequence[Contender], lake: str | None, *, json: bool) -> None:
     """Print a row for each variant, and one for all of them together."""
     from editflow.flows.orchestration import temporary_server
-    from editflow.flows.spec.variants import read_contenders
 
-    contenders = read_contenders([spec], settings)
     temporary_server.prepare()
     from editflow.flows.compare import check_models
-    from editflow.flows.planning.plan import plan_contenders, reading
+    from editflow.flows.planning.plan import open_readonly, plan_contenders
 
-    store = reading(lake_folder(lake))
+    store = open_readonly(lake_folder(lake))
     check_models(contenders, store)
     plans = plan_contenders(contenders, store)
     labelled = [(each.label, plan) for each, plan in zip(contenders, plans, strict=True)]

@@ -20,15 +20,15 @@ def prepare(spec: Path, /, *, set_: SetFlag = None, lake: LakeFlag = None, json:
     spec
         A TOML file such as specs/demo.toml, or one whose requests come from a queue.
     """
-    checked, store = start_flow(spec, set_ or (), lake, "any")
+    loaded, store = start_flow(spec, set_ or (), lake, "any")
     from editflow.flows import prepare as flow
 
-    found = flow.prepare(str(spec), list(set_ or ()), store.uri)
+    found = flow.prepare(loaded, list(set_ or ()), store.uri)
     if json:
         print_json(found)
         return
     uses = found["runs"][-1]["uses"]
     created = sum(use["how"] == "created" for use in uses)
-    print_line(f"\n{checked.name} is prepared: {created} created, {len(uses) - created} reused")
-    verb = "run" if checked.requests.queue is None else "apply"
+    print_line(f"\n{loaded.content.name} is prepared: {created} created, {len(uses) - created} reused")
+    verb = "run" if loaded.content.requests.queue is None else "apply"
     print_next(f"{typed(verb, str(spec), lake=lake)} to edit with these statistics")

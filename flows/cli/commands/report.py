@@ -56,14 +56,14 @@ def _write_page(store: Lake, record: RunRecord, file: Target) -> str:
     check_working_folder()
     import torch
 
-    from editflow.flows.spec.consent import name_threads
+    from editflow.flows.spec.consent import report_threads
     from editflow.tasks.environment import threads_of
     from editflow.tasks.report.report_stage import read_page
     from editflow.tasks.report.report_stage import report as report_stage
 
     # The models' answers may depend on the number of threads, as the state's weights do.
     torch.set_num_threads(threads := threads_of(record.environment))
-    name_threads(record.environment.get("threads"), threads)
+    report_threads(record.environment.get("threads"), threads)
     ref = report_stage(store, record.run_id)
     file.write(read_page(store, ref.id).encode())
     return ref.id

@@ -81,10 +81,10 @@ def _repeat(source: BundledRun | LakeRun, file: str, into: str | None, options: 
     """Ask for consent, start Prefect, and run the flow."""
     from editflow.flows.orchestration import temporary_server
     from editflow.flows.recorded_runs import LakeRun
-    from editflow.flows.spec.consent import agreement, require_agreement
+    from editflow.flows.spec.consent import ask_agreement, require_agreement
 
     wanted = source.downloads(options)
-    allowed = options.download or agreement(wanted)
+    allowed = options.download or ask_agreement(wanted)
     require_agreement(wanted, allowed, packed=not isinstance(source, LakeRun))
     temporary_server.ready()
     from editflow.flows.rerun import rerun, rerun_bundle
@@ -96,10 +96,10 @@ def _repeat(source: BundledRun | LakeRun, file: str, into: str | None, options: 
 
 def _check_fresh(given: str, flag: str) -> str:
     """The folder of a fresh lake. Raises UsageError, before any work, for one that is in use."""
-    from editflow.flows.pipeline.fresh_lake import refuse_taken
+    from editflow.flows.pipeline.fresh_lake import check_unused
 
     folder = new_folder(Path(lake_folder(given, flag)), flag)
-    refuse_taken(folder)
+    check_unused(folder)
     return str(folder)
 
 

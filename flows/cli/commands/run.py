@@ -26,11 +26,11 @@ def run(spec: Path, /, *, set_: SetFlag = None, lake: LakeFlag = None, json: Jso
     spec
         A TOML file such as specs/demo.toml.
     """
-    _, store = start_flow(spec, set_ or (), lake, "file")
+    loaded, store = start_flow(spec, set_ or (), lake, "file")
     from editflow.flows.edit_model import edit_model
     from editflow.storage.records.runs import Runs
 
-    found = edit_model(str(spec), list(set_ or ()), store.uri)
+    found = edit_model(loaded, list(set_ or ()), store.uri)
     if json:
         print_json(found)
         return

@@ -50,7 +50,7 @@ def missing_metrics(record: RunRecord) -> list[str]:
 
 def print_decisions(record: RunRecord) -> None:
     """Print which requests of a queue a run released or rejected, and the resulting release."""
-    from editflow.flows.pipeline.gates import settle_gates
+    from editflow.flows.pipeline.gates import decision_rows
     from editflow.tasks.releases.queue import ReleaseEvent
 
     summary = record.summary
@@ -58,7 +58,7 @@ def print_decisions(record: RunRecord) -> None:
         (event["release"], ReleaseEvent(**{key: event[key] for key in event if key != "release"}))
         for event in summary["settled"]
     ]
-    rows = settle_gates(events)
+    rows = decision_rows(events)
     waiting = f"{summary['pending']} still waiting"
     if rows:
         columns = list(dict.fromkeys(name for row in rows for name in row if name != "reason"))

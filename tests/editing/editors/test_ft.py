@@ -11,7 +11,8 @@ from support.tiny_words import facts_of
 from torch import Tensor
 
 from editflow.editing.editors.facts import Fact
-from editflow.editing.editors.ft import FtOptions, fine_tune
+from editflow.editing.editors.fine_tuning import fine_tune
+from editflow.editing.editors.ft import FtOptions
 from editflow.editing.errors import NonFinite
 from editflow.editing.models.editable import EditableModel
 from editflow.editing.requests.record import EditRequest

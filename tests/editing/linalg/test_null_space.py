@@ -10,8 +10,9 @@ from oracle import literal
 from torch import Tensor
 
 from editflow.editing.errors import InvalidOption, NonFinite
-from editflow.editing.linalg.null_space import NullSpace, Threshold
+from editflow.editing.linalg.null_space import NullSpace
 from editflow.editing.linalg.spectrum import Spectrum, decompose
+from editflow.editing.linalg.threshold import Threshold
 
 D = 30
 RULES = [Threshold("absolute", 1e-3), Threshold("absolute", 1.0), Threshold("energy", 1e-4), Threshold("rank", 0.3)]

@@ -12,10 +12,11 @@ from oracle import literal
 from torch import Tensor
 
 from editflow.editing.errors import InvalidOption, NonFinite
-from editflow.editing.linalg.null_space import NullSpace, Threshold
+from editflow.editing.linalg.null_space import NullSpace
 from editflow.editing.linalg.projected_ridge import LowRank, ProjectedRidge
 from editflow.editing.linalg.second_moment import SecondMoment
 from editflow.editing.linalg.spectrum import decompose
+from editflow.editing.linalg.threshold import Threshold
 
 D, OUT = 40, 12
 Keys = Callable[..., Tensor]

@@ -15,9 +15,10 @@ import torch
 from support.tiny_words import WORDS, word_tokenizer
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from editflow.editing.metrics.ability.asking import MODES, ask
+from editflow.editing.metrics.ability.asking import ask
 from editflow.editing.metrics.ability.confusion import STATISTICS, confusion
 from editflow.editing.metrics.ability.declaration import AbilityCase
+from editflow.editing.metrics.ability.modes import MODES
 from editflow.editing.metrics.measure import measure
 from editflow.editing.metrics.perplexity import perplexity, window_nll
 from editflow.editing.metrics.registry import METRICS

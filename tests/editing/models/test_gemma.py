@@ -13,14 +13,16 @@ from support.tiny_words import facts_of, word_tokenizer
 
 from editflow.editing.editors.batch import Solver, edit_batch
 from editflow.editing.editors.facts import Fact
-from editflow.editing.editors.ft import FtOptions, fine_tune
+from editflow.editing.editors.fine_tuning import fine_tune
+from editflow.editing.editors.ft import FtOptions
 from editflow.editing.editors.options import TargetValueOptions
 from editflow.editing.editors.target_values import TargetValue, optimise
 from editflow.editing.errors import InvalidOption
 from editflow.editing.linalg.moment_solvers import RankOne
-from editflow.editing.linalg.null_space import NullSpace, Threshold
+from editflow.editing.linalg.null_space import NullSpace
 from editflow.editing.linalg.projected_ridge import ProjectedRidge
 from editflow.editing.linalg.spectrum import decompose
+from editflow.editing.linalg.threshold import Threshold
 from editflow.editing.metrics.scoring import score
 from editflow.editing.models.attention import short_rows
 from editflow.editing.models.editable import EditableModel

@@ -166,9 +166,9 @@ def test_a_terminal_is_asked(
 ) -> None:
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     os.write(terminal, f"{typed}\n".encode())
-    assert consent.agreement(["model org/tiny (about 5 MB) from the hub"]) is agreed
+    assert consent.ask_agreement(["model org/tiny (about 5 MB) from the hub"]) is agreed
     assert "org/tiny (about 5 MB)" in capsys.readouterr().err
-    assert consent.agreement([])
+    assert consent.ask_agreement([])
 
 
 def test_without_a_terminal_the_error_names_the_flag(bundle: RunBundle, tmp_path: Path) -> None:

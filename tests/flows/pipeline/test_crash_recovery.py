@@ -144,7 +144,7 @@ def copy(lake: Path, folder: Path) -> Lake:
     return Lake.open(shutil.copytree(lake, folder / lake.name))
 
 
-def test_killed_at_any_write_the_next_run_pays(
+def test_after_a_kill_at_any_write_the_next_run_completes_the_index(
     run: Step, moments: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """By turns in a small lake and in a large one."""
@@ -161,7 +161,9 @@ def test_killed_at_any_write_the_next_run_pays(
         assert [r.status for r in Runs(lake.files).all()][1:] in ([], ["completed"])
 
 
-def test_out_of_room_at_any_write_the_next_run_pays(run: Step, tmp_path: Path, large: None) -> None:
+def test_after_a_full_disk_at_any_write_the_next_run_completes_the_index(
+    run: Step, tmp_path: Path, large: None
+) -> None:
     at = 1
     while killed(run, lake := Lake.open(tmp_path / f"lake{at}"), at, Full):
         run(lake)
@@ -170,7 +172,7 @@ def test_out_of_room_at_any_write_the_next_run_pays(run: Step, tmp_path: Path, l
     assert at > 20, "the control: it writes a lot"
 
 
-def test_who_pays_may_be_killed_as_well(run: Step, fail: Step, tmp_path: Path, large: None) -> None:
+def test_the_run_that_completes_the_index_may_be_killed_too(run: Step, fail: Step, tmp_path: Path, large: None) -> None:
     """Somebody was killed, somebody else failed at the end for want of room, and who came next is killed anywhere."""
     owing = tmp_path / "owing"
     killed(run, Lake.open(owing), 20)
@@ -184,7 +186,7 @@ def test_who_pays_may_be_killed_as_well(run: Step, fail: Step, tmp_path: Path, l
     assert at > 8, "the control: paying takes some writes"
 
 
-def test_a_failed_run_owes_nothing(fail: Step, tmp_path: Path, large: None) -> None:
+def test_a_failed_run_leaves_a_complete_index(fail: Step, tmp_path: Path, large: None) -> None:
     """Nor for what a stage made beside its own and no other was asked for."""
     lake = Lake.open(tmp_path / "lake")
     fail(lake)
@@ -192,7 +194,7 @@ def test_a_failed_run_owes_nothing(fail: Step, tmp_path: Path, large: None) -> N
     assert len(told(lake)) == 4
 
 
-def test_gc_pays(moments: list[Path], tmp_path: Path, large: None) -> None:
+def test_gc_completes_the_index(moments: list[Path], tmp_path: Path, large: None) -> None:
     for made in moments[::6]:
         lake = copy(made, tmp_path)
         cleared(lake, 24, RetentionRule(), delete=False)
@@ -202,7 +204,7 @@ def test_gc_pays(moments: list[Path], tmp_path: Path, large: None) -> None:
         assert not Catalog(lake).missing(), f"{made.name}: {owed}"
 
 
-def test_until_somebody_pays_it_is_no_fault(run: Step, moments: list[Path], tmp_path: Path) -> None:
+def test_missing_index_rows_of_a_killed_run_are_no_fault(run: Step, moments: list[Path], tmp_path: Path) -> None:
     """Who died has no end recorded, and who records it pays; an index that lost rows is another matter."""
     unfinished = [made for made in moments if not list(made.glob("runs/*/finished.json"))]
     assert len(unfinished) > 15
@@ -214,7 +216,7 @@ def test_until_somebody_pays_it_is_no_fault(run: Step, moments: list[Path], tmp_
     assert "missing artifacts" in " ".join(wrong(lake)), "the control"
 
 
-def test_whoever_reuses_what_a_dead_run_made_writes_it_down(run: Step, tmp_path: Path, large: None) -> None:
+def test_a_run_that_reuses_artifacts_of_a_killed_run_adds_their_rows(run: Step, tmp_path: Path, large: None) -> None:
     """In a large lake, where the end of the dead is in the index and nothing else tells of a debt."""
     lake = Lake.open(tmp_path / "lake")
     killed(run, lake, 20)
@@ -227,7 +229,7 @@ def test_whoever_reuses_what_a_dead_run_made_writes_it_down(run: Step, tmp_path:
     assert wrong(lake) == []
 
 
-def test_what_a_dead_run_made_is_known_as_its_own(run: Step, tmp_path: Path) -> None:
+def test_artifacts_of_a_killed_run_are_attributed_to_it(run: Step, tmp_path: Path) -> None:
     lake = Lake.open(tmp_path / "lake")
     killed(run, lake, 20)
     (dead,) = Runs(lake.files).ids()
@@ -237,7 +239,7 @@ def test_what_a_dead_run_made_is_known_as_its_own(run: Step, tmp_path: Path) -> 
     assert {row["artifact"] for row in rows if row["run_id"] == dead} == made
 
 
-def test_what_goes_on_is_left_alone(run: Step, tmp_path: Path) -> None:
+def test_artifacts_of_running_runs_are_left_alone(run: Step, tmp_path: Path) -> None:
     """Neither what a run of this process has made so far, nor what one of another host has."""
     lake = Lake.open(tmp_path / "lake")
     run(lake)
@@ -264,7 +266,7 @@ def test_a_damaged_index_is_left_for_verify(run: Step, tmp_path: Path) -> None:
     assert wrong(lake) == []
 
 
-def test_a_lost_index_is_no_debt(run: Step, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_lost_index_is_not_completed(run: Step, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     lake = Lake.open(tmp_path / "lake")
     run(lake)
     shutil.rmtree(lake.files.path("catalog"))
@@ -276,7 +278,7 @@ def test_a_lost_index_is_no_debt(run: Step, tmp_path: Path, monkeypatch: pytest.
     assert "missing artifacts" in " ".join(wrong(lake))
 
 
-def test_what_is_made_outside_of_runs(run: Step, tmp_path: Path) -> None:
+def test_artifacts_made_outside_of_runs_are_indexed(run: Step, tmp_path: Path) -> None:
     """Such as a report: killed between the artifact and its row, it is there when it is asked for again."""
     lake = Lake.open(tmp_path / "lake")
     run(lake)
@@ -289,7 +291,7 @@ def test_what_is_made_outside_of_runs(run: Step, tmp_path: Path) -> None:
     assert number > 3
 
 
-def test_a_run_is_said_to_have_died_once(run: Step, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_crashed_run_is_reported_once(run: Step, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     lake = Lake.open(tmp_path / "lake")
     killed(run, lake, 12)
     for said in (1, 0):
@@ -297,7 +299,7 @@ def test_a_run_is_said_to_have_died_once(run: Step, tmp_path: Path, capsys: pyte
         assert capsys.readouterr().err.count("had died") == said
 
 
-def test_a_record_of_another_name_is_not_taken_up(run: Step, tmp_path: Path) -> None:
+def test_a_record_under_a_foreign_name_adds_no_row(run: Step, tmp_path: Path) -> None:
     """One that a stranger has put there adds no row, however often a run begins."""
     lake = Lake.open(tmp_path / "lake")
     run(lake)
@@ -311,7 +313,7 @@ def test_a_record_of_another_name_is_not_taken_up(run: Step, tmp_path: Path) -> 
     assert len(whole) == 4
 
 
-def test_paying_costs_a_large_lake_little(lake_of_many: Lake, run: Step) -> None:
+def test_completing_the_index_is_cheap_in_a_large_lake(lake_of_many: Lake, run: Step) -> None:
     """Its artifacts are not listed where nobody has died."""
     seen = list[str]()
     inner = Lake.ids

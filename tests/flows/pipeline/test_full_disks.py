@@ -54,7 +54,9 @@ def full(moment: int) -> object:
 
 
 @pytest.mark.parametrize("moment", [full(moment) for moment in range(MOMENTS)])
-def test_full_at_a_moment(world: World, whole: tuple[dict[str, str], int], tmp_path: Path, moment: int) -> None:
+def test_a_run_continues_after_a_full_disk(
+    world: World, whole: tuple[dict[str, str], int], tmp_path: Path, moment: int
+) -> None:
     """Room for a part of what a run makes; with room again it goes on, and the index is whole without being rebuilt."""
     digests, needed = whole
     with disk(tmp_path / "disk", max(8, needed * (2 * moment + 1) // (2 * MOMENTS))) as place:
@@ -73,7 +75,7 @@ def test_full_at_a_moment(world: World, whole: tuple[dict[str, str], int], tmp_p
         assert audit.code == 0, audit.out + audit.err
 
 
-def test_a_full_disk_for_what_is_written_beside_a_lake(
+def test_files_outside_a_lake_are_written_whole_or_not_at_all(
     world: World, whole: tuple[dict[str, str], int], tmp_path: Path
 ) -> None:
     """A report and a bundle that do not fit are not there at all, and what was there before is kept."""
@@ -88,7 +90,7 @@ def test_a_full_disk_for_what_is_written_beside_a_lake(
     assert editflow("verify", "--lake", lake).code == 0
 
 
-def test_a_lake_that_nobody_may_write(world: World, tmp_path: Path) -> None:
+def test_a_read_only_lake_answers_queries_and_refuses_writes(world: World, tmp_path: Path) -> None:
     """Questions are answered as before or refused in a line; whatever would write is refused; not a byte is another."""
     lake = tmp_path / "lake"
     assert run(world, lake).code == 0

@@ -28,7 +28,7 @@ def target_nlls(lake: Path, state: str) -> dict[str, float]:
     return {row["request"]: row["nll_new"] for row in rows if row["metric"] == "efficacy"}
 
 
-def test_one_layer_is_edited_as_its_target_values_say(world: World, gemma: Path, tmp_path: Path) -> None:
+def test_one_layer_is_edited_to_its_target_values(world: World, gemma: Path, tmp_path: Path) -> None:
     settings = (
         f"model.source={gemma}", "edit.layers=[2]", "edit.batch_size=6", "edit.ridge=0.001", "contexts.count=0",
         "target_values.clamp=3",
@@ -44,14 +44,14 @@ def test_one_layer_is_edited_as_its_target_values_say(world: World, gemma: Path,
     assert target_nlls(lake, still["state"]) == pytest.approx(before, abs=1e-3)
 
 
-def test_layers_that_target_values_say_nothing_of(world: World, gemma: Path, server: str, tmp_path: Path) -> None:
+def test_several_layers_are_refused(world: World, gemma: Path, server: str, tmp_path: Path) -> None:
     parts = ("--set", f"model.source={gemma}", "--set", "edit.layers=[1, 2]")
     answer = editflow("run", world.spec, "--lake", tmp_path / "lake", *parts)
     refused(answer, "edit.layers = [1, 2] with edit.z_layer = 2", "gemma2 normalises", "edit.layers = [2]")
     unharmed(tmp_path / "lake", "model")
 
 
-def test_a_model_that_sees(world: World, server: str, tmp_path: Path) -> None:
+def test_a_multimodal_model_is_refused(world: World, server: str, tmp_path: Path) -> None:
     Gemma3Config(text_config=tiny_world.LLAMA).save_pretrained(tmp_path / "model")
     answer = editflow("run", world.spec, "--lake", tmp_path / "lake", "--set", f"model.source={tmp_path / 'model'}")
     refused(answer, "'gemma3' reads images", "'gemma3_text'")

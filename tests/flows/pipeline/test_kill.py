@@ -110,7 +110,7 @@ def killed(spec: Path, moment: str, kind: str, number: int, folder: Path, enviro
 
 @pytest.mark.exhaustive
 @pytest.mark.parametrize(("moment", "kind", "number"), MOMENTS)
-def test_killed_at_a_moment(
+def test_a_run_killed_at_any_moment_continues(
     world: World, reference, environment: dict[str, str], tmp_path: Path, moment: str, kind: str, number: int
 ) -> None:
     lake = killed(world.spec, moment, kind, number, tmp_path, environment)
@@ -124,7 +124,9 @@ def test_killed_at_a_moment(
 
 @pytest.mark.demo
 @pytest.mark.timeout(1800)
-def test_the_default_model_killed_in_a_batch(server: str, environment: dict[str, str], tmp_path: Path) -> None:
+def test_a_run_of_the_default_model_killed_in_a_batch_continues(
+    server: str, environment: dict[str, str], tmp_path: Path
+) -> None:
     """The smoke spec on the real model, killed in its second batch: every artifact is that of another, whole lake."""
     del server
     whole = tmp_path / "whole"
@@ -136,7 +138,9 @@ def test_the_default_model_killed_in_a_batch(server: str, environment: dict[str,
     assert "weight change 2" in again
 
 
-def test_killed_from_outside(world: World, reference, environment: dict[str, str], tmp_path: Path) -> None:
+def test_a_run_killed_by_another_process_continues(
+    world: World, reference, environment: dict[str, str], tmp_path: Path
+) -> None:
     lake = tmp_path / "lake"
     process = start(
         [sys.executable, "-c", EDITFLOW, "run", str(world.spec), "--lake", str(lake)], tmp_path, environment
@@ -157,7 +161,7 @@ def wait_for(happened: Callable[[], bool], process: subprocess.Popen[bytes]) -> 
         time.sleep(0.002)
 
 
-def test_what_a_killed_write_leaves_is_never_read(copied: Path) -> None:
+def test_remains_of_a_killed_write_are_never_read(copied: Path) -> None:
     """A payload without its manifest, and a half-written file, are no artifacts."""
     store = Lake.open(copied)
     manifest = tiny_world.artifacts(copied, "keys")[0]

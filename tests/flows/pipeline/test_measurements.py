@@ -43,7 +43,7 @@ def test_every_metric_is_named_before_and_after(whole: tuple[Path, dict[str, Any
         assert {"fluency", "consistency", "essence", "efficacy free exact"} <= set(found["texts"])
 
 
-def test_drift_is_measured_of_the_edited_model_alone(whole: tuple[Path, dict[str, Any]]) -> None:
+def test_drift_is_measured_only_for_the_edited_model(whole: tuple[Path, dict[str, Any]]) -> None:
     lake, record = whole
     labels = [use["stage"] for use in record["uses"]]
     assert "drift after" in labels
@@ -54,7 +54,7 @@ def test_drift_is_measured_of_the_edited_model_alone(whole: tuple[Path, dict[str
 
 
 @pytest.mark.parametrize("sql", blocks("queries.md", "sql"))
-def test_every_question_of_the_documents_has_an_answer(whole: tuple[Path, dict[str, Any]], sql: str) -> None:
+def test_every_query_in_the_documents_returns_rows(whole: tuple[Path, dict[str, Any]], sql: str) -> None:
     lake, record = whole
     answer = editflow("query", sql, "--lake", lake, "--json")
     assert answer.code == 0, answer.err
@@ -64,11 +64,11 @@ def test_every_question_of_the_documents_has_an_answer(whole: tuple[Path, dict[s
         assert [(row["relation"], row["facts"]) for row in answer.json] == [("r", record["summary"]["facts"] - last)]
 
 
-def test_there_are_ten_questions() -> None:
+def test_the_documents_have_ten_queries() -> None:
     assert len(blocks("queries.md", "sql")) >= 10
 
 
-def test_a_second_run_finds_all_of_it(whole: tuple[Path, dict[str, Any]], world: World) -> None:
+def test_a_second_run_reuses_every_measurement(whole: tuple[Path, dict[str, Any]], world: World) -> None:
     lake, record = whole
     again = tiny_world.run(world.spec, lake, *everything(lake.parent))
     assert {use["how"] for use in again["uses"]} == {"reused"}
@@ -83,7 +83,7 @@ def test_measuring_more_changes_no_edit(whole: tuple[Path, dict[str, Any]], worl
 
 
 @pytest.mark.exhaustive
-def test_what_the_facts_do_not_have_is_left_out(world: World, tmp_path: Path) -> None:
+def test_metrics_without_data_are_left_out(world: World, tmp_path: Path) -> None:
     """CounterFact-like facts without questions: asked for all, the run tells what there is."""
     record = tiny_world.run(world.spec, tmp_path / "lake", *MEASURES)
     found = record["summary"]["after"]
@@ -97,7 +97,7 @@ def test_what_the_facts_do_not_have_is_left_out(world: World, tmp_path: Path) ->
     assert "questions" not in kinds
 
 
-def test_scores_and_report_show_all_of_it(whole: tuple[Path, dict[str, Any]], tmp_path: Path) -> None:
+def test_scores_and_report_show_every_measurement(whole: tuple[Path, dict[str, Any]], tmp_path: Path) -> None:
     lake, record = whole
     run = record["run_id"]
     rows = {row["metric"]: row for row in editflow("scores", run, "--lake", lake, "--json").json}
@@ -118,8 +118,8 @@ def test_scores_and_report_show_all_of_it(whole: tuple[Path, dict[str, Any]], tm
     assert "essence" in page
 
 
-def test_a_bundle_has_every_input_of_the_run(whole: tuple[Path, dict[str, Any]], tmp_path: Path) -> None:
-    """Also reference texts and questions; the bundle's files give the recorded facts and cases."""
+def test_a_bundle_contains_every_input_of_the_run(whole: tuple[Path, dict[str, Any]], tmp_path: Path) -> None:
+    """Reference texts and questions too: from the files of the pack come the facts and cases that came then."""
     lake, record = whole
     found = export_bundle(Lake.open(lake), Runs(Lake.open(lake).files).get(record["run_id"]))
     assert set(found.inputs) == {"requests.source", "requests.references", "corpus.source", "ability.sets.sst2"}

@@ -77,7 +77,7 @@ def test_another_learning_rate_keeps_requests_and_baseline(world: World, copied:
     assert reused(uses) == UP_TO_CONTEXTS | {f"{what} {n}" for what in ("requests", "rewrites") for n in (1, 2, 3)}
 
 
-def test_another_prompt_to_evaluate_with_edits_nothing_anew(
+def test_another_evaluation_prompt_reuses_every_edit(
     world: World, copied: Path, tmp_path: Path, use_of: UsesOf
 ) -> None:
     rows = [json.loads(line) for line in world.facts.read_text(encoding="utf-8").splitlines()]

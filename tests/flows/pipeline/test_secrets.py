@@ -82,7 +82,7 @@ def environment(monkeypatch: pytest.MonkeyPatch, temporary: Path) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(temporary / "tmp"))
 
 
-def test_nothing_that_a_run_leaves_has_a_secret_of_an_address(
+def test_no_output_of_a_run_contains_a_secret_of_an_address(
     world: World,
     server: str,
     known: tuple[Served, tuple[str, ...]],
@@ -161,7 +161,7 @@ def stored(server: str) -> Any:
 
 
 @pytest.mark.exhaustive
-def test_a_variable_stands_for_a_secret_and_the_run_can_be_repeated(
+def test_a_run_with_a_secret_from_a_variable_can_be_repeated(
     world: World, server: str, known: tuple[Served, tuple[str, ...]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     environment(monkeypatch, tmp_path)
@@ -195,7 +195,7 @@ def test_a_variable_stands_for_a_secret_and_the_run_can_be_repeated(
 
 
 @pytest.mark.parametrize("name", ["HOME", "AWS_SECRET_ACCESS_KEY", "EDITFLOW_NOTIFY", PREFIX])
-def test_an_address_names_no_variable_of_others(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_address_cannot_read_variables_of_other_programs(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A spec from somebody else may not send what the environment holds for other programs."""
     monkeypatch.setenv(name, "Qx7Cloud")
     answer = editflow("requests", "check", f"http://127.0.0.1:1/x?y=${{{name}}}")

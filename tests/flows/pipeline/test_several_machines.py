@@ -66,7 +66,7 @@ def run(world: World, lake: Path, settings: list[str]) -> None:
     assert answer.code == 0, answer.err
 
 
-def test_a_clock_that_goes_back_and_forth(world: World, tmp_path: Path) -> None:
+def test_runs_survive_a_clock_that_is_set_back_and_forth(world: World, tmp_path: Path) -> None:
     """Runs of the future and of the past are whole, listed and verified, and no collection takes what a run needs."""
     lake, quiet = tmp_path / "lake", tmp_path / "quiet"
     with pytest.MonkeyPatch.context() as patch:
@@ -123,7 +123,7 @@ def begun(
 
 
 @pytest.mark.soak
-def test_three_machines_at_one_lake(world: World, environment: dict[str, str], tmp_path: Path) -> None:
+def test_three_machines_share_one_lake(world: World, environment: dict[str, str], tmp_path: Path) -> None:
     """Two run at once; a third dies on the way, which its own host alone can tell."""
     lake, quiet = tmp_path / "lake", tmp_path / "quiet"
     with pytest.MonkeyPatch.context() as patch:

@@ -18,9 +18,9 @@ from transformers import BertConfig, GPT2Config
 
 from editflow.editing.editors.methods import METHODS
 from editflow.flows.pipeline.facts import load_facts
-from editflow.flows.planning.cost_table import SIZES
+from editflow.flows.planning.cost_table import COSTS
 from editflow.flows.planning.dry_run import DryRun
-from editflow.flows.planning.plan import reading, walk
+from editflow.flows.planning.plan import dry_run, open_readonly
 from editflow.flows.planning.workload import MOMENT
 from editflow.flows.spec.loading import load_spec
 from editflow.storage.artifacts.store import Lake
@@ -41,9 +41,9 @@ class Shelf:
     folder: Path
 
     def walked(self, settings: Sequence[str]) -> DryRun:
-        spec, lake = load_spec(self.world.spec, (*method_settings.SMALL, *settings)), reading(str(self.folder))
+        spec, lake = load_spec(self.world.spec, (*method_settings.SMALL, *settings)), open_readonly(str(self.folder))
         model = outline(lake, spec.model.source, spec.model.dtype)
-        return walk(spec, lake, model, load_facts(spec.requests))
+        return dry_run(spec, lake, model, load_facts(spec.requests))
 
     def run(self, settings: Sequence[str]) -> Any:
         return tiny_world.record_directly(self.world.spec, self.folder, *method_settings.SMALL, *settings)
@@ -62,30 +62,30 @@ def files(folder: Path) -> dict[str, int]:
 
 
 @pytest.mark.parametrize("name", SETTINGS)
-def test_a_run_makes_and_reuses_what_its_plan_says_and_leaves_as_many_bytes(shelf: Shelf, name: str) -> None:
+def test_a_run_creates_and_reuses_what_its_plan_lists_in_about_as_many_bytes(shelf: Shelf, name: str) -> None:
     settings = SETTINGS[name]
     before = files(shelf.folder)
     planned = shelf.walked(settings)
     assert files(shelf.folder) == before
     uses = shelf.run(settings).uses
     assert [(use.artifact, use.stage, use.how == "reused") for use in uses] == [
-        (piece.id, piece.label, piece.reused) for piece in planned.pieces.values()
+        (piece.id, piece.label, piece.reused) for piece in planned.planned.values()
     ]
     again = shelf.walked(settings)
-    assert list(again.pieces) == list(planned.pieces)
-    assert all(piece.reused for piece in again.pieces.values())
+    assert list(again.planned) == list(planned.planned)
+    assert all(piece.reused for piece in again.planned.values())
     other = shelf.walked((*settings, "contexts.seed=5", "requests.seed=5"))  # control
-    assert not all(piece.reused for piece in other.pieces.values())
+    assert not all(piece.reused for piece in other.planned.values())
     assert about_the_same(planned, again, 1.5)
     assert not about_the_same(planned, again, 1.01)  # control: what is told is reckoned, not read off the lake
 
 
-def test_all_that_can_be_measured_is_planned(shelf: Shelf, tmp_path: Path) -> None:
+def test_every_measurement_is_planned(shelf: Shelf, tmp_path: Path) -> None:
     settings = ("evaluation.perplexity=true", *everything(tmp_path))
     planned = shelf.walked(settings)
-    assert {piece.stage for piece in planned.pieces.values()} >= {*SIZES, "requests", "questions", "ability-cases"}
+    assert {piece.stage for piece in planned.planned.values()} >= {*COSTS, "requests", "questions", "ability-cases"}
     made = [(use.artifact, use.how == "reused") for use in shelf.run(settings).uses]
-    assert made == [(piece.id, piece.reused) for piece in planned.pieces.values()]
+    assert made == [(piece.id, piece.reused) for piece in planned.planned.values()]
     rows = shelf.walked(settings)
     for name in ("evaluation", "hidden-states", "ability", "keys", "target-values"):
         told, held = (counted(walk_, name) for walk_ in (planned, rows))
@@ -94,14 +94,14 @@ def test_all_that_can_be_measured_is_planned(shelf: Shelf, tmp_path: Path) -> No
 
 def counted(walked: DryRun, stage: str) -> float:
     """Rows of all artifacts of a stage."""
-    return sum(walked.rows[id_] for id_, piece in walked.pieces.items() if piece.stage == stage)
+    return sum(walked.rows[id_] for id_, piece in walked.planned.items() if piece.stage == stage)
 
 
 def about_the_same(planned: DryRun, found: DryRun, factor: float) -> bool:
     """Whether told bytes of every kind of matrix that was to be made are those that the lake then holds."""
     for stage in ("second-moment", "merge-moments", "spectrum", "null-space", "weight-change", "keys", "checkpoint"):
-        told = sum(piece.size.bytes for piece in planned.pieces.values() if piece.stage == stage)
-        held = sum(piece.bytes for piece in found.pieces.values() if piece.stage == stage)
+        told = sum(piece.size.bytes for piece in planned.planned.values() if piece.stage == stage)
+        held = sum(piece.bytes for piece in found.planned.values() if piece.stage == stage)
         if (told or held) and not held / factor <= told <= held * factor:
             return False
     return True
@@ -112,7 +112,7 @@ def test_every_method_is_planned() -> None:
     assert set(METHODS) <= {*named, "alphaedit"}
 
 
-def test_a_lake_is_not_made_and_what_hangs_on_an_unread_model_is_not_known(world: World, tmp_path: Path) -> None:
+def test_no_lake_is_created_and_ids_that_depend_on_an_unread_model_are_unknown(world: World, tmp_path: Path) -> None:
     answer = editflow("plan", world.spec, "--json", "--lake", tmp_path / "none")
     assert answer.code == 0, answer.err
     assert not (tmp_path / "none").exists()
@@ -126,7 +126,7 @@ def test_a_lake_is_not_made_and_what_hangs_on_an_unread_model_is_not_known(world
     assert any("never read" in text for text in told["warnings"])
 
 
-def test_seeds_are_planned_together_and_share_what_they_share(world: World, shelf: Shelf) -> None:
+def test_seeds_are_planned_together_and_share_artifacts(world: World, shelf: Shelf) -> None:
     one = editflow("plan", world.spec, "--json", "--lake", shelf.folder).json
     two = editflow("plan", world.spec, "--json", "--lake", shelf.folder, "--set", "seeds=[0,1]").json
     counts = [{row["stage"]: row["artifacts"] for row in told["stages"]} for told in (one, two)]
@@ -140,7 +140,9 @@ def config_only(folder: Path, config: Any) -> Path:
     return folder
 
 
-def test_a_configuration_is_enough_and_many_partitions_of_wide_moments_are_told(world: World, tmp_path: Path) -> None:
+def test_a_configuration_is_enough_and_many_partitions_of_wide_moments_give_a_warning(
+    world: World, tmp_path: Path
+) -> None:
     wide = config_only(tmp_path / "wide", GPT2Config(n_embd=1600, n_layer=3, n_head=25))
     ask = ("plan", world.spec, "--json", "--lake", tmp_path / "lake", "--set", f"model.source={wide}", "--set")
     many, few = editflow(*ask, "corpus.partitions=50"), editflow(*ask, "corpus.partitions=5")
@@ -154,7 +156,7 @@ def test_a_configuration_is_enough_and_many_partitions_of_wide_moments_are_told(
     assert (many.json["layers"][0]["d_out"], many.json["layers"][0]["d_in"]) == (1600, 6400)
 
 
-def test_what_cannot_be_planned_is_one_line(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_invalid_plan_is_refused_in_one_line(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     lake = tmp_path / "lake"
     where = ("--lake", lake)
     refused(editflow("plan", tmp_path / "none.toml", *where), "no spec", "none.toml")
@@ -167,7 +169,7 @@ def test_what_cannot_be_planned_is_one_line(world: World, tmp_path: Path, monkey
     refused(
         editflow("plan", world.spec, "--set", "null_space.value=0.001", *where), "of 64 directions", "none to edits"
     )
-    refused(editflow("plan", world.spec, "--set", "model.device=banana", *where), "'banana' names no device", "cuda")
+    refused(editflow("plan", world.spec, "--set", "model.device=banana", *where), "'banana' is not a device", "cuda")
     few = ("--set", "edit.method=memit", "--set", "corpus.tokens=60")
     refused(editflow("plan", world.spec, *few, *where), "corpus.tokens = 60", "singular", "640 or more", "edit.ridge")
     assert editflow("plan", world.spec, *few, "--set", "edit.ridge=1", *where).code == 0  # control
@@ -183,17 +185,17 @@ def test_what_cannot_be_planned_is_one_line(world: World, tmp_path: Path, monkey
     assert not lake.exists()
 
 
-def test_people_read_tables_and_what_to_type_next(world: World, shelf: Shelf) -> None:
+def test_a_plan_prints_tables_and_the_next_command(world: World, shelf: Shelf) -> None:
     answer = editflow("plan", world.spec, "--set", "edit.ridge=2", "--lake", shelf.folder)
     assert answer.code == 0, answer.err
     assert "model.layers.2.mlp.down_proj.weight" in answer.out
     assert "memory:" in answer.err
     assert f"editflow run {world.spec} --set edit.ridge=2 --lake {shelf.folder}" in answer.err.splitlines()[-1]
     timed = json.loads(editflow("plan", world.spec, "--set", "edit.ridge=2", "--lake", shelf.folder, "--json").out)
-    assert "that this lake has timed" in timed["basis"]
+    assert "recorded in this lake" in timed["basis"]
 
 
-def test_a_comparison_is_planned_with_what_its_variants_share_told_once(world: World, shelf: Shelf) -> None:
+def test_the_plan_of_a_comparison_counts_shared_artifacts_once(world: World, shelf: Shelf) -> None:
     spec = world.folder / "compared-plan.toml"
     variants = "".join(f'\n[[variants]]\nname = "{name}"\nedit.method = "{name}"' for name in ("alphaedit", "memit"))
     spec.write_text(world.spec.read_text(encoding="utf-8") + variants, encoding="utf-8")

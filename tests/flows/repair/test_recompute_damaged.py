@@ -59,7 +59,7 @@ def restored(world: World, lake: Path, broken: Sequence[Manifest], reference: An
 @pytest.mark.exhaustive
 @pytest.mark.parametrize("damage", [delete, flip_bit], ids=["deleted", "one byte flipped"])
 @pytest.mark.parametrize("kind", [*KINDS, "keys"])
-def test_a_broken_payload(world: World, reference, copied: Path, kind: str, damage: Damage) -> None:
+def test_a_damaged_payload_is_recomputed(world: World, reference, copied: Path, kind: str, damage: Damage) -> None:
     broken = tiny_world.artifacts(copied, kind)[-1]
     damage(tiny_world.payload(copied, broken))
     restored(world, copied, [broken], reference)
@@ -68,7 +68,7 @@ def test_a_broken_payload(world: World, reference, copied: Path, kind: str, dama
 @pytest.mark.parametrize(
     "damage", [delete, *(pytest.param(damage, marks=pytest.mark.exhaustive) for damage in (cut, empty))]
 )
-def test_one_payload_of_every_kind(world: World, reference, copied: Path, damage: Damage) -> None:
+def test_damaged_payloads_of_every_kind_are_recomputed(world: World, reference, copied: Path, damage: Damage) -> None:
     broken = [tiny_world.artifacts(copied, kind)[-1] for kind in (*KINDS, *OTHERS)]
     for manifest in broken:
         damage(tiny_world.payload(copied, manifest))
@@ -76,7 +76,7 @@ def test_one_payload_of_every_kind(world: World, reference, copied: Path, damage
     restored(world, copied, broken, reference)
 
 
-def test_every_payload_of_a_lake_at_once(world: World, reference, copied: Path) -> None:
+def test_all_payloads_of_a_lake_are_recomputed_at_once(world: World, reference, copied: Path) -> None:
     for manifest in Lake.open(copied).manifests():
         delete(tiny_world.payload(copied, manifest))
     tiny_world.run(world.spec, copied)
@@ -84,7 +84,7 @@ def test_every_payload_of_a_lake_at_once(world: World, reference, copied: Path) 
     tiny_world.sound(copied)
 
 
-def test_keys_lost_with_their_weight_change(world: World, reference, copied: Path) -> None:
+def test_keys_lost_with_their_weight_change_are_recomputed(world: World, reference, copied: Path) -> None:
     for kind in ("keys", "weight_change"):
         delete(tiny_world.payload(copied, tiny_world.artifacts(copied, kind)[-1]))
     tiny_world.run(world.spec, copied)
@@ -102,7 +102,7 @@ def test_damage_is_found_where_it_is_read(world: World, reference, copied: Path)
     assert Lake.open(copied).read(broken.id).num_rows == broken.rows
 
 
-def test_an_undamaged_lake_says_nothing(world: World, copied: Path) -> None:
+def test_an_undamaged_lake_prints_no_repair(world: World, copied: Path) -> None:
     """The control of the tests above."""
     answer = tiny_world.editflow("run", world.spec, "--lake", copied)
     assert answer.code == 0

@@ -79,7 +79,7 @@ DAMAGE: dict[str, tuple[Callable[[Path], Path], str]] = {
 
 
 @pytest.mark.parametrize("name", DAMAGE)
-def test_each_is_found_named_and_repaired(lake: Path, name: str) -> None:
+def test_each_fault_is_found_named_and_repaired(lake: Path, name: str) -> None:
     damage, how = DAMAGE[name]
     digests, told = tiny_world.digests(lake), rows(lake)
     broken = damage(lake)
@@ -104,7 +104,7 @@ def rows(lake: Path) -> list[list[Any]]:
     ]
 
 
-def test_a_sound_lake(made: tuple[Path, RunRecord]) -> None:
+def test_a_valid_lake_has_no_faults(made: tuple[Path, RunRecord]) -> None:
     """The control, and what is looked at."""
     lake, record = made
     whole = verify(lake, code=0)
@@ -126,7 +126,7 @@ def test_a_sound_lake(made: tuple[Path, RunRecord]) -> None:
     assert "every byte read; 1 run; 1 name: nothing is wrong" in said.err
 
 
-def test_only_what_is_asked_about_is_checked(lake: Path) -> None:
+def test_only_the_subject_is_checked(lake: Path) -> None:
     """What was made from an artifact is none of its own; the rest of the lake none of a run's."""
     late, early = newest(lake, "evaluation"), tiny_world.artifacts(lake, "spectrum")[0]
     flip_bit(tiny_world.payload(lake, late))
@@ -148,7 +148,7 @@ FLIPPED = ("tokens", "spectrum", "evaluation", "model")
 
 
 @pytest.mark.parametrize("index", ["there", "gone"])
-def test_much_at_once(lake: Path, index: str) -> None:
+def test_many_faults_are_repaired_at_once(lake: Path, index: str) -> None:
     """Without an index the recipes come from the run, whose facts are read again; parents come before children."""
     digests = tiny_world.digests(lake)
     broken = {kind: tiny_world.payload(lake, newest(lake, kind)) for kind in (*LOST, *CUT, *FLIPPED)}
@@ -167,7 +167,7 @@ def test_much_at_once(lake: Path, index: str) -> None:
     assert not (lake / "conflicts").exists()
 
 
-def test_a_run_record(lake: Path, made: tuple[Path, RunRecord]) -> None:
+def test_a_run_record_is_restored(lake: Path, made: tuple[Path, RunRecord]) -> None:
     halve(lake / "runs" / made[1].run_id / "finished.json")
     for words in ([], [made[1].run_id]):
         (fault,) = verify(lake, *words, code=1)["faults"]
@@ -176,7 +176,7 @@ def test_a_run_record(lake: Path, made: tuple[Path, RunRecord]) -> None:
     assert Runs(Lake.open(lake).files).get(made[1].run_id).summary == made[1].summary
 
 
-def test_the_index_alone(lake: Path) -> None:
+def test_rebuild_only_writes_the_index(lake: Path) -> None:
     """--rebuild touches nothing else."""
     flip_bit(tiny_world.payload(lake, newest(lake, "keys")))
     log(lake, "uses", 0).unlink()
@@ -185,7 +185,7 @@ def test_the_index_alone(lake: Path) -> None:
     assert [fault["id"] for fault in verify(lake, code=1)["faults"]] == [newest(lake, "keys").id]
 
 
-def test_what_comes_out_otherwise_takes_nobodys_place(lake: Path, tmp_path: Path) -> None:
+def test_a_different_result_replaces_nothing(lake: Path, tmp_path: Path) -> None:
     """Neither the damaged payload nor anything else is touched where the corpus is another by now."""
     world = tiny_world.make(tmp_path / "world")
     lake = tmp_path / "other"
@@ -209,7 +209,7 @@ def test_what_comes_out_otherwise_takes_nobodys_place(lake: Path, tmp_path: Path
     assert "could not be recomputed" in told.out
 
 
-def test_deep(made: tuple[Path, RunRecord]) -> None:
+def test_deep_recomputes_artifacts(made: tuple[Path, RunRecord]) -> None:
     lake, record = made
     again = verify(lake, "last", "--deep", code=0)["recomputed"]
     assert [row["stage"] for row in again] == [use.stage for use in record.uses]
@@ -225,7 +225,7 @@ def test_deep(made: tuple[Path, RunRecord]) -> None:
     assert "3 of 3 recomputed artifacts are the same, bit for bit" in said.err
 
 
-def test_a_queues_release(lake: Path, made: tuple[Path, RunRecord]) -> None:
+def test_a_release_of_a_queue_is_verified(lake: Path, made: tuple[Path, RunRecord]) -> None:
     """No spec repeats such a run: parents are enough for what was computed, but not for what was given."""
     record, queue = made[1], Queue(Lake.open(lake).files, "current")
     end = lake / "runs" / record.run_id / "finished.json"
@@ -274,7 +274,7 @@ def test_queues_and_releases(lake: Path, made: tuple[Path, RunRecord]) -> None:
     assert editflow("verify", "--lake", lake).err.splitlines()[-1] == "next: restore it from a copy of the lake"
 
 
-def test_wrong_words_get_one_line(made: tuple[Path, RunRecord], tmp_path: Path) -> None:
+def test_invalid_arguments_get_one_line(made: tuple[Path, RunRecord], tmp_path: Path) -> None:
     lake, record = made
     for words, said in (
         (["nothing"], "no run and no artifact 'nothing'"),

@@ -97,7 +97,7 @@ DEEP: dict[str, str] = {
 
 @pytest.mark.parametrize("read", READERS.values(), ids=READERS)
 @pytest.mark.parametrize(("make", "word"), WRONG.values(), ids=WRONG)
-def test_what_is_no_small_file_of_text_is_named_at_once(
+def test_anything_but_a_small_text_file_is_refused(
     make: Callable[[Path], None], word: str, read: Reader, tmp_path: Path
 ) -> None:
     make(tmp_path / "spec.toml")
@@ -113,7 +113,7 @@ def test_a_file_that_takes_long_to_parse_is_refused_in_one_line(text: str, tmp_p
         load_spec(tmp_path / "spec.toml")
 
 
-def test_a_byte_order_mark_is_no_part_of_a_spec(world: World, tmp_path: Path) -> None:
+def test_a_byte_order_mark_is_ignored(world: World, tmp_path: Path) -> None:
     (tmp_path / "spec.toml").write_bytes(b"\xef\xbb\xbf" + world.spec.read_bytes())
     marked, plain = load_spec(tmp_path / "spec.toml"), load_spec(world.spec)
     assert marked.model_dump(exclude={"requests"}) == plain.model_dump(exclude={"requests"})
@@ -158,7 +158,7 @@ def test_a_byte_order_mark_is_no_part_of_a_spec(world: World, tmp_path: Path) ->
     ],
     ids=lambda text: text[:40],
 )
-def test_a_setting_is_one_value_of_its_own_kind(setting: str, word: str, world: World) -> None:
+def test_a_setting_with_another_type_is_refused(setting: str, word: str, world: World) -> None:
     with pytest.raises(UsageError, match=rf"^[^\n]*({word})[^\n]*$"):
         load_spec(world.spec, [setting])
 
@@ -176,7 +176,7 @@ def test_a_setting_is_one_value_of_its_own_kind(setting: str, word: str, world: 
     ],
     ids=lambda text: text[:40],
 )  # fmt: skip
-def test_a_number_that_makes_work_has_a_largest_value(setting: str, world: World) -> None:
+def test_numbers_that_cause_work_have_a_maximum(setting: str, world: World) -> None:
     key = setting.partition("=")[0].rpartition(".")[2]
     with pytest.raises(BadSpec, match=rf"^[^\n]*{key}[^\n]*$"):
         load_spec(world.spec, [setting])
@@ -192,12 +192,12 @@ def test_a_number_that_makes_work_has_a_largest_value(setting: str, world: World
         "requests={source='a#b'}", "edit={layers=[1], z_layer=2}",
     ],
 )  # fmt: skip
-def test_a_setting_of_one_value_is_taken(setting: str, world: World) -> None:
+def test_a_valid_setting_is_accepted(setting: str, world: World) -> None:
     """The control."""
     assert isinstance(load_spec(world.spec, [setting]), RunSpec)
 
 
-def test_the_specs_that_people_copy_load_and_come_back_from_a_record() -> None:
+def test_the_example_specs_load_and_round_trip_through_a_record() -> None:
     for path in sorted((ROOT / "specs").rglob("*.toml")):
         for one in read_contenders([path]) if "[[variants]]" in path.read_text() else ():
             assert RunSpec.model_validate(one.spec.model_dump(mode="json")) == one.spec
@@ -215,12 +215,12 @@ HIDDEN = {
 
 
 @pytest.mark.parametrize("text", HIDDEN.values(), ids=HIDDEN)
-def test_a_key_of_many_parts_hides_behind_no_text(text: str) -> None:
+def test_strings_and_comments_do_not_hide_a_long_key(text: str) -> None:
     with pytest.raises(tomllib.TOMLDecodeError, match="parts"):
         read_toml_text(text)
 
 
-def test_a_text_with_many_points_is_no_key() -> None:
+def test_a_text_with_many_dots_is_not_a_key() -> None:
     """The control of the bound on keys: what only looks like one."""
     for text in (f'x = """{LONG}"""', f"x = '''\n{LONG}'''", f"x = 1 # {LONG}", f'x = ["{LONG}"]'):
         assert "x" in read_toml_text(text)
@@ -239,7 +239,7 @@ def value_at(spec: object, key: str) -> object:
     return spec
 
 
-def test_what_is_no_address_stays_as_it_was_written(world: World, tmp_path: Path) -> None:
+def test_texts_that_are_not_addresses_are_unchanged(world: World, tmp_path: Path) -> None:
     known = LIKE_ADDRESSES
     text = world.spec.read_text()
     settings = [f"{key}={json.dumps(value)}" for key, value in known.items()]

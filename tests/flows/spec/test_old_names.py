@@ -39,7 +39,7 @@ VALUES: dict[str, Any] = {
 @pytest.fixture(autouse=True)
 def new_process() -> None:
     """Nothing was said yet."""
-    old_names._give_new_name.cache_clear()
+    old_names._print_new_name.cache_clear()
 
 
 def spec_file(folder: Path, *keys: str, name: str = "old.toml") -> Path:
@@ -82,7 +82,7 @@ def test_a_setting(old: str, new: str, tmp_path: Path, capsys: pytest.CaptureFix
 
 @pytest.mark.parametrize("in_file", ["edit.keep", "edit.keep_fraction"])
 @pytest.mark.parametrize("typed", ["edit.keep", "edit.keep_fraction"])
-def test_a_setting_replaces_what_the_file_says_by_whatever_name(in_file: str, typed: str, tmp_path: Path) -> None:
+def test_a_setting_overrides_the_file_under_either_name(in_file: str, typed: str, tmp_path: Path) -> None:
     path = spec_file(tmp_path, f"{in_file} = 0.5")
     assert load_spec(path, [f"{typed}=0.75"]).edit.keep_fraction == 0.75
 

@@ -53,7 +53,7 @@ def test_settings_are_the_published_ones_and_the_model_has_the_layers(path: Path
 
 
 @pytest.mark.parametrize("data", ["counterfact", "zsre"])
-def test_facts_that_are_not_there_are_one_line(
+def test_missing_facts_are_reported_in_one_line(
     server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, data: str
 ) -> None:
     monkeypatch.chdir(tmp_path)

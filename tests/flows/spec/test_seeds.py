@@ -34,7 +34,7 @@ def test_each_seed_is_a_run_of_its_own(world: World, server: str, tmp_path: Path
     assert "sd of runs" in shown.out
 
 
-def test_a_seed_that_stands_twice_is_refused(world: World, tmp_path: Path) -> None:
+def test_a_repeated_seed_is_refused(world: World, tmp_path: Path) -> None:
     answer = editflow("run", world.spec, "--lake", tmp_path / "lake", "--set", "seeds=[1,1]")
     assert (answer.code, answer.err.count("\n")) == (2, 1)
     assert "twice" in answer.err

@@ -1,4 +1,4 @@
-"""What `editflow tune` is asked for and refuses before any work, and the course of its scan; no model is trained."""
+"""The arguments that `editflow tune` refuses before any work, and the course of its search. No model is trained."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from support import tiny_world
 from support.error_checks import refused
 from support.tiny_world import World, editflow, run_directly
 
-from editflow.flows.tuning.arguments import TuneArguments, draft, sized
+from editflow.flows.tuning.arguments import TuneArguments, draft, fit_to_model
 from editflow.flows.tuning.budget import Budget
-from editflow.flows.tuning.search_space import CENTRES, NORMED, PLAIN, Setting, Sweep, proposals, rounds, window
+from editflow.flows.tuning.search_space import CENTRES, NORMED, PLAIN, Setting, Sweep, proposals, sweeps, window
 from editflow.storage.artifacts.store import Lake
 from editflow.tasks.models.model_description import ModelDescription
 from editflow.tasks.sources.edit_requests import choose, load_requests, probes, unprobed
@@ -57,7 +57,7 @@ def facts(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (["--requests", "bare.jsonl", "--set"], ["--set"]),
     ],
 )
-def test_what_cannot_be_is_one_line(
+def test_invalid_arguments_are_refused_in_one_line(
     facts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: list[str], fragments: list[str]
 ) -> None:
     """Before any work: no lake is made, no file is written."""
@@ -70,7 +70,7 @@ def test_what_cannot_be_is_one_line(
     assert sorted(path.name for path in tmp_path.iterdir()) == ["bare.jsonl"]
 
 
-def test_a_corpus_that_is_not_there_is_told_first(
+def test_a_missing_corpus_is_refused_before_any_work(
     world: World, facts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -79,8 +79,8 @@ def test_a_corpus_that_is_not_there_is_told_first(
     assert not list(tmp_path.iterdir())
 
 
-def test_the_budget_reckons_with_the_dearest_trial_alone() -> None:
-    """Shared work is paid for, but is no estimate: with it in the estimate the third trial would not fit."""
+def test_the_budget_estimates_with_the_slowest_trial_only() -> None:
+    """Shared work uses up the budget but is not part of the estimate; if it were, the third trial would not fit."""
     now = 0.0
     budget = Budget(100, lambda: now)
     now = 60  # moments and spectra, then a trial of ten seconds
@@ -115,10 +115,10 @@ def test_windows_lie_in_the_model(depth: int) -> None:
 
 
 def walked(
-    start: Setting, turns: Sequence[Sweep], height: Callable[[Setting], float] = lambda _setting: 0.0
+    start: Setting, planned: Sequence[Sweep], height: Callable[[Setting], float] = lambda _setting: 0.0
 ) -> list[Setting]:
-    """All that a scan proposes to the end, where a setting is as good as its height."""
-    course, tried = proposals(start, turns), list[Setting]()
+    """All settings that a search proposes if `height` is the objective."""
+    course, tried = proposals(start, planned), list[Setting]()
     _, setting = next(course)
     with pytest.raises(StopIteration):
         while True:
@@ -127,56 +127,56 @@ def walked(
     return tried
 
 
-def test_the_scan_finds_the_top_of_a_hill_and_never_repeats() -> None:
+def test_the_search_finds_the_top_of_a_hill_and_never_repeats() -> None:
     """A made-up objective that no single step from the start reaches the top of."""
 
     def height(s: Setting) -> float:
         return -abs(s.layers[0] - 5) - 3 * abs(s.clamp - 0.4) - abs(s.ridge - 10) / 10
 
     start = Setting(window(30, 0.2, 5), 8, 1.0, 0.5, 0.75, 0.05, 25)
-    tried = walked(start, rounds(30, ()), height)
+    tried = walked(start, sweeps(30, ()), height)
     best = max(tried, key=height)
     assert len(set(tried)) == len(tried)
     assert (best.clamp, best.ridge) == (0.4, 10.0)
     assert best.z_layer == best.layers[-1]
-    fixed = [turn.name for turn in rounds(30, ("clamp", "layers"))]
+    fixed = [sweep.name for sweep in sweeps(30, ("clamp", "layers"))]
     assert not {"clamp", "centre", "width", "shift"} & set(fixed)
 
 
-def test_alpha_is_turned_where_a_method_has_one(facts: Path) -> None:
-    """And λ, which stands at 0 there, is not; of AlphaEdit, the control, the other way about."""
+def test_alpha_is_searched_if_the_method_has_it(facts: Path) -> None:
+    """λ, which is 0 there, is not searched. For AlphaEdit, the control, it is the other way round."""
     about = described("llama")
-    for method, turned, still in (("memit", "alpha", "ridge"), ("alphaedit", "ridge", "alpha")):
+    for method, searched, constant in (("memit", "alpha", "ridge"), ("alphaedit", "ridge", "alpha")):
         given = TuneArguments("some/model", str(facts), 1.0, settings=(f"edit.method={method}",))
-        spec = sized(given, draft(given), about)
+        spec = fit_to_model(given, draft(given), about)
         start = Setting.of(spec)
-        tried = walked(start, rounds(26, (), PLAIN, start.regulariser))
-        assert len({getattr(setting, turned) for setting in tried}) == 6
-        assert len({getattr(setting, still) for setting in tried}) == 1
-        assert {getattr(setting.on(spec).edit.options, turned) for setting in tried} == {
-            getattr(setting, turned) for setting in tried
+        tried = walked(start, sweeps(26, (), PLAIN, start.regulariser))
+        assert len({getattr(setting, searched) for setting in tried}) == 6
+        assert len({getattr(setting, constant) for setting in tried}) == 1
+        assert {getattr(setting.apply_to(spec).edit.options, searched) for setting in tried} == {
+            getattr(setting, searched) for setting in tried
         }
     fixed = TuneArguments("some/model", str(facts), 1.0, settings=("edit.method=memit", "edit.alpha=300"))
-    assert not {turn.name for turn in rounds(26, fixed.fixed, PLAIN, "alpha")} & {"alpha", "ridge"}
+    assert not {sweep.name for sweep in sweeps(26, fixed.fixed, PLAIN, "alpha")} & {"alpha", "ridge"}
 
 
 @pytest.mark.parametrize("model_type", ["gemma2", "llama"])
-def test_behind_a_norm_one_layer_is_edited_at_a_time(facts: Path, model_type: str) -> None:
-    """As deep as Gemma 2 2B, whose layers a window of five would be refused for; the Llama is the control."""
+def test_with_a_norm_after_the_layer_one_layer_is_edited_at_a_time(facts: Path, model_type: str) -> None:
+    """As deep as Gemma 2 2B, which would refuse a window of five layers; the Llama is the control."""
     given = TuneArguments("some/model", str(facts), 1.0)
-    spec = sized(given, draft(given), described(model_type))
-    reach = NORMED if model_type == "gemma2" else PLAIN
-    tried = walked(Setting.of(spec), rounds(26, (), reach))
+    spec = fit_to_model(given, draft(given), described(model_type))
+    search_range = NORMED if model_type == "gemma2" else PLAIN
+    tried = walked(Setting.of(spec), sweeps(26, (), search_range))
     assert all(set(setting.layers) <= set(spec.corpus.layers or ()) for setting in tried)
     assert all(setting.z_layer == setting.layers[-1] for setting in tried)
     alone = all(len(setting.layers) == 1 for setting in tried)
     assert alone is (model_type == "gemma2")
     assert (max(setting.clamp for setting in tried) >= 2) is alone
     fixed = replace(given, settings=("target_values.clamp=0.3",))
-    assert sized(fixed, draft(fixed), described(model_type)).target_values.clamp == 0.3
+    assert fit_to_model(fixed, draft(fixed), described(model_type)).target_values.clamp == 0.3
 
 
-def test_the_objective_is_what_it_says() -> None:
+def test_the_objective_follows_its_definition() -> None:
     good = {"efficacy": 100.0, "paraphrase": 100.0, "neighbourhood": 100.0, "efficacy_accuracy": 100.0}
     assert objective(good, 1.0) == objective(good, 0.9) == pytest.approx(100)
     assert objective(good, 1.2) == pytest.approx(80)
@@ -184,14 +184,14 @@ def test_the_objective_is_what_it_says() -> None:
         assert objective(good | {name: 50.0}, 1.0) == pytest.approx(4 / (3 / 100 + 1 / 50))
     nothing, half = good | {"efficacy": 0.0, "paraphrase": 0.0}, good | {"paraphrase": 0.0}
     assert objective(nothing, 1.0) < objective(half, 1.0) < 10
-    # What is told beside them is not counted: few probes say nothing of a share of few percent.
+    # Other scores do not count: few probes cannot measure a share of a few percent.
     assert objective(good | {"neighbourhood_accuracy": 2.0, "paraphrase_accuracy": 10.0}, 1.0) == pytest.approx(100)
 
 
 @pytest.mark.parametrize(
     ("settings", "fragments"),
     [
-        (["corpus.layers=[0, 1]"], ["corpus.layers lacks [2]"]),
+        (["corpus.layers=[0, 1]"], ["corpus.layers", "[2]"]),
         (["corpus.layers=[2, 1, 0]"], ["corpus.layers", "ascend"]),
         (["requests.exclude_probes=-1"], ["requests.exclude_probes"]),
     ],
@@ -202,8 +202,8 @@ def test_wrong_keys_are_refused(world: World, tmp_path: Path, settings: list[str
 
 
 @pytest.mark.parametrize("method", ["alphaedit", "memit"])
-def test_more_gathered_layers_edit_the_same(world: World, tmp_path: Path, method: str) -> None:
-    """Other artifacts of moments, the same of each layer and the same edit; without the key the recipe is the old."""
+def test_moments_of_more_layers_give_the_same_edit(world: World, tmp_path: Path, method: str) -> None:
+    """The moments are other artifacts with the same content per layer; without the key the recipe is unchanged."""
     one = ("requests.count=2", "evaluation.metrics=[]", "evaluation.perplexity=false", f"edit.method={method}")
     plain = run_directly(world.spec, tmp_path / "lake", *one)
     wide = run_directly(world.spec, tmp_path / "lake", *one, "corpus.layers=[0, 1, 2, 3]")

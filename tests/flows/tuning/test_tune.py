@@ -32,12 +32,12 @@ PROBES = 24
 
 
 def tuned(given: TuneArguments, lake: Path) -> dict[str, Any]:
-    return tune(given, Lake.open(lake), DirectPipeline, say=lambda _text: None)
+    return tune(given, Lake.open(lake), DirectPipeline, report=lambda _text: None)
 
 
 @dataclass(frozen=True)
 class Tuned:
-    """A world, its lake after a whole scan, and what the scan said."""
+    """A world, its lake after a complete search, and the result of the search."""
 
     world: World
     given: TuneArguments
@@ -47,7 +47,7 @@ class Tuned:
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Tuned:
-    """One scan from nothing, with all the time it wants. It takes half a minute."""
+    """One search from an empty lake with ample time. Takes half a minute."""
     import torch
 
     torch.set_num_threads(1)
@@ -165,7 +165,7 @@ def test_a_small_budget_still_tries_one(whole: Tuned, tmp_path: Path) -> None:
 
 
 def test_a_method_that_alpha_holds_needs_no_threshold(whole: Tuned, tmp_path: Path) -> None:
-    """Its spec runs, on the moments that the scan has gathered."""
+    """Its spec runs, on the moments that the search gathered."""
     settings = (*SETTINGS, "edit.method=memit", "edit.previous_keys=true")
     given = replace(whole.given, minutes=1e-9, settings=settings, out=tmp_path / "memit.toml")
     found = tuned(given, whole.lake)

@@ -14,8 +14,8 @@ from support import tiny_world
 from support.tiny_world import World
 
 from editflow.editing.errors import EditingError, InvalidCase, InvalidOption
-from editflow.editing.metrics.ability.asking import MODES
 from editflow.editing.metrics.ability.declaration import AbilityCase
+from editflow.editing.metrics.ability.modes import MODES
 from editflow.storage.artifacts.kinds import kind
 from editflow.storage.artifacts.store import Lake
 from editflow.storage.queries.query import query

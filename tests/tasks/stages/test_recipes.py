@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from editflow.editing.editors.method import Training
 from editflow.editing.editors.methods import METHODS
 from editflow.editing.editors.options import ContextOptions, TargetValueOptions, omitted
-from editflow.editing.linalg.null_space import Threshold
+from editflow.editing.linalg.threshold import Threshold
 from editflow.tasks.stages.edits import CONTEXTS, STATE, TARGET_VALUES, WEIGHT_CHANGE, TargetValuesSettings
 from editflow.tasks.stages.moments import NULL_SPACE, SPECTRUM, SpectrumSettings
 from editflow.tasks.stages.settings import NoSettings, recipe

@@ -12,9 +12,10 @@ import pytest
 from oracle import literal
 
 from editflow.editing.errors import InvalidCase, InvalidOption
-from editflow.editing.metrics.ability.asking import ask, check_modes, likeliest_option, parse_option
+from editflow.editing.metrics.ability.asking import ask, likeliest_option, parse_option
 from editflow.editing.metrics.ability.confusion import STATISTICS, confusion, interval, paired_interval, unanswered
 from editflow.editing.metrics.ability.declaration import AbilityCase
+from editflow.editing.metrics.ability.modes import check_modes
 from editflow.editing.metrics.ability.sets import ABILITY_SETS, Located, draw
 from editflow.editing.models.editable import EditableModel
 from editflow.editing.models.generation import continue_text

@@ -102,7 +102,7 @@ def test_two_specs_with_the_same_run_name_are_refused(world: World, tmp_path: Pa
     _, one, *rest = typed(world, tmp_path, MEMIT, name="one.toml")
     _, other, *_ = typed(world, tmp_path, MEMIT, name="other.toml")
     found = editflow("compare", one, other, *rest)
-    refused(found, "one.toml", "other.toml", "two runs would be called 'tiny-memit'", "another name")
+    refused(found, "one.toml", "other.toml", "'tiny-memit'", "rename")
 
 
 def test_run_refuses_variants_and_names_compare(world: World, tmp_path: Path) -> None:
