@@ -6,21 +6,19 @@ If a norm follows the layer's down-projection, z* is the wanted output of the do
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from editflow.editing.editors.facts import Fact
 from editflow.editing.editors.options import TargetValueOptions
-from editflow.editing.editors.suffixes import Suffixes, run_shared_prefixes, split_into_passes
+from editflow.editing.editors.target_value_loss import FactGroup, TargetValueLoss
 from editflow.editing.errors import InvalidOption, NonFinite
 from editflow.editing.models.attention import short_rows
 from editflow.editing.models.editable import EditableModel
-from editflow.editing.models.forward import KVPrefix
-from editflow.editing.models.lm_head import Divergence, Loss, Nll, log_probs, losses, losses_and_gradients
 from editflow.editing.models.precision import narrow_products
 
 
@@ -38,158 +36,6 @@ class TargetValue:
     weight_decay: float
     steps: int
     stopped: str
-
-
-@dataclass(frozen=True)
-class _Answers:
-    """The places where the loss reads the head: suffix row, position, expected token, weight and fact, (M,) each."""
-
-    row: Tensor
-    position: Tensor
-    token: Tensor
-    weight: Tensor
-    fact: Tensor
-
-    @classmethod
-    def build(cls, facts: Sequence[Fact], device: torch.device) -> _Answers:
-        n = len(facts[0].rows)
-        flat = [
-            (i * n + j, position, token, 1.0 / (n * len(row.target)), i)
-            for i, fact in enumerate(facts)
-            for j, row in enumerate(fact.rows)
-            for position, token in zip(row.answers, row.target, strict=True)
-        ]
-        row, position, token, weight, fact = (torch.tensor(column, device=device) for column in zip(*flat, strict=True))
-        return cls(row, position, token, weight.double(), fact)
-
-    def mean_by_fact(self, losses: Tensor, facts: int) -> Tensor:
-        """Each fact's mean loss (facts,) over contexts and tokens, from the losses (M,)."""
-        return losses.new_zeros(facts).index_add(0, self.fact, losses * self.weight.to(losses.dtype))
-
-    def all_by_fact(self, values: Tensor, facts: int) -> Tensor:
-        """Whether all of each fact's booleans (M,) are true, (facts,)."""
-        false = torch.zeros(facts, dtype=torch.int64, device=values.device).index_add(0, self.fact, (~values).long())
-        return false == 0
-
-
-@dataclass(frozen=True)
-class _Group:
-    """Facts whose context rows share a pass; `indices` (f,) are their positions among all facts."""
-
-    facts: Sequence[Fact]
-    indices: Tensor
-    contexts: Suffixes
-    answers: _Answers
-
-    @classmethod
-    def build(cls, facts: Sequence[Fact], indices: Tensor, contexts: Suffixes) -> _Group:
-        return cls(facts, indices, contexts, _Answers.build(facts, indices.device))
-
-    def select(self, chosen: Tensor) -> _Group:
-        """Keep only the group's facts at these positions."""
-        facts = [self.facts[i] for i in chosen.tolist()]
-        return _Group.build(facts, self.indices[chosen], self.contexts.select(chosen))
-
-
-@dataclass(frozen=True)
-class _Problem:
-    """The loss of each fact as a function of its δ, for the unfinished facts at `indices`.
-
-    `base` are the base model's log-probabilities after the KL prompts, empty until `with_base` computes them.
-    """
-
-    model: EditableModel
-    z_layer: int
-    options: TargetValueOptions
-    groups: Sequence[_Group]
-    kl_rows: Suffixes
-    indices: Tensor
-    base: Tensor
-
-    @classmethod
-    @torch.no_grad()
-    def build(cls, model: EditableModel, z_layer: int, facts: Sequence[Fact], options: TargetValueOptions) -> _Problem:
-        indices = torch.arange(len(facts), device=model.device)
-        empty = KVPrefix.empty(len(facts), model.device)
-        kl_rows = Suffixes.build(model, z_layer, [fact.kl_row for fact in facts], empty, 1)
-        groups = list(_build_groups(model, z_layer, facts, options))
-        return cls(model, z_layer, options, groups, kl_rows, indices, torch.empty(0))
-
-    @torch.no_grad()
-    def with_base(self) -> _Problem:
-        """Set `base` to the KL prompts' distribution at δ = 0."""
-        zero = torch.zeros_like(self.kl_rows.hidden[:, 0])
-        states = self.kl_rows.final_states(self.model, self.z_layer, zero)[:, 0]
-        return replace(self, base=log_probs(self.model, states))
-
-    def select(self, active: Tensor) -> _Problem:
-        """Keep only the facts that are `active` (all facts,)."""
-        masks = [active[group.indices] for group in self.groups]
-        # Groups that have become small are not merged, since their rows are padded to different lengths.
-        groups = [
-            group if bool(mask.all()) else group.select(mask.nonzero()[:, 0])
-            for group, mask in zip(self.groups, masks, strict=True)
-            if bool(mask.any())
-        ]
-        kept = active[self.indices].nonzero()[:, 0]
-        kl_rows, indices, base = self.kl_rows.select(kept), self.indices[kept], self.base[kept]
-        return replace(self, groups=groups, kl_rows=kl_rows, indices=indices, base=base)
-
-    def kl(self, delta: Tensor) -> tuple[Tensor, _StateGradients]:
-        """KL(edited ‖ base) of each unfinished fact, (all facts,), zero for the others."""
-        states = self.kl_rows.final_states(self.model, self.z_layer, delta[self.indices])[:, 0]
-        kl, gradients = self._read_head(states, Divergence(self.base))
-        return kl.new_zeros(len(delta)).index_copy(0, self.indices, kl), gradients
-
-    def nll(self, group: _Group, delta: Tensor) -> tuple[Tensor, Tensor, _StateGradients]:
-        """NLL of each fact of a group, (f,), and whether its whole target is the argmax, (f,).
-
-        Without the option `after_argmax` the argmax is not computed, and the second is always false.
-        """
-        count, answers = len(group.facts), group.answers
-        final = group.contexts.final_states(self.model, self.z_layer, delta[group.indices])
-        states = final[answers.row, answers.position]
-        argmax = torch.full_like(answers.token, -1)
-        nll, gradients = self._read_head(states, Nll(answers.token, argmax if self.options.after_argmax else None))
-        return answers.mean_by_fact(nll, count), answers.all_by_fact(argmax == answers.token, count), gradients
-
-    def _read_head(self, states: Tensor, loss: Loss) -> tuple[Tensor, _StateGradients]:
-        if not states.requires_grad:
-            return losses(self.model, states, loss), _StateGradients(states, states)
-        values, gradient = losses_and_gradients(self.model, states, loss)
-        return values, _StateGradients(states, gradient)
-
-
-@dataclass(frozen=True)
-class _StateGradients:
-    """Final states (M, d), and the gradient (M, d) of each state's own loss.
-
-    The states are in autograd's graph if gradients are enabled.
-    """
-
-    states: Tensor
-    gradient: Tensor
-
-    def backward(self, weight: Tensor) -> None:
-        """Add the gradient of the losses' sum, weighted by `weight` (M,), to the gradient of δ."""
-        if self.states.requires_grad and bool(weight.any()):
-            # Autocast in the backward pass would narrow what the forward pass kept wide.
-            with torch.autocast(self.states.device.type, enabled=False):
-                self.states.backward(self.gradient * weight.to(self.gradient.dtype)[:, None])  # type: ignore[no-untyped-call]
-
-
-def _build_groups(
-    model: EditableModel, z_layer: int, facts: Sequence[Fact], options: TargetValueOptions
-) -> Iterator[_Group]:
-    n = len(facts[0].rows)
-    shared = run_shared_prefixes(model, [row for fact in facts for row in fact.rows], n)
-    lengths = [n * max(len(row.suffix) for row in fact.rows) for fact in facts]
-    for indices in split_into_passes(lengths, options.tokens_per_pass):
-        part = [facts[i] for i in indices]
-        rows = [row for fact in part for row in fact.rows]
-        start = shared.select(torch.arange(n, device=model.device).repeat(len(part)))
-        contexts = Suffixes.build(model, z_layer, rows, start, n)
-        yield _Group.build(part, torch.tensor(indices, device=model.device), contexts)
 
 
 def optimise(
@@ -213,7 +59,7 @@ def optimise(
         raise InvalidOption("the facts have different numbers of contexts: tokenise all with the same contexts")
     with short_rows(model):
         # h and the prefixes are computed in the model's own dtype; only the steps may use a narrower one.
-        search = _Search(_Problem.build(model, z_layer, facts, options))
+        search = _Search(TargetValueLoss.build(model, z_layer, facts, options))
         with narrow_products(model, z_layer) if options.forward == "bfloat16" else nullcontext():
             return search.run(progress)
 
@@ -221,9 +67,9 @@ def optimise(
 class _Search:
     """The optimisation's state: δ of all facts, which are unfinished, and the values found."""
 
-    def __init__(self, problem: _Problem) -> None:
-        self.problem, self.options = problem, problem.options
-        contexts = [group.contexts for group in problem.groups]
+    def __init__(self, loss: TargetValueLoss) -> None:
+        self.loss, self.options = loss, loss.options
+        contexts = [group.contexts for group in loss.groups]
         h = torch.cat([rows.target_output[:: rows.rows_per_fact] for rows in contexts])
         # At least float32 even for a narrower model, in which squares of gradients overflow or vanish.
         self.h = h.to(torch.promote_types(h.dtype, torch.float32))
@@ -237,7 +83,7 @@ class _Search:
 
     def run(self, progress: Callable[[float], None]) -> list[TargetValue]:
         """Evaluate and step until every fact is finished."""
-        self.problem = self.problem.with_base()
+        self.loss = self.loss.with_base()
         for step in range(1, self.options.steps + 1):
             before = self.work_left(step - 1)
             self.evaluate(step)
@@ -256,14 +102,14 @@ class _Search:
         self.adam.zero_grad()
         last = step == self.options.steps
         with torch.set_grad_enabled(not last):
-            kl, kl_gradients = self.problem.kl(self.delta)
+            kl, kl_gradients = self.loss.kl(self.delta)
             decay = self.options.weight_decay * self.delta.norm(dim=-1) / self.h_norm**2
             fixed = torch.stack([self.options.kl * kl, decay]).detach()
-            for group in self.problem.groups:
-                nll, is_argmax, nll_gradients = self.problem.nll(group, self.delta)
+            for group in self.loss.groups:
+                nll, is_argmax, nll_gradients = self.loss.nll(group, self.delta)
                 self._record_finished(group, torch.stack([nll, *fixed[:, group.indices]]), is_argmax, step)
                 nll_gradients.backward(group.answers.weight * self.active[group.indices][group.answers.fact])
-            kl_gradients.backward(self.options.kl * self.active[self.problem.indices])
+            kl_gradients.backward(self.options.kl * self.active[self.loss.indices])
             if not last and self.active.any():
                 decay[self.active].sum().backward()
 
@@ -274,10 +120,10 @@ class _Search:
         with torch.no_grad():
             norm = self.delta.norm(dim=-1).clamp_min(torch.finfo(self.delta.dtype).tiny)
             self.delta *= (limit / norm).clamp_max(1.0)[:, None]
-            if len(self.problem.indices) > int(self.active.sum()):
-                self.problem = self.problem.select(self.active)
+            if len(self.loss.indices) > int(self.active.sum()):
+                self.loss = self.loss.select(self.active)
 
-    def _record_finished(self, group: _Group, terms: Tensor, is_argmax: Tensor, step: int) -> None:
+    def _record_finished(self, group: FactGroup, terms: Tensor, is_argmax: Tensor, step: int) -> None:
         """Record the values of the facts that finish now; `terms` (3, f) are NLL, weighted KL and weighted decay."""
         total = terms.sum(0)
         _require_finite(total, group.facts)

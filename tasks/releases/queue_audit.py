@@ -13,7 +13,7 @@ from editflow.tasks.releases.queue import Queue
 
 
 def queue_faults(audit: Audit) -> Iterator[Fault]:
-    """Invalid records of queues and releases, and lost released states; `of_names` reports unreadable files."""
+    """Invalid records of queues and releases, and lost released states; `check_names` reports unreadable files."""
     files = audit.lake.files
     for folder in ("queues", "releases"):
         for name in Refs(files, folder).names():
@@ -36,4 +36,4 @@ def _faults_of(audit: Audit, folder: str, name: str) -> Iterator[Fault]:
             file = Refs(audit.lake.files, folder).file(name, version)
             yield Fault(file, f"{folder}/{name}", "names a state that is not an id", "hand", name, RESTORE_ADVICE)
         elif event.state is not None:
-            yield from audit.check_exists(event.state, f"release {version} of {name} is it")
+            yield from audit.check_exists(event.state, f"release {version} of {name} points to it")

@@ -101,7 +101,7 @@ def test_wrong_input_gets_one_line(moved: tuple[World, Path, str], server: str, 
         ([served.run_id], "took its requests from a queue"),
         (["nobody"], "0 runs match 'nobody'"),
         ([died.run_id], "is running and cannot be repeated"),
-        ([run, "--into", str(lake)], "is a lake already"),
+        ([run, "--into", str(lake)], "already a lake"),
         ([run, "--threads", "0"], "Must be >= 1"),
     ):
         answer = editflow("rerun", *words, "--lake", lake)
@@ -161,7 +161,7 @@ def test_a_killed_repetition_resumes(
     for place in (fresh, lake):
         assert editflow("verify", "--lake", place).code == 0
     again = editflow("rerun", run, "--lake", lake, "--into", fresh)
-    assert (again.code, "is a lake already" in again.err) == (2, True)
+    assert (again.code, "already a lake" in again.err) == (2, True)
 
 
 def test_another_repetitions_lake_is_refused(moved: tuple[World, Path, str], tmp_path: Path) -> None:

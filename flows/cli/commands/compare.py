@@ -18,6 +18,7 @@ from editflow.flows.orchestration.prefect_environment import check_working_folde
 from editflow.tasks.console.terminal import quoted
 
 if TYPE_CHECKING:
+    from editflow.flows.spec.variants import Contender
     from editflow.storage.artifacts.store import Lake
 
 
@@ -73,20 +74,9 @@ def compare(
     contenders = read_contenders(files, set_ or (), numbers)
     target = folder(out or Path(named(contenders[0].origin, "-comparison")), "comparison")
     _check_files(target)
-    from editflow.flows.orchestration import temporary_server
+    store = _start(contenders, lake)
+    from editflow.flows.compare import compare_specs
 
-    temporary_server.prepare()
-    from editflow.flows.compare import check_models, check_sources, compare_specs
-    from editflow.flows.planning.plan import open_readonly
-    from editflow.storage.artifacts.store import Lake
-
-    check_sources(contenders)
-    check_models(contenders, open_readonly(lake_folder(lake)))
-    store = Lake.open(lake_folder(lake))
-    runs = counted(sum(len(each.runs) for each in contenders), "run")
-    print_line(f"[bold]{runs}[/] of {len(contenders)} ways to edit in {quoted(store.uri)}")
-    temporary_server.reap()
-    temporary_server.start()
     loaded = [SpecFile(path, [each for each in contenders if each.path == path]) for path in files]
     found = compare_specs(loaded, list(set_ or ()), numbers, store.uri)
     texts = _write_files(store, found["artifact"], target) if found["artifact"] else {}
@@ -103,6 +93,25 @@ def compare(
         show_in_browser(target / "comparison.html")
     if any(run["status"] != "completed" for run in found["runs"]):
         sys.exit(1)
+
+
+def _start(contenders: Sequence[Contender], lake: str | None) -> Lake:
+    """Check the models and sources, open the lake and start a Prefect server."""
+    from editflow.flows.orchestration import temporary_server
+
+    temporary_server.prepare()
+    from editflow.flows.compare import check_models, check_sources
+    from editflow.flows.planning.plan import open_readonly
+    from editflow.storage.artifacts.store import Lake
+
+    check_sources(contenders)
+    check_models(contenders, open_readonly(lake_folder(lake)))
+    store = Lake.open(lake_folder(lake))
+    runs = counted(sum(len(each.runs) for each in contenders), "run")
+    print_line(f"[bold]{runs}[/] of {len(contenders)} ways to edit in {quoted(store.uri)}")
+    temporary_server.reap()
+    temporary_server.start()
+    return store
 
 
 def _check_files(target: Path) -> None:

@@ -166,9 +166,7 @@ def test_an_invalid_plan_is_refused_in_one_line(world: World, tmp_path: Path, mo
     deep = ("--set", "edit.layers=[1,9]", "--set", "edit.z_layer=9")
     refused(editflow("plan", world.spec, *deep, *where), "[9] out of range", "0…3")
     refused(editflow("plan", world.spec, "--set", "corpus.window=1000", *where), "corpus.window = 1000", "256")
-    refused(
-        editflow("plan", world.spec, "--set", "null_space.value=0.001", *where), "of 64 directions", "none to edits"
-    )
+    refused(editflow("plan", world.spec, "--set", "null_space.value=0.001", *where), "null_space.value", "none of 64")
     refused(editflow("plan", world.spec, "--set", "model.device=banana", *where), "'banana' is not a device", "cuda")
     few = ("--set", "edit.method=memit", "--set", "corpus.tokens=60")
     refused(editflow("plan", world.spec, *few, *where), "corpus.tokens = 60", "singular", "640 or more", "edit.ridge")

@@ -109,12 +109,12 @@ DAMAGE: dict[str, tuple[Damage, str, str]] = {
 
 @pytest.mark.parametrize("name", DAMAGE)
 def test_damage_is_reported_with_its_file(lake: Lake, edited: dict[str, str], name: str) -> None:
-    damage, mend, wrong = DAMAGE[name]
+    damage, repair, wrong = DAMAGE[name]
     broken = damage(lake, edited)
     before = tree(Path(lake.uri))
     named = [fault for fault in all_faults(lake) if broken.is_relative_to(lake.files.path(fault.file))]
-    assert [(fault.mend, wrong in fault.wrong) for fault in named] == [(mend, True)]
-    assert bool(named[0].remedy) == (mend == "hand")
+    assert [(fault.repair, wrong in fault.wrong) for fault in named] == [(repair, True)]
+    assert bool(named[0].remedy) == (repair == "hand")
     assert tree(Path(lake.uri)) == before, "nothing is changed"
 
 
@@ -265,4 +265,4 @@ def test_an_artifact_folder_with_an_invalid_name_is_reported(lake: Lake, edited:
     assert all_faults(lake) == [], "a folder without a manifest was never committed"
     (odd / "manifest.json").write_text("{}")
     (fault,) = (fault for fault in all_faults(lake) if "odd" in fault.file)
-    assert fault.mend == "hand"
+    assert fault.repair == "hand"

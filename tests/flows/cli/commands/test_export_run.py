@@ -85,7 +85,7 @@ def test_a_run_repeats_identically_without_its_lake(exported: Exported, alone: t
     again = editflow("export-run", "tiny", "--lake", "fresh", "--json")
     assert again.code == 0, again.err
     assert read_bundle(Path("tiny-run.zip")).inputs == exported.bundle.inputs
-    refused(editflow("rerun", file, "--model", model, "--into", "fresh"), "is a lake already")
+    refused(editflow("rerun", file, "--model", model, "--into", "fresh"), "already a lake")
 
 
 def opened(bundle: RunBundle, folder: Path, corpus: str | None = None) -> RunSpec:
