@@ -122,7 +122,7 @@ def test_the_name_of_a_data_set_cannot_be_a_path(bundle: RunBundle, tmp_path: Pa
         changed(bundle, corpus={**bundle.record.spec["corpus"], "source": f"hub:{name}"}), inputs=bundle.inputs
     )
     bare = replace(theirs, inputs={"requests.source": bundle.inputs["requests.source"]})
-    with pytest.raises(UsageError, match="no data set"):
+    with pytest.raises(UsageError, match="not a data set"):
         opened(bare, tmp_path, download=True)
 
 

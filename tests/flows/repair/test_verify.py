@@ -245,14 +245,14 @@ def test_a_release_of_a_queue_is_verified(lake: Path, made: tuple[Path, RunRecor
     assert tiny_world.digests(lake) == digests
     flip_bit(tiny_world.payload(lake, newest(lake, "requests")))
     (fault,) = verify(lake, "--repair", code=1)["faults"]
-    assert "given to a run, and none of those that used it can be repeated" in fault["remedy"]
-    # The index is not written again while it alone knows what an artifact was.
+    assert "no repeatable run" in fault["remedy"]
+    # The index is not rebuilt while it has the only copy of a manifest.
     folder = tiny_world.payload(lake, newest(lake, "requests")).parent
     shutil.move(folder, lake.parent / "kept")
     lost, index = verify(lake, "--repair", code=1)["faults"]
     assert (lost["mended"], "may hold the only copy" in index["remedy"]) == (False, True)
     assert len(verify(lake, "--rebuild", code=1)["faults"]) == 2
-    assert len(verify(lake, code=1)["faults"]) == 1, "the index tells of it no more"
+    assert len(verify(lake, code=1)["faults"]) == 1, "it is no longer in the index"
     shutil.move(lake.parent / "kept", folder)
 
 
@@ -288,6 +288,6 @@ def test_invalid_arguments_get_one_line(made: tuple[Path, RunRecord], tmp_path: 
     several = Path(shutil.copytree(lake, tmp_path / "several"))
     runs = Runs(Lake.open(several).files)
     runs.start("a", {}, run_id=record.run_id[:-1])
-    refused(editflow("verify", record.run_id[:4], "--lake", several), "may be run")
+    refused(editflow("verify", record.run_id[:4], "--lake", several), "ambiguous", "run")
     runs.start("b", {}, run_id=str(record.state)[:20])
-    refused(editflow("verify", str(record.state)[:12], "--lake", several), "may be run", ", artifact")
+    refused(editflow("verify", str(record.state)[:12], "--lake", several), "ambiguous", "run", "artifact")

@@ -353,7 +353,7 @@ def test_a_corrupt_index_row_removes_no_needed_artifact(kept: History) -> None:
 
 def test_a_damaged_snapshot_removes_no_needed_artifact(kept: History, monkeypatch: pytest.MonkeyPatch) -> None:
     """Readers trust its arrays; gc verifies their checksums."""
-    monkeypatch.setattr(index_reader, "LARGE", -1)
+    monkeypatch.setattr(index_reader, "LARGE_INDEX_BYTES", -1)
     kept.run("a", kept.run("a", [])[-1:])
     kept.age()
     assert query(kept.lake, "FROM artifacts").num_rows == 6

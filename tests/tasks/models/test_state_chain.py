@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import torch
 from support import tiny_world
+from support.damage import flip_bit
 from support.tiny_world import World
 from torch import Tensor
 
@@ -157,7 +158,7 @@ def test_a_damaged_change_is_detected(edited: Edited, session: ModelSession, tam
     lake, change = tampered
     session.load_state(lake, edited.chain[-1])  # undamaged it loads
     session.load_base()
-    tiny_world.flip_byte(Path(lake.uri) / lake.manifest(change).payload)
+    flip_bit(Path(lake.uri) / lake.manifest(change).payload)
     with pytest.raises(DamagedPayload) as caught:
         session.load_state(lake, edited.chain[-1])
     assert caught.value.id == change

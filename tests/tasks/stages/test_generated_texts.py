@@ -138,7 +138,7 @@ def test_scores_are_the_metrics_of_the_rows(store: TextLake) -> None:
     for row, reference in zip(texts, [text for text in references for _ in range(2)], strict=True):
         place = (row["request"], row["prompt_index"])
         assert found[place[0], "fluency", "generation", place[1]] == fluency(row["text"])
-        assert found[place[0], "consistency", "generation", place[1]] == corpus.of(row["text"], [reference])
+        assert found[place[0], "consistency", "generation", place[1]] == corpus.score(row["text"], [reference])
     assert found[store.requests[0].request_id, "fluency", "generation", 1] is None  # an empty text
     assert {s["prompt_index"] for s in scores if s["metric"] == "consistency published"} == {0}
     assert {s["metric"] for s in store.rows(store.scores(store.generations()))} == {
