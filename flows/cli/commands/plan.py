@@ -57,7 +57,7 @@ def plan(spec: Path, /, *, set_: SetFlag = None, lake: LakeFlag = None, json: Js
 
 
 def _plan_variants(contenders: Sequence[Contender], lake: str | None, *, json: bool) -> None:
-    """Print a row for each variant, and one for all of them together."""
+    """Print a row for each variant, and a total."""
     from editflow.flows.orchestration import temporary_server
 
     temporary_server.prepare()

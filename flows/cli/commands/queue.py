@@ -44,7 +44,7 @@ def submit(
 ) -> None:  # fmt: skip
     """Append edit requests to a queue: those of a file, or a single one. `editflow apply` edits them in.
 
-    All requests are checked first; if one is wrong, none is taken. A request replaces a waiting one with the same
+    All requests are checked first; if one is invalid, none is appended. A request replaces a waiting one with the same
     subject and relation, and replaced requests are listed.
 
     Parameters
@@ -145,7 +145,7 @@ def releases(name: Name = NAME, /, *, lake: LakeFlag = None, json: JsonFlag = Fa
 
 
 def _release_row(event: ReleaseEvent, after: ReleaseState, now: ReleaseState) -> dict[str, str | int]:
-    """An event of a release; `after` is the release after the event, `now` the present one."""
+    """An event of a release; `after` is the release after the event, `now` the current one."""
     what = f"back to {event.to}" if event.move == "rollback" else f"{len(event.entries)} {event.status}"
     served = after.version == now.release or (event.move == "rollback" and after.version == now.version)
     return {
@@ -168,7 +168,7 @@ def rollback(
     lake: LakeFlag = None,
     json: JsonFlag = False,
 ) -> None:  # fmt: skip
-    """Serve an earlier release of a name again (default: the one before the present one).
+    """Serve an earlier release of a name again (default: the previous one).
 
     Requests that were applied since are withdrawn: submit them again to apply them.
     """
