@@ -12,7 +12,7 @@ from typing import TypedDict
 from editflow.editing.metrics.intervals import Interval
 from editflow.tasks.comparison import charts, metric_tables, series
 from editflow.tasks.comparison.comparison_rows import ComparisonRow, Group
-from editflow.tasks.comparison.metric_tables import Cell
+from editflow.tasks.comparison.metric_tables import Cell, Column, DifferenceRow
 from editflow.tasks.report.charts import drift as drift_plot
 from editflow.tasks.report.charts import heat_map
 from editflow.tasks.report.page import template
@@ -58,16 +58,38 @@ class GroupData:
     drift: list[series.DriftPoint]
     norms: list[series.NormPoint]
     null_space_use: list[series.UsePoint]
-    differences: list[metric_tables.DifferenceRow]
+    differences: list[DifferenceRow]
+
+
+@dataclass(frozen=True)
+class GroupPage:
+    """A group's values for the template. Plots are SVG, with their caption or layer."""
+
+    title: str
+    rows: Sequence[ComparisonRow]
+    cells: Mapping[str, Mapping[str, Cell]]
+    columns: Sequence[Column]
+    unedited_rows: Sequence[tuple[str, Mapping[str, Interval]]]
+    seeds: int
+    single_run_labels: Sequence[str]
+    scores: Sequence[ScoreRow]
+    first: str
+    differences: tuple[Sequence[str], Mapping[str, Mapping[str, DifferenceRow]]] | None
+    legend: str
+    curves: Sequence[tuple[str, str]]
+    heat_maps: Sequence[tuple[str, Sequence[tuple[str, str]]]]
+    drift: Sequence[tuple[str, str]]
+    norms: Sequence[tuple[int, str]]
+    null_space_use: Sequence[tuple[int, str]]
 
 
 def render(groups: Sequence[Group]) -> dict[str, str]:
     """{file name: text} of the page and all CSV files."""
     found = [(group, _data(group)) for group in groups]
-    values = [_page_values(group, data) | _plots(group, data) for group, data in found]
     style = files("editflow.tasks.report").joinpath("report.css").read_text(encoding="utf-8")
     own = files("editflow.tasks.comparison").joinpath("comparison.css").read_text(encoding="utf-8")
-    page = template("editflow.tasks.comparison", PAGE).render(style=style + own, groups=values)
+    pages = [_group_page(group, data) for group, data in found]
+    page = template("editflow.tasks.comparison", PAGE).render(style=style + own, groups=pages)
     tables = {
         f"{name}.csv": csv_text({"group": group.title, **row} for group, data in found for row in getattr(data, name))
         for name in GROUP_TABLES
@@ -90,32 +112,27 @@ def _data(group: Group) -> GroupData:
     )
 
 
-def _page_values(group: Group, data: GroupData) -> dict[str, object]:
-    """A group's values for the template, without plots."""
+def _group_page(group: Group, data: GroupData) -> GroupPage:
     columns = metric_tables.main_columns(list(data.cells.values()))
-    return {
-        "title": group.title, "rows": group.rows, "cells": data.cells, "columns": columns,
-        "unedited_rows": metric_tables.unedited_rows(group, data.cells, columns),
-        "seeds": max((len(row.results) for row in group.completed), default=0),
-        "single_run_labels": [row.label for row in group.completed if len(row.results) == 1],
-        "scores": data.table,
-        "first": group.completed[0].label if group.completed else "",
-        "differences": data.differences,
-        "main_differences": metric_tables.main_differences(data.differences, columns),
-    }  # fmt: skip
-
-
-def _plots(group: Group, data: GroupData) -> dict[str, object]:
-    """A group's plots for the template."""
     styles = group.styles()
-    return {
-        "legend": charts.legend(styles),
-        "curves": list(_curve_plots(data.curves, styles)),
-        "norms": list(_layer_plots(data.norms, "norm", "‖Δ‖ / ‖W‖ in %", styles)),
-        "null_space_use": list(_layer_plots(data.null_space_use, "share", "‖P k‖² / ‖k‖² in %", styles)),
-        "heat_maps": list(_heat_maps(data.retention)),
-        "drift": [plot for row in group.completed for plot in _drift_plots(row)],
-    }
+    return GroupPage(
+        title=group.title,
+        rows=group.rows,
+        cells=data.cells,
+        columns=columns,
+        unedited_rows=metric_tables.unedited_rows(group, data.cells, columns),
+        seeds=max((len(row.results) for row in group.completed), default=0),
+        single_run_labels=[row.label for row in group.completed if len(row.results) == 1],
+        scores=data.table,
+        first=group.completed[0].label if group.completed else "",
+        differences=metric_tables.main_differences(data.differences, columns) if data.differences else None,
+        legend=charts.legend(styles),
+        curves=list(_curve_plots(data.curves, styles)),
+        heat_maps=list(_heat_maps(data.retention)),
+        drift=[plot for row in group.completed for plot in _drift_plots(row)],
+        norms=list(_layer_plots(data.norms, "norm", "‖Δ‖ / ‖W‖ in %", styles)),
+        null_space_use=list(_layer_plots(data.null_space_use, "share", "‖P k‖² / ‖k‖² in %", styles)),
+    )
 
 
 def _layer_plots(

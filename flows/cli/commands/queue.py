@@ -12,7 +12,7 @@ from editflow.flows.cli.common.flags import JsonFlag, LakeFlag
 from editflow.flows.cli.common.lookup import open_lake
 from editflow.flows.console.errors import UsageError
 from editflow.flows.console.next_steps import print_next, typed
-from editflow.flows.console.output import lake_folder, print_json, print_line, print_table
+from editflow.flows.console.output import counted, lake_folder, print_json, print_line, print_table
 from editflow.tasks.console.terminal import quoted
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ def submit(
     print_table([{"queue": to, "submitted": len(entries), "first": entries[0].id, "last": entries[-1].id}])
     if replaced:
         rows = [{"entry": e.id, "prompt": e.request.filled, "target": e.request.target_new} for e in replaced]
-        print_table(rows[:MAX_ROWS], title=f"{len(replaced)} that waited are superseded")
+        print_table(rows[:MAX_ROWS], title=f"{counted(len(replaced), 'waiting request')} superseded")
     print_next(f"{typed('queue', to, lake=lake)} for all waiting requests, `editflow apply SPEC` to edit them in")
 
 

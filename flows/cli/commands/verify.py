@@ -158,7 +158,9 @@ def _print_recomputed(rows: Sequence[RecomputedRow]) -> None:
             print_table(table, ["stage", "artifact", "largest", "relative", "note"], title=title)
     explanations = {change["key"]: change for row in differing for change in row["explains"]}
     if explanations:
-        print_table(list(explanations.values()), title="differences since then: one was then, other is now")
+        print_table(
+            list(explanations.values()), title="differences in the environment: one is recorded, other is current"
+        )
     if rows:
         same = len(rows) - len(differing) - len(failed)
         print_line(f"{same} of {len(rows)} recomputed artifacts are the same, bit for bit")

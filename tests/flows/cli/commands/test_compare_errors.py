@@ -45,7 +45,7 @@ def typed(world: World, folder: Path, variants: str, *options: object, name: str
         ('[[variants]]\nname = "none"\nedit.method = "magic"', ["variant 'none'", "unknown method 'magic'", "memit"]),
         ('[[variants]]\nedit.method = "memit"', ["variant 1", "name", "give each a name"]),
         ('[[variants]]\nname = "My MEMIT"', ["variant 'My MEMIT'", "name", "small letters"]),
-        ('[variants.memit]\nedit.method = "memit"', ["variants is a list", "[[variants]]"]),
+        ('[variants.memit]\nedit.method = "memit"', ["variants", "[[variants]]"]),
         (
             f'[[variants]]\nname = "a"\n{MEMIT}[[variants]]\nname = "b"',
             ["'tiny-b' runs the same as 'tiny-a'", "remove"],
