@@ -13,7 +13,7 @@ from editflow.editing.models.windows import windows
 from editflow.editing.requests.record import EditRequest
 from editflow.tasks.models.model_source import model_folder
 from editflow.tasks.sources.corpus import read_documents
-from editflow.tasks.sources.edit_requests import choose, load_requests
+from editflow.tasks.sources.edit_requests import choose_requests, load_requests
 from editflow.tasks.sources.packaged_data import CORPUS, MODEL
 
 FACTS = Path(__file__).parents[1] / "specs" / "facts" / "starter.jsonl"
@@ -34,7 +34,7 @@ def token_windows(model: EditableModel, tokens: int, length: int) -> list[list[i
 
 def requests(count: int) -> list[EditRequest]:
     """The first `count` facts of the starter set in the order of seed 0."""
-    return choose(load_requests(FACTS), count, 0, FACTS)
+    return choose_requests(load_requests(FACTS), count, 0, FACTS)
 
 
 def contexts(model: EditableModel) -> list[str]:

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path, PurePath
-from typing import Any
+from typing import Any, TypedDict
 
 from prefect import flow
 from prefect.artifacts import create_table_artifact
@@ -27,15 +27,30 @@ from editflow.storage.artifacts.store import ArtifactRef, Lake
 from editflow.storage.index.catalog import Catalog
 from editflow.storage.records.renamed_keys import RECIPE_NAMES
 from editflow.storage.records.runs import RunRecord, Runs, Use
-from editflow.tasks.comparison.comparison_rows import described, sources
+from editflow.tasks.comparison.comparison_rows import RecordedRow, parent_artifacts, recorded_batches
 from editflow.tasks.comparison.comparison_stage import compare, read_files
-from editflow.tasks.comparison.comparison_summary import rows, tables
+from editflow.tasks.comparison.comparison_summary import parse_tables, text_rows
 from editflow.tasks.console.terminal import quoted
 from editflow.tasks.errors import TaskError
 from editflow.tasks.models.meta_model import outline
 from editflow.tasks.sources.corpus import describe_corpus
 
-Row = dict[str, Any]
+
+class RunEnd(TypedDict):
+    """How a run of a comparison ended; without its id and state if it failed."""
+
+    name: str
+    run: str | None
+    state: str | None
+    status: str
+
+
+class Compared(TypedDict):
+    """The result of the flow: the comparison's artifact if a run was completed, its rows, and the end of each run."""
+
+    artifact: str | None
+    rows: list[RecordedRow]
+    runs: list[RunEnd]
 
 
 def check_sources(contenders: Sequence[Contender]) -> None:
@@ -69,8 +84,8 @@ def edit_variant(name: str, spec: RunSpec, spec_path: str, lake: str) -> str:
 @flow(name="compare", validate_parameters=False)
 def compare_specs(
     specs: Sequence[str], settings: Sequence[str] = (), seeds: Sequence[int] | None = None, lake: str | None = None
-) -> dict[str, Any]:
-    """Run every variant of the spec files under every seed and compare them: {"artifact": id or None, "rows": […]}.
+) -> Compared:
+    """Run every variant of the spec files under every seed and compare them.
 
     A failed run is listed with its reason, and the others continue. What several runs need is computed once. After an
     interruption, running it again continues where it stopped.
@@ -79,11 +94,11 @@ def compare_specs(
     passed_on = [each for spec in specs if isinstance(spec, SpecFile) for each in spec.content]
     contenders = _grouped(passed_on or read_contenders([Path(spec) for spec in specs], settings, seeds))
     total = sum(len(one.runs) for _, one in contenders)
-    found: list[Row] = []
-    ends: list[Row] = []
+    rows: list[RecordedRow] = []
+    ends: list[RunEnd] = []
     parents: dict[str, list[str]] = {}
     for title, one in contenders:
-        row: Row = {
+        row: RecordedRow = {
             "label": one.label,
             "name": one.spec.name,
             "group": title,
@@ -94,15 +109,15 @@ def compare_specs(
             print_line(f"[bold]run {len(ends) + 1} of {total}[/]: {quoted(spec.name)}{_so_far(ends)}")
             end = _run(spec, one, place)
             if isinstance(end, RunRecord):
-                parents[spec.name] = sources(place, end)
-                row["runs"].append({"seed": seed, "name": spec.name, "batches": described(end)})
+                parents[spec.name] = parent_artifacts(place, end)
+                row["runs"].append({"seed": seed, "name": spec.name, "batches": recorded_batches(end)})
                 ends.append({"name": spec.name, "run": end.run_id, "state": end.state, "status": "completed"})
             else:
                 row["runs"].append({"seed": seed, "name": spec.name, "failed": end})
                 ends.append({"name": spec.name, "run": None, "state": None, "status": f"failed: {end}"})
-        found.append(row)
-    artifact = _write_comparison(place, found, parents) if parents else None
-    return {"artifact": artifact, "rows": found, "runs": ends}
+        rows.append(row)
+    artifact = _write_comparison(place, rows, parents) if parents else None
+    return {"artifact": artifact, "rows": rows, "runs": ends}
 
 
 def _grouped(contenders: Sequence[Contender]) -> list[tuple[str, Contender]]:
@@ -141,7 +156,7 @@ def _run(spec: RunSpec, one: Contender, place: Lake) -> RunRecord | str:
         return first_line(error)
 
 
-def _so_far(ends: Sequence[Row]) -> str:
+def _so_far(ends: Sequence[RunEnd]) -> str:
     failed = sum(end["status"] != "completed" for end in ends)
     return f" ({len(ends) - failed} done{f', {failed} failed' if failed else ''})" if ends else ""
 
@@ -152,18 +167,20 @@ def _report(use: Use, ref: ArtifactRef) -> None:
         report_stage(use, ref)
 
 
-def _write_comparison(place: Lake, found: Sequence[Row], parents: Mapping[str, Sequence[str]]) -> str:
+def _write_comparison(place: Lake, rows: Sequence[RecordedRow], parents: Mapping[str, Sequence[str]]) -> str:
     """Write the comparison's artifact, its index entry and its tables on the flow's page in Prefect; return its id."""
-    ref = compare(place, found, parents)
+    ref = compare(place, rows, parents)
     Catalog(place).record_many(artifacts=[place.manifest(ref.id)])
-    _publish(place, ref.id, found)
+    _publish(place, ref.id, rows)
     return ref.id
 
 
-def _publish(place: Lake, artifact: str, found: Sequence[Row]) -> None:
+def _publish(place: Lake, artifact: str, rows: Sequence[RecordedRow]) -> None:
     try:
-        for n, table in enumerate(tables(read_files(place, artifact)["table.csv"]), 1):
-            key = f"{found[0]['name']}-comparison-{n}"
-            create_table_artifact(rows(table, {}), key=key, description=f"{table.title}: comparison {artifact[:12]}")
+        for n, table in enumerate(parse_tables(read_files(place, artifact)["table.csv"]), 1):
+            key = f"{rows[0]['name']}-comparison-{n}"
+            create_table_artifact(
+                text_rows(table, {}), key=key, description=f"{table.title}: comparison {artifact[:12]}"
+            )
     except Exception as error:  # noqa: BLE001 - the comparison is complete even if this fails
         print_line(f"[yellow]warning:[/] the page in Prefect has no table: {quoted(first_line(error))}")

@@ -1,4 +1,4 @@
-"""Turns every exception of a command into one line and an exit code."""
+"""Report every exception of a command in one line, with an exit code."""
 
 from __future__ import annotations
 

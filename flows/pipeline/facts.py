@@ -7,20 +7,26 @@ from collections.abc import Sequence
 from editflow.editing.requests.record import EditRequest
 from editflow.flows.spec.sections import RequestsSection
 from editflow.tasks.errors import BadRecord
-from editflow.tasks.sources.edit_requests import choose, load_chosen, load_requests, reordered, unprobed
+from editflow.tasks.sources.edit_requests import (
+    choose_requests,
+    load_and_choose,
+    load_requests,
+    reorder,
+    without_probes,
+)
 
 
 def load_facts(wanted: RequestsSection) -> list[EditRequest]:
     """The facts that a run edits, in order."""
     source: str = wanted.source
     if wanted.count is not None and not wanted.exclude_probes:
-        chosen = load_chosen(source, wanted.dataset, wanted.references, wanted.count, wanted.seed)
-        return reordered(chosen, wanted.order)
+        chosen = load_and_choose(source, wanted.dataset, wanted.references, wanted.count, wanted.seed)
+        return reorder(chosen, wanted.order)
     found = load_requests(source, wanted.dataset, wanted.references)
     if wanted.exclude_probes:
-        found = unprobed(found, wanted.exclude_probes, wanted.seed)
+        found = without_probes(found, wanted.exclude_probes, wanted.seed)
         source = f"{source} without the facts that requests.exclude_probes excludes"
-    return reordered(choose(found, wanted.count, wanted.seed, source), wanted.order)
+    return reorder(choose_requests(found, wanted.count, wanted.seed, source), wanted.order)
 
 
 def split_batches(

@@ -15,7 +15,7 @@ from editflow.tasks.models.model_download import complete_folder, is_remote, loc
 from editflow.tasks.reproduction.run_bundle import RunBundle
 from editflow.tasks.sources.corpus import hub_parts
 from editflow.tasks.sources.packaged_data import MODEL
-from editflow.tasks.sources.remote_files import needs_network, sender
+from editflow.tasks.sources.remote_files import needs_network, receiving_host
 
 _NAME = re.compile(r"[\w-][\w.-]{0,99}(/[\w-][\w.-]{0,99})?")
 _PART = re.compile(r"[\w.-]{0,100}")
@@ -53,7 +53,7 @@ def recorded_downloads(spec: RunSpec, sources: Mapping[str, str]) -> list[str]:
 
 def source_downloads(sources: Mapping[str, str]) -> list[str]:
     """The downloads of sources other than the model, as for `recorded_downloads`."""
-    return [f"{key} {source} from {sender(source)}" for key, source in sources.items() if needs_network(source)]
+    return [f"{key} {source} from {receiving_host(source)}" for key, source in sources.items() if needs_network(source)]
 
 
 def with_cached_model(spec: RunSpec, model: str | None) -> RunSpec:

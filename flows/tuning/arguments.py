@@ -28,7 +28,7 @@ from editflow.flows.tuning.search_space import (
     window,
 )
 from editflow.tasks.models.model_description import ModelDescription
-from editflow.tasks.sources.edit_requests import load_requests, probes, unprobed
+from editflow.tasks.sources.edit_requests import choose_probes, load_requests, without_probes
 
 MARK = "# Written by `editflow tune`"
 """The start of the first line of a file that may be overwritten."""
@@ -162,7 +162,7 @@ class Split:
 def split(arguments: TuneArguments, dataset: str | None) -> Split:
     """Split the file's facts. Raises UsageError if too few have neighbours, or if all of them are probes."""
     found = load_requests(arguments.requests, dataset)
-    chosen = probes(found, arguments.facts, arguments.seed)
+    chosen = choose_probes(found, arguments.facts, arguments.seed)
     if not chosen:
         raise UsageError(f"{arguments.requests} has no fact with neighbourhood prompts and a true target: add some")
     if len(chosen) < arguments.facts:
@@ -170,7 +170,7 @@ def split(arguments: TuneArguments, dataset: str | None) -> Split:
             f"{arguments.requests} has {len(chosen)} facts with neighbours, fewer than the "
             f"{arguments.facts} to probe; lower --facts"
         )
-    rest = len(unprobed(found, arguments.facts, arguments.seed))
+    rest = len(without_probes(found, arguments.facts, arguments.seed))
     if not rest:
         raise UsageError(
             f"{arguments.requests} has no fact left that is not probed; lower --facts from {arguments.facts}"

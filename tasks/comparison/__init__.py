@@ -1,1 +1,1 @@
-"""Several runs in one table and one page."""
+"""Comparison of several runs, in one table and on one page."""

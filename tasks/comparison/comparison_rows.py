@@ -1,4 +1,4 @@
-"""The rows of a comparison, read from its runs' artifacts; no run's name or time is part of them."""
+"""The rows of a comparison, read from the artifacts of its runs. They contain no ids or times of runs."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate, groupby
-from typing import Any, NotRequired, TypedDict, cast
+from typing import NotRequired, TypedDict
 
 from editflow.storage.artifacts.store import Lake
 from editflow.storage.records.runs import RunRecord
@@ -14,15 +14,15 @@ from editflow.tasks.comparison.styles import Style, style
 from editflow.tasks.report.run_results import RunResults
 from editflow.tasks.stages.stage import Parents
 
-READ = (
+PARENT_KINDS = (
     "model", "requests", "evaluation", "perplexity", "generations", "text_scores", "hidden_states", "drift",
     "drift_points", "ability", "state", "keys", "spectrum", "null_space",
 )  # fmt: skip
-"""The kinds of artifact that a comparison is made from."""
+"""The artifact kinds that a comparison has as parents."""
 
 
 class RecordedBatch(TypedDict):
-    """A batch of a run, as the recipe of a comparison has it."""
+    """A batch of a run in the recipe of a comparison."""
 
     batch: int
     facts: int
@@ -50,7 +50,10 @@ class RecordedRow(TypedDict):
 
 @dataclass(frozen=True)
 class ComparisonRow:
-    """A row: one way to edit, with a run for each seed (None: without) and the reasons of the runs that failed."""
+    """A row of the comparison: one variant, with the results or the failure reason of its run for each seed.
+
+    The seed is None if the comparison sets no seeds.
+    """
 
     label: str
     name: str
@@ -60,12 +63,12 @@ class ComparisonRow:
 
     @property
     def first_results(self) -> RunResults:
-        """The first run that was completed."""
+        """The results of the first completed run."""
         return next(iter(self.results.values()))
 
     @property
     def error_text(self) -> str:
-        """The failures in words; empty if there are none."""
+        """The number of failed runs with their reasons; empty if none failed."""
         if not self.failures:
             return ""
         runs = len(self.results) + len(self.failures)
@@ -75,61 +78,56 @@ class ComparisonRow:
 
 @dataclass(frozen=True)
 class Group:
-    """Rows of one model and the same facts: those that can be set side by side."""
+    """The rows with the same model and facts, which are comparable."""
 
     title: str
     rows: Sequence[ComparisonRow]
 
     @cached_property
     def completed(self) -> list[ComparisonRow]:
-        """The rows that have scores."""
-        return [entry for entry in self.rows if entry.results]
+        """The rows with at least one completed run."""
+        return [row for row in self.rows if row.results]
 
     def styles(self) -> dict[str, Style]:
-        """How the line of each row that has one is drawn."""
-        return {entry.label: style(n) for n, entry in enumerate(self.rows) if entry.results}
+        """The style of each completed row's line in plots, by label."""
+        return {row.label: style(n) for n, row in enumerate(self.rows) if row.results}
 
 
-def edits(run_results: RunResults) -> list[int]:
-    """How many facts had been edited in each state, from 0 on."""
-    return [0, *accumulate(batch["facts"] for batch in run_results.record.summary["batches"])]
+def edit_counts(run: RunResults) -> list[int]:
+    """The number of edited facts after each batch; the first entry is 0, for the base model."""
+    return [0, *accumulate(batch["facts"] for batch in run.record.summary["batches"])]
 
 
-def rows_of(groups: Sequence[Group]) -> list[tuple[Group, ComparisonRow]]:
-    """Every row with its group."""
-    return [(group, entry) for group in groups for entry in group.rows]
-
-
-def described(record: RunRecord) -> list[RecordedBatch]:
-    """A completed run's batches, as the recipe of a comparison has them."""
+def recorded_batches(record: RunRecord) -> list[RecordedBatch]:
+    """The batches of a completed run, for the recipe of a comparison."""
     batches = record.summary["batches"]
     return [{"batch": batch["batch"], "facts": batch["facts"], "state": batch["state"]} for batch in batches]
 
 
-def sources(lake: Lake, record: RunRecord) -> list[str]:
-    """The artifacts of a run that a comparison is made from, in the order of the run."""
-    return [use.artifact for use in record.uses if lake.manifest(use.artifact).kind in READ]
+def parent_artifacts(lake: Lake, record: RunRecord) -> list[str]:
+    """The artifacts of a run that a comparison has as parents, in the order of the run."""
+    return [use.artifact for use in record.uses if lake.manifest(use.artifact).kind in PARENT_KINDS]
 
 
-def read_groups(lake: Lake, rows: Sequence[Mapping[str, Any]], parents: Parents) -> list[Group]:
-    """The groups of a recipe's rows; rows of one `group` follow each other."""
+def read_groups(lake: Lake, rows: Sequence[RecordedRow], parents: Parents) -> list[Group]:
+    """The groups of recorded rows; rows of the same group must be adjacent."""
     return [
-        Group(str(title), [_entry(lake, row, parents) for row in mine])
-        for title, mine in groupby(cast("Sequence[RecordedRow]", rows), key=lambda row: row["group"])
+        Group(title, [_read_row(lake, row, parents) for row in recorded])
+        for title, recorded in groupby(rows, key=lambda row: row["group"])
     ]
 
 
-def _entry(lake: Lake, row: RecordedRow, parents: Parents) -> ComparisonRow:
+def _read_row(lake: Lake, row: RecordedRow, parents: Parents) -> ComparisonRow:
     runs = row["runs"]
     return ComparisonRow(
         row["label"], row["name"], dict(row["settings"]),
-        {run["seed"]: _run_results(lake, run, parents[run["name"]]) for run in runs if "batches" in run},
+        {run["seed"]: _read_run(lake, run, parents[run["name"]]) for run in runs if "batches" in run},
         {run["seed"]: run["failed"] for run in runs if "failed" in run},
     )  # fmt: skip
 
 
-def _run_results(lake: Lake, run: RecordedRun, artifacts: str | Sequence[str]) -> RunResults:
-    """A run's results from artifacts alone: no plot needs its record."""
+def _read_run(lake: Lake, run: RecordedRun, artifacts: str | Sequence[str]) -> RunResults:
+    """The results of a run, from its artifacts alone: a placeholder replaces its record."""
     ids = [artifacts] if isinstance(artifacts, str) else artifacts
     summary = {"batches": run["batches"], "facts": sum(batch["facts"] for batch in run["batches"])}
     record = RunRecord(run["name"], run["name"], {}, None, "", {}, "", 0, 0.0, summary=summary)

@@ -1,4 +1,4 @@
-"""The main table of a comparison, read from its CSV file: for the terminal and for programs."""
+"""The main table of a comparison, parsed from its `table.csv`, for the terminal, `--json` and Prefect's page."""
 
 from __future__ import annotations
 
@@ -8,50 +8,50 @@ from io import StringIO
 from typing import NamedTuple
 
 from editflow.editing.metrics.intervals import Interval
-from editflow.tasks.comparison.metric_tables import Cell, Column, columns
+from editflow.tasks.comparison.metric_tables import Cell, Column, main_columns
 from editflow.tasks.errors import BadRecord
 
 
 class Table(NamedTuple):
-    """A group's cells by label and score, and the columns of its main table."""
+    """The main table of a group: its columns, and its cells by label and score."""
 
     title: str
     columns: Sequence[Column]
     cells: Mapping[str, Mapping[str, Cell]]
 
 
-def tables(text: str) -> list[Table]:
-    """The groups of a comparison's `table.csv`, in order. Raises BadRecord for what no comparison writes."""
-    found: dict[str, dict[str, dict[str, Cell]]] = {}
+def parse_tables(text: str) -> list[Table]:
+    """The tables of a comparison's `table.csv`, one per group. Raises BadRecord if the file has another format."""
+    groups: dict[str, dict[str, dict[str, Cell]]] = {}
     try:
         for row in csv.DictReader(StringIO(text)):
             cell = Cell(row["unit"], _interval(row, "before"), _interval(row, "after"))
-            found.setdefault(row["group"], {}).setdefault(row["label"], {})[row["figure"]] = cell
-        return [Table(title, columns(list(cells.values())), cells) for title, cells in found.items()]
+            groups.setdefault(row["group"], {}).setdefault(row["label"], {})[row["figure"]] = cell
+        return [Table(title, main_columns(list(cells.values())), cells) for title, cells in groups.items()]
     except (KeyError, ValueError, TypeError, AttributeError, csv.Error) as error:
         raise BadRecord(
-            "the lake's table.csv of this comparison is none that a comparison writes: `editflow lineage` names its "
-            "artifact, and `editflow compare` with another --lake makes it again"
+            "table.csv of this comparison has an invalid format: find its artifact with `editflow lineage`, and run "
+            "`editflow compare` with another --lake to create it again"
         ) from error
 
 
-def rows(table: Table, failures: Mapping[str, str]) -> list[dict[str, str]]:
-    """The unedited model, then a row per method, as texts; failed rows come last."""
+def text_rows(table: Table, failures: Mapping[str, str]) -> list[dict[str, str]]:
+    """The rows as {heading: text}: the unedited model, each method, and then the methods without a completed run."""
     first = next(iter(table.cells.values()))
-    found = [{"method": "before all edits", **{c.head: f"{first[c.figure].before.value:.4g}"
-              for c in table.columns if c.figure in first}}]  # fmt: skip
+    found = [{"method": "before all edits", **{c.heading: f"{first[c.score].before.value:.4g}"
+              for c in table.columns if c.score in first}}]  # fmt: skip
     for label in dict.fromkeys([*table.cells, *failures]):
         cells = table.cells.get(label, {})
-        shown = {c.head: _shown(cells[c.figure].after) for c in table.columns if c.figure in cells}
-        found.append({"method": label, **shown, **({"failed": failures[label]} if label in failures else {})})
+        texts = {c.heading: _cell_text(cells[c.score].after) for c in table.columns if c.score in cells}
+        found.append({"method": label, **texts, **({"failed": failures[label]} if label in failures else {})})
     return found
 
 
-def _shown(found: Interval) -> str:
-    """A score with half the width of its interval."""
-    if found.low is None or found.high is None:
-        return f"{found.value:.4g}"
-    return f"{found.value:.4g} ±{(found.high - found.low) / 2:.3g}"
+def _cell_text(score: Interval) -> str:
+    """The value ± half the width of its interval."""
+    if score.low is None or score.high is None:
+        return f"{score.value:.4g}"
+    return f"{score.value:.4g} ±{(score.high - score.low) / 2:.3g}"
 
 
 def _interval(row: Mapping[str, str], name: str) -> Interval:

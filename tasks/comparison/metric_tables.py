@@ -1,4 +1,4 @@
-"""The comparison's tables: the shape of AlphaEdit's Table 1, every score before and after, and paired differences."""
+"""The tables of a comparison: the main table after AlphaEdit's Table 1, every score, and paired differences."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from editflow.tasks.report.report_tables import before_after, perplexity_by_batc
 from editflow.tasks.report.run_results import RunResults
 from editflow.tasks.report.table_rows import Paired
 
-PAPER = {"paraphrase": "paraphrase (generalization)", "neighbourhood": "neighbourhood (specificity)"}
-"""What the paper calls our metrics."""
+PAPER_NAMES = {"paraphrase": "paraphrase (generalization)", "neighbourhood": "neighbourhood (specificity)"}
+"""Headings with the AlphaEdit paper's names of metrics, where they differ from ours."""
 SCORE, PERPLEXITY = "score harmonic", "held-out perplexity"
 
 
 class Cell(NamedTuple):
-    """A score of a row: before all edits and after the last batch."""
+    """A score of a row, before all edits and after the last batch."""
 
     unit: str
     before: Interval
@@ -31,7 +31,7 @@ class Cell(NamedTuple):
 
 
 class PairedOverSeeds(Paired):
-    """Means over the seeds of both rows."""
+    """A paired score, of means over the seeds that both rows completed."""
 
     seeds: int
 
@@ -44,136 +44,147 @@ class DifferenceRow(PairedOverSeeds):
 
 
 class Column(NamedTuple):
-    """A column of the main table: the score's name, and its heading."""
+    """A column of the main table."""
 
-    figure: str
-    head: str
+    score: str
+    heading: str
 
 
-def cells(entry: ComparisonRow) -> dict[str, Cell]:
-    """{score: cell}. Of one run the intervals are bootstrapped over cases; of several, Student's over runs."""
-    if len(entry.results) == 1:
-        return {
-            row["metric"]: Cell(row["unit"], row["before"], row["after"]) for row in before_after(entry.first_results)
-        }
-    runs = [values(run_results) for run_results in entry.results.values()]
+class RunScore(NamedTuple):
+    """A score of one run, before all edits and after the last batch, without intervals."""
+
+    unit: str
+    before: float
+    after: float
+
+
+def score_cells(row: ComparisonRow) -> dict[str, Cell]:
+    """{score: cell} of a row. Intervals are bootstrapped over cases for one run, and Student's over several runs."""
+    if len(row.results) == 1:
+        return {each["metric"]: Cell(each["unit"], each["before"], each["after"])
+                for each in before_after(row.first_results)}  # fmt: skip
+    runs = [run_scores(results) for results in row.results.values()]
     shared = [name for name in runs[0] if all(name in run for run in runs)]
-    return {name: over_runs(name, [run[name] for run in runs]) for name in shared}
+    return {name: mean_over_runs(name, [run[name] for run in runs]) for name in shared}
 
 
-def over_runs(name: str, found: Sequence[tuple[str, float, float]]) -> Cell:
-    """A score of several runs, (unit, before, after) each: means with Student's intervals."""
-    unit = found[0][0]
+def mean_over_runs(name: str, scores: Sequence[RunScore]) -> Cell:
+    """The mean of a score over runs, with Student's interval."""
+    unit = scores[0].unit
     bounds = _bounds(name) if unit == "%" else None
-    before, after = (runs_interval(runs, bounds) for runs in ([b for _, b, _ in found], [a for _, _, a in found]))
+    before = runs_interval([score.before for score in scores], bounds)
+    after = runs_interval([score.after for score in scores], bounds)
     return Cell(unit, before, after)
 
 
 def _bounds(name: str) -> tuple[float, float]:
-    """The bounds of a score in percent: nearly all are shares."""
+    """The possible range of a score in percent."""
     if "magnitude" in name:
         return (-100.0, 100.0)
     return (0.0, inf) if "shift" in name else (0.0, 100.0)
 
 
-def values(run_results: RunResults) -> dict[str, tuple[str, float, float]]:
-    """{score: (unit, before, after)} of a run: as `before_after`, without intervals."""
-    found: dict[str, tuple[str, float, float]] = {}
-    ends = (0, run_results.last)
-    for metric in run_results.metrics:
-        for column in run_results.columns(metric):
-            first, last = (run_results.cases(n, metric, column) for n in ends)
+def run_scores(run: RunResults) -> dict[str, RunScore]:
+    """The scores of a run by name, as in `before_after` but without intervals."""
+    found: dict[str, RunScore] = {}
+    ends = (0, run.last)
+    for metric in run.metrics:
+        for column in run.columns(metric):
+            first, last = (run.cases(n, metric, column) for n in ends)
             if both := [case for case in first if case in last]:
                 before, after = (100 * fmean(cases[case] for case in both) for cases in (first, last))
-                found[f"{metric} {column}"] = ("%", before, after)
-    parts = [[run_results.cases(n, metric, "success") for metric in SCORED] for n in ends]
+                found[f"{metric} {column}"] = RunScore("%", before, after)
+    parts = [[run.cases(n, metric, "success") for metric in SCORED] for n in ends]
     if both := [case for case in parts[0][0] if all(case in part for state in parts for part in state)]:
         before, after = (harmonic([100 * fmean(part[case] for case in both) for part in state]) for state in parts)
-        found[SCORE] = ("%", before, after)
-    perplexities = {row["batch"]: row["perplexity"] for row in perplexity_by_batch(run_results)}
+        found[SCORE] = RunScore("%", before, after)
+    perplexities = {row["batch"]: row["perplexity"] for row in perplexity_by_batch(run)}
     if set(ends) <= perplexities.keys():
-        found[PERPLEXITY] = ("", perplexities[0], perplexities[run_results.last])
+        found[PERPLEXITY] = RunScore("", perplexities[0], perplexities[run.last])
     return found | {
-        row["metric"]: (row["unit"], row["before"].value, row["after"].value) for row in other_metric_rows(run_results)
+        row["metric"]: RunScore(row["unit"], row["before"].value, row["after"].value) for row in other_metric_rows(run)
     }
 
 
-def columns(tables: Sequence[Mapping[str, Cell]]) -> list[Column]:
-    """Those of the paper's Table 1 that were measured, then accuracies, the score and perplexity."""
+def main_columns(tables: Sequence[Mapping[str, Cell]]) -> list[Column]:
+    """The measured columns of AlphaEdit's Table 1, then accuracies, the harmonic score and perplexity."""
     known = list(dict.fromkeys(name for table in tables for name in table))
     metrics = [m for m in dict.fromkeys((*SCORED, *METRICS)) if any(name.startswith(f"{m} ") for name in known)]
     main = [next((f"{m} {of}" for of in ("success", "token accuracy") if f"{m} {of}" in known), "") for m in metrics]
-    found = [Column(figure, PAPER.get(m, m)) for m, figure in zip(metrics, main, strict=True)]
+    found = [Column(score, PAPER_NAMES.get(m, m)) for m, score in zip(metrics, main, strict=True)]
     found += [Column(name, name) for name in ("fluency", "consistency")]
     found += [Column(f"{metric} accuracy", f"{metric} accuracy") for metric in metrics]
     found += [Column(SCORE, "score"), Column(PERPLEXITY, "perplexity")]
-    return [column for column in found if column.figure in known]
+    return [column for column in found if column.score in known]
 
 
-def row_settings(
-    group: Group, tables: Mapping[str, Mapping[str, Cell]], among: Sequence[Column]
+def unedited_rows(
+    group: Group, tables: Mapping[str, Mapping[str, Cell]], columns: Sequence[Column]
 ) -> list[tuple[str, dict[str, Interval]]]:
-    """(name, scores) of the unedited model: once, unless rows measured a column differently.
+    """(name, scores) of the unedited model: one row, or more if variants measured the same column differently.
 
-    The intervals are over cases, since no seed of an order of edits can change the model before all edits.
+    The intervals are over cases, because a seed only orders the edits and cannot change the unedited model.
     """
     found: list[tuple[str, dict[str, Interval]]] = []
     seen: list[dict[str, float]] = []
-    for entry in group.completed:
-        cells = tables[entry.label]
-        now = {column.figure: cells[column.figure].before.value for column in among if column.figure in cells}
-        if any(one_in_the_other(now, other) for other in seen):
+    for row in group.completed:
+        cells = tables[row.label]
+        scores = {column.score: cells[column.score].before.value for column in columns if column.score in cells}
+        if any(one_contains_other(scores, other) for other in seen):
             continue
-        seen.append(now)
-        name = "before all edits" if not found else f"before {entry.label}"
-        found.append((name, {row["metric"]: row["before"] for row in before_after(entry.first_results)}))
+        seen.append(scores)
+        name = "before all edits" if not found else f"before {row.label}"
+        found.append((name, {each["metric"]: each["before"] for each in before_after(row.first_results)}))
     return found
 
 
-def one_in_the_other(one: Mapping[str, float], other: Mapping[str, float]) -> bool:
-    """Whether the common scores are equal, up to the order of summation over seeds, and one of them has no others."""
+def one_contains_other(one: Mapping[str, float], other: Mapping[str, float]) -> bool:
+    """Whether the common scores are equal within rounding, and one side has no further scores."""
     shared = one.keys() & other.keys()
     return len(shared) == min(len(one), len(other)) and all(
         isclose(one[name], other[name], rel_tol=ROUNDING, abs_tol=ROUNDING) for name in shared
     )
 
 
-def shown_differences(
-    rows: Sequence[DifferenceRow], among: Sequence[Column]
+def main_differences(
+    rows: Sequence[DifferenceRow], columns: Sequence[Column]
 ) -> tuple[list[str], dict[str, dict[str, DifferenceRow]]]:
-    """(heads, {label: {head: row}}) of the differences in the main table's scores; score and perplexity have none."""
-    heads = {name: column.head for column in among for name in (column.figure, f"{column.figure} %")}
+    """(headings, {label: {heading: row}}) of the differences in the main table's columns.
+
+    The harmonic score and perplexity have no differences: they are not means over cases.
+    """
+    headings = {name: column.heading for column in columns for name in (column.score, f"{column.score} %")}
     found: dict[str, dict[str, DifferenceRow]] = {}
     for row in rows:
-        if row["metric"] in heads:
-            found.setdefault(row["label"], {})[heads[row["metric"]]] = row
-    used = {head for cells in found.values() for head in cells}
-    return [column.head for column in among if column.head in used], found
+        if row["metric"] in headings:
+            found.setdefault(row["label"], {})[headings[row["metric"]]] = row
+    used = {heading for cells in found.values() for heading in cells}
+    return [column.heading for column in columns if column.heading in used], found
 
 
 def differences(group: Group) -> list[DifferenceRow]:
-    """One row per row of the table except the first, and score: paired with the first, case by case.
+    """Each score of each row but the first, paired with the first row case by case.
 
-    A case is a fact, or a text or question; of several seeds it is the mean over those that both rows have.
+    A case is a fact, a text or a question. With several seeds it is the mean over the seeds that both rows completed.
     """
     if not group.completed:
         return []
     first, *others = group.completed
-    return [{"label": entry.label, "against": first.label, **row} for entry in others for row in _paired(first, entry)]
+    return [{"label": other.label, "against": first.label, **row} for other in others for row in _paired(first, other)]
 
 
 def _paired(first: ComparisonRow, other: ComparisonRow) -> Iterator[PairedOverSeeds]:
     seeds = [seed for seed in first.results if seed in other.results]
     found = [pairs(first.results[seed], other.results[seed]) for seed in seeds]
-    for figure in found[0] if found else ():
-        runs = [run[figure] for run in found if figure in run]
+    for score in found[0] if found else ():
+        runs = [run[score] for run in found if score in run]
         shared = [case for case in runs[0] if all(case in run for run in runs)]
-        both = [tuple(fmean(run[case][side] for run in runs) for side in (0, 1)) for case in shared]
-        if both:
-            row = row_of(figure, [(a, b) for a, b in both])
-            yield {**row, "difference": without_dust(row["difference"]), "seeds": len(seeds)}
+        means = [(fmean(run[case][0] for run in runs), fmean(run[case][1] for run in runs)) for case in shared]
+        if means:
+            row = row_of(score, means)
+            yield {**row, "difference": clear_rounding(row["difference"]), "seeds": len(seeds)}
 
 
-def without_dust(found: Interval) -> Interval:
-    """0 for what is left where thirds of seeds cancel out but for their last bits."""
-    return Interval(*(0.0 if bound is not None and abs(bound) < ROUNDING else bound for bound in found))  # type: ignore[arg-type]
+def clear_rounding(interval: Interval) -> Interval:
+    """The interval with 0 for values within rounding of 0, which remain when means over seeds cancel."""
+    return Interval(*(0.0 if value is not None and abs(value) < ROUNDING else value for value in interval))  # type: ignore[arg-type]

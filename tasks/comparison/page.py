@@ -11,22 +11,22 @@ from typing import TypedDict
 
 from editflow.editing.metrics.intervals import Interval
 from editflow.tasks.comparison import charts, metric_tables, series
-from editflow.tasks.comparison.comparison_rows import ComparisonRow, Group, rows_of
-from editflow.tasks.comparison.metric_tables import Cell
-from editflow.tasks.report.charts import drift as drift_picture
+from editflow.tasks.comparison.comparison_rows import ComparisonRow, Group
+from editflow.tasks.comparison.metric_tables import Cell, Column, DifferenceRow
+from editflow.tasks.report.charts import drift as drift_plot
 from editflow.tasks.report.charts import heat_map
 from editflow.tasks.report.page import template
 
 PAGE, TABLE, ROWS = "comparison.html", "table.csv", "rows.csv"
-SHEETS = ("table", "curves", "retention", "drift", "norms", "null_space_use", "differences")
-NAMES = frozenset({PAGE, ROWS, *(f"{name}.csv" for name in SHEETS)})
-"""Of all files of a comparison: no other name comes out of a lake."""
-OWN, ALL = "the batch's own facts", "all facts so far"
-Tables = Mapping[str, Mapping[str, Cell]]
+GROUP_TABLES = ("table", "curves", "retention", "drift", "norms", "null_space_use", "differences")
+"""The CSV files with rows of each group; fields of GroupData."""
+FILE_NAMES = frozenset({PAGE, ROWS, *(f"{name}.csv" for name in GROUP_TABLES)})
+"""The names of a comparison's files. No other name from a lake is written to disk."""
+ALL_FACTS = "all facts so far"
 
 
 class ScoreRow(TypedDict):
-    """A score of a row before and after, over so many runs."""
+    """A score of a row before and after, over a number of runs."""
 
     label: str
     figure: str
@@ -37,7 +37,7 @@ class ScoreRow(TypedDict):
 
 
 class RunRow(TypedDict):
-    """A run of a row: its settings and how it ended."""
+    """A run of a row: its settings, and `completed` or the reason why it failed."""
 
     group: str
     label: str
@@ -49,39 +49,61 @@ class RunRow(TypedDict):
 
 @dataclass(frozen=True)
 class GroupData:
-    """The cells of the main table, and the rows of a group's CSV files by the files' names."""
+    """The cells of a group's main table by label and score, and the rows of its CSV files."""
 
-    cells: Tables
+    cells: Mapping[str, Mapping[str, Cell]]
     table: list[ScoreRow]
     curves: list[series.CurvePoint]
     retention: list[series.RetentionPoint]
     drift: list[series.DriftPoint]
     norms: list[series.NormPoint]
     null_space_use: list[series.UsePoint]
-    differences: list[metric_tables.DifferenceRow]
+    differences: list[DifferenceRow]
+
+
+@dataclass(frozen=True)
+class GroupPage:
+    """A group's values for the template. Plots are SVG, with their caption or layer."""
+
+    title: str
+    rows: Sequence[ComparisonRow]
+    cells: Mapping[str, Mapping[str, Cell]]
+    columns: Sequence[Column]
+    unedited_rows: Sequence[tuple[str, Mapping[str, Interval]]]
+    seeds: int
+    single_run_labels: Sequence[str]
+    scores: Sequence[ScoreRow]
+    first: str
+    differences: tuple[Sequence[str], Mapping[str, Mapping[str, DifferenceRow]]] | None
+    legend: str
+    curves: Sequence[tuple[str, str]]
+    heat_maps: Sequence[tuple[str, Sequence[tuple[str, str]]]]
+    drift: Sequence[tuple[str, str]]
+    norms: Sequence[tuple[int, str]]
+    null_space_use: Sequence[tuple[int, str]]
 
 
 def render(groups: Sequence[Group]) -> dict[str, str]:
-    """{file name: text} of everything that a comparison writes."""
+    """{file name: text} of the page and all CSV files."""
     found = [(group, _data(group)) for group in groups]
-    parts = [_page_values(group, data) | _plots(group, data) for group, data in found]
     style = files("editflow.tasks.report").joinpath("report.css").read_text(encoding="utf-8")
     own = files("editflow.tasks.comparison").joinpath("comparison.css").read_text(encoding="utf-8")
-    page = template("editflow.tasks.comparison", PAGE).render(style=style + own, groups=parts)
-    sheets = {
-        f"{name}.csv": sheet({"group": group.title, **row} for group, data in found for row in getattr(data, name))
-        for name in SHEETS
+    pages = [_group_page(group, data) for group, data in found]
+    page = template("editflow.tasks.comparison", PAGE).render(style=style + own, groups=pages)
+    tables = {
+        f"{name}.csv": csv_text({"group": group.title, **row} for group, data in found for row in getattr(data, name))
+        for name in GROUP_TABLES
     }
-    return {PAGE: page, **sheets, ROWS: sheet(_rows(groups))}
+    return {PAGE: page, **tables, ROWS: csv_text(_run_rows(groups))}
 
 
 def _data(group: Group) -> GroupData:
     rows = group.completed
-    tables = {entry.label: metric_tables.cells(entry) for entry in rows}
+    cells = {row.label: metric_tables.score_cells(row) for row in rows}
     return GroupData(
-        cells=tables,
-        table=[row for entry in rows for row in _table(entry, tables[entry.label])],
-        curves=series.failure(rows),
+        cells=cells,
+        table=[score for row in rows for score in _score_rows(row, cells[row.label])],
+        curves=series.metric_curves(rows),
         retention=series.retention(rows),
         drift=series.drift(rows),
         norms=series.norms(rows),
@@ -90,98 +112,87 @@ def _data(group: Group) -> GroupData:
     )
 
 
-def _page_values(group: Group, data: GroupData) -> dict[str, object]:
-    """What the template shows of a group besides plots."""
-    heads = metric_tables.columns(list(data.cells.values()))
-    return {
-        "title": group.title, "entries": group.rows, "cells": data.cells,
-        "columns": heads, "apart": metric_tables.shown_differences(data.differences, heads),
-        "grounds": metric_tables.row_settings(group, data.cells, heads),
-        "seeds": max((len(entry.results) for entry in group.completed), default=0),
-        "alone": [entry.label for entry in group.completed if len(entry.results) == 1],
-        "whole": data.table, "first": group.completed[0].label if group.completed else "",
-        "differences": data.differences,
-    }  # fmt: skip
-
-
-def _plots(group: Group, data: GroupData) -> dict[str, object]:
-    """The plots of a group, for the template."""
+def _group_page(group: Group, data: GroupData) -> GroupPage:
+    columns = metric_tables.main_columns(list(data.cells.values()))
     styles = group.styles()
-    return {
-        "key": charts.key(styles),
-        "failure": list(_failure(data.curves, styles)),
-        "moved": list(_by_layer(data.norms, "norm", "‖Δ‖ / ‖W‖ in %", styles)),
-        "lain": list(_by_layer(data.null_space_use, "share", "‖P k‖² / ‖k‖² in %", styles)),
-        "heat_maps": list(_heat_maps(data.retention)),
-        "clouds": [picture for entry in group.completed for picture in _clouds(entry)],
-    }
+    return GroupPage(
+        title=group.title,
+        rows=group.rows,
+        cells=data.cells,
+        columns=columns,
+        unedited_rows=metric_tables.unedited_rows(group, data.cells, columns),
+        seeds=max((len(row.results) for row in group.completed), default=0),
+        single_run_labels=[row.label for row in group.completed if len(row.results) == 1],
+        scores=data.table,
+        first=group.completed[0].label if group.completed else "",
+        differences=metric_tables.main_differences(data.differences, columns) if data.differences else None,
+        legend=charts.legend(styles),
+        curves=list(_curve_plots(data.curves, styles)),
+        heat_maps=list(_heat_maps(data.retention)),
+        drift=[plot for row in group.completed for plot in _drift_plots(row)],
+        norms=list(_layer_plots(data.norms, "norm", "‖Δ‖ / ‖W‖ in %", styles)),
+        null_space_use=list(_layer_plots(data.null_space_use, "share", "‖P k‖² / ‖k‖² in %", styles)),
+    )
 
 
-def _by_layer(
-    rows: Sequence[series.NormPoint] | Sequence[series.UsePoint], value: str, title: str, styles: charts.Styles
+def _layer_plots(
+    points: Sequence[series.NormPoint] | Sequence[series.UsePoint], value: str, title: str, styles: charts.Styles
 ) -> Iterable[tuple[int, str]]:
-    for layer in sorted({row["layer"] for row in rows}):
-        yield layer, charts.lines([row for row in rows if row["layer"] == layer], value, title, styles)
+    """(layer, plot) of each layer."""
+    for layer in sorted({point["layer"] for point in points}):
+        yield layer, charts.lines([point for point in points if point["layer"] == layer], value, title, styles)
 
 
-def _failure(rows: Sequence[series.CurvePoint], styles: charts.Styles) -> Iterable[tuple[str, str]]:
-    """(title, plot) of each metric that was measured more than once; perplexity last."""
-    for metric, facts in dict.fromkeys((row["metric"], row["facts"]) for row in rows if row["metric"] != "perplexity"):
-        mine = [row for row in rows if (row["metric"], row["facts"]) == (metric, facts)]
-        title = (
-            f"{metric}, all facts edited so far" if facts == ALL else f"{metric}, each batch's own facts right after it"
-        )
-        yield title, charts.lines(mine, "value", f"{mine[0]['figure']} %", styles, percent=True)
-    if mine := [row for row in rows if row["metric"] == "perplexity"]:
-        yield "perplexity of held-out text", charts.lines(mine, "value", "perplexity", styles)
+def _curve_plots(points: Sequence[series.CurvePoint], styles: charts.Styles) -> Iterable[tuple[str, str]]:
+    """(caption, plot) of each metric and set of facts; perplexity last."""
+    for metric, facts in dict.fromkeys((p["metric"], p["facts"]) for p in points if p["metric"] != "perplexity"):
+        chosen = [p for p in points if (p["metric"], p["facts"]) == (metric, facts)]
+        asked = "all facts edited so far" if facts == ALL_FACTS else "each batch's own facts right after it"
+        yield f"{metric}, {asked}", charts.lines(chosen, "value", f"{chosen[0]['figure']} %", styles, percent=True)
+    if chosen := [p for p in points if p["metric"] == "perplexity"]:
+        yield "perplexity of held-out text", charts.lines(chosen, "value", "perplexity", styles)
 
 
-def _heat_maps(rows: Sequence[series.RetentionPoint]) -> Iterable[tuple[str, list[tuple[str, str]]]]:
-    """(metric, [(label, picture)]), the metrics in the order of the spec."""
-    for metric in dict.fromkeys(row["metric"] for row in rows):
-        labels = dict.fromkeys(row["label"] for row in rows if row["metric"] == metric)
-        yield (
-            metric,
-            [
-                (label, heat_map([row for row in rows if row["label"] == label], metric, _figure(rows, metric)))
-                for label in labels
-            ],
-        )
+def _heat_maps(points: Sequence[series.RetentionPoint]) -> Iterable[tuple[str, list[tuple[str, str]]]]:
+    """(metric, [(label, plot)]), the metrics in the order of the spec."""
+    for metric in dict.fromkeys(point["metric"] for point in points):
+        labels = dict.fromkeys(point["label"] for point in points if point["metric"] == metric)
+        score = next(point["figure"] for point in points if point["metric"] == metric)
+        plots = [
+            (label, heat_map([point for point in points if point["label"] == label], metric, score)) for label in labels
+        ]
+        yield metric, plots
 
 
-def _figure(rows: Sequence[series.RetentionPoint], metric: str) -> str:
-    return next(str(row["figure"]) for row in rows if row["metric"] == metric)
+def _drift_plots(row: ComparisonRow) -> Iterable[tuple[str, str]]:
+    """(caption, plot) of the highest edited layer of a row, from its first completed run."""
+    for artifact in series.last_state_artifacts(row.first_results, "drift_points")[-1:]:
+        points = row.first_results.lake.read(artifact).to_pylist()
+        top = max(point["layer"] for point in points)
+        yield f"{row.label}, layer {top}", drift_plot([point for point in points if point["layer"] == top])
 
 
-def _clouds(entry: ComparisonRow) -> Iterable[tuple[str, str]]:
-    """(caption, picture) of the highest edited layer, of the first seed that was completed."""
-    for artifact in series.drifts(entry.first_results, "drift_points")[-1:]:
-        points = entry.first_results.lake.read(artifact).to_pylist()
-        top = max(row["layer"] for row in points)
-        yield f"{entry.label}, layer {top}", drift_picture([row for row in points if row["layer"] == top])
-
-
-def _table(entry: ComparisonRow, cells: Mapping[str, Cell]) -> Iterable[ScoreRow]:
-    for figure, cell in cells.items():
+def _score_rows(row: ComparisonRow, cells: Mapping[str, Cell]) -> Iterable[ScoreRow]:
+    for score, cell in cells.items():
         yield {
-            "label": entry.label, "figure": figure, "unit": cell.unit, "runs": len(entry.results),
+            "label": row.label, "figure": score, "unit": cell.unit, "runs": len(row.results),
             "before": cell.before, "after": cell.after,
         }  # fmt: skip
 
 
-def _rows(groups: Sequence[Group]) -> Iterable[RunRow]:
-    """What each row is, and how its runs ended."""
-    for group, entry in rows_of(groups):
-        settings = "; ".join(f"{key} = {value}" for key, value in entry.settings.items())
-        ends = [(seed, "completed", run_results.record.name) for seed, run_results in entry.results.items()]
-        ends += [(seed, f"failed: {message}", "") for seed, message in entry.failures.items()]
-        for seed, status, _ in ends:
-            run = entry.name if seed is None else f"{entry.name}-{seed}"
-            yield {"group": group.title, "label": entry.label, "run": run, "seed": seed, "status": status,
-                   "settings": settings}  # fmt: skip
+def _run_rows(groups: Sequence[Group]) -> Iterable[RunRow]:
+    """Each run with its settings and status."""
+    for group in groups:
+        for row in group.rows:
+            settings = "; ".join(f"{key} = {value}" for key, value in row.settings.items())
+            failed = {seed: f"failed: {reason}" for seed, reason in row.failures.items()}
+            for seed, status in {**dict.fromkeys(row.results, "completed"), **failed}.items():
+                run = row.name if seed is None else f"{row.name}-{seed}"
+                yield {"group": group.title, "label": row.label, "run": run, "seed": seed, "status": status,
+                       "settings": settings}  # fmt: skip
 
 
-def sheet(rows: Iterable[Mapping[str, object]]) -> str:
+def csv_text(rows: Iterable[Mapping[str, object]]) -> str:
     """Rows as CSV with a header, an interval in three columns; empty for no rows."""
     flat = [_flat(row) for row in rows]
     if not flat:
@@ -194,6 +205,7 @@ def sheet(rows: Iterable[Mapping[str, object]]) -> str:
 
 
 def _flat(row: Mapping[str, object]) -> dict[str, object]:
+    """A row in which each interval is replaced by its value and bounds."""
     found: dict[str, object] = {}
     for key, value in row.items():
         if isinstance(value, Interval):

@@ -1,4 +1,4 @@
-"""Scores between the first edit and the last: means over seeds, one row a point, for plots and CSV."""
+"""Series of scores and measures over edits, batches and layers: means over seeds, one row per point."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from statistics import fmean
 from typing import TypedDict, TypeVar, cast
 
-from editflow.tasks.comparison.comparison_rows import ComparisonRow, edits
+from editflow.tasks.comparison.comparison_rows import ComparisonRow, edit_counts
 from editflow.tasks.report import null_space_tables, report_tables
 from editflow.tasks.report.run_results import RunResults
 from editflow.tasks.stages.drift import read_drift
 
 
 class OverSeeds(TypedDict, total=False):
-    """The least and the largest value of a point over seeds, and their number; `_over_seeds` adds them."""
+    """The minimum and maximum of a point over seeds, and the number of seeds; `_over_seeds` adds them."""
 
     least: float
     most: float
@@ -21,7 +21,7 @@ class OverSeeds(TypedDict, total=False):
 
 
 class CurvePoint(OverSeeds):
-    """A score of a metric after so many edits."""
+    """A metric's score after a number of edits, of the facts that `facts` names."""
 
     label: str
     metric: str
@@ -32,7 +32,7 @@ class CurvePoint(OverSeeds):
 
 
 class RetentionPoint(OverSeeds):
-    """A score of a batch's facts in a later state."""
+    """A metric's score of a batch's facts in a later state."""
 
     label: str
     metric: str
@@ -53,7 +53,7 @@ class NormPoint(OverSeeds):
 
 
 class UsePoint(OverSeeds):
-    """‖P k‖² / ‖k‖² of a batch's keys in a layer, in percent."""
+    """The mean of ‖P k‖² / ‖k‖² over a batch's keys in a layer, in percent."""
 
     label: str
     layer: int
@@ -74,82 +74,82 @@ class DriftPoint(OverSeeds):
 Point = TypeVar("Point", bound=Mapping[str, object])
 
 
-def failure(entries: Iterable[ComparisonRow]) -> list[CurvePoint]:
-    """A metric against the number of edits: of all facts so far, and of each batch's own right after it."""
-    rows: list[CurvePoint] = []
-    for entry, run in _runs(entries):
-        count = edits(run)
-        rows += [
-            {"label": entry.label, "metric": row["metric"], "figure": run.plotted_score(row["metric"]),
-             "facts": row["facts"], "edits": count[row["batch"]], "value": row["percent"]}
+def metric_curves(completed: Iterable[ComparisonRow]) -> list[CurvePoint]:
+    """Each metric against the number of edits: of all facts so far, and of each batch's own facts right after it."""
+    points: list[CurvePoint] = []
+    for variant, run in _runs(completed):
+        edits = edit_counts(run)
+        points += [
+            {"label": variant.label, "metric": row["metric"], "figure": run.plotted_score(row["metric"]),
+             "facts": row["facts"], "edits": edits[row["batch"]], "value": row["percent"]}
             for row in report_tables.by_batch(run)
         ]  # fmt: skip
-        rows += [
-            {"label": entry.label, "metric": "perplexity", "figure": "perplexity", "facts": "held-out text",
-             "edits": count[row["batch"]], "value": row["perplexity"]}
+        points += [
+            {"label": variant.label, "metric": "perplexity", "figure": "perplexity", "facts": "held-out text",
+             "edits": edits[row["batch"]], "value": row["perplexity"]}
             for row in report_tables.perplexity_by_batch(run)
         ]  # fmt: skip
-    return _over_seeds(rows, "value")
+    return _over_seeds(points, "value")
 
 
-def retention(entries: Iterable[ComparisonRow]) -> list[RetentionPoint]:
-    """The score of each batch's facts in each later state that was evaluated on all of them."""
-    rows: list[RetentionPoint] = [
-        {"label": entry.label, "metric": row["metric"], "figure": run.plotted_score(row["metric"]),
+def retention(completed: Iterable[ComparisonRow]) -> list[RetentionPoint]:
+    """The score of each batch's facts in each later state in which all of them were evaluated."""
+    points: list[RetentionPoint] = [
+        {"label": variant.label, "metric": row["metric"], "figure": run.plotted_score(row["metric"]),
          "batch": row["batch"], "state": row["state"], "percent": row["percent"]}
-        for entry, run in _runs(entries) for row in report_tables.retention(run)
+        for variant, run in _runs(completed) for row in report_tables.retention(run)
     ]  # fmt: skip
-    return _over_seeds(rows, "percent")
+    return _over_seeds(points, "percent")
 
 
-def norms(entries: Iterable[ComparisonRow]) -> list[NormPoint]:
-    """The norm of each batch's change of each layer, in percent of the weight's."""
-    rows: list[NormPoint] = [
-        {"label": entry.label, "layer": row["layer"], "batch": row["batch"], "edits": edits(run)[row["batch"]],
+def norms(completed: Iterable[ComparisonRow]) -> list[NormPoint]:
+    """The norm of each batch's change of each layer, in percent of the norm of the weight."""
+    points: list[NormPoint] = [
+        {"label": variant.label, "layer": row["layer"], "batch": row["batch"], "edits": edit_counts(run)[row["batch"]],
          "norm": row["norm"]}
-        for entry, run in _runs(entries) for row in report_tables.norms(run)
+        for variant, run in _runs(completed) for row in report_tables.norms(run)
     ]  # fmt: skip
-    return _over_seeds(rows, "norm")
+    return _over_seeds(points, "norm")
 
 
-def null_space_use(entries: Iterable[ComparisonRow]) -> list[UsePoint]:
-    """The share of the energy of each batch's keys that lies in the null space; of rows that know one."""
-    rows: list[UsePoint] = [
-        {"label": entry.label, "layer": row["layer"], "batch": row["batch"], "edits": edits(run)[row["batch"]],
+def null_space_use(completed: Iterable[ComparisonRow]) -> list[UsePoint]:
+    """The share of the energy of each batch's keys in the null space, for methods that use one."""
+    points: list[UsePoint] = [
+        {"label": variant.label, "layer": row["layer"], "batch": row["batch"], "edits": edit_counts(run)[row["batch"]],
          "share": row["share"]}
-        for entry, run in _runs(entries) for row in null_space_tables.null_space_use(run)
+        for variant, run in _runs(completed) for row in null_space_tables.null_space_use(run)
     ]  # fmt: skip
-    return _over_seeds(rows, "share")
+    return _over_seeds(points, "share")
 
 
-def drift(entries: Iterable[ComparisonRow]) -> list[DriftPoint]:
-    """How far hidden states had moved after the last batch, by layer and measure."""
-    rows: list[DriftPoint] = [
-        {"label": entry.label, "layer": layer, "measure": measure, "value": value}
-        for entry, run in _runs(entries) for artifact in drifts(run, "drift")[-1:]
+def drift(completed: Iterable[ComparisonRow]) -> list[DriftPoint]:
+    """The drift of hidden states after the last batch, by layer and measure."""
+    points: list[DriftPoint] = [
+        {"label": variant.label, "layer": layer, "measure": measure, "value": value}
+        for variant, run in _runs(completed) for artifact in last_state_artifacts(run, "drift")[-1:]
         for layer, found in read_drift(run.lake, artifact).items() for measure, value in found.items()
     ]  # fmt: skip
-    return _over_seeds(rows, "value")
+    return _over_seeds(points, "value")
 
 
-def drifts(run: RunResults, kind: str) -> list[str]:
-    """The artifacts of a kind that compare the last state's hidden states with the model's."""
+def last_state_artifacts(run: RunResults, kind: str) -> list[str]:
+    """The artifacts of a kind that compares hidden states of the last state with those of the base model."""
     return [m.id for m in run.of_kind(kind) if run.number(run.parent_of(m, "edited")) == run.last]
 
 
-def _runs(entries: Iterable[ComparisonRow]) -> Iterable[tuple[ComparisonRow, RunResults]]:
-    return ((entry, run) for entry in entries for run in entry.results.values())
+def _runs(completed: Iterable[ComparisonRow]) -> Iterable[tuple[ComparisonRow, RunResults]]:
+    return ((row, run) for row in completed for run in row.results.values())
 
 
-def _over_seeds(rows: Sequence[Point], value: str) -> list[Point]:
-    """Rows that differ in `value` alone as one: its mean, least and most, and over how many seeds."""
-    seen: dict[tuple[object, ...], list[float]] = {}
-    names = [name for name in rows[0] if name != value] if rows else []
-    for row in rows:
-        seen.setdefault(tuple(row[name] for name in names), []).append(cast("float", row[value]))
+def _over_seeds(points: Sequence[Point], value: str) -> list[Point]:
+    """Merge points that differ only in `value`: mean, minimum, maximum and number of seeds."""
+    values: dict[tuple[object, ...], list[float]] = {}
+    names = [name for name in points[0] if name != value] if points else []
+    for point in points:
+        values.setdefault(tuple(point[name] for name in names), []).append(cast("float", point[value]))
     return [
         cast("Point", {**dict(zip(names, key, strict=True)), value: fmean(found), **_spread(found)})
-        for key, found in seen.items()
+        for key, found in values.items()
     ]
 
 

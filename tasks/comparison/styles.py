@@ -1,4 +1,4 @@
-"""How rows are distinguished in plots: by colour, by dashes and by shape."""
+"""The styles that distinguish rows in plots: colour, dashes and shape."""
 
 from __future__ import annotations
 
@@ -20,5 +20,5 @@ class Style(NamedTuple):
 
 
 def style(number: int) -> Style:
-    """Of the n-th row: the first 70 differ in more than their colour."""
+    """The style of a row, counted from 0. The first 70 all differ, and the first 35 even without colour."""
     return Style(PALETTE[number % len(PALETTE)], DASHES[number % len(DASHES)], SHAPES[number % len(SHAPES)])

@@ -1,1 +1,1 @@
-"""From the name of a model to its files, its identity and its weights in any state."""
+"""Models: sources, downloads, identity, and loaded weights in any state."""

@@ -64,7 +64,7 @@ def _of_folder(lake: Lake, folder: Path, dtype: str) -> Outline:
 
 
 def _of_hub(lake: Lake, source: str, dtype: str) -> Outline:
-    """From the hub's cache if the model is in it, else from its configuration alone."""
+    """The outline of a hub model: from the cache if its weights are there, else from its configuration alone."""
     cached = cached_folder(source)
     if cached is not None and any(cached.glob("*.safetensors")):
         return _of_folder(lake, cached, dtype)

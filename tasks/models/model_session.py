@@ -107,7 +107,7 @@ class ModelSession:
     def _apply(self, lake: Lake, link: Manifest) -> None:
         if link.kind == "model":
             return
-        for layer, change in read_changes(lake, change_of(lake, link)).items():
+        for layer, change in read_changes(lake, change_id(lake, link)).items():
             self.change(layer, change)
 
     def _verify(self, lake: Lake, state: str) -> None:
@@ -139,7 +139,7 @@ def state_chain(lake: Lake, state: str) -> list[Manifest]:
     return chain[::-1]
 
 
-def checkpoint_of(link: Manifest) -> str:
+def checkpoint_id(link: Manifest) -> str:
     """The id of a link's checkpoint, whether or not it exists.
 
     A checkpoint is a copy of weights that the chain determines. It is not a parent of its state, so the frequency of
@@ -149,9 +149,9 @@ def checkpoint_of(link: Manifest) -> str:
     return recipe_id("weight_change", CHECKPOINT_VERSION, {"stage": "checkpoint"}, parents)
 
 
-def change_of(lake: Lake, link: Manifest) -> str:
+def change_id(lake: Lake, link: Manifest) -> str:
     """The id of the change that a link applies: its checkpoint if the lake has one, else its weight change."""
-    checkpoint = checkpoint_of(link)
+    checkpoint = checkpoint_id(link)
     if lake.find_and_touch(checkpoint) is not None:  # touched: it has no child to protect it
         return checkpoint
     return link.parent("weight_change")
@@ -178,5 +178,5 @@ def read_changes(lake: Lake, change: str) -> dict[int, LowRank | Tensor]:
 
 def _last_checkpoint(lake: Lake, chain: list[Manifest]) -> int:
     """The position of the last link with a checkpoint; 0 if there is none."""
-    kept = (n for n in range(len(chain) - 1, 0, -1) if lake.find_and_touch(checkpoint_of(chain[n])) is not None)
+    kept = (n for n in range(len(chain) - 1, 0, -1) if lake.find_and_touch(checkpoint_id(chain[n])) is not None)
     return next(kept, 0)

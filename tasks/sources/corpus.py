@@ -13,7 +13,7 @@ from editflow.editing.errors import first_line
 from editflow.storage.address import Address
 from editflow.tasks.console.progress import working
 from editflow.tasks.errors import BadRecord, UnknownSource, translate_errors
-from editflow.tasks.sources.download_limits import bounded
+from editflow.tasks.sources.download_limits import limit_rows
 from editflow.tasks.sources.packaged_data import CORPUS
 
 TEXT_COLUMN = "text"
@@ -112,7 +112,7 @@ def _from_datasets(source: Address, **options: Any) -> Iterator[Document]:
 
     def rows() -> Iterator[dict[str, Any]]:
         found = datasets.load_dataset(**options, split="train", streaming=True)
-        yield from bounded(found) if source.startswith("hub:") else found
+        yield from limit_rows(found) if source.startswith("hub:") else found
 
     def unreadable(error: Exception) -> BadRecord:
         return BadRecord(f"corpus {source} cannot be read: {source.without_secrets(first_line(error))}")

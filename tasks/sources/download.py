@@ -16,7 +16,7 @@ from editflow.editing.errors import first_line
 from editflow.storage.address import Address, expand_variables, variable_names
 from editflow.tasks.console.terminal import console, safe
 from editflow.tasks.errors import FetchFailed, TaskError, no_such_file
-from editflow.tasks.sources.download_limits import GRACE_SECONDS, Limits, Refused, Watch, watched
+from editflow.tasks.sources.download_limits import GRACE_SECONDS, Limits, Refused, Watch, watch_download
 
 if TYPE_CHECKING:
     import requests
@@ -39,7 +39,7 @@ def download(address: Address, part: str, path: Path) -> None:
     try:
         url = _checked_url(address, part)
         _report_recipient(Address(part))
-        with path.open("wb") as copy, watched(limits) as watch:
+        with path.open("wb") as copy, watch_download(limits) as watch:
             for chunk in _from_web(url, watch) if _scheme(url) in WEB else _from_storage(url):
                 watch.count(len(chunk))
                 copy.write(chunk)

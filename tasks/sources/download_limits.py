@@ -103,7 +103,7 @@ class Watch:
 
 
 @contextmanager
-def watched(limits: Limits) -> Iterator[Watch]:
+def watch_download(limits: Limits) -> Iterator[Watch]:
     """Watch a download during a block. Raises Refused at its deadline."""
     watch = Watch(limits)
     thread = Thread(target=watch.run, name="download watch", daemon=True)
@@ -123,7 +123,7 @@ def watched(limits: Limits) -> Iterator[Watch]:
         watch.close()
 
 
-def bounded(rows: Iterable[Row]) -> Iterator[Row]:
+def limit_rows(rows: Iterable[Row]) -> Iterator[Row]:
     """The rows of a stream within the limits: their size as text, and the time spent waiting for them.
 
     Raises Refused beyond a limit. The time that the caller spends on a row does not count.

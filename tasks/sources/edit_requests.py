@@ -28,10 +28,10 @@ def load_requests(source: str | Path, dataset: str | None = None, references: st
     return _add_references(_not_empty(requests, source), references)
 
 
-def load_chosen(
+def load_and_choose(
     source: str | Path, dataset: str | None, references: str | None, count: int, seed: int
 ) -> list[EditRequest]:
-    """The same as `choose(load_requests(…), count, seed, source)`, for files of millions of records.
+    """The same as `choose_requests(load_requests(…), count, seed, source)`, for files of millions of records.
 
     Keeps the chosen requests and less than a hundred bytes of each record in memory. Reads the source twice: first all
     records are checked, then possible duplicates are compared with each other. MQuAKE's cases are joined in memory.
@@ -42,7 +42,9 @@ def load_chosen(
         total += 1
         for mark in request.unique_keys:
             counts.add(mark)
-    places = {index: n for n, index in enumerate(choose(_not_empty(range(total), source), count, seed, source))}
+    places = {
+        index: n for n, index in enumerate(choose_requests(_not_empty(range(total), source), count, seed, source))
+    }
     seen, chosen = DuplicateCheck(), dict[int, EditRequest]()
     for index, (where, request) in enumerate(read(read_records(_address(source)), dataset)):
         if (counts.counts(request.unique_keys) > 1).any():  # else it cannot be a duplicate
@@ -82,14 +84,14 @@ def _read_references(source: str) -> dict[tuple[str, str], list[str]]:
     return found
 
 
-def probes(requests: Sequence[EditRequest], count: int, seed: int) -> list[EditRequest]:
+def choose_probes(requests: Sequence[EditRequest], count: int, seed: int) -> list[EditRequest]:
     """At most `count` requests with neighbourhood prompts and a true target, in an order shuffled by `seed`."""
     return [r for r in _shuffled(requests, seed) if r.neighborhood_prompts and r.target_true][:count]
 
 
-def unprobed(requests: Sequence[EditRequest], count: int, seed: int) -> list[EditRequest]:
+def without_probes(requests: Sequence[EditRequest], count: int, seed: int) -> list[EditRequest]:
     """The requests, in their order, without those about the subjects of the probes."""
-    probed = {_subject(request) for request in probes(requests, count, seed)}
+    probed = {_subject(request) for request in choose_probes(requests, count, seed)}
     return [request for request in requests if _subject(request) not in probed]
 
 
@@ -97,7 +99,7 @@ def _subject(request: EditRequest) -> str:
     return " ".join(request.subject.split()).casefold()
 
 
-def choose(requests: Sequence[Item], count: int | None, seed: int, path: str | Path) -> list[Item]:
+def choose_requests(requests: Sequence[Item], count: int | None, seed: int, path: str | Path) -> list[Item]:
     """The first `count` requests in an order shuffled by `seed`, so a larger count only adds requests.
 
     Raises BadRecord, which names the `path`, if there are fewer.
@@ -107,7 +109,7 @@ def choose(requests: Sequence[Item], count: int | None, seed: int, path: str | P
     return _shuffled(requests, seed)[:count]
 
 
-def reordered(chosen: Sequence[EditRequest], seed: int | None) -> list[EditRequest]:
+def reorder(chosen: Sequence[EditRequest], seed: int | None) -> list[EditRequest]:
     """The requests in an order that depends only on them and the seed; unchanged if the seed is None."""
     if seed is None:
         return list(chosen)

@@ -13,8 +13,8 @@ import pyarrow.parquet as pq
 from editflow.editing.errors import first_line
 from editflow.storage.address import Address
 from editflow.tasks.errors import BadRecord, TaskError, UnknownSource, translate_errors
-from editflow.tasks.sources.download_limits import Refused, bounded
-from editflow.tasks.sources.remote_files import opened
+from editflow.tasks.sources.download_limits import Refused, limit_rows
+from editflow.tasks.sources.remote_files import open_place
 
 _BATCH_ROWS = 100
 _MAX_GROUP_BYTES = 2**32  # a row group is unpacked as a whole
@@ -22,7 +22,7 @@ _MAX_GROUP_BYTES = 2**32  # a row group is unpacked as a whole
 
 def from_parquet(source: Address, place: str) -> Iterator[tuple[str, Any]]:
     """(place, row) of the file at `place`; errors name `source`. Raises BadRecord."""
-    with opened(place, source) as file:
+    with open_place(place, source) as file:
         damaged = lambda error: BadRecord(f"{source}: not Parquet ({first_line(error)}); fetch it again")  # noqa: E731
         for number, row in enumerate(translate_errors(_rows(file, source), damaged), 1):
             yield f"{source}, record {number}", row
@@ -85,7 +85,7 @@ def from_hub(source: Address, split: str) -> Iterator[tuple[str, Any]]:
         )
         features = (rows.features or {}).items()
         names = {key: value.names for key, value in features if isinstance(value, datasets.ClassLabel)}
-        for number, row in enumerate(bounded(rows), 1):
+        for number, row in enumerate(limit_rows(rows), 1):
             yield f"{source}, record {number}", _labelled(row, names)
     except TaskError:
         raise

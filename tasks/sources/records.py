@@ -15,7 +15,7 @@ import ijson
 from editflow.editing.errors import first_line
 from editflow.storage.address import Address
 from editflow.tasks.errors import BadRecord, translate_errors
-from editflow.tasks.sources.remote_files import local_copy, named, opened
+from editflow.tasks.sources.remote_files import format_name, local_copy, open_place
 
 Located = tuple[str, Any]
 
@@ -48,14 +48,14 @@ def read_records(source: str, split: str = "train") -> Iterator[Located]:
 
 def _reader(source: Address, place: str) -> Callable[[Address, str], Iterator[Located]]:
     """The reader for a file: by its name, or else by its first bytes."""
-    name = named(place).lower()
+    name = format_name(place).lower()
     if name.endswith(".parquet"):
         from editflow.tasks.sources.parquet_and_hub import from_parquet
 
         return from_parquet
     if re.search(r"\.csv(\.\w+)?$", name):
         return _from_csv
-    with opened(place, source) as file:
+    with open_place(place, source) as file:
         first = next(_chunks(file, source), b"").removeprefix(BOM_UTF8).lstrip()
     return _from_array if first.startswith(b"[") else _from_lines
 
@@ -79,7 +79,7 @@ def _from_array(source: Address, place: str) -> Iterator[Located]:
     def unreadable(error: Exception) -> BadRecord:
         return BadRecord(f"{where()}: {_json_problem(error)}")
 
-    with opened(place, source) as file:
+    with open_place(place, source) as file:
         events = ijson.basic_parse(ijson.from_iter(_array(file, source, where)), use_float=True)
         for record in _items(translate_errors(events, unreadable), where):
             yield where(), record
@@ -160,7 +160,7 @@ def _from_csv(source: Address, place: str) -> Iterator[Located]:
 
 def _lines(source: Address, place: str) -> Iterator[tuple[int, str]]:
     """(number, line) of a file, without a byte order mark."""
-    with opened(place, source) as file:
+    with open_place(place, source) as file:
         lines = translate_errors(iter(lambda: file.readline(MAX_RECORD_BYTES + 1), b""), _incomplete(source))
         for number, line in enumerate(lines, 1):
             where = f"{source}, line {number}"

@@ -39,7 +39,7 @@ def needs_network(source: str) -> bool:
     return scheme in NETWORK or place.startswith("hub:")
 
 
-def sender(source: str) -> str:
+def receiving_host(source: str) -> str:
     """The host of a remote source, and the variables whose values it receives."""
     address = Address(source)
     _, _, place = _parts(address.full)
@@ -70,7 +70,7 @@ def local_copy(source: str) -> Iterator[str]:
         raise no_such_file(address, f"{scheme} is not supported, only {readable}")
 
 
-def opened(place: str, source: str) -> IO[bytes]:
+def open_place(place: str, source: str) -> IO[bytes]:
     """Open a place for reading and unpack it according to its suffix. Raises UnknownSource, which names the source."""
     address = Address(source)
     try:
@@ -83,7 +83,7 @@ def opened(place: str, source: str) -> IO[bytes]:
         raise no_such_file(address, address.without_secrets(first_line(error))) from None
 
 
-def named(place: str) -> str:
+def format_name(place: str) -> str:
     """The name that determines the format: of the file inside an archive, or else of the place."""
     _, member, rest = _parts(place)
     return member or rest

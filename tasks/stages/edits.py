@@ -164,12 +164,12 @@ def _apply(work: Work[NoSettings]) -> tuple[EditableModel, dict[int, tuple[str, 
     model = session.load_state(work.lake, work.one("state"))
     changes = {}
     for layer, change in read_changes(work.lake, work.one("weight_change")).items():
-        changes[layer] = (form_of(change), _norm(change, model.weight(layer)))
+        changes[layer] = (change_form(change), _norm(change, model.weight(layer)))
         session.change(layer, change)
     return model, changes
 
 
-def form_of(change: LowRank | Tensor) -> str:
+def change_form(change: LowRank | Tensor) -> str:
     """The form in which a change is stored: `low_rank` factors, or `replaced`, the whole new weight."""
     return "low_rank" if isinstance(change, LowRank) else "replaced"
 
@@ -208,7 +208,7 @@ def _keys_table(edits: Mapping[int, LayerEdit], requests: list[str]) -> pa.Table
 def _change_table(model: EditableModel, changes: Mapping[int, LowRank | Tensor]) -> pa.Table:
     """Matrices as rows: the columns of low-rank factors, one per fact, or the rows of a whole weight."""
     parts = [
-        (layer, form_of(change), factor, matrix)
+        (layer, change_form(change), factor, matrix)
         for layer, change in sorted(changes.items())
         for factor, matrix in _matrices(change).items()
     ]

@@ -69,14 +69,14 @@ class SpectrumSettings:
 
 
 class SmallCorpus(UserWarning):
-    """Fewer tokens than requested, or than the width of a layer: unused directions look like null space."""
+    """Fewer tokens than requested, or than the width of a layer, so that unused directions look like null space."""
 
 
 def _tokens(work: Work[TokensSettings]) -> pa.Table:
     """Windows of a partition's documents, up to the partition's share of tokens.
 
-    A partition depends only on the sampled documents and the spec, and withdrawn documents leave gaps in it, so
-    withdrawing a document changes one partition only.
+    Documents are assigned to partitions before withdrawn ones are omitted, so withdrawing a document changes only one
+    partition.
     """
     settings = work.settings
     documents = _partition(work.table("documents"), settings)

@@ -1,4 +1,4 @@
-"""Edit requests as imported artifacts: their id depends on their content alone."""
+"""Edit requests as imported artifacts, whose id depends only on their content."""
 
 from __future__ import annotations
 

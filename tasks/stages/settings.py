@@ -26,7 +26,7 @@ class NoSettings:
 
 
 def recipe(settings: DataclassInstance) -> Recipe:
-    """Settings as a part of a recipe: the fields by name, without `omitted` fields that have their default.
+    """Settings as a part of a recipe: the fields by name, without fields with metadata `added` at their default.
 
     A class that needs another form has its own methods `recipe` and `read`.
     """

@@ -10,7 +10,7 @@ from support import tiny_world
 
 from docs.blocks import ROOT
 from editflow.flows.spec.loading import load_spec
-from editflow.tasks.sources.edit_requests import choose, load_requests
+from editflow.tasks.sources.edit_requests import choose_requests, load_requests
 
 
 def kinds_of(labels: list[str]) -> set[str]:
@@ -35,7 +35,7 @@ def test_every_line_of_a_run_is_explained(tmp_path: Path) -> None:
 def test_the_demo_is_asked_about_its_facts(file: str) -> None:
     spec = load_spec(ROOT / "specs" / "demo.toml")
     wanted = spec.requests
-    facts = choose(load_requests(wanted.source), wanted.count, wanted.seed, wanted.source)
+    facts = choose_requests(load_requests(wanted.source), wanted.count, wanted.seed, wanted.source)
     text = (ROOT / file).read_text(encoding="utf-8")
     asked = re.findall(r'editflow ask (?:demo|last) "(.+?)"', text)
     assert asked

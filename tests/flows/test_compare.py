@@ -1,4 +1,4 @@
-"""`editflow compare`: variants under seeds share what they can, go on after an interruption, and stand in one table."""
+"""`editflow compare`: variants and seeds share artifacts, resume after an interruption, and are in one table."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from support.tiny_world import Answer, World, editflow
 from editflow.storage.artifacts.store import Lake, Manifest
 from editflow.storage.queries.query import lineage
 from editflow.tasks.comparison.comparison_stage import COMPARISON, ComparisonSettings, compare, read_files
-from editflow.tasks.comparison.metric_tables import values
+from editflow.tasks.comparison.metric_tables import run_scores
 from editflow.tasks.models.model_identity import open_model
 from editflow.tasks.report.paired_metrics import paired
 from editflow.tasks.report.report_tables import before_after
@@ -52,7 +52,7 @@ REASON = "without overflow"
 
 @dataclass(frozen=True)
 class Compared:
-    """A comparison that was interrupted in its third run, then run again."""
+    """A comparison that was interrupted in its third run and then run again."""
 
     spec: Path
     lake: Path
@@ -68,7 +68,7 @@ class Compared:
         return tiny_world.artifacts(self.lake, kind)
 
     def runs(self, variant: str) -> list[RunResults]:
-        """The runs of a variant as any run is read, by their seeds."""
+        """The results of a variant's runs in the order of their seeds, read as those of any run."""
         names = [f"tiny-{variant}-{seed}" for seed in (0, 1)]
         found = {run["name"]: run["run"] for run in reversed(editflow("runs", "--json", "--lake", self.lake).json)
                  if run["status"] == "completed"}  # fmt: skip
@@ -77,7 +77,7 @@ class Compared:
 
 @pytest.fixture(scope="module")
 def compared(world: World, server: str, tmp_path_factory: pytest.TempPathFactory) -> Compared:
-    """Two ways to edit and one that fails, two seeds, two batches of three facts."""
+    """Two methods and one that fails, with two seeds and two batches of three facts."""
     del server
     open_model.cache_clear()
     folder = tmp_path_factory.mktemp("compare")
@@ -95,8 +95,8 @@ def compared(world: World, server: str, tmp_path_factory: pytest.TempPathFactory
         return Compared(spec, lake, out, first, kept, editflow(*command, "--json"))
 
 
-class interrupted_at:  # noqa: N801 - a context manager, used as one
-    """Ctrl-C at the first new change of weights of a run."""
+class interrupted_at:  # noqa: N801 - used as a context manager
+    """Simulate Ctrl-C at the first weight change of a MEMIT run that is not in the lake."""
 
     def __init__(self, run: str) -> None:
         self.run, self.patch = run, pytest.MonkeyPatch()
@@ -129,17 +129,17 @@ def test_an_interrupted_comparison_continues(compared: Compared) -> None:
 
 
 def test_shared_artifacts_are_computed_once(compared: Compared) -> None:
-    """By kind; what two variants or seeds cannot share, the states, is the control."""
+    """Artifact counts by kind. States cannot be shared between variants or seeds: the control."""
     model = compared.artifacts("model")[0].id
     counts = Counter(m.kind for m in Lake.open(compared.lake).manifests())
     assert counts["model"] == counts["documents"] == 1
-    assert counts["tokens"] == 2  # those of the moments and what is held out
-    assert counts["second_moment"] == 2  # one partition and the whole
-    assert counts["spectrum"] == counts["null_space"] == 2  # a layer each
-    assert counts["contexts"] == 2  # a seed each
-    assert counts["target_values"] == 2 + 2 * 2  # the first batch's of a seed are everybody's
+    assert counts["tokens"] == 2  # of the moments, and the held-out text
+    assert counts["second_moment"] == 2  # one partition, and the sum
+    assert counts["spectrum"] == counts["null_space"] == 2  # one per layer
+    assert counts["contexts"] == 2  # one per seed
+    assert counts["target_values"] == 2 + 2 * 2  # the first batch of a seed is shared by all variants
     base = [m for m in compared.artifacts("evaluation") if m.parents["state"] == model]
-    assert len(base) == 2  # a seed each
+    assert len(base) == 2  # one per seed
     assert len([m for m in compared.artifacts("perplexity") if m.parents["state"] == model]) == 1
     assert counts["state"] == 2 * 2 * 2
 
@@ -154,23 +154,23 @@ def test_a_failed_run_is_named_and_the_others_continue(compared: Compared) -> No
     assert [row["status"] for row in compared.csv("rows")][:4] == ["completed"] * 4
 
 
-def test_its_figures_are_the_runs_own(compared: Compared) -> None:
-    """Each run's values are those of its own report; the table has their mean and Student's interval."""
+def test_scores_are_those_of_the_runs(compared: Compared) -> None:
+    """The scores of each run equal those of its own report. The table has their mean and Student's interval."""
     memit = compared.runs("memit")
-    told = {(row["label"], row["figure"]): row for row in compared.csv("table")}
-    assert {label for label, _ in told} == {"AlphaEdit", HOSTILE}
+    table = {(row["label"], row["figure"]): row for row in compared.csv("table")}
+    assert {label for label, _ in table} == {"AlphaEdit", HOSTILE}
     for run in memit:
         own = {row["metric"]: (row["before"].value, row["after"].value) for row in before_after(run)}
-        light = {name: (before, after) for name, (_, before, after) in values(run).items()}
-        assert light.keys() == own.keys()
-        for name, pair in light.items():
+        scores = {name: (before, after) for name, (_, before, after) in run_scores(run).items()}
+        assert scores.keys() == own.keys()
+        for name, pair in scores.items():
             assert pair == pytest.approx(own[name]), name
-    for figure in ("efficacy success", "held-out perplexity", "drift of layer 2, relative mean shift"):
-        runs = [values(run)[figure][2] for run in memit]
-        row = told[HOSTILE, figure]
+    for score in ("efficacy success", "held-out perplexity", "drift of layer 2, relative mean shift"):
+        runs = [run_scores(run)[score].after for run in memit]
+        row = table[HOSTILE, score]
         assert float(row["after"]) == pytest.approx(fmean(runs))
         assert float(row["after low"]) <= min(runs) <= max(runs) <= float(row["after high"])
-    assert len({values(run)["held-out perplexity"][2] for run in memit}) == 2, "the control: seeds differ"
+    assert len({run_scores(run)["held-out perplexity"].after for run in memit}) == 2, "control: seeds differ"
 
 
 def test_differences_are_paired_case_by_case(compared: Compared) -> None:
@@ -181,14 +181,14 @@ def test_differences_are_paired_case_by_case(compared: Compared) -> None:
     ]
     assert (row["label"], row["against"], row["cases"], row["seeds"]) == (HOSTILE, "AlphaEdit", "6", "2")
     assert float(row["difference"]) == pytest.approx(fmean(seeds), abs=1e-9)
-    assert seeds[0] != seeds[1], "the control"
+    assert seeds[0] != seeds[1], "control"
     assert float(row["difference low"]) <= float(row["difference"]) <= float(row["difference high"])
 
 
-def test_curves_maps_and_norms_are_those_of_the_runs(compared: Compared) -> None:
+def test_curves_retention_and_norms_are_those_of_the_runs(compared: Compared) -> None:
     curve = [r for r in compared.csv("curves") if (r["label"], r["metric"]) == ("AlphaEdit", "efficacy")]
     assert {(r["facts"], r["edits"]) for r in curve} == {
-        *(("all facts so far", n) for n in ("0", "3", "6")),  # after the first batch its own facts are all there are
+        *(("all facts so far", n) for n in ("0", "3", "6")),  # after the first batch, its own facts are all facts
         *(("the batch's own facts", n) for n in ("3", "6")),
     }  # fmt: skip
     assert {r["seeds"] for r in curve} == {"2"}
@@ -197,32 +197,32 @@ def test_curves_maps_and_norms_are_those_of_the_runs(compared: Compared) -> None
     assert float(point["value"]) == pytest.approx(fmean(first), abs=0.01)
     norms = compared.csv("norms")
     assert len(norms) == 2 * 2 * 2  # rows, layers, batches
-    assert {r["label"] for r in compared.csv("null_space_use")} == {"AlphaEdit"}  # MEMIT knows none
+    assert {r["label"] for r in compared.csv("null_space_use")} == {"AlphaEdit"}  # MEMIT uses no null space
     cells = {(r["batch"], r["state"]) for r in compared.csv("retention") if r["metric"] == "efficacy"}
     assert cells == {("1", "1"), ("2", "2"), ("1", "2")}
     assert {r["layer"] for r in compared.csv("drift")} == {"1", "2"}
 
 
-def test_its_parents_are_what_it_shows_and_its_bytes_repeat(compared: Compared) -> None:
+def test_its_parents_are_the_runs_artifacts_and_its_bytes_repeat(compared: Compared) -> None:
     lake = Lake.open(compared.lake)
-    (made,) = compared.artifacts("comparison")
-    assert compared.answer.json["artifact"] == made.id
-    assert {step.kind for step in lineage(lake, made.id)} >= {"state", "evaluation", "drift", "keys", "second_moment"}
-    before = read_files(lake, made.id)
+    (stored,) = compared.artifacts("comparison")
+    assert compared.answer.json["artifact"] == stored.id
+    assert {step.kind for step in lineage(lake, stored.id)} >= {"state", "evaluation", "drift", "keys", "second_moment"}
+    before = read_files(lake, stored.id)
     assert {path.name: path.read_text(encoding="utf-8") for path in compared.out.iterdir()} == before
-    rows = made.spec["rows"]
-    assert compare(lake, rows, made.parents).id == made.id
+    rows = stored.spec["rows"]
+    assert compare(lake, rows, stored.parents).id == stored.id
     renamed = [{**rows[0], "label": "another"}, *rows[1:]]
-    other = ComparisonSettings(tuple(renamed), made.spec["drawn_by"])
-    assert COMPARISON.id(other, made.parents) != made.id, "the control"
-    lake.discard_payload(made.id)
-    assert read_files(lake, compare(lake, rows, made.parents).id) == before
-    assert not re.search(r"\d{8}T\d{6}-", before["comparison.html"]), "no run's id: another run of the same is the same"
+    other = ComparisonSettings(tuple(renamed), stored.spec["drawn_by"])
+    assert COMPARISON.id(other, stored.parents) != stored.id, "control"
+    lake.discard_payload(stored.id)
+    assert read_files(lake, compare(lake, rows, stored.parents).id) == before
+    assert not re.search(r"\d{8}T\d{6}-", before["comparison.html"]), "no run id: repeated runs give the same bytes"
 
 
 @pytest.fixture(scope="module")
 def plain(compared: Compared) -> Iterator[list[Watched]]:
-    """The page at both widths, without scripts."""
+    """The page at both widths, with scripts disabled."""
     with chromium() as browser:
         page = compared.out / "comparison.html"
         yield [
@@ -237,7 +237,7 @@ def test_the_page_needs_no_script_and_fits(compared: Compared, plain: list[Watch
     for watched, (width, _) in zip(plain, WIDTHS, strict=True):
         assert watched.complaints == []
         assert len(watched.requests) == 1
-        assert watched.page.title() == "Comparison of 3 ways to edit, EditFlow"
+        assert watched.page.title() == "Comparison of 3 methods, EditFlow"
         main = watched.page.locator("main").bounding_box()
         assert main and main["x"] + main["width"] <= width
         for part in ("table", "curves", "retention", "drift", "norms", "use", "differences", "rows"):
@@ -249,6 +249,6 @@ def test_the_page_needs_no_script_and_fits(compared: Compared, plain: list[Watch
     assert len(grounds) == 2, "light and dark"
     page = (compared.out / "comparison.html").read_text(encoding="utf-8")
     assert "<script" not in page
-    assert len(re.findall(r'class="mark-area role-mark layer_0_marks" role', page)) > 5, "what seeds lie between"
+    assert len(re.findall(r'class="mark-area role-mark layer_0_marks" role', page)) > 5, "the range of the seeds"
     assert "49" not in re.findall(r"\{\{ 7 \* 7 \}\}|\b49\b(?= \()", page)
-    assert "&lt;script&gt;" in page, "the control: the label is there, as text"
+    assert "&lt;script&gt;" in page, "control: the label is there as text"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NotRequired, TypedDict
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
@@ -20,22 +20,7 @@ from editflow.tasks.console.terminal import quoted
 if TYPE_CHECKING:
     from editflow.flows.spec.variants import Contender
     from editflow.storage.artifacts.store import Lake
-
-
-class SeedRun(TypedDict):
-    """A run of a compared method: its seed, its name, and the reason if it failed."""
-
-    seed: int | None
-    name: str
-    failed: NotRequired[str]
-
-
-class ComparedMethod(TypedDict):
-    """A row of a comparison: a method with its runs, and the group of its model and facts."""
-
-    label: str
-    group: str
-    runs: list[SeedRun]
+    from editflow.tasks.comparison.comparison_rows import RecordedRow
 
 
 def compare(
@@ -79,14 +64,15 @@ def compare(
 
     loaded = [SpecFile(path, [each for each in contenders if each.path == path]) for path in files]
     found = compare_specs(loaded, list(set_ or ()), numbers, store.uri)
-    texts = _write_files(store, found["artifact"], target) if found["artifact"] else {}
+    artifact = found["artifact"]
+    texts = _write_files(store, artifact, target) if artifact else {}
     if json:
         print_json({**found, "folder": str(target) if texts else None, "tables": _cells(texts)})
     else:
         _print_tables(found["rows"], texts)
-        if texts:
+        if artifact:
             completed = next(run["name"] for run in found["runs"] if run["status"] == "completed")
-            _print_page(target / "comparison.html", found["artifact"][:12], completed, lake)
+            _print_page(target / "comparison.html", artifact[:12], completed, lake)
         else:
             print_next(f"{typed('runs', lake=lake)} for the runs; fix the causes and run the same command again")
     if open_ and texts:
@@ -108,7 +94,7 @@ def _start(contenders: Sequence[Contender], lake: str | None) -> Lake:
     check_models(contenders, open_readonly(lake_folder(lake)))
     store = Lake.open(lake_folder(lake))
     runs = counted(sum(len(each.runs) for each in contenders), "run")
-    print_line(f"[bold]{runs}[/] of {len(contenders)} ways to edit in {quoted(store.uri)}")
+    print_line(f"[bold]{runs}[/] of {counted(len(contenders), 'method')} in {quoted(store.uri)}")
     temporary_server.reap()
     temporary_server.start()
     return store
@@ -116,9 +102,9 @@ def _start(contenders: Sequence[Contender], lake: str | None) -> Lake:
 
 def _check_files(target: Path) -> None:
     """Check that the files can be written before anything runs. Raises UsageError."""
-    from editflow.tasks.comparison.page import NAMES
+    from editflow.tasks.comparison.page import FILE_NAMES
 
-    for name in sorted(NAMES) if target.is_dir() else ():
+    for name in sorted(FILE_NAMES) if target.is_dir() else ():
         try:
             check(target / name, name, "comparison")
         except UsageError:
@@ -139,8 +125,8 @@ def _write_files(store: Lake, artifact: str, target: Path) -> Mapping[str, str]:
     return texts
 
 
-def _failures(methods: Sequence[ComparedMethod]) -> dict[str, dict[str, str]]:
-    """{group: {label: why runs of the method failed, and how many if not all did}}."""
+def _failures(methods: Sequence[RecordedRow]) -> dict[str, dict[str, str]]:
+    """{group: {label: the reasons why runs of the method failed, and how many failed if not all}}."""
     found: dict[str, dict[str, str]] = {}
     for method in methods:
         reasons = [run["failed"] for run in method["runs"] if "failed" in run]
@@ -151,12 +137,12 @@ def _failures(methods: Sequence[ComparedMethod]) -> dict[str, dict[str, str]]:
     return found
 
 
-def _print_tables(methods: Sequence[ComparedMethod], texts: Mapping[str, str]) -> None:
-    from editflow.tasks.comparison.comparison_summary import rows, tables
+def _print_tables(methods: Sequence[RecordedRow], texts: Mapping[str, str]) -> None:
+    from editflow.tasks.comparison.comparison_summary import parse_tables, text_rows
 
     failures = _failures(methods)
-    for group in tables(texts["table.csv"]) if texts else ():
-        table = rows(group, failures.pop(group.title, {}))
+    for group in parse_tables(texts["table.csv"]) if texts else ():
+        table = text_rows(group, failures.pop(group.title, {}))
         columns = list(dict.fromkeys(name for row in table for name in row))
         print_table(table, columns, title=f"{group.title}, after the last edit (± half of the 95 % interval)")
     failed = [{"method": label, "failed": why} for group in failures.values() for label, why in group.items()]
@@ -173,14 +159,14 @@ def _print_page(page: Path, artifact: str, run: str, lake: str | None) -> None:
 
 
 def _cells(texts: Mapping[str, str]) -> list[dict[str, Any]]:
-    """The cells of the table, for JSON."""
+    """The cells of the main tables as JSON."""
     if not texts:
         return []
-    from editflow.tasks.comparison.comparison_summary import tables
+    from editflow.tasks.comparison.comparison_summary import parse_tables
 
     return [
         {"group": group.title, "label": label, "figure": figure, "unit": cell.unit,
          "before": cell.before._asdict(), "after": cell.after._asdict()}
-        for group in tables(texts["table.csv"])
+        for group in parse_tables(texts["table.csv"])
         for label, cells in group.cells.items() for figure, cell in cells.items()
     ]  # fmt: skip

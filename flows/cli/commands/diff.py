@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, TypedDict
 
 from cyclopts import Parameter
 
@@ -21,8 +20,10 @@ from editflow.storage.records.renamed_keys import with_new_names
 from editflow.tasks.errors import NothingToCompare, NothingToReport
 
 if TYPE_CHECKING:
+    from editflow.editing.metrics.intervals import Interval
     from editflow.storage.artifacts.store import Lake
     from editflow.tasks.releases.queue import ReleaseState
+    from editflow.tasks.report.table_rows import Paired
     from editflow.tasks.reproduction.model_diff import ChangedFact, ChangedSetting, ChangedStage, Side
 
 Name = Annotated[
@@ -32,6 +33,15 @@ Name = Annotated[
     ),
 ]
 MAX_ROWS = 20
+
+
+class ComparedValues(TypedDict):
+    """Two values of whole runs, which have no cases and so no intervals."""
+
+    metric: str
+    one: Interval
+    other: Interval
+    difference: Interval
 
 
 @dataclass(frozen=True)
@@ -50,7 +60,7 @@ class Difference:
     stages: list[ChangedStage]
     batches: dict[str, int]
     facts: list[ChangedFact]
-    metrics: list[Mapping[str, Any]]
+    metrics: list[Paired | ComparedValues]
     unpaired: str
 
 
@@ -138,7 +148,7 @@ def _inputs(store: Lake, one: Side, other: Side) -> list[ChangedSetting]:
     return [row | {"key": f"model {row['key']}"} for row in changed]
 
 
-def _metrics(store: Lake, one: Side, other: Side) -> tuple[list[Mapping[str, Any]], str]:
+def _metrics(store: Lake, one: Side, other: Side) -> tuple[list[Paired | ComparedValues], str]:
     """(the compared metrics, the reason if there are none)."""
     from editflow.tasks.report.paired_metrics import paired
     from editflow.tasks.report.run_results import RunResults
@@ -151,7 +161,7 @@ def _metrics(store: Lake, one: Side, other: Side) -> tuple[list[Mapping[str, Any
         return [], "both are of one run"
     records = (one.record, other.record)
     try:
-        rows: list[Mapping[str, Any]] = [*paired(*(RunResults.of(store, record.run_id) for record in records))]
+        rows: list[Paired | ComparedValues] = [*paired(*(RunResults.of(store, record.run_id) for record in records))]
     except (NothingToCompare, NothingToReport, StorageError) as error:
         return [], str(error)
     first, second = (record.summary["after"].get("perplexity") for record in records)
@@ -160,12 +170,15 @@ def _metrics(store: Lake, one: Side, other: Side) -> tuple[list[Mapping[str, Any
     return rows, ""
 
 
-def _compare_values(metric: str, one: float, other: float) -> Mapping[str, Any]:
-    """A row of two values of whole runs, which have no cases and so no intervals."""
+def _compare_values(metric: str, one: float, other: float) -> ComparedValues:
     from editflow.editing.metrics.intervals import mean_interval
 
-    values = {"one": one, "other": other, "difference": other - one}
-    return {"metric": metric, **{name: mean_interval([value]) for name, value in values.items()}}
+    return {
+        "metric": metric,
+        "one": mean_interval([one]),
+        "other": mean_interval([other]),
+        "difference": mean_interval([other - one]),
+    }
 
 
 def _side_row(side: Side) -> dict[str, str | None]:

@@ -12,7 +12,7 @@ from editflow.flows.console.output import print_json
 
 
 def evaluate(spec: Path, /, *, set_: SetFlag = None, lake: LakeFlag = None, json: JsonFlag = False) -> None:
-    """Measure the release of a queue on all its facts, compared with the base model, with the spec's metrics.
+    """Evaluate the release of a queue on all its facts with the spec's metrics, compared with the base model.
 
     Parameters
     ----------

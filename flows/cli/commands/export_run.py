@@ -32,7 +32,7 @@ def export_run(
     """Export a run to one file that `editflow rerun` repeats on any machine.
 
     This bundle holds the run's record, the digest of every artifact, the requests and other input files, and the
-    corpus if it is a file of at most 64 MiB. It holds no payloads, and of the model only the digest. An input file that
+    corpus if it is a file of at most 64 MiB. It holds no payloads, and only the digest of the model. An input file that
     has changed since the run is refused; one on another host is downloaded only with --download, or after a question
     on a terminal. --openlineage writes one RunEvent per line instead, for catalogues (NAME-openlineage.jsonl).
 

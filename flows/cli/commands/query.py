@@ -39,7 +39,7 @@ Timeout = Annotated[float, Parameter(help="Stop after this many seconds.", valid
 def query(
     sql: str, /, *, timeout: Timeout = 60.0, rows: Rows = None, lake: LakeFlag = None, json: JsonFlag = False
 ) -> None:
-    """Answer a read-only SQL query (DuckDB) over everything in a lake.
+    """Run a read-only SQL query (DuckDB) over everything in a lake.
 
     Views: artifacts, edges, runs, uses, requests, edits, evaluations, perplexities, spectra, states, corpus and more;
     FROM upstream('ID') and downstream('ID') walk the lineage. docs/lake.md lists their columns.
@@ -57,7 +57,7 @@ def query(
     store = open_lake(lake)
     limit = rows or (JSON_ROWS if json else TABLE_ROWS)
     table, more = first_rows(store.uri, sql, Limits(seconds=timeout, rows=limit, bytes=MAX_BYTES))
-    table = table.rename_columns(distinct(table.column_names))
+    table = table.rename_columns(distinct_names(table.column_names))
     try:
         found = table.to_pylist()
     except (OverflowError, ValueError) as error:
@@ -85,7 +85,7 @@ def _first_artifact(lake: Lake, rows: Sequence[Mapping[str, Any]]) -> str | None
     return next((v for v in values if isinstance(v, str) and is_id(v) and lake.is_committed(v)), None)
 
 
-def distinct(names: Sequence[str]) -> list[str]:
+def distinct_names(names: Sequence[str]) -> list[str]:
     """The column names without repetitions: the second column of a name gets the suffix _2, the third _3."""
     unique: list[str] = []
     for name in names:

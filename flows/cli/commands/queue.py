@@ -12,7 +12,7 @@ from editflow.flows.cli.common.flags import JsonFlag, LakeFlag
 from editflow.flows.cli.common.lookup import open_lake
 from editflow.flows.console.errors import UsageError
 from editflow.flows.console.next_steps import print_next, typed
-from editflow.flows.console.output import lake_folder, print_json, print_line, print_table
+from editflow.flows.console.output import counted, lake_folder, print_json, print_line, print_table
 from editflow.tasks.console.terminal import quoted
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def submit(
 ) -> None:  # fmt: skip
     """Append edit requests to a queue: those of a file, or a single one. `editflow apply` edits them in.
 
-    All requests are checked first; if one is wrong, none is taken. A request replaces a waiting one with the same
+    All requests are checked first; if one is invalid, none is appended. A request replaces a waiting one with the same
     subject and relation, and replaced requests are listed.
 
     Parameters
@@ -72,7 +72,7 @@ def submit(
     print_table([{"queue": to, "submitted": len(entries), "first": entries[0].id, "last": entries[-1].id}])
     if replaced:
         rows = [{"entry": e.id, "prompt": e.request.filled, "target": e.request.target_new} for e in replaced]
-        print_table(rows[:MAX_ROWS], title=f"{len(replaced)} that waited are superseded")
+        print_table(rows[:MAX_ROWS], title=f"{counted(len(replaced), 'waiting request')} superseded")
     print_next(f"{typed('queue', to, lake=lake)} for all waiting requests, `editflow apply SPEC` to edit them in")
 
 
@@ -145,7 +145,7 @@ def releases(name: Name = NAME, /, *, lake: LakeFlag = None, json: JsonFlag = Fa
 
 
 def _release_row(event: ReleaseEvent, after: ReleaseState, now: ReleaseState) -> dict[str, str | int]:
-    """An event of a release; `after` is the release after the event, `now` the present one."""
+    """An event of a release; `after` is the release after the event, `now` the current one."""
     what = f"back to {event.to}" if event.move == "rollback" else f"{len(event.entries)} {event.status}"
     served = after.version == now.release or (event.move == "rollback" and after.version == now.version)
     return {
@@ -168,7 +168,7 @@ def rollback(
     lake: LakeFlag = None,
     json: JsonFlag = False,
 ) -> None:  # fmt: skip
-    """Serve an earlier release of a name again (default: the one before the present one).
+    """Serve an earlier release of a name again (default: the previous one).
 
     Requests that were applied since are withdrawn: submit them again to apply them.
     """

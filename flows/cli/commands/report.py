@@ -52,7 +52,7 @@ def report(
 
 
 def _write_page(store: Lake, record: RunRecord, file: Target) -> str:
-    """Write the page, made only if the lake does not have it, and return its id."""
+    """Write the page to a file and return its artifact id; create the page if the lake does not have it."""
     check_working_folder()
     import torch
 

@@ -35,7 +35,7 @@ def check(
     """Read a file of facts and print every fault with its place. The exit code is 2 if there is a fault.
 
     Duplicates and contradictions are faults. Not faults, but counted: neighbours that the file also edits, which are
-    left out of specificity; questions without an answer, which are not asked; and fields that nothing reads.
+    left out of specificity; questions without an answer, which are not asked; and fields that are not used.
 
     Parameters
     ----------

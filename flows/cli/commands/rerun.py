@@ -40,11 +40,11 @@ def rerun(
 ) -> None:  # fmt: skip
     """Repeat a run from its record in a fresh lake, and compare every artifact with the recorded one.
 
-    Exit code 0 if every artifact has the same content, else 1; then the differences of the numbers are printed, and
-    those of versions, machine and threads. The outcome is stored in the lake, as a child of the run's state.
+    The exit code is 0 if every artifact has the same content. If not, it is 1, and the differences in numbers,
+    versions, machine and threads are printed. The result is stored in the lake, as a child of the run's state.
 
     A bundle of `editflow export-run` needs neither the run's lake nor its files: artifacts are compared with the
-    digests in the bundle. If --lake names no lake yet, it is the fresh lake. Data on the hub or on other hosts is
+    digests in the bundle. If --lake does not exist yet, it becomes the fresh lake. Data on the hub or on other hosts is
     downloaded only with --download, or after a question on a terminal. Run again after a kill, the command resumes.
 
     Parameters
@@ -95,7 +95,7 @@ def _repeat(source: BundledRun | LakeRun, file: str, into: str | None, options: 
 
 
 def _check_fresh(given: str, flag: str) -> str:
-    """The folder of a fresh lake. Raises UsageError, before any work, for one that is in use."""
+    """The folder of the fresh lake. Raises UsageError, before any work, if it is in use."""
     from editflow.flows.pipeline.fresh_lake import check_unused
 
     folder = new_folder(Path(lake_folder(given, flag)), flag)
@@ -104,7 +104,7 @@ def _check_fresh(given: str, flag: str) -> str:
 
 
 def _lake_if_fresh(lake: str | None) -> str | None:
-    """The folder of --lake if it can hold a repetition; None if there is a lake already."""
+    """The folder of --lake if it can become the fresh lake; None if it is a lake already."""
     from editflow.flows.pipeline.fresh_lake import is_another_lake
 
     if lake is None or is_another_lake(Path(lake_folder(lake))):

@@ -66,7 +66,7 @@ def tune(
     from editflow.flows.tuning.arguments import TuneArguments
 
     model, requests, corpus = Address(model), Address(requests), Address(corpus) if corpus else None
-    _check(TuneArguments(model, requests, budget, facts, corpus, seed, tuple(set_ or ()), out))
+    _check_arguments(TuneArguments(model, requests, budget, facts, corpus, seed, tuple(set_ or ()), out))
     from editflow.storage.artifacts.store import Lake
 
     store = Lake.open(lake_folder(lake))
@@ -79,11 +79,11 @@ def tune(
     if json:
         print_json(found)
     else:
-        _print(found)
+        _print_result(found)
         print_next(f"{typed('run', str(out), lake=lake)} to edit other facts with the best setting")
 
 
-def _check(arguments: TuneArguments) -> None:
+def _check_arguments(arguments: TuneArguments) -> None:
     """Check the arguments before a server starts."""
     from editflow.flows.tuning.arguments import check, draft, split
     from editflow.tasks.models.model_source import model_folder
@@ -96,7 +96,7 @@ def _check(arguments: TuneArguments) -> None:
     describe_corpus(drafted.corpus.source)
 
 
-def _print(found: Mapping[str, Any]) -> None:
+def _print_result(found: Mapping[str, Any]) -> None:
     """Print the result of `tune_model`: its threshold, its trials and its spec."""
     if threshold := found["threshold"]:
         print_table(threshold["layers"], title=f"null_space.rule = {threshold['rule']}, value = {threshold['value']:g}")

@@ -64,7 +64,7 @@ def verify(
 
     --deep recomputes each artifact from its recorded parents, in a separate lake. --repair sets broken files aside
     and replaces them: restored from the index, or recomputed if the result has the recorded digest. Then it writes
-    the index again. The exit code is 1 if a fault is left.
+    the index again. The exit code is 1 if a fault remains.
 
     Parameters
     ----------
@@ -97,7 +97,7 @@ def verify(
 def _repair(
     store: Lake, found: Sequence[Fault], *, repair: bool, rebuild: bool, download: bool
 ) -> dict[Fault, tuple[bool, str]]:
-    """Repair faults as the options say, and return {fault: (whether it was repaired, how or why not)}."""
+    """Repair faults according to the options; return {fault: (whether it was repaired, how or why not)}."""
     outcomes: dict[Fault, tuple[bool, str]] = {}
     if repair and any(fault.repair in {"artifact", "record"} for fault in found):
         from editflow.flows.orchestration import temporary_server
@@ -121,7 +121,7 @@ def _repair(
 
 
 def _recompute(store: Lake, subject: Subject, stages: Sequence[str], *, download: bool) -> list[RecomputedRow]:
-    """Recompute artifacts, print each result as it is known, and return all."""
+    """Recompute artifacts, print each result immediately, and return all results."""
     from editflow.flows.orchestration import temporary_server
 
     temporary_server.prepare()
@@ -158,14 +158,16 @@ def _print_recomputed(rows: Sequence[RecomputedRow]) -> None:
             print_table(table, ["stage", "artifact", "largest", "relative", "note"], title=title)
     explanations = {change["key"]: change for row in differing for change in row["explains"]}
     if explanations:
-        print_table(list(explanations.values()), title="differences since then: one was then, other is now")
+        print_table(
+            list(explanations.values()), title="differences in the environment: one is recorded, other is current"
+        )
     if rows:
         same = len(rows) - len(differing) - len(failed)
         print_line(f"{same} of {len(rows)} recomputed artifacts are the same, bit for bit")
 
 
 def _print_remedy(left: Sequence[Fault], words: Sequence[str], lake: str | None, *, repair: bool) -> None:
-    """Print what to do about the faults that are left; `repair`: --repair was given."""
+    """Print what to do about the remaining faults; `repair`: --repair was given."""
     repairs = {fault.repair for fault in left}
     if repair and left:
         print_next("restore the missing and damaged files from a copy of the lake, and run it again")

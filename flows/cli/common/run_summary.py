@@ -64,4 +64,6 @@ def print_decisions(record: RunRecord) -> None:
         columns = list(dict.fromkeys(name for row in rows for name in row if name != "reason"))
         print_table(rows, [*columns, "reason"], title=f"release {summary['queue']}: {summary['release']}, {waiting}")
     else:
-        print_line(f"nothing waits in queue {quoted(summary['queue'])}: the release is {summary['release']}, as before")
+        print_line(
+            f"queue {quoted(summary['queue'])} has no waiting requests: release {summary['release']} is unchanged"
+        )

@@ -31,17 +31,17 @@ class Place:
 
 
 def ok(check: str, found: str) -> Finding:
-    """Nothing is wrong."""
+    """A finding without a fault."""
     return Finding(check, "ok", found)
 
 
 def warning(check: str, found: str, remedy: str) -> Finding:
-    """EditFlow works, but some commands may not, or not for long."""
+    """A finding that may make some commands fail, now or later."""
     return Finding(check, "warning", found, remedy)
 
 
 def problem(check: str, found: str, remedy: str) -> Finding:
-    """Some command will fail."""
+    """A finding that makes some commands fail."""
     return Finding(check, "problem", found, remedy)
 
 

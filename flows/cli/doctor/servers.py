@@ -34,7 +34,7 @@ def prefect(_place: Place) -> Iterator[Finding]:
 
 
 def _check_server(url: str) -> Finding:
-    """What the user's own server answers without a password, and with the password that runs use."""
+    """Whether the user's own server requires a password, and accepts the one that runs use."""
     shown_url = re.sub(r"//[^/@]*@", "//", url)
     found = f"{version('prefect')}; runs use the server at {shown_url}"
     status = server_access.status(url)

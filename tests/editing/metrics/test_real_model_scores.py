@@ -14,7 +14,7 @@ from editflow.editing.models.loading import load
 from editflow.editing.models.tokens import continuation
 from editflow.editing.requests.record import EditRequest
 from editflow.tasks.models.model_source import model_folder
-from editflow.tasks.sources.edit_requests import choose, load_requests
+from editflow.tasks.sources.edit_requests import choose_requests, load_requests
 from editflow.tasks.sources.packaged_data import MODEL
 
 pytestmark = [pytest.mark.real_model, pytest.mark.exhaustive]
@@ -30,7 +30,7 @@ def one_prompt_each(count: int) -> list[EditRequest]:
             paraphrase_prompts=fact.paraphrase_prompts[:1],
             neighborhood_prompts=fact.neighborhood_prompts[:1],
         )
-        for fact in choose(load_requests(STARTER), count, 0, STARTER)
+        for fact in choose_requests(load_requests(STARTER), count, 0, STARTER)
     ]
 
 

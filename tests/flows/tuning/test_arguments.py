@@ -17,7 +17,7 @@ from editflow.flows.tuning.budget import Budget
 from editflow.flows.tuning.search_space import CENTRES, NORMED, PLAIN, Setting, Sweep, proposals, sweeps, window
 from editflow.storage.artifacts.store import Lake
 from editflow.tasks.models.model_description import ModelDescription
-from editflow.tasks.sources.edit_requests import choose, load_requests, probes, unprobed
+from editflow.tasks.sources.edit_requests import choose_probes, choose_requests, load_requests, without_probes
 from editflow.tasks.stages.tuning_trials import objective
 
 
@@ -96,12 +96,12 @@ def test_the_budget_estimates_with_the_slowest_trial_only() -> None:
 def test_probes_have_neighbours_and_more_add_to_the_end(facts: Path) -> None:
     found = load_requests(facts)
     found[3] = replace(found[3], neighborhood_prompts=())
-    few, many = probes(found, 4, 7), probes(found, 8, 7)
+    few, many = choose_probes(found, 4, 7), choose_probes(found, 8, 7)
     assert many[:4] == few
-    assert found[3] not in probes(found, 12, 7)
-    assert {*unprobed(found, 8, 7)} | {*many} == {*found}
-    assert unprobed(found, 0, 7) == found
-    assert choose(unprobed(found, 0, 7), None, 7, "") == choose(found, None, 7, "")
+    assert found[3] not in choose_probes(found, 12, 7)
+    assert {*without_probes(found, 8, 7)} | {*many} == {*found}
+    assert without_probes(found, 0, 7) == found
+    assert choose_requests(without_probes(found, 0, 7), None, 7, "") == choose_requests(found, None, 7, "")
 
 
 @pytest.mark.parametrize("depth", [1, 2, 3, 4, 12, 30, 48])

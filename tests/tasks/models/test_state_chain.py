@@ -21,7 +21,7 @@ from editflow.storage.artifacts.identity import table_digest
 from editflow.storage.artifacts.store import Lake
 from editflow.storage.errors import DamagedPayload, MissingPayload
 from editflow.tasks.errors import StateMismatch
-from editflow.tasks.models.model_session import ModelSession, change_of, checkpoint_of, read_changes, state_chain
+from editflow.tasks.models.model_session import ModelSession, change_id, checkpoint_id, read_changes, state_chain
 
 pytestmark = pytest.mark.slow
 
@@ -125,7 +125,7 @@ def test_the_change_of_a_link_is_the_difference_of_the_weights(
 def tampered(edited: Edited, tmp_path: Path) -> Iterator[tuple[Lake, str]]:
     """A copy of the lake, to be tampered with, and the id of the change that its last state applies."""
     lake = Lake.open(shutil.copytree(edited.folder, tmp_path / "lake"))
-    yield lake, change_of(lake, lake.manifest(edited.chain[-1]))
+    yield lake, change_id(lake, lake.manifest(edited.chain[-1]))
 
 
 def forge(lake: Lake, id_: str) -> None:
@@ -181,9 +181,9 @@ def test_changes_before_a_checkpoint_are_not_read(
 ) -> None:
     lake, _ = tampered
     chain = state_chain(lake, edited.chain[-1])
-    kept = [n for n, link in enumerate(chain) if n and lake.find(checkpoint_of(link))]
+    kept = [n for n, link in enumerate(chain) if n and lake.find(checkpoint_id(link))]
     for link in chain[1 : kept[-1] if kept else 2]:
-        lake.discard_payload(change_of(lake, link))
+        lake.discard_payload(change_id(lake, link))
     if kept:
         assert torch.equal(logits(session.load_state(lake, edited.chain[-1])), edited.logits[-1])
     else:  # without checkpoints the first change is needed
@@ -194,8 +194,8 @@ def test_changes_before_a_checkpoint_are_not_read(
 def test_a_lost_checkpoint_costs_only_time(edited: Edited, session: ModelSession, tampered: tuple[Lake, str]) -> None:
     lake, _ = tampered
     for link in state_chain(lake, edited.chain[-1])[1:]:
-        if lake.find(checkpoint_of(link)):
-            lake.discard_payload(checkpoint_of(link))
+        if lake.find(checkpoint_id(link)):
+            lake.discard_payload(checkpoint_id(link))
     for place in (3, 1, 2):
         assert torch.equal(logits(session.load_state(lake, edited.chain[place])), edited.logits[place])
 
@@ -203,7 +203,7 @@ def test_a_lost_checkpoint_costs_only_time(edited: Edited, session: ModelSession
 def test_checkpoints_change_no_id(edited: Edited, world: World, tmp_path: Path) -> None:
     """No id or digest depends on the frequency of checkpoints."""
     tiny_world.run_directly(world.spec, tmp_path / "lake", "edit.checkpoint_every=3")
-    checkpoints = {checkpoint_of(link) for link in state_chain(edited.lake, edited.chain[-1])[1:]}
+    checkpoints = {checkpoint_id(link) for link in state_chain(edited.lake, edited.chain[-1])[1:]}
     here, there = tiny_world.digests(edited.folder), tiny_world.digests(tmp_path / "lake")
     assert here.keys() ^ there.keys() <= checkpoints
     assert all(here[id_] == there[id_] for id_ in here.keys() & there.keys())

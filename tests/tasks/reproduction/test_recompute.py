@@ -18,7 +18,7 @@ from editflow.storage.artifacts.store import Lake, Manifest
 from editflow.storage.errors import MissingPayload, PayloadConflict
 from editflow.storage.index.catalog import Catalog
 from editflow.storage.records.runs import RunRecord
-from editflow.tasks.comparison.comparison_rows import described, sources
+from editflow.tasks.comparison.comparison_rows import parent_artifacts, recorded_batches
 from editflow.tasks.comparison.comparison_stage import compare
 from editflow.tasks.report.report_stage import report
 from editflow.tasks.reproduction.recipes import PAGES, NotRepeatable, Recipe, recipe_of
@@ -37,8 +37,8 @@ def made(world: World, tmp_path_factory: pytest.TempPathFactory) -> tuple[Lake, 
     lake = Lake.open(folder / "lake")
     report(lake, record.run_id)
     row = {"label": "a", "name": "run", "group": "g", "settings": [], "runs": [
-        {"seed": None, "name": "run", "batches": described(record)}]}  # fmt: skip
-    compare(lake, [row], {"run": sources(lake, record)})
+        {"seed": None, "name": "run", "batches": recorded_batches(record)}]}  # fmt: skip
+    compare(lake, [row], {"run": parent_artifacts(lake, record)})
     return lake, record
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from editflow.editing.errors import InvalidRequest
 from editflow.tasks.errors import BadRecord
-from editflow.tasks.sources.edit_requests import choose, load_chosen, load_requests
+from editflow.tasks.sources.edit_requests import choose_requests, load_and_choose, load_requests
 
 COUNT = 1_000
 
@@ -45,8 +45,8 @@ def test_the_same_facts_are_chosen(tmp_path: Path, count: int, seed: int) -> Non
     facts = write_lines(tmp_path / "facts.jsonl", rows(20))
     texts = write_lines(tmp_path / "texts.jsonl", [{"relation": "home", "target": "Rome", "text": "Rome is old."}])
     for references in (None, str(texts)):
-        found = load_chosen(facts, None, references, count, seed)
-        assert found == choose(load_requests(facts, None, references), count, seed, facts)
+        found = load_and_choose(facts, None, references, count, seed)
+        assert found == choose_requests(load_requests(facts, None, references), count, seed, facts)
         assert {fact.references for fact in found} == {("Rome is old.",) if references else ()}
     assert [f.subject for f in found] != [f.subject for f in load_requests(facts)[:count]]  # not just the first
 
@@ -62,7 +62,7 @@ def test_joined_cases_are_counted_once(tmp_path: Path) -> None:
         for a, b in pairs
     ]
     path = write_lines(tmp_path / "cases.jsonl", cases)
-    assert load_chosen(path, None, None, 3, 1) == choose(load_requests(path), 3, 1, path)
+    assert load_and_choose(path, None, None, 3, 1) == choose_requests(load_requests(path), 3, 1, path)
 
 
 def test_records_that_are_not_chosen_are_checked_too(tmp_path: Path) -> None:
@@ -74,21 +74,21 @@ def test_records_that_are_not_chosen_are_checked_too(tmp_path: Path) -> None:
         ({"prompt": "{} and {}", "subject": "y", "alt": "z"}, InvalidRequest, "line 21: the prompt has 2"),
     ):
         path = write_lines(tmp_path / "facts.jsonl", [*some, bad])
-        for use in (lambda p=path: load_chosen(p, None, None, 1, 0), lambda p=path: load_requests(p)):
+        for use in (lambda p=path: load_and_choose(p, None, None, 1, 0), lambda p=path: load_requests(p)):
             with pytest.raises(error, match=message):
                 use()
     with pytest.raises(BadRecord, match="holds 20 requests.*lower requests.count"):
-        load_chosen(write_lines(tmp_path / "facts.jsonl", some), None, None, 21, 0)
+        load_and_choose(write_lines(tmp_path / "facts.jsonl", some), None, None, 21, 0)
     with pytest.raises(BadRecord, match="holds no requests"):
-        load_chosen(write_lines(tmp_path / "facts.jsonl", []), None, None, 1, 0)
+        load_and_choose(write_lines(tmp_path / "facts.jsonl", []), None, None, 1, 0)
 
 
 @pytest.mark.slow
 def test_facts_that_are_not_chosen_are_not_kept_in_memory(tmp_path: Path) -> None:
     few, many = (write_lines(tmp_path / f"{n}.jsonl", rows(n, 300)) for n in (10, COUNT))
-    load_chosen(few, None, None, 5, 0)
+    load_and_choose(few, None, None, 5, 0)
     assert (
-        peak(lambda: load_chosen(many, None, None, 5, 0))
-        < peak(lambda: load_chosen(few, None, None, 5, 0)) + 200 * COUNT
+        peak(lambda: load_and_choose(many, None, None, 5, 0))
+        < peak(lambda: load_and_choose(few, None, None, 5, 0)) + 200 * COUNT
     )
     assert peak(lambda: load_requests(many)) > 600 * COUNT  # which keeps all of them

@@ -11,7 +11,7 @@ import pytest
 from editflow.storage.address import Address
 from editflow.tasks.errors import BadRecord, FetchFailed
 from editflow.tasks.sources.corpus import read_documents
-from editflow.tasks.sources.download_limits import SECONDS, SIZE, Refused, bounded
+from editflow.tasks.sources.download_limits import SECONDS, SIZE, Refused, limit_rows
 from editflow.tasks.sources.parquet_and_hub import from_hub
 
 
@@ -39,10 +39,12 @@ def test_an_endless_stream_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(SIZE, "1")
     taken = []
     with pytest.raises(Refused, match=f"more than 1 MiB.*{SIZE}"):
-        for row in bounded(endless()):
+        for row in limit_rows(endless()):
             taken.append(len(row["text"]))  # noqa: PERF401  (keeps the rows before the error)
     assert taken == [300_000] * 3
-    assert list(bounded(itertools.islice(endless(), 3))) == [*itertools.islice(endless(), 3)], "a finite stream is not"
+    assert list(limit_rows(itertools.islice(endless(), 3))) == [*itertools.islice(endless(), 3)], (
+        "a finite stream is not"
+    )
 
 
 def test_slow_streams_are_refused(monkeypatch: pytest.MonkeyPatch, clock: Clock) -> None:
@@ -53,13 +55,13 @@ def test_slow_streams_are_refused(monkeypatch: pytest.MonkeyPatch, clock: Clock)
 
     monkeypatch.setenv(SECONDS, "10")
     with pytest.raises(Refused, match=f"more than 10 s.*{SECONDS}"):
-        list(bounded(slow()))
+        list(limit_rows(slow()))
 
 
 def test_time_spent_on_processing_rows_does_not_count(monkeypatch: pytest.MonkeyPatch, clock: Clock) -> None:
     monkeypatch.setenv(SECONDS, "10")
     taken = []
-    for number in bounded(range(10)):
+    for number in limit_rows(range(10)):
         taken.append(number)
         clock.now += 3
     assert taken == [*range(10)]
