@@ -12,7 +12,7 @@ from editflow.editing.metrics.registry import METRICS
 from editflow.editing.metrics.score_columns import SCORED, harmonic
 from editflow.tasks.comparison.comparison_rows import ComparisonRow, Group
 from editflow.tasks.report.other_metrics import other_metric_rows
-from editflow.tasks.report.paired_metrics import pairs, row_of
+from editflow.tasks.report.paired_metrics import paired_row, pairs
 from editflow.tasks.report.report_tables import before_after, perplexity_by_batch
 from editflow.tasks.report.run_results import RunResults
 from editflow.tasks.report.table_rows import Paired
@@ -170,7 +170,7 @@ def _paired(first: ComparisonRow, other: ComparisonRow) -> Iterator[PairedOverSe
         shared = [case for case in runs[0] if all(case in run for run in runs)]
         both = [tuple(fmean(run[case][side] for run in runs) for side in (0, 1)) for case in shared]
         if both:
-            row = row_of(figure, [(a, b) for a, b in both])
+            row = paired_row(figure, [(a, b) for a, b in both])
             yield {**row, "difference": without_dust(row["difference"]), "seeds": len(seeds)}
 
 

@@ -134,7 +134,7 @@ def drift(entries: Iterable[ComparisonRow]) -> list[DriftPoint]:
 
 def drifts(run: RunResults, kind: str) -> list[str]:
     """The artifacts of a kind that compare the last state's hidden states with the model's."""
-    return [m.id for m in run.of_kind(kind) if run.number(run.parent_of(m, "edited")) == run.last]
+    return [m.id for m in run.of_kind(kind) if run.state_number(run.parent_of(m, "edited")) == run.last]
 
 
 def _runs(entries: Iterable[ComparisonRow]) -> Iterable[tuple[ComparisonRow, RunResults]]:

@@ -12,7 +12,7 @@ from editflow.storage.records.runs import Runs
 from editflow.tasks.errors import TooMuchToDraw
 from editflow.tasks.report import charts
 from editflow.tasks.report.graph_layout import LANES, lay_out
-from editflow.tasks.report.page import fill_template, template
+from editflow.tasks.report.page import page_assets, template
 
 WAYS = {
     "upstream": "what it was made from",
@@ -41,7 +41,7 @@ def render(lake: Lake, steps: Sequence[Step], ends: Sequence[str], way: str, com
     counts = Counter(manifest.kind for manifest in manifests.values())
     start = manifests[ids[0]]
     return template("editflow.tasks.lineage", "lineage.html").render(
-        **fill_template(),
+        **page_assets(),
         title=f"{labels[start.id]} {start.id[:12]}",
         sentence=_sentence(manifests, labels, ends, way),
         kinds=[(kind.replace("_", " "), counts[kind]) for kind in sorted(counts, key=_lane_order)],

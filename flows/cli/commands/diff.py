@@ -151,7 +151,7 @@ def _metrics(store: Lake, one: Side, other: Side) -> tuple[list[Mapping[str, Any
         return [], "both are of one run"
     records = (one.record, other.record)
     try:
-        rows: list[Mapping[str, Any]] = [*paired(*(RunResults.of(store, record.run_id) for record in records))]
+        rows: list[Mapping[str, Any]] = [*paired(*(RunResults.load(store, record.run_id) for record in records))]
     except (NothingToCompare, NothingToReport, StorageError) as error:
         return [], str(error)
     first, second = (record.summary["after"].get("perplexity") for record in records)

@@ -51,7 +51,7 @@ def test_text_takes_the_pages_colour_and_the_picture_fits_a_column() -> None:
 
 def test_a_thousand_prompts_take_no_more_room_than_three_hundred() -> None:
     svg = charts.drift(points(1000, 1.0))
-    assert circles(svg, charts.COLOURS[0]) == charts.DRAWN == 300
+    assert circles(svg, charts.COLOURS[0]) == charts.MAX_PROMPTS == 300
     assert len(svg) < 200_000
 
 

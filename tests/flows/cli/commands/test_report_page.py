@@ -132,7 +132,7 @@ def test_a_lineage_page_has_the_graph(browser: Browser, hostile, tmp_path: Path,
         expect(item).to_contain_text("used by", use_inner_text=True)
         assert page.locator(".graph a.lit").count() > 3
         item.locator("a", has_text="rewrites 1").click()
-        expect(followed(page, "rewrites 1")).to_contain_text("nothing that is shown here", use_inner_text=True)
+        expect(followed(page, "rewrites 1")).to_contain_text("nothing on this page", use_inner_text=True)
         page.fill("#search", "null space")
         assert 0 < page.locator(".artifact:visible").count() == page.locator(".graph a.lit").count() < whole
         page.click("#theme")
