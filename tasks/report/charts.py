@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from editflow.editing.metrics.principal_plane import bandwidth, density, ellipse
-from editflow.tasks.report.graph_layout import LANES
+from editflow.tasks.report.graph_layout import lane_order
 from editflow.tasks.stages.drift import CLOUDS
 
 if TYPE_CHECKING:
@@ -162,11 +162,8 @@ def drift(points: Rows) -> str:
     x, y = (_axis(name, title, span) for name, title, span in zip("xy", ("first", "second"), spans, strict=True))
     # The clouds alternate, so that neither hides the other.
     shown = sorted((p for p in points if p["i"] < MAX_PROMPTS), key=lambda p: (p["i"], p["cloud"]))
-    dots = (
-        plot(shown, PLANE_SIZE, PLANE_SIZE)
-        .mark_circle(size=16, opacity=0.6, aria=False)
-        .encode(x=x, y=y, color=_cloud())
-    )
+    marks = plot(shown, PLANE_SIZE, PLANE_SIZE).mark_circle(size=16, opacity=0.6, aria=False)
+    dots = marks.encode(x=x, y=y, color=_cloud())
     outline = plot([{"x": a, "y": b, "step": n} for n, (a, b) in enumerate(edge.tolist())], PLANE_SIZE, PLANE_SIZE)
     region = outline.mark_line(color=COLOURS[0], strokeDash=[5, 3], strokeWidth=1.5, aria=False)
     above, beside = (_densities(base[:, n], edited[:, n], span) for n, span in enumerate(spans))
@@ -244,23 +241,15 @@ def graph(nodes: Rows, marks: Sequence[str]) -> str:
     """
     import altair as alt
 
-    seen = {node["kind"] for node in nodes}
-    kinds = [kind for kind in (*LANES, *sorted(seen - set(LANES))) if kind in seen]
+    kinds = sorted({node["kind"] for node in nodes}, key=lane_order)
     positions = _positions(nodes, kinds)
     points = [
-        {
-            "x": positions[n["id"]][0],
-            "y": positions[n["id"]][1],
-            "how": n["how"],
-            "name": f"{n['label']}, {n['kind']} {n['id'][:12]}, {n['how']}",
-            "link": f"#artifact-{n['id']}",
-        }
+        {"x": positions[n["id"]][0], "y": positions[n["id"]][1], "how": n["how"],
+         "name": f"{n['label']}, {n['kind']} {n['id'][:12]}, {n['how']}", "link": f"#artifact-{n['id']}"}
         for n in nodes
-    ]
-    corners = ("x", "y", "x2", "y2")
-    edges = [
-        dict(zip(corners, (*positions[p["id"]], *positions[n["id"]]), strict=True)) for n in nodes for p in n["parents"]
-    ]
+    ]  # fmt: skip
+    ends = [(*positions[parent["id"]], *positions[n["id"]]) for n in nodes for parent in n["parents"]]
+    edges = [dict(zip(("x", "y", "x2", "y2"), end, strict=True)) for end in ends]
     width, height = max(640, 26 * int(max(p["x"] for p in points) + 2)), 34 * len(kinds)
     axis = alt.Axis(
         values=list(range(len(kinds))), labelExpr=_labels(kinds), grid=False, domain=False, ticks=False, aria=False

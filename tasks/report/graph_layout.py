@@ -67,7 +67,7 @@ def lay_out(manifests: Mapping[str, Manifest], labels: Mapping[str, str], marks:
             children[parent].append({"id": id_, "label": labels[id_]})
     rows: list[Node] = []
     for id_, manifest in manifests.items():
-        lane = LANES.index(manifest.kind) if manifest.kind in LANES else len(LANES)
+        lane, _ = lane_order(manifest.kind)
         rows.append({
             "id": id_, "kind": manifest.kind, "label": labels[id_], "how": marks[id_], "seconds": manifest.seconds,
             "rows": manifest.rows, "bytes": manifest.bytes, "created_at": manifest.created_at[:19],
@@ -77,6 +77,11 @@ def lay_out(manifests: Mapping[str, Manifest], labels: Mapping[str, str], marks:
         })  # fmt: skip
     _set_shifts(rows)
     return rows
+
+
+def lane_order(kind: str) -> tuple[int, str]:
+    """A key that sorts kinds in the order of LANES, and other kinds by name after them."""
+    return (LANES.index(kind) if kind in LANES else len(LANES), kind)
 
 
 def _columns(parents: Mapping[str, list[str]]) -> dict[str, int]:

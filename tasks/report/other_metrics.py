@@ -63,15 +63,19 @@ def available_metrics(run: RunResults) -> set[str]:
     return {*run.metrics, *_texts(run), *(("drift",) if run.of_kind("drift") else ())}
 
 
+def cases_row(name: str, unit: str, before: Cases, after: Cases) -> Iterator[BeforeAfter]:
+    """The row of a score over the cases that have it before and after, if there are any."""
+    both = [case for case in before if case in after]
+    if both:
+        first, last = ([cases[case] for case in both] for cases in (before, after))
+        change = mean_interval([b - a for a, b in zip(first, last, strict=True)])
+        yield {"metric": name, "unit": unit, "before": mean_interval(first), "after": mean_interval(last),
+               "change": change}  # fmt: skip
+
+
 def _text_rows(run: RunResults) -> Iterator[BeforeAfter]:
-    for name, (first, last) in ((name, (states[0], states[1])) for name, states in _texts(run).items()):
-        both = [case for case in first if case in last]
-        if both:
-            before, after = ([cases[case] for case in both] for cases in (first, last))
-            change = mean_interval([b - a for a, b in zip(before, after, strict=True)])
-            unit = "%" if SHARE_PREFIX in name else ""
-            yield {"metric": name, "unit": unit, "before": mean_interval(before), "after": mean_interval(after),
-                   "change": change}  # fmt: skip
+    for name, states in _texts(run).items():
+        yield from cases_row(name, "%" if SHARE_PREFIX in name else "", states[0], states[1])
 
 
 def _texts(run: RunResults) -> dict[str, dict[int, Cases]]:

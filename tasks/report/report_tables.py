@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from math import exp
 from statistics import fmean
 
 import numpy as np
 
-from editflow.editing.metrics.intervals import Interval, mean_interval, ratio_interval, table_interval
+from editflow.editing.metrics.intervals import Interval, ratio_interval, table_interval
 from editflow.editing.metrics.perplexity import perplexity
 from editflow.editing.metrics.score_columns import HARMONIC, harmonic
-from editflow.tasks.report.other_metrics import available_metrics, other_metric_rows
+from editflow.tasks.report.other_metrics import available_metrics, cases_row, other_metric_rows
 from editflow.tasks.report.requested_metrics import requested_metrics
 from editflow.tasks.report.row_types import PromptRow, RequestRow
 from editflow.tasks.report.run_results import RunResults
@@ -20,23 +20,23 @@ from editflow.tasks.report.table_rows import BatchNorm, BatchPerplexity, BatchSc
 
 def before_after(run: RunResults) -> list[BeforeAfter]:
     """One row per score. The interval of the change is over the changes of the cases."""
-    rows: list[BeforeAfter] = []
-    for metric in run.metrics:
-        for column in run.columns(metric):
-            before, after = (run.cases(n, metric, column) for n in (0, run.last))
-            both = [request for request in before if request in after]
-            if both:
-                first, second = ([100 * cases[request] for request in both] for cases in (before, after))
-                change = mean_interval([b - a for a, b in zip(first, second, strict=True)])
-                rows.append(_row(f"{metric} {column}", "%", mean_interval(first), mean_interval(second), change))
     harmonic_rows = [row for name, parts in HARMONIC.items() for row in _harmonic_row(run, name, parts)]
-    return rows + harmonic_rows + _perplexity_row(run) + other_metric_rows(run)
+    return [*_score_rows(run), *harmonic_rows, *_perplexity_row(run), *other_metric_rows(run)]
 
 
 def unavailable(run: RunResults) -> list[str]:
     """The metrics that the spec requests and the facts do not support."""
     available = available_metrics(run)
     return [metric for metric in requested_metrics(run.record.spec) if metric not in available]
+
+
+def _score_rows(run: RunResults) -> Iterator[BeforeAfter]:
+    for metric in run.metrics:
+        for column in run.columns(metric):
+            before, after = (
+                {request: 100 * value for request, value in run.cases(n, metric, column).items()} for n in (0, run.last)
+            )
+            yield from cases_row(f"{metric} {column}", "%", before, after)
 
 
 def _harmonic_row(run: RunResults, name: str, parts: Mapping[str, str]) -> list[BeforeAfter]:
@@ -52,15 +52,11 @@ def _harmonic_row(run: RunResults, name: str, parts: Mapping[str, str]) -> list[
     change = table_interval(
         np.hstack(tables), lambda rows: _harmonic_of_means(rows[:, 3:]) - _harmonic_of_means(rows[:, :3])
     )
-    return [_row(f"score {name}", "%", before, after, change)]
+    return [{"metric": f"score {name}", "unit": "%", "before": before, "after": after, "change": change}]
 
 
 def _harmonic_of_means(rows: np.ndarray) -> float:
     return harmonic([float(mean) for mean in rows.mean(axis=0)])
-
-
-def _row(name: str, unit: str, before: Interval, after: Interval, change: Interval) -> BeforeAfter:
-    return {"metric": name, "unit": unit, "before": before, "after": after, "change": change}
 
 
 def _perplexity_row(run: RunResults) -> list[BeforeAfter]:
@@ -74,7 +70,10 @@ def _perplexity_row(run: RunResults) -> list[BeforeAfter]:
     before, after = (_transformed(interval, exp) for interval in found)
     # The change is the ratio of the perplexities in percent; its interval is over the same documents in both states.
     change = _transformed(log_ratio, lambda bound: 100 * (exp(bound) - 1))
-    return [{**_row("held-out perplexity", "", before, after, change), "change_unit": "%"}]
+    return [
+        {"metric": "held-out perplexity", "unit": "", "before": before, "after": after, "change": change,
+         "change_unit": "%"}
+    ]  # fmt: skip
 
 
 def _transformed(interval: Interval, increasing: Callable[[float], float]) -> Interval:
@@ -152,7 +151,7 @@ def _verdict(run: RunResults, request: str, fact: RequestRow) -> Verdict:
     near = prompts.get((run.last, "neighbourhood"), [])
     # A neighbour that another request edits is supposed to change.
     hurt = [p["prompt"] for p in near if not p["success"] and p["prompt_index"] in kept and not p.get("edited")]
-    value = run.values.get(request)
+    value = run.target_values.get(request)
     after_batch = prompts.get((fact["batch"], "efficacy"), own)
     reasons = []
     if said is False:
@@ -180,5 +179,5 @@ def _verdict(run: RunResults, request: str, fact: RequestRow) -> Verdict:
 
 
 def _succeeds(prompt: PromptRow) -> bool:
-    """Whether the requested answer is more likely than the other; without another, whether the model gives it."""
+    """Whether the expected answer is more likely than the other; without another, whether the model gives it."""
     return bool(prompt["accuracy"] if prompt["success"] is None else prompt["success"])

@@ -15,14 +15,7 @@ from editflow.storage.artifacts.store import Lake, Manifest
 from editflow.storage.errors import UnknownArtifact
 from editflow.storage.records.runs import RunRecord, Runs
 from editflow.tasks.errors import ArtifactGone, NothingToReport
-from editflow.tasks.report.row_types import (
-    BatchSummary,
-    NormRow,
-    PerplexityRow,
-    PromptRow,
-    RequestRow,
-    TargetValueRow,
-)
+from editflow.tasks.report.row_types import BatchSummary, NormRow, PerplexityRow, PromptRow, RequestRow, TargetValueRow
 
 PARENT_KINDS = (
     "model", "evaluation", "perplexity", "text_scores", "drift_points", "drift", "ability", "state", "target_values",
@@ -177,7 +170,7 @@ class RunResults:
         return found
 
     @cached_property
-    def values(self) -> dict[str, TargetValueRow]:
+    def target_values(self) -> dict[str, TargetValueRow]:
         """The optimization of each request's target value, by request."""
         columns = [name for name in kind("target_values").schema.names if name != "z"]
         rows = (row for m in self.of_kind("target_values") for row in self.lake.read(m.id, columns).to_pylist())
