@@ -136,9 +136,9 @@ def number(value: float | None, digits: int = 4) -> str:
     return "–" if value is None else f"{value:.{digits}g}"
 
 
-def interval(score: Interval, digits: int = 4, signed: bool = False) -> str:
+def interval(score: Interval, signed: bool = False) -> str:
     """A score with the bounds of its interval, if it has one."""
-    form = ("+" if signed else "") + f".{digits}g"
+    form = "+.4g" if signed else ".4g"
     if score.low is None or score.high is None:
         return f"{score.value:{form}}"
     return f"{score.value:{form}} ({score.low:{form}} to {score.high:{form}})"
