@@ -39,7 +39,7 @@ def show(run: str, /, *, every: int = 5, json: bool = False, lake: LakeFlag = No
         Number of batches between rows.
     """
     store = open_lake(lake)
-    rows = list(measure_room(RunResults.of(store, find_run(store, run, edited=True).run_id), every))
+    rows = list(measure_room(RunResults.load(store, find_run(store, run, edited=True).run_id), every))
     if json:
         print_json(rows)
     else:
@@ -72,7 +72,7 @@ def _read_keys(results: RunResults) -> dict[int, dict[int, Tensor]]:
     for manifest in results.of_kind("keys"):
         table = results.lake.read(manifest.id)
         keys, layers = torch.from_numpy(vectors(table["key"]).copy()).T, table["layer"].to_numpy()
-        batch = results.number(manifest) + 1
+        batch = results.state_number(manifest) + 1
         found[batch] = {int(layer): keys[:, torch.from_numpy(layers == layer)].double() for layer in np.unique(layers)}
     return found
 

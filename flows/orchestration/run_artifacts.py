@@ -13,7 +13,7 @@ from editflow.storage.artifacts.store import Lake
 from editflow.storage.records.runs import RunRecord
 from editflow.tasks.releases.queue import ReleaseEvent
 from editflow.tasks.report import report_tables, stage_timings
-from editflow.tasks.report.page import WORST, interval, shown
+from editflow.tasks.report.page import WORST_COUNT, interval, shown
 from editflow.tasks.report.plots import draw, gate
 from editflow.tasks.report.run_results import RunResults
 
@@ -25,7 +25,7 @@ MIDDLE = "#808890"
 
 def publish(lake: Lake, record: RunRecord) -> None:
     """Write four tables and a page of plots. The keys contain the run's name, so Prefect keeps the history of each."""
-    run = RunResults.of(lake, record.run_id)
+    run = RunResults.load(lake, record.run_id)
     about = f"{record.name}, run {record.run_id}: `editflow report {record.run_id}` has everything"
     tables = {
         "before-after": _before_after(run),
@@ -72,7 +72,7 @@ def _batches(run: RunResults) -> list[PrefectRow]:
 def _worst(run: RunResults) -> list[PrefectRow]:
     return [
         {key: shown("; ".join(value) if isinstance(value, list) else value) for key, value in row.items()}
-        for row in report_tables.worst(run, WORST)
+        for row in report_tables.worst(run, WORST_COUNT)
     ]
 
 

@@ -12,7 +12,7 @@ from editflow.editing.metrics.registry import METRICS
 from editflow.editing.metrics.score_columns import SCORED, harmonic
 from editflow.tasks.comparison.comparison_rows import ComparisonRow, Group
 from editflow.tasks.report.other_metrics import other_metric_rows
-from editflow.tasks.report.paired_metrics import pairs, row_of
+from editflow.tasks.report.paired_metrics import paired_row, pairs
 from editflow.tasks.report.report_tables import before_after, perplexity_by_batch
 from editflow.tasks.report.run_results import RunResults
 from editflow.tasks.report.table_rows import Paired
@@ -181,7 +181,7 @@ def _paired(first: ComparisonRow, other: ComparisonRow) -> Iterator[PairedOverSe
         shared = [case for case in runs[0] if all(case in run for run in runs)]
         means = [(fmean(run[case][0] for run in runs), fmean(run[case][1] for run in runs)) for case in shared]
         if means:
-            row = row_of(score, means)
+            row = paired_row(score, means)
             yield {**row, "difference": clear_rounding(row["difference"]), "seeds": len(seeds)}
 
 

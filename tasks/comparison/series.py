@@ -134,7 +134,7 @@ def drift(completed: Iterable[ComparisonRow]) -> list[DriftPoint]:
 
 def last_state_artifacts(run: RunResults, kind: str) -> list[str]:
     """The artifacts of a kind that compares hidden states of the last state with those of the base model."""
-    return [m.id for m in run.of_kind(kind) if run.number(run.parent_of(m, "edited")) == run.last]
+    return [m.id for m in run.of_kind(kind) if run.state_number(run.parent_of(m, "edited")) == run.last]
 
 
 def _runs(completed: Iterable[ComparisonRow]) -> Iterable[tuple[ComparisonRow, RunResults]]:

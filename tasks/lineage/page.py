@@ -11,8 +11,8 @@ from editflow.storage.queries.query import Step
 from editflow.storage.records.runs import Runs
 from editflow.tasks.errors import TooMuchToDraw
 from editflow.tasks.report import charts
-from editflow.tasks.report.graph_layout import LANES, lay_out
-from editflow.tasks.report.page import fill_template, template
+from editflow.tasks.report.graph_layout import lane_order, lay_out
+from editflow.tasks.report.page import page_assets, template
 
 WAYS = {
     "upstream": "what it was made from",
@@ -41,10 +41,10 @@ def render(lake: Lake, steps: Sequence[Step], ends: Sequence[str], way: str, com
     counts = Counter(manifest.kind for manifest in manifests.values())
     start = manifests[ids[0]]
     return template("editflow.tasks.lineage", "lineage.html").render(
-        **fill_template(),
+        **page_assets(),
         title=f"{labels[start.id]} {start.id[:12]}",
         sentence=_sentence(manifests, labels, ends, way),
-        kinds=[(kind.replace("_", " "), counts[kind]) for kind in sorted(counts, key=_lane_order)],
+        kinds=[(kind.replace("_", " "), counts[kind]) for kind in sorted(counts, key=lane_order)],
         nodes=nodes,
         graph=charts.graph(nodes, ("asked for", way)),
         parentless="nothing on this page",
@@ -66,7 +66,3 @@ def _sentence(manifests: Mapping[str, Manifest], labels: Mapping[str, str], ends
     others = len(manifests) - len(ends)
     named = " and ".join(f"{labels[id_]} {id_[:12]}" for id_ in ends)
     return f"{named}, and {WAYS[way]}: {others:,} {'artifact' if others == 1 else 'artifacts'}."
-
-
-def _lane_order(kind: str) -> tuple[int, str]:
-    return (LANES.index(kind) if kind in LANES else len(LANES), kind)

@@ -1,4 +1,4 @@
-"""The report's plots, as SVG without scripts: text takes the page's colour, marks say what they show."""
+"""The report's plots as SVG without scripts. Text has the colour of the page; marks are labelled."""
 
 from __future__ import annotations
 
@@ -11,38 +11,40 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from editflow.editing.metrics.principal_plane import bandwidth, density, ellipse
-from editflow.tasks.report.graph_layout import LANES
+from editflow.tasks.report.graph_layout import lane_order
+from editflow.tasks.stages.drift import CLOUDS
 
 if TYPE_CHECKING:
     import altair as alt
 
 Rows = Sequence[Mapping[str, Any]]
 COLOURS = ("#0a84d0", "#e07b00", "#0a9e73", "#c65fa2", "#8a7fd6", "#b59b00", "#d1495b", "#5b8c9e")
-"""Distinguishable with colour blindness, on light and dark backgrounds."""
+"""Distinguishable on light and dark backgrounds, also with colour blindness."""
 WIDTH, HEIGHT = 270, 170
-MOST_POINTS = 60
-CLOUDS = ("base", "edited")
-PLANE, MARGIN, DRAWN = 210, 40, 300
-BASE = "https://vega.github.io/vega-datasets/"  # what the renderer puts before a link within the page
+MAX_POINTS = 60
+"""Lines with more batches have no points, since they would overlap."""
+PLANE_SIZE, MARGINAL_SIZE = 210, 40
+MAX_PROMPTS = 300
+RENDERER_BASE = "https://vega.github.io/vega-datasets/"  # the renderer puts it before links within the page
 
-_NAMES = re.compile(r'(?<= id=")[^"]+(?=")')
-_USES = re.compile(r'( id="|url\(#)((?:gradient_|clip)[0-9]+)')
+_IDS = re.compile(r'(?<= id=")[^"]+(?=")')
+_REFERENCES = re.compile(r'( id="|url\(#)((?:gradient_|clip)[0-9]+)')
 
 
 def svg(chart: alt.TopLevelMixin, links: bool = False) -> str:
-    """A chart as an SVG element that can stand in a page beside others."""
+    """A chart as an SVG element with ids that are unique on a page."""
     import vl_convert
 
     spec = _styled(chart).to_dict()
-    text = _own_names(str(vl_convert.vegalite_to_svg(spec, allowed_base_urls=[])), json.dumps(spec))
-    return text.replace(f'xlink:href="{BASE}', 'href="').replace("xlink:href=", "href=") if links else text
+    text = _with_stable_ids(str(vl_convert.vegalite_to_svg(spec, allowed_base_urls=[])), json.dumps(spec))
+    return text.replace(f'xlink:href="{RENDERER_BASE}', 'href="').replace("xlink:href=", "href=") if links else text
 
 
-def _own_names(text: str, of: str) -> str:
-    """Names of gradients and clips by what is drawn: the renderer counts them through its whole life."""
-    stem = hashlib.sha256(of.encode()).hexdigest()[:10]
-    names = {name: f"{stem}-{n}" for n, name in enumerate(dict.fromkeys(_NAMES.findall(text)))}
-    return _USES.sub(lambda use: f"{use[1]}{names[use[2]]}", text) if names else text
+def _with_stable_ids(text: str, spec: str) -> str:
+    """Replace the ids of gradients and clips by a hash of the spec: the renderer numbers them across charts."""
+    stem = hashlib.sha256(spec.encode()).hexdigest()[:10]
+    ids = {id_: f"{stem}-{n}" for n, id_ in enumerate(dict.fromkeys(_IDS.findall(text)))}
+    return _REFERENCES.sub(lambda found: f"{found[1]}{ids[found[2]]}", text) if ids else text
 
 
 def _styled(chart: Any) -> Any:
@@ -58,36 +60,37 @@ def _styled(chart: Any) -> Any:
 
 
 def plot(rows: Rows, width: int = WIDTH, height: int = HEIGHT) -> alt.Chart:
+    """A chart of rows, without marks."""
     import altair as alt
 
     values = alt.InlineData(values=[dict(row) for row in rows])
     return alt.Chart(values, width=width, height=height)
 
 
-def _batches(title: str = "batch") -> alt.X:
+def _batches() -> alt.X:
     import altair as alt
 
-    return alt.X("batch:Q", title=title, axis=alt.Axis(tickMinStep=1, format="d"))
+    return alt.X("batch:Q", title="batch", axis=alt.Axis(tickMinStep=1, format="d"))
 
 
 def _points(rows: Rows, size: int) -> alt.OverlayMarkDef | bool:
-    """Marks on a line's values, as long as they can be distinguished."""
+    """Points on a line, unless there are too many."""
     import altair as alt
 
-    return alt.OverlayMarkDef(size=size) if len({row["batch"] for row in rows}) <= MOST_POINTS else False
+    return alt.OverlayMarkDef(size=size) if len({row["batch"] for row in rows}) <= MAX_POINTS else False
 
 
-def score_curve(rows: Rows, metric: str, figure: str) -> str:
-    """A metric's score after each batch, of the batch's own facts and of all so far."""
+def score_curve(rows: Rows, metric: str, score: str) -> str:
+    """A metric's score after each batch, for the facts of the batch and for all facts so far."""
     import altair as alt
 
-    mine = [row for row in rows if row["metric"] == metric]
+    chosen = [row for row in rows if row["metric"] == metric]
     return svg(
-        plot(mine)
-        .mark_line(point=_points(mine, 45))
+        plot(chosen)
+        .mark_line(point=_points(chosen, 45))
         .encode(
             x=_batches(),
-            y=alt.Y("percent:Q", title=f"{figure} %", scale=alt.Scale(domain=[0, 100])),
+            y=alt.Y("percent:Q", title=f"{score} %", scale=alt.Scale(domain=[0, 100])),
             color=alt.Color("facts:N", sort=["all facts so far", "the batch's own facts"]),
             strokeDash=alt.StrokeDash("facts:N", legend=None, sort=["all facts so far", "the batch's own facts"]),
         )
@@ -95,7 +98,7 @@ def score_curve(rows: Rows, metric: str, figure: str) -> str:
 
 
 def line(rows: Rows, column: str, title: str, *, by: str | None = None) -> str:
-    """A score batch by batch; with `by`, a line for each of its values."""
+    """A column by batch; with `by`, one line for each value of that column."""
     import altair as alt
 
     chart = plot(rows).mark_line(point=_points(rows, 40))
@@ -105,13 +108,13 @@ def line(rows: Rows, column: str, title: str, *, by: str | None = None) -> str:
 
 
 def spectrum(rows: Rows) -> str:
-    """One layer's eigenvalues, the greatest first, with the threshold and the null space behind it."""
+    """One layer's eigenvalues, the largest first, with the threshold and the null space."""
     import altair as alt
 
     first = rows[0]
     y = alt.Y("eigenvalue:Q", title="eigenvalue", scale=alt.Scale(type="log"), axis=alt.Axis(format=".0e", tickCount=5))
-    x = alt.X("place:Q", title="direction, the most used first", scale=alt.Scale(nice=False))
-    # No line falls below what float64 can tell from nothing beside the greatest eigenvalue.
+    x = alt.X("place:Q", title="direction, by falling eigenvalue", scale=alt.Scale(nice=False))
+    # Smaller eigenvalues are indistinguishable from zero: float64 has 16 digits.
     floor = max(row["eigenvalue"] for row in rows) * 1e-16
     shown = [dict(row) | {"eigenvalue": max(row["eigenvalue"], floor)} for row in rows]
     curve = plot(shown).mark_line(color=COLOURS[0], strokeWidth=2.5).encode(x=x, y=y)
@@ -122,32 +125,33 @@ def spectrum(rows: Rows) -> str:
     return svg(alt.layer(band.encode(x="from:Q", x2="to:Q"), rule.encode(y="threshold:Q"), curve))
 
 
-def heat_map(rows: Rows, metric: str, figure: str) -> str:
-    """The score of each batch's facts in each state that was evaluated on them."""
+def heat_map(rows: Rows, metric: str, score: str) -> str:
+    """The score of each batch's facts in each state in which they were evaluated."""
     import altair as alt
 
-    mine = [row for row in rows if row["metric"] == metric]
-    batches = len({row["batch"] for row in mine} | {row["state"] for row in mine})
-    chart = plot(mine, height=max(HEIGHT, min(600, 22 * batches)))
-    x = alt.X("state:O", title="asked after batch", axis=alt.Axis(labelAngle=0, labelOverlap=True))
+    chosen = [row for row in rows if row["metric"] == metric]
+    batches = len({row["batch"] for row in chosen} | {row["state"] for row in chosen})
+    chart = plot(chosen, height=max(HEIGHT, min(600, 22 * batches)))
+    x = alt.X("state:O", title="evaluated after batch", axis=alt.Axis(labelAngle=0, labelOverlap=True))
     y = alt.Y("batch:O", title="facts of batch", axis=alt.Axis(labelOverlap=True))
     colour = alt.Color(
-        "percent:Q", scale=alt.Scale(domain=[0, 100], scheme="viridis"), legend=alt.Legend(title=f"{figure} %")
+        "percent:Q", scale=alt.Scale(domain=[0, 100], scheme="viridis"), legend=alt.Legend(title=f"{score} %")
     )
     cells = chart.mark_rect().encode(x=x, y=y, color=colour)
     if batches > 12:
         return svg(cells)
-    bright = alt.condition("datum.percent > 60", alt.value("#000"), alt.value("#fff"))
+    contrast = alt.condition("datum.percent > 60", alt.value("#000"), alt.value("#fff"))
     return svg(
-        cells + chart.mark_text(fontSize=11).encode(x=x, y=y, color=bright, text=alt.Text("percent:Q", format=".0f"))
+        cells + chart.mark_text(fontSize=11).encode(x=x, y=y, color=contrast, text=alt.Text("percent:Q", format=".0f"))
     )
 
 
 def drift(points: Rows) -> str:
-    """One layer's rows of drift_points in two colours: hidden states in the plane of the base's principal axes.
+    """Hidden states of the base and the edited model in one layer, in the plane of the base's first principal axes.
 
-    Above and at the right the density of each cloud, from which the overlap is taken; dashed, the base's 95 %
-    confidence region. Both are of all prompts, of which the first DRAWN are drawn as points.
+    `points` are rows of drift_points. The densities of both clouds, which define the overlap, are above and at the
+    right; the dashed line is the base's 95 % confidence region. Both are of all prompts, of which the first MAX_PROMPTS
+    are drawn as points.
     """
     import altair as alt
 
@@ -155,11 +159,12 @@ def drift(points: Rows) -> str:
     edge = ellipse(base)
     whole = np.concatenate([base, edited, edge])
     spans = [_span(whole[:, axis]) for axis in (0, 1)]
-    x, y = (_place(name, title, span) for name, title, span in zip("xy", ("first", "second"), spans, strict=True))
-    # Prompt by prompt, so that neither cloud hides the other.
-    shown = sorted((p for p in points if p["i"] < DRAWN), key=lambda p: (p["i"], p["cloud"]))
-    dots = plot(shown, PLANE, PLANE).mark_circle(size=16, opacity=0.6, aria=False).encode(x=x, y=y, color=_cloud())
-    outline = plot([{"x": a, "y": b, "step": n} for n, (a, b) in enumerate(edge.tolist())], PLANE, PLANE)
+    x, y = (_axis(name, title, span) for name, title, span in zip("xy", ("first", "second"), spans, strict=True))
+    # The clouds alternate, so that neither hides the other.
+    shown = sorted((p for p in points if p["i"] < MAX_PROMPTS), key=lambda p: (p["i"], p["cloud"]))
+    marks = plot(shown, PLANE_SIZE, PLANE_SIZE).mark_circle(size=16, opacity=0.6, aria=False)
+    dots = marks.encode(x=x, y=y, color=_cloud())
+    outline = plot([{"x": a, "y": b, "step": n} for n, (a, b) in enumerate(edge.tolist())], PLANE_SIZE, PLANE_SIZE)
     region = outline.mark_line(color=COLOURS[0], strokeDash=[5, 3], strokeWidth=1.5, aria=False)
     above, beside = (_densities(base[:, n], edited[:, n], span) for n, span in enumerate(spans))
     middle = alt.layer(dots, region.encode(x=x, y=y, order="step:Q"))
@@ -169,12 +174,12 @@ def drift(points: Rows) -> str:
 
 
 def _span(values: np.ndarray) -> list[float]:
-    """The values' range with a little room at both ends."""
-    room = 0.05 * float(np.ptp(values))
-    return [float(values.min()) - room, float(values.max()) + room]
+    """The range of the values with a margin of 5 % at both ends."""
+    margin = 0.05 * float(np.ptp(values))
+    return [float(values.min()) - margin, float(values.max()) + margin]
 
 
-def _place(name: str, title: str, span: list[float]) -> Any:
+def _axis(name: str, title: str, span: list[float]) -> Any:
     import altair as alt
 
     channel = alt.X if name == "x" else alt.Y
@@ -190,33 +195,33 @@ def _cloud() -> alt.Color:
 
 
 def _densities(base: np.ndarray, edited: np.ndarray, span: list[float]) -> Rows:
-    at, width = np.linspace(span[0], span[1], 160), bandwidth(base)
+    grid, width = np.linspace(span[0], span[1], 160), bandwidth(base)
     return [
-        {"cloud": cloud, "at": float(place), "density": float(value)}
+        {"cloud": cloud, "position": float(position), "density": float(value)}
         for cloud, values in zip(CLOUDS, (base, edited), strict=True)
-        for place, value in zip(at, density(values, at, width), strict=True)
+        for position, value in zip(grid, density(values, grid, width), strict=True)
     ]
 
 
 def _marginal(rows: Rows, span: list[float], *, upright: bool = False) -> Any:
-    """Densities along an axis of the plane: lying above it, or upright beside it."""
+    """The densities along an axis of the plane, drawn above it, or with `upright` at its right."""
     import altair as alt
 
     along, across = (alt.Y, alt.X) if upright else (alt.X, alt.Y)
-    chart = plot(rows, *((MARGIN, PLANE) if upright else (PLANE, MARGIN))).encode(
-        along("at:Q", axis=None, scale=alt.Scale(domain=span, nice=False, zero=False)),
+    chart = plot(rows, *((MARGINAL_SIZE, PLANE_SIZE) if upright else (PLANE_SIZE, MARGINAL_SIZE))).encode(
+        along("position:Q", axis=None, scale=alt.Scale(domain=span, nice=False, zero=False)),
         across("density:Q", axis=None, stack=None),
         color=_cloud(),
     )
-    ground = chart.mark_area(opacity=0.25, orient="horizontal" if upright else "vertical", aria=False)
-    return ground + chart.mark_line(strokeWidth=1.5, aria=False).encode(order="at:Q")
+    areas = chart.mark_area(opacity=0.25, orient="horizontal" if upright else "vertical", aria=False)
+    return areas + chart.mark_line(strokeWidth=1.5, aria=False).encode(order="position:Q")
 
 
 def durations(rows: Rows) -> str:
-    """Seconds of each stage: of this run, and of the runs whose artifacts were reused."""
+    """Seconds of each stage, in this run and in earlier runs whose artifacts it reused."""
     import altair as alt
 
-    named = (("seconds", "in this run"), ("saved", "reused from before"))
+    named = (("seconds", "in this run"), ("saved", "in earlier runs, reused"))
     bars = [{"stage": row["stage"], "seconds": row[key], "when": when} for row in rows for key, when in named]
     order = [row["stage"] for row in rows]
     chart = plot([bar for bar in bars if bar["seconds"]], width=340, height=max(80, 20 * len(order)))
@@ -230,27 +235,21 @@ def durations(rows: Rows) -> str:
 
 
 def graph(nodes: Rows, marks: Sequence[str]) -> str:
-    """What was made from what: a lane a kind, from left to right; each node is a link to `#artifact-ID`.
+    """The lineage graph, from left to right with one lane per kind. Each node is a link to `#artifact-ID`.
 
-    `marks` are what nodes may be coloured by, their `how`, in the order of the colours.
+    `marks` are the values of `how`, the category of a node, in the order of the colours.
     """
     import altair as alt
 
-    seen = {node["kind"] for node in nodes}
-    kinds = [kind for kind in (*LANES, *sorted(seen - set(LANES))) if kind in seen]
-    place = _places(nodes, kinds)
+    kinds = sorted({node["kind"] for node in nodes}, key=lane_order)
+    positions = _positions(nodes, kinds)
     points = [
-        {
-            "x": place[n["id"]][0],
-            "y": place[n["id"]][1],
-            "how": n["how"],
-            "name": f"{n['label']}, {n['kind']} {n['id'][:12]}, {n['how']}",
-            "link": f"#artifact-{n['id']}",
-        }
+        {"x": positions[n["id"]][0], "y": positions[n["id"]][1], "how": n["how"],
+         "name": f"{n['label']}, {n['kind']} {n['id'][:12]}, {n['how']}", "link": f"#artifact-{n['id']}"}
         for n in nodes
-    ]
-    corners = ("x", "y", "x2", "y2")
-    edges = [dict(zip(corners, (*place[p["id"]], *place[n["id"]]), strict=True)) for n in nodes for p in n["parents"]]
+    ]  # fmt: skip
+    ends = [(*positions[parent["id"]], *positions[n["id"]]) for n in nodes for parent in n["parents"]]
+    edges = [dict(zip(("x", "y", "x2", "y2"), end, strict=True)) for end in ends]
     width, height = max(640, 26 * int(max(p["x"] for p in points) + 2)), 34 * len(kinds)
     axis = alt.Axis(
         values=list(range(len(kinds))), labelExpr=_labels(kinds), grid=False, domain=False, ticks=False, aria=False
@@ -270,24 +269,24 @@ def _labels(kinds: Sequence[str]) -> str:
     return json.dumps([kind.replace("_", " ") for kind in kinds]) + "[datum.value]"
 
 
-def _places(nodes: Rows, kinds: Sequence[str]) -> dict[str, tuple[float, float]]:
-    """Place (x, y) of each artifact: columns as wide as the most that share a lane in them."""
-    wide: dict[int, int] = {}
+def _positions(nodes: Rows, kinds: Sequence[str]) -> dict[str, tuple[float, float]]:
+    """Position (x, y) of each artifact. A column is as wide as its fullest lane."""
+    widths: dict[int, int] = {}
     for node in nodes:
-        wide[node["column"]] = max(wide.get(node["column"], 0), node["shift"] + 1)
+        widths[node["column"]] = max(widths.get(node["column"], 0), node["shift"] + 1)
     start: dict[int, float] = {}
-    at = 0.0
-    for column in sorted(wide):
-        start[column] = at
-        at += min(wide[column], _STACK) * 0.9 + 0.4
+    x = 0.0
+    for column in sorted(widths):
+        start[column] = x
+        x += min(widths[column], _ROW_LENGTH) * 0.9 + 0.4
     return {
         n["id"]: (
-            start[n["column"]] + 0.9 * (n["shift"] % _STACK) + 0.15 * (n["shift"] // _STACK),
-            kinds.index(n["kind"]) + 0.22 * (n["shift"] // _STACK),
+            start[n["column"]] + 0.9 * (n["shift"] % _ROW_LENGTH) + 0.15 * (n["shift"] // _ROW_LENGTH),
+            kinds.index(n["kind"]) + 0.22 * (n["shift"] // _ROW_LENGTH),
         )
         for n in nodes
     }
 
 
-_STACK = 8
-"""Artifacts of one kind and column that stand side by side before the next ones stand below."""
+_ROW_LENGTH = 8
+"""Number of artifacts of one lane and column that are drawn side by side. The next ones are below them."""

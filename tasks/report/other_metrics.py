@@ -1,4 +1,4 @@
-"""Rows of the before-and-after table beyond prompts: generated texts and general ability."""
+"""Rows of the before-and-after table for generated texts, general ability and drift."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from editflow.tasks.report.table_rows import BeforeAfter
 from editflow.tasks.stages.drift import read_drift
 
 Cases = dict[str, float]
-SHARE = "free "
-"""The prefix of metrics over texts that are shares, in percent; the others have their own units."""
+SHARE_PREFIX = "free "
+"""The prefix of text metrics in percent. The others have their own units."""
 
 
 STATISTICS = {
@@ -28,11 +28,11 @@ DRIFT = {
     "relative_mean_shift": "%", "frechet_distance": "", "hausdorff_distance": "", "overlap_x": "%", "overlap_y": "%",
     "share_inside": "%",
 }  # fmt: skip
-"""The same of drift; the artifact and SQL have the rest, and the other layers."""
+"""The reported scores of drift, with their units. The artifact and SQL have the others."""
 
 
 class AbilityAnswer(TypedDict):
-    """A row of the kind `ability`: the option that a model chose, None for no answer, and the right one."""
+    """A row of the kind `ability`: the option that a model chose, None for no answer, and the correct `label`."""
 
     set: str
     way: str
@@ -42,50 +42,56 @@ class AbilityAnswer(TypedDict):
 
 
 def other_metric_rows(run: RunResults) -> list[BeforeAfter]:
-    """One row per metric, over the cases that have it in both states."""
+    """One row per metric, over the cases that have it before and after."""
     return [*_text_rows(run), *_ability_rows(run), *_drift_rows(run)]
 
 
-def at_the_end(run: RunResults) -> dict[str, Cases]:
-    """{metric with its unit: {case: value}} after the last batch, of texts and general ability."""
-    texts = {f"{name} %" if SHARE in name else name: states[1] for name, states in _texts(run).items()}
-    answers = {
+def final_cases(run: RunResults) -> dict[str, Cases]:
+    """{metric with its unit: {case: value}} after the last batch, for texts and general ability."""
+    texts = {f"{name} %" if SHARE_PREFIX in name else name: states[1] for name, states in _texts(run).items()}
+    ability = {
         f"{name} accuracy, by {way} %": {
-            case: 100.0 * (s[1]["predicted"] == s[1]["label"]) for case, s in of.items() if 1 in s
+            case: 100.0 * (s[1]["predicted"] == s[1]["label"]) for case, s in answers.items() if 1 in s
         }
-        for (name, way), of in _answers(run).items()
+        for (name, way), answers in _answers(run).items()
     }
-    return texts | answers
+    return texts | ability
 
 
-def found(run: RunResults) -> set[str]:
-    """The metrics of facts that the run has (compare tasks/report/requested_metrics.py)."""
+def available_metrics(run: RunResults) -> set[str]:
+    """The metrics that were measured, by their names in `requested_metrics`."""
     return {*run.metrics, *_texts(run), *(("drift",) if run.of_kind("drift") else ())}
 
 
+def cases_row(name: str, unit: str, before: Cases, after: Cases) -> Iterator[BeforeAfter]:
+    """The row of a score over the cases that have it before and after, if there are any."""
+    both = [case for case in before if case in after]
+    if both:
+        first, last = ([cases[case] for case in both] for cases in (before, after))
+        change = mean_interval([b - a for a, b in zip(first, last, strict=True)])
+        yield {"metric": name, "unit": unit, "before": mean_interval(first), "after": mean_interval(last),
+               "change": change}  # fmt: skip
+
+
 def _text_rows(run: RunResults) -> Iterator[BeforeAfter]:
-    for name, (first, last) in ((name, (states[0], states[1])) for name, states in _texts(run).items()):
-        both = [case for case in first if case in last]
-        if both:
-            before, after = ([cases[case] for case in both] for cases in (first, last))
-            change = mean_interval([b - a for a, b in zip(before, after, strict=True)])
-            unit = "%" if SHARE in name else ""
-            yield {"metric": name, "unit": unit, "before": mean_interval(before), "after": mean_interval(after),
-                   "change": change}  # fmt: skip
+    for name, states in _texts(run).items():
+        yield from cases_row(name, "%" if SHARE_PREFIX in name else "", states[0], states[1])
 
 
 def _texts(run: RunResults) -> dict[str, dict[int, Cases]]:
     """{metric: {0 before, 1 after: {request: mean over its texts}}}."""
     values: dict[str, dict[int, dict[str, list[float]]]] = {}
     for manifest in run.of_kind("text_scores"):
-        made = run.parent_of(manifest, "generations") if "generations" in manifest.parents else manifest
-        place = _end(run, made)
-        for row in run.lake.read(manifest.id).to_pylist() if place is not None else ():
-            share = row["metric"].startswith(SHARE)
-            name = f"{row['role']} {row['metric']}" if share else row["metric"]
+        of_state = run.parent_of(manifest, "generations") if "generations" in manifest.parents else manifest
+        end = _end(run, of_state)
+        if end is None:
+            continue
+        for row in run.lake.read(manifest.id).to_pylist():
+            is_share = row["metric"].startswith(SHARE_PREFIX)
+            name = f"{row['role']} {row['metric']}" if is_share else row["metric"]
             if row["value"] is not None:
                 states = values.setdefault(name, {0: {}, 1: {}})
-                states[int(place or 0)].setdefault(row["request"], []).append(row["value"] * (100 if share else 1))
+                states[end].setdefault(row["request"], []).append(row["value"] * (100 if is_share else 1))
     return {
         name: {n: {case: fmean(found) for case, found in cases.items()} for n, cases in states.items()}
         for name, states in values.items()
@@ -93,27 +99,27 @@ def _texts(run: RunResults) -> dict[str, dict[int, Cases]]:
 
 
 def _ability_rows(run: RunResults) -> Iterator[BeforeAfter]:
-    """A statistic is left out where a set's labels are all alike and it has no value."""
+    """A statistic without a value is omitted, for example MCC if all labels of a set are equal."""
     for (name, way), answers in _answers(run).items():
-        joint = _joint(answers)
+        joint = _joint_counts(answers)
         for shown, (statistic, unit) in STATISTICS.items():
             ends = [interval(joint.sum(axis), statistic) for axis in (2, 1)]
             values = [*ends, paired_interval(joint, statistic)]
             if None not in values:
-                before, after, change = (_in(unit, value) for value in values if value is not None)
+                before, after, change = (_in_unit(unit, value) for value in values if value is not None)
                 yield {"metric": f"{name} {shown}, by {way}", "unit": unit, "before": before, "after": after,
                        "change": change}  # fmt: skip
 
 
 def _drift_rows(run: RunResults) -> Iterator[BeforeAfter]:
-    """Of the highest edited layer, which all changes reach; a model is no way from itself."""
+    """Drift of the highest edited layer, which all changes reach. Before the edits, base and edited model are equal."""
     for manifest in run.of_kind("drift"):
         edited = run.parent_of(manifest, "edited")
         if _end(run, edited) == 1:
             layer, values = max(read_drift(run.lake, manifest.id).items())
             for name, unit in DRIFT.items():
                 start = {"share_inside": values["base_share_inside"]}.get(name, float(name.startswith("overlap")))
-                ends = [_in(unit, Interval(value, None, None)) for value in (start, values[name])]
+                ends = [_in_unit(unit, Interval(value, None, None)) for value in (start, values[name])]
                 change = Interval(ends[1].value - ends[0].value, None, None)
                 yield {"metric": f"drift of layer {layer}, {name.replace('_', ' ')}", "unit": unit,
                        "before": ends[0], "after": ends[1], "change": change}  # fmt: skip
@@ -123,15 +129,17 @@ def _answers(run: RunResults) -> dict[tuple[str, str], dict[str, dict[int, Abili
     """{(set, way): {question: {0 before, 1 after: row}}}."""
     answers: dict[tuple[str, str], dict[str, dict[int, AbilityAnswer]]] = {}
     for manifest in run.of_kind("ability"):
-        place = _end(run, manifest)
-        for row in run.lake.read(manifest.id).to_pylist() if place is not None else ():
+        end = _end(run, manifest)
+        if end is None:
+            continue
+        for row in run.lake.read(manifest.id).to_pylist():
             case = answers.setdefault((row["set"], row["way"]), {}).setdefault(row["case_id"], {})
-            case[int(place or 0)] = row
+            case[end] = row
     return answers
 
 
-def _joint(answers: Mapping[str, Mapping[int, AbilityAnswer]]) -> np.ndarray:
-    """Counts (K, K + 1, K + 1) of the questions by label, answer before and answer after."""
+def _joint_counts(answers: Mapping[str, Mapping[int, AbilityAnswer]]) -> np.ndarray:
+    """Numbers of questions (K, K + 1, K + 1) by label, answer before and answer after. The last answer is none."""
     both = [states for states in answers.values() if len(states) == 2]
     options = {option for states in both for row in states.values() for option in (row["label"], row["predicted"])}
     place = {option: n for n, option in enumerate(sorted(o for o in options if o is not None))}
@@ -143,10 +151,10 @@ def _joint(answers: Mapping[str, Mapping[int, AbilityAnswer]]) -> np.ndarray:
     return table
 
 
-def _in(unit: str, value: Interval) -> Interval:
+def _in_unit(unit: str, value: Interval) -> Interval:
     return Interval(*(None if bound is None else 100 * bound for bound in value)) if unit else value  # type: ignore[arg-type]
 
 
 def _end(run: RunResults, manifest: Manifest) -> int | None:
-    """0 for the base model, 1 for the last state, None for those between."""
-    return {0: 0, run.last: 1}.get(run.number(manifest))
+    """0 for an artifact of the base model, 1 of the last state, None of a state between them."""
+    return {0: 0, run.last: 1}.get(run.state_number(manifest))

@@ -1,4 +1,4 @@
-"""The report and the sample answers, as stages of a finished run."""
+"""The report of a completed run, as a stage."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from editflow.storage.artifacts.kinds import kind
 from editflow.storage.artifacts.store import ArtifactRef, Lake
 from editflow.tasks.errors import UnknownSource
 from editflow.tasks.report.page import render
-from editflow.tasks.report.run_results import READ, RunResults
+from editflow.tasks.report.run_results import PARENT_KINDS, RunResults
 from editflow.tasks.report.sample_answers import ANSWERS, AnswersSettings
 from editflow.tasks.stages.stage import Parents, RunContext, Stage, Work, perform_and_index
 
@@ -22,12 +22,12 @@ TOKENS = 12
 
 
 class NoAnswers(UserWarning):
-    """A report that cannot show what the models say."""
+    """A report without answers of the models."""
 
 
 @dataclass(frozen=True)
 class ReportSettings:
-    """The run, and the versions of what draws the page: another version draws another page."""
+    """The run, and the versions of the libraries that draw the page, on which its bytes depend."""
 
     run: str
     drawn_by: Mapping[str, str]
@@ -35,24 +35,24 @@ class ReportSettings:
 
 def _report(work: Work[ReportSettings]) -> pa.Table:
     """One HTML page."""
-    run_results = RunResults.of(work.lake, work.settings.run)
+    run_results = RunResults.load(work.lake, work.settings.run)
     page = render(run_results, work.table("answers").to_pylist() if work.many("answers") else [])
     return pa.Table.from_pylist([{"page": page}], schema=kind("report").schema)
 
 
-REPORT = Stage("report", "report", 4, ReportSettings, _report, (*READ, "answers"))
+REPORT = Stage("report", "report", 4, ReportSettings, _report, (*PARENT_KINDS, "answers"))
 
 
 def report(lake: Lake, run: str) -> ArtifactRef:
-    """The report of a completed run, made unless the lake has it. The run's id is part of what it is made from.
+    """Create or reuse the report of a completed run. Its recipe contains the id of the run.
 
-    Where the lake has no answers and the base model is gone, they are left out, with a warning.
+    If the lake has no answers and the base model is missing, warn with NoAnswers and omit the answers.
     """
-    run_results = RunResults.of(lake, run)
-    # As `ask`: a dozen short texts need no accelerator, and the one of the run may not be here.
+    run_results = RunResults.load(lake, run)
+    # A dozen short texts need no accelerator, and this machine may not have the one of the run.
     context: RunContext = {"run": run, "device": "cpu"}
     model, state = run_results.of_kind("model")[0].id, run_results.record.state
-    parents = {"model": model, "state": str(state), "requests": run_results.all_requests}
+    parents = {"model": model, "state": str(state), "requests": run_results.requests_id}
     answers: dict[str, str] = {}
     try:
         answers = {"answers": perform_and_index(ANSWERS, lake, AnswersSettings(FACTS, TOKENS), parents, context).id}

@@ -1,4 +1,4 @@
-"""The metrics that a run's spec asks for, so that tables can name those its facts do not support."""
+"""The metrics that a run's spec requests. Tables list those that the facts do not support."""
 
 from __future__ import annotations
 
@@ -7,14 +7,15 @@ from typing import Any
 
 from editflow.storage.records.renamed_keys import with_new_names
 
-TEXTS = ("fluency", "consistency", "essence")
+TEXT_METRICS = ("fluency", "consistency", "essence")
 
 
-def asked(spec: Mapping[str, Any]) -> list[str]:
-    """The metrics by the names under which tables show them; none of a spec that says nothing of evaluation."""
-    wanted = with_new_names(spec).get("evaluation")
-    if not isinstance(wanted, Mapping):
+def requested_metrics(spec: Mapping[str, Any]) -> list[str]:
+    """The requested metrics by their names in tables. Empty for a spec without a section `evaluation`."""
+    evaluation = with_new_names(spec).get("evaluation")
+    if not isinstance(evaluation, Mapping):
         return []
-    named = wanted.get("metrics")
-    metrics = [name for name in named if isinstance(name, str)] if isinstance(named, list | tuple) else []
-    return [*metrics, *(TEXTS if wanted.get("generation_facts") else ()), *(("drift",) if wanted.get("drift") else ())]
+    names = evaluation.get("metrics")
+    metrics = [name for name in names if isinstance(name, str)] if isinstance(names, list | tuple) else []
+    texts = TEXT_METRICS if evaluation.get("generation_facts") else ()
+    return [*metrics, *texts, *(("drift",) if evaluation.get("drift") else ())]

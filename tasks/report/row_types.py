@@ -1,4 +1,4 @@
-"""Rows of a run's artifacts as a report reads them: the columns of the kinds, with what the report adds."""
+"""Rows of a run's artifacts as a report reads them: the columns of their kinds, and columns that the report adds."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import TypedDict
 
 
 class RequestRow(TypedDict):
-    """A request, with its `batch` from 1."""
+    """A request. `batch` counts from 1."""
 
     request: str
     position: int
@@ -21,7 +21,7 @@ class RequestRow(TypedDict):
 
 
 class PromptRow(TypedDict, total=False):
-    """An evaluated prompt in a state: `n` is the number of the state, `said_before` the base model's `said`."""
+    """An evaluated prompt in a state. `n` is the number of the state, `said_before` the base model's `said`."""
 
     request: str
     metric: str
@@ -41,7 +41,7 @@ class PromptRow(TypedDict, total=False):
 
 
 class PerplexityRow(TypedDict):
-    """A held-out document in a state: its tokens and their summed NLL in nats."""
+    """A held-out document in a state: its number of tokens and their summed NLL in nats."""
 
     document: str
     tokens: int
@@ -49,7 +49,7 @@ class PerplexityRow(TypedDict):
 
 
 class TargetValueRow(TypedDict):
-    """How a fact's target value was found, without the value."""
+    """The optimization of a fact's target value, without the value itself."""
 
     request: str
     layer: int
@@ -64,7 +64,7 @@ class TargetValueRow(TypedDict):
 
 
 class NormRow(TypedDict):
-    """An edited tensor of a state: norms of the change and of the weight; `n` is the number of the state."""
+    """The norms of a change and of the changed weight. `n` is the number of the state."""
 
     layer: int
     tensor: str
@@ -73,3 +73,11 @@ class NormRow(TypedDict):
     change_norm: float
     weight_norm: float
     n: int
+
+
+class BatchSummary(TypedDict):
+    """A batch in the summary of a run's record: its number, the number of its facts, and the id of its state."""
+
+    batch: int
+    facts: int
+    state: str

@@ -1,9 +1,9 @@
-"""The results of a run, read from its artifacts: the source of every number in the report."""
+"""The results of a run, read from its artifacts. Every number of the report comes from here."""
 
 from __future__ import annotations
 
 from bisect import bisect
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate
@@ -15,13 +15,13 @@ from editflow.storage.artifacts.store import Lake, Manifest
 from editflow.storage.errors import UnknownArtifact
 from editflow.storage.records.runs import RunRecord, Runs
 from editflow.tasks.errors import ArtifactGone, NothingToReport
-from editflow.tasks.report.row_types import NormRow, PerplexityRow, PromptRow, RequestRow, TargetValueRow
+from editflow.tasks.report.row_types import BatchSummary, NormRow, PerplexityRow, PromptRow, RequestRow, TargetValueRow
 
-READ = (
+PARENT_KINDS = (
     "model", "evaluation", "perplexity", "text_scores", "drift_points", "drift", "ability", "state", "target_values",
     "keys", "spectrum", "null_space", "requests",
 )  # fmt: skip
-"""The kinds of artifact that a report is made from."""
+"""The kinds of artifacts that a report is made from."""
 
 
 def _is_text(value: object) -> bool:
@@ -40,51 +40,56 @@ def _are_layers(value: object) -> bool:
     return isinstance(value, list | tuple) and bool(value) and all(map(_is_count, value))
 
 
-READ_OF_SPEC: Mapping[str, Mapping[str, Callable[[object], bool]]] = {
+REQUIRED_SETTINGS: Mapping[str, Mapping[str, Callable[[object], bool]]] = {
     "target_values": {"stop_at": _is_number, "clamp": _is_number},
     "edit": {"layers": _are_layers, "method": _is_text},
     "model": {"source": _is_text},
 }
-"""The settings of a run's spec that a report reads, and whether a value can be one."""
-Known = TypeVar("Known")
+"""The settings of a run's spec that a report reads, each with a check of its value."""
+Found = TypeVar("Found")
+ByStateAndMetric = dict[tuple[int, str], list[PromptRow]]
 
 
 @dataclass(frozen=True)
 class RunResults:
-    """A completed run. States are counted from 0, the base model; n is the state after n batches."""
+    """The results of a completed run. State 0 is the base model, state n the model after batch n."""
 
     lake: Lake
     record: RunRecord
     manifests: Mapping[str, Manifest]
 
     @classmethod
-    def of(cls, lake: Lake, run_id: str) -> RunResults:
-        """The results of a run; raises UnknownRun, ArtifactGone, or NothingToReport for one that is not ours."""
+    def load(cls, lake: Lake, run_id: str) -> RunResults:
+        """The results of a run.
+
+        Raises UnknownRun, ArtifactGone if an artifact is no longer in the lake, and NothingToReport if the record or
+        an artifact that a report needs is missing or malformed.
+        """
         record = Runs(lake.files).get(run_id)
         try:
             run = cls(lake, record, {use.artifact: lake.manifest(use.artifact) for use in record.uses})
         except UnknownArtifact as error:
             raise ArtifactGone(run_id, str(error)) from None
-        for lack in run._lacking():
-            raise NothingToReport(run_id, lack)
+        for missing in run._missing():
+            raise NothingToReport(run_id, missing)
         return run
 
-    def _lacking(self) -> Iterator[str]:
-        """What no report can be without, and what the record has of it in a shape that no run writes."""
+    def _missing(self) -> Iterator[str]:
+        """The parts that every report needs and that are missing, or that no run writes in this form."""
         kinds = {manifest.kind for manifest in self.manifests.values()}
         yield from (kind for kind in ("model", "state", "evaluation") if kind not in kinds)
         yield from missing_settings(self.record.spec)
-        yield from self._lacking_batches(self.record.summary.get("batches") or [])
+        yield from self._missing_batches(self.record.summary.get("batches") or [])
 
-    def _lacking_batches(self, batches: Sequence[Mapping[str, Any]]) -> Iterator[str]:
-        """Batches rise from 1; there are gaps where all facts of one were withdrawn."""
+    def _missing_batches(self, batches: Sequence[BatchSummary]) -> Iterator[str]:
+        """Numbers of batches rise from 1. A number is skipped if all facts of its batch were withdrawn."""
         states = {manifest.id for manifest in self.of_kind("state")}
         numbers = [0, *(batch["batch"] for batch in batches)]
         if not batches or numbers[-1] > len(batches) + withdrawn_count(self.record.spec):
             yield "batches"
         for before, batch in zip(numbers, batches, strict=False):
             if batch["batch"] <= before or batch["facts"] < 1:
-                yield "number of a batch, or of its facts,"
+                yield "valid number of a batch, or of its facts,"
             if batch["state"] not in states:
                 yield f"state {batch['state'][:12]} among its artifacts"
 
@@ -94,17 +99,17 @@ class RunResults:
         model = next(m.id for m in self.manifests.values() if m.kind == "model")
         return {model: 0} | {batch["state"]: batch["batch"] for batch in self.record.summary["batches"]}
 
-    def number(self, manifest: Manifest) -> int:
-        """The number of the state that an artifact of the run was made of. Raises NothingToReport for another's."""
-        return self._known(manifest, self.states.get(state := manifest.parent("state")), f"state {state[:12]}")
+    def state_number(self, manifest: Manifest) -> int:
+        """The number of an artifact's parent state. Raises NothingToReport if that is not a state of the run."""
+        return self._require(manifest, self.states.get(state := manifest.parent("state")), f"state {state[:12]}")
 
     def parent_of(self, manifest: Manifest, role: str) -> Manifest:
-        """The artifact of the run in a role of another. Raises NothingToReport where it is none of the run's."""
-        return self._known(manifest, self.manifests.get(id_ := manifest.parent(role)), f"{role} {id_[:12]}")
+        """The parent of an artifact in a role. Raises NothingToReport if the run did not use the parent."""
+        return self._require(manifest, self.manifests.get(id_ := manifest.parent(role)), f"{role} {id_[:12]}")
 
-    def _known(self, manifest: Manifest, found: Known | None, what: str) -> Known:
+    def _require(self, child: Manifest, found: Found | None, parent: str) -> Found:
         if found is None:
-            raise NothingToReport(self.record.run_id, f"{what}, which {manifest.kind} {manifest.id[:12]} is of,")
+            raise NothingToReport(self.record.run_id, f"{parent}, the parent of {child.kind} {child.id[:12]},")
         return found
 
     def of_kind(self, name: str) -> list[Manifest]:
@@ -113,23 +118,23 @@ class RunResults:
 
     @property
     def sources(self) -> dict[str, list[str]]:
-        """Parents of the report by kind."""
-        chosen = {name: [m.id for m in self.of_kind(name)] for name in READ}
-        return {name: ids for name, ids in (chosen | {"requests": [self.all_requests]}).items() if ids}
+        """The ids of the report's parents by kind."""
+        chosen = {name: [m.id for m in self.of_kind(name)] for name in PARENT_KINDS}
+        return {name: ids for name, ids in (chosen | {"requests": [self.requests_id]}).items() if ids}
 
     @cached_property
-    def all_requests(self) -> str:
-        """The artifact of all the run's requests with the prompts that evaluate them."""
-        start = next(iter(self.states))
+    def requests_id(self) -> str:
+        """The id of the artifact with all requests of the run and their evaluation prompts."""
+        base = next(iter(self.states))
         for manifest in self.of_kind("evaluation"):
-            if manifest.parent("state") == start:
+            if manifest.parent("state") == base:
                 return manifest.parent("requests")
         raise NothingToReport(self.record.run_id, "evaluation of the base model")
 
     @cached_property
     def requests(self) -> dict[str, RequestRow]:
-        """The requests by id in the order of editing, each with its `batch`."""
-        rows = self.lake.read(self.all_requests).to_pylist()
+        """The requests by id, in the order of editing."""
+        rows = self.lake.read(self.requests_id).to_pylist()
         ends = list(accumulate(batch["facts"] for batch in self.record.summary["batches"]))
         if any(row["position"] >= ends[-1] for row in rows):
             raise NothingToReport(self.record.run_id, "batch of some requests")
@@ -138,15 +143,16 @@ class RunResults:
 
     @cached_property
     def scores(self) -> list[PromptRow]:
-        """The evaluations' rows with `n`, the number of the state; a prompt once a state.
+        """The evaluated prompts of all states, each prompt once per state.
 
-        `edited` is that of the base model, which was asked all facts: a batch knows its own alone, and states compare
-        only where the same neighbours are left out. `said_before` is the base model's answer to the same prompt.
+        `edited` and `said_before` are copied from the base model's row of the same prompt. The base model is evaluated
+        on all facts, but a batch's evaluation knows only its own. States are comparable only if the same neighbours are
+        excluded in all of them.
         """
         seen: dict[tuple[object, ...], PromptRow] = {}
         edited: dict[tuple[str, ...], bool] = {}
         said: dict[tuple[str, ...], list[int] | None] = {}
-        for n, row in sorted(self._at_states("evaluation"), key=lambda found: found[0]):
+        for n, row in sorted(self._rows_by_state("evaluation"), key=lambda found: found[0]):
             key = (row["request"], row["metric"], row["prompt"])
             if n == 0:
                 edited.setdefault(key, bool(row.get("edited")))
@@ -157,22 +163,22 @@ class RunResults:
 
     @cached_property
     def perplexities(self) -> dict[int, list[PerplexityRow]]:
-        """Rows of held-out documents by the number of the state."""
+        """The held-out documents by the number of the state."""
         found: dict[int, list[PerplexityRow]] = {}
-        for n, row in self._at_states("perplexity"):
+        for n, row in self._rows_by_state("perplexity"):
             found.setdefault(n, []).append(row)
         return found
 
     @cached_property
-    def values(self) -> dict[str, TargetValueRow]:
-        """How each request's target value was found, without the value itself."""
+    def target_values(self) -> dict[str, TargetValueRow]:
+        """The optimization of each request's target value, by request."""
         columns = [name for name in kind("target_values").schema.names if name != "z"]
         rows = (row for m in self.of_kind("target_values") for row in self.lake.read(m.id, columns).to_pylist())
         return {row["request"]: row for row in rows}
 
     @cached_property
     def norms(self) -> list[NormRow]:
-        """One row per state and layer: norms of change and weight."""
+        """One row per state and edited layer."""
         return [
             row | {"n": self.states[m.id]}
             for m in self.of_kind("state")
@@ -186,76 +192,82 @@ class RunResults:
         return max(self.states.values())
 
     def cases(self, n: int, metric: str, column: str) -> dict[str, float]:
-        """Each request's mean over its prompts in a state, for those that were evaluated and have the score."""
-        return cases(self._by.get((n, metric), ()), column)
+        """{request: mean over its prompts in a state}, for requests that were evaluated and have the score."""
+        return cases(self._prompts.get((n, metric), ()), column)
 
-    def asked(self, n: int, metric: str) -> set[str]:
-        """The requests that a metric evaluated in a state, with or without a score."""
-        return {row["request"] for row in self._by.get((n, metric), ())}
+    def evaluated(self, n: int, metric: str) -> set[str]:
+        """The requests that were evaluated by a metric in a state, with or without a score."""
+        return {row["request"] for row in self._prompts.get((n, metric), ())}
 
     def plotted_score(self, metric: str) -> str:
-        """The score of a metric that is plotted: success, or token accuracy without a comparison."""
+        """The score of a metric that is plotted: success, or token accuracy for a metric without success."""
         return "success" if "success" in self.columns(metric) else "token accuracy"
 
     def columns(self, metric: str) -> list[str]:
         """The scores of a metric."""
-        return available(self._by.get((0, metric), ()))
+        return available(self._prompts.get((0, metric), ()))
 
     @cached_property
     def metrics(self) -> list[str]:
-        """The metrics that were measured, in the order of the spec."""
+        """The measured metrics, in the order of the spec."""
         return list(dict.fromkeys(row["metric"] for row in self.scores))
 
     @cached_property
-    def _by(self) -> dict[tuple[int, str], list[PromptRow]]:
-        found: dict[tuple[int, str], list[PromptRow]] = {}
-        for row in self.scores:
-            found.setdefault((row["n"], row["metric"]), []).append(row)
-        return found
+    def _prompts(self) -> ByStateAndMetric:
+        return _by_state_and_metric(self.scores)
 
-    def prompts(self, request: str) -> dict[tuple[int, str], list[PromptRow]]:
-        """A request's rows by state and metric."""
-        return self._of_request.get(request, {})
+    def prompts(self, request: str) -> ByStateAndMetric:
+        """A request's prompts by state and metric."""
+        return _by_state_and_metric(self._by_request.get(request, ()))
 
     @cached_property
-    def _of_request(self) -> dict[str, dict[tuple[int, str], list[PromptRow]]]:
-        found: dict[str, dict[tuple[int, str], list[PromptRow]]] = {}
+    def _by_request(self) -> dict[str, list[PromptRow]]:
+        found: dict[str, list[PromptRow]] = {}
         for row in self.scores:
-            found.setdefault(row["request"], {}).setdefault((row["n"], row["metric"]), []).append(row)
+            found.setdefault(row["request"], []).append(row)
         return found
 
     @property
     def stop_at(self) -> float:
-        """The loss at which a target value is done."""
+        """The loss at which the optimization of a target value stops."""
         return float(self.record.spec["target_values"]["stop_at"])
 
     @property
     def clamp(self) -> float:
-        """The greatest norm of δ, as a share of the hidden state's."""
+        """The largest norm of δ, as a fraction of the hidden state's norm."""
         return float(self.record.spec["target_values"]["clamp"])
 
-    def _at_states(self, name: str) -> Iterator[tuple[int, Any]]:
+    def _rows_by_state(self, name: str) -> Iterator[tuple[int, Any]]:
+        """(number of the state, row) of all artifacts of a kind."""
         for manifest in self.of_kind(name):
-            number = self.number(manifest)
+            number = self.state_number(manifest)
             for row in self.lake.read(manifest.id).to_pylist():
                 yield number, row
 
 
+def _by_state_and_metric(rows: Iterable[PromptRow]) -> ByStateAndMetric:
+    found: ByStateAndMetric = {}
+    for row in rows:
+        found.setdefault((row["n"], row["metric"]), []).append(row)
+    return found
+
+
 def withdrawn_count(spec: Mapping[str, Any]) -> int:
-    """How many of the facts a spec leaves out."""
+    """The number of facts that a spec withdraws."""
     requests = spec.get("requests")
     names = requests.get("withdrawn") if isinstance(requests, Mapping) else None
     return len(names) if isinstance(names, list | tuple) else 0
 
 
 def missing_settings(spec: Mapping[str, Any]) -> Iterator[str]:
-    """The settings that a report uses and that are missing from a spec, or have another type.
+    """The settings that a report uses and that a spec does not have, or has with another type.
 
-    Nothing else is asked of it: specs that earlier versions took, and this one would refuse, have their reports.
+    The rest of the spec is not checked, so that a run of an earlier version has a report even if this version rejects
+    its spec.
     """
-    for section, settings in READ_OF_SPEC.items():
-        there = spec.get(section)
-        if not isinstance(there, Mapping):
+    for section, settings in REQUIRED_SETTINGS.items():
+        found = spec.get(section)
+        if not isinstance(found, Mapping):
             yield section
             continue
-        yield from (f"{section}.{name}" for name, holds in settings.items() if not holds(there.get(name)))
+        yield from (f"{section}.{name}" for name, is_valid in settings.items() if not is_valid(found.get(name)))

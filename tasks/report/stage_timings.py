@@ -1,4 +1,4 @@
-"""The time that each stage of a run took, and its lineage."""
+"""The time of each stage of a run, and the nodes of its lineage graph."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from editflow.tasks.report.table_rows import StageTime
 
 
 def stages(run: RunResults) -> list[StageTime]:
-    """One row per stage: artifacts created and reused, seconds of this run, and seconds once spent on the reused."""
+    """One row per stage, the longest time first."""
     rows: dict[str, StageTime] = {}
     for use in run.record.uses:
         manifest = run.manifests[use.artifact]
@@ -21,6 +21,6 @@ def stages(run: RunResults) -> list[StageTime]:
 
 
 def nodes(run: RunResults) -> list[Node]:
-    """One row per artifact of the run, with its label there, and its place in the graph."""
+    """One node per artifact of the run, labelled with its stage."""
     uses = run.record.uses
     return lay_out(run.manifests, {use.artifact: use.stage for use in uses}, {use.artifact: use.how for use in uses})

@@ -1,4 +1,4 @@
-"""Rows of the tables and plots of a report; `editflow scores --json` prints those of BeforeAfter and Paired."""
+"""Rows of a report's tables and plots. `editflow scores --json` prints BeforeAfter and Paired rows."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from editflow.tasks.report.row_types import RequestRow
 
 
 class BeforeAfter(TypedDict):
-    """A score of the base and of the last state; `change` has the same unit unless `change_unit` is given."""
+    """A score of the base model and of the last state. `change_unit` is present if the change has another unit."""
 
     metric: str
     unit: str
@@ -20,7 +20,7 @@ class BeforeAfter(TypedDict):
 
 
 class Paired(TypedDict):
-    """A score of two runs on the cases of both. `better` and `worse` count the cases of the other run."""
+    """A score of two runs on their common cases. The other is higher in `better` cases, lower in `worse` ones."""
 
     metric: str
     cases: int
@@ -32,7 +32,7 @@ class Paired(TypedDict):
 
 
 class BatchScore(TypedDict):
-    """A metric after a batch, of the facts that `facts` names."""
+    """The mean of a metric after a batch. `facts` says over which `count` facts."""
 
     batch: int
     metric: str
@@ -42,14 +42,14 @@ class BatchScore(TypedDict):
 
 
 class BatchPerplexity(TypedDict):
-    """The perplexity of held-out documents after a batch."""
+    """The perplexity of held-out text after a batch."""
 
     batch: int
     perplexity: float
 
 
 class BatchNorm(TypedDict):
-    """‖Δ‖ / ‖W‖ of a layer in a batch, in percent."""
+    """‖Δ‖ / ‖W‖ of a layer for one batch, in percent."""
 
     batch: int
     layer: int
@@ -57,7 +57,7 @@ class BatchNorm(TypedDict):
 
 
 class Retained(TypedDict):
-    """A metric of a batch's facts in a later state."""
+    """The mean of a metric over a batch's facts, in the state after that batch or a later one."""
 
     metric: str
     batch: int
@@ -66,7 +66,11 @@ class Retained(TypedDict):
 
 
 class Verdict(TypedDict):
-    """The outcome of a fact. `said` and `nll_new` are None if not evaluated; `reasons` is empty for a success."""
+    """The result for a fact after the last batch, and the reasons of its failures.
+
+    `said`: the model gives the new answer. It and `nll_new` are None if the fact was not evaluated. `hurt`: prompts of
+    neighbours that lost their answer. `loss` and `delta` (‖δ‖ / ‖h‖) are of its target value, None if it has none.
+    """
 
     batch: int
     relation: str
@@ -83,7 +87,7 @@ class Verdict(TypedDict):
 
 
 class NullSpaceSize(TypedDict):
-    """A layer's null space: its dimensions, their share of the trace in percent, and their largest eigenvalue."""
+    """A layer's null space: `free` of `width` directions, their percentage of the trace, their largest eigenvalue."""
 
     layer: int
     width: int
@@ -93,7 +97,7 @@ class NullSpaceSize(TypedDict):
 
 
 class SpectrumPoint(TypedDict):
-    """An eigenvalue by its place from the largest, with the place where the null space begins."""
+    """An eigenvalue at its rank from the largest. The null space begins after rank `edge`."""
 
     layer: int
     edge: int
@@ -103,7 +107,7 @@ class SpectrumPoint(TypedDict):
 
 
 class NullSpaceUse(TypedDict):
-    """‖P k‖² / ‖k‖² of a batch's keys in a layer, in percent."""
+    """The mean of ‖P k‖² / ‖k‖² over a batch's keys in a layer, in percent."""
 
     batch: int
     layer: int
@@ -111,7 +115,7 @@ class NullSpaceUse(TypedDict):
 
 
 class StageTime(TypedDict):
-    """A stage's artifacts, its seconds in this run, and the seconds that were spent on what it reused."""
+    """The artifacts of a stage, its seconds in this run, and the earlier seconds that computed the reused artifacts."""
 
     stage: str
     created: int
@@ -121,7 +125,7 @@ class StageTime(TypedDict):
 
 
 class Answers(TypedDict):
-    """A row of the kind `answers`: the continuations of a prompt by both models."""
+    """A row of the kind `answers`: both models' continuations of a prompt."""
 
     request: str
     prompt: str
@@ -130,7 +134,7 @@ class Answers(TypedDict):
 
 
 class Example(TypedDict):
-    """Answers word by word, with whether the other model has the word too."""
+    """Both models' answers as (word, whether the other answer has it too)."""
 
     request: RequestRow
     prompt: str

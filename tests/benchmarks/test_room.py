@@ -16,7 +16,7 @@ pytestmark = pytest.mark.slow
 def test_later_batches_find_less_room(tmp_path, more: tuple[str, ...]) -> None:
     world = tiny_world.make(tmp_path / "world")
     record = tiny_world.record_directly(world.spec, tmp_path / "lake", *more)
-    rows = list(measure_room(RunResults.of(Lake.open(tmp_path / "lake"), record.run_id), 1))
+    rows = list(measure_room(RunResults.load(Lake.open(tmp_path / "lake"), record.run_id), 1))
     for layer in record.spec["edit"]["layers"]:
         mine = [row for row in rows if row["layer"] == layer]
         assert [row["facts"] for row in mine] == [0, 2, 4]

@@ -72,7 +72,7 @@ class Compared:
         names = [f"tiny-{variant}-{seed}" for seed in (0, 1)]
         found = {run["name"]: run["run"] for run in reversed(editflow("runs", "--json", "--lake", self.lake).json)
                  if run["status"] == "completed"}  # fmt: skip
-        return [RunResults.of(Lake.open(self.lake), found[name]) for name in names]
+        return [RunResults.load(Lake.open(self.lake), found[name]) for name in names]
 
 
 @pytest.fixture(scope="module")

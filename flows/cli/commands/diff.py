@@ -161,7 +161,7 @@ def _metrics(store: Lake, one: Side, other: Side) -> tuple[list[Paired | Compare
         return [], "both are of one run"
     records = (one.record, other.record)
     try:
-        rows: list[Paired | ComparedValues] = [*paired(*(RunResults.of(store, record.run_id) for record in records))]
+        rows: list[Paired | ComparedValues] = [*paired(*(RunResults.load(store, record.run_id) for record in records))]
     except (NothingToCompare, NothingToReport, StorageError) as error:
         return [], str(error)
     first, second = (record.summary["after"].get("perplexity") for record in records)

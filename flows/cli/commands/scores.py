@@ -72,7 +72,7 @@ def _load_results(store: Lake, name: str) -> RunResults:
     record = find_run(store, name, edited=True)
     if record.status != "completed":
         raise UsageError(f"run {record.run_id} is {record.status} and has no scores: choose a completed one")
-    return RunResults.of(store, record.run_id)
+    return RunResults.load(store, record.run_id)
 
 
 def format_intervals(row: Mapping[str, Any]) -> dict[str, str]:

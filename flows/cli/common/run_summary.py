@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from editflow.flows.console.output import counted, print_line, print_table
 from editflow.flows.pipeline.summary_rows import before_after, final_rows
 from editflow.tasks.console.terminal import quoted
-from editflow.tasks.report.requested_metrics import asked
+from editflow.tasks.report.requested_metrics import requested_metrics
 
 if TYPE_CHECKING:
     from editflow.storage.records.runs import RunRecord
@@ -45,7 +45,7 @@ def missing_metrics(record: RunRecord) -> list[str]:
     before = record.summary["before"]
     drift = {"drift" for use in record.uses if use.stage.startswith("drift")}
     measured = {*before, *before.get("texts", {}), *drift}
-    return [metric for metric in asked(record.spec) if metric not in measured]
+    return [metric for metric in requested_metrics(record.spec) if metric not in measured]
 
 
 def print_decisions(record: RunRecord) -> None:

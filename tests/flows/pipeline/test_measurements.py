@@ -114,7 +114,7 @@ def test_scores_and_report_show_every_measurement(whole: tuple[Path, dict[str, A
     assert editflow("report", run, "--out", tmp_path / "r.html", "--lake", lake).code == 0
     page = (tmp_path / "r.html").read_text(encoding="utf-8")
     assert page.count("after the last batch</figcaption>") == 3
-    assert "Where hidden states went" in page
+    assert "Drift of hidden states" in page
     assert "essence" in page
 
 

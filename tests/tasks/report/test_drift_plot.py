@@ -1,4 +1,4 @@
-"""The picture of a drift: two colours, densities beside them, small, and readable on any ground."""
+"""The drift plot has two colours and densities, is small, and is readable on any background."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ def points(n: int = 50, moved: float = 0.0) -> list[dict[str, Any]]:
 
 
 def circles(svg: str, colour: str) -> int:
-    """Points of a colour; a point has an opacity of its own, an area and a line have another."""
+    """The number of points of a colour. The opacity distinguishes points from areas and lines."""
     return len(
         re.findall(rf'<path [^>]*fill="{colour}"[^>]*opacity="0.6"|<path [^>]*opacity="0.6"[^>]*fill="{colour}"', svg)
     )
 
 
-def test_both_clouds_are_drawn_in_colours_of_their_own() -> None:
+def test_each_cloud_has_its_own_colour() -> None:
     svg = charts.drift(points(50, 2.0))
     ElementTree.fromstring(svg)  # noqa: S314 - our own text
     assert [circles(svg, colour) for colour in charts.COLOURS[:3]] == [50, 50, 0]
@@ -39,7 +39,7 @@ def test_both_clouds_are_drawn_in_colours_of_their_own() -> None:
     assert 'stroke-dasharray="5,3"' in svg
 
 
-def test_text_takes_the_pages_colour_and_the_picture_fits_a_column() -> None:
+def test_text_has_the_colour_of_the_page_and_the_plot_fits_a_column() -> None:
     svg = charts.drift(points())
     for text in re.findall(r"<text[^>]*>", svg):
         assert 'fill="currentColor"' in text
@@ -49,21 +49,21 @@ def test_text_takes_the_pages_colour_and_the_picture_fits_a_column() -> None:
     assert "<script" not in svg
 
 
-def test_a_thousand_prompts_take_no_more_room_than_three_hundred() -> None:
+def test_at_most_three_hundred_prompts_are_drawn() -> None:
     svg = charts.drift(points(1000, 1.0))
-    assert circles(svg, charts.COLOURS[0]) == charts.DRAWN == 300
+    assert circles(svg, charts.COLOURS[0]) == charts.MAX_PROMPTS == 300
     assert len(svg) < 200_000
 
 
-def test_the_same_points_give_the_same_picture_and_others_another() -> None:
+def test_the_plot_depends_on_the_points_and_not_on_their_order() -> None:
     rows = points(40, 1.0)
     assert charts.drift(rows) == charts.drift(rows[::-1]) == charts.drift(rows)
     assert charts.drift(points(40, 1.5)) != charts.drift(rows)
 
 
-def test_a_cloud_in_one_point_and_one_far_away_are_drawn() -> None:
+def test_a_degenerate_and_a_distant_cloud_are_drawn() -> None:
     rows = points(20)
-    fallen = [row | {"x": 0.0, "y": 0.0} if row["cloud"] == "edited" else row for row in rows]
-    for given in (fallen, points(20, 1e6)):
-        assert "NaN" not in charts.drift(given)
-        assert circles(charts.drift(given), charts.COLOURS[1]) == 20
+    degenerate = [row | {"x": 0.0, "y": 0.0} if row["cloud"] == "edited" else row for row in rows]
+    for rows in (degenerate, points(20, 1e6)):
+        assert "NaN" not in charts.drift(rows)
+        assert circles(charts.drift(rows), charts.COLOURS[1]) == 20

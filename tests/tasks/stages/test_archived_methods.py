@@ -116,7 +116,7 @@ def test_every_method_has_a_report(name: str, lake: Path) -> None:
     store = Lake.open(lake)
     run = next(record.run_id for record in Runs(store.files).all() if record.status == "completed")
     page = read_page(store, report(store, run).id)
-    assert ("This method knows no null space" in page) == ("null_space" not in NEEDS[name])
+    assert ("does not use a null space" in page) == ("null_space" not in NEEDS[name])
     assert ("share of the keys" in page) == ("null_space" in NEEDS[name])
 
 

@@ -48,7 +48,7 @@ def row(n: int, *, edited: bool, success: float = 1.0) -> tuple[int, dict[str, A
 def test_a_neighbour_that_any_batch_edits_is_omitted_from_every_state(monkeypatch: pytest.MonkeyPatch) -> None:
     results = RunResults(None, None, {})  # type: ignore[arg-type]
     found = [row(2, edited=True), row(1, edited=False), row(0, edited=True)]
-    monkeypatch.setattr(RunResults, "_at_states", lambda _self, _name: iter(found))
+    monkeypatch.setattr(RunResults, "_rows_by_state", lambda _self, _name: iter(found))
     assert [r["edited"] for r in results.scores] == [True, True, True]
     assert all(results.cases(n, "neighbourhood", "success") == {} for n in range(3))
     assert all(results.cases(n, "neighbourhood", "success as published") == {"one": 1.0} for n in range(3))

@@ -53,7 +53,7 @@ def test_a_changed_setting_and_the_first_changed_stage_are_named(lake) -> None:
 def test_metrics_are_the_same_as_those_of_scores(lake) -> None:
     """The same pairs of cases, and no other metric."""
     store, ids = Lake.open(lake[0]), lake[1]
-    expected = paired(*(RunResults.of(store, ids[name]) for name in ("usual", "tight")))
+    expected = paired(*(RunResults.load(store, ids[name]) for name in ("usual", "tight")))
     found = {row["metric"]: row for row in diff(lake, "usual", "tight")["metrics"]}
     assert set(found) == {row["metric"] for row in expected} | {"perplexity"}
     for row in expected:

@@ -1,4 +1,4 @@
-"""The report is an artifact with a lineage, and its numbers are those of the lake."""
+"""The report is an artifact with a lineage, and its numbers are the numbers of the lake."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def report(lake: Path, out: Path, run: str = "last") -> str:
     return out.read_text(encoding="utf-8")
 
 
-def test_the_page_is_made_once_and_its_parents_are_everything_it_shows(copied: Path, tmp_path: Path) -> None:
+def test_the_page_is_created_once_and_its_lineage_has_everything_that_it_shows(copied: Path, tmp_path: Path) -> None:
     first = report(copied, tmp_path / "a.html")
     made = {m.id for kind in ("report", "answers") for m in tiny_world.artifacts(copied, kind)}
     with tiny_world.counted_loads() as loads:
@@ -78,19 +78,19 @@ def test_an_invalid_recorded_number_of_threads_is_ignored(copied: Path, tmp_path
     ],
 )
 def test_metrics_that_were_not_measured_are_not_shown(world: World, tmp_path: Path, metrics: list[str]) -> None:
-    """No verdict on facts that were not evaluated, and no NaN."""
+    """Facts that were not evaluated have no result, and the page has no NaN."""
     settings = (f"evaluation.metrics={metrics}", "evaluation.after_batch=[]", "evaluation.perplexity=false")
     record = tiny_world.run(world.spec, tmp_path / "lake", *settings)
     page = report(tmp_path / "lake", tmp_path / "r.html")
     assert not re.search(r"<td>\s*nan", page)
-    course = RunResults.of(Lake.open(tmp_path / "lake"), record["run_id"])
-    assert course.metrics == metrics
-    said = {row["said"] for row in report_tables.worst(course, 100)}
-    assert said <= ({True, False} if "efficacy" in metrics else {None})
-    assert ("Nothing was found amiss" in page) == (not said)
+    results = RunResults.load(Lake.open(tmp_path / "lake"), record["run_id"])
+    assert results.metrics == metrics
+    results_of_facts = {row["said"] for row in report_tables.worst(results, 100)}
+    assert results_of_facts <= ({True, False} if "efficacy" in metrics else {None})
+    assert ("No failures were found" in page) == (not results_of_facts)
 
 
-def test_a_lost_page_is_made_again_with_the_same_bytes(copied: Path, tmp_path: Path) -> None:
+def test_a_lost_page_is_recreated_with_the_same_bytes(copied: Path, tmp_path: Path) -> None:
     first = report(copied, tmp_path / "a.html")
     (page,) = tiny_world.artifacts(copied, "report")
     Lake.open(copied).discard_payload(page.id)
@@ -98,8 +98,8 @@ def test_a_lost_page_is_made_again_with_the_same_bytes(copied: Path, tmp_path: P
 
 
 def test_the_table_has_the_scores_of_the_summary(reference) -> None:
-    course = RunResults.of(Lake.open(reference.lake), reference.record["run_id"])
-    rows = {row["metric"]: row for row in report_tables.before_after(course)}
+    results = RunResults.load(Lake.open(reference.lake), reference.record["run_id"])
+    rows = {row["metric"]: row for row in report_tables.before_after(results)}
     for when in ("before", "after"):
         for metric, scores in reference.record["summary"][when].items():
             if metric == "perplexity":
@@ -113,8 +113,8 @@ def test_the_table_has_the_scores_of_the_summary(reference) -> None:
 
 
 def test_the_curves_are_the_evaluations_of_the_batches(reference) -> None:
-    course = RunResults.of(Lake.open(reference.lake), reference.record["run_id"])
-    points = {(r["batch"], r["metric"], r["facts"]): r["percent"] for r in report_tables.by_batch(course)}
+    results = RunResults.load(Lake.open(reference.lake), reference.record["run_id"])
+    points = {(r["batch"], r["metric"], r["facts"]): r["percent"] for r in report_tables.by_batch(results)}
     batches = reference.record["summary"]["batches"]
     for batch in batches:
         wanted = batch["metrics"]["efficacy"]["success"]
@@ -126,10 +126,10 @@ def test_the_curves_are_the_evaluations_of_the_batches(reference) -> None:
 
 
 def test_with_checkpoints_the_heat_map_is_complete(hostile) -> None:
-    course = RunResults.of(Lake.open(hostile.lake), hostile.record["run_id"])
-    cells = {(r["batch"], r["state"]) for r in report_tables.retention(course) if r["metric"] == "paraphrase"}
+    results = RunResults.load(Lake.open(hostile.lake), hostile.record["run_id"])
+    cells = {(r["batch"], r["state"]) for r in report_tables.retention(results) if r["metric"] == "paraphrase"}
     assert cells == {(batch, state) for state in (1, 2, 3) for batch in range(1, state + 1)}
-    assert sorted(course.perplexities) == [0, 1, 2, 3]
+    assert sorted(results.perplexities) == [0, 1, 2, 3]
 
 
 def test_checkpoints_do_not_change_edits(hostile, world: World, tmp_path: Path) -> None:
@@ -140,30 +140,30 @@ def test_checkpoints_do_not_change_edits(hostile, world: World, tmp_path: Path) 
 
 
 def test_the_null_space_is_determined_by_the_threshold(reference) -> None:
-    course = RunResults.of(Lake.open(reference.lake), reference.record["run_id"])
-    assert [(row["layer"], row["width"], row["free"]) for row in null_space_tables.layers(course)] == [
+    results = RunResults.load(Lake.open(reference.lake), reference.record["run_id"])
+    assert [(row["layer"], row["width"], row["free"]) for row in null_space_tables.layers(results)] == [
         (layer, 64, 32) for layer in (0, 1, 2)
     ]
-    assert {row["edge"] for row in null_space_tables.spectrum_points(course)} == {32}
-    shares = [row["share"] for row in null_space_tables.null_space_use(course)]
+    assert {row["edge"] for row in null_space_tables.spectrum_points(results)} == {32}
+    shares = [row["share"] for row in null_space_tables.null_space_use(results)]
     assert len(shares) == 3 * 3
     assert all(0 < share < 100 for share in shares)
 
 
 def test_failed_facts_are_listed_with_reasons(reference) -> None:
-    course = RunResults.of(Lake.open(reference.lake), reference.record["run_id"])
-    hurt = {row["subject"]: row for row in report_tables.worst(course, 100)}
-    after = {row["request"]: row for row in course.scores if row["metric"] == "efficacy" and row["n"] == course.last}
-    for request, row in course.requests.items():
+    results = RunResults.load(Lake.open(reference.lake), reference.record["run_id"])
+    worst = {row["subject"]: row for row in report_tables.worst(results, 100)}
+    after = {row["request"]: row for row in results.scores if row["metric"] == "efficacy" and row["n"] == results.last}
+    for request, row in results.requests.items():
         if not after[request]["success"]:
-            assert not hurt[row["subject"]]["said"]
-            assert re.search("still likelier|lost by a later", " ".join(hurt[row["subject"]]["reasons"]))
-    assert all(row["reasons"] for row in hurt.values())
+            assert not worst[row["subject"]]["said"]
+            assert re.search("still more likely|lost in a later", " ".join(worst[row["subject"]]["reasons"]))
+    assert all(row["reasons"] for row in worst.values())
 
 
 @pytest.mark.filterwarnings("always::editflow.tasks.report.report_stage.NoAnswers")
 def test_without_the_model_everything_but_the_answers_is_shown(world: World, copied: Path, tmp_path: Path) -> None:
-    """A lake may be sent to somebody without the model; answers in the lake are still shown."""
+    """A lake may be copied without the model. Answers that are in the lake are still shown."""
     away = world.model.rename(tmp_path / "away")
     try:
         answer = editflow("report", "last", "--out", tmp_path / "without.html", "--lake", copied)
@@ -172,9 +172,9 @@ def test_without_the_model_everything_but_the_answers_is_shown(world: World, cop
     assert answer.code == 0
     assert re.search("^warning: the report shows no answers: the model's folder .* is missing", answer.err)
     without, whole = (tmp_path / "without.html").read_text(), report(copied, tmp_path / "whole.html")
-    assert "What the models say is not shown" in without
-    assert "What the models say is not shown" not in whole
-    assert 'aria-label="What both models say"' in whole
+    assert "answers of the models are not shown" in without
+    assert "answers of the models are not shown" not in whole
+    assert 'aria-label="Answers of both models"' in whole
     away = world.model.rename(tmp_path / "away")
     try:
         assert report(copied, tmp_path / "again.html") == whole
@@ -182,34 +182,34 @@ def test_without_the_model_everything_but_the_answers_is_shown(world: World, cop
         away.rename(world.model)
 
 
-def test_every_damaged_neighbour_is_listed(reference, copied: Path, tmp_path: Path) -> None:
-    course = RunResults.of(Lake.open(copied), reference.record["run_id"])
+def test_every_changed_neighbour_is_listed(reference, copied: Path, tmp_path: Path) -> None:
+    results = RunResults.load(Lake.open(copied), reference.record["run_id"])
     kept = {
         (row["request"], row["prompt"])
-        for row in course.scores
+        for row in results.scores
         if (row["metric"], row["n"]) == ("neighbourhood", 0) and row["success"]
     }
     lost = {
         (row["request"], row["prompt"])
-        for row in course.scores
-        if (row["metric"], row["n"]) == ("neighbourhood", course.last) and not row["success"]
+        for row in results.scores
+        if (row["metric"], row["n"]) == ("neighbourhood", results.last) and not row["success"]
     }
-    listed = {prompt for row in report_tables.worst(course, 100) for prompt in row["hurt"]}
+    listed = {prompt for row in report_tables.worst(results, 100) for prompt in row["hurt"]}
     assert listed == {prompt for _, prompt in kept & lost}
     assert listed
     page = report(copied, tmp_path / "r.html")
-    first = report_tables.worst(course, 1)[0]
+    first = report_tables.worst(results, 1)[0]
     assert first["hurt"]
     assert all(f"<li><bdi>{prompt}</bdi></li>" in page for prompt in first["hurt"])
 
 
 def test_hostile_texts_are_escaped(hostile, tmp_path: Path) -> None:
     page = report(hostile.lake, tmp_path / "r.html")
-    assert page.count("<script>") == 1  # of the page itself
+    assert page.count("<script>") == 1  # the script of the page
     assert "<img" not in page
     assert "{{ 7 * 7 }}" in page
     assert not set(page) & {"\x1b", "\x07", "\u202e", "\u200b"}
-    assert shown("\x1b[31mred") == r"\x1b[31mred"  # refused in facts, but possible in a lake from somebody else
+    assert shown("\x1b[31mred") == r"\x1b[31mred"  # rejected in requests, but possible in a foreign lake
     assert "[31mred" in page
     assert r"\u202ede" in page
     assert "x" * 400 not in page
@@ -223,7 +223,7 @@ def test_long_texts_are_cut_and_unprintable_characters_escaped() -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         (["nobody"], "0 runs match 'nobody'"),
         (["last", "--out", "no/such/folder.html"], "no folder no/such to write the report to"),
@@ -232,10 +232,10 @@ def test_long_texts_are_cut_and_unprintable_characters_escaped() -> None:
         ([""], "the run's name is empty"),
     ],
 )
-def test_invalid_input_is_refused_in_one_line(copied: Path, arguments: list[str], said: str) -> None:
+def test_invalid_input_is_refused_in_one_line(copied: Path, arguments: list[str], message: str) -> None:
     answer = editflow("report", *arguments, "--lake", copied)
     assert (answer.code, answer.err.count("\n")) == (2, 1)
-    assert said in answer.err
+    assert message in answer.err
 
 
 def test_a_run_that_failed_has_no_report(world: World, server: str, tmp_path: Path) -> None:

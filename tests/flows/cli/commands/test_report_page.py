@@ -11,8 +11,8 @@ from support import hostile_lake as strangers
 from support.report_browser import PARTS, WIDTHS, Watched, chromium, followed, go_through, opened, visible
 from support.tiny_world import editflow
 
-# Returns after the listeners of the new hash have been called; this one is the last.
-HEARD = "place => new Promise(done => { addEventListener('hashchange', done, {once: true}); location.hash = place })"
+# Returns after all listeners of the new hash have run: its own is the last.
+SET_HASH = "place => new Promise(done => { addEventListener('hashchange', done, {once: true}); location.hash = place })"
 
 
 @pytest.fixture(scope="module")
@@ -85,7 +85,7 @@ def test_a_focused_node_shows_its_name_and_can_be_chosen_twice(page: Page) -> No
 @pytest.mark.parametrize("place", ["#main", "#%", "#nothing"])
 def test_an_unknown_hash_does_not_change_the_tab(page: Page, place: str) -> None:
     page.click("#tab-layers")
-    page.evaluate(HEARD, place)
+    page.evaluate(SET_HASH, place)
     assert visible(page) == ["layers"]
     page.reload()
     assert visible(page) == ["overview"]
