@@ -80,9 +80,9 @@ def _curves(run: RunResults) -> str:
     drawn = draw(run)
     pictures = [(f"{metric} after each batch", svg) for metric, svg in drawn.score_curves]
     pictures += [("held-out perplexity", drawn.perplexity)] if drawn.perplexity else []
-    pictures.append(("how far each batch moved each layer's weight", drawn.norms))
-    pictures += [("share of the keys' energy that lies in the null space", drawn.use)] if drawn.use else []
-    pictures += [(f"{metric} of each batch's facts, asked again later", svg) for metric, svg in drawn.heat_maps]
+    pictures.append(("change of each layer's weight by batch", drawn.norms))
+    pictures += [("share of the keys' energy in the null space", drawn.use)] if drawn.use else []
+    pictures += [(f"{metric} of each batch's facts in later states", svg) for metric, svg in drawn.heat_maps]
     pictures += [(f"spectrum of layer {layer}", svg) for layer, svg in drawn.spectra]
     pictures += [(f"hidden states of layer {layer}, base and edited", svg) for layer, svg in drawn.drifts]
     return _markdown(pictures)
