@@ -1,4 +1,4 @@
-"""`editflow compare`: variants under seeds share what they can, go on after an interruption, and stand in one table."""
+"""`editflow compare`: variants and seeds share artifacts, resume after an interruption, and are in one table."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ class Compared:
         return tiny_world.artifacts(self.lake, kind)
 
     def runs(self, variant: str) -> list[RunResults]:
-        """The runs of a variant as any run is read, by their seeds."""
+        """The runs of a variant by seed, read like any run."""
         names = [f"tiny-{variant}-{seed}" for seed in (0, 1)]
         found = {run["name"]: run["run"] for run in reversed(editflow("runs", "--json", "--lake", self.lake).json)
                  if run["status"] == "completed"}  # fmt: skip
@@ -77,7 +77,7 @@ class Compared:
 
 @pytest.fixture(scope="module")
 def compared(world: World, server: str, tmp_path_factory: pytest.TempPathFactory) -> Compared:
-    """Two ways to edit and one that fails, two seeds, two batches of three facts."""
+    """Two variants and one that fails, two seeds, two batches of three facts."""
     del server
     open_model.cache_clear()
     folder = tmp_path_factory.mktemp("compare")
@@ -96,7 +96,7 @@ def compared(world: World, server: str, tmp_path_factory: pytest.TempPathFactory
 
 
 class interrupted_at:  # noqa: N801 - a context manager, used as one
-    """Ctrl-C at the first new change of weights of a run."""
+    """Ctrl-C at the first new weight change of a run."""
 
     def __init__(self, run: str) -> None:
         self.run, self.patch = run, pytest.MonkeyPatch()
@@ -129,15 +129,15 @@ def test_an_interrupted_comparison_continues(compared: Compared) -> None:
 
 
 def test_shared_artifacts_are_computed_once(compared: Compared) -> None:
-    """By kind; what two variants or seeds cannot share, the states, is the control."""
+    """By kind; states, which variants and seeds cannot share, are the control."""
     model = compared.artifacts("model")[0].id
     counts = Counter(m.kind for m in Lake.open(compared.lake).manifests())
     assert counts["model"] == counts["documents"] == 1
-    assert counts["tokens"] == 2  # those of the moments and what is held out
-    assert counts["second_moment"] == 2  # one partition and the whole
-    assert counts["spectrum"] == counts["null_space"] == 2  # a layer each
+    assert counts["tokens"] == 2  # the documents of the moments and the held-out ones
+    assert counts["second_moment"] == 2  # one partition and the total
+    assert counts["spectrum"] == counts["null_space"] == 2  # one per layer
     assert counts["contexts"] == 2  # a seed each
-    assert counts["target_values"] == 2 + 2 * 2  # the first batch's of a seed are everybody's
+    assert counts["target_values"] == 2 + 2 * 2  # all variants share those of a seed's first batch
     base = [m for m in compared.artifacts("evaluation") if m.parents["state"] == model]
     assert len(base) == 2  # a seed each
     assert len([m for m in compared.artifacts("perplexity") if m.parents["state"] == model]) == 1
@@ -154,8 +154,8 @@ def test_a_failed_run_is_named_and_the_others_continue(compared: Compared) -> No
     assert [row["status"] for row in compared.csv("rows")][:4] == ["completed"] * 4
 
 
-def test_its_figures_are_the_runs_own(compared: Compared) -> None:
-    """Each run's values are those of its own report; the table has their mean and Student's interval."""
+def test_its_scores_equal_those_of_the_runs(compared: Compared) -> None:
+    """Values of each run equal those of its report; the table has their mean and Student's t interval."""
     memit = compared.runs("memit")
     told = {(row["label"], row["figure"]): row for row in compared.csv("table")}
     assert {label for label, _ in told} == {"AlphaEdit", HOSTILE}
@@ -185,10 +185,10 @@ def test_differences_are_paired_case_by_case(compared: Compared) -> None:
     assert float(row["difference low"]) <= float(row["difference"]) <= float(row["difference high"])
 
 
-def test_curves_maps_and_norms_are_those_of_the_runs(compared: Compared) -> None:
+def test_curves_maps_and_norms_equal_those_of_the_runs(compared: Compared) -> None:
     curve = [r for r in compared.csv("curves") if (r["label"], r["metric"]) == ("AlphaEdit", "efficacy")]
     assert {(r["facts"], r["edits"]) for r in curve} == {
-        *(("all facts so far", n) for n in ("0", "3", "6")),  # after the first batch its own facts are all there are
+        *(("all facts so far", n) for n in ("0", "3", "6")),  # after the first batch there are no earlier facts
         *(("the batch's own facts", n) for n in ("3", "6")),
     }  # fmt: skip
     assert {r["seeds"] for r in curve} == {"2"}
@@ -197,13 +197,13 @@ def test_curves_maps_and_norms_are_those_of_the_runs(compared: Compared) -> None
     assert float(point["value"]) == pytest.approx(fmean(first), abs=0.01)
     norms = compared.csv("norms")
     assert len(norms) == 2 * 2 * 2  # rows, layers, batches
-    assert {r["label"] for r in compared.csv("null_space_use")} == {"AlphaEdit"}  # MEMIT knows none
+    assert {r["label"] for r in compared.csv("null_space_use")} == {"AlphaEdit"}  # MEMIT has none
     cells = {(r["batch"], r["state"]) for r in compared.csv("retention") if r["metric"] == "efficacy"}
     assert cells == {("1", "1"), ("2", "2"), ("1", "2")}
     assert {r["layer"] for r in compared.csv("drift")} == {"1", "2"}
 
 
-def test_its_parents_are_what_it_shows_and_its_bytes_repeat(compared: Compared) -> None:
+def test_its_parents_are_the_artifacts_it_shows_and_its_bytes_repeat(compared: Compared) -> None:
     lake = Lake.open(compared.lake)
     (made,) = compared.artifacts("comparison")
     assert compared.answer.json["artifact"] == made.id
@@ -217,7 +217,7 @@ def test_its_parents_are_what_it_shows_and_its_bytes_repeat(compared: Compared) 
     assert COMPARISON.id(other, made.parents) != made.id, "the control"
     lake.discard_payload(made.id)
     assert read_files(lake, compare(lake, rows, made.parents).id) == before
-    assert not re.search(r"\d{8}T\d{6}-", before["comparison.html"]), "no run's id: another run of the same is the same"
+    assert not re.search(r"\d{8}T\d{6}-", before["comparison.html"]), "no run id: a repeated run gives the same page"
 
 
 @pytest.fixture(scope="module")
@@ -249,6 +249,6 @@ def test_the_page_needs_no_script_and_fits(compared: Compared, plain: list[Watch
     assert len(grounds) == 2, "light and dark"
     page = (compared.out / "comparison.html").read_text(encoding="utf-8")
     assert "<script" not in page
-    assert len(re.findall(r'class="mark-area role-mark layer_0_marks" role', page)) > 5, "what seeds lie between"
+    assert len(re.findall(r'class="mark-area role-mark layer_0_marks" role', page)) > 5, "the range of the seeds"
     assert "49" not in re.findall(r"\{\{ 7 \* 7 \}\}|\b49\b(?= \()", page)
-    assert "&lt;script&gt;" in page, "the control: the label is there, as text"
+    assert "&lt;script&gt;" in page, "the control: the label is shown as text"
