@@ -76,7 +76,7 @@ def test_autocast_outside_changes_nothing(every: EditableModel, states: Tensor) 
         inside = losses_and_gradients(every, wide, Nll(tokens))
         narrow = every.logits(wide)
     assert all(torch.equal(a, b) for a, b in zip(plain, inside, strict=True))
-    assert narrow.dtype == torch.bfloat16  # control: autocast was at work
+    assert narrow.dtype == torch.bfloat16  # control: autocast was active
 
 
 def test_no_states_give_no_losses(every: EditableModel, states: Tensor) -> None:

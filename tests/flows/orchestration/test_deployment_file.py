@@ -1,4 +1,4 @@
-"""`prefect.yaml` says what it means, and `editflow up` takes no file that does not: Prefect would, in silence."""
+"""`prefect.yaml` is valid, and `editflow up` refuses invalid files, which Prefect would silently accept."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ ROOT = Path(__file__).parents[3]
 FILE: dict[str, Any] = yaml.safe_load((ROOT / "prefect.yaml").read_text())
 
 
-def test_the_file_is_sound_and_its_specs_load() -> None:
+def test_the_file_is_valid_and_its_specs_load() -> None:
     assert list(faults(FILE, ROOT)) == []
     specs = {one["parameters"]["spec"] for one in FILE["deployments"] if "spec" in one.get("parameters", {})}
     assert {load_shared_spec(ROOT / spec).name for spec in specs} >= {"demo", "serve"}
@@ -38,7 +38,7 @@ def test_a_deployment_is_a_flow_by_its_dotted_name_for_our_worker(deployment: di
     assert deployment["tags"][0] == "editflow"
 
 
-def test_every_kind_of_schedule_is_there_and_names_differ() -> None:
+def test_every_kind_of_schedule_is_used_and_names_differ() -> None:
     schedules = [schedule for one in FILE["deployments"] for schedule in one.get("schedules", ())]
     assert {kind for kind in SCHEDULES if any(kind in schedule for schedule in schedules)} == set(SCHEDULES)
     names = [one["name"] for one in FILE["deployments"]]
@@ -46,7 +46,7 @@ def test_every_kind_of_schedule_is_there_and_names_differ() -> None:
     assert {"demo", "prepare", "apply", "evaluate", "reproduce", "clean"} == set(names)
 
 
-def test_the_schedules_of_the_how_to_are_sound() -> None:
+def test_the_schedules_of_the_how_to_are_valid() -> None:
     page = (ROOT / "docs/howto/scheduling.md").read_text(encoding="utf-8")
     (block,) = re.findall(r"^```yaml\n(.*?)^```$", page, re.DOTALL | re.MULTILINE)
     shown = yaml.safe_load(block)["schedules"]
@@ -83,7 +83,7 @@ CONTROLS: list[tuple[tuple[Any, ...], Any, str]] = [
 
 
 @pytest.mark.parametrize(("path", "value", "said"), CONTROLS, ids=[control[2] for control in CONTROLS])
-def test_a_slip_is_found(path: tuple[Any, ...], value: Any, said: str) -> None:
+def test_a_mistake_is_found(path: tuple[Any, ...], value: Any, said: str) -> None:
     """The controls."""
     file = copy.deepcopy(FILE)
     here: Any = file

@@ -1,4 +1,4 @@
-"""Everything that a run makes can be made again from what is recorded of it, and comes out the same."""
+"""Every artifact of a run can be recomputed from its record, with the same content."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ pytestmark = pytest.mark.exhaustive
 
 @pytest.fixture(scope="module")
 def made(world: World, tmp_path_factory: pytest.TempPathFactory) -> tuple[Lake, RunRecord]:
-    """A run of everything that can be measured, its report and a comparison. Read only."""
+    """A run with every measurement, its report and a comparison. Read only."""
     folder = tmp_path_factory.mktemp("made")
     record = tiny_world.record_directly(world.spec, folder / "lake", *everything(folder))
     lake = Lake.open(folder / "lake")
@@ -42,7 +42,7 @@ def made(world: World, tmp_path_factory: pytest.TempPathFactory) -> tuple[Lake, 
     return lake, record
 
 
-def test_all_of_it_comes_out_the_same(made: tuple[Lake, RunRecord]) -> None:
+def test_every_artifact_is_recomputed_identically(made: tuple[Lake, RunRecord]) -> None:
     lake, record = made
     before = tree(lake)
     given = collect_recipes(lake, record)
@@ -77,7 +77,7 @@ def newest(lake: Lake, kind: str) -> tuple[Manifest, Recipe]:
     return manifest, recipe_of(manifest)
 
 
-def test_it_rests_on_the_parents_that_are_recorded(copied: Lake) -> None:
+def test_recomputation_uses_the_recorded_parents(copied: Lake) -> None:
     """The control: it is computed, not read, and from its parents."""
     manifest, recipe = newest(copied, "null_space")
     Path(copied.files.path(copied.manifest(str(manifest.parents["spectrum"])).payload)).unlink()
@@ -85,7 +85,7 @@ def test_it_rests_on_the_parents_that_are_recorded(copied: Lake) -> None:
         recompute(copied, recipe, manifest.environment)
 
 
-def test_what_is_computed_again_takes_the_place_of_what_is_broken(copied: Lake) -> None:
+def test_a_recomputed_artifact_replaces_a_damaged_one(copied: Lake) -> None:
     manifest, recipe = newest(copied, "null_space")
     payload = tiny_world.payload(Path(copied.uri), manifest)
     flip_bit(payload)
@@ -97,7 +97,7 @@ def test_what_is_computed_again_takes_the_place_of_what_is_broken(copied: Lake) 
 
 @pytest.mark.parametrize("told", [True, False])
 def test_other_content_is_refused(copied: Lake, told: bool) -> None:
-    """Neither what the manifest tells nor what the payload's name tells is replaced by something else."""
+    """An artifact whose content contradicts its manifest or the payload's name is not replaced."""
     manifest, recipe = newest(copied, "null_space")
     _, other = newest(copied, "spectrum")
     folder = Path(copied.files.path(manifest.payload)).parent
@@ -111,13 +111,13 @@ def test_other_content_is_refused(copied: Lake, told: bool) -> None:
     assert tree(copied) == before
 
 
-def test_what_cannot_be_made_again_says_why(made: tuple[Lake, RunRecord]) -> None:
+def test_the_error_gives_the_reason_if_recomputation_is_impossible(made: tuple[Lake, RunRecord]) -> None:
     lake, record = made
     kept = archive(lake, Repetition(record.run_id, record.state or "", [], []), "2026")
     unknown = Catalog(lake).missing().artifacts
     made_alone = {m.id for m in lake.manifests() if m.kind in {"report", "answers", "reproduction"}}
     assert len(made_alone) == 3
-    assert made_alone.isdisjoint(unknown), "what no run writes to the index is there all the same"
+    assert made_alone.isdisjoint(unknown), "artifacts of no run are in the index too"
     with pytest.raises(NotRepeatable, match="no stage of this version makes it"):
         recipe_of(lake.manifest(kept.id))
     shutil.rmtree(Path(lake.files.path(lake.manifest(kept.id).payload)).parent)
