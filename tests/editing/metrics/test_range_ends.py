@@ -85,9 +85,9 @@ COMPARING = tuple(name for name, metric in METRICS.items() if any(prompt.other f
 
 def uniform(value: float, compared: Sequence[str] = COMPARING) -> dict[str, Any]:
     """The expected scores if all have one value; of metrics that compare two answers if `compared`."""
-    said = dict.fromkeys(("accuracy", "token accuracy"), value)
+    scores_ = dict.fromkeys(("accuracy", "token accuracy"), value)
     both = {"success": value, "magnitude": 2 * value - 1}
-    found = {name: said | (both if name in compared else {}) for name in METRICS}
+    found = {name: scores_ | (both if name in compared else {}) for name in METRICS}
     return {name: found[name] | ({} if METRICS[name].wants_new else {"unchanged": 1.0}) for name in found}
 
 
@@ -100,8 +100,8 @@ def test_a_model_that_knows_all() -> None:
     found = means_of(model)
     assert found == {name: pytest.approx(wanted) for name, wanted in uniform(1).items()}
     assert scores(found) == 1
-    said = continue_texts(model, [REQUEST.filled, *REQUEST.paraphrase_prompts], 4)
-    assert [matches(text, [REQUEST.target_new]) for text in said] == [(True, True)] * 2
+    texts = continue_texts(model, [REQUEST.filled, *REQUEST.paraphrase_prompts], 4)
+    assert [matches(text, [REQUEST.target_new]) for text in texts] == [(True, True)] * 2
     text = "in Old Madrid ."
     assert perplexity(window_nll(model, [encode(model.tokenizer, text)[0]])) == pytest.approx(1)
     assert [one.value for one in essences(model, [text, "Old Madrid"])] == pytest.approx([1, 1])
@@ -115,8 +115,8 @@ def test_a_model_that_is_all_wrong() -> None:
         wanted[name]["magnitude"] = 0  # both answers have probability zero and cannot be distinguished
     assert found == {name: pytest.approx(one) for name, one in wanted.items()}
     assert scores(found) == 0
-    said = continue_texts(model, [REQUEST.filled, *REQUEST.paraphrase_prompts], 4)
-    assert [matches(text, [REQUEST.target_new]) for text in said] == [(False, False)] * 2
+    texts = continue_texts(model, [REQUEST.filled, *REQUEST.paraphrase_prompts], 4)
+    assert [matches(text, [REQUEST.target_new]) for text in texts] == [(False, False)] * 2
     changed = means_of(model, before=knowing(KNOWS))
     assert (changed["locality"]["unchanged"], changed["neighbourhood"]["unchanged"]) == (0, 0)
     assert changed["locality"]["accuracy"] == found["locality"]["accuracy"]  # which depends on one state only

@@ -157,7 +157,7 @@ def test_other_files_in_a_model_folder_change_nothing(
 def test_an_adapter_alone_names_its_base(model: Path) -> None:
     for path in model.iterdir():
         path.unlink()
-    untrusted_models.said("adapter_config.json", base_model_name_or_path="org/base")(model)
+    untrusted_models.set_keys("adapter_config.json", base_model_name_or_path="org/base")(model)
     for opened in (load, load_meta_model):
         with pytest.raises(UnknownModel, match=r"adapter of 'org/base'"):
             opened(model)
@@ -251,13 +251,13 @@ def test_a_panic_of_a_library_is_one_line(model: Path, monkeypatch: pytest.Monke
     class Panic(BaseException):
         pass
 
-    for raised, told in ((Panic("first\nsecond"), UnknownModel), (KeyboardInterrupt(), KeyboardInterrupt)):
+    for raised, expected in ((Panic("first\nsecond"), UnknownModel), (KeyboardInterrupt(), KeyboardInterrupt)):
 
         def fail(*_: object, error: BaseException = raised, **__: object) -> None:
             raise error
 
         monkeypatch.setattr("transformers.AutoTokenizer.from_pretrained", fail)
-        with pytest.raises(told) as caught:
+        with pytest.raises(expected) as caught:
             load(model)
         assert "second" not in str(caught.value)
 

@@ -74,8 +74,8 @@ def of_spec(section: str, **settings: Any) -> Change:
     return lambda record: record["spec"][section].update(settings)
 
 
-def of_batch(**fragment: Any) -> Change:
-    return lambda end: end["summary"]["batches"][0].update(fragment)
+def of_batch(**values: Any) -> Change:
+    return lambda end: end["summary"]["batches"][0].update(values)
 
 
 RECORDS: dict[str, tuple[str, str, Change, str]] = {

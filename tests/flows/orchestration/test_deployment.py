@@ -214,9 +214,9 @@ def test_only_the_owner_can_read_the_home_and_password(deployed: Deployed) -> No
 
 def test_one_file_sets_up_a_shell_for_the_server(deployed: Deployed) -> None:
     """A run in the folder of `up` needs only the address."""
-    told = f'. {deployed.home / server_access.SETTINGS}; printf "%s %s" "$PREFECT_API_URL" "$PREFECT_API_AUTH_STRING"'
-    said = subprocess.run(["sh", "-c", told], capture_output=True, text=True, check=True).stdout
-    url, secret = said.split()
+    script = f'. {deployed.home / server_access.SETTINGS}; printf "%s %s" "$PREFECT_API_URL" "$PREFECT_API_AUTH_STRING"'
+    output = subprocess.run(["sh", "-c", script], capture_output=True, text=True, check=True).stdout
+    url, secret = output.split()
     assert (server_access.status(url), server_access.status(url, secret=secret)) == (401, 200)
 
 
@@ -345,10 +345,10 @@ def test_a_release_of_the_default_model_by_schedule(deployed: Deployed, tmp_path
     standing = queue.state()
     assert {standing.outcomes[entry].status for entry in ("2.1", "2.2")} == {"applied"}
     assert standing.measures["neighbourhood"] <= 15
-    for prompt, said in ((VENEZUELA, "Africa"), (CICADA, "bird")):
-        told = editflow("ask", "current", prompt, "--tokens", "5", "--lake", lake, "--json").json
-        assert said in told["edited"]
-        assert said not in told["base"]
+    for prompt, answer in ((VENEZUELA, "Africa"), (CICADA, "bird")):
+        answers = editflow("ask", "current", prompt, "--tokens", "5", "--lake", lake, "--json").json
+        assert answer in answers["edited"]
+        assert answer not in answers["base"]
     assert deployed.states("soon").count("Completed") >= 2
 
 

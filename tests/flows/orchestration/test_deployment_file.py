@@ -49,9 +49,9 @@ def test_every_kind_of_schedule_is_used_and_names_differ() -> None:
 def test_the_schedules_of_the_how_to_are_valid() -> None:
     page = (ROOT / "docs/howto/scheduling.md").read_text(encoding="utf-8")
     (block,) = re.findall(r"^```yaml\n(.*?)^```$", page, re.DOTALL | re.MULTILINE)
-    shown = yaml.safe_load(block)["schedules"]
-    assert [fault for schedule in shown for fault in schedule_faults(schedule)] == []
-    assert len(shown) == len(SCHEDULES)
+    schedules = yaml.safe_load(block)["schedules"]
+    assert [fault for schedule in schedules for fault in schedule_faults(schedule)] == []
+    assert len(schedules) == len(SCHEDULES)
 
 
 APPLY = next(n for n, one in enumerate(FILE["deployments"]) if one["name"] == "apply")
@@ -82,8 +82,8 @@ CONTROLS: list[tuple[tuple[Any, ...], Any, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("path", "value", "said"), CONTROLS, ids=[control[2] for control in CONTROLS])
-def test_a_mistake_is_found(path: tuple[Any, ...], value: Any, said: str) -> None:
+@pytest.mark.parametrize(("path", "value", "fragment"), CONTROLS, ids=[control[2] for control in CONTROLS])
+def test_a_mistake_is_found(path: tuple[Any, ...], value: Any, fragment: str) -> None:
     """The controls."""
     file = copy.deepcopy(FILE)
     here: Any = file
@@ -91,7 +91,7 @@ def test_a_mistake_is_found(path: tuple[Any, ...], value: Any, said: str) -> Non
         here = here[part]
     here[path[-1]] = value
     found = list(faults(file, ROOT))
-    assert any(said in fault for fault in found), found
+    assert any(fragment in fault for fault in found), found
 
 
 def test_a_file_entrypoint_is_found_by_its_path() -> None:
@@ -101,7 +101,7 @@ def test_a_file_entrypoint_is_found_by_its_path() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "fragment"),
     [
         ("deployments: [\n", "line 2: not YAML"),
         ("", "no list of `deployments`"),
@@ -110,9 +110,9 @@ def test_a_file_entrypoint_is_found_by_its_path() -> None:
         ("\udc80", "UTF-8"),
     ],
 )
-def test_a_wrong_file_is_reported_before_anything_is_started(tmp_path: Path, text: str | None, said: str) -> None:
+def test_a_wrong_file_is_reported_before_anything_is_started(tmp_path: Path, text: str | None, fragment: str) -> None:
     file, home = tmp_path / "prefect.yaml", tmp_path / "home"
     if text is not None:
         file.write_bytes(text.encode(errors="surrogateescape"))
-    refused(editflow("up", "--file", file, "--home", home), str(file), said)
+    refused(editflow("up", "--file", file, "--home", home), str(file), fragment)
     assert not home.exists()

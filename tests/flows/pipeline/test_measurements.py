@@ -107,9 +107,9 @@ def test_scores_and_report_show_every_measurement(whole: tuple[Path, dict[str, A
             factor = 100 if "free" in name else 1
             assert rows[name][when]["value"] == pytest.approx(factor * value, abs=0.01)
         for way, scores in summary[when]["ability"]["sst2"].items():
-            told = {"accuracy": scores["accuracy"], "weighted F1": scores["f1"]}
-            told["no answer"] = 100 * scores["failures"] / scores["count"]
-            for name, value in told.items():
+            shown_scores = {"accuracy": scores["accuracy"], "weighted F1": scores["f1"]}
+            shown_scores["no answer"] = 100 * scores["failures"] / scores["count"]
+            for name, value in shown_scores.items():
                 assert rows[f"sst2 {name}, by {way}"][when]["value"] == pytest.approx(value, abs=0.01)
     assert editflow("report", run, "--out", tmp_path / "r.html", "--lake", lake).code == 0
     page = (tmp_path / "r.html").read_text(encoding="utf-8")

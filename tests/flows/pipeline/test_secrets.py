@@ -29,17 +29,17 @@ class Left:
     """The output of commands: what they printed, and the files of a folder."""
 
     folder: Path
-    said: list[str] = field(default_factory=list)
+    printed: list[str] = field(default_factory=list)
 
     def run(self, *words: object) -> Answer:
         answer = editflow(*words)
-        self.said += [answer.out, answer.err]
+        self.printed += [answer.out, answer.err]
         assert "Traceback" not in answer.err
         return answer
 
     def places(self) -> Iterator[tuple[str, bytes]]:
         """(place, bytes) of all output; the contents of compressed and columnar files too."""
-        yield from ((f"output {n}", text.encode()) for n, text in enumerate(self.said))
+        yield from ((f"output {n}", text.encode()) for n, text in enumerate(self.printed))
         for path in (path for path in self.folder.rglob("*") if path.is_file()):
             yield str(path), path.read_bytes()
             yield f"the name of {path}", str(path).encode()
@@ -134,7 +134,7 @@ def test_no_output_of_a_run_contains_a_secret_of_an_address(
                    f"http://Qx7User:Qx7Pass/Qx7Key@{web.host}/x", f"http:/Qx7User:Qx7Pass@{web.host}/x"):  # fmt: skip
         assert left.run("requests", "check", source).code == 2
     notifications.notify("title", "body")
-    left.said.append(json.dumps(stored(server)))
+    left.printed.append(json.dumps(stored(server)))
     for name in NAMES:
         assert holding(left, name) == [], name
     shown = f"http://…@{web.host}/facts.jsonl?token=…&…#…"
@@ -173,7 +173,9 @@ def test_a_run_with_a_secret_from_a_variable_can_be_repeated(
     left, lake = Left(tmp_path), tmp_path / "lake"
     assert left.run("run", world.spec, "--set", f"requests.source={source}", "--lake", lake).code == 0
     assert "/facts.jsonl?t=Qx7Var" in [path for path, _ in web.seen]
-    assert web.host in next(line for line in left.said[1].splitlines() if f"{PREFIX}VALUE" in line and "sent" in line)
+    assert web.host in next(
+        line for line in left.printed[1].splitlines() if f"{PREFIX}VALUE" in line and "sent" in line
+    )
     seen = len(web.seen)
     answer = left.run("rerun", "last", "--lake", lake)
     assert (answer.code, len(web.seen)) == (2, seen), "nothing is sent without consent"

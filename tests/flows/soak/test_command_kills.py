@@ -133,20 +133,20 @@ def _again(scene: Scene, folder: Path, wanted: Undisturbed, commands: ForkServer
     """Run the same command to its end; in a new process if a server was left behind, which it must end."""
     if own is None:
         child = commands.begin(scene.words(folder), folder)
-        code, said = child.wait(), child.said
+        code, output = child.wait(), child.output
     else:
         process = _process(scene.words(folder), folder, own)
-        code, said = process.wait(timeout=900), (folder / "output.txt").read_text()[-3000:]
-    assert code == wanted.code, (scene.name, folder, said)
+        code, output = process.wait(timeout=900), (folder / "output.txt").read_text()[-3000:]
+    assert code == wanted.code, (scene.name, folder, output)
 
 
 def _process(words: list[str], folder: Path, environment: dict[str, str]) -> subprocess.Popen[bytes]:
     # Tests that run under nohup ignore SIGHUP.
-    heard = "import signal; signal.signal(signal.SIGHUP, signal.SIG_DFL); "
+    restore_sighup = "import signal; signal.signal(signal.SIGHUP, signal.SIG_DFL); "
     own = {**environment, TOKEN: f"{environment[TOKEN]}-own", "TMPDIR": str(folder / "tmp")}
     with (folder / "output.txt").open("ab") as out:
         return subprocess.Popen(
-            [sys.executable, "-c", heard + EDITFLOW, *words],
+            [sys.executable, "-c", restore_sighup + EDITFLOW, *words],
             stdin=subprocess.DEVNULL, stdout=out, stderr=out, cwd=folder, env=own, start_new_session=True,
         )  # fmt: skip
 
@@ -196,17 +196,17 @@ def test_a_signal_ends_a_command_and_its_server(
     with ThreadPoolExecutor(2) as pool:
         outcomes = list(pool.map(lambda given: one(*given), drawn))
     for n, (scene, folder, _, mark) in enumerate(outcomes):
-        sent, said = _signal(n), (folder / "output.txt").read_text()
+        sent, output = _signal(n), (folder / "output.txt").read_text()
         over = f"{scene.name} {sent.name}"
-        if "interrupted: " not in said and editflow("runs", "--json", "--lake", folder / "lake").json[:1] == []:
+        if "interrupted: " not in output and editflow("runs", "--json", "--lake", folder / "lake").json[:1] == []:
             ended["before it began"] += 1
             continue
-        lines = [line for line in said.splitlines() if line.startswith("interrupted: ")]
+        lines = [line for line in output.splitlines() if line.startswith("interrupted: ")]
         if not lines and _completed(folder):
             ended["over before"] += 1
             continue
-        assert len(lines) == 1, (over, folder, said[-3000:])
-        assert "Traceback" not in said, (over, folder, said[-3000:])
+        assert len(lines) == 1, (over, folder, output[-3000:])
+        assert "Traceback" not in output, (over, folder, output[-3000:])
         assert ours(mark) == {}, (over, folder)
         ended[over] += 1
         _again(scene, folder, known[scene.name], commands, None)

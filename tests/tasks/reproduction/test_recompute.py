@@ -46,7 +46,7 @@ def test_every_artifact_is_recomputed_identically(made: tuple[Lake, RunRecord]) 
     lake, record = made
     before = tree(lake)
     given = collect_recipes(lake, record)
-    met, other = set(), {}
+    checked, other = set(), {}
     for manifest in sorted(lake.manifests(), key=lambda m: m.created_at):
         stage = str(manifest.spec["stage"])
         try:
@@ -55,11 +55,11 @@ def test_every_artifact_is_recomputed_identically(made: tuple[Lake, RunRecord]) 
             assert stage.replace("-", "_") in IMPORTED
             recipe = given[manifest.id]
         assert recipe.id == manifest.id
-        met.add(stage)
+        checked.add(stage)
         if recompute(lake, recipe, manifest.environment).digest != manifest.digest:
             other[manifest.id] = stage
     assert other == {}
-    assert {*STAGES, *PAGES} - met == {"trials"}  # which is made by a scan
+    assert {*STAGES, *PAGES} - checked == {"trials"}  # which is made by a scan
     assert tree(lake) == before, "nothing is written to the lake"
 
 
@@ -95,18 +95,18 @@ def test_a_recomputed_artifact_replaces_a_damaged_one(copied: Lake) -> None:
     assert len(list(payload.parent.glob("*.discarded-*"))) == 1
 
 
-@pytest.mark.parametrize("told", [True, False])
-def test_other_content_is_refused(copied: Lake, told: bool) -> None:
+@pytest.mark.parametrize("by_manifest", [True, False])
+def test_other_content_is_refused(copied: Lake, by_manifest: bool) -> None:
     """An artifact whose content contradicts its manifest or the payload's name is not replaced."""
     manifest, recipe = newest(copied, "null_space")
     _, other = newest(copied, "spectrum")
     folder = Path(copied.files.path(manifest.payload)).parent
-    if not told:
+    if not by_manifest:
         (folder / "manifest.json").unlink()
     before = tree(copied)
     with pytest.raises(PayloadConflict):
         store_recomputed(
-            copied, recipe, recompute(copied, other, manifest.environment), manifest if told else None, None
+            copied, recipe, recompute(copied, other, manifest.environment), manifest if by_manifest else None, None
         )
     assert tree(copied) == before
 
