@@ -51,14 +51,14 @@ HOSTILE = (
 
 @pytest.fixture(scope="session")
 def hostile(world: World, server: str, tmp_path_factory: pytest.TempPathFactory) -> Finished:
-    """A run over facts whose subjects, prompts and answers try to be more than text; asked again after each batch."""
+    """A run over facts whose texts contain control sequences and markup; evaluated after each batch."""
     del server
     open_model.cache_clear()
     folder = tmp_path_factory.mktemp("hostile")
     rows = tiny_world.records(len(HOSTILE))
     for row, text in zip(rows, HOSTILE, strict=True):
         rewrite = row["requested_rewrite"]
-        # What is edited holds no control character and has an end; what is asked and shown beside it may be anything.
+        # Edited text may have no control characters and a limited length; other prompts may be anything.
         edited = "".join(c for c in text if c not in "\x1b\x07")[:9_900]
         rewrite["subject"], rewrite["target_new"] = edited, {"str": f"{edited[:40]} new"}
         row["paraphrase_prompts"] = [f"it is {text} who says"]
@@ -89,6 +89,6 @@ def use_of() -> Callable[[dict[str, Any]], dict[str, str]]:
 
 @pytest.fixture(scope="module")
 def watch(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watch]:
-    """Good lakes, bundles, models, specs and requests, and a watch over what is asked of changed ones."""
+    """Good lakes, bundles, models, specs and requests, and a watch that checks commands on changed ones."""
     with watched(tmp_path_factory.mktemp("hostile") / "base") as made:
         yield made

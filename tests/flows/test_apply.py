@@ -1,4 +1,4 @@
-"""A queue becomes releases through gates: who is guilty is told why, the others are served, each is applied once."""
+"""Requests of a queue pass gates and become releases: rejected ones get a reason, others are applied exactly once."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from editflow.storage.artifacts.store import Lake
 from editflow.tasks.releases.queue import Queue, ReleaseEvent, now
 
 LOOSE = "[gates]\nefficacy = 0\nretention = 0\nneighbourhood = 100\nperplexity = 1e9\n"
-"""Gates that measure all and stop nothing."""
+"""Gates that measure everything and reject nothing."""
 STRICT = "[gates]\nefficacy = 1\nretention = false\nneighbourhood = false\nperplexity = false\n"
 
 
@@ -73,12 +73,12 @@ def test_nothing_is_applied_twice(loose, world: World, tmp_path: Path) -> None:
 
 
 def test_releases_are_distinguished(loose) -> None:
-    """By number: two facts came with the second release, and all four since the base model."""
+    """By number: the second release added two facts, and all four came since the base model."""
     rows = ("@2", "", "gained", 2), ("", "@2", "lost", 2), ("@0", "@4", "gained", 4)
     for one, other, what, number in rows:
         found = editflow("diff", f"current{one}", f"current{other}", "--lake", loose[0], "--json").json
         assert [row["what"] for row in found["facts"]] == [what] * number
-    assert [row["metric"] for row in found["metrics"]] == []  # nothing was measured of the base model
+    assert [row["metric"] for row in found["metrics"]] == []  # the base model was not measured
     metrics = editflow("diff", "current@2", "current", "--lake", loose[0], "--json").json["metrics"]
     assert [row["metric"] for row in metrics] == ["gate efficacy", "gate neighbourhood", "gate perplexity"]
     for row in metrics:
@@ -88,20 +88,20 @@ def test_releases_are_distinguished(loose) -> None:
 
 
 @pytest.mark.parametrize(
-    ("setting", "said"),
+    ("setting", "fragment"),
     [
         ("model.dtype=float64", "release current edits another model"),
         ("edit.layers=[1]", "release current edits layers"),
     ],
 )
-def test_artifacts_of_a_release_stay(loose, world: World, tmp_path: Path, setting: str, said: str) -> None:
-    """Another model or other layers below the same facts would hold none of the earlier ones."""
+def test_artifacts_of_a_release_stay(loose, world: World, tmp_path: Path, setting: str, fragment: str) -> None:
+    """Another model or other layers would lose the facts of earlier releases."""
     lake = shutil.copytree(loose[0], tmp_path / "lake")
     editflow("submit", tiny_world.write_lines(tmp_path / "f.jsonl", tiny_world.records()[-1:]), "--lake", lake)
     before = len(Queue(Lake.open(lake).files, "current").events())
     answer = editflow("apply", served(world, tmp_path, LOOSE), "--lake", lake, "--set", setting)
     assert answer.code == 2
-    assert said in answer.err.splitlines()[-1]
+    assert fragment in answer.err.splitlines()[-1]
     assert len(Queue(Lake.open(lake).files, "current").events()) == before
 
 
@@ -116,21 +116,21 @@ def test_a_trained_release_has_no_keys_to_hold(world: World, server: str, tmp_pa
 
 def test_the_release_answers_under_its_name(loose) -> None:
     lake, record = loose
-    asked = editflow("ask", "current", "speaks", "--lake", lake, "--json").json
-    assert asked == editflow("ask", record["run_id"], "speaks", "--lake", lake, "--json").json
-    assert asked["edited"] != asked["base"]
+    answers = editflow("ask", "current", "speaks", "--lake", lake, "--json").json
+    assert answers == editflow("ask", record["run_id"], "speaks", "--lake", lake, "--json").json
+    assert answers["edited"] != answers["base"]
     assert record["state"][:12] in editflow("releases", "--lake", lake).out
     assert "4 applied" in editflow("queue", "--lake", lake).out
     assert "release current: " in editflow("show", record["run_id"], "--lake", lake).out
 
 
 def test_gates_measure_what_an_evaluation_measures(loose) -> None:
-    """Against SQL over the lake's evaluations: of the batch's facts, and of those held from the batch before."""
+    """Compared with SQL over the lake's evaluations of the batch's facts and of those from the batch before."""
     lake, record = loose
     ids = {entry.id: entry.request.request_id for entry in Queue(Lake.open(lake).files, "current").entries()}
     first, second = record["summary"]["settled"]
     gates = {"efficacy", "neighbourhood", "perplexity"}
-    assert (set(first["measures"]), set(second["measures"])) == (gates, {*gates, "retention"})  # the first held nothing
+    assert (set(first["measures"]), set(second["measures"])) == (gates, {*gates, "retention"})  # no earlier facts
     for move, gate, of in ((first, "efficacy", first), (second, "efficacy", second), (second, "retention", first)):
         named = ", ".join(f"'{ids[entry]}'" for entry in of["entries"])
         sql = f"""SELECT 100 * avg(success) AS success FROM evaluations
@@ -149,13 +149,13 @@ def test_a_batch_that_breaks_a_gate_is_rejected_with_the_reason(world: World, tm
     for move in rejected:
         assert len(move["entries"]) == 1
         assert list(move["reasons"]) == ["efficacy: 0%, at least 1 allowed"]
-    shown = {row["entry"]: row for row in editflow("queue", "--lake", lake, "--json").json}
-    assert {shown[move["entries"][0]]["status"] for move in rejected} == {"rejected"}
-    assert all("efficacy" in shown[move["entries"][0]]["reason"] for move in rejected)
+    requests_by_id = {row["entry"]: row for row in editflow("queue", "--lake", lake, "--json").json}
+    assert {requests_by_id[move["entries"][0]]["status"] for move in rejected} == {"rejected"}
+    assert all("efficacy" in requests_by_id[move["entries"][0]]["reason"] for move in rejected)
 
 
 def test_a_fault_that_only_the_model_shows_does_not_block_the_queue(world: World, tmp_path: Path) -> None:
-    """A prompt that is longer than the model has positions: no file says so."""
+    """A prompt with more tokens than the model has positions: files cannot show this."""
     lake, spec = tmp_path / "lake", served(world, tmp_path, OPEN, batch_size=4)
     editflow("submit", tiny_world.write_lines(tmp_path / "f.jsonl", tiny_world.records(2)), "--lake", lake)
     editflow("submit", "--subject", "Anna", "--prompt", "{}" + " is" * 300, "--target", "red", "--lake", lake)
@@ -183,12 +183,12 @@ def test_gates_by_hand() -> None:
         (line,) = breaches(gates, good | {name: worse})
         assert line.startswith(f"{name}: {worse:.4g}")
         assert breaches(GatesSection.model_validate({name: False}), good | {name: worse}) == ()
-        assert breaches(gates, good | {name: float("nan")})  # what is no number passes nothing
+        assert breaches(gates, good | {name: float("nan")})  # NaN passes no gate
         assert breaches(gates, {other: value for other, value in good.items() if other != name}) == ()
 
 
-def test_a_limit_of_nought_is_asked() -> None:
-    """To Python 0 is false, and the strictest gate would stand open."""
+def test_a_limit_of_zero_is_checked() -> None:
+    """0 is false in Python, so the strictest gate could be ignored by mistake."""
     for nought in (0, 0.0):
         gates = GatesSection(neighbourhood=nought, ability=nought, perplexity=nought)
         assert len(breaches(gates, {"neighbourhood": 0.1, "ability": 0.1, "perplexity": 1.0})) == 3
@@ -197,7 +197,7 @@ def test_a_limit_of_nought_is_asked() -> None:
 
 
 @pytest.mark.parametrize(
-    ("settings", "said"),
+    ("settings", "fragment"),
     [
         (["requests.source=facts.jsonl"], "not a queue"),
         (["requests.count=3"], "requests.count does not apply"),
@@ -209,22 +209,24 @@ def test_a_limit_of_nought_is_asked() -> None:
         (["edit.layers=[0, 9]", "edit.z_layer=9"], "out of range"),
     ],
 )
-def test_a_wrong_spec_gets_one_line(world: World, server: str, tmp_path: Path, settings: list[str], said: str) -> None:
+def test_a_wrong_spec_gets_one_line(
+    world: World, server: str, tmp_path: Path, settings: list[str], fragment: str
+) -> None:
     editflow("submit", world.facts, "--lake", tmp_path / "lake")
     words = [word for setting in settings for word in ("--set", setting)]
     answer = editflow("apply", served(world, tmp_path, LOOSE), "--lake", tmp_path / "lake", *words)
     assert answer.code == 2
-    assert said in answer.err.splitlines()[-1]
+    assert fragment in answer.err.splitlines()[-1]
     assert Queue(Lake.open(tmp_path / "lake").files, "current").events() == []
 
 
-def test_a_queue_is_not_run(world: World, tmp_path: Path) -> None:
+def test_a_queue_cannot_be_run_as_a_spec(world: World, tmp_path: Path) -> None:
     answer = editflow("run", served(world, tmp_path, LOOSE), "--lake", tmp_path / "lake")
     assert (answer.code, "`editflow apply`" in answer.err) == (2, True)
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "fragment"),
     [
         ([], "give a file, or --subject"),
         (["facts.jsonl", "--subject", "Anna"], "give a file, or --subject"),
@@ -236,15 +238,15 @@ def test_a_queue_is_not_run(world: World, tmp_path: Path) -> None:
         (["--subject", "Anna", "--prompt", "{} is", "--target", "red", "--to", "../up"], "use 1 to 64 of a-z"),
     ],
 )
-def test_a_wrong_submission_is_not_taken(tmp_path: Path, words: list[str], said: str) -> None:
+def test_an_invalid_submission_is_refused(tmp_path: Path, words: list[str], fragment: str) -> None:
     answer = editflow("submit", *words, "--lake", tmp_path / "lake")
     assert (answer.code, answer.err.count("\n")) == (2, 1)
-    assert said in answer.err
+    assert fragment in answer.err
     assert not list(tmp_path.rglob("0000*.json"))
 
 
 class _Hook(BaseHTTPRequestHandler):
-    """A webhook that keeps what it is sent."""
+    """A webhook that records what it receives."""
 
     def do_POST(self) -> None:
         taken = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
@@ -267,22 +269,22 @@ def hook(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     found.server_close()
 
 
-def test_a_webhook_is_notified_of_held_back_requests(
+def test_a_webhook_is_notified_of_rejected_requests(
     world: World, server: str, tmp_path: Path, hook: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     lake = tmp_path / "lake"
     editflow("submit", tiny_world.write_lines(tmp_path / "f.jsonl", tiny_world.records(2)), "--lake", lake)
     apply(served(world, tmp_path, LOOSE), lake, "--batches", 1)
-    assert hook.taken == []  # nothing was held back
+    assert hook.taken == []  # nothing was rejected
     editflow("submit", tiny_world.write_lines(tmp_path / "f.jsonl", tiny_world.records(4)[2:]), "--lake", lake)
     spec = served(world, tmp_path, STRICT)
     loose = ("--set", "target_values.clamp=1e-9", "--set", "edit.batch_size=2")
     settled = apply(spec, lake, *loose)["summary"]["settled"]
     rejected = [move["entries"][0] for move in settled if move["status"] == "rejected"]
-    (told,) = hook.taken
+    (message,) = hook.taken
     assert "Unparseable" not in caplog.text
-    assert "release current" in told["title"]
-    lines = told["message"].splitlines()
+    assert "release current" in message["title"]
+    lines = message["message"].splitlines()
     assert [line.partition(":")[0] for line in lines] == rejected != []
     assert all("efficacy: 0%, at least 1 allowed" in line for line in lines)
     rows = table("serve-releases")
@@ -293,7 +295,7 @@ def test_a_webhook_is_notified_of_held_back_requests(
 def test_the_next_run_reports_once_what_a_killed_run_did_not(
     world: World, server: str, tmp_path: Path, hook: Any
 ) -> None:
-    """Rejected requests of a run that is gone: by whoever comes next, without addresses by nobody, and once."""
+    """The next run reports rejected requests of a killed run, once, and only if it has an address."""
     lake, spec = tmp_path / "lake", served(world, tmp_path, OPEN)
     queue = Queue(Lake.open(lake).files, "current")
     queue.submit([replace(fact(f"s{n}"), target_true="") for n in range(MAX_LINES + 2)])
@@ -306,9 +308,9 @@ def test_the_next_run_reports_once_what_a_killed_run_did_not(
     assert hook.taken == []
     apply(spec, lake)
     apply(spec, lake)
-    (told,) = hook.taken
-    assert f"held back {MAX_LINES + 2} requests" in told["title"]
-    *lines, more = told["message"].splitlines()
+    (message,) = hook.taken
+    assert f"held back {MAX_LINES + 2} requests" in message["title"]
+    *lines, more = message["message"].splitlines()
     assert [line.partition(":")[0] for line in lines] == list(ids[:MAX_LINES])
     assert more == "and 2 more: `editflow queue current`"
 
@@ -326,7 +328,7 @@ def test_a_webhook_that_does_not_answer_fails_no_run(
     spec = served(world, tmp_path, STRICT)
     answer = editflow("apply", spec, "--lake", lake, "--set", "target_values.clamp=1e-9")
     assert answer.code == 0
-    assert len(hook.taken) == 2  # once more after the first refusal
+    assert len(hook.taken) == 2  # one retry after the first refusal
     assert "EDITFLOW_NOTIFY: address 1 " in answer.err
 
 

@@ -1,4 +1,4 @@
-"""What the demo promises, on three orders of the requests. Minutes long, so not run by default: `make test-demo`."""
+"""The promises of the demo, for three orders of the requests. Takes minutes; run by `make test-demo` only."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ LAYERS = load_spec(SPEC).edit.layers
 
 @pytest.fixture(scope="module")
 def lake(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One lake for all orders: the corpus's moments and the null spaces are made once."""
+    """One lake for all orders: the corpus's moments and the null spaces are computed once."""
     return tmp_path_factory.mktemp("demo") / "lake"
 
 
@@ -42,15 +42,15 @@ def test_at_least_a_hundred_facts_in_five_batches(summary: Mapping[str, Any]) ->
     assert len(summary["batches"]) >= 5
 
 
-def test_the_facts_are_in(summary: Mapping[str, Any]) -> None:
+def test_the_facts_are_learned(summary: Mapping[str, Any]) -> None:
     before, after = summary["before"], summary["after"]
-    assert before["efficacy"]["success"] <= 50  # control: the model did not say so before
+    assert before["efficacy"]["success"] <= 50  # control: the base model did not answer so
     assert after["efficacy"]["success"] >= 98
     assert after["efficacy"]["accuracy"] >= 90
     assert after["paraphrase"]["success"] >= 85
 
 
-def test_the_rest_stays(summary: Mapping[str, Any]) -> None:
+def test_other_knowledge_is_preserved(summary: Mapping[str, Any]) -> None:
     before, after = summary["before"], summary["after"]
     assert after["neighbourhood"]["success"] >= before["neighbourhood"]["success"] - 5
     assert after["perplexity"] <= 1.10 * before["perplexity"]
@@ -76,7 +76,7 @@ def test_preserved_knowledge_rests_on_a_hundred_thousand_tokens(summary: Mapping
         assert min(moment.count for moment in moments.values()) >= 100_000
 
 
-def test_what_all_orders_share_is_computed_once(summary: Mapping[str, Any], lake: Path) -> None:
+def test_artifacts_shared_by_all_orders_are_computed_once(summary: Mapping[str, Any], lake: Path) -> None:
     assert summary["state"]
     assert len(tiny_world.artifacts(lake, "model")) == 1
     assert len(tiny_world.artifacts(lake, "null_space")) == len(LAYERS)

@@ -20,15 +20,15 @@ ARCHIVE = Path(__file__).parent / "earlier_lake" / "earlier.tar.xz"
 RUNS = {"earlier", "methods-alphaedit", "methods-rect"}
 ARTIFACTS = 69
 TOLERANCE = 1e-4
-"""Relative. Of numbers that another processor or other libraries have made."""
+"""Relative tolerance for numbers computed by another processor or other libraries."""
 FELT = {"machine", "system", "python", "processor", "threads", "torch", "transformers", "tokenizers", "numpy", "scipy"}
-"""Parts of an environment that move the last bits."""
+"""Parts of an environment that can change the last bits."""
 Uses = dict[str, list[str]]
 
 
 @pytest.fixture
 def lake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A copy of the lake; the working folder is the one that its specs are in, which name their sources from there."""
+    """A copy of the lake; the working folder is that of its specs, which contain relative paths."""
     with tarfile.open(ARCHIVE) as archive:
         archive.extractall(tmp_path, filter="data")
     monkeypatch.chdir(tmp_path)
@@ -37,7 +37,7 @@ def lake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 def run(lake: Path, *settings: str) -> tuple[dict[str, Any], Answer]:
-    """The record of the earlier spec's run, and what was printed."""
+    """The record of the earlier spec's run, and its output."""
     words = [part for setting in settings for part in ("--set", setting)]
     answer = editflow("run", "earlier.toml", "--lake", lake, "--json", *words)
     assert answer.code == 0, answer.err
@@ -58,12 +58,12 @@ def recorded(lake: Path) -> dict[str, dict[str, Any]]:
 
 
 def test_it_has_old_names_of_keys(lake: Path) -> None:
-    """What makes it a test of them."""
+    """The control: otherwise the lake would not test them."""
     texts = Path("earlier.toml").read_text() + Path("methods.toml").read_text()
     assert all(f"{old.partition('.')[2]} = " in texts for old in RENAMED)
 
 
-def test_it_is_whole(lake: Path) -> None:
+def test_it_has_no_faults(lake: Path) -> None:
     answer = editflow("verify", "--lake", lake)
     assert answer.code == 0, answer.err
     assert f"{ARTIFACTS} artifacts" in answer.err
@@ -79,11 +79,11 @@ def test_a_damaged_byte_is_found(lake: Path, kind: str) -> None:
     assert damaged.id[:12] in answer.out
 
 
-def test_it_is_read(lake: Path) -> None:
+def test_it_can_be_read(lake: Path) -> None:
     assert recorded(lake).keys() == RUNS
     assert {one["status"] for one in recorded(lake).values()} == {"completed"}
-    shown = editflow("show", "earlier", "--lake", lake, "--json").json
-    assert shown["summary"]["facts"] == 4 and len(shown["uses"]) == 47
+    record = editflow("show", "earlier", "--lake", lake, "--json").json
+    assert record["summary"]["facts"] == 4 and len(record["uses"]) == 47
     counted = "SELECT kind, count(*) AS n FROM artifacts GROUP BY kind"
     rows = editflow("query", counted, "--lake", lake, "--json").json
     manifests = list(Lake.open(lake).manifests())
@@ -97,9 +97,9 @@ def test_it_is_read(lake: Path) -> None:
 
 
 def test_its_spec_reuses_every_artifact(lake: Path, server: str) -> None:
-    """Under the old names, of each of which one line tells the new one; the run has the settings that it had.
+    """One line per old name gives the new one; the run has the same settings.
 
-    The model is in another folder than it was then: it is loaded, and found to be the same artifact.
+    The model is in a different folder: it is loaded, and recognised as the same artifact.
     """
     earlier, before = recorded(lake)["earlier"]["run"], tiny_world.digests(lake)
     record, answer = run(lake)
@@ -114,7 +114,7 @@ def test_its_spec_reuses_every_artifact(lake: Path, server: str) -> None:
 
 @pytest.mark.exhaustive
 def test_its_comparison_is_the_same_artifact(lake: Path, server: str) -> None:
-    """Whose recipe has the settings of the variants in it."""
+    """Its recipe contains the settings of the variants."""
     (before,) = tiny_world.artifacts(lake, "comparison")
     answer = editflow("compare", "methods.toml", "--lake", lake, "--out", "page", "--json")
     assert answer.code == 0, answer.err
@@ -123,14 +123,14 @@ def test_its_comparison_is_the_same_artifact(lake: Path, server: str) -> None:
 
 
 @pytest.mark.exhaustive
-def test_other_settings_make_other_artifacts(lake: Path, server: str) -> None:
+def test_other_settings_create_other_artifacts(lake: Path, server: str) -> None:
     """The control of the two tests above."""
     made = how(run(lake, "edit.protected_energy=0.5")[0])
     assert "weight change 1" in made["created"] and "second moment" in made["reused"]
 
 
-def test_it_is_continued(lake: Path, server: str) -> None:
-    """More facts: the states of its batches are reused, the next one comes from them, and all is whole."""
+def test_it_can_be_continued(lake: Path, server: str) -> None:
+    """With more facts, the states of its batches are reused and extended, and the lake has no faults."""
     before = set(Lake.open(lake).ids())
     record, _ = run(lake, "requests.count=6")
     made, ids = how(record), {use["stage"]: use["artifact"] for use in record["uses"]}
@@ -143,7 +143,7 @@ def test_it_is_continued(lake: Path, server: str) -> None:
 
 
 def same_processor(explains: list[dict[str, Any]]) -> bool:
-    """Whether nothing is other than it was that moves the last bits."""
+    """Whether the environment parts that can change the last bits are the same."""
     cpu = Path("/proc/cpuinfo")
     intel = cpu.is_file() and "GenuineIntel" in cpu.read_text(encoding="utf-8")
     return intel and not FELT & {row["key"] for row in explains}
@@ -153,7 +153,7 @@ def same_processor(explains: list[dict[str, Any]]) -> bool:
     "name", [pytest.param(name, marks=[] if name == "earlier" else pytest.mark.exhaustive) for name in sorted(RUNS)]
 )
 def test_its_runs_are_repeated_bit_for_bit(lake: Path, server: str, name: str) -> None:
-    """In a new lake, from the record alone: the same recipes, and the same bits on a processor of the same kind."""
+    """In a new lake, from the record alone: the same recipes, and the same bits on the same kind of processor."""
     before = tiny_world.digests(lake)
     answer = editflow("rerun", recorded(lake)[name]["run"], "--lake", lake, "--into", "fresh", "--json")
     rows = answer.json["rows"]
@@ -164,12 +164,12 @@ def test_its_runs_are_repeated_bit_for_bit(lake: Path, server: str, name: str) -
         assert answer.code == 0, answer.err
         assert answer.json["same"] and again == {id_: before[id_] for id_ in again}
     else:
-        apart = [row["relative"] for row in rows if row["relative"] is not None]
-        assert max(apart, default=0.0) < TOLERANCE
+        differences = [row["relative"] for row in rows if row["relative"] is not None]
+        assert max(differences, default=0.0) < TOLERANCE
 
 
-def test_a_repetition_of_something_else_is_noticed(lake: Path, server: str) -> None:
-    """The control of the test above: another text gives other documents, and everything behind them."""
+def test_a_repetition_with_another_text_is_detected(lake: Path, server: str) -> None:
+    """The control of the test above: another text changes documents and everything that depends on them."""
     corpus = Path("corpus.jsonl")
     corpus.write_bytes(corpus.read_bytes().replace(b"a", b"e"))
     answer = editflow("rerun", recorded(lake)["earlier"]["run"], "--lake", lake)

@@ -1,6 +1,6 @@
 """A method, a metric, a reader and a stage from outside the package: each is one file and one registration.
 
-Commands, plans, comparisons, recomputation and the generated documentation know them without another change.
+Commands, plans, comparisons, recomputation and the generated documentation support them without another change.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ def lake(toys: World, server: str, tmp_path_factory: pytest.TempPathFactory) -> 
     return folder
 
 
-def test_a_plan_knows_them(toys: World, lake: Path) -> None:
+def test_a_plan_includes_them(toys: World, lake: Path) -> None:
     answer = editflow("plan", toys.spec, "--lake", lake, "--json", *WORDS)
     assert answer.code == 0, answer.err
     stages = {row["stage"]: row for row in answer.json["stages"]}
@@ -93,7 +93,7 @@ def test_a_plan_knows_them(toys: World, lake: Path) -> None:
     assert fresh.json != answer.json, "the control: the toy's option is part of its recipe"
 
 
-def test_a_comparison_knows_them(toys: World, lake: Path, tmp_path: Path) -> None:
+def test_a_comparison_includes_them(toys: World, lake: Path, tmp_path: Path) -> None:
     spec = toys.folder / "compare.toml"
     spec.write_text(toys.spec.read_text(encoding="utf-8") + VARIANTS, encoding="utf-8")
     words = [part for setting in SETTINGS if not setting.startswith("edit.") for part in ("--set", setting)]
@@ -104,7 +104,7 @@ def test_a_comparison_knows_them(toys: World, lake: Path, tmp_path: Path) -> Non
         assert "toy-shout" in (tmp_path / "out" / file).read_text(encoding="utf-8")
 
 
-def test_an_artifact_of_the_toy_stage_is_computed_again(lake: Path) -> None:
+def test_an_artifact_of_the_toy_stage_is_recomputed(lake: Path) -> None:
     store = Lake.open(lake)
     made = tiny_world.artifacts(lake, TOY_KIND.name)
     assert len(made) >= 2
@@ -122,7 +122,7 @@ def test_the_documentation_lists_them(registered: None, part: str, name: str) ->
 
 
 @pytest.mark.parametrize(("part", "name"), [("methods", "toy-shrink"), ("stages", "toy-norms")])
-def test_without_a_registration_nothing_knows_them(part: str, name: str) -> None:
+def test_without_a_registration_they_are_unknown(part: str, name: str) -> None:
     """The control."""
     with pytest.MonkeyPatch.context() as patch:
         patch.delitem(METHODS, "toy-shrink", raising=False)

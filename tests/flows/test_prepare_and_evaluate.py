@@ -1,4 +1,4 @@
-"""What is done before and after editing: `prepare` leaves a run only edits, `evaluate` measures what is served."""
+"""`prepare` computes everything before the edits of a run, and `evaluate` measures the released model."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ EDITING = {"target_values", "weight_change", "keys", "state", "evaluations", "re
 
 @pytest.fixture(scope="module")
 def prepared(world: World, server: str, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
-    """A lake in which the tiny spec is prepared, and the run that did it."""
+    """A lake in which the tiny spec is prepared, and the record of that run."""
     del server
     lake = tmp_path_factory.mktemp("prepared") / "lake"
     answer = editflow("prepare", world.spec, "--lake", lake, "--json")
@@ -27,7 +27,7 @@ def prepared(world: World, server: str, tmp_path_factory: pytest.TempPathFactory
     return lake, record
 
 
-def test_prepared_is_all_but_the_editing(prepared, reference) -> None:
+def test_prepare_does_everything_except_the_edits(prepared, reference) -> None:
     lake, record = prepared
     kinds = {manifest.kind for manifest in Lake.open(lake).manifests()}
     assert {"null_space", "contexts", "second_moment"} <= kinds
@@ -38,7 +38,7 @@ def test_prepared_is_all_but_the_editing(prepared, reference) -> None:
     assert {*record["summary"]["prepared"]["null_space"]} <= ready
 
 
-def test_a_run_reuses_what_was_prepared(prepared, world: World) -> None:
+def test_a_run_reuses_the_prepared_artifacts(prepared, world: World) -> None:
     lake, record = prepared
     run = tiny_world.run(world.spec, lake, "requests.count=2")
     hows = {use["artifact"]: use["how"] for use in run["uses"]}
@@ -56,7 +56,7 @@ def test_a_release_is_evaluated_on_the_facts_it_holds(prepared, world: World, tm
     rows = tiny_world.records(4)
     editflow("submit", tiny_world.write_lines(tmp_path / "facts.jsonl", rows[:3]), "--lake", lake)
     assert editflow("apply", spec, "--lake", lake).code == 0
-    editflow("submit", tiny_world.write_lines(tmp_path / "later.jsonl", rows[3:]), "--lake", lake)  # waits
+    editflow("submit", tiny_world.write_lines(tmp_path / "later.jsonl", rows[3:]), "--lake", lake)  # it is pending
     record = editflow("evaluate", spec, "--lake", lake, "--json").json
     run = tiny_world.record_directly(world.spec, tmp_path / "run", f"requests.source={tmp_path / 'facts.jsonl'}",
                                      "requests.count=3", "edit.batch_size=3")  # fmt: skip
@@ -66,6 +66,6 @@ def test_a_release_is_evaluated_on_the_facts_it_holds(prepared, world: World, tm
     assert record["summary"]["after"] != record["summary"]["before"]
     rows = {row["metric"]: row["after"] for row in table("serve-evaluation")}
     assert rows["efficacy success %"] == record["summary"]["after"]["efficacy"]["success"]
-    shown = editflow("show", record["run_id"], "--lake", lake).out
-    assert "3 facts in release current: " in shown
+    output = editflow("show", record["run_id"], "--lake", lake).out
+    assert "3 facts in release current: " in output
     assert editflow("ask", record["run_id"], "speaks", "--lake", lake).code == 0

@@ -1,5 +1,5 @@
-"""The smoke spec on the default model, end to end, and the closed-form update on its keys: what the run archived equals
-the paper's formula. Needs what `editflow fetch` brings; about a minute and a half."""
+"""The smoke spec on the default model, end to end, and the closed-form update on its keys: the stored change equals
+the paper's formula. Needs the downloads of `editflow fetch`; takes about a minute and a half."""
 
 from __future__ import annotations
 
@@ -37,36 +37,36 @@ def answer(folder: Path, server: str) -> Answer:
     return editflow("run", SPEC, "--lake", folder, "--json")
 
 
-def test_the_facts_are_in_and_the_rest_stays(answer: Answer) -> None:
+def test_the_facts_are_learned_and_other_knowledge_is_preserved(answer: Answer) -> None:
     assert answer.code == 0, answer.err
     before, after = answer.json["summary"]["before"], answer.json["summary"]["after"]
     assert after["efficacy"]["success"] == 100
     assert after["efficacy"]["accuracy"] >= 90
-    assert before["efficacy"]["accuracy"] <= 25  # control: the model did not say so before
-    # Forty prompts on a tiny corpus, so one is 2.5 points; the demo is held to five points on five hundred.
+    assert before["efficacy"]["accuracy"] <= 25  # control: the base model did not answer so
+    # There are forty prompts, so one is 2.5 points; the demo allows five points of five hundred prompts.
     assert math.isclose(after["neighbourhood"]["success"], before["neighbourhood"]["success"], abs_tol=10)
     assert after["perplexity"] <= 1.1 * before["perplexity"]
 
 
 def test_the_edited_model_answers_differently(answer: Answer, folder: Path) -> None:
-    """One fact of each batch, by its own prompt, from the archive."""
+    """One fact of each batch, asked with its own prompt, from the lake."""
     sql = "SELECT replace(prompt, '{}', subject) AS prompt, target_new FROM edits WHERE position = 0"
     facts = editflow("query", sql, "--json", "--lake", folder).json
     assert len(facts) == 2
-    told = [
+    answers = [
         editflow("ask", "smoke", fact["prompt"], "--tokens", "5", "--json", "--lake", folder).json for fact in facts
     ]
-    assert all(said["base"] != said["edited"] for said in told)
-    assert any(fact["target_new"] in said["edited"] for fact, said in zip(facts, told, strict=True))
+    assert all(answer_["base"] != answer_["edited"] for answer_ in answers)
+    assert any(fact["target_new"] in answer_["edited"] for fact, answer_ in zip(facts, answers, strict=True))
 
 
 def test_its_report_shows_the_models_answers(answer: Answer, folder: Path, tmp_path: Path) -> None:
     out = tmp_path / "report.html"
     assert editflow("report", "smoke", "--out", out, "--lake", folder).code == 0
-    (said,) = tiny_world.artifacts(folder, "answers")
+    (manifest,) = tiny_world.artifacts(folder, "answers")
     asked = editflow("query", "SELECT request, target_new FROM edits", "--json", "--lake", folder).json
     wanted = {row["request"]: row["target_new"] for row in asked}
-    rows = Lake.open(folder).read(said.id).to_pylist()
+    rows = Lake.open(folder).read(manifest.id).to_pylist()
     assert len(rows) == len(wanted)
     assert sum(wanted[row["request"]] in row["edited"] for row in rows) > len(rows) / 2
     assert sum(wanted[row["request"]] in row["base"] for row in rows) < len(rows) / 2  # control
@@ -76,7 +76,7 @@ def test_its_report_shows_the_models_answers(answer: Answer, folder: Path, tmp_p
                 go_through(page)
 
 
-def test_the_same_again_reuses_everything_and_loads_nothing(answer: Answer, folder: Path) -> None:
+def test_a_second_run_reuses_everything_and_loads_nothing(answer: Answer, folder: Path) -> None:
     open_model.cache_clear()
     with tiny_world.counted_loads() as loads:
         again = editflow("run", SPEC, "--lake", folder, "--json")
@@ -86,8 +86,8 @@ def test_the_same_again_reuses_everything_and_loads_nothing(answer: Answer, fold
     assert again.json["summary"] == answer.json["summary"]
 
 
-def test_the_model_alone_is_loaded_without_the_network(answer: Answer, folder: Path) -> None:
-    """Everything came out of the cache of `editflow fetch`: the model's folder lies in it."""
+def test_the_model_is_loaded_without_the_network(answer: Answer, folder: Path) -> None:
+    """Everything comes from the cache of `editflow fetch`, which contains the model's folder."""
     from editflow.tasks.sources.packaged_data import cache
 
     (model,) = tiny_world.artifacts(folder, "model")
@@ -96,7 +96,7 @@ def test_the_model_alone_is_loaded_without_the_network(answer: Answer, folder: P
 
 @dataclass(frozen=True)
 class Edit:
-    """One layer's part of one batch: residuals R (d_out, n) at keys K1 (d_in, n), with Kp those of the batch before."""
+    """One layer of one batch: residuals R (d_out, n) at keys K1 (d_in, n), with Kp the keys of the batch before."""
 
     R: Tensor
     K1: Tensor
@@ -131,7 +131,7 @@ class Smoke:
         return [row for row in rows if all(row[name] == value for name, value in wanted.items())]
 
     def columns(self, id_: Any, name: str, **wanted: object) -> Tensor:
-        """One vector a row, as the columns of a matrix."""
+        """The vectors of the rows, as the columns of a matrix."""
         return torch.tensor([row[name] for row in self.rows(id_, **wanted)], dtype=torch.float64).T
 
     def keys(self, batch: int, layer: int) -> Tensor:
@@ -191,7 +191,7 @@ def test_the_change_is_the_papers(edit: Edit, knowledge: Knowledge) -> None:
     P = knowledge.P
     assert relative(edit.delta, edit.by_the_book(P)) < 1e-9
     assert relative(edit.delta, edit.by_the_book(torch.eye(len(P)))) > 0.01  # control: no projector
-    if edit.Kp is not None:  # control: the first batch's keys forgotten
+    if edit.Kp is not None:  # control: without the first batch's keys
         assert relative(edit.delta, edit.by_the_book(P, forgetful=True)) > 1e-4
 
 
@@ -207,11 +207,11 @@ def test_the_projector_is_idempotent_and_orthogonal_to_the_corpus_keys(spec: Run
     assert float((P - literal.projector(C0, 2 * spec.null_space.value)).abs().max()) > 1e-3  # control: another τ
 
 
-def test_preserved_keys_stay_and_move_without_the_projector(spec: RunSpec, edit: Edit, knowledge: Knowledge) -> None:
-    """Over the corpus's keys k, E‖Δk‖² = tr(Δ C0 Δᵀ): what is left of it lies in directions under the threshold.
+def test_preserved_keys_change_only_without_the_projector(spec: RunSpec, edit: Edit, knowledge: Knowledge) -> None:
+    """Over the corpus's keys k, E‖Δk‖² = tr(Δ C0 Δᵀ): the remainder lies in directions below the threshold.
 
-    With all of Δ there, it is less than τ‖Δ‖². The control has the same residuals, keys and ridge; it needs a smaller
-    change to say the same, and still moves the corpus's keys more.
+    If all of Δ lies there, it is less than τ‖Δ‖². The control has the same residuals, keys and ridge. Its change is
+    smaller for the same effect, and still moves the outputs at the corpus's keys more.
     """
     P, C0, tau = knowledge.P, knowledge.C0, spec.null_space.value
     free = edit.by_the_book(torch.eye(len(P)))
@@ -221,12 +221,12 @@ def test_preserved_keys_stay_and_move_without_the_projector(spec: RunSpec, edit:
     assert 0 < moved < tau * float(edit.delta.norm()) ** 2
     assert moved_free > 2 * tau * float(free.norm()) ** 2
     assert 2 * moved < moved_free
-    assert relative(edit.delta @ edit.K1, edit.R) < 0.15  # and yet the facts are written
+    assert relative(edit.delta @ edit.K1, edit.R) < 0.15  # the facts are still written
 
 
 @pytest.mark.parametrize("batch", [1, 2])
-def test_the_first_layer_takes_its_share_of_what_the_target_values_ask(spec: RunSpec, smoke: Smoke, batch: int) -> None:
-    """R = (z* − h) / (layers left), with h and ‖z* − h‖ as they were when z* was found."""
+def test_the_first_layer_writes_its_share_of_the_residual(spec: RunSpec, smoke: Smoke, batch: int) -> None:
+    """R = (z* − h) / (layers left), with h and ‖z* − h‖ from when z* was computed."""
     change = smoke.change(batch)
     values = [row for id_ in change.parents["target_values"] for row in smoke.rows(id_)]
     written = smoke.rows(smoke.states[batch - 1].parents["keys"], layer=spec.edit.layers[0])

@@ -1,4 +1,4 @@
-"""A run repeated from its record gives the same bytes, or a report of where, how far and why it differs."""
+"""A run repeated from its record gives the same bytes, or a report of the differences and their cause."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from editflow.tasks.reproduction.reproduction import distance
 
 @pytest.fixture(scope="module")
 def moved(tmp_path_factory: pytest.TempPathFactory) -> tuple[World, Path, str]:
-    """A finished run of a world of its own, which tests may change."""
+    """A finished run of a separate world, which tests may change."""
     folder = tmp_path_factory.mktemp("moved")
     world = tiny_world.make(folder / "world")
     record = tiny_world.record_directly(world.spec, folder / "lake", "requests.count=2")
@@ -67,7 +67,7 @@ def test_a_difference_is_reported(moved: tuple[World, Path, str], server: str, t
     assert other["requests"]["same"]
 
 
-def test_the_week_chooses_the_run(moved: tuple[World, Path, str], server: str, tmp_path: Path) -> None:
+def test_the_flow_repeats_the_run_of_the_week(moved: tuple[World, Path, str], server: str, tmp_path: Path) -> None:
     lake = shutil.copytree(moved[1], tmp_path / "lake")
     found: Any = reproduce(str(lake))
     assert found["run"] == moved[2]
@@ -81,7 +81,7 @@ def tiny_lake(folder: Path) -> Path:
     return folder
 
 
-def test_wrong_input_gets_one_line(moved: tuple[World, Path, str], server: str, tmp_path: Path) -> None:
+def test_invalid_input_is_refused_in_one_line(moved: tuple[World, Path, str], server: str, tmp_path: Path) -> None:
     world, lake, run = moved
     runs = Runs(Lake.open(lake).files)
     died, served = (runs.start(name, {}) for name in ("half", "served"))
@@ -89,7 +89,7 @@ def test_wrong_input_gets_one_line(moved: tuple[World, Path, str], server: str, 
     (tmp_path / "taken").mkdir()
     (tmp_path / "taken" / "notes.txt").touch()
     os.mkfifo(tmp_path / "pipe")
-    for words, said in (
+    for words, fragment in (
         ([run, "--into", "s3://bucket/lake"], "local disk"),
         ([run, "--into", "S3://bucket/lake"], "local disk"),
         ([run, "--into", ""], "is empty"),
@@ -106,7 +106,7 @@ def test_wrong_input_gets_one_line(moved: tuple[World, Path, str], server: str, 
     ):
         answer = editflow("rerun", *words, "--lake", lake)
         assert answer.code == 2, words
-        assert said in answer.err.splitlines()[-1]
+        assert fragment in answer.err.splitlines()[-1]
     assert [path.name for path in (tmp_path / "taken").iterdir()] == ["notes.txt"]
     world.facts.rename(tmp_path / "facts.jsonl")
     try:
@@ -121,7 +121,7 @@ class Killed(BaseException):
 
 
 def kill_after(run: str, lake: Path, into: Path, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Kill a repetition right after it wrote an artifact of a kind, and let its process be gone."""
+    """Kill a repetition right after it wrote an artifact of a kind, and record a dead process as its owner."""
 
     def write(self: Lake, name: str, *args: Any, inner: Any = Lake.write, **more: Any) -> Any:
         made = inner(self, name, *args, **more)
@@ -131,7 +131,7 @@ def kill_after(run: str, lake: Path, into: Path, kind: str, monkeypatch: pytest.
 
     with monkeypatch.context() as patch:
         patch.setattr(Lake, "write", write)
-        if kind == "state":  # after "reproduction", the run itself is finished
+        if kind == "state":  # after "reproduction" the run itself is finished
             patch.setattr(Runs, "finish", lambda *_, **__: None)
         with pytest.raises(Killed):
             editflow("rerun", run, "--lake", lake, "--into", into)
@@ -145,7 +145,7 @@ def kill_after(run: str, lake: Path, into: Path, kind: str, monkeypatch: pytest.
 def test_a_killed_repetition_resumes(
     moved: tuple[World, Path, str], server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
-    """In the middle, and right before the end; afterwards its lake is an ordinary lake."""
+    """In the middle and right before the end; afterwards its lake is an ordinary lake."""
     _, lake, run = moved
     fresh, lake = tmp_path / "fresh", Path(shutil.copytree(lake, tmp_path / "lake"))
     before = {id_ for id_, made in tiny_world.digests(lake).items() if made}
@@ -181,9 +181,9 @@ def test_another_repetitions_lake_is_refused(moved: tuple[World, Path, str], tmp
         (content | {"threads": 77}, "threads"), (content | {"environment": {}}, "versions"),
         (content | {"owner": elsewhere}, "running"), ([], "already"), ({}, "another run"), ("[" * 3000, "already"),
     )  # fmt: skip
-    for other, said in wrong:
+    for other, fragment in wrong:
         (fresh / MARK).write_text(other if isinstance(other, str) else json.dumps(other))
-        with pytest.raises(UsageError, match=said), fresh_lake(fresh, record, spec):
+        with pytest.raises(UsageError, match=fragment), fresh_lake(fresh, record, spec):
             pass
         assert len(tiny_world.digests(fresh)) == 1
     (fresh / MARK).unlink()

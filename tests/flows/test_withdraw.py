@@ -1,4 +1,4 @@
-"""Doing without a fact or a document: what is named beforehand is what is made again, and nothing else."""
+"""Withdrawing a fact or a document recomputes exactly the artifacts that the preview names."""
 
 from __future__ import annotations
 
@@ -49,34 +49,34 @@ def made(world: World, tmp_path_factory: pytest.TempPathFactory) -> Made:
 
 @pytest.fixture
 def changed(made: Made, tmp_path: Path) -> Made:
-    """The same in a lake to be changed."""
+    """The same with a copy of the lake that a test may change."""
     return Made(made.world, Path(shutil.copytree(made.lake, tmp_path / "lake")), made.record)
 
 
 def redone(made: Made, what: str) -> tuple[set[str], RunRecord]:
-    """The artifacts that were named beforehand, and the run without it."""
-    said = editflow("impact", "--withdraw", what, "--lake", made.lake, "--json")
-    assert said.code == 0, said.err
+    """Withdraw and redo; returns the artifacts that the preview names and the repeated run."""
+    preview = editflow("impact", "--withdraw", what, "--lake", made.lake, "--json")
+    assert preview.code == 0, preview.err
     done = editflow("impact", "--withdraw", what, "--redo", "--lake", made.lake, "--json")
     assert done.code == 0, done.err
     known = Runs(Lake.open(made.lake).files)
     (again,) = (record for record in map(known.get, (row["run"] for row in done.json)) if record.name == "tiny")
-    assert sorted(row["name"] for row in done.json) == said.json["names"]
-    return set(said.json["artifacts"]), again
+    assert sorted(row["name"] for row in done.json) == preview.json["names"]
+    return set(preview.json["artifacts"]), again
 
 
 def test_a_fact_of_the_second_batch(changed: Made, server: str) -> None:
     fact = changed.facts("rewrites 2")[0]
     named, again = redone(changed, fact.request_id)
     before, after = set(changed.uses.values()), {use.artifact for use in again.uses}
-    assert named == before - after  # what was named is what was not used any more, and nothing of the other run
+    assert named == before - after  # exactly the artifacts that are no longer used, and none of the other run
     new = {use.stage for use in again.uses if use.how == "created"}
     assert {"state 2", "state 3", "weight change 3", "requests"} <= new
     assert new.isdisjoint({"state 1", "weight change 1", "rewrites 1", "rewrites 3", "second moment", "contexts"})
     lake = Lake.open(changed.lake)
     left = [f.request_id for use in again.uses if use.stage == "requests" for f in read_requests(lake, use.artifact)]
     assert left == [f.request_id for f in changed.facts("requests") if f.request_id != fact.request_id]
-    # It is gone for good: neither the name nor a further redoing leads to it.
+    # It stays withdrawn: no name leads to it, and there is nothing left to redo.
     once_more = editflow("impact", "--withdraw", fact.request_id, "--lake", changed.lake, "--json")
     assert once_more.json["names"] == []
     nothing = editflow("impact", "--withdraw", fact.request_id, "--redo", "--lake", changed.lake)
@@ -88,7 +88,7 @@ def test_a_document_of_the_first_partition(changed: Made, server: str) -> None:
     document = lake.read(changed.uses["tokens 1"])["document"][0].as_py()
     named, again = redone(changed, f"document:{document}")
     after = {use.stage: use for use in again.uses}
-    # The other run's are named as well: it rests on the same text.
+    # The artifacts of the other run are named too, because it uses the same text.
     assert set(changed.uses.values()) - {use.artifact for use in again.uses} <= named
     created = {stage for stage, use in after.items() if use.how == "created"}
     assert {"tokens 1", "second moment 1", "second moment", "null space of layer 0", "state 1"} <= created
@@ -96,26 +96,26 @@ def test_a_document_of_the_first_partition(changed: Made, server: str) -> None:
     assert document not in lake.read(after["tokens 1"].artifact)["document"].to_pylist()
 
 
-def test_what_is_said(made: Made) -> None:
+def test_the_preview_names_artifacts_runs_and_the_next_command(made: Made) -> None:
     fact = made.facts("rewrites 3")[1]
-    told = editflow("impact", "--withdraw", fact.request_id, "--lake", made.lake)
-    assert told.code == 0
-    assert "--redo" in told.err
-    assert made.record.run_id in told.out
-    assert "weight_change" in told.out
+    preview = editflow("impact", "--withdraw", fact.request_id, "--lake", made.lake)
+    assert preview.code == 0
+    assert "--redo" in preview.err
+    assert made.record.run_id in preview.out
+    assert "weight_change" in preview.out
     batch = editflow("impact", "--withdraw", made.uses["rewrites 3"], "--lake", made.lake, "--json")
     single = editflow("impact", "--withdraw", fact.request_id, "--lake", made.lake, "--json")
     assert set(batch.json["artifacts"]) < set(single.json["artifacts"])  # the fact is in the whole set as well
 
 
 @pytest.mark.parametrize(
-    ("what", "said"),
+    ("what", "fragment"),
     [("", "0 facts"), ("nowhere", "0 facts"), ("request:nowhere", "0 facts"), ("artifact:00ff00", "0 facts")],
 )
-def test_a_missing_fact_or_document(made: Made, what: str, said: str) -> None:
+def test_a_missing_fact_or_document(made: Made, what: str, fragment: str) -> None:
     answer = editflow("impact", "--withdraw", what, "--lake", made.lake)
     assert (answer.code, answer.out) == (2, "")
-    assert said in answer.err
+    assert fragment in answer.err
 
 
 def test_a_computed_artifact_cannot_be_withdrawn(made: Made) -> None:
@@ -126,8 +126,8 @@ def test_a_computed_artifact_cannot_be_withdrawn(made: Made) -> None:
     assert "computed from others" in answer.err
 
 
-def test_gaps(world: World) -> None:
-    """Batches keep their numbers and their other facts; one that is left empty is left out."""
+def test_withdrawn_facts_leave_gaps_in_their_batches(world: World) -> None:
+    """Batches keep their numbers and their other facts; empty batches are skipped."""
     facts = [EditRequest(str(n), "{} is", f"s{n}", "new", "old") for n in range(5)]
 
     def cut(*withdrawn: str) -> list[tuple[int, list[str]]]:
@@ -143,7 +143,7 @@ def test_gaps(world: World) -> None:
         cut("0", "1", "2", "3", "4")
 
 
-def test_documents_that_are_not_there(world: World, tmp_path: Path) -> None:
+def test_an_unknown_document_cannot_be_withdrawn(world: World, tmp_path: Path) -> None:
     with pytest.raises(BadRecord, match="'no such' is not a sampled document"):
         tiny_world.record_directly(world.spec, tmp_path / "lake", 'corpus.withdrawn=["no such"]')
     assert load_spec(world.spec, ['corpus.withdrawn=["x"]']).corpus.withdrawn == ["x"]

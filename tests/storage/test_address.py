@@ -133,10 +133,10 @@ def test_misspelt_addresses_in_a_sentence_are_redacted(place: str) -> None:
         assert SECRET not in redact_text(sentence)
 
 
-@pytest.mark.parametrize("said", ["Info: mail@{} is a", "tau: 0.02 @ layer 5", "hub:name:config@v1.2", "12:30@noon",
+@pytest.mark.parametrize("sentence", ["Info: mail@{} is a", "tau: 0.02 @ layer 5", "hub:name:config@v1.2", "12:30@noon",
     "hub:org/name:config:split@rev", "me@corp.example: no", "a:b@c"])  # fmt: skip
-def test_a_sentence_that_only_resembles_an_address_is_unchanged(said: str) -> None:
-    assert redact_text(said) == said
+def test_a_sentence_that_only_resembles_an_address_is_unchanged(sentence: str) -> None:
+    assert redact_text(sentence) == sentence
 
 
 def test_the_name_of_a_local_file_is_unchanged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

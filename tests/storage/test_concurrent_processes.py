@@ -102,19 +102,19 @@ def nothing_lost(lake: Lake) -> None:
 
 
 def test_four_processes_for_some_seconds(lake: Lake) -> None:
-    said = crowded(lake, 20, kills=False)
-    assert all(said[name]["runs"] for name in "ab")
-    assert said["third"]["rounds"]
-    assert said["fourth"]["passes"]
+    reports = crowded(lake, 20, kills=False)
+    assert all(reports[name]["runs"] for name in "ab")
+    assert reports["third"]["rounds"]
+    assert reports["fourth"]["passes"]
     nothing_lost(lake)
 
 
 @pytest.mark.soak
 @pytest.mark.timeout(3600)
 def test_four_processes_for_five_minutes(lake: Lake) -> None:
-    said = crowded(lake, float(os.environ.get("EDITFLOW_CROWD_SECONDS", "300")), kills=True)
-    print(f"\n{json.dumps(said)}")
-    assert said["fourth"]["removed"]
+    reports = crowded(lake, float(os.environ.get("EDITFLOW_CROWD_SECONDS", "300")), kills=True)
+    print(f"\n{json.dumps(reports)}")
+    assert reports["fourth"]["removed"]
     for piece in list(find_orphans(lake, 0)):
         assert remove_orphan(lake, piece, 0)
     nothing_lost(lake)

@@ -24,19 +24,19 @@ DEAD = 2**22 + 1
 """Above the largest process id."""
 
 
-def told(lake: Lake) -> dict[str, list[str]]:
+def view_rows(lake: Lake) -> dict[str, list[str]]:
     with connect(lake, ()) as views:
         rows = {view: views.sql(f"FROM {view}").to_arrow_table().to_pylist() for view in VIEWS}
     return {view: sorted(map(repr, found)) for view, found in rows.items()}
 
 
-def again(lake: Lake) -> dict[str, list[str]]:
+def view_rows_without_snapshot(lake: Lake) -> dict[str, list[str]]:
     """The rows of all views, read without a snapshot."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(snapshot, "latest", lambda _files: None)
         patch.setattr(snapshot, "write", lambda _files, _fill: None)
         patch.setattr(index_reader, "LARGE_INDEX_BYTES", 2**40)
-        return told(lake)
+        return view_rows(lake)
 
 
 def kept(lake: Lake) -> list[str]:

@@ -69,7 +69,7 @@ class Child:
         return int(self.last())
 
     @property
-    def said(self) -> str:
+    def output(self) -> str:
         return (self.folder / "output.txt").read_text()[-3000:]
 
 
@@ -145,7 +145,7 @@ def undisturbed(scene: Scene, folder: Path, commands: ForkServer) -> Undisturbed
     child = commands.begin(scene.words(folder), folder)
     code = child.wait()
     seconds = time.monotonic() - began
-    assert code in {0, 1}, child.said
+    assert code in {0, 1}, child.output
     outputs = {name: (folder / name).read_bytes() for name in scene.outputs}
     return Undisturbed(code, seconds, len(before ^ names(folder)), digests(folder), outputs)
 

@@ -48,18 +48,18 @@ def test_running_common_prefixes_once_changes_nothing(
     trunks = run_shared_prefixes(tiny, rows, each)
     assert trunks.mask.sum(1).tolist()[1:] == [5, 4][: len(contexts)]  # the contexts themselves
     on = trunks.select(torch.arange(each).repeat(len(facts)))
-    apart = Suffixes.build(tiny, 1, rows, KVPrefix.empty(len(rows), tiny.device), each)
+    separate = Suffixes.build(tiny, 1, rows, KVPrefix.empty(len(rows), tiny.device), each)
     together = Suffixes.build(tiny, 1, rows, on, each)
     delta = torch.randn(len(facts), together.hidden.shape[-1], dtype=together.hidden.dtype)
     real = together.rows.mask.bool()
-    assert torch.allclose(together.hidden[real], apart.hidden[real], atol=1e-10)
+    assert torch.allclose(together.hidden[real], separate.hidden[real], atol=1e-10)
     assert torch.allclose(
-        together.final_states(tiny, 1, delta)[real], apart.final_states(tiny, 1, delta)[real], atol=1e-9
+        together.final_states(tiny, 1, delta)[real], separate.final_states(tiny, 1, delta)[real], atol=1e-9
     )
     places = torch.tensor([3, 1])
     chosen = torch.cat([torch.arange(each) + 3 * each, torch.arange(each) + each])
     some = together.select(places).final_states(tiny, 1, delta[places])
-    assert torch.allclose(some[real[chosen]], apart.final_states(tiny, 1, delta)[chosen][real[chosen]], atol=1e-9)
+    assert torch.allclose(some[real[chosen]], separate.final_states(tiny, 1, delta)[chosen][real[chosen]], atol=1e-9)
     if contexts:  # control: another beginning is another prefix
         wrong = Suffixes.build(tiny, 1, rows, on.select(torch.arange(len(rows)).flip(0)), each)
-        assert not torch.allclose(wrong.hidden[real], apart.hidden[real], atol=1e-3)
+        assert not torch.allclose(wrong.hidden[real], separate.hidden[real], atol=1e-3)

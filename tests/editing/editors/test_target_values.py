@@ -105,11 +105,11 @@ def says(model: EditableModel, fact: Fact, value: TargetValue) -> bool:
     module, plain = model.layers[3], fact.rows[0]
     # Added is δ, not z*: a context's own output differs from the plain prompt's.
     delta = value.z - layer_output(model.model, module, plain.ids)[plain.lookup]
-    said = []
+    is_argmax = []
     for row in fact.rows:
         with added(module, row.lookup, delta):
-            said.append(literal.score(model.model, row.ids, row.target)[1])
-    return all(said)
+            is_argmax.append(literal.score(model.model, row.ids, row.target)[1])
+    return all(is_argmax)
 
 
 @pytest.mark.parametrize("patience", [1, 3])
@@ -122,8 +122,8 @@ def test_facts_stop_k_steps_after_their_target_is_the_argmax(
     course = [optimise(llama, 3, facts, replace(never, steps=n)) for n in range(1, never.steps + 1)]
     stopped = optimise(llama, 3, facts, replace(never, after_argmax=patience))
     for i, (fact, value) in enumerate(zip(facts, stopped, strict=True)):
-        said = [says(llama, fact, at[i]) for at in course]
-        ends = [n + 1 for n in range(patience, len(said)) if all(said[n - patience : n + 1])]
+        is_argmax = [says(llama, fact, at[i]) for at in course]
+        ends = [n + 1 for n in range(patience, len(is_argmax)) if all(is_argmax[n - patience : n + 1])]
         assert value.steps == min([*ends, never.steps])
         assert torch.allclose(value.z, course[value.steps - 1][i].z, atol=1e-9)
         assert value.stopped == ("argmax" if value.steps < never.steps else "steps")

@@ -60,8 +60,8 @@ def test_paired_intervals_are_more_precise_than_two_intervals() -> None:
     gained = [case + 0.5 + DRAWN.gauss(0, 0.1) for case in CASES]
     one, other = mean_interval(CASES), mean_interval(gained)
     assert one.high > other.low  # type: ignore[operator]
-    apart = mean_interval([b - a for a, b in zip(CASES, gained, strict=True)])
-    assert apart.low > 0.4  # type: ignore[operator]
+    difference = mean_interval([b - a for a, b in zip(CASES, gained, strict=True)])
+    assert difference.low > 0.4  # type: ignore[operator]
     shuffled = mean_interval([b - a for a, b in zip(CASES, gained[::-1], strict=True)])  # control: other pairs
     assert shuffled.low < 0 < shuffled.high  # type: ignore[operator]
 

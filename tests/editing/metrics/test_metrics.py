@@ -30,7 +30,7 @@ def mean(rows: list[PromptScore], name: str, column: str) -> float | None:
     return fmean(found.values()) if found else None
 
 
-def said(model: EditableModel, prompt: str, target: str) -> tuple[int, ...]:
+def predicted_tokens(model: EditableModel, prompt: str, target: str) -> tuple[int, ...]:
     """The argmax before each of the target's tokens, from one pass over the whole text."""
     before, after = continuation(model.tokenizer, prompt, target, "test")
     logits = model.model(torch.tensor([[*before, *after]])).logits[0]
@@ -49,7 +49,7 @@ def test_scores_equal_one_full_pass_per_target(
             nll, argmax = literal.score(tiny.model, *continuation(tiny.tokenizer, prompt, target, "test"))
             assert one.nll == pytest.approx(nll, abs=1e-5)
             assert one.argmax is argmax
-            assert one.said == said(tiny, prompt, target)
+            assert one.said == predicted_tokens(tiny, prompt, target)
     for one, again in zip(scores[0], scores[-1], strict=True):  # in another pass, beside other prompts
         assert (one.nll, one.hits) == (pytest.approx(again.nll, rel=1e-12), again.hits)
     assert scores[0][0].nll != pytest.approx(scores[0][1].nll, abs=1e-5)  # control: targets differ
@@ -82,10 +82,10 @@ def test_a_perfect_and_a_perfectly_wrong_model(
     llama: EditableModel, requests: list[EditRequest], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def panel(new: scoring.Score, true: scoring.Score) -> dict[str, tuple[float | None, float | None]]:
-        told = {(r.target_new, r.target_true): [new, true] for r in requests}
-        told |= {(r.target_true, r.target_new): [true, new] for r in requests}
+        measured = {(r.target_new, r.target_true): [new, true] for r in requests}
+        measured |= {(r.target_true, r.target_new): [true, new] for r in requests}
         monkeypatch.setattr(
-            "editflow.editing.metrics.measure.score", lambda _m, asked, progress: [told[a] for _, a in asked]
+            "editflow.editing.metrics.measure.score", lambda _m, asked, progress: [measured[a] for _, a in asked]
         )
         rows: list[PromptScore] = measure(llama, requests, NAMES)
         return {name: (mean(rows, name, "success"), mean(rows, name, "accuracy")) for name in NAMES}

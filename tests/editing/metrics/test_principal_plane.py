@@ -89,13 +89,13 @@ def test_the_bandwidth_follows_silvermans_rule() -> None:
     assert bandwidth(np.array([1.0, 1, 1, 1, 6])) == pytest.approx(0.9 * np.sqrt(5) * 5**-0.2)
 
 
-@pytest.mark.parametrize("apart", [0.0, 0.5, 1.0, 3.0])
-def test_the_overlap_of_two_normals(apart: float) -> None:
+@pytest.mark.parametrize("distance", [0.0, 0.5, 1.0, 3.0])
+def test_the_overlap_of_two_normals(distance: float) -> None:
     """2 Φ(−δ / 2σ) in closed form, with the kernel's width in σ."""
     values = normal(2000)
     wide = np.sqrt(1 + bandwidth(values) ** 2)
-    assert overlap(values, values + apart) == pytest.approx(2 * stats.norm.cdf(-apart / 2 / wide), abs=2e-3)
-    assert overlap(values, values + apart) == pytest.approx(overlap(values + apart, values), abs=1e-6)
+    assert overlap(values, values + distance) == pytest.approx(2 * stats.norm.cdf(-distance / 2 / wide), abs=2e-3)
+    assert overlap(values, values + distance) == pytest.approx(overlap(values + distance, values), abs=1e-6)
 
 
 def test_the_overlap_ranges_from_zero_to_one() -> None:

@@ -1,6 +1,6 @@
 """The ends of every metric's range, reached by real models: one that knows all, one that knows nothing, one all wrong.
 
-They look at the last word alone: `follows` says which word comes after which. Their embeddings are one-hot, their only
+They depend only on the last word: `follows` gives each word's successor. Their embeddings are one-hot, their only
 layer adds nothing, and the head has a large entry where a word follows.
 """
 
@@ -66,8 +66,8 @@ def knowing(follows: Mapping[str, str]) -> EditableModel:
     return as_editable(model, word_tokenizer())
 
 
-def figures(model: EditableModel, before: EditableModel | None = None) -> dict[str, dict[str, float]]:
-    """{metric: {figure: mean}}; `before` says what was said first."""
+def means_of(model: EditableModel, before: EditableModel | None = None) -> dict[str, dict[str, float]]:
+    """{metric: {score: mean}}; `before` has the answers of the unedited model."""
     rows = [vars(row) | {"request": row.request_id} for row in measure(model, [REQUEST], list(METRICS))]
     first = measure(before or model, [REQUEST], list(METRICS))
     rows = [
@@ -83,11 +83,11 @@ COMPARING = tuple(name for name, metric in METRICS.items() if any(prompt.other f
 """The metrics that compare two answers."""
 
 
-def told(value: float, compared: Sequence[str] = COMPARING) -> dict[str, Any]:
-    """What `figures` are where all of them have one value; of two answers where they are `compared`."""
-    said = dict.fromkeys(("accuracy", "token accuracy"), value)
+def uniform(value: float, compared: Sequence[str] = COMPARING) -> dict[str, Any]:
+    """The expected scores if all have one value; of metrics that compare two answers if `compared`."""
+    scores_ = dict.fromkeys(("accuracy", "token accuracy"), value)
     both = {"success": value, "magnitude": 2 * value - 1}
-    found = {name: said | (both if name in compared else {}) for name in METRICS}
+    found = {name: scores_ | (both if name in compared else {}) for name in METRICS}
     return {name: found[name] | ({} if METRICS[name].wants_new else {"unchanged": 1.0}) for name in found}
 
 
@@ -97,11 +97,11 @@ def scores(found: Mapping[str, Mapping[str, float]]) -> float:
 
 def test_a_model_that_knows_all() -> None:
     model = knowing(KNOWS)
-    found = figures(model)
-    assert found == {name: pytest.approx(wanted) for name, wanted in told(1).items()}
+    found = means_of(model)
+    assert found == {name: pytest.approx(wanted) for name, wanted in uniform(1).items()}
     assert scores(found) == 1
-    said = continue_texts(model, [REQUEST.filled, *REQUEST.paraphrase_prompts], 4)
-    assert [matches(text, [REQUEST.target_new]) for text in said] == [(True, True)] * 2
+    texts = continue_texts(model, [REQUEST.filled, *REQUEST.paraphrase_prompts], 4)
+    assert [matches(text, [REQUEST.target_new]) for text in texts] == [(True, True)] * 2
     text = "in Old Madrid ."
     assert perplexity(window_nll(model, [encode(model.tokenizer, text)[0]])) == pytest.approx(1)
     assert [one.value for one in essences(model, [text, "Old Madrid"])] == pytest.approx([1, 1])
@@ -109,23 +109,23 @@ def test_a_model_that_knows_all() -> None:
 
 def test_a_model_that_is_all_wrong() -> None:
     model = knowing(WRONG)
-    found = figures(model)
-    wanted = told(0)
+    found = means_of(model)
+    wanted = uniform(0)
     for name in COMPARING:
-        wanted[name]["magnitude"] = 0  # neither answer has any probability left to tell them apart by
+        wanted[name]["magnitude"] = 0  # both answers have probability zero and cannot be distinguished
     assert found == {name: pytest.approx(one) for name, one in wanted.items()}
     assert scores(found) == 0
-    said = continue_texts(model, [REQUEST.filled, *REQUEST.paraphrase_prompts], 4)
-    assert [matches(text, [REQUEST.target_new]) for text in said] == [(False, False)] * 2
-    changed = figures(model, before=knowing(KNOWS))
+    texts = continue_texts(model, [REQUEST.filled, *REQUEST.paraphrase_prompts], 4)
+    assert [matches(text, [REQUEST.target_new]) for text in texts] == [(False, False)] * 2
+    changed = means_of(model, before=knowing(KNOWS))
     assert (changed["locality"]["unchanged"], changed["neighbourhood"]["unchanged"]) == (0, 0)
-    assert changed["locality"]["accuracy"] == found["locality"]["accuracy"]  # which looks at one state alone
+    assert changed["locality"]["accuracy"] == found["locality"]["accuracy"]  # which depends on one state only
 
 
 def test_a_model_that_knows_nothing() -> None:
     """All words are equally likely, so no answer is likelier than another, and a right one is chance."""
     model = knowing({})
-    found = figures(model)
+    found = means_of(model)
     for name, of in found.items():
         assert {figure: value for figure, value in of.items() if figure != "unchanged"} == pytest.approx(
             dict.fromkeys(set(of) - {"unchanged"}, 0)
@@ -140,12 +140,12 @@ def test_a_model_that_knows_nothing() -> None:
         None,
     ]
     (one,) = essences(model, ["in Old Madrid ."])
-    assert one.published == pytest.approx(VOCABULARY**0.75)  # by four tokens, of which three are asked for
+    assert one.published == pytest.approx(VOCABULARY**0.75)  # four tokens, of which three are asked for
 
 
 def test_a_half_known_answer_by_hand() -> None:
     """The model predicts `Old` but not `Madrid`: half of the tokens, no whole answer."""
-    found = figures(knowing(KNOWS | {"Old": "seven"}))["efficacy"]
+    found = means_of(knowing(KNOWS | {"Old": "seven"}))["efficacy"]
     assert (found["token accuracy"], found["accuracy"]) == (0.5, 0)
 
 

@@ -30,13 +30,13 @@ def test_scores_of_a_case_by_hand() -> None:
 
 
 def test_equal_answers_are_unchanged_whether_right_or_wrong() -> None:
-    """Of three tokens one differs from what was said, and none is the answer's."""
+    """One of three tokens differs from the base model's, and none is the answer's."""
     rows = [row(metric="locality", hits=0, said=[5, 6, 9], said_before=[5, 6, 7])]
     assert cases(rows, "unchanged") == {"a": pytest.approx(2 / 3)}
     assert cases(rows, "token accuracy") == {"a": 0}
     assert cases([row(metric="locality", said=[5], said_before=[5])], "unchanged") == {"a": 1}
     assert cases([row(metric="locality", said=[5], said_before=[6])], "unchanged") == {"a": 0}
-    assert cases([row(metric="locality", said=[5])], "unchanged") == {}  # of one state alone it says nothing
+    assert cases([row(metric="locality", said=[5])], "unchanged") == {}  # undefined for a single state
 
 
 def test_without_another_answer_there_is_no_success() -> None:

@@ -59,7 +59,7 @@ def by_the_book(model: EditableModel, module: torch.nn.Module, fact: Fact) -> li
     )  # fmt: skip
 
 
-def said(model: EditableModel, facts: list[Fact]) -> torch.Tensor:
+def target_nlls(model: EditableModel, facts: list[Fact]) -> torch.Tensor:
     """Mean NLL (n,) of each target after its plain prompt, by the plain transformers model."""
     found = [literal.score(model.model, fact.rows[0].ids, fact.rows[0].target)[0] for fact in facts]
     return torch.tensor(found, dtype=torch.float64)
@@ -88,14 +88,14 @@ def test_alphaedit_makes_targets_likelier_and_a_zero_change_has_no_effect(
     normed: EditableModel, requests: list[EditRequest]
 ) -> None:
     facts = facts_of(normed, requests[:3], ())
-    before = said(normed, facts)
+    before = target_nlls(normed, facts)
     values = optimise(normed, LAYER, facts, replace(OPTIONS, steps=25))
     still = optimise(normed, LAYER, facts, replace(OPTIONS, steps=1))
     assert [value.delta_norm for value in still] == [0, 0, 0]
     edit_batch(normed, facts, still, alphaedit(normed), LAYER)
-    assert torch.allclose(said(normed, facts), before, atol=1e-9)  # control
+    assert torch.allclose(target_nlls(normed, facts), before, atol=1e-9)  # control
     edit_batch(normed, facts, values, alphaedit(normed), LAYER)
-    after = said(normed, facts)
+    after = target_nlls(normed, facts)
     assert bool((after < before).all())
     assert float((before - after).mean()) > 0.2
 
@@ -103,13 +103,13 @@ def test_alphaedit_makes_targets_likelier_and_a_zero_change_has_no_effect(
 def test_romes_down_projection_returns_the_target_value(normed: EditableModel, requests: list[EditRequest]) -> None:
     facts = facts_of(normed, requests[:1], ())
     values: list[TargetValue] = optimise(normed, LAYER, facts, OPTIONS)
-    before = said(normed, facts)
+    before = target_nlls(normed, facts)
     edit_batch(normed, facts, values, {LAYER: RankOne(torch.eye(64, dtype=torch.float64), 0.0)}, LAYER)
     row = facts[0].rows[0]
     given = layer_output(normed.model, normed.down_projection(LAYER), row.ids)[row.lookup]
     assert torch.allclose(given, values[0].z, atol=1e-9)
     assert values[0].delta_norm > 0.1
-    assert bool((said(normed, facts) < before).all())
+    assert bool((target_nlls(normed, facts) < before).all())
 
 
 def test_several_layers_are_refused_before_a_weight_changes(normed: EditableModel, facts: list[Fact]) -> None:

@@ -157,9 +157,9 @@ def test_free_generation_begins_with_targets_that_teacher_forcing_confirms(
     tiny: EditableModel, requests: list[EditRequest]
 ) -> None:
     """Every token of a target is the argmax, step by step, exactly where the greedy text begins with the target."""
-    said = [text.split() for text in continue_texts(tiny, [request.filled for request in requests], 3)]
-    right = [replace(r, target_new=" ".join(words[:2])) for r, words in zip(requests, said, strict=True)]
-    wrong = [replace(r, target_new=f"{words[0]} Bari") for r, words in zip(requests, said, strict=True)]
+    continuations = [text.split() for text in continue_texts(tiny, [request.filled for request in requests], 3)]
+    right = [replace(r, target_new=" ".join(words[:2])) for r, words in zip(requests, continuations, strict=True)]
+    wrong = [replace(r, target_new=f"{words[0]} Bari") for r, words in zip(requests, continuations, strict=True)]
     for asked in (right, wrong, requests):
         rows = measure(tiny, asked, ["efficacy"])
         texts = continue_texts(tiny, [request.filled for request in asked], 3)

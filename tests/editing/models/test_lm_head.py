@@ -34,13 +34,13 @@ def test_nll_and_its_gradient_equal_autograds(every: EditableModel, states: Tens
     tokens = spread.argmax(-1).clone()
     tokens[::2] = spread.argmin(-1)[::2]
     expected = -spread.gather(1, tokens[:, None])[:, 0]
-    said = torch.full_like(tokens, -1)
-    found, gradient = losses_and_gradients(every, states, Nll(tokens, said))
+    predicted = torch.full_like(tokens, -1)
+    found, gradient = losses_and_gradients(every, states, Nll(tokens, predicted))
     assert torch.allclose(found, expected, atol=1e-12)
     assert torch.equal(found, losses(every, states, Nll(tokens)))
     assert torch.allclose(gradient, _autograd(expected, states), atol=1e-12)
-    assert torch.equal(said, spread.argmax(-1))
-    assert (said == tokens).tolist() == [bool(i % 2) for i in range(M)]
+    assert torch.equal(predicted, spread.argmax(-1))
+    assert (predicted == tokens).tolist() == [bool(i % 2) for i in range(M)]
     other = losses_and_gradients(every, states, Nll(tokens.roll(1)))[1]
     assert not torch.allclose(gradient, other, atol=1e-3)  # control
 
@@ -76,7 +76,7 @@ def test_autocast_outside_changes_nothing(every: EditableModel, states: Tensor) 
         inside = losses_and_gradients(every, wide, Nll(tokens))
         narrow = every.logits(wide)
     assert all(torch.equal(a, b) for a, b in zip(plain, inside, strict=True))
-    assert narrow.dtype == torch.bfloat16  # control: autocast was at work
+    assert narrow.dtype == torch.bfloat16  # control: autocast was active
 
 
 def test_no_states_give_no_losses(every: EditableModel, states: Tensor) -> None:

@@ -251,13 +251,13 @@ def test_a_panic_of_a_library_is_one_line(model: Path, monkeypatch: pytest.Monke
     class Panic(BaseException):
         pass
 
-    for raised, told in ((Panic("first\nsecond"), UnknownModel), (KeyboardInterrupt(), KeyboardInterrupt)):
+    for raised, expected in ((Panic("first\nsecond"), UnknownModel), (KeyboardInterrupt(), KeyboardInterrupt)):
 
         def fail(*_: object, error: BaseException = raised, **__: object) -> None:
             raise error
 
         monkeypatch.setattr("transformers.AutoTokenizer.from_pretrained", fail)
-        with pytest.raises(told) as caught:
+        with pytest.raises(expected) as caught:
             load(model)
         assert "second" not in str(caught.value)
 

@@ -37,10 +37,10 @@ def commands(lake: Lake) -> list[list[str]]:
 
 @pytest.mark.parametrize("plain", [{"NO_COLOR": "1"}, {"NO_COLOR": "1", "FORCE_COLOR": "1"}, {"TERM": "dumb"}])
 def test_plain_terminals_get_no_control_sequences(lake: Lake, plain: dict[str, str]) -> None:
-    said = on_terminal([*several(commands(lake))], **plain) + on_terminal(script(FAIL), **plain)
-    assert "\x1b" not in said
-    assert "\r" not in said
-    assert "error: no lake at" in said
+    output = on_terminal([*several(commands(lake))], **plain) + on_terminal(script(FAIL), **plain)
+    assert "\x1b" not in output
+    assert "\r" not in output
+    assert "error: no lake at" in output
 
 
 def test_pipes_get_no_control_sequences(lake: Lake) -> None:
@@ -61,27 +61,27 @@ def test_forced_colours_in_a_pipe_redraw_nothing(lake: Lake) -> None:
 
 def test_a_terminal_has_colours_and_progress_lines(lake: Lake) -> None:
     """Control of the tests above."""
-    said = on_terminal(several(commands(lake)))
-    assert STYLE.search(said)
-    assert DRAWING.search(said)
+    output = on_terminal(several(commands(lake)))
+    assert STYLE.search(output)
+    assert DRAWING.search(output)
 
 
 def test_a_run_on_a_terminal_shows_progress(world: World, environment: dict[str, str], tmp_path: Path) -> None:
     command = several([["run", world.spec, "--lake", tmp_path / "lake"]])
-    said = on_terminal(command, **server_variables(environment))
+    output = on_terminal(command, **server_variables(environment))
     for part in ("target values 3 ", "2/2 facts", "second moment 2 of 2", "evaluation before", " left", "next: "):
-        assert part in STYLE.sub("", said)
-    assert DRAWING.search(said)
-    shown = [line for line in re.split(r"[\r\n]|\x1b\[2K", STYLE.sub("", said)) if "created  target values 3" in line]
+        assert part in STYLE.sub("", output)
+    assert DRAWING.search(output)
+    shown = [line for line in re.split(r"[\r\n]|\x1b\[2K", STYLE.sub("", output)) if "created  target values 3" in line]
     assert len(shown) == 1, "a line that stays is printed once, as in a pipe"
 
 
 def test_a_run_on_a_plain_terminal_prints_only_lines(world: World, environment: dict[str, str], tmp_path: Path) -> None:
     command = several([["run", world.spec, "--lake", tmp_path / "lake"]])
-    said = on_terminal(command, **server_variables(environment), NO_COLOR="1")
-    assert "\x1b" not in said
-    assert "facts/s" not in said
-    assert "created  target values 3" in said
+    output = on_terminal(command, **server_variables(environment), NO_COLOR="1")
+    assert "\x1b" not in output
+    assert "facts/s" not in output
+    assert "created  target values 3" in output
 
 
 def server_variables(environment: dict[str, str]) -> dict[str, str]:

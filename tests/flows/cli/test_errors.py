@@ -151,14 +151,14 @@ WORDS = (["runs"], ["runs", "--json"], ["query", "SELECT 1"], ["--help"], ["--ve
 @pytest.mark.parametrize("words", WORDS, ids=" ".join)
 def test_a_failed_write_to_standard_output_is_one_line(lake: Path, failing_stream, words: list[str]) -> None:
     place = [] if words[0] in {"--help", "--version", "completion"} else ["--lake", str(lake)]
-    for number, code, said in ((errno.ENOSPC, 2, "No space"), (errno.EBADF, 2, "closed"), (errno.EPIPE, 1, "")):
+    for number, code, fragment in ((errno.ENOSPC, 2, "No space"), (errno.EBADF, 2, "closed"), (errno.EPIPE, 1, "")):
         err = io.StringIO()
         with redirect_stdout(failing_stream(number)), redirect_stderr(err), pytest.raises(SystemExit) as ended:
             main.main([*words, *place])
         errors = [line for line in err.getvalue().splitlines() if line.startswith("error: ")]
         assert ended.value.code == code
         assert len(errors) == (code == 2)
-        assert all("standard output" in line and said in line for line in errors)
+        assert all("standard output" in line and fragment in line for line in errors)
 
 
 def test_a_failed_write_to_standard_error_is_ignored(lake: Path, failing_stream) -> None:

@@ -1,4 +1,4 @@
-"""The last line of every command names commands that can be typed as they stand, and that work on this very lake."""
+"""The last line of every command names next commands that can be run unchanged and use the same lake."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ pytestmark = pytest.mark.exhaustive
 
 FOLDERS = ["lake", "my lake", 'a\'b "c" $HOME !e', "ä [red] :100:", "-lake"]
 UNINDEXED = (FOLDERS[3],)
-"""Delta opens no table under such a path: questions read the lake itself, and there is no index to verify."""
+"""Delta opens no table under such a path: queries read the lake without an index, so there is none to verify."""
 
 
 def hinted(answer: Answer) -> list[list[str]]:
-    """The words of each command in the last line, as bash reads them."""
+    """The words of each command in the last line, split as bash does."""
     *_, last = answer.err.splitlines()
     assert last.startswith("next: "), answer.err
     assert "next:" not in answer.out
@@ -39,14 +39,14 @@ def words(command: str) -> list[str]:
 
 @pytest.fixture(params=FOLDERS)
 def lake(request: pytest.FixtureRequest, reference, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    """A finished lake in a folder of the working folder, by its name."""
+    """A lake with a finished run in a subfolder of the working folder, by its name."""
     shutil.copytree(reference.lake, tmp_path / request.param)
     monkeypatch.chdir(tmp_path)
     return str(request.param)
 
 
-def test_every_command_that_reads(lake: str, reference) -> None:
-    """Each hint runs as it stands, whether the lake was given by flag or environment, and hints again."""
+def test_hints_of_commands_that_read_can_be_run(lake: str, reference) -> None:
+    """Each hint can be run unchanged, whether a flag or the environment names the lake, and gives another hint."""
     state = reference.record["state"]
     commands = [
         ["runs"],
@@ -70,7 +70,7 @@ def test_every_command_that_reads(lake: str, reference) -> None:
             assert (lake == "lake") == ("--lake" not in hint) or "--help" in hint
 
 
-def test_without_quotes_it_would_fail(lake: str) -> None:
+def test_without_quotes_the_hint_would_fail(lake: str) -> None:
     """The control."""
     try:
         bare = words(f"editflow runs --lake {lake}")
@@ -87,7 +87,7 @@ def test_a_lake_of_the_environment_is_named(reference, monkeypatch: pytest.Monke
     assert editflow(*hint[1:]).code == 0
 
 
-def test_another_lake_of_the_environment_is_not_taken_instead(
+def test_another_lake_of_the_environment_is_not_used(
     reference, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shutil.copytree(reference.lake, tmp_path / "lake")
@@ -109,10 +109,10 @@ def test_run_report_and_ask(world: World, copied: Path, monkeypatch: pytest.Monk
     assert hinted(answer) == [show]
     store = Lake.open(copied)
     state = next(iter(Runs(store.files).all())).state
-    asked = {row["prompt"].replace("{}", row["subject"]) for m in tiny_world.artifacts(copied, "requests")
+    edited_prompts = {row["prompt"].replace("{}", row["subject"]) for m in tiny_world.artifacts(copied, "requests")
              for row in store.read(m.id).to_pylist()}  # fmt: skip
     assert ask[3] == question(store, str(state))
-    assert ask[3] in asked, "it is a fact that the run has edited"
+    assert ask[3] in edited_prompts, "the run has edited this fact"
 
 
 def test_a_general_question_without_an_edited_fact(copied: Path, reference) -> None:

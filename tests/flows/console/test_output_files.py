@@ -1,4 +1,4 @@
-"""Whatever stands where a command is told to write: files are replaced, streams written into, all else left alone."""
+"""Whatever exists at an output path: files are replaced, streams are written to, everything else is unchanged."""
 
 from __future__ import annotations
 
@@ -36,14 +36,14 @@ WRITERS = {
 
 @pytest.fixture(scope="module")
 def made(world: World, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
-    """A lake with a run, and the run's state; reports and the like are kept in it."""
+    """A lake with a run, and the run's state; the lake already has its reports."""
     lake = tmp_path_factory.mktemp("written") / "lake"
     return lake, str(tiny_world.record_directly(world.spec, lake).state)
 
 
 @pytest.fixture(params=[words for words in WRITERS.values() if "report" not in words])
 def write(request: pytest.FixtureRequest, made: tuple[Path, str]) -> Write:
-    """A command that writes to a path; a report takes longer and goes the same way."""
+    """A command that writes to a path; a report takes longer but is written in the same way."""
     return writing(request.param, made)
 
 
@@ -55,13 +55,13 @@ def writing(words: tuple[str, ...], made: tuple[Path, str]) -> Write:
 
 @pytest.fixture
 def graph(made: tuple[Path, str]) -> Write:
-    """The quickest of them."""
+    """The fastest of these commands."""
     return writing(WRITERS["a graph"], made)
 
 
 @pytest.fixture
 def device(tmp_path: Path) -> Callable[[int, int, int], Path]:
-    """`device(kind, major, minor)`: a device node that nobody else knows."""
+    """`device(kind, major, minor)`: a device node for this test."""
 
     def node(kind: int, major: int, minor: int) -> Path:
         path = tmp_path / f"device-{major}-{minor}"
@@ -76,7 +76,7 @@ def device(tmp_path: Path) -> Callable[[int, int, int], Path]:
 
 @contextmanager
 def reader(path: Path) -> Iterator[list[bytes]]:
-    """What somebody reads from a pipe meanwhile."""
+    """The text that another thread reads from a pipe meanwhile."""
     read: list[bytes] = []
     thread = threading.Thread(target=lambda: read.append(path.read_bytes()), daemon=True)
     thread.start()
@@ -134,9 +134,7 @@ def test_a_named_pipe_is_written_into(write: Write, tmp_path: Path) -> None:
     untouched(tmp_path)
 
 
-def test_a_pipe_without_a_reader_is_not_waited_for(
-    write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_pipe_without_a_reader_does_not_block(write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(output_places, "PATIENCE", 0.05)
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
@@ -144,7 +142,7 @@ def test_a_pipe_without_a_reader_is_not_waited_for(
 
 
 def test_an_open_descriptor_is_written_to(graph: Write, tmp_path: Path) -> None:
-    """As a shell gives it: `--out >(cat)`, `/dev/stdout`; a file of it goes on where it stands."""
+    """As a shell gives it: `--out >(cat)`, `/dev/stdout`; a file is written from its current position."""
     with (tmp_path / "log").open("wb") as log:
         log.write(b"before ")
         log.flush()
@@ -213,7 +211,7 @@ def test_a_link_is_followed_and_stays(write: Write, tmp_path: Path) -> None:
     assert sorted(path.name for path in place.iterdir()) == ["file", "second"]
 
 
-def test_a_link_to_a_file_that_is_not_there_makes_it(graph: Write, tmp_path: Path) -> None:
+def test_a_link_to_a_missing_file_creates_it(graph: Write, tmp_path: Path) -> None:
     link = tmp_path / "link"
     link.symlink_to(tmp_path / "new")
     unchanged(link, work=lambda: graph(link))
@@ -258,9 +256,9 @@ WRONG = {
 }
 
 
-@pytest.mark.parametrize(("given", "said"), WRONG.values(), ids=WRONG)
+@pytest.mark.parametrize(("given", "fragment"), WRONG.values(), ids=WRONG)
 def test_an_output_that_cannot_be_written_is_refused_before_the_work(
-    made: tuple[Path, str], given: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    made: tuple[Path, str], given: str, fragment: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def work(*_: object) -> None:
         raise AssertionError("the work was begun")
@@ -278,11 +276,11 @@ def test_an_output_that_cannot_be_written_is_refused_before_the_work(
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind("socket")
         for words in WRITERS.values():
-            refused(writing(words, made)(given), said)
+            refused(writing(words, made)(given), fragment)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "socket", "sub"]
 
 
-def test_a_folder_that_takes_no_files(graph: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unwritable_folder_is_refused(graph: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "access", lambda *_, **__: False)
     refused(graph(tmp_path / "page"), "Permission denied")
     (tmp_path / "page").write_bytes(b"old")
@@ -304,7 +302,7 @@ except UsageError as error:
 """
 
 
-def test_a_file_that_finds_no_room_is_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_is_unchanged_if_the_disk_is_full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = tmp_path / "page"
     file.write_bytes(b"old")
     root = Path(__file__).parents[3]
@@ -331,7 +329,7 @@ def test_a_file_created_there_in_between_is_left_alone(tmp_path: Path) -> None:
 
 
 def test_the_folder_is_the_one_that_was_opened(tmp_path: Path) -> None:
-    """A folder that is swapped for a link meanwhile leads nobody elsewhere."""
+    """If the folder is replaced by a link meanwhile, the link is not followed."""
     (tmp_path / "ours").mkdir()
     (tmp_path / "theirs").mkdir()
     with output_files.target(tmp_path / "ours" / "page", "page", "page") as found:
@@ -342,7 +340,7 @@ def test_the_folder_is_the_one_that_was_opened(tmp_path: Path) -> None:
     assert not list((tmp_path / "theirs").iterdir())
 
 
-def test_a_folder_to_write_into(tmp_path: Path) -> None:
+def test_a_folder_as_output_gets_the_files(tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir()
     (tmp_path / "link").symlink_to("folder")
     (tmp_path / "nowhere").symlink_to("no")
@@ -359,7 +357,7 @@ def test_a_folder_to_write_into(tmp_path: Path) -> None:
     assert not (tmp_path / "new").exists()
 
 
-def test_a_spec_of_tune_replaces_only_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, device) -> None:
+def test_tune_replaces_only_a_spec_that_it_wrote(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, device) -> None:
     def asked(path: Path) -> None:
         check(TuneArguments("model", "facts", 1, out=path))
 
@@ -369,7 +367,7 @@ def test_a_spec_of_tune_replaces_only_its_own(tmp_path: Path, monkeypatch: pytes
     link.symlink_to(other)
     os.mkfifo(pipe)
     for path in (own, pipe, tmp_path / "new", Path("/dev/fd/2")):
-        asked(path)  # and nobody waits for a reader of the pipe before the work
+        asked(path)  # the pipe does not block before the work
     monkeypatch.setenv("HOME", str(tmp_path))
     for path in (other, link, Path("~/other")):
         with pytest.raises(UsageError, match="was not written by"):

@@ -1,4 +1,4 @@
-"""Ctrl-C, SIGTERM and SIGHUP: one line that says so, exit code 128 + the signal's number, the same command goes on."""
+"""Ctrl-C, SIGTERM and SIGHUP: one line, exit code 128 + the signal's number, and the same command resumes."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ PROGRAM = [sys.executable, "-c", "from editflow.flows.cli.main import main; main
 
 @pytest.fixture
 def interruptible() -> Iterator[None]:
-    """Tests that were started in the background ignore SIGINT, and so would their children."""
+    """Restore SIGINT: background jobs ignore it, and so would their children."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)
@@ -51,16 +51,16 @@ def test_an_interrupted_run(
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     with subprocess.Popen(command, **pipes, text=True, env=env) as process:
         assert process.stderr is not None
-        said = []
+        lines = []
         for line in process.stderr:
-            said.append(line)
+            lines.append(line)
             if "created  tokens 1" in line:
                 process.send_signal(number)
         process.wait(timeout=60)
-    assert process.returncode == 128 + number, said
-    # On a busy machine Prefect may add that it still sends events.
-    assert [line for line in said if line.startswith("interrupted: ")], said
-    assert "Traceback" not in "".join(said)
+    assert process.returncode == 128 + number, lines
+    # On a busy machine Prefect may also print that it still sends events.
+    assert [line for line in lines if line.startswith("interrupted: ")], lines
+    assert "Traceback" not in "".join(lines)
     (row,) = editflow("runs", "--json", "--lake", lake).json
     assert row["status"] == "interrupted"
     assert row["message"] == f"interrupted by {'the user' if number == signal.SIGINT else number.name}"
@@ -68,7 +68,7 @@ def test_an_interrupted_run(
     assert tiny_world.digests(lake) == tiny_world.digests(reference.lake)
 
 
-def test_an_interrupted_question(reference, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interrupted_query(reference, monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
@@ -80,28 +80,28 @@ def test_an_interrupted_question(reference, monkeypatch: pytest.MonkeyPatch) -> 
 
 @pytest.mark.exhaustive
 def test_a_hangup_while_the_server_starts(world: World, environment: dict[str, str], tmp_path: Path) -> None:
-    """The terminal is gone, and with it standard error; nothing of the run is left."""
+    """The terminal and standard error are closed; no process of the run is left."""
     lake = tmp_path / "lake"
     alone = {name: value for name, value in environment.items() if not name.startswith("PREFECT_")}
     env = {**alone, "PYTHONPATH": str(ROOT), "EDITFLOW_CACHE": str(tmp_path / "cache")}
     with subprocess.Popen([*PROGRAM, "run", str(world.spec), "--lake", str(lake)], stderr=subprocess.PIPE, text=True,
                           stdout=subprocess.DEVNULL, env=env, start_new_session=True) as process:  # fmt: skip
         assert process.stderr is not None
-        told = any("temporary server" in line for line in process.stderr)
+        server_started = any("temporary server" in line for line in process.stderr)
         process.stderr.close()
         while process.poll() is None and not (begun := psutil.Process(process.pid).children(recursive=True)):
             time.sleep(0.005)
         process.send_signal(signal.SIGHUP)
         assert process.wait(timeout=120) == 128 + signal.SIGHUP
-    assert told
+    assert server_started
     assert begun
-    assert not psutil.wait_procs(begun, timeout=60)[1], "a server is left"
+    assert not psutil.wait_procs(begun, timeout=60)[1], "a server is still running"
     assert editflow("runs", "--json", "--lake", lake).json == []
 
 
 @contextmanager
 def around(**signals: Any) -> Iterator[None]:
-    """Handlers as a parent may have left them."""
+    """Set handlers as a parent process may have."""
     before = {name: signal.signal(getattr(signal, name), how) for name, how in signals.items()}
     try:
         yield
@@ -111,15 +111,13 @@ def around(**signals: Any) -> Iterator[None]:
 
 
 def answered(monkeypatch: pytest.MonkeyPatch, lake: Path, work: Callable[[], None]) -> Answer:
-    """`editflow runs` with something else for its work."""
+    """`editflow runs` with another function as its work."""
     monkeypatch.setattr("editflow.storage.records.runs.Runs.newest", lambda _: work())
     return editflow("runs", "--lake", lake)
 
 
 @pytest.mark.parametrize("number", signals.SIGNALS)
-def test_each_signal_ends_a_command_in_order(
-    reference, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
-) -> None:
+def test_each_signal_ends_a_command_cleanly(reference, monkeypatch: pytest.MonkeyPatch, number: signal.Signals) -> None:
     cleaned = []
 
     def work() -> None:
@@ -131,12 +129,14 @@ def test_each_signal_ends_a_command_in_order(
     usual = {"SIGINT": signal.default_int_handler, "SIGTERM": signal.SIG_DFL, "SIGHUP": signal.SIG_DFL}
     with around(**usual):
         answer = answered(monkeypatch, reference.lake, work)
-        assert {name: signal.getsignal(getattr(signal, name)) for name in usual} == usual, "they are as before"
+        assert {name: signal.getsignal(getattr(signal, name)) for name in usual} == usual, "the handlers are restored"
     assert (answer.code, answer.err.count("\n"), cleaned) == (128 + number, 1, [number])
     assert answer.err.startswith("interrupted: ")
 
 
-def test_a_librarys_error_after_a_signal_counts_as_an_interrupt(reference, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_error_of_a_library_after_a_signal_counts_as_an_interrupt(
+    reference, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def work() -> None:
         try:
             signal.raise_signal(signal.SIGTERM)
@@ -149,7 +149,7 @@ def test_a_librarys_error_after_a_signal_counts_as_an_interrupt(reference, monke
 
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, "interrupted"), (None, "failed")])
-def test_a_run_that_ends_in_a_library_s_error_of_a_signal(
+def test_a_run_that_a_signal_ends_with_an_error_of_a_library(
     world: World, tmp_path: Path, number: signal.Signals | None, status: str
 ) -> None:
     def work(_spec: object, _pipe: object) -> dict[str, object]:
@@ -165,7 +165,7 @@ def test_a_run_that_ends_in_a_library_s_error_of_a_signal(
     assert record.status == status
 
 
-def test_a_signal_that_comes_where_exceptions_are_lost_comes_again(reference, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_signal_is_repeated_if_its_exception_was_lost(reference, monkeypatch: pytest.MonkeyPatch) -> None:
     class Last:
         def __del__(self) -> None:
             signal.raise_signal(signal.SIGTERM)
@@ -181,17 +181,17 @@ def test_a_signal_that_comes_where_exceptions_are_lost_comes_again(reference, mo
 
 
 def test_ignored_signals_stay_ignored(reference, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As under nohup, or with a handler of somebody else."""
-    heard: list[int] = []
+    """As under nohup, or with a custom handler."""
+    received: list[int] = []
 
     def work() -> None:
         signal.raise_signal(signal.SIGHUP)
         signal.raise_signal(signal.SIGTERM)
         raise KeyboardInterrupt
 
-    with around(SIGHUP=signal.SIG_IGN, SIGTERM=lambda number, _: heard.append(number)):
+    with around(SIGHUP=signal.SIG_IGN, SIGTERM=lambda number, _: received.append(number)):
         assert answered(monkeypatch, reference.lake, work).code == 130
-    assert heard == [signal.SIGTERM]
+    assert received == [signal.SIGTERM]
 
 
 def test_the_second_signal_ends_the_process_at_once(reference, monkeypatch: pytest.MonkeyPatch) -> None:

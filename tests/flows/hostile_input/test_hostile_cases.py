@@ -1,4 +1,4 @@
-"""A thousand inputs from strangers, and not one of them breaks a law; `make soak` asks twenty thousand others.
+"""A thousand untrusted inputs, none of which breaks a rule; `make soak` tries twenty thousand others.
 
 The second half of the thousand is in test_more_hostile_cases.py, so that two workers share them.
 
@@ -25,7 +25,7 @@ from support.hostile_cases.watch import seen
 pytestmark = pytest.mark.slow
 
 MANY = int(os.environ.get("EDITFLOW_CASES", "20000"))
-"""How many `make soak` asks, behind the thousand."""
+"""The number of cases of `make soak`, after the first thousand."""
 ROOT = Path(__file__).parents[3]
 
 
@@ -37,8 +37,8 @@ def test_no_case_breaks_a_law(watch: Watch, first: int) -> None:
     assert not found, f"{len(found)} breaches\n" + "\n".join(found)
 
 
-def test_a_case_is_the_same_every_time(watch: Watch) -> None:
-    """Whatever was made before it; and there are some of every kind."""
+def test_a_case_is_always_the_same(watch: Watch) -> None:
+    """Regardless of the cases before it; and every kind occurs."""
 
     def made(number: int) -> tuple[str, str, list[str], list[bytes]]:
         found = case(number, watch.good, watch.listener.port)
@@ -63,8 +63,8 @@ def test_a_case_is_the_same_every_time(watch: Watch) -> None:
 
 @pytest.mark.soak
 @pytest.mark.timeout(14_400)
-def test_no_other_case_does(tmp_path: Path) -> None:
-    """In as many processes as there are cores, which share nothing."""
+def test_no_further_case_breaks_a_rule(tmp_path: Path) -> None:
+    """In one process per core; processes share nothing."""
     started, shares = time.monotonic(), os.cpu_count() or 1
     bounds = [CASES + MANY * n // shares for n in range(shares + 1)]
     running = []
@@ -72,15 +72,15 @@ def test_no_other_case_does(tmp_path: Path) -> None:
         output = (tmp_path / f"{first}.txt").open("w+")
         command = [sys.executable, str(ROOT / "tests" / "support" / "hostile_cases"), f"{first}:{last}"]
         running.append((subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, cwd=ROOT), output))
-    counts, said = Counter[str](), ""
+    counts, errors = Counter[str](), ""
     for process, output in running:
         process.wait()
         output.seek(0)
         *before, last_line = output.read().splitlines() or [""]
-        said += "\n".join(before)
-        assert last_line.startswith("{"), f"{said}\n{last_line}"
+        errors += "\n".join(before)
+        assert last_line.startswith("{"), f"{errors}\n{last_line}"
         counts.update(json.loads(last_line))
     print(f"\n{counts.total()} cases in {time.monotonic() - started:.0f} s")
     for name, number in sorted(counts.items()):
         print(f"  {name}: {number}")
-    assert not [name for name in counts if "broke a rule" in name], said
+    assert not [name for name in counts if "broke a rule" in name], errors

@@ -1,4 +1,4 @@
-"""A lake's record may name any address: commands that would read from it say so first, and do it only if told to."""
+"""A record of a lake may name any address: commands name it first, and read it only with the user's consent."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_a_run_is_exported(lake: Path, web: Served, tmp_path: Path) -> None:
 def test_a_fact_is_withdrawn(lake: Path, web: Served) -> None:
     fact = Lake.open(lake).read(tiny_world.artifacts(lake, "requests")[0].id)["request"][0].as_py()
     words = ("impact", "--withdraw", f"request:{fact}", "--lake", lake)
-    assert (editflow(*words).code, web.seen) == (0, []), "to ask is free"
+    assert (editflow(*words).code, web.seen) == (0, []), "the preview reads nothing"
     refused = editflow(*words, "--redo")
     assert (refused.code, web.seen) == (2, [])
     assert web.host in refused.err
@@ -65,7 +65,7 @@ def test_a_fact_is_withdrawn(lake: Path, web: Served) -> None:
 
 
 def test_an_artifact_is_computed_again(lake: Path, web: Served) -> None:
-    """Its recipe is in its manifest, or it takes the run's whole walk, which reads the facts."""
+    """Either its manifest has the recipe, or the whole run is walked, which reads the facts."""
     words = ("verify", "--repair", "--lake", lake)
     requests = tiny_world.payload(lake, tiny_world.artifacts(lake, "requests")[0])
     requests.unlink()
@@ -78,11 +78,11 @@ def test_an_artifact_is_computed_again(lake: Path, web: Served) -> None:
     assert requests.exists()
 
 
-def test_a_manifest_names_a_source_that_is_not_read(lake: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What an artifact's description says of where it came from is no part of its id, so anybody can change it."""
-    asked: list[str] = []
+def test_a_source_named_by_a_manifest_is_not_read(lake: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The source in an artifact's description is not part of its id, so anyone can change it."""
+    sources_read: list[str] = []
     monkeypatch.setattr(
-        "editflow.tasks.stages.documents.read_documents", lambda source, *_: asked.append(source) or iter(())
+        "editflow.tasks.stages.documents.read_documents", lambda source, *_: sources_read.append(source) or iter(())
     )
     documents = tiny_world.artifacts(lake, "documents")[0]
     manifest = tiny_world.payload(lake, documents).parent / "manifest.json"
@@ -90,20 +90,22 @@ def test_a_manifest_names_a_source_that_is_not_read(lake: Path, monkeypatch: pyt
     found = json.loads(manifest.read_text())
     manifest.write_text(json.dumps(found | {"about": found["about"] | {"source": "hub:evil/data"}}))
     refused = editflow(*words)
-    assert asked == []
+    assert sources_read == []
     assert "hub:evil/data" in refused.out + refused.err
     assert "--download" in refused.out + refused.err
     editflow(*words, "--download")
-    assert asked == ["hub:evil/data"], "the control"
+    assert sources_read == ["hub:evil/data"], "the control"
 
 
-def test_a_record_names_a_data_set_that_is_not_asked(lake: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[str] = []
-    monkeypatch.setattr("editflow.flows.recorded_runs.describe_corpus", lambda source: asked.append(source) or {})
+def test_a_data_set_named_by_a_record_is_not_read(lake: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sources_read: list[str] = []
+    monkeypatch.setattr(
+        "editflow.flows.recorded_runs.describe_corpus", lambda source: sources_read.append(source) or {}
+    )
     started = next((lake / "runs").iterdir()) / "started.json"
     record = json.loads(started.read_text())
     record["spec"]["corpus"]["source"] = "hub:evil/data"
     started.write_text(json.dumps(record))
     refused = editflow("export-run", "last", "--download", "--lake", lake, "--out", lake.parent / "run.zip")
-    assert (refused.code, asked) == (2, [])
+    assert (refused.code, sources_read) == (2, [])
     assert "corpus" in refused.err

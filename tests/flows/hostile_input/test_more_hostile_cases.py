@@ -1,4 +1,4 @@
-"""The second half of the thousand of test_hostile_cases.py."""
+"""The second half of the thousand cases of test_hostile_cases.py."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A lake from somebody else: no file of it chooses how it is read, so none runs code."""
+"""An untrusted lake: no file in it chooses its own deserialiser, so none runs code."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from editflow.storage.maintenance.orphans import find_orphans, remove_orphan
 
 
 class Canary:
-    """An object that makes a file when it is unpickled."""
+    """An object that creates a file when it is unpickled."""
 
     def __init__(self, file: Path) -> None:
         self.file = file
@@ -33,7 +33,7 @@ class Canary:
 
 
 def plant(lake: Path, canary: Path) -> int:
-    """A result of Prefect for each artifact, which names pickle as its reader; how many."""
+    """Add a Prefect result for each artifact that names pickle as its deserialiser; returns their number."""
     folder = lake / "prefect"
     folder.mkdir(exist_ok=True)
     ids = sorted(tiny_world.digests(lake))
@@ -54,7 +54,7 @@ def test_results_of_prefect_in_a_lake_are_not_read(world: World, copied: Path, t
             assert editflow("apply", spec, "--lake", copied).code == 0
     plant(copied, canary)
     ResultRecord.deserialize((copied / "prefect" / min(tiny_world.digests(copied))).read_bytes())
-    assert canary.exists(), "the control: whoever reads such a file runs what is in it"
+    assert canary.exists(), "the control: reading such a file runs its code"
     canary.unlink()
     fact = load_facts(load_spec(world.spec).requests)[-1].request_id
     commands: tuple[tuple[object, ...], ...] = (
@@ -81,7 +81,7 @@ def test_other_files_are_not_read_as_results(world: World, copied: Path) -> None
 
 @pytest.fixture
 def older(tmp_path: Path) -> Path:
-    """A lake with results of Prefect of just now, and something else beside them."""
+    """A lake with new Prefect results and another file beside them."""
     lake = tmp_path / "lake"
     (lake / "artifacts").mkdir(parents=True)
     for name in ("ab" * 32, "odd", "deep/er/x"):
@@ -91,16 +91,16 @@ def older(tmp_path: Path) -> Path:
     return lake
 
 
-def told(lake: Path, *words: str) -> list[tuple[str, int, int]]:
+def unneeded_files(lake: Path, *words: str) -> list[tuple[str, int, int]]:
     return [(row["what"], row["files"], row["bytes"]) for row in
             editflow("gc", *words, "--lake", lake, "--json").json["litter"]]  # fmt: skip
 
 
-def test_results_of_prefect_go_however_young_they_are(older: Path) -> None:
+def test_results_of_prefect_are_deleted_at_any_age(older: Path) -> None:
     for words, there in (((), True), (("--delete",), False)):
-        assert told(older, *words) == [("result of Prefect", 3, 300)]
+        assert unneeded_files(older, *words) == [("result of Prefect", 3, 300)]
         assert (older / "prefect").exists() == there
-    assert told(older, "--delete") == []
+    assert unneeded_files(older, "--delete") == []
     assert not list(older.glob(".tmp-*"))
 
 
@@ -111,13 +111,13 @@ def test_doctor_names_results_of_prefect(older: Path) -> None:
         assert editflow("gc", "--delete", "--lake", older).code == 0
 
 
-def test_a_link_in_place_of_the_folder_goes_and_nothing_behind_it(older: Path, tmp_path: Path) -> None:
-    """Of the folder itself, and inside it; a file in its place goes as well."""
+def test_a_link_in_place_of_the_folder_is_deleted_but_not_its_target(older: Path, tmp_path: Path) -> None:
+    """The folder itself and entries in it; a file in its place is deleted too."""
     other = tmp_path / "other"
     shutil.move(older / "prefect", other)
     before = sorted(other.rglob("*"))
     (older / "prefect").symlink_to(other)
-    assert told(older, "--delete")[0][:2] == ("result of Prefect", 1)
+    assert unneeded_files(older, "--delete")[0][:2] == ("result of Prefect", 1)
     assert not (older / "prefect").is_symlink()
     (older / "prefect").mkdir()
     (older / "prefect" / "inside").symlink_to(other)
@@ -127,20 +127,20 @@ def test_a_link_in_place_of_the_folder_goes_and_nothing_behind_it(older: Path, t
     assert editflow("gc", "--delete", "--lake", older).code == 0
     assert not (older / "prefect").is_symlink()
     (older / "prefect").write_text("x")
-    assert told(older, "--delete") == [("result of Prefect", 1, 1)]
-    assert told(older) == []
+    assert unneeded_files(older, "--delete") == [("result of Prefect", 1, 1)]
+    assert unneeded_files(older) == []
     assert sorted(other.rglob("*")) == before
 
 
-def test_an_emptied_folder_and_a_link_that_leads_nowhere_are_litter(older: Path, tmp_path: Path) -> None:
-    """What a cleaner that was killed leaves last."""
+def test_an_empty_folder_and_a_dangling_link_are_unneeded_files(older: Path, tmp_path: Path) -> None:
+    """The remains of a killed `gc`."""
     shutil.rmtree(older / "prefect")
     (older / "artifacts" / "ab" / ".tmp-1" / "deep").mkdir(parents=True)
     (older / "runs").mkdir()
     (older / "runs" / ".tmp-2").symlink_to(tmp_path / "nowhere")
     (older / "runs" / "plain").mkdir()
     store = Lake.open(older)
-    assert list(find_orphans(store, 1)) == [], "the control: it is young"
+    assert list(find_orphans(store, 1)) == [], "the control: it is too new"
     old = time.time() - 7200
     for path in older.rglob("*"):
         os.utime(path, (old, old), follow_symlinks=False)

@@ -1,4 +1,4 @@
-"""Records of a stranger whose values are of the right type and cannot be: one line that names it, exit code 2."""
+"""Untrusted records with impossible values of the right type: one line that names the record, exit code 2."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def lake(received: Path, tmp_path: Path) -> Path:
 
 
 def words(question: str, lake: Path) -> Sequence[object]:
-    """A command's words."""
+    """The arguments of a command."""
     out = lake.parent / "out.file"
     (run,) = (folder.name for folder in lake.glob("runs/*"))
     return {
@@ -74,8 +74,8 @@ def of_spec(section: str, **settings: Any) -> Change:
     return lambda record: record["spec"][section].update(settings)
 
 
-def of_batch(**said: Any) -> Change:
-    return lambda end: end["summary"]["batches"][0].update(said)
+def of_batch(**values: Any) -> Change:
+    return lambda end: end["summary"]["batches"][0].update(values)
 
 
 RECORDS: dict[str, tuple[str, str, Change, str]] = {
@@ -109,26 +109,26 @@ MANIFESTS: dict[str, tuple[str, str, Change, str]] = {
 }
 
 
-def test_a_good_lake_answers(lake: Path) -> None:
-    """The control of all that follow."""
+def test_commands_work_on_a_valid_lake(lake: Path) -> None:
+    """The control of the tests below."""
     for question in ("report", "scores", "ask", "export-run", "openlineage"):
         answer = editflow(*words(question, lake), "--lake", lake)
         assert answer.code == 0, answer.err
 
 
 @pytest.mark.parametrize("name", RECORDS)
-def test_a_run_record(lake: Path, name: str) -> None:
-    question, file, change, said = RECORDS[name]
+def test_an_impossible_run_record_is_refused(lake: Path, name: str) -> None:
+    question, file, change, fragment = RECORDS[name]
     (path,) = lake.glob(f"runs/*/{file}")
     changed(path, change)
-    refused(editflow(*words(question, lake), "--lake", lake), said)
+    refused(editflow(*words(question, lake), "--lake", lake), fragment)
 
 
 @pytest.mark.parametrize("name", MANIFESTS)
-def test_a_manifest(lake: Path, name: str) -> None:
-    question, kind, change, said = MANIFESTS[name]
+def test_an_impossible_manifest_is_refused(lake: Path, name: str) -> None:
+    question, kind, change, fragment = MANIFESTS[name]
     changed(manifest_of(lake, kind), change)
-    refused(editflow(*words(question, lake), "--lake", lake), said)
+    refused(editflow(*words(question, lake), "--lake", lake), fragment)
 
 
 def test_empty_entries_of_a_list_are_left_out_of_the_page(lake: Path) -> None:
@@ -153,9 +153,9 @@ def test_a_too_deeply_nested_memory_is_ignored(lake: Path, world: World) -> None
         assert answer.code == 0, answer.err
 
 
-def test_a_time_in_the_index_that_is_none_keeps_its_run(lake: Path) -> None:
-    """A cleaner reads when runs began; the year is one that DuckDB has and Python has not."""
-    for change in (lambda _path: None, far_off):  # the former is the control
+def test_an_impossible_time_in_the_index_does_not_hide_its_run(lake: Path) -> None:
+    """`gc` reads start times; DuckDB can represent this year, Python cannot."""
+    for change in (lambda _path: None, far_off):  # the first is the control
         for path in lake.glob("catalog/runs/*.parquet"):
             change(path)
         answer = editflow("gc", "--keep-days", 1, "--lake", lake, "--json")
@@ -173,13 +173,15 @@ def far_off(path: Path) -> None:
 
 @pytest.mark.parametrize("question", ["show", "lineage", "runs", "report", "export-run"])
 def test_a_secret_in_a_record_is_not_shown(lake: Path, question: str) -> None:
-    """Neither an older lake nor a stranger's had them cut."""
+    """Records of earlier versions and of strangers may contain unredacted secrets."""
     (record,) = lake.glob(f"runs/*/{START}")
     changed(record, of_spec("corpus", source="http://user:Qx7@host/texts.jsonl?token=Qx7"))
     out = lake.parent / "out"
-    asked = {"lineage": ("lineage", "last"), "report": ("report", "last", "--out", out),
+    arguments = {"lineage": ("lineage", "last"), "report": ("report", "last", "--out", out),
              "export-run": ("export-run", "last", "--out", out)}  # fmt: skip
-    answer = editflow(*asked.get(question, (question, "last")[: 1 + (question == "show")]), "--json", "--lake", lake)
+    answer = editflow(
+        *arguments.get(question, (question, "last")[: 1 + (question == "show")]), "--json", "--lake", lake
+    )
     assert "Qx7" not in answer.out + answer.err
     assert not out.exists() or b"Qx7" not in out.read_bytes()
     assert "Qx7" in record.read_text(), "the control"

@@ -1,4 +1,4 @@
-"""Text from strangers is shown, never obeyed: in tables, lines, trees, labels, errors and JSON."""
+"""Untrusted text cannot control the terminal: in tables, lines, trees, labels, errors and JSON."""
 
 # ruff: noqa: S608 - the SQL is put together from the test's own words
 
@@ -29,9 +29,9 @@ def lake(tmp_path_factory: pytest.TempPathFactory) -> Lake:
 
 
 def commands(lake: Lake) -> list[list[str]]:
-    """Every command that shows what a lake holds."""
+    """Every command that shows content of a lake."""
     documents = next(m.id for m in lake.manifests() if m.kind == "documents")
-    asked = [
+    arguments = [
         ["runs"],
         ["show", hostile_lake.record(lake).run_id],
         ["show", "last"],
@@ -44,45 +44,45 @@ def commands(lake: Lake) -> list[list[str]]:
         ["lineage", documents, "--sources"],
         ["lineage", f"request:{TEXT}", "--results"],
     ]
-    return [[*command, "--lake", lake.uri] for command in asked]
+    return [[*command, "--lake", lake.uri] for command in arguments]
 
 
 @pytest.mark.parametrize("number", range(11))
-def test_nothing_commands_the_terminal(lake: Lake, number: int) -> None:
+def test_no_output_controls_the_terminal(lake: Lake, number: int) -> None:
     answer = editflow(*commands(lake)[number])
     assert answer.code in (0, 1), answer.err
     assert not COMMANDING.search(answer.out + answer.err)
     whole = answer.out.replace("\n", "")
     for part in SHOWN:
         assert part in whole or number in {7, 8}
-    assert max(map(len, answer.out.splitlines())) < 10 * 4 * 500, "long values are cut"
+    assert max(map(len, answer.out.splitlines())) < 10 * 4 * 500, "long values are shortened"
     assert "…" in answer.out or number in {2, 3, 6, 7, 8, 10}
 
 
-def test_it_is_there_to_be_obeyed(lake: Lake) -> None:
-    """The control: what the commands read does command a terminal, and an unguarded print would pass it on."""
+def test_the_raw_text_controls_the_terminal(lake: Lake) -> None:
+    """The control: the lake contains control sequences, and printing them unescaped would send them to the terminal."""
     (row,) = editflow("query", REQUESTS, "--json", "--lake", lake.uri).json
     assert row["subject"] == LONG
     assert len(COMMANDING.findall(row["subject"])) >= 10
 
 
 @pytest.mark.parametrize("number", range(7))
-def test_json_is_whole_and_harmless(lake: Lake, number: int) -> None:
+def test_json_is_complete_and_escaped(lake: Lake, number: int) -> None:
     answer = editflow(*commands(lake)[number], "--json")
     assert not COMMANDING.search(answer.out)
     assert answer.err == ""
-    assert "…" not in answer.out, "nothing is cut"
+    assert "…" not in answer.out, "nothing is shortened"
     text = json.dumps(answer.json, ensure_ascii=False)
     assert json.dumps(TEXT, ensure_ascii=False)[1:-1] in text
     assert number in {3, 6} or "ü" * 10_000 in text
 
 
 def test_on_a_real_terminal(lake: Lake) -> None:
-    """With colours on, nothing but rich's own colours and erasing is left; the text's own red is not."""
-    said = on_terminal(several(commands(lake)), columns=200)
+    """With colours, only rich's own sequences for colour and erasing are left, not those of the text."""
+    output = on_terminal(several(commands(lake)), columns=200)
     for part in ("\x07", "\x1b]", "\x1b[31mE", "\u202e", "\u200b", "\x9b", "\ufeff"):
-        assert part not in said
-    assert "\x1b[1m" in said, "the control: these are colours"
+        assert part not in output
+    assert "\x1b[1m" in output, "the control: these are colours"
 
 
 @pytest.mark.parametrize(
@@ -107,7 +107,9 @@ def test_on_a_real_terminal(lake: Lake) -> None:
     ],
     ids=lambda words: f"{words[0][:9]} {len(words[-1])}",
 )
-def test_errors(lake: Lake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str]) -> None:
+def test_error_messages_are_escaped(
+    lake: Lake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str]
+) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("EDITFLOW_LAKE", lake.uri)
     answer = editflow(*arguments)
@@ -118,14 +120,14 @@ def test_errors(lake: Lake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arg
 
 
 def test_a_strangers_run_has_no_report(lake: Lake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its name leads nowhere else, and what it lacks is named."""
+    """Its name opens no other path, and the error names the missing part."""
     monkeypatch.chdir(tmp_path)
     refused(editflow("report", "last", "--lake", lake.uri), "has no model to report")
     assert list(tmp_path.iterdir()) == []
 
 
-def test_an_error_about_a_request(world: World, tmp_path: Path) -> None:
-    """A subject of ten thousand characters in an error leaves room for the remedy."""
+def test_a_long_subject_in_an_error_is_shortened(world: World, tmp_path: Path) -> None:
+    """An error about a subject of ten thousand characters still shows the remedy."""
     rewrite = {"prompt": "x", "subject": LONG, "target_true": {"str": "a"}, "target_new": {"str": "b"}}
     facts = tmp_path / "facts.jsonl"
     facts.write_text(json.dumps({"case_id": 1, "requested_rewrite": rewrite}) + "\n")

@@ -1,4 +1,4 @@
-"""Whoever watches the hostile cases must notice: commands that do on purpose what none may do."""
+"""The watch over the hostile cases detects commands that deliberately break each rule."""
 
 from __future__ import annotations
 
@@ -51,18 +51,18 @@ def _zipped(folder: Path) -> None:
 
 
 def _left(_watch: Watch, _folder: Path) -> None:
-    """A process whose parent is gone."""
+    """A process whose parent has ended."""
     program = "import subprocess, sys; subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)'])"
     subprocess.run([sys.executable, "-c", program], check=True)
 
 
 def _unpickled(file: str, port: int) -> None:
-    """What no command may do: the watchers are to see that a pickle's code has run."""
+    """Deliberately unpickle, so that the watch must detect that the pickle's code has run."""
     pickle.loads(pickle.dumps(Payload(file, port)))  # noqa: S301 - bytes made here
 
 
 def _called(watch: Watch) -> None:
-    """A call that is over when it has been counted: the listener answers after that."""
+    """A call that ends after the listener has counted it, because it answers after counting."""
     with socket.create_connection(("127.0.0.1", watch.listener.port)) as caller:
         caller.sendall(b"GET / HTTP/1.1\r\n\r\n")
         assert caller.recv(1)
@@ -103,9 +103,9 @@ BAD: dict[str, tuple[Act, str]] = {
 
 
 @pytest.mark.parametrize("name", BAD)
-def test_each_of_them_is_noticed(watch: Watch, name: str) -> None:
+def test_each_broken_rule_is_detected(watch: Watch, name: str) -> None:
     act, word = BAD[name]
-    if "outside" in name:  # what it deletes or changes is there, and known
+    if "outside" in name:  # the files to be deleted or changed exist and are recorded
         for file in ("planted", "plain.txt"):
             (watch.good.outside / file).unlink(missing_ok=True)
             if name != "writes outside":
@@ -121,7 +121,7 @@ def test_each_of_them_is_noticed(watch: Watch, name: str) -> None:
         left.rmdir() if left.is_dir() else left.unlink(missing_ok=True)
     for file in ("planted", "plain.txt"):
         (watch.good.outside / file).unlink(missing_ok=True)
-    breaches(watch, lambda _w, _f: None)  # and it is clean again
+    breaches(watch, lambda _w, _f: None)  # the state is clean again
     assert breaches(watch, lambda _w, _f: None) == []
 
 
@@ -141,7 +141,7 @@ def _swallowing() -> None:
             continue
 
 
-def test_a_change_that_restores_times_is_noticed(watch: Watch) -> None:
+def test_a_change_that_restores_times_is_detected(watch: Watch) -> None:
     watch.check_bytes()
     path = watch.good.outside / "secret.jsonl"
     was, times = path.read_bytes(), path.stat()
@@ -154,8 +154,8 @@ def test_a_change_that_restores_times_is_noticed(watch: Watch) -> None:
     watch.check_bytes()
 
 
-def test_a_correct_command_breaks_no_law(watch: Watch) -> None:
-    """Its own folder is its own, an expected refusal is one, and an address that was asked for may be called."""
+def test_a_correct_command_breaks_no_rule(watch: Watch) -> None:
+    """It may change its own folder, be refused as expected, and connect to a requested address."""
 
     def act(given: Watch, folder: Path) -> None:
         (folder / "lake").mkdir()

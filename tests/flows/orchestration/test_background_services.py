@@ -1,4 +1,4 @@
-"""What `editflow down` ends: the processes that `up` began, with what those began, and nothing else."""
+"""`editflow down` ends the processes that `up` started and their children, and nothing else."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ time.sleep(600)
 
 @pytest.fixture
 def stubborn() -> Iterator[tuple[psutil.Process, psutil.Process]]:
-    """A process that takes no word, with one that it began; what is left of them ends with the test."""
+    """A process that ignores signals, and its child; both are killed at the end of the test."""
     command = [sys.executable, "-c", STUBBORN, "prefect", "worker", "start"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
@@ -38,13 +38,13 @@ def stubborn() -> Iterator[tuple[psutil.Process, psutil.Process]]:
 
 
 def known(home: Path, process: psutil.Process, earlier: float = 0) -> Services:
-    """As if `up` had begun the process, or one of its number so many seconds before it."""
+    """Record a process as if `up` had started it, or an earlier process with the same id."""
     about = {"pid": process.pid, "started": process.create_time() - earlier, "port": 4200}
     (home / "worker.json").write_text(json.dumps(about))
     return Services(home)
 
 
-def test_a_process_that_takes_no_word_ends_with_all_that_it_began(stubborn, tmp_path: Path) -> None:
+def test_a_process_that_ignores_signals_is_killed_with_its_children(stubborn, tmp_path: Path) -> None:
     process, child = stubborn
     services = known(tmp_path, process)
     assert services.running("worker") == process
@@ -97,7 +97,7 @@ def test_a_process_file_that_is_not_regular_means_no_process(tmp_path: Path) -> 
     assert Services(tmp_path).port == 0
 
 
-def test_another_process_of_that_number_is_left_alone(stubborn, tmp_path: Path) -> None:
+def test_another_process_with_the_same_id_is_left_alone(stubborn, tmp_path: Path) -> None:
     process, _ = stubborn
     services = known(tmp_path, process, earlier=3600)
     assert services.running("worker") is None

@@ -1,4 +1,4 @@
-"""A server of ours answers its own page under its own names: what else a request may name is refused."""
+"""A server of EditFlow answers only its own page under its own host names; other hosts and origins are refused."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ OWN = {"host": f"127.0.0.1:{PORT}"}
 
 
 def scope(kind: str = "http", method: str = "GET", **headers: str) -> dict[str, Any]:
-    """A request as an ASGI application gets it."""
+    """The ASGI scope of a request."""
     found = [(name.replace("_", "-").encode(), value.encode("latin-1")) for name, value in headers.items()]
     return {"type": kind, "method": method, "headers": found}
 
@@ -30,7 +30,7 @@ def test_another_host_is_refused(host: str) -> None:
     assert not locked_server.foreign(scope(host=f"LOCALHOST:{PORT}"), PORT)
 
 
-def test_a_request_names_one_host() -> None:
+def test_a_request_must_name_exactly_one_host() -> None:
     assert locked_server.foreign(scope(), PORT)
     assert not locked_server.foreign(scope(**OWN), PORT)
     twice = scope(**OWN)

@@ -1,4 +1,4 @@
-"""A real Prefect server and worker: runs begin by schedule, a release moves through its gates, a kill loses nothing."""
+"""A real Prefect server and worker: runs start by schedule, a release passes its gates, and a kill loses nothing."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ BRISK = {
     "PREFECT_WORKER_QUERY_SECONDS": "1",
     "PREFECT_WORKER_PREFETCH_SECONDS": "1",
     "PREFECT_SERVER_SERVICES_SCHEDULER_LOOP_SECONDS": "1",
-    # Of a schedule every few seconds Prefect would make a hundred runs ahead; on a slow machine all come due at once.
+    # Prefect schedules a hundred runs ahead; with a short interval all would be due at once on a slow machine.
     "PREFECT_SERVER_SERVICES_SCHEDULER_MIN_RUNS": "2",
     "PREFECT_SERVER_SERVICES_SCHEDULER_MAX_RUNS": "3",
     "PREFECT_SERVER_SERVICES_SCHEDULER_MIN_SCHEDULED_TIME": "PT5S",
@@ -55,7 +55,7 @@ BRISK = {
 
 
 def until(happened: Callable[[], Any], what: str, patience: float = 300) -> Any:
-    """What it comes to, once it is true."""
+    """Wait until the result is true, and return it."""
     end = time.monotonic() + patience
     while not (found := happened()):
         assert time.monotonic() < end, f"{what} never happened"
@@ -65,7 +65,7 @@ def until(happened: Callable[[], Any], what: str, patience: float = 300) -> Any:
 
 @dataclass(frozen=True)
 class Deployed:
-    """What `editflow up` brought up: the repository's own deployments, and `apply-edits/soon` without a schedule."""
+    """The services of `editflow up`: the repository's own deployments, and `apply-edits/soon` without a schedule."""
 
     home: Path
     file: Path
@@ -80,7 +80,7 @@ class Deployed:
         return Services(self.home)
 
     def up(self, file: Path | None = None) -> subprocess.CompletedProcess[str]:
-        """`editflow up` in a process of its own, as people type it: server and worker have its environment."""
+        """Run `editflow up` in a separate process; the server and the worker inherit its environment."""
         words = ["up", "--port", str(self.port), "--file", file or self.file, "--home", self.home]
         command = [sys.executable, "-c", "from editflow.flows.cli.main import main; main()", *words]
         # Commands in this process have set Prefect's environment for themselves.
@@ -89,13 +89,13 @@ class Deployed:
         return subprocess.run(command, capture_output=True, text=True, check=False, env=environment, timeout=850)
 
     def down(self) -> str:
-        """What `editflow down` says, in this process."""
+        """The output of `editflow down`, run in this process."""
         answer = editflow("down", "--home", self.home)
         assert answer.code == 0
         return answer.err
 
     def runs(self, deployment: str) -> list[FlowRun]:
-        """Its flow runs, the earliest first."""
+        """The flow runs of the deployment, earliest first."""
         wanted = DeploymentFilter(name=DeploymentFilterName(any_=[deployment]))
         with self.client as client:
             found = client.read_flow_runs(deployment_filter=wanted, limit=200)
@@ -106,7 +106,7 @@ class Deployed:
 
     @contextmanager
     def scheduled(self, every: float, parameters: dict[str, Any]) -> Iterator[None]:
-        """`apply-edits/soon` every so many seconds, the first time a moment from now; at the end none is under way."""
+        """Schedule `apply-edits/soon` every few seconds inside the block, and wait until no run is left."""
         first = datetime.now(UTC) + timedelta(seconds=2)
         schedule = IntervalSchedule(interval=timedelta(seconds=every), anchor_date=first)
         with self.client as client:
@@ -143,7 +143,7 @@ def deployed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployed]:
 
 
 def one_deployment(folder: Path) -> Path:
-    """The deployment that needs least to be read, for when the others are registered already."""
+    """A file with one deployment, which is quick to register, for when the others already are."""
     file = yaml.safe_load((ROOT / "prefect.yaml").read_text())
     kept = [one for one in file["deployments"] if one["name"] == "clean"]
     (folder / "prefect.yaml").write_text(yaml.safe_dump({**file, "deployments": kept}))
@@ -151,7 +151,7 @@ def one_deployment(folder: Path) -> Path:
 
 
 def test_the_scheduler_schedules(deployed: Deployed) -> None:
-    """Some versions of SQLAlchemy leave it at none, and only the server's log says so."""
+    """With some versions of SQLAlchemy nothing is scheduled, and only the server's log shows the error."""
     for name in ("prepare", "apply", "evaluate", "reproduce", "clean"):
         until(lambda name=name: "Scheduled" in deployed.states(name), f"a scheduled run of {name}", 60)
     assert deployed.states("demo") == []  # control: it has no schedule
@@ -175,7 +175,7 @@ def test_the_doctor_names_deployments_of_an_earlier_version(
 
 @pytest.mark.exhaustive
 def test_a_foreign_page_cannot_have_the_worker_run_a_command(deployed: Deployed, tmp_path: Path) -> None:
-    """Nor can it with the password in hand; the control is what its owner can do by the same requests."""
+    """Even with the password. The control: the owner can do so with the same requests."""
     canary, secret = tmp_path / "canary", server_access.read_secret(deployed.home)
 
     def there() -> list[str]:
@@ -200,7 +200,7 @@ def test_a_foreign_page_cannot_have_the_worker_run_a_command(deployed: Deployed,
         client.delete_deployment(made)
 
 
-def test_its_home_and_password_are_for_its_owner_alone(deployed: Deployed) -> None:
+def test_only_the_owner_can_read_the_home_and_password(deployed: Deployed) -> None:
     secret, home = server_access.read_secret(deployed.home), deployed.home
     assert home.stat().st_mode & 0o777 == 0o700
     holding = {path.name for path in home.rglob("*") if path.is_file() and secret[9:].encode() in path.read_bytes()}
@@ -212,11 +212,11 @@ def test_its_home_and_password_are_for_its_owner_alone(deployed: Deployed) -> No
         assert all(secret == process.environ()["PREFECT_API_AUTH_STRING"] for process in processes)
 
 
-def test_a_shell_is_set_to_the_server_by_one_file(deployed: Deployed) -> None:
-    """And a run in the folder of `up` needs only the address."""
-    told = f'. {deployed.home / server_access.SETTINGS}; printf "%s %s" "$PREFECT_API_URL" "$PREFECT_API_AUTH_STRING"'
-    said = subprocess.run(["sh", "-c", told], capture_output=True, text=True, check=True).stdout
-    url, secret = said.split()
+def test_one_file_sets_up_a_shell_for_the_server(deployed: Deployed) -> None:
+    """A run in the folder of `up` needs only the address."""
+    script = f'. {deployed.home / server_access.SETTINGS}; printf "%s %s" "$PREFECT_API_URL" "$PREFECT_API_AUTH_STRING"'
+    output = subprocess.run(["sh", "-c", script], capture_output=True, text=True, check=True).stdout
+    url, secret = output.split()
     assert (server_access.status(url), server_access.status(url, secret=secret)) == (401, 200)
 
 
@@ -240,7 +240,7 @@ def test_a_taken_port_gets_one_line(deployed: Deployed, tmp_path: Path) -> None:
 
 @pytest.mark.exhaustive
 def test_a_killed_worker_and_run_lose_nothing(deployed: Deployed, world: World, tmp_path: Path) -> None:
-    """Killed in the middle of a batch; `up` brings the worker back, and the next scheduled run finishes it."""
+    """They are killed in a batch; `up` restarts the worker, and the next scheduled run finishes the batch."""
     facts = tiny_world.write_lines(tmp_path / "facts.jsonl", tiny_world.records(3))
     spec, lake, quiet = served(world, tmp_path, batch_size=3), tmp_path / "lake", tmp_path / "quiet"
     for place in (lake, quiet):
@@ -261,7 +261,7 @@ def test_a_killed_worker_and_run_lose_nothing(deployed: Deployed, world: World, 
         assert deployed.services.running("worker") != worker
         after = until(lambda: not Queue(store.files, "current").state().open, "the end of the batch")
     assert after
-    # In Prefect and in the lake the dead run is closed, and nothing was applied twice or lost.
+    # The killed run is closed in Prefect and in the lake, and nothing was applied twice or lost.
     with deployed.client as client:
         crashed = client.read_flow_run(killed.id)
     assert (crashed.state_name, f"its process {dead.pid}" in str(crashed.state.message)) == ("Crashed", True)
@@ -314,7 +314,7 @@ VENEZUELA, CICADA = "The nation of Venezuela belongs to the continent of", "The 
 
 
 def starter(folder: Path, *subjects: str) -> Path:
-    """Facts of the demo about these subjects."""
+    """The demo's facts about these subjects."""
     rows = map(json.loads, (ROOT / "specs/facts/starter.jsonl").read_text().splitlines())
     chosen = [row for row in rows if row["requested_rewrite"]["subject"] in subjects]
     assert len(chosen) == len(subjects)
@@ -324,7 +324,7 @@ def starter(folder: Path, *subjects: str) -> Path:
 @pytest.mark.exhaustive
 @pytest.mark.real_model
 def test_a_release_of_the_default_model_by_schedule(deployed: Deployed, tmp_path: Path) -> None:
-    """A valid request breaks the neighbourhood gate under a loose clamp, and waits again; then it is released."""
+    """With a loose clamp, a valid request fails the neighbourhood gate and is requeued; later it is released."""
     lake, spec = tmp_path / "lake", tmp_path / "serve.toml"
     spec.write_text(SERVE)
     queue, parameters = Queue(Lake.open(lake).files, "current"), {"spec": str(spec), "lake": str(lake)}
@@ -345,15 +345,15 @@ def test_a_release_of_the_default_model_by_schedule(deployed: Deployed, tmp_path
     standing = queue.state()
     assert {standing.outcomes[entry].status for entry in ("2.1", "2.2")} == {"applied"}
     assert standing.measures["neighbourhood"] <= 15
-    for prompt, said in ((VENEZUELA, "Africa"), (CICADA, "bird")):
-        told = editflow("ask", "current", prompt, "--tokens", "5", "--lake", lake, "--json").json
-        assert said in told["edited"]
-        assert said not in told["base"]
+    for prompt, answer in ((VENEZUELA, "Africa"), (CICADA, "bird")):
+        answers = editflow("ask", "current", prompt, "--tokens", "5", "--lake", lake, "--json").json
+        assert answer in answers["edited"]
+        assert answer not in answers["base"]
     assert deployed.states("soon").count("Completed") >= 2
 
 
-def test_down_ends_both_and_nothing_else(deployed: Deployed) -> None:
-    """Said twice, it has nothing left to end; of the others on this machine none is touched."""
+def test_down_ends_server_and_worker_and_nothing_else(deployed: Deployed) -> None:
+    """Run a second time, it finds nothing to end; other processes of this machine keep running."""
     ours = [deployed.services.running(name) for name in ("server", "worker")]
     with subprocess.Popen([sys.executable, "-m", "http.server", "0"], stderr=subprocess.DEVNULL) as bystander:
         assert "ended: worker, server" in deployed.down()

@@ -1,4 +1,4 @@
-"""`prefect.yaml` says what it means, and `editflow up` takes no file that does not: Prefect would, in silence."""
+"""`prefect.yaml` is valid, and `editflow up` refuses invalid files, which Prefect would silently accept."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ ROOT = Path(__file__).parents[3]
 FILE: dict[str, Any] = yaml.safe_load((ROOT / "prefect.yaml").read_text())
 
 
-def test_the_file_is_sound_and_its_specs_load() -> None:
+def test_the_file_is_valid_and_its_specs_load() -> None:
     assert list(faults(FILE, ROOT)) == []
     specs = {one["parameters"]["spec"] for one in FILE["deployments"] if "spec" in one.get("parameters", {})}
     assert {load_shared_spec(ROOT / spec).name for spec in specs} >= {"demo", "serve"}
@@ -38,7 +38,7 @@ def test_a_deployment_is_a_flow_by_its_dotted_name_for_our_worker(deployment: di
     assert deployment["tags"][0] == "editflow"
 
 
-def test_every_kind_of_schedule_is_there_and_names_differ() -> None:
+def test_every_kind_of_schedule_is_used_and_names_differ() -> None:
     schedules = [schedule for one in FILE["deployments"] for schedule in one.get("schedules", ())]
     assert {kind for kind in SCHEDULES if any(kind in schedule for schedule in schedules)} == set(SCHEDULES)
     names = [one["name"] for one in FILE["deployments"]]
@@ -46,12 +46,12 @@ def test_every_kind_of_schedule_is_there_and_names_differ() -> None:
     assert {"demo", "prepare", "apply", "evaluate", "reproduce", "clean"} == set(names)
 
 
-def test_the_schedules_of_the_how_to_are_sound() -> None:
+def test_the_schedules_of_the_how_to_are_valid() -> None:
     page = (ROOT / "docs/howto/scheduling.md").read_text(encoding="utf-8")
     (block,) = re.findall(r"^```yaml\n(.*?)^```$", page, re.DOTALL | re.MULTILINE)
-    shown = yaml.safe_load(block)["schedules"]
-    assert [fault for schedule in shown for fault in schedule_faults(schedule)] == []
-    assert len(shown) == len(SCHEDULES)
+    schedules = yaml.safe_load(block)["schedules"]
+    assert [fault for schedule in schedules for fault in schedule_faults(schedule)] == []
+    assert len(schedules) == len(SCHEDULES)
 
 
 APPLY = next(n for n, one in enumerate(FILE["deployments"]) if one["name"] == "apply")
@@ -82,8 +82,8 @@ CONTROLS: list[tuple[tuple[Any, ...], Any, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("path", "value", "said"), CONTROLS, ids=[control[2] for control in CONTROLS])
-def test_a_slip_is_found(path: tuple[Any, ...], value: Any, said: str) -> None:
+@pytest.mark.parametrize(("path", "value", "fragment"), CONTROLS, ids=[control[2] for control in CONTROLS])
+def test_a_mistake_is_found(path: tuple[Any, ...], value: Any, fragment: str) -> None:
     """The controls."""
     file = copy.deepcopy(FILE)
     here: Any = file
@@ -91,7 +91,7 @@ def test_a_slip_is_found(path: tuple[Any, ...], value: Any, said: str) -> None:
         here = here[part]
     here[path[-1]] = value
     found = list(faults(file, ROOT))
-    assert any(said in fault for fault in found), found
+    assert any(fragment in fault for fault in found), found
 
 
 def test_a_file_entrypoint_is_found_by_its_path() -> None:
@@ -101,7 +101,7 @@ def test_a_file_entrypoint_is_found_by_its_path() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "fragment"),
     [
         ("deployments: [\n", "line 2: not YAML"),
         ("", "no list of `deployments`"),
@@ -110,9 +110,9 @@ def test_a_file_entrypoint_is_found_by_its_path() -> None:
         ("\udc80", "UTF-8"),
     ],
 )
-def test_a_wrong_file_is_reported_before_anything_is_started(tmp_path: Path, text: str | None, said: str) -> None:
+def test_a_wrong_file_is_reported_before_anything_is_started(tmp_path: Path, text: str | None, fragment: str) -> None:
     file, home = tmp_path / "prefect.yaml", tmp_path / "home"
     if text is not None:
         file.write_bytes(text.encode(errors="surrogateescape"))
-    refused(editflow("up", "--file", file, "--home", home), str(file), said)
+    refused(editflow("up", "--file", file, "--home", home), str(file), fragment)
     assert not home.exists()

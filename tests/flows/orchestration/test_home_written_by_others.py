@@ -1,4 +1,4 @@
-"""What another user has put into a home of `editflow up` is not used, written through or believed, by root neither."""
+"""Files that another user put into the home of `editflow up` are neither used nor written, not even by root."""
 
 from __future__ import annotations
 
@@ -30,19 +30,19 @@ WORKER = ("prefect", "worker", "start")
 
 @pytest.fixture
 def home(tmp_path: Path) -> Path:
-    """One of ours, with a password."""
+    """A home of this user, with a password."""
     made = server_access.private_home(tmp_path / "home")
     server_access.make_secret(made)
     return made
 
 
 def up(home: Path) -> Answer:
-    """The answer of `editflow up`, which must end before it starts anything."""
+    """The output of `editflow up`, which must end before it starts a process."""
     return editflow("up", "--home", home, "--file", ROOT / "prefect.yaml", "--port", "4299")
 
 
 def remember(home: Path, process: psutil.Process | subprocess.Popen[bytes], name: str = "worker") -> Path:
-    """The process file of a home, as if `up` had begun the process."""
+    """Write the process file of a home, as if `up` had started the process."""
     found = {"pid": process.pid, "started": psutil.Process(process.pid).create_time(), "port": 4299}
     (home / f"{name}.json").write_text(json.dumps(found))
     return home / f"{name}.json"
@@ -50,11 +50,11 @@ def remember(home: Path, process: psutil.Process | subprocess.Popen[bytes], name
 
 @pytest.fixture
 def sleeper() -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
-    """Begins processes with given words, as a user; all end with the test."""
+    """Start processes with given arguments, as a user; all end with the test."""
     begun: list[subprocess.Popen[bytes]] = []
 
     def begin(*words: str, user: int | None = None) -> subprocess.Popen[bytes]:
-        # A shell, which another user may run wherever this Python is. It ends with what it waits for.
+        # A shell, because another user may not have access to this Python. It ends with its child.
         command = ["/bin/sh", "-c", "trap 'kill $!; exit' TERM; sleep 600 & wait", *words]
         begun.append(subprocess.Popen(command, user=user, start_new_session=True, cwd="/"))
         return begun[-1]
@@ -67,7 +67,7 @@ def sleeper() -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
 
 
 @as_root
-def test_root_takes_no_other_users_password(home: Path) -> None:
+def test_root_uses_no_other_users_password(home: Path) -> None:
     secret = server_access.read_secret(home)
     assert server_access.make_secret(home) == (secret, False), "the control"
     os.chown(home / server_access.PASSWORD, OTHER, OTHER)
@@ -80,13 +80,13 @@ def test_root_takes_no_other_users_password(home: Path) -> None:
 
 @as_root
 def test_root_uses_no_other_users_home(home: Path) -> None:
-    """Home and password both of another user, of the narrowest modes: as the password was planted."""
+    """Home and password belong to another user and have private modes, as if the password was planted."""
     secret = server_access.read_secret(home)
     for path in (home / server_access.PASSWORD, home):
         os.chown(path, OTHER, OTHER)
     for answer in (up(home), editflow("down", "--home", home)):
         refused(answer, str(home), "another user", "chown", "--home")
-    os.chown(home, 0, 0)  # as the message says; the password is still theirs
+    os.chown(home, 0, 0)  # the remedy of the message; the password is still the other user's
     assert server_access.make_secret(server_access.private_home(home))[0] != secret
 
 
@@ -108,7 +108,7 @@ def test_root_may_use_another_users_cache(home: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["link", "dangling", "folder", "pipe", "theirs"])
-def test_a_log_is_a_file_of_ours_and_no_link(home: Path, kind: str) -> None:
+def test_a_log_must_be_a_file_of_this_user_and_no_link(home: Path, kind: str) -> None:
     log, elsewhere = home / "server.log", home.parent / "elsewhere"
     elsewhere.write_text("theirs")
     plant(log, kind, elsewhere)
@@ -119,11 +119,11 @@ def test_a_log_is_a_file_of_ours_and_no_link(home: Path, kind: str) -> None:
         Services(home).start("server", 4299, ["version"], {})
     assert elsewhere.read_text() == "theirs"
     assert not (home.parent / "nowhere").exists()
-    assert not (home / "server.json").exists(), "nothing was begun"
+    assert not (home / "server.json").exists(), "no process was started"
 
 
 def plant(path: Path, kind: str, elsewhere: Path) -> None:
-    """Something else than a file of ours."""
+    """Create something other than a file of this user."""
     if kind in {"link", "dangling"}:
         path.symlink_to(elsewhere if kind == "link" else elsewhere.with_name("nowhere"))
     elif kind == "folder":
@@ -166,7 +166,7 @@ def test_another_users_log_in_a_cache_is_replaced(home: Path) -> None:
 
 @pytest.mark.parametrize("name", ["worker", "server"])
 @pytest.mark.parametrize("kind", ["link", "folder", "pipe", "theirs"])
-def test_a_process_file_is_a_file_of_ours(home: Path, kind: str, name: str) -> None:
+def test_a_process_file_must_belong_to_this_user(home: Path, kind: str, name: str) -> None:
     elsewhere = home.parent / "elsewhere"
     process = stand_in(*WORKER)
     remember(home, process).rename(elsewhere)
@@ -177,7 +177,9 @@ def test_a_process_file_is_a_file_of_ours(home: Path, kind: str, name: str) -> N
     assert process.is_running()
 
 
-def test_down_ends_a_process_of_our_words_alone(home: Path, sleeper: Callable[..., subprocess.Popen[bytes]]) -> None:
+def test_down_ends_only_a_process_with_our_arguments(
+    home: Path, sleeper: Callable[..., subprocess.Popen[bytes]]
+) -> None:
     other, ours = sleeper("python", "notebook.py"), sleeper(*WORKER)
     remember(home, other)
     assert "nothing of `editflow up` was running" in editflow("down", "--home", home).err
@@ -195,8 +197,8 @@ def test_down_ends_no_other_users_process(home: Path, sleeper: Callable[..., sub
     assert theirs.poll() is None
 
 
-def test_a_locked_server_is_known_by_its_file(home: Path) -> None:
-    """Of this checkout, and of another one."""
+def test_a_locked_server_is_recognised_by_its_file(home: Path) -> None:
+    """Of this checkout and of another one."""
     for words in (
         (sys.modules["editflow.flows.orchestration.locked_server"].__file__ or "", "3"),
         ("/elsewhere/flows/orchestration/locked_server.py", "3"),
@@ -209,10 +211,10 @@ def test_a_locked_server_is_known_by_its_file(home: Path) -> None:
 
 
 @pytest.mark.parametrize(("words", "ours"), [(["a", "notebook"], False), (list(WORKER), True), ([], False)])
-def test_a_process_is_known_by_its_words_once_they_are_there(
+def test_a_process_is_recognised_once_its_arguments_are_set(
     home: Path, words: list[str], ours: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """While a process is being begun they are not, for a moment that comes too seldom to be met."""
+    """For a moment during its start a process has no arguments; this is too rare to observe, so it is simulated."""
     remember(home, stand_in(*WORKER))
     seen = chain([[], [], []], repeat(words))
     monkeypatch.setattr(psutil.Process, "cmdline", lambda _: next(seen))

@@ -1,4 +1,4 @@
-"""A server of ours is for its owner: no page, no other user and no other name gets in, and it ends with its owner."""
+"""A server admits only its owner: no foreign page, other user or other host name; it ends with its owner."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ print("set", flush=True)
 time.sleep(600)
 """
 OPEN = {"/api/health", "/api/ready", "/openapi.json", "/docs", "/docs/oauth2-redirect", "/redoc", "/ui-settings"}
-"""All that is answered without the password, beside the page's own files; docs/howto/scheduling.md lists it."""
+"""Everything available without the password except the page's own files; docs/howto/scheduling.md lists it."""
 
 
 def test_only_the_password_opens_a_server(server: str, secret: str) -> None:
@@ -78,7 +78,7 @@ def routes(router: Any, prefix: str = "") -> Iterator[tuple[str, str]]:
 
 
 def test_only_the_health_check_is_open_without_a_password(server: str, secret: str) -> None:
-    """Every route that Prefect has, asked without the password."""
+    """Requests every route of Prefect without the password."""
     from prefect.server.api.server import create_app
     from websockets.exceptions import ConnectionClosed
     from websockets.sync.client import connect
@@ -127,7 +127,7 @@ def test_a_foreign_page_gets_nothing_from_a_temporary_server(
 
 @pytest.fixture
 def unlocked(tmp_path: Path) -> Iterator[str]:
-    """A server as Prefect starts it by itself."""
+    """A server as Prefect itself starts it."""
     from prefect.server.api.server import SubprocessASGIServer
     from prefect.settings import PREFECT_SERVER_DATABASE_CONNECTION_URL, temporary_settings
 
@@ -143,14 +143,14 @@ def unlocked(tmp_path: Path) -> Iterator[str]:
 def test_the_attack_works_on_a_server_without_a_lock(
     page: Stranger, unlocked: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The control of all the others; the doctor warns of such a server, and `up` does not take it for its own."""
+    """The control of the other tests. The doctor warns of such a server, and `up` does not use it."""
     made = {"flow": 201, "deployment": 201, "run": 201, "socket": "open"}
     requests.post(f"{unlocked}/work_pools/", json={"name": "editflow", "type": "process"}, timeout=60)
     assert page.attack(page.origins()[0], unlocked, str(tmp_path / "canary")) == made
     names = {one["name"] for one in requests.post(f"{unlocked}/flows/filter", json={}, timeout=60).json()}
     assert names == {"taken", "blind"}
     rebound = unlocked.replace("127.0.0.1", "evil.example")
-    assert page.attack(f"{rebound}/health", rebound, str(tmp_path / "canary"))["flow"] == 200  # it is there already
+    assert page.attack(f"{rebound}/health", rebound, str(tmp_path / "canary"))["flow"] == 200  # it exists already
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PREFECT_API_URL", unlocked)
     assert doctor(tmp_path)["prefect"][0]["verdict"] == "warning"
@@ -160,7 +160,7 @@ def test_the_attack_works_on_a_server_without_a_lock(
 
 
 def hostile_folder(folder: Path) -> Path:
-    """A folder whose files would make Prefect or Python run a command, and leave a canary."""
+    """A folder whose files would make Prefect or Python run a command that leaves a canary."""
     folder.mkdir()
     touch = {"()": "os.system", "command": f"touch {folder / 'canary-log'}"}
     (folder / "log.json").write_text(json.dumps({"version": 1, "formatters": {"x": touch}}))
@@ -174,7 +174,7 @@ def hostile_folder(folder: Path) -> Path:
 
 
 def test_a_server_ends_with_its_owner_also_under_kill_9(tmp_path: Path) -> None:
-    """And its password is on no command line and in no file; files of the folder it is started in set nothing."""
+    """Its password is on no command line and in no file, and files of the working folder set nothing."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
     environment |= {"EDITFLOW_CACHE": str(tmp_path / "cache"), "HTTP_PROXY": "http://127.0.0.1:9"}
     command = [sys.executable, "-P", "-c", OWNER, str(tmp_path / "cache" / "prefect")]
@@ -197,7 +197,7 @@ def test_a_server_ends_with_its_owner_also_under_kill_9(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("command", ["report last", "down"])
 def test_files_of_the_folder_of_a_command_set_nothing(reference, tmp_path: Path, command: str) -> None:
-    """What no command can go round is before all of them, so two stand for the rest."""
+    """The protection runs before every command, so two commands are enough."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
     theirs = hostile_folder(tmp_path / "theirs")
     shutil.copytree(reference.lake, theirs / "lake")

@@ -1,4 +1,4 @@
-"""What Prefect keeps and shows: results under the artifact's id, names of task runs."""
+"""What Prefect stores and shows: states and names of task runs, tables and curves, and no results."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.exhaustive
 
 
 def states(spec: Path, wanted: set[str]) -> dict[str, str]:
-    """{task run: name of its state} of the latest flow run of a spec, as soon as the server has all that are wanted."""
+    """{task run: name of its state} of the latest flow run of a spec, as soon as the server has all expected ones."""
     from prefect.client.orchestration import get_client
     from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId, FlowRunFilterName
     from prefect.client.schemas.sorting import FlowRunSort
@@ -37,7 +37,7 @@ def states(spec: Path, wanted: set[str]) -> dict[str, str]:
 
 
 def small(world: World, spec: Path) -> Path:
-    """A spec of a few facts on one layer, under a name of its own."""
+    """A spec of a few facts on one layer, with a unique name."""
     spec.write_text(world.spec.read_text().replace('"facts.jsonl"', f'"{world.facts}"'))
     return spec
 
@@ -46,7 +46,7 @@ SMALL = ("requests.count=2", "edit.layers=[0]", "edit.z_layer=0")
 
 
 def test_artifacts_of_the_lake_are_shown_as_cached(world: World, server: str, tmp_path: Path) -> None:
-    """By the lake alone: Prefect keeps no result, in the lake or at home, and another lake has none of it."""
+    """Only the lake is the cache: Prefect stores no result in the lake or at home, and another lake reuses nothing."""
     from prefect.settings import PREFECT_LOCAL_STORAGE_PATH
 
     spec, home = small(world, tmp_path / "cached.toml"), PREFECT_LOCAL_STORAGE_PATH.value()
@@ -62,7 +62,7 @@ def test_artifacts_of_the_lake_are_shown_as_cached(world: World, server: str, tm
     assert sorted(home.rglob("*")) == at_home
 
 
-def test_task_runs_are_named_for_people(world: World, server: str, tmp_path: Path) -> None:
+def test_task_runs_have_readable_names(world: World, server: str, tmp_path: Path) -> None:
     spec = small(world, tmp_path / "named.toml")
     record = tiny_world.run(spec, tmp_path / "lake", *SMALL, "requests.count=4")
     expected = {use["stage"] for use in record["uses"]} - {"model"}
@@ -70,12 +70,12 @@ def test_task_runs_are_named_for_people(world: World, server: str, tmp_path: Pat
 
 
 def test_a_runs_page_has_its_tables_and_curves(reference) -> None:
-    """As artifacts of the flow run, with the figures of its summary."""
+    """As artifacts of the flow run, with the scores of its summary."""
     from prefect.client.orchestration import get_client
     from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey
 
     names = ("before-after", "batches", "stages", "worst-facts", "curves")
-    # Told after the first of three batches, and moved since.
+    # Created after the first of three batches, and updated since.
     assert latest("tiny-progress")["tiny-progress"].data == 100.0
     with get_client(sync_client=True) as client:
         wanted = ArtifactFilter(key=ArtifactFilterKey(any_=[f"tiny-{name}" for name in names]))
@@ -104,8 +104,8 @@ def test_a_page_that_cannot_be_written_fails_no_run(
     assert "2 facts in 1 batch" in answer.out
 
 
-def test_a_lost_artifact_is_computed_again(world: World, reference, copied: Path) -> None:
-    """A payload, and an artifact that is gone altogether, manifest and all."""
+def test_a_lost_artifact_is_recomputed(world: World, reference, copied: Path) -> None:
+    """A missing payload, and an artifact that is missing with its manifest."""
     for whole in (False, True):
         (*_, lost) = tiny_world.artifacts(copied, "state")
         tiny_world.payload(copied, lost).unlink()
@@ -128,7 +128,7 @@ def test_flow_runs_of_dead_processes_are_closed_and_no_others(server: str) -> No
 
     mine = {HOST: platform.node(), PID: os.getpid(), STARTED: psutil.Process().create_time()}
     labels: dict[str, dict[str, Any]] = {
-        "dead": {**mine, STARTED: mine[STARTED] - 100},  # its number was given to this process
+        "dead": {**mine, STARTED: mine[STARTED] - 100},  # its process id now belongs to this process
         "mine": mine,
         "elsewhere": {**mine, HOST: "elsewhere", STARTED: 0},
         "somebody's": {},

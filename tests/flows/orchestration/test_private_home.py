@@ -1,4 +1,4 @@
-"""The folder of `editflow up` is its owner's alone, and its password is for its own server alone."""
+"""Only its owner can read the home of `editflow up`, and its password is sent only to its own server."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from editflow.flows.orchestration import server_access
 from editflow.flows.orchestration import temporary_server as temporary
 
 
-def test_a_home_is_for_its_owner_alone(tmp_path: Path) -> None:
+def test_only_the_owner_can_read_a_home(tmp_path: Path) -> None:
     home = server_access.private_home(tmp_path / "home")
     secret, fresh = server_access.make_secret(home)
     assert fresh
@@ -36,7 +36,7 @@ def test_a_home_is_for_its_owner_alone(tmp_path: Path) -> None:
 def test_root_may_use_another_users_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, user: int, may: bool
 ) -> None:
-    """As in a container with a cache from outside; everybody else is refused, with the caller's remedy."""
+    """As in a container with a mounted cache; other users are refused, with the caller's remedy."""
     folder, found = tmp_path / "cache", tmp_path.stat()
     folder.mkdir(mode=0o755)
     if os.geteuid() == 0:
@@ -44,7 +44,7 @@ def test_root_may_use_another_users_folder(
     monkeypatch.setattr(os, "geteuid", lambda: user)
     if may:
         assert server_access.private(folder, root_anywhere=True).stat().st_mode & 0o777 == 0o700
-        monkeypatch.setattr(Path, "chmod", refuse)  # a root of a container whose user the owner is not
+        monkeypatch.setattr(Path, "chmod", refuse)  # root in a container, where the owner is another user
         os.chmod(folder, 0o750)  # noqa: PTH101, S103
         if folder.stat().st_uid != user:
             assert server_access.private(folder, root_anywhere=True) == folder
@@ -61,7 +61,7 @@ def refuse(*_given: object) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "\n", "x", "editflow:", "editflow:short", "admin:" + "x" * 43, "\xff", "a b c"])
-def test_a_damaged_password_is_made_again(tmp_path: Path, text: str) -> None:
+def test_a_damaged_password_is_replaced(tmp_path: Path, text: str) -> None:
     (tmp_path / server_access.PASSWORD).write_bytes(text.encode("latin-1"))
     (tmp_path / server_access.PASSWORD).chmod(0o600)
     with pytest.raises(UsageError, match="password"):
@@ -81,7 +81,7 @@ def test_a_link_is_replaced_and_not_followed(tmp_path: Path) -> None:
 
 
 def test_a_folder_with_other_files_is_refused_as_home(tmp_path: Path) -> None:
-    """Narrowed to its owner, a folder of others would be closed to them."""
+    """If made private, a folder of others would no longer be accessible to them."""
     full, shared = tmp_path / "full", tmp_path / "shared"
     full.mkdir(mode=0o755)
     (full / "thesis.tex").write_text("")
@@ -97,7 +97,7 @@ def test_a_folder_with_other_files_is_refused_as_home(tmp_path: Path) -> None:
     assert server_access.private_home(full).stat().st_mode & 0o777 == 0o700
 
 
-def test_the_doctor_asks_a_chosen_server(server: str, secret: str, tmp_path: Path, monkeypatch: Any) -> None:
+def test_the_doctor_checks_a_chosen_server(server: str, secret: str, tmp_path: Path, monkeypatch: Any) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PREFECT_API_URL", server)
     for given, verdict in ((secret, "ok"), ("editflow:x", "problem"), ("", "problem")):
@@ -112,7 +112,7 @@ def test_the_doctor_asks_a_chosen_server(server: str, secret: str, tmp_path: Pat
     assert (finding["verdict"], "hunter2" in str(finding)) == ("problem", False)
 
 
-def test_the_doctor_looks_at_the_home(server: str, secret: str, tmp_path: Path, monkeypatch: Any) -> None:
+def test_the_doctor_checks_the_home(server: str, secret: str, tmp_path: Path, monkeypatch: Any) -> None:
     monkeypatch.chdir(tmp_path)
     assert "up" not in doctor(tmp_path)
     home = home_of(tmp_path, port_of(server), secret)
@@ -128,7 +128,7 @@ def test_the_doctor_looks_at_the_home(server: str, secret: str, tmp_path: Path, 
     assert [one["verdict"] for one in doctor(tmp_path)["up"]] == ["ok"]
 
 
-def test_a_run_takes_the_password_of_the_home_for_its_own_server_alone(
+def test_a_run_uses_the_password_of_the_home_only_for_its_own_server(
     server: str, secret: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)

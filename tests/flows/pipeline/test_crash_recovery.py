@@ -1,4 +1,4 @@
-"""Whoever dies or finds no room, at whatever write: the next command pays what is owed, and nothing is wrong."""
+"""After a kill or a full disk at any write, the next command completes the index and the lake has no faults."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Number:
 
 
 def _drawn(work: Work[Number]) -> pa.Table:
-    """Two rows, which depend on the recipe; and for 2 the second artifact, as keys are that of a change."""
+    """Two rows that depend on the recipe; number 2 also makes a second artifact, like keys of a weight change."""
     if work.settings.n == 2:
         work.also[BESIDE.name] = _table("beside")
     return _table(str(work.settings.n))
@@ -55,7 +55,7 @@ DRAWN = Stage("contexts", "contexts", 1, Number, _drawn, ("state",), also=BESIDE
 
 
 def edit(spec: RunSpec, pipe: Pipeline) -> dict[str, Any]:
-    """Four steps, each made from the one before, and a flush in between; with three facts it fails in the middle."""
+    """Four stages, each made from the one before, with a flush in between; with three facts it fails at the third."""
     state = ""
     for n in range(4):
         parents = {"state": state} if state else {}
@@ -94,22 +94,22 @@ def fail(world: World) -> Step:
 
 @pytest.fixture
 def large(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every lake is a large one, which is not listed without a sign."""
+    """Treat every lake as large: its artifacts are listed only if a run has crashed."""
     monkeypatch.setattr(unindexed_artifacts, "SMALL_BYTES", -1)
 
 
 @pytest.fixture(autouse=True)
-def no_waiting_for_the_disk(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No power is cut here."""
+def no_fsync(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Skip fsync for speed; no test here simulates a power failure."""
     monkeypatch.setattr("os.fsync", lambda _handle: None)
 
 
-def wrong(lake: Lake) -> list[str]:
+def fault_texts(lake: Lake) -> list[str]:
     return [f"{fault.what} {fault.wrong}" for fault in faults(Audit(lake), Subject())]
 
 
 def killed(step: Step, lake: Lake, at: int, how: type[BaseException] = Killed) -> bool:
-    """Whether the process died at this write; it may have come to its end before."""
+    """Run a step that is killed at write number `at`; False if it ended before."""
     death = Death(at, how)
     with dying(death):
         try:
@@ -120,15 +120,15 @@ def killed(step: Step, lake: Lake, at: int, how: type[BaseException] = Killed) -
     return death.over
 
 
-def told(lake: Lake) -> set[tuple[str, str]]:
-    """What SQL says of artifacts."""
+def sql_artifacts(lake: Lake) -> set[tuple[str, str]]:
+    """The (id, digest) of every artifact that SQL returns."""
     return {(row["id"], row["digest"]) for row in query(lake, "SELECT id, digest FROM artifacts").to_pylist()}
 
 
 @pytest.fixture(scope="module")
-def moments(world: World, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    """A lake for each write at which the process of a run, the first in it, was killed. Read only."""
-    spec, folder = load_spec(world.spec, ["requests.count=4"]), tmp_path_factory.mktemp("moments")
+def killed_lakes(world: World, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """One lake for each write at which its first run was killed. Read only."""
+    spec, folder = load_spec(world.spec, ["requests.count=4"]), tmp_path_factory.mktemp("killed_lakes")
     lakes = list[Path]()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("os.fsync", lambda _handle: None)
@@ -145,19 +145,19 @@ def copy(lake: Path, folder: Path) -> Lake:
 
 
 def test_after_a_kill_at_any_write_the_next_run_completes_the_index(
-    run: Step, moments: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    run: Step, killed_lakes: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """By turns in a small lake and in a large one."""
-    quiet = Lake.open(tmp_path / "quiet")
-    run(quiet)
-    assert wrong(quiet) == []
-    for at, made in enumerate(moments):
+    """Alternately in a small and in a large lake."""
+    undisturbed = Lake.open(tmp_path / "undisturbed")
+    run(undisturbed)
+    assert fault_texts(undisturbed) == []
+    for at, made in enumerate(killed_lakes):
         monkeypatch.setattr(unindexed_artifacts, "SMALL_BYTES", 2**20 if at % 2 else -1)
         lake = copy(made, tmp_path)
-        before = told(lake)
+        before = sql_artifacts(lake)
         run(lake)
-        assert wrong(lake) == [], at
-        assert told(lake) == told(quiet) >= before
+        assert fault_texts(lake) == [], at
+        assert sql_artifacts(lake) == sql_artifacts(undisturbed) >= before
         assert [r.status for r in Runs(lake.files).all()][1:] in ([], ["completed"])
 
 
@@ -167,66 +167,66 @@ def test_after_a_full_disk_at_any_write_the_next_run_completes_the_index(
     at = 1
     while killed(run, lake := Lake.open(tmp_path / f"lake{at}"), at, Full):
         run(lake)
-        assert wrong(lake) == [], at
+        assert fault_texts(lake) == [], at
         at += 5
     assert at > 20, "the control: it writes a lot"
 
 
 def test_the_run_that_completes_the_index_may_be_killed_too(run: Step, fail: Step, tmp_path: Path, large: None) -> None:
-    """Somebody was killed, somebody else failed at the end for want of room, and who came next is killed anywhere."""
-    owing = tmp_path / "owing"
-    killed(run, Lake.open(owing), 20)
-    killed(fail, Lake.open(owing), 12, Full)
-    assert len(list(Runs(Lake.open(owing).files).all())) == 2
+    """One run was killed, another failed on a full disk, and the next run is killed at any write."""
+    incomplete = tmp_path / "incomplete"
+    killed(run, Lake.open(incomplete), 20)
+    killed(fail, Lake.open(incomplete), 12, Full)
+    assert len(list(Runs(Lake.open(incomplete).files).all())) == 2
     at = 2
-    while killed(run, lake := copy(owing, tmp_path / str(at)), at):
+    while killed(run, lake := copy(incomplete, tmp_path / str(at)), at):
         run(lake)
-        assert wrong(lake) == [], at
+        assert fault_texts(lake) == [], at
         at += 3
-    assert at > 8, "the control: paying takes some writes"
+    assert at > 8, "the control: completing the index takes some writes"
 
 
 def test_a_failed_run_leaves_a_complete_index(fail: Step, tmp_path: Path, large: None) -> None:
-    """Nor for what a stage made beside its own and no other was asked for."""
+    """Including the second artifact of a stage."""
     lake = Lake.open(tmp_path / "lake")
     fail(lake)
-    assert wrong(lake) == []
-    assert len(told(lake)) == 4
+    assert fault_texts(lake) == []
+    assert len(sql_artifacts(lake)) == 4
 
 
-def test_gc_completes_the_index(moments: list[Path], tmp_path: Path, large: None) -> None:
-    for made in moments[::6]:
+def test_gc_completes_the_index(killed_lakes: list[Path], tmp_path: Path, large: None) -> None:
+    for made in killed_lakes[::6]:
         lake = copy(made, tmp_path)
         cleared(lake, 24, RetentionRule(), delete=False)
-        owed = Catalog(lake).missing()
+        missing = Catalog(lake).missing()
         cleared(lake, 24, RetentionRule(), delete=True)
-        assert wrong(lake) == []
-        assert not Catalog(lake).missing(), f"{made.name}: {owed}"
+        assert fault_texts(lake) == []
+        assert not Catalog(lake).missing(), f"{made.name}: {missing}"
 
 
-def test_missing_index_rows_of_a_killed_run_are_no_fault(run: Step, moments: list[Path], tmp_path: Path) -> None:
-    """Who died has no end recorded, and who records it pays; an index that lost rows is another matter."""
-    unfinished = [made for made in moments if not list(made.glob("runs/*/finished.json"))]
+def test_missing_index_rows_of_a_killed_run_are_no_fault(run: Step, killed_lakes: list[Path], tmp_path: Path) -> None:
+    """A killed run has no recorded end, and the run that records it adds the rows. Lost rows are a fault."""
+    unfinished = [made for made in killed_lakes if not list(made.glob("runs/*/finished.json"))]
     assert len(unfinished) > 15
-    assert [wrong(Lake.open(made)) for made in unfinished[::4]] == [[]] * len(unfinished[::4])
+    assert [fault_texts(Lake.open(made)) for made in unfinished[::4]] == [[]] * len(unfinished[::4])
     lake = copy(unfinished[-1], tmp_path)
     run(lake)
     log = sorted(Path(lake.files.path("catalog/artifacts/_delta_log")).glob("*.json"))
     log[-1].unlink()
-    assert "missing artifacts" in " ".join(wrong(lake)), "the control"
+    assert "missing artifacts" in " ".join(fault_texts(lake)), "the control"
 
 
 def test_a_run_that_reuses_artifacts_of_a_killed_run_adds_their_rows(run: Step, tmp_path: Path, large: None) -> None:
-    """In a large lake, where the end of the dead is in the index and nothing else tells of a debt."""
+    """In a large lake whose index already has the end of the killed run."""
     lake = Lake.open(tmp_path / "lake")
     killed(run, lake, 20)
     for dead in Runs(lake.files).mark_crashed():
         Catalog(lake).record_run(dead)
-    lacking = set(Catalog(lake).missing().artifacts)
-    assert lacking
-    assert wrong(lake), "the control: nobody has paid"
+    missing = set(Catalog(lake).missing().artifacts)
+    assert missing
+    assert fault_texts(lake), "the control: the rows are missing"
     run(lake)
-    assert wrong(lake) == []
+    assert fault_texts(lake) == []
 
 
 def test_artifacts_of_a_killed_run_are_attributed_to_it(run: Step, tmp_path: Path) -> None:
@@ -240,7 +240,7 @@ def test_artifacts_of_a_killed_run_are_attributed_to_it(run: Step, tmp_path: Pat
 
 
 def test_artifacts_of_running_runs_are_left_alone(run: Step, tmp_path: Path) -> None:
-    """Neither what a run of this process has made so far, nor what one of another host has."""
+    """Of a run in this process and of a run on another host."""
     lake = Lake.open(tmp_path / "lake")
     run(lake)
     for host in ("here", "elsewhere"):
@@ -251,7 +251,7 @@ def test_artifacts_of_running_runs_are_left_alone(run: Step, tmp_path: Path) -> 
         lake.write("contexts", 1, {"host": host}, {}, _table(host), created_by=record.run_id)
     run(lake)
     assert len(Catalog(lake).missing().artifacts) == 2
-    assert wrong(lake) == []
+    assert fault_texts(lake) == []
 
 
 def test_a_damaged_index_is_left_for_verify(run: Step, tmp_path: Path) -> None:
@@ -261,9 +261,9 @@ def test_a_damaged_index_is_left_for_verify(run: Step, tmp_path: Path) -> None:
     Path(file).write_bytes(b"PAR1 cut off")
     assert unindexed_artifacts.unindexed(lake, ["ab" * 32]) == []
     run(lake)
-    assert "is damaged" in " ".join(wrong(lake))
+    assert "is damaged" in " ".join(fault_texts(lake))
     Catalog(lake).rebuild()
-    assert wrong(lake) == []
+    assert fault_texts(lake) == []
 
 
 def test_a_lost_index_is_not_completed(run: Step, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -272,14 +272,14 @@ def test_a_lost_index_is_not_completed(run: Step, tmp_path: Path, monkeypatch: p
     shutil.rmtree(lake.files.path("catalog"))
     whole = Lake.open(shutil.copytree(lake.files.root, tmp_path / "small"))
     run(whole)
-    assert wrong(whole) == []
+    assert fault_texts(whole) == []
     monkeypatch.setattr(unindexed_artifacts, "MAX_MISSING", 2)
     run(lake)
-    assert "missing artifacts" in " ".join(wrong(lake))
+    assert "missing artifacts" in " ".join(fault_texts(lake))
 
 
 def test_artifacts_made_outside_of_runs_are_indexed(run: Step, tmp_path: Path) -> None:
-    """Such as a report: killed between the artifact and its row, it is there when it is asked for again."""
+    """For example a report: if the process is killed before the row is written, the next request adds it."""
     lake = Lake.open(tmp_path / "lake")
     run(lake)
     number, stopped = 0, True
@@ -287,20 +287,20 @@ def test_artifacts_made_outside_of_runs_are_indexed(run: Step, tmp_path: Path) -
         number += 1
         stopped = killed(lambda it, n=number: perform_and_index(DRAWN, it, Number(10 + n), {}, {}), lake, number)
         perform_and_index(DRAWN, lake, Number(10 + number), {}, {})
-        assert wrong(lake) == []
+        assert fault_texts(lake) == []
     assert number > 3
 
 
 def test_a_crashed_run_is_reported_once(run: Step, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     lake = Lake.open(tmp_path / "lake")
     killed(run, lake, 12)
-    for said in (1, 0):
+    for count in (1, 0):
         run(lake)
-        assert capsys.readouterr().err.count("had died") == said
+        assert capsys.readouterr().err.count("had died") == count
 
 
 def test_a_record_under_a_foreign_name_adds_no_row(run: Step, tmp_path: Path) -> None:
-    """One that a stranger has put there adds no row, however often a run begins."""
+    """A copied record adds no row, however many runs follow."""
     lake = Lake.open(tmp_path / "lake")
     run(lake)
     (done,) = Runs(lake.files).all()
@@ -314,7 +314,7 @@ def test_a_record_under_a_foreign_name_adds_no_row(run: Step, tmp_path: Path) ->
 
 
 def test_completing_the_index_is_cheap_in_a_large_lake(lake_of_many: Lake, run: Step) -> None:
-    """Its artifacts are not listed where nobody has died."""
+    """Artifacts are listed only after a crash."""
     seen = list[str]()
     inner = Lake.ids
 

@@ -20,7 +20,7 @@ def test_two_fresh_lakes_hold_the_same_content(world: World, reference, tmp_path
 
 
 def test_a_copy_of_the_world_elsewhere_gives_the_same_content(world: World, reference, tmp_path: Path) -> None:
-    """Neither the paths of model, corpus and requests nor the folder of the spec are part of any identity."""
+    """Paths of the model, corpus, requests and spec are not part of any id."""
     elsewhere = tiny_world.make(tmp_path / "elsewhere")
     lake = tmp_path / "lake"
     tiny_world.run(elsewhere.spec, lake)
@@ -34,8 +34,8 @@ def test_without_prefect_the_stages_give_the_same_content(world: World, referenc
     assert summary == reference.record["summary"]
 
 
-def test_another_seed_gives_other_content(world: World, reference, tmp_path: Path) -> None:
-    """The control: equality above is not the equality of empty or constant things."""
+def test_another_seed_gives_different_content(world: World, reference, tmp_path: Path) -> None:
+    """The control: the equal content above is neither empty nor constant."""
     lake = tmp_path / "lake"
     tiny_world.run_directly(world.spec, lake, "corpus.seed=1", "contexts.seed=1")
     same = tiny_world.digests(reference.lake).items() & tiny_world.digests(lake).items()

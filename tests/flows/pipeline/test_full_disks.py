@@ -1,4 +1,4 @@
-"""A disk that is full at some moment, and a lake that nobody may write: one line, nothing lost, and on it goes."""
+"""A full disk or a read-only lake gives one error line and loses nothing; with room again, the run continues."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.exhaustive
 PLENTY = 64 * 1024
 MOMENTS = 10
 QUICK = {2, 6}
-"""Moments of an everyday test; `make soak` tries all of them."""
+"""Disk sizes tried by default; `make soak` tries all of them."""
 SETTINGS = [part for setting in SMALL for part in ("--set", setting)]
 
 
@@ -39,7 +39,7 @@ def run(world: World, lake: Path) -> Answer:
 
 @pytest.fixture(scope="module")
 def whole(world: World, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[dict[str, str], int]]:
-    """What an undisturbed run makes, and the KiB that it takes on such a disk."""
+    """The artifacts of an undisturbed run, and the KiB that it takes on such a disk."""
     with pytest.MonkeyPatch.context() as patch, disk(tmp_path_factory.mktemp("whole") / "disk", PLENTY) as place:
         without_prefect(patch)
         empty = os.statvfs(place).f_bfree
@@ -57,7 +57,7 @@ def full(moment: int) -> object:
 def test_a_run_continues_after_a_full_disk(
     world: World, whole: tuple[dict[str, str], int], tmp_path: Path, moment: int
 ) -> None:
-    """Room for a part of what a run makes; with room again it goes on, and the index is whole without being rebuilt."""
+    """The disk has room for a part of a run; with more room it continues and completes the index without a rebuild."""
     digests, needed = whole
     with disk(tmp_path / "disk", max(8, needed * (2 * moment + 1) // (2 * MOMENTS))) as place:
         lake = place / "lake"
@@ -78,7 +78,7 @@ def test_a_run_continues_after_a_full_disk(
 def test_files_outside_a_lake_are_written_whole_or_not_at_all(
     world: World, whole: tuple[dict[str, str], int], tmp_path: Path
 ) -> None:
-    """A report and a bundle that do not fit are not there at all, and what was there before is kept."""
+    """A report or bundle that does not fit is not written, and an earlier one is kept."""
     lake = tmp_path / "lake"
     assert run(world, lake).code == 0
     with disk(tmp_path / "disk", 8) as place:
@@ -91,7 +91,7 @@ def test_files_outside_a_lake_are_written_whole_or_not_at_all(
 
 
 def test_a_read_only_lake_answers_queries_and_refuses_writes(world: World, tmp_path: Path) -> None:
-    """Questions are answered as before or refused in a line; whatever would write is refused; not a byte is another."""
+    """Queries are answered or refused in one line, commands that write are refused, and no byte changes."""
     lake = tmp_path / "lake"
     assert run(world, lake).code == 0
     answers = {words: editflow(*words, "--lake", lake) for words in QUESTIONS}

@@ -1,4 +1,4 @@
-"""A whole run on a Gemma 2: one layer is edited; several are refused, and a Gemma 3 that sees."""
+"""A whole run on a Gemma 2: one layer can be edited; several layers and a multimodal Gemma 3 are refused."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_one_layer_is_edited_to_its_target_values(world: World, gemma: Path, tmp
     before, after = target_nlls(lake, model.id), target_nlls(lake, edited["state"])
     assert len(before) == len(after) == 6
     assert sum(after.values()) / 6 < sum(before.values()) / 6 - 0.2
-    # The control: δ = 0, so that nothing is left to write.
+    # The control: δ = 0, so the weights do not change.
     assert target_nlls(lake, still["state"]) == pytest.approx(before, abs=1e-3)
 
 

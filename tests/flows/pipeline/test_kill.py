@@ -1,4 +1,4 @@
-"""A run killed at any moment loses at most the step it was in, and the next one ends as if nothing had happened."""
+"""A run killed at any moment loses at most its current stage, and the next run ends like an undisturbed one."""
 
 from __future__ import annotations
 
@@ -62,14 +62,14 @@ EDITFLOW = "import sys; from editflow.flows.cli.main import main; main(sys.argv[
 
 MOMENTS = [
     ("after", "target_values", 2),  # in the middle of the second batch
-    ("after", "keys", 2),  # the keys, archived beside the change they belong to, are there; the change is not
-    ("between", "weight_change", 2),  # the payload is written, the manifest that commits it is not
-    ("before", "state", 3),  # everything of the last batch is there but its state
+    ("after", "keys", 2),  # the keys are stored, but not the weight change that they belong to
+    ("between", "weight_change", 2),  # the payload is written, but not the manifest that commits it
+    ("before", "state", 3),  # everything of the last batch is stored except its state
 ]
 
 
 def start(command: list[str], folder: Path, environment: dict[str, str]) -> subprocess.Popen[bytes]:
-    """A process in a group of its own whose output goes to a file, so that nobody waits for a pipe."""
+    """Start a process in its own group; its output goes to a file, because a full pipe would block it."""
     with (folder / "output.txt").open("wb") as output:
         return subprocess.Popen(
             command, stdout=output, stderr=output, stdin=subprocess.DEVNULL, env=environment, start_new_session=True
@@ -77,19 +77,19 @@ def start(command: list[str], folder: Path, environment: dict[str, str]) -> subp
 
 
 def continued(spec: Path, lake: Path, reference: Any) -> dict[str, Any]:
-    """Run again to the end and check all that must hold; returns the second run's record."""
+    """Run again to the end and check the lake; returns the second run's record."""
     store = Lake.open(lake)
     before = {m.id: m for m in store.manifests()}
     records = tiny_world.editflow("runs", "--json", "--lake", lake).json
     assert [record["status"] for record in records] == ["died"]
     second = tiny_world.run(spec, lake)
     after = {m.id: m for m in store.manifests()}
-    # Nothing made before is made again …
+    # Nothing that exists is created again …
     assert {id_: after[id_] for id_ in before} == before
     assert {m.created_by for m in before.values()} == {records[0]["run"]}
     uses = {use["artifact"]: use["how"] for use in second["uses"]}
     assert {uses[id_] for id_ in before} <= {"reused"}
-    # … and the end is that of a run that nobody disturbed: states with weight digests, evaluations, all of it.
+    # … and the result equals that of an undisturbed run: states with weight digests, evaluations, everything.
     assert second["state"] == reference.record["state"]
     assert second["summary"] == reference.record["summary"]
     assert tiny_world.digests(lake) == tiny_world.digests(reference.lake)
@@ -99,7 +99,7 @@ def continued(spec: Path, lake: Path, reference: Any) -> dict[str, Any]:
 
 
 def killed(spec: Path, moment: str, kind: str, number: int, folder: Path, environment: dict[str, str]) -> Path:
-    """A lake with a run of the spec that was killed at the moment."""
+    """A lake with a run of the spec that was killed at this moment."""
     lake = folder / "lake"
     arguments = [moment, kind, str(number), "run", str(spec), "--lake", str(lake)]
     process = start([sys.executable, "-c", KILLER, *arguments], folder, environment)
@@ -127,7 +127,7 @@ def test_a_run_killed_at_any_moment_continues(
 def test_a_run_of_the_default_model_killed_in_a_batch_continues(
     server: str, environment: dict[str, str], tmp_path: Path
 ) -> None:
-    """The smoke spec on the real model, killed in its second batch: every artifact is that of another, whole lake."""
+    """The smoke spec on the real model, killed in its second batch; every artifact equals an undisturbed one."""
     del server
     whole = tmp_path / "whole"
     reference = SimpleNamespace(lake=whole, record=tiny_world.run(SMOKE, whole))
@@ -151,18 +151,18 @@ def test_a_run_killed_by_another_process_continues(
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
     finished = tiny_world.artifacts(lake, "perplexity")
-    assert len(finished) == 1, "the run was over before it could be killed"
+    assert len(finished) == 1, "the run ended before it could be killed"
     continued(world.spec, lake, reference)
 
 
 def wait_for(happened: Callable[[], bool], process: subprocess.Popen[bytes]) -> None:
     while not happened():
-        assert process.poll() is None, "the run ended before anything could be seen"
+        assert process.poll() is None, "the run ended too early"
         time.sleep(0.002)
 
 
 def test_remains_of_a_killed_write_are_never_read(copied: Path) -> None:
-    """A payload without its manifest, and a half-written file, are no artifacts."""
+    """A payload without its manifest or a half-written file is not an artifact."""
     store = Lake.open(copied)
     manifest = tiny_world.artifacts(copied, "keys")[0]
     folder = tiny_world.payload(copied, manifest).parent
@@ -203,9 +203,9 @@ def test_servers_of_killed_runs_are_ended_and_no_others(
     here = platform.node()
     left_behind = sleeping("prefect.server.api", f"{gone.pid}@{here}")
     others = [
-        sleeping("prefect.server.api", f"{os.getpid()}@{here}"),  # its run goes on
-        sleeping("prefect.server.api", None),  # not a run's: somebody's own server
-        sleeping("prefect.server.api", f"{gone.pid}@elsewhere"),  # another container's, whose pids are not ours
+        sleeping("prefect.server.api", f"{os.getpid()}@{here}"),  # its run is still running
+        sleeping("prefect.server.api", None),  # a user's own server, not a run's
+        sleeping("prefect.server.api", f"{gone.pid}@elsewhere"),  # of another container, whose pids mean nothing here
         sleeping("something-else", f"{gone.pid}@{here}"),  # not a server
     ]
     ours = {process.pid for process in (left_behind, *others)}

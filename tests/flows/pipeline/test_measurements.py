@@ -1,4 +1,4 @@
-"""All that can be measured, in one run of the tiny world on a data set that has it; and what it has not is left out."""
+"""Every measurement in one run of the tiny world; measurements without data are left out."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def test_every_query_in_the_documents_returns_rows(whole: tuple[Path, dict[str, 
     assert answer.code == 0, answer.err
     assert answer.json
     if "AS forgotten" in sql:
-        last = record["summary"]["batches"][-1]["facts"]  # of which nothing can be forgotten yet
+        last = record["summary"]["batches"][-1]["facts"]  # no earlier batch can be forgotten yet
         assert [(row["relation"], row["facts"]) for row in answer.json] == [("r", record["summary"]["facts"] - last)]
 
 
@@ -84,7 +84,7 @@ def test_measuring_more_changes_no_edit(whole: tuple[Path, dict[str, Any]], worl
 
 @pytest.mark.exhaustive
 def test_metrics_without_data_are_left_out(world: World, tmp_path: Path) -> None:
-    """CounterFact-like facts without questions: asked for all, the run tells what there is."""
+    """CounterFact-like facts without questions: the run reports which of the requested measurements exist."""
     record = tiny_world.run(world.spec, tmp_path / "lake", *MEASURES)
     found = record["summary"]["after"]
     assert not {"locality", "portability"} & set(found)
@@ -107,9 +107,9 @@ def test_scores_and_report_show_every_measurement(whole: tuple[Path, dict[str, A
             factor = 100 if "free" in name else 1
             assert rows[name][when]["value"] == pytest.approx(factor * value, abs=0.01)
         for way, scores in summary[when]["ability"]["sst2"].items():
-            told = {"accuracy": scores["accuracy"], "weighted F1": scores["f1"]}
-            told["no answer"] = 100 * scores["failures"] / scores["count"]
-            for name, value in told.items():
+            shown_scores = {"accuracy": scores["accuracy"], "weighted F1": scores["f1"]}
+            shown_scores["no answer"] = 100 * scores["failures"] / scores["count"]
+            for name, value in shown_scores.items():
                 assert rows[f"sst2 {name}, by {way}"][when]["value"] == pytest.approx(value, abs=0.01)
     assert editflow("report", run, "--out", tmp_path / "r.html", "--lake", lake).code == 0
     page = (tmp_path / "r.html").read_text(encoding="utf-8")
@@ -119,7 +119,7 @@ def test_scores_and_report_show_every_measurement(whole: tuple[Path, dict[str, A
 
 
 def test_a_bundle_contains_every_input_of_the_run(whole: tuple[Path, dict[str, Any]], tmp_path: Path) -> None:
-    """Reference texts and questions too: from the files of the pack come the facts and cases that came then."""
+    """Also reference texts and questions; read from the bundle, they give the same facts and cases."""
     lake, record = whole
     found = export_bundle(Lake.open(lake), Runs(Lake.open(lake).files).get(record["run_id"]))
     assert set(found.inputs) == {"requests.source", "requests.references", "corpus.source", "ability.sets.sst2"}

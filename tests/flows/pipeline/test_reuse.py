@@ -1,4 +1,4 @@
-"""What a lake has is never computed twice, and what a setting does not touch is not computed again."""
+"""Artifacts in the lake are never computed twice, and a changed setting recomputes only what depends on it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""No secret of an address is written, shown, sent or hashed: all that a run leaves is searched for planted ones."""
+"""No secret of an address is written, shown, sent or hashed: all output of a run is searched for planted secrets."""
 
 from __future__ import annotations
 
@@ -26,20 +26,20 @@ NAMES = ("Qx7User", "Qx7Pass", "Qx7Query", "Qx7Frag", "Qx7Key", "Qx7Hub", "Qx7Cl
 
 @dataclass
 class Left:
-    """All that commands have left: what they printed, and the files of a folder."""
+    """The output of commands: what they printed, and the files of a folder."""
 
     folder: Path
-    said: list[str] = field(default_factory=list)
+    printed: list[str] = field(default_factory=list)
 
     def run(self, *words: object) -> Answer:
         answer = editflow(*words)
-        self.said += [answer.out, answer.err]
+        self.printed += [answer.out, answer.err]
         assert "Traceback" not in answer.err
         return answer
 
     def places(self) -> Iterator[tuple[str, bytes]]:
-        """(where, bytes) of everything, packed and columnar files also by what is in them."""
-        yield from ((f"output {n}", text.encode()) for n, text in enumerate(self.said))
+        """(place, bytes) of all output; the contents of compressed and columnar files too."""
+        yield from ((f"output {n}", text.encode()) for n, text in enumerate(self.printed))
         for path in (path for path in self.folder.rglob("*") if path.is_file()):
             yield str(path), path.read_bytes()
             yield f"the name of {path}", str(path).encode()
@@ -60,7 +60,7 @@ def planted(server: Served, file: str) -> str:
 
 @pytest.fixture(scope="module")
 def known(world: World, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Served, tuple[str, ...]]]:
-    """A server that wants the planted password, and the settings of a run that reads everything from it."""
+    """A server that requires the planted password, and the settings of a run that reads everything from it."""
     folder = tmp_path_factory.mktemp("served")
     tiny_measurements.everything(folder)
     with served(folder, "Qx7User:Qx7Pass") as server:
@@ -103,7 +103,7 @@ def test_no_output_of_a_run_contains_a_secret_of_an_address(
                   ["show", "last"], ["runs"], ["doctor"], ["verify"],
                   ["query", "SELECT * FROM runs"], ["query", "SELECT * FROM artifacts"]):  # fmt: skip
         left.run(*words, "--lake", lake)
-    spec = tmp_path_factory.mktemp("planted") / "planted.toml"  # which is the user's own, and not searched
+    spec = tmp_path_factory.mktemp("planted") / "planted.toml"  # the user's own file, which is not searched
     spec.write_text(world.spec.read_text().replace('"facts.jsonl"', json.dumps(planted(web, "nowhere.jsonl"))))
     failing = planted(web, "nowhere.jsonl")
     refusals = [
@@ -134,7 +134,7 @@ def test_no_output_of_a_run_contains_a_secret_of_an_address(
                    f"http://Qx7User:Qx7Pass/Qx7Key@{web.host}/x", f"http:/Qx7User:Qx7Pass@{web.host}/x"):  # fmt: skip
         assert left.run("requests", "check", source).code == 2
     notifications.notify("title", "body")
-    left.said.append(json.dumps(stored(server)))
+    left.printed.append(json.dumps(stored(server)))
     for name in NAMES:
         assert holding(left, name) == [], name
     shown = f"http://…@{web.host}/facts.jsonl?token=…&…#…"
@@ -145,7 +145,7 @@ def test_no_output_of_a_run_contains_a_secret_of_an_address(
 
 
 def stored(server: str) -> Any:
-    """All that Prefect's server has of flows, their parameters, states, logs and artifacts."""
+    """The flows, parameters, states, logs and artifacts stored by Prefect's server."""
     import httpx
     from prefect.settings import PREFECT_API_AUTH_STRING
 
@@ -173,15 +173,17 @@ def test_a_run_with_a_secret_from_a_variable_can_be_repeated(
     left, lake = Left(tmp_path), tmp_path / "lake"
     assert left.run("run", world.spec, "--set", f"requests.source={source}", "--lake", lake).code == 0
     assert "/facts.jsonl?t=Qx7Var" in [path for path, _ in web.seen]
-    assert web.host in next(line for line in left.said[1].splitlines() if f"{PREFIX}VALUE" in line and "sent" in line)
+    assert web.host in next(
+        line for line in left.printed[1].splitlines() if f"{PREFIX}VALUE" in line and "sent" in line
+    )
     seen = len(web.seen)
     answer = left.run("rerun", "last", "--lake", lake)
-    assert (answer.code, len(web.seen)) == (2, seen), "nothing is sent unasked"
+    assert (answer.code, len(web.seen)) == (2, seen), "nothing is sent without consent"
     assert [word for word in (web.host, f"{PREFIX}VALUE", "--download") if word not in answer.err] == []
     assert reproduce(str(lake)) is None
     assert len(web.seen) == seen
     assert left.run("rerun", "last", "--download", "--lake", lake).code == 0
-    assert len(web.seen) > seen, "the control: with a yes it is"
+    assert len(web.seen) > seen, "the control: with consent it is sent"
     seen = len(web.seen)
     assert left.run("export-run", "last", "--lake", lake, "--out", tmp_path / "run.zip").code == 2
     assert len(web.seen) == seen
@@ -196,7 +198,7 @@ def test_a_run_with_a_secret_from_a_variable_can_be_repeated(
 
 @pytest.mark.parametrize("name", ["HOME", "AWS_SECRET_ACCESS_KEY", "EDITFLOW_NOTIFY", PREFIX])
 def test_an_address_cannot_read_variables_of_other_programs(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A spec from somebody else may not send what the environment holds for other programs."""
+    """An untrusted spec cannot send the environment variables of other programs."""
     monkeypatch.setenv(name, "Qx7Cloud")
     answer = editflow("requests", "check", f"http://127.0.0.1:1/x?y=${{{name}}}")
     assert (answer.code, "only name variables" in answer.err, "Qx7Cloud" in answer.err) == (2, True, False)

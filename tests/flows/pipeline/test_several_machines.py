@@ -1,4 +1,4 @@
-"""A clock set back and forth, and several machines at one lake: nothing is lost, nobody closes another's run."""
+"""With a changing clock or several machines at one lake, nothing is lost and no machine closes another's run."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ EDITFLOW = "import sys; from editflow.flows.cli.main import main; main(sys.argv[
 
 
 def set_clock(patch: pytest.MonkeyPatch, days: float) -> None:
-    """Whoever in this process asks for the time is told another."""
+    """Shift the time of this process."""
 
     class Shifted(datetime):
         @classmethod
@@ -67,7 +67,7 @@ def run(world: World, lake: Path, settings: list[str]) -> None:
 
 
 def test_runs_survive_a_clock_that_is_set_back_and_forth(world: World, tmp_path: Path) -> None:
-    """Runs of the future and of the past are whole, listed and verified, and no collection takes what a run needs."""
+    """Runs dated in the future and in the past are listed and verified, and gc removes nothing that a run needs."""
     lake, quiet = tmp_path / "lake", tmp_path / "quiet"
     with pytest.MonkeyPatch.context() as patch:
         without_prefect(patch)
@@ -85,11 +85,11 @@ def test_runs_survive_a_clock_that_is_set_back_and_forth(world: World, tmp_path:
     audit = editflow("verify", "--lake", lake)
     assert audit.code == 0, audit.out
     years = {record.started_at[:4] for record in Runs(Lake.open(lake).files).all()}
-    assert len(years) == 4, "the control: the clock was another each time"
+    assert len(years) == 4, "the control: the clock changed each time"
 
 
 def test_a_run_of_another_host_is_left_open(world: World, tmp_path: Path) -> None:
-    """Its process cannot be seen from here, whatever number it has; one of this host that is gone is closed."""
+    """Its process is not visible here, whatever its id; a crashed run of this host is closed."""
     lake = tmp_path / "lake"
     with pytest.MonkeyPatch.context() as patch:
         without_prefect(patch)
@@ -124,7 +124,7 @@ def begun(
 
 @pytest.mark.soak
 def test_three_machines_share_one_lake(world: World, environment: dict[str, str], tmp_path: Path) -> None:
-    """Two run at once; a third dies on the way, which its own host alone can tell."""
+    """Two run at the same time; a third crashes, which only its own host can detect."""
     lake, quiet = tmp_path / "lake", tmp_path / "quiet"
     with pytest.MonkeyPatch.context() as patch:
         without_prefect(patch)

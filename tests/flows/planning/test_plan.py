@@ -1,4 +1,4 @@
-"""What `editflow plan` tells is what a run then does: the same ids, the same reuse, about the same bytes; and it writes
+"""`editflow plan` predicts what a run does: the same ids, the same reuse, about the same bytes. It writes
 nothing."""
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ MODEL_FREE = {"documents", "requests", "questions", "ability-cases"}
 
 @dataclass(frozen=True)
 class Shelf:
-    """A lake in which the model alone is pinned at first, and the specs that are planned and run in it."""
+    """A lake that at first has only the model pinned, and the specs that are planned and run in it."""
 
     world: World
     folder: Path
@@ -77,7 +77,7 @@ def test_a_run_creates_and_reuses_what_its_plan_lists_in_about_as_many_bytes(she
     other = shelf.walked((*settings, "contexts.seed=5", "requests.seed=5"))  # control
     assert not all(piece.reused for piece in other.planned.values())
     assert about_the_same(planned, again, 1.5)
-    assert not about_the_same(planned, again, 1.01)  # control: what is told is reckoned, not read off the lake
+    assert not about_the_same(planned, again, 1.01)  # control: the plan is computed, not read from the lake
 
 
 def test_every_measurement_is_planned(shelf: Shelf, tmp_path: Path) -> None:
@@ -88,21 +88,21 @@ def test_every_measurement_is_planned(shelf: Shelf, tmp_path: Path) -> None:
     assert made == [(piece.id, piece.reused) for piece in planned.planned.values()]
     rows = shelf.walked(settings)
     for name in ("evaluation", "hidden-states", "ability", "keys", "target-values"):
-        told, held = (counted(walk_, name) for walk_ in (planned, rows))
-        assert told == pytest.approx(held, rel=0.5), name
+        planned_rows, actual_rows = (counted(walk_, name) for walk_ in (planned, rows))
+        assert planned_rows == pytest.approx(actual_rows, rel=0.5), name
 
 
 def counted(walked: DryRun, stage: str) -> float:
-    """Rows of all artifacts of a stage."""
+    """The number of rows of all artifacts of a stage."""
     return sum(walked.rows[id_] for id_, piece in walked.planned.items() if piece.stage == stage)
 
 
 def about_the_same(planned: DryRun, found: DryRun, factor: float) -> bool:
-    """Whether told bytes of every kind of matrix that was to be made are those that the lake then holds."""
+    """Whether the planned bytes of every kind of matrix are about those in the lake after the run."""
     for stage in ("second-moment", "merge-moments", "spectrum", "null-space", "weight-change", "keys", "checkpoint"):
-        told = sum(piece.size.bytes for piece in planned.planned.values() if piece.stage == stage)
-        held = sum(piece.bytes for piece in found.planned.values() if piece.stage == stage)
-        if (told or held) and not held / factor <= told <= held * factor:
+        expected = sum(piece.size.bytes for piece in planned.planned.values() if piece.stage == stage)
+        actual = sum(piece.bytes for piece in found.planned.values() if piece.stage == stage)
+        if (expected or actual) and not actual / factor <= expected <= actual * factor:
             return False
     return True
 
@@ -116,20 +116,20 @@ def test_no_lake_is_created_and_ids_that_depend_on_an_unread_model_are_unknown(w
     answer = editflow("plan", world.spec, "--json", "--lake", tmp_path / "none")
     assert answer.code == 0, answer.err
     assert not (tmp_path / "none").exists()
-    told = answer.json
-    assert {row["stage"] for row in told["artifacts"] if row["id"]} <= MODEL_FREE
-    assert {row["stage"] for row in told["artifacts"] if not row["id"]}.isdisjoint(MODEL_FREE)
-    assert (told["reused"], told["to_compute"]) == (0, len(told["artifacts"]))
-    assert sum(row["artifacts"] for row in told["stages"]) == len(told["artifacts"])
-    assert told["bytes"] == sum(row["bytes"] for row in told["stages"])
-    assert [(row["d_out"], row["d_in"]) for row in told["layers"]] == [(32, 64)] * 3
-    assert any("never read" in text for text in told["warnings"])
+    plan = answer.json
+    assert {row["stage"] for row in plan["artifacts"] if row["id"]} <= MODEL_FREE
+    assert {row["stage"] for row in plan["artifacts"] if not row["id"]}.isdisjoint(MODEL_FREE)
+    assert (plan["reused"], plan["to_compute"]) == (0, len(plan["artifacts"]))
+    assert sum(row["artifacts"] for row in plan["stages"]) == len(plan["artifacts"])
+    assert plan["bytes"] == sum(row["bytes"] for row in plan["stages"])
+    assert [(row["d_out"], row["d_in"]) for row in plan["layers"]] == [(32, 64)] * 3
+    assert any("never read" in text for text in plan["warnings"])
 
 
 def test_seeds_are_planned_together_and_share_artifacts(world: World, shelf: Shelf) -> None:
     one = editflow("plan", world.spec, "--json", "--lake", shelf.folder).json
     two = editflow("plan", world.spec, "--json", "--lake", shelf.folder, "--set", "seeds=[0,1]").json
-    counts = [{row["stage"]: row["artifacts"] for row in told["stages"]} for told in (one, two)]
+    counts = [{row["stage"]: row["artifacts"] for row in plan["stages"]} for plan in (one, two)]
     assert counts[1]["spectrum"] == counts[0]["spectrum"]
     assert counts[1]["state"] == 2 * counts[0]["state"]
     assert any(row["label"].startswith("tiny-1: state") for row in two["artifacts"])
@@ -147,8 +147,8 @@ def test_a_configuration_is_enough_and_many_partitions_of_wide_moments_give_a_wa
     ask = ("plan", world.spec, "--json", "--lake", tmp_path / "lake", "--set", f"model.source={wide}", "--set")
     many, few = editflow(*ask, "corpus.partitions=50"), editflow(*ask, "corpus.partitions=5")
     assert many.code == few.code == 0, many.err + few.err
-    told = [row["bytes"] for row in many.json["stages"] if row["stage"] == "second-moment"]
-    assert told[0] == pytest.approx(50 * 3 * 6400 * 6401 / 2 * MOMENT, rel=0.01)
+    sizes = [row["bytes"] for row in many.json["stages"] if row["stage"] == "second-moment"]
+    assert sizes[0] == pytest.approx(50 * 3 * 6400 * 6401 / 2 * MOMENT, rel=0.01)
     assert any("corpus.partitions = 50" in text and "20.0 GB" in text for text in many.json["warnings"])
     assert not any("partitions" in text for text in few.json["warnings"])  # control
     assert any("no *.safetensors" in text for text in few.json["warnings"])
@@ -201,9 +201,9 @@ def test_the_plan_of_a_comparison_counts_shared_artifacts_once(world: World, she
     first, second = editflow(*command, "--json").json["variants"]
     alone = editflow("plan", world.spec, "--set", "corpus.partitions=1", "--lake", shelf.folder, "--json").json
     assert (first["reused"], first["to_compute"]) == (alone["reused"], alone["to_compute"])
-    told = {row["stage"]: row["to compute"] for row in second["stages"]}
-    assert told["second-moment"] == told["documents"] == 0
-    assert told["weight-change"] == 3, "the control: no two methods share their changes"
+    to_compute = {row["stage"]: row["to compute"] for row in second["stages"]}
+    assert to_compute["second-moment"] == to_compute["documents"] == 0
+    assert to_compute["weight-change"] == 3, "the control: no two methods share their changes"
     made = {row["id"] for row in first["artifacts"]}
     assert all(row["reused"] or row["id"] not in made for row in second["artifacts"])
     answer = editflow(*command)

@@ -1,4 +1,4 @@
-"""A damaged or deleted payload is computed again, which is said, and gives the content it had."""
+"""A damaged or deleted payload is recomputed with the same content, and the run reports it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from editflow.storage.artifacts.store import Lake, Manifest
 
 KINDS = ["evaluation", "target_values", "weight_change", "second_moment", "tokens"]
 OTHERS = ["model", "documents", "spectrum", "null_space", "contexts", "state", "perplexity", "requests"]
-"""Keys stand apart: they come with their weight change, so where both are lost one line speaks for the two."""
+"""Keys are separate: they are recomputed with their weight change, so one line reports both if both are lost."""
 
 Damage = Callable[[Path], None]
 
@@ -37,14 +37,14 @@ def lineages(lake: Path) -> dict[str, Any]:
 
 
 def restored(world: World, lake: Path, broken: Sequence[Manifest], reference: Any) -> None:
-    """Run again, and check that the payloads are made good, that it is said, and that nothing else has changed."""
+    """Run again, and check that the payloads are repaired and reported, and that nothing else has changed."""
     family = tiny_world.editflow("lineage", reference.record["state"], "--json", "--lake", lake).json
     before = lineages(lake)
     answer = tiny_world.editflow("run", world.spec, "--lake", lake, "--json")
     assert answer.code == 0, answer.err
     for manifest in broken:
-        said = [line for line in answer.err.splitlines() if manifest.id[:12] in line and "again" in line]
-        assert said, f"nothing is said of {manifest.kind} {manifest.id[:12]}:\n{answer.err}"
+        reports = [line for line in answer.err.splitlines() if manifest.id[:12] in line and "again" in line]
+        assert reports, f"{manifest.kind} {manifest.id[:12]} is not reported:\n{answer.err}"
         assert Lake.open(lake).read(manifest.id).num_rows == manifest.rows  # which checks the digest
     assert tiny_world.digests(lake) == tiny_world.digests(reference.lake)
     assert lineages(lake) == before
@@ -93,7 +93,7 @@ def test_keys_lost_with_their_weight_change_are_recomputed(world: World, referen
 
 
 def test_damage_is_found_where_it_is_read(world: World, reference, copied: Path) -> None:
-    """A run that needs other things of the payload than its presence computes it again on the way."""
+    """A run that reads the damaged payload recomputes it on the way."""
     broken = tiny_world.artifacts(copied, "keys")[0]
     flip_bit(tiny_world.payload(copied, broken))
     answer = tiny_world.editflow("run", world.spec, "--lake", copied, "--set", "requests.count=8")

@@ -1,4 +1,4 @@
-"""`editflow verify`: each fault is named with its file, and mended with the digest that it had."""
+"""`editflow verify`: each fault is named with its file, and its repair restores the original digest."""
 
 from __future__ import annotations
 
@@ -81,23 +81,23 @@ DAMAGE: dict[str, tuple[Callable[[Path], Path], str]] = {
 @pytest.mark.parametrize("name", DAMAGE)
 def test_each_fault_is_found_named_and_repaired(lake: Path, name: str) -> None:
     damage, how = DAMAGE[name]
-    digests, told = tiny_world.digests(lake), rows(lake)
+    digests, earlier_rows = tiny_world.digests(lake), rows(lake)
     broken = damage(lake)
     (fault,) = verify(lake, code=1)["faults"]
     assert lake / fault["file"] == broken
-    said = editflow("verify", "--lake", lake)
-    assert (said.code, fault["file"] in said.out) == (1, True)
-    assert said.err.splitlines()[-1].startswith("next: `editflow verify --re")
-    (mended,) = verify(lake, "--repair", code=0)["faults"]
-    assert mended["mended"]
-    assert how in mended["remedy"]
+    answer = editflow("verify", "--lake", lake)
+    assert (answer.code, fault["file"] in answer.out) == (1, True)
+    assert answer.err.splitlines()[-1].startswith("next: `editflow verify --re")
+    (repaired,) = verify(lake, "--repair", code=0)["faults"]
+    assert repaired["mended"]
+    assert how in repaired["remedy"]
     assert verify(lake, code=0)["faults"] == []
     assert tiny_world.digests(lake) == digests
-    assert rows(lake) == told
+    assert rows(lake) == earlier_rows
 
 
 def rows(lake: Path) -> list[list[Any]]:
-    """What questions answer."""
+    """The rows of the main views."""
     return [
         query(Lake.open(lake), f"SELECT * FROM {view} ORDER BY ALL").to_pylist()  # noqa: S608 - our own words
         for view in ("artifacts", "uses", "runs", "edits")
@@ -105,7 +105,7 @@ def rows(lake: Path) -> list[list[Any]]:
 
 
 def test_a_valid_lake_has_no_faults(made: tuple[Path, RunRecord]) -> None:
-    """The control, and what is looked at."""
+    """The control, and the counts of what was checked."""
     lake, record = made
     whole = verify(lake, code=0)
     sizes = [m.bytes for m in Lake.open(lake).manifests()]
@@ -121,13 +121,13 @@ def test_a_valid_lake_has_no_faults(made: tuple[Path, RunRecord]) -> None:
     assert verify(lake, "tiny", code=0) == verify(lake, record.run_id[:-1], code=0)
     state = editflow("lineage", record.state, "--lake", lake, "--json").json
     assert verify(lake, str(record.state)[:12], code=0)["artifacts"] == len({step["id"] for step in state})
-    said = editflow("verify", "--lake", lake)
-    assert (said.code, said.out) == (0, "")
-    assert "every byte read; 1 run; 1 name: nothing is wrong" in said.err
+    answer = editflow("verify", "--lake", lake)
+    assert (answer.code, answer.out) == (0, "")
+    assert "every byte read; 1 run; 1 name: nothing is wrong" in answer.err
 
 
 def test_only_the_subject_is_checked(lake: Path) -> None:
-    """What was made from an artifact is none of its own; the rest of the lake none of a run's."""
+    """An artifact's check skips its descendants; a run's check skips the rest of the lake."""
     late, early = newest(lake, "evaluation"), tiny_world.artifacts(lake, "spectrum")[0]
     flip_bit(tiny_world.payload(lake, late))
     space = next(m for m in tiny_world.artifacts(lake, "null_space") if early.id in m.parents.values())
@@ -139,7 +139,7 @@ def test_only_the_subject_is_checked(lake: Path) -> None:
     log(lake, "runs", 0).unlink()
     assert {fault["id"] for fault in verify(lake, "last", code=1)["faults"]} == {early.id, late.id}
     assert {fault["id"] for fault in verify(lake, space.id, "--repair", code=0)["faults"]} == {early.id}
-    assert len(verify(lake, code=1)["faults"]) == 1, "the index was written again on the way"
+    assert len(verify(lake, code=1)["faults"]) == 1, "the index was rewritten by the repair"
 
 
 LOST = ("requests", "second_moment", "null_space", "target_values", "state", "weight_change", "keys")
@@ -149,7 +149,7 @@ FLIPPED = ("tokens", "spectrum", "evaluation", "model")
 
 @pytest.mark.parametrize("index", ["there", "gone"])
 def test_many_faults_are_repaired_at_once(lake: Path, index: str) -> None:
-    """Without an index the recipes come from the run, whose facts are read again; parents come before children."""
+    """Without an index, recipes come from the run, whose facts are read again; parents come before children."""
     digests = tiny_world.digests(lake)
     broken = {kind: tiny_world.payload(lake, newest(lake, kind)) for kind in (*LOST, *CUT, *FLIPPED)}
     for kind in LOST:
@@ -177,7 +177,7 @@ def test_a_run_record_is_restored(lake: Path, made: tuple[Path, RunRecord]) -> N
 
 
 def test_rebuild_only_writes_the_index(lake: Path) -> None:
-    """--rebuild touches nothing else."""
+    """--rebuild changes nothing else."""
     flip_bit(tiny_world.payload(lake, newest(lake, "keys")))
     log(lake, "uses", 0).unlink()
     found = {fault["what"][:5]: fault["mended"] for fault in verify(lake, "--rebuild", code=1)["faults"]}
@@ -186,7 +186,7 @@ def test_rebuild_only_writes_the_index(lake: Path) -> None:
 
 
 def test_a_different_result_replaces_nothing(lake: Path, tmp_path: Path) -> None:
-    """Neither the damaged payload nor anything else is touched where the corpus is another by now."""
+    """If the corpus has changed, neither the damaged payload nor anything else is replaced."""
     world = tiny_world.make(tmp_path / "world")
     lake = tmp_path / "other"
     tiny_world.record_directly(world.spec, lake, "requests.count=2")
@@ -205,8 +205,8 @@ def test_a_different_result_replaces_nothing(lake: Path, tmp_path: Path) -> None
     assert "not repaired: no corpus" in fault["remedy"]
     again = verify(lake, newest(lake, "documents").id, "--deep", code=1)["recomputed"]
     assert [(row["same"], "no corpus" in row["note"]) for row in again] == [(None, True)]
-    told = editflow("verify", "last", "--deep", "--stage", "documents", "--lake", lake)
-    assert "could not be recomputed" in told.out
+    answer = editflow("verify", "last", "--deep", "--stage", "documents", "--lake", lake)
+    assert "could not be recomputed" in answer.out
 
 
 def test_deep_recomputes_artifacts(made: tuple[Path, RunRecord]) -> None:
@@ -221,12 +221,12 @@ def test_deep_recomputes_artifacts(made: tuple[Path, RunRecord]) -> None:
     one = next(use.artifact for use in record.uses if use.stage == "state 1")
     states = verify(lake, one, "--deep", "--stage", "state", code=0)["recomputed"]
     assert [row["artifact"] for row in states] == [one]
-    said = editflow("verify", "--deep", "--stage", "spectrum", "--lake", lake)
-    assert "3 of 3 recomputed artifacts are the same, bit for bit" in said.err
+    answer = editflow("verify", "--deep", "--stage", "spectrum", "--lake", lake)
+    assert "3 of 3 recomputed artifacts are the same, bit for bit" in answer.err
 
 
 def test_a_release_of_a_queue_is_verified(lake: Path, made: tuple[Path, RunRecord]) -> None:
-    """No spec repeats such a run: parents are enough for what was computed, but not for what was given."""
+    """No spec repeats such a run: computed artifacts can be recomputed from their parents, inputs cannot."""
     record, queue = made[1], Queue(Lake.open(lake).files, "current")
     end = lake / "runs" / record.run_id / "finished.json"
     end.write_text(json.dumps(json.loads(end.read_text()) | {"summary": {"queue": "current", "facts": 4}}))
@@ -257,7 +257,7 @@ def test_a_release_of_a_queue_is_verified(lake: Path, made: tuple[Path, RunRecor
 
 
 def test_queues_and_releases(lake: Path, made: tuple[Path, RunRecord]) -> None:
-    """What a log says of an artifact that is gone, and what no queue would say."""
+    """A release log that points to a missing artifact, and records that no queue writes."""
     queue = Queue(Lake.open(lake).files, "current")
     queue.submit([EditRequest("q", "{} speaks", "bal", "fo", "ba")])
     queue.append_event(ReleaseEvent("begin", now(), ("1.1",)), 0)
@@ -276,14 +276,14 @@ def test_queues_and_releases(lake: Path, made: tuple[Path, RunRecord]) -> None:
 
 def test_invalid_arguments_get_one_line(made: tuple[Path, RunRecord], tmp_path: Path) -> None:
     lake, record = made
-    for words, said in (
+    for words, fragment in (
         (["nothing"], "no run and no artifact 'nothing'"),
         (["  "], "no run and no artifact"),
         (["last", "--stage", "state"], "add --deep"),
         (["last", "--deep", "--stage", "stat"], "there are: model, documents"),
         (["0" * 64], "no run and no artifact"),
     ):
-        refused(editflow("verify", *words, "--lake", lake), said)
+        refused(editflow("verify", *words, "--lake", lake), fragment)
     refused(editflow("verify", "--lake", tmp_path / "none"), "no lake at")
     several = Path(shutil.copytree(lake, tmp_path / "several"))
     runs = Runs(Lake.open(several).files)

@@ -1,6 +1,6 @@
-"""Every long command killed at random moments and run again, and signals that ask one to end; for `make soak`.
+"""Every long command is killed at random moments and run again, or ended by a signal; for `make soak`.
 
-EDITFLOW_SOAK_SEED=N brings back the draws of an earlier time, though never its exact moments.
+EDITFLOW_SOAK_SEED=N repeats the random draws of an earlier run, but not its exact moments.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from support.tiny_world import World, editflow
 
 pytestmark = [pytest.mark.soak, pytest.mark.timeout(7_200)]
 KILLS = int(os.environ.get("EDITFLOW_SOAK_KILLS", "15"))
-"""Of each command; every twelfth with a server of its own that its kill leaves behind."""
+"""Kills of each command; every twelfth has its own server, which the kill leaves behind."""
 TRIES = 4
 SIGNALS = int(os.environ.get("EDITFLOW_SOAK_SIGNALS", "40"))
 EDITFLOW = "import sys; from editflow.flows.cli.main import main; main(sys.argv[1:])"
@@ -63,7 +63,7 @@ def shared(environment: dict[str, str], token: str) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def alone(shared: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """The same of commands that start a server of their own."""
+    """The environment of commands that start their own server."""
     home = tmp_path_factory.mktemp("home")
     drop = ("PREFECT_API_URL", "PREFECT_API_AUTH_STRING", "PREFECT_SERVER_API_AUTH_STRING")
     kept = {name: value for name, value in shared.items() if name not in drop}
@@ -85,13 +85,13 @@ def stocked(world: World, tmp_path_factory: pytest.TempPathFactory) -> Stock:
 def quiet(
     stocked: Stock, commands: ForkServer, tmp_path_factory: pytest.TempPathFactory
 ) -> Callable[[Scene], Undisturbed]:
-    """How a command ends by itself, asked once."""
+    """The result of an undisturbed command, computed once."""
     known: dict[str, Undisturbed] = {}
 
     def find(scene: Scene) -> Undisturbed:
         if scene.name not in known:
             folder = tmp_path_factory.mktemp("quiet") / "scene"
-            undisturbed(scene, tmp_path_factory.mktemp("first") / "scene", commands)  # its time has what comes once
+            undisturbed(scene, tmp_path_factory.mktemp("first") / "scene", commands)  # its time includes one-time work
             known[scene.name] = undisturbed(scene, folder, commands)
         return known[scene.name]
 
@@ -122,7 +122,7 @@ def test_killed_and_run_again(
             _again(scene, folder, wanted, commands, alone if own else None)
             check(scene, folder, wanted)
             if own:
-                assert list(ours(f"{token}-own").values()) == [], "servers of killed commands live on"
+                assert list(ours(f"{token}-own").values()) == [], "servers of killed commands are still running"
         cleared(folder)
     seconds = time.monotonic() - began
     print(f"\n{name}: {kills.total()} kills in {tries} tries, {dict(kills)}, {seconds:.0f} s")
@@ -130,23 +130,23 @@ def test_killed_and_run_again(
 
 
 def _again(scene: Scene, folder: Path, wanted: Undisturbed, commands: ForkServer, own: dict[str, str] | None) -> None:
-    """The same command to its end; one whose server was left behind in a process of its own, which must end that."""
+    """Run the same command to its end; in a new process if a server was left behind, which it must end."""
     if own is None:
         child = commands.begin(scene.words(folder), folder)
-        code, said = child.wait(), child.said
+        code, output = child.wait(), child.output
     else:
         process = _process(scene.words(folder), folder, own)
-        code, said = process.wait(timeout=900), (folder / "output.txt").read_text()[-3000:]
-    assert code == wanted.code, (scene.name, folder, said)
+        code, output = process.wait(timeout=900), (folder / "output.txt").read_text()[-3000:]
+    assert code == wanted.code, (scene.name, folder, output)
 
 
 def _process(words: list[str], folder: Path, environment: dict[str, str]) -> subprocess.Popen[bytes]:
-    # Whoever runs the tests under nohup has all of them ignore it.
-    heard = "import signal; signal.signal(signal.SIGHUP, signal.SIG_DFL); "
+    # Tests that run under nohup ignore SIGHUP.
+    restore_sighup = "import signal; signal.signal(signal.SIGHUP, signal.SIG_DFL); "
     own = {**environment, TOKEN: f"{environment[TOKEN]}-own", "TMPDIR": str(folder / "tmp")}
     with (folder / "output.txt").open("ab") as out:
         return subprocess.Popen(
-            [sys.executable, "-c", heard + EDITFLOW, *words],
+            [sys.executable, "-c", restore_sighup + EDITFLOW, *words],
             stdin=subprocess.DEVNULL, stdout=out, stderr=out, cwd=folder, env=own, start_new_session=True,
         )  # fmt: skip
 
@@ -159,11 +159,11 @@ def _killed_with_its_server(
     while process.poll() is None and len(before ^ process_kills.names(folder)) < enough:
         time.sleep(0.005)
     with suppress(ProcessLookupError):
-        process.kill()  # itself alone: its server has to be found by whoever comes next
+        process.kill()  # only itself: the next command has to find its server
     return "with its server" if process.wait() == -signal.SIGKILL else ""
 
 
-def test_asked_to_end(
+def test_a_signal_ends_a_command_and_its_server(
     stocked: Stock,
     commands: ForkServer,
     quiet: Callable[[Scene], Undisturbed],
@@ -171,7 +171,7 @@ def test_asked_to_end(
     draw: Random,
     tmp_path: Path,
 ) -> None:
-    """SIGTERM, and SIGHUP each fourth time: one line, the server is gone with it, the run is interrupted."""
+    """SIGTERM, and SIGHUP each fourth time: one line, the server has ended too, the run is interrupted."""
     every = scenes(stocked)
     drawn = [(n, every[NAMES[n % 5]], draw.randint(1, 10_000)) for n in range(SIGNALS)]
     known = {scene.name: quiet(scene) for _, scene, _ in drawn}
@@ -196,17 +196,17 @@ def test_asked_to_end(
     with ThreadPoolExecutor(2) as pool:
         outcomes = list(pool.map(lambda given: one(*given), drawn))
     for n, (scene, folder, _, mark) in enumerate(outcomes):
-        sent, said = _signal(n), (folder / "output.txt").read_text()
+        sent, output = _signal(n), (folder / "output.txt").read_text()
         over = f"{scene.name} {sent.name}"
-        if "interrupted: " not in said and editflow("runs", "--json", "--lake", folder / "lake").json[:1] == []:
+        if "interrupted: " not in output and editflow("runs", "--json", "--lake", folder / "lake").json[:1] == []:
             ended["before it began"] += 1
             continue
-        lines = [line for line in said.splitlines() if line.startswith("interrupted: ")]
+        lines = [line for line in output.splitlines() if line.startswith("interrupted: ")]
         if not lines and _completed(folder):
             ended["over before"] += 1
             continue
-        assert len(lines) == 1, (over, folder, said[-3000:])
-        assert "Traceback" not in said, (over, folder, said[-3000:])
+        assert len(lines) == 1, (over, folder, output[-3000:])
+        assert "Traceback" not in output, (over, folder, output[-3000:])
         assert ours(mark) == {}, (over, folder)
         ended[over] += 1
         _again(scene, folder, known[scene.name], commands, None)
@@ -220,7 +220,7 @@ def _signal(n: int) -> signal.Signals:
 
 
 def _made(folder: Path) -> set[str]:
-    """What the command makes: `rerun` works in a temporary lake."""
+    """The lake of the command's output: `rerun` works in a temporary lake."""
     return process_kills.names(folder / "lake") | process_kills.names(folder / "tmp")
 
 
@@ -230,7 +230,7 @@ def _completed(folder: Path) -> bool:
 
 
 def test_leftovers_of_a_kill_are_found(stocked: Stock, commands: ForkServer, tmp_path: Path) -> None:
-    """The control: what lacks an artifact is not as undisturbed, and a temporary folder that stays is noticed."""
+    """The control: a missing artifact and a remaining temporary folder are detected."""
     scene = scenes(stocked)["rerun"]
     wanted = undisturbed(scene, tmp_path / "whole", commands)
     folder = scene.set(tmp_path / "cut")

@@ -1,6 +1,6 @@
-"""Twenty kills at random moments while two processes apply one queue: the end is that of an undisturbed run.
+"""Twenty kills at random moments while two processes apply one queue: the result equals that of an undisturbed run.
 
-`make soak` runs it; EDITFLOW_SOAK_SEED=N brings back the draws of an earlier time, though never its exact moments.
+`make soak` runs it; EDITFLOW_SOAK_SEED=N repeats the random draws of an earlier run, but not its exact moments.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from editflow.tasks.releases.queue import Outcome, Queue, statuses
 
 KILLS, FACTS, FARTHEST = 20, 34, 9
 GATES = "[gates]\nefficacy = 40\nretention = 1\nneighbourhood = false\nperplexity = 1e9\n"
-"""Stops some: a random model takes some facts and not others."""
+"""Gates that reject some facts of a random model."""
 APPLY = """
 import sys
 from pathlib import Path
@@ -45,7 +45,7 @@ main(sys.argv[2:])
 
 @dataclass
 class Workers:
-    """Two processes at a time that apply what waits."""
+    """Two processes at a time that apply pending requests."""
 
     spec: Path
     lake: Path
@@ -53,7 +53,7 @@ class Workers:
     draw: random.Random
 
     def pair(self) -> list[subprocess.Popen[bytes]]:
-        """Two new ones, in an order drawn."""
+        """Start two new ones, in random order."""
         words = ["apply", str(self.spec), "--lake", str(self.lake)]
         ready = [self.lake.parent / f"ready-{secrets.token_hex(4)}" for _ in range(2)]
         with (self.lake.parent / "output.txt").open("ab") as out:
@@ -74,7 +74,7 @@ class Workers:
         return found
 
     def kill(self, process: subprocess.Popen[bytes]) -> bool:
-        """Kill one some artifacts from now, once it has begun; whether it still ran."""
+        """Kill one process after a few more artifacts; returns whether it was still running."""
         self._wait(process, lambda: process.pid in {run.pid for run in Runs(Lake.open(self.lake).files).all()})
         enough = self.made + self.draw.randrange(FARTHEST)
         self._wait(process, lambda: self.made >= enough)
@@ -137,11 +137,11 @@ def test_twenty_kills(world: World, environment: dict[str, str], tmp_path: Path)
 
 
 def settled(lake: Path) -> dict[str, Outcome]:
-    """What became of each request."""
+    """The outcome of each request."""
     queue = Queue(Lake.open(lake).files, "current")
     return statuses(queue.entries(), queue.state())
 
 
 def waiting(lake: Path) -> int:
-    """How many requests are not settled."""
+    """The number of pending requests."""
     return sum(outcome.status == "pending" for outcome in settled(lake).values())

@@ -1,4 +1,4 @@
-"""Renamed keys of specs: the old name works with one line that gives the new one, and in old records silently."""
+"""Renamed spec keys: an old name works and prints one line with the new name; in old records it works silently."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ VALUES: dict[str, Any] = {
     "evaluation.texts": 3,
     "requests.skip": 2,
 }
-"""By the old name: a value that is not the default."""
+"""{old name: a value that is not the default}"""
 
 
 @pytest.fixture(autouse=True)
 def new_process() -> None:
-    """Nothing was said yet."""
+    """Forget which messages were printed, as in a new process."""
     old_names._print_new_name.cache_clear()
 
 
@@ -60,13 +60,13 @@ def test_every_renamed_key_has_a_value_here() -> None:
 
 @pytest.mark.parametrize(("old", "new"), RENAMED.items())
 def test_a_file(old: str, new: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """The same spec by either name; one line in all, however often it is read, and none for the new name."""
+    """Both names give the same spec. The old name prints one line, however often the file is read; the new one none."""
     wanted = load_spec(spec_file(tmp_path, line(new, old), name="new.toml"))
     assert capsys.readouterr().err == ""
     path = spec_file(tmp_path, line(old, old))
     assert load_spec(path) == load_spec(path) == wanted
-    (told,) = capsys.readouterr().err.splitlines()
-    assert str(path) in told and f"{old} is called {new}" in told
+    (notice,) = capsys.readouterr().err.splitlines()
+    assert str(path) in notice and f"{old} is called {new}" in notice
     assert wanted != load_spec(spec_file(tmp_path, name="without.toml"))  # the control
 
 
@@ -76,8 +76,8 @@ def test_a_setting(old: str, new: str, tmp_path: Path, capsys: pytest.CaptureFix
     wanted = load_spec(path, [f"{new}={value}"])
     assert capsys.readouterr().err == ""
     assert load_spec(path, [f"{old}={value}"]) == wanted
-    (told,) = capsys.readouterr().err.splitlines()
-    assert "--set" in told and f"{old} is called {new}" in told
+    (notice,) = capsys.readouterr().err.splitlines()
+    assert "--set" in notice and f"{old} is called {new}" in notice
 
 
 @pytest.mark.parametrize("in_file", ["edit.keep", "edit.keep_fraction"])
@@ -109,14 +109,14 @@ def test_both_names_are_refused(lines: list[str], typed: list[str], tmp_path: Pa
 
 
 def test_a_variant(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Its settings have the new name, and in the recipe of the comparison the name that they always had."""
+    """Its settings have the new name, and the recipe of the comparison keeps the old name."""
     rows = ['[[variants]]\nname = "a"', '[[variants]]\nname = "b"\nedit.keep{} = 0.5']
     (_, new), (_, old) = (
         read_contenders([spec_file(tmp_path, "", *(row.format(key) for row in rows), name=f"{key}.toml")])
         for key in ("_fraction", "")
     )
-    (told,) = capsys.readouterr().err.splitlines()
-    assert "variant 'b'" in told and "edit.keep is called edit.keep_fraction" in told
+    (notice,) = capsys.readouterr().err.splitlines()
+    assert "variant 'b'" in notice and "edit.keep is called edit.keep_fraction" in notice
     assert old.spec == new.spec and old.spec.edit.keep_fraction == 0.5
     assert old.settings == new.settings == {"edit.keep_fraction": 0.5}
     assert _setting_pairs(new) == [["edit.keep", "0.5"]]
@@ -140,7 +140,7 @@ def recorded(world: World, tmp_path_factory: pytest.TempPathFactory) -> tuple[Pa
 
 
 def of_earlier(record: RunRecord) -> RunRecord:
-    """The record as earlier versions wrote it."""
+    """The record as an earlier version wrote it."""
     spec = {key: dict(value) if isinstance(value, dict) else value for key, value in record.spec.items()}
     for old, new in RENAMED.items():
         section, _, name = old.partition(".")
@@ -149,7 +149,7 @@ def of_earlier(record: RunRecord) -> RunRecord:
 
 
 def test_a_record(recorded: tuple[Path, RunRecord], capsys: pytest.CaptureFixture[str]) -> None:
-    """It holds the new names; one of an earlier version is the same run, of which nobody is told anything."""
+    """It has the new names; a record with old names is read as the same run, without a message."""
     _, record = recorded
     earlier = of_earlier(record)
     assert all(record.spec[new.partition(".")[0]][new.partition(".")[2]] == VALUES[old] for old, new in RENAMED.items())
@@ -161,7 +161,7 @@ def test_a_record(recorded: tuple[Path, RunRecord], capsys: pytest.CaptureFixtur
 
 
 def test_a_difference_of_runs(recorded: tuple[Path, RunRecord], tmp_path: Path) -> None:
-    """A run of an earlier version has the settings of its repetition; the control has another."""
+    """A run of an earlier version has the same settings as its repetition; the control has different ones."""
     lake, record = recorded
     spec = of_earlier(record).spec
     runs = Runs(Lake.open(lake).files)
@@ -176,8 +176,8 @@ def test_a_difference_of_runs(recorded: tuple[Path, RunRecord], tmp_path: Path) 
     assert parted(record.spec, spec)  # as they were recorded, they differ
 
 
-def test_recipes_keep_the_old_words(recorded: tuple[Path, RunRecord]) -> None:
-    """A new name of a key moves no id; what a recipe says is read back as the option."""
+def test_recipes_keep_the_old_names(recorded: tuple[Path, RunRecord]) -> None:
+    """A renamed key changes no id; a recipe's old name is read back as the option."""
     lake, _ = recorded
     options = parse_options("rect", {"keep_fraction": 0.5, "protected_energy": 0.25})
     settings = WeightChangeSettings("rect", options)

@@ -29,9 +29,9 @@ def test_each_seed_is_a_run_of_its_own(world: World, server: str, tmp_path: Path
     assert facts[0] == facts[1]  # the same facts in another order
     assert alone["state"] == runs[1]["state"]
     assert {use["how"] for use in alone["uses"]} == {"reused"}
-    shown = editflow("run", world.spec, "--lake", lake, "--set", "seeds=[0,3]", "--set", "requests.count=4")
-    assert "2 seeds, means over runs" in shown.out
-    assert "sd of runs" in shown.out
+    answer = editflow("run", world.spec, "--lake", lake, "--set", "seeds=[0,3]", "--set", "requests.count=4")
+    assert "2 seeds, means over runs" in answer.out
+    assert "sd of runs" in answer.out
 
 
 def test_a_repeated_seed_is_refused(world: World, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""`editflow tune` on a model that knows its facts: what it finds works on facts that it has never seen."""
+"""`editflow tune` on a model that knows its facts: the settings that it finds work on unseen facts."""
 
 from __future__ import annotations
 
@@ -63,8 +63,8 @@ def successes(summary: dict[str, Any], when: str = "after") -> list[float]:
     return [summary[when][name]["success"] for name in ("efficacy", "paraphrase", "neighbourhood")]
 
 
-def test_what_it_finds_works_on_unseen_facts(whole: Tuned) -> None:
-    """From nothing; the untuned control, at the last layer with a tiny clamp, does not."""
+def test_the_tuned_settings_work_on_unseen_facts(whole: Tuned) -> None:
+    """From an empty lake. The untuned control, at the last layer with a tiny clamp, fails."""
     spec, some = whole.given.out, "requests.count=20"
     summary = run_directly(spec, whole.lake, some)
     efficacy, paraphrase, neighbourhood = successes(summary)
@@ -81,14 +81,14 @@ def test_the_best_trial_is_chosen_and_better_than_the_first(whole: Tuned) -> Non
     assert best["objective"] > trials[1]["objective"] + 20
 
 
-def test_the_probes_are_not_judged(whole: Tuned) -> None:
-    """No case and no subject of a run on the written spec was probed; without the key they would be."""
+def test_runs_exclude_the_probes(whole: Tuned) -> None:
+    """A run of the written spec has no probed case or subject; without the key it would have some."""
     spec = load_spec(whole.given.out)
     everything = load_requests(whole.world.facts)
     probed = [fact for fact in everything if fact.request_id in whole.found["probes"]]
     assert len(probed) == PROBES
     cases, subjects = {f.request_id for f in probed}, {f.subject for f in probed}
-    # The file has facts about a probe's subject that are no probe: they must go as well.
+    # The file has other facts about a probe's subject, which must be excluded too.
     assert any(f.subject in subjects and f.request_id not in cases for f in everything)
     judged = load_facts(spec.requests)
     assert judged
@@ -122,7 +122,7 @@ def test_the_spec_is_plain_toml_with_reasons(whole: Tuned) -> None:
         assert f"clamp = {trial['clamp']}" in text
 
 
-def test_spectra_are_measured_once_and_told_by_layer(whole: Tuned) -> None:
+def test_spectra_are_measured_once_and_reported_per_layer(whole: Tuned) -> None:
     threshold, store = whole.found["threshold"], Lake.open(whole.lake, create=False)
     layers = [row["layer"] for row in threshold["layers"]]
     tried = set(itertools.chain.from_iterable(trial["layers"] for trial in whole.found["trials"]))
@@ -135,7 +135,7 @@ def test_spectra_are_measured_once_and_told_by_layer(whole: Tuned) -> None:
 
 
 def test_the_table_is_an_artifact(whole: Tuned) -> None:
-    """It says what the command said, and comes from the states and evaluations it was read from."""
+    """It equals the command's output, and its parents are the states and evaluations of the trials."""
     store = Lake.open(whole.lake, create=False)
     rows, manifest = store.read(whole.found["artifact"]).to_pylist(), store.manifest(whole.found["artifact"])
     assert manifest.kind == "trials"
@@ -145,8 +145,8 @@ def test_the_table_is_an_artifact(whole: Tuned) -> None:
     assert manifest.parents["state"] == [row["state"] for row in rows]
 
 
-def test_again_it_makes_nothing_and_costs_are_remembered(whole: Tuned) -> None:
-    """The estimate of a trial that is reused is what it once took, not the moment that reading it takes."""
+def test_a_second_search_creates_nothing_and_reuses_costs(whole: Tuned) -> None:
+    """The estimate for a reused trial is its original cost, not the time of reading it."""
     known = {m.id for m in Lake.open(whole.lake).manifests()}
     again = tuned(whole.given, whole.lake)
     assert {m.id for m in Lake.open(whole.lake).manifests()} == known
@@ -158,14 +158,14 @@ def test_again_it_makes_nothing_and_costs_are_remembered(whole: Tuned) -> None:
         assert trial["own_s"] >= round(chain.seconds, 2)
 
 
-def test_a_small_budget_still_tries_one(whole: Tuned, tmp_path: Path) -> None:
+def test_a_small_budget_still_runs_one_trial(whole: Tuned, tmp_path: Path) -> None:
     found = tuned(replace(whole.given, minutes=1e-9, out=tmp_path / "one.toml"), whole.lake)
     assert [trial["trial"] for trial in found["trials"]] == [1]
     assert tomllib.loads((tmp_path / "one.toml").read_text(encoding="utf-8"))["edit"]["layers"]
 
 
-def test_a_method_that_alpha_holds_needs_no_threshold(whole: Tuned, tmp_path: Path) -> None:
-    """Its spec runs, on the moments that the search gathered."""
+def test_a_method_with_alpha_needs_no_threshold(whole: Tuned, tmp_path: Path) -> None:
+    """Its spec runs on the moments that the search computed."""
     settings = (*SETTINGS, "edit.method=memit", "edit.previous_keys=true")
     given = replace(whole.given, minutes=1e-9, settings=settings, out=tmp_path / "memit.toml")
     found = tuned(given, whole.lake)
@@ -181,7 +181,7 @@ def test_a_method_that_alpha_holds_needs_no_threshold(whole: Tuned, tmp_path: Pa
     assert {m.id for m in tiny_world.artifacts(whole.lake, "second_moment")} == moments
 
 
-def test_an_interruption_keeps_what_was_tried(whole: Tuned, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interruption_keeps_finished_trials(whole: Tuned, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     judge = TrialRunner.judge
 
     def interrupted(self: TrialRunner, number: int, varied: str, setting: Setting) -> Any:

@@ -41,15 +41,15 @@ def naive(made: Made, start: str, *, up: bool) -> tuple[dict[str, int], set[tupl
     """(depth of each artifact that is reached, edges as near, far, role)."""
     pairs = [(id_, parent, role) for id_, _, _, inputs in made for role, parent in inputs]
     edges = pairs if up else [(parent, child, role) for child, parent, role in pairs]
-    depth, waiting, met = {start: 0}, deque([start]), set()
+    depth, waiting, reached_edges = {start: 0}, deque([start]), set()
     while waiting:
         near = waiting.popleft()
         for _, far, role in (edge for edge in edges if edge[0] == near):
-            met.add((near, far, role))
+            reached_edges.add((near, far, role))
             if far not in depth:
                 depth[far] = depth[near] + 1
                 waiting.append(far)
-    return depth, met
+    return depth, reached_edges
 
 
 def walked(graph: Graph, start: str, *, up: bool) -> tuple[dict[str, int], set[tuple[str, str, str]]]:

@@ -13,7 +13,7 @@ from random import Random
 
 import pyarrow as pa
 import pytest
-from support.lake_histories import EVENTS, History, again, kept, told
+from support.lake_histories import EVENTS, History, kept, view_rows, view_rows_without_snapshot
 
 from editflow.storage.artifacts.manifest import manifest_name
 from editflow.storage.artifacts.store import Lake
@@ -47,7 +47,7 @@ def test_a_snapshot_does_not_change_results(
         for event in history.draw.choices(EVENTS, k=6):
             event(history)
         used += snapshot.latest(lake.files) is not None
-        assert told(lake) == again(lake)
+        assert view_rows(lake) == view_rows_without_snapshot(lake)
         history.sound()
     assert used > 4, "the control: most results came from a snapshot"
 
@@ -63,7 +63,7 @@ def test_artifacts_removed_during_a_read_leave_no_edges(
     for _ in range(2 if known == "twice" else 0):
         Catalog(lake).record_many(artifacts=map(lake.manifest, (parent, child)))
     if run:
-        assert len(told(lake)["artifacts"]) == 2, "and a snapshot exists"
+        assert len(view_rows(lake)["artifacts"]) == 2, "and a snapshot exists"
     seen = index_reader.list_shards
 
     def look_and_lose(files: Files, times: Mapping[str, int]) -> shard_listing.ShardListing:
@@ -73,7 +73,7 @@ def test_artifacts_removed_during_a_read_leave_no_edges(
         return found
 
     monkeypatch.setattr(index_reader, "list_shards", look_and_lose)
-    assert told(lake)["edges"] == []
+    assert view_rows(lake)["edges"] == []
 
 
 def test_control_an_unnoticed_change_makes_results_differ(
@@ -82,12 +82,12 @@ def test_control_an_unnoticed_change_makes_results_differ(
     """The control for the tests above."""
     history = History(lake, table, Random(0))  # noqa: S311
     history.make()
-    assert told(lake) == again(lake)
+    assert view_rows(lake) == view_rows_without_snapshot(lake)
     monkeypatch.setattr(shard_listing, "MIN_AGE_NS", -(10**18))
     monkeypatch.setattr(shard_listing, "_time", lambda _folder: 1)
-    told(lake)
+    view_rows(lake)
     history.make()
-    assert told(lake) != again(lake)
+    assert view_rows(lake) != view_rows_without_snapshot(lake)
 
 
 def test_a_small_lake_has_no_snapshot(lake: Lake, edited: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -125,19 +125,19 @@ def test_a_recent_change_time_is_not_trusted(
 @pytest.mark.parametrize("damage", ["lost", "cut", "junk"])
 def test_a_damaged_snapshot_is_ignored(lake: Lake, edited: dict[str, str], part: str, damage: str) -> None:
     shutil.rmtree(lake.files.path("catalog/artifacts"))
-    before = told(lake), lineage(lake, edited["state2"])
+    before = view_rows(lake), lineage(lake, edited["state2"])
     path = Path(lake.files.path(f"{snapshot.FOLDER}/{kept(lake)[-1]}/{part}"))
     whole = path.read_bytes()
     path.unlink()
     if damage != "lost":
         path.write_bytes(whole[: len(whole) // 2] if damage == "cut" else b"junk" * 8)
-    assert (told(lake), lineage(lake, edited["state2"])) == before
+    assert (view_rows(lake), lineage(lake, edited["state2"])) == before
 
 
 @pytest.mark.parametrize("part", ["head.json", "ids.npy", "parent.npy", "by_parent.npy", "rest-artifacts.parquet"])
 def test_the_audit_detects_a_flipped_bit_in_a_snapshot(lake: Lake, edited: dict[str, str], part: str) -> None:
     """Readers check only the checksum of the head; the audit checks all, and a rebuild invalidates snapshots."""
-    before = told(lake)
+    before = view_rows(lake)
     assert list(index_faults(lake)) == []
     path = Path(lake.files.path(f"{snapshot.FOLDER}/{kept(lake)[-1]}/{part}"))
     whole = bytearray(path.read_bytes())
@@ -148,7 +148,7 @@ def test_the_audit_detects_a_flipped_bit_in_a_snapshot(lake: Lake, edited: dict[
     Catalog(lake).rebuild()
     assert snapshot.latest(lake.files) is None
     assert list(index_faults(lake)) == []
-    assert told(lake) == before
+    assert view_rows(lake) == before
 
 
 def test_later_snapshots_keep_the_checksums_of_linked_files(
@@ -157,18 +157,18 @@ def test_later_snapshots_keep_the_checksums_of_linked_files(
     history = History(lake, table, Random(0))  # noqa: S311
     for _ in range(3):
         history.make()
-        told(lake)
+        view_rows(lake)
     assert len(kept(lake)) > 1
     assert list(snapshot.damaged_files(lake.files)) == []
     assert edited
 
 
 def test_an_invalidated_snapshot_is_ignored(lake: Lake, edited: dict[str, str]) -> None:
-    told(lake)
+    view_rows(lake)
     assert snapshot.latest(lake.files) is not None
     snapshot.invalidate(lake.files)
     assert snapshot.latest(lake.files) is None
-    told(lake)
+    view_rows(lake)
     assert snapshot.latest(lake.files) is not None
     assert edited
 
@@ -197,39 +197,39 @@ def test_a_copy_with_preserved_times_is_listed_again(lake: Lake, table: Callable
     for n in range(3):
         lake.write("model", 1, {"n": n}, {}, table("model"))
     time.sleep(0.2)
-    told(lake)
+    view_rows(lake)
     lost = Path(lake.files.path(manifest_name(next(lake.ids())))).parent
     status = lost.parent.stat()
     shutil.rmtree(lost)
     os.utime(lost.parent, ns=(status.st_atime_ns, status.st_mtime_ns))
-    assert told(lake) == again(lake)
-    assert len(told(lake)["artifacts"]) == 2
+    assert view_rows(lake) == view_rows_without_snapshot(lake)
+    assert len(view_rows(lake)["artifacts"]) == 2
 
 
 @pytest.mark.parametrize("text", [b"", b"17x64", b"9764367046000000000", b"\0" * 20])
 def test_a_damaged_barrier_invalidates_all_snapshots_and_is_reported(
     lake: Lake, edited: dict[str, str], text: bytes
 ) -> None:
-    before = told(lake)
+    before = view_rows(lake)
     snapshot.invalidate(lake.files)
-    assert told(lake) == before
+    assert view_rows(lake) == before
     assert snapshot.latest(lake.files) is not None
     after = Path(lake.files.path(f"{snapshot.FOLDER}/after"))
     after.write_bytes(text)
-    assert told(lake) == before
+    assert view_rows(lake) == before
     assert snapshot.latest(lake.files) is None
     (fault,) = index_faults(lake)
     assert (lake.files.path(fault.file), fault.repair) == (str(after), "index")
     Catalog(lake).rebuild()
     assert list(index_faults(lake)) == []
     assert edited
-    told(lake)
+    view_rows(lake)
     assert snapshot.latest(lake.files) is not None
 
 
 def test_a_snapshot_from_the_future_is_ignored(lake: Lake, edited: dict[str, str]) -> None:
     """It would otherwise stay the latest snapshot, even after a rebuild."""
-    before = told(lake)
+    before = view_rows(lake)
     folder = Path(lake.files.path(f"{snapshot.FOLDER}/{kept(lake)[-1]}"))
     head = json.loads((folder / "head.json").read_text())
     text = json.dumps(head | {"began": head["began"] + 10**18}).encode()
@@ -237,7 +237,7 @@ def test_a_snapshot_from_the_future_is_ignored(lake: Lake, edited: dict[str, str
     folder.rename(folder.with_name(f"{int(folder.name[:20]) + 10**18:020d}-{zlib.crc32(text):08x}"))
     Catalog(lake).rebuild()
     assert snapshot.latest(lake.files) is None
-    assert told(lake) == before
+    assert view_rows(lake) == before
     assert snapshot.latest(lake.files) is not None
     assert edited
 
@@ -245,11 +245,11 @@ def test_a_snapshot_from_the_future_is_ignored(lake: Lake, edited: dict[str, str
 @pytest.mark.parametrize("part", ["kind", "child", "parent", "role", "by_parent"])
 def test_an_index_out_of_range_is_damage(lake: Lake, edited: dict[str, str], part: str) -> None:
     """Readers do not verify checksums, and must not use such an index."""
-    before = told(lake), lineage(lake, edited["state2"]), impact(lake, [edited["documents"]])
+    before = view_rows(lake), lineage(lake, edited["state2"]), impact(lake, [edited["documents"]])
     path = Path(lake.files.path(f"{snapshot.FOLDER}/{kept(lake)[-1]}/{part}.npy"))
     whole = bytearray(path.read_bytes())
     for last in range(len(whole) - 1, 128, -4):
         whole[last] ^= 64
     path.write_bytes(whole)
     (path.parent.parent / "of somebody else").mkdir()
-    assert (told(lake), lineage(lake, edited["state2"]), impact(lake, [edited["documents"]])) == before
+    assert (view_rows(lake), lineage(lake, edited["state2"]), impact(lake, [edited["documents"]])) == before

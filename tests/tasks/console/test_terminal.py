@@ -65,12 +65,12 @@ def test_a_shortened_text_keeps_its_ends(text: str, limit: int, tail: int) -> No
 
 
 def test_a_terminal_shows_label_bar_count_speed_and_time_left(subtests: pytest.Subtests) -> None:
-    said = on_terminal(script(SEARCH.format(label="target values 3")))
+    output = on_terminal(script(SEARCH.format(label="target values 3")))
     for part in ("target values 3", "━", "20/20", "facts/s", "left", f"{ESCAPE}[?25l", "target values 3 …"):
         with subtests.test(part):
-            assert part in said
-    assert said.rstrip().endswith("done")
-    assert f"{ESCAPE}[?25h" in said, "the cursor is back"
+            assert part in output
+    assert output.rstrip().endswith("done")
+    assert f"{ESCAPE}[?25h" in output, "the cursor is back"
 
 
 @pytest.mark.parametrize("columns", [40, 80, 120])
@@ -94,8 +94,8 @@ def test_a_pipe_receives_no_live_line(more: dict[str, str]) -> None:
 
 
 def test_labels_are_escaped() -> None:
-    said = on_terminal(script(SEARCH.format(label=HOSTILE.replace("\udc80", ""))), columns=250)
-    assert "\\u202eright" in said
-    assert "[red]x" in said
+    output = on_terminal(script(SEARCH.format(label=HOSTILE.replace("\udc80", ""))), columns=250)
+    assert "\\u202eright" in output
+    assert "[red]x" in output
     for part in ("\x07", "\u202e", "\u200b", "\x9b", f"{ESCAPE}]8", f"{ESCAPE}[31m "):
-        assert part not in said
+        assert part not in output

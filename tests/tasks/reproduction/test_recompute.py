@@ -1,4 +1,4 @@
-"""Everything that a run makes can be made again from what is recorded of it, and comes out the same."""
+"""Every artifact of a run can be recomputed from its record, with the same content."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ pytestmark = pytest.mark.exhaustive
 
 @pytest.fixture(scope="module")
 def made(world: World, tmp_path_factory: pytest.TempPathFactory) -> tuple[Lake, RunRecord]:
-    """A run of everything that can be measured, its report and a comparison. Read only."""
+    """A run with every measurement, its report and a comparison. Read only."""
     folder = tmp_path_factory.mktemp("made")
     record = tiny_world.record_directly(world.spec, folder / "lake", *everything(folder))
     lake = Lake.open(folder / "lake")
@@ -42,11 +42,11 @@ def made(world: World, tmp_path_factory: pytest.TempPathFactory) -> tuple[Lake, 
     return lake, record
 
 
-def test_all_of_it_comes_out_the_same(made: tuple[Lake, RunRecord]) -> None:
+def test_every_artifact_is_recomputed_identically(made: tuple[Lake, RunRecord]) -> None:
     lake, record = made
     before = tree(lake)
     given = collect_recipes(lake, record)
-    met, other = set(), {}
+    checked, other = set(), {}
     for manifest in sorted(lake.manifests(), key=lambda m: m.created_at):
         stage = str(manifest.spec["stage"])
         try:
@@ -55,11 +55,11 @@ def test_all_of_it_comes_out_the_same(made: tuple[Lake, RunRecord]) -> None:
             assert stage.replace("-", "_") in IMPORTED
             recipe = given[manifest.id]
         assert recipe.id == manifest.id
-        met.add(stage)
+        checked.add(stage)
         if recompute(lake, recipe, manifest.environment).digest != manifest.digest:
             other[manifest.id] = stage
     assert other == {}
-    assert {*STAGES, *PAGES} - met == {"trials"}  # which is made by a scan
+    assert {*STAGES, *PAGES} - checked == {"trials"}  # which is made by a scan
     assert tree(lake) == before, "nothing is written to the lake"
 
 
@@ -77,7 +77,7 @@ def newest(lake: Lake, kind: str) -> tuple[Manifest, Recipe]:
     return manifest, recipe_of(manifest)
 
 
-def test_it_rests_on_the_parents_that_are_recorded(copied: Lake) -> None:
+def test_recomputation_uses_the_recorded_parents(copied: Lake) -> None:
     """The control: it is computed, not read, and from its parents."""
     manifest, recipe = newest(copied, "null_space")
     Path(copied.files.path(copied.manifest(str(manifest.parents["spectrum"])).payload)).unlink()
@@ -85,7 +85,7 @@ def test_it_rests_on_the_parents_that_are_recorded(copied: Lake) -> None:
         recompute(copied, recipe, manifest.environment)
 
 
-def test_what_is_computed_again_takes_the_place_of_what_is_broken(copied: Lake) -> None:
+def test_a_recomputed_artifact_replaces_a_damaged_one(copied: Lake) -> None:
     manifest, recipe = newest(copied, "null_space")
     payload = tiny_world.payload(Path(copied.uri), manifest)
     flip_bit(payload)
@@ -95,29 +95,29 @@ def test_what_is_computed_again_takes_the_place_of_what_is_broken(copied: Lake) 
     assert len(list(payload.parent.glob("*.discarded-*"))) == 1
 
 
-@pytest.mark.parametrize("told", [True, False])
-def test_other_content_is_refused(copied: Lake, told: bool) -> None:
-    """Neither what the manifest tells nor what the payload's name tells is replaced by something else."""
+@pytest.mark.parametrize("by_manifest", [True, False])
+def test_other_content_is_refused(copied: Lake, by_manifest: bool) -> None:
+    """An artifact whose content contradicts its manifest or the payload's name is not replaced."""
     manifest, recipe = newest(copied, "null_space")
     _, other = newest(copied, "spectrum")
     folder = Path(copied.files.path(manifest.payload)).parent
-    if not told:
+    if not by_manifest:
         (folder / "manifest.json").unlink()
     before = tree(copied)
     with pytest.raises(PayloadConflict):
         store_recomputed(
-            copied, recipe, recompute(copied, other, manifest.environment), manifest if told else None, None
+            copied, recipe, recompute(copied, other, manifest.environment), manifest if by_manifest else None, None
         )
     assert tree(copied) == before
 
 
-def test_what_cannot_be_made_again_says_why(made: tuple[Lake, RunRecord]) -> None:
+def test_the_error_gives_the_reason_if_recomputation_is_impossible(made: tuple[Lake, RunRecord]) -> None:
     lake, record = made
     kept = archive(lake, Repetition(record.run_id, record.state or "", [], []), "2026")
     unknown = Catalog(lake).missing().artifacts
     made_alone = {m.id for m in lake.manifests() if m.kind in {"report", "answers", "reproduction"}}
     assert len(made_alone) == 3
-    assert made_alone.isdisjoint(unknown), "what no run writes to the index is there all the same"
+    assert made_alone.isdisjoint(unknown), "artifacts of no run are in the index too"
     with pytest.raises(NotRepeatable, match="no stage of this version makes it"):
         recipe_of(lake.manifest(kept.id))
     shutil.rmtree(Path(lake.files.path(lake.manifest(kept.id).payload)).parent)

@@ -135,12 +135,12 @@ BROKEN: dict[str, tuple[Callable[[Parts], bytes], str]] = {
 
 @pytest.mark.parametrize("what", BROKEN)
 def test_any_other_file_is_refused(bundle: RunBundle, tmp_path: Path, what: str) -> None:
-    broken, said = BROKEN[what]
+    broken, fragment = BROKEN[what]
     path = written(tmp_path, broken(parts(bundle)))
     with pytest.raises(BadBundle) as caught:
         read_bundle(path)
     assert str(path) in str(caught.value)
-    assert said in str(caught.value)
+    assert fragment in str(caught.value)
     assert "\n" not in str(caught.value)
     assert list(tmp_path.iterdir()) == [path]
 

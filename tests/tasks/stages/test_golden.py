@@ -1,6 +1,6 @@
 """Numbers of every stage on a tiny model in float64, pinned to the stage's version.
 
-A stage that gives other numbers for the same recipe must raise its `Stage.version`, or lakes would go on serving
+A stage that gives other numbers for the same recipe must raise its `Stage.version`, or lakes would keep returning
 the old ones. After raising it, `EDITFLOW_RENEW_GOLDEN=1 pytest tests/tasks/stages/test_golden.py` writes the new
 numbers down.
 """
@@ -29,13 +29,13 @@ from editflow.storage.artifacts.store import Lake, Manifest
 GOLDEN = Path(__file__).with_name("golden.json")
 RENEW = "EDITFLOW_RENEW_GOLDEN"
 TOLERANCE = 1e-4
-"""Relative. Other libraries and machines move the last of 16 digits, and eight steps of Adam spread that a little."""
+"""Relative tolerance. Other libraries and machines change the last of 16 digits; eight Adam steps amplify that."""
 
 Golden = dict[str, dict[str, Any]]
 
 
 def collect(lake: Path) -> Golden:
-    """{stage: {version, numbers}} of all artifacts of a lake, independent of the order they were made in."""
+    """{stage: {version, numbers}} of all artifacts of a lake, independent of the order of their creation."""
     store = Lake.open(lake)
     found: Golden = {}
     for manifest in sorted(store.manifests(), key=lambda m: json.dumps([m.spec.get("stage"), key(m)])):
@@ -48,19 +48,19 @@ def collect(lake: Path) -> Golden:
 
 
 def stand_in_id(manifest: Manifest) -> str:
-    """The id that the recipe has with made-up parents: it moves with the spec, its keys and the roles alone."""
+    """The id that the recipe has with made-up parents: it depends only on the spec, its keys and the roles."""
     made_up = {role: "a" * 64 if isinstance(p, str) else ["a" * 64] * len(p) for role, p in manifest.parents.items()}
     return recipe_id(manifest.kind, manifest.version, manifest.spec, made_up)[:16]
 
 
 def key(manifest: Manifest) -> list[Any]:
-    """What tells the artifacts of a stage apart, without ids."""
+    """A key that distinguishes the artifacts of a stage without ids."""
     spec = {name: manifest.spec[name] for name in ("layer", "split", "partition", "metrics") if name in manifest.spec}
     return [spec, manifest.created_at]
 
 
 def numbers(table: pa.Table) -> dict[str, float]:
-    """A few numbers that move when the table does, and not with the sign or rotation of eigenvectors.
+    """A few numbers that change with the table, but not with the sign or rotation of eigenvectors.
 
     Of numeric columns the sum of squares; of texts the total length; and the number of rows.
     """
@@ -78,7 +78,7 @@ def numbers(table: pa.Table) -> dict[str, float]:
 
 
 def differences(golden: Golden, found: Golden) -> list[str]:
-    """One line per stage whose numbers are not those on record for its version, with the remedy."""
+    """One line per stage whose numbers differ from the recorded ones of its version, with the remedy."""
     lines = [f"stage {name!r} is gone: renew with {RENEW}=1" for name in sorted(set(golden) - set(found))]
     for name, stage in sorted(found.items()):
         if name not in golden:
@@ -88,7 +88,7 @@ def differences(golden: Golden, found: Golden) -> list[str]:
         if version != old["version"]:
             lines.append(f"stage {name!r} went from version {old['version']} to {version}: renew with {RENEW}=1")
             continue
-        # A model's recipe is its files' digests, and its tokenizer's file changes with the libraries that write it.
+        # A model's recipe has the digests of its files, and libraries write different tokenizer files.
         if name != "model" and stage["ids"] != old.get("ids"):
             lines.append(
                 f"stage {name!r} has other ids than before: lakes would be computed again; if this is meant, raise its "
@@ -142,7 +142,7 @@ def test_numbers_change_only_with_the_version(found: Golden) -> None:
 
 
 def test_every_stage_is_pinned(found: Golden) -> None:
-    """All stages that `tasks` declares take part."""
+    """All stages that `tasks` declares are included."""
     from editflow.tasks.stages import ability, drift, edits, evaluation, generated_texts, moments
     from editflow.tasks.stages.stage import Stage
 
@@ -151,7 +151,7 @@ def test_every_stage_is_pinned(found: Golden) -> None:
     assert set(found) == declared | {"model", "documents", "requests", "questions", "ability-cases"}
 
 
-def test_a_changed_stage_is_noticed_and_named(
+def test_a_changed_stage_is_detected_and_named(
     found: Golden, run: Callable[[], Golden], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The control: target values one part in a thousand larger, without a new version."""
@@ -170,7 +170,7 @@ def test_a_changed_stage_is_noticed_and_named(
     assert all("raise its version" in line for line in lines)
 
 
-def test_a_field_more_in_a_recipe_is_noticed(found: Golden) -> None:
+def test_an_additional_field_in_a_recipe_is_detected(found: Golden) -> None:
     """The control: evaluation's recipe with one more key."""
     more = {**found, "evaluation": {**found["evaluation"], "ids": ["0" * 16]}}
     (line,) = differences(found, more)

@@ -26,13 +26,13 @@ RENEW = "EDITFLOW_RENEW_GOLDEN"
 GOLDEN = Path(__file__).with_name("golden_methods.json")
 KINDS = ("weight_change", "keys", "state")
 TOLERANCE = 1e-4
-"""Relative, as test_golden's: eight steps of Adam spread what other machines make of the last digits."""
+"""Relative tolerance, as in test_golden: eight Adam steps amplify differences of the last digits between machines."""
 
 Found = dict[str, dict[str, Any]]
 
 
 def collect(lake: Path) -> Found:
-    """{kind: {ids, version, numbers}} of the first batch's artifacts: what a method makes that no other one does."""
+    """{kind: {ids, version, numbers}} of the first batch's artifacts that depend on the method."""
     found: Found = {}
     for kind in KINDS:
         made = [m for m in tiny_world.artifacts(lake, kind) if m.spec.get("stage") != "checkpoint"]
@@ -44,7 +44,7 @@ def collect(lake: Path) -> Found:
 
 
 def stand_in_id(made: Manifest) -> str:
-    """The id that the recipe has with made-up parents, so that it moves with spec and roles alone."""
+    """The id that the recipe has with made-up parents, so that it depends only on spec and roles."""
     parents = {role: "a" * 64 if isinstance(p, str) else ["a" * 64] * len(p) for role, p in made.parents.items()}
     return recipe_id(made.kind, made.version, made.spec, parents)[:16]
 
@@ -65,7 +65,7 @@ def close(old: float, new: float) -> bool:
 
 
 def differs(old: Found, new: Found) -> list[str]:
-    """One line per kind that is not what it was, under the same version."""
+    """One line per kind that differs from the recorded one of the same version."""
     lines = [f"{kind} is gone or new" for kind in sorted(set(old) ^ set(new))]
     for kind in sorted(set(old) & set(new)):
         a, b = old[kind], new[kind]
@@ -100,8 +100,8 @@ def test_a_method_changes_only_with_the_version(
     assert not differs(golden[name], found)
 
 
-def test_a_change_would_be_noticed(golden: dict[str, Found]) -> None:
-    """The control: another id, another number, another version, a kind less."""
+def test_a_change_is_detected(golden: dict[str, Found]) -> None:
+    """The control: another id, number or version, and a missing kind."""
     memit = golden["memit"]
     keys = memit["keys"]
     assert differs(memit, {**memit, "keys": {**keys, "id": "0"}}) == [
@@ -113,7 +113,7 @@ def test_a_change_would_be_noticed(golden: dict[str, Found]) -> None:
     assert differs(memit, {kind: one for kind, one in memit.items() if kind != "keys"}) == ["keys is gone or new"]
 
 
-def test_methods_are_told_apart(golden: dict[str, Found]) -> None:
+def test_methods_have_different_ids(golden: dict[str, Found]) -> None:
     changes = [found["weight_change"]["id"] for found in golden.values()]
     assert set(golden) == set(SETTINGS)
     assert len(set(changes)) == len(changes)

@@ -190,7 +190,7 @@ def test_too_few_records_and_repeated_ids_are_reported() -> None:
 
 
 @pytest.mark.parametrize(
-    ("said", "options", "option"),
+    ("text", "options", "option"),
     [
         (" Yes", "two", "Yes"),
         ("yes, it does", "two", "Yes"),
@@ -210,9 +210,9 @@ def test_too_few_records_and_repeated_ids_are_reported() -> None:
         ("Because", "four", None),
     ],
 )
-def test_generated_texts_are_parsed(said: str, options: str, option: str | None) -> None:
-    assert parse_option(said, OPTIONS[options]) == option
-    assert parse_option(said, OPTIONS[options][::-1]) == option
+def test_generated_texts_are_parsed(text: str, options: str, option: str | None) -> None:
+    assert parse_option(text, OPTIONS[options]) == option
+    assert parse_option(text, OPTIONS[options][::-1]) == option
 
 
 def test_a_tie_has_no_likeliest_option() -> None:

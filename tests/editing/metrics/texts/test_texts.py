@@ -168,8 +168,8 @@ def test_matches_by_hand(text: str, answers: Sequence[str], found: tuple[bool, b
 def test_free_generation_of_a_perfect_and_a_failing_model() -> None:
     wanted = ("Paris", "Old Madrid", "the sea")
 
-    def means(said: Sequence[str]) -> tuple[float, float]:
-        found = [matches(text, [answer]) for answer, text in zip(wanted, said, strict=True)]
+    def means(texts: Sequence[str]) -> tuple[float, float]:
+        found = [matches(text, [answer]) for answer, text in zip(wanted, texts, strict=True)]
         return fmean(exact for exact, _ in found), fmean(contains for _, contains in found)
 
     assert means([f" {answer}." for answer in wanted]) == (1, 1)

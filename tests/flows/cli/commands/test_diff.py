@@ -79,10 +79,10 @@ def test_another_held_out_text_does_not_change_the_edited_model(lake) -> None:
 
 
 @pytest.mark.parametrize(
-    ("other", "said"),
+    ("other", "fragment"),
     [("nobody", "0 runs match 'nobody'"), ("tiny@3", "0 runs match 'tiny@3'"), ("", "the run's name is empty")],
 )
-def test_an_unknown_name_is_refused_in_one_line(lake, other: str, said: str) -> None:
+def test_an_unknown_name_is_refused_in_one_line(lake, other: str, fragment: str) -> None:
     answer = editflow("diff", "last", other, "--lake", lake[0])
     assert (answer.code, answer.err.count("\n")) == (2, 1)
-    assert said in answer.err
+    assert fragment in answer.err

@@ -159,14 +159,14 @@ def test_the_same_run_gives_the_same_bytes(exported: Exported, tmp_path: Path) -
 def test_changed_input_files_are_refused(exported: Exported, lake: Lake, tmp_path: Path) -> None:
     words = ["export-run", "last", "--lake", lake.uri, "--out", tmp_path / "out.zip"]
     facts, corpus = exported.world.facts, exported.world.corpus
-    for file, other, said in (
+    for file, other, fragment in (
         (facts, facts.read_bytes().replace(b"it is", b"it was"), "facts of run"),
         (corpus, corpus.read_bytes() + b"\n", "is not what run"),
     ):
         was = file.read_bytes()
         try:
             file.write_bytes(other)
-            refused(editflow(*words), file.name, said, "restore")
+            refused(editflow(*words), file.name, fragment, "restore")
             file.rename(tmp_path / file.name)
             refused(editflow(*words), file.name)
         finally:

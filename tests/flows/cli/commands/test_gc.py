@@ -62,12 +62,12 @@ def test_unneeded_files_are_deleted_and_all_others_stay(lake: Path) -> None:
     pieces = [path for path in _pieces(lake) if path.exists()]
     assert len(pieces) == 4
     kept = {path: path.read_bytes() for path in lake.rglob("*") if path.is_file() and path not in pieces}
-    said = editflow("gc", "--lake", lake, "--json").json
+    listed = editflow("gc", "--lake", lake, "--json").json
     assert all(path.exists() for path in pieces)  # only listed so far
-    assert sorted(row["what"] for row in said["litter"]) == [
+    assert sorted(row["what"] for row in listed["litter"]) == [
         "payload without manifest", "result of Prefect", "set aside", "unfinished file",
     ]  # fmt: skip
-    assert editflow("gc", "--lake", lake, "--delete", "--json").json["litter"] == said["litter"]
+    assert editflow("gc", "--lake", lake, "--delete", "--json").json["litter"] == listed["litter"]
     assert not any(path.exists() for path in pieces)
     lost = {path for path in kept if not path.exists()}
     assert not {path for path in lost if "catalog" not in path.parts}
@@ -202,13 +202,13 @@ def test_sizes_are_listed_by_kind(outgrown: Path) -> None:
 def test_artifacts_that_only_an_older_run_needed_are_deleted_with_keep_runs(outgrown: Path) -> None:
     before, runs = tiny_world.digests(outgrown), list(Runs(Lake.open(outgrown).files).newest())
     assert unneeded(gc(outgrown, "--delete")) == 0, "without a rule no artifact is deleted"
-    said = gc(outgrown, "--keep-runs", 1)
-    assert unneeded(said) > 0
-    assert (said["deleted"], said["removed"]) == (False, 0)
+    listed = gc(outgrown, "--keep-runs", 1)
+    assert unneeded(listed) > 0
+    assert (listed["deleted"], listed["removed"]) == (False, 0)
     assert tiny_world.digests(outgrown) == before, "they are only listed"
     assert "gc --delete --keep-runs 1" in editflow("gc", "--keep-runs", 1, "--lake", outgrown).err
     done = gc(outgrown, "--keep-runs", 1, "--delete")
-    assert done["removed"] == unneeded(said)
+    assert done["removed"] == unneeded(listed)
     after = tiny_world.digests(outgrown)
     assert len(after) == len(before) - done["removed"]
     assert {use.artifact for use in runs[0].uses} <= after.keys()
@@ -248,7 +248,7 @@ def test_a_running_run_keeps_artifacts_it_may_have_reused(outgrown: Path) -> Non
 
 
 def test_invalid_input_is_refused_in_one_line(tmp_path: Path) -> None:
-    for words, said in (
+    for words, fragment in (
         (["--lake", tmp_path / "none"], "no lake at"),
         (["--hours", "0", "--lake", tmp_path], "Must be >= 1"),
         (["--hours", "inf", "--lake", tmp_path], "Must be <= "),
@@ -260,7 +260,7 @@ def test_invalid_input_is_refused_in_one_line(tmp_path: Path) -> None:
     ):
         answer = editflow("gc", *words)
         assert (answer.code, answer.err.count("\n")) == (2, 1), words
-        assert said in answer.err, words
+        assert fragment in answer.err, words
 
 
 @pytest.mark.parametrize("wrong", [{"hours": -1.0}, {"hours": 0.5}, {"keep_runs": 0}, {"keep_days": -1.0},

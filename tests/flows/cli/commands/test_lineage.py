@@ -57,9 +57,9 @@ def test_unconnected_artifacts_have_no_graph(reference) -> None:
     at = used(reference.record)
     words = ["lineage", at["documents"], "--to", at["rewrites 1"], "--lake", reference.lake]
     assert editflow(*words, "--json").json == []
-    said = editflow(*words)
-    assert (said.code, said.out) == (0, "")
-    assert "neither was made from the other" in said.err
+    answer = editflow(*words)
+    assert (answer.code, answer.out) == (0, "")
+    assert "neither was made from the other" in answer.err
     refused(editflow(*words, "--html", "x.html"), "there is no graph")
     assert len(editflow("lineage", "tiny", "--to", "tiny", "--json", "--lake", reference.lake).json) == 1
 
@@ -83,8 +83,8 @@ def test_the_sources_of_a_weight_change(world: World, reference) -> None:
     assert documents[next(iter(documents))]["title"].startswith("Document ")
     asked = editflow("lineage", at["evaluation before"], "--sources", "--json", "--lake", reference.lake).json
     assert {row["batch"] for row in asked["facts"]} == {None}, "facts that were only asked about were not written"
-    told = editflow("lineage", at["weight change 2"], "--sources", "--lake", reference.lake).out
-    assert "4 facts written in 2 batches, 0 asked about" in told
+    sources = editflow("lineage", at["weight change 2"], "--sources", "--lake", reference.lake).out
+    assert "4 facts written in 2 batches, 0 asked about" in sources
 
 
 def test_sql_gives_the_same_sources(reference) -> None:
@@ -125,9 +125,9 @@ def test_the_results_of_a_fact(reference, copied: Path) -> None:
     assert {row["state"] for row in found["evaluations"] if row["edited"]} == {at["state 2"], at["state 3"]}
     assert [(row["release"], row["stands"]) for row in found["releases"]] == [(2, True), (3, False)]
     assert (found["names"], found["states"]) == (["tiny"], 2)
-    told = editflow("lineage", f"request:{fact}", "--results", "--lake", copied)
-    assert "evaluation of batch 2" in told.out
-    assert f"request:{fact}" in told.err
+    results = editflow("lineage", f"request:{fact}", "--results", "--lake", copied)
+    assert "evaluation of batch 2" in results.out
+    assert f"request:{fact}" in results.err
 
 
 def test_a_run_that_reused_everything_has_the_complete_lineage(world: World, reference, copied: Path) -> None:
@@ -210,7 +210,7 @@ def test_the_schema_finds_invalid_events(reference) -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "fragment"),
     [
         (["tiny", "--down", "--to", "tiny"], "--down and --to exclude each other"),
         (["tiny", "--sources", "--results"], "--sources and --results exclude each other"),
@@ -224,8 +224,8 @@ def test_the_schema_finds_invalid_events(reference) -> None:
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else None,
 )
-def test_invalid_input_is_refused_in_one_line(reference, words: list[str], said: str) -> None:
-    refused(editflow("lineage", *words, "--lake", reference.lake), said)
+def test_invalid_input_is_refused_in_one_line(reference, words: list[str], fragment: str) -> None:
+    refused(editflow("lineage", *words, "--lake", reference.lake), fragment)
 
 
 def test_a_page_with_too_many_artifacts_is_refused(reference, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

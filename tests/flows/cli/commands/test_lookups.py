@@ -54,8 +54,8 @@ def test_reading_imports_neither_torch_nor_prefect(reference, tmp_path: Path) ->
 
 
 def test_a_record_has_code_packages_and_machine(reference) -> None:
-    told = editflow("show", "last", "--lake", reference.lake, "--json").json["environment"]
-    assert {"constraints", "installed", "processor", "threads", "device", "python", "torch"} <= told.keys()
+    environment = editflow("show", "last", "--lake", reference.lake, "--json").json["environment"]
+    assert {"constraints", "installed", "processor", "threads", "device", "python", "torch"} <= environment.keys()
     manifest = tiny_world.artifacts(reference.lake, "state")[0]
     assert "installed" not in manifest.environment, "it is the run's: every artifact names its run"
     assert manifest.created_by == reference.record["run_id"]

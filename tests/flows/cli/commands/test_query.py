@@ -36,9 +36,9 @@ def test_the_suggested_number_of_rows_is_allowed(tmp_path: Path, monkeypatch: py
     lake = Lake.open(tmp_path / "lake").uri
     monkeypatch.setattr(query, "MAX_ROWS", 50)
     for rows, advised in ((4, 40), (20, 50), (50, None)):
-        said = editflow("query", "SELECT range AS n FROM range(60)", "--rows", rows, "--lake", lake).err
-        assert "more rows" in said
-        assert ("--rows" in said, f"--rows {advised} " in said) == (advised is not None,) * 2
+        message = editflow("query", "SELECT range AS n FROM range(60)", "--rows", rows, "--lake", lake).err
+        assert "more rows" in message
+        assert ("--rows" in message, f"--rows {advised} " in message) == (advised is not None,) * 2
 
 
 def test_an_endless_query_is_stopped(tmp_path: Path) -> None:

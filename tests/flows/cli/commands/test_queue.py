@@ -82,7 +82,7 @@ def test_releases_are_listed_and_rolled_back_to_by_number_and_by_state(lake: Pat
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "fragment"),
     [
         (["current", "--to", "3"], "no other release 3: choose one of 0, 2; `editflow releases current`"),
         (["current", "--to", "4"], "no other release 4"),
@@ -93,9 +93,9 @@ def test_releases_are_listed_and_rolled_back_to_by_number_and_by_state(lake: Pat
         (["A/B"], "use 1 to 64 of a-z"),
     ],
 )
-def test_an_invalid_rollback_changes_nothing(lake: Path, words: list[str], said: str) -> None:
+def test_an_invalid_rollback_changes_nothing(lake: Path, words: list[str], fragment: str) -> None:
     before = editflow("releases", "--lake", lake, "--json").json
-    refused(editflow("rollback", *words, "--lake", lake), said)
+    refused(editflow("rollback", *words, "--lake", lake), fragment)
     assert editflow("releases", "--lake", lake, "--json").json == before
 
 

@@ -114,8 +114,10 @@ def test_a_package_that_cannot_be_imported_is_a_problem(tmp_path: Path, name: st
     answer = elsewhere(tmp_path / "site", tmp_path / "lake")
     assert "Traceback" not in answer.err
     assert len(answer.json) > 8
-    told = [f["found"] for f in answer.json if f["verdict"] == "problem"]
-    assert any(f"{name} is broken" in found for found in told) or (name == "safetensors" and "model" in str(told))
+    problems = [f["found"] for f in answer.json if f["verdict"] == "problem"]
+    assert any(f"{name} is broken" in found for found in problems) or (
+        name == "safetensors" and "model" in str(problems)
+    )
 
 
 def test_a_missing_package_and_an_unsupported_python_are_problems(tmp_path: Path) -> None:
