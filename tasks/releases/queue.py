@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from datetime import UTC, datetime
 from typing import Any, Literal, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
@@ -20,7 +19,7 @@ from pydantic import TypeAdapter, ValidationError
 from editflow.editing.requests.record import EditRequest
 from editflow.storage.errors import DamagedRecord
 from editflow.storage.files import Files
-from editflow.storage.json_records import Count
+from editflow.storage.json_records import Count, now
 from editflow.storage.records.refs import Refs
 
 Shape = TypeVar("Shape")
@@ -241,8 +240,3 @@ def statuses(entries: Sequence[QueuedRequest], current: ReleaseState) -> dict[st
             undecided = Outcome("superseded", 0, (f"by {replaced[entry.id]}",))
         found[entry.id] = current.outcomes.get(entry.id, undecided)
     return found
-
-
-def now() -> str:
-    """The time in UTC, ISO 8601."""
-    return datetime.now(UTC).isoformat(timespec="milliseconds")

@@ -6,8 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from editflow.storage.errors import RefConflict
+from editflow.storage.json_records import now
 from editflow.tasks.errors import NoSuchRelease
-from editflow.tasks.releases.queue import Queue, QueuedRequest, ReleaseEvent, ReleaseState, active, now, pending
+from editflow.tasks.releases.queue import Queue, QueuedRequest, ReleaseEvent, ReleaseState, active, pending
 
 
 @dataclass(frozen=True)

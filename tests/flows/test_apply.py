@@ -26,7 +26,8 @@ from editflow.flows.pipeline.gates import breaches
 from editflow.flows.spec.loading import load_spec
 from editflow.flows.spec.sections import GatesSection
 from editflow.storage.artifacts.store import Lake
-from editflow.tasks.releases.queue import Queue, ReleaseEvent, now
+from editflow.storage.json_records import now
+from editflow.tasks.releases.queue import Queue, ReleaseEvent
 
 LOOSE = "[gates]\nefficacy = 0\nretention = 0\nneighbourhood = 100\nperplexity = 1e9\n"
 """Gates that measure everything and reject nothing."""

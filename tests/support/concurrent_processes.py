@@ -106,9 +106,9 @@ def write(lake: Lake, name: str, seconds: float) -> dict[str, Any]:
 def ask(lake: Lake, name: str, seconds: float) -> dict[str, Any]:
     """Artifacts are never incomplete; a run may be, once two later runs of its name have ended."""
     rounds, most, states, refs = 0, 0, 0, Refs(lake.files)
-    large = index_reader.LARGE
+    large = index_reader.LARGE_INDEX_BYTES
     for number in count_for(seconds):
-        index_reader.LARGE, index_reader.FOLD = (
+        index_reader.LARGE_INDEX_BYTES, index_reader.MIN_CHANGES = (
             (large, 50) if number % 3 == 0 else (-1, 5)
         )  # also as a large lake is read
         dangling = query(lake, DANGLING).to_pylist()

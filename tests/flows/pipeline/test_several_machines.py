@@ -28,9 +28,8 @@ SETTINGS = [part for setting in SMALL for part in ("--set", setting)]
 OTHER = [*SETTINGS, "--set", "target_values.steps=4"]
 CLOCKS = (
     "editflow.storage.records.runs",
-    "editflow.storage.artifacts.store",
+    "editflow.storage.json_records",
     "editflow.storage.maintenance.garbage_collection",
-    "editflow.tasks.releases.queue",
 )
 EDITFLOW = "import sys; from editflow.flows.cli.main import main; main(sys.argv[1:])"
 

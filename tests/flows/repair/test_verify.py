@@ -17,11 +17,12 @@ from support.tiny_world import World, editflow
 from editflow.editing.requests.record import EditRequest
 from editflow.storage.artifacts.store import Lake, Manifest
 from editflow.storage.index.catalog import Catalog
+from editflow.storage.json_records import now
 from editflow.storage.queries.query import query
 from editflow.storage.records.refs import Refs
 from editflow.storage.records.runs import RunRecord, Runs
 from editflow.tasks.models.model_identity import open_model
-from editflow.tasks.releases.queue import Queue, ReleaseEvent, now
+from editflow.tasks.releases.queue import Queue, ReleaseEvent
 
 pytestmark = pytest.mark.slow
 

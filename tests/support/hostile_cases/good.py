@@ -13,8 +13,9 @@ from oracle.tiny import FAMILIES
 
 from editflow.storage.artifacts.store import Lake
 from editflow.storage.index.catalog import Catalog
+from editflow.storage.json_records import now
 from editflow.storage.records.refs import Refs
-from editflow.tasks.releases.queue import Queue, ReleaseEvent, now
+from editflow.tasks.releases.queue import Queue, ReleaseEvent
 from support import tiny_world
 from support.hostile_cases.shapes import write_shapes
 from support.tiny_words import word_tokenizer

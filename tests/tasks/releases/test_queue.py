@@ -22,8 +22,9 @@ from support.queue_without_model import fact, judge
 
 from editflow.storage.errors import DamagedRecord, RefConflict
 from editflow.storage.files import Files
+from editflow.storage.json_records import now
 from editflow.tasks.errors import NoSuchRelease
-from editflow.tasks.releases.queue import Outcome, Queue, QueuedRequest, ReleaseEvent, active, now, pending, statuses
+from editflow.tasks.releases.queue import Outcome, Queue, QueuedRequest, ReleaseEvent, active, pending, statuses
 from editflow.tasks.releases.release import Candidate, apply_next, rollback
 
 ROOT = Path(__file__).parents[3]
