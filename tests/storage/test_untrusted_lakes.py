@@ -348,7 +348,7 @@ def test_an_artifact_in_a_wrong_folder_is_reported(lake: Lake) -> None:
         shutil.rmtree(folder)
     misplaced = path.parent.parent.parent / "00" / path.parent.name
     shutil.copytree(path.parent, misplaced)
-    assert [(f.repair, "filed under 00" in f.wrong) for f in faults(lake)] == [("hand", True)]
+    assert [(f.repair, f.wrong.endswith("00")) for f in faults(lake)] == [("hand", True)]
     assert len(list(lake.ids())) == 3
 
 

@@ -29,10 +29,12 @@ PROGRAM = [sys.executable, "-c", "from editflow.flows.cli.main import main; main
 
 @pytest.fixture
 def interruptible() -> Iterator[None]:
-    """Restore SIGINT: background jobs ignore it, and so would their children."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    """Restore the signals' actions: background jobs ignore SIGINT, nohup ignores SIGHUP, and children inherit this."""
+    default = {number: signal.SIG_DFL for number in signals.SIGNALS} | {signal.SIGINT: signal.default_int_handler}
+    before = {number: signal.signal(number, action) for number, action in default.items()}
     yield
-    signal.signal(signal.SIGINT, before)
+    for number, action in before.items():
+        signal.signal(number, action)
 
 
 @pytest.mark.usefixtures("interruptible")
@@ -79,6 +81,7 @@ def test_an_interrupted_query(reference, monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 @pytest.mark.exhaustive
+@pytest.mark.usefixtures("interruptible")
 def test_a_hangup_while_the_server_starts(world: World, environment: dict[str, str], tmp_path: Path) -> None:
     """The terminal and standard error are closed; no process of the run is left."""
     lake = tmp_path / "lake"
