@@ -30,7 +30,7 @@ PROGRAM = [sys.executable, "-c", "from editflow.flows.cli.main import main; main
 @pytest.fixture
 def interruptible() -> Iterator[None]:
     """Restore the signals' actions: background jobs ignore SIGINT, nohup ignores SIGHUP, and children inherit this."""
-    default = {number: signal.SIG_DFL for number in signals.SIGNALS} | {signal.SIGINT: signal.default_int_handler}
+    default = dict.fromkeys(signals.SIGNALS, signal.SIG_DFL) | {signal.SIGINT: signal.default_int_handler}
     before = {number: signal.signal(number, action) for number, action in default.items()}
     yield
     for number, action in before.items():
