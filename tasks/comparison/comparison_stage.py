@@ -33,7 +33,7 @@ def _comparison(work: Work[ComparisonSettings]) -> pa.Table:
     return pa.Table.from_pylist(rows, schema=kind("comparison").schema)
 
 
-COMPARISON = Stage("comparison", "comparison", 2, ComparisonSettings, _comparison, None)
+COMPARISON = Stage("comparison", "comparison", 3, ComparisonSettings, _comparison, None)
 
 
 def compare(lake: Lake, rows: Sequence[RecordedRow], parents: Parents) -> ArtifactRef:

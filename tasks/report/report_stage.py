@@ -40,7 +40,7 @@ def _report(work: Work[ReportSettings]) -> pa.Table:
     return pa.Table.from_pylist([{"page": page}], schema=kind("report").schema)
 
 
-REPORT = Stage("report", "report", 4, ReportSettings, _report, (*PARENT_KINDS, "answers"))
+REPORT = Stage("report", "report", 5, ReportSettings, _report, (*PARENT_KINDS, "answers"))
 
 
 def report(lake: Lake, run: str) -> ArtifactRef:

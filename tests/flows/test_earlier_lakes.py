@@ -15,6 +15,9 @@ from support.tiny_world import Answer, editflow
 from editflow.flows.spec import old_names
 from editflow.storage.artifacts.store import Lake
 from editflow.storage.records.renamed_keys import RENAMED
+from editflow.tasks.comparison.comparison_stage import read_files
+from editflow.tasks.comparison.page import PAGE
+from editflow.tasks.report.report_stage import REPORT
 
 ARCHIVE = Path(__file__).parent / "earlier_lake" / "earlier.tar.xz"
 RUNS = {"earlier", "methods-alphaedit", "methods-rect"}
@@ -113,13 +116,28 @@ def test_its_spec_reuses_every_artifact(lake: Path, server: str) -> None:
 
 
 @pytest.mark.exhaustive
-def test_its_comparison_is_the_same_artifact(lake: Path, server: str) -> None:
-    """Its recipe contains the settings of the variants."""
+def test_its_comparison_is_drawn_again_from_the_same_artifacts(lake: Path, server: str) -> None:
+    """The page has other words. The tables and every other artifact are the same, and so is a second comparison."""
     (before,) = tiny_world.artifacts(lake, "comparison")
-    answer = editflow("compare", "methods.toml", "--lake", lake, "--out", "page", "--json")
-    assert answer.code == 0, answer.err
-    assert answer.json["artifact"] == before.id
-    assert len(list(Lake.open(lake).ids())) == ARTIFACTS
+    for _ in range(2):
+        answer = editflow("compare", "methods.toml", "--lake", lake, "--out", "page", "--json")
+        assert answer.code == 0, answer.err
+        assert len(list(Lake.open(lake).ids())) == ARTIFACTS + 1
+    store, after = Lake.open(lake), answer.json["artifact"]
+    assert store.manifest(after).spec == before.spec and store.manifest(after).parents == before.parents
+    earlier, now = read_files(store, before.id), read_files(store, after)
+    assert {name for name in now if now[name] != earlier[name]} == {PAGE}
+
+
+@pytest.mark.exhaustive
+def test_a_damaged_page_does_not_prevent_another(lake: Path, server: str) -> None:
+    """Recomputing a page of an earlier version names both versions."""
+    earlier = tiny_world.artifacts(lake, "report")[0]
+    (row,) = editflow("verify", "--deep", "--stage", "report", "--lake", lake, "--json").json["recomputed"]
+    assert row["same"] is None and f"version {earlier.version} " in row["note"] and f"is {REPORT.version}" in row["note"]
+    flip_bit(tiny_world.payload(lake, earlier))
+    assert editflow("report", "earlier", "--lake", lake, "--out", "page.html").code == 0
+    assert len(tiny_world.artifacts(lake, "report")) == 2
 
 
 @pytest.mark.exhaustive
