@@ -19,7 +19,7 @@ from editflow.flows.orchestration.run_page import table
 from editflow.flows.pipeline.fresh_lake import fresh_lake
 from editflow.flows.pipeline.index_updates import index_and_report
 from editflow.flows.pipeline.tracked_run import run_tracked
-from editflow.flows.recorded_runs import BundledRun, LakeRun, RerunOptions, check_repetition
+from editflow.flows.reproduction.recorded_runs import BundledRun, LakeRun, RerunOptions, check_repetition
 from editflow.flows.spec.consent import recorded_downloads
 from editflow.flows.spec.recorded_spec import input_sources, recorded_spec, repeatable
 from editflow.storage.artifacts.store import Lake

@@ -11,7 +11,6 @@ import torch
 from torch import Tensor
 
 from editflow.editing.editors.facts import Fact
-from editflow.editing.editors.ft import FtOptions
 from editflow.editing.errors import NonFinite
 from editflow.editing.models.editable import EditableModel
 from editflow.editing.models.forward import PaddedBatch, capture, run
@@ -37,8 +36,9 @@ class _Pass:
 
 
 def fine_tune(
-    model: EditableModel, layers: Sequence[int], facts: Sequence[Fact], options: FtOptions
-) -> dict[int, Tensor]:
+    model: EditableModel, layers: Sequence[int], facts: Sequence[Fact],
+    *, learning_rate: float, steps: int, stop_at: float, max_change: float,
+) -> dict[int, Tensor]:  # fmt: skip
     """Train the layers' down-projections in place and return the new weights (d_out, d_in) by layer.
 
     The loss is the mean over facts of the mean NLL of the target's tokens after the plain prompt. Adam updates all
@@ -49,21 +49,21 @@ def fine_tune(
     # At least float32 even for a narrower model: bfloat16 cannot resolve the steps.
     wide = {n: torch.promote_types(W.dtype, torch.float32) for n, W in start.items()}
     moved = {n: torch.zeros_like(W, dtype=wide[n], memory_format=torch.contiguous_format) for n, W in start.items()}
-    adam = torch.optim.Adam(list(moved.values()), lr=options.learning_rate)
+    adam = torch.optim.Adam(list(moved.values()), lr=learning_rate)
     parts = [facts[i : i + ROWS_PER_PASS] for i in range(0, len(facts), ROWS_PER_PASS)]
     passes = [_prepare_pass(model, min(layers), part, len(facts)) for part in parts]
-    for _ in range(options.steps):
+    for _ in range(steps):
         with _trainable(model, layers):
             loss = sum(_backward(model, min(layers), one) for one in passes)
             for layer in layers:
                 moved[layer].grad = _gradient(model, layer).to(wide[layer])
         if not loss < float("inf"):
             raise NonFinite(f"the loss is {loss}: check the model's weights, or lower edit.learning_rate")
-        if loss < options.stop_at:
+        if loss < stop_at:
             break
         adam.step()
         for layer in layers:
-            moved[layer].clamp_(-options.max_change, options.max_change)
+            moved[layer].clamp_(-max_change, max_change)
             model.replace(layer, start[layer].to(wide[layer]) + moved[layer])
     return {layer: model.weight(layer).clone() for layer in layers}
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 from editflow.editing.editors.method import Training
@@ -44,7 +44,7 @@ class FtOptions(MethodOptions):
 def _train(model: EditableModel, layers: Sequence[int], facts: Sequence[Fact], options: FtOptions) -> dict[int, Tensor]:
     from editflow.editing.editors.fine_tuning import fine_tune
 
-    return fine_tune(model, layers, facts, options)
+    return fine_tune(model, layers, facts, **asdict(options))
 
 
 FT = Training(

@@ -32,7 +32,7 @@ def _run(words: Sequence[str], signals: Sequence[int], *, strict: bool) -> None:
 
     with streams():
         try:
-            from editflow.flows.cli.error_border import show_warnings
+            from editflow.flows.cli.common.error_border import show_warnings
             from editflow.flows.cli.registry import call
 
             try:
@@ -43,7 +43,7 @@ def _run(words: Sequence[str], signals: Sequence[int], *, strict: bool) -> None:
         except SystemExit:
             raise
         except BaseException as error:
-            from editflow.flows.cli.error_border import print_error
+            from editflow.flows.cli.common.error_border import print_error
 
             code = print_error(error, signals, strict=strict)
             if code is None:

@@ -13,8 +13,8 @@ from editflow.storage.artifacts.store import Lake
 from editflow.storage.records.runs import RunRecord
 from editflow.tasks.releases.queue import ReleaseEvent
 from editflow.tasks.report import report_tables, stage_timings
-from editflow.tasks.report.page import WORST_COUNT, interval, shown
 from editflow.tasks.report.plots import draw, gate
+from editflow.tasks.report.report_page import WORST_COUNT, interval, shown
 from editflow.tasks.report.run_results import RunResults
 
 PrefectRow = dict[str, object]

@@ -12,8 +12,8 @@ import pyarrow as pa
 from editflow.storage.artifacts.kinds import kind
 from editflow.storage.artifacts.store import ArtifactRef, Lake
 from editflow.storage.errors import DamagedPayload
+from editflow.tasks.comparison.comparison_page import FILE_NAMES, PAGE, TABLE, render
 from editflow.tasks.comparison.comparison_rows import RecordedRow, read_groups
-from editflow.tasks.comparison.page import FILE_NAMES, PAGE, TABLE, render
 from editflow.tasks.stages.stage import Parents, Stage, Work
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from editflow.tasks.report.charts import COLOURS
+from editflow.tasks.report.report_charts import COLOURS
 
 PALETTE = (*COLOURS, "#a0744f", "#8c8c8c")
 DASHES = ((1, 0), (7, 3), (2, 2), (9, 3, 2, 3), (4, 2))

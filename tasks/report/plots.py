@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from editflow.tasks.report import charts, null_space_tables, report_tables
+from editflow.tasks.report import null_space_tables, report_charts, report_tables
 from editflow.tasks.report.run_results import RunResults
 
 NamedPlots = list[tuple[str, str]]
@@ -30,17 +30,17 @@ def draw(run: RunResults) -> Plots:
     use = null_space_tables.null_space_use(run)
     return Plots(
         score_curves=[
-            (metric, charts.score_curve(points, metric, run.plotted_score(metric))) for metric in run.metrics
+            (metric, report_charts.score_curve(points, metric, run.plotted_score(metric))) for metric in run.metrics
         ],
-        perplexity=charts.line(perplexities, "perplexity", "held-out perplexity") if perplexities else "",
-        norms=charts.line(report_tables.norms(run), "norm", "‖Δ‖ / ‖W‖ in %", by="layer"),
-        use=charts.line(use, "share", "‖P k‖² / ‖k‖² in %", by="layer") if use else "",
+        perplexity=report_charts.line(perplexities, "perplexity", "held-out perplexity") if perplexities else "",
+        norms=report_charts.line(report_tables.norms(run), "norm", "‖Δ‖ / ‖W‖ in %", by="layer"),
+        use=report_charts.line(use, "share", "‖P k‖² / ‖k‖² in %", by="layer") if use else "",
         heat_maps=[
-            (metric, charts.heat_map(retained, metric, run.plotted_score(metric)))
+            (metric, report_charts.heat_map(retained, metric, run.plotted_score(metric)))
             for metric in dict.fromkeys(row["metric"] for row in retained)
         ],
         spectra=[
-            (str(layer), charts.spectrum([row for row in spectra if row["layer"] == layer]))
+            (str(layer), report_charts.spectrum([row for row in spectra if row["layer"] == layer]))
             for layer in sorted({row["layer"] for row in spectra})
         ],
         drifts=_drifts(run),
@@ -52,20 +52,24 @@ def _drifts(run: RunResults) -> NamedPlots:
     last = [m for m in run.of_kind("drift_points") if run.state_number(run.parent_of(m, "edited")) == run.last]
     rows = run.lake.read(last[-1].id).to_pylist() if last else []
     layers = dict.fromkeys(row["layer"] for row in rows)
-    return [(str(layer), charts.drift([row for row in rows if row["layer"] == layer])) for layer in layers]
+    return [(str(layer), report_charts.drift([row for row in rows if row["layer"] == layer])) for layer in layers]
 
 
-def gate(rows: charts.Rows, name: str, unit: str, limit: float | bool) -> str:
+def gate(rows: report_charts.Rows, name: str, unit: str, limit: float | bool) -> str:
     """The measured value of a gate for each release and its limit, if any. The colour shows whether it was applied."""
     import altair as alt
 
     title = f"{name} %" if unit == "%" else name  # longer units do not fit
     x = alt.X("release:Q", title="release", axis=alt.Axis(tickMinStep=1, format="d"))
     y = alt.Y(f"{name}:Q", title=title, scale=alt.Scale(zero=False))
-    statuses = alt.Scale(domain=["applied", "rejected"], range=[charts.COLOURS[0], charts.COLOURS[1]])
-    dots = charts.plot(rows).mark_point(filled=True, size=55, opacity=1)
+    statuses = alt.Scale(domain=["applied", "rejected"], range=[report_charts.COLOURS[0], report_charts.COLOURS[1]])
+    dots = report_charts.plot(rows).mark_point(filled=True, size=55, opacity=1)
     points = dots.encode(x=x, y=y, color=alt.Color("status:N", scale=statuses))
     if limit is False:
-        return charts.svg(points)
-    rule = charts.plot([{name: limit}]).mark_rule(strokeDash=[5, 3], strokeWidth=2, color=charts.COLOURS[2]).encode(y=y)
-    return charts.svg(alt.layer(rule, points))
+        return report_charts.svg(points)
+    rule = (
+        report_charts.plot([{name: limit}])
+        .mark_rule(strokeDash=[5, 3], strokeWidth=2, color=report_charts.COLOURS[2])
+        .encode(y=y)
+    )
+    return report_charts.svg(alt.layer(rule, points))

@@ -12,7 +12,7 @@ import pyarrow as pa
 from editflow.storage.artifacts.kinds import kind
 from editflow.storage.artifacts.store import ArtifactRef, Lake
 from editflow.tasks.errors import UnknownSource
-from editflow.tasks.report.page import render
+from editflow.tasks.report.report_page import render
 from editflow.tasks.report.run_results import PARENT_KINDS, RunResults
 from editflow.tasks.report.sample_answers import ANSWERS, AnswersSettings
 from editflow.tasks.stages.stage import Parents, RunContext, Stage, Work, perform_and_index

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from docs.blocks import ROOT
-from editflow.flows.cli.error_border import INTERNAL_ERROR, USER_ERROR
+from editflow.flows.cli.common.error_border import INTERNAL_ERROR, USER_ERROR
 from editflow.flows.console.signals import SIGNALS
 from editflow.flows.console.standard_streams import BROKEN
 

@@ -15,8 +15,8 @@ from support.tiny_world import Answer, editflow
 from editflow.flows.spec import old_names
 from editflow.storage.artifacts.store import Lake
 from editflow.storage.records.renamed_keys import RENAMED
+from editflow.tasks.comparison.comparison_page import PAGE
 from editflow.tasks.comparison.comparison_stage import read_files
-from editflow.tasks.comparison.page import PAGE
 from editflow.tasks.report.report_stage import REPORT
 
 ARCHIVE = Path(__file__).parent / "earlier_lake" / "earlier.tar.xz"
@@ -134,7 +134,9 @@ def test_a_damaged_page_does_not_prevent_another(lake: Path, server: str) -> Non
     """Recomputing a page of an earlier version names both versions."""
     earlier = tiny_world.artifacts(lake, "report")[0]
     (row,) = editflow("verify", "--deep", "--stage", "report", "--lake", lake, "--json").json["recomputed"]
-    assert row["same"] is None and f"version {earlier.version} " in row["note"] and f"is {REPORT.version}" in row["note"]
+    assert (
+        row["same"] is None and f"version {earlier.version} " in row["note"] and f"is {REPORT.version}" in row["note"]
+    )
     flip_bit(tiny_world.payload(lake, earlier))
     assert editflow("report", "earlier", "--lake", lake, "--out", "page.html").code == 0
     assert len(tiny_world.artifacts(lake, "report")) == 2

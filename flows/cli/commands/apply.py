@@ -10,7 +10,7 @@ from cyclopts.validators import Number
 
 from editflow.flows.cli.common.flags import JsonFlag, LakeFlag, SetFlag
 from editflow.flows.cli.common.flow_start import start_flow
-from editflow.flows.cli.common.run_summary import print_decisions
+from editflow.flows.cli.common.print_summary import print_decisions
 from editflow.flows.console.next_steps import print_next, typed
 from editflow.flows.console.output import print_json
 

@@ -102,7 +102,7 @@ def _start(contenders: Sequence[Contender], lake: str | None) -> Lake:
 
 def _check_files(target: Path) -> None:
     """Check that the files can be written before anything runs. Raises UsageError."""
-    from editflow.tasks.comparison.page import FILE_NAMES
+    from editflow.tasks.comparison.comparison_page import FILE_NAMES
 
     for name in sorted(FILE_NAMES) if target.is_dir() else ():
         try:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from editflow.flows.cli.common.flags import JsonFlag, LakeFlag, SetFlag
 from editflow.flows.cli.common.flow_start import start_flow
-from editflow.flows.cli.common.run_summary import print_summary
+from editflow.flows.cli.common.print_summary import print_summary
 from editflow.flows.console.next_steps import print_next, typed
 from editflow.flows.console.output import print_json
 

@@ -46,7 +46,7 @@ def export_run(
     if openlineage:
         _export_events(store, record, out, lake, json=json)
         return
-    from editflow.flows.export_bundle import export_bundle, export_downloads
+    from editflow.flows.reproduction.export_bundle import export_bundle, export_downloads
     from editflow.flows.spec.consent import ask_agreement, require_agreement
     from editflow.flows.spec.recorded_spec import MODEL_SOURCE, input_sources, recorded_spec
     from editflow.tasks.reproduction.run_bundle import write_bundle

@@ -154,7 +154,7 @@ def _write_page(store: Lake, walk: Walk, html: Path | None, lake: str | None, *,
         raise UsageError(f"there is no graph: {walk.no_path()}")
     name = named("-".join(walk.words).replace("---", "-"), "-lineage.html")
     with target(html, name, "graph", "--html") as file:
-        from editflow.tasks.lineage.page import render
+        from editflow.tasks.lineage.lineage_page import render
 
         page = render(store, walk.steps, walk.ends, walk.way, " ".join(["editflow lineage", *walk.words]))
         file.write(page.encode())

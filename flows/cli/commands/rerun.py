@@ -19,7 +19,7 @@ from editflow.storage.address import Address
 from editflow.tasks.console.terminal import quoted
 
 if TYPE_CHECKING:
-    from editflow.flows.recorded_runs import BundledRun, LakeRun, RerunOptions
+    from editflow.flows.reproduction.recorded_runs import BundledRun, LakeRun, RerunOptions
     from editflow.tasks.reproduction.reproduction import Repetition
 
 MAX_ROWS = 20
@@ -52,7 +52,7 @@ def rerun(
     run
         A run's id or the start of one, the name of a spec (its latest completed run), `last`, or a bundle.
     """
-    from editflow.flows.recorded_runs import BundledRun, LakeRun, RerunOptions
+    from editflow.flows.reproduction.recorded_runs import BundledRun, LakeRun, RerunOptions
     from editflow.tasks.reproduction.run_bundle import read_bundle
 
     model, corpus = (Address(given) if given else None for given in (model, corpus))
@@ -80,7 +80,7 @@ def rerun(
 def _repeat(source: BundledRun | LakeRun, file: str, into: str | None, options: RerunOptions) -> Repetition:
     """Ask for consent, start Prefect, and run the flow."""
     from editflow.flows.orchestration import temporary_server
-    from editflow.flows.recorded_runs import LakeRun
+    from editflow.flows.reproduction.recorded_runs import LakeRun
     from editflow.flows.spec.consent import ask_agreement, require_agreement
 
     wanted = source.downloads(options)

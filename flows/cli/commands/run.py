@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from editflow.flows.cli.common.flags import JsonFlag, LakeFlag, SetFlag
 from editflow.flows.cli.common.flow_start import start_flow
-from editflow.flows.cli.common.run_summary import NOT_AVAILABLE, missing_metrics, print_summary
+from editflow.flows.cli.common.print_summary import NOT_AVAILABLE, missing_metrics, print_summary
 from editflow.flows.console.next_steps import print_next, question, typed
 from editflow.flows.console.output import print_json, print_line, print_table
 from editflow.flows.pipeline.summary_rows import before_after

@@ -53,7 +53,7 @@ def show(run: AnyRun, /, *, lake: LakeFlag = None, json: JsonFlag = False) -> No
     """Show one run: how it ended, its results, and every artifact it created or reused."""
     from dataclasses import asdict
 
-    from editflow.flows.cli.common.run_summary import print_decisions, print_summary
+    from editflow.flows.cli.common.print_summary import print_decisions, print_summary
 
     store = open_lake(lake)
     record = find_run(store, run)

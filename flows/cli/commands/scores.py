@@ -10,7 +10,7 @@ from cyclopts import Parameter
 from editflow.flows.cli.common.completers import run_names
 from editflow.flows.cli.common.flags import CompletedRun, JsonFlag, LakeFlag
 from editflow.flows.cli.common.lookup import find_run, open_lake
-from editflow.flows.cli.common.run_summary import NOT_AVAILABLE
+from editflow.flows.cli.common.print_summary import NOT_AVAILABLE
 from editflow.flows.console.errors import UsageError
 from editflow.flows.console.next_steps import print_next, typed
 from editflow.flows.console.output import print_json, print_table
@@ -78,7 +78,7 @@ def _load_results(store: Lake, name: str) -> RunResults:
 def format_intervals(row: Mapping[str, Any]) -> dict[str, str]:
     """The intervals of a row as text; changes and differences have a sign, and a change its unit if that differs."""
     from editflow.editing.metrics.intervals import Interval
-    from editflow.tasks.report.page import interval
+    from editflow.tasks.report.report_page import interval
 
     found = {}
     for key, value in row.items():

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from cyclopts import App, Parameter
 
-from editflow.flows.cli import error_border
+from editflow.flows.cli.common import error_border
 from editflow.tasks.console.terminal import console
 
 app = App(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import asdict
 
 import pytest
 import torch
@@ -38,14 +39,14 @@ def twin(model: EditableModel) -> EditableModel:
 def moved(model: EditableModel, facts: list[Fact], options: FtOptions) -> dict[int, Tensor]:
     """ΔW by layer."""
     before = {layer: model.weight(layer).clone() for layer in LAYERS}
-    after = fine_tune(model, LAYERS, facts, options)
+    after = fine_tune(model, LAYERS, facts, **asdict(options))
     return {layer: after[layer] - before[layer] for layer in LAYERS}
 
 
 def test_it_equals_the_literal_loop(tiny: EditableModel, requests: list[EditRequest]) -> None:
     facts, other = facts_of(tiny, requests), twin(tiny)
     losses = literally(other, facts, OPTIONS)
-    new = fine_tune(tiny, LAYERS, facts, OPTIONS)
+    new = fine_tune(tiny, LAYERS, facts, **asdict(OPTIONS))
     assert losses[-1] < losses[0] - 0.5
     for layer in LAYERS:
         assert torch.equal(new[layer], tiny.weight(layer))
@@ -87,4 +88,4 @@ def test_order_of_facts_does_not_matter(llama: EditableModel, requests: list[Edi
 def test_a_loss_that_is_not_finite_is_reported(llama: EditableModel, requests: list[EditRequest]) -> None:
     llama.weight(LAYERS[0]).fill_(torch.nan)
     with pytest.raises(NonFinite, match="loss is nan.*edit.learning_rate"):
-        fine_tune(llama, LAYERS, facts_of(llama, requests), OPTIONS)
+        fine_tune(llama, LAYERS, facts_of(llama, requests), **asdict(OPTIONS))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import pytest
 import torch
@@ -124,7 +124,7 @@ def test_fine_tuning_equals_the_literal_loop_on_several_layers(normed: EditableM
     """It has no target values, so the norm does not matter; gradients pass through the cap."""
     start = {layer: normed.weight(layer).clone() for layer in (1, 2)}
     how = FtOptions(learning_rate=0.02, steps=3, stop_at=0.0, max_change=0.05)
-    new = fine_tune(normed, [1, 2], facts, how)
+    new = fine_tune(normed, [1, 2], facts, **asdict(how))
     for layer, weight in start.items():
         normed.replace(layer, weight)
     modules = [normed.down_projection(layer) for layer in start]

@@ -18,9 +18,9 @@ from support.error_checks import refused
 from support.tiny_world import Answer, World, editflow
 
 from editflow.flows.cli import main
+from editflow.flows.cli.common.error_border import INTERNAL_ERROR
 from editflow.flows.cli.doctor.finding import Place
 from editflow.flows.cli.doctor.installation import torch_build
-from editflow.flows.cli.error_border import INTERNAL_ERROR
 from editflow.flows.console.errors import UsageError
 from editflow.flows.console.next_steps import typed
 from editflow.flows.orchestration import prefect_environment, temporary_server

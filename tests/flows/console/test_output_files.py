@@ -265,8 +265,8 @@ def test_an_output_that_cannot_be_written_is_refused_before_the_work(
 
     for place in (
         "editflow.tasks.report.report_stage.report",
-        "editflow.tasks.lineage.page.render",
-        "editflow.flows.export_bundle.export_bundle",
+        "editflow.tasks.lineage.lineage_page.render",
+        "editflow.flows.reproduction.export_bundle.export_bundle",
     ):
         monkeypatch.setattr(place, work)
     monkeypatch.setattr("editflow.tasks.lineage.openlineage.events", work)

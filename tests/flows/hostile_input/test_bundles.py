@@ -18,8 +18,8 @@ from support.tiny_world import World, editflow
 
 from editflow.editing.errors import EditingError
 from editflow.flows.console.errors import UsageError
-from editflow.flows.export_bundle import export_bundle
-from editflow.flows.recorded_runs import BundledRun, RerunOptions, check_repetition
+from editflow.flows.reproduction.export_bundle import export_bundle
+from editflow.flows.reproduction.recorded_runs import BundledRun, RerunOptions, check_repetition
 from editflow.flows.rerun import rerun_bundle
 from editflow.flows.spec import consent
 from editflow.flows.spec.run_spec import RunSpec

@@ -100,7 +100,7 @@ def test_a_source_named_by_a_manifest_is_not_read(lake: Path, monkeypatch: pytes
 def test_a_data_set_named_by_a_record_is_not_read(lake: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     sources_read: list[str] = []
     monkeypatch.setattr(
-        "editflow.flows.recorded_runs.describe_corpus", lambda source: sources_read.append(source) or {}
+        "editflow.flows.reproduction.recorded_runs.describe_corpus", lambda source: sources_read.append(source) or {}
     )
     started = next((lake / "runs").iterdir()) / "started.json"
     record = json.loads(started.read_text())

@@ -11,10 +11,10 @@ from support import tiny_world
 from support.tiny_measurements import MEASURES, everything
 from support.tiny_world import World, editflow
 
-from editflow.flows.export_bundle import export_bundle
 from editflow.flows.pipeline.facts import load_facts
 from editflow.flows.pipeline.measurements import questions
-from editflow.flows.recorded_runs import BundledRun, RerunOptions
+from editflow.flows.reproduction.export_bundle import export_bundle
+from editflow.flows.reproduction.recorded_runs import BundledRun, RerunOptions
 from editflow.flows.spec.recorded_spec import input_sources, recorded_spec
 from editflow.storage.artifacts.store import Lake
 from editflow.storage.records.runs import Runs

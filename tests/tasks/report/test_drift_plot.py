@@ -9,7 +9,7 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from editflow.tasks.report import charts
+from editflow.tasks.report import report_charts
 
 pytestmark = pytest.mark.slow
 
@@ -31,16 +31,16 @@ def circles(svg: str, colour: str) -> int:
 
 
 def test_each_cloud_has_its_own_colour() -> None:
-    svg = charts.drift(points(50, 2.0))
+    svg = report_charts.drift(points(50, 2.0))
     ElementTree.fromstring(svg)  # noqa: S314 - our own text
-    assert [circles(svg, colour) for colour in charts.COLOURS[:3]] == [50, 50, 0]
+    assert [circles(svg, colour) for colour in report_charts.COLOURS[:3]] == [50, 50, 0]
     words = re.findall(r"<text[^>]*>([^<]+)</text>", svg)
     assert {"base", "edited", "first principal axis", "second principal axis"} <= set(words)
     assert 'stroke-dasharray="5,3"' in svg
 
 
 def test_text_has_the_colour_of_the_page_and_the_plot_fits_a_column() -> None:
-    svg = charts.drift(points())
+    svg = report_charts.drift(points())
     for text in re.findall(r"<text[^>]*>", svg):
         assert 'fill="currentColor"' in text
     width, height = (int(float(value)) for value in re.findall(r'(?:width|height)="([\d.]+)"', svg)[:2])
@@ -50,20 +50,20 @@ def test_text_has_the_colour_of_the_page_and_the_plot_fits_a_column() -> None:
 
 
 def test_at_most_three_hundred_prompts_are_drawn() -> None:
-    svg = charts.drift(points(1000, 1.0))
-    assert circles(svg, charts.COLOURS[0]) == charts.MAX_PROMPTS == 300
+    svg = report_charts.drift(points(1000, 1.0))
+    assert circles(svg, report_charts.COLOURS[0]) == report_charts.MAX_PROMPTS == 300
     assert len(svg) < 200_000
 
 
 def test_the_plot_depends_on_the_points_and_not_on_their_order() -> None:
     rows = points(40, 1.0)
-    assert charts.drift(rows) == charts.drift(rows[::-1]) == charts.drift(rows)
-    assert charts.drift(points(40, 1.5)) != charts.drift(rows)
+    assert report_charts.drift(rows) == report_charts.drift(rows[::-1]) == report_charts.drift(rows)
+    assert report_charts.drift(points(40, 1.5)) != report_charts.drift(rows)
 
 
 def test_a_degenerate_and_a_distant_cloud_are_drawn() -> None:
     rows = points(20)
     degenerate = [row | {"x": 0.0, "y": 0.0} if row["cloud"] == "edited" else row for row in rows]
     for rows in (degenerate, points(20, 1e6)):
-        assert "NaN" not in charts.drift(rows)
-        assert circles(charts.drift(rows), charts.COLOURS[1]) == 20
+        assert "NaN" not in report_charts.drift(rows)
+        assert circles(report_charts.drift(rows), report_charts.COLOURS[1]) == 20

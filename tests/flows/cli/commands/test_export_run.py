@@ -19,7 +19,7 @@ from support.tiny_world import World, editflow
 
 from editflow.flows import export_bundle
 from editflow.flows.console.errors import UsageError
-from editflow.flows.recorded_runs import BundledRun, RerunOptions, pinned_hub_corpus
+from editflow.flows.reproduction.recorded_runs import BundledRun, RerunOptions, pinned_hub_corpus
 from editflow.flows.spec.run_spec import RunSpec
 from editflow.storage.artifacts.store import Lake
 from editflow.storage.records.runs import RunRecord, Runs
@@ -176,7 +176,7 @@ def test_changed_input_files_are_refused(exported: Exported, lake: Lake, tmp_pat
 
 def test_a_large_corpus_is_not_exported(exported: Exported, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is read from its recorded place or from --corpus, and a different one is refused."""
-    monkeypatch.setattr("editflow.flows.export_bundle.MAX_CORPUS_BYTES", 10)
+    monkeypatch.setattr("editflow.flows.reproduction.export_bundle.MAX_CORPUS_BYTES", 10)
     found = export_bundle.export_bundle(Lake.open(exported.lake), exported.record)
     assert list(found.inputs) == ["requests.source"]
 

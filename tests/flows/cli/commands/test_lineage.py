@@ -229,7 +229,7 @@ def test_invalid_input_is_refused_in_one_line(reference, words: list[str], fragm
 
 
 def test_a_page_with_too_many_artifacts_is_refused(reference, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr("editflow.tasks.lineage.page.MAX_ARTIFACTS", 5)
+    monkeypatch.setattr("editflow.tasks.lineage.lineage_page.MAX_ARTIFACTS", 5)
     out = tmp_path / "graph.html"
     refused(
         editflow("lineage", "tiny", "--html", out, "--lake", reference.lake), "more than the 5 that a page can show"

@@ -16,7 +16,7 @@ from editflow.storage.artifacts.store import Lake
 from editflow.storage.queries.query import lineage
 from editflow.tasks.environment import cores
 from editflow.tasks.report import null_space_tables, report_tables
-from editflow.tasks.report.page import shown
+from editflow.tasks.report.report_page import shown
 from editflow.tasks.report.run_results import RunResults
 
 pytestmark = pytest.mark.slow

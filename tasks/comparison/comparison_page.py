@@ -10,12 +10,12 @@ from io import StringIO
 from typing import TypedDict
 
 from editflow.editing.metrics.intervals import Interval
-from editflow.tasks.comparison import charts, metric_tables, series
+from editflow.tasks.comparison import comparison_charts, metric_tables, series
 from editflow.tasks.comparison.comparison_rows import ComparisonRow, Group
 from editflow.tasks.comparison.metric_tables import Cell, Column, DifferenceRow
-from editflow.tasks.report.charts import drift as drift_plot
-from editflow.tasks.report.charts import heat_map
-from editflow.tasks.report.page import template
+from editflow.tasks.report.report_charts import drift as drift_plot
+from editflow.tasks.report.report_charts import heat_map
+from editflow.tasks.report.report_page import template
 
 PAGE, TABLE, ROWS = "comparison.html", "table.csv", "rows.csv"
 GROUP_TABLES = ("table", "curves", "retention", "drift", "norms", "null_space_use", "differences")
@@ -126,7 +126,7 @@ def _group_page(group: Group, data: GroupData) -> GroupPage:
         scores=data.table,
         first=group.completed[0].label if group.completed else "",
         differences=metric_tables.main_differences(data.differences, columns) if data.differences else None,
-        legend=charts.legend(styles),
+        legend=comparison_charts.legend(styles),
         curves=list(_curve_plots(data.curves, styles)),
         heat_maps=list(_heat_maps(data.retention)),
         drift=[plot for row in group.completed for plot in _drift_plots(row)],
@@ -136,21 +136,30 @@ def _group_page(group: Group, data: GroupData) -> GroupPage:
 
 
 def _layer_plots(
-    points: Sequence[series.NormPoint] | Sequence[series.UsePoint], value: str, title: str, styles: charts.Styles
+    points: Sequence[series.NormPoint] | Sequence[series.UsePoint],
+    value: str,
+    title: str,
+    styles: comparison_charts.Styles,
 ) -> Iterable[tuple[int, str]]:
     """(layer, plot) of each layer."""
     for layer in sorted({point["layer"] for point in points}):
-        yield layer, charts.lines([point for point in points if point["layer"] == layer], value, title, styles)
+        yield (
+            layer,
+            comparison_charts.lines([point for point in points if point["layer"] == layer], value, title, styles),
+        )
 
 
-def _curve_plots(points: Sequence[series.CurvePoint], styles: charts.Styles) -> Iterable[tuple[str, str]]:
+def _curve_plots(points: Sequence[series.CurvePoint], styles: comparison_charts.Styles) -> Iterable[tuple[str, str]]:
     """(caption, plot) of each metric and set of facts; perplexity last."""
     for metric, facts in dict.fromkeys((p["metric"], p["facts"]) for p in points if p["metric"] != "perplexity"):
         chosen = [p for p in points if (p["metric"], p["facts"]) == (metric, facts)]
         asked = "all facts edited so far" if facts == ALL_FACTS else "each batch's own facts right after it"
-        yield f"{metric}, {asked}", charts.lines(chosen, "value", f"{chosen[0]['figure']} %", styles, percent=True)
+        yield (
+            f"{metric}, {asked}",
+            comparison_charts.lines(chosen, "value", f"{chosen[0]['figure']} %", styles, percent=True),
+        )
     if chosen := [p for p in points if p["metric"] == "perplexity"]:
-        yield "perplexity of held-out text", charts.lines(chosen, "value", "perplexity", styles)
+        yield "perplexity of held-out text", comparison_charts.lines(chosen, "value", "perplexity", styles)
 
 
 def _heat_maps(points: Sequence[series.RetentionPoint]) -> Iterable[tuple[str, list[tuple[str, str]]]]:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from editflow.flows.console.errors import UsageError
 from editflow.flows.pipeline.facts import load_facts, split_batches
-from editflow.flows.recorded_runs import check_corpus, pinned_hub_corpus
+from editflow.flows.reproduction.recorded_runs import check_corpus, pinned_hub_corpus
 from editflow.flows.spec.consent import source_downloads
 from editflow.flows.spec.recorded_spec import (
     CORPUS_SOURCE,
@@ -27,7 +27,7 @@ from editflow.storage.artifacts.store import Lake
 from editflow.storage.errors import UnknownArtifact
 from editflow.storage.records.runs import RunRecord
 from editflow.tasks.errors import ArtifactGone
-from editflow.tasks.report.page import toml
+from editflow.tasks.report.report_page import toml
 from editflow.tasks.reproduction.run_bundle import MAX_PART_BYTES, InputFile, RunBundle
 from editflow.tasks.sources.corpus import corpus_path
 from editflow.tasks.sources.packaged_data import CORPUS

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from editflow.tasks.comparison.styles import Style
-from editflow.tasks.report.charts import svg
+from editflow.tasks.report.report_charts import svg
 
 if TYPE_CHECKING:
     import altair as alt

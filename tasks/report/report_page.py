@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from editflow.editing.metrics.intervals import Interval
 from editflow.tasks.console.terminal import safe
-from editflow.tasks.report import charts, null_space_tables, report_tables, stage_timings
+from editflow.tasks.report import null_space_tables, report_charts, report_tables, stage_timings
 from editflow.tasks.report.plots import draw
 from editflow.tasks.report.run_results import RunResults
 from editflow.tasks.report.table_rows import Answers, Example
@@ -43,10 +43,10 @@ def render(run_results: RunResults, answers: Iterable[Answers]) -> str:
         examples=[example(run_results, row) for row in answers],
         worst=report_tables.worst(run_results, WORST_COUNT),
         evaluated=run_results.metrics,
-        durations=charts.durations(stages),
+        durations=report_charts.durations(stages),
         stages=stages,
         nodes=nodes,
-        graph=charts.graph(nodes, ("created", "reused")),
+        graph=report_charts.graph(nodes, ("created", "reused")),
         parentless="nothing",
         childless="nothing in this run",
         toml="\n".join(map(safe, toml(run_results.record.spec).split("\n"))),

@@ -10,9 +10,9 @@ from editflow.storage.json_records import is_id, is_run_id
 from editflow.storage.queries.query import Step
 from editflow.storage.records.runs import Runs
 from editflow.tasks.errors import TooMuchToDraw
-from editflow.tasks.report import charts
+from editflow.tasks.report import report_charts
 from editflow.tasks.report.graph_layout import lane_order, lay_out
-from editflow.tasks.report.page import page_assets, template
+from editflow.tasks.report.report_page import page_assets, template
 
 WAYS = {
     "upstream": "what it was made from",
@@ -46,7 +46,7 @@ def render(lake: Lake, steps: Sequence[Step], ends: Sequence[str], way: str, com
         sentence=_sentence(manifests, labels, ends, way),
         kinds=[(kind.replace("_", " "), counts[kind]) for kind in sorted(counts, key=lane_order)],
         nodes=nodes,
-        graph=charts.graph(nodes, ("asked for", way)),
+        graph=report_charts.graph(nodes, ("asked for", way)),
         parentless="nothing on this page",
         childless="nothing on this page",
         command=command,
