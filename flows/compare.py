@@ -32,7 +32,7 @@ from editflow.tasks.comparison.comparison_stage import compare, read_files
 from editflow.tasks.comparison.comparison_summary import parse_tables, text_rows
 from editflow.tasks.console.terminal import quoted
 from editflow.tasks.errors import TaskError
-from editflow.tasks.models.meta_model import outline
+from editflow.tasks.models.meta_model import meta_model
 from editflow.tasks.sources.corpus import describe_corpus
 
 
@@ -66,10 +66,10 @@ def check_sources(contenders: Sequence[Contender]) -> None:
 
 def check_models(contenders: Sequence[Contender], lake: Lake) -> None:
     """Report missing models and layers, from configurations on the meta device. The lake is only read."""
-    outlined = cache(lambda source, dtype: outline(lake, source, dtype))
+    loaded = cache(lambda source, dtype: meta_model(lake, source, dtype))
     for one in contenders:
         try:
-            check_model(one.spec, outlined(one.spec.model.source, one.spec.model.dtype).about)
+            check_model(one.spec, loaded(one.spec.model.source, one.spec.model.dtype).about)
         except (EditingError, TaskError) as error:
             raise BadSpec(f"{one.path}: {one.spec.name!r}: {error}") from None
 

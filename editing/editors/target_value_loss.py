@@ -17,7 +17,7 @@ from editflow.editing.models.lm_head import Divergence, Loss, Nll, log_probs, lo
 
 
 @dataclass(frozen=True)
-class Answers:
+class AnswerTokens:
     """The places where the loss reads the head: suffix row, position, expected token, weight and fact, (M,) each."""
 
     row: Tensor
@@ -27,7 +27,7 @@ class Answers:
     fact: Tensor
 
     @classmethod
-    def build(cls, facts: Sequence[Fact], device: torch.device) -> Answers:
+    def build(cls, facts: Sequence[Fact], device: torch.device) -> AnswerTokens:
         n = len(facts[0].rows)
         flat = [
             (i * n + j, position, token, 1.0 / (n * len(row.target)), i)
@@ -55,11 +55,11 @@ class FactGroup:
     facts: Sequence[Fact]
     indices: Tensor
     contexts: Suffixes
-    answers: Answers
+    answers: AnswerTokens
 
     @classmethod
     def build(cls, facts: Sequence[Fact], indices: Tensor, contexts: Suffixes) -> FactGroup:
-        return cls(facts, indices, contexts, Answers.build(facts, indices.device))
+        return cls(facts, indices, contexts, AnswerTokens.build(facts, indices.device))
 
     def select(self, chosen: Tensor) -> FactGroup:
         """Keep only the group's facts at these positions."""

@@ -23,7 +23,7 @@ def print_next(text: str) -> None:
     print_line(f"[dim]next:[/] {quoted(text)}")
 
 
-def typed(*words: str, lake: str | None = None) -> str:
+def shell_command(*words: str, lake: str | None = None) -> str:
     """An editflow command in backticks, quoted for a shell, with --lake unless the lake is ./lake."""
     return f"`{' '.join(map(_word, ['editflow', *words, *_lake_words(lake)]))}`"
 
@@ -32,7 +32,7 @@ def first_run(lake: str | None = None) -> str:
     """A hint for the first run."""
     demo = "specs/demo.toml"
     if is_file(demo):
-        return f"{typed('run', demo, lake=lake)} to edit a hundred facts into the default model"
+        return f"{shell_command('run', demo, lake=lake)} to edit a hundred facts into the default model"
     return "`editflow run --help` for how to run a spec; those to start from are in the repository's specs/"
 
 

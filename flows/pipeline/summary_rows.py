@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, TypedDict
 
 
-class ScoreRow(TypedDict):
+class SummaryRow(TypedDict):
     """A score before and after the edits; `after` is None if it was not measured."""
 
     metric: str
@@ -14,10 +14,10 @@ class ScoreRow(TypedDict):
     after: float | None
 
 
-def before_after(summary: Mapping[str, Any]) -> list[ScoreRow]:
+def before_after(summary: Mapping[str, Any]) -> list[SummaryRow]:
     """One row per score."""
     before, after = summary["before"], summary["after"]
-    rows: list[ScoreRow] = []
+    rows: list[SummaryRow] = []
     for metric, scores in before.items():
         if metric == "texts":
             rows += [

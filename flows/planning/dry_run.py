@@ -14,7 +14,7 @@ from editflow.storage.artifacts.imported import ImportedTable
 from editflow.storage.artifacts.store import ArtifactRef, Lake, Manifest
 from editflow.storage.errors import StorageError
 from editflow.storage.records.runs import RunRecord
-from editflow.tasks.models.meta_model import Outline
+from editflow.tasks.models.meta_model import MetaModel
 from editflow.tasks.models.model_description import ModelDescription
 from editflow.tasks.stages.settings import NoSettings, Settings
 from editflow.tasks.stages.stage import Parents, Stage
@@ -47,7 +47,7 @@ class DryRun(Pipeline):
     one.
     """
 
-    outline: Outline
+    meta_model: MetaModel
     scale: Scale
     made_earlier: Collection[str] = ()
     planned: dict[str, PlannedArtifact] = field(default_factory=dict)
@@ -82,7 +82,7 @@ class DryRun(Pipeline):
     def pin(self, model: ModelSection) -> str:
         """The model's id, if the lake knows its files."""
         del model
-        id_ = self.outline.id or UNKNOWN
+        id_ = self.meta_model.id or UNKNOWN
         if id_ not in self.planned:
             self._note("model", id_, "model", COSTS["model"](StageInputs(self.scale, NoSettings(), {})))
         return id_
@@ -90,7 +90,7 @@ class DryRun(Pipeline):
     def about(self, model: str) -> ModelDescription:
         """The description of the model, from its configuration."""
         del model
-        return self.outline.about
+        return self.meta_model.about
 
     def read(self, reader: Callable[[Lake, str], Read], artifact: str, nothing: Read) -> Read:
         """Return `nothing`: most artifacts do not exist yet."""

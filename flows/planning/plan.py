@@ -27,7 +27,7 @@ from editflow.flows.spec.run_spec import RunSpec
 from editflow.flows.spec.variants import Contender
 from editflow.storage.artifacts.store import Lake
 from editflow.storage.files import Files
-from editflow.tasks.models.meta_model import Outline, outline
+from editflow.tasks.models.meta_model import MetaModel, meta_model
 from editflow.tasks.sources.corpus import corpus_path
 
 PROCESS = 900_000_000
@@ -100,7 +100,7 @@ def plan_contenders(contenders: Sequence[Contender], lake: Lake) -> list[Plan]:
 def _dry_run(spec: RunSpec, lake: Lake, made_earlier: Collection[str]) -> DryRun:
     """The dry run of the flow for every seed."""
     use_threads(spec)
-    model = outline(lake, spec.model.source, spec.model.dtype)
+    model = meta_model(lake, spec.model.source, spec.model.dtype)
     one, *others = spec.each()
     pipe = dry_run(one, lake, model, load_facts(one.requests), made_earlier)
     for other in others:
@@ -115,19 +115,19 @@ def _plan(spec: RunSpec, pipe: DryRun, lake: Lake) -> Plan:
 
 
 def dry_run(
-    spec: RunSpec, lake: Lake, model: Outline, facts: Sequence[EditRequest], made_earlier: Collection[str] = ()
+    spec: RunSpec, lake: Lake, model: MetaModel, facts: Sequence[EditRequest], made_earlier: Collection[str] = ()
 ) -> DryRun:
     """The dry run of the flow of a single run."""
     scale = scale_of(spec, model, facts)
     pipe = DryRun(
-        lake, no_record(spec.name), spec.model.device, lambda _use, _ref: None, outline=model, scale=scale,
+        lake, no_record(spec.name), spec.model.device, lambda _use, _ref: None, meta_model=model, scale=scale,
         made_earlier=made_earlier,
     )  # fmt: skip
     edit(spec, pipe, facts)
     return pipe
 
 
-def scale_of(spec: RunSpec, model: Outline, facts: Sequence[EditRequest]) -> Scale:
+def scale_of(spec: RunSpec, model: MetaModel, facts: Sequence[EditRequest]) -> Scale:
     """The sizes of model and facts for the table of costs."""
     names = {*spec.evaluation.metrics, *spec.evaluation.after_batch, "paraphrase", "neighbourhood"}
     editable = model.model
@@ -191,16 +191,16 @@ def _sum(seconds: Iterable[float | None]) -> float | None:
 
 
 def _model(spec: RunSpec, pipe: DryRun) -> ModelRow:
-    about, model = pipe.outline.about, pipe.outline.model
+    about, model = pipe.meta_model.about, pipe.meta_model.model
     return {
         "source": spec.model.source, "family": model.family.name, "model_type": about.model_type,
         "parameters": about.parameters, "layers": about.depth, "dtype": spec.model.dtype,
-        "device": spec.model.device, "id": pipe.outline.id,
+        "device": spec.model.device, "id": pipe.meta_model.id,
     }  # fmt: skip
 
 
 def _layers(spec: RunSpec, pipe: DryRun) -> Iterator[LayerRow]:
-    model = pipe.outline.model
+    model = pipe.meta_model.model
     for layer in spec.edit.layers:
         d_out, d_in = pipe.scale.widths[layer]
         size = d_out * d_in * pipe.scale.element
@@ -211,7 +211,7 @@ def _layers(spec: RunSpec, pipe: DryRun) -> Iterator[LayerRow]:
 def memory_of(pipe: DryRun) -> dict[str, float]:
     """Bytes by use: the process, the weights with a copy of the edited ones, the largest stage."""
     scale = pipe.scale
-    weights = scale.element * (pipe.outline.about.parameters + scale.weights(scale.layers))
+    weights = scale.element * (pipe.meta_model.about.parameters + scale.weights(scale.layers))
     compute = [piece for piece in pipe.planned.values() if not piece.reused]
     largest = max(compute, key=lambda piece: piece.size.memory, default=None)
     stage = {largest.stage: largest.size.memory} if largest else {}
@@ -233,9 +233,9 @@ def _basis(spec: RunSpec, times: Times, stages: Sequence[StageRow], total: float
 
 
 def _warnings(spec: RunSpec, pipe: DryRun, machine: Machine, room: float, peak: float) -> Iterator[str]:
-    if pipe.outline.missing:
-        yield pipe.outline.missing
-    if pipe.outline.id is None:
+    if pipe.meta_model.missing:
+        yield pipe.meta_model.missing
+    if pipe.meta_model.id is None:
         yield "this lake has never read the model: ids that depend on it, and their reuse, are not known yet"
     if machine.model is None:
         yield f"model.device = {spec.model.device!r} is not available here: this machine refuses to run it"

@@ -19,7 +19,7 @@ from editflow.storage.index.database import UNREADABLE, explain_read_errors, ope
 from editflow.storage.index.graph import Graph, Walk
 from editflow.storage.index.index_reader import load
 from editflow.storage.queries import sql_guard
-from editflow.storage.queries.query_limits import Limits, RunningQuery, format_bytes, run_within
+from editflow.storage.queries.query_limits import QueryLimits, RunningQuery, format_bytes, run_within
 from editflow.storage.queries.views import (
     FUNCTIONS,
     PAYLOADS,
@@ -68,22 +68,22 @@ def connect(lake: Lake, kinds: Iterable[str] = PAYLOADS) -> duckdb.DuckDBPyConne
     return lock(connection, lake)
 
 
-def query(lake: Lake, sql: str, limits: Limits | None = None) -> pa.Table:
+def query(lake: Lake, sql: str, limits: QueryLimits | None = None) -> pa.Table:
     """The result of one SELECT over the views.
 
     Raises QueryRefused, with a message of one line, for any other statement and for a result beyond the limits. Steps
     that DuckDB does not interrupt, such as planning, or one function call on a text of a gigabyte, continue in a thread
     until they end; storage/queries/query_process.py ends them at once.
     """
-    limits = limits or Limits()
+    limits = limits or QueryLimits()
     result, has_more = first_rows(lake, sql, limits)
     if has_more:
-        raise QueryRefused(f"the result has more than {limits.rows:,} rows: add LIMIT, or pass Limits(rows=...)")
+        raise QueryRefused(f"the result has more than {limits.rows:,} rows: add LIMIT, or pass QueryLimits(rows=...)")
     return result
 
 
 def first_rows(
-    lake: Lake, sql: str, limits: Limits, loaded: Callable[[], None] = lambda: None
+    lake: Lake, sql: str, limits: QueryLimits, loaded: Callable[[], None] = lambda: None
 ) -> tuple[pa.Table, bool]:
     """The first ``limits.rows`` rows of a result, and whether it has more. Raises the same errors as `query`.
 
@@ -93,7 +93,7 @@ def first_rows(
 
 
 def _query_with_retries(
-    lake: Lake, sql: str, limits: Limits, running: RunningQuery, loaded: Callable[[], None]
+    lake: Lake, sql: str, limits: QueryLimits, running: RunningQuery, loaded: Callable[[], None]
 ) -> tuple[pa.Table, bool]:
     for whole in (False, False, True):
         try:
@@ -104,7 +104,7 @@ def _query_with_retries(
 
 
 def _query_once(
-    lake: Lake, sql: str, limits: Limits, running: RunningQuery, loaded: Callable[[], None], *, whole: bool
+    lake: Lake, sql: str, limits: QueryLimits, running: RunningQuery, loaded: Callable[[], None], *, whole: bool
 ) -> tuple[pa.Table, bool]:
     with open_views(lake, (), whole=whole, settings=limits.settings) as (connection, _):
         running.attach(connection)
@@ -122,7 +122,7 @@ def _query_once(
             raise QueryRefused(f"the query failed: {first_line(error)}") from error
 
 
-def _fetch(result: duckdb.DuckDBPyRelation, limits: Limits) -> tuple[pa.Table, bool]:
+def _fetch(result: duckdb.DuckDBPyRelation, limits: QueryLimits) -> tuple[pa.Table, bool]:
     """The first rows of a result, fetched in batches, and whether there are more."""
     batches, rows, size = list[pa.RecordBatch](), 0, 0
     with result.to_arrow_reader(_BATCH_ROWS) as reader:

@@ -31,7 +31,7 @@ def memory_share() -> int:
 
 
 @dataclass(frozen=True)
-class Limits:
+class QueryLimits:
     """Limits of one query; a result beyond `rows` or `bytes` is an error, never silently truncated."""
 
     seconds: float = 60.0
@@ -96,7 +96,7 @@ class RunningQuery:
                     self._connection.interrupt()
 
 
-def run_within(limits: Limits, ask: Callable[[RunningQuery], T]) -> T:
+def run_within(limits: QueryLimits, ask: Callable[[RunningQuery], T]) -> T:
     """Return or raise what `ask` does; raises QueryRefused if it exceeds the time or memory limit."""
     running, found = RunningQuery(), list[T | BaseException]()
 

@@ -22,7 +22,7 @@ from typing import IO, Any
 import pyarrow as pa
 
 from editflow.storage.errors import QueryRefused, StorageError
-from editflow.storage.queries.query_limits import Limits
+from editflow.storage.queries.query_limits import QueryLimits
 
 _EXTRA_BYTES = 2**30
 """Memory beyond DuckDB's limit: for the result, and for address space that libraries reserve and do not use."""
@@ -34,7 +34,7 @@ _REFUSED = 3
 """The exit code if the query is refused; the reason is on standard error."""
 
 
-def first_rows(lake: str, sql: str, limits: Limits) -> tuple[pa.Table, bool]:
+def first_rows(lake: str, sql: str, limits: QueryLimits) -> tuple[pa.Table, bool]:
     """Like editflow.storage.queries.query.first_rows, for the lake at a path. Cost: also starts a process."""
     # -P: import nothing from the current folder.
     command = [sys.executable, "-P", "-c", _START, str(Path(__file__).parents[3])]
@@ -51,7 +51,7 @@ def first_rows(lake: str, sql: str, limits: Limits) -> tuple[pa.Table, bool]:
 
 
 def _exchange(
-    process: subprocess.Popen[bytes], request: dict[str, Any], killer: Timer, limits: Limits
+    process: subprocess.Popen[bytes], request: dict[str, Any], killer: Timer, limits: QueryLimits
 ) -> tuple[pa.Table, bool]:
     """Send the request and read the result; the time limit starts when the process is ready."""
     stdin, stdout, stderr = process.stdin, process.stdout, process.stderr
@@ -76,7 +76,7 @@ def _exchange(
     raise _error(code, b"".join(errors).decode(errors="replace"), limits, timed_out=not killer.is_alive())
 
 
-def _error(code: int, text: str, limits: Limits, *, timed_out: bool) -> Exception:
+def _error(code: int, text: str, limits: QueryLimits, *, timed_out: bool) -> Exception:
     """The error for a process that returned no result."""
     last_line = text.strip().rpartition("\n")[2]
     if code == _REFUSED:
@@ -99,7 +99,7 @@ class _WithoutPandas(MetaPathFinder):
 def serve() -> None:
     """Run the query on standard input, write its result to standard output and end the process."""
     request = json.load(sys.stdin.buffer)
-    limits = Limits(**request["limits"])
+    limits = QueryLimits(**request["limits"])
     Thread(target=_exit_with, args=(os.getppid(),), daemon=True).start()
     sys.meta_path.insert(0, _WithoutPandas())
     from editflow.storage.artifacts.store import Lake

@@ -12,7 +12,7 @@ from typing import TypedDict
 from editflow.editing.metrics.intervals import Interval
 from editflow.tasks.comparison import comparison_charts, metric_tables, series
 from editflow.tasks.comparison.comparison_rows import ComparisonRow, Group
-from editflow.tasks.comparison.metric_tables import Cell, Column, DifferenceRow
+from editflow.tasks.comparison.metric_tables import Cell, ComparedColumn, DifferenceRow
 from editflow.tasks.report.report_charts import drift as drift_plot
 from editflow.tasks.report.report_charts import heat_map
 from editflow.tasks.report.report_page import template
@@ -25,7 +25,7 @@ FILE_NAMES = frozenset({PAGE, ROWS, *(f"{name}.csv" for name in GROUP_TABLES)})
 ALL_FACTS = "all facts so far"
 
 
-class ScoreRow(TypedDict):
+class ComparedScore(TypedDict):
     """A score of a row before and after, over a number of runs."""
 
     label: str
@@ -52,7 +52,7 @@ class GroupData:
     """The cells of a group's main table by label and score, and the rows of its CSV files."""
 
     cells: Mapping[str, Mapping[str, Cell]]
-    table: list[ScoreRow]
+    table: list[ComparedScore]
     curves: list[series.CurvePoint]
     retention: list[series.RetentionPoint]
     drift: list[series.DriftPoint]
@@ -68,11 +68,11 @@ class GroupPage:
     title: str
     rows: Sequence[ComparisonRow]
     cells: Mapping[str, Mapping[str, Cell]]
-    columns: Sequence[Column]
+    columns: Sequence[ComparedColumn]
     unedited_rows: Sequence[tuple[str, Mapping[str, Interval]]]
     seeds: int
     single_run_labels: Sequence[str]
-    scores: Sequence[ScoreRow]
+    scores: Sequence[ComparedScore]
     first: str
     differences: tuple[Sequence[str], Mapping[str, Mapping[str, DifferenceRow]]] | None
     legend: str
@@ -181,7 +181,7 @@ def _drift_plots(row: ComparisonRow) -> Iterable[tuple[str, str]]:
         yield f"{row.label}, layer {top}", drift_plot([point for point in points if point["layer"] == top])
 
 
-def _score_rows(row: ComparisonRow, cells: Mapping[str, Cell]) -> Iterable[ScoreRow]:
+def _score_rows(row: ComparisonRow, cells: Mapping[str, Cell]) -> Iterable[ComparedScore]:
     for score, cell in cells.items():
         yield {
             "label": row.label, "figure": score, "unit": cell.unit, "runs": len(row.results),

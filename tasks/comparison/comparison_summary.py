@@ -8,7 +8,7 @@ from io import StringIO
 from typing import NamedTuple
 
 from editflow.editing.metrics.intervals import Interval
-from editflow.tasks.comparison.metric_tables import Cell, Column, main_columns
+from editflow.tasks.comparison.metric_tables import Cell, ComparedColumn, main_columns
 from editflow.tasks.errors import BadRecord
 
 
@@ -16,7 +16,7 @@ class Table(NamedTuple):
     """The main table of a group: its columns, and its cells by label and score."""
 
     title: str
-    columns: Sequence[Column]
+    columns: Sequence[ComparedColumn]
     cells: Mapping[str, Mapping[str, Cell]]
 
 

@@ -43,7 +43,7 @@ class DifferenceRow(PairedOverSeeds):
     against: str
 
 
-class Column(NamedTuple):
+class ComparedColumn(NamedTuple):
     """A column of the main table."""
 
     score: str
@@ -106,20 +106,20 @@ def run_scores(run: RunResults) -> dict[str, RunScore]:
     }
 
 
-def main_columns(tables: Sequence[Mapping[str, Cell]]) -> list[Column]:
+def main_columns(tables: Sequence[Mapping[str, Cell]]) -> list[ComparedColumn]:
     """The measured columns of AlphaEdit's Table 1, then accuracies, the harmonic score and perplexity."""
     known = list(dict.fromkeys(name for table in tables for name in table))
     metrics = [m for m in dict.fromkeys((*SCORED, *METRICS)) if any(name.startswith(f"{m} ") for name in known)]
     main = [next((f"{m} {of}" for of in ("success", "token accuracy") if f"{m} {of}" in known), "") for m in metrics]
-    found = [Column(score, PAPER_NAMES.get(m, m)) for m, score in zip(metrics, main, strict=True)]
-    found += [Column(name, name) for name in ("fluency", "consistency")]
-    found += [Column(f"{metric} accuracy", f"{metric} accuracy") for metric in metrics]
-    found += [Column(SCORE, "score"), Column(PERPLEXITY, "perplexity")]
+    found = [ComparedColumn(score, PAPER_NAMES.get(m, m)) for m, score in zip(metrics, main, strict=True)]
+    found += [ComparedColumn(name, name) for name in ("fluency", "consistency")]
+    found += [ComparedColumn(f"{metric} accuracy", f"{metric} accuracy") for metric in metrics]
+    found += [ComparedColumn(SCORE, "score"), ComparedColumn(PERPLEXITY, "perplexity")]
     return [column for column in found if column.score in known]
 
 
 def unedited_rows(
-    group: Group, tables: Mapping[str, Mapping[str, Cell]], columns: Sequence[Column]
+    group: Group, tables: Mapping[str, Mapping[str, Cell]], columns: Sequence[ComparedColumn]
 ) -> list[tuple[str, dict[str, Interval]]]:
     """(name, scores) of the unedited model: one row, or more if variants measured the same column differently.
 
@@ -147,7 +147,7 @@ def one_contains_other(one: Mapping[str, float], other: Mapping[str, float]) -> 
 
 
 def main_differences(
-    rows: Sequence[DifferenceRow], columns: Sequence[Column]
+    rows: Sequence[DifferenceRow], columns: Sequence[ComparedColumn]
 ) -> tuple[list[str], dict[str, dict[str, DifferenceRow]]]:
     """(headings, {label: {heading: row}}) of the differences in the main table's columns.
 

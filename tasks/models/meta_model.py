@@ -15,7 +15,7 @@ from editflow.tasks.models.model_source import converted_folder, gguf_file
 
 
 @dataclass(frozen=True)
-class Outline:
+class MetaModel:
     """A model on the meta device. `folder` is None if its files are not downloaded or not converted yet.
 
     `id` is the artifact that pins the model, None if this lake has not seen it; `missing` describes what a run must
@@ -39,8 +39,8 @@ class Outline:
         return int(self.model.model.get_output_embeddings().weight.numel())
 
 
-def outline(lake: Lake, source: str, dtype: str) -> Outline:
-    """The outline of the model that `model.source` names. Raises UnknownSource, UnknownModel or UnknownFamily.
+def meta_model(lake: Lake, source: str, dtype: str) -> MetaModel:
+    """The meta model of the model that `model.source` names. Raises UnknownSource, UnknownModel or UnknownFamily.
 
     Converts nothing, and downloads only the configuration of a model on the hub.
     """
@@ -49,7 +49,7 @@ def outline(lake: Lake, source: str, dtype: str) -> Outline:
         folder = converted_folder(gguf)
         if not folder.is_dir():
             model = load_gguf_meta_model(gguf, dtype)
-            return _outline(lake, model, dtype, str(gguf), None, f"{gguf.name} is converted on the first run")
+            return _meta_model(lake, model, dtype, str(gguf), None, f"{gguf.name} is converted on the first run")
         return _of_folder(lake, folder, dtype)
     path = local_path(source)
     if path.is_dir():
@@ -57,21 +57,23 @@ def outline(lake: Lake, source: str, dtype: str) -> Outline:
     return _of_hub(lake, source, dtype)
 
 
-def _of_folder(lake: Lake, folder: Path, dtype: str) -> Outline:
+def _of_folder(lake: Lake, folder: Path, dtype: str) -> MetaModel:
     has_weights = any(folder.glob("*.safetensors"))
     missing = "" if has_weights else f"{folder} has no *.safetensors files: a plan is possible, a run is not"
-    return _outline(lake, load_meta_model(folder, dtype), dtype, str(folder), folder, missing)
+    return _meta_model(lake, load_meta_model(folder, dtype), dtype, str(folder), folder, missing)
 
 
-def _of_hub(lake: Lake, source: str, dtype: str) -> Outline:
-    """The outline of a hub model: from the cache if its weights are there, else from its configuration alone."""
+def _of_hub(lake: Lake, source: str, dtype: str) -> MetaModel:
+    """The meta model of a hub model: from the cache if its weights are there, else from its configuration alone."""
     cached = cached_folder(source)
     if cached is not None and any(cached.glob("*.safetensors")):
         return _of_folder(lake, cached, dtype)
     model = load_meta_model(configured_folder(source), dtype)
-    return _outline(lake, model, dtype, source, None, f"{source} is downloaded on the first run")
+    return _meta_model(lake, model, dtype, source, None, f"{source} is downloaded on the first run")
 
 
-def _outline(lake: Lake, model: EditableModel, dtype: str, name: str, folder: Path | None, missing: str) -> Outline:
+def _meta_model(
+    lake: Lake, model: EditableModel, dtype: str, name: str, folder: Path | None, missing: str
+) -> MetaModel:
     known = known_model(lake, folder.resolve(), dtype) if folder is not None else None
-    return Outline(model, ModelDescription.of(model, name, dtype), folder, known, missing)
+    return MetaModel(model, ModelDescription.of(model, name, dtype), folder, known, missing)

@@ -75,7 +75,7 @@ class NormRow(TypedDict):
     n: int
 
 
-class BatchSummary(TypedDict):
+class RecordedBatch(TypedDict):
     """A batch in the summary of a run's record: its number, the number of its facts, and the id of its state."""
 
     batch: int

@@ -15,7 +15,7 @@ from editflow.storage.artifacts.store import Lake, Manifest
 from editflow.storage.errors import UnknownArtifact
 from editflow.storage.records.runs import RunRecord, Runs
 from editflow.tasks.errors import ArtifactGone, NothingToReport
-from editflow.tasks.report.row_types import BatchSummary, NormRow, PerplexityRow, PromptRow, RequestRow, TargetValueRow
+from editflow.tasks.report.row_types import NormRow, PerplexityRow, PromptRow, RecordedBatch, RequestRow, TargetValueRow
 
 PARENT_KINDS = (
     "model", "evaluation", "perplexity", "text_scores", "drift_points", "drift", "ability", "state", "target_values",
@@ -81,7 +81,7 @@ class RunResults:
         yield from missing_settings(self.record.spec)
         yield from self._missing_batches(self.record.summary.get("batches") or [])
 
-    def _missing_batches(self, batches: Sequence[BatchSummary]) -> Iterator[str]:
+    def _missing_batches(self, batches: Sequence[RecordedBatch]) -> Iterator[str]:
         """Numbers of batches rise from 1. A number is skipped if all facts of its batch were withdrawn."""
         states = {manifest.id for manifest in self.of_kind("state")}
         numbers = [0, *(batch["batch"] for batch in batches)]

@@ -16,7 +16,7 @@ from editflow.editing.errors import first_line
 from editflow.storage.address import Address, expand_variables, variable_names
 from editflow.tasks.console.terminal import console, safe
 from editflow.tasks.errors import FetchFailed, TaskError, no_such_file
-from editflow.tasks.sources.download_limits import GRACE_SECONDS, Limits, Refused, Watch, watch_download
+from editflow.tasks.sources.download_limits import GRACE_SECONDS, DownloadLimits, Refused, Watch, watch_download
 
 if TYPE_CHECKING:
     import requests
@@ -35,7 +35,7 @@ def download(address: Address, part: str, path: Path) -> None:
 
     Raises UnknownSource or FetchFailed; the message names the address without its secrets.
     """
-    limits = Limits.from_environment()
+    limits = DownloadLimits.from_environment()
     try:
         url = _checked_url(address, part)
         _report_recipient(Address(part))

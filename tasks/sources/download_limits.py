@@ -24,14 +24,14 @@ MIN_SPEED = 2048
 
 
 @dataclass(frozen=True)
-class Limits:
+class DownloadLimits:
     """Maximum number of bytes and seconds of one download."""
 
     size: int
     seconds: float
 
     @classmethod
-    def from_environment(cls) -> Limits:
+    def from_environment(cls) -> DownloadLimits:
         """The limits of the environment, or 2 GiB and half an hour. Raises FetchFailed for an invalid number."""
         return cls(_number(SIZE, 2048) << 20, _number(SECONDS, 1800))
 
@@ -55,7 +55,7 @@ class Refused(Exception):
 class Watch:
     """Ends a download that takes too long, between two chunks or by closing its connections."""
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: DownloadLimits) -> None:
         self.limits, self.received, self.was_cut = limits, 0, False
         self.ended, self._start = Event(), time.monotonic()
         self._connections: list[socket.socket] = []
@@ -103,7 +103,7 @@ class Watch:
 
 
 @contextmanager
-def watch_download(limits: Limits) -> Iterator[Watch]:
+def watch_download(limits: DownloadLimits) -> Iterator[Watch]:
     """Watch a download during a block. Raises Refused at its deadline."""
     watch = Watch(limits)
     thread = Thread(target=watch.run, name="download watch", daemon=True)
@@ -128,7 +128,7 @@ def limit_rows(rows: Iterable[Row]) -> Iterator[Row]:
 
     Raises Refused beyond a limit. The time that the caller spends on a row does not count.
     """
-    limits, iterator, size, seconds = Limits.from_environment(), iter(rows), 0, 0.0
+    limits, iterator, size, seconds = DownloadLimits.from_environment(), iter(rows), 0, 0.0
     while True:
         started = time.monotonic()
         try:

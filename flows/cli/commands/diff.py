@@ -12,7 +12,7 @@ from editflow.flows.cli.commands.scores import format_intervals, to_json
 from editflow.flows.cli.common.flags import JsonFlag, LakeFlag, RunName
 from editflow.flows.cli.common.lookup import find_release, find_run, open_lake
 from editflow.flows.console.errors import UsageError
-from editflow.flows.console.next_steps import print_next, typed
+from editflow.flows.console.next_steps import print_next, shell_command
 from editflow.flows.console.output import print_json, print_table, print_text
 from editflow.flows.orchestration.prefect_environment import check_working_folder
 from editflow.storage.errors import StorageError
@@ -84,7 +84,7 @@ def diff(one: Name, other: Name, /, *, lake: LakeFlag = None, json: JsonFlag = F
             print_table(rows[:MAX_ROWS], title=f"{title}{more}")
     print_text("")
     print_text(_summary(found))
-    print_next(f"{typed('diff', one, other, '--json', lake=lake)} for all differences as JSON")
+    print_next(f"{shell_command('diff', one, other, '--json', lake=lake)} for all differences as JSON")
 
 
 def _side(store: Lake, name: str) -> Side:

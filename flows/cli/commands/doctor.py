@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 from editflow.flows.cli.common.flags import JsonFlag, LakeFlag
-from editflow.flows.console.next_steps import print_next, typed
+from editflow.flows.console.next_steps import print_next, shell_command
 from editflow.flows.console.output import lake_folder, print_json, print_table
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def doctor(
     else:
         print_table([asdict(finding) for finding in findings], styles=STYLES)
         worst = problems or [finding for finding in findings if finding.verdict == "warning"]
-        print_next(worst[0].remedy if worst else f"{typed('runs', lake=lake)} for the runs of the lake")
+        print_next(worst[0].remedy if worst else f"{shell_command('runs', lake=lake)} for the runs of the lake")
     return 1 if problems else 0
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from editflow.flows.cli.common.flags import JsonFlag, LakeFlag, SetFlag
 from editflow.flows.cli.common.flow_start import start_flow
 from editflow.flows.cli.common.print_summary import print_summary
-from editflow.flows.console.next_steps import print_next, typed
+from editflow.flows.console.next_steps import print_next, shell_command
 from editflow.flows.console.output import print_json
 
 
@@ -30,4 +30,4 @@ def evaluate(spec: Path, /, *, set_: SetFlag = None, lake: LakeFlag = None, json
     name = record["summary"]["queue"]
     if "before" in record["summary"]:
         print_summary(Runs(store.files).get(record["run_id"]))
-    print_next(f"{typed('releases', name, lake=lake)} for the releases and the measurements of each batch")
+    print_next(f"{shell_command('releases', name, lake=lake)} for the releases and the measurements of each batch")

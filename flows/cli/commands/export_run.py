@@ -9,7 +9,7 @@ from cyclopts import Parameter
 
 from editflow.flows.cli.common.flags import JsonFlag, LakeFlag, RunName
 from editflow.flows.cli.common.lookup import find_run, open_lake
-from editflow.flows.console.next_steps import print_next, typed
+from editflow.flows.console.next_steps import print_next, shell_command
 from editflow.flows.console.output import print_json, print_line
 from editflow.flows.console.output_files import named, target
 from editflow.tasks.console.terminal import quoted
@@ -66,7 +66,7 @@ def export_run(
         return
     print_line(f"run [bold]{record.run_id}[/] with {quoted(', '.join(inputs.values()))} in [bold]{quoted(file)}[/]")
     print_line("not in it: " + quoted(", ".join(f"{key} = {source}" for key, source in outside.items())))
-    print_next(f"{typed('rerun', str(file))} to repeat it, here or on another machine")
+    print_next(f"{shell_command('rerun', str(file))} to repeat it, here or on another machine")
 
 
 def _export_events(store: Lake, record: RunRecord, out: Path | None, lake: str | None, *, json: bool) -> None:
@@ -80,5 +80,5 @@ def _export_events(store: Lake, record: RunRecord, out: Path | None, lake: str |
         return
     print_line(f"{len(found)} events of run [bold]{record.run_id}[/] in [bold]{quoted(file)}[/]")
     print_next(
-        f"{typed('show', record.run_id, lake=lake)} for the run; send each line to a catalogue's lineage endpoint"
+        f"{shell_command('show', record.run_id, lake=lake)} for the run; send each line to a catalogue's endpoint"
     )

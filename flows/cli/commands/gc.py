@@ -10,7 +10,7 @@ from rich.filesize import decimal
 
 from editflow.flows.cli.common.flags import JsonFlag, LakeFlag
 from editflow.flows.cli.common.lookup import open_lake
-from editflow.flows.console.next_steps import print_next, typed
+from editflow.flows.console.next_steps import print_next, shell_command
 from editflow.flows.console.output import print_json, print_line, print_table
 from editflow.storage.maintenance.retention_policy import MAX_DAYS, RetentionRule
 
@@ -76,8 +76,8 @@ def gc(
     if delete and rule:
         print_line(f"{found.removed} artifacts were removed")
     if delete or not (found.orphans or found.folders or any(row["unneeded"] for row in found.kinds)):
-        print_next(f"{typed('doctor', lake=lake)} to check the lake")
+        print_next(f"{shell_command('doctor', lake=lake)} to check the lake")
     else:
         given = {"--keep-runs": keep_runs, "--keep-days": keep_days}
         words = [word for flag, value in given.items() if value is not None for word in (flag, f"{value:g}")]
-        print_next(f"{typed('gc', '--delete', *words, lake=lake)} to remove it")
+        print_next(f"{shell_command('gc', '--delete', *words, lake=lake)} to remove it")

@@ -9,7 +9,7 @@ from cyclopts import Parameter
 from editflow.flows.cli.common.flags import JsonFlag, LakeFlag
 from editflow.flows.cli.common.lookup import open_lake
 from editflow.flows.console.errors import UsageError
-from editflow.flows.console.next_steps import print_next, typed
+from editflow.flows.console.next_steps import print_next, shell_command
 from editflow.flows.console.output import print_json, print_line, print_table
 from editflow.tasks.console.terminal import quoted
 
@@ -67,7 +67,7 @@ def impact(
         print_json(rows)
         return
     print_table(rows, title=f"without {found.source.what} {found.source.name}")
-    print_next(f"{typed('diff', runs[0].run_id, records[0].run_id, lake=lake)} for the difference")
+    print_next(f"{shell_command('diff', runs[0].run_id, records[0].run_id, lake=lake)} for the difference")
 
 
 def _print_dependants(found: Dependants, runs: list[RunRecord], *, lake: str | None, json: bool) -> None:
@@ -95,10 +95,10 @@ def _print_dependants(found: Dependants, runs: list[RunRecord], *, lake: str | N
         if names:
             print_line(f"{what}: {quoted(', '.join(names))}")
     if runs:
-        command = typed("impact", "--withdraw", f"{source.what}:{source.name}", "--redo", lake=lake)
+        command = shell_command("impact", "--withdraw", f"{source.what}:{source.name}", "--redo", lake=lake)
         print_next(f"{command} to repeat {len(runs)} of these runs without it")
     else:
-        print_next(f"{typed('runs', lake=lake)} for the runs: none of these can be repeated by itself")
+        print_next(f"{shell_command('runs', lake=lake)} for the runs: none of these can be repeated by itself")
 
 
 def _cost(record: RunRecord) -> dict[str, str | float]:

@@ -15,7 +15,7 @@ from editflow.flows.cli.common.flags import JsonFlag, LakeFlag, OpenFlag
 from editflow.flows.cli.common.lookup import find_state, open_lake
 from editflow.flows.console import output
 from editflow.flows.console.errors import UsageError
-from editflow.flows.console.next_steps import print_next, typed
+from editflow.flows.console.next_steps import print_next, shell_command
 from editflow.flows.console.output import console, print_json, print_line, print_table, print_text
 from editflow.tasks.console.terminal import quoted
 
@@ -80,7 +80,7 @@ def lineage(
 
 
 @dataclass(frozen=True)
-class Walk:
+class LineageWalk:
     """The steps of a lineage walk, its start (and its end, if it is between two), and the arguments that repeat it."""
 
     steps: Sequence[Step]
@@ -95,32 +95,32 @@ class Walk:
         return f"nothing leads from {one} to {other}: neither was made from the other"
 
 
-def _walk(store: Lake, artifact: str, to: str | None, *, down: bool) -> Walk:
+def _walk(store: Lake, artifact: str, to: str | None, *, down: bool) -> LineageWalk:
     from editflow.storage.queries.lineage_paths import paths_between
     from editflow.storage.queries.query import lineage as steps_of
 
     if to is None:
         steps = steps_of(store, artifact, "down" if down else "up")
         words = [steps[0].id[:12], *(["--down"] if down else [])]
-        return Walk(steps, [steps[0].id], words, "downstream" if down else "upstream", down)
+        return LineageWalk(steps, [steps[0].id], words, "downstream" if down else "upstream", down)
     ends = [store.manifest(name).id for name in (artifact, find_state(store, to) or to)]
     words = [ends[0][:12], "--to", ends[1][:12]]
-    return Walk(paths_between(store, *ends), list(dict.fromkeys(ends)), words, "between")
+    return LineageWalk(paths_between(store, *ends), list(dict.fromkeys(ends)), words, "between")
 
 
-def _print_tree(walk: Walk, lake: str | None) -> None:
+def _print_tree(walk: LineageWalk, lake: str | None) -> None:
     if not walk.steps:
         print_line(walk.no_path())
-        print_next(f"{typed('lineage', walk.ends[0][:12], lake=lake)} for what the first was made from")
+        print_next(f"{shell_command('lineage', walk.ends[0][:12], lake=lake)} for what the first was made from")
         return
     console().print(tree(walk.steps))
     root = walk.steps[0].id[:12]
     if walk.down:
-        print_next(f"{typed('lineage', root, lake=lake)} for what it was made from")
+        print_next(f"{shell_command('lineage', root, lake=lake)} for what it was made from")
     elif len(walk.ends) > 1:
-        print_next(f"{typed('lineage', *walk.words, '--open', lake=lake)} for the same as a graph")
+        print_next(f"{shell_command('lineage', *walk.words, '--open', lake=lake)} for the same as a graph")
     else:
-        print_next(f"{typed('lineage', root, '--down', lake=lake)} for what was made from it")
+        print_next(f"{shell_command('lineage', root, '--down', lake=lake)} for what was made from it")
 
 
 def tree(steps: Sequence[Step]) -> Tree:
@@ -147,7 +147,9 @@ def tree(steps: Sequence[Step]) -> Tree:
     return found
 
 
-def _write_page(store: Lake, walk: Walk, html: Path | None, lake: str | None, *, open_: bool, json: bool) -> None:
+def _write_page(
+    store: Lake, walk: LineageWalk, html: Path | None, lake: str | None, *, open_: bool, json: bool
+) -> None:
     from editflow.flows.console.output_files import named, show_in_browser, target
 
     if not walk.steps:
@@ -165,7 +167,9 @@ def _write_page(store: Lake, walk: Walk, html: Path | None, lake: str | None, *,
         print_json({"file": str(file), "artifacts": count})
         return
     print_line(f"graph of {count} artifacts in [bold]{quoted(file)}[/]")
-    print_next(f"open that file in a browser, or send it; {typed('lineage', *walk.words, lake=lake)} for a tree")
+    print_next(
+        f"open that file in a browser, or send it; {shell_command('lineage', *walk.words, lake=lake)} for a tree"
+    )
 
 
 def _print_sources(store: Lake, artifact: str, lake: str | None, *, json: bool) -> None:
@@ -183,7 +187,7 @@ def _print_sources(store: Lake, artifact: str, lake: str | None, *, json: bool) 
     documents = f"{len({row['document'] for row in found.documents})} documents of the corpus"
     _print_rows(found.documents, ["split", "document", "title", "tokens", "artifact"], documents)
     print_next(
-        f"{typed('lineage', found.artifact[:12], lake=lake)} for all steps between; add --json to this command "
+        f"{shell_command('lineage', found.artifact[:12], lake=lake)} for all steps between; add --json to this command "
         "for all rows"
     )
 
@@ -204,7 +208,7 @@ def _print_results(store: Lake, name: str, lake: str | None, *, json: bool) -> N
     _print_rows(found.evaluations, ["stage", "run", "artifact", "state", "edited", "asked"], "evaluations")
     _print_rows(found.releases, ["name", "release", "at", "state", "stands"], "releases")
     what = f"{source.what}:{source.name}"
-    print_next(f"{typed('impact', '--withdraw', what, lake=lake)} for the cost of removing it")
+    print_next(f"{shell_command('impact', '--withdraw', what, lake=lake)} for the cost of removing it")
 
 
 def _print_rows(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], title: str) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict
 
 from editflow.flows.cli.common.flags import JsonFlag, LakeFlag, SetFlag
-from editflow.flows.console.next_steps import print_next, typed
+from editflow.flows.console.next_steps import print_next, shell_command
 from editflow.flows.console.output import lake_folder, print_json, print_line, print_table
 from editflow.flows.orchestration.prefect_environment import check_working_folder
 from editflow.tasks.console.terminal import quoted
@@ -43,7 +43,7 @@ def plan(spec: Path, /, *, set_: SetFlag = None, lake: LakeFlag = None, json: Js
     if isinstance(loaded, list):
         _print_variants(loaded, lake, json=json)
         if not json:
-            print_next(f"{typed('compare', str(spec), *words, lake=lake)} to run them")
+            print_next(f"{shell_command('compare', str(spec), *words, lake=lake)} to run them")
         return
     temporary_server.prepare()
     from editflow.flows.planning.plan import open_readonly, plan_spec
@@ -53,7 +53,7 @@ def plan(spec: Path, /, *, set_: SetFlag = None, lake: LakeFlag = None, json: Js
         print_json(found.to_json())
         return
     _print_plan(found)
-    print_next(f"{typed('run', str(spec), *words, lake=lake)} to run it")
+    print_next(f"{shell_command('run', str(spec), *words, lake=lake)} to run it")
 
 
 def _print_variants(contenders: Sequence[Contender], lake: str | None, *, json: bool) -> None:

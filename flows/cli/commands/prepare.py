@@ -6,7 +6,7 @@ from pathlib import Path
 
 from editflow.flows.cli.common.flags import JsonFlag, LakeFlag, SetFlag
 from editflow.flows.cli.common.flow_start import start_flow
-from editflow.flows.console.next_steps import print_next, typed
+from editflow.flows.console.next_steps import print_next, shell_command
 from editflow.flows.console.output import print_json, print_line
 
 
@@ -31,4 +31,4 @@ def prepare(spec: Path, /, *, set_: SetFlag = None, lake: LakeFlag = None, json:
     created = sum(use["how"] == "created" for use in uses)
     print_line(f"\n{loaded.content.name} is prepared: {created} created, {len(uses) - created} reused")
     verb = "run" if loaded.content.requests.queue is None else "apply"
-    print_next(f"{typed(verb, str(spec), lake=lake)} to edit with these statistics")
+    print_next(f"{shell_command(verb, str(spec), lake=lake)} to edit with these statistics")

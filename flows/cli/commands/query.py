@@ -12,7 +12,7 @@ from cyclopts.validators import Number
 from editflow.flows.cli.common.flags import JsonFlag, LakeFlag
 from editflow.flows.cli.common.lookup import open_lake
 from editflow.flows.console.errors import UsageError
-from editflow.flows.console.next_steps import print_next, typed
+from editflow.flows.console.next_steps import print_next, shell_command
 from editflow.flows.console.output import print_json, print_line, print_table
 
 if TYPE_CHECKING:
@@ -49,14 +49,14 @@ def query(
     sql
         One SELECT, such as "SELECT kind, count(*) FROM artifacts GROUP BY kind".
     """
-    from editflow.storage.queries.query_limits import Limits
+    from editflow.storage.queries.query_limits import QueryLimits
     from editflow.storage.queries.query_process import first_rows
 
     if not timeout > 0:  # NaN passes the validator
         raise UsageError(f"--timeout {timeout}: give seconds, such as --timeout 60")
     store = open_lake(lake)
     limit = rows or (JSON_ROWS if json else TABLE_ROWS)
-    table, more = first_rows(store.uri, sql, Limits(seconds=timeout, rows=limit, bytes=MAX_BYTES))
+    table, more = first_rows(store.uri, sql, QueryLimits(seconds=timeout, rows=limit, bytes=MAX_BYTES))
     table = table.rename_columns(distinct_names(table.column_names))
     try:
         found = table.to_pylist()
@@ -72,7 +72,9 @@ def query(
     if json:
         return
     if artifact := _first_artifact(store, found):
-        print_next(f"{typed('lineage', artifact[:12], lake=lake)} for what the first row's artifact was made from")
+        print_next(
+            f"{shell_command('lineage', artifact[:12], lake=lake)} for what the first row's artifact was made from"
+        )
     else:
         print_next("`editflow query --help` for the views, `--json` after a query for JSON")
 

@@ -11,7 +11,7 @@ from editflow.flows.cli.common.completers import folders
 from editflow.flows.cli.common.flags import JsonFlag, LakeFlag
 from editflow.flows.cli.common.lookup import open_lake
 from editflow.flows.console.errors import UsageError
-from editflow.flows.console.next_steps import print_next, typed
+from editflow.flows.console.next_steps import print_next, shell_command
 from editflow.flows.console.output import counted, lake_folder, print_json, print_line, print_table
 from editflow.tasks.console.terminal import quoted
 
@@ -73,7 +73,9 @@ def submit(
     if replaced:
         rows = [{"entry": e.id, "prompt": e.request.filled, "target": e.request.target_new} for e in replaced]
         print_table(rows[:MAX_ROWS], title=f"{counted(len(replaced), 'waiting request')} superseded")
-    print_next(f"{typed('queue', to, lake=lake)} for all waiting requests, `editflow apply SPEC` to edit them in")
+    print_next(
+        f"{shell_command('queue', to, lake=lake)} for all waiting requests, `editflow apply SPEC` to edit them in"
+    )
 
 
 def _single_request(
@@ -121,7 +123,7 @@ def queue(name: Name = NAME, /, *, lake: LakeFlag = None, json: JsonFlag = False
     if counts["pending"]:
         print_next("`editflow apply SPEC` to edit the waiting requests in")
     else:
-        print_next(f"{typed('submit', '--help')} for how to add requests")
+        print_next(f"{shell_command('submit', '--help')} for how to add requests")
 
 
 def releases(name: Name = NAME, /, *, lake: LakeFlag = None, json: JsonFlag = False) -> None:
@@ -139,9 +141,9 @@ def releases(name: Name = NAME, /, *, lake: LakeFlag = None, json: JsonFlag = Fa
         return
     print_table(rows[-MAX_ROWS:], title=f"release {name}")
     if now.state is None:
-        print_next(f"{typed('queue', name, lake=lake)} for the outcome of each request")
+        print_next(f"{shell_command('queue', name, lake=lake)} for the outcome of each request")
     else:
-        print_next(f"{typed('lineage', now.state[:12], lake=lake)} for the artifacts the release was made from")
+        print_next(f"{shell_command('lineage', now.state[:12], lake=lake)} for the artifacts the release was made from")
 
 
 def _release_row(event: ReleaseEvent, after: ReleaseState, now: ReleaseState) -> dict[str, str | int]:
@@ -186,7 +188,7 @@ def rollback(
         return
     state = after.state[:12] if after.state else "the base model"
     print_table([{"release": name, "served": after.release, "state": state, "requests changed": len(changed)}])
-    print_next(f"{typed('queue', name, lake=lake)} for the outcome of each request")
+    print_next(f"{shell_command('queue', name, lake=lake)} for the outcome of each request")
 
 
 def _release_number(found: Queue, to: str) -> int:

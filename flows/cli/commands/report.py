@@ -10,7 +10,7 @@ from cyclopts import Parameter
 from editflow.flows.cli.common.flags import CompletedRun, JsonFlag, LakeFlag, OpenFlag
 from editflow.flows.cli.common.lookup import find_run, open_lake
 from editflow.flows.console.errors import UsageError
-from editflow.flows.console.next_steps import print_next, typed
+from editflow.flows.console.next_steps import print_next, shell_command
 from editflow.flows.console.output import print_json, print_line
 from editflow.flows.console.output_files import named, show_in_browser, target
 from editflow.flows.orchestration.prefect_environment import check_working_folder
@@ -47,7 +47,7 @@ def report(
         print_json({"run": record.run_id, "artifact": id_, "file": str(file)})
         return
     print_line(f"report of run [bold]{record.run_id}[/] in [bold]{quoted(file)}[/]")
-    lineage = typed("lineage", id_[:12], lake=lake)
+    lineage = shell_command("lineage", id_[:12], lake=lake)
     print_next(f"open that file in a browser, or send it; {lineage} for the artifacts it was made from")
 
 

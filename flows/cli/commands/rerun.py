@@ -12,7 +12,7 @@ from cyclopts.validators import Number
 from editflow.flows.cli.common.flags import JsonFlag, LakeFlag, RunName
 from editflow.flows.cli.common.lookup import find_run, open_lake
 from editflow.flows.console.errors import UsageError
-from editflow.flows.console.next_steps import print_next, typed
+from editflow.flows.console.next_steps import print_next, shell_command
 from editflow.flows.console.output import lake_folder, print_json, print_line, print_table
 from editflow.flows.console.output_files import new_folder
 from editflow.storage.address import Address
@@ -62,15 +62,15 @@ def rerun(
     if "." in run or "/" in run:
         place = place or _lake_if_fresh(lake)
         source = BundledRun(read_bundle(Path(run)))
-        hint = f"{typed('runs', lake=place)} for the repetition"
+        hint = f"{shell_command('runs', lake=place)} for the repetition"
         if place is None:
-            hint = f"{typed('rerun', run, '--into', 'again')} to keep its artifacts"
+            hint = f"{shell_command('rerun', run, '--into', 'again')} to keep its artifacts"
     else:
         if model or corpus:
             raise UsageError(f"{'--model' if model else '--corpus'} is for a bundle: run {run} has recorded both")
         store = open_lake(lake)
         source = LakeRun(store, find_run(store, run, edited=True))
-        hint = f"{typed('show', source.record.run_id, lake=lake)} for the recorded run"
+        hint = f"{shell_command('show', source.record.run_id, lake=lake)} for the recorded run"
     found = _repeat(source, run, place, options)
     _print_outcome(found, hint, json=json)
     if not found.same:

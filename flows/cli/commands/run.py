@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from editflow.flows.cli.common.flags import JsonFlag, LakeFlag, SetFlag
 from editflow.flows.cli.common.flow_start import start_flow
 from editflow.flows.cli.common.print_summary import NOT_AVAILABLE, missing_metrics, print_summary
-from editflow.flows.console.next_steps import print_next, question, typed
+from editflow.flows.console.next_steps import print_next, question, shell_command
 from editflow.flows.console.output import print_json, print_line, print_table
 from editflow.flows.pipeline.summary_rows import before_after
 
@@ -40,9 +40,9 @@ def run(spec: Path, /, *, set_: SetFlag = None, lake: LakeFlag = None, json: Jso
         _print_seeds(records)
     else:
         print_summary(record)
-    ask = typed("ask", record.run_id, question(store, record.state or ""), lake=lake)
-    show = typed("show", record.run_id, lake=lake)
-    page = typed("report", record.run_id, lake=lake)
+    ask = shell_command("ask", record.run_id, question(store, record.state or ""), lake=lake)
+    show = shell_command("show", record.run_id, lake=lake)
+    page = shell_command("report", record.run_id, lake=lake)
     print_line(f"\nrun [bold]{record.run_id}[/] is completed")
     print_next(f"{ask} to ask both models, {page} for all results on one page, {show} for the run's artifacts")
 

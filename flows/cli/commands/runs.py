@@ -10,7 +10,7 @@ from cyclopts.validators import Number
 
 from editflow.flows.cli.common.flags import AnyRun, JsonFlag, LakeFlag
 from editflow.flows.cli.common.lookup import find_run, open_lake
-from editflow.flows.console.next_steps import first_run, is_file, print_next, question, typed
+from editflow.flows.console.next_steps import first_run, is_file, print_next, question, shell_command
 from editflow.flows.console.output import print_json, print_line, print_table, print_text
 from editflow.tasks.console.terminal import shortened
 
@@ -44,9 +44,9 @@ def runs(*, limit: Limit = 100, lake: LakeFlag = None, json: JsonFlag = False) -
     else:
         print_line("no runs yet")
     if readable:
-        print_next(f"{typed('show', readable[0].run_id, lake=lake)} for the newest run's results and artifacts")
+        print_next(f"{shell_command('show', readable[0].run_id, lake=lake)} for the newest run's results and artifacts")
     else:
-        print_next(f"{typed('doctor', lake=lake)} to repair damaged runs" if rows else first_run(lake))
+        print_next(f"{shell_command('doctor', lake=lake)} to repair damaged runs" if rows else first_run(lake))
 
 
 def show(run: AnyRun, /, *, lake: LakeFlag = None, json: JsonFlag = False) -> None:
@@ -68,10 +68,12 @@ def show(run: AnyRun, /, *, lake: LakeFlag = None, json: JsonFlag = False) -> No
         print_summary(record)
     print_table([asdict(use) | {"artifact": use.artifact[:12]} for use in record.uses], title="artifacts")
     if record.state is not None:
-        ask = typed("ask", record.run_id, question(store, record.state), lake=lake)
-        lineage = typed("lineage", record.state[:12], lake=lake)
+        ask = shell_command("ask", record.run_id, question(store, record.state), lake=lake)
+        lineage = shell_command("lineage", record.state[:12], lake=lake)
         print_next(f"{ask} to ask both models, {lineage} for the artifacts the edited model was made from")
     elif record.spec_path and is_file(record.spec_path):
-        print_next(f"{typed('run', record.spec_path, lake=lake)} to run it again: finished artifacts are reused")
+        print_next(
+            f"{shell_command('run', record.spec_path, lake=lake)} to run it again: finished artifacts are reused"
+        )
     else:
-        print_next(f"{typed('runs', lake=lake)} for the other runs")
+        print_next(f"{shell_command('runs', lake=lake)} for the other runs")

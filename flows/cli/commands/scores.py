@@ -12,7 +12,7 @@ from editflow.flows.cli.common.flags import CompletedRun, JsonFlag, LakeFlag
 from editflow.flows.cli.common.lookup import find_run, open_lake
 from editflow.flows.cli.common.print_summary import NOT_AVAILABLE
 from editflow.flows.console.errors import UsageError
-from editflow.flows.console.next_steps import print_next, typed
+from editflow.flows.console.next_steps import print_next, shell_command
 from editflow.flows.console.output import print_json, print_table
 from editflow.flows.orchestration.prefect_environment import check_working_folder
 
@@ -40,7 +40,7 @@ def scores(
     if against is not None:
         _print_paired(results, _load_results(store, against), f"one: {run}; other: {against}", json=json)
         if not json:
-            print_next(f"{typed('report', against, lake=lake)} for all results of the other run on one page")
+            print_next(f"{shell_command('report', against, lake=lake)} for all results of the other run on one page")
         return
     from editflow.tasks.report.report_tables import before_after, unavailable
 
@@ -52,7 +52,7 @@ def scores(
     missing = dict.fromkeys(("before", "after", "change"), NOT_AVAILABLE)
     table += [{"metric": metric, **missing} for metric in unavailable(results)]
     print_table(table, title=f"{len(results.requests)} facts, before and after {results.last} batches")
-    print_next(f"{typed('scores', run, '--against', 'RUN', lake=lake)} to compare with a run on the same facts")
+    print_next(f"{shell_command('scores', run, '--against', 'RUN', lake=lake)} to compare with a run on the same facts")
 
 
 def _print_paired(one: RunResults, other: RunResults, names: str, *, json: bool) -> None:

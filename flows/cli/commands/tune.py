@@ -10,7 +10,7 @@ from cyclopts import Parameter
 
 from editflow.flows.cli.common.completers import folders
 from editflow.flows.cli.common.flags import JsonFlag, LakeFlag, SetFlag
-from editflow.flows.console.next_steps import print_next, typed
+from editflow.flows.console.next_steps import print_next, shell_command
 from editflow.flows.console.output import lake_folder, print_json, print_line, print_table
 from editflow.flows.orchestration.prefect_environment import check_working_folder
 from editflow.storage.address import Address
@@ -80,7 +80,7 @@ def tune(
         print_json(found)
     else:
         _print_result(found)
-        print_next(f"{typed('run', str(out), lake=lake)} to edit other facts with the best setting")
+        print_next(f"{shell_command('run', str(out), lake=lake)} to edit other facts with the best setting")
 
 
 def _check_arguments(arguments: TuneArguments) -> None:

@@ -11,7 +11,7 @@ from editflow.flows.cli.common.completers import run_names
 from editflow.flows.cli.common.flags import JsonFlag, LakeFlag
 from editflow.flows.cli.common.lookup import open_lake
 from editflow.flows.console.errors import UsageError
-from editflow.flows.console.next_steps import print_next, typed
+from editflow.flows.console.next_steps import print_next, shell_command
 from editflow.flows.console.output import counted, print_json, print_line, print_table
 from editflow.tasks.console.terminal import quoted
 
@@ -172,13 +172,15 @@ def _print_remedy(left: Sequence[Fault], words: Sequence[str], lake: str | None,
     if repair and left:
         print_next("restore the missing and damaged files from a copy of the lake, and run it again")
     elif repairs & {"artifact", "record"}:
-        print_next(f"{typed('verify', *words, '--repair', lake=lake)} to set broken files aside and replace them")
+        print_next(
+            f"{shell_command('verify', *words, '--repair', lake=lake)} to set broken files aside and replace them"
+        )
     elif "index" in repairs:
-        print_next(f"{typed('verify', '--rebuild', lake=lake)} to write the index again from the lake")
+        print_next(f"{shell_command('verify', '--rebuild', lake=lake)} to write the index again from the lake")
     elif left:
         print_next(left[0].remedy)
     else:
-        print_next(f"{typed('runs', lake=lake)} for the runs of the lake")
+        print_next(f"{shell_command('runs', lake=lake)} for the runs of the lake")
 
 
 def _fault_row(fault: Fault, outcome: tuple[bool, str] | None) -> FaultRow:

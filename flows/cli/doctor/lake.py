@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from rich.filesize import decimal
 
 from editflow.flows.cli.doctor.finding import Finding, Place, listed, ok, problem, warning, write_error
-from editflow.flows.console.next_steps import first_run, typed
+from editflow.flows.console.next_steps import first_run, shell_command
 from editflow.tasks.console.progress import bar
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ def artifacts(store: Lake, *, deep: bool) -> Iterator[Finding]:
     found = f"{len(ids)} artifacts, {decimal(audit.bytes)}" + (", every byte read" if deep else "")
     broken = [f"{fault.what} {fault.wrong}" for fault in faults if not fault.lost]
     lost = [fault.id[:12] for fault in faults if fault.lost]
-    remedy = f"{typed('verify', '--repair', lake=store.uri)} restores or recomputes missing and damaged ones"
+    remedy = f"{shell_command('verify', '--repair', lake=store.uri)} restores or recomputes missing and damaged ones"
     if broken:
         yield problem("artifacts", f"{found}; {len(broken)} of them damaged: {listed(broken)}", remedy)
     else:
@@ -89,7 +89,7 @@ def index(store: Lake) -> Iterator[Finding]:
     faults = [fault for table in SCHEMAS for fault in table_file_faults(store, table)]
     if faults:
         found = listed([f"{store.files.path(fault.file)} {fault.wrong}" for fault in faults])
-        remedy = f"{typed('verify', '--rebuild', lake=store.uri)} writes it again; until then queries fail"
+        remedy = f"{shell_command('verify', '--rebuild', lake=store.uri)} writes it again; until then queries fail"
         yield problem("index", found, remedy)
         return
     missing = Catalog(store).missing()
@@ -104,14 +104,14 @@ def runs(store: Lake) -> Iterator[Finding]:
     records = list(Runs(store.files).all())
     for record in records:
         if record.status == "damaged":
-            remedy = f"{typed('verify', '--repair', lake=store.uri)} restores it from the index, if it is there"
+            remedy = f"{shell_command('verify', '--repair', lake=store.uri)} restores it from the index, if it is there"
             yield problem("runs", f"{record.run_id}: {record.message}", remedy)
     completed = {r.name: r.started_at for r in records if r.status == "completed"}
     died = [r.run_id for r in records if r.status == "died" and r.started_at > completed.get(r.name, "")]
     counts = {status: sum(r.status == status for r in records) for status in sorted({r.status for r in records})}
     found = ", ".join(f"{count} {status}" for status, count in counts.items()) or "none yet"
     if died:
-        remedy = f"the same `editflow run` continues it; {typed('show', died[-1], lake=store.uri)} shows it"
+        remedy = f"the same `editflow run` continues it; {shell_command('show', died[-1], lake=store.uri)} shows it"
         yield warning("runs", f"{found}; killed and not continued: {listed(died)}", remedy)
     else:
         yield ok("runs", found)
@@ -128,7 +128,7 @@ def names(store: Lake) -> Iterator[Finding]:
     for check, summary in (("names", _name_summary), ("queues", _queue_summary)):
         faults = [fault for about, fault in found if about == check]
         for fault in faults:
-            remedy = fault.remedy or typed("verify", "--repair", lake=store.uri)
+            remedy = fault.remedy or shell_command("verify", "--repair", lake=store.uri)
             yield problem(check, f"{fault.what}: {store.files.path(fault.file)} {fault.wrong}", remedy)
         if not faults:
             yield ok(check, summary(store))
@@ -163,7 +163,7 @@ def leftovers(store: Lake) -> Iterator[Finding]:
     unfinished = [id_ for id_ in store.ids() if not store.is_committed(id_)]
     size = sum(path.stat().st_size for path in files)
     conflicts, results = store.files.list("conflicts"), list(prefect_results(store))
-    remedy = f"{typed('gc', '--delete', lake=store.uri)} removes what is safe to delete"
+    remedy = f"{shell_command('gc', '--delete', lake=store.uri)} removes what is safe to delete"
     if files or unfinished:
         found = f"{len(files)} temporary or discarded files, {decimal(size)}; {len(unfinished)} unfinished artifacts"
         yield warning("leftovers", found, remedy)

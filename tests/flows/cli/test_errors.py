@@ -22,7 +22,7 @@ from editflow.flows.cli.common.error_border import INTERNAL_ERROR
 from editflow.flows.cli.doctor.finding import Place
 from editflow.flows.cli.doctor.installation import torch_build
 from editflow.flows.console.errors import UsageError
-from editflow.flows.console.next_steps import typed
+from editflow.flows.console.next_steps import shell_command
 from editflow.flows.orchestration import prefect_environment, temporary_server
 from editflow.storage.errors import StorageError
 from editflow.tasks.sources import packaged_data
@@ -223,7 +223,7 @@ def test_a_deleted_working_folder_is_reported_if_it_is_needed(
         temporary_server.prepare()
     assert [found.verdict for found in torch_build(Place(str(lake)))] == ["problem"]
     refused(editflow("lineage", "tiny", "--html", "x.html", "--lake", lake))
-    assert typed("runs", lake="other") == "`editflow runs --lake other`"
+    assert shell_command("runs", lake="other") == "`editflow runs --lake other`"
 
 
 WRONG = {

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from support import tiny_world
 from support.tiny_world import Answer, World, editflow
 
-from editflow.flows.console.next_steps import QUESTION, question, typed
+from editflow.flows.console.next_steps import QUESTION, question, shell_command
 from editflow.storage.artifacts.store import Lake
 from editflow.storage.records.runs import Runs
 
@@ -162,5 +162,5 @@ def test_json_has_no_hint(reference, command: list[str]) -> None:
 
 @given(st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), min_size=1, max_size=8))
 def test_any_text_is_one_word_of_a_shell(text: str) -> None:
-    command = typed("show", text).strip("`") if "`" not in text else typed("show", text)[1:-1]
+    command = shell_command("show", text).strip("`") if "`" not in text else shell_command("show", text)[1:-1]
     assert words(command) == ["editflow", "show", text]

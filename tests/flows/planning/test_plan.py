@@ -24,7 +24,7 @@ from editflow.flows.planning.plan import dry_run, open_readonly
 from editflow.flows.planning.workload import MOMENT
 from editflow.flows.spec.loading import load_spec
 from editflow.storage.artifacts.store import Lake
-from editflow.tasks.models.meta_model import outline
+from editflow.tasks.models.meta_model import meta_model
 from editflow.tasks.models.model_identity import identify
 
 pytestmark = pytest.mark.slow
@@ -42,7 +42,7 @@ class Shelf:
 
     def walked(self, settings: Sequence[str]) -> DryRun:
         spec, lake = load_spec(self.world.spec, (*method_settings.SMALL, *settings)), open_readonly(str(self.folder))
-        model = outline(lake, spec.model.source, spec.model.dtype)
+        model = meta_model(lake, spec.model.source, spec.model.dtype)
         return dry_run(spec, lake, model, load_facts(spec.requests))
 
     def run(self, settings: Sequence[str]) -> Any:

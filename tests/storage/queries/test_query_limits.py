@@ -14,7 +14,7 @@ from editflow.storage.artifacts.store import Lake
 from editflow.storage.errors import QueryRefused
 from editflow.storage.queries import query_process
 from editflow.storage.queries.query import query
-from editflow.storage.queries.query_limits import MAX_CHARACTERS, Limits, RunningQuery, memory_share
+from editflow.storage.queries.query_limits import MAX_CHARACTERS, QueryLimits, RunningQuery, memory_share
 
 pytestmark = pytest.mark.exhaustive
 
@@ -50,8 +50,8 @@ TOO_MUCH_TEXT = {
     "a long comment": "SELECT 1 --" + "x" * MAX_CHARACTERS,
     "nested queries": "SELECT * FROM " + "(SELECT * FROM " * 2000 + "runs" + ")" * 2000,
 }
-SHORT = Limits(seconds=0.2)
-SMALL = Limits(memory=256 * 2**20, rows=10_000, bytes=2**24)
+SHORT = QueryLimits(seconds=0.2)
+SMALL = QueryLimits(memory=256 * 2**20, rows=10_000, bytes=2**24)
 
 
 @pytest.mark.parametrize("sql", ENDLESS.values(), ids=ENDLESS)
@@ -78,21 +78,21 @@ def test_a_long_query_and_a_long_result_within_the_limits_are_complete(lake: Lak
     many = ", ".join(f"'{number:064x}'" for number in range(2000))
     ids = query(lake, f"SELECT id FROM artifacts WHERE id NOT IN ({many}) ORDER BY id")
     assert [row["id"] for row in ids.to_pylist()] == sorted(m.id for m in lake.manifests())
-    rows = query(lake, "SELECT range AS n, repeat('x', 100) AS x FROM range(50000)", Limits(rows=50_000))
+    rows = query(lake, "SELECT range AS n, repeat('x', 100) AS x FROM range(50000)", QueryLimits(rows=50_000))
     assert rows.num_rows == 50_000
     assert rows["n"].to_pylist() == list(range(50_000)), "in order, from every batch"
 
 
 def test_rows_beyond_the_limit_are_an_error(lake: Lake) -> None:
     with pytest.raises(QueryRefused, match="100 rows"):
-        query(lake, "SELECT * FROM range(101)", Limits(rows=100))
-    assert query(lake, "SELECT * FROM range(100)", Limits(rows=100)).num_rows == 100
+        query(lake, "SELECT * FROM range(101)", QueryLimits(rows=100))
+    assert query(lake, "SELECT * FROM range(100)", QueryLimits(rows=100)).num_rows == 100
 
 
 @pytest.mark.parametrize("wrong", [{"seconds": 0}, {"seconds": float("nan")}, {"seconds": float("inf")}, {"rows": 0}])
 def test_limits_must_be_positive(wrong: dict[str, float]) -> None:
     with pytest.raises(ValueError, match="limit"):
-        Limits(**wrong)  # type: ignore[arg-type]
+        QueryLimits(**wrong)  # type: ignore[arg-type]
     assert 0 < memory_share() <= 2 * 2**30
 
 
@@ -113,29 +113,29 @@ def test_ctrl_c_ends_a_query(sql: str, lake: Lake, monkeypatch: pytest.MonkeyPat
 
     monkeypatch.setattr(RunningQuery, "attach", attach_and_interrupt)
     with pytest.raises(KeyboardInterrupt):
-        query(lake, sql, Limits(seconds=600))
+        query(lake, sql, QueryLimits(seconds=600))
 
 
 def test_a_query_in_its_own_process_gives_the_same_result(lake: Lake, edited: dict[str, str]) -> None:
     sql = "SELECT id, kind, inputs, created_at, seconds, 1 AS a, 2 AS a, NULL AS nothing FROM artifacts ORDER BY id"
-    assert query_process.first_rows(lake.uri, sql, Limits()) == (query(lake, sql), False)
-    few, more = query_process.first_rows(lake.uri, sql, Limits(rows=3))
+    assert query_process.first_rows(lake.uri, sql, QueryLimits()) == (query(lake, sql), False)
+    few, more = query_process.first_rows(lake.uri, sql, QueryLimits(rows=3))
     assert more
     assert few == query(lake, f"{sql} LIMIT 3")
     assert edited
     with pytest.raises(QueryRefused, match="no view 'nope'"):
-        query_process.first_rows(lake.uri, "SELECT * FROM nope", Limits())
+        query_process.first_rows(lake.uri, "SELECT * FROM nope", QueryLimits())
 
 
 @pytest.mark.parametrize("sql", UNINTERRUPTED.values(), ids=UNINTERRUPTED)
 def test_its_own_process_ends_a_query_that_cannot_be_interrupted(sql: str, lake: Lake) -> None:
     with pytest.raises(QueryRefused, match=r"^[^\n]*(stopped|memory)[^\n]*$"):
-        query_process.first_rows(lake.uri, sql, Limits(seconds=2, memory=2**28))
+        query_process.first_rows(lake.uri, sql, QueryLimits(seconds=2, memory=2**28))
 
 
 def test_memory_that_duckdb_does_not_count_is_limited_too(lake: Lake) -> None:
     with pytest.raises(QueryRefused, match="memory"):
-        query_process.first_rows(lake.uri, "SELECT repeat('x', 4000000000)", Limits(memory=2**28))
+        query_process.first_rows(lake.uri, "SELECT repeat('x', 4000000000)", QueryLimits(memory=2**28))
 
 
 def test_nothing_is_imported_from_the_current_folder(
@@ -145,7 +145,7 @@ def test_nothing_is_imported_from_the_current_folder(
     for name in ("duckdb", "json", "editflow", "storage", "psutil"):
         (folder / f"{name}.py").write_text("open('taken', 'w').close()\nraise SystemExit(9)\n")
     monkeypatch.chdir(folder)
-    table, _ = query_process.first_rows(lake.uri, "SELECT 1 AS a", Limits())
+    table, _ = query_process.first_rows(lake.uri, "SELECT 1 AS a", QueryLimits())
     assert table == pa.table({"a": pa.array([1], pa.int32())})
     assert not (folder / "taken").exists()
 
@@ -159,4 +159,4 @@ def test_a_process_that_ends_without_a_result_is_an_error(lake: Lake, monkeypatc
     for code, error in ends.items():
         monkeypatch.setattr(query_process, "_START", code)
         with pytest.raises(error()):
-            query_process.first_rows(lake.uri, "SELECT 1", Limits())
+            query_process.first_rows(lake.uri, "SELECT 1", QueryLimits())

@@ -41,16 +41,16 @@ def make(at: Setting) -> tuple[str, Ask]:
     lake = at.folder / "lake"
     if at.draw.random() < 0.12:
         return story, command("plan", at.good.spec, "--set", f"model.source={folder}", "--lake", lake, keeps=(folder,))
-    act = _load_outline if at.draw.random() < 0.35 else _load_model
-    word = "plan (its look at the model)" if act is _load_outline else "run (its loading of the model)"
+    act = _load_meta_model if at.draw.random() < 0.35 else _load_model
+    word = "plan (its look at the model)" if act is _load_meta_model else "run (its loading of the model)"
     return story, command(word, folder, call=lambda: act(folder, lake), keeps=(folder,))
 
 
-def _load_outline(folder: Path, lake: Path) -> None:
+def _load_meta_model(folder: Path, lake: Path) -> None:
     from editflow.storage.artifacts.store import Lake
-    from editflow.tasks.models.meta_model import outline
+    from editflow.tasks.models.meta_model import meta_model
 
-    outline(Lake.open(lake), str(folder), "float32")
+    meta_model(Lake.open(lake), str(folder), "float32")
 
 
 def _load_model(folder: Path, lake: Path) -> None:

@@ -98,9 +98,9 @@ def answered(lake: Path, sql: str) -> None:
     """Run a query as the command's process does, and print its rows."""
     from editflow.storage.artifacts.store import Lake
     from editflow.storage.queries.query import first_rows
-    from editflow.storage.queries.query_limits import Limits
+    from editflow.storage.queries.query_limits import QueryLimits
 
-    rows, _ = first_rows(Lake.open(lake, create=False), sql, Limits(seconds=20, rows=1_000, bytes=1 << 24))
+    rows, _ = first_rows(Lake.open(lake, create=False), sql, QueryLimits(seconds=20, rows=1_000, bytes=1 << 24))
     try:
         print(rows.to_pylist())
     except (OverflowError, ValueError):  # a value that Python cannot represent

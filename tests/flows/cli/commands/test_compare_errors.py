@@ -18,7 +18,9 @@ from editflow.storage.errors import DamagedPayload
 MEMIT = '[[variants]]\nname = "memit"\nedit.method = "memit"\n'
 
 
-def typed(world: World, folder: Path, variants: str, *options: object, name: str = "bad.toml") -> tuple[object, ...]:
+def compare_command(
+    world: World, folder: Path, variants: str, *options: object, name: str = "bad.toml"
+) -> tuple[object, ...]:
     """A command that compares the tiny spec with these variants; the lake and the page are in `folder`."""
     spec = folder / name
     text = world.spec.read_text(encoding="utf-8").replace('"facts.jsonl"', f'"{world.facts}"')
@@ -57,7 +59,7 @@ def typed(world: World, folder: Path, variants: str, *options: object, name: str
     ids=lambda value: value[-40:].replace("\n", " ") if isinstance(value, str) else None,
 )
 def test_an_invalid_variant_is_named(world: World, tmp_path: Path, variants: str, fragments: list[str]) -> None:
-    refused(editflow(*typed(world, tmp_path, variants)), str(tmp_path / "bad.toml"), *fragments)
+    refused(editflow(*compare_command(world, tmp_path, variants)), str(tmp_path / "bad.toml"), *fragments)
     assert not (tmp_path / "lake").exists()
     assert not (tmp_path / "out").exists()
 
@@ -81,13 +83,13 @@ def test_an_invalid_variant_is_named(world: World, tmp_path: Path, variants: str
     ids=lambda value: " ".join(value)[:40],
 )
 def test_an_invalid_option_is_named(world: World, tmp_path: Path, options: list[str], fragments: list[str]) -> None:
-    refused(editflow(*typed(world, tmp_path, MEMIT, *options)), *fragments)
+    refused(editflow(*compare_command(world, tmp_path, MEMIT, *options)), *fragments)
     assert not (tmp_path / "lake").exists()
 
 
 def test_an_invalid_output_folder_is_refused_first(world: World, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    command = typed(world, tmp_path, MEMIT)[:-2]
+    command = compare_command(world, tmp_path, MEMIT)[:-2]
     refused(editflow(*command, "--out", tmp_path / "file"), "is a file", "give a folder")
     refused(editflow(*command, "--out", tmp_path / "no" / "where"), "no folder", "make it")
     os.mkfifo(tmp_path / "pipe")
@@ -99,14 +101,14 @@ def test_an_invalid_output_folder_is_refused_first(world: World, tmp_path: Path)
 
 
 def test_two_specs_with_the_same_run_name_are_refused(world: World, tmp_path: Path) -> None:
-    _, one, *rest = typed(world, tmp_path, MEMIT, name="one.toml")
-    _, other, *_ = typed(world, tmp_path, MEMIT, name="other.toml")
+    _, one, *rest = compare_command(world, tmp_path, MEMIT, name="one.toml")
+    _, other, *_ = compare_command(world, tmp_path, MEMIT, name="other.toml")
     found = editflow("compare", one, other, *rest)
     refused(found, "one.toml", "other.toml", "'tiny-memit'", "rename")
 
 
 def test_run_refuses_variants_and_names_compare(world: World, tmp_path: Path) -> None:
-    _, spec, *_ = typed(world, tmp_path, MEMIT)
+    _, spec, *_ = compare_command(world, tmp_path, MEMIT)
     refused(editflow("run", spec, "--lake", tmp_path / "lake"), "has variants", "`editflow compare`")
     assert not (tmp_path / "lake").exists()
 
