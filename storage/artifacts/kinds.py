@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from editflow.storage.errors import UnknownKind, WrongSchema
 
-_REGISTRY: dict[str, "Kind"] = {}
+KINDS: dict[str, "Kind"] = {}
 
 
 @dataclass(frozen=True)
@@ -40,24 +40,24 @@ class Kind:
 
 def register(kind: Kind) -> Kind:
     """Add a kind. Raises ValueError if the name is taken."""
-    if kind.name in _REGISTRY:
+    if kind.name in KINDS:
         raise ValueError(f"kind {kind.name!r} is already registered; choose another name")
-    _REGISTRY[kind.name] = kind
+    KINDS[kind.name] = kind
     return kind
 
 
 def kind(name: str) -> Kind:
     """The kind with this name. Raises UnknownKind, which suggests the nearest name."""
-    if name not in _REGISTRY:
-        near = difflib.get_close_matches(name, _REGISTRY, n=1)
-        hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(sorted(_REGISTRY))}"
+    if name not in KINDS:
+        near = difflib.get_close_matches(name, KINDS, n=1)
+        hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(sorted(KINDS))}"
         raise UnknownKind(f"no artifact kind {name!r}; {hint}")
-    return _REGISTRY[name]
+    return KINDS[name]
 
 
 def kinds() -> tuple[Kind, ...]:
     """All registered kinds, sorted by name."""
-    return tuple(_REGISTRY[name] for name in sorted(_REGISTRY))
+    return tuple(KINDS[name] for name in sorted(KINDS))
 
 
 _TEXT, _I32, _I64, _F32, _F64 = pa.string(), pa.int32(), pa.int64(), pa.float32(), pa.float64()

@@ -1,4 +1,6 @@
-"""A method, a metric, a reader and a stage from outside the package: each is one file and one registration.
+"""A method, a metric, a reader and a stage from outside the package: one file and one registration each.
+
+The stage is also a measurement and has a kind of its own, so its file is registered under these notions too.
 
 Commands, plans, comparisons, recomputation and the generated documentation support them without another change.
 """
@@ -54,7 +56,7 @@ def registered() -> Iterator[None]:
         patch.setitem(READERS, TOY_READER.name, TOY_READER)
         patch.setitem(STAGES, TOY_STAGE.name, TOY_STAGE)
         patch.setitem(MEASUREMENTS, TOY_STAGE.name, measure)
-        patch.setitem(kinds._REGISTRY, TOY_KIND.name, TOY_KIND)
+        patch.setitem(kinds.KINDS, TOY_KIND.name, TOY_KIND)
         yield
 
 

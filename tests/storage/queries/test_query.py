@@ -208,7 +208,7 @@ def test_spectra_of_an_older_version_stay_readable(
     old = pa.schema([("layer", pa.int32()), ("i", pa.int32()), ("eigenvalue", pa.float64())])
     old = old.append(pa.field("vector", pa.list_(pa.float64())))
     with monkeypatch.context() as patch:
-        patch.setitem(kinds._REGISTRY, "spectrum", kinds.Kind("spectrum", old, ""))
+        patch.setitem(kinds.KINDS, "spectrum", kinds.Kind("spectrum", old, ""))
         lake.write("spectrum", 1, {}, {}, table("spectrum", 3))
     assert query(lake, "SELECT i, eigenvalue FROM spectra ORDER BY i").num_rows == 3
     lake.write("spectrum", 2, {}, {}, table("spectrum", 2))

@@ -57,7 +57,7 @@ def test_ids_do_not_change() -> None:
 def questions_kind(monkeypatch: pytest.MonkeyPatch) -> None:
     """Register the kind `questions` if it is missing."""
     if "questions" not in {kind.name for kind in kinds.kinds()}:
-        monkeypatch.setitem(kinds._REGISTRY, "questions", kinds.Kind("questions", QUESTIONS, ""))
+        monkeypatch.setitem(kinds.KINDS, "questions", kinds.Kind("questions", QUESTIONS, ""))
 
 
 class TextLake:
