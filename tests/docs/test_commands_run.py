@@ -19,7 +19,7 @@ from editflow.flows.cli.registry import app
 from editflow.flows.spec.spec_validation import check_spec
 from editflow.tasks.models.model_identity import open_model
 
-FIRST = "README.md"
+FIRST = "docs/lake.md"
 """The document that is followed in every `make test`; the others in `make test-rest`."""
 BY_NAME = {name(path): path for path in DOCUMENTS}
 LEAST = {"name": "shown", "requests": {"source": "facts.jsonl"}}

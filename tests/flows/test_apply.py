@@ -106,6 +106,7 @@ def test_artifacts_of_a_release_stay(loose, world: World, tmp_path: Path, settin
     assert len(Queue(Lake.open(lake).files, "current").events()) == before
 
 
+@pytest.mark.exhaustive
 def test_a_trained_release_has_no_keys_to_hold(world: World, server: str, tmp_path: Path) -> None:
     lake, spec = tmp_path / "lake", served(world, tmp_path, LOOSE)
     for record, words in zip(tiny_world.records(2), (["edit.method=ft", "edit.steps=1"], []), strict=True):
@@ -316,6 +317,7 @@ def test_the_next_run_reports_once_what_a_killed_run_did_not(
     assert more == "and 2 more: `editflow queue current`"
 
 
+@pytest.mark.exhaustive
 def test_a_webhook_that_does_not_answer_fails_no_run(
     world: World, server: str, tmp_path: Path, hook: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

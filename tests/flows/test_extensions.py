@@ -95,6 +95,7 @@ def test_a_plan_includes_them(toys: World, lake: Path) -> None:
     assert fresh.json != answer.json, "the control: the toy's option is part of its recipe"
 
 
+@pytest.mark.exhaustive
 def test_a_comparison_includes_them(toys: World, lake: Path, tmp_path: Path) -> None:
     spec = toys.folder / "compare.toml"
     spec.write_text(toys.spec.read_text(encoding="utf-8") + VARIANTS, encoding="utf-8")

@@ -141,7 +141,7 @@ def kill_after(run: str, lake: Path, into: Path, kind: str, monkeypatch: pytest.
     mark.write_text(json.dumps(content | {"owner": content["owner"] | {"pid": DEAD}}))
 
 
-@pytest.mark.parametrize("kind", ["state", "reproduction"])
+@pytest.mark.parametrize("kind", ["state", pytest.param("reproduction", marks=pytest.mark.exhaustive)])
 def test_a_killed_repetition_resumes(
     moved: tuple[World, Path, str], server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
@@ -198,6 +198,7 @@ def test_another_repetitions_lake_is_refused(moved: tuple[World, Path, str], tmp
     assert (tmp_path / "mark").read_text() == text
 
 
+@pytest.mark.exhaustive
 def test_files_are_found_from_the_folder_of_the_run(
     moved: tuple[World, Path, str], server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -83,6 +83,7 @@ def test_a_fact_of_the_second_batch(changed: Made, server: str) -> None:
     assert (nothing.code, nothing.out) == (2, "")
 
 
+@pytest.mark.exhaustive
 def test_a_document_of_the_first_partition(changed: Made, server: str) -> None:
     lake = Lake.open(changed.lake)
     document = lake.read(changed.uses["tokens 1"])["document"][0].as_py()

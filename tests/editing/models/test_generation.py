@@ -57,7 +57,7 @@ def llama(llama: EditableModel) -> EditableModel:
 
 @pytest.mark.parametrize(
     "tiny",
-    ["gpt2", "llama", *(pytest.param(name, marks=pytest.mark.exhaustive) for name in ("gptj", "mistral"))],
+    ["llama", *(pytest.param(name, marks=pytest.mark.exhaustive) for name in ("gpt2", "gptj", "mistral"))],
     indirect=True,
 )
 @pytest.mark.parametrize("writing", [Sampling(8), DRAWN, replace(DRAWN, whole=True)], ids=["greedy", "drawn", "whole"])

@@ -93,6 +93,7 @@ def test_a_model_with_the_configuration_of_another_is_refused(world: World, serv
     unharmed(lake)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("length", [3, 4, 8, 60])
 def test_a_truncated_gguf_file_is_refused(
     world: World, server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, length: int

@@ -37,12 +37,9 @@ def interruptible() -> Iterator[None]:
         signal.signal(number, action)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.usefixtures("interruptible")
-@pytest.mark.parametrize(
-    "number",
-    [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.exhaustive)],
-    ids=["ctrl-c", "term"],
-)
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["ctrl-c", "term"])
 def test_an_interrupted_run(
     world: World, environment: dict[str, str], reference, tmp_path: Path, number: signal.Signals
 ) -> None:

@@ -19,6 +19,7 @@ def test_two_fresh_lakes_hold_the_same_content(world: World, reference, tmp_path
     assert not list(second.glob("conflicts/*"))
 
 
+@pytest.mark.exhaustive
 def test_a_copy_of_the_world_elsewhere_gives_the_same_content(world: World, reference, tmp_path: Path) -> None:
     """Paths of the model, corpus, requests and spec are not part of any id."""
     elsewhere = tiny_world.make(tmp_path / "elsewhere")

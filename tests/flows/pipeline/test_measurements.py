@@ -75,6 +75,7 @@ def test_a_second_run_reuses_every_measurement(whole: tuple[Path, dict[str, Any]
     assert again["summary"] == record["summary"]
 
 
+@pytest.mark.exhaustive
 def test_measuring_more_changes_no_edit(whole: tuple[Path, dict[str, Any]], world: World) -> None:
     lake, record = whole
     plain = tiny_world.run(world.spec, lake, f"requests.source={record['spec']['requests']['source']}")

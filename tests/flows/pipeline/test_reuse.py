@@ -59,12 +59,14 @@ def test_the_same_run_again_reuses_everything_and_loads_no_model(
     assert tiny_world.digests(lake) == made
 
 
+@pytest.mark.exhaustive
 def test_another_batch_size_recomputes_only_what_depends_on_it(world: World, copied: Path, use_of: UsesOf) -> None:
     uses = use_of(tiny_world.run(world.spec, copied, "edit.batch_size=3"))
     assert reused(uses) == UP_TO_CONTEXTS
     assert {"target values 1", "weight change 1", "keys 1", "state 1", "evaluation after"} <= created(uses)
 
 
+@pytest.mark.exhaustive
 def test_another_order_of_requests_keeps_corpus_and_moments(world: World, copied: Path, use_of: UsesOf) -> None:
     uses = use_of(tiny_world.run(world.spec, copied, "requests.seed=6"))
     of_requests = {"requests", "evaluation before"}
@@ -90,6 +92,7 @@ def test_another_evaluation_prompt_reuses_every_edit(
     }  # fmt: skip
 
 
+@pytest.mark.exhaustive
 def test_another_corpus_size_keeps_what_does_not_depend_on_tokens(world: World, copied: Path, use_of: UsesOf) -> None:
     uses = use_of(tiny_world.run(world.spec, copied, "corpus.tokens=1200"))
     moments = {s for s in UP_TO_CONTEXTS if s.startswith(("tokens ", "second moment", "spectrum", "null space"))}

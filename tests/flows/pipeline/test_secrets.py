@@ -82,6 +82,7 @@ def environment(monkeypatch: pytest.MonkeyPatch, temporary: Path) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(temporary / "tmp"))
 
 
+@pytest.mark.exhaustive
 def test_no_output_of_a_run_contains_a_secret_of_an_address(
     world: World,
     server: str,

@@ -193,6 +193,7 @@ def test_a_plan_prints_tables_and_the_next_command(world: World, shelf: Shelf) -
     assert "recorded in this lake" in timed["basis"]
 
 
+@pytest.mark.exhaustive
 def test_the_plan_of_a_comparison_counts_shared_artifacts_once(world: World, shelf: Shelf) -> None:
     spec = world.folder / "compared-plan.toml"
     variants = "".join(f'\n[[variants]]\nname = "{name}"\nedit.method = "{name}"' for name in ("alphaedit", "memit"))

@@ -13,6 +13,8 @@ from support.tiny_world import World
 
 from editflow.storage.artifacts.store import Lake, Manifest
 
+pytestmark = pytest.mark.exhaustive
+
 KINDS = ["evaluation", "target_values", "weight_change", "second_moment", "tokens"]
 OTHERS = ["model", "documents", "spectrum", "null_space", "contexts", "state", "perplexity", "requests"]
 """Keys are separate: they are recomputed with their weight change, so one line reports both if both are lost."""
@@ -65,9 +67,7 @@ def test_a_damaged_payload_is_recomputed(world: World, reference, copied: Path, 
     restored(world, copied, [broken], reference)
 
 
-@pytest.mark.parametrize(
-    "damage", [delete, *(pytest.param(damage, marks=pytest.mark.exhaustive) for damage in (cut, empty))]
-)
+@pytest.mark.parametrize("damage", [delete, cut, empty])
 def test_damaged_payloads_of_every_kind_are_recomputed(world: World, reference, copied: Path, damage: Damage) -> None:
     broken = [tiny_world.artifacts(copied, kind)[-1] for kind in (*KINDS, *OTHERS)]
     for manifest in broken:

@@ -148,6 +148,7 @@ CUT = ("documents", "contexts", "perplexity")
 FLIPPED = ("tokens", "spectrum", "evaluation", "model")
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("index", ["there", "gone"])
 def test_many_faults_are_repaired_at_once(lake: Path, index: str) -> None:
     """Without an index, recipes come from the run, whose facts are read again; parents come before children."""

@@ -23,7 +23,7 @@ from editflow.tasks.report.report_stage import read_page, report
 from editflow.tasks.sources.edit_requests import load_requests
 from editflow.tasks.stages.solver_inputs import SolverInputs
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.exhaustive
 
 SPACES = {"second_moment", "spectrum", "null_space"}
 

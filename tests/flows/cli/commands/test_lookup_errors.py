@@ -129,6 +129,7 @@ def test_an_unexpected_error_is_raised(reference, monkeypatch: pytest.MonkeyPatc
         editflow("runs", "--lake", reference.lake)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_the_entry_point_prints_one_line(world: World, tmp_path: Path) -> None:
     """In a process of its own: code 2, one line on standard error, nothing on standard output."""

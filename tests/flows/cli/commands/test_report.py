@@ -51,6 +51,7 @@ def test_a_missing_artifact_is_named_with_the_remedy(copied: Path, tmp_path: Pat
     assert "run its spec again" in answer.err
 
 
+@pytest.mark.exhaustive
 def test_an_invalid_recorded_number_of_threads_is_ignored(copied: Path, tmp_path: Path) -> None:
     """In the record of a run for `report`, and in the manifest of a state for `ask`; too large a number is reported."""
     (state,) = [Path(tiny_world.payload(copied, m).parent) for m in tiny_world.artifacts(copied, "state")][-1:]
@@ -132,6 +133,7 @@ def test_with_checkpoints_the_heat_map_is_complete(hostile) -> None:
     assert sorted(results.perplexities) == [0, 1, 2, 3]
 
 
+@pytest.mark.exhaustive
 def test_checkpoints_do_not_change_edits(hostile, world: World, tmp_path: Path) -> None:
     settings = (f"requests.source={hostile.record['spec']['requests']['source']}", "corpus.window=128")
     plain = tiny_world.run(world.spec, tmp_path / "lake", *settings)
