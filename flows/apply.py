@@ -84,7 +84,7 @@ class Applying:
             fault = f"was trained in part, and {spec.method} needs the keys of all earlier facts"
         if fault:
             raise UsageError(
-                f"release {name} {fault}: set that again, or start another release with another queue name"
+                f"release {name} {fault}: use the release's setting, or start a new release under another queue name"
             )
 
     @cached_property
@@ -159,7 +159,7 @@ def _range_of(part: Sequence[QueuedRequest]) -> str:
 
 
 def _success(summary: Mapping[str, Mapping[str, float]]) -> float:
-    """The percentage of facts whose new answer is likelier than the old one, or without an old one is the model's."""
+    """The percent of facts whose new answer is more likely than the old one, or without an old one is the model's."""
     scores = summary["efficacy"]
     return scores.get("success", scores["accuracy"])
 

@@ -1,4 +1,4 @@
-"""The flow that repeats runs without a given fact or document."""
+"""The flow that withdraws a fact or a document: it repeats the runs that depend on it, without it."""
 
 from __future__ import annotations
 

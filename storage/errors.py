@@ -99,8 +99,9 @@ class PayloadConflict(StorageError):
         difference = "not comparable number by number" if distance is None else f"largest difference {distance:.3g}"
         digits = next((n for n in range(12, len(kept)) if kept[:n] != other[:n]), len(kept))
         super().__init__(
-            f"artifact {id[:12]}: computed again with a different result ({kept[:digits]} kept, {other[:digits]} "
-            f"refused, {difference}); raise the stage's version if this is intended, or recompute on its first machine"
+            f"artifact {id[:12]}: recomputed with a different result ({kept[:digits]} kept, {other[:digits]} "
+            f"refused, {difference}); recompute on the machine that made it, or use a fresh lake; developers: raise "
+            "the stage's version"
         )
         self.id = id
         self.kept = kept

@@ -22,13 +22,13 @@ class FtOptions(MethodOptions):
     """Options of fine-tuning."""
 
     learning_rate: float = 5e-4
-    """Adam's learning rate."""
+    """Adam's learning rate, above 0."""
     steps: int = 25
-    """Maximum number of Adam steps."""
+    """Maximum number of Adam steps, 1 to 100,000."""
     stop_at: float = 1e-2
-    """Training stops when the mean loss of a batch's facts is below this value."""
+    """Training stops when the mean loss of a batch's facts is below this value, 0 or more."""
     max_change: float = 5e-4
-    """Maximum change of any single weight in a batch."""
+    """Maximum change of any single weight in a batch, above 0."""
 
     def __post_init__(self) -> None:
         for name, is_valid, remedy in (

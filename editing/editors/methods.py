@@ -1,6 +1,6 @@
 """The registry of editing methods.
 
-A new method is one file with its options and a `Method`, an import and a name in `_METHODS` here.
+A new method is one file with its options and a `Method`, an import and a name in `METHODS` here.
 """
 
 from __future__ import annotations
@@ -21,8 +21,7 @@ from editflow.editing.editors.rect import RECT
 from editflow.editing.editors.rome import ROME
 from editflow.editing.errors import InvalidOption
 
-_METHODS: tuple[Method[Any], ...] = (ALPHAEDIT, MEMIT, ROME, RECT, PRUNE, FT)
-METHODS: dict[str, Method[Any]] = {method.name: method for method in _METHODS}
+METHODS: dict[str, Method[Any]] = {method.name: method for method in (ALPHAEDIT, MEMIT, ROME, RECT, PRUNE, FT)}
 
 
 def method(name: str) -> Method[Any]:

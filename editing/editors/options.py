@@ -38,7 +38,7 @@ class ContextOptions:
     tokens: int = 10
     """Number of tokens of each text, 1 to 100."""
     top_k: int = 5
-    """Each token is drawn from this many likeliest tokens."""
+    """Each token is drawn from this many most likely tokens."""
     seed: int = 0
     """Seed of the sampling."""
 
@@ -75,7 +75,7 @@ class TargetValueOptions:
     tokens_per_pass: int = 512
     """Maximum number of tokens per forward pass, shared by facts: bounds memory, changes the last bits."""
     after_argmax: int = omitted(default=0)
-    """k > 0 stops a fact k steps after its whole target has become the likeliest continuation in every context."""
+    """k > 0 stops a fact k steps after its whole target has become the most likely continuation in every context."""
     forward: Literal["model", "bfloat16"] = omitted(default="model")
     """`bfloat16` multiplies matrices in bfloat16; δ, losses and sums keep the model's precision."""
 
@@ -113,11 +113,11 @@ class ClosedFormOptions(MethodOptions):
     """Options of every closed form."""
 
     ridge: float = 0.0
-    """λ of the closed form: a larger value changes less."""
+    """λ of the closed form, 0 or more (alphaedit: above 0): a larger value changes less."""
     anchor: bool = omitted(default=False)
     """Whether z* is rescaled to the norm of the fact's hidden state in the unedited model."""
     protected_energy: float = omitted(default=0.0, recipe="filter")
-    """The share of the weight's energy whose singular directions are protected from changes; 0 protects none."""
+    """The share of the weight's energy whose singular directions are protected from changes, 0 (none) to below 1."""
 
     def __post_init__(self) -> None:
         _require(self.ridge >= 0, f"edit.ridge = {self.ridge}: must not be negative")
@@ -130,7 +130,7 @@ class MomentOptions(ClosedFormOptions):
     """Options of methods that start from MEMIT's change."""
 
     alpha: float = 15_000.0
-    """The weight of the second moment of the corpus's keys, relative to the facts' keys."""
+    """The weight of the second moment of the corpus's keys, relative to the facts' keys; above 0."""
     previous_keys: bool = False
     """Whether the keys of earlier batches are also preserved."""
     projected: bool = False

@@ -22,7 +22,8 @@ class PruneOptions(MomentOptions):
     """Options of PRUNE."""
 
     log_base: float = 1.2
-    """The base of the logarithm that limits singular values above the weight's largest: a larger base limits more."""
+    """The base, above 1, of the logarithm that limits singular values above the weight's largest; a larger base
+    limits more."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

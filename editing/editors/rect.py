@@ -22,7 +22,7 @@ class RectOptions(MomentOptions):
     """Options of RECT."""
 
     keep_fraction: float = renamed(default=0.4, recipe="keep")
-    """The share of a weight's entries that may change: those where |Δ / W| is largest."""
+    """The share of a weight's entries that may change, above 0 to 1: those where |Δ / W| is largest."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -26,7 +26,7 @@ class ScoredPrompt(NamedTuple):
 class Metric:
     """Which prompts of a request to score, and with which answers; see `efficacy.py` for the shortest one.
 
-    `wants_new` is true if the wanted answer is the new target, false if it is one that must stay. `about` is the
+    `wants_new` is true if the expected answer is the new target, false if it is one that must stay. `about` is the
     question that the metric answers, `source` the paper, or "no paper". `roles` are the request's lists of questions
     that `asks` reads. Scores of answers are columns (`score_columns.py`); metrics of generated text are in `texts/`.
     """
@@ -51,10 +51,10 @@ class PromptScore:
     """The result for one prompt.
 
     nll_new, nll_true: mean NLL (nats) per token of the new answer, and of the answer that was right or must stay; None
-    if the prompt has no such answer. success: 1.0 if the wanted answer has the lower NLL, None without both. accuracy:
-    1.0 if each of the wanted answer's `tokens` is the argmax; `hits` counts those that are. said: the argmax at the
-    place of each token. edited: another request changes the answer to this prompt, so it does not measure specificity.
-    published: the share of right tokens as published code counts them, if requested.
+    if the prompt has no such answer. success: 1.0 if the expected answer has the lower NLL, None without both.
+    accuracy: 1.0 if each of the expected answer's `tokens` is the argmax; `hits` counts those that are. said: the
+    argmax at the place of each token. edited: another request changes the answer to this prompt, so it does not measure
+    specificity. published: the share of right tokens as published code counts them, if requested.
     """
 
     request_id: str

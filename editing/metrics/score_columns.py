@@ -59,14 +59,14 @@ def _unchanged(row: Row) -> float | None:
 COLUMNS: dict[str, Column] = {
     column.name: column
     for column in (
-        Column("success", lambda row: row["success"], "the wanted answer is likelier than the other one: the mean NLL "
-               "of its tokens is lower (ROME, arXiv 2202.05262, §3.3); 0 or 1 per prompt"),
-        Column("accuracy", lambda row: row["accuracy"], "each token of the wanted answer is the most likely one after "
-               "the prompt and the tokens before it: the model gives the whole answer; 0 or 1 per prompt"),
-        Column("token accuracy", _token_accuracy, "the share of the wanted answer's tokens that are the most likely "
+        Column("success", lambda row: row["success"], "the expected answer is more likely than the other one: the mean "
+               "NLL of its tokens is lower (ROME, arXiv 2202.05262, §3.3); 0 or 1 per prompt"),
+        Column("accuracy", lambda row: row["accuracy"], "each token of the expected answer is the most likely one "
+               "after the prompt and the tokens before it: the model gives the whole answer; 0 or 1 per prompt"),
+        Column("token accuracy", _token_accuracy, "the share of the expected answer's tokens that are the most likely "
                "one (MEND, arXiv 2110.11309), with the tokenizer's own tokens; 0 to 1 per prompt"),
-        Column("magnitude", _magnitude, "exp(−NLL) of the wanted answer minus that of the other, with the mean NLL of "
-               "their tokens (ROME, §3.3); −1 to 1 per prompt"),
+        Column("magnitude", _magnitude, "exp(−NLL) of the expected answer minus that of the other, with the mean NLL "
+               "of their tokens (ROME, §3.3); −1 to 1 per prompt"),
         Column("unchanged", _unchanged, "for answers that must stay: the share of the answer's tokens at whose place "
                "the most likely token is the same as in the unedited model, right or wrong (EasyEdit's locality, "
                "arXiv 2308.07269); 0 to 1 per prompt, 1 before the edits"),

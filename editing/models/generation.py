@@ -31,7 +31,7 @@ def continue_texts(model: EditableModel, prompts: Sequence[str], tokens: int = 1
 
 @dataclass(frozen=True)
 class Sampling:
-    """Settings of sampled texts: at most `tokens` tokens, each drawn from the `top_k` likeliest.
+    """Settings of sampled texts: at most `tokens` tokens, each drawn from the `top_k` most likely.
 
     With `whole`, the tokens of the prompt count too.
     """
@@ -95,7 +95,7 @@ def argmax_tokens(logits: Tensor) -> list[int]:
 
 @dataclass(frozen=True)
 class TopKSampler:
-    """Samples each row's token from softmax over its `top_k` likeliest, with its own noise (the Gumbel-max trick).
+    """Samples each row's token from softmax over its `top_k` most likely, with its own noise (the Gumbel-max trick).
 
     Noise is assigned to words of the vocabulary, not to ranks. So two models with the same logits choose the same word,
     and an edited model's text differs from the base model's only where the edit changed the logits.

@@ -131,7 +131,7 @@ def print_table(
     for row in rows:
         cells = [show(row.get(name)) for name in names]
         table.add_row(*(Text(cell, style=styles.get(cell, "")) for cell in cells))
-    if title:  # printed apart: rich wraps a table's title at the table's width
+    if title:  # printed separately: rich wraps a table's title at the table's width
         console().print(Text(f"\n{show(title)}", style="bold"))
     console().print(table)
 

@@ -127,7 +127,7 @@ def _parse_module(entrypoint: str, folder: Path) -> ast.Module | None:
 
 
 def _is_outside_the_package(entrypoint: str, folder: Path) -> bool:
-    """Whether a dotted name lacks the leading `editflow.`: a worker would not find the module."""
+    """Whether a dotted name is missing the leading `editflow.`: a worker would not find the module."""
     name = f"{entrypoint.rpartition('.')[0].replace('.', '/')}.py"
     with suppress(OSError, ValueError):
         return ":" not in entrypoint and (folder / name).samefile(Path(__file__).parents[2] / name)

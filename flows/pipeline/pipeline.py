@@ -109,8 +109,8 @@ class Pipeline:
         return self.lake.manifest(id_)
 
     def discard(self, id_: str, fault: StorageError) -> None:
-        """Set a damaged payload aside and print that; its stage computes it again."""
-        print_line(f"  [yellow]{quoted(fault)}[/]: computed again")
+        """Set a damaged payload aside and print that; its stage recomputes it."""
+        print_line(f"  [yellow]{quoted(fault)}[/]: recomputed")
         self.lake.discard_payload(id_)
         self.uses.pop(id_, None)
         self._flushed.discard(id_)

@@ -1,1 +1,1 @@
-"""`editflow verify --repair`: damaged artifacts are restored or computed again."""
+"""`editflow verify --repair`: damaged artifacts are restored or recomputed."""

@@ -154,9 +154,10 @@ def _add_distance(row: RecomputedRow, lake: Lake, made: Manifest, table: Any) ->
         row["note"] = str(error)
         return
     if found is None:
-        row["note"] = "other rows"
+        row["note"] = "different rows"
     else:
         row["largest"], row["relative"] = found
+        row["note"] = "" if any(found) else "different text"
 
 
 def repair_all(lake: Lake, found: Sequence[Fault], *, download: bool = False) -> Iterator[tuple[Fault, bool, str]]:
@@ -211,4 +212,4 @@ def _repair_artifact(lake: Lake, id_: str, manifest: Manifest | None, recipes: R
     fault = check_artifact(lake, id_)[1]
     if fault is not None:
         raise NotRepeatable(f"{fault.what} still {fault.wrong}")
-    return "computed again"
+    return "recomputed"

@@ -75,7 +75,7 @@ def require_agreement(wanted: Sequence[str], agreed: bool, packed: bool = True) 
 
 
 def ask_agreement(wanted: Sequence[str]) -> bool:
-    """Whether the user agrees to downloads; without a terminal nobody is asked, and the answer is no."""
+    """Whether the user agrees to downloads; without a terminal no question is asked, and the answer is no."""
     if not wanted or not (sys.stdin.isatty() and sys.stderr.isatty()):
         return not wanted
     print_line(f"the recorded run asks for {quoted(' and for '.join(wanted))}.")

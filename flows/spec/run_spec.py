@@ -65,7 +65,7 @@ class RunSpec(Section):
         if sorted(set(self.moment_layers)) != self.moment_layers or self.moment_layers[0] < 0:
             raise ValueError(f"corpus.layers {self.moment_layers} must ascend from 0 without repeats")
         if missing := sorted(set(self.edit.layers) - set(self.moment_layers)):
-            raise ValueError(f"corpus.layers lacks {missing} of edit.layers: add them, or remove corpus.layers")
+            raise ValueError(f"edit.layers {missing} are missing from corpus.layers: add them, or remove corpus.layers")
 
     def each(self) -> list[RunSpec]:
         """The specs of the single runs: one per seed."""

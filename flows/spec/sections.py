@@ -62,7 +62,7 @@ class CorpusSection(Section):
     held_out_tokens: Annotated[int, Field(ge=2, le=10**9)] = 4096
     """Maximum number of tokens for perplexity."""
     withdrawn: list[str] = Field(default=[])
-    """Names of sampled documents to leave out. Each leaves a gap in its partition; the others are unchanged."""
+    """Names of sampled documents to withdraw. Each leaves a gap in its partition; the others are unchanged."""
     layers: list[int] | None = Field(default=None, min_length=1)
     """Layers whose moments are computed, ascending; default: the edited ones. More of them serve several runs."""
 
@@ -86,7 +86,7 @@ class RequestsSection(Section):
     order: Seed | None = None
     """Another seed for the order of the chosen facts; default: the order of the sample."""
     withdrawn: list[str] = Field(default=[])
-    """Ids of chosen facts to leave out. Each leaves a gap in its batch; earlier batches are unchanged."""
+    """Ids of chosen facts to withdraw. Each leaves a gap in its batch; earlier batches are unchanged."""
 
     @property
     def queue(self) -> str | None:

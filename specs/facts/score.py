@@ -2,8 +2,8 @@
 
     python specs/facts/score.py      takes a few minutes on two cores; needs the model from `editflow fetch`
 
-A row has a relation's shares of prompts for which the unedited model finds the true target likelier than the false one:
-for the prompts themselves, their paraphrases, and the neighbours' prompts.
+A row has a relation's shares of prompts for which the unedited model finds the true target more likely than the false
+one: for the prompts themselves, their paraphrases, and the neighbours' prompts.
 """
 
 from collections.abc import Sequence
@@ -27,7 +27,7 @@ def prompts_of(request: EditRequest) -> list[tuple[str, ...]]:
 
 
 def true_wins(model: EditableModel, requests: Sequence[EditRequest]) -> list[list[list[bool]]]:
-    """For each request, column and prompt: whether the true target is likelier."""
+    """For each request, column and prompt: whether the true target is more likely."""
     questions = [
         (prompt, (request.target_true, request.target_new))
         for request in requests

@@ -100,9 +100,9 @@ _declare("state", "one link in the chain of edited models: the resulting weight 
          layer=_I32, tensor=_TEXT, form=_TEXT, weight_digest=_TEXT, change_norm=_F64,
          weight_norm=_F64)  # fmt: skip
 _declare("evaluation", "per prompt: mean NLL of the answer that the edit should produce and of the one that must stay "
-         "(null: none), success (null without both), accuracy, tokens of the wanted answer, how many are the argmax, "
+         "(null: none), success (null without both), accuracy, tokens of the expected answer, how many are the argmax, "
          "whether another request edits the same fact, share of tokens by the published count (null: not computed), "
-         "the argmax token at each position of the wanted answer",
+         "the argmax token at each position of the expected answer",
          request=_TEXT, metric=_TEXT, prompt_index=_I32, prompt=_TEXT, nll_new=_F64, nll_true=_F64, success=_F64,
          accuracy=_F64, tokens=_I32, hits=_I32, edited=pa.bool_(), published=_F64, said=pa.list_(_I32))  # fmt: skip
 _declare("perplexity", "per held-out document: tokens and their summed negative log-likelihood in nats",

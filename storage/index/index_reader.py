@@ -209,7 +209,7 @@ class _Reader:
         duckdb_tables.insert_late(self.connection, "artifacts", map(artifact_row, finished))
         if complete:
             self._insert_late_uses(records, manifests, files)
-        else:  # the other two tables do not tell which uses are missing
+        else:  # the other two tables do not show which uses are missing
             all_runs = list(Runs(self.lake.files).all())
             duckdb_tables.insert_late(self.connection, "uses", unrecorded_uses(all_runs, self.lake.manifests(), ()))
         return finished, unfinished

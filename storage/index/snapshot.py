@@ -166,7 +166,7 @@ def write(files: Files, fill: Callable[[Path], Head]) -> None:
     """Write a snapshot, if the lake is writable and the snapshot would be valid.
 
     ``fill`` writes everything except the head into a folder, and returns the head. Checksums that this head already
-    has, of files linked from another snapshot, are not computed again.
+    has, of files linked from another snapshot, are not recomputed.
     """
     if _barrier(files) is None:
         return

@@ -1,4 +1,4 @@
-"""Evaluations and releases that contain a fact, a document or an artifact."""
+"""Evaluations and releases that depend on a fact, a document or an artifact, or ask about it."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class DependentEvaluation(TypedDict):
 
 
 class DependentRelease(TypedDict):
-    """A release of a state that was made from the source. `stands`: it is the present release."""
+    """A release of a state that was made from the source. `stands`: it is the current release."""
 
     name: str
     release: int

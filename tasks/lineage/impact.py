@@ -89,7 +89,7 @@ def _requests(lake: Lake, name: str) -> list[Source]:
 
 
 def _documents(lake: Lake, name: str) -> list[Source]:
-    """A document that was sampled but never tokenized has no holders, because nothing was made from it."""
+    """A document that was sampled but never tokenised has no holders, because nothing was made from it."""
     held = _find_holders(lake, {"documents": "document", "tokens": "document"}, name)
     return [Source("document", one, held["tokens"].get(one, []), documents=[one]) for one in held["documents"]]
 

@@ -49,7 +49,7 @@ class PerplexityRow(TypedDict):
 
 
 class TargetValueRow(TypedDict):
-    """The optimization of a fact's target value, without the value itself."""
+    """The optimisation of a fact's target value, without the value itself."""
 
     request: str
     layer: int

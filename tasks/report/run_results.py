@@ -171,7 +171,7 @@ class RunResults:
 
     @cached_property
     def target_values(self) -> dict[str, TargetValueRow]:
-        """The optimization of each request's target value, by request."""
+        """The optimisation of each request's target value, by request."""
         columns = [name for name in kind("target_values").schema.names if name != "z"]
         rows = (row for m in self.of_kind("target_values") for row in self.lake.read(m.id, columns).to_pylist())
         return {row["request"]: row for row in rows}
@@ -229,7 +229,7 @@ class RunResults:
 
     @property
     def stop_at(self) -> float:
-        """The loss at which the optimization of a target value stops."""
+        """The loss at which the optimisation of a target value stops."""
         return float(self.record.spec["target_values"]["stop_at"])
 
     @property

@@ -1,1 +1,1 @@
-"""Runs and artifacts computed again, here or from a bundle, and compared with what was recorded."""
+"""Runs and artifacts recomputed, here or from a bundle, and compared with what was recorded."""

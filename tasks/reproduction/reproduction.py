@@ -115,7 +115,7 @@ def _compare_artifact(before: Before, fresh: Lake, use: Use, again: Manifest | N
         return row | {"note": "no longer in the lake"}
     row["digest"] = recorded.digest
     if again is None:
-        return row | {"note": "not made again"}
+        return row | {"note": "missing from the repetition"}
     if recorded.digest == again.digest:
         return row | {"same": True}
     try:
@@ -124,7 +124,8 @@ def _compare_artifact(before: Before, fresh: Lake, use: Use, again: Manifest | N
         return row | {"note": str(error)}
     if difference is None:
         return row | {"note": "different rows"}
-    return row | {"largest": difference[0], "relative": difference[1]}
+    note = "" if any(difference) else "different text"
+    return row | {"largest": difference[0], "relative": difference[1], "note": note}
 
 
 def _numbers(column: pa.ChunkedArray) -> np.ndarray | None:

@@ -181,12 +181,12 @@ def deployments() -> str:
             f"`{one['name']}`",
             one["description"],
             f"`{one['entrypoint']}`",
-            "; ".join(map(_schedule, one.get("schedules", ()))) or "none: say when",
+            "; ".join(map(_schedule, one.get("schedules", ()))) or "none: start it by hand",
             f"{one['concurrency_limit']['limit']}, {one['concurrency_limit']['collision_strategy']}",
         )
         for one in yaml.safe_load((DOCS.parent / "prefect.yaml").read_text(encoding="utf-8"))["deployments"]
     ]
-    return _table(("deployment", "what it does", "flow", "schedule", "at most at once, and the next"), rows)
+    return _table(("deployment", "what it does", "flow", "schedule", "concurrency limit, on collision"), rows)
 
 
 def _schedule(schedule: Mapping[str, Any]) -> str:

@@ -21,7 +21,7 @@ class GenerationOptions:
     answer_tokens: int = 16
     """Maximum number of tokens of an answer, without its prompt."""
     top_k: int = 5
-    """Each token of a text is drawn from this many likeliest tokens; 1 is greedy."""
+    """Each token of a text is drawn from this many most likely tokens; 1 is greedy."""
     seed: int = 0
     """Seed of the sampling, combined with the prompt."""
     roles: tuple[str, ...] = ROLES

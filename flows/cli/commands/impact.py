@@ -20,18 +20,18 @@ if TYPE_CHECKING:
 
 def impact(
     *,
-    withdraw: Annotated[str, Parameter(help="The id or name of what to remove, or a unique prefix of it.")],
+    withdraw: Annotated[str, Parameter(help="The id or name of what to withdraw, or a unique prefix.")],
     redo: Annotated[bool, Parameter(negative=(), help="Repeat the dependent runs without it.")] = False,
     download: Annotated[bool, Parameter(negative=(), help="With --redo, download files that records name on the hub "
                                         "or other hosts.")] = False,
     lake: LakeFlag = None,
     json: JsonFlag = False,
 ) -> None:  # fmt: skip
-    """Print what depends on a fact, a document or an artifact, and the cost of removing it. --redo removes it.
+    """Print what depends on a fact, a document or an artifact. --redo repeats these runs without it.
 
-    The cost is the recorded computing time of the dependent artifacts. --redo repeats the latest run of each name that
-    depends on it, without it, and reuses everything else. Releases do not change. Files on the hub or other hosts
-    are downloaded only with --download, or if you agree to a question on the terminal.
+    The cost of withdrawing it is the recorded computing time of the dependent artifacts. --redo repeats the latest run
+    of each name that depends on it, without it, and reuses everything else. Releases do not change. Files on the hub or
+    other hosts are downloaded only with --download, or if you agree to a question on the terminal.
 
     Write request:ID, document:NAME or artifact:ID if a name is ambiguous.
     """

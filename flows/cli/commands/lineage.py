@@ -38,7 +38,8 @@ def lineage(
     to: Annotated[str | None, Parameter(help="Only the paths between it and this artifact.",
                                         completer=state_names)] = None,
     sources: Annotated[bool, Parameter(negative=(), help="The model, facts and documents it was made from.")] = False,
-    results: Annotated[bool, Parameter(negative=(), help="The evaluations and releases that contain it.")] = False,
+    results: Annotated[bool, Parameter(negative=(), help="The evaluations and releases that depend on it, or "
+                                              "ask about it.")] = False,
     html: Annotated[Path | None, Parameter(help="Write a page with the graph to this file.")] = None,
     open_: OpenFlag = False,
     lake: LakeFlag = None,
@@ -208,7 +209,7 @@ def _print_results(store: Lake, name: str, lake: str | None, *, json: bool) -> N
     _print_rows(found.evaluations, ["stage", "run", "artifact", "state", "edited", "asked"], "evaluations")
     _print_rows(found.releases, ["name", "release", "at", "state", "stands"], "releases")
     what = f"{source.what}:{source.name}"
-    print_next(f"{shell_command('impact', '--withdraw', what, lake=lake)} for the cost of removing it")
+    print_next(f"{shell_command('impact', '--withdraw', what, lake=lake)} for the cost of withdrawing it")
 
 
 def _print_rows(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], title: str) -> None:

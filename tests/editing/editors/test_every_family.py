@@ -1,4 +1,4 @@
-"""An edit of every declared architecture makes the target likelier, with a BOS token and padding on either side."""
+"""An edit of every declared architecture makes the target more likely, with a BOS token and padding on either side."""
 
 from __future__ import annotations
 

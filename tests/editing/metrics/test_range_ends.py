@@ -123,7 +123,7 @@ def test_a_model_that_is_all_wrong() -> None:
 
 
 def test_a_model_that_knows_nothing() -> None:
-    """All words are equally likely, so no answer is likelier than another, and a right one is chance."""
+    """All words are equally likely, so no answer is more likely than another, and a right one is chance."""
     model = knowing({})
     found = means_of(model)
     for name, of in found.items():

@@ -98,7 +98,7 @@ def test_damage_is_found_where_it_is_read(world: World, reference, copied: Path)
     flip_bit(tiny_world.payload(copied, broken))
     answer = tiny_world.editflow("run", world.spec, "--lake", copied, "--set", "requests.count=8")
     assert answer.code == 0, answer.err
-    assert "computed again" in answer.err
+    assert "recomputed" in answer.err
     assert Lake.open(copied).read(broken.id).num_rows == broken.rows
 
 

@@ -64,11 +64,11 @@ def log(lake: Path, table: str, number: int) -> Path:
 DAMAGE: dict[str, tuple[Callable[[Path], Path], str]] = {
     "a payload flipped by one bit": (
         lambda lake: flip_bit(tiny_world.payload(lake, newest(lake, "weight_change"))),
-        "computed again",
+        "recomputed",
     ),
     "the facts flipped by one bit": (
         lambda lake: flip_bit(tiny_world.payload(lake, newest(lake, "requests"))),
-        "computed again",
+        "recomputed",
     ),
     "a bit of a payload that is no content": (
         lambda lake: touch_bit(tiny_world.payload(lake, newest(lake, "state"))),

@@ -91,7 +91,7 @@ def differences(golden: Golden, found: Golden) -> list[str]:
         # A model's recipe has the digests of its files, and libraries write different tokenizer files.
         if name != "model" and stage["ids"] != old.get("ids"):
             lines.append(
-                f"stage {name!r} has other ids than before: lakes would be computed again; if this is meant, raise its "
+                f"stage {name!r} has other ids than before: lakes would be recomputed; if this is meant, raise its "
                 f"version, or leave the new field out of the recipe while it has its default; then renew with {RENEW}=1"
             )
             continue

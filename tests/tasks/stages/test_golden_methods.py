@@ -72,7 +72,7 @@ def differs(old: Found, new: Found) -> list[str]:
         if a["version"] != b["version"]:
             lines.append(f"{kind} went from version {a['version']} to {b['version']}: renew with {RENEW}=1")
         elif a["id"] != b["id"]:
-            lines.append(f"{kind} has another id: lakes would be computed again; raise its version if this is meant")
+            lines.append(f"{kind} has another id: lakes would be recomputed; raise its version if this is meant")
         elif not all(close(a["numbers"].get(n, float("nan")), value) for n, value in b["numbers"].items()):
             lines.append(f"{kind} gives other numbers than version {a['version']} did: raise its version")
     return lines
@@ -105,7 +105,7 @@ def test_a_change_is_detected(golden: dict[str, Found]) -> None:
     memit = golden["memit"]
     keys = memit["keys"]
     assert differs(memit, {**memit, "keys": {**keys, "id": "0"}}) == [
-        "keys has another id: lakes would be computed again; raise its version if this is meant"
+        "keys has another id: lakes would be recomputed; raise its version if this is meant"
     ]
     more = {**keys, "numbers": {**keys["numbers"], "key": keys["numbers"]["key"] * 1.01}}
     assert "other numbers" in differs(memit, {**memit, "keys": more})[0]
