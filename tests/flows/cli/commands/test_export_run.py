@@ -17,8 +17,8 @@ from support import tiny_world
 from support.error_checks import refused
 from support.tiny_world import World, editflow
 
-from editflow.flows import export_bundle
 from editflow.flows.console.errors import UsageError
+from editflow.flows.reproduction import export_bundle
 from editflow.flows.reproduction.recorded_runs import BundledRun, RerunOptions, pinned_hub_corpus
 from editflow.flows.spec.run_spec import RunSpec
 from editflow.storage.artifacts.store import Lake
