@@ -149,6 +149,7 @@ def test_other_settings_create_other_artifacts(lake: Path, server: str) -> None:
     assert "weight change 1" in made["created"] and "second moment" in made["reused"]
 
 
+@pytest.mark.exhaustive
 def test_it_can_be_continued(lake: Path, server: str) -> None:
     """With more facts, the states of its batches are reused and extended, and the lake has no faults."""
     before = set(Lake.open(lake).ids())

@@ -38,6 +38,7 @@ def test_prepare_does_everything_except_the_edits(prepared, reference) -> None:
     assert {*record["summary"]["prepared"]["null_space"]} <= ready
 
 
+@pytest.mark.exhaustive
 def test_a_run_reuses_the_prepared_artifacts(prepared, world: World) -> None:
     lake, record = prepared
     run = tiny_world.run(world.spec, lake, "requests.count=2")

@@ -47,6 +47,7 @@ def test_a_repeated_run_is_identical(moved: tuple[World, Path, str], server: str
     assert kept.rows == len(before)
 
 
+@pytest.mark.exhaustive
 def test_a_difference_is_reported(moved: tuple[World, Path, str], server: str, tmp_path: Path) -> None:
     """Control: a different text changes the moments and everything that depends on them."""
     world, lake, run = moved

@@ -48,6 +48,7 @@ def test_an_unsupported_architecture_is_named(world: World, server: str, tmp_pat
     unharmed(lake)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("missing", ["config.json", "model.safetensors", "tokenizer.json"])
 def test_a_model_folder_with_a_missing_file_is_refused(world: World, server: str, tmp_path: Path, missing: str) -> None:
     tiny_world.save_model(tmp_path / "model")
@@ -113,6 +114,7 @@ def test_a_window_longer_than_the_context_of_the_model_is_refused(world: World, 
     unharmed(lake, "model")
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 def test_weights_that_are_not_finite_are_refused(world: World, server: str, tmp_path: Path, value: float) -> None:
     name = "model.layers.1.mlp.down_proj.weight"

@@ -68,6 +68,7 @@ def test_the_documents_have_ten_queries() -> None:
     assert len(blocks("queries.md", "sql")) >= 10
 
 
+@pytest.mark.exhaustive
 def test_a_second_run_reuses_every_measurement(whole: tuple[Path, dict[str, Any]], world: World) -> None:
     lake, record = whole
     again = tiny_world.run(world.spec, lake, *everything(lake.parent))
@@ -98,6 +99,7 @@ def test_metrics_without_data_are_left_out(world: World, tmp_path: Path) -> None
     assert "questions" not in kinds
 
 
+@pytest.mark.exhaustive
 def test_scores_and_report_show_every_measurement(whole: tuple[Path, dict[str, Any]], tmp_path: Path) -> None:
     lake, record = whole
     run = record["run_id"]

@@ -101,6 +101,7 @@ def test_another_corpus_size_keeps_what_does_not_depend_on_tokens(world: World, 
     assert reused(uses) >= UP_TO_CONTEXTS - moments | {"tokens held out"}
 
 
+@pytest.mark.exhaustive
 def test_more_facts_reuse_the_batches_before_them(world: World, server: str, tmp_path: Path, use_of: UsesOf) -> None:
     lake = tmp_path / "lake"
     few = tiny_world.run(world.spec, lake, "requests.count=4")

@@ -211,6 +211,7 @@ def test_a_different_result_replaces_nothing(lake: Path, tmp_path: Path) -> None
     assert "could not be recomputed" in answer.out
 
 
+@pytest.mark.exhaustive
 def test_deep_recomputes_artifacts(made: tuple[Path, RunRecord]) -> None:
     lake, record = made
     again = verify(lake, "last", "--deep", code=0)["recomputed"]
@@ -227,6 +228,7 @@ def test_deep_recomputes_artifacts(made: tuple[Path, RunRecord]) -> None:
     assert "3 of 3 recomputed artifacts are the same, bit for bit" in answer.err
 
 
+@pytest.mark.exhaustive
 def test_a_release_of_a_queue_is_verified(lake: Path, made: tuple[Path, RunRecord]) -> None:
     """No spec repeats such a run: computed artifacts can be recomputed from their parents, inputs cannot."""
     record, queue = made[1], Queue(Lake.open(lake).files, "current")

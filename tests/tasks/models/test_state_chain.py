@@ -47,7 +47,11 @@ class Edited:
         return Lake.open(self.folder)
 
 
-@pytest.fixture(scope="module", params=[10, 2, 1], ids="checkpoint every {}".format)
+@pytest.fixture(
+    scope="module",
+    params=[2, *(pytest.param(n, marks=pytest.mark.exhaustive) for n in (10, 1))],
+    ids="checkpoint every {}".format,
+)
 def edited(request: pytest.FixtureRequest, world: World, tmp_path_factory: pytest.TempPathFactory) -> Edited:
     """A run of three batches; logits are recorded within the block of `edit_batch`, before the weights are restored."""
     folder = tmp_path_factory.mktemp("chain") / "lake"

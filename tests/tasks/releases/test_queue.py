@@ -228,7 +228,7 @@ class Releases(RuleBasedStateMachine):
         self.folder.cleanup()
 
 
-TestReleases = Releases.TestCase
+TestReleases = pytest.mark.exhaustive(Releases.TestCase)
 TestReleases.settings = settings(deadline=None, max_examples=25, stateful_step_count=12)
 
 

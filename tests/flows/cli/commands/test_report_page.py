@@ -15,6 +15,10 @@ from support.tiny_world import editflow
 SET_HASH = "place => new Promise(done => { addEventListener('hashchange', done, {once: true}); location.hash = place })"
 
 
+# `make test` goes through the report of the real model in a browser (test_real_model.py).
+pytestmark = pytest.mark.exhaustive
+
+
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     with chromium() as started:
@@ -30,7 +34,7 @@ def written(hostile, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(
-    params=[WIDTHS[0], *(pytest.param(width, marks=pytest.mark.exhaustive) for width in WIDTHS[1:])],
+    params=WIDTHS,
     ids=["wide", "narrow"],
 )
 def page(request: pytest.FixtureRequest, browser: Browser, written: Path) -> Iterator[Page]:

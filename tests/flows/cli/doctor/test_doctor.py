@@ -171,6 +171,7 @@ def test_only_the_deep_check_finds_a_flipped_byte(copied: Path) -> None:
     assert path.parent.name[:12] in finding["found"]
 
 
+@pytest.mark.exhaustive
 def test_the_remedy_repairs_the_lake(world: World, copied: Path) -> None:
     """Running the spec again repairs the lake; only the files that were set aside are left."""
     newest(copied, "evaluation").unlink()
