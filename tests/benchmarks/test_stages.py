@@ -18,10 +18,13 @@ WRONG = {"target_values_bfloat16": 1.3, "target_values_early": 1e3, "whole_run":
 
 
 def with_marks(name: str) -> object:
-    """A stage with its markers: the whole run starts three servers, which takes minutes even for four facts."""
+    """A stage with its markers: `make test-demo` runs the two that take longest."""
     if name in ALGEBRA:
         return name
-    return pytest.param(name, marks=[pytest.mark.real_model, *([pytest.mark.demo] if name == "whole_run" else [])])
+    return pytest.param(
+        name,
+        marks=[pytest.mark.real_model, *([pytest.mark.demo] if name in {"whole_run", "target_values_early"} else [])],
+    )
 
 
 @pytest.mark.parametrize("name", [with_marks(name) for name in NAMES])

@@ -321,7 +321,7 @@ def starter(folder: Path, *subjects: str) -> Path:
     return tiny_world.write_lines(folder / "facts.jsonl", chosen)
 
 
-@pytest.mark.exhaustive
+@pytest.mark.demo
 @pytest.mark.real_model
 def test_a_release_of_the_default_model_by_schedule(deployed: Deployed, tmp_path: Path) -> None:
     """With a loose clamp, a valid request fails the neighbourhood gate and is requeued; later it is released."""
