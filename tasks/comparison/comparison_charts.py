@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from editflow.tasks.comparison.styles import Style
-from editflow.tasks.report.report_charts import svg
+from editflow.tasks.report.report_charts import Rows, plot, svg
 
 if TYPE_CHECKING:
     import altair as alt
 
-Rows = Sequence[Mapping[str, Any]]
 Styles = Mapping[str, Style]
 WIDTH, HEIGHT = 300, 210
 MAX_MARKS = 40
@@ -35,7 +34,7 @@ def lines(rows: Rows, value: str, title: str, styles: Styles, *, percent: bool =
     values = [float(row[name]) for row in rows for name in (value, "least", "most")]
     scale, axis = _scale(values, percent=percent)
     y = alt.Y(f"{value}:Q", title=title, scale=scale, axis=axis)
-    chart = _chart(rows, WIDTH, HEIGHT)
+    chart = plot(rows, WIDTH, HEIGHT)
     line = chart.mark_line().encode(
         x=x, y=y, color=_colour(styles), strokeDash=_dash(styles), strokeWidth=_thickness(styles)
     )
@@ -61,22 +60,14 @@ def legend(styles: Styles) -> str:
     )  # fmt: skip
     x = alt.X("x:Q", axis=None, scale=alt.Scale(domain=[0, 1], nice=False))
     height = LEGEND_STEP * len(order)
-    line = _chart(ends, 46, height).mark_line()
-    mark = _chart([{"label": label, "x": 0.5} for label in order], 46, height).mark_point(
-        size=95, filled=True, opacity=1
-    )
+    line = plot(ends, 46, height).mark_line()
+    mark = plot([{"label": label, "x": 0.5} for label in order], 46, height).mark_point(size=95, filled=True, opacity=1)
     return svg(
         alt.layer(
             line.encode(x=x, y=y, color=_colour(styles), strokeDash=_dash(styles), strokeWidth=_thickness(styles)),
             mark.encode(x=x, y=y, color=_colour(styles), shape=_shape(styles)),
         )
     )
-
-
-def _chart(rows: Rows, width: int, height: int) -> alt.Chart:
-    import altair as alt
-
-    return alt.Chart(alt.InlineData(values=[dict(row) for row in rows]), width=width, height=height)
 
 
 def _scale(values: Sequence[float], *, percent: bool) -> tuple[alt.Scale, alt.Axis]:

@@ -11,6 +11,7 @@ from typing import NotRequired, TypedDict
 from editflow.storage.artifacts.store import Lake
 from editflow.storage.records.runs import RunRecord
 from editflow.tasks.comparison.styles import Style, style
+from editflow.tasks.report.row_types import RecordedBatch
 from editflow.tasks.report.run_results import RunResults
 from editflow.tasks.stages.stage import Parents
 
@@ -19,14 +20,6 @@ PARENT_KINDS = (
     "drift_points", "ability", "state", "keys", "spectrum", "null_space",
 )  # fmt: skip
 """The artifact kinds that a comparison has as parents."""
-
-
-class RecordedBatch(TypedDict):
-    """A batch of a run in the recipe of a comparison."""
-
-    batch: int
-    facts: int
-    state: str
 
 
 class RecordedRun(TypedDict):

@@ -76,7 +76,7 @@ class NormRow(TypedDict):
 
 
 class RecordedBatch(TypedDict):
-    """A batch in the summary of a run's record: its number, the number of its facts, and the id of its state."""
+    """A batch in a run's summary and in the recipe of a comparison: its number, its number of facts, its state's id."""
 
     batch: int
     facts: int

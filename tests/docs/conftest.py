@@ -36,13 +36,8 @@ def lake(tmp_path_factory: pytest.TempPathFactory) -> Lake:
     requests = make("requests", "requests", [_request("a", 0), _request("b", 1)])
     texts = [{"document": "1", "title": "t", "split": "heldout", "text": "x"}]
     documents = make("documents", "documents", texts)
-    make(
-        "evaluation",
-        "evaluation before",
-        [*_evaluations("a", (0, 0)), *_evaluations("b", (0,))],
-        state=model,
-        requests=requests,
-    )
+    evaluated = [*_evaluations("a", (0, 0)), *_evaluations("b", (0,))]
+    make("evaluation", "evaluation before", evaluated, state=model, requests=requests)
     make("perplexity", "perplexity before", [_nll(20.0)], state=model, documents=documents)
     moments = packed_rows([(LAYER, "sum", np.eye(2)), (LAYER, "count", np.array([[9.0]]))])
     moment = make("second_moment", "second moment", moments, model=model)
@@ -54,13 +49,8 @@ def lake(tmp_path_factory: pytest.TempPathFactory) -> Lake:
     values = make("target_values", "target values 1", [_value("a"), _value("b")], state=model, requests=requests)
     weight = {"layer": LAYER, "tensor": "w", "form": "low_rank", "weight_digest": "1", "change_norm": 1.0}
     state = make("state", "state 1", [weight | {"weight_norm": 4.0}], state=model, requests=requests, values=values)
-    make(
-        "evaluation",
-        "evaluation after",
-        [*_evaluations("a", (1, 1)), *_evaluations("b", (0,))],
-        state=state,
-        requests=requests,
-    )
+    evaluated = [*_evaluations("a", (1, 1)), *_evaluations("b", (0,))]
+    make("evaluation", "evaluation after", evaluated, state=state, requests=requests)
     make("perplexity", "perplexity after", [_nll(21.0)], state=state, documents=documents)
     Catalog(lake).record_many(
         artifacts=lake.manifests(),
